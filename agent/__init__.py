@@ -1,0 +1,1 @@
+"""Gatepost: the edge gateway agent."""

@@ -1,0 +1,44 @@
+"""In-process fan-out for live views and tools; never on the durable path: a slow listener loses events, counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+
+class Event(NamedTuple):
+    """One thing that happened: `kind` as in the contract's WebSocket events, `data` ready for JSON."""
+
+    kind: str
+    data: dict[str, Any]
+
+
+class Events:
+    """Listeners get a bounded queue each; when it is full the oldest event goes and `lost` counts it."""
+
+    def __init__(self) -> None:
+        self._queues: list[asyncio.Queue[Event]] = []
+        self.lost = 0
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody listens; lets hot paths skip building events."""
+        return bool(self._queues)
+
+    def emit(self, kind: str, data: dict[str, Any]) -> None:
+        for queue in self._queues:
+            if queue.full():
+                queue.get_nowait()
+                self.lost += 1
+            queue.put_nowait(Event(kind, data))
+
+    @contextmanager
+    def listen(self, size: int = 1000) -> Iterator[asyncio.Queue[Event]]:
+        queue: asyncio.Queue[Event] = asyncio.Queue(size)
+        self._queues.append(queue)
+        try:
+            yield queue
+        finally:
+            self._queues.remove(queue)

@@ -1,0 +1,1 @@
+"""Drivers: bytes of a device in, readings out. Nothing here imports `agent`."""

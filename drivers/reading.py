@@ -1,0 +1,64 @@
+"""What a driver hands on: readings, waveforms and counted faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+GOOD = "good"
+UNCERTAIN = "uncertain"
+BAD = "bad"
+
+
+class Waveform(msgspec.Struct, gc=False, omit_defaults=True):
+    """A block of raw samples: value = sample * scale + offset, in `unit` (UCUM)."""
+
+    samples: list[int]
+    rate_hz: float
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str = ""
+
+
+class Reading(msgspec.Struct, gc=False):
+    """One reading as the device gave it: `values` in `units` (UCUM), why a value is missing in `flags`.
+
+    `metric` is a metric_type of the catalogue (drivers/metrics.py) or the user's own. `device_time` is the device's
+    own clock, ISO 8601 without a zone, never mixed with the gateway's time.
+    """
+
+    metric: str
+    values: dict[str, Any]
+    units: dict[str, str] = {}
+    flags: tuple[str, ...] = ()
+    quality: str = GOOD
+    device_time: str | None = None
+    waveform: Waveform | None = None
+
+
+class Reply(msgspec.Struct, gc=False):
+    """A device's answer that is no reading: feedback to a command, an identity, a capability."""
+
+    kind: str
+    fields: dict[str, Any]
+
+
+class Faults:
+    """Counted faults of one decoder, by kind; the newest one explained (never with the data itself)."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.last = ""
+
+    def add(self, kind: str, what: str = "", times: int = 1) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + times
+        self.last = what or kind
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self.counts.items())
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
