@@ -15,11 +15,17 @@ class Event(NamedTuple):
     data: dict[str, Any]
 
 
+class Listener(asyncio.Queue[Event]):
+    """One listener's bounded queue; `lost` counts the events that it was too slow for."""
+
+    lost = 0
+
+
 class Events:
     """Listeners get a bounded queue each; when it is full the oldest event goes and `lost` counts it."""
 
     def __init__(self) -> None:
-        self._queues: list[asyncio.Queue[Event]] = []
+        self._queues: list[Listener] = []
         self.lost = 0
 
     @property
@@ -31,12 +37,13 @@ class Events:
         for queue in self._queues:
             if queue.full():
                 queue.get_nowait()
+                queue.lost += 1
                 self.lost += 1
             queue.put_nowait(Event(kind, data))
 
     @contextmanager
-    def listen(self, size: int = 1000) -> Iterator[asyncio.Queue[Event]]:
-        queue: asyncio.Queue[Event] = asyncio.Queue(size)
+    def listen(self, size: int = 1000) -> Iterator[Listener]:
+        queue = Listener(size)
         self._queues.append(queue)
         try:
             yield queue
