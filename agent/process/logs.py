@@ -1,0 +1,190 @@
+"""Log lines on one stream: text or JSON, with journald priorities where the journal listens, repeats held back.
+
+Nothing here or elsewhere logs a payload, a value of a reading, or a secret.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+import orjson
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+# Loggers of libraries: their debug lines cost more than the work they tell of, and may show payloads.
+QUIET = {
+    "aiosqlite": logging.WARNING,
+    "amqtt": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "gmqtt": logging.CRITICAL,  # the uplink says the same in its own words
+    "uvicorn": logging.WARNING,
+}
+
+BURST = 5  # the same line so often ...
+WINDOW = 60.0  # ... in so many seconds; the rest is counted
+REMEMBERED = 512  # different lines
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "held_back"}
+
+
+class Repeats(logging.Filter):
+    """Lets BURST lines of one kind through in WINDOW seconds; the first one of the next window carries the count.
+
+    The same kind: one logger, level and sentence about the same names; its numbers may differ.
+    Debug is never held back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._seen: dict[tuple[Any, ...], list[float]] = {}  # kind -> [window began, lines in it]
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno <= logging.DEBUG:
+            return True
+        kind = _kind(record)
+        now = self._monotonic()
+        spell = self._seen.pop(kind, None)
+        if spell is None or now - spell[0] >= WINDOW:
+            record.held_back = max(0, int(spell[1]) - BURST) if spell else 0
+            spell = [now, 0]
+        spell[1] += 1
+        self._seen[kind] = spell
+        if len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return spell[1] <= BURST
+
+
+def _kind(record: logging.LogRecord) -> tuple[Any, ...]:
+    args = record.args if isinstance(record.args, tuple) else ()
+    names = tuple(str(arg) for arg in args if not isinstance(arg, int | float))
+    return (record.name, record.levelno, str(record.msg), names)
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-20T10:30:00.123Z warning agent.store: sentence`; without time and level where the journal adds them."""
+
+    def __init__(self, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = f"{record.name}: {record.getMessage()}{_held_back(record)}"
+        if trace := _trace(record):
+            lines += "\n" + trace
+        if self._journal:
+            return _prefixed(record, lines)
+        return f"{_time(record)} {record.levelname.lower():7} {lines}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message; then the fields given as `extra`, and the traceback."""
+
+    def __init__(self, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if held_back := getattr(record, "held_back", 0):
+            entry["held_back"] = held_back
+        if trace := _trace(record):
+            entry["traceback"] = trace
+        line = orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return _prefixed(record, line) if self._journal else line
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """A log that cannot be written is counted, and harms nobody."""
+
+    lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        self.lost += 1
+
+
+class Logs:
+    """The process's log: set up once, its level and style changeable while it runs, `close` undoes it."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        env: Mapping[str, str],
+        *,
+        level: str = "info",
+        style: str = "text",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal = goes_to_journal(stream, env)
+        self._root = logging.getLogger()
+        self._before = self._root.level
+        self._handler = _Handler(stream)
+        self._handler.addFilter(Repeats(monotonic))
+        self._root.addHandler(self._handler)
+        for name, least in QUIET.items():
+            logging.getLogger(name).setLevel(least)
+        self.level = level
+        self.apply(level, style)
+
+    def apply(self, level: str, style: str) -> None:
+        """Level: debug, info, warning, error; style: text, json."""
+        formatter = JsonFormatter if style == "json" else TextFormatter
+        self._handler.setFormatter(formatter(self._journal))
+        self.set_level(level)
+
+    def set_level(self, level: str) -> None:
+        """Raises KeyError for an unknown level."""
+        self._root.setLevel(LEVELS[level])
+        self.level = level
+
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written."""
+        return self._handler.lost
+
+    def close(self) -> None:
+        self._root.removeHandler(self._handler)
+        self._root.setLevel(self._before)
+
+
+def goes_to_journal(stream: TextIO, env: Mapping[str, str]) -> bool:
+    """Whether `stream` is the socket that systemd named in $JOURNAL_STREAM as `device:inode`."""
+    try:
+        stat = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return env.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
+
+
+def _prefixed(record: logging.LogRecord, text: str) -> str:
+    """Each line with its priority: the journal takes every line for an entry of its own."""
+    priority = 7 if record.levelno <= logging.DEBUG else 6
+    if record.levelno >= logging.WARNING:
+        priority = 4 if record.levelno < logging.ERROR else 3
+    return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+
+
+def _time(record: logging.LogRecord) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.created % 1 * 1000):03d}Z"
+
+
+def _trace(record: logging.LogRecord) -> str:
+    if not record.exc_info or record.exc_info[1] is None:
+        return ""
+    return logging.Formatter().formatException(record.exc_info)
+
+
+def _held_back(record: logging.LogRecord) -> str:
+    count = getattr(record, "held_back", 0)
+    return f" ({count} more like this were held back)" if count else ""
