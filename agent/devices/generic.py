@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +34,17 @@ def seconds(value: float | str, name: str = "duration") -> float:
     if not 0 <= value <= DAY:
         raise ValueError(f"{name}: expected 0 to 86400 seconds (a day)")
     return float(value)
+
+
+class Accepted(NamedTuple):
+    """What an executor returns for a command that lasts: `result` now, the final result once `finished` is done.
+
+    After `within` seconds the command counts as failed with the key `timeout`.
+    """
+
+    result: dict[str, Any]
+    finished: Awaitable[dict[str, Any]]
+    within: float = DAY + 60
 
 
 class Status(msgspec.Struct, forbid_unknown_fields=True):
@@ -81,3 +93,6 @@ GENERIC: tuple[Command, ...] = (
     Command("stop_monitoring", "Stop reporting readings", StopMonitoring),
     Command("set_interval", "Change how often readings are reported", SetInterval, example={"interval": "30s"}),
 )
+
+# The gateway carries these out itself, as what is wanted of the device: they hold while it is away, too.
+WITHOUT_DEVICE = frozenset({"status", "start_monitoring", "stop_monitoring", "set_interval"})
