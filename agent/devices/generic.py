@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
+from agent.settings.units import DURATION_PATTERN, WrongUnit, parse_duration
 from drivers.driver import Command
 
 DAY = 86400.0
-SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
-SPELT = r"^[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d)$"
+SPELT = {"pattern": DURATION_PATTERN, "description": "a duration: 500ms, 30s, 5m, 1h"}
 
 if TYPE_CHECKING:
     Span = float
 else:  # what may come in: a duration as the settings spell it becomes seconds as soon as the struct is made
     Span = (
         Annotated[float, Meta(ge=0, le=DAY, description="seconds, 0 to 86400")]
-        | Annotated[str, Meta(pattern=SPELT, description="a duration: 500ms, 30s, 5m, 1h")]
+        | Annotated[str, Meta(max_length=40, extra_json_schema=SPELT)]
     )
 
 
 def seconds(value: float | str, name: str = "duration") -> float:
     """Seconds of a number or a spelling like `30s`; ValueError naming the parameter outside of 0 to 86400."""
     if isinstance(value, str):
-        parts = re.fullmatch(r"([0-9.]+)([a-z]+)", value)
-        if parts is None or parts[2] not in SCALE:
-            raise ValueError(f"{name}: expected a duration such as 30s or 5m")
-        value = float(parts[1]) * SCALE[parts[2]]
+        try:
+            value = parse_duration(value)
+        except WrongUnit as wrong:
+            raise ValueError(f"{name}: {wrong}; {wrong.hint}") from None
     if not 0 <= value <= DAY:
         raise ValueError(f"{name}: expected 0 to 86400 seconds (a day)")
     return float(value)
