@@ -1,0 +1,139 @@
+"""The SQLite file: one connection that writes, one that reads, each with a thread of its own; named statements."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+Params = Sequence[Any] | Mapping[str, Any]
+
+# 1 kB pages: a commit of a few small rows writes a few kB instead of a dozen (docs/how-a-reading-travels.md).
+PAGE_SIZE = 1024
+CHECKPOINT_PAGES = 4000
+CACHE_KIB = 1024
+PRAGMAS = (
+    f"PRAGMA page_size = {PAGE_SIZE}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    "PRAGMA journal_size_limit = 8000000",
+    f"PRAGMA cache_size = -{CACHE_KIB}",
+    "PRAGMA busy_timeout = 5000",
+)
+
+
+@cache
+def sql(name: str) -> str:
+    """The text of `sql/<name>.sql`."""
+    return files("agent.store").joinpath("sql", f"{name}.sql").read_text("utf-8").strip()
+
+
+class Database:
+    """The only door to SQLite. Every write is a transaction of its own and durable when the call returns."""
+
+    _writer: aiosqlite.Connection
+    _reader: aiosqlite.Connection
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.generation = 0  # counts openings, so that two who met the same damage mend it once
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Open the file, again after `close` where it was mended. Raises sqlite3.Error when it is no database."""
+        writer = await aiosqlite.connect(self.path, isolation_level=None)
+        try:
+            for pragma in PRAGMAS:
+                await writer.execute(pragma)
+            reader = await aiosqlite.connect(self.path, isolation_level=None)
+        except BaseException:
+            await writer.close()
+            raise
+        try:
+            await reader.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            await reader.execute("PRAGMA query_only = ON")
+        except BaseException:
+            await reader.close()
+            await writer.close()
+            raise
+        self._writer, self._reader = writer, reader
+        self.generation += 1
+
+    async def close(self) -> None:
+        async with self._lock:
+            await self._reader.close()
+            await self._writer.close()
+
+    async def read(self, name: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """All rows of a named query, on the reading connection."""
+        return list(await self._reader.execute_fetchall(sql(name), params))  # type: ignore[arg-type]
+
+    async def write(self, name: str, params: Params = ()) -> int:
+        """One named statement in a transaction of its own; the number of rows it changed."""
+        async with self.transaction() as run:
+            return await run(name, params)
+
+    async def write_script(self, text: str) -> None:
+        async with self._lock:
+            await self._writer.executescript(text)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Run]:
+        """A transaction on the writing connection; fsynced when the block is left, rolled back on an error."""
+        async with self._lock:
+            await self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield Run(self._writer)
+                await self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    await asyncio.shield(self._rollback())
+                raise
+
+    async def _rollback(self) -> None:
+        try:
+            await self._writer.execute("ROLLBACK")
+        except sqlite3.Error:  # the failed statement may have ended the transaction itself
+            if self._writer.in_transaction:
+                raise
+
+    async def checkpoint(self, mode: str = "PASSIVE") -> None:
+        async with self._lock:
+            await self._writer.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
+
+    async def pragma(self, text: str) -> Any:
+        """The first value of a reading PRAGMA."""
+        rows = list(await self._reader.execute_fetchall(f"PRAGMA {text}"))
+        return rows[0][0] if rows else None
+
+
+class Run:
+    """Statements inside a transaction."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def __call__(self, name: str, params: Params = ()) -> int:
+        cursor = await self._connection.execute(sql(name), params)
+        return cursor.rowcount
+
+    async def many(self, name: str, rows: Iterable[Sequence[Any]], chunk: int = 500) -> None:
+        """One multi-row INSERT a chunk: a statement for each row would hand the GIL over at every step."""
+        head, _, values = sql(name).rpartition("VALUES")
+        rows = list(rows)
+        for start in range(0, len(rows), chunk):
+            part = rows[start : start + chunk]
+            text = f"{head}VALUES {', '.join([values] * len(part))}"
+            flat = [value for row in part for value in row]
+            await self._connection.execute(text, flat)
+
+    async def read(self, name: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        return list(await self._connection.execute_fetchall(sql(name), params))  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+INSERT INTO boot (name) VALUES (?)

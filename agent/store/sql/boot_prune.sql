@@ -1,0 +1,1 @@
+DELETE FROM boot WHERE id < ? AND id NOT IN (SELECT boot FROM series)

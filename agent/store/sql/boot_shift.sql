@@ -1,0 +1,1 @@
+UPDATE boot SET shift = ? WHERE id = ?

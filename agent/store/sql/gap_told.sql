@@ -1,0 +1,1 @@
+UPDATE gap SET event = ? WHERE id = ?

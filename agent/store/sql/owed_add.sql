@@ -1,0 +1,1 @@
+INSERT INTO owed (broker, urgent, lo, hi) VALUES (?, ?, ?, ?)

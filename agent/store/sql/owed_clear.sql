@@ -1,0 +1,1 @@
+DELETE FROM owed WHERE broker = ? AND urgent = ?

@@ -1,0 +1,1 @@
+SELECT broker, urgent, lo, hi FROM owed ORDER BY broker, urgent, lo

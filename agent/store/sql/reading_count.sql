@@ -1,0 +1,1 @@
+SELECT count(*), min(seq) FROM reading WHERE seq >= ? AND seq < ? AND NOT bits & 1

@@ -1,0 +1,1 @@
+INSERT INTO reading (seq, series, wall, mono, bits, crc, body) VALUES (?, ?, ?, ?, ?, ?, ?)

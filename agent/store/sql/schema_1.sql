@@ -1,0 +1,73 @@
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- One row a boot of the box; shift = wall - boot time once the clock was in step, microseconds.
+CREATE TABLE boot (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  shift INTEGER
+);
+
+-- What repeats from reading to reading is kept once: common is JSON with metric_type, units, quality, flags (or event).
+CREATE TABLE series (
+  id INTEGER PRIMARY KEY,
+  boot INTEGER NOT NULL REFERENCES boot (id),
+  device TEXT NOT NULL,
+  patient TEXT,
+  common TEXT NOT NULL
+);
+
+-- The log. wall and mono in microseconds; bits: 1 urgent, 2 clock in step, 4 event; crc of body, seeded with seq.
+CREATE TABLE reading (
+  seq INTEGER PRIMARY KEY,
+  series INTEGER NOT NULL,
+  wall INTEGER NOT NULL,
+  mono INTEGER NOT NULL,
+  bits INTEGER NOT NULL,
+  crc INTEGER NOT NULL,
+  body BLOB NOT NULL
+);
+
+CREATE INDEX reading_urgent ON reading (seq) WHERE bits & 1;
+
+-- What each broker still owes an acknowledgement for: half-open ranges of seq, apart for urgent and other rows.
+CREATE TABLE owed (
+  broker TEXT NOT NULL,
+  urgent INTEGER NOT NULL,
+  lo INTEGER NOT NULL,
+  hi INTEGER NOT NULL,
+  PRIMARY KEY (broker, urgent, lo)
+) WITHOUT ROWID;
+
+-- What was lost, when and why; event is the seq of the row that tells the brokers.
+CREATE TABLE gap (
+  id INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  device TEXT,
+  brokers TEXT,
+  count INTEGER NOT NULL,
+  urgent INTEGER NOT NULL DEFAULT 0,
+  first_seq INTEGER,
+  last_seq INTEGER,
+  since INTEGER,
+  until INTEGER,
+  event INTEGER
+);
+
+CREATE TABLE dead_letter (
+  id INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  broker TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  code INTEGER,
+  reason TEXT NOT NULL,
+  UNIQUE (broker, seq)
+);
+
+CREATE TABLE state (
+  key TEXT PRIMARY KEY,
+  value BLOB NOT NULL
+) WITHOUT ROWID;

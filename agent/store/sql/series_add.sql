@@ -1,0 +1,1 @@
+INSERT INTO series (id, boot, device, patient, common) VALUES (?, ?, ?, ?, ?)

@@ -1,0 +1,1 @@
+SELECT id, boot, device, patient, common FROM series WHERE boot = ?

@@ -1,0 +1,1 @@
+DELETE FROM reading WHERE seq >= :lo AND seq < :hi AND (bits & 1) = :urgent

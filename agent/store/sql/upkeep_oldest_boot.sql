@@ -1,0 +1,1 @@
+SELECT boot FROM series WHERE id = (SELECT series FROM reading ORDER BY seq LIMIT 1)

@@ -1,0 +1,235 @@
+"""Group commit: what waits becomes one fsynced transaction; only then is it stored."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Protocol
+
+from agent.clock import Clock, Stamp
+from agent.errors import StoreFull
+from agent.store.database import Database, Run
+from agent.store.rows import EVENT, IN_STEP, URGENT, Record, checksum
+
+log = logging.getLogger(__name__)
+
+QUEUE_ROWS = 6000  # bound of what waits for the disk
+QUEUE_BYTES = 4_000_000
+COMMIT_ROWS = 2000  # as many do not wait for the interval
+COMMIT_BYTES = 1_000_000
+ROW_COST = 100
+RETRY_FIRST, RETRY_MOST = 0.25, 10.0
+DAMAGE = ("malformed", "not a database", "disk image")
+
+
+class Extras(Protocol):
+    """What else goes into the same transaction, and what to do when it held or failed."""
+
+    def due(self) -> bool: ...
+
+    async def write(self, run: Run) -> None: ...
+
+    def held(self) -> None: ...
+
+    def failed(self) -> None: ...
+
+
+class Writer:
+    """The bounded queue before the disk and the task that commits it.
+
+    At most one commit in `interval` seconds, except at once for a reading after a quiet spell, for an urgent one, and
+    when COMMIT_ROWS wait.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        next_seq: int,
+        interval: float,
+        extras: Extras,
+        on_stored: Callable[[list[Record]], None],
+        on_trouble: Callable[[sqlite3.Error], Awaitable[bool]],
+        rng: Random,
+    ) -> None:
+        self.interval = interval
+        self.refusing: str | None = None  # why nothing is taken, when the settings say refuse
+        self.trouble: str | None = None  # why the last commit failed
+        self.commits = 0
+        self.rows = 0
+        self.commit_seconds = 0.0
+        self.next_seq = next_seq
+        self.head = next_seq - 1
+        self._database = database
+        self._clock = clock
+        self._extras = extras
+        self._on_stored = on_stored
+        self._on_trouble = on_trouble
+        self._rng = rng
+        self._queue: list[Record] = []
+        self._queued = 0
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._rooms: list[asyncio.Future[None]] = []
+        self._work = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._last = clock.monotonic() - interval
+        self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    @property
+    def full(self) -> bool:
+        return len(self._queue) >= QUEUE_ROWS or self._queued >= QUEUE_BYTES or self.refusing is not None
+
+    def append(self, series: int, stamp: Stamp, body: bytes, urgent: bool = False, event: bool = False) -> int:
+        """The sequence number that the row will have; 0 when the queue is full (an event is always taken)."""
+        if not event and self.full:
+            return 0
+        seq = self.next_seq
+        self.next_seq = seq + 1
+        bits = (URGENT if urgent else 0) | (IN_STEP if stamp.synchronised else 0) | (EVENT if event else 0)
+        queue = self._queue
+        queue.append(Record(seq, series, stamp.wall, stamp.mono, bits, body))
+        self._queued += len(body) + ROW_COST
+        if urgent or len(queue) >= COMMIT_ROWS or self._queued >= COMMIT_BYTES:
+            self._hurry.set()
+        self._work.set()
+        return seq
+
+    def wake(self) -> None:
+        """There is something else to write."""
+        self._work.set()
+
+    async def room(self) -> None:
+        """Until append takes again."""
+        while self.full:
+            future = asyncio.get_running_loop().create_future()
+            self._rooms.append(future)
+            await future
+
+    async def stored(self, seq: int) -> None:
+        """Until the row is fsynced. Raises StoreFull when the writer ends before that."""
+        if seq <= self.head:
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiters.append((seq, future))
+        await future
+
+    def refuse(self, why: str | None) -> None:
+        self.refusing = why
+        self._make_room()
+
+    async def run(self) -> None:
+        """The task. Ends after `close()` when everything that waited is stored or cannot be."""
+        delay = RETRY_FIRST
+        while True:
+            if not (self._closing or self._queue or self._extras.due()):
+                await self._work.wait()
+            self._work.clear()
+            await self._pace()
+            self._hurry.clear()
+            if not self._queue and not self._extras.due():
+                if self._closing:
+                    return
+                continue
+            try:
+                await self._commit()
+            except sqlite3.Error as error:
+                if self.trouble is None:
+                    log.error("nothing can be stored: %s; %d readings wait", error, len(self._queue))
+                self.trouble = explain(error)
+                mended = await self._on_trouble(error)
+                if self._closing and not mended:
+                    self._give_up()
+                    return
+                if not mended:
+                    await asyncio.sleep(delay * self._rng.uniform(0.8, 1.2))
+                    delay = min(delay * 2, RETRY_MOST)
+            else:
+                if self.trouble is not None:
+                    log.warning("storing works again")
+                self.trouble = None
+                delay = RETRY_FIRST
+
+    def close(self) -> None:
+        self._closing = True
+        self._hurry.set()
+        self._work.set()
+
+    async def _pace(self) -> None:
+        wait = self._last + self.interval - self._clock.monotonic()
+        if wait <= 0 or self._hurry.is_set() or self._closing:
+            return
+        try:
+            async with asyncio.timeout(wait):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+
+    async def _commit(self) -> None:
+        began = self._clock.monotonic()
+        self._last = began
+        try:
+            async with self._database.transaction() as run:
+                await self._extras.write(run)
+                batch = list(self._queue)
+                await run.many(
+                    "reading_insert",
+                    [(r.seq, r.series, r.wall, r.mono, r.bits, checksum(r.seq, r.body), r.body) for r in batch],
+                )
+        except BaseException:
+            self._extras.failed()
+            raise
+        self._extras.held()
+        self.commits += 1
+        self.commit_seconds = self._clock.monotonic() - began
+        if batch:
+            self.rows += len(batch)
+            del self._queue[: len(batch)]
+            self._queued -= sum(len(record.body) for record in batch) + ROW_COST * len(batch)
+            self.head = batch[-1].seq
+            self._on_stored(batch)
+            self._tell()
+            self._make_room()
+
+    def _tell(self) -> None:
+        if self._waiters:
+            for seq, future in self._waiters:
+                if seq <= self.head and not future.done():
+                    future.set_result(None)
+            self._waiters = [(seq, future) for seq, future in self._waiters if not future.done()]
+
+    def _make_room(self) -> None:
+        if self._rooms and not self.full:
+            rooms, self._rooms = self._rooms, []
+            for future in rooms:
+                if not future.done():
+                    future.set_result(None)
+
+    def _give_up(self) -> None:
+        for _, future in self._waiters:
+            if not future.done():
+                future.set_exception(StoreFull("The reading could not be stored before the stop.", self.trouble or ""))
+        self._waiters = []
+        log.error("stopping with %d readings that could not be stored: %s", len(self._queue), self.trouble)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is at fault, not the room or the rights."""
+    return any(word in str(error) for word in DAMAGE)
+
+
+def explain(error: sqlite3.Error) -> str:
+    text = str(error)
+    if "full" in text:
+        return "the disk is full"
+    if "readonly" in text or "read-only" in text:
+        return "the disk or the database file is read-only"
+    if is_damage(error):
+        return "the database file is damaged"
+    return text
