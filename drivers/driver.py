@@ -104,11 +104,11 @@ class Driver(ABC):
     silence: ClassVar[float | None] = None  # seconds without a byte after which the link is reopened; None = never
     options_type: ClassVar[type[msgspec.Struct]] = NoOptions
     commands: ClassVar[tuple[Command, ...]] = ()  # beyond those that the gateway gives every device
-    keep_alive: ClassVar[KeepAlive | None] = None
+    keep_alive: KeepAlive | None = None  # may depend on the options
     source: ClassVar[str] = ""  # specification and section
 
     def __init__(self, options: Any = None) -> None:
-        self.options = self.options_type() if options is None else options
+        self.options: Any = self.options_type() if options is None else options
 
     @abstractmethod
     def decoder(self) -> Decoder:

@@ -1,0 +1,103 @@
+"""Why a port could not be opened or was lost, as data: a reason to branch on, a sentence and a hint for a person."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from enum import Enum
+from typing import NamedTuple
+
+
+class Reason(Enum):
+    """Callers branch on this, never on the text."""
+
+    MISSING = "missing"
+    PERMISSION = "permission"
+    BUSY = "busy"
+    TIMEOUT = "timeout"
+    SETTINGS = "settings"
+    IO = "io"
+
+
+class LinkFailed(Exception):
+    """A link could not be opened, was lost, or did not take what was sent."""
+
+    def __init__(self, reason: Reason, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.hint = hint
+
+
+class _Case(NamedTuple):
+    reason: Reason
+    what: str
+    hint: str
+
+
+_MISSING = _Case(Reason.MISSING, "is not there", "is it plugged in and switched on? see `ls /dev/serial/by-id`")
+_PERMISSION = _Case(
+    Reason.PERMISSION,
+    "may not be opened by this user",
+    "add the user that runs the agent to the group `dialout` (on some systems `uucp`) and start it again",
+)
+_BUSY = _Case(Reason.BUSY, "is in use by another program", "end the other program or device entry that uses it")
+_NO_TTY = _Case(Reason.SETTINGS, "is not a serial port", "check `port`")
+_NO_ANSWER = _Case(Reason.MISSING, "does not answer", "check host and port of the URL, and that the far end listens")
+_SETTINGS = _Case(
+    Reason.SETTINGS,
+    "does not take these line settings",
+    "check `baudrate`, `parity`, `stopbits`, `bytesize`, `flow` and the form of `port`",
+)
+_TIMEOUT = _Case(Reason.TIMEOUT, "did not answer in time", "unplug and replug the adapter if this goes on")
+_IO = _Case(Reason.IO, "failed", "check the cable and the adapter")
+
+_BY_ERRNO: dict[int, _Case] = {
+    errno.ENOENT: _MISSING,
+    errno.ENXIO: _MISSING,
+    errno.ENODEV: _MISSING,
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EBUSY: _BUSY,
+    errno.EAGAIN: _BUSY,  # another program holds the lock
+    errno.ENOTTY: _NO_TTY,
+    errno.EISDIR: _NO_TTY,
+    errno.EINVAL: _SETTINGS,
+    errno.ECONNREFUSED: _NO_ANSWER,
+    errno.EHOSTUNREACH: _NO_ANSWER,
+    errno.ENETUNREACH: _NO_ANSWER,
+    errno.ETIMEDOUT: _TIMEOUT,
+}
+
+
+def explain(port: str, exc: BaseException) -> LinkFailed:
+    """What went wrong when opening `port`, from whatever pyserial and the system raised."""
+    case = _case(exc)
+    detail = "" if case is not _SETTINGS and case is not _IO else f": {exc}"
+    return LinkFailed(case.reason, f"{port} {case.what}{detail}", case.hint)
+
+
+def timed_out(port: str, what: str) -> LinkFailed:
+    """`what` on `port` took longer than it may."""
+    return LinkFailed(Reason.TIMEOUT, f"{port}: {what} took too long", _TIMEOUT.hint)
+
+
+def lost(port: str, exc: BaseException | None) -> LinkFailed:
+    """The port hung up or a read failed."""
+    return LinkFailed(Reason.IO, f"{port} was lost" + (f": {exc}" if exc else ""), _IO.hint)
+
+
+def _case(exc: BaseException) -> _Case:
+    seen: BaseException | None = exc
+    while seen is not None:  # pyserial wraps, and not always with the number
+        if isinstance(seen, TimeoutError):
+            return _TIMEOUT
+        if isinstance(seen, socket.gaierror):
+            return _NO_ANSWER
+        number = getattr(seen, "errno", None) or (seen.args[0] if seen.args else None)
+        if isinstance(number, int) and number in _BY_ERRNO:
+            return _BY_ERRNO[number]
+        seen = seen.__cause__ or seen.__context__
+    if isinstance(exc, OSError):  # a SerialException without a number: the URL has the wrong form, or no such far end
+        return _SETTINGS if "expected a string in the form" in str(exc) else _IO
+    return _SETTINGS

@@ -1,0 +1,235 @@
+"""Members of a line -> a Reading: names, units, scales and validity as the settings map them, compiled once."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+
+from drivers.reading import BAD, GOOD, Reading
+from drivers.serial.line_formats import is_nothing, number
+
+Convert = Callable[[dict[str, Any]], Reading | None]
+Step = Callable[[Any], Any]
+
+PLAIN = frozenset({int, float, bool})
+NAN = "nan"
+
+
+class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of one member: value * scale + offset, in `unit`, under `name`; not at all when it is invalid."""
+
+    name: str | None = None
+    unit: str | None = None
+    scale: float | None = None
+    offset: float | None = None
+    invalid: list[str | int | float] = []
+    invalid_pattern: Annotated[str | None, msgspec.Meta(description="regular expression of the whole text")] = None
+
+
+class Missing(Exception):
+    """The member has no value; the text says why, as in `<name>:<why>`."""
+
+
+def compile_fields(
+    metric: str,
+    fields: Mapping[str, Field],
+    keep_others: bool,
+    device_time: str | None = None,
+    time_format: str | None = None,
+) -> Convert:
+    """The conversion of one line's members. None = the line held nothing that is wanted."""
+    careful = _mapped(metric, fields, keep_others, device_time, time_format)
+    if fields or not keep_others or device_time:
+        return careful
+
+    def direct(members: dict[str, Any]) -> Reading | None:
+        for value in members.values():
+            if value.__class__ not in PLAIN:
+                return careful(members)
+        return Reading(metric, members) if members else None
+
+    return direct
+
+
+def _mapped(
+    metric: str, fields: Mapping[str, Field], keep_others: bool, device_time: str | None, time_format: str | None
+) -> Convert:
+    rules = {source: (field.name or _last(source), _step(field)) for source, field in fields.items()}
+    pointers = [(_tokens(source), *rules[source]) for source in fields if source.startswith("/")]
+    names = {source: field.name or _last(source) for source, field in fields.items()}
+    all_units = {names[source]: field.unit for source, field in fields.items() if field.unit}
+    time_tokens = _tokens(device_time) if device_time and device_time.startswith("/") else None
+
+    def convert(members: dict[str, Any]) -> Reading | None:
+        values: dict[str, Any] = {}
+        flags: list[str] = []
+        moment = None
+        if time_tokens is not None:
+            moment = read_time(_follow(members, time_tokens), time_format, flags)
+        for source, value in members.items():
+            rule = rules.get(source)
+            if rule is not None:
+                name, step = rule
+            elif source == device_time:
+                moment = read_time(value, time_format, flags)
+                continue
+            elif keep_others and value.__class__ is not dict:
+                name, step = source, plain
+            else:
+                continue
+            try:
+                values[name] = step(value)
+            except Missing as why:
+                if str(why):
+                    flags.append(f"{name}:{why}")
+        for tokens, name, step in pointers:
+            try:
+                values[name] = step(_follow(members, tokens))
+            except Missing as why:
+                if str(why):
+                    flags.append(f"{name}:{why}")
+        if not values and not flags:
+            return None
+        units = all_units
+        if not all_units.keys() <= values.keys():
+            units = {name: unit for name, unit in all_units.items() if name in values}
+        return Reading(metric, values, units, tuple(flags), GOOD if values else BAD, moment)
+
+    return convert
+
+
+def plain(value: Any) -> Any:
+    """A scalar or a list of numbers as it is; Missing for what says "no value", with an empty reason for the rest."""
+    kind = value.__class__
+    if kind is float:
+        if not math.isfinite(value):
+            raise Missing(NAN)
+        return value
+    if kind is int or kind is bool:
+        return value
+    if kind is str:
+        if is_nothing(value):
+            raise Missing(NAN)
+        return value
+    if value is None:
+        raise Missing(NAN)
+    if kind is list and value and all(item.__class__ in (int, float) for item in value):
+        return value
+    raise Missing
+
+
+def read_time(value: Any, time_format: str | None, flags: list[str]) -> str | None:
+    """The device's own clock as ISO 8601 without a zone; numbers are seconds (or milliseconds) since 1970."""
+    if isinstance(value, _Absent):
+        return None
+    try:
+        if isinstance(value, str) and time_format:
+            moment = datetime.strptime(value.strip(), time_format)  # noqa: DTZ007  # a device's clock has no zone
+        elif isinstance(value, str):
+            moment = datetime.fromisoformat(value.strip())
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            moment = datetime.fromtimestamp(value / 1000 if abs(value) >= 1e11 else value, UTC)
+        else:
+            raise ValueError
+    except (ValueError, OverflowError, OSError):
+        flags.append("device_time:unreadable")
+        return None
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return moment.isoformat()
+
+
+def _step(field: Field) -> Step:
+    """The way of one member, without what its field does not ask for."""
+    invalid = {item for item in field.invalid if not isinstance(item, str)}
+    invalid_text = {item for item in field.invalid if isinstance(item, str)}
+    pattern = re.compile(field.invalid_pattern) if field.invalid_pattern else None
+    checks = bool(field.invalid or pattern)
+    numeric = field.scale is not None or field.offset is not None
+    scale = _scaler(field.scale if field.scale is not None else 1.0, field.offset or 0.0) if numeric else None
+    as_number = numeric or field.unit is not None
+
+    def step(value: Any) -> Any:
+        if checks and value.__class__ in (int, float, str, bool):
+            text = value if value.__class__ is str else str(value)
+            if value in invalid or text in invalid_text or (pattern and pattern.fullmatch(text)):
+                raise Missing("invalid")
+            if value.__class__ is str and invalid and number(value) in invalid:
+                raise Missing("invalid")
+        value = plain(value)
+        if as_number and value.__class__ is str:
+            found = number(value)
+            if found is not None:
+                value = found
+        if scale is None:
+            return value
+        if value.__class__ is list:
+            return [scale(item) for item in value]
+        if value.__class__ not in (int, float):
+            raise Missing("not-a-number")
+        return scale(value)
+
+    return step
+
+
+def _scaler(scale: float, offset: float) -> Callable[[int | float], int | float]:
+    """value * scale + offset without the noise of binary fractions: 235 * 0.1 is 23.5."""
+    exact_scale, exact_offset = Decimal(repr(scale)), Decimal(repr(offset))
+    whole = scale.is_integer() and offset.is_integer()
+    whole_scale, whole_offset = (int(scale), int(offset)) if whole else (0, 0)
+    places = max(_places(exact_scale), _places(exact_offset))
+
+    def apply(value: int | float) -> int | float:
+        if value.__class__ is int:
+            if whole:
+                return value * whole_scale + whole_offset
+            return round(value * scale + offset, places)
+        result = float(Decimal(repr(value)) * exact_scale + exact_offset)
+        if not math.isfinite(result):
+            raise Missing(NAN)
+        return result
+
+    def bounded(value: int | float) -> int | float:
+        result = apply(value)
+        return result if -(2**63) <= result < 2**63 else float(result)
+
+    return bounded
+
+
+def _places(value: Decimal) -> int:
+    exponent = value.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+class _Absent:
+    """What a pointer to a member that the line does not have leads to."""
+
+
+_ABSENT = _Absent()
+
+
+def _tokens(pointer: str) -> list[str]:
+    """RFC 6901."""
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+
+
+def _last(source: str) -> str:
+    return _tokens(source)[-1] if source.startswith("/") else source
+
+
+def _follow(members: Any, tokens: list[str]) -> Any:
+    found = members
+    for token in tokens:
+        if isinstance(found, dict) and token in found:
+            found = found[token]
+        elif isinstance(found, list) and token.isdecimal() and int(token) < len(found):
+            found = found[int(token)]
+        else:
+            return _ABSENT
+    return found
