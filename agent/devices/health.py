@@ -1,0 +1,129 @@
+"""The state of one device, why it is in it, and what was counted."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agent.clock import Clock, rfc3339
+from drivers.reading import Faults
+
+
+class State(StrEnum):
+    """STARTING: not opened yet. OFFLINE: not there. ERROR: there is something to put right. Both are tried again."""
+
+    STARTING = "starting"
+    ONLINE = "online"
+    OFFLINE = "offline"
+    ERROR = "error"
+    STOPPED = "stopped"
+
+
+class Reason(NamedTuple):
+    """Why a device is not online: a stable key, a sentence, and what to do."""
+
+    key: str
+    message: str
+    hint: str = ""
+
+
+NOTHING = Reason("", "")
+LOST = Reason("lost", "the connection was lost")
+STOPPING = Reason("stopped", "the gateway stops")
+REMOVED = Reason("removed", "the device was removed from the settings")
+CHANGED = Reason("changed", "the device is opened anew with changed settings")
+
+# Waiting does not mend these; a person must.
+ERRORS = frozenset({"permission", "busy", "settings", "decoder-error", "failed"})
+
+
+def reason_of(error: BaseException) -> Reason:
+    """What a link's failure says of itself; anything else is a `timeout`, an `io` error, or a failure of ours."""
+    kind = getattr(error, "reason", None)
+    text = str(getattr(error, "message", "") or error) or type(error).__name__
+    if isinstance(kind, Enum):
+        return Reason(kind.name.lower(), text, str(getattr(error, "hint", "")))
+    if isinstance(error, TimeoutError):
+        return Reason("timeout", text)
+    if isinstance(error, OSError):
+        return Reason("io", text)
+    return Reason("failed", f"it failed: {fault_of(error)}", "this is a fault of the gateway or of the driver")
+
+
+def fault_of(error: BaseException) -> str:
+    """Type and place of an unexpected exception, without its text: that may quote what the device sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return (
+        f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+        if frames
+        else type(error).__name__
+    )
+
+
+class Tally:
+    """What one device did since it was configured. Plain numbers: the hot path adds to them."""
+
+    __slots__ = ("bytes", "decoded", "dropped", "last_wall", "readings", "reconnects", "unreported")
+
+    def __init__(self) -> None:
+        self.bytes = 0  # octets from the device
+        self.decoded = 0  # readings that its decoder gave
+        self.readings = 0  # readings handed to the store
+        self.unreported = 0  # readings not reported because monitoring was stopped
+        self.dropped = 0  # readings lost on the way to the store, each in a gap record
+        self.reconnects = 0
+        self.last_wall = 0  # microseconds since 1970 of the newest reading handed to the store
+
+
+class Health:
+    """State machine of one device. A change is logged once and told to `on_change`; repeats only count as faults."""
+
+    def __init__(self, device: str, clock: Clock, log: logging.Logger, on_change: Callable[[State], None]) -> None:
+        self._device = device
+        self._clock = clock
+        self._log = log
+        self._on_change = on_change
+        self.state = State.STARTING
+        self.reason = NOTHING
+        self.since = clock.now().wall
+        self.faults = Faults()
+        self.known: dict[str, Any] = {}  # battery and signal_strength, when the device told them
+
+    @property
+    def online(self) -> bool:
+        return self.state is State.ONLINE
+
+    def turn(self, state: State, reason: Reason = NOTHING) -> None:
+        """Go to `state`; the same state for the same reason only renews the sentence."""
+        before, same = self.state, (state, reason.key) == (self.state, self.reason.key)
+        self.state, self.reason = state, reason
+        if same:
+            return
+        self.since = self._clock.now().wall
+        level = logging.WARNING if state in (State.OFFLINE, State.ERROR) else logging.INFO
+        why = f": {reason.message}" if reason.message else ""
+        hint = f" ({reason.hint})" if reason.hint else ""
+        self._log.log(level, "%s is %s%s%s", self._device, state, why, hint, extra={"device": self._device})
+        self._on_change(before)
+
+    def fail(self, reason: Reason) -> None:
+        """Not online any more, or still not."""
+        self.faults.add(reason.key, reason.message)
+        self.turn(State.ERROR if reason.key in ERRORS else State.OFFLINE, reason)
+
+    def payload(self) -> dict[str, Any]:
+        """The contract's status message; a stopped device is offline for whoever reads it."""
+        status = State.OFFLINE if self.state is State.STOPPED else self.state
+        payload: dict[str, Any] = {
+            "device_id": self._device,
+            "status": str(status),
+            "timestamp": rfc3339(self.since),
+            **self.known,
+        }
+        if self.reason.key:
+            payload["reason"] = self.reason.key
+        return payload

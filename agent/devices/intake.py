@@ -1,0 +1,239 @@
+"""The hot path of one device: bytes -> decoder -> pace and thresholds -> body -> store, in one go for each chunk.
+
+The time of a reading is taken once for its chunk. Nothing raises out of `chunk`: what goes wrong is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from agent.clock import Clock, Stamp
+from agent.devices.exchange import DeviceExchange
+from agent.devices.health import Health, Tally, fault_of
+from agent.devices.outlet import Outlet
+from agent.devices.pace import Pace, pace
+from agent.devices.stamp import encode
+from agent.devices.thresholds import Thresholds
+from agent.settings.model import Threshold
+from drivers.driver import Decoder
+from drivers.reading import Faults, Reading, Reply
+
+GRACE = 0.1  # seconds that a due report may wait for a reading to carry it, at most a quarter of the pace
+TOLD = ("battery", "signal_strength")  # of a reply or a reading: parts of the device's status
+
+
+class Asked(NamedTuple):
+    """A reading that a command waited for, and the sequence number it was stored under."""
+
+    reading: Reading
+    seq: int
+
+
+class Intake:
+    """Takes the bytes of one device. `on_news(decoded)` hears of each chunk until it is None; `on_broken` of a decoder
+    that raised, which gets no more bytes."""
+
+    def __init__(
+        self, device: str, clock: Clock, outlet: Outlet, tally: Tally, health: Health, log: logging.Logger
+    ) -> None:
+        self._device = device
+        self._now = clock.now
+        self._put = outlet.put
+        self._tally = tally
+        self._health = health
+        self._log = log
+        self._feed: Callable[[bytes], list[Reading | Reply]] | None = None
+        self._on_broken: Callable[[Exception], None] = _ignore
+        self._stamp = clock.now()
+        self._thresholds = Thresholds({})
+        self._pace: Pace = pace(0.0, "last", self._thresholds, self._report)
+        self._monitoring = True
+        self._asks: list[asyncio.Future[Asked]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed: int | None = None
+        self._grace = 0
+        self._decoder_faults = Faults()
+        self._past_faults: dict[str, int] = {}
+        self.exchange: DeviceExchange | None = None
+        self.on_news: Callable[[bool], None] | None = None
+        self.heard = self._stamp.mono  # when bytes came last, microseconds of the stamp's monotonic clock
+
+    # -- settings
+
+    def watch(self, limits: Mapping[str, Threshold]) -> None:
+        """New thresholds; takes effect with the next `report_every`."""
+        self._thresholds = Thresholds(limits)
+
+    def report_every(self, every: float, how: str, monitoring: bool) -> None:
+        """The pace from now on; what the old one held is reported first."""
+        self.flush()
+        self._pace = pace(every, how, self._thresholds, self._report)
+        self._monitoring = monitoring
+        self._grace = round(min(GRACE, every / 4) * 1_000_000)
+
+    # -- a session
+
+    def begin(self, decoder: Decoder, on_broken: Callable[[Exception], None]) -> None:
+        """A fresh decoder for a fresh link."""
+        for kind, count in self._decoder_faults:
+            self._past_faults[kind] = self._past_faults.get(kind, 0) + count
+        last = self._decoder_faults.last
+        self._decoder_faults = decoder.faults
+        if last and not self._decoder_faults.last:
+            self._decoder_faults.last = last
+        self._feed = decoder.feed
+        self._on_broken = on_broken
+        self.heard = self._now().mono
+
+    def end(self) -> None:
+        """The link is gone: bytes that still arrive are not listened to."""
+        self._feed = None
+        self.on_news = None
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """What the decoders counted, of all sessions."""
+        counts = dict(self._past_faults)
+        for kind, count in self._decoder_faults:
+            counts[kind] = counts.get(kind, 0) + count
+        return counts
+
+    @property
+    def last_fault(self) -> str:
+        return self._decoder_faults.last
+
+    # -- the hot path
+
+    def chunk(self, data: bytes) -> None:
+        """What the device said."""
+        feed = self._feed
+        if feed is None:
+            return
+        stamp = self._stamp = self._now()
+        self.heard = stamp.mono
+        self._tally.bytes += len(data)
+        try:
+            items = feed(data)
+        except Exception as error:
+            self._feed = None
+            self._on_broken(error)
+            return
+        if self.on_news is not None:
+            self.on_news(bool(items))
+        if items:
+            if self._pace.plain and self._monitoring and not self._asks and self.exchange is None:
+                self._pass_on(items)
+            else:
+                self._judge(items, stamp)
+
+    def _pass_on(self, items: list[Reading | Reply]) -> None:
+        """Every reading as it is: the common case in the fewest steps."""
+        report = self._report
+        count = 0
+        for item in items:
+            if item.__class__ is Reading:
+                count += 1
+                report(item, False)
+            else:
+                self._other(item)
+        self._tally.decoded += count
+
+    def _judge(self, items: list[Reading | Reply], stamp: Stamp) -> None:
+        for item in items:
+            if isinstance(item, Reading):
+                self._tally.decoded += 1
+                try:
+                    self._take(item, stamp.mono)
+                except Exception as error:
+                    self._wrong("not-a-reading", error)
+            else:
+                self._other(item)
+            if self.exchange is not None:
+                self.exchange.heard(item)
+        self._arm()
+
+    def _take(self, reading: Reading, now: int) -> None:
+        asked = bool(self._asks) and bool(reading.values)
+        if not (asked or self._monitoring):
+            self._tally.unreported += 1
+            return
+        seq = self._pace.take(reading, now, asked)
+        if asked and seq:
+            asks, self._asks = self._asks, []
+            for ask in asks:
+                if not ask.done():
+                    ask.set_result(Asked(reading, seq))
+
+    def _report(self, reading: Reading, urgent: bool) -> int:
+        try:
+            body = encode(reading)
+        except Exception as error:
+            self._wrong("not-serialisable", error)
+            return 0
+        try:
+            return self._put(self._stamp, body, urgent)
+        except Exception as error:
+            self._wrong("not-stored", error)
+            return 0
+
+    def _other(self, item: object) -> None:
+        if isinstance(item, Reply):
+            for name in TOLD:
+                if name in item.fields:
+                    self._health.known[name] = item.fields[name]
+        else:
+            self._wrong("not-a-reading", TypeError(f"a decoder gave {type(item).__name__}"))
+
+    def _wrong(self, kind: str, error: Exception) -> None:
+        self._health.faults.add(kind, fault_of(error))
+        if self._health.faults.counts[kind] == 1:
+            self._log.error("%s: a reading was not taken (%s): %s", self._device, kind, fault_of(error))
+
+    # -- held readings
+
+    def _arm(self) -> None:
+        """A timer for what is held, and for nothing else."""
+        due = self._pace.due()
+        if due == self._armed:
+            return
+        self._disarm()
+        if due is not None:
+            self._armed = due
+            delay = (due + self._grace - self._now().mono) / 1_000_000
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, delay), self._on_timer)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._armed = None
+
+    def _on_timer(self) -> None:
+        self._timer = self._armed = None
+        self._stamp = self._now()
+        self._pace.flush(self._stamp.mono)
+        self._arm()
+
+    def flush(self) -> None:
+        """Report everything that is held, now."""
+        self._disarm()
+        self._stamp = self._now()
+        self._pace.flush()
+
+    # -- commands
+
+    def ask(self) -> asyncio.Future[Asked]:
+        """The next reading with values: reported as it is and at once, whatever the pace, monitoring or not."""
+        ask: asyncio.Future[Asked] = asyncio.get_running_loop().create_future()
+        self._asks.append(ask)
+        return ask
+
+    def forget(self, ask: asyncio.Future[Asked]) -> None:
+        if ask in self._asks:
+            self._asks.remove(ask)
+
+
+def _ignore(error: Exception) -> None:
+    return None

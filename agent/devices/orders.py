@@ -1,0 +1,143 @@
+"""Commands of one device: those that the gateway gives every device, and the driver's own.
+
+`status`, `start_monitoring`, `stop_monitoring`, `set_interval` work on a device that is away; they are kept by the
+store before they take effect (monitoring.py). `read_now` waits for the next reading of a device that speaks by itself,
+reports it at once outside of the pace, also while monitoring is stopped, and answers when it is stored. A driver with a
+`read_now` of its own asks its device; a driver's own command of a generic name goes before the gateway's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from agent.clock import Clock
+from agent.devices.exchange import DeviceExchange
+from agent.devices.generic import GENERIC, SetInterval, StartMonitoring
+from agent.devices.intake import Asked
+from agent.devices.ports import Store
+from agent.devices.runner import Runner
+from agent.devices.view import view_of
+from agent.errors import DeviceBusy, DeviceOffline, Rejected
+from drivers.driver import Command, CommandFailed, Driver
+
+STORED_WITHIN = 10.0  # seconds; a store that takes longer is in trouble
+
+
+def commands_of(driver: Driver) -> dict[str, Command]:
+    """What a device of this driver understands, by name."""
+    return {command.name: command for command in (*GENERIC, *driver.commands)}
+
+
+class Orders:
+    """Executes one command of one device. Raises Rejected, DeviceOffline, DeviceBusy, CommandFailed, StoreError."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def execute(self, runner: Runner, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        command = commands_of(runner.driver).get(name)
+        if command is None:
+            known = ", ".join(sorted(commands_of(runner.driver)))
+            raise Rejected(f"{runner.name} has no command {name}", f"it has {known}", key="unknown-command")
+        try:
+            given = msgspec.convert(parameters, command.parameters)
+        except (msgspec.ValidationError, ValueError) as wrong:
+            raise Rejected(f"{name}: {wrong}", "see the command's parameters", key="bad-parameters") from None
+        if command in runner.driver.commands:
+            return await self._own(runner, command, given)
+        match name:
+            case "status":
+                return view_of(runner, self._clock).as_dict()
+            case "read_now":
+                return await self._read_now(runner, command)
+            case _:
+                return await self._want(runner, name, given)
+
+    async def _want(self, runner: Runner, name: str, given: msgspec.Struct) -> dict[str, Any]:
+        """Change what is wanted of the device."""
+        now, boot, every = self._clock.now(), self._clock.boot_id, runner.device.every
+        desired = runner.desired
+        match given:
+            case StartMonitoring():
+                desired = desired.started(given.interval, given.duration, every, now, boot)
+            case SetInterval():
+                desired = desired.paced(given.interval, every)
+            case _:
+                desired = desired.stopped()
+        await runner.order(desired)
+        return {**runner.desired.as_dict(), "every": runner.every}
+
+    async def _read_now(self, runner: Runner, command: Command) -> dict[str, Any]:
+        if runner.link is None:
+            raise _offline(runner)
+        ask = runner.intake.ask()
+        try:
+            async with asyncio.timeout(command.timeout):
+                asked = await ask
+        except TimeoutError:
+            message = f"{runner.name} gave no reading within {command.timeout:g} s"
+            raise CommandFailed("timeout", message) from None
+        finally:
+            runner.intake.forget(ask)
+        return await self._shown(asked)
+
+    async def _own(self, runner: Runner, command: Command, given: msgspec.Struct) -> dict[str, Any]:
+        if runner.link is None:
+            raise _offline(runner)
+        if runner.intake.exchange is not None:
+            raise DeviceBusy(f"{runner.name} is carrying out another command", "try again when that is done")
+        exchange = runner.intake.exchange = DeviceExchange(runner.link, runner.limits.send)
+        ask = runner.intake.ask() if command.name == "read_now" else None
+        try:
+            async with asyncio.timeout(command.timeout):
+                result = await runner.driver.execute(command.name, given, exchange)
+        except CommandFailed:
+            raise
+        except TimeoutError:
+            message = f"{runner.name} did not answer within {command.timeout:g} s"
+            raise CommandFailed("timeout", message) from None
+        except Exception as error:
+            raise self._failure(runner, error) from error
+        finally:
+            runner.intake.exchange = None
+            if ask is not None:
+                runner.intake.forget(ask)
+        if ask is not None and ask.done():
+            result = {**await self._shown(ask.result()), **result}
+        return result
+
+    def _failure(self, runner: Runner, error: Exception) -> CommandFailed:
+        from agent.devices.health import reason_of
+
+        reason = reason_of(error)
+        if reason.key == "failed":
+            runner.health.faults.add("command-error", reason.message)
+            return CommandFailed("driver-error", f"the driver could not do it: {reason.message}")
+        return CommandFailed("connection-lost", reason.message)
+
+    async def _shown(self, asked: Asked) -> dict[str, Any]:
+        """The reading that was asked for, once it is stored."""
+        try:
+            async with asyncio.timeout(STORED_WITHIN):
+                await self._store.stored(asked.seq)
+        except TimeoutError:
+            raise CommandFailed("store-timeout", f"the reading was not stored within {STORED_WITHIN:g} s") from None
+        reading = asked.reading
+        return {
+            "reading_id": self._store.reading_id(asked.seq),
+            "metric_type": reading.metric,
+            "values": reading.values,
+            "units": reading.units,
+            "quality": reading.quality,
+            "flags": list(reading.flags),
+        }
+
+
+def _offline(runner: Runner) -> DeviceOffline:
+    reason = runner.health.reason
+    why = f": {reason.message}" if reason.message else ""
+    return DeviceOffline(f"{runner.name} is not there now{why}", reason.hint)

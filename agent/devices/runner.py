@@ -1,0 +1,267 @@
+"""The life of one device: open, greet, listen, keep alive, notice silence, reopen with backoff, say farewell, close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from msgspec.structs import replace
+
+from agent.clock import US, Clock
+from agent.devices import monitoring
+from agent.devices.backoff import Backoff
+from agent.devices.health import LOST, Health, Reason, State, Tally, fault_of, reason_of
+from agent.devices.intake import Intake
+from agent.devices.monitoring import Desired
+from agent.devices.outlet import Outlet
+from agent.devices.ports import Connect, Limits, Link, Store
+from agent.settings.model import Device
+from drivers.driver import Driver
+
+# What changes without the link noticing.
+SOFT: dict[str, Any] = {"patient": None, "every": None, "thresholds": {}, "brokers": None, "token": None}
+
+# After these a link that opens says nothing yet: only what the device sends shows that it is back.
+UNPROVEN = frozenset({"silent", "decoder-error"})
+
+
+def hard(device: Device) -> Device:
+    """The settings without those that a running device takes over as it is."""
+    return replace(device, **SOFT)
+
+
+class Runner:
+    """One configured device. `start`, `adjust` for soft changes, `stop`; everything it runs ends with it."""
+
+    def __init__(
+        self,
+        name: str,
+        device: Device,
+        driver: Driver,
+        connect: Connect,
+        store: Store,
+        clock: Clock,
+        rng: Random,
+        log: logging.Logger,
+        limits: Limits,
+        on_change: Callable[[Runner, State], None],
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.driver = driver
+        self.limits = limits
+        self.tally = Tally()
+        self.desired = Desired()
+        self.health = Health(name, clock, log, lambda before: on_change(self, before))
+        self.link: Link | None = None  # while it is open
+        self.retry_at: float | None = None  # on the clock's monotonic seconds
+        self.outlet = Outlet(name, store, self.tally, log)
+        self.intake = Intake(name, clock, self.outlet, self.tally, self.health, log)
+        self._link = connect(device, driver, self.intake.chunk, self._on_lost)
+        self._store = store
+        self._clock = clock
+        self._log = log
+        self._backoff = Backoff(limits.first_retry, limits.last_retry, rng)
+        self._ended: asyncio.Future[Reason] | None = None
+        self._opened_before = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timed: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    # -- settings and what commands ordered
+
+    async def start(self) -> None:
+        self.outlet.origin = self._store.origin(self.name, self.device.patient)
+        self.intake.watch(self.device.thresholds)
+        try:
+            desired = monitoring.load(await self._store.state_get(monitoring.state_key(self.name)))
+        except Exception as error:  # the device runs by its settings all the same
+            self.health.faults.add("state-unreadable", type(error).__name__)
+            self._log.error("%s: what commands ordered of it earlier could not be read: %s", self.name, error)
+            desired = Desired()
+        self._hold(desired)
+        self._spawn(self._supervised(), self.name)
+
+    def adjust(self, device: Device) -> None:
+        """Take over soft changes; readings that are held belong to the patient, pace and thresholds before."""
+        before, self.device = self.device, device
+        if before.patient != device.patient:
+            self.intake.flush()
+            self.outlet.origin = self._store.origin(self.name, device.patient)
+        if before.thresholds != device.thresholds:
+            self.intake.flush()
+            self.intake.watch(device.thresholds)
+        if before.thresholds != device.thresholds or before.every != device.every:
+            self._hold(self.desired)
+
+    async def order(self, desired: Desired) -> None:
+        """Keep what a command wants, and then do it; the store's errors pass through."""
+        await self._store.state_put(monitoring.state_key(self.name), monitoring.dump(desired))
+        if not self._stopped:
+            self._hold(desired)
+
+    @property
+    def every(self) -> float:
+        """The pace in force: ordered, set, or the driver's; seconds, 0 = every reading."""
+        for pace in (self.desired.pace, self.device.every):
+            if pace is not None:
+                return pace
+        return self.driver.every
+
+    def _hold(self, desired: Desired) -> None:
+        now = self._clock.now()
+        self.desired = desired.under(self.device.every, now, self._clock.boot_id)
+        self.intake.report_every(self.every, self.driver.pace, self.desired.reporting)
+        if self._timed is not None:
+            self._timed.cancel()
+            self._timed = None
+        if self.desired.timed is not None:
+            left = self.desired.timed.remaining(now, self._clock.boot_id)
+            self._timed = asyncio.get_running_loop().call_later(left, self._time_is_over)
+
+    def _time_is_over(self) -> None:
+        # Nothing to keep: what is over is seen to be over when it is loaded again.
+        self._timed = None
+        self._log.info("%s: monitoring for a time is over", self.name)
+        self._hold(self.desired.without_time())
+
+    def counters(self) -> dict[str, int]:
+        """What the port itself counted."""
+        try:
+            return self._link.counters()
+        except OSError:  # it is going away at this moment
+            return {}
+
+    # -- the life
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=f"device {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _supervised(self) -> None:
+        while True:
+            try:
+                reason = await self._session()
+            except Exception as error:
+                reason = reason_of(error)
+            self.health.fail(reason)
+            pause = self._backoff.pause()
+            self.retry_at = self._clock.monotonic() + pause
+            await asyncio.sleep(pause)
+            self.retry_at = None
+
+    async def _session(self) -> Reason:
+        """One opening of the link; why it ended. Raises what the link or the driver raised."""
+        link, driver, limits = self._link, self.driver, self.limits
+        ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
+        self._ended = ended
+        opened = None
+        try:
+            self.intake.begin(driver.decoder(), self._on_broken)
+            self.intake.on_news = self._on_news
+            await link.open(limits.open)
+            opened = self._clock.monotonic()
+            self.link = link
+            self.outlet.attach(link)
+            self.tally.reconnects += self._opened_before
+            self._opened_before = True
+            for words in driver.greeting():
+                await link.send(words, limits.send)
+            if self.health.reason.key not in UNPROVEN and not ended.done():
+                self.health.turn(State.ONLINE)
+            return await self._stay(link, ended)
+        finally:
+            if opened is not None and self._clock.monotonic() - opened >= limits.good:
+                self._backoff.reset()
+            await self._leave(link, ended)
+
+    async def _stay(self, link: Link, ended: asyncio.Future[Reason]) -> Reason:
+        """Until the session ends. Sleeps through: only a keep-alive and a watchdog that the device has wake it."""
+        keep = self.driver.keep_alive
+        silence = self.driver.silence if self.device.silence is None else self.device.silence
+        self.intake.heard = max(self.intake.heard, self._clock.now().mono)
+        next_keep = None if keep is None else self._clock.monotonic() + keep.interval
+        while not ended.done():
+            waits = []
+            if next_keep is not None:
+                waits.append(next_keep - self._clock.monotonic())
+            if silence:
+                waits.append(silence - self._quiet_for())
+            await asyncio.wait((ended,), timeout=max(0.0, min(waits)) if waits else None)
+            if ended.done():
+                break
+            if keep is not None and next_keep is not None and self._clock.monotonic() >= next_keep:
+                await link.send(keep.data, self.limits.send)
+                next_keep = max(next_keep + keep.interval, self._clock.monotonic())
+            if silence and self._quiet_for() >= silence:
+                hint = "is it switched on, and are its line settings right?"
+                return Reason("silent", f"nothing came for {silence:g} s", hint)
+        return ended.result()
+
+    def _quiet_for(self) -> float:
+        """Seconds since the device said something; one that is kept waiting is not silent."""
+        now = self._clock.now().mono
+        if self.outlet.paused:
+            self.intake.heard = now
+        return (now - self.intake.heard) / US
+
+    async def _leave(self, link: Link, ended: asyncio.Future[Reason]) -> None:
+        """Farewell where there is somebody to hear it, and close; bounded, and no error gets out."""
+        opened, self.link = self.link is not None, None
+        if self.intake.exchange is not None:
+            self.intake.exchange.abort()
+        try:
+            if opened and not ended.done():
+                async with asyncio.timeout(self.limits.farewell):
+                    for words in self.driver.farewell():
+                        await link.send(words, self.limits.farewell)
+        except Exception as error:
+            self.health.faults.add("farewell", str(error) or type(error).__name__)
+        self.intake.end()
+        self.outlet.attach(None)
+        try:
+            await link.close(self.limits.close)
+        except Exception as error:
+            self.health.faults.add("close", str(error) or type(error).__name__)
+            self._log.warning("%s: closing failed: %s", self.name, error)
+
+    def _end(self, reason: Reason) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(reason)
+
+    def _on_lost(self, error: Exception | None) -> None:
+        self._end(LOST if error is None else reason_of(error)._replace(key="lost"))
+
+    def _on_broken(self, error: Exception) -> None:
+        message = f"the driver failed on what the device sent: {fault_of(error)}"
+        self._end(Reason("decoder-error", message, "tell the maker of the driver"))
+
+    def _on_news(self, decoded: bool) -> None:
+        """The first bytes and the first thing decoded of a session show that the device is really there."""
+        if decoded:
+            self.intake.on_news = None
+            self._backoff.reset()
+        if self.link is not None and not self.health.online and (decoded or self.health.reason.key == "silent"):
+            self.health.turn(State.ONLINE)
+
+    async def stop(self, reason: Reason) -> None:
+        """End everything, hand over what is held; within `limits.stop` and a moment."""
+        self._stopped = True
+        if self._timed is not None:
+            self._timed.cancel()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _done, stuck = await asyncio.wait(tasks, timeout=self.limits.stop)
+            if stuck:
+                self._log.error("%s did not stop within %.1f s", self.name, self.limits.stop)
+        self.intake.end()
+        self.intake.flush()
+        await self.outlet.close()
+        self.retry_at = None
+        self.health.turn(State.STOPPED, reason)

@@ -1,0 +1,128 @@
+"""Reading -> the JSON bytes that the store keeps and every broker is given, in the member names of the contract.
+
+A value whose name is a member of the payload itself (RESERVED) is written with an underscore behind it (`id` -> `id_`),
+its unit and its flags too, so that nothing is lost; `channel` of a waveform is the contract's own and stays.
+A value that JSON cannot carry is left out and named in `flags`: NaN `<name>:nan`, infinity `<name>:over-range` or
+`<name>:under-range`, nothing `<name>:no-value`; a list or an object with such a value inside goes as a whole.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import orjson
+from msgspec.structs import replace
+
+from drivers.reading import Reading
+
+RESERVED = frozenset(
+    {
+        "id",
+        "schema",
+        "gateway_id",
+        "device_id",
+        "patient_id",
+        "metric_type",
+        "units",
+        "timestamp",
+        "device_timestamp",
+        "clock",
+        "urgent",
+        "replayed",
+        "quality",
+        "flags",
+        "samples",
+        "rate_hz",
+        "scale",
+        "offset",
+        "unit",
+        "channel",
+    }
+)
+
+_dumps = orjson.dumps
+_free = RESERVED.isdisjoint
+
+
+def encode(reading: Reading) -> bytes:
+    """The stored body; raises TypeError, or what the values raise, for what cannot be written as JSON."""
+    if not _free(reading.values):
+        reading = _renamed(reading)
+    body = _write(reading)
+    if b"null" in body:  # what JSON cannot carry came out as null, or a text has that word in it
+        body = _write(_without_gaps(reading))
+    return body
+
+
+def _write(reading: Reading) -> bytes:
+    body: dict[str, Any] = {
+        "metric_type": reading.metric,
+        **reading.values,
+        "units": reading.units,
+        "quality": reading.quality,
+        "flags": reading.flags,
+    }
+    if reading.device_time is not None:
+        body["device_timestamp"] = reading.device_time
+    wave = reading.waveform
+    if wave is not None:
+        body["samples"] = wave.samples
+        body["rate_hz"] = wave.rate_hz
+        body["scale"] = wave.scale
+        body["offset"] = wave.offset
+        body["unit"] = wave.unit
+    return _dumps(body)
+
+
+def _renamed(reading: Reading) -> Reading:
+    taken = set(reading.values)
+    names: dict[str, str] = {}
+    for name in reading.values:
+        if name in RESERVED and not (name == "channel" and reading.waveform is not None):
+            new = name + "_"
+            while new in taken:
+                new += "_"
+            taken.add(new)
+            names[name] = new
+    return replace(
+        reading,
+        values={names.get(name, name): value for name, value in reading.values.items()},
+        units={names.get(name, name): unit for name, unit in reading.units.items()},
+        flags=tuple(_renamed_flag(flag, names) for flag in reading.flags),
+    )
+
+
+def _renamed_flag(flag: str, names: dict[str, str]) -> str:
+    name, colon, why = flag.partition(":")
+    return names.get(name, name) + colon + why if colon else flag
+
+
+def _without_gaps(reading: Reading) -> Reading:
+    whys = {name: why for name, value in reading.values.items() if (why := _why_not(value))}
+    wave = reading.waveform
+    if wave is not None and _why_not([wave.samples, wave.rate_hz, wave.scale, wave.offset]):
+        wave, whys = None, whys | {"samples": "nan"}
+    explained = {flag.partition(":")[0] for flag in reading.flags if ":" in flag}
+    return replace(
+        reading,
+        values={name: value for name, value in reading.values.items() if name not in whys},
+        units={name: unit for name, unit in reading.units.items() if name not in whys},
+        flags=(*reading.flags, *(f"{name}:{why}" for name, why in whys.items() if name not in explained)),
+        waveform=wave,
+    )
+
+
+def _why_not(value: Any) -> str:
+    """Why JSON cannot carry this value; empty when it can."""
+    if value is None:
+        return "no-value"
+    if isinstance(value, float):
+        if isfinite(value):
+            return ""
+        return "nan" if value != value else "over-range" if value > 0 else "under-range"
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return next((why for item in value if (why := _why_not(item))), "")
+    return ""

@@ -1,0 +1,88 @@
+"""What people and programs see of a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agent.clock import Clock, rfc3339
+from agent.devices.runner import Runner
+
+
+class DeviceView(msgspec.Struct, frozen=True):
+    """One device at this moment. `reason` is a stable key, `message` and `hint` its words; times are RFC 3339.
+
+    `faults` counts by kind what went wrong, the decoder's and the port's included; `decoder_faults` are the decoder's
+    alone. `every` is the pace in force in seconds, `desired` what commands ordered. `next_retry_in` is in seconds.
+    """
+
+    id: str
+    driver: str
+    port: str | None
+    status: str
+    since: str
+    reason: str | None
+    message: str
+    hint: str
+    readings: int
+    last_reading: str | None
+    faults: dict[str, int]
+    decoder_faults: dict[str, int]
+    last_fault: str
+    every: float
+    monitoring: bool
+    desired: dict[str, Any]
+    thresholds: dict[str, dict[str, float | None]]
+    bytes: int
+    decoded: int
+    unreported: int
+    dropped: int
+    reconnects: int
+    next_retry_in: float | None
+    battery: Any = None
+    signal_strength: Any = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON; battery and signal_strength only when the device told them."""
+        shown: dict[str, Any] = msgspec.to_builtins(self)
+        for name in ("battery", "signal_strength"):
+            if shown[name] is None:
+                del shown[name]
+        return shown
+
+
+def view_of(runner: Runner, clock: Clock) -> DeviceView:
+    health, tally, device = runner.health, runner.tally, runner.device
+    decoder_faults = runner.intake.faults
+    faults = dict(decoder_faults)
+    for kind, count in (*health.faults, *runner.counters().items()):
+        faults[kind] = faults.get(kind, 0) + count
+    retry_at = runner.retry_at
+    return DeviceView(
+        id=runner.name,
+        driver=device.driver,
+        port=device.port or device.address or device.name,
+        status=str(health.state),
+        since=rfc3339(health.since),
+        reason=health.reason.key or None,
+        message=health.reason.message,
+        hint=health.reason.hint,
+        readings=tally.readings,
+        last_reading=rfc3339(tally.last_wall) if tally.last_wall else None,
+        faults=faults,
+        decoder_faults=decoder_faults,
+        last_fault=health.faults.last or runner.intake.last_fault,
+        every=runner.every,
+        monitoring=runner.desired.reporting,
+        desired=runner.desired.as_dict(),
+        thresholds={name: {"min": limit.min, "max": limit.max} for name, limit in device.thresholds.items()},
+        bytes=tally.bytes,
+        decoded=tally.decoded,
+        unreported=tally.unreported,
+        dropped=tally.dropped,
+        reconnects=tally.reconnects,
+        next_retry_in=None if retry_at is None else round(max(0.0, retry_at - clock.monotonic()), 3),
+        battery=health.known.get("battery"),
+        signal_strength=health.known.get("signal_strength"),
+    )
