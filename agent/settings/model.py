@@ -1,4 +1,7 @@
-"""The settings as types. Durations are seconds, sizes are bytes; the YAML spellings are read by `units.py`."""
+"""The settings as types. Durations are seconds, sizes are bytes; the YAML spellings are read by `units.py`.
+
+A `Meta` carries what a value may be and what the key means; the checker, the editor schema and the docs share it.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,24 @@ from msgspec import Meta, Struct, field
 
 Seconds = Annotated[float, Meta(ge=0, extra={"unit": "duration"}, description="a duration: 500ms, 30s, 5m, 7d")]
 Bytes = Annotated[int, Meta(ge=0, extra={"unit": "size"}, description="a size: 64MB, 2GB")]
-PerSecond = Annotated[float, Meta(ge=0, extra={"unit": "rate"}, description="a rate: 20/s")]
+DatabaseBytes = Annotated[int, Meta(ge=65536, extra={"unit": "size"})]
+PerSecond = Annotated[float, Meta(ge=0, extra={"unit": "rate"}, description="a rate: 20/s, 5/m")]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[int, Meta(ge=1)]
+PositiveSeconds = Annotated[float, Meta(ge=0.001, extra={"unit": "duration"})]
+KeepAlive = Annotated[Seconds, Meta(le=65535)]  # MQTT: a 16-bit count of seconds
+Address = Annotated[
+    str, Meta(pattern=r"^([0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$")
+]
 
 
 class SecretRef(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where a secret is kept: exactly one of the three."""
 
-    credential: str | None = None
-    file: str | None = None
-    env: str | None = None
+    credential: Annotated[str | None, Meta(description="name of a systemd credential (LoadCredential=)")] = None
+    file: Annotated[str | None, Meta(description="absolute path of a file that holds just the secret")] = None
+    env: Annotated[str | None, Meta(description="name of an environment variable that holds the secret")] = None
 
 
 Secret = SecretRef | str
@@ -31,126 +40,174 @@ class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Gateway(_Section, frozen=True):
-    id: Name = ""  # filled with the host name
-    organization: Name | None = None
-    state_dir: str = "/var/lib/gatepost"
-    labels: dict[str, str] = {}
+    id: Annotated[Name, Meta(description="name of this gateway in topics and payloads; default: the host name")] = ""
+    organization: Annotated[
+        Name | None, Meta(description="also obeys commands on organizations/<organization>/broadcast")
+    ] = None
+    state_dir: Annotated[str, Meta(description="directory of the database, own drops and the audit log")] = (
+        "/var/lib/gatepost"
+    )
+    labels: Annotated[dict[str, str], Meta(description="your own key: value notes about this gateway")] = {}
 
 
 class Store(_Section, frozen=True):
-    commit_interval: Seconds = 1.0
-    keep: Seconds = 7 * 86400.0
-    max_size: Bytes = 2_000_000_000
-    reserve: Bytes = 200_000_000
-    when_full: Literal["drop-oldest", "refuse"] = "drop-oldest"
+    commit_interval: Annotated[
+        Seconds,
+        Meta(
+            le=60,
+            description="at most one commit in this time; a reading after quiet and an urgent one commit at once",
+        ),
+    ] = 1.0
+    keep: Annotated[Seconds, Meta(description="how long history is kept after every broker has it")] = 7 * 86400.0
+    max_size: Annotated[DatabaseBytes, Meta(description="largest size of the database on disk")] = 2_000_000_000
+    reserve: Annotated[Bytes, Meta(description="free disk space that is never used")] = 200_000_000
+    when_full: Annotated[
+        Literal["drop-oldest", "refuse"],
+        Meta(description="at the limit: make room by dropping the oldest (with a gap record), or take no more"),
+    ] = "drop-oldest"
 
 
 class Tls(_Section, frozen=True):
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    verify: bool = True
+    ca: Annotated[str | None, Meta(description="file of CA certificates; default: those of the system")] = None
+    cert: Annotated[str | None, Meta(description="file of the client certificate (with key)")] = None
+    key: Annotated[str | None, Meta(description="file of the client certificate's private key")] = None
+    verify: Annotated[bool, Meta(description="check the broker's certificate and host name")] = True
 
 
 class Batch(_Section, frozen=True):
-    readings: Positive = 1
-    delay: Seconds = 0.0
-    compress: Literal["none", "gzip", "zstd"] = "none"
+    readings: Annotated[Positive, Meta(description="readings in one message")] = 1
+    delay: Annotated[Seconds, Meta(description="how long to wait for a batch to fill")] = 0.0
+    compress: Annotated[Literal["none", "gzip", "zstd"], Meta(description="compression of a batch")] = "none"
 
 
 class Route(_Section, frozen=True):
     """What a broker is given: device and metric patterns (shell style); an empty list means every one."""
 
-    devices: list[str] = []
-    metrics: list[str] = []
+    devices: Annotated[list[str], Meta(description="device patterns, shell style; empty = every device")] = []
+    metrics: Annotated[list[str], Meta(description="metric_type patterns, shell style; empty = every metric")] = []
 
 
 class Backlog(_Section, frozen=True):
-    share: Share = 0.2
-    rate: Annotated[float, Meta(ge=0)] = 0.0
+    share: Annotated[Share, Meta(description="weight of the backlog beside live readings, 0 to 1")] = 0.2
+    rate: Annotated[
+        PerSecond, Meta(extra={"bare": True}, description="most backlog messages per second; 0 = no limit")
+    ] = 0.0
 
 
 class Broker(_Section, frozen=True):
-    url: str
-    failover: list[str] = []
-    username: str | None = None
-    password: Secret | None = None
-    client_id: str | None = None
-    tls: Tls = field(default_factory=Tls)
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    keepalive: Seconds = 30.0
-    qos: Literal[0, 1, 2] = 1
-    window: Annotated[int, Meta(ge=1, le=60000)] = 100
-    format: str = "devices"
-    topics: dict[str, str] = {}
-    batch: Batch = field(default_factory=Batch)
-    routes: list[Route] = []
-    backlog: Backlog = field(default_factory=Backlog)
-    commands: bool = True
-    active: bool = True
+    url: Annotated[str, Meta(description="mqtt://, mqtts://, ws:// or wss://, host and port")]
+    failover: Annotated[list[str], Meta(description="URLs to try in turn when `url` is not reachable")] = []
+    username: Annotated[str | None, Meta(description="user name at the broker")] = None
+    password: Annotated[Secret | None, Meta(description="password at the broker: a secret")] = None
+    client_id: Annotated[str | None, Meta(description="MQTT client id; default: gatepost-<gateway id>")] = None
+    tls: Annotated[Tls, Meta(description="certificates of mqtts and wss")] = field(default_factory=Tls)
+    protocol: Annotated[
+        Literal["auto", "5", "3.1.1"], Meta(description="MQTT version; auto tries 5 and falls back to 3.1.1")
+    ] = "auto"
+    keepalive: Annotated[KeepAlive, Meta(description="longest silence before a ping; 0 = none")] = 30.0
+    qos: Annotated[Literal[0, 1, 2], Meta(description="QoS of readings; 0 is not acknowledged by the broker")] = 1
+    window: Annotated[int, Meta(ge=1, le=60000, description="messages in flight")] = 100
+    format: Annotated[str, Meta(description="payload format of readings")] = "devices"
+    topics: Annotated[dict[str, str], Meta(description="topics that differ from the defaults, by their key")] = {}
+    batch: Annotated[Batch, Meta(description="several readings in one message")] = field(default_factory=Batch)
+    routes: Annotated[
+        list[Route], Meta(description="which readings this broker is given: any route that matches; empty = all")
+    ] = []
+    backlog: Annotated[Backlog, Meta(description="pace of what is sent late, after an outage")] = field(
+        default_factory=Backlog
+    )
+    commands: Annotated[bool, Meta(description="whether commands from this broker are obeyed")] = True
+    active: Annotated[bool, Meta(description="false = configured, not connected")] = True
 
 
 class Threshold(_Section, frozen=True):
-    min: float | None = None
-    max: float | None = None
+    min: Annotated[float | None, Meta(description="a value below makes the reading urgent")] = None
+    max: Annotated[float | None, Meta(description="a value above makes the reading urgent")] = None
 
 
 class Device(_Section, frozen=True):
-    driver: str
-    port: str | None = None
-    baudrate: Positive | None = None
-    parity: Literal["N", "E", "O", "M", "S"] | None = None
-    stopbits: Annotated[float, Meta(ge=1, le=2)] | None = None  # 1, 1.5, 2
-    bytesize: Literal[5, 6, 7, 8] | None = None
-    flow: Literal["none", "rtscts", "xonxoff"] | None = None
-    rts: bool | None = None  # state to hold the line in; None = leave it to the system
-    dtr: bool | None = None  # False keeps an Arduino from resetting at every opening
-    silence: Seconds | None = None  # reopen when nothing came for so long; None = the driver's; 0 = never
-    address: str | None = None
-    name: str | None = None
-    adapter: str | None = None
-    brokers: list[str] | None = None  # None = every broker
-    patient: str | None = None
-    token: Secret | None = None
-    every: Seconds | None = None  # None = the driver's
-    thresholds: dict[str, Threshold] = {}
-    options: dict[str, Any] = {}
+    driver: Annotated[str, Meta(description="name of the driver; `gatepost drivers` lists them")]
+    port: Annotated[str | None, Meta(description="serial: a path (best /dev/serial/by-id/...) or a pyserial URL")] = (
+        None
+    )
+    baudrate: Annotated[Positive | None, Meta(description="serial speed, where it differs from the driver's")] = None
+    parity: Annotated[
+        Literal["N", "E", "O", "M", "S"] | None, Meta(description="none, even, odd, mark, space; default: the driver's")
+    ] = None
+    stopbits: Annotated[
+        Annotated[float, Meta(ge=1, le=2)] | None, Meta(description="1, 1.5 or 2; default: the driver's")
+    ] = None
+    bytesize: Annotated[Literal[5, 6, 7, 8] | None, Meta(description="data bits; default: the driver's")] = None
+    flow: Annotated[
+        Literal["none", "rtscts", "xonxoff"] | None, Meta(description="flow control; default: the driver's")
+    ] = None
+    rts: Annotated[bool | None, Meta(description="state to hold RTS in; default: left to the system")] = None
+    dtr: Annotated[
+        bool | None, Meta(description="state to hold DTR in; false keeps an Arduino from resetting at every opening")
+    ] = None
+    silence: Annotated[
+        Seconds | None, Meta(description="reopen when nothing came for so long; 0 = never; default: the driver's")
+    ] = None
+    address: Annotated[Address | None, Meta(description="Bluetooth LE address")] = None
+    name: Annotated[str | None, Meta(description="Bluetooth LE: advertised name, where the address changes")] = None
+    adapter: Annotated[str | None, Meta(description="Bluetooth LE adapter, for example hci0; default: any")] = None
+    brokers: Annotated[list[str] | None, Meta(description="brokers that get its readings; default: all")] = None
+    patient: Annotated[str | None, Meta(description="opaque subject reference; no name, no date of birth")] = None
+    token: Annotated[Secret | None, Meta(description="token that commands for it must carry: a secret")] = None
+    every: Annotated[
+        Seconds | None, Meta(description="report at most this often; 0 = every reading; default: the driver's")
+    ] = None
+    thresholds: Annotated[
+        dict[str, Threshold], Meta(description="a value outside makes the reading urgent, by value name")
+    ] = {}
+    options: Annotated[
+        dict[str, Any], Meta(extra={"driver": True}, description="the driver's own options, validated by it")
+    ] = {}
 
 
 class Signing(_Section, frozen=True):
-    algorithm: Literal["hmac-sha256"] = "hmac-sha256"
-    key: Secret | None = None
-    required: bool = False
+    algorithm: Annotated[Literal["hmac-sha256"], Meta(description="how commands are signed")] = "hmac-sha256"
+    key: Annotated[Secret | None, Meta(description="the shared key: a secret")] = None
+    required: Annotated[bool, Meta(description="refuse commands without a signature")] = False
 
 
 class Commands(_Section, frozen=True):
-    allow: dict[str, list[str]] = msgspec.field(
+    allow: Annotated[
+        dict[str, list[str]],
+        Meta(description='who may do what: {device pattern, "gateway" or "*": [command names or "*"]}'),
+    ] = msgspec.field(
         default_factory=lambda: {
             "*": ["ping", "status", "read_now", "start_monitoring", "stop_monitoring", "set_interval"]
         }
     )
-    default_ttl: Seconds = 60.0
-    timeout: Seconds = 30.0
-    signing: Signing = field(default_factory=Signing)
+    default_ttl: Annotated[PositiveSeconds, Meta(description="life of a command that names no expiry")] = 60.0
+    timeout: Annotated[PositiveSeconds, Meta(description="longest execution of a command")] = 30.0
+    signing: Annotated[Signing, Meta(description="signatures of commands")] = field(default_factory=Signing)
 
 
 class Api(_Section, frozen=True):
-    socket: str = "/run/gatepost/api.sock"
-    listen: str | None = None
-    cors_origins: list[str] = []
-    rate_limit: PerSecond = 20.0
+    socket: Annotated[str, Meta(description="path of the Unix socket that the command line uses")] = (
+        "/run/gatepost/api.sock"
+    )
+    listen: Annotated[str | None, Meta(description="host:port of the TCP API; null = no TCP")] = None
+    cors_origins: Annotated[list[str], Meta(description="web origins that may call the TCP API")] = []
+    rate_limit: Annotated[PerSecond, Meta(description="most requests of one client")] = 20.0
 
 
 class Logging(_Section, frozen=True):
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["text", "json"] = "text"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least severity that is logged")
+    ] = "info"
+    format: Annotated[Literal["text", "json"], Meta(description="lines for people or for programs")] = "text"
 
 
 class Settings(_Section, frozen=True):
-    gateway: Gateway = field(default_factory=Gateway)
-    store: Store = field(default_factory=Store)
-    brokers: dict[Name, Broker] = {}
-    devices: dict[Name, Device] = {}
-    commands: Commands = field(default_factory=Commands)
-    api: Api = field(default_factory=Api)
-    logging: Logging = field(default_factory=Logging)
+    gateway: Annotated[Gateway, Meta(description="who this gateway is")] = field(default_factory=Gateway)
+    store: Annotated[Store, Meta(description="the durable log of readings")] = field(default_factory=Store)
+    brokers: Annotated[dict[Name, Broker], Meta(description="MQTT brokers, by a name of your choice")] = {}
+    devices: Annotated[dict[Name, Device], Meta(description="devices, by their id")] = {}
+    commands: Annotated[Commands, Meta(description="commands from brokers, API and command line")] = field(
+        default_factory=Commands
+    )
+    api: Annotated[Api, Meta(description="the local API")] = field(default_factory=Api)
+    logging: Annotated[Logging, Meta(description="what the agent logs")] = field(default_factory=Logging)

@@ -1,0 +1,71 @@
+"""The settings that hold, one line for each value, with where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import inspect as types
+
+from agent.settings.model import SecretRef, Settings
+from agent.settings.problem import DEFAULT, Origin, Path, dotted
+from agent.settings.secret import HIDDEN
+from agent.settings.units import UNITS
+
+_SECRET_WORDS = ("password", "secret", "token", "passkey", "pin")
+
+
+def effective(settings: Settings, origins: Mapping[Path, Origin]) -> list[tuple[str, str, str]]:
+    """(dotted key, value as YAML reads it, origin) in the order of the types; secrets as references or `***`."""
+    return [
+        (dotted(path), text, str(_origin(path, origins)))
+        for path, text in _walk(settings, types.type_info(Settings), ())
+    ]
+
+
+def _origin(path: Path, origins: Mapping[Path, Origin]) -> Origin:
+    return origins.get(path, DEFAULT)
+
+
+def _walk(value: Any, kind: types.Type, path: Path) -> Iterator[tuple[Path, str]]:
+    extra: dict[str, Any] = {}
+    while isinstance(kind, types.Metadata):
+        extra.update(kind.extra or {})
+        kind = kind.type
+    if isinstance(kind, types.UnionType):
+        if any(isinstance(part, types.StructType) and part.cls is SecretRef for part in kind.types):
+            yield path, _secret(value)
+            return
+        kinds = [part for part in kind.types if not isinstance(part, types.NoneType)]
+        if value is not None and len(kinds) == 1:
+            yield from _walk(value, types.Metadata(kinds[0], extra=extra), path)
+            return
+    if isinstance(kind, types.StructType) and isinstance(value, msgspec.Struct):
+        for field in kind.fields:
+            yield from _walk(getattr(value, field.name), field.type, (*path, field.encode_name))
+    elif isinstance(value, dict) and value:
+        inner = kind.value_type if isinstance(kind, types.DictType) else types.AnyType()
+        for name, item in value.items():
+            if name.lower() in _SECRET_WORDS and not isinstance(item, (dict, msgspec.Struct)):
+                yield (*path, name), HIDDEN
+            else:
+                yield from _walk(item, inner, (*path, name))
+    elif extra.get("unit") and value is not None:
+        yield path, UNITS[extra["unit"]].show(value)
+    else:
+        yield path, _render(value)
+
+
+def _secret(value: Any) -> str:
+    if isinstance(value, SecretRef):
+        named = {key: text for key, text in msgspec.to_builtins(value).items() if text is not None}
+        return "{" + ", ".join(f"{key}: {text}" for key, text in named.items()) + "}"
+    return "null" if value is None else HIDDEN
+
+
+def _render(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(msgspec.to_builtins(value), ensure_ascii=False)

@@ -1,0 +1,231 @@
+"""Files, own drops and environment -> typed settings, each key with its origin, all problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agent.settings import model
+from agent.settings.identity import gateway_id, state_directory
+from agent.settings.problem import DEFAULT, ERROR, WARNING, Origin, Problem, Report
+from agent.settings.problem import Path as Key
+from agent.settings.tree import Entry, Map, Scalar, is_null, merge
+from agent.settings.watch import Signature, signature
+
+if TYPE_CHECKING:
+    from drivers.driver import Registry
+
+DROPS = "conf.d"
+SUFFIX = ".yaml"
+HOST_NAME = Origin("host name")
+
+
+class Loaded(msgspec.Struct, kw_only=True):
+    """What was read. `settings` is None when there are errors; problems are in the order of files and lines."""
+
+    settings: model.Settings | None
+    problems: list[Problem]
+    origins: dict[tuple[str, ...], Origin]
+    files: list[Path]
+    watched: list[Path]  # files and directories whose change may change the settings
+    signature: Signature  # how they looked just before they were read
+    state_dir: Path  # as far as it is known, also with errors
+    notes: list[str] = []
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == ERROR]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == WARNING]
+
+    def effective(self) -> list[tuple[str, str, str]]:
+        """(dotted key, value, origin) of every setting, defaults too; secrets as references or `***`."""
+        from agent.settings.effective import effective
+
+        return effective(self.settings, self.origins) if self.settings else []
+
+    def check_secrets(self, environ: Mapping[str, str]) -> list[Problem]:
+        """Secrets and certificates that cannot be read now, with the place that names them."""
+        from agent.settings.secret import check_secrets
+
+        return check_secrets(self.settings, environ, self.origins) if self.settings else []
+
+
+def load(path: Path, env: Mapping[str, str], registry: Registry, own_drops: Path | None = None) -> Loaded:
+    """Reads the main file, `conf.d/*.yaml` beside it, the agent's own drops, and the environment. Never raises."""
+    from agent.settings.check import Checker
+    from agent.settings.environment import override
+
+    report = Report()
+    reader = _Reader(report)
+    tree = reader.users_files(path)
+    state_dir, said_by = _state_dir(override(tree, env, model.Settings, Report()), env)
+    own = own_drops if own_drops is not None else state_dir / DROPS
+    tree = reader.own_drops(own, tree, path.parent / DROPS)
+    tree = override(tree, env, model.Settings, report)
+    if not reader.files and not tree.entries and not report.problems:
+        hint = "copy the sample config/gatepost.yaml to this place, or name another with --config"
+        report.error(Origin(str(path), 1, 1), (), "no-settings", "there are no settings", hint)
+    checker = Checker(report, model.Settings)
+    from msgspec import inspect as types
+
+    values = checker.check(tree, types.type_info(model.Settings), ())
+    checker.origins.pop((), None)
+    _check_rules(tree, values, checker, registry, reader.whole)
+    _fill(values, checker.origins, state_dir, said_by)
+    settings = _convert(values, report, path) if not any(p.severity == ERROR for p in report.problems) else None
+    order = {str(file): index for index, file in enumerate(reader.files)}
+    return Loaded(
+        settings=settings,
+        problems=sorted(report.problems, key=lambda one: (order.get(one.file, len(order)), one.line, one.column)),
+        origins=checker.origins,
+        files=reader.files,
+        watched=reader.watched,
+        signature=reader.signature,
+        state_dir=state_dir,
+        notes=reader.notes,
+    )
+
+
+def drops_in(directory: Path) -> list[Path]:
+    """`*.yaml` in name order, without hidden files; editors' backups end in `~` or another suffix."""
+    try:
+        names = sorted(entry.name for entry in directory.iterdir())
+    except OSError:
+        return []
+    return [directory / name for name in names if name.endswith(SUFFIX) and not name.startswith(".")]
+
+
+class _Reader:
+    """Merges files one after the other and remembers what was looked at."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.files: list[Path] = []
+        self.watched: list[Path] = []
+        self.signature: Signature = {}
+        self.notes: list[str] = []
+        self.whole = True
+
+    def users_files(self, path: Path) -> Map:
+        self._watch(path, path.parent / DROPS)
+        tree = Map({}, Origin(str(path), 1, 1))
+        drops = self._drops(path.parent / DROPS)
+        if _is_there(path):
+            tree = self._merge(tree, path)
+        elif drops:
+            self.notes.append(f"{path} does not exist; only {path.parent / DROPS} is used")
+        for drop in drops:
+            tree = self._merge(tree, drop)
+        return tree
+
+    def own_drops(self, directory: Path, tree: Map, users: Path) -> Map:
+        if directory.absolute() == users.absolute():
+            return tree
+        self._watch(directory)
+        for drop in self._drops(directory):
+            above = self._read(drop)
+            gateway = above.entries.get("gateway")
+            if gateway and isinstance(gateway.value, Map) and "state_dir" in gateway.value.entries:
+                entry = gateway.value.entries.pop("state_dir")
+                hint = "set it in your own files or in the environment"
+                message = "a drop in the state directory cannot say where the state directory is"
+                self.report.error(entry.key, ("gateway", "state_dir"), "own-state-dir", message, hint)
+            tree = merge(tree, above, self.report)
+        return tree
+
+    def _watch(self, *paths: Path) -> None:
+        self.watched += paths
+        self.signature.update(signature(paths))
+
+    def _drops(self, directory: Path) -> list[Path]:
+        try:
+            list(directory.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            origin = Origin(str(directory), 1, 1)
+            message = f"cannot be read: {error.strerror or error}"
+            self.report.error(origin, (), "unreadable", message, "check its permissions")
+            self.whole = False
+            return []
+        return drops_in(directory)
+
+    def _merge(self, tree: Map, path: Path) -> Map:
+        return merge(tree, self._read(path), self.report)
+
+    def _read(self, path: Path) -> Map:
+        from agent.settings.yamlfile import read_file
+
+        self.files.append(path)
+        tree, whole = read_file(path, self.report)
+        self.whole = self.whole and whole
+        return tree
+
+
+def _is_there(path: Path) -> bool:
+    """A file that may not be looked at is there: reading it says why not."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _state_dir(tree: Map, env: Mapping[str, str]) -> tuple[Path, str]:
+    gateway = tree.entries.get("gateway")
+    entry = gateway.value.entries.get("state_dir") if gateway and isinstance(gateway.value, Map) else None
+    if entry and isinstance(entry.value, Scalar) and not is_null(entry.value) and "\0" not in entry.value.text:
+        return Path(entry.value.text), ""
+    return state_directory(env)
+
+
+def _check_rules(tree: Map, values: dict[str, Any], checker: Any, registry: Registry, whole: bool) -> None:
+    from agent.settings import rules
+    from agent.settings.rules_brokers import check_brokers
+    from agent.settings.rules_devices import check_devices
+
+    judge = rules.Rules(values, checker, registry, whole)
+    check_brokers(judge)
+    check_devices(judge, _options(tree))
+    rules.check_routes(judge)
+    rules.check_commands(judge)
+    rules.check_api(judge)
+    rules.check_secrets_written(judge)
+    rules.check_paths(judge)
+
+
+def _options(tree: Map) -> dict[str, Map]:
+    found = {}
+    devices = tree.entries.get("devices")
+    for name, device in devices.value.items() if devices and isinstance(devices.value, Map) else ():
+        if isinstance(device.value, Map):
+            options = device.value.entries.get("options", Entry(device.key, device.value)).value
+            if "options" in device.value.entries and isinstance(options, Map):
+                found[name] = options
+    return found
+
+
+def _fill(values: dict[str, Any], origins: dict[Key, Origin], state_dir: Path, said_by: str) -> None:
+    gateway = values.setdefault("gateway", {})
+    if "id" not in gateway:
+        gateway["id"] = gateway_id()
+        origins[("gateway", "id")] = HOST_NAME
+    if said_by and said_by != DEFAULT.file:
+        gateway["state_dir"] = str(state_dir)
+        origins[("gateway", "state_dir")] = Origin(said_by)
+
+
+def _convert(values: dict[str, Any], report: Report, path: Path) -> model.Settings | None:
+    try:
+        return msgspec.convert(values, model.Settings)
+    except msgspec.ValidationError as error:  # a rule of the types that the checker does not know
+        report.error(Origin(str(path), 1, 1), (), "settings-wrong", str(error), "")
+        return None

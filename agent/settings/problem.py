@@ -1,0 +1,117 @@
+"""What is the matter with the settings, and where: as data, so that command line, log and API say the same."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import msgspec
+
+ERROR: Literal["error"] = "error"
+WARNING: Literal["warning"] = "warning"
+
+Path = tuple[str, ...]
+
+
+class Origin(NamedTuple):
+    """Where a value stands: a file with line and column (1-based), or, with line 0, what else gave it."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+DEFAULT = Origin("default")
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One mistake. `code` is stable; `message` never holds a secret; an `error` keeps the settings from being used."""
+
+    severity: Literal["error", "warning"]
+    file: str
+    line: int
+    column: int
+    key: str
+    code: str
+    message: str
+    hint: str = ""
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.file, self.line, self.column)
+
+    def __str__(self) -> str:
+        """`file:line:column: key: what; hint`, a warning marked as such."""
+        parts = [str(self.origin)]
+        if self.key:
+            parts.append(self.key)
+        if self.severity == WARNING:
+            parts.append("warning")
+        return ": ".join([*parts, self.message]) + (f"; {self.hint}" if self.hint else "")
+
+
+class Report:
+    """Collects problems, each once, and no more than a person would ever read."""
+
+    LIMIT = 1000
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._seen: set[Problem] = set()
+
+    def error(self, origin: Origin, path: Path, code: str, message: str, hint: str = "") -> None:
+        self._add(ERROR, origin, path, code, message, hint)
+
+    def warn(self, origin: Origin, path: Path, code: str, message: str, hint: str = "") -> None:
+        self._add(WARNING, origin, path, code, message, hint)
+
+    def _add(
+        self, severity: Literal["error", "warning"], origin: Origin, path: Path, code: str, message: str, hint: str
+    ) -> None:
+        problem = Problem(
+            severity=severity,
+            file=origin.file,
+            line=origin.line,
+            column=origin.column,
+            key=dotted(path),
+            code=code,
+            message=message,
+            hint=hint,
+        )
+        if problem not in self._seen and len(self._seen) < self.LIMIT:
+            self._seen.add(problem)
+            self.problems.append(problem)
+
+
+def dotted(path: Path) -> str:
+    """("brokers", "a", "routes", "0") -> "brokers.a.routes.0"."""
+    return ".".join(path)
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, or ''; case, hyphens and underscores do not count."""
+    folded = {fold(name): name for name in known}
+    if fold(word) in folded:
+        return folded[fold(word)]
+    matches = difflib.get_close_matches(fold(word), folded, n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else ""
+
+
+def fold(word: str) -> str:
+    """`Commit-Interval`, `commitInterval`, `COMMIT_INTERVAL` -> `commitinterval`."""
+    return "".join(letter for letter in word.casefold() if letter.isalnum())
+
+
+def quoted(text: str, length: int = 60) -> str:
+    """A value in a message: short, printable."""
+    return repr(text if len(text) <= length else text[: length - 3] + "...")
+
+
+def listed(words: Iterable[object]) -> str:
+    """`a, b or c`."""
+    items = [str(word) for word in words]
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} or {items[-1]}" if items else "nothing"

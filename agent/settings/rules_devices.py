@@ -1,0 +1,147 @@
+"""What must hold for a device: its driver and that driver's options, its port, its brokers, its thresholds."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+from msgspec import inspect as types
+
+from agent.settings.problem import Path, closest, listed, quoted
+from agent.settings.rules import Rules
+from agent.settings.scalars import WRONG
+from agent.settings.tree import Map
+
+PORT_URLS = ("socket", "rfc2217", "loop", "spy", "hwgrep", "cp2110", "alt")
+_LINE_KEYS = ("port", "baudrate", "parity", "stopbits", "bytesize", "flow", "rts", "dtr")
+_RADIO_KEYS = ("address", "name", "adapter")
+
+
+def check_devices(rules: Rules, written: dict[str, Map]) -> None:
+    """`written` holds the options of each device as they stand in the files."""
+    for name, device in rules.section("devices").items():
+        path = ("devices", name)
+        _check_driver(rules, path, device, written.get(name))
+        _check_stopbits(rules, path, device)
+        _check_brokers(rules, path, device)
+        _check_thresholds(rules, path)
+    _check_ports(rules)
+
+
+def _check_driver(rules: Rules, path: Path, device: dict[str, Any], options: Map | None) -> None:
+    name = device.get("driver")
+    if name is None:
+        return
+    here = (*path, "driver")
+    if name not in rules.registry:
+        near = closest(name, rules.registry.names)
+        hint = f"did you mean {near}?" if near else "`gatepost drivers` lists them"
+        rules.error(here, "unknown-driver", f"there is no driver {quoted(name)}", hint)
+        return
+    try:
+        driver = rules.registry.get(name)
+        kind = types.type_info(driver.options_type)
+    except Exception as error:  # a driver of another package may fail in any way
+        message = f"the driver {name} cannot be loaded: {type(error).__name__}: {error}"
+        rules.error(here, "driver-broken", message, "reinstall the package that brings it")
+        return
+    rules.drivers[path[1]] = driver
+    before = len(rules.report.problems)
+    tree = options or Map({}, rules.where(path))
+    values = rules.checker.check(tree, kind, (*path, "options"))
+    if values is not WRONG and len(rules.report.problems) == before:
+        _build_options(rules, path, driver.options_type, values)
+    if values is not WRONG and options is not None:
+        device["options"] = values
+    _check_transport(rules, path, device, driver.transport)
+
+
+def _build_options(rules: Rules, path: Path, kind: type[msgspec.Struct], values: dict[str, Any]) -> None:
+    """What the driver itself has to say, for example about two options that exclude each other."""
+    try:
+        msgspec.convert(values, kind)
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        message, _, spot = str(error).partition(" - at `$")
+        inner = tuple(part for part in spot.rstrip("`").replace("[", ".").replace("]", "").split(".") if part)
+        rules.error((*path, "options", *inner), "bad-option", message, "`gatepost drivers` explains the options")
+
+
+def _check_transport(rules: Rules, path: Path, device: dict[str, Any], transport: str) -> None:
+    serial = transport == "serial"
+    if serial and "port" not in device and not rules.written((*path, "port")):
+        if rules.whole:
+            where = rules.checker.key_of(path)
+            hint = "add `port: /dev/serial/by-id/...`"
+            rules.report.error(where, (*path, "port"), "missing", "a serial device needs a port", hint)
+    elif transport == "ble" and not any(rules.written((*path, key)) for key in ("address", "name")) and rules.whole:
+        where = rules.checker.key_of(path)
+        hint = 'add `address: "AA:BB:CC:DD:EE:FF"` or `name: ...`'
+        rules.report.error(where, (*path, "address"), "missing", "a Bluetooth device needs an address or a name", hint)
+    for key in _RADIO_KEYS if serial else _LINE_KEYS if transport == "ble" else ():
+        if key in device:
+            message = f"{key} means nothing to a {transport} device"
+            rules.warn((*path, key), "no-effect", message, "remove it")
+
+
+def _check_stopbits(rules: Rules, path: Path, device: dict[str, Any]) -> None:
+    if device.get("stopbits") not in (None, 1, 1.5, 2):
+        rules.error((*path, "stopbits"), "bad-choice", "expected 1, 1.5 or 2", "")
+
+
+def _check_brokers(rules: Rules, path: Path, device: dict[str, Any]) -> None:
+    known = rules.names("brokers")
+    for index, name in enumerate(device.get("brokers") or []):
+        near = closest(name, known)
+        if name not in known and (near or rules.whole):
+            hint = f"did you mean {near}?" if near else f"configured: {listed(known)}"
+            message = f"there is no broker {quoted(name)}"
+            rules.error((*path, "brokers", str(index)), "unknown-broker", message, hint)
+    if "brokers" in device and not device["brokers"]:
+        hint = "remove the key to send its readings to every broker"
+        rules.warn((*path, "brokers"), "no-broker", "its readings are stored and sent nowhere", hint)
+
+
+def _check_thresholds(rules: Rules, path: Path) -> None:
+    for value, threshold in rules.section(*path, "thresholds").items():
+        here = (*path, "thresholds", value)
+        low, high = threshold.get("min"), threshold.get("max")
+        if low is not None and high is not None and low >= high:
+            message = f"min {low} is not below max {high}"
+            rules.error(here, "bad-threshold", message, "exchange them")
+        elif not threshold:
+            rules.warn(here, "no-effect", "a threshold without min or max", "add one of them")
+
+
+def _check_ports(rules: Rules) -> None:
+    """A port belongs to one device; two names of one port are one port."""
+    seen: dict[str, str] = {}
+    for name, device in rules.section("devices").items():
+        port = device.get("port")
+        if port is None:
+            continue
+        path = ("devices", name, "port")
+        scheme, mark, _ = port.partition("://")
+        if mark and scheme not in PORT_URLS:
+            near = closest(scheme, PORT_URLS)
+            hint = f"did you mean {near}://?" if near else "for example socket://HOST:PORT or rfc2217://HOST:PORT"
+            rules.error(path, "bad-port", f"{quoted(scheme)} is no kind of serial port URL", hint)
+            continue
+        if not mark and not port.startswith("/"):
+            hint = f"write /dev/{port}" if port.startswith("tty") else "write a path such as /dev/ttyUSB0, or a URL"
+            rules.error(path, "bad-port", f"{quoted(port)} is no path of a port", hint)
+            continue
+        if scheme == "loop" and mark:  # each loop:// is a loop of its own
+            continue
+        other = seen.setdefault(port if mark else _real(port), name)
+        if other != name:
+            spot = rules.where(("devices", other, "port"))
+            message = f"devices.{other} has the same port ({spot})"
+            rules.error(path, "same-port", message, "a port belongs to one device")
+
+
+def _real(port: str) -> str:
+    try:
+        return os.path.realpath(port)
+    except (OSError, ValueError):
+        return port

@@ -1,0 +1,120 @@
+"""Secrets are references; they are read when they are used, and never shown."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from agent.errors import SettingsWrong
+from agent.settings.model import Secret, SecretRef, Settings
+from agent.settings.problem import DEFAULT, Origin, Problem, Report
+from agent.settings.problem import Path as Key
+
+MISSING = "secret-missing"
+MAX_BYTES = 65536
+HIDDEN = "***"
+
+
+def resolve_secret(secret: Secret | None, environ: Mapping[str, str]) -> str | None:
+    """The secret itself, without one closing newline; None when there is none.
+
+    Raises SettingsWrong (key `secret-missing`), which names the reference and never the value.
+    """
+    if secret is None or isinstance(secret, str):
+        return secret
+    if secret.env is not None:
+        value = environ.get(secret.env)
+        if value is None:
+            raise _missing(f"the environment variable {secret.env} is not set", "set it for the agent")
+        return _cleaned(value, f"the environment variable {secret.env}")
+    path = secret_path(secret, environ)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _missing(f"{path} cannot be read: {error.strerror or 'failed'}", "check that it is there") from None
+    if len(data) > MAX_BYTES:
+        raise _missing(f"{path} is larger than {MAX_BYTES} octets", "it holds just the secret")
+    try:
+        return _cleaned(data.decode("utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise _missing(f"{path} is not UTF-8", "it holds just the secret, as text") from None
+
+
+def secret_path(secret: SecretRef, environ: Mapping[str, str]) -> Path:
+    """The file that holds it; raises SettingsWrong when there can be none."""
+    if secret.file is not None:
+        return Path(secret.file)
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        message = f"the credential {secret.credential!r} is not there: the agent was given no credentials"
+        raise _missing(message, "add LoadCredential= to the unit, or use {file: PATH}")
+    return Path(directory) / str(secret.credential)
+
+
+def secrets_of(settings: Settings) -> Iterator[tuple[Key, Secret]]:
+    """Every secret with its key."""
+    for name, broker in settings.brokers.items():
+        if broker.password is not None:
+            yield ("brokers", name, "password"), broker.password
+    for name, device in settings.devices.items():
+        if device.token is not None:
+            yield ("devices", name, "token"), device.token
+    if settings.commands.signing.key is not None:
+        yield ("commands", "signing", "key"), settings.commands.signing.key
+
+
+def check_secrets(
+    settings: Settings, environ: Mapping[str, str], origins: Mapping[Key, Origin] | None = None
+) -> list[Problem]:
+    """Secrets that cannot be read now (errors), files that others can read (warnings), certificates not there."""
+    report = Report()
+    places = origins or {}
+    for key, secret in secrets_of(settings):
+        origin = places.get(key, DEFAULT)
+        try:
+            resolve_secret(secret, environ)
+        except SettingsWrong as error:
+            report.error(origin, key, error.kind, error.message, error.hint)
+            continue
+        if isinstance(secret, SecretRef) and secret.file is not None and _open_to_all(Path(secret.file)):
+            hint = f"chmod 0600 {secret.file}"
+            report.warn(origin, key, "secret-readable", f"{secret.file} can be read by everybody", hint)
+    for name, broker in settings.brokers.items():
+        for field in ("ca", "cert", "key"):
+            file = getattr(broker.tls, field)
+            if file is not None:
+                _check_readable(Path(file), ("brokers", name, "tls", field), places, report)
+    return report.problems
+
+
+def _check_readable(path: Path, key: Key, origins: Mapping[Key, Origin], report: Report) -> None:
+    origin = origins.get(key, DEFAULT)
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror or 'failed'}"
+        report.error(origin, key, "file-missing", message, "check that it is there, and its permissions")
+        return
+    if key[-1] == "key" and _open_to_all(path):
+        report.warn(origin, key, "secret-readable", f"{path} can be read by everybody", f"chmod 0600 {path}")
+
+
+def _open_to_all(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _cleaned(value: str, where: str) -> str:
+    value = value.removesuffix("\n").removesuffix("\r")
+    if not value:
+        raise _missing(f"{where} is empty", "put the secret into it")
+    return value
+
+
+def _missing(message: str, hint: str) -> SettingsWrong:
+    return SettingsWrong(message, hint, MISSING)
