@@ -1,0 +1,68 @@
+"""Keep alive: a ping after silence, the end of the connection when it is not answered (MQTT 5, section 3.1.2.10)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Line(Protocol):
+    """When octets last came in and went out, monotonic seconds."""
+
+    last_in: float
+    last_out: float
+
+
+class Pulse:
+    """Wakes at most three times in a keep-alive interval on a silent line, once on a busy one.
+
+    Silence in either direction for 0.9 of the interval sends a ping; nothing at all for another half is death:
+    found within 1.5 intervals.
+    """
+
+    def __init__(
+        self,
+        interval: float,
+        line: Line,
+        ping: Callable[[], None],
+        dead: Callable[[], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._interval = interval
+        self._line = line
+        self._ping = ping
+        self._dead = dead
+        self._monotonic = monotonic
+        self._asked: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if interval > 0:
+            self._after(0.9 * interval)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _after(self, delay: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(max(delay, 0.01), self._look)
+
+    def _look(self) -> None:
+        now = self._monotonic()
+        line = self._line
+        if self._asked is not None:
+            if line.last_in < self._asked:
+                if now - self._asked >= 0.5 * self._interval:
+                    self._timer = None
+                    self._dead()
+                    return
+                self._after(self._asked + 0.5 * self._interval - now)
+                return
+            self._asked = None
+        due = min(line.last_in, line.last_out) + 0.9 * self._interval
+        if now >= due:
+            self._asked = now
+            self._ping()
+            self._after(0.5 * self._interval)
+        else:
+            self._after(due - now)
