@@ -5,16 +5,19 @@ Times are microseconds since 1970 (UTC). Every writing call is durable (fsynced)
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from agent.clock import Stamp
+from agent.errors import StoreError
 
 DAY = 86_400_000_000
 KEEP = 30 * DAY
 KEEP_AT_MOST = 366 * DAY  # however far `expires_at` lies ahead
+UNUSABLE = (sqlite3.Error, OSError, ValueError)  # aiosqlite says ValueError once the connection is closed
 ROWS = 100_000  # bounds the table on a box whose clock is never synchronised
 
 
@@ -45,7 +48,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """At most once, and no answer forgotten."""
+    """At most once, and no answer forgotten. Every call raises StoreError when the database cannot do it."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -71,42 +74,54 @@ class Ledger:
             "answered": int(entry.answered),
             "window": -1 if window is None else window,
         }
-        return await self._db.write("ledger_begin", values) == 1
+        return await self._write("ledger_begin", values) == 1
 
     async def finish(self, id: str, state: str, now: int, response: bytes, answered: bool = False) -> bool:  # noqa: A002
         """Record the outcome, or `accepted`; False when there is no unfinished row of that id."""
         values = {"id": id, "state": state, "finished": now, "response": response, "answered": int(answered)}
-        return await self._db.write("ledger_finish", values) == 1
+        return await self._write("ledger_finish", values) == 1
 
     async def find(self, id: str) -> Entry | None:  # noqa: A002
-        rows = await self._db.read("ledger_find", {"id": id})
+        rows = await self._read("ledger_find", {"id": id})
         return _entry(rows[0]) if rows else None
 
     async def interrupted(self, now: int) -> int:
         """At start, before anything is begun: what an earlier process left unfinished becomes `outcome-unknown`."""
-        return await self._db.write("ledger_interrupt", {"finished": now})
+        return await self._write("ledger_interrupt", {"finished": now})
 
     async def unanswered(self, source: str, limit: int = 100, after: int = -1) -> list[Entry]:
         """Oldest first: outcomes whose answer was never acknowledged; `after` = `recorded` of the last one seen."""
-        rows = await self._db.read("ledger_unanswered", {"source": source, "limit": limit, "after": after})
+        rows = await self._read("ledger_unanswered", {"source": source, "limit": limit, "after": after})
         return [_entry(row) for row in rows]
 
     async def answered(self, id: str, state: str) -> None:  # noqa: A002
         """The answer that told `state` was acknowledged."""
-        await self._db.write("ledger_answered", {"id": id, "state": state})
+        await self._write("ledger_answered", {"id": id, "state": state})
 
     async def history(self, target: str | None = None, limit: int = 100, before: int | None = None) -> list[Entry]:
         """Newest first; `target` None = all, "" = the gateway's own; `before` = `recorded` of the last one seen."""
-        rows = await self._db.read("ledger_history", {"target": target, "limit": limit, "before": before})
+        rows = await self._read("ledger_history", {"target": target, "limit": limit, "before": before})
         return [_entry(row) for row in rows]
 
     async def prune(self, stamp: Stamp, rows: int = ROWS) -> int:
         """Forget what is past its time (only by a synchronised clock), and the oldest beyond `rows`."""
         gone = 0
         if stamp.synchronised:
-            await self._db.write("ledger_date", {"keep_until": stamp.wall + KEEP})
-            gone = await self._db.write("ledger_prune", {"now": stamp.wall})
-        return gone + await self._db.write("ledger_trim", {"rows": rows})
+            await self._write("ledger_date", {"keep_until": stamp.wall + KEEP})
+            gone = await self._write("ledger_prune", {"now": stamp.wall})
+        return gone + await self._write("ledger_trim", {"rows": rows})
+
+    async def _write(self, name: str, params: Mapping[str, Any]) -> int:
+        try:
+            return await self._db.write(name, params)
+        except UNUSABLE as error:
+            raise StoreError("The ledger of commands cannot be written.", f"The database says: {error}.") from error
+
+    async def _read(self, name: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        try:
+            return await self._db.read(name, params)
+        except UNUSABLE as error:
+            raise StoreError("The ledger of commands cannot be read.", f"The database says: {error}.") from error
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
