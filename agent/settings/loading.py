@@ -128,11 +128,11 @@ class _Reader:
         if directory.absolute() == users.absolute():
             return tree
         self._watch(directory)
-        for drop in self._drops(directory):
+        for drop in self._drops(directory, own=True):
             above = self._read(drop)
-            gateway = above.entries.get("gateway")
-            if gateway and isinstance(gateway.value, Map) and "state_dir" in gateway.value.entries:
-                entry = gateway.value.entries.pop("state_dir")
+            self._left_over(above, tree)
+            entry = _section(above, "gateway").pop("state_dir", None)
+            if entry is not None:
                 hint = "set it in your own files or in the environment"
                 message = "a drop in the state directory cannot say where the state directory is"
                 self.report.error(entry.key, ("gateway", "state_dir"), "own-state-dir", message, hint)
@@ -143,7 +143,18 @@ class _Reader:
         self.watched += paths
         self.signature.update(signature(paths))
 
-    def _drops(self, directory: Path) -> list[Path]:
+    def _left_over(self, above: Map, tree: Map) -> None:
+        """Takes out what only amends a broker or a device that the user has removed since."""
+        for section, needed in (("brokers", "url"), ("devices", "driver")):
+            below, mine = _section(tree, section), _section(above, section)
+            for name, entry in list(mine.items()):
+                there = name in below and not is_null(below[name].value)
+                if not there and isinstance(entry.value, Map) and needed not in entry.value.entries:
+                    del mine[name]
+                    message = "nothing else is known of it, so what the agent kept for it has no effect"
+                    self.report.warn(entry.key, (section, name), "left-over", message, "delete it here")
+
+    def _drops(self, directory: Path, own: bool = False) -> list[Path]:
         try:
             list(directory.iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -151,8 +162,11 @@ class _Reader:
         except OSError as error:
             origin = Origin(str(directory), 1, 1)
             message = f"cannot be read: {error.strerror or error}"
-            self.report.error(origin, (), "unreadable", message, "check its permissions")
-            self.whole = False
+            if own:  # a person who checks settings may not see the agent's state
+                self.report.warn(origin, (), "unreadable", message, "the agent's own drops are left out here")
+            else:
+                self.report.error(origin, (), "unreadable", message, "check its permissions")
+                self.whole = False
             return []
         return drops_in(directory)
 
@@ -180,8 +194,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _state_dir(tree: Map, env: Mapping[str, str]) -> tuple[Path, str]:
-    gateway = tree.entries.get("gateway")
-    entry = gateway.value.entries.get("state_dir") if gateway and isinstance(gateway.value, Map) else None
+    entry = _section(tree, "gateway").get("state_dir")
     if entry and isinstance(entry.value, Scalar) and not is_null(entry.value) and "\0" not in entry.value.text:
         return Path(entry.value.text), ""
     return state_directory(env)
@@ -202,14 +215,18 @@ def _check_rules(tree: Map, values: dict[str, Any], checker: Any, registry: Regi
     rules.check_paths(judge)
 
 
+def _section(tree: Map, name: str) -> dict[str, Entry]:
+    entry = tree.entries.get(name)
+    return entry.value.entries if entry and isinstance(entry.value, Map) else {}
+
+
 def _options(tree: Map) -> dict[str, Map]:
+    """The options of each device as they are written."""
     found = {}
-    devices = tree.entries.get("devices")
-    for name, device in devices.value.items() if devices and isinstance(devices.value, Map) else ():
-        if isinstance(device.value, Map):
-            options = device.value.entries.get("options", Entry(device.key, device.value)).value
-            if "options" in device.value.entries and isinstance(options, Map):
-                found[name] = options
+    for name, device in _section(tree, "devices").items():
+        options = device.value.entries.get("options") if isinstance(device.value, Map) else None
+        if options and isinstance(options.value, Map):
+            found[name] = options.value
     return found
 
 

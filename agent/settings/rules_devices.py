@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import msgspec
@@ -61,10 +62,12 @@ def _build_options(rules: Rules, path: Path, kind: type[msgspec.Struct], values:
     """What the driver itself has to say, for example about two options that exclude each other."""
     try:
         msgspec.convert(values, kind)
-    except (msgspec.ValidationError, ValueError, TypeError) as error:
+    except Exception as error:  # the code of a driver, which may be of another package
         message, _, spot = str(error).partition(" - at `$")
         inner = tuple(part for part in spot.rstrip("`").replace("[", ".").replace("]", "").split(".") if part)
-        rules.error((*path, "options", *inner), "bad-option", message, "`gatepost drivers` explains the options")
+        named = [name for name in re.findall(r"`([a-z_]+)`", message) if name in values]
+        here = (*path, "options", *(inner or named[:1]))
+        rules.error(here, "bad-option", message, "`gatepost drivers` explains the options")
 
 
 def _check_transport(rules: Rules, path: Path, device: dict[str, Any], transport: str) -> None:

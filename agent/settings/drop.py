@@ -1,0 +1,50 @@
+"""Drops that the agent writes itself, in its state directory; files of users are never written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from agent.settings.atomic import sync_directory, write_atomic
+
+HEADER = """\
+# Written by the gatepost agent, which will write it again: do not edit.
+# It is merged after your own files. To undo what stands here, use the agent, or delete this file.
+"""
+
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+
+
+def write_drop(path: Path, settings: dict[str, Any]) -> None:
+    """Writes it as YAML that `load` reads back the same, atomically, mode 0600; raises OSError.
+
+    `settings` is plain data as a person would write it: durations as `30s`, None to remove a key.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomic(path, render(settings).encode(), 0o600)
+
+
+def remove_drop(path: Path) -> None:
+    """Removes it durably; nothing happens when it is not there."""
+    if path.exists():
+        path.unlink()
+        sync_directory(path.parent)
+
+
+def render(settings: dict[str, Any]) -> str:
+    """The text of a drop; every string that a reader could take for something else is in quotes."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        bare = _BARE.fullmatch(value) and value.lower() not in _WORDS
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if bare else '"')
+
+    Dumper.add_representer(str, text)
+    body = yaml.dump(settings, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    return HEADER + body
