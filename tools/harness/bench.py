@@ -1,0 +1,169 @@
+"""Measures the agent, with its default settings, against a floor program that does only this work, in the same run.
+
+Real PTYs print JSON lines, a real mosquitto takes every reading at QoS 1, an independent subscriber counts arrivals.
+CPU, memory and disk are those of the measured process alone; feeder, broker and subscriber share the machine with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tools.harness import pace, proc, scenarios
+from tools.harness.helper import HelperFailed
+from tools.harness.pace import Pace
+
+PACES: dict[str, float | None] = {"flood": None, "1000": 1000.0, "100": 100.0, "10": 10.0}
+OTHERS = ("idle", "disk", "outage", "memory", "backlog", "start")
+MIB = 1 << 20
+HEAD = (
+    f"{'':<24}{'readings/s':>11}{'CPU us':>8}{'x floor':>8}{'wakes/s':>9}{'RSS MiB':>9}{'peak':>7}"
+    f"{'disk B':>8}{'p50 ms':>8}{'p99 ms':>9}{'lost':>6}{'again':>6}"
+)
+TARGETS = {
+    "pace": "CPU <= 2.5 x the floor (flood, 1,000/s), nothing lost",
+    "idle": "<= 0.3 % of a core, <= 5 wake-ups/s",
+    "memory": "<= 45 MiB, flat over 1,000,000 readings",
+    "outage": "0 stored readings lost, live p99 < 200 ms after stored",
+    "disk": "<= 1,000 B at 10/s, <= 500 B at 1,000/s for each reading",
+    "backlog": ">= 5,000 readings/s from the backlog, live p99 < 1,000 ms after stored",
+    "start": "no slower with the full log than with the empty one",
+}
+
+
+class Bench:
+    """Runs what was asked and prints as it goes; `results` is the same for --json."""
+
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self.asked = asked
+        self.kinds: list[str] = [asked.program] if asked.program else ["floor", "agent"]
+        self.results: dict[str, Any] = {}
+        self.failed: list[str] = []
+
+    def run(self) -> None:
+        where = proc.machine(self.asked.dir or Path(tempfile.gettempdir()))
+        self.results["where"] = where
+        self._say("; ".join(f"{name}: {value}" for name, value in where.items()))
+        if where["filesystem"] in ("tmpfs", "ramfs"):
+            self._say("the folder is in memory: figures of disk and of commits mean nothing here; use --dir")
+        only: set[str] = set(self.asked.only)
+        if paces := [name for name in PACES if name in only]:
+            self._say(
+                f"\npace, medians of {self.asked.runs} runs of {self.asked.seconds:g} s; target: {TARGETS['pace']}"
+            )
+            self._say(HEAD)
+            for name in paces:
+                for devices in self.asked.devices:
+                    self._pace(f"{name}, {devices} devices", PACES[name], devices, self.asked.seconds)
+        if "disk" in only:
+            self._say(f"\ndisk, default settings; target: {TARGETS['disk']}")
+            self._say(HEAD)
+            self._pace("disk 10/s", 10.0, 8, max(120.0, self.asked.seconds), 1)
+            self._pace("disk 1000/s", 1000.0, 8, max(60.0, self.asked.seconds), 1)
+        readings = self.asked.readings
+        base = self.asked.dir
+        for name in OTHERS:
+            if name not in only or name == "disk":
+                continue
+            self._say(f"\n{name}; target: {TARGETS[name]}")
+            if name == "memory" and readings < 1_000_000:
+                self._say(f"  {readings:,} readings only; --readings 1000000 is the whole of it")
+            for kind in self.kinds:
+                if name == "idle":
+                    figures = self._try(name, kind, lambda k: scenarios.idle(k, base, self.asked.idle_seconds))
+                elif name == "memory":
+                    figures = self._try(name, kind, lambda k: scenarios.memory(k, base, readings, self.asked.rate))
+                elif name == "outage":
+                    figures = self._try(name, kind, lambda k: scenarios.outage(k, base))
+                elif name == "backlog":
+                    figures = self._try(name, kind, lambda k: scenarios.backlog(k, base, readings))
+                else:
+                    figures = self._try(name, kind, lambda k: scenarios.start(k, base, readings))
+                self.results.setdefault(name, {})[kind] = figures
+                for what, value in figures.items():
+                    self._say(f"  {kind:<6} {what:<26} {_told(value)}")
+
+    def _pace(self, title: str, rate: float | None, devices: int, seconds: float, runs: int | None = None) -> None:
+        floor: Pace | None = None
+        for kind in self.kinds:
+            done = []
+            for _ in range(runs or self.asked.runs):
+                try:
+                    done.append(pace.run(kind, devices, rate, seconds, self.asked.dir))
+                except (HelperFailed, TimeoutError, OSError) as error:
+                    self._fail(f"{title}, {kind}: {error}")
+            if not done:
+                continue
+            middle = pace.medians(done)
+            floor = middle if kind == "floor" else floor
+            ratio = middle.cpu / floor.cpu if floor else None
+            self.results.setdefault("pace", {}).setdefault(title, {})[kind] = {**middle._asdict(), "x_floor": ratio}
+            self._say(
+                f"{title if kind == self.kinds[0] else '':<18}{kind:<6}{middle.per_second:>11,.0f}{middle.cpu:>8.1f}"
+                f"{f'{ratio:.2f}' if ratio else '':>8}{middle.wakes:>9.0f}{middle.rss / MIB:>9.1f}"
+                f"{middle.peak / MIB:>7.1f}{middle.disk:>8.0f}{middle.p50:>8.1f}{middle.p99:>9.1f}"
+                f"{middle.lost:>6.0f}{middle.repeated:>6.0f}"
+            )
+
+    def _try(self, name: str, kind: str, measure: Any) -> dict[str, Any]:
+        try:
+            figures: dict[str, Any] = measure(kind)
+        except (HelperFailed, TimeoutError, OSError) as error:
+            self._fail(f"{name}, {kind}: {error}")
+            return {"failed": str(error)}
+        return figures
+
+    def _fail(self, what: str) -> None:
+        self.failed.append(what)
+        print(f"failed: {what}", file=sys.stderr, flush=True)
+
+    def _say(self, text: str) -> None:
+        print(text, file=sys.stderr if self.asked.json else sys.stdout, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    everything = [*PACES, *OTHERS]
+    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="runs of each pace; medians are printed (3)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long each pace is fed (10)")
+    parser.add_argument("--only", type=_names, default=[n for n in everything if n != "10"], metavar="NAME,...",
+                        help=f"of {', '.join(everything)}")  # fmt: skip
+    parser.add_argument("--devices", type=_numbers, default=[1, 8, 64], metavar="N,...", help="for the paces (1,8,64)")
+    parser.add_argument("--readings", type=int, default=200_000, help="for memory, backlog and start (200,000)")
+    parser.add_argument("--rate", type=float, default=1000.0, help="lines a second for memory (1,000)")
+    parser.add_argument("--idle-seconds", type=float, default=40.0, help="how long idling is watched (40)")
+    parser.add_argument("--program", choices=["floor", "agent"], help="measure only one of the two")
+    parser.add_argument("--dir", type=Path, help="where databases are made (the system's temporary folder)")
+    parser.add_argument("--json", action="store_true", help="print figures as JSON; progress goes to standard error")
+    asked = parser.parse_args(arguments)
+    if unknown := set(asked.only) - set(everything):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(everything)}")
+    bench = Bench(asked)
+    bench.run()
+    if asked.json:
+        print(json.dumps({**bench.results, "failed": bench.failed}, indent=1))
+    return 1 if bench.failed else 0
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(name) for name in _names(text)]
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    if isinstance(value, list):
+        return " to ".join(_told(one) for one in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""The far end: an independent subscriber that writes down every reading that a broker hands on.
+
+Its clock is the machine's wall clock, as the feeder's is, so `received - ts` is the way from the device's line to here.
+A dump is rows of six 64-bit integers: device, n, ts, received (nanoseconds), sequence of the reading's id, replayed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import sys
+import time
+from array import array
+from typing import Any
+
+import orjson
+
+from tools.harness import wire
+
+WIDTH = 6
+
+
+class Collector:
+    """Subscribes at QoS 0 to `topic`; connects again when the broker comes back."""
+
+    def __init__(self, port: int, topic: str = "devices/+/data") -> None:
+        self._port, self._topic = port, topic
+        self._devices: dict[str, int] = {}
+        self._rest = b""
+        self._socket: socket.socket | None = None
+        self._rows = array("q")
+        self._first = self._last = 0
+
+    def run(self) -> None:
+        self._connect()
+        say({"connected": self._socket is not None})
+        while True:
+            waiting: list[Any] = [0] if self._socket is None else [0, self._socket]
+            readable = select.select(waiting, [], [], 0.02 if self._socket is None else 20.0)[0]
+            if self._socket is None:
+                self._connect()
+            elif self._socket in readable:
+                self._receive(self._socket)
+            elif not readable:
+                self._socket.send(b"\xc0\x00")
+            if 0 in readable:
+                chunk = os.read(0, 65536)
+                if not chunk:
+                    return
+                *lines, self._rest = (self._rest + chunk).split(b"\n")
+                for line in lines:
+                    say(self._command(json.loads(line)))
+
+    def _connect(self) -> None:
+        try:
+            link = socket.create_connection(("127.0.0.1", self._port), 2.0)
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+            link.sendall(wire.connect("harness-collector") + wire.subscribe(self._topic))
+            frames, seen = wire.Frames(), 0
+            while seen < 2:  # CONNACK, SUBACK
+                data = link.recv(4096)
+                if not data:
+                    return
+                seen += len(frames.feed(data))
+        except OSError:
+            return
+        self._frames = frames
+        self._socket = link
+
+    def _receive(self, link: socket.socket) -> None:
+        try:
+            data = link.recv(1 << 18)
+        except OSError:
+            data = b""
+        if not data:
+            link.close()
+            self._socket = None
+            return
+        now, rows = time.time_ns(), self._rows
+        for frame in self._frames.feed(data):
+            if frame.kind != wire.PUBLISH:
+                continue
+            body = orjson.loads(wire.publish(frame, 4).payload)
+            for one in body.get("readings", (body,)):
+                n = one.get("n")
+                if n is None:
+                    continue
+                device = self._devices.setdefault(one["device_id"], len(self._devices))
+                sequence = int(one["id"].rpartition(":")[2])
+                rows.extend((device, n, int(one["ts"]), now, sequence, one.get("replayed", False)))
+                self._first = self._first or now
+                self._last = now
+
+    def _command(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["do"] == "reset":
+            self._reset()
+        elif asked["do"] == "dump":
+            with open(asked["path"], "wb") as file:
+                self._rows.tofile(file)
+        return {
+            "received": len(self._rows) // WIDTH,
+            "first": self._first,
+            "last": self._last,
+            "devices": self._devices,
+            "connected": self._socket is not None,
+        }
+
+    def _reset(self) -> None:
+        self._rows = array("q")
+        self._first = self._last = 0
+        self._devices.clear()
+
+
+def say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    Collector(**json.loads(sys.argv[1])).run()

@@ -1,0 +1,316 @@
+"""Kills, cuts and blocks at random moments while real serial input flows; then the account must be exact.
+
+The agent reads PTYs and forwards to two brokers, each behind a tap that journals what was sent and acknowledged:
+`hospital` is a real mosquitto, `cloud` a recording broker. The judge reads the agent's database and the journals only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tools.harness import program
+from tools.harness.account import Arrivals, Window, holes, unexplained
+from tools.harness.helper import Helper, HelperFailed
+from tools.harness.mosquitto import Mosquitto
+from tools.harness.truth import Stored
+
+HOT = 90.0  # above it a reading is urgent
+URGENT_EVERY = 50  # lines
+SLACK = 3.0  # seconds around an absence in which lines may be lost before they were stored: the commit interval and air
+WEIGHTS = {
+    "agent killed": 35,
+    "agent killed while starting": 8,
+    "agent stopped": 6,
+    "broker killed": 18,
+    "link cut": 15,
+    "link half open": 7,
+    "link stalled": 6,
+    "link refused": 5,
+}
+
+
+class Torture:
+    """One run in a folder of its own."""
+
+    def __init__(
+        self, stack: ExitStack, folder: Path, brokers: list[str], devices: int, rate: float, seed: int
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.folder, self.rate = folder, rate
+        self.mosquitto: Mosquitto | None = None
+        self.taps: dict[str, Helper] = {}
+        self.feeder = stack.enter_context(Helper("feeder", folder=str(folder), devices=devices, urgent=URGENT_EVERY))
+        self.ports: list[str] = self.feeder.hello["ports"]
+        for name in brokers:
+            upstream = None
+            if name == "hospital":
+                self.mosquitto = stack.enter_context(Mosquitto(folder))
+                upstream = self.mosquitto.port
+            journal = str(folder / f"{name}.journal")
+            self.taps[name] = stack.enter_context(Helper("tap", upstream=upstream, journal=journal))
+        ttys = [folder / f"tty-{index}" for index in range(devices)]
+        ports = {name: tap.hello["port"] for name, tap in self.taps.items()}
+        settings = program.agent_settings(folder, ports, ttys, HOT)
+        self.agent = stack.enter_context(program.agent(folder, settings))
+        self.stored = Stored(folder / "state")
+        self.arrivals = {name: Arrivals(folder / f"{name}.journal") for name in brokers}
+        self.windows: list[Window] = []
+        self.stops: list[float] = []
+        self.did: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.fed: dict[str, int] = {}
+        self.due: set[str] = set()  # ids that every broker must have acknowledged; stopping may add an event
+        self._away_since = 0
+        self._heal: list[tuple[float, Callable[[], None]]] = []
+
+    def run(self, cycles: int, pause: float) -> None:
+        """Feeds and breaks; leaves everything healed, drained and stopped."""
+        self._start()
+        self.feeder.ask("feed", rate=self.rate)
+        for cycle in range(1, cycles + 1):
+            self._wait(self.rng.expovariate(1 / pause))
+            what = self.rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+            self._break(what)
+            self.did[what] += 1
+            if cycle % 10 == 0 or cycle == cycles:
+                self._progress(cycle, cycles)
+        self._wait(pause)
+        self._healed()
+        self._wait(3.0)  # healthy for a moment, so that the last lines have no excuse
+        last = self.feeder.ask("stop")
+        self.fed = {f"tty-{index}": count for index, count in enumerate(last["fed"])}
+        self.did["lines that found their port full"] = last["skipped"]
+        self._drain(120.0)
+        self.due = set(self.stored.rows)
+        if self.agent.running:
+            self.stops.append(self.agent.stop())
+
+    def _break(self, what: str) -> None:
+        name, tap = self.rng.choice(list(self.taps.items()))
+        if what.startswith("agent"):
+            if what == "agent stopped":
+                self._away_since = time.time_ns()
+                self.stops.append(self.agent.stop())
+            else:
+                self._kill()
+            if what == "agent killed while starting":
+                self._launch_and_kill()
+            self._wait(self.rng.uniform(0, 1.0), agent_up=False)
+            self._start()
+        elif what == "broker killed" and self.mosquitto is not None:
+            broker = self.mosquitto
+            if broker.pid is not None:
+                broker.kill()
+                self._later(broker.start, 0.0, 3.0)
+        elif what in ("link cut", "broker killed"):
+            tap.ask("cut")
+        else:
+            mode = {"link half open": "void", "link stalled": "stall", "link refused": "refuse"}[what]
+            tap.ask("mode", mode=mode)
+            self._later(lambda: self._pass(name), 0.1, 4.0)
+
+    def _pass(self, name: str) -> None:
+        self.taps[name].ask("mode", mode="pass")
+
+    def _later(self, heal: Callable[[], None], least: float, most: float) -> None:
+        self._heal.append((time.monotonic() + self.rng.uniform(least, most), heal))
+
+    def _kill(self) -> None:
+        self._away_since = time.time_ns()
+        self.agent.kill()
+
+    def _launch_and_kill(self) -> None:
+        """Killed again somewhere between exec and the first reading."""
+        self.feeder.ask("release")
+        try:
+            self.agent.start(timeout=self.rng.uniform(0.05, 1.2))
+        except HelperFailed:
+            if not self.agent.running:
+                self.wrong.append(f"the agent ended by itself while starting: {self.agent.tail(600)}")
+        self.agent.kill()
+
+    def _start(self) -> None:
+        self.feeder.ask("release")
+        self.agent.start(timeout=60.0)
+        self.agent.opened(self.ports, 30.0)
+        self.windows.append(Window(self._away_since, time.time_ns()))
+
+    def _wait(self, seconds: float, agent_up: bool = True) -> None:
+        until = time.monotonic() + seconds
+        while True:
+            now = time.monotonic()
+            due = [one for one in self._heal if one[0] <= now]
+            self._heal = [one for one in self._heal if one[0] > now]
+            for _, heal in due:
+                heal()
+            if agent_up and not self.agent.running:
+                self.wrong.append(f"the agent ended by itself: {self.agent.tail(600)}")
+                self._away_since = time.time_ns()
+                self._start()
+            if now >= until:
+                return
+            time.sleep(min(0.05, until - now))
+
+    def _healed(self) -> None:
+        for _, heal in self._heal:
+            heal()
+        self._heal = []
+        for name in self.taps:
+            self._pass(name)
+
+    def _look(self) -> dict[str, int]:
+        """Reads everything that was added; what is still owed to each broker."""
+        self.stored.read()
+        for name, tap in self.taps.items():
+            tap.ask("stats")  # its journal is on disk now
+            self.arrivals[name].read()
+        return {name: len(self.stored.rows.keys() - seen.delivered.keys()) for name, seen in self.arrivals.items()}
+
+    def _drain(self, timeout: float) -> None:
+        """Until every stored row was acknowledged by every broker and nothing new is stored."""
+        until, before = time.monotonic() + timeout, -1
+        while time.monotonic() < until:
+            owed = self._look()
+            if not any(owed.values()) and len(self.stored.rows) == before:
+                return
+            before = len(self.stored.rows)
+            self._wait(2.0)
+        self.wrong.append(f"not drained within {timeout:.0f} s: still owed {owed}")
+
+    def _progress(self, cycle: int, cycles: int) -> None:
+        try:
+            owed = self._look()
+        except (sqlite3.Error, OSError) as error:
+            self.wrong.append(f"the database cannot be read: {error}")
+            return
+        lines = sum(self.feeder.ask("stats")["fed"])
+        print(
+            f"cycle {cycle}/{cycles}: fed {lines}, stored {len(self.stored.rows)}, owed {owed}, "
+            f"slowest start {max(self.agent.starts):.2f} s, wrong so far {len(self.wrong)}",
+            flush=True,
+        )
+
+    def judge(self) -> dict[str, Any]:
+        """The ledger; adds every violation to `wrong`."""
+        self._look()
+        rows = self.stored.rows
+        readings = sum(not row.event for row in rows.values())
+        found, twice, disorder = holes(rows, self.fed)
+        self._violations("stored twice under different ids", twice)
+        self._violations("stored in another order than printed", disorder)
+        lost = unexplained(found, self.windows, SLACK)
+        self._violations("lines missing while the agent was there", [str(hole) for hole in lost])
+        integrity = self.stored.integrity()
+        if integrity != "ok":
+            self.wrong.append(f"the database is damaged: {integrity}")
+        aside = [path.name for path in (self.folder / "state").iterdir() if "damaged" in path.name]
+        self._violations("the agent set a database aside", aside)
+        brokers = {}
+        for name, seen in self.arrivals.items():
+            missing = sorted(self.due - seen.delivered.keys())
+            unknown = sorted(seen.sent.keys() - rows.keys())
+            other = [key for key, row in rows.items() if key in seen.sent and seen.sent[key][1] != row.n]
+            self._violations(f"{name}: stored and never acknowledged", missing)
+            self._violations(f"{name}: sent but not stored", unknown)
+            self._violations(f"{name}: an id with another content", seen.changed + other)
+            self._violations(f"{name}: wrong order", seen.disorder)
+            brokers[name] = {
+                "delivered": len(seen.delivered),
+                "missing": len(missing),
+                "repeated": sum(seen.delivered.values()) - len(seen.delivered),
+                "wrong order": len(seen.disorder),
+                "sent but not stored": len(unknown),
+                "refused": seen.refused,
+                "sent as backlog": seen.replayed,
+                "connections": seen.connections,
+            }
+        return {
+            "did": dict(self.did),
+            "fed": sum(self.fed.values()),
+            "stored readings": readings,
+            "stored events": len(rows) - readings,
+            "never taken": sum(hole.lines for hole in found),
+            "of these unexplained": sum(hole.lines for hole in lost),
+            "counted by the agent as lost": self.stored.counted_losses(),
+            "stored twice": len(twice),
+            "brokers": brokers,
+            "integrity": integrity,
+            "starts": len(self.agent.starts),
+            "ready after, s": {"median": median(self.agent.starts), "slowest": max(self.agent.starts)},
+            "stopped within, s": max(self.stops, default=None),
+            "violations": self.wrong,
+        }
+
+    def _violations(self, what: str, which: list[str]) -> None:
+        if which:
+            self.wrong.append(f"{what}: {len(which)}, for example {'; '.join(which[:3])}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="tools/torture", description=__doc__)
+    parser.add_argument("--cycles", type=int, default=200, help="how many times something is broken (200)")
+    parser.add_argument("--seconds", type=float, help="about how long breaking takes, starts not counted (1.2 a cycle)")
+    parser.add_argument("--seed", type=int, help="of the random moments; the default is a new one, printed")
+    parser.add_argument("--rate", type=float, default=400.0, help="lines a second over all devices (400)")
+    parser.add_argument("--devices", type=int, default=6, help="simulated devices (6)")
+    parser.add_argument("--broker", choices=["mosquitto", "recording", "both"], default="both")
+    parser.add_argument("--dir", type=Path, help="where the folder of the run is made (the system's temporary folder)")
+    parser.add_argument("--keep", action="store_true", help="keep the folder: database, journals, logs")
+    parser.add_argument("--json", action="store_true", help="print the ledger as JSON")
+    asked = parser.parse_args(arguments)
+    seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(1 << 32)
+    pause = (asked.seconds or asked.cycles * 1.2) / max(1, asked.cycles)
+    brokers = {"mosquitto": ["hospital"], "recording": ["cloud"], "both": ["hospital", "cloud"]}[asked.broker]
+    folder = Path(tempfile.mkdtemp(prefix="gatepost-torture-", dir=asked.dir))
+    print(f"seed {seed}, {asked.cycles} cycles, {asked.rate:g} lines/s over {asked.devices} devices, in {folder}")
+    wrong = True
+    try:
+        with ExitStack() as stack:
+            run = Torture(stack, folder, brokers, asked.devices, asked.rate, seed)
+            if run.mosquitto is not None:
+                run.mosquitto.start()
+            try:
+                run.run(asked.cycles, pause)
+            except (HelperFailed, TimeoutError) as error:
+                run.wrong.append(f"{error}; the agent's log ends: {run.agent.tail()}")
+            ledger = {"seed": seed, **run.judge()}
+            wrong = bool(run.wrong)
+        print(json.dumps(ledger, indent=1) if asked.json else _table(ledger))
+    finally:
+        if asked.keep or wrong:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 1 if wrong else 0
+
+
+def _table(ledger: dict[str, Any], indent: int = 0) -> str:
+    lines = []
+    for name, value in ledger.items():
+        if isinstance(value, dict):
+            lines.append(f"{'  ' * indent}{name}")
+            lines.append(_table(value, indent + 1))
+        elif isinstance(value, list):
+            lines.append(f"{'  ' * indent}{name}: {len(value) or 'none'}")
+            lines.extend(f"{'  ' * indent}  - {one}" for one in value)
+        else:
+            told = f"{value:.2f}" if isinstance(value, float) else value
+            lines.append(f"{'  ' * indent}{name:<32} {told}")
+    return "\n".join(line for line in lines if line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
