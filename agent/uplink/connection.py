@@ -353,7 +353,8 @@ class Connection:
         self._stop()
 
     def _silent(self) -> None:
-        self._die(Lost(None, "the broker did not answer a ping", "the link is half-open or the broker is stuck"))
+        hint = "the link is half-open or the broker is stuck"
+        self._die(Lost(None, "the broker did not answer a ping", hint, silent=True))
 
     # -- what the stream tells (transport.Owner) -----------------------------------------------------------------------
 

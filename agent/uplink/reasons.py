@@ -133,7 +133,8 @@ class ConnectFailed(UplinkError):
 class Lost(NamedTuple):
     """How an open connection ended: the broker's DISCONNECT code if it sent one, a sentence, a hint.
 
-    `retry` as in ConnectFailed; `taken_over`: another client came with the same client id.
+    `retry` as in ConnectFailed; `taken_over`: another client came with the same client id; `silent`: it was given up
+    here because nothing came from the broker.
     """
 
     code: int | None
@@ -141,6 +142,7 @@ class Lost(NamedTuple):
     hint: str = ""
     taken_over: bool = False
     retry: Retry = "soon"
+    silent: bool = False
 
     @classmethod
     def disconnected(cls, code: int, text: str = "", reference: str = "") -> Lost:

@@ -50,9 +50,9 @@ class Sender:
         self._sent: list[int] = []  # tags of QoS 0 that the kernel has not taken yet
         self._mid = FIRST_ID - 1
         self._stamp = 0.0
-        self._flushing = False
         self._released: set[int] = set()  # QoS 2: PUBREL sent, PUBCOMP due
         self.flight: dict[int, tuple[int, float]] = {}  # packet id -> (tag, sent at), in order of sending
+        self.corked = False  # something is queued for the end of this loop turn
         self.is_open = False
         self.receive_maximum = MOST_IN_FLIGHT
         self.maximum_qos = 2
@@ -77,8 +77,8 @@ class Sender:
         remaining = topic_length + len(properties) + len(payload) + (4 if qos else 2)
         if remaining > MAX_REMAINING:
             raise UplinkError("a message is longer than MQTT allows", key="broker-message-too-large")
-        if not self._flushing:
-            self._flushing = True
+        if not self.corked:
+            self.corked = True
             self._stamp = self._monotonic()
             self._call_soon(self.flush)
         head = publish_head(command, remaining, topic_length)
@@ -99,14 +99,14 @@ class Sender:
     def queue(self, packet: bytes) -> None:
         """Any other packet, in order with the messages; also before CONNACK."""
         self._out.append(packet)
-        if not self._flushing:
-            self._flushing = True
+        if not self.corked:
+            self.corked = True
             self._stamp = self._monotonic()
             self._call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what this loop turn has queued as one; happens by itself at its end."""
-        self._flushing = False
+        self.corked = False
         out = self._out
         if out:
             self._out = []

@@ -51,6 +51,8 @@ class Stream(MQTTProtocol):  # type: ignore[misc]
         self._rest = b""
         self._skip = 0  # octets of an oversized packet still to come
         self._quickack: Callable[[], None] | None = None
+        self._quickack_due = False
+        self._call_soon = asyncio.get_running_loop().call_soon
         self._running = False
         self.paused = False
         self.last_in = self.last_out = monotonic()
@@ -95,8 +97,6 @@ class Stream(MQTTProtocol):  # type: ignore[misc]
         if not self._running or owner is None or sender is None:
             return
         self.last_in = self._monotonic()
-        if self._quickack is not None:
-            self._quickack()
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
@@ -147,6 +147,18 @@ class Stream(MQTTProtocol):  # type: ignore[misc]
             self._rest = data[at:] if at else data
         if acks:
             sender.acked(acks)
+        if self._quickack is not None and sender.flight and not sender.corked and not self._quickack_due:
+            self._quickack_due = True
+            self._call_soon(self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        """TCP's acknowledgement rides on what is sent next. Where nothing is, a broker with Nagle's algorithm would
+        hold back the rest of its answers until a timer runs out."""
+        self._quickack_due = False
+        sender = self._sender
+        if self._running and sender is not None and not sender.corked and self.last_out < self.last_in:
+            assert self._quickack is not None
+            self._quickack()
 
     def _oversized(self, owner: Owner, command: int, data: bytes, body: int, after: int) -> None:
         """Skip a packet that is not worth the memory, once its topic and packet id are here to refuse it by."""
@@ -213,7 +225,7 @@ def _long_length(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _quickack_of(transport: asyncio.BaseTransport) -> Callable[[], None] | None:
-    """Acknowledge at once what was received: a broker with Nagle's algorithm waits for it before it sends the next."""
+    """What makes the kernel acknowledge received octets at once; None where it cannot."""
     link = transport.get_extra_info("socket")
     if link is None or _TCP_QUICKACK is None or getattr(link, "family", None) not in (socket.AF_INET, socket.AF_INET6):
         return None
