@@ -69,7 +69,7 @@ class Exchange(Protocol):
     async def send(self, data: bytes) -> None: ...
 
     async def wait(self, match: Callable[[Reading | Reply], T | None], timeout: float) -> T:
-        """The first non-None result of `match` over what the decoder yields from now on; TimeoutError else."""
+        """The first non-None result of `match` over what was decoded since the last `send`; else TimeoutError."""
         ...
 
 
@@ -101,7 +101,7 @@ class Driver(ABC):
     metrics: ClassVar[tuple[str, ...]] = ()
     every: ClassVar[float] = 0.0  # default pace in seconds; 0 = every reading
     pace: ClassVar[str] = "last"  # how `every` condenses: "last" or "median" of the numbers since the last report
-    silence: ClassVar[float | None] = None  # seconds without a byte after which the link is reopened; None = never
+    silence: float | None = None  # seconds without a byte after which the link is reopened; None = never; may change
     options_type: ClassVar[type[msgspec.Struct]] = NoOptions
     commands: ClassVar[tuple[Command, ...]] = ()  # beyond those that the gateway gives every device
     keep_alive: KeepAlive | None = None  # may depend on the options

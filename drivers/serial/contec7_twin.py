@@ -1,0 +1,102 @@
+"""A simulated oximeter of protocol V7."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from drivers.serial import contec7_packets as v7
+from drivers.serial.contec5 import Contec5Twin
+
+PATIENCE = 10.0  # seconds without a keep-alive after which live data stops, as on some units
+
+
+class Contec7Twin:
+    """Sends live data when asked and as long as it is kept alive, answers commands, keeps a clock."""
+
+    def __init__(self, seed: int = 0, interval: float = 1 / 60) -> None:
+        self.interval = interval
+        self.live = False
+        self.finger = True
+        self.clock_date: tuple[int, ...] | None = None  # century, year, month, day, weekday
+        self.clock_time: tuple[int, ...] | None = None
+        self._person = Contec5Twin(seed, interval)
+        self._quiet = 0.0
+        self._rest = b""
+
+    def tick(self) -> bytes:
+        if not self.live:
+            return b""
+        self._quiet += self.interval
+        if self._quiet > PATIENCE:
+            self.live = False
+            return v7.encode_reply(v7.Packet(v7.DISCONNECT, b"\1"))
+        self._person.finger = self.finger
+        frame = self._person.frame()
+        there = frame.pulse_rate is not None
+        return v7.encode_live(
+            v7.Live(
+                signal_strength=frame.signal_strength,
+                search_timeout=False,
+                spo2_low=False,
+                beep=frame.beep,
+                probe_error=not there,
+                waveform=frame.waveform,
+                searching=False,
+                bar=frame.bar,
+                pi_valid=there,
+                pulse_rate=frame.pulse_rate,
+                spo2=frame.spo2,
+                pi_pct=3.2 if there else None,
+            )
+        )
+
+    def hear(self, data: bytes) -> bytes:
+        self._rest += data
+        answer = b""
+        while True:
+            start = self._rest.find(v7.HOST)
+            if start < 0:
+                self._rest = b""
+                return answer
+            packet = self._rest[start : start + v7.LONGEST]
+            if len(packet) < v7.LONGEST:
+                self._rest = packet
+                return answer
+            self._rest = self._rest[start + v7.LONGEST :]
+            high = packet[1]
+            octets = [octet & 0x7F | (high >> i & 1) << 7 for i, octet in enumerate(packet[2:])]
+            answer += self._obey(octets[0], octets[1:])
+
+    def _obey(self, command: int, arguments: list[int]) -> bytes:
+        self._quiet = 0.0
+        if command == v7.KEEP_ALIVE:
+            return b""
+        if command == v7.START_LIVE:
+            self.live = True
+            return b""
+        if command == v7.STOP_LIVE:
+            self.live = False
+            return _feedback(command)
+        if command == v7.DEVICE_ID:
+            return v7.encode_reply(v7.Packet(v7.IDENTITY, b"SIM0001"))
+        if command == v7.SET_TIME:
+            hour, minute, second = arguments[:3]
+            if hour > 23 or minute > 59 or second > 59:
+                return _feedback(command, 0xFF)
+            self.clock_time = (hour, minute, second)
+            return _feedback(command)
+        if command == v7.SET_DATE:
+            century, year, month, day, weekday = arguments[:5]
+            try:
+                real = date(century * 100 + year, month, day).isoweekday() % 7 == weekday
+            except ValueError:
+                real = False
+            if not real:
+                return _feedback(command, 0xFF)
+            self.clock_date = (century, year, month, day, weekday)
+            return _feedback(command)
+        return _feedback(command, 5)
+
+
+def _feedback(command: int, reason: int = 0) -> bytes:
+    return v7.encode_reply(v7.Packet(v7.FEEDBACK, bytes((command, reason))))
