@@ -15,6 +15,7 @@ from agent.devices.exchange import DeviceExchange
 from agent.devices.health import Health, Tally, fault_of
 from agent.devices.outlet import Outlet
 from agent.devices.pace import Pace, pace
+from agent.devices.series import SeriesOf
 from agent.devices.stamp import encode
 from agent.devices.thresholds import Thresholds
 from agent.settings.model import Threshold
@@ -37,10 +38,18 @@ class Intake:
     that raised, which gets no more bytes."""
 
     def __init__(
-        self, device: str, clock: Clock, outlet: Outlet, tally: Tally, health: Health, log: logging.Logger
+        self,
+        device: str,
+        clock: Clock,
+        series: SeriesOf,
+        outlet: Outlet,
+        tally: Tally,
+        health: Health,
+        log: logging.Logger,
     ) -> None:
         self._device = device
         self._now = clock.now
+        self._place = series.place
         self._put = outlet.put
         self._tally = tally
         self._health = health
@@ -169,12 +178,13 @@ class Intake:
 
     def _report(self, reading: Reading, urgent: bool) -> int:
         try:
-            body = encode(reading)
+            reading, body = encode(reading)
+            series, body = self._place(reading, body)
         except Exception as error:
             self._wrong("not-serialisable", error)
             return 0
         try:
-            return self._put(self._stamp, body, urgent)
+            return self._put(series, self._stamp, body, urgent)
         except Exception as error:
             self._wrong("not-stored", error)
             return 0

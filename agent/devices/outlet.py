@@ -21,7 +21,7 @@ NO_PROGRESS = 0.05  # seconds to leave a store alone that says room and takes no
 
 
 class _Waiting(NamedTuple):
-    origin: int
+    series: int
     stamp: Stamp
     body: bytes
     urgent: bool
@@ -39,7 +39,6 @@ class Outlet:
         self._link: Link | None = None
         self._waiting: deque[_Waiting] = deque()
         self._draining: asyncio.Task[None] | None = None
-        self.origin = 0
 
     @property
     def paused(self) -> bool:
@@ -52,16 +51,16 @@ class Outlet:
         if link is not None and self._waiting and link.can_pause:
             link.pause()
 
-    def put(self, stamp: Stamp, body: bytes, urgent: bool) -> int:
+    def put(self, series: int, stamp: Stamp, body: bytes, urgent: bool) -> int:
         """The sequence number; 0 when it waits for room, or was lost and counted."""
         if not self._waiting:
-            seq = self._append(self.origin, stamp, body, urgent)
+            seq = self._append(series, stamp, body, urgent)
             if seq:
                 tally = self._tally
                 tally.readings += 1
                 tally.last_wall = stamp.wall
                 return seq
-        self._full(_Waiting(self.origin, stamp, body, urgent))
+        self._full(_Waiting(series, stamp, body, urgent))
         return 0
 
     def _full(self, reading: _Waiting) -> None:

@@ -48,9 +48,11 @@ Connect = Callable[[Device, Driver, OnData, OnLost], Link]
 class Store(Protocol):
     """The part of the log that devices speak to."""
 
-    def origin(self, device: str, patient: str | None) -> int: ...
+    def series(self, device: str, patient: str | None, common: dict[str, Any]) -> int:
+        """The number under which what repeats from reading to reading is kept."""
+        ...
 
-    def append(self, origin: int, stamp: Stamp, body: bytes, urgent: bool = False) -> int:
+    def append(self, series: int, stamp: Stamp, body: bytes, urgent: bool = False) -> int:
         """The sequence number that it will have; 0 = the queue is full and nothing was kept."""
         ...
 

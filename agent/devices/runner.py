@@ -18,6 +18,7 @@ from agent.devices.intake import Intake
 from agent.devices.monitoring import Desired
 from agent.devices.outlet import Outlet
 from agent.devices.ports import Connect, Limits, Link, Store
+from agent.devices.series import SeriesOf
 from agent.settings.model import Device
 from drivers.driver import Driver
 
@@ -59,7 +60,8 @@ class Runner:
         self.link: Link | None = None  # while it is open
         self.retry_at: float | None = None  # on the clock's monotonic seconds
         self.outlet = Outlet(name, store, self.tally, log)
-        self.intake = Intake(name, clock, self.outlet, self.tally, self.health, log)
+        self._series = SeriesOf(name, store)
+        self.intake = Intake(name, clock, self._series, self.outlet, self.tally, self.health, log)
         self._link = connect(device, driver, self.intake.chunk, self._on_lost)
         self._store = store
         self._clock = clock
@@ -74,7 +76,7 @@ class Runner:
     # -- settings and what commands ordered
 
     async def start(self) -> None:
-        self.outlet.origin = self._store.origin(self.name, self.device.patient)
+        self._series.assign(self.device.patient)
         self.intake.watch(self.device.thresholds)
         try:
             desired = monitoring.load(await self._store.state_get(monitoring.state_key(self.name)))
@@ -90,7 +92,7 @@ class Runner:
         before, self.device = self.device, device
         if before.patient != device.patient:
             self.intake.flush()
-            self.outlet.origin = self._store.origin(self.name, device.patient)
+            self._series.assign(device.patient)
         if before.thresholds != device.thresholds:
             self.intake.flush()
             self.intake.watch(device.thresholds)

@@ -1,4 +1,6 @@
-"""Reading -> the JSON bytes that the store keeps and every broker is given, in the member names of the contract.
+"""Reading -> the JSON object that the store keeps of it, in the member names of the contract.
+
+What repeats from reading to reading (metric_type, units, quality, flags) is kept apart, once: series.py.
 
 A value whose name is a member of the payload itself (RESERVED) is written with an underscore behind it (`id` -> `id_`),
 its unit and its flags too, so that nothing is lost; `channel` of a waveform is the contract's own and stays.
@@ -45,33 +47,36 @@ _dumps = orjson.dumps
 _free = RESERVED.isdisjoint
 
 
-def encode(reading: Reading) -> bytes:
-    """The stored body; raises TypeError, or what the values raise, for what cannot be written as JSON."""
+def encode(reading: Reading) -> tuple[Reading, bytes]:
+    """The reading as it can be written, and its body: the values, device_timestamp, and the members of a waveform.
+
+    Raises TypeError, or what the values raise, for what cannot be written as JSON.
+    """
     if not _free(reading.values):
         reading = _renamed(reading)
     body = _write(reading)
     if b"null" in body:  # what JSON cannot carry came out as null, or a text has that word in it
-        body = _write(_without_gaps(reading))
-    return body
+        reading = _without_gaps(reading)
+        body = _write(reading)
+    return reading, body
 
 
 def _write(reading: Reading) -> bytes:
+    wave = reading.waveform
+    if wave is None:
+        if reading.device_time is None:
+            return _dumps(reading.values)
+        return _dumps({**reading.values, "device_timestamp": reading.device_time})
     body: dict[str, Any] = {
-        "metric_type": reading.metric,
         **reading.values,
-        "units": reading.units,
-        "quality": reading.quality,
-        "flags": reading.flags,
+        "samples": wave.samples,
+        "rate_hz": wave.rate_hz,
+        "scale": wave.scale,
+        "offset": wave.offset,
+        "unit": wave.unit,
     }
     if reading.device_time is not None:
         body["device_timestamp"] = reading.device_time
-    wave = reading.waveform
-    if wave is not None:
-        body["samples"] = wave.samples
-        body["rate_hz"] = wave.rate_hz
-        body["scale"] = wave.scale
-        body["offset"] = wave.offset
-        body["unit"] = wave.unit
     return _dumps(body)
 
 

@@ -1,0 +1,277 @@
+"""Commands: the gateway's own for every device, and the driver's."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agent.errors import DeviceBusy, DeviceOffline, NotFound, Rejected
+from agent.settings.model import Device, Threshold
+from drivers.driver import CommandFailed
+from tests.devices.fakes import Bench, HandClock, LinkFailed, MemoryStore, Why, line, until
+
+
+async def test_what_a_device_understands(bench: Bench):
+    await bench.online()
+    generic = {"status", "read_now", "start_monitoring", "stop_monitoring", "set_interval"}
+    assert bench.devices.commands("d").keys() == generic | {"who", "twice", "wait", "long", "refuse", "broken"}
+    with pytest.raises(NotFound):
+        bench.devices.commands("other")
+    with pytest.raises(NotFound):
+        await bench.devices.execute("other", "status", {})
+
+
+async def test_status_is_the_view_also_of_a_device_that_is_away(bench: Bench):
+    bench.trouble = LinkFailed(Why.MISSING, "not there")
+    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    await until(lambda: bench.view()["status"] == "offline")
+    shown = await bench.devices.execute("d", "status", {})
+    assert (shown["id"], shown["status"], shown["reason"]) == ("d", "offline", "missing")
+
+
+@pytest.mark.parametrize(
+    ("command", "parameters"),
+    [
+        ("status", {"x": 1}),
+        ("set_interval", {}),
+        ("set_interval", {"interval": -1}),
+        ("set_interval", {"interval": "often"}),
+        ("start_monitoring", {"duration": "1e9s"}),
+        ("wait", {"seconds": "x"}),
+    ],
+)
+async def test_bad_parameters_are_rejected(bench: Bench, command, parameters):
+    await bench.online()
+    with pytest.raises(Rejected) as caught:
+        await bench.devices.execute("d", command, parameters)
+    assert caught.value.kind == "bad-parameters"
+
+
+async def test_an_unknown_command_is_rejected(bench: Bench):
+    await bench.online()
+    with pytest.raises(Rejected) as caught:
+        await bench.devices.execute("d", "explode", {})
+    assert caught.value.kind == "unknown-command"
+
+
+# -- read_now
+
+
+async def test_read_now_reports_the_next_reading_at_once_outside_of_the_pace(bench: Bench):
+    link = await bench.online(driver="median", every=60)
+    link.say(line(v=1), line(v=2))
+    asked = asyncio.create_task(bench.devices.execute("d", "read_now", {}))
+    await asyncio.sleep(0)
+    link.say(line(v=3), line(v=4))
+    result = await asked
+    assert result == {
+        "reading_id": "gw:epoch:2",
+        "metric_type": "reading",
+        "values": {"v": 3},
+        "units": {"v": "1"},
+        "quality": "good",
+        "flags": [],
+    }
+    assert bench.store.values("v") == [1, 3]
+
+
+async def test_read_now_answers_while_monitoring_is_stopped(bench: Bench):
+    link = await bench.online()
+    await bench.devices.execute("d", "stop_monitoring", {})
+    asked = asyncio.create_task(bench.devices.execute("d", "read_now", {}))
+    await asyncio.sleep(0)
+    link.say(line(v=1) + line(v=2))
+    assert (await asked)["values"] == {"v": 1}
+    assert bench.store.values("v") == [1]
+
+
+async def test_read_now_of_a_device_that_is_away_or_says_nothing(bench: Bench, monkeypatch):
+    from agent.devices import orders
+    from drivers.driver import Command
+
+    await bench.online()
+    monkeypatch.setattr(orders, "GENERIC", (Command("read_now", "", timeout=0.05),))
+    with pytest.raises(CommandFailed) as caught:
+        await bench.devices.execute("d", "read_now", {})
+    assert caught.value.key == "timeout"
+    bench.trouble = LinkFailed(Why.MISSING, "not there", "plug it in")
+    bench.link.lose()
+    await until(lambda: bench.view()["reason"] == "missing")
+    with pytest.raises(DeviceOffline) as offline:
+        await bench.devices.execute("d", "read_now", {})
+    assert offline.value.hint == "plug it in"
+
+
+async def test_a_driver_with_a_read_now_of_its_own_asks_its_device(bench: Bench):
+    bench.answers[b"Q"] = line(v=7)
+    link = await bench.online(driver="asked", every=60)
+    link.say(line(v=1), line(v=2))
+    result = await bench.devices.execute("d", "read_now", {})
+    assert result["asked"] is True
+    assert result["values"] == {"v": 7}
+    assert bench.store.values("v") == [1, 7]
+
+
+# -- the driver's own
+
+
+async def test_a_driver_asks_its_device_and_waits(bench: Bench):
+    bench.answers[b"who"] = line(v=1) + line(reply={"name": "it"})
+    link = await bench.online()
+    assert await bench.devices.execute("d", "who", {}) == {"name": "it"}
+    assert link.heard[-1] == b"who"
+    assert bench.store.values("v") == [1]
+
+
+async def test_an_answer_of_two_parts_in_one_chunk_is_heard_whole(bench: Bench):
+    bench.answers[b"twice"] = line(reply={"a": 1}) + line(reply={"b": 2})
+    await bench.online()
+    assert await bench.devices.execute("d", "twice", {}) == {"a": 1, "b": 2}
+
+
+async def test_one_command_at_a_time(bench: Bench):
+    link = await bench.online()
+    first = asyncio.create_task(bench.devices.execute("d", "long", {}))
+    await until(lambda: b"long" in link.heard)
+    with pytest.raises(DeviceBusy):
+        await bench.devices.execute("d", "who", {})
+    link.say(line(reply={"x": 1}))
+    assert await first == {"x": 1}
+
+
+@pytest.mark.parametrize(("command", "key"), [("wait", "timeout"), ("refuse", "not-now"), ("broken", "driver-error")])
+async def test_a_command_that_fails_says_so_and_the_next_one_works(bench: Bench, command, key):
+    await bench.online()
+    with pytest.raises(CommandFailed) as caught:
+        await bench.devices.execute("d", command, {})
+    assert caught.value.key == key
+    assert "secret" not in str(caught.value)
+    bench.answers[b"who"] = line(reply={"name": "it"})
+    assert await bench.devices.execute("d", "who", {}) == {"name": "it"}
+
+
+async def test_a_link_lost_in_the_middle_fails_the_command_at_once(bench: Bench):
+    link = await bench.online()
+    asked = asyncio.create_task(bench.devices.execute("d", "long", {"seconds": 30}))
+    await until(lambda: b"long" in link.heard)
+    link.lose()
+    async with asyncio.timeout(1):
+        with pytest.raises(CommandFailed) as caught:
+            await asked
+    assert caught.value.key == "connection-lost"
+
+
+async def test_a_device_that_is_away_takes_no_command(bench: Bench):
+    bench.trouble = LinkFailed(Why.MISSING, "not there")
+    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    with pytest.raises(DeviceOffline):
+        await bench.devices.execute("d", "who", {})
+
+
+async def test_a_cancelled_command_leaves_the_device_free(bench: Bench):
+    link = await bench.online()
+    asked = asyncio.create_task(bench.devices.execute("d", "long", {}))
+    await until(lambda: b"long" in link.heard)
+    asked.cancel()
+    await asyncio.wait((asked,))
+    bench.answers[b"who"] = line(reply={"name": "it"})
+    assert await bench.devices.execute("d", "who", {}) == {"name": "it"}
+
+
+# -- what is wanted of a device
+
+
+async def test_stopped_readings_are_not_reported_and_counted(bench: Bench):
+    link = await bench.online(thresholds={"v": Threshold(max=1)})
+    await bench.devices.execute("d", "stop_monitoring", {})
+    link.say(line(v=1), line(v=2))
+    view = bench.view()
+    assert bench.store.rows == []
+    assert (view["monitoring"], view["unreported"], view["status"]) == (False, 2, "online")
+    await bench.devices.execute("d", "start_monitoring", {})
+    link.say(line(v=3))
+    assert bench.store.values("v") == [3]
+
+
+async def test_an_interval_is_kept_over_restarts_until_the_settings_change():
+    store = MemoryStore()
+    first = Bench(store)
+    await first.online(every=2)
+    assert await first.devices.execute("d", "set_interval", {"interval": "30s"}) == {
+        "monitoring": True,
+        "interval": 30.0,
+        "every": 30.0,
+    }
+    await first.devices.close()
+    second = Bench(store)
+    await second.online(every=2, patient="P-1")
+    assert second.view()["every"] == 30.0
+    await second.devices.apply({"d": Device(driver="test", port="/dev/x", every=5)})
+    assert second.view()["every"] == 5
+    await second.devices.close()
+    third = Bench(store)
+    await third.online(every=5)
+    assert third.view()["every"] == 5
+    await third.devices.close()
+
+
+async def test_stopped_stays_stopped_over_a_restart():
+    store = MemoryStore()
+    for expected in (True, False):
+        bench = Bench(store)
+        await bench.online()
+        assert bench.view()["monitoring"] is expected
+        await bench.devices.execute("d", "stop_monitoring", {})
+        await bench.devices.close()
+
+
+async def test_monitoring_for_a_time_ends_by_itself_and_all_is_as_before(bench: Bench):
+    link = await bench.online()
+    await bench.devices.execute("d", "stop_monitoring", {})
+    result = await bench.devices.execute("d", "start_monitoring", {"interval": 60, "duration": 0.1})
+    assert (result["monitoring"], result["every"]) == (True, 60.0)
+    assert "until" in result
+    link.say(line(v=1))
+    await until(lambda: not bench.view()["monitoring"])
+    link.say(line(v=2))
+    assert bench.store.values("v") == [1]
+    assert bench.view()["every"] == 0
+    assert bench.view()["desired"] == {"monitoring": False}
+
+
+async def test_monitoring_for_a_time_goes_on_after_a_restart_and_ends_in_time():
+    store, clock = MemoryStore(), HandClock()
+    first = Bench(store, clock)
+    await first.online()
+    await first.devices.execute("d", "start_monitoring", {"interval": 9, "duration": 100})
+    await first.devices.close()
+    for boot, later, every in (("boot-1", 60, 9), ("boot-2", 30, 9), ("boot-2", 20, 0)):
+        clock.boot_id = boot
+        clock.seconds += later
+        again = Bench(store, clock)
+        await again.online()
+        assert again.view()["every"] == every
+        await again.devices.close()
+
+
+async def test_what_cannot_be_kept_is_not_done(bench: Bench, monkeypatch):
+    async def full(key: str, value: object) -> None:
+        raise OSError("full")
+
+    await bench.online(every=1)
+    monkeypatch.setattr(bench.store, "state_put", full)
+    with pytest.raises(OSError, match="full"):
+        await bench.devices.execute("d", "set_interval", {"interval": 5})
+    assert bench.view()["every"] == 1
+
+
+@pytest.mark.parametrize("kept", [b'{"monitoring": "perhaps"}', b"[]", None])
+async def test_kept_state_that_cannot_be_read_stops_no_device(bench: Bench, kept, caplog):
+    bench.store.broken_state = kept is None
+    bench.store.state["device:d"] = kept or b""
+    link = await bench.online()
+    link.say(line(v=1))
+    assert bench.store.values("v") == [1]
+    assert bench.view()["faults"] == {"state-unreadable": 1}
+    assert "could not be read" in caplog.text
