@@ -49,7 +49,7 @@ class Helper:
         try:
             self._process.stdin.write(json.dumps({"do": do, **fields}).encode() + b"\n")
             self._process.stdin.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # broken, or closed by us
             raise HelperFailed(f"{self.module} is gone") from error
         return self._answer(timeout)
 

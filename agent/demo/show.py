@@ -1,0 +1,206 @@
+"""The demo's course: set up in a temporary folder, show, take the broker away now and then, end cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+import termios
+import tty
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agent.client import AsyncGatewayClient, GatewayError
+from agent.clock import Clock, SystemClock
+from agent.demo.board import Board
+from agent.demo.parts import STARTING, BrokerAway, end, start_agent
+from agent.demo.view import view_of
+from agent.errors import GatepostError
+from drivers.driver import Registry
+from drivers.serial.pty import PtyTwin
+
+DRAW = 0.25  # seconds
+DEVICES: dict[str, dict[str, Any]] = {
+    "oximeter-1": {"driver": "contec-cms50d-plus", "thresholds": {"spo2": {"min": 90}}},
+    "oximeter-2": {"driver": "contec-cms50-v7"},
+    "scale-3": {"driver": "and-scale"},
+    "probe-4": {"driver": "lines", "options": {"format": "json", "metric": "environment"}},
+}
+
+
+class Demo:
+    """`away`: the broker goes away for this many seconds of every three times as many; 0 = only when asked."""
+
+    def __init__(self, folder: Path, clock: Clock, away: float, plain: bool) -> None:
+        began = clock.monotonic()
+        self._folder, self._clock, self._away, self._plain = folder, clock, away, plain
+        self._client = AsyncGatewayClient(folder / "api.sock", timeout=5.0)
+        self._stop = asyncio.Event()
+        self.board = Board(
+            {name: device["driver"] for name, device in DEVICES.items()}, lambda: clock.monotonic() - began
+        )
+        self._port = _free_port()
+        self._broker = BrokerAway(self._port, self.board.delivered)
+        self._turning = asyncio.Lock()
+
+    async def run(self, seconds: float | None) -> None:
+        """Until `seconds` are over, a key or a signal; raises GatepostError when a part does not come up."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stop.set)
+        async with AsyncExitStack() as stack:
+            ports = await self._devices(stack)
+            self.board.note("simulated devices speak on PTYs")
+            stack.push_async_callback(self._broker.stop)
+            await self._broker.start()
+            self.board.note(f"broker listens at 127.0.0.1:{self._port}")
+            settings = self._settings(ports)
+            agent = await start_agent(settings, self._folder / "agent.log")
+            stack.push_async_callback(end, agent)
+            await self._answers(agent)
+            self.board.note("agent runs: gatepost run --config " + str(settings))
+            await self._show(seconds, agent)
+
+    async def _devices(self, stack: AsyncExitStack) -> dict[str, Path]:
+        registry, ports = Registry.installed(), {}
+        for seed, (name, device) in enumerate(DEVICES.items()):
+            path = ports[name] = self._folder / f"tty-{name}"
+            driver = registry.get(device["driver"])
+            await stack.enter_async_context(PtyTwin(driver.twin(None, seed), path))
+        return ports
+
+    def _settings(self, ports: dict[str, Path]) -> Path:
+        settings = {
+            "gateway": {"id": "demo", "state_dir": str(self._folder / "state")},
+            # What this broker speaks; without it the agent would find out by trying.
+            "brokers": {"demo": {"url": f"mqtt://127.0.0.1:{self._port}", "protocol": "3.1.1"}},
+            "devices": {name: {**device, "port": str(ports[name])} for name, device in DEVICES.items()},
+            "api": {"socket": str(self._folder / "api.sock")},
+        }
+        path = self._folder / "gatepost.yaml"
+        path.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+        return path
+
+    async def _answers(self, agent: asyncio.subprocess.Process) -> None:
+        until = self._clock.monotonic() + STARTING
+        while self._clock.monotonic() < until and agent.returncode is None:
+            with contextlib.suppress(GatewayError):
+                await self._client.health()
+                return
+            await asyncio.sleep(0.1)
+        log = (self._folder / "agent.log").read_text("utf-8", "replace")
+        raise GatepostError("the agent did not come up", log[-1500:])
+
+    async def _show(self, seconds: float | None, agent: asyncio.subprocess.Process) -> None:
+        until = None if seconds is None else self._clock.monotonic() + seconds
+        with view_of(self.board, self._plain) as view, _keys(self._key) if not self._plain else _none():
+            tasks = [asyncio.create_task(part()) for part in (self._follow, self._poll, self._take_away)]
+            try:
+                while not self._stop.is_set() and (until is None or self._clock.monotonic() < until):
+                    view.draw()
+                    if agent.returncode is not None:
+                        raise GatepostError("the agent ended", (self._folder / "agent.log").read_text("utf-8")[-1500:])
+                    for task in tasks:
+                        if task.done():
+                            task.result()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._stop.wait(), DRAW)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        """Readings as they become stored; the agent tells nobody before."""
+        while True:
+            with contextlib.suppress(GatewayError):
+                async for reading in self._client.follow():
+                    self.board.stored(reading)
+            await asyncio.sleep(0.5)
+
+    async def _poll(self) -> None:
+        while True:
+            with contextlib.suppress(GatewayError):
+                self.board.saw((await self._client.devices())["devices"])
+                state = (await self._client.brokers())["brokers"][0]
+                if state["state"] != self.board.broker:
+                    self.board.broker = state["state"]
+                    self.board.note(f"agent and broker: {state['state']}")
+                owed = (await self._client.backlog())["backlog"][0]
+                self.board.owed, self.board.oldest = int(owed["readings"]), owed["oldest"]
+            await asyncio.sleep(2 * DRAW)
+
+    async def _take_away(self) -> None:
+        while self._away:
+            await asyncio.sleep(2 * self._away)
+            await self._turn(present=False)
+            await asyncio.sleep(self._away)
+            await self._turn(present=True)
+
+    async def _turn(self, present: bool) -> None:
+        async with self._turning:
+            if present and not self._broker.present:
+                await self._broker.start()
+                self.board.note("the broker is back: the backlog drains, live readings flow beside it")
+            elif not present and self._broker.present:
+                await self._broker.stop()
+                self.board.note("the broker is away: readings go on being stored, the backlog grows")
+
+    def _key(self, key: str) -> None:
+        if key in ("q", "\x03"):
+            self._stop.set()
+        elif key == "b":
+            self._away = 0.0  # from now on the person decides
+            self._asked = asyncio.ensure_future(self._turn(present=not self._broker.present))
+
+
+def run(seconds: float | None, away: float, plain: bool) -> None:
+    """Raises GatepostError when it cannot be shown."""
+    if find_spec("amqtt") is None:
+        raise GatepostError(
+            "the demo's broker is not installed", "tools/demo installs it, or: pip install 'gatepost[demo]'"
+        )
+    with tempfile.TemporaryDirectory(prefix="gatepost-demo-") as folder:
+        asyncio.run(_run(Path(folder), seconds, away, plain or not sys.stdout.isatty()))
+
+
+async def _run(folder: Path, seconds: float | None, away: float, plain: bool) -> None:
+    await Demo(folder, SystemClock(), away, plain).run(seconds)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _keys(pressed: Any) -> Iterator[None]:
+    """Single keys of the terminal, while shown; the terminal is as before afterwards."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    stdin, loop = sys.stdin.fileno(), asyncio.get_running_loop()
+    before = termios.tcgetattr(stdin)
+    tty.setcbreak(stdin)
+    loop.add_reader(stdin, lambda: pressed(os.read(stdin, 1).decode("ascii", "ignore")))
+    try:
+        yield
+    finally:
+        loop.remove_reader(stdin)
+        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _none() -> Iterator[None]:
+    yield

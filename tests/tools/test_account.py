@@ -1,0 +1,120 @@
+"""The judge of the torture: it must find each kind of wrong, and nothing in what is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.harness.account import Arrivals, Window, holes, unexplained
+from tools.harness.truth import Row
+
+SECOND = 1_000_000_000
+
+
+def arrivals(tmp_path: Path, *lines: str) -> Arrivals:
+    journal = tmp_path / "journal"
+    journal.write_text("".join(line + "\n" for line in lines), "utf-8")
+    seen = Arrivals(journal)
+    seen.read()
+    return seen
+
+
+def sent(connection: int, mid: int, seq: int, n: int, lane: str = "l", device: str = "a") -> str:
+    return f"P {connection} {mid} g:e:{seq} {device} {n} 0 {lane} 0"
+
+
+def test_only_what_was_acknowledged_counts_as_delivered(tmp_path):
+    seen = arrivals(tmp_path, "C 1 5", sent(1, 1, 1, 1), sent(1, 2, 2, 2), "A 1 1 0")
+    assert dict(seen.delivered) == {"g:e:1": 1}
+    assert set(seen.sent) == {"g:e:1", "g:e:2"}
+    assert seen.connections == 1
+
+
+def test_a_refusal_is_no_delivery(tmp_path):
+    seen = arrivals(tmp_path, sent(1, 1, 1, 1), "A 1 1 151")
+    assert not seen.delivered
+    assert seen.refused == 1
+
+
+def test_an_acknowledgement_belongs_to_its_connection(tmp_path):
+    seen = arrivals(tmp_path, sent(1, 7, 1, 1), sent(2, 7, 2, 2), "A 2 7 0")
+    assert set(seen.delivered) == {"g:e:2"}
+
+
+def test_a_repeat_on_another_connection_is_counted_and_no_disorder(tmp_path):
+    seen = arrivals(tmp_path, sent(1, 1, 1, 1), "A 1 1 0", sent(2, 1, 1, 1, "r"), "A 2 1 0")
+    assert seen.delivered["g:e:1"] == 2
+    assert seen.disorder == []
+
+
+@pytest.mark.parametrize(("first", "second"), [((2, 2), (1, 1)), ((1, 1), (1, 1)), ((1, 2), (2, 1))])
+def test_a_lane_that_goes_back_is_found(tmp_path, first, second):
+    seen = arrivals(tmp_path, sent(1, 1, *first), sent(1, 2, *second))
+    assert len(seen.disorder) == 1
+
+
+def test_lanes_and_devices_have_orders_of_their_own(tmp_path):
+    seen = arrivals(
+        tmp_path, sent(1, 1, 9, 9), sent(1, 2, 5, 5, "r"), sent(1, 3, 7, 7, "u"), sent(1, 4, 3, 3, device="b")
+    )
+    assert seen.disorder == []
+
+
+def test_an_id_with_another_content_is_found(tmp_path):
+    seen = arrivals(tmp_path, sent(1, 1, 1, 1), sent(2, 1, 1, 4))
+    assert len(seen.changed) == 1
+
+
+def test_a_journal_is_read_on_from_where_it_was_whole(tmp_path):
+    seen = arrivals(tmp_path, sent(1, 1, 1, 1))
+    with (tmp_path / "journal").open("a") as file:
+        file.write("A 1 ")
+    seen.read()
+    assert not seen.delivered
+    with (tmp_path / "journal").open("a") as file:
+        file.write("1 0\n")
+    seen.read()
+    assert set(seen.delivered) == {"g:e:1"}
+
+
+def rows(*counted: tuple[int, int]) -> dict[str, Row]:
+    """(n, second) of one device, in the order stored."""
+    return {f"g:e:{at}": Row("a", n, second * SECOND, event=False) for at, (n, second) in enumerate(counted)}
+
+
+def test_no_hole_no_repeat_no_disorder():
+    assert holes(rows((1, 1), (2, 2), (3, 3)), {"a": 3}) == ([], [], [])
+
+
+def test_a_hole_within_and_one_at_the_end():
+    found, twice, disorder = holes(rows((1, 1), (4, 4)), {"a": 6})
+    assert [(hole.after, hole.lines) for hole in found] == [(1, 2), (4, 2)]
+    assert (twice, disorder) == ([], [])
+
+
+def test_a_device_that_stored_nothing_is_a_hole():
+    found, _, _ = holes({}, {"a": 2})
+    assert [hole.lines for hole in found] == [2]
+
+
+def test_the_same_reading_under_two_ids_is_found():
+    _, twice, _ = holes(rows((1, 1), (2, 2), (1, 1)), {"a": 2})
+    assert len(twice) == 1
+
+
+def test_another_order_than_printed_is_found():
+    _, _, disorder = holes(rows((1, 1), (3, 3), (2, 2), (4, 4)), {"a": 4})
+    assert len(disorder) == 1
+
+
+def test_a_hole_needs_an_absence_around_it():
+    found, _, _ = holes(rows((1, 10), (3, 12), (4, 50), (9, 60)), {"a": 9})
+    away = [Window(10 * SECOND, 12 * SECOND)]
+    assert [hole.after for hole in unexplained(found, away, 1.0)] == [4]
+    assert unexplained(found, [*away, Window(49 * SECOND, 61 * SECOND)], 1.0) == []
+
+
+def test_the_last_lines_have_no_excuse_once_the_agent_is_back():
+    found, _, _ = holes(rows((1, 10)), {"a": 2})
+    assert unexplained(found, [Window(9 * SECOND, 11 * SECOND)], 1.0) == found
