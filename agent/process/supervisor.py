@@ -84,6 +84,23 @@ class Supervisor:
     def views(self) -> list[TaskView]:
         return [TaskView(entry.name, entry.state, entry.failures, entry.error) for entry in self._tasks.values()]
 
+    async def wait(self, name: str) -> None:
+        """Until the task has ended by itself."""
+        entry = self._tasks.get(name)
+        if entry is not None:
+            await asyncio.wait({entry.task})
+
+    async def cancel(self, name: str, timeout: float = 2.0) -> bool:
+        """End one task; false when it did not end in time. A name that is not known has ended."""
+        entry = self._tasks.get(name)
+        if entry is None:
+            return True
+        entry.task.cancel()
+        done, _ = await asyncio.wait({entry.task}, timeout=timeout)
+        if done:
+            self._tasks.pop(name, None)
+        return bool(done)
+
     async def stop(self, timeout: float) -> list[str]:
         """Cancel every task and wait at most `timeout` seconds; returns (and logs) the names that did not stop."""
         self._stopping = True

@@ -29,6 +29,8 @@ class RideAlong:
         self._dead: dict[tuple[str, int], tuple[int | None, str]] = {}
         self._told: dict[int, int] = {}  # gap id -> seq of the event row that tells of it
         self._saved_at = clock.monotonic()
+        self._settled = 0  # rows settled since positions were written
+        self._changed = False
         self._taken = _Taken()
 
     def add_series(self, series: Series) -> None:
@@ -44,9 +46,14 @@ class RideAlong:
             if gap[0] not in self._told:
                 self._told[gap[0]] = self._announce(gap)
 
+    def settled(self, rows: int) -> None:
+        """A lane has settled rows, and will note them when asked."""
+        self._settled += rows
+        self._changed = True
+
     @property
     def unsaved(self) -> bool:
-        return any(position.dirty for position in self.positions.values())
+        return self._changed or any(position.dirty for position in self.positions.values())
 
     def save_now(self) -> None:
         """Make positions due, for a clean stop."""
@@ -101,19 +108,18 @@ class RideAlong:
     def _positions_due(self) -> bool:
         if not self.unsaved:
             return False
-        rows = max(position.unsaved for position in self.positions.values())
-        return rows >= SAVE_ROWS or self._clock.monotonic() - self._saved_at >= SAVE_SECONDS
+        return self._settled >= SAVE_ROWS or self._clock.monotonic() - self._saved_at >= SAVE_SECONDS
 
     def _take_positions(self, taken: _Taken) -> None:
         for note in self.before_save:
             note()
+        self._settled, self._changed = 0, False
         taken.saved = True
         for position in self.positions.values():
             if position.dirty:
                 rows = [(position.broker, track, lo, hi) for track in TRACKS for lo, hi in position.owed[track]]
                 taken.positions.append((position, rows))
                 position.dirty = False
-                position.unsaved = 0
 
 
 class _Taken:

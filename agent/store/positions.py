@@ -16,7 +16,6 @@ class Position:
         self.broker = broker
         self.owed = (Ranges(), Ranges())
         self.dirty = False
-        self.unsaved = 0  # rows settled since the position was last written
 
     @classmethod
     def starting(cls, broker: str, seq: int) -> Position:
@@ -27,12 +26,11 @@ class Position:
         position.dirty = True
         return position
 
-    def settle(self, track: int, lo: int, hi: int, rows: int = 0) -> None:
+    def settle(self, track: int, lo: int, hi: int) -> None:
         """Nothing in [lo, hi) of this track is owed any more."""
         if lo < hi:
             self.owed[track].subtract(lo, hi)
             self.dirty = True
-            self.unsaved += rows
 
     def owe(self, lo: int, hi: int) -> None:
         """Everything in [lo, hi) is owed (again)."""

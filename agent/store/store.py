@@ -189,8 +189,9 @@ class Store:
         self._ride.before_save.append(note)
         return lambda: self._ride.before_save.remove(note)
 
-    def settled(self) -> None:
-        """Positions changed: they are written with the next commit, or on their own a little later."""
+    def settled(self, rows: int) -> None:
+        """A lane is done with so many rows: written with one of the next commits, or on its own a little later."""
+        self._ride.settled(rows)
         if not self._save_timer:
             self._save_timer = asyncio.get_running_loop().call_later(SAVE_SOON, self._save_positions)
 
@@ -205,6 +206,30 @@ class Store:
         for note in self._ride.before_save:
             note()
         return [await self._owing(broker) for broker in self._upkeep.configured]
+
+    async def owe_again(self, since: int, until: int | None, device: str | None) -> int:
+        """Every configured broker owes the readings of [since, until) again; how many there are."""
+        count, before = 0, None
+        low = high = 0
+        while True:
+            part = await self.history(device, None, since, until, PART, before)
+            for record in part:
+                if record.seq + 1 != low:
+                    self._owe(low, high)
+                    high = record.seq + 1
+                low = record.seq
+            count += len(part)
+            if len(part) < PART:
+                break
+            before = part[-1].seq
+        self._owe(low, high)
+        self._ride.settled(0)
+        self._save_positions()
+        return count
+
+    def _owe(self, lo: int, hi: int) -> None:
+        for broker in self._upkeep.configured:
+            self.position(broker).owe(lo, hi)
 
     # --- records about the log
 
@@ -450,6 +475,7 @@ class Store:
             self.lost("", report.lost, "damaged-database")
 
 
+PART = 2000  # readings looked at in one query of a resend
 SAVE_SOON = 5.0  # seconds until changed positions are written when no reading brings a commit
 
 

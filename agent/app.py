@@ -1,0 +1,384 @@
+"""The agent: the only place that knows every part. What starts and stops, in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import uvloop
+
+from agent import lock
+from agent.actions import Actions
+from agent.api.server import ApiServer
+from agent.clock import Clock, SystemClock, rfc3339
+from agent.commands.audit import AuditLog
+from agent.commands.desk import Desk
+from agent.commands.guard import Guard
+from agent.commands.request import Answer, Request
+from agent.devices.devices import Devices
+from agent.errors import GatepostError, NotConnected, SettingsWrong, UplinkError
+from agent.events import Events
+from agent.process.exits import Exit
+from agent.process.logs import Logs
+from agent.process.notify import Notifier
+from agent.process.supervisor import Supervisor
+from agent.process.watchdog import Watchdog, interval_from
+from agent.settings import Loaded, Origin, Watcher, changes, load, resolve_secret
+from agent.settings.lastgood import LastGood
+from agent.settings.model import Secret, Settings
+from agent.store import Store
+from agent.timekeeper import Timekeeper
+from agent.uplink.connection import Inbound
+from agent.uplink.uplink import Parts
+from agent.uplink.uplinks import Uplinks
+from drivers.driver import Registry
+
+log = logging.getLogger("gatepost")
+
+DATABASE = "gatepost.db"
+AUDIT = "audit.log"
+STOP_TASKS = 1.0
+
+
+class App:
+    """One running agent. `start`, then `run` until `stop` is asked for; `close` ends everything within 5 s."""
+
+    def __init__(self, loaded: Loaded, settings: Settings, config: Path, env: Mapping[str, str], logs: Logs) -> None:
+        self.settings = settings
+        self.loaded = loaded
+        self.logs = logs
+        self.state_dir = Path(settings.gateway.state_dir)
+        self.own_drops = self.state_dir / "conf.d"
+        self.clock: Clock = SystemClock()
+        self.events = Events()
+        self.rng = Random()  # noqa: S311 - jitter, no secret
+        self.registry = Registry.installed()
+        self.supervisor = Supervisor(log, self.rng)
+        self.notifier = Notifier.from_environment(env)
+        self.started = self.clock.now().wall
+        self.store: Store
+        self.devices: Devices
+        self.uplinks: Uplinks
+        self.desk: Desk
+        self.audit: AuditLog
+        self._config = config
+        self._env = env
+        self._stopping = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._last_reload: dict[str, Any] | None = None
+        self._api: ApiServer | None = None
+        self._progress = (0, 0)
+        self._watcher = Watcher(loaded.watched, loaded.signature)
+
+    # --- start and stop
+
+    async def start(self) -> None:
+        """READY once the settings are valid and the store is open; nothing here waits for a device or a broker."""
+        settings = self.settings
+        gateway = settings.gateway
+        self._lock = lock.take(self.state_dir)
+        self.store = await Store.open(
+            self.state_dir / DATABASE, gateway.id, settings.store, self.clock, self.events, self.rng
+        )
+        for name, task in self.store.tasks().items():
+            self.supervisor.start(name, task)
+        self.audit = await AuditLog.open(self.state_dir / AUDIT, self.clock, self.store.state_get, self.store.state_put)
+        self.devices = Devices(
+            self.registry, self.store, self.clock, self.events, self.rng, logging.getLogger("agent.devices")
+        )
+        self.devices.on_status = self._device_status
+        parts = Parts(
+            store=self.store,
+            clock=self.clock,
+            rng=self.rng,
+            events=self.events,
+            gateway=gateway.id,
+            organization=gateway.organization,
+            resolve=self._resolve,
+            devices=self.devices.statuses,
+            on_command=self._on_command,
+            on_connected=self._on_connected,
+        )
+        self.uplinks = Uplinks(parts, self.supervisor)
+        guard = Guard(self._token_of, lambda: self._resolve(self.settings.commands.signing.key))
+        self.desk = Desk(
+            self.store.ledger,
+            self.audit,
+            self.devices,
+            Actions(self),
+            settings,
+            self.clock,
+            guard,
+            self._answer,
+            self.events,
+        )
+        await self.desk.start()
+        self.store.keep_for(list(settings.brokers))
+        self.notifier.ready("starting devices and brokers")
+        self._api = ApiServer(self, Path(settings.api.socket))
+        try:
+            await self._api.serve()
+        except GatepostError as error:
+            log.error("the local API is not served: %s; %s", error.message, error.hint)
+            self._api = None
+        await self._apply(settings)
+        self.supervisor.start("timekeeper", Timekeeper(self.clock, self.store, self.audit).run)
+        self.supervisor.start("settings.watch", self._watch_settings)
+        interval = interval_from(self._env, os.getpid())
+        if interval is not None:
+            self.supervisor.start("watchdog", Watchdog(self.notifier, interval, [self._stuck], log).run)
+        self.audit.record("started", version=version("gatepost"))
+        self._say()
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT; SIGHUP reloads."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        hangups: set[asyncio.Task[Any]] = set()
+
+        def hangup() -> None:
+            task = loop.create_task(self.reload("SIGHUP"))
+            hangups.add(task)
+            task.add_done_callback(hangups.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, hangup)
+        await self._stopping.wait()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Everything that was taken is stored, brokers are told, positions are written: bounded by 5 s."""
+        self.notifier.stopping("storing what was taken")
+        log.info("stopping")
+        if self._api is not None:
+            await self._bounded("the API", self._api.stop(0.3), 0.8)
+        await self._bounded("devices", self.devices.close(), 2.0)
+        await self._bounded("commands", self.desk.close(0.3), 0.8)
+        await self._bounded("brokers", self.uplinks.close(), 1.5)
+        self.audit.record("stopped")
+        await self._bounded("the audit log", self.audit.close(), 0.5)
+        self.store.finish()
+        await self._bounded("the store", self.supervisor.wait("store.writer"), 1.5)
+        await self.supervisor.stop(STOP_TASKS)
+        await self._bounded("the database", self.store.close(), 1.0)
+        self._lock.close()
+
+    @staticmethod
+    async def _bounded(what: str, work: Any, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await work
+        except TimeoutError:
+            log.error("%s did not end within %.1f s", what, seconds)
+        except Exception:
+            log.exception("%s did not end as it should", what)
+
+    # --- settings
+
+    @property
+    def origins(self) -> Mapping[tuple[str, ...], Origin]:
+        return self.loaded.origins
+
+    async def reload(self, reason: str) -> dict[str, Any]:
+        """Read the settings again; apply what changed, or go back to what held. Never stops what runs."""
+        async with self._reloading:
+            self.notifier.reloading()
+            try:
+                return await self._reload(reason)
+            finally:
+                self._say(ready=True)
+
+    async def _reload(self, reason: str) -> dict[str, Any]:
+        loaded = await asyncio.to_thread(load, self._config, self._env, self.registry, self.own_drops)
+        self._watcher.watch(loaded.watched, loaded.signature)
+        problems = [str(problem) for problem in loaded.problems]
+        for problem in problems:
+            log.warning("settings: %s", problem)
+        if loaded.settings is None:
+            return self._reloaded(reason, False, [], problems)
+        old, new = self.settings, loaded.settings
+        changed = changes(old, new)
+        problems += [f"{key}: changed, counts from the next start" for key in changed.at_start]
+        new = _keep_fixed(old, new)
+        try:
+            await self._apply(new)
+        except GatepostError as error:
+            log.error("the new settings do not hold, going back: %s", error)
+            problems.append(error.message)
+            await self._apply(old)
+            return self._reloaded(reason, False, [], problems)
+        self.loaded = loaded
+        return self._reloaded(reason, True, changed.keys(), problems)
+
+    def _reloaded(self, reason: str, applied: bool, changed: list[str], problems: list[str]) -> dict[str, Any]:
+        result: dict[str, Any] = {"applied": applied, "changed": changed, "problems": problems}
+        self._last_reload = {**result, "at": rfc3339(self.clock.now().wall), "reason": reason}
+        if applied and not changed:
+            return result
+        kind = "settings-applied" if applied else "settings-refused"
+        log.info("settings %s (%s)", "applied: " + ", ".join(changed) if applied else "refused", reason)
+        self.store.event(kind, {"reason": reason, "changed": changed, "problems": len(problems)})
+        self.audit.record(kind, source=reason, changed=changed)
+        return result
+
+    async def _apply(self, new: Settings) -> None:
+        """Raises DeviceError before anything changed when a device cannot be built."""
+        await self.devices.apply(new.devices)
+        self.settings = self.desk.settings = new
+        self.store.configure(new.store)
+        self.logs.apply(new.logging.level, new.logging.format)
+        reports_to = {name: device.brokers for name, device in new.devices.items()}
+        await self.uplinks.apply(new.brokers, reports_to)
+        try:
+            await asyncio.to_thread(LastGood(self.state_dir).save, new, self.loaded.origins)
+        except OSError as error:
+            log.warning("the settings could not be kept for a start with broken files: %s", error)
+
+    async def _watch_settings(self) -> None:
+        async for _ in self._watcher:
+            await self.reload("file change")
+
+    # --- what the rooms ask of each other
+
+    def _resolve(self, secret: Secret | None) -> str | None:
+        return resolve_secret(secret, self._env)
+
+    def _token_of(self, device: str) -> str | None:
+        found = self.settings.devices.get(device)
+        return self._resolve(found.token) if found else None
+
+    def _device_status(self, device: str, payload: dict[str, Any]) -> None:
+        self.uplinks.device_status(device, payload)
+        self._say()
+
+    async def _on_command(self, broker: str, device: str | None, message: Inbound, broadcast: bool) -> None:
+        properties = message.properties
+        expiry = properties.get("message_expiry_interval")
+        await self.desk.handle(
+            Request(
+                source=f"{'broadcast' if broadcast else 'mqtt'}:{broker}",
+                target=device,
+                payload=bytes(message.payload),
+                retained=message.retain,
+                correlation=properties.get("correlation_data"),
+                response_topic=properties.get("response_topic"),
+                expires_in=float(expiry) if expiry is not None else None,
+                redelivered=message.dup,
+            )
+        )
+
+    async def _on_connected(self, broker: str) -> None:
+        self._say()
+        await self.desk.resume(broker)
+
+    async def _answer(self, answer: Answer) -> bool:
+        """Whether the broker is done with it: acknowledged, or refused for good."""
+        uplink = self.uplinks.get(answer.source.partition(":")[2])
+        if uplink is None:
+            return False
+        try:
+            await uplink.answer(answer.target, answer.payload, answer.response_topic, answer.correlation)
+        except NotConnected:
+            return False
+        except UplinkError as error:
+            log.warning("%s: an answer was not taken: %s", uplink.name, error)
+            return False
+        return True
+
+    # --- how it goes
+
+    def status(self) -> dict[str, Any]:
+        now = self.clock.now()
+        return {
+            "gateway_id": self.settings.gateway.id,
+            "version": version("gatepost"),
+            "started": rfc3339(self.started),
+            "uptime": round((now.wall - self.started) / 1e6, 1),
+            "settings": {"files": [str(path) for path in self.loaded.files], "reload": self._last_reload},
+            "tasks": [view._asdict() for view in self.supervisor.views() if not view.healthy],
+        }
+
+    def _say(self, ready: bool = False) -> None:
+        """One sentence for `systemctl status`."""
+        if not self.notifier.active:
+            return
+        devices, uplinks = self.devices.views(), self.uplinks.views()
+        online = sum(view.status == "online" for view in devices)
+        connected = sum(uplink.state == "connected" for uplink in uplinks)
+        refused = self._last_reload is not None and not self._last_reload["applied"]
+        sentence = f"{online} of {len(devices)} devices online, {connected} of {len(uplinks)} brokers connected"
+        if refused:
+            sentence += "; the newest settings were refused, see `gatepost check`"
+        (self.notifier.ready if ready else self.notifier.status)(sentence)
+
+    def _stuck(self) -> str | None:
+        """Readings wait, nothing is committed, and no error explains it."""
+        before, self._progress = self._progress, (self.store.commits, self.store.waiting)
+        if before[1] and self._progress[1] and before[0] == self._progress[0] and self.store.state == "ok":
+            return "the store commits nothing while readings wait"
+        return None
+
+
+def _keep_fixed(old: Settings, new: Settings) -> Settings:
+    """What a running agent cannot change stays as it is until the next start."""
+    from msgspec.structs import replace
+
+    gateway = replace(new.gateway, id=old.gateway.id, state_dir=old.gateway.state_dir)
+    return replace(new, gateway=gateway, api=replace(new.api, socket=old.api.socket))
+
+
+def main(config: Path) -> int:
+    """`gatepost run`: the exit code. 78 when there are no usable settings, neither now nor from an earlier run."""
+    env = dict(os.environ)
+    logs = Logs(sys.stderr, env)
+    try:
+        loaded = load(config, env, Registry.installed())
+        for problem in loaded.problems:
+            log.log(logging.ERROR if problem in loaded.errors else logging.WARNING, "settings: %s", problem)
+        settings = loaded.settings or _last_good(loaded)
+        if settings is None:
+            log.error("there are no usable settings; `gatepost check %s` explains them", config)
+            return Exit.SETTINGS
+        logs.apply(settings.logging.level, settings.logging.format)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_live(lambda: App(loaded, settings, config, env, logs)))
+    finally:
+        logs.close()
+
+
+async def _live(make: Callable[[], App]) -> int:
+    app = make()
+    try:
+        app.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await app.start()
+    except SettingsWrong as error:
+        log.error("%s %s", error.message, error.hint)
+        return Exit.SETTINGS
+    except GatepostError as error:
+        log.error("the agent cannot start: %s %s", error.message, error.hint)
+        return Exit.FAILED
+    except OSError as error:
+        log.error("the agent cannot start: the state directory %s: %s", app.state_dir, error.strerror)
+        return Exit.FAILED
+    try:
+        await app.run()
+    finally:
+        await app.close()
+    return Exit.DONE
+
+
+def _last_good(loaded: Loaded) -> Settings | None:
+    settings = LastGood(loaded.state_dir).read()
+    if settings is not None:
+        log.error("the settings have errors: running with the ones that were applied last")
+    return settings

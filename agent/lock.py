@@ -1,0 +1,36 @@
+"""One agent for each state directory: two would write one log."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from agent.errors import GatepostError
+
+NAME = "gatepost.lock"
+
+
+class Taken(GatepostError):
+    key = "state-dir-taken"
+
+
+def take(state_dir: Path) -> IO[str]:
+    """Hold the returned file as long as the agent runs. Raises Taken, OSError."""
+    handle = (state_dir / NAME).open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.seek(0)
+        owner = handle.read(20).strip()
+        handle.close()
+        raise Taken(
+            f"Another agent uses the state directory {state_dir}{f' (process {owner})' if owner else ''}.",
+            "Stop it first, or give this one another gateway.state_dir.",
+        ) from None
+    handle.seek(0)
+    handle.truncate()
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle

@@ -1,0 +1,30 @@
+"""How long to wait before the next attempt: exponential with jitter, and a rule for forgetting earlier failures."""
+
+from __future__ import annotations
+
+from random import Random
+
+FIRST = 0.5
+MOST = 60.0
+STEADY = 30.0  # seconds that a connection must hold before earlier failures are forgotten
+
+
+class Backoff:
+    """`connect, then kicked` is a failure like any other: only a connection that held for STEADY seconds resets it."""
+
+    def __init__(self, rng: Random, first: float = FIRST, most: float = MOST) -> None:
+        self._rng = rng
+        self._first = first
+        self._most = most
+        self.failures = 0
+
+    def held(self, seconds: float) -> None:
+        """A connection ended after so long."""
+        if seconds >= STEADY:
+            self.failures = 0
+
+    def next(self, at_least: float = 0.0) -> float:
+        """Seconds to wait; drawn from the upper half of the interval, which doubles with each failure in a row."""
+        span = min(self._most, self._first * 2.0 ** min(self.failures, 16))
+        self.failures += 1
+        return max(at_least, span) * self._rng.uniform(0.5, 1.0)

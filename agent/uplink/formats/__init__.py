@@ -1,0 +1,23 @@
+"""Payload formats: one file each, a stored record in, a message out, pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from agent.store.rows import Record, Series
+
+FORMATS = ("devices",)
+
+
+class Rendered(NamedTuple):
+    """A message ready to publish; `properties` as an MQTT 5 property block, b"" for 3.1.1."""
+
+    topic: bytes
+    payload: bytes
+    properties: bytes
+
+
+class Format(Protocol):
+    """Record -> message. `wall` in microseconds; `clock` synchronised, rectified or unsynchronised."""
+
+    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> Rendered: ...

@@ -1,0 +1,82 @@
+"""Format `devices`: JSON objects, one a reading (contract, section 3)."""
+
+from __future__ import annotations
+
+import time
+
+import orjson
+
+from agent.store.rows import EVENT, URGENT, Record, Series
+from agent.uplink.formats import Rendered
+from agent.uplink.packets import encode_properties
+from agent.uplink.topics import Topics
+
+CONTENT_TYPE = "application/json"
+SCHEMA = 1
+KNOWN = 2000  # series remembered ready to use
+
+
+class DevicesFormat:
+    """Joins what repeats (the series, rendered once) with what does not (the stored body), without parsing either."""
+
+    def __init__(self, gateway: str, epoch: str, topics: Topics, version: int) -> None:
+        self._prefix = f"{gateway}:{epoch}:".encode()
+        self._gateway = orjson.dumps(gateway)
+        self._topics = topics
+        self._with_properties = version == 5
+        self._known: dict[int, tuple[bytes, bytes]] = {}
+        self._second = -1
+        self._second_text = b""
+        self._marks: dict[tuple[bool, bool, str], bytes] = {}
+        self._blocks: dict[int, bytes] = {}
+
+    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> Rendered:
+        known = self._known.get(series.number)
+        if known is None:
+            known = self._remember(series)
+        topic, middle = known
+        name = b"%b%d" % (self._prefix, record.seq)
+        marks = (record.bits & URGENT != 0, replayed, clock)
+        tail = self._marks.get(marks)
+        if tail is None:
+            tail = self._mark(*marks)
+        second, micros = divmod(wall, 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        body = record.body
+        end = b"," + body[1:] if len(body) > 2 else b"}"
+        if record.bits & EVENT:
+            tail = b""
+        payload = b'{"id":"%b%b%b.%06dZ"%b%b' % (name, middle, self._second_text, micros, tail, end)
+        return Rendered(topic, payload, self._block(name) if self._with_properties else b"")
+
+    def _remember(self, series: Series) -> tuple[bytes, bytes]:
+        if len(self._known) >= KNOWN:
+            self._known.clear()
+        common = orjson.loads(series.common)
+        middle = b'","schema":%d,"gateway_id":%b' % (SCHEMA, self._gateway)
+        if "event" in common:
+            topic = self._topics("gateway_events")
+        else:
+            topic = self._topics("data", series.device, str(common.get("metric_type", "")))
+            middle += b',"device_id":%b' % orjson.dumps(series.device)
+            if series.patient is not None:
+                middle += b',"patient_id":%b' % orjson.dumps(series.patient)
+        if len(series.common) > 2:
+            middle += b"," + series.common[1:-1]
+        self._known[series.number] = known = (topic.encode(), middle + b',"timestamp":"')
+        return known
+
+    def _mark(self, urgent: bool, replayed: bool, clock: str) -> bytes:
+        text = orjson.dumps({"clock": clock, "urgent": urgent, "replayed": replayed})
+        self._marks[urgent, replayed, clock] = tail = b"," + text[1:-1]
+        return tail
+
+    def _block(self, name: bytes) -> bytes:
+        """Content type and the user properties `id` and `schema`; only the id differs between messages."""
+        head = self._blocks.get(len(name))
+        if head is None:
+            whole = encode_properties(CONTENT_TYPE, [("schema", str(SCHEMA)), ("id", name.decode())])
+            head = self._blocks[len(name)] = whole[: -len(name)]
+        return head + name

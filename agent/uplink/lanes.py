@@ -1,0 +1,150 @@
+"""The lanes of a broker: urgent, live, backlog. Sans-I/O: what to read next, what to send next, what is settled."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from agent.store.positions import NORMAL, URGENT_TRACK, Position
+from agent.store.ranges import FOREVER, Range
+from agent.store.rows import Record
+
+LOW = 150  # fewer loaded records than this ask for the next page
+PAGE = 500
+PAGE_BYTES = 250_000  # aimed at: large bodies make small pages
+
+
+class Lane:
+    """One way through part of the log, in order. A record is loaded, taken (sent), then settled."""
+
+    def __init__(self, name: str, track: int, ranges: Iterable[Range] = ()) -> None:
+        self.name = name
+        self.track = track
+        self.flying: dict[int, Record] = {}  # sent, not acknowledged; in order of sending
+        self.buffer: deque[Record] = deque()
+        self.limit = PAGE
+        self._ahead = deque(ranges)  # still to be loaded
+        self._own = list(self._ahead)  # not settled yet
+        self._base = self._ahead[0][0] if self._ahead else 0
+        self._loaded = self._base
+
+    def missing(self, head: int) -> Range | None:
+        """What to load next, as [lo, hi); None when enough is loaded or nothing is there."""
+        if len(self.buffer) >= LOW:
+            return None
+        while self._ahead:
+            lo, hi = max(self._ahead[0][0], self._loaded), self._ahead[0][1]
+            if lo >= hi:
+                self._ahead.popleft()
+                continue
+            return (lo, min(hi, head + 1)) if lo <= head else None
+        return None
+
+    def load(self, records: Sequence[Record], upto: int) -> None:
+        """Records of this track in order; below `upto` there are no others."""
+        self.buffer.extend(records)
+        self._loaded = max(self._loaded, upto)
+        if records:
+            size = sum(len(record.body) for record in records) / len(records)
+            self.limit = max(10, min(PAGE, int(PAGE_BYTES / max(size, 1))))
+
+    def take(self) -> Record:
+        record = self.buffer.popleft()
+        self.flying[record.seq] = record
+        return record
+
+    def skip(self) -> None:
+        """The next record is not for this broker."""
+        self.buffer.popleft()
+
+    def retry(self, seqs: Sequence[int]) -> None:
+        """Sent, refused for now: they come first again, in order."""
+        for seq in sorted(seqs, reverse=True):
+            self.buffer.appendleft(self.flying.pop(seq))
+
+    def settled(self) -> Iterator[Range]:
+        """Parts of the log that this lane is done with since the last call."""
+        safe = self._safe()
+        left: list[Range] = []
+        for lo, hi in self._own:
+            if lo < min(hi, safe):
+                yield lo, min(hi, safe)
+            if hi > safe:
+                left.append((max(lo, safe), hi))
+        self._own = left
+
+    def cede(self, at: int) -> Range | None:
+        """Give up what is not sent yet below `at` (another lane takes it); go on from there."""
+        lo = self.buffer[0].seq if self.buffer else self._loaded
+        if lo >= at:
+            return None
+        self.buffer.clear()
+        self._own = [part for a, b in self._own for part in ((a, min(b, lo)), (max(a, at), b)) if part[0] < part[1]]
+        self._ahead = deque((max(a, at), b) for a, b in self._ahead if b > at)
+        self._loaded = at
+        return lo, at
+
+    def adopt(self, part: Range) -> None:
+        """Take over a range that lies above all others of this lane."""
+        self._ahead.append(part)
+        self._own.append(part)
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left that this lane will ever send."""
+        return not (self.buffer or self.flying or any(hi > self._loaded for _, hi in self._ahead))
+
+    @property
+    def reach(self) -> int:
+        """The first sequence number that was not looked at."""
+        return self.buffer[0].seq if self.buffer else self._loaded
+
+    def _safe(self) -> int:
+        for seq in self.flying:
+            return seq
+        return self.reach
+
+
+class Lanes:
+    """What a broker owes at the start of a connection, split: urgent rows, what comes from now on, and the backlog."""
+
+    def __init__(self, position: Position, head: int, share: float) -> None:
+        normal = position.owed[NORMAL]
+        start = head + 1
+        self.urgent = Lane("urgent", URGENT_TRACK, position.owed[URGENT_TRACK])
+        self.live = Lane("live", NORMAL, normal.within(start, FOREVER))
+        self.backlog = Lane("backlog", NORMAL, normal.within(0, start))
+        self.all = (self.urgent, self.live, self.backlog)
+        self.share = share
+        self._position = position
+        self._credit = 0.0
+
+    def choose(self, backlog_allowed: bool = True) -> Lane | None:
+        """The lane whose turn it is among those with something loaded: urgent first, live and backlog by weight."""
+        if self.urgent.buffer:
+            return self.urgent
+        backlog = backlog_allowed and bool(self.backlog.buffer)
+        if self.live.buffer:
+            if not backlog:
+                return self.live
+            self._credit += self.share
+            if self._credit < 1.0:
+                return self.live
+            self._credit -= 1.0
+            return self.backlog
+        return self.backlog if backlog else None
+
+    def settle(self) -> None:
+        """Note in the position what is done."""
+        for lane in self.all:
+            for lo, hi in lane.settled():
+                self._position.settle(lane.track, lo, hi)
+
+    def demote(self, head: int, most: int) -> bool:
+        """When live lags by more than `most` rows, what it has not sent becomes backlog, so that live is live again."""
+        if head - self.live.reach <= most:
+            return False
+        part = self.live.cede(head + 1)
+        if part is not None:
+            self.backlog.adopt(part)
+        return part is not None

@@ -1,0 +1,356 @@
+"""What happens on one open connection: keep the window full from the lanes, and note what was acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from agent.errors import NotConnected, StoreError, UplinkError
+from agent.store import Record, Store
+from agent.store.rows import EVENT, URGENT
+from agent.uplink.connection import Connection, packet_size
+from agent.uplink.formats import Format
+from agent.uplink.lanes import Lane, Lanes
+from agent.uplink.packets import check_topic
+from agent.uplink.poison import QUIET, Poison
+from agent.uplink.reasons import REFUSED, explain
+from agent.uplink.routes import Routes
+
+log = logging.getLogger(__name__)
+
+MOST_UNSENT = 256_000  # octets handed to the transport and not yet taken: a slow link must not fill the memory
+LIVE_LAG = 20_000  # rows that live may lag behind before what it has not sent becomes backlog
+ACK_LIMIT = 20.0  # seconds without any acknowledgement while something is in flight: the link is half-open
+SPARE_IDS = 2  # of the receive maximum, left for responses and statuses
+PAUSE_FIRST, PAUSE_MOST = 1.0, 60.0
+GIVE_UP = 5  # refusals "for now" of one message, by a broker that is not over its quota, until it is a dead letter
+PATIENT = (0x96, 0x97)  # message rate too high, quota exceeded: the broker's matter, not the message's
+
+
+@dataclass
+class Tally:
+    """Counts of one broker since the start."""
+
+    sent: int = 0
+    delivered: int = 0
+    refused: int = 0
+    dead: int = 0
+    skipped: int = 0
+    delivered_by_lane: dict[str, int] = field(default_factory=lambda: {"urgent": 0, "live": 0, "backlog": 0})
+    last_delivery: float | None = None  # wall seconds
+
+
+class Session:
+    """From the moment the connection is open to its end. `pump` may be called at any time; it never waits."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        lanes: Lanes,
+        render: Format,
+        routes: Routes,
+        poison: Poison,
+        tally: Tally,
+        *,
+        qos: int,
+        window: int,
+        rate: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.lanes = lanes
+        self.routes = routes
+        self._name = name
+        self._store = store
+        self._format = render
+        self._poison = poison
+        self._tally = tally
+        self._qos = qos
+        self._window = window
+        self._rate = rate
+        self._monotonic = monotonic
+        self._loop = asyncio.get_running_loop()
+        self._connection: Connection | None = None
+        self._flying: dict[int, Lane] = {}
+        self._wanted: dict[int, bool] = {}
+        self._answers: dict[int, asyncio.Future[int]] = {}
+        self._next_answer = -1
+        self._loads: dict[str, asyncio.Task[None]] = {}
+        self._attempts: dict[int, int] = {}
+        self._refused: list[int] = []
+        self._pauses = 0
+        self._paused_until = 0.0
+        self._tokens = 1.0
+        self._token_at = monotonic()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._freed = asyncio.Event()
+        self._alone = False  # the suspect is in flight, and nothing else
+
+    def start(self, connection: Connection) -> None:
+        self._connection = connection
+        self._window = max(1, min(self._window, connection.receive_maximum - SPARE_IDS))
+        if self._poison.suspect is not None:
+            self._pause(QUIET)
+        self.pump()
+
+    # --- sending
+
+    def pump(self) -> None:
+        """Send as much as the window takes."""
+        connection = self._connection
+        if connection is None or not connection.is_open or self._refused:
+            return
+        now = self._monotonic()
+        if now < self._paused_until:
+            return
+        self._feed()
+        suspect = self._poison.suspect
+        window = self._window if suspect is None else 1
+        flying = self._flying
+        limited = self._rate > 0
+        before = len(flying)
+        while len(flying) < window and connection.in_flight < connection.receive_maximum:
+            lane = self.lanes.choose(not limited or self._token(now))
+            if lane is None:
+                break
+            if not self._send(connection, lane):
+                break
+            if not lane.buffer:
+                self._feed()
+        self._alone = suspect is not None and len(flying) == 1
+        if flying and not before:
+            self._watch_acks()
+
+    def _send(self, connection: Connection, lane: Lane) -> bool:
+        record = lane.buffer[0]
+        if not self._wants(record):
+            lane.skip()
+            self._tally.skipped += 1
+            self._store.settled(0)
+            return True
+        if connection.unsent > MOST_UNSENT:
+            self._pause(0.05)
+            return False
+        store = self._store
+        wall, clock = store.time_of(record)
+        topic, payload, properties = self._format.render(
+            record, store.series_of(record.series), wall, clock, lane is self.lanes.backlog
+        )
+        problem = self._problem(connection, topic, payload, properties)
+        if problem is not None:
+            lane.skip()
+            self._bury(record.seq, *problem)
+            return True
+        lane.take()
+        self._flying[record.seq] = lane
+        qos = 1 if record.bits & EVENT else self._qos
+        connection.publish(topic, payload, qos, False, properties, record.seq)
+        self._tally.sent += 1
+        if self._rate > 0 and lane is self.lanes.backlog:
+            self._tokens -= 1.0
+        return True
+
+    def _wants(self, record: Record) -> bool:
+        wanted = self._wanted.get(record.series)
+        if wanted is None:
+            series = self._store.series_of(record.series)
+            common: dict[str, Any] = orjson.loads(series.common)
+            wanted = bool(record.bits & EVENT) or self.routes.wants(series.device, str(common.get("metric_type", "")))
+            self._wanted[record.series] = wanted
+        return wanted
+
+    def _problem(
+        self, connection: Connection, topic: bytes, payload: bytes, properties: bytes
+    ) -> tuple[int, str] | None:
+        most = connection.maximum_packet_size
+        if most is not None:
+            size = packet_size(topic, payload, properties, self._qos, connection.version)
+            if size > most:
+                return 0x95, f"packet too large: {size} octets, the broker takes {most}"
+        wrong = check_topic(topic) if b"+" in topic or b"#" in topic or not topic or b"\0" in topic else None
+        return (0x90, f"topic not valid: {wrong}") if wrong else None
+
+    def _token(self, now: float) -> bool:
+        self._tokens = min(max(1.0, self._rate), self._tokens + (now - self._token_at) * self._rate)
+        self._token_at = now
+        if self._tokens >= 1.0:
+            return True
+        self._later((1.0 - self._tokens) / self._rate)
+        return False
+
+    def reroute(self, routes: Routes, share: float, rate: float) -> None:
+        """The settings changed in what needs no new connection."""
+        self.routes = routes
+        self.lanes.share = share
+        self._rate = rate
+        self._wanted.clear()
+        self.pump()
+
+    # --- feeding the lanes
+
+    def _feed(self) -> None:
+        store = self._store
+        head = store.head
+        if self.lanes.demote(head, LIVE_LAG):
+            log.info("%s: live lags by more than %d readings; they go with the backlog", self._name, LIVE_LAG)
+        for lane in self.lanes.all:
+            while (part := lane.missing(head)) is not None and lane.name not in self._loads:
+                recent = store.recent(part[0], lane.limit)
+                if recent is None:
+                    self._loads[lane.name] = self._loop.create_task(self._load(lane, *part))
+                elif recent:
+                    track, hi = lane.track, part[1]
+                    lane.load([r for r in recent if r.bits & URGENT == track and r.seq < hi], recent[-1].seq + 1)
+                else:
+                    break
+
+    async def _load(self, lane: Lane, lo: int, hi: int) -> None:
+        limit = lane.limit
+        try:
+            records = await self._store.page(lane.track, lo, hi, limit)
+        except StoreError as error:
+            log.warning("%s: the log could not be read, trying again: %s", self._name, error)
+            self._loads.pop(lane.name, None)
+            self._later(2.0)
+            return
+        self._loads.pop(lane.name, None)
+        lane.load(records, records[-1].seq + 1 if len(records) == limit else hi)
+        self.pump()
+
+    # --- acknowledgements
+
+    def on_ack(self, acks: list[tuple[int, int]]) -> None:
+        """(tag, reason code) in wire order: tags of readings are their sequence numbers, others are negative."""
+        delivered = 0
+        for tag, code in acks:
+            if tag < 0:
+                future = self._answers.pop(tag, None)
+                if future is not None and not future.done():
+                    future.set_result(code)
+                continue
+            lane = self._flying.get(tag)
+            if lane is None:
+                continue
+            if code >= REFUSED:
+                self._refuse(tag, lane, code)
+                continue
+            del self._flying[tag]
+            del lane.flying[tag]
+            delivered += 1
+            self._tally.delivered_by_lane[lane.name] += 1
+            if tag == self._poison.suspect:
+                log.info("%s: the suspected message was delivered", self._name)
+            self._poison.delivered(tag)
+        if delivered:
+            self._tally.delivered += delivered
+            self._tally.last_delivery = time.time()
+            self._pauses = 0
+            self._store.settled(delivered)
+        self._freed.set()
+        self._freed.clear()
+        if self._refused and len(self._flying) == len(self._refused):
+            self._requeue()
+        self.pump()
+
+    def _refuse(self, seq: int, lane: Lane, code: int) -> None:
+        self._tally.refused += 1
+        self._poison.delivered(seq)
+        tries = self._attempts[seq] = self._attempts.get(seq, 0) + 1
+        meaning = explain(code)
+        if meaning.final or (tries >= GIVE_UP and code not in PATIENT):
+            del self._flying[seq]
+            del lane.flying[seq]
+            self._bury(seq, code, meaning.phrase)
+        else:
+            self._refused.append(seq)
+
+    def _requeue(self) -> None:
+        """Everything else in flight is settled: what was refused for now is sent again, first and in order, later."""
+        for lane in self.lanes.all:
+            lane.retry([seq for seq in self._refused if self._flying.get(seq) is lane])
+        for seq in self._refused:
+            self._flying.pop(seq, None)
+        self._refused = []
+        self._pauses += 1
+        self._pause(min(PAUSE_MOST, PAUSE_FIRST * 2 ** min(self._pauses - 1, 10)))
+
+    def _bury(self, seq: int, code: int | None, reason: str) -> None:
+        self._attempts.pop(seq, None)
+        self._tally.dead += 1
+        log.warning("%s: reading %s is a dead letter: %s", self._name, self._store.reading_id(seq), reason)
+        self._store.dead_letter(self._name, seq, code, reason)
+        self._store.settled(1)
+
+    def settle(self) -> None:
+        """Called before positions are written."""
+        self.lanes.settle()
+
+    # --- other messages
+
+    async def send(self, topic: str, payload: bytes, qos: int, retain: bool, properties: bytes, timeout: float) -> int:
+        """Publish something that is no reading; its reason code. NotConnected, UplinkError (no answer in time)."""
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            raise NotConnected(f"{self._name} is not connected")
+        tag = self._next_answer
+        self._next_answer -= 1
+        answer: asyncio.Future[int] = self._loop.create_future()
+        self._answers[tag] = answer
+        try:
+            async with asyncio.timeout(timeout):
+                while connection.is_open and connection.in_flight >= connection.receive_maximum:
+                    await self._freed.wait()
+                connection.publish(topic.encode(), payload, qos, retain, properties, tag)
+                return await answer
+        except TimeoutError:
+            raise UplinkError(f"{self._name} did not acknowledge a message within {timeout:g} s") from None
+        finally:
+            self._answers.pop(tag, None)
+
+    # --- the end
+
+    def end(self) -> tuple[int | None, bool]:
+        """Nothing more is sent. The first message that was in flight, and whether it was a suspect sent alone."""
+        for handle in (self._timer, self._watch):
+            if handle is not None:
+                handle.cancel()
+        for task in self._loads.values():
+            task.cancel()
+        for future in self._answers.values():
+            if not future.done():
+                future.set_exception(NotConnected(f"{self._name} is not connected"))
+                future.exception()
+        self.settle()
+        self._freed.set()
+        self._connection = None
+        return next(iter(self._flying), None), self._alone
+
+    @property
+    def flying(self) -> int:
+        return len(self._flying)
+
+    def _pause(self, seconds: float) -> None:
+        self._paused_until = self._monotonic() + seconds
+        self._later(seconds)
+
+    def _later(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds + 0.001, self.pump)
+
+    def _watch_acks(self) -> None:
+        """While something is in flight, look now and then whether anything is acknowledged at all."""
+        if self._watch is None:
+            self._watch = self._loop.call_later(ACK_LIMIT / 4, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        if self._connection is not None and self._flying and not self._connection.check(ACK_LIMIT):
+            self._watch_acks()

@@ -1,0 +1,60 @@
+"""Topics by their keys (contract, section 2), with `{gateway}`, `{device}`, `{metric}`, `{org}` filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.uplink.packets import check_topic
+
+DEFAULTS: dict[str, str] = {
+    "data": "devices/{device}/data",
+    "device_status": "devices/{device}/status",
+    "commands": "devices/{device}/commands",
+    "responses": "devices/{device}/responses",
+    "gateway_status": "gateways/{gateway}/status",
+    "gateway_events": "gateways/{gateway}/events",
+    "gateway_commands": "gateways/{gateway}/commands",
+    "gateway_responses": "gateways/{gateway}/responses",
+    "broadcast": "organizations/{org}/broadcast",
+    "batch": "gateways/{gateway}/data",
+}
+
+
+class Topics:
+    """Topics of one broker: the defaults with the settings' own laid over them."""
+
+    def __init__(self, own: Mapping[str, str], gateway: str, organization: str | None) -> None:
+        self._templates = {**DEFAULTS, **own}
+        self._fixed = {"{gateway}": gateway, "{org}": organization or ""}
+
+    def __call__(self, key: str, device: str = "", metric: str = "") -> str:
+        """The topic for `key`; a level cannot be smuggled in through a name."""
+        return self._fill(self._templates[key], device, metric)
+
+    def _fill(self, text: str, device: str = "", metric: str = "") -> str:
+        for mark, value in (*self._fixed.items(), ("{device}", device), ("{metric}", metric)):
+            text = text.replace(mark, _level(value))
+        return text
+
+    def problem(self, topic: str) -> str | None:
+        return check_topic(topic)
+
+    def wildcard(self, key: str) -> str | None:
+        """The filter for every device, where `{device}` is a level of its own; None where it is not."""
+        levels = self._templates[key].split("/")
+        if levels.count("{device}") != 1 or any("{device}" in level for level in levels if level != "{device}"):
+            return None
+        return "/".join("+" if level == "{device}" else self._fill(level) for level in levels)
+
+    def device_of(self, key: str, topic: str) -> str | None:
+        """The device that a received topic names."""
+        template = self._templates[key].split("/")
+        levels = topic.split("/")
+        if "{device}" not in template or len(levels) != len(template):
+            return None
+        device = levels[template.index("{device}")]
+        return device if self(key, device) == topic else None
+
+
+def _level(value: str) -> str:
+    return value.replace("/", "_").replace("+", "_").replace("#", "_").replace("\0", "_")
