@@ -1,0 +1,73 @@
+"""What may be asked: query parameters and bodies of the routes as types, so they validate and document themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from agent.settings.model import Name
+
+Limit = Annotated[int, Meta(ge=1, le=1000, description="how many at most")]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone")]
+Cursor = Annotated[int, Meta(ge=1, description="the `cursor` of the answer before: what follows it")]
+
+
+class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """No query parameters."""
+
+
+class Page(Struct, frozen=True, forbid_unknown_fields=True):
+    limit: Limit = 100
+
+
+class LedgerPage(Page, frozen=True, forbid_unknown_fields=True):
+    cursor: Cursor | None = None
+
+
+class AuditPage(LedgerPage, frozen=True, forbid_unknown_fields=True):
+    what: Annotated[str | None, Meta(description="only entries of this kind")] = None
+
+
+class DeadLetterPage(Struct, frozen=True, forbid_unknown_fields=True):
+    limit: Limit = 100
+    broker: Name | None = None
+
+
+class History(Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of stored readings, newest first."""
+
+    since: Moment | None = None
+    until: Moment | None = None
+    metric: str | None = None
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class AllHistory(History, frozen=True, forbid_unknown_fields=True):
+    device: Name | None = None
+
+
+class Follow(Struct, frozen=True, forbid_unknown_fields=True):
+    """Live readings, after the `last` stored ones."""
+
+    device: Name | None = None
+    metric: str | None = None
+    last: Annotated[int, Meta(ge=0, le=1000)] = 0
+
+
+class Control(Struct, frozen=True, forbid_unknown_fields=True):
+    action: Literal["connect", "disconnect"]
+
+
+class NoBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """No body, or `{}`."""
+
+
+class CommandBody(Struct, frozen=True):
+    """A command as in MQTT; further members are parameters that stand flat beside `command`. The desk judges it."""
+
+    command: str
+    id: str | None = None
+    parameters: dict[str, Any] = {}

@@ -1,0 +1,180 @@
+"""What only the running agent can know is the matter: clock, disk, store, each device, each broker and its backlog."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from agent.api.finding import Finding, by_weight
+from agent.api.handlers.readings import EPOCH
+from agent.api.wants import App
+from agent.settings.model import Settings
+
+SPARE = 1.5  # times the reserve: less free space than that is worth a warning
+LATE = timedelta(minutes=1)  # a live reading is upstream within seconds
+RECENT = timedelta(days=1)
+
+
+async def findings(app: App) -> list[Finding]:
+    """Worst first; empty when all is well."""
+    now = EPOCH + timedelta(microseconds=app.clock.now().wall)
+    found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status())]
+    found += _gaps(await app.store.gaps(100), now)
+    for view in app.devices.views():
+        found += _device(view.as_dict())
+    owed = {str(entry["broker"]): entry for entry in await app.store.backlog()}
+    dead: dict[str, int] = {}
+    for letter in await app.store.dead_letters(1000):
+        dead[letter["broker"]] = dead.get(letter["broker"], 0) + 1
+    for broker in app.uplinks.views():
+        state = broker.as_dict()
+        name = state["name"]
+        found += _broker(state, owed.get(name, {}), dead.get(name, 0), now)
+    return by_weight([*found, *_nothing_to_do(app.settings)])
+
+
+def _clock(app: App) -> Iterator[Finding]:
+    if not app.clock.now().synchronised:
+        yield Finding(
+            "warning",
+            "clock",
+            "the clock is not synchronised",
+            "no time source has answered since this box started",
+            "see `timedatectl`; readings are sent marked `unsynchronised`, those still here are corrected afterwards",
+        )
+
+
+def _disk(app: App) -> Iterator[Finding]:
+    path, reserve = app.settings.gateway.state_dir, app.settings.store.reserve
+    try:
+        seen = os.statvfs(path)
+    except OSError as error:
+        yield Finding("problem", "disk", f"{path} cannot be looked at", str(error.strerror), "see gateway.state_dir")
+        return
+    free = seen.f_bavail * seen.f_frsize
+    if free < reserve * SPARE:
+        yield Finding(
+            "problem" if free < reserve else "warning",
+            "disk",
+            f"{free // 1_000_000} MB are free at {path}",
+            f"store.reserve keeps {reserve // 1_000_000} MB free: below it the oldest readings go, or none are taken",
+            "free some space, or lower store.keep or store.reserve",
+        )
+
+
+def _store(stats: dict[str, Any]) -> Iterator[Finding]:
+    if stats["state"] != "ok":
+        yield Finding(
+            "problem", "store", "the store does not take readings as it should", stats["state"], "see the log"
+        )
+    if stats.get("repairs"):
+        yield Finding(
+            "warning",
+            "store",
+            "the database was damaged and has been rebuilt from what could be read",
+            "a power cut or a failing card is the usual cause",
+            "the damaged file lies beside the new one; `gatepost backlog` and the gap records say what was lost",
+        )
+
+
+def _settings(status: dict[str, Any]) -> Iterator[Finding]:
+    last = (status.get("settings") or {}).get("reload") or {}
+    if last and not last.get("applied"):
+        problems = last.get("problems") or []
+        yield Finding(
+            "problem",
+            "settings",
+            "the newest settings were refused; the agent runs with those before",
+            str(last.get("reason") or f"{len(problems)} problems"),
+            "`gatepost check` explains each of them",
+        )
+
+
+def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
+    recent = [gap for gap in gaps if now - datetime.fromisoformat(gap["time"]) < RECENT]
+    if recent:
+        count = sum(int(gap["count"]) for gap in recent)
+        reasons = ", ".join(sorted({str(gap["reason"]) for gap in recent}))
+        yield Finding("warning", "store", f"{count} readings were lost within a day", reasons, "see GET /api/v1/gaps")
+
+
+def _device(view: dict[str, Any]) -> Iterator[Finding]:
+    about, reason = f"device {view['id']}", why(view)
+    match view["status"]:
+        case "error":
+            yield Finding("problem", about, "it cannot be used", *reason)
+        case "offline":
+            yield Finding("warning", about, f"it is not there ({view.get('port') or view['driver']})", *reason)
+        case "online" if not view.get("monitoring", True):
+            yield Finding(
+                "note",
+                about,
+                "its readings are not reported",
+                "monitoring was stopped by a command",
+                "start_monitoring",
+            )
+        case "online" if not view.get("last_reading"):
+            yield Finding(
+                "warning",
+                about,
+                "its port is open and no reading has come",
+                _faults(view) or "it is switched off, waits for a measurement, or speaks at another speed",
+                f"is the driver right? `gatepost drivers {view['driver']}` shows its line settings",
+            )
+
+
+def _faults(view: dict[str, Any]) -> str:
+    return ", ".join(f"{kind}: {count}" for kind, count in (view.get("faults") or {}).items())
+
+
+def why(view: dict[str, Any]) -> tuple[str, str]:
+    """Why, and what to do, of a device or broker that says so."""
+    return str(view.get("message") or view.get("reason") or ""), str(view.get("hint") or "")
+
+
+def _broker(state: dict[str, Any], owed: dict[str, Any], dead: int, now: datetime) -> Iterator[Finding]:
+    about = f"broker {state['name']}"
+    waiting = int(owed.get("readings") or 0)
+    oldest = owed.get("oldest")
+    since = f"; {waiting} readings wait for it, the oldest since {oldest}" if waiting else ""
+    reason, do = why(state)
+    match state["state"]:
+        case "connected":
+            if waiting and oldest and now - datetime.fromisoformat(oldest) > LATE:
+                yield Finding(
+                    "note",
+                    about,
+                    f"{waiting} readings are not upstream yet, the oldest of {oldest}",
+                    "it is connected: the backlog drains beside the live readings, by backlog.share and backlog.rate",
+                    "wait, or raise them",
+                )
+        case "disconnected":
+            text = reason or "it was disconnected, or `active: false` stands in its settings"
+            yield Finding("note", about, f"it is not connected on purpose{since}", text, do or _connect(state))
+        case "refused":
+            yield Finding(
+                "problem", about, f"it refuses this gateway{since}", reason, do or "see its username and password"
+            )
+        case _:
+            yield Finding("problem", about, f"it is not connected{since}", reason, do or "is it reachable from here?")
+    if dead:
+        yield Finding(
+            "warning",
+            about,
+            f"it refused {dead}{' or more' if dead >= 1000 else ''} readings for good",
+            "they lie with the dead letters, each with its reason",
+            "see GET /api/v1/dead-letters; `gatepost send gateway resend` sends readings again",
+        )
+
+
+def _connect(state: dict[str, Any]) -> str:
+    return f"`gatepost brokers connect {state['name']}`"
+
+
+def _nothing_to_do(settings: Settings) -> Iterator[Finding]:
+    if not settings.devices:
+        yield Finding("note", "settings", "no device is configured", "", "`gatepost drivers` shows what can be read")
+    if not settings.brokers:
+        yield Finding("note", "settings", "no broker is configured", "", "readings are stored, and kept for store.keep")

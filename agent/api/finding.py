@@ -1,0 +1,24 @@
+"""One thing that is the matter: what, why, and what to do. The agent and the command line both find them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+ORDER = ("problem", "warning", "note")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`about`: gateway, clock, disk, store, settings, `device NAME`, `broker NAME`. Without secrets and patients."""
+
+    severity: Literal["problem", "warning", "note"]
+    about: str
+    what: str
+    why: str = ""
+    do: str = ""
+
+
+def by_weight(findings: list[Finding]) -> list[Finding]:
+    """Problems first; the order within is kept."""
+    return sorted(findings, key=lambda finding: ORDER.index(finding.severity))

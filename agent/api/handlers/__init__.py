@@ -1,0 +1,1 @@
+"""What the routes do: each takes an Ask and gives what JSON can say."""

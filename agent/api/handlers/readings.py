@@ -1,0 +1,104 @@
+"""Stored readings, newest first, in the payload form of format `devices`; and live ones as they are taken."""
+
+from __future__ import annotations
+
+from asyncio import QueueEmpty
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from agent.api.asked import Follow, History
+from agent.api.handlers.devices import no_device
+from agent.api.live import TAKEN
+from agent.api.payload import payload
+from agent.api.reply import Lines
+from agent.api.router import Ask
+from agent.events import Event, Listener
+
+WAITING = 1000  # live readings that wait for a slow client before the oldest are dropped
+CHUNK = 200  # lines that go out together
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LINE = orjson.OPT_APPEND_NEWLINE
+
+
+async def of_device(ask: Ask) -> dict[str, Any]:
+    device = ask.path["id"]
+    found = await _page(ask, device)
+    if not found["readings"] and ask.app.devices.get(device) is None:
+        raise no_device(device)  # one that was removed from the settings is known as long as its history is kept
+    return found
+
+
+async def of_all(ask: Ask) -> dict[str, Any]:
+    return await _page(ask, ask.query.device)
+
+
+async def follow(ask: Ask) -> Lines:
+    return Lines(_live(ask), ask.closing)
+
+
+async def _page(ask: Ask, device: str | None) -> dict[str, Any]:
+    """`cursor` leads to the next page, null after the last one."""
+    query: History = ask.query
+    store, gateway = ask.app.store, ask.app.settings.gateway.id
+    records = await store.history(
+        device, query.metric, micros(query.since), micros(query.until), query.limit, query.cursor
+    )
+    cursor = records[-1].seq if len(records) == query.limit else None
+    return {"readings": [payload(store, gateway, record) for record in records], "cursor": cursor}
+
+
+async def _live(ask: Ask) -> AsyncGenerator[bytes, None]:
+    """Lines of readings; where the client was too slow, a line `{"lost": count}`."""
+    wanted: Follow = ask.query
+    with ask.app.events.listen(WAITING) as heard:
+        told = 0
+        first, seen = await _last(ask, wanted)
+        yield first
+        while True:
+            lines = [
+                orjson.dumps(event.data, option=LINE)
+                for event in await _some(heard)
+                if _matches(event, wanted) and event.data.get("id") not in seen
+            ]
+            if heard.lost > told:
+                lines.insert(0, orjson.dumps({"lost": heard.lost - told}, option=LINE))
+                told = heard.lost
+            if lines:
+                yield b"".join(lines)
+
+
+async def _last(ask: Ask, wanted: Follow) -> tuple[bytes, set[str]]:
+    """The newest stored readings, oldest first, and their ids: some may come again as live ones."""
+    if not wanted.last:
+        return b"", set()
+    store, gateway = ask.app.store, ask.app.settings.gateway.id
+    records = await store.history(wanted.device, wanted.metric, None, None, wanted.last, None)
+    found = [payload(store, gateway, record) for record in reversed(records)]
+    return b"".join(orjson.dumps(reading, option=LINE) for reading in found), {reading["id"] for reading in found}
+
+
+async def _some(heard: Listener) -> list[Event]:
+    """What waits, at least one event and at most CHUNK."""
+    events = [await heard.get()]
+    try:
+        while len(events) < CHUNK:
+            events.append(heard.get_nowait())
+    except QueueEmpty:
+        pass
+    return events
+
+
+def _matches(event: Event, wanted: Follow) -> bool:
+    return (
+        event.kind == TAKEN
+        and wanted.device in (None, event.data.get("device_id"))
+        and wanted.metric in (None, event.data.get("metric_type"))
+    )
+
+
+def micros(moment: datetime | None) -> int | None:
+    """Microseconds since 1970."""
+    return None if moment is None else (moment - EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,78 @@
+"""What a handler gives back: anything that JSON can say, an `Answer` with a status of its own, or endless `Lines`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+import orjson
+from starlette.types import Receive, Scope, Send
+
+JSON = b"application/json"
+NDJSON = b"application/x-ndjson"
+FAREWELL = 1.0  # seconds that the end of a stream may take to leave
+
+
+class Answer:
+    """A JSON body with its status; NaN and infinity become null."""
+
+    def __init__(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self.status = status
+        self.body = orjson.dumps(body, default=_encode, option=orjson.OPT_NON_STR_KEYS)
+        self.headers = headers or {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", JSON), (b"content-length", str(len(self.body)).encode())]
+        headers += [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class Lines:
+    """JSON lines until `chunks` ends, the client leaves or the agent stops. The first chunk is made before the headers
+    go out, so a client that has them misses nothing that follows."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], closing: asyncio.Event) -> None:
+        self._chunks = chunks
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._chunks):
+            first = await anext(self._chunks, b"")
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", NDJSON)]})
+            tasks = [
+                asyncio.create_task(self._pump(first, send)),
+                asyncio.create_task(_left(receive)),
+                asyncio.create_task(self._closing.wait()),
+            ]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(outcomes[0], Exception):
+            raise outcomes[0]
+        async with asyncio.timeout(FAREWELL):
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _pump(self, first: bytes, send: Send) -> None:
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        async for chunk in self._chunks:  # send() waits while the client does not read
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

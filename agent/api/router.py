@@ -1,0 +1,164 @@
+"""From the route table to an ASGI application: Starlette finds the path, this decodes, calls, and shapes errors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.routing import Route as Path
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from agent.api.asked import NoQuery
+from agent.api.problems import INTERNAL, BadInput, NoSuchMethod, TooLarge, Unavailable, body_of, status_of
+from agent.api.reply import Answer, Lines
+from agent.api.wants import App
+from agent.errors import GatepostError, NotFound
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT = 1 << 20
+BODY_TIME = 10.0  # seconds in which a body must have arrived
+TIME = 30.0  # seconds that a handler may take
+
+
+class Ask(NamedTuple):
+    """One request, decoded: `path` and `query` are validated, `raw` is the body as it came."""
+
+    app: App
+    path: dict[str, str]
+    query: Any
+    body: Any
+    raw: bytes
+    source: str  # "cli" or "api"
+    closing: asyncio.Event
+
+
+class Route(NamedTuple):
+    """One line of the route table. `answer` says in words what the JSON of a good answer is; `time` None = endless."""
+
+    method: str
+    path: str
+    handler: Callable[[Ask], Awaitable[Any]]
+    summary: str
+    answer: str
+    query: type[msgspec.Struct] = NoQuery
+    body: type[msgspec.Struct] | None = None
+    time: float | None = TIME
+
+
+def application(app: App, routes: Iterable[Route], closing: asyncio.Event) -> ASGIApp:
+    """Paths are tried in the order of the table; `closing` ends the endless answers."""
+    paths: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method] = route
+    found = [Path(path, _Endpoint(app, methods, closing)) for path, methods in paths.items()]
+    return Router(found, redirect_slashes=False, default=_nothing_here)
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    error = NotFound(f"there is nothing at {scope['path']}", "see the routes in the documentation")
+    await Answer(body_of(error), 404)(scope, receive, send)
+
+
+class _Endpoint:
+    """All methods of one path."""
+
+    def __init__(self, app: App, methods: dict[str, Route], closing: asyncio.Event) -> None:
+        self._app = app
+        self._methods = methods
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(scope, receive)
+        except GatepostError as error:
+            answer = refusal(error)
+        except TimeoutError:
+            answer = refusal(Unavailable("the agent took too long to answer", "try again"))
+        except asyncio.CancelledError:  # the server stops and waits no longer
+            answer = refusal(Unavailable("the agent is stopping"))
+        except Exception:
+            log.exception("the API could not answer %s %s", scope["method"], scope["path"])
+            answer = refusal(INTERNAL)
+        await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | Lines:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        route = self._methods.get(method)
+        if route is None:
+            raise NoSuchMethod(method, sorted(self._methods))
+        headers = dict(scope["headers"])
+        raw = b"" if route.body is None else await read_body(headers, receive)
+        ask = Ask(
+            app=self._app,
+            path=scope["path_params"],
+            query=decode_query(scope["query_string"], route.query),
+            body=None if route.body is None else decode_body(raw, route.body),
+            raw=raw,
+            source="cli" if headers.get(b"user-agent", b"").startswith(b"gatepost-cli/") else "api",
+            closing=self._closing,
+        )
+        async with asyncio.timeout(route.time):
+            found = await route.handler(ask)
+        return found if isinstance(found, Answer | Lines) else Answer(found)
+
+
+def refusal(error: GatepostError) -> Answer:
+    headers = {}
+    if isinstance(error, NoSuchMethod):
+        headers["allow"] = ", ".join(error.allowed)
+    if isinstance(error, TooLarge | Unavailable):
+        headers["connection"] = "close"  # what is left of the body is not read
+    return Answer(body_of(error), status_of(error), headers)
+
+
+def decode_query(query: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    """Raises BadInput naming the parameter for an unknown, repeated or wrong one."""
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=bool(query), max_num_fields=50)
+    except ValueError as error:
+        raise BadInput(f"query: {error}", "name=value&name=value, percent-encoded") from None
+    values = dict(pairs)
+    known = kind.__struct_fields__
+    for name, _ in pairs:
+        if name not in known:
+            takes = f"this route takes {', '.join(known)}" if known else "this route takes no query parameters"
+            raise BadInput(f"query: unknown parameter {name[:64]!r}", takes)
+    if len(values) != len(pairs):
+        raise BadInput("query: a parameter is given twice")
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"query: {error}") from None
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """At most BODY_LIMIT octets in BODY_TIME seconds; raises TooLarge, BadInput."""
+    too_large = TooLarge(f"the body is larger than {BODY_LIMIT} octets")
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > BODY_LIMIT:
+        raise too_large
+    body = bytearray()
+    async with asyncio.timeout(BODY_TIME):
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BadInput("the client left before its body was complete")
+            body += message.get("body", b"")
+            if len(body) > BODY_LIMIT:
+                raise too_large
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def decode_body(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    """Raises BadInput; an empty body is `{}`."""
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
+        raise BadInput(f"body: {error}", "a JSON object as the documentation of this route says") from None

@@ -1,0 +1,141 @@
+"""What the API asks of the running agent. `agent.app.App` is one; tests pass a fake of the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agent.clock import Clock
+from agent.commands.request import Request, Response
+from agent.events import Events
+from agent.settings.model import Settings
+from agent.store.ledger import Entry
+from agent.store.rows import Record, Series
+from drivers.driver import Command
+
+if TYPE_CHECKING:
+    from agent.settings import Origin
+
+
+class View(Protocol):
+    """The state of a device or a broker at this moment, ready for JSON."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+class Broker(View, Protocol):
+    async def connect(self) -> None: ...
+
+    async def disconnect(self) -> None: ...
+
+
+class Devices(Protocol):
+    def get(self, device: str, /) -> View | None: ...
+
+    def views(self) -> Sequence[View]: ...
+
+    def commands(self, device: str, /) -> Mapping[str, Command]: ...
+
+
+class Brokers(Protocol):
+    def get(self, name: str, /) -> Broker | None: ...
+
+    def views(self) -> Sequence[View]: ...
+
+
+class Ledger(Protocol):
+    async def history(self, target: str | None = ..., limit: int = ..., before: int | None = ...) -> list[Entry]: ...
+
+
+class Store(Protocol):
+    """Times in microseconds since 1970."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def head(self) -> int: ...
+
+    @property
+    def on_stored(self) -> list[Callable[[], None]]: ...
+
+    def recent(self, seq: int, limit: int) -> list[Record] | None: ...
+
+    def reading_id(self, seq: int) -> str: ...
+
+    def series_of(self, number: int) -> Series: ...
+
+    def time_of(self, record: Record) -> tuple[int, str]: ...
+
+    async def history(
+        self,
+        device: str | None = ...,
+        metric: str | None = ...,
+        since: int | None = ...,
+        until: int | None = ...,
+        limit: int = ...,
+        before: int | None = ...,
+    ) -> list[Record]: ...
+
+    async def backlog(self) -> list[dict[str, Any]]: ...
+
+    async def gaps(self, limit: int = ...) -> list[dict[str, Any]]: ...
+
+    async def dead_letters(self, limit: int = ..., broker: str | None = ...) -> list[dict[str, Any]]: ...
+
+    async def stats(self) -> dict[str, Any]: ...
+
+
+class Desk(Protocol):
+    async def handle(self, request: Request) -> Response: ...
+
+
+class Audit(Protocol):
+    async def entries(
+        self, limit: int = ..., before: int | None = ..., what: str | None = ...
+    ) -> list[dict[str, Any]]: ...
+
+
+class App(Protocol):
+    """Read-only here: the API changes nothing but through these methods."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def origins(self) -> Mapping[tuple[str, ...], Origin]:
+        """Where each effective key was written."""
+        ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def devices(self) -> Devices: ...
+
+    @property
+    def uplinks(self) -> Brokers: ...
+
+    @property
+    def desk(self) -> Desk: ...
+
+    @property
+    def audit(self) -> Audit: ...
+
+    @property
+    def events(self) -> Events: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    async def reload(self, reason: str) -> dict[str, Any]:
+        """{"applied": bool, "changed": [...], "problems": [...]}"""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """{"started": RFC 3339, "uptime": seconds, "version": ..., "settings": {"files": [...], "reload": {"applied",
+        "at", "reason", "problems"} or None}}, and what else the app knows."""
+        ...

@@ -1,0 +1,93 @@
+"""`gatepost brokers`: the brokers and how each is; connect and disconnect them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.human import ago, count
+from agent.cli.show import say, say_json, state, table
+from agent.client import GatewayClient
+
+Name = Annotated[str, typer.Argument(help="The broker's name in the settings.")]
+
+verb = new(invoke_without_command=True)
+
+
+@verb.callback()
+def brokers(ctx: typer.Context, socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """Show the brokers, what each is owed, and why one is not connected; or connect and disconnect one.
+
+    \b
+    Example:
+      gatepost brokers
+      gatepost brokers disconnect hospital
+    """
+    ctx.obj = (socket, config, json)
+    if ctx.invoked_subcommand is not None:
+        return
+    answer = connected(socket, config).brokers()
+    if json:
+        say_json(answer)
+        return
+    if not answer["brokers"]:
+        say("no broker is configured")
+        return
+    rows = [
+        (broker["name"], broker["state"], address(broker), *owed(broker), broker.get("reason"))
+        for broker in answer["brokers"]
+    ]
+    table(("broker", "state", "address", "owed", "oldest", "why"), rows, states=("state",))
+
+
+@verb.command()
+def connect(ctx: typer.Context, name: Name, socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """Connect a broker that was disconnected.
+
+    \b
+    Example:
+      gatepost brokers connect hospital
+    """
+    client, wants_json = _asked(ctx, socket, config, json)
+    _say(client.connect_broker(name), wants_json)
+
+
+@verb.command()
+def disconnect(
+    ctx: typer.Context, name: Name, socket: Socket = None, config: Config = None, json: Json = False
+) -> None:
+    """Disconnect a broker until `connect` or the next start; what it is owed is kept.
+
+    \b
+    Example:
+      gatepost brokers disconnect hospital
+    """
+    client, wants_json = _asked(ctx, socket, config, json)
+    _say(client.disconnect_broker(name), wants_json)
+
+
+def address(broker: dict[str, Any]) -> str | None:
+    settings = broker.get("settings") or {}
+    return broker.get("url") or settings.get("url")
+
+
+def owed(broker: dict[str, Any]) -> tuple[str, str]:
+    """How many readings, and since when."""
+    entry = broker.get("owed") or {}
+    return count(entry.get("readings")), ago(entry.get("oldest"))
+
+
+def _asked(ctx: typer.Context, socket: Any, config: Any, json: bool) -> tuple[GatewayClient, bool]:
+    """The options stand before or after the name of the action."""
+    earlier_socket, earlier_config, earlier_json = ctx.obj
+    return connected(socket or earlier_socket, config or earlier_config), json or earlier_json
+
+
+def _say(broker: dict[str, Any], json: bool) -> None:
+    if json:
+        say_json(broker)
+    else:
+        why = f": {broker['reason']}" if broker.get("reason") else ""
+        say(f"{broker['name']} is {state(broker['state'])}{why}")

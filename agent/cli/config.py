@@ -1,0 +1,58 @@
+"""`gatepost config`: the effective settings, each key with where it was written."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agent.cli import DEFAULT_CONFIG
+from agent.cli.common import Config, Json, Socket, connected, load_settings, new
+from agent.cli.show import complain, say, say_json, table
+from agent.process.exits import Exit
+
+verb = new()
+
+
+@verb.command("config")
+def show(
+    running: Annotated[
+        bool, typer.Option("--running", help="Ask the agent for the settings in force instead of reading the files.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the settings, for editors.")
+    ] = False,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Print the effective settings, each key with the file and line that says so; `default` where none does. Secrets
+    and patients are hidden. Reads the files; `--running` (or `--socket`) asks the agent.
+
+    \b
+    Example:
+      gatepost config --config /etc/gatepost/gatepost.yaml
+      gatepost config --schema > gatepost.schema.json
+    """
+    if schema:
+        from agent.settings.schema import schema as json_schema
+        from drivers.driver import Registry
+
+        say_json(json_schema(Registry.installed()))
+        return
+    if running or socket is not None:
+        lines = connected(socket, config).settings()["settings"]
+    else:
+        from agent.api.settings_view import shown
+
+        loaded = load_settings(config or DEFAULT_CONFIG)
+        if loaded.settings is None:
+            for problem in loaded.errors:
+                say(str(problem))
+            complain("the settings do not hold", "`gatepost config --running` shows what the agent runs with")
+            raise typer.Exit(Exit.SETTINGS)
+        lines = shown(loaded.settings, loaded.origins)
+    if json:
+        say_json({"settings": lines})
+    else:
+        table(("key", "value", "from"), [(line["key"], line["value"], line["origin"]) for line in lines])

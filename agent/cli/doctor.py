@@ -1,0 +1,89 @@
+"""`gatepost doctor`: what is going on, and why something is not upstream yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typer
+
+from agent.api.finding import Finding, by_weight
+from agent.cli import DEFAULT_CONFIG
+from agent.cli.checkup import of_box, of_settings
+from agent.cli.common import Config, Json, Socket, find_socket, load_settings, new
+from agent.cli.common import connected as client_of
+from agent.cli.human import count
+from agent.cli.show import coloured, say, say_json
+from agent.client import GatewayError, NoAgent
+from agent.process.exits import Exit
+
+COLOURS = {"problem": "31", "warning": "33", "note": "36"}
+
+verb = new()
+
+
+@verb.command("doctor")
+def examine(socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """Say what is the matter, why, and what to do: settings, ports, disk, clock, store; from a running agent also each
+    device, each broker, and why readings are not upstream yet. Exit code 1 when there is a problem.
+
+    \b
+    Example:
+      gatepost doctor
+    """
+    main = config or DEFAULT_CONFIG
+    agent = _agent(socket, config)
+    found = [] if socket is not None and config is None else _box(main, running=agent is not None)
+    if agent is None:
+        path = find_socket(socket, config)
+        found.append(
+            Finding(
+                "problem",
+                "agent",
+                f"no agent answers at {path}",
+                "it is not running, or its socket is elsewhere (--socket, --config)",
+                "`systemctl status gatepost`, `journalctl -u gatepost`",
+            )
+        )
+    else:
+        found += [msgspec.convert(finding, Finding) for finding in agent["findings"]]
+    found = by_weight(found)
+    if json:
+        say_json({"agent": agent is not None, "findings": msgspec.to_builtins(found)})
+    else:
+        _print(found)
+    if any(finding.severity == "problem" for finding in found):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _agent(socket: Path | None, config: Path | None) -> dict[str, Any] | None:
+    """What the running agent finds; None without one."""
+    try:
+        answer: dict[str, Any] = client_of(socket, config).doctor()
+    except NoAgent as error:
+        if error.why == "permission":
+            raise
+        return None
+    except GatewayError as error:
+        return {"findings": [{"severity": "problem", "about": "agent", "what": error.message, "do": error.hint}]}
+    return answer
+
+
+def _box(main: Path, running: bool) -> list[Finding]:
+    loaded = load_settings(main)
+    return [*of_settings(loaded), *of_box(loaded, running)]
+
+
+def _print(found: list[Finding]) -> None:
+    for finding in found:
+        word: str = finding.severity
+        if coloured():
+            word = f"\x1b[{COLOURS[word]}m{word}\x1b[0m"
+        say(f"{word}: {finding.about}: {finding.what}")
+        if finding.why:
+            say(f"    why    {finding.why}")
+        if finding.do:
+            say(f"    to do  {finding.do}")
+    problems = sum(finding.severity == "problem" for finding in found)
+    say("all is well" if not found else f"{count(problems, 'problem')}, {count(len(found) - problems, 'remark')}")

@@ -1,0 +1,53 @@
+"""Figures as a person says them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+STEPS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def size(octets: float | None) -> str:
+    """1536 -> `1.5 kB`."""
+    if octets is None:
+        return "-"
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(octets) < 1000:
+            return f"{octets:.0f} {unit}" if unit == "B" else f"{octets:.1f} {unit}"
+        octets /= 1000
+    return f"{octets:.1f} TB"
+
+
+def span(seconds: float | None) -> str:
+    """7384 -> `2 h 3 min`; the two largest units."""
+    if seconds is None:
+        return "-"
+    rest = max(0, round(seconds))
+    parts: list[str] = []
+    for length, unit in STEPS:
+        count, rest = divmod(rest, length)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def ago(moment: str | None, now: datetime | None = None) -> str:
+    """RFC 3339 -> `3 min ago`; a moment to come is told as it is."""
+    if not moment:
+        return "-"
+    try:
+        then = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    passed = ((now or datetime.now(UTC)) - then).total_seconds()
+    return moment if passed < -1 else f"{span(passed)} ago"
+
+
+def count(number: int | None, thing: str = "") -> str:
+    """12345 -> `12,345`, with a thing `1 reading`, `2 readings`."""
+    if number is None:
+        return "-"
+    plain = f"{number:,}"
+    return plain if not thing else f"{plain} {thing}{'' if number == 1 else 's'}"

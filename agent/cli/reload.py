@@ -1,0 +1,47 @@
+"""`gatepost reload`: have the agent read its settings again, now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.show import complain, say, say_json
+from agent.process.exits import Exit
+
+TIMEOUT = 60.0  # seconds: devices that are gone may be closed on the way
+
+verb = new()
+
+
+@verb.command("reload")
+def ask(socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """Have the agent read its settings again and apply what changed. Wrong settings are refused with every problem
+    (exit code 78); the agent goes on with the ones it has.
+
+    \b
+    Example:
+      gatepost reload
+    """
+    outcome: dict[str, Any] = connected(socket, config, TIMEOUT).reload()
+    if json:
+        say_json(outcome)
+    elif outcome["applied"]:
+        changed = outcome.get("changed") or []
+        say("applied: " + (", ".join(map(str, changed)) if changed else "nothing changed"))
+    else:
+        for problem in outcome.get("problems") or []:
+            say(problem_line(problem))
+        complain("the new settings were refused; the agent goes on with the ones it has", "`gatepost check`")
+    if not outcome["applied"]:
+        raise typer.Exit(Exit.SETTINGS)
+
+
+def problem_line(problem: Any) -> str:
+    """A problem as `gatepost check` prints it."""
+    if not isinstance(problem, dict):
+        return str(problem)
+    from agent.settings.problem import Problem
+
+    return str(Problem(**problem))

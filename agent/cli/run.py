@@ -1,0 +1,25 @@
+"""`gatepost run`: the agent itself, in the foreground."""
+
+from __future__ import annotations
+
+import typer
+
+from agent.cli import DEFAULT_CONFIG
+from agent.cli.common import Settings, new
+
+verb = new()
+
+
+@verb.command()
+def run(config: Settings = DEFAULT_CONFIG) -> None:
+    """Run the agent in the foreground, until SIGTERM or Ctrl-C; SIGHUP reads the settings again.
+
+    conf.d/*.yaml beside the settings is merged after them. This is what the systemd service starts.
+
+    \b
+    Example:
+      gatepost run --config ~/trial/gatepost.yaml
+    """
+    from agent.app import main
+
+    raise typer.Exit(main(config))

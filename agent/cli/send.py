@@ -1,0 +1,101 @@
+"""`gatepost send`: a command for a device or the gateway, and its answer."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.show import complain, say, say_json, state
+from agent.client import GatewayClient, GatewayError
+from agent.process.exits import Exit
+
+GATEWAY = "gateway"
+POLL = 0.5  # seconds between looks at a command that lasts
+SENDING = 35.0  # seconds for the first answer, beyond the agent's own limit
+
+verb = new()
+
+
+@verb.command("send")
+def send(
+    target: Annotated[str, typer.Argument(metavar="DEVICE|gateway", help="Who shall do it.")],
+    command: Annotated[str, typer.Argument(help="`gatepost devices DEVICE` lists what it understands.")],
+    parameters: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Parameters; a VALUE is JSON, else text.")
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the outcome.")] = 30.0,
+    token: Annotated[
+        str | None, typer.Option("--token", envvar="GATEPOST_COMMAND_TOKEN", help="The device's token.")
+    ] = None,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Send a command and print the answer; exit code 1 when it was rejected or failed.
+
+    \b
+    Example:
+      gatepost send oximeter-1 start_monitoring interval=30 duration=3600
+      gatepost send gateway resend from=2026-11-20T10:00:00Z device=cuff-3
+    """
+    given = parsed(parameters or [])
+    members = {} if token is None else {"token": token}
+    client = connected(socket, config)
+    until = time.monotonic() + timeout
+    try:
+        answer = client.send(
+            None if target == GATEWAY else target, command, given, timeout=min(timeout, SENDING), **members
+        )
+    except GatewayError as error:
+        if not isinstance(error.answer, dict) or "status" not in error.answer:
+            raise
+        answer = error.answer
+    if answer["status"] == "accepted" and target != GATEWAY:
+        answer = outcome(client, target, answer, until)
+    if json:
+        say_json(answer)
+    else:
+        tell(answer)
+    if answer["status"] not in ("done", "accepted"):
+        raise typer.Exit(Exit.FAILED)
+
+
+def parsed(parameters: list[str]) -> dict[str, Any]:
+    """`interval=30` -> {"interval": 30}; what is no JSON is text; raises BadParameter."""
+    import orjson
+
+    found: dict[str, Any] = {}
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(f"{parameter!r} is not KEY=VALUE")
+        try:
+            found[name] = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def outcome(client: GatewayClient, device: str, answer: dict[str, Any], until: float) -> dict[str, Any]:
+    """The final answer of a command that lasts, or `accepted` when it still lasts at `until` (monotonic seconds)."""
+    while time.monotonic() + POLL < until:
+        time.sleep(POLL)
+        for entry in client.commands(device)["commands"]:
+            if entry["id"] == answer["id"] and entry["status"] not in ("accepted", "executing") and entry["response"]:
+                final: dict[str, Any] = entry["response"]
+                return final
+    return answer
+
+
+def tell(answer: dict[str, Any]) -> None:
+    say(f"{answer.get('device_id') or 'gateway'} {answer.get('command')}: {state(answer['status'])}")
+    for name, value in (answer.get("result") or {}).items():
+        say(f"  {name}: {value}")
+    error = answer.get("error")
+    if error:
+        complain(f"{error['key']}: {error['message']}", error.get("hint") or "")
+    if answer["status"] == "accepted":
+        say(f"  it takes longer; `gatepost devices` and the ledger show how it ends (id {answer['id']})")

@@ -1,0 +1,68 @@
+"""`gatepost status`: the agent on one screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.cli.brokers import owed
+from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.devices import rows
+from agent.cli.human import ago, count, size, span
+from agent.cli.show import say, say_json, state, table
+
+verb = new()
+
+
+@verb.command("status")
+def show(socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """Show the agent on one screen: clock, store, settings, devices, brokers and what they are owed.
+
+    \b
+    Example:
+      gatepost status
+      gatepost status --socket /tmp/trial/api.sock --json
+    """
+    answer = connected(socket, config).status()
+    if json:
+        say_json(answer)
+        return
+    _head(answer)
+    if answer["devices"]:
+        say()
+        devices = [row[:6] + row[7:] for row in rows(answer["devices"])]
+        table(("device", "status", "driver", "port", "readings", "last", "why"), devices, states=("status",))
+    if answer["brokers"]:
+        say()
+        table(("broker", "state", "owed", "oldest", "lanes", "why"), map(_broker, answer["brokers"]), states=("state",))
+
+
+def _head(answer: dict[str, Any]) -> None:
+    gateway, clock, store = answer["gateway"], answer["clock"], answer["store"]
+    up = f"up {span(answer['uptime'])}" if answer.get("uptime") is not None else ""
+    say("  ".join(part for part in (f"gateway   {gateway['id']}", answer.get("version") or "", up) if part))
+    mark = state("synchronised") if clock["synchronised"] else state("unsynchronised")
+    say(f"clock     {mark}, {clock['now'][:19]}Z")
+    figures = f"{count(store.get('rows'), 'row')}, {size(store.get('bytes'))}, {count(store.get('queue'))} waiting"
+    say(f"store     {state(store['state'])}, {figures}")
+    say(f"settings  {settings_line(answer.get('settings') or {})}")
+
+
+def settings_line(settings: dict[str, Any]) -> str:
+    """How the last reload ended."""
+    last = settings.get("reload")
+    if not last:
+        return "as at the start"
+    if last.get("applied"):
+        return f"{state('applied')} {ago(last.get('at'))}"
+    why = last.get("reason") or count(len(last.get("problems") or []), "problem")
+    return f"{state('refused')} {ago(last.get('at'))}: {why}; those before are in force (`gatepost check`)"
+
+
+def _broker(broker: dict[str, Any]) -> tuple[Any, ...]:
+    lanes = broker.get("lanes") or {}
+    shown = ", ".join(f"{name} {_lane(lane)}" for name, lane in lanes.items())
+    return (broker["name"], broker["state"], *owed(broker), shown, broker.get("message") or broker.get("reason"))
+
+
+def _lane(lane: Any) -> str:
+    return count(lane.get("waiting", lane.get("owed", 0))) if isinstance(lane, dict) else str(lane)

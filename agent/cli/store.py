@@ -1,0 +1,114 @@
+"""`gatepost store`: check and repair the database while no agent runs on it."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.cli import DEFAULT_CONFIG
+from agent.cli.common import Config, Json, load_settings, new
+from agent.cli.human import count
+from agent.cli.show import say, say_json
+from agent.errors import GatepostError, StoreError
+from agent.process.exits import Exit
+
+if TYPE_CHECKING:
+    from agent.store.maintenance import Report
+
+DATABASE = "gatepost.db"
+# The octets of a database file that every open connection in WAL mode holds a shared lock on
+# (SQLite, "File Locking And Concurrency": SHARED_FIRST, SHARED_SIZE).
+SHARED_FIRST = 0x40000002
+SHARED_SIZE = 510
+
+Named = Annotated[Path | None, typer.Argument(metavar="[PATH]", help="The database; default: that of the settings.")]
+
+verb = new(no_args_is_help=True)
+
+
+@verb.callback()
+def store() -> None:
+    """Check or repair the database of an agent that is stopped.
+
+    \b
+    Example:
+      gatepost store check --config /etc/gatepost/gatepost.yaml
+    """
+
+
+@verb.command()
+def check(path: Named = None, config: Config = None, json: Json = False) -> None:
+    """Read everything and verify every checksum; changes nothing. Exit code 1 when it is damaged.
+
+    \b
+    Example:
+      gatepost store check /var/lib/gatepost/gatepost.db
+    """
+    from agent.store.maintenance import check as look
+
+    report = _work(look, path, config, json)
+    if not json:
+        say("healthy" if report.healthy else "damaged: `gatepost store repair` saves what can be read")
+    if not report.healthy:
+        raise typer.Exit(Exit.FAILED)
+
+
+@verb.command()
+def repair(path: Named = None, config: Config = None, json: Json = False) -> None:
+    """Check, and set a damaged database aside: what can be read goes into a new one. A healthy one is left alone.
+
+    \b
+    Example:
+      gatepost store repair --config /etc/gatepost/gatepost.yaml
+    """
+    from agent.store.maintenance import repair as mend
+
+    report = _work(mend, path, config, json)
+    if json:
+        return
+    if report.healthy:
+        say("healthy: nothing to repair")
+    else:
+        say(f"rebuilt with {count(report.rows, 'row')}; the damaged file is now {report.aside}")
+        if report.lost:
+            say(f"{count(report.lost, 'row')} that a broker was still owed could not be read")
+
+
+def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, json: bool) -> Report:
+    database = path or _of_settings(config or DEFAULT_CONFIG)
+    refuse_in_use(database)
+    report = do(database)
+    if json:
+        say_json(asdict(report))
+    else:
+        for problem in report.problems:
+            say(f"problem: {problem}")
+        say(f"{report.path}: {count(report.rows, 'row')}, {count(report.damaged)} damaged")
+    return report
+
+
+def refuse_in_use(database: Path) -> None:
+    """Raises StoreError while any process has the database open."""
+    try:
+        with database.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, SHARED_SIZE, SHARED_FIRST)
+    except BlockingIOError:
+        raise StoreError(f"an agent runs on {database}", "stop it first: `systemctl stop gatepost`") from None
+    except FileNotFoundError:
+        raise StoreError(
+            f"there is no database at {database}", "name the file, or the settings with --config"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{database}: {error.strerror}", "use sudo, or become the user gatepost") from error
+
+
+def _of_settings(config: Path) -> Path:
+    loaded: Any = load_settings(config)
+    if loaded.settings is None and not loaded.files:
+        raise GatepostError(f"there are no settings at {config}", "name the database, or the settings with --config")
+    return Path(loaded.state_dir) / DATABASE

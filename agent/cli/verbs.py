@@ -1,0 +1,101 @@
+"""Which verbs there are. Each lives in a file of its own, which is imported when the verb is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from agent.cli.show import complain
+from agent.client import GatewayError
+from agent.errors import GatepostError, SettingsWrong
+from agent.process.exits import Exit
+
+INTERRUPTED = 130  # as the shell says it
+
+VERBS = (
+    "run",
+    "demo",
+    "check",
+    "config",
+    "status",
+    "devices",
+    "brokers",
+    "drivers",
+    "readings",
+    "backlog",
+    "send",
+    "reload",
+    "doctor",
+    "store",
+    "simulate",
+    "version",
+)
+
+
+class _Verbs(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in VERBS:
+            return None
+        command = typer.main.get_command(import_module(f"agent.cli.{cmd_name}").verb)
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Errors of the tree end with a sentence and an exit code, an impatient user or reader ends quietly."""
+        try:
+            return super().invoke(ctx)
+        except SettingsWrong as error:
+            complain(error.message, error.hint)
+            code: int = Exit.SETTINGS
+        except (GatewayError, GatepostError) as error:
+            complain(error.message, error.hint)
+            code = Exit.FAILED
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except BrokenPipeError:
+            _silence()
+            code = Exit.DONE
+        raise typer.Exit(code)
+
+
+root = typer.Typer(
+    cls=_Verbs,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    epilog="`gatepost VERB --help` explains a verb. Exit codes: 0 done, 1 failed, 2 usage, 78 settings wrong.",
+)
+
+
+@root.callback()
+def _root() -> None:
+    """Edge gateway agent: reads medical and sensor devices, stores every reading, forwards it over MQTT."""
+
+
+def gatepost(arguments: Sequence[str]) -> int:
+    """Runs a verb; the exit code."""
+    try:
+        root(args=list(arguments), prog_name="gatepost")
+        code: Any = Exit.DONE
+    except SystemExit as end:
+        code = end.code
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def _silence() -> None:
+    """Nobody reads on: what is still buffered must not fail at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,43 @@
+"""`gatepost version`."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from importlib.metadata import PackageNotFoundError, version
+
+from agent.cli.common import Json, new
+from agent.cli.show import say, say_json
+
+LIBRARIES = ("gmqtt", "aiosqlite", "msgspec", "orjson", "pyserial", "starlette", "uvicorn", "uvloop")
+
+verb = new()
+
+
+@verb.command("version")
+def show(json: Json = False) -> None:
+    """Print the version of gatepost and of what it stands on.
+
+    \b
+    Example:
+      gatepost version --json
+    """
+    found = {
+        "gatepost": _version("gatepost"),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "libraries": {name: _version(name) for name in LIBRARIES},
+    }
+    if json:
+        say_json(found)
+        return
+    say(f"gatepost {found['gatepost']}")
+    say(f"Python {found['python']}, SQLite {found['sqlite']}, {found['system']}")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.api.server import ApiServer
+from api.fakes import FakeApp
+
+
+@pytest.fixture
+async def app(tmp_path):
+    running = await FakeApp.start(tmp_path)
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+def socket_path():
+    """Short: the path of a Unix socket has 107 octets at most."""
+    with tempfile.TemporaryDirectory(prefix="gp-") as directory:
+        yield Path(directory) / "run" / "api.sock"
+
+
+@pytest.fixture
+async def server(app, socket_path):
+    running = ApiServer(app, socket_path)
+    await running.serve()
+    yield running
+    await running.stop(0.5)
+
+
+@pytest.fixture
+async def http(server):
+    transport = httpx.AsyncHTTPTransport(uds=str(server.path))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gatepost", timeout=10) as client:
+        yield client

@@ -1,0 +1,218 @@
+"""A running agent of fakes around a real store: what the API asks for, in memory and steerable."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import msgspec
+import orjson
+
+from agent.clock import Stamp
+from agent.commands.audit import AuditLog
+from agent.commands.request import Response
+from agent.devices.generic import GENERIC
+from agent.errors import NotConnected
+from agent.events import Events
+from agent.settings.model import Broker, Device, Gateway, SecretRef, Settings
+from agent.settings.problem import Origin
+from agent.store.store import Store
+
+START = 1_795_000_000_000_000  # microseconds: 2026-11-18
+
+
+class FakeClock:
+    """Steps by hand."""
+
+    boot_id = "boot-1"
+
+    def __init__(self):
+        self.wall = START
+        self.synchronised = True
+
+    def now(self):
+        self.wall += 1000
+        return Stamp(self.wall, self.wall - START, self.synchronised)
+
+    def monotonic(self):
+        return (self.wall - START) / 1e6
+
+    def check(self):
+        return self.synchronised
+
+
+class FakeView:
+    def __init__(self, **state):
+        self.state = state
+
+    def as_dict(self):
+        return dict(self.state)
+
+
+class FakeBroker(FakeView):
+    async def connect(self):
+        if self.state["state"] == "refused":
+            raise NotConnected("the broker refuses this gateway", "see its password")
+        self.state["state"] = "connected"
+
+    async def disconnect(self):
+        self.state["state"] = "disconnected"
+
+
+class FakeDevices:
+    def __init__(self):
+        self.by_id = {
+            "oximeter-1": FakeView(
+                id="oximeter-1",
+                driver="lines",
+                port="/dev/ttyUSB0",
+                status="online",
+                since="2026-11-18T00:00:00Z",
+                reason=None,
+                message="",
+                hint="",
+                readings=3,
+                last_reading="2026-11-18T00:00:01Z",
+                faults={"bad-line": 2},
+                every=1.0,
+                monitoring=True,
+            ),
+            "cuff-3": FakeView(
+                id="cuff-3",
+                driver="lines",
+                port="/dev/ttyUSB9",
+                status="offline",
+                since="2026-11-18T00:00:00Z",
+                reason="absent",
+                message="/dev/ttyUSB9 is not there",
+                hint="plug it in",
+                readings=0,
+                last_reading=None,
+                faults={},
+                every=0.0,
+                monitoring=True,
+            ),
+        }
+
+    def get(self, device):
+        return self.by_id.get(device)
+
+    def views(self):
+        return list(self.by_id.values())
+
+    def commands(self, device):
+        return {command.name: command for command in GENERIC}
+
+
+class FakeBrokers:
+    def __init__(self):
+        self.by_name = {
+            "hospital": FakeBroker(name="hospital", state="connected", url="mqtt://h:1883", reason=""),
+            "lab": FakeBroker(name="lab", state="refused", url="mqtt://l:1883", reason="bad user name or password"),
+        }
+
+    def get(self, name):
+        return self.by_name.get(name)
+
+    def views(self):
+        return list(self.by_name.values())
+
+
+class FakeDesk:
+    """Answers by the command's name; keeps what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+        self.waiting = asyncio.Event()
+
+    async def handle(self, request):
+        body = orjson.loads(request.payload)
+        self.asked.append((request, body))
+        status, result, error = "done", {"echo": body.get("parameters")}, None
+        match body["command"]:
+            case "explode":
+                raise RuntimeError("secret-of-the-house")
+            case "hang":
+                await self.waiting.wait()
+            case "dance":
+                status, result = "rejected", None
+                error = {"key": "unknown-command", "message": "there is no command dance", "hint": "status, ping"}
+            case "late":
+                status, result = "rejected", None
+                error = {"key": "device-offline", "message": "it is not there", "hint": ""}
+            case "break":
+                status, result, error = "failed", None, {"key": "io", "message": "it broke", "hint": "look"}
+            case "last":
+                status, result = "accepted", None
+        return Response(body["id"], request.target, body["command"], status, result, error, "2026-11-18T00:00:02Z")
+
+
+class FakeApp:
+    """Made with `await FakeApp.start(directory)`; `take` stores a reading."""
+
+    def __init__(self, directory):
+        self.clock = FakeClock()
+        self.events = Events()
+        self.devices = FakeDevices()
+        self.uplinks = FakeBrokers()
+        self.desk = FakeDesk()
+        self.reloads = []
+        self.outcome = {"applied": True, "changed": ["devices.cuff-3"], "problems": []}
+        self.last_reload = None
+        self.settings = Settings(
+            gateway=Gateway(id="ward-7", state_dir=str(directory)),
+            store=msgspec.structs.replace(Settings().store, commit_interval=0.01, reserve=0),
+            brokers={
+                "hospital": Broker(url="mqtt://h:1883", password="open-sesame"),
+                "lab": Broker(url="mqtt://l:1883", password=SecretRef(credential="lab")),
+            },
+            devices={
+                "oximeter-1": Device(driver="lines", port="/dev/ttyUSB0", patient="P-001"),
+                "cuff-3": Device(driver="lines", port="/dev/ttyUSB9"),
+            },
+        )
+        self.origins = {("brokers", "hospital", "url"): Origin("/etc/gatepost/gatepost.yaml", 7, 5)}
+        self._tasks = []
+
+    @classmethod
+    async def start(cls, directory):
+        app = cls(directory)
+        app.store = await Store.open(
+            directory / "gatepost.db", "ward-7", app.settings.store, app.clock, app.events, Random(1)
+        )
+        app.store.keep_for(app.settings.brokers)
+        app._tasks = [asyncio.create_task(run()) for run in app.store.tasks().values()]
+        async with asyncio.timeout(10):  # the brokers' positions are written first: figures start from rest
+            while not app.store.commits:
+                await asyncio.sleep(0.005)
+        app.audit = await AuditLog.open(directory / "audit.log", app.clock, app.store.state_get, app.store.state_put)
+        return app
+
+    async def stop(self):
+        await self.audit.close()
+        self.store.finish()
+        writer, *others = self._tasks
+        await asyncio.wait_for(writer, 10)
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.store.close()
+
+    async def take(self, device="oximeter-1", metric="pulse_oximetry", urgent=False, patient="P-001", **values):
+        common = {"metric_type": metric, "units": {"spo2": "%"}, "quality": "good", "flags": []}
+        series = self.store.series(device, patient, common)
+        seq = self.store.append(series, self.clock.now(), orjson.dumps(values or {"spo2": 97}), urgent)
+        await self.store.stored(seq)
+        return self.store.reading_id(seq)
+
+    async def reload(self, reason):
+        self.reloads.append(reason)
+        return self.outcome
+
+    def status(self):
+        return {
+            "version": "0.1.0",
+            "started": "2026-11-18T00:00:00Z",
+            "uptime": 7384.0,
+            "settings": {"files": ["/etc/gatepost/gatepost.yaml"], "reload": self.last_reload},
+        }

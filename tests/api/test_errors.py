@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from agent.api.router import BODY_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "key"),
+    [
+        ("/nothing/here", 404, "not-found"),
+        ("/api/v1/devices/nobody", 404, "not-found"),
+        ("/api/v1/devices/nobody/data", 404, "not-found"),
+        ("/api/v1/devices/nobody/commands", 404, "not-found"),
+        ("/api/v1/brokers/nobody", 404, "not-found"),
+        ("/api/v1/dead-letters?broker=nobody", 404, "not-found"),
+        ("/api/v1/status?verbose=1", 422, "bad-input"),
+        ("/api/v1/readings?limits=5", 422, "bad-input"),
+        ("/api/v1/readings?limit=0", 422, "bad-input"),
+        ("/api/v1/readings?limit=5&limit=6", 422, "bad-input"),
+        ("/api/v1/readings?limit=many", 422, "bad-input"),
+        ("/api/v1/readings?since=yesterday", 422, "bad-input"),
+        ("/api/v1/readings?since=2026-11-20T10:00:00", 422, "bad-input"),
+        ("/api/v1/readings?=", 422, "bad-input"),
+        ("/api/v1/readings?cursor=-1", 422, "bad-input"),
+        ("/api/v1/brokers/hospital/control", 405, "method-not-allowed"),
+    ],
+)
+async def test_wrong_requests_have_a_status_and_a_key(http, path, status, key):
+    answer = await http.get(path)
+    assert (answer.status_code, answer.json()["error"]["key"]) == (status, key)
+    assert set(answer.json()["error"]) == {"key", "message", "hint"}
+
+
+async def test_an_unknown_parameter_is_named_with_those_that_there_are(http):
+    error = (await http.get("/api/v1/readings?limits=5")).json()["error"]
+    assert "limits" in error["message"]
+    assert "limit" in error["hint"]
+
+
+async def test_the_methods_of_a_path_are_told(http):
+    answer = await http.delete("/api/v1/brokers/hospital/control")
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    "body", [b"no json", b"[]", b'{"action": "explode"}', b'{"action": "connect", "more": 1}', b"{}", b"\xff"]
+)
+async def test_wrong_bodies_are_422(app, http, body):
+    answer = await http.post("/api/v1/brokers/hospital/control", content=body)
+    assert (answer.status_code, answer.json()["error"]["key"]) == (422, "bad-input")
+    assert app.uplinks.by_name["hospital"].state["state"] == "connected"
+
+
+async def test_a_body_beyond_the_limit_is_refused(http):
+    answer = await http.post("/api/v1/reload", content=b" " * (BODY_LIMIT + 1))
+    assert (answer.status_code, answer.json()["error"]["key"]) == (413, "too-large")
+
+
+async def test_a_body_without_a_length_is_counted(http):
+    async def endless():
+        for _ in range(BODY_LIMIT // 65536 + 2):
+            yield b" " * 65536
+
+    answer = await http.post("/api/v1/reload", content=endless())
+    assert (answer.status_code, answer.json()["error"]["key"]) == (413, "too-large")
+
+
+async def test_a_crash_is_logged_and_shows_nothing_of_the_inside(http, caplog):
+    with caplog.at_level(logging.ERROR):
+        answer = await http.post("/api/v1/gateway/command", json={"command": "explode"})
+    assert answer.status_code == 500
+    assert answer.json()["error"]["key"] == "internal"
+    assert "secret-of-the-house" not in answer.text
+    assert "secret-of-the-house" in caplog.text
+    assert (await http.get("/health")).status_code == 200
