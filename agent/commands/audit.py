@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.clock import Clock, rfc3339
 from agent.commands.audit_file import AuditFile
-from agent.commands.chain import Link, Verified, newest_first, unseal, verify
+from agent.commands.chain import KEEP, Link, Verified, newest_first, unseal, verify
 from agent.errors import GatepostError
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ BATCH = 200
 CHAIN = frozenset({"seq", "prev", "hash"})  # members that are not for callers
 TEXT = 200  # characters of one value
 MAX_BYTES = 4_000_000
-KEEP = 15  # full files beside the current one
 
 StateGet = Callable[[str], Awaitable[Any | None]]
 StatePut = Callable[[str, Any], Awaitable[None]]
@@ -34,9 +33,10 @@ StatePut = Callable[[str, Any], Awaitable[None]]
 class AuditLog:
     """`record` never waits and never fails: what cannot be written waits in a bounded queue; more is lost, counted."""
 
-    def __init__(self, path: Path, file: AuditFile, clock: Clock, state_put: StatePut) -> None:
+    def __init__(self, path: Path, file: AuditFile, clock: Clock, state_put: StatePut, keep: int = KEEP) -> None:
         self.path = path
         self._file = file
+        self._keep = keep
         self._clock = clock
         self._state_put = state_put
         self._waiting: deque[dict[str, Any]] = deque()
@@ -59,7 +59,7 @@ class AuditLog:
         file = AuditFile(path, max_bytes, keep)
         known = await state_get(HEAD)
         head = Link(int(known["seq"]), str(known["hash"])) if known else None
-        audit = cls(path, file, clock, state_put)
+        audit = cls(path, file, clock, state_put, keep)
         notes = await asyncio.to_thread(file.open, head, rfc3339(clock.now().wall))
         for note in notes:
             log.warning("the audit log is not whole: %s", note["what"])
@@ -92,11 +92,9 @@ class AuditLog:
     async def verify(self) -> Verified:
         """Check the whole chain against its end as this process wrote it."""
         await self.flush()
-        return await asyncio.to_thread(verify, self.path, self._file.last)
+        return await asyncio.to_thread(verify, self.path, self._file.last, self._keep)
 
-    async def entries(
-        self, limit: int = 100, before: int | None = None, what: str | None = None
-    ) -> list[dict[str, Any]]:
+    async def tail(self, limit: int = 100, before: int | None = None, what: str | None = None) -> list[dict[str, Any]]:
         """Newest first; `before` = `seq` of the last one seen."""
         await self.flush()
         return await asyncio.to_thread(_read, self.path, limit, before, what)
@@ -126,8 +124,8 @@ class AuditLog:
                 if self._lost and not self._waiting:
                     lost, self._lost = self._lost, 0
                     self.record("audit-lost", count=lost)
-            if self._head_saved is None or self._clock.monotonic() - self._head_saved > HEAD_EACH:
-                await self._save_head()
+                if self._head_saved is None or self._clock.monotonic() - self._head_saved > HEAD_EACH:
+                    await self._save_head()  # inside the loop: entries may come meanwhile
         finally:
             self._task = None
 

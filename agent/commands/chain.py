@@ -17,6 +17,7 @@ GENESIS = "0" * 64
 TORN = "audit-torn"
 DAMAGED = frozenset({"audit-damaged", "audit-truncated"})  # the log itself says that it is not whole
 MAX_LINE = 1 << 20
+KEEP = 15  # full files beside the current one
 
 
 class Link(NamedTuple):
@@ -77,10 +78,14 @@ def files(path: Path) -> list[Path]:
     return [*older, path] if path.exists() else older
 
 
-def verify(path: Path, head: Link | None = None) -> Verified:
-    """Check every line; `head` is a link that is known from elsewhere, which shows a cut-off end. Reads only."""
-    check = _Check(head)
-    for file in files(path):
+def verify(path: Path, head: Link | None = None, keep: int = KEEP) -> Verified:
+    """Check every line; `head` is a link that is known from elsewhere, which shows a cut-off end. Reads only.
+
+    The chain may begin late only where `keep` full files are there, so that older ones have gone.
+    """
+    present = files(path)
+    check = _Check(head, whole=len(present) <= keep)
+    for file in present:
         with file.open("rb") as handle:
             for number, raw in enumerate(_lines(handle), 1):
                 if not check.take(file.name, number, raw):
@@ -89,8 +94,9 @@ def verify(path: Path, head: Link | None = None) -> Verified:
 
 
 class _Check:
-    def __init__(self, head: Link | None) -> None:
+    def __init__(self, head: Link | None, whole: bool) -> None:
         self._head = head
+        self._whole = whole
         self._last: Link | None = None
         self._leftover: tuple[str, int, bytes] | None = None  # an unreadable line, until its note is seen
         self._broken: Broken | None = None
@@ -123,8 +129,8 @@ class _Check:
 
     def _wrong(self, entry: dict[str, Any]) -> str:
         if self._last is None:
-            if entry["seq"] == 1 and entry["prev"] != GENESIS:
-                return "the first line has a predecessor"
+            if (self._whole or entry["seq"] == 1) and (entry["seq"] - 1, entry["prev"]) != (0, GENESIS):
+                return "the beginning is missing"
         elif (entry["seq"] - 1, entry["prev"]) != self._last:
             return "does not follow the line before"
         if self._head is not None and entry["seq"] == self._head.seq and entry["hash"] != self._head.hash:

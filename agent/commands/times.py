@@ -27,10 +27,10 @@ def parse_time(text: str) -> int:
 
 
 def valid_until(issued: int | None, expires: int | None, ttl: float) -> int | None:
-    """The end of a command's life (microseconds): what it says, else `ttl` seconds (0 = endless) after its issue."""
+    """The end of a command's life (microseconds): what it says, else `ttl` seconds after its issue."""
     if expires is not None:
         return expires
-    return None if issued is None or not ttl else issued + round(ttl * US)
+    return None if issued is None else issued + round(ttl * US)
 
 
 def too_old(now: Stamp, issued: int | None, expires: int | None, ttl: float, left: float | None) -> Refusal | None:

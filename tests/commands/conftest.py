@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.store.database import Database
+
+from .helpers import Office, SetClock, open_database, settings
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = await open_database(tmp_path / "ledger.db")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def office(database: Database) -> AsyncIterator[Office]:
+    office = Office(database, settings(allow={"*": ["*"]}), SetClock())
+    await office.desk.start()
+    yield office
+    await office.desk.close(0.5)

@@ -1,0 +1,168 @@
+"""A desk over the real ledger; clock, devices and the app's actions implement their interfaces for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from agent.clock import US, Stamp
+from agent.commands.desk import Desk
+from agent.commands.guard import Guard
+from agent.commands.request import Answer, Request, Response
+from agent.devices.generic import GENERIC, Accepted
+from agent.events import Events
+from agent.settings.model import Settings
+from agent.store.database import Database, sql
+from agent.store.ledger import Ledger
+from drivers.driver import Command
+
+T0 = 1_795_170_600 * US  # 2026-11-20T10:30:00Z
+BOUND = 10.0
+
+
+class SetClock:
+    """A clock that stands until it is moved."""
+
+    boot_id = "boot-1"
+
+    def __init__(self, wall: int = T0) -> None:
+        self.wall = wall
+        self.synchronised = True
+        self.seconds = 0.0
+
+    def now(self) -> Stamp:
+        return Stamp(self.wall, round(self.seconds * US), self.synchronised)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def check(self) -> bool:
+        return self.synchronised
+
+    def pass_(self, seconds: float) -> None:
+        self.wall += round(seconds * US)
+        self.seconds += seconds
+
+
+class SyncTime(msgspec.Struct, forbid_unknown_fields=True):
+    zone: str = "UTC"
+
+
+class OneDevice:
+    def __init__(self, status: str = "online") -> None:
+        self.status = status
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"status": self.status}
+
+
+class Room:
+    """Devices whose commands do what the test says."""
+
+    def __init__(self) -> None:
+        self.all = {name: OneDevice() for name in ("oximeter-1", "scale-2")}
+        self.done: list[tuple[str, str, dict[str, Any]]] = []
+        self.result: Any = {"ok": True}
+        self.error: Exception | None = None
+        self.gate: asyncio.Event | None = None
+        self.entered = asyncio.Event()
+        self.lasting: asyncio.Future[dict[str, Any]] | None = None
+
+    def get(self, id: str, /) -> OneDevice | None:  # noqa: A002
+        return self.all.get(id)
+
+    def commands(self, device_id: str, /) -> dict[str, Command]:
+        own = Command("sync_time", "Set the device's clock", SyncTime)
+        return {command.name: command for command in (*GENERIC, own)}
+
+    async def execute(self, device_id: str, command: str, parameters: dict[str, Any], /) -> Any:
+        self.done.append((device_id, command, parameters))
+        self.entered.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return Accepted({"for": 60}, self.lasting) if self.lasting is not None else self.result
+
+
+class Actions:
+    """The app's side of the gateway's commands, remembering what it was asked."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        async def action(*args: Any, **given: Any) -> dict[str, Any]:
+            self.done.append((name, {"args": args} | given if args else given))
+            return {"did": name}
+
+        return action
+
+
+class Lines:
+    """An audit that keeps its entries in a list."""
+
+    def __init__(self) -> None:
+        self.all: list[dict[str, Any]] = []
+
+    def record(self, what: str, **fields: Any) -> None:
+        self.all.append({"what": what, **fields})
+
+
+class Office:
+    """Everything around one desk; `link` False = the broker's link is down."""
+
+    def __init__(self, database: Database, settings: Settings, clock: SetClock) -> None:
+        self.clock = clock
+        self.ledger = Ledger(database)
+        self.audit = Lines()
+        self.room = Room()
+        self.actions = Actions()
+        self.events = Events()
+        self.tokens: dict[str, str] = {}
+        self.key: str | None = None
+        self.sent: list[Answer] = []
+        self.link = True
+        guard = Guard(lambda device: self.tokens.get(device), lambda: self.key)
+        self.desk = Desk(
+            self.ledger, self.audit, self.room, self.actions, settings, clock, guard, self._send, self.events
+        )
+
+    async def _send(self, answer: Answer) -> bool:
+        if self.link:
+            self.sent.append(answer)
+        return self.link
+
+    async def ask(self, body: Any, target: str | None = "oximeter-1", **more: Any) -> Response:
+        payload = body if isinstance(body, bytes) else orjson.dumps(body)
+        return await self.desk.handle(
+            Request(**{"source": "mqtt:hospital", "target": target, "payload": payload} | more)
+        )
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        return [orjson.loads(answer.payload) for answer in self.sent]
+
+
+async def open_database(path: Path) -> Database:
+    """The real file: WAL, synchronous = FULL."""
+    database = Database(path)
+    await database.open()
+    await database.write_script(sql("ledger_schema"))
+    return database
+
+
+def settings(**commands: Any) -> Settings:
+    body = {
+        "gateway": {"id": "ward-7"},
+        "devices": {"oximeter-1": {"driver": "lines"}, "scale-2": {"driver": "lines", "token": {"env": "SCALE"}}},
+        "commands": commands,
+    }
+    return msgspec.convert(body, Settings)
