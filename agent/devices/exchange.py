@@ -18,12 +18,18 @@ MOST_HEARD = 1000  # items kept between two waits; a stream beside the answer pu
 
 class DeviceExchange:
     """An `Exchange` for one command. What is decoded after the last `send` is kept until a `wait` has looked at it, so
-    an answer of many parts in one chunk is not lost between two waits. CommandFailed `connection-lost` once aborted."""
+    an answer of many parts in one chunk is not lost between two waits. CommandFailed `connection-lost` once aborted.
 
-    def __init__(self, link: Link, send_timeout: float) -> None:
+    `at_once`: readings are reported as they come while the command runs. `answer` is what the last `wait` matched, and
+    its sequence number (0 = none yet).
+    """
+
+    def __init__(self, link: Link, send_timeout: float, at_once: bool = False) -> None:
+        self.at_once = at_once
+        self.answer: tuple[Reading | Reply, int] | None = None
         self._link: Link | None = link
         self._send_timeout = send_timeout
-        self._heard: deque[Reading | Reply] = deque(maxlen=MOST_HEARD)
+        self._heard: deque[tuple[Reading | Reply, int]] = deque(maxlen=MOST_HEARD)
         self._more = asyncio.Event()
 
     async def send(self, data: bytes) -> None:
@@ -35,15 +41,18 @@ class DeviceExchange:
         async with asyncio.timeout(timeout):
             while True:
                 while self._heard:
-                    result = match(self._heard.popleft())
+                    heard = self._heard.popleft()
+                    result = match(heard[0])
                     if result is not None:
+                        self.answer = heard
                         return result
                 self._attached()
                 self._more.clear()
                 await self._more.wait()
 
-    def heard(self, item: Reading | Reply) -> None:
-        self._heard.append(item)
+    def heard(self, item: Reading | Reply, seq: int) -> None:
+        """Something was decoded, and reported under `seq` (0 = it was not, or not yet)."""
+        self._heard.append((item, seq))
         self._more.set()
 
     def abort(self) -> None:

@@ -151,30 +151,34 @@ class Intake:
         self._tally.decoded += count
 
     def _judge(self, items: list[Reading | Reply], stamp: Stamp) -> None:
+        exchange = self.exchange
         for item in items:
+            seq = 0
             if isinstance(item, Reading):
                 self._tally.decoded += 1
                 try:
-                    self._take(item, stamp.mono)
+                    seq = self._take(item, stamp.mono)
                 except Exception as error:
                     self._wrong("not-a-reading", error)
             else:
                 self._other(item)
-            if self.exchange is not None:
-                self.exchange.heard(item)
+            if exchange is not None:
+                exchange.heard(item, seq)
         self._arm()
 
-    def _take(self, reading: Reading, now: int) -> None:
-        asked = bool(self._asks) and bool(reading.values)
+    def _take(self, reading: Reading, now: int) -> int:
+        at_once = bool(self._asks) or (self.exchange is not None and self.exchange.at_once)
+        asked = at_once and reading.waveform is None
         if not (asked or self._monitoring):
             self._tally.unreported += 1
-            return
+            return 0
         seq = self._pace.take(reading, now, asked)
-        if asked and seq:
+        if asked and seq and self._asks:
             asks, self._asks = self._asks, []
             for ask in asks:
                 if not ask.done():
                     ask.set_result(Asked(reading, seq))
+        return seq
 
     def _report(self, reading: Reading, urgent: bool) -> int:
         try:
@@ -235,7 +239,7 @@ class Intake:
     # -- commands
 
     def ask(self) -> asyncio.Future[Asked]:
-        """The next reading with values: reported as it is and at once, whatever the pace, monitoring or not."""
+        """The next reading, no waveform: reported as it is and at once, whatever the pace, monitoring or not."""
         ask: asyncio.Future[Asked] = asyncio.get_running_loop().create_future()
         self._asks.append(ask)
         return ask

@@ -16,12 +16,14 @@ import msgspec
 from agent.clock import Clock
 from agent.devices.exchange import DeviceExchange
 from agent.devices.generic import GENERIC, SetInterval, StartMonitoring
+from agent.devices.health import reason_of
 from agent.devices.intake import Asked
 from agent.devices.ports import Store
 from agent.devices.runner import Runner
 from agent.devices.view import view_of
 from agent.errors import DeviceBusy, DeviceOffline, Rejected
 from drivers.driver import Command, CommandFailed, Driver
+from drivers.reading import Reading
 
 STORED_WITHIN = 10.0  # seconds; a store that takes longer is in trouble
 
@@ -90,8 +92,8 @@ class Orders:
             raise _offline(runner)
         if runner.intake.exchange is not None:
             raise DeviceBusy(f"{runner.name} is carrying out another command", "try again when that is done")
-        exchange = runner.intake.exchange = DeviceExchange(runner.link, runner.limits.send)
-        ask = runner.intake.ask() if command.name == "read_now" else None
+        exchange = DeviceExchange(runner.link, runner.limits.send, at_once=command.name == "read_now")
+        runner.intake.exchange = exchange
         try:
             async with asyncio.timeout(command.timeout):
                 result = await runner.driver.execute(command.name, given, exchange)
@@ -104,15 +106,14 @@ class Orders:
             raise self._failure(runner, error) from error
         finally:
             runner.intake.exchange = None
-            if ask is not None:
-                runner.intake.forget(ask)
-        if ask is not None and ask.done():
-            result = {**await self._shown(ask.result()), **result}
+            runner.nudge()
+        if exchange.at_once and exchange.answer is not None:
+            item, seq = exchange.answer
+            if isinstance(item, Reading) and seq:
+                return {**await self._shown(Asked(item, seq)), **result}
         return result
 
     def _failure(self, runner: Runner, error: Exception) -> CommandFailed:
-        from agent.devices.health import reason_of
-
         reason = reason_of(error)
         if reason.key == "failed":
             runner.health.faults.add("command-error", reason.message)

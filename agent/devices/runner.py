@@ -68,6 +68,7 @@ class Runner:
         self._log = log
         self._backoff = Backoff(limits.first_retry, limits.last_retry, rng)
         self._ended: asyncio.Future[Reason] | None = None
+        self._wake = asyncio.Event()
         self._opened_before = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._timed: asyncio.TimerHandle | None = None
@@ -161,6 +162,7 @@ class Runner:
         link, driver, limits = self._link, self.driver, self.limits
         ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._ended = ended
+        self._wake.clear()
         opened = None
         try:
             self.intake.begin(driver.decoder(), self._on_broken)
@@ -184,25 +186,47 @@ class Runner:
     async def _stay(self, link: Link, ended: asyncio.Future[Reason]) -> Reason:
         """Until the session ends. Sleeps through: only a keep-alive and a watchdog that the device has wake it."""
         keep = self.driver.keep_alive
-        silence = self.driver.silence if self.device.silence is None else self.device.silence
-        self.intake.heard = max(self.intake.heard, self._clock.now().mono)
         next_keep = None if keep is None else self._clock.monotonic() + keep.interval
+        silence: float | None = None
         while not ended.done():
+            if silence != self._silence:
+                silence = self._silence
+                self.intake.heard = self._clock.now().mono  # the time begins when it is asked for
             waits = []
             if next_keep is not None:
                 waits.append(next_keep - self._clock.monotonic())
             if silence:
                 waits.append(silence - self._quiet_for())
-            await asyncio.wait((ended,), timeout=max(0.0, min(waits)) if waits else None)
+            await self._sleep(max(0.0, min(waits)) if waits else None)
             if ended.done():
                 break
             if keep is not None and next_keep is not None and self._clock.monotonic() >= next_keep:
                 await link.send(keep.data, self.limits.send)
                 next_keep = max(next_keep + keep.interval, self._clock.monotonic())
-            if silence and self._quiet_for() >= silence:
+            if silence and silence == self._silence and self._quiet_for() >= silence:
                 hint = "is it switched on, and are its line settings right?"
                 return Reason("silent", f"nothing came for {silence:g} s", hint)
         return ended.result()
+
+    async def _sleep(self, seconds: float | None) -> None:
+        """Until the session ends, a nudge comes, or the time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    def nudge(self) -> None:
+        """A command may have changed what the driver wants: whether it is silent, for one."""
+        self._wake.set()
+
+    @property
+    def _silence(self) -> float | None:
+        """Seconds without a byte that end a session; None or 0 = any. A driver that took its own away is obeyed."""
+        if self.device.silence is None or (self.driver.silence is None and type(self.driver).silence is not None):
+            return self.driver.silence
+        return self.device.silence
 
     def _quiet_for(self) -> float:
         """Seconds since the device said something; one that is kept waiting is not silent."""
@@ -234,6 +258,7 @@ class Runner:
     def _end(self, reason: Reason) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(reason)
+            self._wake.set()
 
     def _on_lost(self, error: Exception | None) -> None:
         self._end(LOST if error is None else reason_of(error)._replace(key="lost"))

@@ -18,7 +18,7 @@ from agent.devices.ports import Limits
 from agent.events import Events
 from agent.settings.model import Device
 from drivers.driver import Command, CommandFailed, Driver, KeepAlive, Registry
-from drivers.reading import Faults, Reading, Reply
+from drivers.reading import Faults, Reading, Reply, Waveform
 
 QUICK = Limits(open=1.0, send=0.5, farewell=0.2, close=0.2, stop=0.6, first_retry=0.01, last_retry=0.05, good=30.0)
 
@@ -211,6 +211,8 @@ class Talker:
                 found.append("not a reading")  # type: ignore[arg-type]
             elif "set" in said:
                 found.append(Reading("reading", {"a": {1, 2}}))
+            elif "wave" in said:
+                found.append(Reading("reading", {"channel": "v"}, waveform=Waveform([1, 2], 60.0)))
             elif "reply" in said:
                 found.append(Reply("reply", said["reply"]))
             else:
@@ -289,9 +291,19 @@ class MedianDriver(TestDriver):
     every = 0.2
 
 
+class Hush(msgspec.Struct, forbid_unknown_fields=True):
+    for_good: bool = True
+
+
 class SilentDriver(TestDriver):
     name = "silent"
-    silence = 0.05
+    silence: float | None = 0.05
+    commands = (Command("hush", "Say nothing", Hush),)
+
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Any) -> dict[str, Any]:
+        assert isinstance(parameters, Hush)
+        self.silence = None if parameters.for_good else 0.05
+        return {}
 
 
 class AskedDriver(TestDriver):
@@ -300,7 +312,7 @@ class AskedDriver(TestDriver):
 
     async def execute(self, command: str, parameters: msgspec.Struct, exchange: Any) -> dict[str, Any]:
         await exchange.send(b"Q")
-        await exchange.wait(lambda item: item if isinstance(item, Reading) else None, 1.0)
+        await exchange.wait(lambda item: item if isinstance(item, Reading) and not item.flags else None, 1.0)
         return {"asked": True}
 
 

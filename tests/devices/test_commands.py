@@ -275,3 +275,20 @@ async def test_kept_state_that_cannot_be_read_stops_no_device(bench: Bench, kept
     assert bench.store.values("v") == [1]
     assert bench.view()["faults"] == {"state-unreadable": 1}
     assert "could not be read" in caplog.text
+
+
+async def test_read_now_of_a_driver_names_the_reading_that_it_chose(bench: Bench):
+    bench.answers[b"Q"] = line(v=7, flags=["v:unstable"]) + line(v=8) + line(v=9)
+    await bench.online(driver="asked", every=60)
+    result = await bench.devices.execute("d", "read_now", {})
+    assert result["values"] == {"v": 8}
+    assert result["reading_id"] == "gw:epoch:2"
+
+
+async def test_read_now_says_why_there_is_no_value_and_takes_no_waveform_for_it(bench: Bench):
+    link = await bench.online(driver="median", every=60)
+    asked = asyncio.create_task(bench.devices.execute("d", "read_now", {}))
+    await asyncio.sleep(0)
+    link.say(line(wave=1), line(flags=["v:no-finger"]))
+    result = await asked
+    assert (result["values"], result["flags"]) == ({}, ["v:no-finger"])

@@ -1,0 +1,182 @@
+"""The real parts together: drivers and twins on PTYs, the serial link, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from agent.clock import SystemClock
+from agent.devices.devices import Devices
+from agent.devices.ports import Limits
+from agent.events import Events
+from agent.settings.model import Device, Threshold
+from agent.settings.model import Store as StoreSettings
+from agent.store.store import Store
+from drivers.driver import Registry, Twin
+from drivers.serial.and_scale import AndScale
+from drivers.serial.contec5 import ContecCms50dPlus
+from drivers.serial.contec7 import ContecCms50V7
+from drivers.serial.lines import Lines
+from drivers.serial.pty import PtyTwin
+from tests.devices.fakes import until
+
+LIMITS = Limits(first_retry=0.02, last_retry=0.1)
+KINDS = (Lines, ContecCms50dPlus, ContecCms50V7, AndScale)
+
+
+class House:
+    def __init__(self, store: Store, root: Path) -> None:
+        self.root = root
+        self.store = store
+        self.devices = Devices(
+            Registry({kind.name: (lambda kind=kind: kind) for kind in KINDS}),  # type: ignore[misc]
+            store,
+            SystemClock(),
+            Events(),
+            random.Random(3),
+            logging.getLogger("test.devices"),
+            limits=LIMITS,
+        )
+
+    def view(self, name: str) -> dict[str, Any]:
+        view = self.devices.get(name)
+        assert view is not None
+        return view.as_dict()
+
+    async def stored(self, name: str) -> list[dict[str, Any]]:
+        """What the log holds of a device, oldest first."""
+        found = []
+        for record in reversed(await self.store.history(device=name, limit=5000)):
+            series = self.store.series_of(record.series)
+            found.append({**orjson.loads(series.common), **orjson.loads(record.body), "urgent": record.bits & 1})
+        return found
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    store = await Store.open(
+        tmp_path / "log.db", "gw", StoreSettings(commit_interval=0.02, reserve=0), SystemClock(), Events()
+    )
+    tasks = [asyncio.create_task(run(), name=name) for name, run in store.tasks().items()]
+    house = House(store, tmp_path)
+    yield house
+    await house.devices.close()
+    store.finish()
+    await asyncio.wait(tasks[:1], timeout=5)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    await store.close()
+
+
+class Printer:
+    """A twin that prints numbered lines."""
+
+    interval = 0.005
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def tick(self) -> bytes:
+        self.count += 1
+        return b'{"n": %d, "t": 36.6}\n' % self.count
+
+    def hear(self, data: bytes) -> bytes:
+        return b""
+
+
+def pty(house: House, twin: Twin, name: str = "tty", **given: Any) -> PtyTwin:
+    return PtyTwin(twin, house.root / name, **given)
+
+
+async def test_lines_from_a_pty_to_the_log_over_an_unplugging(house: House):
+    printer = Printer()
+    async with pty(house, printer, patient=True) as twin:
+        await house.devices.apply({"p": Device(driver="lines", port=str(twin.path), patient="P-1")})
+        await until(lambda: house.view("p")["readings"] > 20)
+        await twin.vanish()
+        await until(lambda: house.view("p")["status"] == "offline")
+        before = house.view("p")["readings"]
+        await twin.appear()
+        await until(lambda: house.view("p")["readings"] > before + 20)
+        assert house.view("p")["reconnects"] >= 1
+        assert house.view("p")["status"] == "online"
+        await house.devices.close()
+    total = house.view("p")["readings"]
+    await until(lambda: house.store.head >= total)
+    stored = await house.stored("p")
+    assert len(stored) == total
+    numbers = [reading["n"] for reading in stored]
+    assert numbers == sorted(set(numbers))
+    assert stored[5] | {"n": 0} == {
+        "metric_type": "reading",
+        "n": 0,
+        "t": 36.6,
+        "units": {},
+        "quality": "good",
+        "flags": [],
+        "urgent": 0,
+    }
+
+
+@pytest.mark.parametrize("kind", [ContecCms50dPlus, ContecCms50V7])
+async def test_an_oximeter_is_reported_at_its_pace(house: House, kind: Any):
+    async with pty(house, kind.twin()) as twin:
+        limits = {"spo2": Threshold(min=1)}
+        await house.devices.apply({"o": Device(driver=kind.name, port=str(twin.path), every=0.2, thresholds=limits)})
+        await until(lambda: house.view("o")["readings"] >= 5, timeout=10)
+        view = house.view("o")
+        assert view["decoded"] > 4 * (view["readings"] - 2)
+        assert view["status"] == "online"
+    await until(lambda: house.store.head >= 5)
+    stored = await house.stored("o")
+    assert all(reading["metric_type"] == "pulse_oximetry" for reading in stored)
+    assert any(50 < reading.get("spo2", 0) <= 100 for reading in stored)
+
+
+async def test_commands_of_an_oximeter(house: House):
+    async with pty(house, ContecCms50V7.twin()) as twin:
+        await house.devices.apply({"o": Device(driver=ContecCms50V7.name, port=str(twin.path), every=60)})
+        await until(lambda: house.view("o")["decoded"] > 10)
+        told = await house.devices.execute("o", "device_id", {})
+        assert told["id"]
+        reading = await house.devices.execute("o", "read_now", {})
+        assert reading["metric_type"] == "pulse_oximetry"
+        assert reading["reading_id"].startswith("gw:")
+        assert await house.devices.execute("o", "stop_live", {}) == {"live": False}
+        before = house.view("o")["decoded"]
+        assert await house.devices.execute("o", "start_live", {}) == {"live": True}
+        await until(lambda: house.view("o")["decoded"] > before + 10)
+
+
+async def test_a_scale_is_asked(house: House):
+    async with pty(house, AndScale.twin()) as twin:
+        await house.devices.apply({"s": Device(driver="and-scale", port=str(twin.path))})
+        await until(lambda: house.view("s")["status"] == "online")
+        result = await house.devices.execute("s", "read_now", {})
+        assert result["weight"] == result["values"]["weight"]
+        assert result["reading_id"]
+
+
+async def test_a_port_that_is_not_there_comes_later(house: House):
+    path = house.root / "tty"
+    await house.devices.apply({"p": Device(driver="lines", port=str(path))})
+    await until(lambda: house.view("p")["reason"] == "missing")
+    assert house.view("p")["hint"]
+    async with pty(house, Printer()):
+        await until(lambda: house.view("p")["readings"] > 5)
+
+
+async def test_two_devices_cannot_share_a_port(house: House):
+    async with pty(house, Printer()) as twin:
+        both = {name: Device(driver="lines", port=str(twin.path)) for name in ("a", "b")}
+        await house.devices.apply(both)
+        await until(lambda: sorted(house.view(name)["status"] for name in both) == ["error", "online"])
+        assert {house.view(name)["reason"] for name in both} == {"busy", None}
