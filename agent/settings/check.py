@@ -85,13 +85,13 @@ class Checker:
         near = closest(name, known)
         places = self._elsewhere.get(fold(name), [])
         here = ".".join((*path, name))
-        if near and (fold(near) == fold(name) or not places):
+        if "." in name and name.split(".")[0] in known:
+            first, _, rest = name.partition(".")
+            hint = f"write `{first}:` and `{rest}:` indented below it"
+        elif near and (fold(near) == fold(name) or not places):
             hint = f"did you mean {near}?"
         elif places:
             hint = f"it belongs to {listed(sorted(places)[:3])}"
-        elif "." in name and name.split(".")[0] in known:
-            first, _, rest = name.partition(".")
-            hint = f"write `{first}:` and `{rest}:` indented below it"
         else:
             hint = f"known here: {', '.join(sorted(known))}" if known else "nothing can be set here"
             far = closest(name, (place for spots in self._elsewhere.values() for place in spots))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -94,6 +93,8 @@ def dotted(path: Path) -> str:
 
 def closest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, or ''; case, hyphens and underscores do not count."""
+    import difflib
+
     folded = {fold(name): name for name in known}
     if fold(word) in folded:
         return folded[fold(word)]

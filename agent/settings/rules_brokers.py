@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from agent.settings.problem import Path, closest, listed, quoted
@@ -18,8 +19,9 @@ _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 def check_brokers(rules: Rules) -> None:
     for name, broker in rules.section("brokers").items():
         path = ("brokers", name)
-        urls = [("url",), *(("failover", str(index)) for index in range(len(broker.get("failover", []))))]
-        split = [check_url(rules, url, (*path, *key)) for key, url in zip(urls, _urls(broker), strict=False)]
+        places = [("url",), *(("failover", str(index)) for index in range(len(broker.get("failover", []))))]
+        urls = [(place, url) for place, url in zip(places, _urls(broker), strict=True) if url is not None]
+        split = [check_url(rules, url, (*path, *place)) for place, url in urls]
         _check_tls(rules, path, [part.scheme for part in split if part])
         _check_format(rules, path)
         check_topics(rules, path)
@@ -149,7 +151,7 @@ def _check_client_ids(rules: Rules) -> None:
     seen: dict[tuple[str, int | None, str], str] = {}
     for name, broker in rules.section("brokers").items():
         client = broker.get("client_id", "")
-        for url in _urls(broker):
+        for url in filter(None, _urls(broker)):
             try:
                 parts = urlsplit(url)
                 spot = (parts.hostname or "", parts.port or PORTS.get(parts.scheme), client)
@@ -163,7 +165,6 @@ def _check_client_ids(rules: Rules) -> None:
                 break
 
 
-def _urls(broker: dict[str, object]) -> list[str]:
-    failover = broker.get("failover", [])
-    urls = [broker.get("url", ""), *(failover if isinstance(failover, list) else [])]
-    return [str(url) for url in urls]
+def _urls(broker: dict[str, Any]) -> list[str | None]:
+    """The URL (None when it is missing or wrong) and those to fall back on."""
+    return [broker.get("url"), *broker.get("failover", [])]

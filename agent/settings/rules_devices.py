@@ -112,7 +112,7 @@ def _check_thresholds(rules: Rules, path: Path) -> None:
         if low is not None and high is not None and low >= high:
             message = f"min {low} is not below max {high}"
             rules.error(here, "bad-threshold", message, "exchange them")
-        elif not threshold:
+        elif not threshold and not any(rules.checker.keys.get((*here, key)) for key in ("min", "max")):
             rules.warn(here, "no-effect", "a threshold without min or max", "add one of them")
 
 

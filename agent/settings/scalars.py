@@ -202,6 +202,6 @@ _FORMS = {
 def _form(pattern: str) -> str:
     if pattern in _FORMS:
         return _FORMS[pattern]
-    if pattern.startswith("^(([0-9A-Fa-f]{2}:){5}"):
+    if pattern.startswith("^([0-9A-Fa-f]{2}(:"):
         return 'six octets in quotes: "AA:BB:CC:DD:EE:FF"'
     return f"it must match {pattern}"

@@ -118,7 +118,7 @@ def _decode(data: bytes, name: str, report: Report) -> str:
         origin = _origin(name, text[: odd.start()])
         message = f"a control character, U+{ord(odd[0]):04X}"
         report.error(origin, (), "control-character", message, "delete it")
-        text = Reader.NON_PRINTABLE.sub("?", text)
+        text = Reader.NON_PRINTABLE.sub("_", text)
     return text
 
 

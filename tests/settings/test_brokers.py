@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import pytest
+
+from .conftest import marked, told
+
+
+def broker(**keys):
+    inner = ", ".join(f"{key}: {value}" for key, value in keys.items())
+    return f"brokers: {{a: {{{inner}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mqtt://broker.example",
+        "mqtt://broker.example:1883/",
+        "mqtts://10.0.0.1:8883",
+        "mqtt://[::1]:1883",
+        "ws://broker.example/mqtt",
+        "wss://broker.example:443/mqtt?key=1",
+    ],
+)
+def test_urls_of_brokers(read, url):
+    assert read(broker(url=f"'{url}'")).problems == []
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("broker.example", "write mqtt://broker.example"),
+        ("broker.example:1883", "write mqtt://broker.example:1883"),
+        ("tcp://broker.example:1883", "write mqtt://"),
+        ("ssl://broker.example:1883", "write mqtts://"),
+        ("MQTT://broker.example", "write mqtt://"),
+        ("mqtt://", "write mqtt://HOST:1883"),
+        ("mqtt://:1883", "write mqtt://HOST:1883"),
+        ("mqtt://x:99999", "1 to 65535"),
+        ("mqtt://x:0", "write mqtt://HOST:1883"),
+        ("mqtt://x:port", "1 to 65535"),
+        ("mqtt://[::1", "brackets"),
+        ("mqtt://a b", "write mqtt://HOST:1883"),
+        ("mqtt://x/path", "only ws and wss"),
+        ("ws://x/path#part", "end it after"),
+        ("", "write mqtt://HOST"),
+    ],
+)
+def test_bad_urls_say_how_to_write_it(read, url, hint):
+    loaded = read(broker(url=f"'{url}'"))
+    assert told(loaded) == ["1:20 bad-url brokers.a.url"]
+    assert hint in loaded.problems[0].hint
+
+
+@pytest.mark.parametrize("url", ["mqtt://me:geheim@x", "geheim@x", "foo://me:geheim@x", "mqtt://geheim@[x"])
+def test_credentials_in_a_url_are_an_error_that_does_not_show_them(read, url):
+    loaded = read(broker(url=f"'{url}'"))
+    assert loaded.settings is None
+    assert "geheim" not in " ".join(map(str, loaded.problems))
+
+
+def test_failover_urls_are_judged_too(read):
+    text, place = marked(broker(url="'mqtt://x'", failover="['mqtt://y', »'y']"))
+    assert told(read(text)) == [f"{place} bad-url brokers.a.failover.1"]
+
+
+@pytest.mark.parametrize(
+    ("topics", "code", "part"),
+    [
+        ("{dta: x}", "unknown-key", "did you mean data?"),
+        ("{data: 'x/{devise}'}", "bad-topic", "{devise} cannot be filled in"),
+        ("{gateway_events: 'x/{device}'}", "bad-topic", "{device} cannot be filled in"),
+        ("{data: 'x/{'}", "bad-topic", "a single brace"),
+        ("{data: 'x/+'}", "bad-topic", "no wildcard"),
+        ("{data: 'x/#'}", "bad-topic", "no wildcard"),
+        ("{commands: 'x/commands'}", "bad-topic", "{device} must stand in it"),
+        ("{data: '$SYS/x'}", "bad-topic", "belongs to the broker"),
+        ("{data: ''}", "bad-topic", "1 to 1024"),
+        ("{data: 'o/{org}'}", "bad-topic", "needs gateway.organization"),
+        ("{gateway_commands: 'x/a+'}", "bad-topic", "whole level"),
+        ("{data: 'devices/{device}/commands'}", "bad-topic", "same topic as commands"),
+    ],
+)
+def test_topics(read, topics, code, part):
+    loaded = read(broker(url="'mqtt://x'", topics=topics))
+    assert [problem.code for problem in loaded.problems] == [code]
+    assert part in str(loaded.problems[0])
+
+
+@pytest.mark.parametrize(
+    "topics",
+    [
+        "{data: 'site/{gateway}/{device}/{metric}'}",
+        "{data: everything}",
+        "{gateway_commands: 'site/+/commands'}",
+        "{commands: 'in/{device}'}",
+    ],
+)
+def test_good_topics(read, topics):
+    assert read(broker(url="'mqtt://x'", topics=topics)).problems == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"format": "device"}, "1:40 unknown-format brokers.a.format"),
+        ({"batch": "{readings: 5}"}, "1:50 not-built brokers.a.batch.readings"),
+        ({"batch": "{compress: gzip}"}, "1:50 not-built brokers.a.batch.compress"),
+        ({"batch": "{delay: 5s}"}, "w 1:47 no-effect brokers.a.batch.delay"),
+        ({"tls": "{ca: /ca}"}, "w 1:32 tls-unused brokers.a.tls"),
+        ({"password": "geheim"}, "w 1:42 plain-secret brokers.a.password"),
+        ({"password": "{credential: a, env: B}"}, "1:32 bad-secret brokers.a.password"),
+        ({"password": "{}"}, "1:32 bad-secret brokers.a.password"),
+        ({"password": "{credential: ../x}"}, "1:55 bad-secret brokers.a.password.credential"),
+        ({"password": "{file: secret}"}, "w 1:49 relative-path brokers.a.password.file"),
+        ({"routes": "[{devices: ['q*']}]"}, "w 1:52 no-match brokers.a.routes.0.devices.0"),
+    ],
+)
+def test_other_rules(read, keys, expected):
+    text = broker(url="'mqtt://x'", **keys) + "devices: {p: {driver: clip, port: /dev/p}}\n"
+    assert told(read(text)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("tls", "expected"),
+    [
+        ("{cert: »/c}", "missing brokers.a.tls.cert"),
+        ("{key: »/c}", "missing brokers.a.tls.key"),
+        ("{verify: »false}", "tls-unverified brokers.a.tls.verify"),
+    ],
+)
+def test_certificates(read, tls, expected):
+    text, place = marked(broker(url="'mqtts://x'", tls=tls))
+    assert told(read(text))[0].removeprefix("w ") == f"{place} {expected}"
+
+
+def test_metric_patterns_that_nothing_gives(read):
+    text = broker(url="'mqtt://x'", routes="[{metrics: [pulse*]}, {metrics: [blood*]}]")
+    loaded = read(text + "devices: {p: {driver: clip, port: /dev/p}}\n")
+    assert [problem.key for problem in loaded.problems] == ["brokers.a.routes.1.metrics.0"]
+    assert read(text + "devices: {p: {driver: printer, port: /dev/p}}\n").problems == []
+
+
+def test_two_connections_with_one_client_id_would_throw_each_other_out(read):
+    text = "brokers:\n  a: {url: 'mqtt://x'}\n  b: {url: 'mqtt://X:1883'%s}\n"
+    assert told(read(text % "")) == ["3:12 same-client brokers.b.url"]
+    assert read(text % ", client_id: other").problems == []
+
+
+def test_a_secret_never_shows_in_a_problem(read):
+    for value in ("'geheim'", "[geheim]", "1.50", "true", "0777", "{credental: geheim}", "{credential: [geheim]}"):
+        for problem in read(broker(url="'mqtt://x'", password=value)).problems:
+            assert "geheim" not in str(problem)
+            assert "1.50" not in str(problem)
+            assert "0777" not in str(problem)

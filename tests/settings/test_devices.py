@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+
+from .conftest import marked, told
+
+
+def device(rest: str, driver: str = "printer") -> str:
+    return f"devices: {{p: {{driver: {driver}, {rest}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "hint"),
+    [
+        (device("port: /dev/p", "»printr"), "unknown-driver devices.p.driver", "did you mean printer?"),
+        (device("port: /dev/p", "»xyz"), "unknown-driver devices.p.driver", "`gatepost drivers`"),
+        (device("port: /dev/p", "»broken"), "driver-broken devices.p.driver", "reinstall"),
+        ("devices: {»p: {driver: clip, baudrate: 9600}}", "missing devices.p.port", "/dev/serial/by-id"),
+        ("devices: {»p: {driver: radio, adapter: hci0}}", "missing devices.p.address", "AA:BB"),
+        (device("address: »AA-BB", "radio"), "bad-pattern devices.p.address", "AA:BB"),
+        (device("port: »ttyUSB0"), "bad-port devices.p.port", "write /dev/ttyUSB0"),
+        (device("port: »'sock://x:1'"), "bad-port devices.p.port", "did you mean socket://"),
+        (device("port: /dev/p, stopbits: »1.2"), "bad-choice devices.p.stopbits", ""),
+        (device("port: /dev/p, parity: »even"), "bad-choice devices.p.parity", "did you mean E?"),
+        (device("port: /dev/p, flow: »off"), "bad-choice devices.p.flow", "did you mean none?"),
+        (device("port: /dev/p, brokers: [»x]"), "unknown-broker devices.p.brokers.0", "configured: nothing"),
+        (device("port: /dev/p, brokers: »[]"), "w no-broker devices.p.brokers", "every broker"),
+        (device("port: /dev/p, address: »'AA:BB:CC:DD:EE:FF'"), "w no-effect devices.p.address", "remove"),
+        (device("port: /dev/p, thresholds: {»a: {min: 5, max: 5}}"), "bad-threshold devices.p.thresholds.a", "exch"),
+        (device("port: /dev/p, thresholds: {»a: {}}"), "w no-effect devices.p.thresholds.a", "add one"),
+        (device("port: /dev/p, thresholds: {a: {max: 5, »mix: 5}}"), "unknown-key devices.p.thresholds.a.mix", "did"),
+    ],
+)
+def test_rules(read, text, expected, hint):
+    text, place = marked(text)
+    loaded = read(text)
+    assert told(loaded) == [f"{'w ' if expected.startswith('w ') else ''}{place} {expected.removeprefix('w ')}"]
+    assert hint in loaded.problems[0].hint
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("{format: »jsn}", "bad-choice devices.p.options.format"),
+        ("{»metrc: x}", "unknown-key devices.p.options.metrc"),
+        ("{fields: {»t: {scale: 2}}}", "missing devices.p.options.fields.t.name"),
+        ("{fields: {t: {name: x, scale: »010}}}", "ambiguous-number devices.p.options.fields.t.scale"),
+        ("{pause: »5}", "bad-duration devices.p.options.pause"),
+        ("{pause: »2m}", "out-of-range devices.p.options.pause"),
+        ("»[a]", "wrong-type devices.p.options"),
+        ("{columns: [a, »1.5]}", "wrong-type devices.p.options.columns.1"),
+        ("{format: csv, columns: »[]}", "bad-option devices.p.options.columns"),
+    ],
+)
+def test_options_are_judged_by_the_driver_where_they_stand(read, options, expected):
+    text, place = marked(device(f"port: /dev/p, options: {options}"))
+    assert told(read(text)) == [f"{place} {expected}"]
+
+
+def test_what_the_driver_says_of_all_its_options_stands_at_them(read):
+    text, place = marked("devices: {p: {driver: printer, port: /dev/p, »options: {format: csv}}}")
+    assert told(read(text)) == [f"{place} bad-option devices.p.options"]
+
+
+def test_options_reach_the_driver_as_plain_data_in_its_units(read, registry):
+    loaded = read(device("port: /dev/p, options: {pause: 500ms, marker: 7, columns: [a, b], metric: null}"))
+    assert loaded.problems == []
+    assert loaded.settings.devices["p"].options == {"pause": 0.5, "marker": 7, "columns": ["a", "b"]}
+
+
+def test_a_driver_without_options_names_the_unknown_one(read):
+    text, place = marked(device("port: /dev/p, options: {»x: 1}", "clip"))
+    assert told(read(text)) == [f"{place} unknown-key devices.p.options.x"]
+
+
+def test_options_of_a_drop_merge_with_those_of_the_main_file(read):
+    loaded = read(
+        device("port: /dev/p, options: {format: csv}"),
+        {"10.yaml": "devices: {p: {options: {columns: [a], metrc: x}}}"},
+    )
+    assert told(loaded) == ["1:39 unknown-key devices.p.options.metrc"]
+    assert loaded.problems[0].file.endswith("10.yaml")
+
+
+def test_two_devices_on_one_port_also_through_a_link(read, tmp_path):
+    (tmp_path / "port").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "port")
+    loaded = read(
+        "devices:\n"
+        f"  a: {{driver: clip, port: {tmp_path}/port}}\n"
+        f"  b: {{driver: clip, port: {tmp_path}/link}}\n"
+        "  c: {driver: clip, port: 'socket://x:1'}\n"
+        "  d: {driver: clip, port: 'socket://x:1'}\n"
+    )
+    assert told(loaded) == ["3:27 same-port devices.b.port", "5:27 same-port devices.d.port"]
+    assert f"devices.a has the same port ({tmp_path}/gatepost.yaml:2:27)" in loaded.problems[0].message
+
+
+def test_the_allow_list_knows_gateway_generic_and_driver_commands(read):
+    loaded = read(
+        device("port: /dev/p", "clip")
+        + "commands: {allow: {gateway: [reload, '*'], 'p*': [sync_time, pong], q: [ping], '*': [ping]}}"
+    )
+    assert told(loaded) == ["w 2:62 unknown-command commands.allow.p*.1", "w 2:69 no-match commands.allow.q"]
+
+
+def test_required_signatures_need_a_key(read):
+    assert told(read("commands: {signing: {required: true}}")) == ["1:32 missing commands.signing.required"]
+    assert read("commands: {signing: {required: true, key: {env: K}}}").problems == []
+
+
+@pytest.mark.parametrize("listen", ["8765", "localhost", "x:0", "x:99999", ":80"])
+def test_the_address_of_the_api(read, listen):
+    assert [problem.code for problem in read(f"api: {{listen: '{listen}'}}").problems] == ["bad-address"]
