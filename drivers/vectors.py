@@ -100,7 +100,7 @@ class NotBuilt(LookupError):
 def decode(vector: Fields) -> Fields:
     """What our decoder makes of a vector's input; NotBuilt, or FrameError / ValueError when it refuses."""
     kind = vector["kind"]
-    name = vector.get("algorithm" if kind == "checksum" else "protocol")
+    name = str(vector.get("algorithm" if kind == "checksum" else "protocol"))
     if name not in ADAPTERS.get(kind, {}):
         raise NotBuilt(f"{kind} {name}")
     if kind == "serial-frame":
@@ -126,7 +126,7 @@ def judge(vector: Fields) -> str:
 
 
 def difference(expected: Any, got: Any, where: str = "") -> str:
-    """The first member of `expected` that `got` lacks or has otherwise, empty when none; others in `got` do not count."""
+    """The first member of `expected` that `got` lacks or has otherwise, else empty; others in `got` do not count."""
     if isinstance(expected, dict):
         if not isinstance(got, dict):
             return f"{where or 'result'}: expected {expected}, got {got!r}"

@@ -1,0 +1,50 @@
+import errno
+import socket
+import termios
+
+import pytest
+import serial
+
+from drivers.serial.failure import Reason, explain
+
+
+def number(code):
+    return serial.SerialException(code, f"could not open port: {code}")
+
+
+def wrapped(inner):
+    """As pyserial does it: the number is only in what it was handling."""
+    try:
+        try:
+            raise inner
+        except Exception as exc:
+            raise serial.SerialException(f"Could not configure port: {exc}")  # noqa: B904
+    except serial.SerialException as outer:
+        return outer
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason", "says"),
+    [
+        (number(errno.ENOENT), Reason.MISSING, "by-id"),
+        (number(errno.ENODEV), Reason.MISSING, "plugged in"),
+        (number(errno.EACCES), Reason.PERMISSION, "dialout"),
+        (number(errno.EPERM), Reason.PERMISSION, "dialout"),
+        (number(errno.EBUSY), Reason.BUSY, "other program"),
+        (number(errno.EAGAIN), Reason.BUSY, "other program"),
+        (number(errno.EIO), Reason.IO, "cable"),
+        (wrapped(termios.error(errno.EIO, "Input/output error")), Reason.IO, "cable"),
+        (wrapped(termios.error(errno.ENOTTY, "Inappropriate ioctl")), Reason.SETTINGS, "port"),
+        (wrapped(ConnectionRefusedError(errno.ECONNREFUSED, "refused")), Reason.MISSING, "far end"),
+        (wrapped(socket.gaierror(-2, "Name or service not known")), Reason.MISSING, "far end"),
+        (wrapped(TimeoutError("timed out")), Reason.TIMEOUT, "replug"),
+        (TimeoutError(), Reason.TIMEOUT, "replug"),
+        (ValueError("Invalid baud rate: 12345"), Reason.SETTINGS, "baudrate"),
+        (NotImplementedError("not on this platform"), Reason.SETTINGS, "baudrate"),
+    ],
+)
+def test_each_failure_has_its_reason_and_a_hint(raised, reason, says):
+    failed = explain("/dev/ttyUSB0", raised)
+    assert failed.reason is reason
+    assert says in failed.hint
+    assert failed.message.startswith("/dev/ttyUSB0 ")

@@ -1,0 +1,100 @@
+"""Simulated devices on PTYs, read back through the link and the driver's decoder."""
+
+import asyncio
+import contextlib
+import os
+
+import pytest
+
+from drivers.driver import Registry
+from drivers.serial.lines import LinesOptions, LinesTwin
+from drivers.serial.link import SerialLink
+from drivers.serial.pty import PtyTwin
+
+
+class Steps:
+    """Pacing by hand: a tick happens when the test says so."""
+
+    def __init__(self):
+        self._steps = asyncio.Queue()
+
+    async def sleep(self, seconds):
+        await self._steps.get()
+
+    def step(self, times=1):
+        for _ in range(times):
+            self._steps.put_nowait(None)
+
+
+@pytest.mark.parametrize("name", sorted(Registry.installed().names))
+async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path, eventually):
+    driver = Registry.installed().get(name)()
+    twin = driver.twin(seed=1)
+    steps, readings = Steps(), []
+    decoder = driver.decoder()
+    async with PtyTwin(twin, tmp_path / "device", sleep=steps.sleep) as device:
+        link = SerialLink(
+            str(device.path),
+            driver.line,
+            on_data=lambda data: readings.extend(decoder.feed(data)),
+            on_lost=lambda exc: readings.append(exc),
+        )
+        await link.open()
+        for words in driver.greeting():
+            await link.send(words)
+
+        def some():
+            steps.step()
+            return len(readings) >= 10
+
+        await eventually(some, "ten readings")
+        await link.close()
+    assert decoder.faults.total == 0
+    assert any(getattr(reading, "values", None) for reading in readings)
+
+
+async def test_it_vanishes_and_comes_back_under_another_number(tmp_path, eventually):
+    twin = PtyTwin(LinesTwin(LinesOptions(), seed=1, interval=0.001), tmp_path / "by-id")
+    await twin.appear()
+    first, lost, data = twin.device, [], []
+    link = SerialLink(str(twin.path), Registry.installed().get("lines").line, on_data=data.append, on_lost=lost.append)
+    await link.open()
+    await eventually(lambda: data)
+    await twin.vanish()
+    assert not twin.present
+    assert not twin.path.exists()
+    await eventually(lambda: lost)
+    await twin.appear()
+    assert twin.device != first
+    data.clear()
+    await link.open()
+    await eventually(lambda: data)
+    await link.close()
+    await twin.close()
+    await twin.close()
+    assert not twin.path.is_symlink()
+
+
+async def test_without_a_reader_ticks_are_dropped_and_counted(tmp_path, eventually):
+    async with PtyTwin(LinesTwin(LinesOptions(), 1, interval=1), tmp_path / "p", speed=1e6) as device:
+        await eventually(lambda: device.dropped > 10)
+
+
+async def test_a_patient_twin_waits_for_its_reader(tmp_path, eventually):
+    steps, data = Steps(), bytearray()
+    device = PtyTwin(LinesTwin(LinesOptions(), 1), tmp_path / "p", patient=True, sleep=steps.sleep)
+    await device.appear()
+    steps.step(4000)
+    await eventually(lambda: device.sent > 100)
+    reader = os.open(device.path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+
+    def all_read():
+        with contextlib.suppress(BlockingIOError):
+            data.extend(os.read(reader, 65536))
+        return data.count(b"\n") == 4001
+
+    await eventually(all_read)
+    assert device.dropped == 0
+    assert device.sent == 4001
+    os.close(reader)
+    await device.close()
