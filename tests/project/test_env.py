@@ -1,0 +1,61 @@
+"""The shell functions behind the tools: what is missing is installed where that is allowed, else said exactly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.project.checkout import ROOT
+
+
+def shell(program: str, **env: str) -> subprocess.CompletedProcess[str]:
+    script = f"set -eu; . '{ROOT}/tools/_env'; {program}"
+    return subprocess.run(["bash", "-c", script], env=os.environ | env, capture_output=True, text=True, check=False)
+
+
+def test_without_permission_it_says_what_to_type() -> None:
+    run = shell("may_install() { false; }; need_programs bash=bash nowhere-1=first nowhere-2=second; echo went on")
+    assert run.returncode == 1
+    assert "sudo apt-get install --no-install-recommends first second" in run.stderr
+    assert "went on" not in run.stdout
+
+
+def test_what_is_there_is_not_installed() -> None:
+    run = shell("install_packages() { echo installing; }; need_programs bash=bash; echo went on")
+    assert (run.returncode, run.stdout) == (0, "went on\n")
+
+
+def test_with_permission_it_installs_and_goes_on(tmp_path: Path) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    apt.chmod(0o755)
+    run = shell(
+        'may_install() { true; }; as_root() { "$@"; }; need_programs nowhere=its-package; echo went on',
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+    )
+    assert (run.returncode, run.stdout) == (0, "went on\n"), run.stderr
+    update, install = (tmp_path / "asked").read_text().splitlines()
+    assert update.endswith("update")
+    assert install.endswith("install --no-install-recommends its-package")
+
+
+def test_a_failing_apt_ends_the_tool_and_shows_why(tmp_path: Path) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text("#!/bin/sh\necho no space left >&2; exit 100\n")
+    apt.chmod(0o755)
+    run = shell(
+        'may_install() { true; }; as_root() { "$@"; }; need_programs nowhere=its-package; echo went on',
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+    )
+    assert run.returncode == 1
+    assert "no space left" in run.stderr
+    assert "went on" not in run.stdout
+
+
+def test_the_chosen_python_is_taken_or_refused() -> None:
+    assert shell('find_python; echo "$PYTHON"', GATEPOST_PYTHON=sys.executable).stdout.strip() == sys.executable
+    refused = shell("find_python", GATEPOST_PYTHON="/bin/false")
+    assert refused.returncode == 1
+    assert "is no Python 3.11, 3.12 or 3.13" in refused.stderr
