@@ -56,19 +56,24 @@ class Devices:
         self._runners: dict[str, Runner] = {}
         self._lock = asyncio.Lock()
         self._closed = False
+        self._applying: asyncio.Future[None] | None = None
 
     # -- settings
 
     async def apply(self, devices: dict[str, Device]) -> None:
         """Run exactly these. What did not change is left alone; patient, every, thresholds, brokers and token change
         without reopening. DeviceError naming every device that cannot be built, and then nothing has changed."""
+        self._applying = asyncio.ensure_future(self._apply(dict(devices)))
+        await asyncio.shield(self._applying)  # half of a change would be worse than one that comes late
+
+    async def _apply(self, devices: dict[str, Device]) -> None:
         async with self._lock:
             if self._closed:
                 raise DeviceError("the devices were closed")
             built = self._build_all(devices)
             gone = {name: runner for name, runner in self._runners.items() if name in built or name not in devices}
-            await self._stop(gone, {name: CHANGED if name in built else REMOVED for name in gone})
             kept = {name: runner for name, runner in self._runners.items() if name not in gone}
+            await self._stop(gone, {name: CHANGED if name in built else REMOVED for name in gone})
             for name, runner in kept.items():
                 if runner.device != devices[name]:
                     runner.adjust(devices[name])

@@ -133,24 +133,42 @@ class Intake:
         if self.on_news is not None:
             self.on_news(bool(items))
         if items:
-            if self._pace.plain and self._monitoring and not self._asks and self.exchange is None:
-                self._pass_on(items)
+            if not self._monitoring or self._asks or self.exchange is not None:
+                self._with_commands(items, stamp)
+            elif self._pace.plain:
+                self._plainly(items)
             else:
-                self._judge(items, stamp)
+                self._at_pace(items, stamp.mono)
 
-    def _pass_on(self, items: list[Reading | Reply]) -> None:
+    def _plainly(self, items: list[Reading | Reply]) -> None:
         """Every reading as it is: the common case in the fewest steps."""
         report = self._report
         count = 0
         for item in items:
-            if item.__class__ is Reading:
+            if isinstance(item, Reading):
                 count += 1
                 report(item, False)
             else:
                 self._other(item)
         self._tally.decoded += count
 
-    def _judge(self, items: list[Reading | Reply], stamp: Stamp) -> None:
+    def _at_pace(self, items: list[Reading | Reply], now: int) -> None:
+        take = self._pace.take
+        count = 0
+        for item in items:
+            if isinstance(item, Reading):
+                count += 1
+                try:
+                    take(item, now)
+                except Exception as error:
+                    self._wrong("not-a-reading", error)
+            else:
+                self._other(item)
+        self._tally.decoded += count
+        self._arm()
+
+    def _with_commands(self, items: list[Reading | Reply], stamp: Stamp) -> None:
+        """While a command listens, or readings are not to be reported."""
         exchange = self.exchange
         for item in items:
             seq = 0

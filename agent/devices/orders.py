@@ -18,6 +18,7 @@ from agent.devices.exchange import DeviceExchange
 from agent.devices.generic import GENERIC, SetInterval, StartMonitoring
 from agent.devices.health import reason_of
 from agent.devices.intake import Asked
+from agent.devices.monitoring import Desired
 from agent.devices.ports import Store
 from agent.devices.runner import Runner
 from agent.devices.view import view_of
@@ -57,20 +58,22 @@ class Orders:
             case "read_now":
                 return await self._read_now(runner, command)
             case _:
-                return await self._want(runner, name, given)
+                return await self._want(runner, given)
 
-    async def _want(self, runner: Runner, name: str, given: msgspec.Struct) -> dict[str, Any]:
+    async def _want(self, runner: Runner, given: msgspec.Struct) -> dict[str, Any]:
         """Change what is wanted of the device."""
         now, boot, every = self._clock.now(), self._clock.boot_id, runner.device.every
-        desired = runner.desired
-        match given:
-            case StartMonitoring():
-                desired = desired.started(given.interval, given.duration, every, now, boot)
-            case SetInterval():
-                desired = desired.paced(given.interval, every)
-            case _:
-                desired = desired.stopped()
-        await runner.order(desired)
+
+        def change(desired: Desired) -> Desired:
+            match given:
+                case StartMonitoring():
+                    return desired.started(given.interval, given.duration, every, now, boot)
+                case SetInterval():
+                    return desired.paced(given.interval, every)
+                case _:
+                    return desired.stopped()
+
+        await runner.order(change)
         return {**runner.desired.as_dict(), "every": runner.every}
 
     async def _read_now(self, runner: Runner, command: Command) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class Runner:
         self._log = log
         self._backoff = Backoff(limits.first_retry, limits.last_retry, rng)
         self._ended: asyncio.Future[Reason] | None = None
+        self._ordering = asyncio.Lock()
         self._wake = asyncio.Event()
         self._opened_before = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,11 +101,13 @@ class Runner:
         if before.thresholds != device.thresholds or before.every != device.every:
             self._hold(self.desired)
 
-    async def order(self, desired: Desired) -> None:
-        """Keep what a command wants, and then do it; the store's errors pass through."""
-        await self._store.state_put(monitoring.state_key(self.name), monitoring.dump(desired))
-        if not self._stopped:
-            self._hold(desired)
+    async def order(self, change: Callable[[Desired], Desired]) -> None:
+        """Keep what a command wants, and then do it; one at a time. The store's errors pass through."""
+        async with self._ordering:
+            desired = change(self.desired)
+            await self._store.state_put(monitoring.state_key(self.name), monitoring.dump(desired))
+            if not self._stopped:
+                self._hold(desired)
 
     @property
     def every(self) -> float:
@@ -149,6 +152,11 @@ class Runner:
         while True:
             try:
                 reason = await self._session()
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                reason = reason_of(error)  # something in the link was cancelled, and not by us
             except Exception as error:
                 reason = reason_of(error)
             self.health.fail(reason)

@@ -52,6 +52,15 @@ def encode(reading: Reading) -> tuple[Reading, bytes]:
 
     Raises TypeError, or what the values raise, for what cannot be written as JSON.
     """
+    values = reading.values
+    if _free(values) and reading.device_time is None and reading.waveform is None:  # nearly all of them
+        body = _dumps(values)
+        if b"null" not in body:
+            return reading, body
+    return _carefully(reading)
+
+
+def _carefully(reading: Reading) -> tuple[Reading, bytes]:
     if not _free(reading.values):
         reading = _renamed(reading)
     body = _write(reading)
@@ -62,19 +71,14 @@ def encode(reading: Reading) -> tuple[Reading, bytes]:
 
 
 def _write(reading: Reading) -> bytes:
+    body: dict[str, Any] = dict(reading.values)
     wave = reading.waveform
-    if wave is None:
-        if reading.device_time is None:
-            return _dumps(reading.values)
-        return _dumps({**reading.values, "device_timestamp": reading.device_time})
-    body: dict[str, Any] = {
-        **reading.values,
-        "samples": wave.samples,
-        "rate_hz": wave.rate_hz,
-        "scale": wave.scale,
-        "offset": wave.offset,
-        "unit": wave.unit,
-    }
+    if wave is not None:
+        body["samples"] = wave.samples
+        body["rate_hz"] = wave.rate_hz
+        body["scale"] = wave.scale
+        body["offset"] = wave.offset
+        body["unit"] = wave.unit
     if reading.device_time is not None:
         body["device_timestamp"] = reading.device_time
     return _dumps(body)

@@ -49,7 +49,7 @@ class Thresholds:
             if side:
                 outside = True
             if sides is None:
-                sides = self._of(metric)
+                sides = self._sides.get(metric) or self._of(metric)
             if sides.get(name, 0) != side:
                 sides[name] = side
                 changed = True

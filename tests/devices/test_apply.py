@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from agent.errors import DeviceError
@@ -117,3 +119,15 @@ async def test_line_settings_are_the_drivers_where_the_device_says_nothing():
     assert line_of(device(), TestDriver()) == Line()
     changed = device(baudrate=2400, bytesize=7, parity="E", stopbits=2, flow="xonxoff")
     assert line_of(changed, TestDriver()) == Line(2400, 7, "E", 2, "xonxoff")
+
+
+async def test_a_change_whose_caller_gives_up_is_still_made_whole(bench: Bench):
+    await bench.devices.apply({"a": device(), "b": device()})
+    await all_online(bench)
+    change = asyncio.create_task(bench.devices.apply({"a": device(baudrate=1200), "c": device()}))
+    await asyncio.sleep(0)
+    change.cancel()
+    await asyncio.wait((change,))
+    await until(lambda: [view.id for view in bench.devices.views()] == ["a", "c"])
+    await all_online(bench)
+    assert sum(link.is_open for link in bench.links) == 2

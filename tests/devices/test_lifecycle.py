@@ -217,3 +217,17 @@ async def test_a_driver_that_wants_no_watchdog_any_more_is_obeyed_and_one_that_w
     assert driver.silence is None
     await bench.devices.execute("d", "hush", {"for_good": False})
     await until(lambda: link.opened == 2)
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure_and_tried_again(bench: Bench, monkeypatch):
+    from tests.devices.fakes import MemoryLink
+
+    async def cancelled(self: MemoryLink, timeout: float) -> None:
+        self.attempts += 1
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryLink, "open", cancelled)
+        await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+        await until(lambda: bench.view()["status"] == "error" and bench.link.attempts > 1)
+    await until(lambda: bench.view()["status"] == "online")
