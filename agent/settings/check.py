@@ -14,15 +14,14 @@ from agent.settings.tree import AMBIGUOUS_WORDS, Entry, Items, Map, Node, Scalar
 class Checker:
     """Judges on after every error. `origins` and `keys` say where each value and each key stands."""
 
-    def __init__(self, report: Report, sections: type | None = None) -> None:
+    def __init__(self, report: Report, root: types.Type | None = None) -> None:
         self.report = report
         self.origins: dict[Path, Origin] = {}
         self.keys: dict[Path, Origin] = {}
         self.secrets: set[Path] = set()
         self._scalars = Scalars(report)
-        self._elsewhere: dict[str, list[str]] = {}
-        if sections is not None:
-            _index(types.type_info(sections), (), self._elsewhere)
+        self._root = root
+        self._places: dict[str, list[str]] = {}
 
     def where(self, path: Path) -> Origin:
         """Where the value stands, or the nearest thing around it that was written."""
@@ -80,6 +79,13 @@ class Checker:
                 origin = self.key_of(path) if path in self.keys else node.origin
                 self.report.error(origin, (*path, name), "missing", f"{name} is missing", f"add `{name}: ...`")
         return result
+
+    @property
+    def _elsewhere(self) -> dict[str, list[str]]:
+        """Where each key of the settings may stand; only made when there is an unknown one."""
+        if not self._places and self._root is not None:
+            _index(self._root, (), self._places)
+        return self._places
 
     def _unknown(self, name: str, entry: Entry, known: list[str], path: Path) -> None:
         near = closest(name, known)

@@ -19,7 +19,7 @@ def origin_of(name: str) -> Origin:
     return Origin(f"environment variable {name}")
 
 
-def override(tree: Map, environ: Mapping[str, str], settings: type, report: Report) -> Map:
+def override(tree: Map, environ: Mapping[str, str], root: types.Type, report: Report) -> Map:
     """The tree with the overrides in it. Upper and lower case, and `_` for `-` or `.`, make no difference."""
     referenced = set(_references(tree))
     for name in sorted(environ):
@@ -30,7 +30,7 @@ def override(tree: Map, environ: Mapping[str, str], settings: type, report: Repo
             hint = "a setting is GATEPOST_<SECTION>__<KEY>, with two underscores"
             report.warn(origin_of(name), (), "unknown-environment", "is no setting", hint)
         elif all(parts):
-            tree = _put(tree, parts, types.type_info(settings), name, environ[name], report, ()) or tree
+            tree = _put(tree, parts, root, name, environ[name], report, ()) or tree
         else:
             hint = "a setting is GATEPOST_<SECTION>__<KEY>"
             report.error(origin_of(name), (), "unknown-environment", "is no setting", hint)

@@ -58,23 +58,24 @@ class Loaded(msgspec.Struct, kw_only=True):
 
 def load(path: Path, env: Mapping[str, str], registry: Registry, own_drops: Path | None = None) -> Loaded:
     """Reads the main file, `conf.d/*.yaml` beside it, the agent's own drops, and the environment. Never raises."""
+    from msgspec import inspect
+
     from agent.settings.check import Checker
     from agent.settings.environment import override
 
+    root = inspect.type_info(model.Settings)
     report = Report()
     reader = _Reader(report)
     tree = reader.users_files(path)
-    state_dir, said_by = _state_dir(override(tree, env, model.Settings, Report()), env)
+    state_dir, said_by = _state_dir(override(tree, env, root, Report()), env)
     own = own_drops if own_drops is not None else state_dir / DROPS
     tree = reader.own_drops(own, tree, path.parent / DROPS)
-    tree = override(tree, env, model.Settings, report)
+    tree = override(tree, env, root, report)
     if not reader.files and not tree.entries and not report.problems:
         hint = "copy the sample config/gatepost.yaml to this place, or name another with --config"
         report.error(Origin(str(path), 1, 1), (), "no-settings", "there are no settings", hint)
-    checker = Checker(report, model.Settings)
-    from msgspec import inspect as types
-
-    values = checker.check(tree, types.type_info(model.Settings), ())
+    checker = Checker(report, root)
+    values = checker.check(tree, root, ())
     checker.origins.pop((), None)
     _check_rules(tree, values, checker, registry, reader.whole)
     _fill(values, checker.origins, state_dir, said_by)

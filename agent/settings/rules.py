@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from msgspec import inspect as types
+
 from agent.settings.check import Checker
 from agent.settings.problem import Origin, Path, Report, closest, quoted
 
@@ -33,6 +35,7 @@ class Rules:
         self.registry = registry
         self.report: Report = checker.report
         self.whole = whole  # False = a file could not be read to its end, so something may only seem to be missing
+        self.options: dict[str, types.Type] = {}  # what the options of a driver are, by its name
         self.drivers: dict[str, type[Driver]] = {}  # of the devices whose driver could be loaded, by device id
 
     def section(self, *path: str) -> dict[str, Any]:

@@ -42,12 +42,13 @@ def _check_driver(rules: Rules, path: Path, device: dict[str, Any], options: Map
         return
     try:
         driver = rules.registry.get(name)
-        kind = types.type_info(driver.options_type)
+        kind = rules.options.get(name) or types.type_info(driver.options_type)
     except Exception as error:  # a driver of another package may fail in any way
         message = f"the driver {name} cannot be loaded: {type(error).__name__}: {error}"
         rules.error(here, "driver-broken", message, "reinstall the package that brings it")
         return
     rules.drivers[path[1]] = driver
+    rules.options[name] = kind
     before = len(rules.report.problems)
     tree = options or Map({}, rules.where(path))
     values = rules.checker.check(tree, kind, (*path, "options"))

@@ -90,7 +90,7 @@ def _parse(text: str, builder: Builder) -> MarkedYAMLError | None:
                 break
     except yaml.MarkedYAMLError as error:
         return error
-    except (yaml.YAMLError, ValueError, IndexError) as error:  # ValueError: an escape beyond Unicode
+    except Exception as error:  # such as an escape beyond Unicode: nothing in a file may stop the agent
         import yaml.error
 
         mark = yaml.error.Mark(builder.name, 0, max(builder.last.line - 1, 0), max(builder.last.column - 1, 0), None, 0)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from agent.errors import SettingsWrong
+from agent.settings import check_secrets, resolve_secret
+from agent.settings.model import SecretRef
+
+
+def test_the_three_places(tmp_path):
+    (tmp_path / "c").write_text("from-credential\n")
+    (tmp_path / "f").write_bytes(b"from-file\r\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), "S": "from-environment"}
+    assert resolve_secret(SecretRef(credential="c"), environ) == "from-credential"
+    assert resolve_secret(SecretRef(file=str(tmp_path / "f")), environ) == "from-file"
+    assert resolve_secret(SecretRef(env="S"), environ) == "from-environment"
+    assert resolve_secret("plain", environ) == "plain"
+    assert resolve_secret(None, environ) is None
+
+
+@pytest.mark.parametrize(("written", "read"), [(b"a\n\n", "a\n"), (b" a ", " a "), (b"a", "a")])
+def test_one_closing_newline_is_not_part_of_it(tmp_path, written, read):
+    (tmp_path / "f").write_bytes(written)
+    assert resolve_secret(SecretRef(file=str(tmp_path / "f")), {}) == read
+
+
+@pytest.mark.parametrize(
+    ("secret", "content", "part"),
+    [
+        (SecretRef(credential="c"), None, "was given no credentials"),
+        (SecretRef(env="NOPE"), None, "NOPE is not set"),
+        (SecretRef(env="EMPTY"), None, "is empty"),
+        (SecretRef(file="f"), None, "cannot be read"),
+        (SecretRef(file="f"), b"\n", "is empty"),
+        (SecretRef(file="f"), b"geheim\xff", "not UTF-8"),
+        (SecretRef(file="f"), b"geheim" * 20000, "larger than"),
+    ],
+)
+def test_what_cannot_be_had_is_told_without_the_value(tmp_path, monkeypatch, secret, content, part):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "f").write_bytes(content)
+    with pytest.raises(SettingsWrong) as caught:
+        resolve_secret(secret, {"EMPTY": ""})
+    assert caught.value.kind == "secret-missing"
+    assert part in caught.value.message
+    assert "geheim" not in caught.value.message + caught.value.hint
+    assert caught.value.__cause__ is None
+
+
+def test_loading_reads_no_secret_and_checking_names_those_that_fail(read, tmp_path):
+    (tmp_path / "open").write_text("geheim")
+    (tmp_path / "open").chmod(0o644)
+    (tmp_path / "closed").write_text("geheim")
+    (tmp_path / "closed").chmod(0o600)
+    it = tmp_path / "open"
+    loaded = read(f"""\
+brokers:
+  a: {{url: 'mqtts://x', password: {{env: NOPE}}, tls: {{ca: {tmp_path}/no, cert: {it}, key: {it}}}}}
+devices:
+  p: {{driver: clip, port: /dev/p, token: {{file: {tmp_path}/open}}}}
+commands: {{signing: {{key: {{file: {tmp_path}/closed}}}}}}
+""")
+    assert loaded.problems == []
+    found = [(problem.severity, problem.code, problem.key, problem.line) for problem in loaded.check_secrets({})]
+    assert found == [
+        ("error", "secret-missing", "brokers.a.password", 2),
+        ("warning", "secret-readable", "devices.p.token", 4),
+        ("error", "file-missing", "brokers.a.tls.ca", 2),
+        ("warning", "secret-readable", "brokers.a.tls.key", 2),
+    ]
+    assert len(check_secrets(loaded.settings, {"NOPE": "x"})) == 3
