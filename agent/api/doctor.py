@@ -87,7 +87,7 @@ def _settings(status: dict[str, Any]) -> Iterator[Finding]:
             "problem",
             "settings",
             "the newest settings were refused; the agent runs with those before",
-            str(last.get("reason") or f"{len(problems)} problems"),
+            "; ".join(map(str, problems[:3])) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
             "`gatepost check` explains each of them",
         )
 
@@ -126,7 +126,7 @@ def _device(view: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _faults(view: dict[str, Any]) -> str:
-    return ", ".join(f"{kind}: {count}" for kind, count in (view.get("faults") or {}).items())
+    return ", ".join(f"{kind}: {count}" for kind, count in (view.get("faults") or {}).items() if count)
 
 
 def why(view: dict[str, Any]) -> tuple[str, str]:

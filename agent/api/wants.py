@@ -94,7 +94,7 @@ class Desk(Protocol):
 
 
 class Audit(Protocol):
-    async def entries(
+    async def tail(
         self, limit: int = ..., before: int | None = ..., what: str | None = ...
     ) -> list[dict[str, Any]]: ...
 
@@ -137,5 +137,5 @@ class App(Protocol):
 
     def status(self) -> dict[str, Any]:
         """{"started": RFC 3339, "uptime": seconds, "version": ..., "settings": {"files": [...], "reload": {"applied",
-        "at", "reason", "problems"} or None}}, and what else the app knows."""
+        "at", "reason", "changed", "problems": [text]} or None}}, and what else the app knows."""
         ...

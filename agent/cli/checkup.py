@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.api.finding import Finding
-from agent.cli.store import DATABASE, refuse_in_use
+from agent.cli.store import DATABASE, alone
 from agent.clock import SystemClock
 from agent.errors import StoreError
 from agent.settings import Loaded
@@ -21,7 +21,7 @@ def of_settings(loaded: Loaded) -> Iterator[Finding]:
     """Each problem of the settings."""
     for problem in loaded.problems:
         severity = "problem" if problem.severity == "error" else "warning"
-        what = f"{problem.origin}: {problem.key}: {problem.message}" if problem.key else str(problem)
+        what = f"{problem.origin}: {problem.key + ': ' if problem.key else ''}{problem.message}"
         yield Finding(severity, "settings", what, "", problem.hint)  # type: ignore[arg-type]
 
 
@@ -87,6 +87,7 @@ def _database(path: Path) -> Iterator[Finding]:
         yield Finding("problem", "store", f"{path} is no database", "its beginning was overwritten", hint)
         return
     try:
-        refuse_in_use(path)
+        with alone(path):
+            pass
     except StoreError as error:
         yield Finding("note", "store", error.message)

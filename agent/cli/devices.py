@@ -52,7 +52,7 @@ def rows(devices: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
             device.get("port"),
             count(device.get("readings")),
             ago(device.get("last_reading")),
-            count(sum(device["faults"].values())) if device.get("faults") else None,
+            count(faults) if (faults := sum((device.get("faults") or {}).values())) else None,
             device.get("message"),
         )
         for device in devices
@@ -71,6 +71,7 @@ def _explain(device: dict[str, Any]) -> None:
     stopped = "" if device.get("monitoring", True) else ", monitoring is stopped"
     say(f"  every     {span(every) if every else 'reading'}{stopped}")
     for kind, number in (device.get("faults") or {}).items():
-        say(f"  fault     {kind}: {count(number)}")
+        if number:
+            say(f"  fault     {kind}: {count(number)}")
     for command in device.get("commands") or []:
         say(f"  command   {command['name']}: {command['title']}")

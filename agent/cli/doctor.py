@@ -34,7 +34,8 @@ def examine(socket: Socket = None, config: Config = None, json: Json = False) ->
     """
     main = config or DEFAULT_CONFIG
     agent = _agent(socket, config)
-    found = [] if socket is not None and config is None else _box(main, running=agent is not None)
+    elsewhere = config is None and agent is not None and (socket is not None or not main.exists())
+    found = [] if elsewhere else _box(main, running=agent is not None)
     if agent is None:
         path = find_socket(socket, config)
         found.append(

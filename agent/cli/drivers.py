@@ -89,7 +89,8 @@ def words(kind: Any) -> str:
     }
     match name:
         case "Metadata":
-            return words(kind.type)
+            told = (kind.extra_json_schema or {}).get("description")
+            return f"{words(kind.type)} ({told})" if told else words(kind.type)
         case "LiteralType":
             return "one of " + ", ".join(map(str, kind.values))
         case "UnionType":

@@ -32,16 +32,7 @@ def ask(socket: Socket = None, config: Config = None, json: Json = False) -> Non
         say("applied: " + (", ".join(map(str, changed)) if changed else "nothing changed"))
     else:
         for problem in outcome.get("problems") or []:
-            say(problem_line(problem))
+            say(str(problem))
         complain("the new settings were refused; the agent goes on with the ones it has", "`gatepost check`")
     if not outcome["applied"]:
         raise typer.Exit(Exit.SETTINGS)
-
-
-def problem_line(problem: Any) -> str:
-    """A problem as `gatepost check` prints it."""
-    if not isinstance(problem, dict):
-        return str(problem)
-    from agent.settings.problem import Problem
-
-    return str(Problem(**problem))

@@ -6,6 +6,7 @@ import time
 from typing import Annotated, Any
 
 import typer
+from msgspec.json import encode
 
 from agent.cli.common import Config, Json, Socket, connected, new
 from agent.cli.show import complain, say, say_json, state
@@ -93,7 +94,7 @@ def outcome(client: GatewayClient, device: str, answer: dict[str, Any], until: f
 def tell(answer: dict[str, Any]) -> None:
     say(f"{answer.get('device_id') or 'gateway'} {answer.get('command')}: {state(answer['status'])}")
     for name, value in (answer.get("result") or {}).items():
-        say(f"  {name}: {value}")
+        say(f"  {name}: {value if isinstance(value, str) else encode(value).decode()}")
     error = answer.get("error")
     if error:
         complain(f"{error['key']}: {error['message']}", error.get("hint") or "")

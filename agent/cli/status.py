@@ -33,7 +33,8 @@ def show(socket: Socket = None, config: Config = None, json: Json = False) -> No
         table(("device", "status", "driver", "port", "readings", "last", "why"), devices, states=("status",))
     if answer["brokers"]:
         say()
-        table(("broker", "state", "owed", "oldest", "lanes", "why"), map(_broker, answer["brokers"]), states=("state",))
+        columns = ("broker", "state", "delivered", "owed", "oldest", "why")
+        table(columns, map(_broker, answer["brokers"]), states=("state",))
 
 
 def _head(answer: dict[str, Any]) -> None:
@@ -51,18 +52,14 @@ def settings_line(settings: dict[str, Any]) -> str:
     """How the last reload ended."""
     last = settings.get("reload")
     if not last:
-        return "as at the start"
+        return "as read at the start"
     if last.get("applied"):
         return f"{state('applied')} {ago(last.get('at'))}"
-    why = last.get("reason") or count(len(last.get("problems") or []), "problem")
-    return f"{state('refused')} {ago(last.get('at'))}: {why}; those before are in force (`gatepost check`)"
+    problems = last.get("problems") or []
+    why = problems[0] if len(problems) == 1 else count(len(problems), "problem")
+    return f"{state('refused')} {ago(last.get('at'))}: {why}; those before are in force (see `gatepost check`)"
 
 
 def _broker(broker: dict[str, Any]) -> tuple[Any, ...]:
-    lanes = broker.get("lanes") or {}
-    shown = ", ".join(f"{name} {_lane(lane)}" for name, lane in lanes.items())
-    return (broker["name"], broker["state"], *owed(broker), shown, broker.get("message") or broker.get("reason"))
-
-
-def _lane(lane: Any) -> str:
-    return count(lane.get("waiting", lane.get("owed", 0))) if isinstance(lane, dict) else str(lane)
+    delivered = ", ".join(f"{count(number)} {lane}" for lane, number in (broker.get("delivered_by_lane") or {}).items())
+    return (broker["name"], broker["state"], delivered, *owed(broker), broker.get("reason"))

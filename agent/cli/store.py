@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent import lock
 from agent.cli import DEFAULT_CONFIG
 from agent.cli.common import Config, Json, load_settings, new
 from agent.cli.human import count
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from agent.store.maintenance import Report
 
 DATABASE = "gatepost.db"
-# The octets of a database file that every open connection in WAL mode holds a shared lock on
-# (SQLite, "File Locking And Concurrency": SHARED_FIRST, SHARED_SIZE).
-SHARED_FIRST = 0x40000002
-SHARED_SIZE = 510
 
 Named = Annotated[Path | None, typer.Argument(metavar="[PATH]", help="The database; default: that of the settings.")]
 
@@ -81,8 +78,8 @@ def repair(path: Named = None, config: Config = None, json: Json = False) -> Non
 
 def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, json: bool) -> Report:
     database = path or _of_settings(config or DEFAULT_CONFIG)
-    refuse_in_use(database)
-    report = do(database)
+    with alone(database):
+        report = do(database)
     if json:
         say_json(asdict(report))
     else:
@@ -92,19 +89,22 @@ def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, 
     return report
 
 
-def refuse_in_use(database: Path) -> None:
-    """Raises StoreError while any process has the database open."""
+@contextmanager
+def alone(database: Path) -> Iterator[None]:
+    """No agent runs on this database, and none that ran before starts meanwhile; raises StoreError."""
+    if not database.exists():
+        raise StoreError(f"there is no database at {database}", "name the file, or the settings with --config")
     try:
-        with database.open("r+b") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, SHARED_SIZE, SHARED_FIRST)
-    except BlockingIOError:
+        held = lock.take(database.parent) if (database.parent / lock.NAME).exists() else None
+    except lock.Taken:
         raise StoreError(f"an agent runs on {database}", "stop it first: `systemctl stop gatepost`") from None
-    except FileNotFoundError:
-        raise StoreError(
-            f"there is no database at {database}", "name the file, or the settings with --config"
-        ) from None
     except OSError as error:
         raise StoreError(f"{database}: {error.strerror}", "use sudo, or become the user gatepost") from error
+    try:
+        yield
+    finally:
+        if held is not None:
+            held.close()
 
 
 def _of_settings(config: Path) -> Path:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from agent.api.server import ApiServer
-from api.fakes import FakeApp
+from tests.api.fakes import FakeApp
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from agent.api.server import ApiServer
 from agent.api.unix_socket import LONGEST, SocketTaken, SocketWrong, bind
 from agent.client import AsyncGatewayClient, GatewayError, NoAgent
-from api.test_readings import until
+from tests.api.test_readings import until
 
 
 async def test_only_owner_and_group_may_use_the_socket(server):

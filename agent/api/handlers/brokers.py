@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 from agent.api.router import Ask
 from agent.api.settings_view import of_broker
+from agent.api.wants import Broker
 from agent.errors import NotFound
+from agent.events import Listener
+
+STATUS = "broker.status"
+FAILED = frozenset({"waiting", "refused"})
+SETTLE = 3.0  # seconds in which the answer may wait for the outcome
 
 
 async def every(ask: Ask) -> dict[str, Any]:
@@ -33,11 +41,23 @@ async def control(ask: Ask) -> dict[str, Any]:
     broker = ask.app.uplinks.get(name)
     if broker is None:
         raise no_broker(name)
-    if ask.body.action == "connect":
-        await broker.connect()
-    else:
-        await broker.disconnect()
+    with ask.app.events.listen() as heard:
+        if ask.body.action == "connect":
+            await broker.connect()
+        else:
+            await broker.disconnect()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE):
+                await _settled(broker, name, f"{ask.body.action}ed", heard)
     return broker.as_dict()
+
+
+async def _settled(broker: Broker, name: str, goal: str, heard: Listener) -> None:
+    """Until the broker is as wanted, or an attempt has failed."""
+    while broker.as_dict()["state"] != goal:
+        event = await heard.get()
+        if event.kind == STATUS and event.data["broker"] == name and event.data["state"] in FAILED:
+            return
 
 
 def no_broker(name: str) -> NotFound:

@@ -25,5 +25,5 @@ async def dead_letters(ask: Ask) -> dict[str, Any]:
 
 async def audit(ask: Ask) -> dict[str, Any]:
     query = ask.query
-    entries = await ask.app.audit.entries(query.limit, query.cursor, query.what)
+    entries = await ask.app.audit.tail(query.limit, query.cursor, query.what)
     return {"audit": entries, "cursor": entries[-1]["seq"] if len(entries) == query.limit else None}
