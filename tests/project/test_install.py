@@ -41,6 +41,10 @@ def test_install_upgrade_uninstall(tmp_path: Path) -> None:
 
     answer = subprocess.run([version / "bin/python", "-m", "agent.cli", "version"], capture_output=True, check=False)
     assert answer.returncode == 0
+    installed = next(version.glob("lib/python3.*/site-packages"))
+    for name in ("*.sql", "*.py", "py.typed"):
+        for path in (each for package in ("agent", "drivers") for each in (ROOT / package).rglob(name)):
+            assert (installed / path.relative_to(ROOT)).is_file(), path
     # Nothing of it leads back to the checkout or to the directory that it was made in.
     assert (version / "bin/gatepost").read_text().startswith(f"#!/opt/gatepost/{version.name}/bin/python")
     assert os.readlink(root / "usr/local/bin/gatepost") == "/opt/gatepost/current/bin/gatepost"
