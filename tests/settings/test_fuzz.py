@@ -10,69 +10,16 @@ from hypothesis import strategies as st
 
 from agent.settings import load
 
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-WORDS = st.sampled_from(
-    [
-        "gateway",
-        "store",
-        "brokers",
-        "devices",
-        "keep",
-        "url",
-        "driver",
-        "printer",
-        "port",
-        "options",
-        "tls",
-        "password",
-        "allow",
-        "routes",
-        "topics",
-        "thresholds",
-        "min",
-        "fields",
-        "failover",
-        "mqtt://x",
-        "mqtt://u:p@x:0",
-        "{device}",
-        "yes",
-        "null",
-        "~",
-        "0123",
-        "12:30:00",
-        "1h",
-        "5",
-        "-1",
-        "1e999",
-        ".nan",
-        "<<",
-        "*a",
-        "&a",
-        "!x",
-        "'",
-        '"',
-        "|",
-        ": ",
-        ":",
-        "\n",
-        "\n  ",
-        "\n\t",
-        "{",
-        "}",
-        "[",
-        "]",
-        ", ",
-        "- ",
-        "#",
-        "? ",
-        "%",
-        "---\n",
-        "\x00",
-        "\u2028",
-        "é",
-    ]
-)
+# fmt: off
+WORDS = st.sampled_from([
+    "gateway", "store", "brokers", "devices", "keep", "url", "driver", "printer", "port", "options", "tls", "password",
+    "allow", "routes", "topics", "thresholds", "min", "fields", "failover", "mqtt://x", "mqtt://u:p@x:0", "{device}",
+    "yes", "null", "~", "0123", "12:30:00", "1h", "5", "-1", "1e999", ".nan", "<<", "*a", "&a", "!x", "'", '"', "|",
+    ": ", ":", "\n", "\n  ", "\n\t", "{", "}", "[", "]", ", ", "- ", "#", "? ", "%", "---\n", "\x00", "\u2028", "é",
+])
+# fmt: on
 PIECES = st.lists(WORDS, max_size=40).map("".join)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | WORDS
 TREES = st.recursive(
