@@ -31,6 +31,10 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     invalid: list[str | int | float] = []
     invalid_pattern: Annotated[str | None, msgspec.Meta(description="regular expression of the whole text")] = None
 
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(factor) for factor in (self.scale or 0, self.offset or 0)):
+            raise ValueError("`scale` and `offset` are finite numbers")
+
 
 class Missing(Exception):
     """The member has no value; the text says why, as in `<name>:<why>`."""
@@ -180,6 +184,7 @@ def _step(field: Field) -> Step:
 
 def _scaler(scale: float, offset: float) -> Callable[[int | float], int | float]:
     """value * scale + offset without the noise of binary fractions: 235 * 0.1 is 23.5."""
+    scale, offset = float(scale), float(offset)
     exact_scale, exact_offset = Decimal(repr(scale)), Decimal(repr(offset))
     whole = scale.is_integer() and offset.is_integer()
     whole_scale, whole_offset = (int(scale), int(offset)) if whole else (0, 0)

@@ -315,6 +315,7 @@ def test_a_first_line_can_be_kept_or_skipped():
         ({"format": "regex", "pattern": "("}, "no regular expression"),
         ({"fields": {"t": {"invalid_pattern": "["}}}, "fields.t.invalid_pattern"),
         ({"fields": {"t": {"factor": 2}}}, "factor"),
+        ({"fields": {"t": {"scale": math.inf}}}, "finite"),
         ({"encoding": "klingon"}, "klingon"),
         ({"max_line": 0}, "max_line"),
         ({"delimiter": ""}, "empty"),

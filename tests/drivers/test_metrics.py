@@ -1,0 +1,60 @@
+from drivers.driver import Registry
+from drivers.metrics import METRICS, find
+
+CONTRACT = {
+    "blood_pressure": {"systolic", "diastolic", "mean", "heart_rate"},
+    "cuff_pressure": {"pressure"},
+    "pulse_oximetry": {"spo2", "heart_rate", "perfusion_index"},
+    "heart_rate": {"heart_rate", "energy_expended", "rr_intervals"},
+    "body_temperature": {"temperature"},
+    "temperature": {"temperature"},
+    "glucose": {"glucose"},
+    "continuous_glucose": {"glucose"},
+    "body_weight": {"weight", "height", "bmi"},
+    "body_composition": {"body_fat", "muscle_mass", "body_water_mass", "impedance"},
+    "ecg": set(),
+    "acceleration": set(),
+    "environment": {"temperature", "humidity", "pressure", "illuminance", "co2", "pm25", "pm10"},
+}
+
+
+def test_every_metric_and_value_of_the_contract_is_there():
+    assert METRICS.keys() >= CONTRACT.keys()
+    for name, values in CONTRACT.items():
+        assert {value.name for value in METRICS[name].values} >= values
+    assert {value.name for value in METRICS["acceleration"].waveforms} == {"x", "y", "z"}
+    assert [value.name for value in METRICS["pulse_oximetry"].waveforms] == ["pleth"]
+
+
+def test_codes():
+    spo2 = find("pulse_oximetry", "spo2")
+    assert (spo2.units, spo2.loinc, spo2.mdc) == (("%",), ("2708-6", "59408-5"), 150456)
+    assert find("pulse_oximetry", "heart_rate").mdc != find("blood_pressure", "heart_rate").mdc
+    assert find("glucose", "glucose").loinc_for("mmol/L") == ("14743-9",)
+    assert find("body_weight", "weight").loinc_for("kg") == ("29463-7",)
+    assert find("reading", "anything") is None
+    assert find("body_weight", "anything") is None
+
+
+def test_every_code_is_well_formed():
+    for metric in METRICS.values():
+        for value in (*metric.values, *metric.waveforms):
+            assert (value.mdc is None) == (value.mdc_name == "")
+            for code in (*value.loinc, *value.loinc_by_unit.values()):
+                digits, check = code.split("-")
+                assert _luhn(digits) == int(check), code
+            assert set(value.loinc_by_unit) <= set(value.units)
+
+
+def test_drivers_name_metrics_of_the_catalogue():
+    for driver in Registry.installed():
+        assert set(driver.metrics) <= METRICS.keys()
+
+
+def _luhn(digits):
+    """LOINC's check digit: mod 10."""
+    total = 0
+    for i, digit in enumerate(reversed(digits)):
+        number = int(digit) * (2 if i % 2 == 0 else 1)
+        total += number // 10 + number % 10
+    return -total % 10

@@ -1,0 +1,50 @@
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from drivers.driver import Registry, UnknownDriver
+from drivers.serial.lines import Lines
+
+NAMES = {"lines", "contec-cms50d-plus", "contec-cms50-v7", "and-scale"}
+
+
+def test_the_built_in_drivers_are_installed():
+    registry = Registry.installed()
+    assert set(registry.names) >= NAMES
+    assert registry.get("lines") is Lines
+    assert "lines" in registry
+    with pytest.raises(UnknownDriver):
+        registry.get("crystal-ball")
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_driver_is_complete(name):
+    driver = Registry.installed().get(name)
+    assert driver.name == name
+    assert driver.title
+    assert driver.source
+    assert driver.pace in ("last", "median")
+    assert msgspec.json.schema(driver.options_type)["$defs"]
+    for command in driver.commands:
+        assert command.title
+        msgspec.convert(command.example, command.parameters)
+
+
+def test_a_driver_is_loaded_only_when_asked_for():
+    code = (
+        "import sys; from drivers.driver import Registry; r = Registry.installed(); "
+        "assert not any(m.startswith('drivers.serial.') for m in sys.modules); r.get('contec-cms50d-plus'); "
+        "assert 'serial' not in sys.modules and 'drivers.serial.contec7' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_no_driver_knows_the_agent():
+    code = (
+        "import sys, pkgutil, importlib, drivers\n"
+        "for m in pkgutil.walk_packages(drivers.__path__, 'drivers.'): importlib.import_module(m.name)\n"
+        "assert not any(m == 'agent' or m.startswith('agent.') for m in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,128 @@
+"""Test vectors against the product's own decoders, and the tool that runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drivers.vectors import NotBuilt, difference, judge
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools" / "vectors"
+VECTORS = [
+    vector
+    for file in sorted((ROOT / "tests" / "vectors").glob("*.json"))
+    for vector in json.loads(file.read_text("utf-8"))["vectors"]
+]
+BUILT = {"contec-5byte", "contec-5byte-stored", "contec-v7", "contec-v7-length", "and-standard"}
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
+def test_vector(vector):
+    try:
+        assert judge(vector) == ""
+    except NotBuilt:
+        assert vector.get("protocol") not in BUILT
+        assert vector.get("algorithm") not in ("sum8", "sum16")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        (["8632054861", "8632054861"], [72, 72]),
+        (["00117f86320548", "618632054861"], [72, 72]),  # begins with octets of no frame
+        (["8632054861" + "3305" + "8633054960"], [72, 73]),  # stray octets in between
+        (["86320548" + "8633054960"], [73]),  # a lost octet
+        (["86", "32", "05", "48", "61"], [72]),
+    ],
+)
+def test_contec5_streams(chunks, expected):
+    vector = {
+        "kind": "serial-stream",
+        "protocol": "contec-5byte",
+        "chunks": chunks,
+        "expect": {"readings": [{"pulse_rate": pulse} for pulse in expected]},
+    }
+    assert judge(vector) == ""
+
+
+def test_contec7_stream_with_garbage_and_an_undocumented_type():
+    vector = {
+        "kind": "serial-stream",
+        "protocol": "contec-v7",
+        "chunks": ["ffff0c80", "0281828384", "01e085b396c1e1ffff", "01e0850c80"],
+        "expect": {"readings": [{"type": 12}, {"type": 1, "spo2": 97}, {"type": 12, "data": []}]},
+    }
+    assert judge(vector) == ""
+
+
+def test_an_encoder_takes_arguments():
+    vector = {
+        "kind": "encode",
+        "protocol": "contec-v7",
+        "request": {"command": 0xB1, "arguments": [23, 59, 130]},
+        "expect": {"output_hex": "7d89b197bb82808080"},
+    }
+    assert judge(vector) == ""
+
+
+def test_a_decoder_that_accepts_what_it_must_refuse_fails():
+    good = {"kind": "serial-frame", "protocol": "contec-5byte", "input_hex": "8632054861"}
+    assert "refusal" in judge({**good, "expect_error": "truncated"})
+    assert "pulse_rate" in judge({**good, "expect": {"pulse_rate": 73}})
+    assert "refused" in judge({**good, "input_hex": "86", "expect": {}})
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "same"),
+    [
+        (1, 1.0, True),
+        (0.1 + 0.2, 0.3, True),
+        (1, 1.0000001, False),
+        (1, True, False),
+        (None, None, True),
+        (None, 0, False),
+        ("a", "a", True),
+        ({"a": 1}, {"a": 1, "b": 2}, True),
+        ({"a": 1}, {"b": 2}, False),
+        ([1], [1, 2], False),
+        ([{"a": 1}], [{"a": 1, "b": 2}], True),
+    ],
+)
+def test_what_counts_as_the_same(expected, got, same):
+    assert (difference(expected, got) == "") is same
+
+
+def run(folder):
+    return subprocess.run([sys.executable, TOOL, folder], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_tool_on_the_open_vectors():
+    done = run(ROOT / "tests" / "vectors")
+    assert done.returncode == 0, done.stdout
+    assert "FAIL" not in done.stdout
+    last = done.stdout.splitlines()[-1].split()
+    assert last[0] == "all"
+    assert sum(map(int, last[1:])) == len(VECTORS)
+    assert int(last[1]) >= 20
+
+
+def test_the_tool_tells_a_failure_and_what_is_not_built(tmp_path):
+    frame = {"kind": "serial-frame", "protocol": "contec-5byte", "input_hex": "8632054861"}
+    vectors = [
+        {"id": "good", **frame, "expect": {}},
+        {"id": "bad", **frame, "expect": {"spo2": 1}},
+        {"id": "later", "kind": "telepathy", "input_hex": "", "expect": {}},
+    ]
+    (tmp_path / "some.json").write_text(json.dumps({"vectors": vectors}))
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1].split() == ["some.json", "1", "1", "1"]
+    assert "FAIL some.json: bad" in done.stdout
+    assert "spo2: expected 1, got 97" in done.stdout
+
+
+def test_the_tool_without_vectors(tmp_path):
+    assert run(tmp_path).returncode == 2
