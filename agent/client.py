@@ -187,7 +187,7 @@ class GatewayClient(_Calls[Any]):
     def request(self, call: Call) -> Any:
         seconds = call.timeout or self.timeout
         with self._opened(call, seconds) as response:
-            content = response.read(LARGEST)
+            content = _whole(response)
         return _decoded(response.status, content)
 
     def follow(self, device: str | None = None, metric: str | None = None, last: int = 0) -> Iterator[dict[str, Any]]:
@@ -196,7 +196,7 @@ class GatewayClient(_Calls[Any]):
         call = _follow(device, metric, last)
         with self._opened(call, self.timeout) as response:
             if response.status != http.HTTPStatus.OK:
-                _decoded(response.status, response.read(LARGEST))
+                _decoded(response.status, _whole(response))
             while line := response.readline(LINE_LIMIT):
                 yield orjson.loads(line)
 
@@ -216,7 +216,7 @@ class GatewayClient(_Calls[Any]):
             raise NoAgent(self.path, "absent") from error
         except PermissionError as error:
             raise NoAgent(self.path, "permission") from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise GatewayError("connection-lost", f"the connection to the agent broke: {error}") from error
         finally:
             connection.close()
@@ -231,7 +231,7 @@ class AsyncGatewayClient(_Calls[Awaitable[Any]]):
             async with asyncio.timeout(seconds), self._opened(call) as (status, length, reader):
                 if length is None:
                     raise GatewayError("bad-answer", "the agent answered with a stream")
-                content = await reader.readexactly(min(length, LARGEST))
+                content = await _exactly(reader, length)
         except TimeoutError as error:
             raise GatewayTimeout(seconds) from error
         return _decoded(status, content)
@@ -245,7 +245,7 @@ class AsyncGatewayClient(_Calls[Awaitable[Any]]):
         """As GatewayClient.follow."""
         async with self._opened(_follow(device, metric, last)) as (status, length, reader):
             if length is not None:
-                _decoded(status, await reader.readexactly(min(length, LARGEST)))
+                _decoded(status, await _exactly(reader, length))
             async for line in _lines(reader):
                 yield orjson.loads(line)
 
@@ -267,7 +267,7 @@ class AsyncGatewayClient(_Calls[Awaitable[Any]]):
             raise NoAgent(self.path, "permission") from error
         except TimeoutError as error:
             raise GatewayTimeout(call.timeout or self.timeout) from error
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             raise GatewayError("connection-lost", f"the connection to the agent broke: {error}") from error
         finally:
             if writer is not None:
@@ -285,16 +285,32 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def _whole(response: http.client.HTTPResponse) -> bytes:
+    """The body; raises HTTPException when it is cut off, ValueError beyond LARGEST."""
+    if response.length is None or response.length > LARGEST:
+        raise ValueError("the answer has no length, or is too large")
+    return response.read()
+
+
 def _follow(device: str | None, metric: str | None, last: int) -> Call:
     return Call("GET", "/api/v1/readings/follow", {"device": device, "metric": metric, "last": last})
 
 
 def _head(head: bytes) -> tuple[int, int | None]:
-    """Status and content length of a response's head; no length = chunked."""
+    """Status and content length of a response's head; no length = chunked. Raises ValueError."""
     first, *lines = head.decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    if not version.startswith("HTTP/"):
+        raise ValueError("that is no HTTP")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     length = headers.get("content-length")
-    return int(first.split()[1]), None if length is None else int(length)
+    return int(rest[:3]), None if length is None else int(length)
+
+
+async def _exactly(reader: asyncio.StreamReader, length: int) -> bytes:
+    if not 0 <= length <= LARGEST:
+        raise ValueError("the answer is too large")
+    return await reader.readexactly(length)
 
 
 async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agent.store.ledger import Entry
+
+
+def test_status_on_one_screen(gatepost, agent):
+    agent.take()
+    shown = gatepost("status")
+    assert shown.code == 0
+    for part in (
+        "ward-7",
+        "0.1.0",
+        "2 h 3 min",
+        "synchronised",
+        "1 row",
+        "oximeter-1",
+        "online",
+        "hospital",
+        "refused",
+    ):
+        assert part in shown.out
+    assert "/dev/ttyUSB9 is not there" in shown.out
+    assert "\x1b" not in shown.out
+    assert "P-001" not in shown.out
+
+
+def test_status_says_that_the_newest_settings_were_refused(gatepost, agent):
+    agent.app.last_reload = {
+        "applied": False,
+        "at": "2026-11-18T00:00:00Z",
+        "reason": "file change",
+        "changed": [],
+        "problems": ["/x.yaml:3:1: devices.a.prt: unknown key; did you mean port?"],
+    }
+    assert "refused" in gatepost("status").out
+    assert "devices.a.prt" in gatepost("status").out
+    shown = gatepost("doctor")
+    assert shown.code == 1
+    assert "devices.a.prt" in shown.out
+
+
+JSON = {
+    ("status",): "devices",
+    ("devices",): "devices",
+    ("devices", "oximeter-1"): "commands",
+    ("brokers",): "brokers",
+    ("brokers", "disconnect", "hospital"): "state",
+    ("readings",): "readings",
+    ("backlog",): "backlog",
+    ("send", "oximeter-1", "ping"): "status",
+    ("reload",): "applied",
+    ("doctor",): "findings",
+    ("config", "--running"): "settings",
+    ("version",): "gatepost",
+    ("drivers",): "drivers",
+    ("drivers", "lines"): "options",
+}
+
+
+@pytest.mark.parametrize("verb", JSON, ids=" ".join)
+def test_json_of_every_verb(gatepost, agent, verb):
+    agent.take()
+    shown = gatepost(*verb, "--json")
+    assert JSON[verb] in json.loads(shown.out)
+    assert shown.err == ""
+    assert "open-sesame" not in shown.out
+
+
+def test_devices_say_why(gatepost, agent):
+    shown = gatepost("devices").out
+    assert "offline" in shown
+    assert "/dev/ttyUSB9 is not there" in shown
+    one = gatepost("devices", "cuff-3").out
+    assert "plug it in" in one
+    assert "set_interval" in one
+    assert gatepost("devices", "nobody").code == 1
+
+
+def test_brokers_and_their_control(gatepost, agent):
+    agent.take()
+    shown = gatepost("brokers").out
+    assert "mqtt://h:1883" in shown
+    assert "bad user name or password" in shown
+    assert gatepost("brokers", "disconnect", "hospital").out == "hospital is disconnected\n"
+    assert agent.app.uplinks.by_name["hospital"].state["state"] == "disconnected"
+    assert gatepost("brokers", "connect", "hospital").out == "hospital is connected\n"
+    failed = gatepost("brokers", "connect", "lab")
+    assert failed.code == 1
+    assert "see its password" in failed.err
+    assert gatepost("brokers", "connect", "nobody").code == 1
+
+
+def test_backlog(gatepost, agent):
+    agent.take()
+    agent.take(urgent=True)
+    rows = [line.split() for line in gatepost("backlog").out.splitlines()]
+    assert rows[0] == ["BROKER", "READINGS", "URGENT", "OLDEST"]
+    assert [row[:3] for row in rows[1:]] == [["hospital", "2", "1"], ["lab", "2", "1"]]
+
+
+def test_send_prints_the_answer(gatepost, agent):
+    shown = gatepost("send", "oximeter-1", "set_interval", "interval=30", "name=a=b", 'list=[1, "x"]', "--token", "t")
+    assert shown.code == 0
+    assert shown.out.startswith("oximeter-1 set_interval: done")
+    [(request, body)] = agent.app.desk.asked
+    assert (request.source, request.target) == ("cli", "oximeter-1")
+    assert body["parameters"] == {"interval": 30, "name": "a=b", "list": [1, "x"]}
+    assert body["token"] == "t"
+
+
+def test_send_to_the_gateway(gatepost, agent):
+    assert gatepost("send", "gateway", "ping").code == 0
+    assert agent.app.desk.asked[0][0].target is None
+
+
+@pytest.mark.parametrize("command", ["dance", "break", "late"])
+def test_send_fails_when_the_command_does(gatepost, agent, command):
+    shown = gatepost("send", "oximeter-1", command)
+    assert shown.code == 1
+    assert shown.err
+    told = json.loads(gatepost("send", "oximeter-1", command, "--json").out)
+    assert told["status"] in ("rejected", "failed")
+    assert told["error"]["key"]
+
+
+def test_send_with_a_parameter_that_is_none_is_usage(gatepost, agent):
+    assert gatepost("send", "oximeter-1", "ping", "interval").code == 2
+    assert agent.app.desk.asked == []
+
+
+def test_send_waits_for_a_command_that_lasts(gatepost, agent):
+    """The ledger has the outcome by the time of the first look."""
+    desk, store, clock = agent.app.desk, agent.app.store, agent.app.clock
+    handle = desk.handle
+
+    async def lasting(request):
+        response = await handle(request)
+        entry = Entry(id=response.id, target="oximeter-1", source="cli", command="last", digest=b"")
+        await store.ledger.begin(entry, clock.now())
+        final = {"id": response.id, "device_id": "oximeter-1", "command": "last", "status": "failed"}
+        final |= {"result": None, "error": {"key": "io", "message": "it broke", "hint": ""}}
+        await store.ledger.finish(response.id, "failed", clock.now().wall, json.dumps(final).encode())
+        return response
+
+    desk.handle = lasting
+    shown = gatepost("send", "oximeter-1", "last", "--timeout", "20")
+    assert shown.code == 1
+    assert "it broke" in shown.err
+
+
+def test_send_does_not_wait_for_ever(gatepost, agent):
+    shown = gatepost("send", "oximeter-1", "hang", "--timeout", "0.2")
+    assert shown.code == 1
+    assert "did not answer within 0.2 s" in shown.err
+
+
+def test_reload_that_is_refused_is_78(gatepost, agent):
+    assert "devices.cuff-3" in gatepost("reload").out
+    agent.app.outcome = {"applied": False, "changed": [], "problems": ["/x.yaml:3:1: a: wrong; hint"]}
+    shown = gatepost("reload")
+    assert shown.code == 78
+    assert "/x.yaml:3:1: a: wrong; hint" in shown.out
+    assert gatepost("reload", "--json").code == 78
+
+
+def test_doctor_explains_what_is_not_upstream(gatepost, agent):
+    agent.take()
+    agent.app.clock.synchronised = False
+    shown = gatepost("doctor")
+    assert shown.code == 1
+    assert "broker lab: it refuses this gateway; 1 readings wait" in shown.out
+    assert "bad user name or password" in shown.out
+    assert "device cuff-3: it is not there" in shown.out
+    assert "plug it in" in shown.out
+    assert "the clock is not synchronised" in shown.out
+    assert shown.out.index("problem: broker lab") < shown.out.index("warning: device cuff-3")
+
+
+def test_doctor_is_content_when_all_is_well(gatepost, agent):
+    agent.app.devices.by_id["cuff-3"].state.update(status="online", last_reading="2026-11-18T00:00:00Z")
+    agent.app.uplinks.by_name["lab"].state["state"] = "connected"
+    shown = gatepost("doctor", "--socket", agent.socket)
+    assert (shown.code, shown.out) == (0, "all is well\n")

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from agent import lock
+from agent.cli import DEFAULT_CONFIG, run_config
+from agent.cli.show import table
+from tests.cli.conftest import Served, spawn
+
+
+@pytest.fixture
+def database(place):
+    """Of an agent that has stopped."""
+    served = Served(place)
+    for number in range(20):
+        served.take(spo2=number)
+    served.close()
+    return served.state_dir / "gatepost.db"
+
+
+def test_store_check_of_a_healthy_database(gatepost, database):
+    shown = gatepost("store", "check", database)
+    assert shown.code == 0
+    assert shown.out.endswith("healthy\n")
+    told = json.loads(gatepost("store", "check", database, "--json").out)
+    assert told["healthy"] is True
+    assert told["rows"] >= 20
+    assert "nothing to repair" in gatepost("store", "repair", database).out
+
+
+def test_store_finds_the_database_of_the_settings(gatepost, database, settings):
+    path = settings(f"gateway: {{id: ward-7, state_dir: {database.parent}}}\n")
+    shown = gatepost("store", "check", "--config", path)
+    assert shown.code == 0
+    assert str(database) in shown.out
+
+
+def test_store_repair_sets_a_damaged_database_aside(gatepost, database):
+    db = sqlite3.connect(database)
+    db.execute("UPDATE reading SET body = x'7b7d' WHERE seq = 7")
+    db.commit()
+    db.close()
+    assert gatepost("store", "check", database).code == 1
+    shown = gatepost("store", "repair", database)
+    assert shown.code == 0
+    assert "the damaged file is now" in shown.out
+    assert gatepost("store", "check", database).code == 0
+    assert len(list(database.parent.glob("*.damaged-*"))) >= 1
+
+
+def test_store_leaves_a_running_agent_alone(gatepost, database):
+    with lock.take(database.parent):
+        for verb in ("check", "repair"):
+            shown = gatepost("store", verb, database)
+            assert shown.code == 1
+            assert "an agent runs on" in shown.err
+            assert "systemctl stop gatepost" in shown.err
+
+
+def test_store_of_nothing(gatepost, place):
+    shown = gatepost("store", "check", place / "none.db")
+    assert shown.code == 1
+    assert "there is no database" in shown.err
+
+
+def test_doctor_without_an_agent_looks_at_the_box(gatepost, place, settings, database):
+    (place / "port").write_text("")
+    path = settings(
+        f"gateway: {{id: ward-7, state_dir: {database.parent}}}\n"
+        f"api: {{socket: {place}/none.sock}}\n"
+        f"store: {{reserve: 900TB}}\n"
+        f"devices:\n  away: {{driver: lines, port: /dev/ttyUSB77}}\n  file: {{driver: lines, port: {place}/port}}\n"
+    )
+    shown = gatepost("doctor", "--config", path)
+    assert shown.code == 1
+    assert f"no agent answers at {place}/none.sock" in shown.out
+    assert "/dev/ttyUSB77 is not there" in shown.out
+    assert "is no serial port" in shown.out
+    assert "store.reserve keeps" in shown.out
+
+
+def test_doctor_tells_of_wrong_settings_and_a_broken_database(gatepost, place, settings, database):
+    database.write_bytes(b"garbage" * 1000)
+    path = settings(f"gateway: {{id: ward-7, state_dir: {database.parent}}}\nbrokers: {{a: {{ulr: mqtt://a}}}}\n")
+    told = json.loads(gatepost("doctor", "--config", path, "--json").out)
+    assert told["agent"] is False
+    about = {finding["about"]: finding["what"] for finding in told["findings"]}
+    assert "brokers.a.ulr" in about["settings"]
+    assert "is no database" in about["store"]
+
+
+def test_simulate_speaks_until_it_is_ended(place):
+    link = place / "probe"
+    with spawn("simulate", "lines", "--link", link, "--speed", "50") as device:
+        assert b"speaks at" in device.stdout.readline()
+        handle = os.open(link, os.O_RDWR | os.O_NOCTTY)
+        text = b""
+        while text.count(b"\n") < 2:
+            text += os.read(handle, 1000)
+        os.close(handle)
+        assert "temperature" in json.loads(text.split(b"\n")[1] if text.count(b"\n") > 1 else text)
+        device.send_signal(signal.SIGTERM)
+        assert device.wait(20) == 0
+        assert device.stderr.read() == b""
+    assert not link.is_symlink()
+
+
+def test_simulate_replaces_no_file(gatepost, place):
+    (place / "notes").write_text("precious")
+    assert gatepost("simulate", "lines", "--link", place / "notes").code == 1
+    assert (place / "notes").read_text() == "precious"
+    assert gatepost("simulate", "linse", "--link", place / "x").code == 1
+    assert gatepost("simulate", "lines", "--link", place / "x", "-o", "format=xml").code == 2
+
+
+def test_run_is_started_without_the_other_verbs():
+    assert run_config(["run"]) == DEFAULT_CONFIG
+    assert str(run_config(["run", "--config", "/a.yaml"])) == "/a.yaml"
+    assert str(run_config(["run", "-c", "/a.yaml"])) == "/a.yaml"
+    assert str(run_config(["run", "--config=/a.yaml"])) == "/a.yaml"
+    for other in (["run", "--help"], ["run", "--config"], ["run", "--config", "--help"], ["run", "x"], ["status"], []):
+        assert run_config(other) is None
+
+
+def test_run_keeps_typer_and_rich_out_of_the_agent(place):
+    code = (
+        "import sys\n"
+        "from agent.cli import main\n"
+        f"code = main(['run', '--config', '{place}/none.yaml'])\n"
+        "print(code, *(name for name in ('typer', 'rich', 'click') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "78"
+
+
+def test_a_verb_loads_only_what_it_needs():
+    unneeded = ["rich", "yaml", "starlette", "uvicorn", "gmqtt", "agent.settings"]
+    code = (
+        "import sys\n"
+        "from agent.cli import main\n"
+        "main(['version'])\n"
+        f"print(*(name for name in {unneeded} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1].strip() == ""
+
+
+def test_a_terminal_gets_colours_unless_it_wants_none(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    table(("device", "status"), [("a", "online"), ("b", "offline")], states=("status",))
+    assert "\x1b[" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    table(("device", "status"), [("a", "online")], states=("status",))
+    assert capsys.readouterr().out == "DEVICE  STATUS\na       online\n"

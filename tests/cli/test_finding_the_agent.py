@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from agent.cli.common import find_socket
+
+
+def test_no_agent_is_said_with_what_to_do(gatepost, place, monkeypatch):
+    monkeypatch.setenv("GATEPOST_SOCKET", str(place / "nothing.sock"))
+    for verb in ("status", "devices", "brokers", "backlog", "readings", "reload"):
+        shown = gatepost(verb)
+        assert shown.code == 1
+        assert f"no agent answers at {place}/nothing.sock" in shown.err
+        assert "systemctl status gatepost" in shown.err
+
+
+def test_the_socket_option(gatepost, agent, monkeypatch):
+    monkeypatch.delenv("GATEPOST_SOCKET")
+    assert gatepost("status", "--socket", agent.socket).code == 0
+
+
+def test_the_settings_name_the_socket(gatepost, agent, settings, monkeypatch):
+    monkeypatch.delenv("GATEPOST_SOCKET")
+    path = settings(f"gateway: {{id: x}}\napi: {{socket: {agent.socket}}}\n")
+    assert gatepost("status", "--config", path).code == 0
+
+
+def test_settings_that_do_not_hold_still_lead_to_the_agent(gatepost, agent, settings, monkeypatch):
+    monkeypatch.delenv("GATEPOST_SOCKET")
+    path = settings(f"api: {{socket: {agent.socket}}}\ndevices: {{a: {{drivr: lines}}}}\n")
+    shown = gatepost("status", "--config", path)
+    assert shown.code == 0
+    assert "do not hold" in shown.err
+
+
+def test_an_option_outranks_the_environment(gatepost, agent, settings, monkeypatch):
+    monkeypatch.setenv("GATEPOST_SOCKET", "/nowhere/api.sock")
+    path = settings(f"api: {{socket: {agent.socket}}}\n")
+    assert gatepost("status").code == 1
+    assert gatepost("status", "--config", path).code == 0
+    assert gatepost("status", "--socket", agent.socket).code == 0
+
+
+def test_without_any_hint_it_is_the_installed_place(monkeypatch):
+    monkeypatch.delenv("GATEPOST_SOCKET", raising=False)
+    monkeypatch.setattr("agent.cli.common.DEFAULT_CONFIG", os.devnull + "/none")
+    assert str(find_socket(None, None)) == "/run/gatepost/api.sock"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every socket")
+def test_a_socket_that_is_not_ours(gatepost, agent):
+    agent.socket.chmod(0)
+    shown = gatepost("status")
+    assert shown.code == 1
+    assert "group gatepost" in shown.err

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from agent.cli.verbs import VERBS
+
+SUBVERBS = [("brokers", "connect"), ("brokers", "disconnect"), ("store", "check"), ("store", "repair")]
+ALL = [(verb,) for verb in VERBS] + SUBVERBS
+PRINTS_NO_DATA = {("run",), ("store",), ("demo",)}
+ASKS_AN_AGENT = [
+    ("status",),
+    ("devices",),
+    ("brokers",),
+    ("brokers", "connect"),
+    ("brokers", "disconnect"),
+    ("readings",),
+    ("backlog",),
+    ("send",),
+    ("reload",),
+    ("doctor",),
+    ("config",),
+]
+
+
+@pytest.mark.parametrize("verb", ALL, ids=" ".join)
+def test_the_help_of_every_verb_has_an_example(gatepost, verb):
+    shown = gatepost(*verb, "--help")
+    assert shown.code == 0
+    assert f"Example:\n    gatepost {' '.join(verb)}" in shown.out
+
+
+@pytest.mark.parametrize("verb", [verb for verb in ALL if verb not in PRINTS_NO_DATA], ids=" ".join)
+def test_every_verb_that_prints_data_has_json(gatepost, verb):
+    assert "--json" in gatepost(*verb, "--help").out
+
+
+@pytest.mark.parametrize("verb", ASKS_AN_AGENT, ids=" ".join)
+def test_every_verb_that_asks_the_agent_can_be_told_where_it_is(gatepost, verb):
+    shown = gatepost(*verb, "--help").out
+    assert "--socket" in shown
+    assert "--config" in shown
+    assert "$GATEPOST_SOCKET" in shown
+
+
+def test_the_overview_names_every_verb(gatepost):
+    shown = gatepost("--help").out
+    for verb in VERBS:
+        assert f"\n  {verb} " in shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("walk",), ("status", "--loud"), ("send",), ("run", "--fast"), ("run", "--config"), ("store",)]
+)
+def test_wrong_usage_is_2(gatepost, arguments):
+    shown = gatepost(*arguments)
+    assert shown.code == 2
+    assert "Traceback" not in shown.err + shown.out

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import signal
+from datetime import UTC, datetime
+
+import pytest
+import typer
+
+from agent.cli.readings import moment
+from tests.cli.conftest import spawn
+
+
+def test_the_newest_stand_last(gatepost, agent):
+    for number in (91, 92, 93):
+        agent.take(spo2=number)
+    shown = gatepost("readings", "--limit", 2).out.splitlines()
+    assert shown[0].split() == ["TIME", "DEVICE", "PATIENT", "METRIC", "VALUES", "NOTES"]
+    assert ["spo2 92 %" in shown[1], "spo2 93 %" in shown[2]] == [True, True]
+    assert "P-001" in shown[1]
+
+
+def test_more_than_a_page(gatepost, agent, monkeypatch):
+    monkeypatch.setattr("agent.cli.readings.PAGE", 2)
+    taken = [agent.take(spo2=number) for number in range(5)]
+    told = json.loads(gatepost("readings", "--json", "-n", 4).out)["readings"]
+    assert [reading["id"] for reading in told] == taken[1:]
+
+
+def test_readings_are_filtered(gatepost, agent):
+    agent.take(metric="heart_rate")
+    agent.take(device="cuff-3", metric="blood_pressure", urgent=True)
+    assert "urgent" in gatepost("readings", "-d", "cuff-3").out
+    assert "blood_pressure" not in gatepost("readings", "-m", "heart_rate").out
+    assert json.loads(gatepost("readings", "--since", "2099-01-01T00:00:00Z", "--json").out) == {"readings": []}
+    assert gatepost("readings", "--since", "yesterday").code == 2
+
+
+def test_since_is_a_time_or_a_duration():
+    now = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+    assert moment("10m", now) == datetime(2026, 11, 20, 11, 50, tzinfo=UTC)
+    assert moment("2026-11-20T10:30:00Z") == datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
+    with pytest.raises(typer.BadParameter):
+        moment("soon")
+
+
+def test_follow_goes_on_until_ctrl_c(agent):
+    first = agent.take(spo2=91)
+    following = spawn("readings", "--follow", "--json", "-n", 1)
+    assert json.loads(following.stdout.readline())["id"] == first
+    second = agent.take(spo2=92)
+    assert json.loads(following.stdout.readline())["id"] == second
+    following.send_signal(signal.SIGINT)
+    out, err = following.communicate(timeout=20)
+    assert (out, err, following.returncode) == (b"", b"", 130)
+
+
+def test_a_reader_that_leaves_ends_it_quietly(agent):
+    agent.take(spo2=91)
+    following = spawn("readings", "--follow", "-n", 1)
+    assert b"spo2 91" in following.stdout.readline()
+    following.stdout.close()
+    agent.take(spo2=92)
+    assert following.wait(20) == 0
+    assert following.stderr.read() == b""
+    following.stderr.close()
+
+
+def test_a_closed_pipe_at_the_end_is_quiet(agent):
+    with spawn("status") as done:
+        done.stdout.close()
+        assert done.wait(20) == 0
+        assert done.stderr.read() == b""
+
+
+def test_follow_says_that_the_agent_stopped(place):
+    from tests.cli.conftest import Served
+
+    served = Served(place)
+    served.take(spo2=91)
+    following = spawn("readings", "--follow", "-n", 1, "--socket", served.socket)
+    assert b"spo2 91" in following.stdout.readline()
+    served.close()
+    _, err = following.communicate(timeout=20)
+    assert following.returncode == 1
+    assert b"the agent stopped" in err

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+GOOD = "gateway: {id: ward-7}\ndevices:\n  probe:\n    driver: lines\n    port: /dev/ttyUSB0\n    patient: P-001\n"
+BAD = "gateway: {id: ward-7}\ndevices:\n  probe:\n    driver: lines\n    prt: /dev/ttyUSB0\n    baudrate: fast\n"
+
+
+def test_check_prints_every_problem_with_its_place(gatepost, settings):
+    path = settings(BAD)
+    shown = gatepost("check", path)
+    assert shown.code == 78
+    lines = shown.out.splitlines()
+    assert re.search(rf"^{re.escape(str(path))}:5:5: devices\.probe\.prt: .*; .*port", shown.out, re.MULTILINE)
+    assert re.search(rf"^{re.escape(str(path))}:6:\d+: devices\.probe\.baudrate: ", shown.out, re.MULTILINE)
+    assert re.fullmatch(r"1 file, \d+ errors, \d+ warnings?", lines[-1])
+
+
+def test_check_reads_drop_ins_and_takes_the_directory(gatepost, settings, place):
+    settings(GOOD)
+    (place / "conf.d").mkdir()
+    settings("devices: {other: {driver: linse, port: /dev/x}}\n", "conf.d/50-other.yaml")
+    shown = gatepost("check", place)
+    assert shown.code == 78
+    assert "conf.d/50-other.yaml:1:" in shown.out
+    assert "2 files" in shown.out
+
+
+def test_check_is_content_with_good_settings(gatepost, settings):
+    shown = gatepost("check", settings(GOOD))
+    assert (shown.code, shown.out) == (0, "1 file, 0 errors, 0 warnings\n")
+
+
+def test_warnings_are_marked_and_no_failure(gatepost, settings):
+    shown = gatepost("check", settings(GOOD + "brokers: {h: {url: mqtt://h, username: a, password: secret}}\n"))
+    assert shown.code == 0
+    assert "brokers.h.password: warning: " in shown.out
+    assert "1 warning" in shown.out
+
+
+def test_check_tries_the_secrets_when_asked(gatepost, settings):
+    path = settings(GOOD + "brokers: {h: {url: mqtt://h, username: a, password: {file: /nowhere/secret}}}\n")
+    assert gatepost("check", path).code == 0
+    shown = gatepost("check", path, "--secrets")
+    assert shown.code == 78
+    assert "/nowhere/secret" in shown.out
+
+
+def test_check_in_json(gatepost, settings):
+    told = json.loads(gatepost("check", settings(BAD), "--json").out)
+    assert told["ok"] is False
+    problem = next(problem for problem in told["problems"] if problem["key"] == "devices.probe.prt")
+    assert {"severity", "file", "line", "column", "key", "code", "message", "hint"} <= problem.keys()
+    assert problem["line"] == 5
+
+
+def test_check_of_nothing_is_78(gatepost, place):
+    assert gatepost("check", place / "none.yaml").code == 78
+
+
+def test_config_names_the_line_of_each_key(gatepost, settings):
+    path = settings(GOOD)
+    shown = gatepost("config", "--config", path)
+    assert shown.code == 0
+    assert re.search(rf"^devices\.probe\.port +/dev/ttyUSB0 +{re.escape(str(path))}:5", shown.out, re.MULTILINE)
+    assert re.search(r"^store\.keep +7d +default$", shown.out, re.MULTILINE)
+    assert "P-001" not in shown.out
+    told = json.loads(gatepost("config", "--config", path, "--json").out)["settings"]
+    assert {"key": "store.keep", "value": "7d", "origin": "default"} in told
+
+
+def test_config_of_wrong_settings_is_78(gatepost, settings):
+    shown = gatepost("config", "--config", settings(BAD))
+    assert shown.code == 78
+    assert "devices.probe.prt" in shown.out
+
+
+def test_config_of_the_running_agent(gatepost, agent):
+    shown = gatepost("config", "--running").out
+    assert re.search(r"^brokers\.hospital\.url +mqtt://h:1883 +/etc/gatepost/gatepost\.yaml:7:5$", shown, re.MULTILINE)
+    assert "open-sesame" not in shown
+
+
+def test_schema_is_json_schema(gatepost):
+    told = json.loads(gatepost("config", "--schema").out)
+    assert told["$schema"].startswith("https://json-schema.org/")
+    assert "devices" in json.dumps(told)
+
+
+def test_drivers_are_listed_and_explained(gatepost):
+    assert re.search(r"^lines +Any device that prints lines", gatepost("drivers").out, re.MULTILINE)
+    shown = gatepost("drivers", "lines").out
+    assert "9600 baud, 8N1" in shown
+    assert 'option     format: one of csv, json, keyvalue, regex; default "json"' in shown
+    assert "set_interval(interval: " in shown
+    assert "driver: lines" in shown
+
+
+def test_the_example_of_every_driver_is_good_yaml_for_it(gatepost, settings):
+    names = [driver["name"] for driver in json.loads(gatepost("drivers", "--json").out)["drivers"]]
+    assert names
+    for name in names:
+        told = json.loads(gatepost("drivers", name, "--json").out)
+        if any(option["required"] for option in told["options"]):
+            continue
+        shown = gatepost("check", settings(told["example"]))
+        assert shown.code == 0, shown.out
+
+
+def test_a_misspelt_driver_is_suggested(gatepost):
+    shown = gatepost("drivers", "linse")
+    assert shown.code == 1
+    assert "did you mean lines?" in shown.err
+
+
+@pytest.mark.parametrize("broken", [b"devices: [\x00", b"\xff\xfe", b"a: b: c: d"])
+def test_check_never_crashes(gatepost, place, broken):
+    path = place / "gatepost.yaml"
+    path.write_bytes(broken)
+    shown = gatepost("check", path)
+    assert shown.code == 78
+    assert "Traceback" not in shown.err
