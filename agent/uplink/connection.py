@@ -167,7 +167,8 @@ class Connection:
             raise ValueError("malformed properties")
         handler.id_generator._max = FIRST_ID  # gmqtt has set it to the receive maximum
         self._learn(bool(body[0] & 1), first_values(handler._connack_properties))
-        self._pulse = Pulse(self.keepalive, self._stream, self._mqtt._send_ping_request, self._silent, self._monotonic)
+        ping, later = self._mqtt._send_ping_request, asyncio.get_running_loop().call_later
+        self._pulse = Pulse(self.keepalive, self._stream, ping, self._silent, self._monotonic, later)
         self._opened = self._sender.is_open = True
         self._sender.last_ack_at = self._monotonic()
         self._connack.set_result(None)
@@ -373,7 +374,7 @@ class Connection:
     def broken(self, code: int, message: str) -> None:
         if not self._connack.done():
             self._connack.set_exception(
-                ConnectFailed("malformed", f"the broker sent {message}", "is it MQTT?", "later")
+                ConnectFailed("malformed", f"the broker sent {message}", "check the port in url", "later")
             )
         self._die(Lost(code, f"the broker sent {message}", "the broker does not keep to MQTT", retry="later"))
 

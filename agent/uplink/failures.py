@@ -52,7 +52,8 @@ def describe_end(problem: Exception | None) -> Lost:
     if problem is None:
         return Lost(None, "the broker closed the connection", "the broker's log may say why")
     if isinstance(problem, OSError) and problem.errno == errno.ETIMEDOUT:
-        return Lost(None, "the broker's machine no longer answers", "check the network between here and the broker")
+        hint = "check the network between here and the broker"
+        return Lost(None, "the broker's machine no longer answers", hint, silent=True)
     if isinstance(problem, OSError) and problem.errno:
         return Lost(None, f"the connection broke: {os.strerror(problem.errno)}")
     return Lost(None, f"the connection broke: {type(problem).__name__}")

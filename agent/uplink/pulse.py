@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +11,10 @@ class Line(Protocol):
 
     last_in: float
     last_out: float
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
 
 
 class Pulse:
@@ -28,14 +31,16 @@ class Pulse:
         ping: Callable[[], None],
         dead: Callable[[], None],
         monotonic: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], Timer],
     ) -> None:
         self._interval = interval
         self._line = line
         self._ping = ping
         self._dead = dead
         self._monotonic = monotonic
+        self._call_later = call_later
         self._asked: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         if interval > 0:
             self._after(0.9 * interval)
 
@@ -45,7 +50,7 @@ class Pulse:
             self._timer = None
 
     def _after(self, delay: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(max(delay, 0.01), self._look)
+        self._timer = self._call_later(max(delay, 0.01), self._look)
 
     def _look(self) -> None:
         now = self._monotonic()

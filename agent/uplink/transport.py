@@ -19,7 +19,7 @@ from agent.uplink.endpoint import Endpoint
 from agent.uplink.options import ConnectOptions
 from agent.uplink.sender import Sender
 
-PUBLISH, PUBACK, PUBREC, PUBCOMP = 0x30, 0x40, 0x50, 0x70
+CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 0x20, 0x30, 0x40, 0x50, 0x70
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 _TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
 
@@ -51,6 +51,7 @@ class Stream(MQTTProtocol):  # type: ignore[misc]
         self._rest = b""
         self._skip = 0  # octets of an oversized packet still to come
         self._quickack: Callable[[], None] | None = None
+        self._greeted = False
         self._quickack_due = False
         self._call_soon = asyncio.get_running_loop().call_soon
         self._running = False
@@ -97,6 +98,11 @@ class Stream(MQTTProtocol):  # type: ignore[misc]
         if not self._running or owner is None or sender is None:
             return
         self.last_in = self._monotonic()
+        if not self._greeted:
+            if data[0] != CONNACK:
+                owner.broken(0x81, "something that is no MQTT")
+                return
+            self._greeted = True
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped

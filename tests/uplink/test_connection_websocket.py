@@ -1,0 +1,133 @@
+"""WebSocket servers that answer in their own ways."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from agent.uplink.connection import ConnectFailed
+
+from .broker import packet, publish_id, until
+from .client import Recorder, connected
+
+CONNACK = packet(0x20, b"\0\0\0")
+
+
+@asynccontextmanager
+async def server(handler: Callable[[ServerConnection], Awaitable[None]]) -> AsyncIterator[str]:
+    async with serve(handler, "127.0.0.1", 0, subprotocols=["mqtt"], compression=None) as listening:  # type: ignore[list-item]
+        yield f"ws://127.0.0.1:{next(iter(listening.sockets)).getsockname()[1]}"
+
+
+def whole(octets: bytes) -> list[bytes]:
+    """One packet of less than 127 octets a piece."""
+    packets = []
+    while octets:
+        size = octets[1] + 2
+        packets.append(octets[:size])
+        octets = octets[size:]
+    return packets
+
+
+async def test_fragments_several_packets_in_a_frame_and_pings() -> None:
+    paths: list[str] = []
+
+    async def handler(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        paths.append(socket.request.path)
+        assert socket.subprotocol == "mqtt"
+        async for data in socket:
+            assert isinstance(data, bytes)
+            answer = b""
+            for one in whole(data):
+                if one[0] == 0x10:
+                    answer += CONNACK
+                elif one[0] & 0xF0 == 0x30:
+                    answer += packet(0x40, publish_id(one[0], one[2:]))
+            if answer:
+                await socket.send([answer[:1], answer[1:3], answer[3:]])
+                await (await socket.ping())
+
+    async with server(handler) as url, connected(url) as one:
+        for tag in range(5):
+            one.publish(tag)
+        await until(lambda: len(one.acks) == 5)
+        assert paths == ["/mqtt"]
+        assert one.losses == []
+
+
+@pytest.mark.parametrize("how", ["close", "text", "abort"])
+async def test_the_server_ends_it(how: str) -> None:
+    async def handler(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(CONNACK)
+        await socket.recv()
+        if how == "text":
+            await socket.send("hello")
+            await socket.wait_closed()
+        elif how == "abort":
+            socket.transport.abort()
+        else:
+            await socket.close()
+
+    async with server(handler) as url, connected(url) as one:
+        one.publish(1)
+        await until(lambda: one.losses)
+        assert len(one.losses) == 1
+        assert one.connection.unacked() == [1]
+
+
+async def test_close_says_goodbye_in_order() -> None:
+    got: list[bytes] = []
+
+    async def handler(socket: ServerConnection) -> None:
+        got.append(await socket.recv())  # type: ignore[arg-type]
+        await socket.send(CONNACK)
+        got.extend([data async for data in socket])  # type: ignore[misc]
+        assert socket.close_code == 1000
+        got.append(b"end")
+
+    async with server(handler) as url:
+        async with connected(url):
+            pass
+        await until(lambda: got[-1] == b"end")
+        assert got[1:-1] == [b"\xe0\x02\0\0"]
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", b"no http\r\n\r\n", b""])
+async def test_no_websocket_there(answer: bytes) -> None:
+    async def serve_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    listening = await asyncio.start_server(serve_once, "127.0.0.1", 0)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectFailed) as caught:
+            await Recorder(f"ws://127.0.0.1:{port}/x").connection.open(5)
+        assert caught.value.reason == "websocket"
+        if b"404" in answer:
+            assert "404" in caught.value.message
+
+
+async def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name.startswith("websockets"):
+            raise ImportError(name)
+        return original(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ConnectFailed) as caught:
+        await Recorder("ws://127.0.0.1:1").connection.open(5)
+    assert caught.value.reason == "settings"
+    assert "gatepost[ws]" in caught.value.hint
