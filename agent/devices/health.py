@@ -23,6 +23,9 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
+TOLD = (State.ONLINE, State.OFFLINE, State.ERROR)  # the contract's words
+
+
 class Reason(NamedTuple):
     """Why a device is not online: a stable key, a sentence, and what to do."""
 
@@ -116,14 +119,14 @@ class Health:
         self.turn(State.ERROR if reason.key in ERRORS else State.OFFLINE, reason)
 
     def payload(self) -> dict[str, Any]:
-        """The contract's status message; a stopped device is offline for whoever reads it."""
-        status = State.OFFLINE if self.state is State.STOPPED else self.state
+        """The contract's status message; a device that is stopped, or starts, is offline for whoever reads it."""
+        status = self.state if self.state in TOLD else State.OFFLINE
         payload: dict[str, Any] = {
             "device_id": self._device,
             "status": str(status),
             "timestamp": rfc3339(self.since),
             **self.known,
         }
-        if self.reason.key:
-            payload["reason"] = self.reason.key
+        if self.reason.key or status is not self.state:
+            payload["reason"] = self.reason.key or str(self.state)
         return payload

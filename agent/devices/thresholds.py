@@ -1,7 +1,8 @@
 """Thresholds: a value outside of them makes its reading urgent.
 
-A limit itself is inside. Only numbers are judged; a missing value is neither outside nor back inside, so the state of
-that value stays what it was. The state is kept for each metric and value: inside, below, above.
+Values go by the driver's own names. A limit itself is inside. Only numbers are judged; a missing value is neither
+outside nor back inside, so the state of that value stays what it was. The state is kept for each metric and value:
+inside, below, above.
 """
 
 from __future__ import annotations

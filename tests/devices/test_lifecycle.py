@@ -231,3 +231,11 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure_and_tried_again
         await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
         await until(lambda: bench.view()["status"] == "error" and bench.link.attempts > 1)
     await until(lambda: bench.view()["status"] == "online")
+
+
+async def test_the_status_message_uses_the_contracts_words(bench: Bench):
+    bench.open_hangs = True
+    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    status = bench.devices.statuses()["d"]
+    assert (status["status"], status["reason"]) == ("offline", "starting")
+    assert bench.view()["status"] == "starting"
