@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -172,6 +173,7 @@ class App:
         await self.supervisor.stop(STOP_TASKS)
         await self._bounded("the database", self.store.close(), 1.0)
         self._lock.close()
+        log.info("stopped")
 
     @staticmethod
     async def _bounded(what: str, work: Any, seconds: float) -> None:
@@ -340,6 +342,7 @@ def _keep_fixed(old: Settings, new: Settings) -> Settings:
 def main(config: Path) -> int:
     """`gatepost run`: the exit code. 78 when there are no usable settings, neither now nor from an earlier run."""
     env = dict(os.environ)
+    gc.set_threshold(20_000, 20, 50)  # readings are made and dropped by the thousand, and hardly ever in cycles
     logs = Logs(sys.stderr, env)
     try:
         loaded = load(config, env, Registry.installed())

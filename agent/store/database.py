@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
@@ -19,6 +19,8 @@ Params = Sequence[Any] | Mapping[str, Any]
 PAGE_SIZE = 1024
 CHECKPOINT_PAGES = 4000
 CACHE_KIB = 1024
+STATEMENTS = 60  # kept prepared
+LENGTHS = (250, 25)  # rows of a multi-row INSERT; what is left is inserted at once
 PRAGMAS = (
     f"PRAGMA page_size = {PAGE_SIZE}",
     "PRAGMA journal_mode = WAL",
@@ -49,7 +51,7 @@ class Database:
 
     async def open(self) -> None:
         """Open the file, again after `close` where it was mended. Raises sqlite3.Error when it is no database."""
-        writer = await aiosqlite.connect(self.path, isolation_level=None)
+        writer = await aiosqlite.connect(self.path, isolation_level=None, cached_statements=STATEMENTS)
         try:
             for pragma in PRAGMAS:
                 await writer.execute(pragma)
@@ -125,15 +127,17 @@ class Run:
         cursor = await self._connection.execute(sql(name), params)
         return cursor.rowcount
 
-    async def many(self, name: str, rows: Iterable[Sequence[Any]], chunk: int = 500) -> None:
-        """One multi-row INSERT a chunk: a statement for each row would hand the GIL over at every step."""
+    async def many(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Multi-row INSERTs: a statement for each row would hand the GIL over at every step. Few lengths, so that
+        they stay prepared: each long statement takes as much memory as its rows."""
         head, _, values = sql(name).rpartition("VALUES")
-        rows = list(rows)
-        for start in range(0, len(rows), chunk):
-            part = rows[start : start + chunk]
-            text = f"{head}VALUES {', '.join([values] * len(part))}"
-            flat = [value for row in part for value in row]
-            await self._connection.execute(text, flat)
+        at = 0
+        while at < len(rows):
+            left = len(rows) - at
+            size = next((length for length in LENGTHS if length <= left), left)
+            flat = [value for row in rows[at : at + size] for value in row]
+            await self._connection.execute(f"{head}VALUES {', '.join([values] * size)}", flat)
+            at += size
 
     async def read(self, name: str, params: Params = ()) -> list[tuple[Any, ...]]:
         return list(await self._connection.execute_fetchall(sql(name), params))  # type: ignore[arg-type]

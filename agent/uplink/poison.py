@@ -20,6 +20,11 @@ class Poison:
         self._times = 0
         self._strikes = 0
 
+    @property
+    def watching(self) -> bool:
+        """Whether some message is under suspicion at all."""
+        return self._first is not None
+
     def hung_up(self, first: int | None, alone: bool) -> int | None:
         """The broker ended the connection; `first` = seq of the first message in flight, `alone` = it was sent alone.
 

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 MOST_UNSENT = 256_000  # octets handed to the transport and not yet taken: a slow link must not fill the memory
 LIVE_LAG = 20_000  # rows that live may lag behind before what it has not sent becomes backlog
 ACK_LIMIT = 20.0  # seconds without any acknowledgement while something is in flight: the link is half-open
+MOST_TOPICS = 5000  # known to be good
 SPARE_IDS = 2  # of the receive maximum, left for responses and statuses
 PAUSE_FIRST, PAUSE_MOST = 1.0, 60.0
 GIVE_UP = 5  # refusals "for now" of one message, by a broker that is not over its quota, until it is a dead letter
@@ -79,6 +80,7 @@ class Session:
         self._connection: Connection | None = None
         self._flying: dict[int, Lane] = {}
         self._wanted: dict[int, bool] = {}
+        self._good_topics: set[bytes] = set()
         self._answers: dict[int, asyncio.Future[int]] = {}
         self._next_answer = -1
         self._loads: dict[str, asyncio.Task[None]] = {}
@@ -91,6 +93,7 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._freed = asyncio.Event()
+        self._waiting_to_send = 0
         self._alone = False  # the suspect is in flight, and nothing else
 
     def start(self, connection: Connection) -> None:
@@ -110,34 +113,34 @@ class Session:
         now = self._monotonic()
         if now < self._paused_until:
             return
+        if connection.unsent > MOST_UNSENT:
+            self._later(0.05)
+            return
         self._feed()
         suspect = self._poison.suspect
         window = self._window if suspect is None else 1
         flying = self._flying
         limited = self._rate > 0
         before = len(flying)
-        while len(flying) < window and connection.in_flight < connection.receive_maximum:
+        window = min(window, connection.receive_maximum - connection.in_flight + before)
+        while len(flying) < window:
             lane = self.lanes.choose(not limited or self._token(now))
             if lane is None:
                 break
-            if not self._send(connection, lane):
-                break
+            self._send(connection, lane)
             if not lane.buffer:
                 self._feed()
         self._alone = suspect is not None and len(flying) == 1
         if flying and not before:
             self._watch_acks()
 
-    def _send(self, connection: Connection, lane: Lane) -> bool:
+    def _send(self, connection: Connection, lane: Lane) -> None:
         record = lane.buffer[0]
         if not self._wants(record):
             lane.skip()
             self._tally.skipped += 1
             self._store.settled(0)
-            return True
-        if connection.unsent > MOST_UNSENT:
-            self._pause(0.05)
-            return False
+            return
         store = self._store
         wall, clock = store.time_of(record)
         topic, payload, properties = self._format.render(
@@ -147,7 +150,7 @@ class Session:
         if problem is not None:
             lane.skip()
             self._bury(record.seq, *problem)
-            return True
+            return
         lane.take()
         self._flying[record.seq] = lane
         qos = 1 if record.bits & EVENT else self._qos
@@ -155,7 +158,6 @@ class Session:
         self._tally.sent += 1
         if self._rate > 0 and lane is self.lanes.backlog:
             self._tokens -= 1.0
-        return True
 
     def _wants(self, record: Record) -> bool:
         wanted = self._wanted.get(record.series)
@@ -174,8 +176,13 @@ class Session:
             size = packet_size(topic, payload, properties, self._qos, connection.version)
             if size > most:
                 return 0x95, f"packet too large: {size} octets, the broker takes {most}"
-        wrong = check_topic(topic) if b"+" in topic or b"#" in topic or not topic or b"\0" in topic else None
-        return (0x90, f"topic not valid: {wrong}") if wrong else None
+        if topic not in self._good_topics:
+            wrong = check_topic(topic)
+            if wrong:
+                return 0x90, f"topic not valid: {wrong}"
+            if len(self._good_topics) < MOST_TOPICS:
+                self._good_topics.add(topic)
+        return None
 
     def _token(self, now: float) -> bool:
         self._tokens = min(max(1.0, self._rate), self._tokens + (now - self._token_at) * self._rate)
@@ -229,35 +236,39 @@ class Session:
     def on_ack(self, acks: list[tuple[int, int]]) -> None:
         """(tag, reason code) in wire order: tags of readings are their sequence numbers, others are negative."""
         delivered = 0
+        flying, poison = self._flying, self._poison
+        by_lane = self._tally.delivered_by_lane
         for tag, code in acks:
             if tag < 0:
-                future = self._answers.pop(tag, None)
-                if future is not None and not future.done():
-                    future.set_result(code)
+                self._answered(tag, code)
                 continue
-            lane = self._flying.get(tag)
+            lane = flying.get(tag)
             if lane is None:
                 continue
             if code >= REFUSED:
                 self._refuse(tag, lane, code)
                 continue
-            del self._flying[tag]
-            del lane.flying[tag]
+            del flying[tag], lane.flying[tag]
             delivered += 1
-            self._tally.delivered_by_lane[lane.name] += 1
-            if tag == self._poison.suspect:
-                log.info("%s: the suspected message was delivered", self._name)
-            self._poison.delivered(tag)
+            by_lane[lane.name] += 1
+            if poison.watching:
+                poison.delivered(tag)
         if delivered:
             self._tally.delivered += delivered
             self._tally.last_delivery = time.time()
             self._pauses = 0
             self._store.settled(delivered)
-        self._freed.set()
-        self._freed.clear()
+        if self._waiting_to_send:
+            self._freed.set()
+            self._freed.clear()
         if self._refused and len(self._flying) == len(self._refused):
             self._requeue()
         self.pump()
+
+    def _answered(self, tag: int, code: int) -> None:
+        future = self._answers.pop(tag, None)
+        if future is not None and not future.done():
+            future.set_result(code)
 
     def _refuse(self, seq: int, lane: Lane, code: int) -> None:
         self._tally.refused += 1
@@ -306,7 +317,11 @@ class Session:
         try:
             async with asyncio.timeout(timeout):
                 while connection.is_open and connection.in_flight >= connection.receive_maximum:
-                    await self._freed.wait()
+                    self._waiting_to_send += 1
+                    try:
+                        await self._freed.wait()
+                    finally:
+                        self._waiting_to_send -= 1
                 connection.publish(topic.encode(), payload, qos, retain, properties, tag)
                 return await answer
         except TimeoutError:

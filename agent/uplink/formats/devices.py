@@ -14,6 +14,7 @@ from agent.uplink.topics import Topics
 CONTENT_TYPE = "application/json"
 SCHEMA = 1
 KNOWN = 2000  # series remembered ready to use
+SECONDS = 100  # seconds remembered as text: live and backlog come by turns
 
 
 class DevicesFormat:
@@ -25,8 +26,7 @@ class DevicesFormat:
         self._topics = topics
         self._with_properties = version == 5
         self._known: dict[int, tuple[bytes, bytes]] = {}
-        self._second = -1
-        self._second_text = b""
+        self._seconds: dict[int, bytes] = {}
         self._marks: dict[tuple[bool, bool, str], bytes] = {}
         self._blocks: dict[int, bytes] = {}
 
@@ -41,14 +41,14 @@ class DevicesFormat:
         if tail is None:
             tail = self._mark(*marks)
         second, micros = divmod(wall, 1_000_000)
-        if second != self._second:
-            self._second = second
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        moment = self._seconds.get(second)
+        if moment is None:
+            moment = self._moment(second)
         body = record.body
         end = b"," + body[1:] if len(body) > 2 else b"}"
         if record.bits & EVENT:
             tail = b""
-        payload = b'{"id":"%b%b%b.%06dZ"%b%b' % (name, middle, self._second_text, micros, tail, end)
+        payload = b'{"id":"%b%b%b.%06dZ"%b%b' % (name, middle, moment, micros, tail, end)
         return Rendered(topic, payload, self._block(name) if self._with_properties else b"")
 
     def _remember(self, series: Series) -> tuple[bytes, bytes]:
@@ -67,6 +67,12 @@ class DevicesFormat:
             middle += b"," + series.common[1:-1]
         self._known[series.number] = known = (topic.encode(), middle + b',"timestamp":"')
         return known
+
+    def _moment(self, second: int) -> bytes:
+        if len(self._seconds) >= SECONDS:
+            self._seconds.clear()
+        text = self._seconds[second] = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        return text
 
     def _mark(self, urgent: bool, replayed: bool, clock: str) -> bytes:
         text = orjson.dumps({"clock": clock, "urgent": urgent, "replayed": replayed})
