@@ -17,14 +17,14 @@ PLAIN = {
 
 @dataclass
 class Device:
-    """Counts are readings."""
+    """`taken` is the agent's own count; what was seen stored and delivered is kept by id."""
 
     name: str
     driver: str
     status: str = "starting"
     values: str = ""
     taken: int = 0
-    stored: int = 0
+    stored: set[str] = field(default_factory=set)
     delivered: set[str] = field(default_factory=set)
     replayed: int = 0
 
@@ -50,7 +50,7 @@ class Board:
     def stored(self, reading: dict[str, Any]) -> None:
         device = self.devices.get(str(reading.get("device_id")))
         if device is not None:
-            device.stored += 1
+            device.stored.add(str(reading.get("id")))
             device.values = values(reading)
 
     def delivered(self, told: dict[str, Any]) -> None:

@@ -23,12 +23,13 @@ from agent.client import AsyncGatewayClient, GatewayError
 from agent.clock import Clock, SystemClock
 from agent.demo.board import Board
 from agent.demo.parts import STARTING, BrokerAway, end, start_agent
-from agent.demo.view import view_of
+from agent.demo.view import Lines, Picture, view_of
 from agent.errors import GatepostError
 from drivers.driver import Registry
 from drivers.serial.pty import PtyTwin
 
 DRAW = 0.25  # seconds
+SEEN = 200  # stored readings to look back at when the view begins, so that counts are whole
 DEVICES: dict[str, dict[str, Any]] = {
     "oximeter-1": {"driver": "contec-cms50d-plus", "thresholds": {"spo2": {"min": 90}}},
     "oximeter-2": {"driver": "contec-cms50-v7"},
@@ -58,6 +59,8 @@ class Demo:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
         async with AsyncExitStack() as stack:
+            view = view_of(self.board, self._plain)
+            stack.enter_context(view)
             ports = await self._devices(stack)
             self.board.note("simulated devices speak on PTYs")
             stack.push_async_callback(self._broker.stop)
@@ -68,7 +71,7 @@ class Demo:
             stack.push_async_callback(end, agent)
             await self._answers(agent)
             self.board.note("agent runs: gatepost run --config " + str(settings))
-            await self._show(seconds, agent)
+            await self._show(view, seconds, agent)
 
     async def _devices(self, stack: AsyncExitStack) -> dict[str, Path]:
         registry, ports = Registry.installed(), {}
@@ -100,9 +103,9 @@ class Demo:
         log = (self._folder / "agent.log").read_text("utf-8", "replace")
         raise GatepostError("the agent did not come up", log[-1500:])
 
-    async def _show(self, seconds: float | None, agent: asyncio.subprocess.Process) -> None:
+    async def _show(self, view: Lines | Picture, seconds: float | None, agent: asyncio.subprocess.Process) -> None:
         until = None if seconds is None else self._clock.monotonic() + seconds
-        with view_of(self.board, self._plain) as view, _keys(self._key) if not self._plain else _none():
+        with _none() if self._plain else _keys(self._key):
             tasks = [asyncio.create_task(part()) for part in (self._follow, self._poll, self._take_away)]
             try:
                 while not self._stop.is_set() and (until is None or self._clock.monotonic() < until):
@@ -123,7 +126,7 @@ class Demo:
         """Readings as they become stored; the agent tells nobody before."""
         while True:
             with contextlib.suppress(GatewayError):
-                async for reading in self._client.follow():
+                async for reading in self._client.follow(last=SEEN):
                     self.board.stored(reading)
             await asyncio.sleep(0.5)
 

@@ -39,7 +39,7 @@ class Lines:
         for device in board.devices.values():
             _write(
                 f"{board.elapsed():5.1f} s  {device.name}: {device.status}, taken {device.taken}, "
-                f"stored {device.stored}, delivered {len(device.delivered)}; {device.values}"
+                f"stored {len(device.stored)}, delivered {len(device.delivered)}; {device.values}"
             )
         _write(f"{board.elapsed():5.1f} s  broker: {board.broker}, backlog {board.owed}")
 
@@ -82,7 +82,7 @@ class Picture:
                 device.driver,
                 Text(device.status, style=_style(device.status)),
                 device.values,
-                *(str(count) for count in (device.taken, device.stored, len(device.delivered), device.replayed)),
+                *(str(count) for count in (device.taken, len(device.stored), len(device.delivered), device.replayed)),
             )
         state = Text.assemble("broker ", (board.broker, _style(board.broker)), f"    backlog {board.owed} readings")
         if board.oldest:

@@ -151,6 +151,8 @@ def start(kind: str, base: Path | None, readings: int, times: int = 5) -> Figure
     for _ in range(times):
         with Rig(kind, DEVICES, base) as rig:
             empty.append(rig.program.start())
+            rig.program.opened(rig.ports)
+            time.sleep(1.0)
             rig.program.stop()
     with Rig(kind, DEVICES, base, tap=True) as rig:
         rig.start()
@@ -159,6 +161,8 @@ def start(kind: str, base: Path | None, readings: int, times: int = 5) -> Figure
         full = []
         for _ in range(times):
             full.append(rig.program.start())
+            rig.program.opened(rig.ports)
+            time.sleep(1.0)
             rig.program.stop()
     return {
         "readings": readings,

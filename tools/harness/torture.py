@@ -33,7 +33,8 @@ SLACK = 3.0  # seconds around an absence in which lines may be lost before they 
 WEIGHTS = {
     "agent killed": 35,
     "agent killed while starting": 8,
-    "agent stopped": 6,
+    "agent stopped": 5,
+    "agent stopped while starting": 4,
     "broker killed": 18,
     "link cut": 15,
     "link half open": 7,
@@ -96,18 +97,22 @@ class Torture:
         self._drain(120.0)
         self.due = set(self.stored.rows)
         if self.agent.running:
-            self.stops.append(self.agent.stop())
+            self._stop()
 
     def _break(self, what: str) -> None:
         name, tap = self.rng.choice(list(self.taps.items()))
         if what.startswith("agent"):
-            if what == "agent stopped":
+            if what.startswith("agent stopped"):
                 self._away_since = time.time_ns()
-                self.stops.append(self.agent.stop())
+                self._stop()
             else:
                 self._kill()
             if what == "agent killed while starting":
                 self._launch_and_kill()
+            elif what == "agent stopped while starting":
+                self.feeder.ask("release")
+                self.agent.start(60.0)
+                self._stop()
             self._wait(self.rng.uniform(0, 1.0), agent_up=False)
             self._start()
         elif what == "broker killed" and self.mosquitto is not None:
@@ -131,6 +136,13 @@ class Torture:
     def _kill(self) -> None:
         self._away_since = time.time_ns()
         self.agent.kill()
+
+    def _stop(self) -> None:
+        """As systemd stops it; that may come at any moment after READY."""
+        try:
+            self.stops.append(self.agent.stop())
+        except HelperFailed as error:
+            self.wrong.append(f"a clean stop was none: {error}")
 
     def _launch_and_kill(self) -> None:
         """Killed again somewhere between exec and the first reading."""

@@ -1,0 +1,24 @@
+"""The short form of the torture: about a minute of kills and cuts, and an exact account."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tools.harness import torture
+from tools.harness.mosquitto import binary
+
+pytestmark = pytest.mark.skipif(binary() is None, reason="mosquitto is not installed")
+
+
+def test_nothing_stored_is_missing_after_kills_and_cuts(capsys):
+    code = torture.main(["--cycles", "14", "--seconds", "25", "--rate", "300", "--json"])
+    said = capsys.readouterr().out
+    assert code == 0, said
+    ledger = json.loads(said[said.index("\n{") : said.rindex("}") + 1])
+    assert ledger["violations"] == []
+    assert ledger["stored readings"] > 0
+    for broker in ledger["brokers"].values():
+        assert broker["missing"] == 0
+        assert broker["delivered"] >= ledger["stored readings"]
