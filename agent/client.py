@@ -14,7 +14,7 @@ import http.client
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -209,7 +209,8 @@ class GatewayClient(_Calls[Any]):
             response = connection.getresponse()
             if response.getheader("Content-Length") is None and connection.sock is not None:
                 connection.sock.settimeout(None)  # a stream: silence is no fault
-            yield response
+            with closing(response):  # it holds the socket too
+                yield response
         except TimeoutError as error:
             raise GatewayTimeout(seconds) from error
         except (FileNotFoundError, ConnectionRefusedError) as error:
