@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from gmqtt.mqtt.protocol import MQTTProtocol
 
+from agent.uplink.dial import dial
 from agent.uplink.endpoint import Endpoint
 from agent.uplink.options import ConnectOptions
 from agent.uplink.sender import Sender
 
 CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 0x20, 0x30, 0x40, 0x50, 0x70
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
-_TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
 
 
 class Owner(Protocol):
@@ -144,6 +144,9 @@ class Stream(MQTTProtocol):  # type: ignore[misc]
                 if entry is not None:
                     acks.append((entry[0], code))
             else:
+                if acks:  # before what may end the connection
+                    sender.acked(acks)
+                    acks = []
                 owner.received(command, data[body:after])
                 if not self._running:
                     at = end
@@ -245,29 +248,20 @@ def _quickack_of(transport: asyncio.BaseTransport) -> Callable[[], None] | None:
     return quickack
 
 
-def tune(transport: asyncio.BaseTransport, dead_after: float) -> None:
-    """No Nagle; unacknowledged data kills the connection after `dead_after` seconds, where the platform can."""
-    link = transport.get_extra_info("socket")
-    if link is None or getattr(link, "family", None) not in (socket.AF_INET, socket.AF_INET6):
-        return
-    with contextlib.suppress(OSError):
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if _TCP_USER_TIMEOUT is not None:
-        with contextlib.suppress(OSError):
-            link.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, int(dead_after * 1000))
-
-
 async def open_transport(endpoint: Endpoint, stream: Stream, options: ConnectOptions) -> asyncio.Transport:
     """Connect `stream` to the endpoint; raises OSError, ssl.SSLError or ConnectFailed. The caller bounds it."""
-    loop = asyncio.get_running_loop()
-    transport: asyncio.Transport
-    tls: dict[str, Any] = {"ssl": options.context, "server_hostname": endpoint.host} if endpoint.secure else {}
+    link: dict[str, Any] = {"ssl": options.context, "server_hostname": endpoint.host} if endpoint.secure else {}
+    upgrade = None
     if endpoint.websocket:
-        from agent.uplink.websocket import open_websocket
+        from agent.uplink.websocket import WebSocketOpener
 
-        raw, transport = await open_websocket(endpoint, stream, tls, options.inbound_size)
-    else:
-        raw, _ = await loop.create_connection(lambda: stream, endpoint.host, endpoint.port, **tls)
-        transport = raw
-    tune(raw, options.dead_after)
+        upgrade = WebSocketOpener(endpoint, options.inbound_size)
+    link["sock"] = dialled = await dial(endpoint.host, endpoint.port, options.dead_after)
+    try:
+        if upgrade is not None:
+            return await upgrade.open(stream, link)
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: stream, **link)
+    except BaseException:
+        dialled.close()
+        raise
     return transport

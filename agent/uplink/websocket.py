@@ -143,23 +143,29 @@ class WebSocketTransport(asyncio.Protocol):
         return default if self._raw is None else self._raw.get_extra_info(name, default)
 
 
-async def open_websocket(
-    endpoint: Endpoint, upper: asyncio.Protocol, tls: dict[str, Any], limit: int
-) -> tuple[asyncio.Transport, Any]:
-    """(transport below, transport for `upper`), handshake done. Raises OSError, ssl.SSLError, ConnectFailed."""
-    types = _load()
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    uri = types.parse_uri(f"{endpoint.scheme}://{host}:{endpoint.port}{endpoint.path}")
-    frames = types.ClientProtocol(uri, subprotocols=["mqtt"], max_size=4 * limit)  # a frame may hold several packets
-    transport = WebSocketTransport(upper, frames, types)
-    loop = asyncio.get_running_loop()
-    raw, _ = await loop.create_connection(lambda: transport, endpoint.host, endpoint.port, **tls)
-    try:
-        await transport.opened
-    except BaseException:
-        transport.abort()
-        raise
-    return raw, transport
+class WebSocketOpener:
+    """Opens one; made before anything is connected, so that a missing package is told first (ConnectFailed)."""
+
+    def __init__(self, endpoint: Endpoint, limit: int) -> None:
+        types = _load()
+        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        uri = types.parse_uri(f"{endpoint.scheme}://{host}:{endpoint.port}{endpoint.path}")
+        self._types = types
+        self._frames = types.ClientProtocol(uri, subprotocols=["mqtt"], max_size=4 * limit)  # several packets in one
+
+    async def open(self, upper: asyncio.Protocol, link: dict[str, Any]) -> asyncio.Transport:
+        """A transport for `upper`, handshake done; `link`: sock, ssl, server_hostname, as create_connection takes them.
+
+        Raises OSError, ssl.SSLError, ConnectFailed.
+        """
+        transport = WebSocketTransport(upper, self._frames, self._types)
+        await asyncio.get_running_loop().create_connection(lambda: transport, **link)
+        try:
+            await transport.opened
+        except BaseException:
+            transport.abort()
+            raise
+        return transport  # type: ignore[return-value]
 
 
 def _refused(message: str) -> ConnectFailed:

@@ -500,6 +500,7 @@ async def test_check_ends_a_connection_without_acknowledgements(qos: int) -> Non
             assert one.connection.unacked() == [1]
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])
 async def test_an_unanswered_ping_ends_the_connection() -> None:
     async with FakeBroker() as broker:
         broker.on[PINGREQ] = lambda peer, command, body: None
@@ -510,6 +511,7 @@ async def test_an_unanswered_ping_ends_the_connection() -> None:
             assert one.losses[0].silent
 
 
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_answered_pings_keep_a_silent_connection() -> None:
     async with FakeBroker() as broker, connected(broker.url, keepalive=1) as one:
         await until(lambda: len(broker.peer.of(PINGREQ)) == 2)

@@ -1,5 +1,7 @@
-"""Each private name of gmqtt that the uplink relies on. When one of these fails after an update, agent/uplink/wiring.py,
-connection.py and transport.py must be looked at."""
+"""Each private name of gmqtt that the uplink relies on.
+
+When one of these fails after an update, look at wiring.py, connection.py and transport.py of agent/uplink.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +123,6 @@ async def test_the_protocol_is_made_before_its_connection_and_reads_nothing_itse
     assert asyncio.all_tasks() == tasks
     assert connection._protocol._read_loop_future is None
     assert connection._protocol._connected.is_set()
-    connection._protocol.connection_lost(None) if False else None
 
 
 async def test_connect_is_written_with_will_and_credentials() -> None:

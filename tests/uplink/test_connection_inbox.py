@@ -1,0 +1,71 @@
+"""The order of acknowledgements, whatever the order in which the work is finished."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agent.uplink.inbound import Inbound, Inbox
+
+from .broker import until
+
+
+def message(topic: str, qos: int = 1) -> Inbound:
+    return Inbound(topic, b"x", qos, False, False, {})
+
+
+async def test_acknowledged_in_order_of_arrival() -> None:
+    gates = {name: asyncio.Event() for name in "abc"}
+    answers: list[tuple[int, int, int]] = []
+    started: list[str] = []
+
+    async def work(inbound: Inbound) -> int:
+        started.append(inbound.topic)
+        await gates[inbound.topic].wait()
+        return 0
+
+    inbox = Inbox(work, lambda *answer: answers.append(answer), lambda on: None, set())
+    for mid, name in enumerate("abc", 1):
+        inbox.take(message(name, 2 if name == "b" else 1), mid)
+    await until(lambda: started == ["a", "b", "c"])
+    gates["c"].set()
+    gates["b"].set()
+    await until(lambda: inbox.busy == 1)
+    assert answers == []
+    gates["a"].set()
+    await until(lambda: inbox.busy == 0)
+    assert answers == [(1, 1, 0), (2, 2, 0), (1, 3, 0)]
+
+
+async def test_stop_ends_what_runs_and_acknowledges_nothing() -> None:
+    answers: list[tuple[int, int, int]] = []
+
+    async def work(inbound: Inbound) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    seen: set[int] = set()
+    inbox = Inbox(work, lambda *answer: answers.append(answer), lambda on: None, seen, at_once=1)
+    inbox.take(message("a", 2), 1)
+    inbox.take(message("b"), 2)
+    await asyncio.sleep(0)
+    await inbox.stop()
+    assert inbox.busy == 0
+    assert answers == []
+    assert seen == set()  # it may come again
+
+
+async def test_a_refused_qos_2_message_may_come_again() -> None:
+    answers: list[tuple[int, int, int]] = []
+    taken: list[str] = []
+
+    async def work(inbound: Inbound) -> int:
+        taken.append(inbound.topic)
+        return 0x97
+
+    inbox = Inbox(work, lambda *answer: answers.append(answer), lambda on: None, set())
+    for _ in range(2):
+        inbox.take(message("a", 2), 1)
+        await until(lambda: inbox.busy == 0)
+    assert taken == ["a", "a"]
+    assert answers == [(2, 1, 0x97)] * 2
+    assert inbox.release(1) is False
