@@ -49,6 +49,7 @@ class Mosquitto:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
+        assert self._process is None, "it runs already"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
         wait_for("mosquitto listening", self._listens, 10.0)
@@ -66,7 +67,11 @@ class Mosquitto:
             self._process = None
 
     def __enter__(self) -> Mosquitto:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

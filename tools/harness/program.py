@@ -80,7 +80,7 @@ class Program:
             self.kill()
             raise HelperFailed(f"{self.name} did not stop within {timeout:.0f} s: {self.tail()}") from None
         if code != 0:
-            raise HelperFailed(f"{self.name} stopped with {code}: {self.tail()}")
+            raise HelperFailed(f"{self.name} stopped with {code}; its log ends: {self.tail(300)}")
         return time.monotonic() - began
 
     def usage(self) -> proc.Usage:

@@ -292,8 +292,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             run = Torture(stack, folder, brokers, asked.devices, asked.rate, seed)
-            if run.mosquitto is not None:
-                run.mosquitto.start()
             try:
                 run.run(asked.cycles, pause)
             except (HelperFailed, TimeoutError) as error:
