@@ -15,6 +15,7 @@ from agent.settings.model import Settings
 SPARE = 1.5  # times the reserve: less free space than that is worth a warning
 LATE = timedelta(minutes=1)  # a live reading is upstream within seconds
 RECENT = timedelta(days=1)
+DEAD = 1000  # dead letters that are counted
 
 
 async def findings(app: App) -> list[Finding]:
@@ -26,7 +27,7 @@ async def findings(app: App) -> list[Finding]:
         found += _device(view.as_dict())
     owed = {str(entry["broker"]): entry for entry in await app.store.backlog()}
     dead: dict[str, int] = {}
-    for letter in await app.store.dead_letters(1000):
+    for letter in await app.store.dead_letters(DEAD):
         dead[letter["broker"]] = dead.get(letter["broker"], 0) + 1
     for broker in app.uplinks.views():
         state = broker.as_dict()
@@ -97,7 +98,7 @@ def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
     if recent:
         count = sum(int(gap["count"]) for gap in recent)
         reasons = ", ".join(sorted({str(gap["reason"]) for gap in recent}))
-        yield Finding("warning", "store", f"{count} readings were lost within a day", reasons, "see GET /api/v1/gaps")
+        yield Finding("warning", "store", f"{_readings(count)} lost within a day", reasons, "see GET /api/v1/gaps")
 
 
 def _device(view: dict[str, Any]) -> Iterator[Finding]:
@@ -138,7 +139,7 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], dead: int, now: datetim
     about = f"broker {state['name']}"
     waiting = int(owed.get("readings") or 0)
     oldest = owed.get("oldest")
-    since = f"; {waiting} readings wait for it, the oldest since {oldest}" if waiting else ""
+    since = f"; {_readings(waiting)} waiting for it, the oldest since {oldest}" if waiting else ""
     reason, do = why(state)
     match state["state"]:
         case "connected":
@@ -146,7 +147,7 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], dead: int, now: datetim
                 yield Finding(
                     "note",
                     about,
-                    f"{waiting} readings are not upstream yet, the oldest of {oldest}",
+                    f"{_readings(waiting)} not upstream yet, the oldest of {oldest}",
                     "it is connected: the backlog drains beside the live readings, by backlog.share and backlog.rate",
                     "wait, or raise them",
                 )
@@ -163,10 +164,14 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], dead: int, now: datetim
         yield Finding(
             "warning",
             about,
-            f"it refused {dead}{' or more' if dead >= 1000 else ''} readings for good",
+            f"refused for good: {_readings(dead)}{' or more' if dead >= DEAD else ''}",
             "they lie with the dead letters, each with its reason",
             "see GET /api/v1/dead-letters; `gatepost send gateway resend` sends readings again",
         )
+
+
+def _readings(number: int) -> str:
+    return "1 reading" if number == 1 else f"{number} readings"
 
 
 def _connect(state: dict[str, Any]) -> str:

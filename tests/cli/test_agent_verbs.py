@@ -172,7 +172,7 @@ def test_doctor_explains_what_is_not_upstream(gatepost, agent):
     agent.app.clock.synchronised = False
     shown = gatepost("doctor")
     assert shown.code == 1
-    assert "broker lab: it refuses this gateway; 1 readings wait" in shown.out
+    assert "broker lab: it refuses this gateway; 1 reading waiting" in shown.out
     assert "bad user name or password" in shown.out
     assert "device cuff-3: it is not there" in shown.out
     assert "plug it in" in shown.out

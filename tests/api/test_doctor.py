@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import msgspec
+
+from agent.api.doctor import findings
+from agent.clock import rfc3339
+
+
+async def told(app):
+    return {(finding.severity, finding.about): finding for finding in await findings(app)}
+
+
+def well(app):
+    """Nothing is the matter any more."""
+    app.devices.by_id["cuff-3"].state.update(status="online", last_reading="2026-11-18T00:00:00Z", message="", hint="")
+    app.uplinks.by_name["lab"].state.update(state="connected", reason="")
+
+
+async def test_all_is_well(app):
+    well(app)
+    assert await findings(app) == []
+
+
+async def test_worst_first(app):
+    app.clock.synchronised = False
+    weights = [finding.severity for finding in await findings(app)]
+    assert weights == ["problem", "warning", "warning"]
+
+
+async def test_a_device_with_its_reason_and_what_to_do(app):
+    finding = (await told(app))["warning", "device cuff-3"]
+    assert "/dev/ttyUSB9" in finding.what
+    assert finding.why == "/dev/ttyUSB9 is not there"
+    assert finding.do == "plug it in"
+    app.devices.by_id["cuff-3"].state["status"] = "error"
+    assert ("problem", "device cuff-3") in await told(app)
+
+
+async def test_a_device_that_is_open_and_silent(app):
+    well(app)
+    app.devices.by_id["oximeter-1"].state["last_reading"] = None
+    finding = (await told(app))["warning", "device oximeter-1"]
+    assert "no reading has come" in finding.what
+    assert finding.why == "bad-line: 2"
+    assert "gatepost drivers lines" in finding.do
+
+
+async def test_a_device_whose_readings_nobody_wants(app):
+    well(app)
+    app.devices.by_id["oximeter-1"].state["monitoring"] = False
+    assert (await told(app))["note", "device oximeter-1"].do == "start_monitoring"
+
+
+async def test_a_broker_that_is_away_and_what_waits_for_it(app):
+    well(app)
+    await app.take()
+    app.uplinks.by_name["lab"].state.update(state="waiting", reason="no route to host", hint="look at the cable")
+    finding = (await told(app))["problem", "broker lab"]
+    assert "1 reading waiting for it" in finding.what
+    assert (finding.why, finding.do) == ("no route to host", "look at the cable")
+
+
+async def test_a_broker_that_was_disconnected_on_purpose(app):
+    well(app)
+    app.uplinks.by_name["lab"].state.update(state="disconnected")
+    assert (await told(app))["note", "broker lab"].do == "`gatepost brokers connect lab`"
+
+
+async def test_a_backlog_that_drains(app):
+    well(app)
+    await app.take()
+    assert await findings(app) == []
+    app.clock.wall += 120_000_000
+    finding = (await told(app))["note", "broker hospital"]
+    assert "1 reading not upstream yet" in finding.what
+
+
+async def test_dead_letters_and_gaps(app):
+    well(app)
+    app.store.lost("oximeter-1", 5, "queue-full")
+    seq = int((await app.take()).rsplit(":", 1)[1])
+    app.store.dead_letter("lab", seq, 0x99, "payload format invalid")
+    await app.take()
+    found = await told(app)
+    assert "5 readings lost" in found["warning", "store"].what
+    assert found["warning", "store"].why == "queue-full"
+    assert "refused for good: 1 reading" in found["warning", "broker lab"].what
+    app.clock.wall += 2 * 86_400_000_000  # an old loss is history
+    assert ("warning", "store") not in await told(app)
+
+
+async def test_a_disk_that_fills_up(app):
+    well(app)
+    app.settings = msgspec.structs.replace(
+        app.settings, store=msgspec.structs.replace(app.settings.store, reserve=1 << 60)
+    )
+    assert "MB are free" in (await told(app))["problem", "disk"].what
+
+
+async def test_a_state_directory_that_is_gone(app):
+    well(app)
+    gateway = msgspec.structs.replace(app.settings.gateway, state_dir="/nowhere/at/all")
+    app.settings = msgspec.structs.replace(app.settings, gateway=gateway)
+    assert "cannot be looked at" in (await told(app))["problem", "disk"].what
+
+
+async def test_settings_that_were_refused(app):
+    well(app)
+    problems = [f"/x.yaml:{line}:1: a: wrong" for line in range(5)]
+    app.last_reload = {"applied": False, "at": rfc3339(0), "reason": "SIGHUP", "changed": [], "problems": problems}
+    finding = (await told(app))["problem", "settings"]
+    assert "/x.yaml:0:1" in finding.why
+    assert finding.why.endswith("and 2 more")
+    app.last_reload = {**app.last_reload, "applied": True}
+    assert await findings(app) == []
+
+
+async def test_nothing_configured(app):
+    app.settings = msgspec.structs.replace(app.settings, brokers={}, devices={})
+    app.devices.by_id.clear()
+    app.uplinks.by_name.clear()
+    assert [finding.what for finding in await findings(app)] == ["no device is configured", "no broker is configured"]
+
+
+async def test_a_database_that_was_rebuilt(app):
+    well(app)
+    app.store.repairs = 1
+    assert "rebuilt" in (await told(app))["warning", "store"].what
