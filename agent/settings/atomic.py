@@ -14,7 +14,6 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     try:
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as stream:
-            os.fchmod(stream.fileno(), mode)  # whatever the umask says
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

@@ -100,14 +100,12 @@ def _topic_fault(key: str, text: str, topic: Topic, gateway: dict[str, object]) 
         return f"{{{min(missing)}}} must stand in it", f"default: {topic.default}"
     if "org" in used and not gateway.get("organization") and key != "broadcast":
         return "{org} needs gateway.organization", "set it, or leave {org} out"
-    if text.startswith("$") and not (topic.subscribed and text.startswith("$share/")):
+    if text.startswith("$"):
         return "a topic that starts with $ belongs to the broker", f"default: {topic.default}"
     if "+" in rest or "#" in rest:
-        if not topic.subscribed:
-            return "a topic to publish on has no wildcard", "leave + and # out"
-        levels = text.split("/")
-        if any(("+" in level or "#" in level) and len(level) > 1 for level in levels) or "#" in levels[:-1]:
-            return "a wildcard fills a whole level, and # the last one", f"default: {topic.default}"
+        return "a topic has no wildcard", "leave + and # out; {device} stands for every device"
+    if topic.subscribed and "device" in used and (text.split("/").count("{device}"), used.count("device")) != (1, 1):
+        return "{device} must be a level of its own, once", f"default: {topic.default}"
     return None
 
 

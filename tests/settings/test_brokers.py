@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from agent.settings.topics import TOPICS
+from agent.uplink.topics import DEFAULTS
+
 from .conftest import marked, told
 
 
@@ -63,6 +66,13 @@ def test_failover_urls_are_judged_too(read):
     assert told(read(text)) == [f"{place} bad-url brokers.a.failover.1"]
 
 
+def test_a_wrong_item_does_not_shift_the_places_of_the_others(read):
+    text, place = marked(broker(url="'mqtt://x'", failover="[»1.5, 'mqtt://y', 'z']"))
+    told_of = told(read(text))
+    assert told_of[0] == f"{place} wrong-type brokers.a.failover.0"
+    assert not [line for line in told_of[1:] if "failover.1" in line]
+
+
 @pytest.mark.parametrize(
     ("topics", "code", "part"),
     [
@@ -76,7 +86,9 @@ def test_failover_urls_are_judged_too(read):
         ("{data: '$SYS/x'}", "bad-topic", "belongs to the broker"),
         ("{data: ''}", "bad-topic", "1 to 1024"),
         ("{data: 'o/{org}'}", "bad-topic", "needs gateway.organization"),
-        ("{gateway_commands: 'x/a+'}", "bad-topic", "whole level"),
+        ("{gateway_commands: 'x/+/y'}", "bad-topic", "no wildcard"),
+        ("{commands: 'in/{device}-x'}", "bad-topic", "level of its own"),
+        ("{commands: '{device}/{device}'}", "bad-topic", "level of its own"),
         ("{data: 'devices/{device}/commands'}", "bad-topic", "same topic as commands"),
     ],
 )
@@ -91,12 +103,16 @@ def test_topics(read, topics, code, part):
     [
         "{data: 'site/{gateway}/{device}/{metric}'}",
         "{data: everything}",
-        "{gateway_commands: 'site/+/commands'}",
         "{commands: 'in/{device}'}",
+        "{commands: '{gateway}/{device}/in'}",
     ],
 )
 def test_good_topics(read, topics):
     assert read(broker(url="'mqtt://x'", topics=topics)).problems == []
+
+
+def test_the_uplink_fills_the_topics_that_are_judged_here():
+    assert {key: topic.default for key, topic in TOPICS.items()} == DEFAULTS
 
 
 @pytest.mark.parametrize(
