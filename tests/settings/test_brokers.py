@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from agent.settings.rules_brokers import FORMATS
 from agent.settings.topics import TOPICS
+from agent.uplink import formats
 from agent.uplink.topics import DEFAULTS
 
 from .conftest import marked, told
@@ -113,6 +115,10 @@ def test_good_topics(read, topics):
 
 def test_the_uplink_fills_the_topics_that_are_judged_here():
     assert {key: topic.default for key, topic in TOPICS.items()} == DEFAULTS
+
+
+def test_the_uplink_speaks_the_formats_that_are_known_here():
+    assert set(formats.FORMATS) == set(FORMATS)
 
 
 @pytest.mark.parametrize(
