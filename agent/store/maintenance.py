@@ -6,21 +6,19 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from agent.errors import StoreError
+from agent.store import carve
 from agent.store.database import PAGE_SIZE, sql
-from agent.store.ranges import FOREVER, Ranges
+from agent.store.ranges import Ranges
 from agent.store.rows import checksum
 from agent.store.schema import EPOCH_BYTES, STEPS, VERSION
 
 JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
 SIDE_TABLES = ("meta", "boot", "series", "owed", "gap", "dead_letter", "state", "ledger")
-BATCH = 500
 SUFFIXES = ("", "-wal", "-shm")
 
 
@@ -110,32 +108,49 @@ def salvage(path: Path, next_seq: int = 0) -> Report:
 
 
 def _carry(aside: Path, new: sqlite3.Connection, report: Report, next_seq: int) -> None:
+    """First what SQLite itself can still read; where it fails, whatever the raw pages hold."""
     complete: dict[str, bool] = dict.fromkeys(SIDE_TABLES, False)
-    highest = next_seq
+    whole = False
     try:
         with contextlib.closing(_open_readonly(aside)) as old:
             for table in SIDE_TABLES:
                 complete[table] = _copy_table(old, new, table)
-            for row in _rows(old):
-                if row[5] != checksum(row[0], row[6]):
-                    report.damaged += 1
-                    continue
-                new.execute(sql("reading_insert"), row)
-                report.rows += 1
-                highest = max(highest, row[0])
+            whole = _copy_rows(old, new, report)
     except sqlite3.Error as error:
         report.problem(str(error))
+    if not complete["series"] or not whole:
+        for row in carve.series(aside):
+            new.execute("INSERT OR IGNORE INTO series (id, boot, device, patient, common) VALUES (?, ?, ?, ?, ?)", row)
+    if not whole:
+        for row in carve.readings(aside):
+            text = sql("reading_insert").replace("INSERT", "INSERT OR IGNORE", 1)
+            report.rows += new.execute(text, row).rowcount
     _patch_series(new)
-    for (lo,) in new.execute("SELECT max(lo) FROM owed"):
-        highest = max(highest, lo or 0)
+    seen = (next_seq, *new.execute("SELECT coalesce((SELECT max(seq) FROM reading), 0), max(lo) FROM owed").fetchone())
+    highest = max(number or 0 for number in seen)
     if new.execute(sql("meta_get"), ("epoch",)).fetchone() is None:
-        new.execute(sql("meta_put"), ("epoch", secrets.token_hex(EPOCH_BYTES)))
+        new.execute(sql("meta_put"), ("epoch", carve.epoch(aside) or secrets.token_hex(EPOCH_BYTES)))
     new.execute(sql("meta_put"), ("floor", str(highest + JUMP)))
     if not complete["owed"]:
         # Nobody knows what was delivered: every broker gets everything again, which its ids make harmless.
         new.execute("DELETE FROM owed")
         new.execute(sql("meta_put"), ("starting", "1"))
     report.lost = _missing(new, highest)
+
+
+def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, report: Report) -> bool:
+    """Rows in order until the first that cannot be read; whether that was the end."""
+    try:
+        for row in old.execute("SELECT seq, series, wall, mono, bits, crc, body FROM reading ORDER BY seq"):
+            if row[5] != checksum(row[0], row[6]):
+                report.damaged += 1
+                continue
+            new.execute(sql("reading_insert"), row)
+            report.rows += 1
+    except (sqlite3.Error, TypeError) as error:
+        report.problem(str(error))
+        return False
+    return True
 
 
 def _open_readonly(path: Path) -> sqlite3.Connection:
@@ -154,41 +169,6 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str) ->
     except sqlite3.Error:
         return False
     return True
-
-
-def _rows(old: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
-    """Every row of the log that can be reached, stepping over pages that cannot."""
-    at, step = 0, 1
-    while at < FOREVER:
-        try:
-            # Through the table, not an index; bounded, so that one bad page costs one batch.
-            part = old.execute(
-                "SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE seq >= ? ORDER BY seq LIMIT ?",
-                (at, BATCH if step == 1 else 1),
-            ).fetchall()
-        except sqlite3.Error:
-            single = _single(old, at)
-            if single is not None:
-                yield single
-                at += 1
-                step = 1
-                continue
-            at += step
-            step *= 2
-            continue
-        if not part:
-            return
-        yield from part
-        at = part[-1][0] + 1
-        step = 1
-
-
-def _single(old: sqlite3.Connection, seq: int) -> tuple[Any, ...] | None:
-    try:
-        row: tuple[Any, ...] | None = old.execute(sql("reading_one"), (seq,)).fetchone()
-    except sqlite3.Error:
-        return None
-    return row
 
 
 def _patch_series(new: sqlite3.Connection) -> None:

@@ -22,7 +22,7 @@ COMMIT_ROWS = 2000  # as many do not wait for the interval
 COMMIT_BYTES = 1_000_000
 ROW_COST = 100
 RETRY_FIRST, RETRY_MOST = 0.25, 10.0
-DAMAGE = ("malformed", "not a database", "disk image")
+DAMAGE = ("malformed", "not a database", "disk image", "no such table", "no such column", "unsupported file format")
 
 
 class Extras(Protocol):
@@ -177,8 +177,9 @@ class Writer:
         self._last = began
         try:
             async with self._database.transaction() as run:
-                await self._extras.write(run)
+                # At one moment: a row must never be committed without the series that it belongs to.
                 batch = list(self._queue)
+                await self._extras.write(run)
                 await run.many(
                     "reading_insert",
                     [(r.seq, r.series, r.wall, r.mono, r.bits, checksum(r.seq, r.body), r.body) for r in batch],

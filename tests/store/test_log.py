@@ -1,0 +1,204 @@
+"""The log keeps what it took, in order, over restarts; `stored` means fsynced."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from agent.errors import StoreError
+from agent.settings.model import Store as StoreSettings
+from agent.store import EVENT, URGENT
+from agent.store.ranges import FOREVER
+from agent.store.writer import QUEUE_ROWS
+from tests.store.conftest import GOOD, HandClock, until
+
+
+async def test_what_is_stored_is_there_for_another_reader(start: Any, tmp_path: Path) -> None:
+    async with start(finish=False) as run:
+        seq = run.put(1)
+        await run.store.stored(seq)
+        other = sqlite3.connect(tmp_path / "gatepost.db")
+        assert other.execute("SELECT body FROM reading WHERE seq = ?", (seq,)).fetchone() == (b'{"n":1}',)
+        other.close()
+
+
+async def test_ids_go_on_and_the_epoch_stays_over_a_restart(start: Any) -> None:
+    async with start() as run:
+        first = await run.put_all(3)
+        id_of_first = run.store.reading_id(first[0])
+        epoch = run.store.epoch
+    async with start() as run:
+        assert run.store.epoch == epoch
+        assert run.put(9) == first[-1] + 1
+        assert id_of_first == f"gw:{epoch}:{first[0]}"
+
+
+async def test_a_new_database_has_another_epoch(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        epoch = run.store.epoch
+    async with start(path=tmp_path / "other.db") as run:
+        assert run.store.epoch != epoch
+
+
+async def test_a_clean_stop_stores_everything_that_was_taken(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=3600.0)) as run:
+        for value in range(100):
+            assert run.put(value)
+    async with start() as run:
+        assert await run.numbers() == list(range(100))
+
+
+async def test_one_commit_an_interval_but_the_first_and_urgent_ones_at_once(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=3600.0)) as run:
+        await asyncio.wait_for(run.store.stored(run.put(1)), 5)  # after a quiet spell
+        waiting = run.put(2)
+        commits = run.store.commits
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(run.store.stored(waiting), 0.2)
+        assert run.store.commits == commits
+        await asyncio.wait_for(run.store.stored(run.put(3, urgent=True)), 5)
+        assert run.store.head == waiting + 1  # the urgent one took the waiting one along
+
+
+async def test_a_full_queue_says_so_and_room_comes_back(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=3600.0)) as run:
+        taken = 0
+        while run.put(taken):
+            taken += 1
+        assert taken == QUEUE_ROWS
+        await asyncio.wait_for(run.store.room(), 10)
+        assert run.put(taken)
+
+
+async def test_counted_losses_become_one_gap_that_is_forwarded(start: Any) -> None:
+    async with start() as run:
+        await run.put_all(1)
+        for _ in range(5):
+            run.store.lost("d", 10, "queue-full")
+        await until(lambda: run.store.head >= 2)
+        (gap,) = await run.store.gaps()
+        assert (gap["count"], gap["device_id"], gap["reason"]) == (50, "d", "queue-full")
+        record = await run.store.one(run.store.head)
+        assert record.bits & EVENT
+        assert orjson.loads(record.body)["count"] == 50
+        assert orjson.loads(run.store.series_of(record.series).common) == {"event": "gap"}
+
+
+async def test_a_gap_whose_event_was_not_written_is_told_after_a_restart(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(1)
+    other = sqlite3.connect(tmp_path / "gatepost.db")
+    other.execute("INSERT INTO gap (time, reason, count) VALUES (1, 'log-full', 7)")
+    other.commit()
+    other.close()
+    async with start() as run:
+        await until(lambda: run.store.head >= 2)
+        record = await run.store.one(run.store.head)
+        assert orjson.loads(record.body)["count"] == 7
+
+
+async def test_pages_part_urgent_from_others(start: Any) -> None:
+    async with start() as run:
+        for value in range(10):
+            run.put(value, urgent=value % 3 == 0)
+        await run.store.stored(10)
+        urgent = await run.store.page(1, 0, FOREVER, 100)
+        others = await run.store.page(0, 0, FOREVER, 100)
+        assert [orjson.loads(r.body)["n"] for r in urgent] == [0, 3, 6, 9]
+        assert [orjson.loads(r.body)["n"] for r in others] == [1, 2, 4, 5, 7, 8]
+        assert all(record.bits & URGENT for record in urgent)
+        assert [r.seq for r in await run.store.page(0, 3, 8, 2)] == [3, 5]
+
+
+async def test_history_filters_by_device_metric_time_and_cursor(start: Any, clock: HandClock) -> None:
+    async with start() as run:
+        marks = []
+        for value in range(6):
+            marks.append(clock.wall)
+            run.put(value, device="even" if value % 2 == 0 else "odd")
+            clock.pass_seconds(10)
+        other = run.store.series("even", None, {**GOOD, "metric_type": "weight"})
+        run.store.append(other, clock.now(), b'{"n":99}')
+        await run.store.stored(7)
+        assert await run.numbers(device="even") == [0, 2, 4, 99]
+        assert await run.numbers(metric="weight") == [99]
+        assert await run.numbers(since=marks[2], until=marks[4]) == [2, 3]
+        newest = await run.store.history(limit=2)
+        older = await run.store.history(limit=2, before=newest[-1].seq)
+        assert [r.seq for r in newest + older] == [7, 6, 5, 4]
+
+
+async def test_readings_before_the_clock_was_in_step_are_rectified(start: Any, clock: HandClock) -> None:
+    clock.synchronised = False
+    true_wall = clock.wall
+    clock.wall -= 90 * 86_400_000_000  # a Pi without a clock starts in the past
+    async with start() as run:
+        await run.put_all(1)
+        record = await run.store.one(1)
+        assert run.store.time_of(record) == (clock.wall, "unsynchronised")
+        clock.pass_seconds(60)
+        clock.synchronised = True
+        clock.wall = true_wall + 60_000_000
+        assert await run.store.clock_in_step()
+        assert run.store.time_of(record) == (true_wall, "rectified")
+        assert record.wall != true_wall  # the raw value stays
+    again = HandClock("boot-b")
+    async with start(clock=again) as run:  # known after the next boot too
+        (record,) = await run.store.history(limit=1)
+        assert run.store.time_of(record) == (true_wall, "rectified")
+
+
+async def test_a_row_is_never_stored_without_its_series(start: Any, tmp_path: Path) -> None:
+    async with start(finish=False) as run:
+        run.put(0, device="first")
+        write, added = run.store._ride.write, []
+
+        async def slow(transaction: Any) -> None:
+            await write(transaction)
+            if not added:  # a reading of a new device arrives while the transaction is being written
+                added.append(run.put(1, device="second"))
+
+        run.store._ride.write = slow
+        await until(lambda: added)
+        await run.store.stored(added[0])
+        other = sqlite3.connect(tmp_path / "gatepost.db")
+        orphans = "SELECT count(*) FROM reading WHERE series NOT IN (SELECT id FROM series)"
+        assert other.execute(orphans).fetchone() == (0,)
+        other.close()
+
+
+async def test_small_state_is_durable_and_can_be_forgotten(start: Any) -> None:
+    async with start() as run:
+        await run.store.state_put("device:d", {"interval": 5})
+    async with start() as run:
+        assert await run.store.state_get("device:d") == {"interval": 5}
+        await run.store.state_put("device:d", None)
+        assert await run.store.state_get("device:d") is None
+
+
+async def test_a_file_of_a_newer_agent_is_refused_and_not_changed(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(1)
+    path = tmp_path / "gatepost.db"
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA user_version = 99")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="schema version 99") as caught:
+        async with start():
+            pass
+    assert caught.value.kind == "store-newer"
+    assert path.read_bytes() == before
+
+
+async def test_series_of_earlier_boots_are_found_when_needed(start: Any) -> None:
+    async with start() as run:
+        await run.put_all(3, device="old")
+    async with start(clock=HandClock("boot-b")) as run:
+        records = await run.store.page(0, 0, FOREVER, 10)
+        assert {run.store.series_of(record.series).device for record in records} == {"old"}

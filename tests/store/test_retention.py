@@ -1,0 +1,134 @@
+"""Kept by age, size and free space; what a broker owes goes last, and never without a gap record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.settings.model import Store as StoreSettings
+from agent.store.positions import NORMAL
+from tests.store.conftest import HandClock, until
+
+DAY = 86_400.0
+
+
+def delivered(run: Any, lo: int, hi: int, broker: str = "a") -> None:
+    for track in (0, 1):
+        run.store.position(broker).settle(track, lo, hi)
+
+
+async def upkeep(run: Any) -> None:
+    await run.store._upkeep.once()
+
+
+async def test_old_readings_go_once_every_broker_has_them(start: Any, clock: HandClock) -> None:
+    async with start(StoreSettings(commit_interval=0.0, keep=DAY), brokers=("a", "b")) as run:
+        await run.put_all(5)
+        clock.pass_seconds(2 * DAY)
+        await run.put_all(3)
+        await upkeep(run)
+        assert len(await run.numbers()) == 8  # owed
+        delivered(run, 0, 9, "a")
+        await upkeep(run)
+        assert len(await run.numbers()) == 8  # still owed by b
+        delivered(run, 0, 9, "b")
+        await upkeep(run)
+        assert await run.numbers() == [0, 1, 2]
+        assert await run.store.gaps() == []
+
+
+async def test_a_clock_that_steps_forward_makes_nothing_old(start: Any, clock: HandClock) -> None:
+    clock.synchronised = False
+    async with start(StoreSettings(commit_interval=0.0, keep=DAY)) as run:
+        await run.put_all(5)
+        delivered(run, 0, 6)
+        clock.wall += 300 * 86_400_000_000  # NTP moves it by months; boot time goes on
+        clock.synchronised = True
+        await run.store.clock_in_step()
+        await run.put_all(1)
+        await upkeep(run)
+        assert len(await run.numbers()) == 6
+
+
+async def test_the_newest_row_stays_so_that_ids_go_on(start: Any, clock: HandClock) -> None:
+    async with start(StoreSettings(commit_interval=0.0, keep=DAY)) as run:
+        last = (await run.put_all(5))[-1]
+        delivered(run, 0, 100)
+        clock.pass_seconds(3 * DAY)
+        await upkeep(run)
+        assert len(await run.numbers()) == 1
+    async with start() as run:
+        assert run.put(1) == last + 1
+
+
+async def test_over_the_size_delivered_ones_go_before_owed_ones(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=0.0, max_size=300_000)) as run:
+        await run.put_all(4000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
+        delivered(run, 0, 2001)
+        await upkeep(run)
+        first = (await run.store.history(limit=10_000))[-1].seq
+        assert 1 < first <= 2001
+        assert await run.store.gaps() == []
+
+
+async def test_when_full_the_oldest_backlog_goes_urgent_last_with_a_gap(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=0.0, max_size=200_000)) as run:
+        urgent = []
+        for value in range(4000):
+            while not (
+                seq := run.put(value, urgent=value % 100 == 0, body=b'{"n":%d,"pad":"%s"}' % (value, b"x" * 60))
+            ):
+                await run.store.room()
+            if value % 100 == 0:
+                urgent.append(seq)
+        await run.store.stored(seq)
+        await upkeep(run)
+        kept = {record.seq for record in await run.store.history(limit=10_000)}
+        assert set(urgent) <= kept
+        gaps = await run.store.gaps(1000)
+        lost = sum(gap["count"] for gap in gaps)
+        assert lost == 4000 - len(kept)
+        assert {gap["reason"] for gap in gaps} == {"log-full"}
+        assert {tuple(gap["brokers"]) for gap in gaps} == {("a",)}
+        assert gaps[0]["device_id"] == "d"
+        first_owed = next(iter(run.store.position("a").owed[NORMAL]))[0]
+        assert first_owed == min(kept - set(urgent))
+        await until(lambda: run.store.head > seq)  # the gap is told to the brokers
+        stats = await run.store.stats()
+        assert stats["bytes"] < 300_000
+
+
+async def test_refuse_keeps_what_is_there_and_takes_nothing_new(start: Any) -> None:
+    settings = StoreSettings(commit_interval=0.0, max_size=100_000, when_full="refuse")
+    async with start(settings) as run:
+        await run.put_all(2000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
+        await upkeep(run)
+        before = len(await run.store.history(limit=10_000))
+        assert run.put(1) == 0
+        assert "refusing" in run.store.state
+        assert before == 2000
+        delivered(run, 0, 1500)
+        await upkeep(run)
+        assert run.put(1)
+        assert run.store.state == "ok"
+
+
+async def test_the_reserve_of_the_disk_is_never_used(start: Any) -> None:
+    free = [1 << 40]
+    async with start(StoreSettings(commit_interval=0.0, reserve=1_000_000), free=lambda: free[0]) as run:
+        await run.put_all(60_000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
+        free[0] = 500_000
+        await upkeep(run)
+        stats = await run.store.stats()
+        assert stats["file_bytes"] - stats["bytes"] > 1_500_000  # free pages for what comes
+        size = stats["file_bytes"]
+        await run.put_all(5_000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
+        assert (await run.store.stats())["file_bytes"] == size
+
+
+async def test_a_broker_that_was_removed_holds_nothing_back_but_keeps_its_position(start: Any) -> None:
+    async with start(brokers=("a", "old")) as run:
+        await run.put_all(5)
+        delivered(run, 0, 6, "a")
+    async with start(StoreSettings(commit_interval=0.0), brokers=("a",)) as run:
+        assert next(iter(run.store.position("old").owed[NORMAL]))[0] == 1
+        assert [entry["broker"] for entry in await run.store.backlog()] == ["a"]

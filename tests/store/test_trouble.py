@@ -1,0 +1,221 @@
+"""A full disk, a read-only disk, flipped bytes: said clearly, and the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import sqlite3
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.errors import StoreError
+from agent.settings.model import Store as StoreSettings
+from agent.store import check, repair
+from agent.store.ranges import FOREVER
+from tests.store.conftest import until
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", place], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    yield place
+    subprocess.run(["umount", "-l", place], check=False)
+
+
+def fill_up(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 4096):
+            pass
+
+
+async def test_a_full_disk_stops_storing_and_storing_goes_on_when_space_returns(
+    start: Any, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start(StoreSettings(commit_interval=0.0), path=small_disk / "gatepost.db") as run:
+        await run.put_all(10)
+        ballast = small_disk / "ballast"
+        fill_up(ballast)
+        taken = 0
+        async with asyncio.timeout(30):
+            while "disk is full" not in run.store.state:
+                if run.put(taken, body=b'{"n":%d,"pad":"%s"}' % (taken, b"x" * 500)):
+                    taken += 1
+                await asyncio.sleep(0)
+        waiting = run.store._writer.next_seq - 1
+        ballast.unlink()
+        await asyncio.wait_for(run.store.stored(waiting), 30)
+        await run.store._upkeep.once()
+        assert run.store.state == "ok"
+        dropped = sum(gap["count"] for gap in await run.store.gaps(1000))
+        assert len(await run.store.history(limit=100_000)) + dropped == 10 + taken
+    assert any("nothing can be stored" in record.message for record in caplog.records)
+
+
+async def test_a_read_only_file_is_explained_and_readings_wait(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(3)
+        await run.store._database._writer.execute("PRAGMA query_only = ON")  # what EROFS does to the next write
+        seq = run.put(4)
+        await until(lambda: run.store.state != "ok")
+        assert "read-only" in run.store.state
+        assert len(await run.store.history(limit=10)) == 3  # reading goes on
+        await run.store._database._writer.execute("PRAGMA query_only = OFF")
+        await asyncio.wait_for(run.store.stored(seq), 15)
+
+
+async def test_a_directory_that_cannot_be_written_is_a_clear_error(start: Any, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened") as caught:
+        async with start(path=tmp_path / "missing" / "gatepost.db"):
+            pass
+    assert "state directory" in caught.value.hint
+
+
+def set_aside(place: Path) -> list[Path]:
+    return list(place.glob("gatepost.db.damaged-*"))
+
+
+def flip(path: Path, start: int, count: int, seed: int = 1) -> None:
+    rng = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    for _ in range(count):
+        at = rng.randrange(start, len(data))
+        data[at] ^= 1 << rng.randrange(8)
+    path.write_bytes(bytes(data))
+
+
+async def fill(start: Any, count: int = 3000) -> str:
+    async with start() as run:
+        await run.put_all(count)
+        return str(run.store.epoch)
+
+
+async def test_a_flipped_bit_in_a_reading_is_found_and_left_out(start: Any, tmp_path: Path) -> None:
+    await fill(start, 50)
+    path = tmp_path / "gatepost.db"
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'{"n":7}', b'{"n":8}'))
+    report = check(path)
+    assert not report.healthy
+    assert report.damaged == 1
+    async with start() as run:
+        page = await run.store.page(0, 0, FOREVER, 100)
+        assert len(page) == 49
+        await until(lambda: run.store.head > 50)
+        assert (await run.store.gaps())[0]["reason"] == "damaged-row"
+
+
+async def test_a_damaged_header_is_quarantined_and_the_agent_starts(start: Any, tmp_path: Path) -> None:
+    await fill(start, 100)
+    path = tmp_path / "gatepost.db"
+    data = bytearray(path.read_bytes())
+    data[:100] = bytes(100)
+    path.write_bytes(bytes(data))
+    async with start() as run:
+        assert run.put(1)
+        await until(lambda: run.store.head > 0 and run.store.repairs == 1)
+    assert set_aside(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_bytes_flip_the_agent_starts_and_no_id_is_given_twice(
+    start: Any, tmp_path: Path, seed: int
+) -> None:
+    await fill(start)
+    path = tmp_path / "gatepost.db"
+    pristine = {row[0]: row[1] for row in sqlite3.connect(path).execute("SELECT seq, body FROM reading")}
+    flip(path, 100, 300, seed)
+    async with start() as run:
+        await asyncio.wait_for(run.store.stored(run.put(1)), 10)
+        lo, seen = 0, 0
+        while page := await run.store.page(0, lo, FOREVER, 500):
+            lo = page[-1].seq + 1
+            for record in page:
+                if record.seq in pristine:
+                    seen += pristine[record.seq] == record.body
+        stored = run.put(2)
+        await asyncio.wait_for(run.store.stored(stored), 10)
+        assert stored not in pristine
+        if run.store.repairs:
+            assert stored > 1_000_000_000
+            assert set_aside(tmp_path)
+        assert seen > 0
+
+
+async def test_damage_under_a_running_agent_is_mended_and_nothing_in_memory_is_lost(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        seqs = await run.put_all(30_000)  # more than the page cache holds
+        await run.store._database.checkpoint("TRUNCATE")
+        path = tmp_path / "gatepost.db"
+        with path.open("r+b") as file:  # pages in the middle become garbage under the open connections
+            file.seek(path.stat().st_size // 2)
+            file.write(os.urandom(20_000))
+        lo, kept = 0, []
+        while page := await run.store.page(0, lo, FOREVER, 500):
+            lo = page[-1].seq + 1
+            kept += [record.seq for record in page]
+        again = run.put(1)
+        await asyncio.wait_for(run.store.stored(again), 20)
+        assert run.store.repairs == 1
+        assert 20_000 < len(set(kept) & set(seqs)) < 30_000
+        assert again in {record.seq for record in await run.store.history(limit=10)}
+        lost = [gap for gap in await run.store.gaps() if gap["reason"] == "damaged-database"]
+        await until(lambda: run.store.waiting == 0)
+    report = check(tmp_path / "gatepost.db")
+    assert report.healthy, report.problems
+    assert lost or (await _gaps_after(start))
+
+
+async def _gaps_after(start: Any) -> list[dict[str, Any]]:
+    async with start() as run:
+        return [gap for gap in await run.store.gaps() if gap["reason"] == "damaged-database"]
+
+
+async def test_repair_from_the_command_line_keeps_what_can_be_read(start: Any, tmp_path: Path) -> None:
+    epoch = await fill(start)
+    path = tmp_path / "gatepost.db"
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff" * 8_000)
+    assert not check(path).healthy
+    report = repair(path)
+    assert report.rows > 1000
+    assert report.lost > 0
+    assert len(set_aside(tmp_path)) >= 1
+    assert check(path).healthy
+    async with start() as run:
+        assert run.store.epoch == epoch
+        assert run.put(1) > 1_000_000_000
+
+
+def test_a_healthy_file_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+
+    async def fill_it() -> None:
+        from agent.events import Events
+        from agent.store import Store
+        from tests.store.conftest import HandClock
+
+        store = await Store.open(path, "gw", StoreSettings(), HandClock(), Events())
+        await store.close()
+
+    asyncio.run(fill_it())
+    before = path.read_bytes()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    copy = tmp_path / "copy.db"
+    shutil.copy(path, copy)
+    assert repair(copy).healthy
+    assert copy.read_bytes() == before
+    assert stat.S_IMODE(copy.stat().st_mode) == mode
