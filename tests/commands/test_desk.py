@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import orjson
 import pytest
 
-from agent.commands.bench import AT_WORK
+from agent.commands import bench
+from agent.commands.bench import AT_WORK, LASTING
 from agent.errors import DeviceBusy, DeviceOffline
 from agent.store.database import Database
 from agent.store.ledger import Ledger
@@ -158,6 +160,30 @@ async def test_a_command_that_takes_too_long_fails(database: Database) -> None:
     assert (await office.ask({"command": "read_now"})).status == "done"
 
 
+async def test_a_device_stays_busy_until_a_command_that_will_not_let_go_has_ended(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "GRACE", 0.01)
+    office = Office(database, settings(timeout=0.05), SetClock())
+    gate = asyncio.Event()
+
+    async def stubborn(device_id: str, command: str, parameters: dict) -> dict:
+        while not gate.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await gate.wait()
+        return {}
+
+    office.room.execute = stubborn
+    try:
+        assert (await office.ask(READ)).error["key"] == "timeout"
+        assert (await office.ask({"id": "2", "command": "read_now"})).error["key"] == "busy"
+    finally:
+        gate.set()
+    async with asyncio.timeout(BOUND):
+        while (await office.ask({"id": "3", "command": "read_now"})).status != "done":
+            await asyncio.sleep(0.001)
+
+
 async def test_one_command_at_a_time_for_each_device(office: Office) -> None:
     office.room.gate = asyncio.Event()
     first = asyncio.ensure_future(office.ask(READ))
@@ -201,6 +227,19 @@ async def test_a_lasting_command_is_accepted_then_done(office: Office) -> None:
         ("m", "accepted", {"for": 60}),
         ("m", "done", {"readings": 12}),
     ]
+
+
+async def test_lasting_commands_are_bounded_for_each_target(office: Office) -> None:
+    office.room.lasting = asyncio.get_running_loop().create_future()
+    for number in range(LASTING):
+        assert (await office.ask({"id": str(number), "command": "start_monitoring"})).status == "accepted"
+    assert (await office.ask({"id": "x", "command": "start_monitoring"})).error["key"] == "busy"
+    office.room.lasting.set_exception(CommandFailed("no-finger", "No finger."))
+    async with asyncio.timeout(BOUND):
+        while (await office.ledger.find("3")).state != "failed":
+            await asyncio.sleep(0.001)
+    office.room.lasting = None
+    assert (await office.ask({"id": "x", "command": "start_monitoring"})).status == "done"
 
 
 async def test_cancelling_the_caller_cancels_no_command(office: Office) -> None:

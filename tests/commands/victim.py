@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-
 from commands.helpers import Office, SetClock, open_database, settings
 
 
