@@ -14,9 +14,9 @@ from typing import Any
 
 from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTCommands
-from gmqtt.subscription import Subscription
 
-from agent.errors import NotConnected, UplinkError
+from agent.errors import NotConnected
+from agent.uplink.asking import Asker
 from agent.uplink.endpoint import Endpoint
 from agent.uplink.failures import describe_end, explain_failure, unanswered
 from agent.uplink.inbound import Inbound, Inbox
@@ -96,8 +96,7 @@ class Connection:
         self._opened = False
         self._given_up = False  # by close or abort: no on_lost
         self._lost: Lost | None = None
-        self._waiters: dict[int, asyncio.Future[list[int]]] = {}
-        self._asking = asyncio.Lock()  # one SUBSCRIBE or UNSUBSCRIBE at a time
+        self._asker = Asker(str(endpoint))
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -135,7 +134,7 @@ class Connection:
             },
         )
         handler = self._handler = client._package_handler
-        handler.on_subscribe = handler.on_unsubscribe = self._on_suback
+        handler.on_subscribe = handler.on_unsubscribe = self._asker.answered
         self._stream.wire(self, self._sender, client._connection_state, handler.id_generator)
         transport = await open_transport(self.endpoint, self._stream, options)
         self._mqtt = MQTTConnection(
@@ -169,6 +168,7 @@ class Connection:
         self._learn(bool(body[0] & 1), first_values(handler._connack_properties))
         ping, later = self._mqtt._send_ping_request, asyncio.get_running_loop().call_later
         self._pulse = Pulse(self.keepalive, self._stream, ping, self._silent, self._monotonic, later)
+        self._asker.mqtt = self._mqtt
         self._opened = self._sender.is_open = True
         self._sender.last_ack_at = self._monotonic()
         self._connack.set_result(None)
@@ -270,44 +270,11 @@ class Connection:
 
     async def subscribe(self, topics: list[tuple[str, int]], timeout: float) -> list[int]:
         """(filter, QoS) pairs -> reason code of each (>= 0x80: refused). Raises NotConnected, UplinkError."""
-        for topic, _ in topics:
-            _must(check_filter(topic))
-        subscriptions = [Subscription(topic, qos=qos) for topic, qos in topics]
-        codes = await self._ask(lambda: self._mqtt.subscribe(subscriptions), timeout)
-        if len(codes) != len(topics):
-            raise UplinkError(
-                f"{self.endpoint} answered a subscription to {len(topics)} topics with {len(codes)} codes"
-            )
-        return codes
+        return await self._asker.subscribe(topics, timeout)
 
     async def unsubscribe(self, topics: list[str], timeout: float) -> list[int]:
         """Reason code of each; 0 for every one with 3.1.1, which knows none. Raises NotConnected, UplinkError."""
-        for topic in topics:
-            _must(check_filter(topic))
-        codes = await self._ask(lambda: self._mqtt.unsubscribe([topic.encode() for topic in topics]), timeout)
-        return codes or [0] * len(topics)
-
-    async def _ask(self, send: Callable[[], int], timeout: float) -> list[int]:
-        try:
-            async with asyncio.timeout(timeout), self._asking:
-                if not self.is_open:
-                    raise NotConnected(f"not connected to {self.endpoint}")
-                mid = send()
-                answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-                self._waiters[mid] = answer
-                try:
-                    return await answer
-                finally:
-                    self._waiters.pop(mid, None)
-        except TimeoutError:
-            raise UplinkError(f"{self.endpoint} did not answer a subscription within {timeout:g} s") from None
-        except OverflowError:
-            raise UplinkError(f"{self.endpoint} leaves too many subscriptions unanswered") from None
-
-    def _on_suback(self, mid: int, codes: tuple[int, ...], properties: Any = None) -> None:
-        waiter = self._waiters.get(mid)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(list(codes))
+        return await self._asker.unsubscribe(topics, timeout)
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
@@ -337,6 +304,7 @@ class Connection:
 
     def _stop(self) -> None:
         self._sender.stop()
+        self._asker.mqtt = None
         if self._pulse is not None:
             self._pulse.stop()
         self._stop_gmqtt_timer()
@@ -386,9 +354,7 @@ class Connection:
             self._connack.set_exception(explain_failure(problem, self.endpoint, before_connack=True))
         if not self._connack.cancelled():
             self._connack.exception()  # nobody may be waiting any more
-        for waiter in self._waiters.values():
-            if not waiter.done():
-                waiter.set_exception(NotConnected(lost.message, lost.hint))
+        self._asker.stop(NotConnected(lost.message, lost.hint))
         if self._opened and not self._given_up:
             self._given_up = True
             self._on_lost(lost)
@@ -413,8 +379,3 @@ class Connection:
         if self.is_open:
             kind = MQTTCommands.PUBACK if qos == 1 else MQTTCommands.PUBREC
             self._mqtt.send_command_with_mid(kind, mid, False, reason_code=code)
-
-
-def _must(problem: str | None) -> None:
-    if problem is not None:
-        raise UplinkError(problem, key="broker-topic-wrong")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -186,6 +187,11 @@ class Mosquitto:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def freeze(self, on: bool = True) -> None:
+        """Half-open: the kernel still answers, mosquitto does not."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:

@@ -52,4 +52,4 @@ async def connected(url: str, **options: Any) -> AsyncIterator[Recorder]:
     try:
         yield recorder
     finally:
-        await recorder.connection.close(2)
+        await recorder.connection.close(1)

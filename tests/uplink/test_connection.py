@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from agent.errors import NotConnected, UplinkError
 from agent.uplink.connection import ConnectFailed, Will, WindowFull, packet_size
+from agent.uplink.tls import tls_context
 
 from .broker import Authority, Mosquitto, running, until
 from .client import Recorder, connected
@@ -249,8 +251,6 @@ async def test_nobody_listens(broker: Mosquitto) -> None:
 async def test_tls_with_a_client_certificate(
     tmp_path: Path, authority: Authority, protocol: str, websockets: bool
 ) -> None:
-    from agent.uplink.tls import tls_context
-
     broker = Mosquitto(tmp_path, authority=authority, client_certificates=True, websockets=websockets, max_inflight=100)
     cert, key = authority.issue("gateway")
     async with running(broker):
@@ -279,3 +279,38 @@ async def test_websocket(tmp_path: Path, qos: int) -> None:
         broker.kill()
         await until(lambda: one.losses)
         assert len(one.losses) == 1
+
+
+@pytest.mark.parametrize("websockets", [False, True])
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_frozen_broker_is_left_within_the_bound(
+    tmp_path: Path, authority: Authority, tls: bool, websockets: bool
+) -> None:
+    context = tls_context(str(authority.ca)) if tls else None
+    broker = Mosquitto(tmp_path, authority=authority if tls else None, websockets=websockets)
+    async with running(broker):
+        one = Recorder(broker.url, context=context)
+        await one.connection.open(10)
+        broker.freeze()
+        while not one.connection.unsent:
+            one.publish(one.connection.in_flight, 0, payload=b"x" * 500_000)
+            await asyncio.sleep(0.001)
+        one.publish(1000, 1)
+        assert one.connection.check(30) is False
+        async with asyncio.timeout(10):
+            await one.connection.close(0.2)
+        two = Recorder(broker.url, context=context)
+        with pytest.raises(ConnectFailed) as caught:
+            await two.connection.open(0.2)
+        assert caught.value.reason == "timeout"
+        assert one.losses == two.losses == []
+
+
+async def test_a_frozen_broker_is_found_by_check(broker: Mosquitto) -> None:
+    async with connected(broker.url) as one:
+        broker.freeze()
+        one.publish(1)
+        await until(lambda: one.connection.check(0.05))
+        await until(lambda: one.losses)
+        assert one.connection.unacked() == [1]
+        broker.freeze(False)
