@@ -64,9 +64,10 @@ def compile_fields(
 def _mapped(
     metric: str, fields: Mapping[str, Field], keep_others: bool, device_time: str | None, time_format: str | None
 ) -> Convert:
-    rules = {source: (field.name or _last(source), _step(field)) for source, field in fields.items()}
+    names = {source: target_name(source, field) for source, field in fields.items()}
+    rules = {source: (names[source], _step(field)) for source, field in fields.items()}
     pointers = [(_tokens(source), *rules[source]) for source in fields if source.startswith("/")]
-    names = {source: field.name or _last(source) for source, field in fields.items()}
+    taken = frozenset(names.values())
     all_units = {names[source]: field.unit for source, field in fields.items() if field.unit}
     time_tokens = _tokens(device_time) if device_time and device_time.startswith("/") else None
 
@@ -83,7 +84,7 @@ def _mapped(
             elif source == device_time:
                 moment = read_time(value, time_format, flags)
                 continue
-            elif keep_others and value.__class__ is not dict:
+            elif keep_others and source not in taken and value.__class__ is not dict:
                 name, step = source, plain
             else:
                 continue
@@ -224,8 +225,9 @@ def _tokens(pointer: str) -> list[str]:
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
 
 
-def _last(source: str) -> str:
-    return _tokens(source)[-1] if source.startswith("/") else source
+def target_name(source: str, field: Field) -> str:
+    """What a member is called upstream: the field's name, else its own (of a pointer: the last part)."""
+    return field.name or (_tokens(source)[-1] if source.startswith("/") else source)
 
 
 def _follow(members: Any, tokens: list[str]) -> Any:

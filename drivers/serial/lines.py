@@ -13,7 +13,7 @@ import orjson
 from drivers.driver import Driver, Line, Twin
 from drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from drivers.serial.framing import LineSplitter
-from drivers.serial.line_fields import Field, compile_fields
+from drivers.serial.line_fields import Field, compile_fields, target_name
 from drivers.serial.line_formats import BadLine, Parse, csv_lines, json_lines, keyvalue_lines, regex_lines
 
 CUT = "first-line"  # flag of a reading whose line may have lost its beginning when the port was opened
@@ -45,6 +45,9 @@ class LinesOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("`columns` has a name twice")
         if self.format == "regex" and not _groups(self.pattern, "pattern"):
             raise ValueError("format regex needs a `pattern` with named groups: (?P<temperature>[0-9.]+)")
+        targets = [target_name(source, field) for source, field in self.fields.items()]
+        if len(targets) != len(set(targets)):
+            raise ValueError("two of `fields` have the same name")
         for source, field in self.fields.items():
             if field.invalid_pattern is not None:
                 _groups(field.invalid_pattern, f"fields.{source}.invalid_pattern")

@@ -147,12 +147,10 @@ class DescriptorChannel(asyncio.Protocol):
 
     async def send(self, data: bytes, timeout: float) -> None:
         """Returns when the kernel has taken everything; LinkFailed when it does not, and then nothing is left over."""
+        if not data:
+            return
         try:
             async with asyncio.timeout(timeout), self._turn:
-                if self._ended:
-                    raise lost(self._name, None)
-                if not data:
-                    return
                 try:
                     self._transport.write(data)
                     await self._drained.wait()

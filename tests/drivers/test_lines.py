@@ -123,6 +123,12 @@ def test_others_can_be_dropped():
     assert values('{"t": 1}', others="drop", fields={"t": {"name": "x"}}) == [{"x": 1}]
 
 
+def test_a_mapped_name_belongs_to_its_field():
+    fields = {"t": {"name": "temperature", "scale": 0.1}}
+    for line in ('{"t": 235, "temperature": 99}', '{"temperature": 99, "t": 235}'):
+        assert values(line, fields=fields) == [{"temperature": 23.5}]
+
+
 def test_a_line_without_any_wanted_member_is_counted():
     assert decode('{"n": 1}', fields={"t": {}}, others="drop") == ([], {"no-values": 1})
 
@@ -316,6 +322,7 @@ def test_a_first_line_can_be_kept_or_skipped():
         ({"fields": {"t": {"invalid_pattern": "["}}}, "fields.t.invalid_pattern"),
         ({"fields": {"t": {"factor": 2}}}, "factor"),
         ({"fields": {"t": {"scale": math.inf}}}, "finite"),
+        ({"fields": {"a": {"name": "x"}, "/b/x": {}}}, "same name"),
         ({"encoding": "klingon"}, "klingon"),
         ({"max_line": 0}, "max_line"),
         ({"delimiter": ""}, "empty"),

@@ -292,10 +292,11 @@ def test_a_far_end_that_takes_nothing_times_the_send_out(run, port, ears):
 
 
 def test_an_open_that_hangs_is_given_up_and_its_port_not_leaked(run, port, ears, eventually, monkeypatch):
-    release, closed = threading.Event(), []
+    release, started, closed = threading.Event(), [], []
     real_open, real_close = ports.open_port, ports.close_port
 
     def slow(*arguments):
+        started.append(arguments)
         release.wait(10)
         return real_open(*arguments)
 
@@ -312,9 +313,9 @@ def test_an_open_that_hangs_is_given_up_and_its_port_not_leaked(run, port, ears,
             with pytest.raises(LinkFailed) as failed:
                 await link.open(timeout=0.05)
             assert failed.value.reason is Reason.TIMEOUT
+        assert len(started) == 1
         release.set()
         await eventually(lambda: closed)
-        assert len(closed) == 1
         assert not closed[0].is_open
         await link.open()
         await link.close()
@@ -355,7 +356,7 @@ def test_a_close_that_hangs_does_not_hold_the_loop(run, port, ears, monkeypatch)
         await link.open()
         await link.close(timeout=0.05)
         assert not link.is_open
-        release.set()
+        asyncio.get_running_loop().call_later(0.1, release.set)
         await link.open()  # waits until the old handle has given its lock back
         await link.close()
 
@@ -380,6 +381,9 @@ def test_a_silent_port_wakes_nobody(port, ears, eventually):
         before = loop.turns
         await asyncio.sleep(0.3)
         assert loop.turns - before <= 2  # the end of the sleep itself
+        assert ears.lost == []
+        os.write(port.master, b"y")
+        await eventually(lambda: ears.data == b"xy")
         await link.close()
 
     with asyncio.Runner(loop_factory=Counting) as runner:
