@@ -130,6 +130,7 @@ class Office:
         self.key: str | None = None
         self.sent: list[Answer] = []
         self.link = True
+        self.slow: asyncio.Event | None = None  # an acknowledgement waits for it
         guard = Guard(lambda device: self.tokens.get(device), lambda: self.key)
         self.desk = Desk(
             self.ledger, self.audit, self.room, self.actions, settings, clock, guard, self._send, self.events
@@ -138,6 +139,8 @@ class Office:
     async def _send(self, answer: Answer) -> bool:
         if self.link:
             self.sent.append(answer)
+        if self.slow is not None:
+            await self.slow.wait()
         return self.link
 
     async def ask(self, body: Any, target: str | None = "oximeter-1", **more: Any) -> Response:

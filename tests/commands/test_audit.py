@@ -162,6 +162,7 @@ async def test_a_deleted_log_shows(shelf: Shelf) -> None:
     shelf.path.unlink()
     await shelf.fill(1)
     assert shelf.what() == ["audit-truncated", "test"]
+    assert [orjson.loads(line)["seq"] for line in newest_first(shelf.path)] == [7, 6]  # no number twice
     assert verify(shelf.path, shelf.state.head).broken is not None
 
 

@@ -101,6 +101,36 @@ async def test_an_answer_that_could_not_be_sent_is_sent_after_the_links_return(o
     assert [entry.id for entry in await office.ledger.unanswered("mqtt:other")] == ["o"]
 
 
+async def test_an_answer_under_way_is_not_sent_a_second_time(office: Office) -> None:
+    office.slow = asyncio.Event()
+    asked = asyncio.ensure_future(office.ask(READ))
+    async with asyncio.timeout(BOUND):
+        while not office.sent:
+            await asyncio.sleep(0.001)
+        resumed = asyncio.ensure_future(office.desk.resume("hospital"))
+        while not await office.ledger.unanswered("mqtt:hospital"):
+            await asyncio.sleep(0.001)
+        await asyncio.wait({resumed}, timeout=0.05)
+        office.slow.set()
+        await asyncio.gather(asked, resumed)
+    assert len(office.sent) == 1
+
+
+async def test_an_outcome_during_the_answer_accepted_is_told_after_it(office: Office) -> None:
+    office.slow = asyncio.Event()
+    office.room.lasting = asyncio.get_running_loop().create_future()
+    asked = asyncio.ensure_future(office.ask({"id": "m", "command": "start_monitoring"}))
+    async with asyncio.timeout(BOUND):
+        while not office.sent:
+            await asyncio.sleep(0.001)
+        office.room.lasting.set_result({"readings": 1})
+        office.slow.set()
+        assert (await asked).status == "accepted"
+        while not (entry := await office.ledger.find("m")).answered or entry.state != "done":
+            await asyncio.sleep(0.001)
+    assert [answer["status"] for answer in office.answers] == ["accepted", "done"]
+
+
 async def test_many_unanswered_are_sent_in_order_and_a_dead_link_is_noticed(office: Office) -> None:
     office.link = False
     for number in range(250):
