@@ -76,6 +76,7 @@ class App:
         self._reloading = asyncio.Lock()
         self._last_reload: dict[str, Any] | None = None
         self._api: ApiServer | None = None
+        self._hangups: set[asyncio.Task[Any]] = set()
         self._progress = (0, 0)
         self._watcher = Watcher(loaded.watched, loaded.signature)
 
@@ -139,20 +140,21 @@ class App:
         self.audit.record("started", version=version("gatepost"))
         self._say()
 
-    async def run(self) -> None:
-        """Until SIGTERM or SIGINT; SIGHUP reloads."""
+    def listen(self) -> None:
+        """SIGTERM and SIGINT stop, SIGHUP reloads; from before the start on."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        hangups: set[asyncio.Task[Any]] = set()
+        loop.add_signal_handler(signal.SIGHUP, self._hangup)
 
-        def hangup() -> None:
-            task = loop.create_task(self.reload("SIGHUP"))
-            hangups.add(task)
-            task.add_done_callback(hangups.discard)
-
-        loop.add_signal_handler(signal.SIGHUP, hangup)
+    async def run(self) -> None:
+        """Until a signal or `stop` ends it."""
         await self._stopping.wait()
+
+    def _hangup(self) -> None:
+        task = asyncio.get_running_loop().create_task(self.reload("SIGHUP"))
+        self._hangups.add(task)
+        task.add_done_callback(self._hangups.discard)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -354,13 +356,17 @@ def main(config: Path) -> int:
             return Exit.SETTINGS
         logs.apply(settings.logging.level, settings.logging.format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_live(lambda: App(loaded, settings, config, env, logs)))
+            code = runner.run(_live(lambda: App(loaded, settings, config, env, logs)))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # one more on the last metres must not spoil the exit code
+        return code
     finally:
         logs.close()
 
 
 async def _live(make: Callable[[], App]) -> int:
     app = make()
+    app.listen()
     try:
         app.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         await app.start()
