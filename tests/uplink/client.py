@@ -22,6 +22,7 @@ class Recorder:
         self.gate = asyncio.Event()
         self.gate.set()
         self.dealt = 0
+        self.acked_while_open: list[bool] = []
         options.setdefault("client_id", "gatepost-test")
         self.connection = Connection(
             Endpoint.parse(url),
@@ -33,6 +34,7 @@ class Recorder:
 
     def _acked(self, acks: list[tuple[int, int]]) -> None:
         self.acks += acks
+        self.acked_while_open.append(self.connection.is_open)
         self.chunks.append(len(acks))
 
     async def _message(self, message: Inbound) -> int:

@@ -43,6 +43,7 @@ async def refused(recorder: Recorder, timeout: float = 5.0) -> ConnectFailed:
     with pytest.raises(ConnectFailed) as caught:
         await recorder.connection.open(timeout)
     assert recorder.losses == []  # on_lost is for opened connections only
+    assert not recorder.connection._stream._connected.is_set()  # nothing is left open
     return caught.value
 
 
@@ -275,6 +276,14 @@ async def test_packet_ids_come_round_and_miss_what_is_in_flight() -> None:
             assert ids == [64, 65_535, 65, 66]
 
 
+async def test_packet_ids_of_subscriptions_stay_below_those_of_messages() -> None:
+    async with FakeBroker() as broker, connected(broker.url) as one:
+        for _ in range(130):
+            await one.connection.subscribe([("t", 1)], 5)
+        ids = [int.from_bytes(body[:2], "big") for _, body in broker.peer.of(SUBSCRIBE)]
+        assert max(ids) == 63
+
+
 async def test_qos_0_counts_when_the_kernel_has_it() -> None:
     async with FakeBroker() as broker, connected(broker.url) as one:
         broker.peer.stall()
@@ -466,6 +475,7 @@ async def test_disconnect_by_the_broker(code: int, retry: str) -> None:
             assert (lost.code, lost.retry, lost.taken_over) == (code, retry, code == 0x8E)
             assert "why" in lost.message
             assert one.acks == [(1, 0)]  # what came before counts
+            assert one.acked_while_open == [True]
             assert one.connection.unacked() == [2]
             with pytest.raises(NotConnected):
                 one.publish(3)

@@ -69,3 +69,22 @@ async def test_a_refused_qos_2_message_may_come_again() -> None:
     assert taken == ["a", "a"]
     assert answers == [(2, 1, 0x97)] * 2
     assert inbox.release(1) is False
+
+
+async def test_a_repeat_of_a_qos_2_message_that_is_being_dealt_with_is_ignored() -> None:
+    gate = asyncio.Event()
+    answers: list[tuple[int, int, int]] = []
+    taken: list[str] = []
+
+    async def work(inbound: Inbound) -> int:
+        taken.append(inbound.topic)
+        await gate.wait()
+        return 0
+
+    inbox = Inbox(work, lambda *answer: answers.append(answer), lambda on: None, set())
+    inbox.take(message("a", 2), 1)
+    inbox.take(message("a", 2), 1)
+    gate.set()
+    await until(lambda: inbox.busy == 0)
+    assert taken == ["a"]
+    assert answers == [(2, 1, 0)]
