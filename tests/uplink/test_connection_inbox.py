@@ -88,3 +88,36 @@ async def test_a_repeat_of_a_qos_2_message_that_is_being_dealt_with_is_ignored()
     await until(lambda: inbox.busy == 0)
     assert taken == ["a"]
     assert answers == [(2, 1, 0)]
+
+
+async def test_reading_pauses_when_too_much_waits_and_goes_on_when_half_is_done() -> None:
+    gate = asyncio.Event()
+    pauses: list[tuple[bool, int]] = []
+
+    async def work(inbound: Inbound) -> int:
+        await gate.wait()
+        return 0
+
+    inbox = Inbox(work, lambda *answer: None, lambda on: pauses.append((on, inbox.busy)), set(), at_once=1, waiting=4)
+    for mid in range(1, 8):
+        inbox.take(message("a"), mid)
+    assert [on for on, _ in pauses] == [True]
+    gate.set()
+    await until(lambda: inbox.busy == 0)
+    assert [on for on, _ in pauses] == [True, False]
+    assert pauses[1][1] <= 3
+
+
+async def test_waiting_octets_are_bounded_too() -> None:
+    gate = asyncio.Event()
+
+    async def work(inbound: Inbound) -> int:
+        await gate.wait()
+        return 0
+
+    inbox = Inbox(work, lambda *answer: None, lambda on: None, set(), at_once=1, octets=2)
+    for _ in range(10):
+        inbox.take(message("a", 0), 0)
+    assert inbox.dropped == 7
+    gate.set()
+    await until(lambda: inbox.busy == 0)
