@@ -24,7 +24,11 @@ class Backoff:
             self.failures = 0
 
     def next(self, at_least: float = 0.0) -> float:
-        """Seconds to wait; drawn from the upper half of the interval, which doubles with each failure in a row."""
+        """Seconds to wait; drawn from the upper half of the interval, which doubles with each failure in a row.
+
+        `at_least` is kept, and jittered upward.
+        """
         span = min(self._most, self._first * 2.0 ** min(self.failures, 16))
         self.failures += 1
-        return max(at_least, span) * self._rng.uniform(0.5, 1.0)
+        jitter = self._rng.uniform(0.5, 1.0)
+        return max(span * jitter, at_least * (0.5 + jitter))

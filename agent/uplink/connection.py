@@ -263,7 +263,7 @@ class Connection:
             return False
         count = len(self._sender.flight)
         message = f"the broker acknowledged nothing for {limit:g} s while {count} messages were in flight"
-        self._die(Lost(None, message, "the link is half-open or the broker is stuck"))
+        self._die(Lost(None, message, "the link is half-open or the broker is stuck", silent=True))
         return True
 
     # -- subscriptions -------------------------------------------------------------------------------------------------

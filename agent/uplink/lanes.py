@@ -25,8 +25,7 @@ class Lane:
         self.limit = PAGE
         self._ahead = deque(ranges)  # still to be loaded
         self._own = list(self._ahead)  # not settled yet
-        self._base = self._ahead[0][0] if self._ahead else 0
-        self._loaded = self._base
+        self._loaded = self._ahead[0][0] if self._ahead else 0
 
     def missing(self, head: int) -> Range | None:
         """What to load next, as [lo, hi); None when enough is loaded or nothing is there."""
@@ -62,6 +61,19 @@ class Lane:
         for seq in sorted(seqs, reverse=True):
             self.buffer.appendleft(self.flying.pop(seq))
 
+    def unload(self) -> None:
+        """Forget what is loaded and not taken: it will be missing again."""
+        at = self.reach
+        self.buffer.clear()
+        self._ahead = deque((max(lo, at), hi) for lo, hi in self._own if hi > at)
+        self._loaded = at
+
+    def holds(self, seq: int) -> bool:
+        """Whether this record is still to be taken or settled, as far as this lane knows."""
+        if seq in self.flying or any(record.seq == seq for record in self.buffer):
+            return True
+        return any(max(lo, self._loaded) <= seq < hi for lo, hi in self._ahead)
+
     def settled(self) -> Iterator[Range]:
         """Parts of the log that this lane is done with since the last call."""
         safe = self._safe()
@@ -90,19 +102,16 @@ class Lane:
         self._own.append(part)
 
     @property
-    def done(self) -> bool:
-        """Nothing is left that this lane will ever send."""
-        return not (self.buffer or self.flying or any(hi > self._loaded for _, hi in self._ahead))
-
-    @property
     def reach(self) -> int:
         """The first sequence number that was not looked at."""
         return self.buffer[0].seq if self.buffer else self._loaded
 
     def _safe(self) -> int:
-        for seq in self.flying:
-            return seq
-        return self.reach
+        """Everything below is settled: what flies is in order, and what comes again stands in front of the buffer."""
+        return min(next(iter(self.flying), FOREVER), self.reach)
+
+
+MOST_SHARE = 0.95  # of the backlog: live readings always get through
 
 
 class Lanes:
@@ -127,7 +136,7 @@ class Lanes:
         if self.live.buffer:
             if not backlog:
                 return self.live
-            self._credit += self.share
+            self._credit += min(self.share, MOST_SHARE)
             if self._credit < 1.0:
                 return self.live
             self._credit -= 1.0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 SUSPECT_AFTER = 2  # connections in a row that ended with the same message first in flight
 CONDEMN_AFTER = 3  # hang-ups right after the suspect alone was sent on a link that was quiet and held
+# DISCONNECT codes that tell of the broker or the client: server unavailable, busy, banned, shutting down, keep alive,
+# taken over, rate, quota, administrative, use another server, moved, connection rate, connect time
+NOT_THE_MESSAGE = frozenset((0x88, 0x89, 0x8A, 0x8B, 0x8D, 0x8E, 0x96, 0x97, 0x98, 0x9C, 0x9D, 0x9F, 0xA0))
 QUIET = 2.0  # seconds that the link must hold before the suspect is sent
 
 
@@ -11,19 +14,23 @@ class Poison:
     """Watches which message was first in flight when the broker hung up.
 
     The same one twice in a row makes it a suspect: it is then sent alone, after the link has held for QUIET seconds,
-    so that a broker that kicks everybody condemns nobody. CONDEMN_AFTER such hang-ups condemn it.
+    so that a broker that kicks everybody condemns nobody. CONDEMN_AFTER such hang-ups condemn it. Another message that
+    is first in flight as often becomes the suspect instead. After a condemnation nothing else is condemned until the
+    broker has acknowledged a reading (`vouched`): one that hangs up on every reading is not told from a poisonous
+    reading by hang-ups alone, and must not eat the log.
     """
 
     def __init__(self) -> None:
         self.suspect: int | None = None
+        self.vouched = True  # the broker takes readings, as far as is known
         self._first: int | None = None
         self._times = 0
         self._strikes = 0
 
     @property
     def watching(self) -> bool:
-        """Whether some message is under suspicion at all."""
-        return self._first is not None
+        """Whether acknowledgements matter here at all."""
+        return self._first is not None or not self.vouched
 
     def hung_up(self, first: int | None, alone: bool) -> int | None:
         """The broker ended the connection; `first` = seq of the first message in flight, `alone` = it was sent alone.
@@ -32,23 +39,29 @@ class Poison:
         """
         if first is None:
             return None
-        if self.suspect is not None:
-            if first == self.suspect and alone:
-                self._strikes += 1
-                if self._strikes >= CONDEMN_AFTER:
-                    self.acquit()
-                    return first
-            return None
         self._times = self._times + 1 if first == self._first else 1
         self._first = first
-        if self._times >= SUSPECT_AFTER:
-            self.suspect, self._strikes = first, 0
-        return None
+        if first != self.suspect:
+            if self._times >= SUSPECT_AFTER:
+                self.suspect, self._strikes = first, 0
+            return None
+        self._strikes += alone
+        if self._strikes < CONDEMN_AFTER or not self.vouched:
+            return None
+        self.acquit()
+        self.vouched = False
+        return first
 
     def delivered(self, seq: int) -> None:
-        """It was acknowledged or refused: the broker lives with it."""
-        if seq in (self.suspect, self._first):
+        """The broker lives with this message: it was acknowledged or refused, or is not owed any more."""
+        if seq == self.suspect:
             self.acquit()
+        elif seq == self._first:
+            self._first, self._times = self.suspect, 0
+
+    def vouch(self) -> None:
+        """The broker acknowledged a reading."""
+        self.vouched = True
 
     def acquit(self) -> None:
         self.suspect = self._first = None

@@ -13,13 +13,13 @@ import orjson
 
 from agent.errors import NotConnected, StoreError, UplinkError
 from agent.store import Record, Store
-from agent.store.rows import EVENT, URGENT
-from agent.uplink.connection import Connection, packet_size
+from agent.store.rows import EVENT, URGENT, Series
+from agent.uplink.connection import Connection, Lost, packet_size
 from agent.uplink.formats import Format
 from agent.uplink.lanes import Lane, Lanes
 from agent.uplink.packets import check_topic
 from agent.uplink.poison import QUIET, Poison
-from agent.uplink.reasons import REFUSED, explain
+from agent.uplink.reasons import PACKET_TOO_LARGE, REFUSED, explain
 from agent.uplink.routes import Routes
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ MOST_UNSENT = 256_000  # octets handed to the transport and not yet taken: a slo
 LIVE_LAG = 20_000  # rows that live may lag behind before what it has not sent becomes backlog
 ACK_LIMIT = 20.0  # seconds without any acknowledgement while something is in flight: the link is half-open
 MOST_TOPICS = 5000  # known to be good
+MOST_SERIES = 20_000  # judged by the routes and remembered
+READ_FIRST, READ_MOST = 2.0, 60.0  # seconds until a page of the log that could not be read is tried again
 SPARE_IDS = 2  # of the receive maximum, left for responses and statuses
 PAUSE_FIRST, PAUSE_MOST = 1.0, 60.0
 GIVE_UP = 5  # refusals "for now" of one message, by a broker that is not over its quota, until it is a dead letter
@@ -48,7 +50,10 @@ class Tally:
 
 
 class Session:
-    """From the moment the connection is open to its end. `pump` may be called at any time; it never waits."""
+    """From the moment the connection is open to its end. `pump` may be called at any time; it never waits or raises.
+
+    `on_broken` hears when the connection is of no use any more for a reason that the connection itself cannot see.
+    """
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class Session:
         window: int,
         rate: float,
         monotonic: Callable[[], float],
+        on_broken: Callable[[Lost], None],
     ) -> None:
         self.lanes = lanes
         self.routes = routes
@@ -76,6 +82,7 @@ class Session:
         self._window = window
         self._rate = rate
         self._monotonic = monotonic
+        self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._flying: dict[int, Lane] = {}
@@ -94,7 +101,8 @@ class Session:
         self._watch: asyncio.TimerHandle | None = None
         self._freed = asyncio.Event()
         self._waiting_to_send = 0
-        self._alone = False  # the suspect is in flight, and nothing else
+        self._held = False
+        self._oldest: tuple[int, int, float] | None = None  # first in flight, delivered when it came to be so, and when
 
     def start(self, connection: Connection) -> None:
         self._connection = connection
@@ -108,74 +116,114 @@ class Session:
     def pump(self) -> None:
         """Send as much as the window takes."""
         connection = self._connection
-        if connection is None or not connection.is_open or self._refused:
+        if connection is None or not connection.is_open or self._refused or self._held:
             return
         now = self._monotonic()
         if now < self._paused_until:
+            self._later(self._paused_until - now)
             return
         if connection.unsent > MOST_UNSENT:
             self._later(0.05)
             return
+        try:
+            self._fill(connection, now)
+        except Exception as error:  # must not reach the store or the connection, which call this
+            log.exception("%s: sending failed", self._name)
+            self._on_broken(Lost(None, f"sending failed: {type(error).__name__}", "the log holds more", silent=True))
+
+    def hold(self) -> None:
+        """Send no more readings: the end is near, and what is in flight should be acknowledged by then."""
+        self._held = True
+
+    def _fill(self, connection: Connection, now: float) -> None:
         self._feed()
-        suspect = self._poison.suspect
-        window = self._window if suspect is None else 1
-        flying = self._flying
+        suspect = self._suspect()
+        flying, lanes = self._flying, self.lanes
         limited = self._rate > 0
         before = len(flying)
-        window = min(window, connection.receive_maximum - connection.in_flight + before)
+        window = self._window if suspect is None else 1
+        window = min(window, connection.receive_maximum - connection.in_flight + before - self._waiting_to_send)
         while len(flying) < window:
-            lane = self.lanes.choose(not limited or self._token(now))
+            allowed = not limited or self._token(now)
+            lane = lanes.choose(allowed) if suspect is None else self._wary(suspect, allowed)
             if lane is None:
                 break
             self._send(connection, lane)
             if not lane.buffer:
                 self._feed()
-        self._alone = suspect is not None and len(flying) == 1
         if flying and not before:
             self._watch_acks()
 
+    def _suspect(self) -> int | None:
+        """The message under suspicion, as long as some lane has it still to send."""
+        suspect = self._poison.suspect
+        if suspect is not None and not any(lane.holds(suspect) for lane in self.lanes.all):
+            self._poison.acquit()
+            return None
+        return suspect
+
+    def _wary(self, suspect: int, backlog_allowed: bool) -> Lane | None:
+        """Whether the broker takes readings at all must show first, where another reading can show it."""
+        if not self._poison.vouched:
+            for lane in self.lanes.all if backlog_allowed else self.lanes.all[:2]:
+                if lane.buffer and lane.buffer[0].seq != suspect:
+                    return lane
+        return self.lanes.choose(backlog_allowed)
+
     def _send(self, connection: Connection, lane: Lane) -> None:
         record = lane.buffer[0]
-        if not self._wants(record):
-            lane.skip()
-            self._tally.skipped += 1
-            self._store.settled(0)
-            return
         store = self._store
-        wall, clock = store.time_of(record)
-        topic, payload, properties = self._format.render(
-            record, store.series_of(record.series), wall, clock, lane is self.lanes.backlog
-        )
-        problem = self._problem(connection, topic, payload, properties)
+        try:
+            series = store.series_of(record.series)
+            wall, clock = store.time_of(record)
+        except KeyError:  # forgotten while the record waited here
+            self._read_again(lane)
+            return
+        try:
+            wanted = self._wanted.get(record.series)
+            if wanted is None:
+                wanted = self._judge(record, series)
+            if not wanted:
+                lane.skip()
+                self._poison.delivered(record.seq)
+                self._tally.skipped += 1
+                store.settled(0)
+                return
+            message = self._format.render(record, series, wall, clock, lane is self.lanes.backlog)
+        except Exception as error:  # a damaged row must not hold up the others
+            lane.skip()
+            self._bury(record.seq, None, f"it cannot be written as a message: {type(error).__name__}: {error}")
+            return
+        topic, payload, properties = message
+        qos = 1 if record.bits & EVENT else self._qos
+        problem = self._problem(connection, topic, payload, properties, qos)
         if problem is not None:
             lane.skip()
             self._bury(record.seq, *problem)
             return
         lane.take()
         self._flying[record.seq] = lane
-        qos = 1 if record.bits & EVENT else self._qos
         connection.publish(topic, payload, qos, False, properties, record.seq)
         self._tally.sent += 1
         if self._rate > 0 and lane is self.lanes.backlog:
             self._tokens -= 1.0
 
-    def _wants(self, record: Record) -> bool:
-        wanted = self._wanted.get(record.series)
-        if wanted is None:
-            series = self._store.series_of(record.series)
-            common: dict[str, Any] = orjson.loads(series.common)
-            wanted = bool(record.bits & EVENT) or self.routes.wants(series.device, str(common.get("metric_type", "")))
-            self._wanted[record.series] = wanted
+    def _judge(self, record: Record, series: Series) -> bool:
+        if len(self._wanted) >= MOST_SERIES:
+            self._wanted.clear()
+        common: dict[str, Any] = orjson.loads(series.common)
+        wanted = bool(record.bits & EVENT) or self.routes.wants(series.device, str(common.get("metric_type", "")))
+        self._wanted[record.series] = wanted
         return wanted
 
     def _problem(
-        self, connection: Connection, topic: bytes, payload: bytes, properties: bytes
+        self, connection: Connection, topic: bytes, payload: bytes, properties: bytes, qos: int
     ) -> tuple[int, str] | None:
         most = connection.maximum_packet_size
         if most is not None:
-            size = packet_size(topic, payload, properties, self._qos, connection.version)
+            size = packet_size(topic, payload, properties, qos, connection.version)
             if size > most:
-                return 0x95, f"packet too large: {size} octets, the broker takes {most}"
+                return PACKET_TOO_LARGE, f"packet too large: {size} octets, the broker takes {most}"
         if topic not in self._good_topics:
             wrong = check_topic(topic)
             if wrong:
@@ -205,29 +253,46 @@ class Session:
     def _feed(self) -> None:
         store = self._store
         head = store.head
-        if self.lanes.demote(head, LIVE_LAG):
+        if "live" not in self._loads and self.lanes.demote(head, LIVE_LAG):
             log.info("%s: live lags by more than %d readings; they go with the backlog", self._name, LIVE_LAG)
         for lane in self.lanes.all:
             while (part := lane.missing(head)) is not None and lane.name not in self._loads:
-                recent = store.recent(part[0], lane.limit)
+                lo, hi = part
+                recent = store.recent(lo, lane.limit)
                 if recent is None:
-                    self._loads[lane.name] = self._loop.create_task(self._load(lane, *part))
+                    self._start_load(lane, lo, hi)
                 elif recent:
-                    track, hi = lane.track, part[1]
-                    lane.load([r for r in recent if r.bits & URGENT == track and r.seq < hi], recent[-1].seq + 1)
+                    track = lane.track
+                    lane.load(
+                        [r for r in recent if r.bits & URGENT == track and r.seq < hi], min(recent[-1].seq + 1, hi)
+                    )
                 else:
                     break
 
+    def _read_again(self, lane: Lane) -> None:
+        """From the file, together with the series."""
+        lane.unload()
+        part = lane.missing(self._store.head)
+        if part is not None and lane.name not in self._loads:
+            self._start_load(lane, *part)
+
+    def _start_load(self, lane: Lane, lo: int, hi: int) -> None:
+        self._loads[lane.name] = self._loop.create_task(self._load(lane, lo, hi))
+
     async def _load(self, lane: Lane, lo: int, hi: int) -> None:
         limit = lane.limit
-        try:
-            records = await self._store.page(lane.track, lo, hi, limit)
-        except StoreError as error:
-            log.warning("%s: the log could not be read, trying again: %s", self._name, error)
-            self._loads.pop(lane.name, None)
-            self._later(2.0)
-            return
-        self._loads.pop(lane.name, None)
+        pause = READ_FIRST
+        while True:
+            try:
+                records = await self._store.page(lane.track, lo, hi, limit)
+                break
+            except StoreError as error:
+                log.warning("%s: the log could not be read, trying again: %s", self._name, error)
+            except Exception:
+                log.exception("%s: the log could not be read, trying again", self._name)
+            await asyncio.sleep(pause)
+            pause = min(READ_MOST, 2 * pause)
+        del self._loads[lane.name]
         lane.load(records, records[-1].seq + 1 if len(records) == limit else hi)
         self.pump()
 
@@ -248,16 +313,23 @@ class Session:
             if code >= REFUSED:
                 self._refuse(tag, lane, code)
                 continue
-            del flying[tag], lane.flying[tag]
+            del flying[tag]
+            record = lane.flying.pop(tag)
             delivered += 1
             by_lane[lane.name] += 1
             if poison.watching:
                 poison.delivered(tag)
+                if not record.bits & EVENT:
+                    poison.vouch()
         if delivered:
             self._tally.delivered += delivered
             self._tally.last_delivery = time.time()
             self._pauses = 0
             self._store.settled(delivered)
+            if self._attempts:
+                for tag, _ in acks:
+                    if tag not in flying:
+                        self._attempts.pop(tag, None)
         if self._waiting_to_send:
             self._freed.set()
             self._freed.clear()
@@ -306,10 +378,16 @@ class Session:
     # --- other messages
 
     async def send(self, topic: str, payload: bytes, qos: int, retain: bool, properties: bytes, timeout: float) -> int:
-        """Publish something that is no reading; its reason code. NotConnected, UplinkError (no answer in time)."""
+        """Publish something that is no reading; its reason code. NotConnected, UplinkError (no answer in time).
+
+        What the broker would hang up on for its size is not sent: it counts as refused.
+        """
         connection = self._connection
         if connection is None or not connection.is_open:
             raise NotConnected(f"{self._name} is not connected")
+        most, octets = connection.maximum_packet_size, topic.encode()
+        if most is not None and packet_size(octets, payload, properties, qos, connection.version) > most:
+            return PACKET_TOO_LARGE
         tag = self._next_answer
         self._next_answer -= 1
         answer: asyncio.Future[int] = self._loop.create_future()
@@ -322,17 +400,21 @@ class Session:
                         await self._freed.wait()
                     finally:
                         self._waiting_to_send -= 1
-                connection.publish(topic.encode(), payload, qos, retain, properties, tag)
+                connection.publish(octets, payload, qos, retain, properties, tag)
                 return await answer
         except TimeoutError:
             raise UplinkError(f"{self._name} did not acknowledge a message within {timeout:g} s") from None
         finally:
             self._answers.pop(tag, None)
+            if not self._flying:
+                self.pump()  # the readings may have made way for this
 
     # --- the end
 
     def end(self) -> tuple[int | None, bool]:
-        """Nothing more is sent. The first message that was in flight, and whether it was a suspect sent alone."""
+        """Nothing more is sent. The first message that was in flight, and whether it was all that was."""
+        connection = self._connection
+        alone = connection is not None and len(connection.unacked()) == 1
         for handle in (self._timer, self._watch):
             if handle is not None:
                 handle.cancel()
@@ -345,7 +427,7 @@ class Session:
         self.settle()
         self._freed.set()
         self._connection = None
-        return next(iter(self._flying), None), self._alone
+        return next(iter(self._flying), None), alone
 
     @property
     def flying(self) -> int:
@@ -356,9 +438,17 @@ class Session:
         self._later(seconds)
 
     def _later(self, seconds: float) -> None:
+        """Pump again by then at the latest."""
+        due = self._loop.time() + seconds + 0.001
         if self._timer is not None:
+            if self._timer.when() <= due:
+                return
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds + 0.001, self.pump)
+        self._timer = self._loop.call_at(due, self._rung)
+
+    def _rung(self) -> None:
+        self._timer = None
+        self.pump()
 
     def _watch_acks(self) -> None:
         """While something is in flight, look now and then whether anything is acknowledged at all."""
@@ -367,5 +457,14 @@ class Session:
 
     def _look(self) -> None:
         self._watch = None
-        if self._connection is not None and self._flying and not self._connection.check(ACK_LIMIT):
-            self._watch_acks()
+        connection = self._connection
+        if connection is None or not self._flying or connection.check(ACK_LIMIT):
+            return
+        self._watch_acks()
+        first, delivered, now = next(iter(self._flying)), self._tally.delivered, self._monotonic()
+        if self._refused or self._oldest is None or self._oldest[0] != first:
+            self._oldest = (first, delivered, now)
+        elif delivered > self._oldest[1] and now - self._oldest[2] >= ACK_LIMIT:
+            # What came later was acknowledged: this one's acknowledgement is lost, and the position would stay behind.
+            message = f"the broker left out an acknowledgement for {ACK_LIMIT:g} s"
+            self._on_broken(Lost(None, message, "the broker does not keep to MQTT", silent=True))

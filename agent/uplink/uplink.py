@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -16,13 +18,13 @@ from agent.errors import NotConnected, SettingsWrong, UplinkError
 from agent.events import Events
 from agent.settings.model import Broker, Secret
 from agent.store import Store
-from agent.uplink.backoff import Backoff
+from agent.uplink.backoff import STEADY, Backoff
 from agent.uplink.connection import ConnectFailed, Connection, ConnectOptions, Inbound, Lost, Will
 from agent.uplink.endpoint import Endpoint
 from agent.uplink.formats import FORMATS
 from agent.uplink.formats.devices import CONTENT_TYPE, DevicesFormat
 from agent.uplink.lanes import Lanes
-from agent.uplink.poison import Poison
+from agent.uplink.poison import NOT_THE_MESSAGE, Poison
 from agent.uplink.reasons import REFUSED, explain
 from agent.uplink.routes import Routes
 from agent.uplink.session import Session, Tally
@@ -37,7 +39,19 @@ OPEN_TIMEOUT = 15.0
 CLOSE_TIMEOUT = 1.5
 ANSWER_TIMEOUT = 10.0
 LATER = 10.0  # seconds at least to wait where a person must change something first
+AGAIN_FIRST, AGAIN_MOST = 5.0, 60.0  # seconds until what a broker left unanswered (a subscription) is asked again
+KICKS = 2  # connections in a row that did not hold, until another address of the broker has its turn
 TAKEN_OVER = 30.0  # another client with our id: two that fight would otherwise kick each other without end
+
+
+Failure = ConnectFailed | SettingsWrong | UplinkError | Lost
+Step = Callable[[Connection], Awaitable[None]]
+
+
+class NotTaken(UplinkError):
+    """The broker refused a message, and would again."""
+
+    key = "broker-refused-message"
 
 
 @dataclass(frozen=True)
@@ -70,23 +84,25 @@ class Uplink:
         self._routes = routes
         self._topics = Topics(settings.topics, parts.gateway, parts.organization)
         self._wanted = asyncio.Event()
+        self._unwanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._backoff = Backoff(parts.rng)
         self._poison = Poison()
         self._protocol = ProtocolChoice(settings.protocol)
         self._subscriptions = Subscriptions(name, self._topics, parts)
         self._statuses: dict[str, Mapping[str, Any]] = {}
-        self._status_due = asyncio.Event()
+        self._to_tell = asyncio.Event()  # statuses, or another set of devices
+        self._other_devices = False
         self._session: Session | None = None
         self._connection: Connection | None = None
         self._since = parts.clock.now().wall
         self._attempts = 0
         self._connects = 0
+        self._kicks = 0
         self._due = 0.0
         self._renew = False
         self._offline_since: int | None = self._since
-        if settings.active:
-            self._wanted.set()
+        (self._wanted if settings.active else self._unwanted).set()
 
     # --- what others may ask
 
@@ -99,7 +115,8 @@ class Uplink:
         self._want(False)
 
     def _want(self, wanted: bool) -> None:
-        (self._wanted.set if wanted else self._wanted.clear)()
+        for event, state in ((self._wanted, wanted), (self._unwanted, not wanted)):
+            (event.set if state else event.clear)()
         self._changed.set()
 
     def update(self, settings: Broker, routes: Routes) -> bool:
@@ -127,7 +144,8 @@ class Uplink:
         properties: dict[str, Any] | None = None,
         timeout: float = ANSWER_TIMEOUT,
     ) -> None:
-        """Publish something that is no reading; returns when it is acknowledged. NotConnected, UplinkError."""
+        """Publish something that is no reading; returns when it is acknowledged. NotConnected, UplinkError, of which
+        NotTaken and key `broker-topic-wrong` are for good."""
         session, connection = self._session, self._connection
         if session is None or connection is None:
             raise NotConnected(f"{self.name} is not connected: {self.reason or self.state}", self.hint)
@@ -137,7 +155,9 @@ class Uplink:
         block = connection.properties(**{"content_type": CONTENT_TYPE, **(properties or {})})
         code = await session.send(topic, payload, qos, retain, block, timeout)
         if code >= REFUSED:
-            raise UplinkError(f"{self.name} refused a message: {explain(code).phrase}", explain(code).hint)
+            meaning = explain(code)
+            kind = NotTaken if meaning.final else UplinkError
+            raise kind(f"{self.name} refused a message: {meaning.phrase}", meaning.hint)
 
     async def answer(
         self, target: str | None, payload: bytes, topic: str | None = None, correlation: bytes | None = None
@@ -151,12 +171,12 @@ class Uplink:
         """Publish the retained status of a device soon; the newest one counts. When away: on the next connection."""
         if self._session is not None and self._routes.reports(device):
             self._statuses[device] = status
-            self._status_due.set()
+            self._to_tell.set()
 
-    async def devices_changed(self) -> None:
-        """The set of devices is another one."""
-        if self._connection is not None and self.settings.commands:
-            await self._subscriptions.update(self._connection, list(self._parts.devices()))
+    def devices_changed(self) -> None:
+        """The set of devices may be another one: subscriptions follow soon."""
+        self._other_devices = True
+        self._to_tell.set()
 
     def as_dict(self) -> dict[str, Any]:
         connection, session = self._connection, self._session
@@ -203,18 +223,23 @@ class Uplink:
     async def stop(self) -> None:
         """Say goodbye and end the connection, bounded."""
         self._wanted.clear()
+        self._unwanted.set()
         if self._connection is not None:
             await self._part(self._connection, "stopped")
 
-    async def _one_round(self) -> ConnectFailed | SettingsWrong | UplinkError | Lost | None:
+    async def _one_round(self) -> Failure | None:
         """Try each address once; serve the first that opens until it ends. What went wrong last."""
-        failure: ConnectFailed | SettingsWrong | UplinkError | None = None
-        for url in (self.settings.url, *self.settings.failover):
+        failure: Failure | None = None
+        urls = (self.settings.url, *self.settings.failover)
+        first = (
+            self._kicks // KICKS % len(urls)
+        )  # an address that accepts and then hangs up is no better than a dead one
+        for url in urls[first:] + urls[:first]:
             while True:
                 self._enter("connecting", f"connecting to {url}")
                 self._attempts += 1
                 try:
-                    connection = await self._open(url)
+                    connection = await self._while_wanted(self._open(url))
                 except ConnectFailed as error:
                     failure = error
                     if self._protocol.failed(error):
@@ -222,12 +247,25 @@ class Uplink:
                 except (SettingsWrong, UplinkError) as error:
                     failure = error
                 else:
-                    return await self._serve(connection)
+                    return await self._serve(connection) if connection is not None else None
                 break
             log.info("%s: no connection: %s", self.name, failure)
-            if not self._wanted.is_set():
-                return None
         return failure
+
+    async def _while_wanted(self, opening: Coroutine[Any, Any, Connection]) -> Connection | None:
+        """None when the connection is not wanted any more; then nothing of the attempt is left."""
+        attempt = asyncio.ensure_future(opening)
+        unwanted = asyncio.ensure_future(self._unwanted.wait())
+        both: set[asyncio.Future[Any]] = {attempt, unwanted}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            return attempt.result() if attempt.done() else None
+        finally:
+            unwanted.cancel()
+            if not attempt.done():
+                attempt.cancel()
+                with contextlib.suppress(asyncio.CancelledError, UplinkError, SettingsWrong):
+                    await attempt
 
     async def _open(self, url: str) -> Connection:
         settings, parts = self.settings, self._parts
@@ -242,7 +280,7 @@ class Uplink:
             protocol=self._protocol.current,
             username=settings.username,
             password=parts.resolve(settings.password),
-            keepalive=round(settings.keepalive),
+            keepalive=math.ceil(settings.keepalive),
             will=will._replace(content_type=CONTENT_TYPE),
             context=context,
         )
@@ -261,6 +299,7 @@ class Uplink:
         forget = parts.store.before_save(self._note)
         self._connects += 1
         self._offline_since = None
+        self._renew = False
         self._enter("connected", "")
         session = self._session = self._new_session(connection)
         listener = session.pump
@@ -277,10 +316,12 @@ class Uplink:
             forget()
             connection.abort()
             self._offline_since = parts.clock.now().wall
-            self._backoff.held(parts.clock.monotonic() - began)
             self._protocol.succeeded()
+        held = parts.clock.monotonic() - began
+        self._backoff.held(held)
+        self._kicks = self._kicks + 1 if lost is not None and held < STEADY else 0
         await connection.close(CLOSE_TIMEOUT)
-        if lost is not None and not lost.silent and not lost.taken_over:
+        if lost is not None and not lost.silent and lost.code not in NOT_THE_MESSAGE:
             condemned = self._poison.hung_up(first, alone)
             if condemned is not None:
                 for track in (0, 1):
@@ -306,6 +347,7 @@ class Uplink:
             window=settings.window,
             rate=settings.backlog.rate,
             monotonic=parts.clock.monotonic,
+            on_broken=self._on_lost,
         )
 
     async def _until_over(self, connection: Connection, settings: Broker) -> Lost | None:
@@ -326,34 +368,71 @@ class Uplink:
                 return None
 
     async def _greet(self, connection: Connection) -> None:
-        """Subscribe, say that we are here, repeat the statuses, and answer what could not be answered before."""
+        """Subscribe, say that we are here, tell the statuses, answer what could not be answered before; then tell what
+        changes. What fails is tried again as long as the connection stands."""
+        self._other_devices = False
+        self._statuses.clear()
+        for device, status in self._parts.devices().items():
+            self.device_status(device, status)
+        due: list[Step] = [self._subscribe, self._hello, self._tell, self._resume]
+        pause = AGAIN_FIRST
+        while connection.is_open:
+            self._to_tell.clear()
+            failed = [step for step in due if not await self._done(step, connection)]
+            if not failed:
+                await self._to_tell.wait()
+                due, pause = [self._follow_devices, self._tell], AGAIN_FIRST
+                continue
+            await asyncio.sleep(pause)
+            due, pause = [*(step for step in failed if step != self._tell), self._tell], min(AGAIN_MOST, 2 * pause)
+
+    async def _done(self, step: Step, connection: Connection) -> bool:
         try:
-            if self.settings.commands:
-                await self._subscriptions.subscribe(connection, list(self._parts.devices()))
-            await self.send(self._topics("gateway_status"), self._status("online"), retain=True)
-            self._statuses.clear()
-            for device, status in self._parts.devices().items():
-                self.device_status(device, status)
-            await self._parts.on_connected(self.name)
-            while True:
-                await self._status_due.wait()
-                self._status_due.clear()
-                while self._statuses:
-                    device = next(iter(self._statuses))
-                    body = orjson.dumps(self._statuses.pop(device))
-                    await self.send(self._topics("device_status", device), body, retain=True)
+            await step(connection)
         except UplinkError as error:
             log.warning("%s: %s", self.name, error)
+            return False
+        except Exception as error:
+            log.error("%s: %s: %s", self.name, type(error).__name__, error)
+            return False
+        return True
+
+    async def _subscribe(self, connection: Connection) -> None:
+        if self.settings.commands:
+            await self._subscriptions.subscribe(connection, list(self._parts.devices()))
+
+    async def _follow_devices(self, connection: Connection) -> None:
+        if self._other_devices and self.settings.commands:
+            await self._subscriptions.update(connection, list(self._parts.devices()))
+        self._other_devices = False
+
+    async def _hello(self, _: Connection) -> None:
+        await self.send(self._topics("gateway_status"), self._status("online"), retain=True)
+
+    async def _resume(self, _: Connection) -> None:
+        await self._parts.on_connected(self.name)
+
+    async def _tell(self, _: Connection) -> None:
+        """The newest status of each device that has a new one."""
+        while self._statuses:
+            device, status = next(iter(self._statuses.items()))
+            try:
+                await self.send(self._topics("device_status", device), orjson.dumps(status), retain=True)
+            except NotTaken as error:
+                log.warning("%s: the status of %s: %s", self.name, device, error)
+            if self._statuses.get(device) is status:
+                del self._statuses[device]
 
     async def _part(self, connection: Connection, why: str) -> None:
         if connection.is_open and self._session is not None:
+            self._session.hold()
             try:
                 await self.send(self._topics("gateway_status"), self._status("offline", why), retain=True, timeout=0.5)
             except UplinkError as error:
                 log.debug("%s: no goodbye: %s", self.name, error)
         await connection.close(CLOSE_TIMEOUT)
 
-    async def _wait(self, failure: ConnectFailed | SettingsWrong | UplinkError | Lost) -> None:
+    async def _wait(self, failure: Failure) -> None:
         later = getattr(failure, "retry", "later") == "later"
         at_least = TAKEN_OVER if getattr(failure, "taken_over", False) else LATER if later else 0.0
         delay = self._backoff.next(at_least)

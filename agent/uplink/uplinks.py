@@ -37,6 +37,7 @@ class Uplinks:
             running = self._uplinks.get(name)
             if running is not None:
                 if running.update(settings, routes):
+                    running.devices_changed()
                     continue
                 await self._stop(name)
             uplink = self._uplinks[name] = Uplink(name, settings, routes, self._parts)
