@@ -137,10 +137,19 @@ class Store:
     async def page(self, track: int, lo: int, hi: int, limit: int) -> list[Record]:
         """Up to `limit` records of one track (0 normal, 1 urgent) in [lo, hi), in order, their series loaded.
 
-        A row whose checksum fails is left out and becomes a gap record.
+        A row whose checksum fails is left out and becomes a gap record. Fewer than `limit`: there are no more.
         """
         name = "reading_page_urgent" if track == URGENT_TRACK else "reading_page"
-        return await self._records(name, (lo, min(hi, self.head + 1), limit))
+        hi = min(hi, self.head + 1)
+        found: list[Record] = []
+        while len(found) < limit:
+            wanted = limit - len(found)
+            part, rows, last = await self._records(name, (lo, hi, wanted))
+            found += part
+            if rows < wanted:
+                break
+            lo = last + 1
+        return found
 
     async def history(
         self,
@@ -152,7 +161,7 @@ class Store:
         before: int | None = None,
     ) -> list[Record]:
         """Newest first; times in wall microseconds, `before` a sequence number (the cursor)."""
-        return await self._records(
+        found, _, _ = await self._records(
             "reading_history",
             {
                 "device": device,
@@ -163,9 +172,10 @@ class Store:
                 "before": min(before or FOREVER, self.head + 1),
             },
         )
+        return found
 
     async def one(self, seq: int) -> Record | None:
-        found = await self._records("reading_one", (seq,))
+        found, _, _ = await self._records("reading_one", (seq,))
         return found[0] if found else None
 
     # --- brokers
@@ -219,7 +229,7 @@ class Store:
                     high = record.seq + 1
                 low = record.seq
             count += len(part)
-            if len(part) < PART:
+            if not part:  # a short one may have left out damaged rows
                 break
             before = part[-1].seq
         self._owe(low, high)
@@ -228,6 +238,8 @@ class Store:
         return count
 
     def _owe(self, lo: int, hi: int) -> None:
+        for note in self._ride.before_save:  # what was delivered until now must not settle what is owed from now on
+            note()
         for broker in self._upkeep.configured:
             self.position(broker).owe(lo, hi)
 
@@ -367,7 +379,8 @@ class Store:
         self._shifts[found[0][0]] = found[0][1]
         return int(found[0][0])
 
-    async def _records(self, name: str, params: Any) -> list[Record]:
+    async def _records(self, name: str, params: Any) -> tuple[list[Record], int, int]:
+        """The good ones; how many rows there were, damaged ones included; the last one's sequence number."""
         try:
             rows = await self._database.read(name, params)
             records = []
@@ -384,7 +397,7 @@ class Store:
             if not await self._trouble(error):
                 raise StoreError(f"The log could not be read: {explain(error)}.") from error
             return await self._records(name, params)
-        return records
+        return records, len(rows), rows[-1][0] if rows else 0
 
     def _bad_row(self, seq: int) -> None:
         if seq not in self._damaged:
