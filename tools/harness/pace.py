@@ -17,7 +17,7 @@ class Pace(NamedTuple):
     delivered: int
     lost: int
     repeated: int
-    per_second: float  # as arrived, from the first line to the last arrival
+    per_second: float  # as fast as they are taken: from the first line to the last arrival; at a pace: while fed
     cpu: float  # microseconds for each reading
     wakes: float  # a second, while fed
     preempted: float
@@ -52,7 +52,7 @@ def run(kind: str, devices: int, rate: float | None, seconds: float, base: Path 
         delivered=len(seen),
         lost=fed - len(seen),
         repeated=len(rows) - len(seen),
-        per_second=len(seen) / (span / 1e9),
+        per_second=len(seen) / (span / 1e9 if rate is None else fed_for),
         cpu=(after.cpu - before.cpu) / count * 1e6,
         wakes=(during.wakes - before.wakes) / fed_for,
         preempted=(during.preempted - before.preempted) / fed_for,

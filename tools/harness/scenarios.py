@@ -96,8 +96,8 @@ def outage(kind: str, base: Path | None, rate: float = 500.0, away: float = 20.0
     return {
         "fed": fed,
         "delivered": len({(row.device, row.n) for row in rows}),
-        "stored_lost": lost,
-        "never_stored": fed - len({(row.device, row.n) for row in rows}) - (lost or 0),
+        **lost,
+        "never_stored": fed - len({(row.device, row.n) for row in rows}) - lost.get("stored_lost", 0),
         "ready_s": ready,
         "reconnected_s": (again - back) / 1e9,
         "owed": len(old),
@@ -138,7 +138,7 @@ def backlog(kind: str, base: Path | None, readings: int) -> Figures:
         "drain_s": (drained - again) / 1e9,
         "drain_per_s": len(old) / max(1e-9, (drained - again) / 1e9),
         "cpu_us_per_reading": (after.cpu - before.cpu) / max(1, len(old)) * 1e6,
-        "stored_lost": lost,
+        **lost,
         "rss_owed_mib": rss / MIB,
         "peak_mib": after.peak / MIB,
         **_ways(live, watch),
@@ -199,19 +199,24 @@ def _watch(rig: Rig, kind: str, stack: ExitStack) -> Callable[[int], int | None]
     return watch.when
 
 
-def _lost(rig: Rig, kind: str, rows: list[Row]) -> int | None:
-    """Readings that the agent's database holds and the far end never got."""
+def _lost(rig: Rig, kind: str, rows: list[Row]) -> Figures:
+    """Readings that the agent's database holds and the far end never got; and how many the agent says it still owes."""
     if kind == "floor":
-        return None
+        return {}
     stored = Stored(rig.folder / "state")
     stored.read()
     names = rig.collector.ask("stats")["devices"]
     base = {name: rig.base[int(name.rpartition("-")[2])] for name in names}
     got = {(row.device, row.n) for row in rows}
-    return sum(
-        not row.event and row.n > base.get(row.device, 0) and (names.get(row.device), row.n) not in got
-        for row in stored.rows.values()
-    )
+    missing = [
+        f"{key} ({row.device} n={row.n})"
+        for key, row in stored.rows.items()
+        if not row.event and row.n > base.get(row.device, 0) and (names.get(row.device), row.n) not in got
+    ]
+    figures: Figures = {"stored_lost": len(missing), "repeated": len(rows) - len(got), "still_owed": stored.owed()}
+    if missing:
+        figures["lost_from"], figures["lost_to"] = missing[0], missing[-1]
+    return figures
 
 
 def _ways(live: list[Row], watch: Callable[[int], int | None] | None) -> Figures:

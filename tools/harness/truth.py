@@ -53,6 +53,13 @@ class Stored:
         with closing(connect(self._state)) as db:
             return str(db.execute("PRAGMA integrity_check").fetchone()[0])
 
+    def owed(self) -> int:
+        """Rows that the agent itself has not noted as acknowledged, by all brokers together."""
+        with closing(connect(self._state)) as db:
+            ranges = db.execute("SELECT urgent, lo, hi FROM owed").fetchall()
+            count = "SELECT count(*) FROM reading WHERE seq >= ? AND seq < ? AND bits & 1 = ?"
+            return sum(int(db.execute(count, (lo, hi, urgent)).fetchone()[0]) for urgent, lo, hi in ranges)
+
     def counted_losses(self) -> dict[str, int]:
         """What the agent itself says it lost, by reason."""
         with closing(connect(self._state)) as db:
