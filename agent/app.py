@@ -47,6 +47,7 @@ log = logging.getLogger("gatepost")
 DATABASE = "gatepost.db"
 AUDIT = "audit.log"
 STOP_TASKS = 1.0
+FINAL = ("broker-refused-message", "broker-topic-wrong", "broker-message-too-large")  # asking again changes nothing
 
 
 class App:
@@ -296,7 +297,7 @@ class App:
             return False
         except UplinkError as error:
             log.warning("%s: an answer was not taken: %s", uplink.name, error)
-            return False
+            return error.kind in FINAL
         return True
 
     # --- how it goes

@@ -36,6 +36,7 @@ from agent.uplink.versions import ProtocolChoice
 log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT = 15.0
+UNTOLD = 20  # MQTT 3.1.1 knows no receive maximum, and brokers hang up on more QoS 2 messages at once than they allow
 CLOSE_TIMEOUT = 1.5
 ANSWER_TIMEOUT = 10.0
 LATER = 10.0  # seconds at least to wait where a person must change something first
@@ -344,7 +345,7 @@ class Uplink:
             self._poison,
             self.tally,
             qos=settings.qos,
-            window=settings.window,
+            window=min(settings.window, UNTOLD) if settings.qos == 2 and connection.version != 5 else settings.window,
             rate=settings.backlog.rate,
             monotonic=parts.clock.monotonic,
             on_broken=self._on_lost,
