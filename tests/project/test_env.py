@@ -62,7 +62,7 @@ def test_the_chosen_python_is_taken_or_refused() -> None:
 
 
 def test_the_chosen_python_is_no_setting_of_the_agent() -> None:
-    """`ensure_env` with everything in place: the variable is gone, as the settings warn of names that they do not know."""
+    """After `ensure_env` the variable is gone: the settings warn of names that they do not know."""
     ready = "env_is_current() { true; }; VENV=$(dirname $(dirname $GATEPOST_PYTHON)); ensure_env dev"
     run = shell(f'{ready}; echo "${{GATEPOST_PYTHON:-gone}}"', GATEPOST_PYTHON=sys.executable)
     assert (run.returncode, run.stdout) == (0, "gone\n"), run.stderr
