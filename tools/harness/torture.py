@@ -30,6 +30,7 @@ from tools.harness.truth import Stored
 HOT = 90.0  # above it a reading is urgent
 URGENT_EVERY = 50  # lines
 SLACK = 3.0  # seconds around an absence in which lines may be lost before they were stored: the commit interval and air
+BURST = 0.4  # seconds of lines as fast as they are taken
 WEIGHTS = {
     "agent killed": 35,
     "agent killed while starting": 8,
@@ -40,6 +41,7 @@ WEIGHTS = {
     "link half open": 7,
     "link stalled": 6,
     "link refused": 5,
+    "burst while refused": 4,
 }
 
 
@@ -123,8 +125,12 @@ class Torture:
         elif what in ("link cut", "broker killed"):
             tap.ask("cut")
         else:
-            mode = {"link half open": "void", "link stalled": "stall", "link refused": "refuse"}[what]
-            tap.ask("mode", mode=mode)
+            modes = {"link half open": "void", "link stalled": "stall"}
+            tap.ask("mode", mode=modes.get(what, "refuse"))
+            if what == "burst while refused":  # more than the agent keeps in memory
+                self.feeder.ask("feed", rate=None)
+                self._wait(BURST)
+                self.feeder.ask("feed", rate=self.rate)
             self._later(lambda: self._pass(name), 0.1, 4.0)
 
     def _pass(self, name: str) -> None:
