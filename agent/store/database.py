@@ -19,6 +19,7 @@ Params = Sequence[Any] | Mapping[str, Any]
 PAGE_SIZE = 1024
 CHECKPOINT_PAGES = 4000
 CACHE_KIB = 1024
+JOIN_TIMEOUT = 5.0
 STATEMENTS = 60  # kept prepared
 LENGTHS = (250, 25)  # rows of a multi-row INSERT; what is left is inserted at once
 PRAGMAS = (
@@ -51,11 +52,11 @@ class Database:
 
     async def open(self) -> None:
         """Open the file, again after `close` where it was mended. Raises sqlite3.Error when it is no database."""
-        writer = await aiosqlite.connect(self.path, isolation_level=None, cached_statements=STATEMENTS)
+        writer = await _connect(self.path, cached_statements=STATEMENTS)
         try:
             for pragma in PRAGMAS:
                 await writer.execute(pragma)
-            reader = await aiosqlite.connect(self.path, isolation_level=None)
+            reader = await _connect(self.path)
         except BaseException:
             await writer.close()
             raise
@@ -115,6 +116,16 @@ class Database:
         """The first value of a reading PRAGMA."""
         rows = list(await self._reader.execute_fetchall(f"PRAGMA {text}"))
         return rows[0][0] if rows else None
+
+
+async def _connect(path: Path, **options: int) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(path, isolation_level=None, **options)
+    try:
+        return await connection
+    except BaseException:
+        # Its thread still has to tell this event loop that it ends, and nobody else would wait for that.
+        await asyncio.to_thread(connection._thread.join, JOIN_TIMEOUT)
+        raise
 
 
 class Run:
