@@ -71,7 +71,7 @@ def load(path: Path, env: Mapping[str, str], registry: Registry, own_drops: Path
     own = own_drops if own_drops is not None else state_dir / DROPS
     tree = reader.own_drops(own, tree, path.parent / DROPS)
     tree = override(tree, env, root, report)
-    if not reader.files and not tree.entries and not report.problems:
+    if not reader.files and not tree.entries and all(p.severity == WARNING for p in report.problems):
         hint = "copy the sample config/gatepost.yaml to this place, or name another with --config"
         report.error(Origin(str(path), 1, 1), (), "no-settings", "there are no settings", hint)
     checker = Checker(report, root)

@@ -118,7 +118,7 @@ class Database:
         return rows[0][0] if rows else None
 
 
-async def _connect(path: Path, **options: int) -> aiosqlite.Connection:
+async def _connect(path: Path, **options: Any) -> aiosqlite.Connection:
     connection = aiosqlite.connect(path, isolation_level=None, **options)
     try:
         return await connection

@@ -136,7 +136,8 @@ def test_run_keeps_typer_and_rich_out_of_the_agent(place):
         f"code = main(['run', '--config', '{place}/none.yaml'])\n"
         "print(code, *(name for name in ('typer', 'rich', 'click') if name in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    env = {**os.environ, "GATEPOST_STRAY": "1", "STATE_DIRECTORY": str(place)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, env=env)
     assert done.stdout.strip() == "78"
 
 
