@@ -25,7 +25,7 @@ from agent.commands.desk import Desk
 from agent.commands.guard import Guard
 from agent.commands.request import Answer, Request
 from agent.devices.devices import Devices
-from agent.errors import GatepostError, NotConnected, SettingsWrong, UplinkError
+from agent.errors import GatepostError, NotConnected, SettingsWrong, StoreError, UplinkError
 from agent.events import Events
 from agent.process.exits import Exit
 from agent.process.logs import Logs
@@ -47,6 +47,7 @@ log = logging.getLogger("gatepost")
 DATABASE = "gatepost.db"
 AUDIT = "audit.log"
 STOP_TASKS = 1.0
+REPORTS_TO = "reports-to"  # key of the store's small state
 FINAL = ("broker-refused-message", "broker-topic-wrong", "broker-message-too-large")  # asking again changes nothing
 
 
@@ -79,6 +80,7 @@ class App:
         self._api: ApiServer | None = None
         self._hangups: set[asyncio.Task[Any]] = set()
         self._progress = (0, 0)
+        self._restricted: dict[str, list[str]] | None = None
         self._watcher = Watcher(loaded.watched, loaded.signature)
 
     # --- start and stop
@@ -242,12 +244,26 @@ class App:
         self.settings = self.desk.settings = new
         self.store.configure(new.store)
         self.logs.apply(new.logging.level, new.logging.format)
-        reports_to = {name: device.brokers for name, device in new.devices.items()}
-        await self.uplinks.apply(new.brokers, reports_to)
+        await self.uplinks.apply(new.brokers, await self._reports_to(new))
         try:
             await asyncio.to_thread(LastGood(self.state_dir).save, new, self.loaded.origins)
         except OSError as error:
             log.warning("the settings could not be kept for a start with broken files: %s", error)
+
+    async def _reports_to(self, new: Settings) -> dict[str, list[str] | None]:
+        """Device -> its brokers (None: every one). What a removed device was restricted to still holds for what is
+        stored of it, else its readings would go where they were never meant to."""
+        if self._restricted is None:
+            self._restricted = await self.store.state_get(REPORTS_TO) or {}
+        kept = {name: brokers for name, brokers in self._restricted.items() if name not in new.devices}
+        kept |= {name: device.brokers for name, device in new.devices.items() if device.brokers is not None}
+        if kept != self._restricted:
+            self._restricted = kept
+            try:
+                await self.store.state_put(REPORTS_TO, kept)
+            except StoreError as error:
+                log.warning("which brokers a device reports to could not be kept: %s", error)
+        return {**kept, **{name: device.brokers for name, device in new.devices.items()}}
 
     async def _watch_settings(self) -> None:
         async for _ in self._watcher:

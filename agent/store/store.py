@@ -292,15 +292,20 @@ class Store:
         return self._writer.waiting
 
     async def state_get(self, key: str) -> Any | None:
-        rows = await self._database.read("state_get", (key,))
+        """Raises StoreError."""
+        try:
+            rows = await self._database.read("state_get", (key,))
+        except sqlite3.Error as error:
+            raise StoreError(f"The log could not be read: {explain(error)}.") from error
         return orjson.loads(rows[0][0]) if rows else None
 
     async def state_put(self, key: str, value: Any) -> None:
-        """Durable when it returns; None forgets the key."""
-        if value is None:
-            await self._database.write("state_drop", (key,))
-        else:
-            await self._database.write("state_put", (key, orjson.dumps(value)))
+        """Durable when it returns; None forgets the key. Raises StoreError."""
+        name, params = ("state_drop", (key,)) if value is None else ("state_put", (key, orjson.dumps(value)))
+        try:
+            await self._database.write(name, params)
+        except sqlite3.Error as error:
+            raise StoreError(f"The log could not be written: {explain(error)}.") from error
 
     # --- settings and clock
 
