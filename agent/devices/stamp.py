@@ -43,18 +43,18 @@ RESERVED = frozenset(
     }
 )
 
-_dumps = orjson.dumps
 _free = RESERVED.isdisjoint
 
 
 def encode(reading: Reading) -> tuple[Reading, bytes]:
     """The reading as it can be written, and its body: the values, device_timestamp, and the members of a waveform.
 
+    The body is a copy of its exact size: what orjson returns holds on to the working buffer that it was written in.
     Raises TypeError, or what the values raise, for what cannot be written as JSON.
     """
     values = reading.values
     if _free(values) and reading.device_time is None and reading.waveform is None:  # nearly all of them
-        body = _dumps(values)
+        body = b"%b" % orjson.dumps(values)
         if b"null" not in body:
             return reading, body
     return _carefully(reading)
@@ -81,7 +81,7 @@ def _write(reading: Reading) -> bytes:
         body["unit"] = wave.unit
     if reading.device_time is not None:
         body["device_timestamp"] = reading.device_time
-    return _dumps(body)
+    return b"%b" % orjson.dumps(body)
 
 
 def _renamed(reading: Reading) -> Reading:
