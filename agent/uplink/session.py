@@ -271,9 +271,12 @@ class Session:
 
     def _read_again(self, lane: Lane) -> None:
         """From the file, together with the series."""
+        under_way = self._loads.pop(lane.name, None)
+        if under_way is not None:
+            under_way.cancel()  # it would come behind what is forgotten now
         lane.unload()
         part = lane.missing(self._store.head)
-        if part is not None and lane.name not in self._loads:
+        if part is not None:
             self._start_load(lane, *part)
 
     def _start_load(self, lane: Lane, lo: int, hi: int) -> None:

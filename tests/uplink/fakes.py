@@ -1,0 +1,214 @@
+"""A store in memory and a connection without a network, with the interfaces that a session uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from agent.errors import NotConnected, StoreError
+from agent.store.positions import Position
+from agent.store.rows import EVENT, IN_STEP, URGENT, Record, Series
+from agent.store.tail import Tail
+from agent.uplink.connection import Lost
+from agent.uplink.formats import Rendered
+from agent.uplink.lanes import Lanes
+from agent.uplink.poison import Poison
+from agent.uplink.routes import Routes
+from agent.uplink.sender import WindowFull
+from agent.uplink.session import Session, Tally
+
+EPOCH = "0123abcd"
+WALL = 1_795_000_000_000_000
+
+
+class FakeStore:
+    """Rows by sequence number; the newest `memory` of them in a tail. A page waits while `gate` is closed."""
+
+    def __init__(self, memory: int = 1_000_000, first: int = 1) -> None:
+        self.rows: dict[int, Record] = {}
+        self.positions: dict[str, Position] = {}
+        self.series: dict[int, Series] = {}
+        self.dead: list[tuple[str, int, int | None, str]] = []
+        self.settled_rows = 0
+        self.pages: list[tuple[int, int, int, int]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failing: Exception | None = None
+        self.head = first - 1
+        self.epoch = EPOCH
+        self._memory = memory
+        self._first = first
+        self._tail = Tail(first)
+
+    def add(
+        self, urgent: bool = False, device: str = "d", metric: str = "reading", event: bool = False, body: bytes = b""
+    ) -> int:
+        common = orjson.dumps({"event": "gap"} if event else {"metric_type": metric})
+        number = next((s.number for s in self.series.values() if (s.device, s.common) == (device, common)), 0)
+        if not number:
+            number = len(self.series) + 1
+            self.series[number] = Series(number, 1, device, None, common)
+        self.head += 1
+        bits = IN_STEP | (URGENT if urgent else 0) | (EVENT if event else 0)
+        record = Record(self.head, number, WALL + self.head, self.head, bits, body or b'{"n":%d}' % self.head)
+        self.rows[self.head] = record
+        self._tail.extend([record])
+        if len(self.rows) > self._memory:
+            self._forget(self.head - self._memory + 1)
+        return self.head
+
+    def restart(self) -> None:
+        """What a new process remembers of the rows: nothing."""
+        self._forget(self.head + 1)
+
+    def _forget(self, start: int) -> None:
+        kept = [self.rows[seq] for seq in sorted(self.rows) if seq >= start]
+        self._tail = Tail(start)
+        self._tail.extend(kept)
+
+    # -- what a session asks
+
+    def recent(self, seq: int, limit: int) -> list[Record] | None:
+        return self._tail.since(seq, limit)
+
+    async def page(self, track: int, lo: int, hi: int, limit: int) -> list[Record]:
+        self.pages.append((track, lo, hi, limit))
+        await self.gate.wait()
+        if self.failing is not None:
+            raise self.failing
+        mine = [r for seq, r in sorted(self.rows.items()) if lo <= seq < hi and r.bits & URGENT == track]
+        return mine[:limit]
+
+    def series_of(self, number: int) -> Series:
+        return self.series[number]
+
+    def time_of(self, record: Record) -> tuple[int, str]:
+        return record.wall, "synchronised"
+
+    def reading_id(self, seq: int) -> str:
+        return f"gw:{EPOCH}:{seq}"
+
+    def settled(self, rows: int) -> None:
+        self.settled_rows += rows
+
+    def dead_letter(self, broker: str, seq: int, code: int | None, reason: str) -> None:
+        self.dead.append((broker, seq, code, reason))
+
+    def position(self, broker: str) -> Position:
+        return self.positions.setdefault(broker, Position.starting(broker, self._first))
+
+
+class FakeConnection:
+    """Takes what is published; `ack` acknowledges by tag. `sent` are tags in order, also of earlier ones."""
+
+    def __init__(self, receive_maximum: int = 1000, version: int = 5) -> None:
+        self.is_open = True
+        self.receive_maximum = receive_maximum
+        self.maximum_packet_size: int | None = None
+        self.version = version
+        self.unsent = 0
+        self.sent: list[int] = []
+        self.messages: dict[int, tuple[bytes, bytes, int, bool, bytes]] = {}
+        self.flight: list[int] = []
+        self.stuck = False
+        self.checks = 0
+        self.on_ack: Any = None
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.flight)
+
+    def unacked(self) -> list[int]:
+        return list(self.flight)
+
+    def publish(self, topic: bytes, payload: bytes, qos: int, retain: bool, properties: bytes, tag: int) -> None:
+        if not self.is_open:
+            raise NotConnected("closed")
+        if len(self.flight) >= self.receive_maximum:
+            raise WindowFull("full")
+        self.sent.append(tag)
+        self.flight.append(tag)
+        self.messages[tag] = (topic, payload, qos, retain, properties)
+
+    def check(self, limit: float) -> bool:
+        self.checks += 1
+        return self.stuck
+
+    def ack(self, *tags: int, code: int = 0) -> None:
+        for tag in tags:
+            self.flight.remove(tag)
+        self.on_ack([(tag, code) for tag in tags])
+
+    def answer(self, *pairs: tuple[int, int]) -> None:
+        """(tag, code) pairs in one chunk."""
+        for tag, _ in pairs:
+            self.flight.remove(tag)
+        self.on_ack(list(pairs))
+
+    @property
+    def readings(self) -> list[int]:
+        return [tag for tag in self.sent if tag > 0]
+
+
+class FakeFormat:
+    """The topic says the device, the payload the lane and the body."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+
+    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> Rendered:
+        return Rendered(series.device.encode(), (b"old " if replayed else b"new ") + record.body, b"")
+
+
+class Rig:
+    """A store, and sessions on it one after the other."""
+
+    def __init__(self, memory: int = 1_000_000, **options: Any) -> None:
+        self.store = FakeStore(memory)
+        self.poison = Poison()
+        self.tally = Tally()
+        self.lost: list[Lost] = []
+        self.now = 1000.0
+        self.options: dict[str, Any] = {"qos": 1, "window": 10, "rate": 0.0, **options}
+        self.connection: FakeConnection
+        self.session: Session
+
+    def connect(
+        self, receive_maximum: int = 1000, share: float = 0.5, routes: Sequence[Any] = (), **attributes: Any
+    ) -> FakeConnection:
+        position = self.store.position("b")
+        self.connection = connection = FakeConnection(receive_maximum)
+        for name, value in attributes.items():
+            setattr(connection, name, value)
+        self.session = Session(
+            "b",
+            self.store,  # type: ignore[arg-type]
+            Lanes(position, self.store.head, share),
+            FakeFormat(self.store),
+            Routes("b", list(routes), {}),
+            self.poison,
+            self.tally,
+            monotonic=lambda: self.now,
+            on_broken=self.lost.append,
+            **self.options,
+        )
+        connection.on_ack = self.session.on_ack
+        self.session.start(connection)  # type: ignore[arg-type]
+        return connection
+
+    def drop(self) -> tuple[int | None, bool]:
+        """The connection ends: what the session says was first in flight, and whether alone."""
+        result = self.session.end()
+        self.connection.is_open = False
+        return result
+
+    def owed(self, track: int = 0) -> list[int]:
+        """Stored rows that are still owed on this track."""
+        owed = self.store.position("b").owed[track]
+        return [seq for seq, record in self.store.rows.items() if record.bits & URGENT == track and seq in owed]
+
+
+FAILURE = StoreError("the log could not be read")
