@@ -26,6 +26,7 @@ class Lane:
         self._ahead = deque(ranges)  # still to be loaded
         self._own = list(self._ahead)  # not settled yet
         self._loaded = self._ahead[0][0] if self._ahead else 0
+        self._fresh = 0  # what was taken once lies below; in the buffer it is there again
 
     def missing(self, head: int) -> Range | None:
         """What to load next, as [lo, hi); None when enough is loaded or nothing is there."""
@@ -49,7 +50,10 @@ class Lane:
 
     def take(self) -> Record:
         record = self.buffer.popleft()
-        self.flying[record.seq] = record
+        seq = record.seq
+        self.flying[seq] = record
+        if seq >= self._fresh:
+            self._fresh = seq + 1
         return record
 
     def skip(self) -> None:
@@ -63,9 +67,10 @@ class Lane:
 
     def unload(self) -> None:
         """Forget what is loaded and not taken: it will be missing again."""
-        at = self.reach
+        at, fresh = self.reach, self.fresh
+        again = [(record.seq, record.seq + 1) for record in self.buffer if record.seq < self._fresh]
+        self._ahead = deque([*again, *((max(lo, fresh), hi) for lo, hi in self._own if hi > fresh)])
         self.buffer.clear()
-        self._ahead = deque((max(lo, at), hi) for lo, hi in self._own if hi > at)
         self._loaded = at
 
     def holds(self, seq: int) -> bool:
@@ -86,11 +91,11 @@ class Lane:
         self._own = left
 
     def cede(self, at: int) -> Range | None:
-        """Give up what is not sent yet below `at` (another lane takes it); go on from there."""
-        lo = self.buffer[0].seq if self.buffer else self._loaded
+        """Give up what was never sent below `at` (another lane takes it); go on from there."""
+        lo = self.fresh
         if lo >= at:
             return None
-        self.buffer.clear()
+        self.buffer = deque(record for record in self.buffer if record.seq < self._fresh)
         self._own = [part for a, b in self._own for part in ((a, min(b, lo)), (max(a, at), b)) if part[0] < part[1]]
         self._ahead = deque((max(a, at), b) for a, b in self._ahead if b > at)
         self._loaded = at
@@ -100,6 +105,11 @@ class Lane:
         """Take over a range that lies above all others of this lane."""
         self._ahead.append(part)
         self._own.append(part)
+
+    @property
+    def fresh(self) -> int:
+        """The first sequence number that was never sent."""
+        return next((record.seq for record in self.buffer if record.seq >= self._fresh), self._loaded)
 
     @property
     def reach(self) -> int:
@@ -151,7 +161,7 @@ class Lanes:
 
     def demote(self, head: int, most: int) -> bool:
         """When live lags by more than `most` rows, what it has not sent becomes backlog, so that live is live again."""
-        if head - self.live.reach <= most:
+        if head - self.live.reach <= most or head - self.live.fresh <= most:
             return False
         part = self.live.cede(head + 1)
         if part is not None:

@@ -165,12 +165,7 @@ class SessionModel(RuleBasedStateMachine):
     def a_lane_is_read_again(self, lane: int) -> None:
         """As when a series was forgotten."""
 
-        def again() -> None:
-            chosen = self.rig.session.lanes.all[lane]
-            if not any(record.seq in self.lane_of for record in chosen.buffer):
-                self.rig.session._read_again(chosen)
-
-        self._run(again)
+        self._run(lambda: self.rig.session._read_again(self.rig.session.lanes.all[lane]))
 
     # -- what must hold
 
