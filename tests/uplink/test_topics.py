@@ -1,0 +1,75 @@
+"""Topics filled in, and devices found in them again."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.uplink.packets import check_topic
+from agent.uplink.topics import Topics
+
+NAMES = st.text("abcXYZ019_.-", min_size=1, max_size=64)
+
+
+def test_the_contract_s_defaults() -> None:
+    topics = Topics({}, "ward-7", "org-123")
+    assert topics("data", "cuff-3", "blood_pressure") == "devices/cuff-3/data"
+    assert topics("device_status", "cuff-3") == "devices/cuff-3/status"
+    assert topics("commands", "cuff-3") == "devices/cuff-3/commands"
+    assert topics("responses", "cuff-3") == "devices/cuff-3/responses"
+    assert topics("gateway_status") == "gateways/ward-7/status"
+    assert topics("gateway_events") == "gateways/ward-7/events"
+    assert topics("gateway_commands") == "gateways/ward-7/commands"
+    assert topics("gateway_responses") == "gateways/ward-7/responses"
+    assert topics("broadcast") == "organizations/org-123/broadcast"
+    assert topics("batch") == "gateways/ward-7/data"
+
+
+def test_a_topic_of_one_s_own() -> None:
+    topics = Topics({"data": "{org}/{gateway}/{device}/{metric}"}, "g", "o")
+    assert topics("data", "d", "m") == "o/g/d/m"
+    assert topics("commands", "d") == "devices/d/commands"
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_no_level_is_smuggled_in_by_a_metric(metric: str) -> None:
+    topics = Topics({"data": "a/{metric}/z"}, "g", None)
+    topic = topics("data", "d", metric)
+    assert re.fullmatch(r"a/[^/]*/z", topic, re.DOTALL)
+    try:
+        topic.encode()
+    except UnicodeEncodeError:
+        return
+    assert check_topic(topic) is None
+
+
+def test_a_name_is_no_placeholder() -> None:
+    assert Topics({"data": "{device}/{metric}"}, "g", None)("data", "d", "{device}") == "d/{device}"
+
+
+@pytest.mark.parametrize(
+    ("template", "wildcard"),
+    [
+        ("devices/{device}/commands", "devices/+/commands"),
+        ("{gateway}/{device}", "g/+"),
+        ("dev-{device}/commands", None),
+        ("{device}/{device}", None),
+        ("all", None),
+    ],
+)
+def test_wildcards(template: str, wildcard: str | None) -> None:
+    assert Topics({"commands": template}, "g", None).wildcard("commands") == wildcard
+
+
+@given(NAMES)
+def test_a_device_is_found_again(name: str) -> None:
+    topics = Topics({}, "g", None)
+    assert topics.device_of("commands", topics("commands", name)) == name
+
+
+@pytest.mark.parametrize("topic", ["devices/d/data", "devices/d/commands/x", "devices//x/commands", "commands", ""])
+def test_another_topic_names_no_device(topic: str) -> None:
+    assert Topics({}, "g", None).device_of("commands", topic) is None
