@@ -30,6 +30,7 @@ class Collector:
         self._devices: dict[str, int] = {}
         self._rest = b""
         self._socket: socket.socket | None = None
+        self._connects = 0
         self._rows = array("q")
         self._first = self._last = 0
 
@@ -38,13 +39,11 @@ class Collector:
         say({"connected": self._socket is not None})
         while True:
             waiting: list[Any] = [0] if self._socket is None else [0, self._socket]
-            readable = select.select(waiting, [], [], 0.02 if self._socket is None else 20.0)[0]
+            readable = select.select(waiting, [], [], 0.02 if self._socket is None else None)[0]
             if self._socket is None:
                 self._connect()
             elif self._socket in readable:
                 self._receive(self._socket)
-            elif not readable:
-                self._socket.send(b"\xc0\x00")
             if 0 in readable:
                 chunk = os.read(0, 65536)
                 if not chunk:
@@ -57,7 +56,7 @@ class Collector:
         try:
             link = socket.create_connection(("127.0.0.1", self._port), 2.0)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-            link.sendall(wire.connect("harness-collector") + wire.subscribe(self._topic))
+            link.sendall(wire.connect("harness-collector", keepalive=0) + wire.subscribe(self._topic))
             frames, seen = wire.Frames(), 0
             while seen < 2:  # CONNACK, SUBACK
                 data = link.recv(4096)
@@ -68,6 +67,7 @@ class Collector:
             return
         self._frames = frames
         self._socket = link
+        self._connects += 1
 
     def _receive(self, link: socket.socket) -> None:
         try:
@@ -104,7 +104,7 @@ class Collector:
             "first": self._first,
             "last": self._last,
             "devices": self._devices,
-            "connected": self._socket is not None,
+            "connects": self._connects,
         }
 
     def _reset(self) -> None:

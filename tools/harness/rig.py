@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tools.harness import program
 from tools.harness.collector import WIDTH
-from tools.harness.helper import Helper, wait_for
+from tools.harness.helper import Helper, HelperFailed, wait_for
 from tools.harness.mosquitto import Mosquitto
 
 INFLIGHT = 200  # mosquitto's own default of 20 would decide the window; both programs are to use theirs (100)
@@ -113,6 +113,8 @@ class Rig:
         """What arrived since the last reset, without the warming up."""
         path = self.folder / "arrived.bin"
         stats = self.collector.ask("dump", timeout=60.0, path=str(path))
+        if stats["connects"] != 1:
+            raise HelperFailed("the collector lost its connection, so it cannot say what arrived")
         values = array("q")
         values.frombytes(path.read_bytes())
         path.unlink()
