@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -37,13 +39,38 @@ class Clock(Protocol):
         ...
 
 
+def _boot_id() -> str:
+    try:
+        return BOOT_ID.read_text("ascii").strip()
+    except OSError:  # hidden by a sandbox, or not Linux: this process is its own boot
+        return str(uuid.uuid4())
+
+
+def _kernel_in_step() -> bool:
+    """adjtimex(2), which chrony, ntpd and timesyncd keep up to date."""
+    import ctypes
+
+    # struct timex begins: int modes; long offset, freq, maxerror, esterror; int status. modes = 0 only looks.
+    size = ctypes.sizeof(ctypes.c_long)
+    timex = (ctypes.c_char * 512)()
+    try:
+        if ctypes.CDLL(None).adjtimex(timex) == -1:
+            return False
+    except (OSError, AttributeError):
+        return False
+    return not int.from_bytes(timex.raw[5 * size : 5 * size + 4], sys.byteorder) & STA_UNSYNC
+
+
 class SystemClock:
     """The kernel's clocks. CLOCK_BOOTTIME counts through a suspend, so it orders all readings of one boot."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: Path = TIMESYNC_MARK, kernel: Callable[[], bool] = _kernel_in_step) -> None:
+        """`mark` is the file that timesyncd leaves once it has set the clock; `kernel` asks the kernel."""
         self.boot_id = _boot_id()
-        self._boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
         self.synchronised = False
+        self._boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        self._mark = mark
+        self._kernel = kernel
         self.check()
 
     def now(self) -> Stamp:
@@ -53,7 +80,7 @@ class SystemClock:
         return time.monotonic()
 
     def check(self) -> bool:
-        self.synchronised = TIMESYNC_MARK.exists() or _kernel_in_step()
+        self.synchronised = self._mark.exists() or self._kernel()
         return self.synchronised
 
 
@@ -65,24 +92,3 @@ def rfc3339(wall: int) -> str:
         f"{parts.tm_year:04d}-{parts.tm_mon:02d}-{parts.tm_mday:02d}"
         f"T{parts.tm_hour:02d}:{parts.tm_min:02d}:{parts.tm_sec:02d}.{micros:06d}Z"
     )
-
-
-def _boot_id() -> str:
-    try:
-        return BOOT_ID.read_text("ascii").strip()
-    except OSError:  # hidden by a sandbox, or not Linux: this process is its own boot
-        return str(uuid.uuid4())
-
-
-def _kernel_in_step() -> bool:
-    """adjtimex(2) status, which chrony, ntpd and timesyncd keep."""
-    import ctypes
-
-    buffer = (ctypes.c_char * 256)()  # struct timex, modes = 0: only look
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        state = int(libc.adjtimex(buffer))
-    except (OSError, AttributeError):
-        return False
-    status = int.from_bytes(bytes(buffer)[40:44], "little")  # offsetof(struct timex, status) on 64-bit Linux
-    return state != -1 and not status & STA_UNSYNC

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 from agent.clock import US, Clock
-from agent.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +19,23 @@ class Recorder(Protocol):
     def record(self, what: str, **fields: object) -> None: ...
 
 
+class Log(Protocol):
+    """What is told of the clock to the store."""
+
+    def event(self, kind: str, fields: dict[str, Any]) -> int: ...
+
+    async def clock_in_step(self) -> bool: ...
+
+
 class Timekeeper:
-    def __init__(self, clock: Clock, store: Store, audit: Recorder) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        store: Log,
+        audit: Recorder,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._sleep = sleep
         self._clock = clock
         self._store = store
         self._audit = audit
@@ -40,4 +55,4 @@ class Timekeeper:
                 self._audit.record("clock-step", seconds=round(moved / US, 3))
             if in_step and await self._store.clock_in_step():
                 log.info("the clock is synchronised; earlier readings of this boot are rectified")
-            await asyncio.sleep(SELDOM if in_step else SOON)
+            await self._sleep(SELDOM if in_step else SOON)
