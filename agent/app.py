@@ -325,8 +325,26 @@ class App:
             "version": version("gatepost"),
             "started": rfc3339(self.started),
             "uptime": round((now.wall - self.started) / 1e6, 1),
-            "settings": {"files": [str(path) for path in self.loaded.files], "reload": self._last_reload},
+            "settings": self._settings_status(),
             "tasks": [view._asdict() for view in self.supervisor.views() if not view.healthy],
+        }
+
+    @property
+    def _last_good(self) -> bool:
+        """Whether the files could not be used since the start, and the settings that were applied before hold."""
+        return self.loaded.settings is None
+
+    def _settings_status(self) -> dict[str, Any]:
+        """`problems`: what keeps the files from being used, as they were read last."""
+        last = self._last_reload
+        problems = [str(problem) for problem in self.loaded.errors] if self._last_good else []
+        if last is not None and not last["applied"]:
+            problems = last["problems"]
+        return {
+            "files": [str(path) for path in self.loaded.files],
+            "last_good": self._last_good,
+            "problems": problems,
+            "reload": last,
         }
 
     def _say(self, ready: bool = False) -> None:
@@ -338,7 +356,9 @@ class App:
         connected = sum(uplink.state == "connected" for uplink in uplinks)
         refused = self._last_reload is not None and not self._last_reload["applied"]
         sentence = f"{online} of {len(devices)} devices online, {connected} of {len(uplinks)} brokers connected"
-        if refused:
+        if self._last_good:
+            sentence += "; the settings have errors, the last good ones are used, see `gatepost check`"
+        elif refused:
             sentence += "; the newest settings were refused, see `gatepost check`"
         (self.notifier.ready if ready else self.notifier.status)(sentence)
 

@@ -137,5 +137,6 @@ class App(Protocol):
 
     def status(self) -> dict[str, Any]:
         """{"started": RFC 3339, "uptime": seconds, "version": ..., "settings": {"files": [...], "reload": {"applied",
-        "at", "reason", "changed", "problems": [text]} or None}}, and what else the app knows."""
+        "at", "reason", "changed", "problems": [text]} or None, "last_good": whether those of an earlier run are used
+        since the files have errors, "problems": [text]}}, and what else the app knows."""
         ...
