@@ -81,16 +81,17 @@ def _store(stats: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _settings(status: dict[str, Any]) -> Iterator[Finding]:
-    last = (status.get("settings") or {}).get("reload") or {}
-    if last and not last.get("applied"):
-        problems = last.get("problems") or []
-        yield Finding(
-            "problem",
-            "settings",
-            "the newest settings were refused; the agent runs with those before",
-            "; ".join(map(str, problems[:3])) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
-            "`gatepost check` explains each of them",
-        )
+    settings = status.get("settings") or {}
+    last = settings.get("reload") or {}
+    problems = settings.get("problems") or last.get("problems") or []
+    wrong = "; ".join(map(str, problems[:3])) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+    do = "`gatepost check` explains each of them"
+    if settings.get("last_good"):
+        what = "the last good settings are used: the files had errors when the agent started, and have not held since"
+        yield Finding("problem", "settings", what, wrong, do)
+    elif last and not last.get("applied"):
+        what = "the newest settings were refused; the agent runs with those before"
+        yield Finding("problem", "settings", what, wrong, do)
 
 
 def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied"})
-BAD = frozenset({"error", "offline", "refused", "failed", "problem", "rejected", "damaged", "full"})
+BAD = frozenset({"error", "offline", "refused", "failed", "problem", "rejected", "damaged", "full", "LAST GOOD ONES"})
 COLOURS = {"good": "32", "bad": "31", "middling": "33"}
 
 

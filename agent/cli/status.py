@@ -49,8 +49,11 @@ def _head(answer: dict[str, Any]) -> None:
 
 
 def settings_line(settings: dict[str, Any]) -> str:
-    """How the last reload ended."""
+    """Whether the files hold, and how the last reload ended."""
     last = settings.get("reload")
+    if settings.get("last_good"):
+        wrong = count(len(settings.get("problems") or []), "problem")
+        return f"{state('LAST GOOD ONES')}: {wrong} in the files (gatepost check)"
     if not last:
         return "as read at the start"
     if last.get("applied"):

@@ -126,3 +126,15 @@ async def test_a_database_that_was_rebuilt(app):
     well(app)
     app.store.repairs = 1
     assert "rebuilt" in (await told(app))["warning", "store"].what
+
+
+async def test_the_last_good_settings_in_use(app, http):
+    well(app)
+    told = app.status()
+    told["settings"] |= {"last_good": True, "problems": ["/x.yaml:3:1: a: wrong"]}
+    app.status = lambda: told
+    finding = {(one.severity, one.about): one for one in await findings(app)}["problem", "settings"]
+    assert "last good settings are used" in finding.what
+    assert finding.why == "/x.yaml:3:1: a: wrong"
+    lines = (await http.get("/api/v1/settings")).json()["settings"]
+    assert {line["origin"] for line in lines} == {"last good settings"}

@@ -10,6 +10,7 @@ from agent.api.router import Ask
 from agent.api.settings_view import shown
 from agent.clock import rfc3339
 
+LAST_GOOD = "last good settings"
 WELL = {"devices": ("online", "stopped", "starting"), "brokers": ("connected", "disconnected")}
 
 
@@ -57,7 +58,11 @@ async def stats(ask: Ask) -> dict[str, Any]:
 
 
 async def settings(ask: Ask) -> dict[str, Any]:
-    return {"settings": shown(ask.app.settings, ask.app.origins)}
+    told = ask.app.status().get("settings") or {}
+    lines = shown(ask.app.settings, ask.app.origins)
+    if told.get("last_good"):  # the files say something else, or nothing that could be read
+        lines = [{**line, "origin": LAST_GOOD} for line in lines]
+    return {"settings": lines}
 
 
 async def reload(ask: Ask) -> dict[str, Any]:
