@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -73,7 +75,7 @@ _BY_ERRNO: dict[int, _Case] = {
 def explain(port: str, exc: BaseException) -> LinkFailed:
     """What went wrong when opening `port`, from whatever pyserial and the system raised."""
     case = _case(exc)
-    detail = "" if case is not _SETTINGS and case is not _IO else f": {exc}"
+    detail = "" if case is not _SETTINGS and case is not _IO else f": {_words(exc)}"
     return LinkFailed(case.reason, f"{port} {case.what}{detail}", case.hint)
 
 
@@ -84,20 +86,38 @@ def timed_out(port: str, what: str) -> LinkFailed:
 
 def lost(port: str, exc: BaseException | None) -> LinkFailed:
     """The port hung up or a read failed."""
-    return LinkFailed(Reason.IO, f"{port} was lost" + (f": {exc}" if exc else ""), _IO.hint)
+    return LinkFailed(Reason.IO, f"{port} was lost" + (f": {_words(exc)}" if exc else ""), _IO.hint)
 
 
 def _case(exc: BaseException) -> _Case:
-    seen: BaseException | None = exc
-    while seen is not None:  # pyserial wraps, and not always with the number
+    for seen in _chain(exc):
         if isinstance(seen, TimeoutError):
             return _TIMEOUT
         if isinstance(seen, socket.gaierror):
             return _NO_ANSWER
-        number = getattr(seen, "errno", None) or (seen.args[0] if seen.args else None)
-        if isinstance(number, int) and number in _BY_ERRNO:
+        number = _number(seen)
+        if number in _BY_ERRNO:
             return _BY_ERRNO[number]
-        seen = seen.__cause__ or seen.__context__
     if isinstance(exc, OSError):  # a SerialException without a number: the URL has the wrong form, or no such far end
         return _SETTINGS if "expected a string in the form" in str(exc) else _IO
     return _SETTINGS
+
+
+def _words(exc: BaseException) -> str:
+    """What the system says of its number, else the text."""
+    number = next((found for seen in _chain(exc) if (found := _number(seen)) in errno.errorcode), 0)
+    return os.strerror(number) if number else str(exc)
+
+
+def _chain(exc: BaseException) -> Iterator[BaseException]:
+    """pyserial wraps what the system raised, and not always with the number."""
+    seen: BaseException | None = exc
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _number(exc: BaseException) -> int:
+    """Its errno; 0 = none. termios.error is no OSError."""
+    number = getattr(exc, "errno", None) or (exc.args[0] if exc.args else None)
+    return number if isinstance(number, int) else 0

@@ -27,7 +27,9 @@ _ICOUNT = struct.Struct("20i")
 def open_port(url: str, line: Line, rts: bool | None, dtr: bool | None) -> Any:
     """An open, exclusive port with raw settings; raises what pyserial and the system raise.
 
-    `url` is a path or a pyserial URL. What a PTY or a socket already holds is kept; a real port starts empty.
+    `url` is a path or a pyserial URL. What a PTY or a socket already holds is kept; a real port starts empty. A PTY has
+    no parity, byte size or stop bits: it is not asked for them, as the C library takes a request of which nothing can
+    come true only the first time.
     """
     port: Any = serial.serial_for_url(
         url,
@@ -45,7 +47,10 @@ def open_port(url: str, line: Line, rts: bool | None, dtr: bool | None) -> Any:
         port.rts = rts
     if dtr is not None:
         port.dtr = dtr
-    virtual = is_pty(url) or url.startswith("socket://")
+    pty = is_pty(url)
+    if pty:
+        port.bytesize, port.parity, port.stopbits = 8, "N", 1
+    virtual = pty or url.startswith("socket://")
     if virtual:
         port.reset_input_buffer = port._reset_input_buffer = _keep
     _check_url(url)
@@ -85,7 +90,9 @@ def has_descriptor(port: Any) -> bool:
 
 
 def is_pty(path: str) -> bool:
-    """Whether a path leads to a pseudo terminal."""
+    """Whether a path, also one that pyserial is to watch, leads to a pseudo terminal."""
+    if path.startswith(("spy://", "alt://")):
+        path = path[6:].partition("?")[0]
     try:
         status = os.stat(path)
     except (OSError, ValueError):

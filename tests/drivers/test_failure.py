@@ -5,7 +5,7 @@ import termios
 import pytest
 import serial
 
-from drivers.serial.failure import Reason, explain
+from drivers.serial.failure import Reason, explain, lost
 
 
 def number(code):
@@ -48,3 +48,21 @@ def test_each_failure_has_its_reason_and_a_hint(raised, reason, says):
     assert failed.reason is reason
     assert says in failed.hint
     assert failed.message.startswith("/dev/ttyUSB0 ")
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (termios.error(errno.EINVAL, "Invalid argument"), ": Invalid argument"),
+        (wrapped(termios.error(errno.EINVAL, "Invalid argument")), ": Invalid argument"),
+        (number(errno.EIO), ": Input/output error"),
+        (ValueError("Invalid baud rate: 12345"), ": Invalid baud rate: 12345"),
+    ],
+)
+def test_the_detail_is_plain_words(raised, words):
+    assert explain("/dev/ttyUSB0", raised).message.endswith(words)
+    assert "(" not in explain("/dev/ttyUSB0", raised).message
+
+
+def test_a_loss_is_told_in_plain_words():
+    assert lost("/dev/p", OSError(errno.EIO, "Input/output error")).message == "/dev/p was lost: Input/output error"

@@ -75,6 +75,33 @@ def ears():
     return Ears()
 
 
+@pytest.mark.parametrize("line", [Line(19200, 8, "O", 1), Line(2400, 7, "E", 1), Line(9600, 7, "N", 2)])
+@pytest.mark.parametrize("prefix", ["", "spy://"])
+def test_a_pty_is_opened_again_whatever_the_line_settings(run, port, ears, line, prefix):
+    """It has neither parity nor byte size; the C library refuses the second request for what cannot be."""
+
+    async def scenario():
+        for _ in range(3):
+            link = ears.link(prefix + port.path, line)
+            await link.open()
+            await link.close()
+
+    run(scenario)
+
+
+def test_a_real_port_is_asked_for_its_line_settings(monkeypatch):
+    asked = {}
+
+    def made(url, **settings):
+        asked.update(settings)
+        raise OSError(2, "enough")
+
+    monkeypatch.setattr(ports.serial, "serial_for_url", made)
+    with pytest.raises(OSError, match="enough"):
+        ports.open_port("/dev/null", Line(2400, 7, "E", 2), None, None)
+    assert (asked["bytesize"], asked["parity"], asked["stopbits"]) == (7, "E", 2)
+
+
 def test_hears_and_speaks(run, port, ears, eventually):
     async def scenario():
         link = ears.link(port.path)
