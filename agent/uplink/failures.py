@@ -19,6 +19,9 @@ _HINTS = {
 }
 
 
+_SPOKEN = {"mqtts": "TLS", "ws": "WebSocket", "wss": "TLS and WebSocket"}
+
+
 def unanswered(endpoint: Endpoint, timeout: float, connected: bool) -> ConnectFailed:
     if connected:
         hint = "something listens there, but it may be no MQTT broker, or it is stuck"
@@ -35,6 +38,8 @@ def explain_failure(problem: Exception | None, endpoint: Endpoint, before_connac
         return tls_failed(problem, endpoint.host)
     if before_connack:
         hint = "it may not know this MQTT version, or this client is not welcome; the broker's log may say more"
+        if not endpoint.secure:
+            hint = f"the port may speak TLS (try {endpoint.scheme}s://); else {hint}"
         return ConnectFailed("closed", f"{endpoint} closed the connection without answering CONNECT", hint, "protocol")
     if isinstance(problem, socket.gaierror):
         hint = "check the host in url and the name service of this machine"
@@ -42,7 +47,10 @@ def explain_failure(problem: Exception | None, endpoint: Endpoint, before_connac
     if isinstance(problem, OSError):
         number = problem.errno or 0
         said = os.strerror(number) if number else str(problem) or type(problem).__name__
-        return ConnectFailed("unreachable", f"no connection to {endpoint}: {said}", _HINTS.get(number, ""))
+        hint = _HINTS.get(number, "")
+        if number in (errno.ECONNRESET, errno.EPIPE, 0) and endpoint.scheme != "mqtt":
+            hint = f"the port may not speak {_SPOKEN[endpoint.scheme]}: check port and scheme of url"
+        return ConnectFailed("unreachable", f"no connection to {endpoint}: {said}", hint)
     if isinstance(problem, UnicodeError):
         return ConnectFailed("settings", f"{endpoint.host} is no valid host name", "check url", "later")
     return ConnectFailed("settings", f"no CONNECT could be made: {problem}", "check this broker's settings", "later")

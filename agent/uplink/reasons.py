@@ -25,6 +25,7 @@ REFUSED = 0x80  # this and everything above is a refusal
 MALFORMED = 0x81
 PROTOCOL_ERROR = 0x82
 IMPLEMENTATION_ERROR = 0x83
+NOT_AUTHORIZED = 0x87
 TAKEN_OVER = 0x8E
 PACKET_TOO_LARGE = 0x95
 QUOTA_EXCEEDED = 0x97
@@ -42,6 +43,7 @@ class Code(NamedTuple):
 
 _ASK = "ask whoever runs the broker"
 _CREDENTIALS = "check username and password of this broker"
+_LOGIN = f"{_CREDENTIALS} first, then client_id and what the broker's access list allows"
 _RIGHTS = "the broker's access list does not allow this client; check client_id, username and topics"
 
 CODES: dict[int, Code] = {
@@ -87,7 +89,7 @@ CONNACK_311: dict[int, Code] = {
     2: Code("client identifier not valid", "check client_id of this broker", "later"),
     3: Code("server unavailable", "the broker runs but does not serve now"),
     4: Code("bad user name or password", _CREDENTIALS, "later"),
-    5: Code("not authorized", _RIGHTS, "later"),
+    5: Code("not authorized", _LOGIN, "later"),
 }
 
 
@@ -103,7 +105,7 @@ def explain_connack(code: int) -> Code:
     """The meaning of a CONNACK code; below 0x80 it is one of 3.1.1, which old brokers send to an MQTT 5 CONNECT too."""
     if code < REFUSED:
         return CONNACK_311.get(code) or Code(f"return code {code}", "", "later")
-    return explain(code)
+    return explain(code)._replace(hint=_LOGIN) if code == NOT_AUTHORIZED else explain(code)
 
 
 class ConnectFailed(UplinkError):

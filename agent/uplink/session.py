@@ -32,6 +32,7 @@ MOST_SERIES = 20_000  # judged by the routes and remembered
 READ_FIRST, READ_MOST = 2.0, 60.0  # seconds until a page of the log that could not be read is tried again
 SPARE_IDS = 2  # of the receive maximum, left for responses and statuses
 PAUSE_FIRST, PAUSE_MOST = 1.0, 60.0
+WITNESS = 60.0  # seconds to wait for a reading that shows whether the broker takes any, before the suspect is sent
 GIVE_UP = 5  # refusals "for now" of one message, by a broker that is not over its quota, until it is a dead letter
 PATIENT = (0x96, 0x97)  # message rate too high, quota exceeded: the broker's matter, not the message's
 
@@ -101,7 +102,9 @@ class Session:
         self._watch: asyncio.TimerHandle | None = None
         self._freed = asyncio.Event()
         self._waiting_to_send = 0
+        self._wary_until = 0.0
         self._held = False
+        self._next_lanes: Callable[[], Lanes] | None = None
         self._oldest: tuple[int, int, float] | None = None  # first in flight, delivered when it came to be so, and when
 
     def start(self, connection: Connection) -> None:
@@ -109,6 +112,7 @@ class Session:
         self._window = max(1, min(self._window, connection.receive_maximum - SPARE_IDS))
         if self._poison.suspect is not None:
             self._pause(QUIET)
+            self._wary_until = self._monotonic() + WITNESS
         self.pump()
 
     # --- sending
@@ -131,11 +135,24 @@ class Session:
             log.exception("%s: sending failed", self._name)
             self._on_broken(Lost(None, f"sending failed: {type(error).__name__}", "the log holds more", silent=True))
 
+    def renew(self, lanes: Callable[[], Lanes]) -> None:
+        """What is owed was extended: go on with new lanes as soon as nothing is in flight."""
+        self._next_lanes = lanes
+        self.pump()
+
     def hold(self) -> None:
         """Send no more readings: the end is near, and what is in flight should be acknowledged by then."""
         self._held = True
 
     def _fill(self, connection: Connection, now: float) -> None:
+        if self._next_lanes is not None:
+            if self._flying:
+                return
+            self.settle()
+            for task in self._loads.values():
+                task.cancel()
+            self._loads.clear()
+            self.lanes, self._next_lanes = self._next_lanes(), None
         self._feed()
         suspect = self._suspect()
         flying, lanes = self._flying, self.lanes
@@ -163,11 +180,15 @@ class Session:
         return suspect
 
     def _wary(self, suspect: int, backlog_allowed: bool) -> Lane | None:
-        """Whether the broker takes readings at all must show first, where another reading can show it."""
+        """Whether the broker takes readings at all must show first, by another reading; one is waited for."""
         if not self._poison.vouched:
             for lane in self.lanes.all if backlog_allowed else self.lanes.all[:2]:
                 if lane.buffer and lane.buffer[0].seq != suspect:
                     return lane
+            left = self._wary_until - self._monotonic()
+            if left > 0:
+                self._later(left)
+                return None
         return self.lanes.choose(backlog_allowed)
 
     def _send(self, connection: Connection, lane: Lane) -> None:

@@ -103,4 +103,4 @@ def _verify_hint(why: str, host: str) -> str:
         return "the clock of this machine may be wrong"
     if "expired" in lower:
         return "renew the broker's certificate; if it is new, the clock of this machine may be wrong"
-    return "name the authority that signed it with tls.ca"
+    return "tls.ca must hold the authority that signed it; the one in use did not (without tls.ca: the system's own)"

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 OPEN_TIMEOUT = 15.0
 UNTOLD = 20  # MQTT 3.1.1 knows no receive maximum, and brokers hang up on more QoS 2 messages at once than they allow
 CLOSE_TIMEOUT = 1.5
+GOODBYE = 1.0  # seconds for the last statuses of devices and gateway
 ANSWER_TIMEOUT = 10.0
 LATER = 10.0  # seconds at least to wait where a person must change something first
 AGAIN_FIRST, AGAIN_MOST = 5.0, 60.0  # seconds until what a broker left unanswered (a subscription) is asked again
@@ -80,6 +81,7 @@ class Uplink:
         self.state = "disconnected"
         self.reason = ""
         self.hint = ""
+        self._told = ("", "")
         self.tally = Tally()
         self._parts = parts
         self._routes = routes
@@ -101,7 +103,6 @@ class Uplink:
         self._connects = 0
         self._kicks = 0
         self._due = 0.0
-        self._renew = False
         self._offline_since: int | None = self._since
         (self._wanted if settings.active else self._unwanted).set()
 
@@ -132,9 +133,9 @@ class Uplink:
         return same
 
     def requeue(self) -> None:
-        """What the broker owes was extended (a resend): start the lanes anew."""
-        self._changed.set()
-        self._renew = True
+        """What the broker is owed was extended (a resend)."""
+        if self._session is not None:
+            self._session.renew(self._lanes)
 
     async def send(
         self,
@@ -250,7 +251,7 @@ class Uplink:
                 else:
                     return await self._serve(connection) if connection is not None else None
                 break
-            log.info("%s: no connection: %s", self.name, failure)
+            log.debug("%s: no connection: %s", self.name, failure)
         return failure
 
     async def _while_wanted(self, opening: Coroutine[Any, Any, Connection]) -> Connection | None:
@@ -300,7 +301,6 @@ class Uplink:
         forget = parts.store.before_save(self._note)
         self._connects += 1
         self._offline_since = None
-        self._renew = False
         self._enter("connected", "")
         session = self._session = self._new_session(connection)
         listener = session.pump
@@ -332,6 +332,10 @@ class Uplink:
                 parts.store.dead_letter(self.name, condemned, None, "the broker hung up each time it was sent")
         return lost
 
+    def _lanes(self) -> Lanes:
+        store = self._parts.store
+        return Lanes(store.position(self.name), store.head, self.settings.backlog.share)
+
     def _new_session(self, connection: Connection) -> Session:
         parts, settings = self._parts, self.settings
         assert settings.format in FORMATS
@@ -339,7 +343,7 @@ class Uplink:
         return Session(
             self.name,
             parts.store,
-            Lanes(parts.store.position(self.name), parts.store.head, settings.backlog.share),
+            self._lanes(),
             render,
             self._routes,
             self._poison,
@@ -363,8 +367,7 @@ class Uplink:
             if self._lost.done():
                 return self._lost.result()
             self._changed.clear()
-            if not self._wanted.is_set() or self._renew:
-                self._renew = False
+            if not self._wanted.is_set():
                 await self._part(connection, "disconnected on request")
                 return None
 
@@ -428,8 +431,10 @@ class Uplink:
         if connection.is_open and self._session is not None:
             self._session.hold()
             try:
-                await self.send(self._topics("gateway_status"), self._status("offline", why), retain=True, timeout=0.5)
-            except UplinkError as error:
+                async with asyncio.timeout(GOODBYE):
+                    await self._tell(connection)
+                    await self.send(self._topics("gateway_status"), self._status("offline", why), retain=True)
+            except (UplinkError, TimeoutError) as error:
                 log.debug("%s: no goodbye: %s", self.name, error)
         await connection.close(CLOSE_TIMEOUT)
 
@@ -449,7 +454,13 @@ class Uplink:
         self.reason, self.hint = reason, hint
         if state == self.state:
             return
-        level = logging.INFO if state in ("connected", "connecting", "disconnected") else logging.WARNING
+        if state == "connecting":
+            level = logging.DEBUG
+        elif (state, reason) == self._told:  # the same as after the attempt before
+            level = logging.DEBUG
+        else:
+            level = logging.INFO if state in ("connected", "disconnected") else logging.WARNING
+            self._told = (state, reason)
         log.log(level, "%s: %s%s", self.name, state, f": {reason}" if reason else "")
         self.state = state
         self._since = self._parts.clock.now().wall

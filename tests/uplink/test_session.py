@@ -416,6 +416,21 @@ async def test_a_broker_that_took_nothing_since_is_shown_another_reading_first()
     assert connection.sent == [2, 1]
 
 
+async def test_without_another_reading_the_suspect_has_its_turn_in_the_end() -> None:
+    rig = Rig()
+    rig.store.add()
+    rig.poison.hung_up(1, False)
+    rig.poison.hung_up(1, False)
+    rig.poison.vouched = False
+    connection = rig.connect()
+    rig.now += session_module.WITNESS - 1
+    rig.session.pump()
+    assert connection.sent == []
+    rig.now += 1
+    rig.session.pump()
+    assert connection.sent == [1]
+
+
 async def test_an_acknowledged_event_vouches_for_nothing() -> None:
     rig = Rig()
     rig.poison.vouched = False

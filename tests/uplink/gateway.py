@@ -1,0 +1,160 @@
+"""Uplinks on a real log, with devices and commands that are only written down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+
+from agent.clock import SystemClock
+from agent.events import Events
+from agent.process.supervisor import Supervisor
+from agent.settings import resolve_secret
+from agent.settings.model import Broker
+from agent.settings.model import Store as StoreSettings
+from agent.store import Store
+from agent.uplink.connection import Inbound
+from agent.uplink.uplink import Parts, Uplink
+from agent.uplink.uplinks import Uplinks
+
+from .broker import until
+from .client import Recorder
+
+
+class Gateway:
+    def __init__(self, store: Store, supervisor: Supervisor) -> None:
+        self.store = store
+        self.supervisor = supervisor
+        self.environ: dict[str, str] = {}
+        self.statuses: dict[str, dict[str, Any]] = {}
+        self.commands: list[tuple[str, str | None, Inbound, bool]] = []
+        self.connected: list[str] = []
+        self.failing_resumes = 0
+        self.parts = Parts(
+            store=store,
+            clock=SystemClock(),
+            rng=Random(7),
+            events=Events(),
+            gateway="gw",
+            organization="org",
+            resolve=lambda secret: resolve_secret(secret, self.environ),
+            devices=lambda: self.statuses,
+            on_command=self._command,
+            on_connected=self._resume,
+        )
+        self.uplinks = Uplinks(self.parts, supervisor)
+        self.brokers: dict[str, Broker] = {}
+
+    async def _command(self, broker: str, device: str | None, message: Inbound, broadcast: bool) -> None:
+        self.commands.append((broker, device, message, broadcast))
+
+    async def _resume(self, broker: str) -> None:
+        if self.failing_resumes:
+            self.failing_resumes -= 1
+            raise RuntimeError("the ledger could not be read")
+        self.connected.append(broker)
+
+    async def apply(self, reports_to: Mapping[str, Sequence[str] | None] | None = None, **brokers: Broker) -> list[str]:
+        self.brokers = brokers
+        changed = await self.uplinks.apply(brokers, reports_to or {})
+        for uplink in self.uplinks.views():
+            uplink._backoff._first, uplink._backoff._most = 0.02, 0.1
+        return changed
+
+    def uplink(self, name: str = "a") -> Uplink:
+        found = self.uplinks.get(name)
+        assert found is not None
+        return found
+
+    async def put(self, *values: Any, device: str = "d", urgent: bool = False, metric: str = "reading") -> list[int]:
+        """Stored readings {"n": value}; their sequence numbers."""
+        common = {"metric_type": metric, "units": {}, "quality": "good", "flags": []}
+        series = self.store.series(device, None, common)
+        seqs = []
+        for value in values:
+            while not (seq := self.store.append(series, self.parts.clock.now(), orjson.dumps({"n": value}), urgent)):
+                await self.store.room()
+            seqs.append(seq)
+        await self.store.stored(seqs[-1])
+        return seqs
+
+    async def state(self, wanted: str, name: str = "a", seconds: float = 10) -> Uplink:
+        uplink = self.uplink(name)
+        try:
+            await until(lambda: uplink.state == wanted, seconds)
+        except TimeoutError:
+            raise AssertionError(f"{name} is {uplink.state} ({uplink.reason}), not {wanted}") from None
+        return uplink
+
+    async def owes(self, name: str = "a") -> int:
+        return next(entry["readings"] for entry in await self.store.backlog() if entry["broker"] == name)
+
+    async def delivered(self, name: str = "a", seconds: float = 20) -> None:
+        """Until this broker owes nothing."""
+        async with asyncio.timeout(seconds):
+            while await self.owes(name):
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def gateway(folder: Path, interval: float = 0.0) -> AsyncIterator[Gateway]:
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
+    clock = SystemClock()
+    store = await Store.open(folder / "gatepost.db", "gw", StoreSettings(commit_interval=interval), clock, Events())
+    supervisor = Supervisor(logging.getLogger("test"), Random(1))
+    for name, task in store.tasks().items():
+        supervisor.start(name, task)
+    running = Gateway(store, supervisor)
+    try:
+        yield running
+        broken = [view for view in supervisor.views() if view.failures]
+        assert not broken, broken
+    finally:
+        await running.uplinks.close()
+        store.finish()
+        await supervisor.wait("store.writer")
+        await supervisor.stop(2)
+        await store.close()
+
+
+class Listener:
+    """A subscriber that keeps what comes, by topic."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    @property
+    def messages(self) -> list[Inbound]:
+        return self._recorder.messages
+
+    def on(self, topic: str) -> list[dict[str, Any]]:
+        return [orjson.loads(m.payload) for m in self.messages if m.topic == topic]
+
+    def readings(self, device: str = "d") -> list[dict[str, Any]]:
+        return self.on(f"devices/{device}/data")
+
+    def numbers(self, device: str = "d") -> list[Any]:
+        return [reading["n"] for reading in self.readings(device)]
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False, **properties: Any) -> None:
+        connection = self._recorder.connection
+        connection.publish(topic.encode(), payload, 1, retain, connection.properties(**properties), 1)
+
+
+@asynccontextmanager
+async def listening(url: str, topics: Sequence[str] = ("#",), **options: Any) -> AsyncIterator[Listener]:
+    options.setdefault("client_id", "listener")
+    recorder = Recorder(url, **options)
+    await recorder.connection.open(10)
+    codes = await recorder.connection.subscribe([(topic, 1) for topic in topics], 5)
+    assert max(codes) < 0x80
+    try:
+        yield Listener(recorder)
+    finally:
+        await recorder.connection.close(2)
