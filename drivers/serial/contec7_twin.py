@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import date
 
 from drivers.serial import contec7_packets as v7
@@ -11,23 +13,26 @@ PATIENCE = 10.0  # seconds without a keep-alive after which live data stops, as 
 
 
 class Contec7Twin:
-    """Sends live data when asked and as long as it is kept alive, answers commands, keeps a clock."""
+    """Sends live data when asked and as long as it is kept alive, answers commands, keeps a clock.
 
-    def __init__(self, seed: int = 0, interval: float = 1 / 60) -> None:
+    `now` is in seconds: the host keeps it alive in its own time, however fast the simulation runs.
+    """
+
+    def __init__(self, seed: int = 0, interval: float = 1 / 60, now: Callable[[], float] = time.monotonic) -> None:
         self.interval = interval
         self.live = False
         self.finger = True
         self.clock_date: tuple[int, ...] | None = None  # century, year, month, day, weekday
         self.clock_time: tuple[int, ...] | None = None
         self._person = Contec5Twin(seed, interval)
-        self._quiet = 0.0
+        self._now = now
+        self._heard = now()
         self._rest = b""
 
     def tick(self) -> bytes:
         if not self.live:
             return b""
-        self._quiet += self.interval
-        if self._quiet > PATIENCE:
+        if self._now() - self._heard > PATIENCE:
             self.live = False
             return v7.encode_reply(v7.Packet(v7.DISCONNECT, b"\1"))
         self._person.finger = self.finger
@@ -68,7 +73,7 @@ class Contec7Twin:
             answer += self._obey(octets[0], octets[1:])
 
     def _obey(self, command: int, arguments: list[int]) -> bytes:
-        self._quiet = 0.0
+        self._heard = self._now()
         if command == v7.KEEP_ALIVE:
             return b""
         if command == v7.START_LIVE:

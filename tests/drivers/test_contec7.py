@@ -6,6 +6,7 @@ from drivers.driver import CommandFailed
 from drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from drivers.serial import contec7_packets as v7
 from drivers.serial.contec7 import Contec7Options, ContecCms50V7, SyncTime
+from drivers.serial.contec7_twin import Contec7Twin
 from drivers.serial.frames import FrameError
 
 CAPTURED = bytes.fromhex("01e085b396c1e1ffff")  # 65/min, 97 %, no PI
@@ -191,17 +192,23 @@ async def test_an_unknown_command(table):
     assert failed.value.key == "unknown-command"
 
 
-def test_the_twin_stops_without_a_keep_alive():
-    driver = ContecCms50V7()
-    twin = driver.twin()
+@pytest.mark.parametrize("speed", [1, 3, 100])
+def test_the_twin_stops_without_a_keep_alive_in_the_hosts_time_however_fast_it_is(speed):
+    passed = 0.0
+    twin = Contec7Twin(now=lambda: passed)
     twin.hear(v7.encode_packet(v7.START_LIVE))
 
     def ticks(seconds):
-        return [twin.tick() for _ in range(int(seconds / twin.interval))]
+        nonlocal passed
+        said = []
+        for _ in range(int(seconds * speed / twin.interval)):
+            passed += twin.interval / speed
+            said.append(twin.tick())
+        return said
 
     for _ in range(6):
         assert all(ticks(5))
-        twin.hear(driver.keep_alive.data)
+        twin.hear(ContecCms50V7().keep_alive.data)
     assert not all(ticks(11))
     assert not twin.live
 
