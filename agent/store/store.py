@@ -256,13 +256,12 @@ class Store:
         ]
 
     async def stats(self) -> dict[str, Any]:
+        """How the log is. Without a number of rows: counting reads the whole file, which may be 2 GB on a card."""
         sizes = await self._upkeep.sizes()
-        first = int((await self._database.read("reading_first"))[0][0])
         return {
             "path": str(self.path),
             "state": self.state,
             "head": self.head,
-            "rows": max(0, self.head - first + 1) if first else 0,
             "queue": self._writer.waiting,
             "commits": self._writer.commits,
             "stored": self._writer.rows,
