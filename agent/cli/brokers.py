@@ -10,6 +10,7 @@ from agent.cli.common import Config, Json, Socket, connected, new
 from agent.cli.human import ago, count
 from agent.cli.show import say, say_json, state, table
 from agent.client import GatewayClient
+from agent.errors import GatepostError
 
 Name = Annotated[str, typer.Argument(help="The broker's name in the settings.")]
 
@@ -69,8 +70,19 @@ def disconnect(
 
 
 def address(broker: dict[str, Any]) -> str | None:
+    """Where it is connected to, `(failover)` when that is not its first address; else where it shall be."""
     settings = broker.get("settings") or {}
-    return broker.get("url") or settings.get("url")
+    url, endpoint = broker.get("url") or settings.get("url"), broker.get("endpoint")
+    return f"{endpoint} (failover)" if endpoint and _stands_in(endpoint, url) else url
+
+
+def _stands_in(endpoint: str, url: str | None) -> bool:
+    from agent.uplink.endpoint import Endpoint
+
+    try:
+        return url is not None and endpoint != str(Endpoint.parse(url))
+    except GatepostError:
+        return False
 
 
 def owed(broker: dict[str, Any]) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.cli.brokers import owed
+from agent.cli.brokers import address, owed
 from agent.cli.common import Config, Json, Socket, connected, new
 from agent.cli.devices import rows
 from agent.cli.human import ago, count, size, span
@@ -33,7 +33,7 @@ def show(socket: Socket = None, config: Config = None, json: Json = False) -> No
         table(("device", "status", "driver", "port", "readings", "last", "why"), devices, states=("status",))
     if answer["brokers"]:
         say()
-        columns = ("broker", "state", "delivered", "owed", "oldest", "why")
+        columns = ("broker", "state", "address", "delivered", "owed", "oldest", "why")
         table(columns, map(_broker, answer["brokers"]), states=("state",))
 
 
@@ -43,7 +43,8 @@ def _head(answer: dict[str, Any]) -> None:
     say("  ".join(part for part in (f"gateway   {gateway['id']}", answer.get("version") or "", up) if part))
     mark = state("synchronised") if clock["synchronised"] else state("unsynchronised")
     say(f"clock     {mark}, {clock['now'][:19]}Z")
-    figures = f"{count(store.get('rows'), 'row')}, {size(store.get('bytes'))}, {count(store.get('queue'))} waiting"
+    figures = f"{size(store.get('bytes'))}, {count(store.get('stored'))} stored since the start"
+    figures += f", {count(store['queue'])} waiting" if store.get("queue") else ""
     say(f"store     {state(store['state'])}, {figures}")
     say(f"settings  {settings_line(answer.get('settings') or {})}")
 
@@ -65,4 +66,4 @@ def settings_line(settings: dict[str, Any]) -> str:
 
 def _broker(broker: dict[str, Any]) -> tuple[Any, ...]:
     delivered = ", ".join(f"{count(number)} {lane}" for lane, number in (broker.get("delivered_by_lane") or {}).items())
-    return (broker["name"], broker["state"], delivered, *owed(broker), broker.get("reason"))
+    return (broker["name"], broker["state"], address(broker), delivered, *owed(broker), broker.get("reason"))
