@@ -381,6 +381,7 @@ def _keep_fixed(old: Settings, new: Settings) -> Settings:
 def main(config: Path) -> int:
     """`gatepost run`: the exit code. 78 when there are no usable settings, neither now nor from an earlier run."""
     env = dict(os.environ)
+    os.umask(0o077)  # readings are nobody else's; the socket gets its own mode
     gc.set_threshold(20_000, 20, 50)  # readings are made and dropped by the thousand, and hardly ever in cycles
     logs = Logs(sys.stderr, env)
     try:

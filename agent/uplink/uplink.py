@@ -454,9 +454,7 @@ class Uplink:
         self.reason, self.hint = reason, hint
         if state == self.state:
             return
-        if state == "connecting":
-            level = logging.DEBUG
-        elif (state, reason) == self._told:  # the same as after the attempt before
+        if state == "connecting" or (state, reason) == self._told:
             level = logging.DEBUG
         else:
             level = logging.INFO if state in ("connected", "disconnected") else logging.WARNING
