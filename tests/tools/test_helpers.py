@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -12,7 +15,7 @@ import pytest
 
 from tools.harness import pace, wire
 from tools.harness.account import Arrivals
-from tools.harness.helper import Helper, HelperFailed, wait_for
+from tools.harness.helper import ROOT, Helper, HelperFailed, wait_for
 from tools.harness.mosquitto import Mosquitto, binary
 
 needs_mosquitto = pytest.mark.skipif(binary() is None, reason="mosquitto is not installed")
@@ -166,3 +169,41 @@ def test_the_floor_delivers_everything_and_is_measured():
     assert result.cpu > 0
     assert result.disk > 0
     assert 0 < result.p50 <= result.p99
+
+
+@needs_mosquitto
+def test_a_terminated_bench_leaves_nothing_behind(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "tools.harness.bench",
+        "--program",
+        "floor",
+        "--only",
+        "idle",
+        "--dir",
+        str(tmp_path),
+    ]
+    bench = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    try:
+        wait_for("the floor running", lambda: any("harness.floor" in one for one in running(tmp_path)), 20)
+        bench.terminate()
+        assert bench.wait(30) == 128 + signal.SIGTERM
+    finally:
+        bench.kill()
+        bench.wait()
+    assert list(tmp_path.iterdir()) == []
+    assert [one for one in running(tmp_path) if "harness.bench" not in one] == []
+
+
+def running(folder: Path) -> list[str]:
+    """Command lines that name the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = process.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.harness import pace, proc, scenarios
-from tools.harness.helper import HelperFailed
+from tools.harness.helper import HelperFailed, end_cleanly_when_asked
 from tools.harness.pace import Pace
 
 PACES: dict[str, float | None] = {"flood": None, "1000": 1000.0, "100": 100.0, "10": 10.0}
@@ -166,4 +166,5 @@ def _told(value: Any) -> str:
 
 
 if __name__ == "__main__":
+    end_cleanly_when_asked()
     sys.exit(main())

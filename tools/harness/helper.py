@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -79,6 +80,16 @@ class Helper:
         line, _, self._rest = self._rest.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def end_cleanly_when_asked() -> None:
+    """SIGTERM and SIGHUP unwind as Ctrl-C does, so that every process of the run is ended and its folder removed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _unwind)
+
+
+def _unwind(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def end(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from tools.harness import program
 from tools.harness.account import Arrivals, Window, holes, unexplained
-from tools.harness.helper import Helper, HelperFailed
+from tools.harness.helper import Helper, HelperFailed, end_cleanly_when_asked
 from tools.harness.mosquitto import Mosquitto
 from tools.harness.truth import Stored
 
@@ -329,4 +329,5 @@ def _table(ledger: dict[str, Any], indent: int = 0) -> str:
 
 
 if __name__ == "__main__":
+    end_cleanly_when_asked()
     sys.exit(main())
