@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-from agent.errors import NotFound
+from agent.errors import NotFound, SettingsWrong, StoreError
 from agent.settings.drop import remove_drop, write_drop
 from agent.uplink.uplink import Uplink
 
@@ -20,6 +21,7 @@ class Actions:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._assigning = asyncio.Lock()
 
     async def ping(self) -> dict[str, Any]:
         return {"pong": True}
@@ -56,21 +58,30 @@ class Actions:
         return {"readings": count}
 
     async def assign_patient(self, device: str, patient: str | None) -> dict[str, Any]:
-        """Kept as the agent's own drop, so it outlives a restart; users' files are not touched."""
+        """Kept as the agent's own drop, so it outlives a restart; users' files are not touched. Raises SettingsWrong
+        when it cannot count now, and then it is not kept either: it must not count at some later time unasked."""
+        async with self._assigning:
+            if device not in self._app.settings.devices:
+                raise NotFound(f"There is no device {device}.", "`gatepost devices` lists them.")
+            before = dict(await self._app.store.state_get(PATIENTS) or {})
+            await self._assign({**before, device: patient})
+            result = await self._app.reload("assign_patient")
+            found = self._app.settings.devices.get(device)
+            if found is None or found.patient != patient:
+                await self._assign(before)
+                why = "; ".join(result["problems"]) or "a setting in the environment overrides it"
+                raise SettingsWrong(f"The patient was not assigned: {why}", "`gatepost check` explains the settings.")
+        return {"device": device, "applied": True}
+
+    async def _assign(self, assigned: dict[str, str | None]) -> None:
         app = self._app
-        if device not in app.settings.devices:
-            raise NotFound(f"There is no device {device}.", "`gatepost devices` lists them.")
-        assigned = dict(await app.store.state_get(PATIENTS) or {})
-        assigned[device] = patient
+        known = {name: {"patient": patient} for name, patient in assigned.items() if name in app.settings.devices}
         drop = app.own_drops / DROP
-        known = {name: {"patient": subject} for name, subject in assigned.items() if name in app.settings.devices}
-        if known:
-            write_drop(drop, {"devices": known})
-        else:
-            remove_drop(drop)
+        try:
+            await asyncio.to_thread(write_drop, drop, {"devices": known}) if known else remove_drop(drop)
+        except OSError as error:
+            raise StoreError(f"{drop} could not be written: {error.strerror or error}.") from error
         await app.store.state_put(PATIENTS, {name: assigned[name] for name in known})
-        result = await app.reload("assign_patient")
-        return {"device": device, "applied": result["applied"]}
 
     def _uplink(self, broker: str) -> Uplink:
         uplink = self._app.uplinks.get(broker)

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import uvloop
 
 from agent import lock
@@ -25,7 +26,7 @@ from agent.commands.desk import Desk
 from agent.commands.guard import Guard
 from agent.commands.request import Answer, Request
 from agent.devices.devices import Devices
-from agent.errors import GatepostError, NotConnected, SettingsWrong, StoreError, UplinkError
+from agent.errors import DeviceError, GatepostError, NotConnected, SettingsWrong, StoreError, UplinkError
 from agent.events import Events
 from agent.process.exits import Exit
 from agent.process.logs import Logs
@@ -34,7 +35,7 @@ from agent.process.supervisor import Supervisor
 from agent.process.watchdog import Watchdog, interval_from
 from agent.settings import Loaded, Origin, Watcher, changes, load, resolve_secret
 from agent.settings.lastgood import LastGood
-from agent.settings.model import Secret, Settings
+from agent.settings.model import Device, Secret, Settings
 from agent.store import Store
 from agent.timekeeper import Timekeeper
 from agent.uplink.connection import Inbound
@@ -46,7 +47,9 @@ log = logging.getLogger("gatepost")
 
 DATABASE = "gatepost.db"
 AUDIT = "audit.log"
-STOP_TASKS = 1.0
+STOP_WITHIN = 4.7  # seconds in which the agent is gone after SIGTERM,
+STORE_LEFT = 1.8  # of which what is stored last may always take so many
+STUCK = 10.0  # seconds beyond the commit interval in which readings wait, and none is stored
 REPORTS_TO = "reports-to"  # key of the store's small state
 FINAL = ("broker-refused-message", "broker-topic-wrong", "broker-message-too-large")  # asking again changes nothing
 
@@ -79,7 +82,7 @@ class App:
         self._last_reload: dict[str, Any] | None = None
         self._api: ApiServer | None = None
         self._hangups: set[asyncio.Task[Any]] = set()
-        self._progress = (0, 0)
+        self._progress = (0, 0.0)  # commits, and when that was seen first
         self._restricted: dict[str, list[str]] | None = None
         self._watcher = Watcher(loaded.watched, loaded.signature)
 
@@ -87,6 +90,10 @@ class App:
 
     async def start(self) -> None:
         """READY once the settings are valid and the store is open; nothing here waits for a device or a broker."""
+        async with self._reloading:  # a SIGHUP now is heeded when everything is there
+            await self._start()
+
+    async def _start(self) -> None:
         settings = self.settings
         gateway = settings.gateway
         self._lock = lock.take(self.state_dir)
@@ -134,7 +141,7 @@ class App:
         except GatepostError as error:
             log.error("the local API is not served: %s; %s", error.message, error.hint)
             self._api = None
-        await self._apply(settings)
+        await self._apply_at_start(settings)
         self.supervisor.start("timekeeper", Timekeeper(self.clock, self.store, self.audit).run)
         self.supervisor.start("settings.watch", self._watch_settings)
         interval = interval_from(self._env, os.getpid())
@@ -166,22 +173,26 @@ class App:
         """Everything that was taken is stored, brokers are told, positions are written: bounded by 5 s."""
         self.notifier.stopping("storing what was taken")
         log.info("stopping")
+        until = asyncio.get_running_loop().time() + STOP_WITHIN
+        others = until - STORE_LEFT
+        parts = [self._bounded("devices", self.devices.close(), 2.0, others)]
         if self._api is not None:
-            await self._bounded("the API", self._api.stop(0.3), 0.8)
-        await self._bounded("devices", self.devices.close(), 2.0)
-        await self._bounded("commands", self.desk.close(0.3), 0.8)
-        await self._bounded("brokers", self.uplinks.close(), 1.5)
+            parts.append(self._bounded("the API", self._api.stop(0.3), 0.8, others))
+        await asyncio.gather(*parts)
+        await self._bounded("commands", self.desk.close(0.3), 0.8, others)
+        await self._bounded("brokers", self.uplinks.close(), 1.5, others)
         self.audit.record("stopped")
-        await self._bounded("the audit log", self.audit.close(), 0.5)
+        await self._bounded("the audit log", self.audit.close(), 0.5, others)
         self.store.finish()
-        await self._bounded("the store", self.supervisor.wait("store.writer"), 1.5)
-        await self.supervisor.stop(STOP_TASKS)
-        await self._bounded("the database", self.store.close(), 1.0)
+        await self._bounded("the store", self.supervisor.wait("store.writer"), 1.5, until)
+        await self.supervisor.stop(max(0.2, min(1.0, until - asyncio.get_running_loop().time())))
+        await self._bounded("the database", self.store.close(), 1.0, until)
         self._lock.close()
         log.info("stopped")
 
     @staticmethod
-    async def _bounded(what: str, work: Any, seconds: float) -> None:
+    async def _bounded(what: str, work: Any, seconds: float, until: float) -> None:
+        seconds = max(0.1, min(seconds, until - asyncio.get_running_loop().time()))
         try:
             async with asyncio.timeout(seconds):
                 await work
@@ -219,10 +230,11 @@ class App:
         new = _keep_fixed(old, new)
         try:
             await self._apply(new)
-        except GatepostError as error:
-            log.error("the new settings do not hold, going back: %s", error)
-            problems.append(error.message)
-            await self._apply(old)
+        except Exception as error:
+            known = isinstance(error, GatepostError)
+            log.error("the new settings do not hold, going back: %s", error, exc_info=None if known else error)
+            problems.append(str(error) if known else f"{type(error).__name__}: {error}")
+            await self._go_back(old)
             return self._reloaded(reason, False, [], problems)
         self.loaded = loaded
         return self._reloaded(reason, True, changed.keys(), problems)
@@ -249,6 +261,27 @@ class App:
             await asyncio.to_thread(LastGood(self.state_dir).save, new, self.loaded.origins)
         except OSError as error:
             log.warning("the settings could not be kept for a start with broken files: %s", error)
+
+    async def _go_back(self, old: Settings) -> None:
+        try:
+            await self._apply(old)
+        except Exception as error:  # the agent runs on with what there is
+            log.error("the earlier settings could not be applied again: %s", error, exc_info=error)
+
+    async def _apply_at_start(self, settings: Settings) -> None:
+        """A device that cannot be built is left out rather than keeping the agent from starting."""
+        try:
+            return await self._apply(settings)
+        except DeviceError as error:
+            log.error("%s; %s", error.message, error.hint)
+        devices: dict[str, Device] = {}
+        for name, device in settings.devices.items():
+            try:
+                await self.devices.apply({**devices, name: device})
+                devices[name] = device
+            except DeviceError:
+                log.error("%s is left out until the settings are right", name)
+        await self._apply(msgspec.structs.replace(settings, devices=devices))
 
     async def _reports_to(self, new: Settings) -> dict[str, list[str] | None]:
         """Device -> its brokers (None: every one). What a removed device was restricted to still holds for what is
@@ -364,16 +397,17 @@ class App:
 
     def _stuck(self) -> str | None:
         """Readings wait, nothing is committed, and no error explains it."""
-        before, self._progress = self._progress, (self.store.commits, self.store.waiting)
-        if before[1] and self._progress[1] and before[0] == self._progress[0] and self.store.state == "ok":
+        store, now = self.store, self.clock.monotonic()
+        if not store.waiting or store.state != "ok" or store.commits != self._progress[0]:
+            self._progress = (store.commits, now)
+        elif now - self._progress[1] > self.settings.store.commit_interval + STUCK:
             return "the store commits nothing while readings wait"
         return None
 
 
 def _keep_fixed(old: Settings, new: Settings) -> Settings:
     """What a running agent cannot change stays as it is until the next start."""
-    from msgspec.structs import replace
-
+    replace = msgspec.structs.replace
     gateway = replace(new.gateway, id=old.gateway.id, state_dir=old.gateway.state_dir)
     return replace(new, gateway=gateway, api=replace(new.api, socket=old.api.socket))
 
