@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 FIRST = 0.5
-MOST = 60.0
+MOST = 15.0  # a link that is down for a day should not stay down for a minute more
 STEADY = 30.0  # seconds that a connection must hold before earlier failures are forgotten
 
 
