@@ -99,16 +99,29 @@ class Driver(ABC):
     transport: ClassVar[str] = "serial"
     line: ClassVar[Line] = Line()
     metrics: ClassVar[tuple[str, ...]] = ()
+    values: ClassVar[tuple[str, ...]] = ()  # names of its values; () = those of the catalogue for `metrics`
     every: ClassVar[float] = 0.0  # default pace in seconds; 0 = every reading
     pace: ClassVar[str] = "last"  # how `every` condenses: "last" or "median" of the numbers since the last report
     silence: float | None = None  # seconds without a byte after which the link is reopened; None = never; may change
-    options_type: ClassVar[type[msgspec.Struct]] = NoOptions
+    options_type: ClassVar[type[msgspec.Struct]] = NoOptions  # rules between options: see drivers/options.py
+    example_options: ClassVar[dict[str, Any]] = {}  # for the example that people are shown
     commands: ClassVar[tuple[Command, ...]] = ()  # beyond those that the gateway gives every device
     keep_alive: KeepAlive | None = None  # may depend on the options
     source: ClassVar[str] = ""  # specification and section
 
     def __init__(self, options: Any = None) -> None:
         self.options: Any = self.options_type() if options is None else options
+
+    @classmethod
+    def value_names(cls, options: Any = None) -> tuple[str, ...]:
+        """What the values of its readings can be called, with these options; () = that is not known."""
+        if cls.values:
+            return cls.values
+        from drivers.metrics import METRICS
+
+        if not cls.metrics or any(name not in METRICS for name in cls.metrics):
+            return ()
+        return tuple(dict.fromkeys(value.name for name in cls.metrics for value in METRICS[name].values))
 
     @abstractmethod
     def decoder(self) -> Decoder:

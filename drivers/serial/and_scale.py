@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
+from msgspec import Meta
 
 from drivers.driver import Command, CommandFailed, Driver, Exchange, KeepAlive, Line, Twin
+from drivers.options import MetricName
 from drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
 from drivers.serial.and_format import Weighing, decode_line
 from drivers.serial.and_twin import AndTwin
@@ -21,17 +23,20 @@ LONGEST_LINE = 64
 
 
 class AndOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`mode`: stream = the scale prints by itself, repeat = it is told to, poll = it is asked every `interval` s."""
+    """How the scale is made to speak, and what its weights are called."""
 
-    mode: Literal["stream", "repeat", "poll"] = "stream"
-    interval: Annotated[float, msgspec.Meta(ge=0.2, le=86400)] = 1.0
-    metric: str = "body_weight"
+    mode: Annotated[
+        Literal["stream", "repeat", "poll"],
+        Meta(description="stream: the scale prints by itself; repeat: it is told to; poll: it is asked every interval"),
+    ] = "stream"
+    interval: Annotated[float, Meta(ge=0.2, le=86400, description="poll: seconds between two questions")] = 1.0
+    metric: Annotated[MetricName, Meta(description="the metric_type of a weight")] = "body_weight"
 
 
 class ReadNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`stable`: wait until the scale has come to rest."""
+    """Weigh."""
 
-    stable: bool = False
+    stable: Annotated[bool, Meta(description="wait until the scale has come to rest")] = False
 
 
 class AndDecoder:
@@ -100,7 +105,9 @@ class AndScale(Driver):
     title = "A&D scales and balances, standard format"
     line = Line(2400, 7, "E", 1)
     metrics = ("body_weight",)
+    values = ("weight", "count", "percent", "carat", "value")
     options_type = AndOptions
+    example_options: ClassVar[dict[str, Any]] = {"mode": "poll", "interval": 1.0}
     commands = (Command("read_now", "Weigh now, or when the scale is at rest", ReadNow, 30.0, {"stable": True}),)
     source = "A&D standard format, balance manuals"
 

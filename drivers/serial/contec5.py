@@ -8,9 +8,10 @@ Octet 4: SpO2. No checksum: only octet 0 has bit 7 set. Zero means no value.
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
+from msgspec import Meta
 
 from drivers.driver import Driver, Line, Twin
 from drivers.reading import BAD, UNCERTAIN, Faults, Reading, Reply
@@ -126,9 +127,9 @@ class LiveFrames:
 
 
 class Contec5Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`waveform`: send the plethysmogram too, a block of 60 samples each second."""
+    """What is sent beside the numbers."""
 
-    waveform: bool = False
+    waveform: Annotated[bool, Meta(description="send the plethysmogram too, a block of 60 samples each second")] = False
 
 
 class Contec5Decoder:
@@ -231,7 +232,9 @@ class ContecCms50dPlus(Driver):
     every = 1.0
     pace = "median"
     silence = 15.0
+    values = ("spo2", "heart_rate")
     options_type = Contec5Options
+    example_options: ClassVar[dict[str, Any]] = {"waveform": False}
     source = "public decoders of the CMS50D+ (atbrask/CMS50Dplus)"
 
     def decoder(self) -> Contec5Decoder:

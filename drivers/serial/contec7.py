@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
+from msgspec import Meta
 
 from drivers.driver import Command, CommandFailed, Driver, Exchange, KeepAlive, Line, NoParameters, Twin
 from drivers.reading import BAD, UNCERTAIN, Faults, Reading, Reply
@@ -27,15 +28,18 @@ Now = Callable[[], datetime]
 
 
 class Contec7Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`waveform`: send the plethysmogram too, a block of 60 samples each second."""
+    """What is sent beside the numbers."""
 
-    waveform: bool = False
+    waveform: Annotated[bool, Meta(description="send the plethysmogram too, a block of 60 samples each second")] = False
 
 
 class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`time`: ISO 8601, as the device's clock shall show it; default: the gateway's local time."""
+    """Set the device's clock."""
 
-    time: datetime | None = None
+    time: Annotated[
+        datetime | None,
+        Meta(description="ISO 8601, as the device's clock shall show it; default: the gateway's local time"),
+    ] = None
 
 
 class Contec7Decoder:
@@ -123,6 +127,7 @@ class ContecCms50V7(Driver):
     pace = "median"
     silence: float | None = 15.0
     options_type = Contec7Options
+    example_options: ClassVar[dict[str, Any]] = {"waveform": False}
     keep_alive = KeepAlive(v7.encode_packet(v7.KEEP_ALIVE), 5.0)
     source = "Communication protocol of pulse oximeter V7.0"
     commands = (

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from drivers.reading import BAD, GOOD, Reading
 from drivers.serial.line_formats import is_nothing, number
@@ -24,12 +25,16 @@ NAN = "nan"
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What becomes of one member: value * scale + offset, in `unit`, under `name`; not at all when it is invalid."""
 
-    name: str | None = None
-    unit: str | None = None
-    scale: float | None = None
-    offset: float | None = None
-    invalid: list[str | int | float] = []
-    invalid_pattern: Annotated[str | None, msgspec.Meta(description="regular expression of the whole text")] = None
+    name: Annotated[str | None, Meta(description="its name upstream (default its own; of a pointer the last part)")] = (
+        None
+    )
+    unit: Annotated[str | None, Meta(description="unit in UCUM: Cel, %, hPa, V, mm[Hg]")] = None
+    scale: Annotated[float | None, Meta(description="value * scale + offset, in decimal arithmetic")] = None
+    offset: Annotated[float | None, Meta(description="value * scale + offset, in decimal arithmetic")] = None
+    invalid: Annotated[list[str | int | float], Meta(description='values that mean "no value": [-127, "err"]')] = []
+    invalid_pattern: Annotated[
+        str | None, Meta(description='regular expression of whole texts that mean "no value"')
+    ] = None
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(factor) for factor in (self.scale or 0, self.offset or 0)):
@@ -228,6 +233,11 @@ def _tokens(pointer: str) -> list[str]:
 def target_name(source: str, field: Field) -> str:
     """What a member is called upstream: the field's name, else its own (of a pointer: the last part)."""
     return field.name or (_tokens(source)[-1] if source.startswith("/") else source)
+
+
+def first_token(source: str) -> str:
+    """The member of the line that a name or a pointer begins with."""
+    return (_tokens(source) or [""])[0] if source.startswith("/") else source
 
 
 def _follow(members: Any, tokens: list[str]) -> Any:

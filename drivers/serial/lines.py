@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import codecs
 import random
 import re
-from typing import Any, Literal
+from typing import Any, ClassVar
 
-import msgspec
 import orjson
 
 from drivers.driver import Driver, Line, Twin
 from drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from drivers.serial.framing import LineSplitter
-from drivers.serial.line_fields import Field, compile_fields, target_name
+from drivers.serial.line_fields import compile_fields
 from drivers.serial.line_formats import BadLine, Parse, csv_lines, json_lines, keyvalue_lines, regex_lines
+from drivers.serial.line_options import LinesOptions
+
+__all__ = ["CUT", "Lines", "LinesDecoder", "LinesOptions", "LinesTwin"]
 
 CUT = "first-line"  # flag of a reading whose line may have lost its beginning when the port was opened
-
-
-class LinesOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Options of `lines`; docs/drivers.md explains each."""
-
-    format: Literal["json", "keyvalue", "csv", "regex"] = "json"
-    metric: str = "reading"
-    columns: list[str] = []  # csv: their names in order; "" skips one
-    pattern: str = ""  # regex: with named groups
-    delimiter: str | None = None  # csv: between columns; keyvalue: between pairs
-    separator: str | None = None  # keyvalue: between a name and its value
-    fields: dict[str, Field] = {}  # by name of the member, or by JSON pointer (/data/0/t)
-    others: Literal["keep", "drop"] = "keep"  # members that `fields` does not name
-    device_time: str | None = None  # the member that holds the device's own clock
-    device_time_format: str | None = None  # strptime; default ISO 8601 or seconds since 1970
-    first_line: Literal["mark", "keep", "skip"] = "mark"
-    encoding: str = "utf-8"
-    line_end: str | None = None  # default: CR, LF or CR LF
-    max_line: int = 4096
-
-    def __post_init__(self) -> None:
-        if self.format == "csv" and not any(self.columns):
-            raise ValueError("format csv needs `columns`, the names in their order")
-        named = [name for name in self.columns if name]
-        if len(named) != len(set(named)):
-            raise ValueError("`columns` has a name twice")
-        if self.format == "regex" and not _groups(self.pattern, "pattern"):
-            raise ValueError("format regex needs a `pattern` with named groups: (?P<temperature>[0-9.]+)")
-        targets = [target_name(source, field) for source, field in self.fields.items()]
-        if len(targets) != len(set(targets)):
-            raise ValueError("two of `fields` have the same name")
-        for source, field in self.fields.items():
-            if field.invalid_pattern is not None:
-                _groups(field.invalid_pattern, f"fields.{source}.invalid_pattern")
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise ValueError(f"`encoding` {self.encoding!r} is not known") from None
-        if self.delimiter == "" or self.separator == "" or self.line_end == "":
-            raise ValueError("`delimiter`, `separator` and `line_end` cannot be empty")
-        if self.format == "csv" and self.delimiter is not None and len(self.delimiter) != 1:
-            raise ValueError("`delimiter` of format csv is one character")
-        if not 1 <= self.max_line <= 1_000_000:
-            raise ValueError("`max_line` is 1 to 1000000 octets")
 
 
 class LinesDecoder:
@@ -162,6 +119,15 @@ class Lines(Driver):
     every = 0.0
     options_type = LinesOptions
     source = "docs/drivers.md, lines"
+    example_options: ClassVar[dict[str, Any]] = {
+        "format": "json",
+        "metric": "environment",
+        "fields": {"t": {"name": "temperature", "unit": "Cel", "scale": 0.1}},
+    }
+
+    @classmethod
+    def value_names(cls, options: Any = None) -> tuple[str, ...]:
+        return options.value_names() if isinstance(options, LinesOptions) else ()
 
     def decoder(self) -> LinesDecoder:
         return LinesDecoder(self.options)
@@ -184,13 +150,6 @@ def _parser(options: LinesOptions, faults: Faults) -> Parse:
     if options.format == "csv":
         return csv_lines(decode, options.columns, options.delimiter)
     return regex_lines(decode, options.pattern)
-
-
-def _groups(pattern: str, key: str) -> list[str]:
-    try:
-        return list(re.compile(pattern).groupindex)
-    except re.error as exc:
-        raise ValueError(f"`{key}` is no regular expression: {exc}") from None
 
 
 def _sample(pattern: str, values: list[int | float]) -> str:
