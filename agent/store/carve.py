@@ -1,6 +1,6 @@
 """Rows out of the raw pages of a damaged file, without its schema or its tree (SQLite file format, sections 1.6 and 2).
 
-Readings carry a checksum, so what is found stands for itself, whatever is broken around it.
+Readings and series carry a checksum, so what is found stands for itself, whatever is broken around it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from agent.store.database import PAGE_SIZE
-from agent.store.rows import checksum
+from agent.store.ranges import FOREVER
+from agent.store.rows import Series, is_sound, series_from
 
 TABLE_LEAF, INDEX_LEAF = 0x0D, 0x0A
 WAL_HEADER, FRAME_HEADER = 32, 24
@@ -23,40 +22,33 @@ Record = tuple[int, list[Any]]  # row id, columns
 def readings(path: Path) -> Iterator[tuple[Any, ...]]:
     """Rows of the log: seq, series, wall, mono, bits, crc, body; each one passed its checksum."""
     for seq, columns in _table_rows(path):
-        if seq <= 0 or len(columns) != 7 or not isinstance(columns[6], bytes):
-            continue
-        if all(type(column) is int for column in columns[1:6]) and columns[5] == checksum(seq, columns[6]):
-            yield (seq, *columns[1:])
+        if len(columns) == 7 and isinstance(columns[6], bytes) and all(type(column) is int for column in columns[1:6]):
+            row = (seq, *columns[1:])
+            if 0 < seq < FOREVER and is_sound(row[:5], row[5], row[6]):
+                yield row
 
 
-def series(path: Path) -> Iterator[tuple[Any, ...]]:
-    """Rows of the table of series: id, boot, device, patient, common. Only their form can be judged."""
+def series(path: Path) -> Iterator[Series]:
+    """Series that pass their checksum."""
     for number, columns in _table_rows(path):
-        if len(columns) != 5 or type(columns[1]) is not int or not _texts(columns[2], columns[3] or "", columns[4]):
-            continue
-        if _is_common(columns[4]):
-            yield (number, *columns[1:])
+        if len(columns) == 6 and isinstance(columns[4], str):
+            found = series_from((number, *columns[1:]))
+            if found is not None:
+                yield found
 
 
-def epoch(path: Path) -> str | None:
-    """The log epoch, if the page that holds it can be read."""
+def meta(path: Path) -> dict[str, str]:
+    """What can be read of the epoch and of the highest floor, wherever a copy of their page is."""
+    found: dict[str, str] = {}
     for page, _ in _pages(path):
         for columns in _index_cells(page):
-            if len(columns) == 2 and columns[0] == "epoch" and isinstance(columns[1], str):
-                return columns[1]
-    return None
-
-
-def _texts(*values: Any) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
-def _is_common(text: str) -> bool:
-    try:
-        common = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(common, dict) and bool({"metric_type", "event"} & common.keys())
+            if len(columns) == 2 and isinstance(columns[1], str):
+                key, value = columns
+                if key == "epoch":
+                    found.setdefault(key, value)
+                elif key == "floor" and value.isdecimal() and int(value) > int(found.get(key, 0)):
+                    found[key] = value
+    return found
 
 
 def _table_rows(path: Path) -> Iterator[Record]:

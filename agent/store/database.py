@@ -1,4 +1,5 @@
-"""The SQLite file: one connection that writes, one that reads, each with a thread of its own; named statements."""
+"""The SQLite file: one connection that writes, one that reads for the lanes, one for whatever takes long; each has a
+thread of its own. Named statements."""
 
 from __future__ import annotations
 
@@ -13,12 +14,16 @@ from typing import Any
 
 import aiosqlite
 
+from agent.store.whole import whole
+
 Params = Sequence[Any] | Mapping[str, Any]
+Rows = list[tuple[Any, ...]]
 
 # 1 kB pages: a commit of a few small rows writes a few kB instead of a dozen (docs/how-a-reading-travels.md).
 PAGE_SIZE = 1024
 CHECKPOINT_PAGES = 4000
 CACHE_KIB = 1024
+SEARCH_CACHE_KIB = 256
 JOIN_TIMEOUT = 5.0
 STATEMENTS = 60  # kept prepared
 LENGTHS = (250, 25)  # rows of a multi-row INSERT; what is left is inserted at once
@@ -33,6 +38,10 @@ PRAGMAS = (
 )
 
 
+class NotOpen(sqlite3.OperationalError):
+    """The file is closed, or could not be opened again."""
+
+
 @cache
 def sql(name: str) -> str:
     """The text of `sql/<name>.sql`."""
@@ -40,44 +49,68 @@ def sql(name: str) -> str:
 
 
 class Database:
-    """The only door to SQLite. Every write is a transaction of its own and durable when the call returns."""
+    """The only door to SQLite. Every write is a transaction of its own and durable when the call returns.
 
-    _writer: aiosqlite.Connection
-    _reader: aiosqlite.Connection
+    A cancelled caller never leaves a transaction open; a COMMIT once begun is finished. While the file is being
+    `mended` everybody waits.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.generation = 0  # counts openings, so that two who met the same damage mend it once
+        self._writer: aiosqlite.Connection | None = None
+        self._reader: aiosqlite.Connection | None = None
+        self._searcher: aiosqlite.Connection | None = None
         self._lock = asyncio.Lock()
+        self._searching = asyncio.Lock()
+        self._mended = asyncio.Event()
+        self._mended.set()
 
     async def open(self) -> None:
-        """Open the file, again after `close` where it was mended. Raises sqlite3.Error when it is no database."""
-        writer = await _connect(self.path, cached_statements=STATEMENTS)
+        """Open the file, again where it was mended. Raises sqlite3.Error when it is no database."""
+        writer = await _connect(self.path, STATEMENTS)
         try:
             for pragma in PRAGMAS:
                 await writer.execute(pragma)
-            reader = await _connect(self.path)
+            reader = await self._open_reader(CACHE_KIB)
         except BaseException:
-            await writer.close()
-            raise
-        try:
-            await reader.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            await reader.execute("PRAGMA query_only = ON")
-        except BaseException:
-            await reader.close()
-            await writer.close()
+            await whole(writer.close())
             raise
         self._writer, self._reader = writer, reader
         self.generation += 1
 
     async def close(self) -> None:
         async with self._lock:
-            await self._reader.close()
-            await self._writer.close()
+            await whole(self._close())
 
-    async def read(self, name: str, params: Params = ()) -> list[tuple[Any, ...]]:
-        """All rows of a named query, on the reading connection."""
-        return list(await self._reader.execute_fetchall(sql(name), params))  # type: ignore[arg-type]
+    @asynccontextmanager
+    async def mending(self) -> AsyncIterator[None]:
+        """The file is closed, and whoever wants to read or write waits until the block is left; it should `open`."""
+        async with self._lock:
+            self._mended.clear()
+            try:
+                await whole(self._close())
+                yield
+            finally:
+                self._mended.set()
+
+    async def read(self, name: str, params: Params = ()) -> Rows:
+        """All rows of a named query that takes little time; pages for the brokers wait behind it."""
+        await self._mended.wait()
+        return await self.probe(name, params)
+
+    async def probe(self, name: str, params: Params = ()) -> Rows:
+        """`read` for whoever mends."""
+        return await _fetch(_open(self._reader), sql(name), params)
+
+    async def search(self, name: str, params: Params = ()) -> Rows:
+        """A query that may take longer, on a connection of its own, opened when it is first needed."""
+        await self._mended.wait()
+        async with self._searching:
+            if self._searcher is None:
+                _open(self._reader)
+                self._searcher = await self._open_reader(SEARCH_CACHE_KIB)
+            return await _fetch(self._searcher, sql(name), params)
 
     async def write(self, name: str, params: Params = ()) -> int:
         """One named statement in a transaction of its own; the number of rows it changed."""
@@ -86,46 +119,55 @@ class Database:
 
     async def write_script(self, text: str) -> None:
         async with self._lock:
-            await self._writer.executescript(text)
+            await whole(_script(_open(self._writer), text))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Run]:
         """A transaction on the writing connection; fsynced when the block is left, rolled back on an error."""
         async with self._lock:
-            await self._writer.execute("BEGIN IMMEDIATE")
+            writer = _open(self._writer)
             try:
-                yield Run(self._writer)
-                await self._writer.execute("COMMIT")
+                await whole(_execute(writer, "BEGIN IMMEDIATE"))
+                yield Run(writer)
+                await whole(_execute(writer, "COMMIT"))
             except BaseException:
-                if self._writer.in_transaction:
-                    await asyncio.shield(self._rollback())
-                raise
-
-    async def _rollback(self) -> None:
-        try:
-            await self._writer.execute("ROLLBACK")
-        except sqlite3.Error:  # the failed statement may have ended the transaction itself
-            if self._writer.in_transaction:
+                await whole(_roll_back(writer))
                 raise
 
     async def checkpoint(self, mode: str = "PASSIVE") -> None:
         async with self._lock:
-            await self._writer.execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
+            await _open(self._writer).execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
 
     async def pragma(self, text: str) -> Any:
         """The first value of a reading PRAGMA."""
-        rows = list(await self._reader.execute_fetchall(f"PRAGMA {text}"))
+        await self._mended.wait()
+        rows = list(await _open(self._reader).execute_fetchall(f"PRAGMA {text}"))
         return rows[0][0] if rows else None
 
+    async def _open_reader(self, cache: int) -> aiosqlite.Connection:
+        reader = await _connect(self.path)
+        try:
+            await reader.execute(f"PRAGMA cache_size = -{cache}")
+            await reader.execute("PRAGMA query_only = ON")
+        except BaseException:
+            await whole(reader.close())
+            raise
+        return reader
 
-async def _connect(path: Path, **options: Any) -> aiosqlite.Connection:
-    connection = aiosqlite.connect(path, isolation_level=None, **options)
-    try:
-        return await connection
-    except BaseException:
-        # Its thread still has to tell this event loop that it ends, and nobody else would wait for that.
-        await asyncio.to_thread(connection._thread.join, JOIN_TIMEOUT)
-        raise
+    async def _close(self) -> None:
+        """All connections, the writing one last: it empties the write-ahead log. Queries under way are finished."""
+        async with self._searching:
+            connections = (self._searcher, self._reader, self._writer)
+            self._searcher = self._reader = self._writer = None
+            problem: sqlite3.Error | None = None
+            for connection in connections:
+                if connection is not None:
+                    try:
+                        await connection.close()
+                    except sqlite3.Error as error:
+                        problem = error
+            if problem is not None:
+                raise problem
 
 
 class Run:
@@ -150,5 +192,38 @@ class Run:
             await self._connection.execute(f"{head}VALUES {', '.join([values] * size)}", flat)
             at += size
 
-    async def read(self, name: str, params: Params = ()) -> list[tuple[Any, ...]]:
-        return list(await self._connection.execute_fetchall(sql(name), params))  # type: ignore[arg-type]
+    async def read(self, name: str, params: Params = ()) -> Rows:
+        return await _fetch(self._connection, sql(name), params)
+
+
+async def _connect(path: Path, statements: int = 128) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(path, isolation_level=None, cached_statements=statements)
+    try:
+        return await connection
+    except BaseException:
+        # Its thread still has to tell this event loop that it ends, and nobody else would wait for that.
+        await whole(asyncio.to_thread(connection._thread.join, JOIN_TIMEOUT))
+        raise
+
+
+def _open(connection: aiosqlite.Connection | None) -> aiosqlite.Connection:
+    if connection is None:
+        raise NotOpen("the database is not open")
+    return connection
+
+
+async def _fetch(connection: aiosqlite.Connection, text: str, params: Params) -> Rows:
+    return list(await connection.execute_fetchall(text, params))  # type: ignore[arg-type]
+
+
+async def _execute(connection: aiosqlite.Connection, text: str) -> None:
+    await connection.execute(text)
+
+
+async def _script(connection: aiosqlite.Connection, text: str) -> None:
+    await connection.executescript(text)
+
+
+async def _roll_back(connection: aiosqlite.Connection) -> None:
+    """Does nothing where the failed statement has ended the transaction itself."""
+    await connection.rollback()

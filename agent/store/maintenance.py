@@ -4,22 +4,30 @@ the command line while no agent runs."""
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from agent.errors import StoreError
 from agent.store import carve
 from agent.store.database import PAGE_SIZE, sql
-from agent.store.ranges import Ranges
-from agent.store.rows import checksum
-from agent.store.schema import EPOCH_BYTES, STEPS, VERSION
+from agent.store.ranges import FOREVER, Ranges
+from agent.store.rows import is_sound, lost_series, series_from, series_row, text_checksum
+from agent.store.schema import EPOCH_BYTES, STEPS, VERSION, too_new
 
 JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
 SIDE_TABLES = ("meta", "boot", "series", "owed", "gap", "dead_letter", "state", "ledger")
 SUFFIXES = ("", "-wal", "-shm")
+SOUND: dict[str, Callable[[tuple[Any, ...]], bool]] = {
+    "series": lambda row: series_from(row) is not None,
+    "owed": lambda row: row[-1] == text_checksum(*row[:-1]),
+}
+MOST_ASIDE = 3  # damaged files that are kept: on a dying card they would fill what is left of it
 
 
 @dataclass
@@ -44,23 +52,31 @@ class Report:
 
 
 def check(path: Path) -> Report:
-    """Read everything: SQLite's own integrity check, then the checksum of every row. Changes nothing."""
+    """Read everything: SQLite's own integrity check, then the checksum of every row. Changes nothing, but for a repair
+    that was interrupted: that is finished.
+
+    Raises StoreError when there is no file, or a newer agent wrote it.
+    """
     report = Report(str(path))
+    settle(path)
     if not path.exists():
         raise StoreError(f"There is no database at {path}.", "Name the file, or the settings with --config.")
     try:
         with contextlib.closing(_open_readonly(path)) as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise too_new(version)
             for (line,) in db.execute("PRAGMA integrity_check(20)"):
                 if line != "ok":
                     report.problem(str(line))
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > VERSION:
-                report.problem(f"schema version {version} belongs to a newer agent (this one knows {VERSION})")
-                return report
-            for seq, crc, body in db.execute("SELECT seq, crc, body FROM reading ORDER BY seq"):
+            known = {row[0] for row in db.execute("SELECT * FROM series") if series_from(row)}
+            for seq, series, wall, mono, bits, crc, body in db.execute("SELECT * FROM reading ORDER BY seq"):
                 report.rows += 1
-                if crc != checksum(seq, body):
+                if not is_sound((seq, series, wall, mono, bits), crc, body):
                     report.damaged += 1
+                elif series not in known:
+                    known.add(series)
+                    report.problem(f"series {series} is lost")
     except sqlite3.Error as error:
         report.problem(str(error))
     if report.damaged:
@@ -78,21 +94,15 @@ def repair(path: Path) -> Report:
     return salvaged
 
 
-def salvage(path: Path, next_seq: int = 0) -> Report:
-    """Set the file aside and make a new one from every row that reads and passes its checksum.
+def salvage(path: Path, next_seq: int = 0, epoch: str | None = None) -> Report:
+    """Make a new file from every row that reads and passes its checksum, and set the damaged one aside.
 
-    The epoch stays when it can be read, and the sequence jumps ahead: no id is ever given twice.
+    The epoch stays when it is given or can be read, and the sequence jumps ahead: no id is ever given twice. A crash
+    at any moment leaves either the damaged file in its place, or a finished new one that `settle` puts there.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    for suffix in SUFFIXES:
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            source.rename(aside.with_name(aside.name + suffix))
-    report = Report(str(path), healthy=False, aside=str(aside))
-    fresh = path.with_name(path.name + ".salvage")
-    for suffix in SUFFIXES:
-        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+    report = Report(str(path), healthy=False, aside=str(_aside(path)))
+    fresh = _beside(path, ".salvage")
+    _remove(fresh)
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new:
         new.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         new.execute("PRAGMA synchronous = FULL")
@@ -101,13 +111,31 @@ def salvage(path: Path, next_seq: int = 0) -> Report:
                 new.executescript(sql(name))
         new.execute(f"PRAGMA user_version = {VERSION}")
         new.execute("BEGIN")
-        _carry(aside, new, report, next_seq)
+        _carry(path, new, report, next_seq, epoch)
         new.execute("COMMIT")
-    fresh.rename(path)
+    fresh.rename(_beside(path, ".mended"))
+    _sync(path.parent)
+    settle(path, Path(report.aside))
     return report
 
 
-def _carry(aside: Path, new: sqlite3.Connection, report: Report, next_seq: int) -> None:
+def settle(path: Path, aside: Path | None = None) -> None:
+    """Finish what a crash may have interrupted: a new file that is whole takes the place of the damaged one."""
+    mended = _beside(path, ".mended")
+    if not mended.exists():
+        return
+    aside = aside or _aside(path)
+    for suffix in reversed(SUFFIXES):  # the log first: it must not be taken for one of the new file
+        source = _beside(path, suffix)
+        if source.exists():
+            source.rename(_beside(aside, suffix))
+    mended.rename(path)
+    _sync(path.parent)
+    for old in sorted(path.parent.glob(f"{path.name}.damaged-*Z"))[:-MOST_ASIDE]:
+        _remove(old)
+
+
+def _carry(aside: Path, new: sqlite3.Connection, report: Report, next_seq: int, epoch: str | None) -> None:
     """First what SQLite itself can still read; where it fails, whatever the raw pages hold."""
     complete: dict[str, bool] = dict.fromkeys(SIDE_TABLES, False)
     whole = False
@@ -119,75 +147,118 @@ def _carry(aside: Path, new: sqlite3.Connection, report: Report, next_seq: int) 
     except sqlite3.Error as error:
         report.problem(str(error))
     if not complete["series"] or not whole:
-        for row in carve.series(aside):
-            new.execute("INSERT OR IGNORE INTO series (id, boot, device, patient, common) VALUES (?, ?, ?, ?, ?)", row)
+        for series in carve.series(aside):
+            new.execute("INSERT OR IGNORE INTO series VALUES (?, ?, ?, ?, ?, ?)", series_row(series))
     if not whole:
+        insert = sql("reading_insert").replace("INSERT", "INSERT OR IGNORE", 1)
         for row in carve.readings(aside):
-            text = sql("reading_insert").replace("INSERT", "INSERT OR IGNORE", 1)
-            report.rows += new.execute(text, row).rowcount
+            report.rows += new.execute(insert, row).rowcount
     _patch_series(new)
-    seen = (next_seq, *new.execute("SELECT coalesce((SELECT max(seq) FROM reading), 0), max(lo) FROM owed").fetchone())
-    highest = max(number or 0 for number in seen)
-    if new.execute(sql("meta_get"), ("epoch",)).fetchone() is None:
-        new.execute(sql("meta_put"), ("epoch", carve.epoch(aside) or secrets.token_hex(EPOCH_BYTES)))
+    meta = carve.meta(aside)
+    kept = dict(new.execute("SELECT key, value FROM meta"))
+    floors = [int(found["floor"]) for found in (meta, kept) if found.get("floor", "").isdecimal()]
+    seen = [next_seq, *(floor for floor in floors if floor < FOREVER // 2)]
+    seen += [n or 0 for n in new.execute("SELECT (SELECT max(seq) FROM reading), max(lo) FROM owed").fetchone()]
+    highest = max(seen)
+    epoch = epoch or kept.get("epoch") or meta.get("epoch") or secrets.token_hex(EPOCH_BYTES)
+    new.execute(sql("meta_put"), ("epoch", epoch))
     new.execute(sql("meta_put"), ("floor", str(highest + JUMP)))
     if not complete["owed"]:
         # Nobody knows what was delivered: every broker gets everything again, which its ids make harmless.
         new.execute("DELETE FROM owed")
         new.execute(sql("meta_put"), ("starting", "1"))
     report.lost = _missing(new, highest)
+    if report.lost:
+        now = int(datetime.now(UTC).timestamp() * 1e6)
+        new.execute(sql("gap_add"), (now, "damaged-database", None, None, report.lost, 0, None, None, None, None))
 
 
 def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, report: Report) -> bool:
     """Rows in order until the first that cannot be read; whether that was the end."""
     try:
         for row in old.execute("SELECT seq, series, wall, mono, bits, crc, body FROM reading ORDER BY seq"):
-            if row[5] != checksum(row[0], row[6]):
+            if is_sound(row[:5], row[5], row[6]):
+                new.execute(sql("reading_insert"), row)
+                report.rows += 1
+            else:
                 report.damaged += 1
-                continue
-            new.execute(sql("reading_insert"), row)
-            report.rows += 1
-    except (sqlite3.Error, TypeError) as error:
+    except sqlite3.Error as error:
         report.problem(str(error))
         return False
     return True
 
 
 def _open_readonly(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
 
 
 def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> bool:
     """Whether the whole table could be read."""
     try:
         columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
-        if not columns:
-            return True
         marks = ", ".join("?" * len(columns))
+        whole, sound = True, SOUND.get(table, _any)
         for row in old.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 - names of our own schema
-            new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+            if sound(row):
+                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+            else:
+                whole = False
     except sqlite3.Error:
         return False
+    return whole
+
+
+def _any(_: tuple[Any, ...]) -> bool:
     return True
 
 
 def _patch_series(new: sqlite3.Connection) -> None:
-    """Rows whose series could not be read are kept, under a series that says so."""
-    new.execute("INSERT OR IGNORE INTO boot (id, name) SELECT DISTINCT boot, 'lost-' || boot FROM series")
-    new.execute("INSERT OR IGNORE INTO boot (id, name) VALUES (1, 'lost-1')")
-    new.execute(
-        "INSERT OR IGNORE INTO series (id, boot, device, patient, common) "
-        "SELECT DISTINCT series, (SELECT min(id) FROM boot), 'unknown', NULL, "
-        """'{"metric_type":"unknown","units":{},"quality":"uncertain","flags":["series:lost"]}' FROM reading"""
-    )
+    """Rows whose series could not be read are kept, under a series that says so, of a boot without a known clock."""
+    for (boot,) in new.execute("SELECT DISTINCT boot FROM series WHERE boot NOT IN (SELECT id FROM boot)").fetchall():
+        new.execute("INSERT INTO boot (id, name) VALUES (?, ?)", (boot, f"lost-{boot}-{secrets.token_hex(4)}"))
+    orphans = "SELECT DISTINCT series FROM reading WHERE series NOT IN (SELECT id FROM series)"
+    numbers = [row[0] for row in new.execute(orphans)]
+    if numbers:
+        name = f"lost-{secrets.token_hex(4)}"
+        boot = new.execute("INSERT INTO boot (name) VALUES (?)", (name,)).lastrowid or 0
+        new.executemany(sql("series_add"), [series_row(lost_series(number, boot)) for number in numbers])
 
 
 def _missing(new: sqlite3.Connection, highest: int) -> int:
+    """Rows owed that are not there, without the numbers that an earlier repair left out."""
     owed = Ranges(limit=100_000)
     for lo, hi in new.execute("SELECT lo, hi FROM owed"):
         owed.add(lo, min(hi, highest + 1))
     lost = 0
     for lo, hi in owed:
-        present = new.execute("SELECT count(*) FROM reading WHERE seq >= ? AND seq < ?", (lo, hi)).fetchone()[0]
-        lost += hi - lo - present
+        last, jumped, present = lo - 1, 0, 0
+        for (seq,) in new.execute("SELECT seq FROM reading WHERE seq >= ? AND seq < ? ORDER BY seq", (lo, hi)):
+            if seq - last > JUMP // 2:
+                jumped += seq - last - 1
+            last, present = seq, present + 1
+        if hi - 1 - last > JUMP // 2:
+            jumped += hi - 1 - last
+        lost += hi - lo - present - jumped
     return max(0, lost)
+
+
+def _aside(path: Path) -> Path:
+    return _beside(path, f".damaged-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S.%fZ')}")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _remove(path: Path) -> None:
+    for suffix in (*SUFFIXES, "-journal"):
+        _beside(path, suffix).unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    """A rename holds only once the directory is on the disk."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

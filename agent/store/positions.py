@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from agent.store.ranges import FOREVER, Ranges
+from agent.store.rows import text_checksum
 
 NORMAL, URGENT_TRACK = 0, 1
 TRACKS = (NORMAL, URGENT_TRACK)
@@ -21,9 +25,7 @@ class Position:
     def starting(cls, broker: str, seq: int) -> Position:
         """A broker seen for the first time owes everything from `seq` on."""
         position = cls(broker)
-        for track in TRACKS:
-            position.owed[track].add(seq, FOREVER)
-        position.dirty = True
+        position.owe(seq, FOREVER)
         return position
 
     def settle(self, track: int, lo: int, hi: int) -> None:
@@ -37,3 +39,26 @@ class Position:
         for track in TRACKS:
             self.owed[track].add(lo, hi)
         self.dirty = True
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """As they are kept in the file."""
+        return [owed_row(self.broker, track, lo, hi) for track in TRACKS for lo, hi in self.owed[track]]
+
+
+def owed_row(broker: str, track: int, lo: int, hi: int) -> tuple[Any, ...]:
+    return (broker, track, lo, hi, text_checksum(broker, track, lo, hi))
+
+
+def load(rows: Iterable[tuple[Any, ...]]) -> dict[str, Position]:
+    """Positions by broker. One with a damaged row owes everything again: repeats are harmless, a hole is not."""
+    positions: dict[str, Position] = {}
+    doubtful: set[str] = set()
+    for broker, track, lo, hi, crc in rows:
+        position = positions.setdefault(broker, Position(broker))
+        if crc == text_checksum(broker, track, lo, hi):
+            position.owed[track].add(lo, hi)
+        else:
+            doubtful.add(broker)
+    for broker in doubtful:
+        positions[broker].owe(1, FOREVER)
+    return positions

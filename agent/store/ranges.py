@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
 FOREVER = 1 << 62  # the open end: rows that do not exist yet
 Range = tuple[int, int]
+_start, _end = itemgetter(0), itemgetter(1)
 
 
 class Ranges:
@@ -32,41 +34,42 @@ class Ranges:
         return f"Ranges({self._ranges})"
 
     def __contains__(self, seq: int) -> bool:
-        at = bisect_right(self._ranges, (seq, FOREVER)) - 1
-        return at >= 0 and self._ranges[at][0] <= seq < self._ranges[at][1]
+        at = bisect_right(self._ranges, seq, key=_start) - 1
+        return at >= 0 and seq < self._ranges[at][1]
 
     __hash__ = None  # type: ignore[assignment]
 
     def add(self, lo: int, hi: int) -> None:
         if lo >= hi:
             return
-        before = [r for r in self._ranges if r[1] < lo]
-        after = [r for r in self._ranges if r[0] > hi]
-        for start, end in self._ranges[len(before) : len(self._ranges) - len(after)]:
-            lo, hi = min(lo, start), max(hi, end)
-        self._ranges = [*before, (lo, hi), *after]
-        while len(self._ranges) > self._limit:
-            self._join_narrowest()
+        ranges = self._ranges
+        first = bisect_left(ranges, lo, key=_end)  # ranges that touch are joined
+        last = bisect_right(ranges, hi, key=_start)
+        if first < last:
+            lo, hi = min(lo, ranges[first][0]), max(hi, ranges[last - 1][1])
+        ranges[first:last] = [(lo, hi)]
+        self._bound()
 
     def subtract(self, lo: int, hi: int) -> None:
         if lo >= hi:
             return
-        left: list[Range] = []
-        for start, end in self._ranges:
-            if end <= lo or start >= hi:
-                left.append((start, end))
-                continue
-            if start < lo:
-                left.append((start, lo))
-            if end > hi:
-                left.append((hi, end))
-        self._ranges = left
-        while len(self._ranges) > self._limit:
-            self._join_narrowest()
+        ranges = self._ranges
+        first, last = self._touched(lo, hi)
+        if first >= last:
+            return
+        start, end = ranges[first][0], ranges[last - 1][1]
+        left = [(start, lo)] if start < lo else []
+        if end > hi:
+            left.append((hi, end))
+        ranges[first:last] = left
+        self._bound()
 
     def within(self, lo: int, hi: int) -> list[Range]:
         """The parts of the set inside [lo, hi)."""
-        return [(max(a, lo), min(b, hi)) for a, b in self._ranges if a < hi and b > lo]
+        if lo >= hi:
+            return []
+        first, last = self._touched(lo, hi)
+        return [(max(a, lo), min(b, hi)) for a, b in self._ranges[first:last]]
 
     def outside(self, lo: int, hi: int) -> list[Range]:
         """The parts of [lo, hi) that are not in the set."""
@@ -79,6 +82,12 @@ class Ranges:
             holes.append((lo, hi))
         return holes
 
-    def _join_narrowest(self) -> None:
-        at = min(range(len(self._ranges) - 1), key=lambda i: self._ranges[i + 1][0] - self._ranges[i][1])
-        self._ranges[at : at + 2] = [(self._ranges[at][0], self._ranges[at + 1][1])]
+    def _touched(self, lo: int, hi: int) -> tuple[int, int]:
+        """Slice of the ranges that have something inside [lo, hi)."""
+        return bisect_right(self._ranges, lo, key=_end), bisect_left(self._ranges, hi, key=_start)
+
+    def _bound(self) -> None:
+        ranges = self._ranges
+        while len(ranges) > self._limit:
+            at = min(range(len(ranges) - 1), key=lambda i: ranges[i + 1][0] - ranges[i][1])
+            ranges[at : at + 2] = [(ranges[at][0], ranges[at + 1][1])]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +24,15 @@ class Record(msgspec.Struct, gc=False):
     body: bytes
 
 
+class History(list[Record]):
+    """Newest first. `cursor`: pass it as `before` for what follows; None = that was all.
+
+    A search over much of the log stops after a second, with what it found and the cursor where to go on.
+    """
+
+    cursor: int | None = None
+
+
 class Series(NamedTuple):
     """What repeats from row to row. `common` is a JSON object: metric_type, units, quality, flags; or event."""
 
@@ -33,9 +43,44 @@ class Series(NamedTuple):
     common: bytes
 
 
-Row = tuple[int, int, int, int, int, int, bytes]
+LOST_COMMON = b'{"metric_type":"unknown","units":{},"quality":"uncertain","flags":["series:lost"]}'
 
 
-def checksum(seq: int, body: bytes) -> int:
-    """CRC-32 of the body, seeded with the sequence number: a flipped bit or a misplaced row shows."""
-    return zlib.crc32(body, seq & 0xFFFFFFFF)
+def lost_series(number: int, boot: int = 0) -> Series:
+    """Stands for a series that could not be read any more: its readings are kept, and say so."""
+    return Series(number, boot, "unknown", None, LOST_COMMON)
+
+
+def checksum(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> int:
+    """CRC-32 of the body, seeded with the other columns: a flipped bit or a misplaced row shows."""
+    mixed = seq ^ seq >> 32 ^ series << 8 ^ wall ^ wall >> 32 ^ mono ^ mono >> 32 ^ bits << 28
+    return zlib.crc32(body, mixed & 0xFFFFFFFF)
+
+
+def is_sound(columns: Sequence[Any], crc: Any, body: Any) -> bool:
+    """Whether these columns (seq, series, wall, mono, bits) are what was written; damage can change types, too."""
+    try:
+        seq, series, wall, mono, bits = columns
+        return bool(crc == checksum(seq, series, wall, mono, bits, body))
+    except (TypeError, OverflowError):
+        return False
+
+
+def text_checksum(*columns: object) -> int:
+    """CRC-32 of a row of one of the small tables."""
+    return zlib.crc32("\x1f".join(map(str, columns)).encode("utf-8", "surrogatepass"))
+
+
+def series_row(series: Series) -> tuple[Any, ...]:
+    """A row of the table of series."""
+    columns = (series.number, series.boot, series.device, series.patient, series.common.decode())
+    return (*columns, text_checksum(*columns))
+
+
+def series_from(row: tuple[Any, ...]) -> Series | None:
+    """A row of the table of series back; None when it fails its checksum."""
+    *columns, crc = row
+    if crc != text_checksum(*columns):
+        return None
+    number, boot, device, patient, common = columns
+    return Series(number, boot, device, patient, common.encode())

@@ -17,11 +17,7 @@ async def migrate(database: Database, gateway: str) -> str:
     """Bring the file to VERSION; returns the log epoch, which is made once for each database."""
     version = int(await database.pragma("user_version"))
     if version > VERSION:
-        raise StoreError(
-            f"The database has schema version {version}, this agent knows {VERSION}.",
-            "It was written by a newer gatepost: install that one again, or move the file away.",
-            key="store-newer",
-        )
+        raise too_new(version)
     for step in range(version + 1, VERSION + 1):
         script = ";\n".join(sql(name).rstrip(";") for name in STEPS[step])
         await database.write_script(f"BEGIN IMMEDIATE;\n{script};\nPRAGMA user_version = {step};\nCOMMIT;")
@@ -33,3 +29,11 @@ async def migrate(database: Database, gateway: str) -> str:
         await run("meta_put", ("epoch", epoch))
         await run("meta_put", ("gateway", gateway))
     return epoch
+
+
+def too_new(version: int) -> StoreError:
+    return StoreError(
+        f"The database has schema version {version}, this agent knows {VERSION}.",
+        "It was written by a newer gatepost: install that one again, or move the file away.",
+        key="store-newer",
+    )

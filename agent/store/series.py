@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 
 from agent.store.database import Database
-from agent.store.rows import Series
+from agent.store.rows import Series, lost_series, series_from
+
+log = logging.getLogger(__name__)
 
 KEPT = 5000  # series of earlier boots held in memory while a backlog is read
+MOST = 10_000  # series of this boot that are found again; the oldest beyond them get a new number
 
 
 class SeriesBook:
@@ -32,6 +36,8 @@ class SeriesBook:
             return found
         series = Series(self._next, self._boot, device, patient, body)
         self._next += 1
+        if len(self._numbers) >= MOST:
+            del self._numbers[next(iter(self._numbers))]
         self._keep(series)
         self._on_new(series)
         return series.number
@@ -40,24 +46,32 @@ class SeriesBook:
         """KeyError when it was not loaded: see `load`."""
         return self._by_number[number]
 
-    def current(self) -> list[Series]:
-        """The series of this boot."""
-        return [self._by_number[number] for number in self._numbers.values()]
+    def known(self) -> list[Series]:
+        """What memory holds, and can vouch for."""
+        return [series for series in self._by_number.values() if series.boot]
 
     def unknown(self, numbers: Iterable[int]) -> list[int]:
         return sorted(set(numbers) - self._by_number.keys())
 
     async def load(self, database: Database, numbers: Iterable[int]) -> None:
-        """Read the series of a page that are not in memory."""
-        missing = self.unknown(numbers)
-        if not missing:
-            return
-        if len(self._by_number) > KEPT:
-            current = set(self._numbers.values())
-            self._by_number = {n: series for n, series in self._by_number.items() if n in current}
-        for row in await database.read("series_some", (orjson.dumps(missing).decode(),)):
-            series = from_row(row)
-            self._by_number[series.number] = series
+        """Have all of these in memory when it returns. One that is gone is replaced: its readings stay."""
+        wanted = set(numbers)
+        while missing := self.unknown(wanted):  # again, where another page made way for its own meanwhile
+            rows = await database.read("series_some", (orjson.dumps(missing).decode(),))
+            self._make_way(wanted)
+            found = {series.number: series for series in whole_series(rows)}
+            for number in missing:
+                series = found.get(number)
+                if series is None:
+                    log.error("series %d cannot be read; its readings are marked", number)
+                    series = lost_series(number)
+                    self._next = max(self._next, number + 1)
+                self._by_number[number] = series
+
+    def _make_way(self, wanted: set[int]) -> None:
+        if len(self._by_number) > KEPT + len(self._numbers):
+            keep = wanted | set(self._numbers.values())
+            self._by_number = {number: series for number, series in self._by_number.items() if number in keep}
 
     def _keep(self, series: Series) -> None:
         self._by_number[series.number] = series
@@ -65,6 +79,6 @@ class SeriesBook:
             self._numbers[series.device, series.patient, series.common] = series.number
 
 
-def from_row(row: tuple[Any, ...]) -> Series:
-    """A row of series_load or series_some."""
-    return Series(row[0], row[1], row[2], row[3], row[4].encode())
+def whole_series(rows: Iterable[tuple[Any, ...]]) -> list[Series]:
+    """Those rows of series_load or series_some that pass their checksum."""
+    return [series for series in map(series_from, rows) if series is not None]

@@ -13,6 +13,7 @@ from agent.clock import Clock, Stamp
 from agent.errors import StoreFull
 from agent.store.database import Database, Run
 from agent.store.rows import EVENT, IN_STEP, URGENT, Record, checksum
+from agent.store.whole import whole
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,13 @@ COMMIT_ROWS = 2000  # as many do not wait for the interval
 COMMIT_BYTES = 1_000_000
 ROW_COST = 100
 RETRY_FIRST, RETRY_MOST = 0.25, 10.0
-DAMAGE = ("malformed", "not a database", "disk image", "no such table", "no such column", "unsupported file format")
+LAST_TRIES = 3  # commits that may fail once the agent stops
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+STRANGE = (
+    "no such table",
+    "no such column",
+    "unsupported file format",
+)  # SQLITE_ERROR, and no statement of ours is wrong
 
 
 class Extras(Protocol):
@@ -75,8 +82,10 @@ class Writer:
         self._rooms: list[asyncio.Future[None]] = []
         self._work = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._stop = asyncio.Event()
         self._last = clock.monotonic() - interval
         self._closing = False
+        self._ended = False
 
     @property
     def waiting(self) -> int:
@@ -86,16 +95,19 @@ class Writer:
     def full(self) -> bool:
         return len(self._queue) >= QUEUE_ROWS or self._queued >= QUEUE_BYTES or self.refusing is not None
 
+    @property
+    def _overfull(self) -> bool:
+        return len(self._queue) >= 2 * QUEUE_ROWS or self._queued >= 2 * QUEUE_BYTES
+
     def append(self, series: int, stamp: Stamp, body: bytes, urgent: bool = False, event: bool = False) -> int:
-        """The sequence number that the row will have; 0 when the queue is full (an event is always taken)."""
-        if not event and self.full:
+        """The sequence number that the row will have; 0 when the queue is full (events may fill it twice over)."""
+        if self._overfull if event else self.full:
             return 0
         seq = self.next_seq
         self.next_seq = seq + 1
         bits = (URGENT if urgent else 0) | (IN_STEP if stamp.synchronised else 0) | (EVENT if event else 0)
         queue = self._queue
-        # A copy of its exact size: what a JSON encoder returns holds on to the 4 kB of its working buffer.
-        queue.append(Record(seq, series, stamp.wall, stamp.mono, bits, b"%b" % body))
+        queue.append(Record(seq, series, stamp.wall, stamp.mono, bits, body))
         self._queued += len(body) + ROW_COST
         if urgent or len(queue) >= COMMIT_ROWS or self._queued >= COMMIT_BYTES:
             self._hurry.set()
@@ -117,6 +129,8 @@ class Writer:
         """Until the row is fsynced. Raises StoreFull when the writer ends before that."""
         if seq <= self.head:
             return
+        if self._ended:
+            raise self._not_stored()
         future = asyncio.get_running_loop().create_future()
         self._waiters.append((seq, future))
         await future
@@ -127,7 +141,7 @@ class Writer:
 
     async def run(self) -> None:
         """The task. Ends after `close()` when everything that waited is stored or cannot be."""
-        delay = RETRY_FIRST
+        delay, tries = RETRY_FIRST, LAST_TRIES
         while True:
             if not (self._closing or self._queue or self._extras.due()):
                 await self._work.wait()
@@ -136,20 +150,23 @@ class Writer:
             self._hurry.clear()
             if not self._queue and not self._extras.due():
                 if self._closing:
+                    self._ended = True
                     return
                 continue
             try:
-                await self._commit()
+                await whole(self._commit())
             except sqlite3.Error as error:
                 if self.trouble is None:
                     log.error("nothing can be stored: %s; %d readings wait", error, len(self._queue))
                 self.trouble = explain(error)
                 mended = await self._on_trouble(error)
-                if self._closing and not mended:
-                    self._give_up()
-                    return
-                if not mended:
-                    await asyncio.sleep(delay * self._rng.uniform(0.8, 1.2))
+                if self._closing:
+                    tries -= 1
+                    if not tries:
+                        self._give_up()
+                        return
+                elif not mended:
+                    await self._rest(delay * self._rng.uniform(0.8, 1.2))
                     delay = min(delay * 2, RETRY_MOST)
             else:
                 if self.trouble is not None:
@@ -159,8 +176,17 @@ class Writer:
 
     def close(self) -> None:
         self._closing = True
+        self._stop.set()
         self._hurry.set()
         self._work.set()
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, but not when the agent stops meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return
 
     async def _pace(self) -> None:
         wait = self._last + self.interval - self._clock.monotonic()
@@ -182,7 +208,10 @@ class Writer:
                 await self._extras.write(run)
                 await run.many(
                     "reading_insert",
-                    [(r.seq, r.series, r.wall, r.mono, r.bits, checksum(r.seq, r.body), r.body) for r in batch],
+                    [
+                        (*(row := (r.seq, r.series, r.wall, r.mono, r.bits)), checksum(*row, r.body), r.body)
+                        for r in batch
+                    ],
                 )
         except BaseException:
             self._extras.failed()
@@ -195,9 +224,9 @@ class Writer:
             del self._queue[: len(batch)]
             self._queued -= sum(len(record.body) for record in batch) + ROW_COST * len(batch)
             self.head = batch[-1].seq
-            self._on_stored(batch)
             self._tell()
             self._make_room()
+            self._on_stored(batch)
 
     def _tell(self) -> None:
         if self._waiters:
@@ -213,22 +242,33 @@ class Writer:
                 if not future.done():
                     future.set_result(None)
 
+    def _not_stored(self) -> StoreFull:
+        return StoreFull("The reading could not be stored before the stop.", self.trouble or "")
+
     def _give_up(self) -> None:
+        self._ended = True
         for _, future in self._waiters:
             if not future.done():
-                future.set_exception(StoreFull("The reading could not be stored before the stop.", self.trouble or ""))
+                future.set_exception(self._not_stored())
         self._waiters = []
         log.error("stopping with %d readings that could not be stored: %s", len(self._queue), self.trouble)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is at fault, not the room or the rights."""
-    return any(word in str(error) for word in DAMAGE)
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in DAMAGED:
+        return True
+    return any(word in str(error) for word in STRANGE)
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def explain(error: sqlite3.Error) -> str:
     text = str(error)
-    if "full" in text:
+    if is_full(error):
         return "the disk is full"
     if "readonly" in text or "read-only" in text:
         return "the disk or the database file is read-only"

@@ -1,1 +1,1 @@
-SELECT id, shift FROM boot
+SELECT id, name, shift FROM boot

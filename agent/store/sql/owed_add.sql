@@ -1,1 +1,1 @@
-INSERT INTO owed (broker, urgent, lo, hi) VALUES (?, ?, ?, ?)
+INSERT INTO owed (broker, urgent, lo, hi, crc) VALUES (?, ?, ?, ?, ?)

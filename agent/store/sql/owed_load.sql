@@ -1,1 +1,1 @@
-SELECT broker, urgent, lo, hi FROM owed ORDER BY broker, urgent, lo
+SELECT broker, urgent, lo, hi, crc FROM owed ORDER BY broker, urgent, lo

@@ -1,1 +1,1 @@
-SELECT count(*), min(seq) FROM reading WHERE seq >= ? AND seq < ? AND NOT bits & 1
+SELECT count(*) FROM reading WHERE seq >= ? AND seq < ? AND NOT bits & 1

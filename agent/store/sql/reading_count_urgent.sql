@@ -1,1 +1,1 @@
-SELECT count(*), min(seq) FROM reading WHERE bits & 1 AND seq >= ? AND seq < ?
+SELECT count(*) FROM reading WHERE bits & 1 AND seq >= ? AND seq < ?

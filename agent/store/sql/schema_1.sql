@@ -10,16 +10,18 @@ CREATE TABLE boot (
   shift INTEGER
 );
 
--- What repeats from reading to reading is kept once: common is JSON with metric_type, units, quality, flags (or event).
+-- What repeats from reading to reading is kept once: common is JSON with metric_type, units, quality, flags (or event);
+-- crc of the row, so that a flipped bit never gives a reading to another device.
 CREATE TABLE series (
   id INTEGER PRIMARY KEY,
   boot INTEGER NOT NULL REFERENCES boot (id),
   device TEXT NOT NULL,
   patient TEXT,
-  common TEXT NOT NULL
+  common TEXT NOT NULL,
+  crc INTEGER NOT NULL
 );
 
--- The log. wall and mono in microseconds; bits: 1 urgent, 2 clock in step, 4 event; crc of body, seeded with seq.
+-- The log. wall and mono in microseconds; bits: 1 urgent, 2 clock in step, 4 event; crc of the whole row.
 CREATE TABLE reading (
   seq INTEGER PRIMARY KEY,
   series INTEGER NOT NULL,
@@ -38,6 +40,7 @@ CREATE TABLE owed (
   urgent INTEGER NOT NULL,
   lo INTEGER NOT NULL,
   hi INTEGER NOT NULL,
+  crc INTEGER NOT NULL,
   PRIMARY KEY (broker, urgent, lo)
 ) WITHOUT ROWID;
 

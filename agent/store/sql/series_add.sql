@@ -1,1 +1,1 @@
-INSERT INTO series (id, boot, device, patient, common) VALUES (?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO series (id, boot, device, patient, common, crc) VALUES (?, ?, ?, ?, ?, ?)

@@ -1,1 +1,1 @@
-SELECT id, boot, device, patient, common FROM series WHERE boot = ?
+SELECT id, boot, device, patient, common, crc FROM series WHERE boot = ?

@@ -1,1 +1,1 @@
-DELETE FROM series WHERE boot < ?
+DELETE FROM series WHERE id IN (SELECT value FROM json_each(?))

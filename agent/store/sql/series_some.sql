@@ -1,1 +1,1 @@
-SELECT id, boot, device, patient, common FROM series WHERE id IN (SELECT value FROM json_each(?))
+SELECT id, boot, device, patient, common, crc FROM series WHERE id IN (SELECT value FROM json_each(?))

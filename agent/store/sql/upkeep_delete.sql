@@ -1,1 +1,1 @@
-DELETE FROM reading WHERE seq >= :lo AND seq < :hi AND (bits & 1) = :urgent
+DELETE FROM reading WHERE seq >= :lo AND seq < :hi AND NOT bits & 1

@@ -1,6 +1,9 @@
--- In [lo, hi): the highest seq whose time is known to be before the cutoff; everything below it is as old.
--- A row of this boot is judged by boot time, which no clock step can move.
-SELECT max(r.seq)
-FROM reading r JOIN series s ON s.id = r.series JOIN boot b ON b.id = s.boot
-WHERE r.seq >= :lo AND r.seq < :hi
-  AND iif(b.id = :boot, r.mono < :mono, iif(r.bits & 2, r.wall, r.mono + b.shift) < :wall)
+-- Of the next :limit rows from :lo on: the last one; the last one known to be from before the cutoff, everything below
+-- which is as old; how many are known to be younger.
+-- A row of this boot is judged by boot time, which no clock step can move; :wall is NULL while the clock is not in step.
+SELECT max(seq), max(CASE WHEN old THEN seq END), sum(NOT old)
+FROM (
+  SELECT r.seq, iif(s.boot = :boot, r.mono < :mono, iif(r.bits & 2, r.wall, r.mono + b.shift) < :wall) AS old
+  FROM (SELECT seq, series, wall, mono, bits FROM reading WHERE seq >= :lo ORDER BY seq LIMIT :limit) r
+  LEFT JOIN series s ON s.id = r.series LEFT JOIN boot b ON b.id = s.boot
+)

@@ -1,0 +1,34 @@
+"""Boots of the box: what turns the time since boot into wall time, once the clock of that boot was in step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Row = tuple[int, str, int | None]  # number, boot id of the kernel, wall - boot time in microseconds or None
+
+
+class Boots:
+    """`current` is this boot's number; it is new (and to be written) when the file does not know this boot."""
+
+    def __init__(self, rows: Iterable[Row], top: int, name: str) -> None:
+        self._rows: dict[int, Row] = {row[0]: row for row in rows}
+        found = [number for number, known, _ in self._rows.values() if known == name]
+        self.is_new = not found
+        self.current = found[0] if found else top + 1
+        self._rows.setdefault(self.current, (self.current, name, None))
+
+    def row(self) -> Row:
+        return self._rows[self.current]
+
+    def rows(self) -> list[Row]:
+        return list(self._rows.values())
+
+    def shift(self, boot: int) -> int | None:
+        row = self._rows.get(boot)
+        return None if row is None else row[2]
+
+    def set_shift(self, shift: int) -> Row:
+        """This boot's; the row to be written."""
+        number, name, _ = self._rows[self.current]
+        self._rows[number] = (number, name, shift)
+        return self._rows[number]

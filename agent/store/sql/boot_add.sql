@@ -1,1 +1,0 @@
-INSERT INTO boot (name) VALUES (?)

@@ -1,1 +1,0 @@
-SELECT id, shift FROM boot WHERE name = ?

@@ -1,1 +1,0 @@
-UPDATE boot SET shift = ? WHERE id = ?

@@ -1,0 +1,1 @@
+DELETE FROM reading WHERE bits & 1 AND seq >= :lo AND seq < :hi
