@@ -15,6 +15,7 @@ from agent.settings.model import Settings
 SPARE = 1.5  # times the reserve: less free space than that is worth a warning
 LATE = timedelta(minutes=1)  # a live reading is upstream within seconds
 RECENT = timedelta(days=1)
+FULL = "the log is full"
 DEAD = 1000  # dead letters that are counted
 
 
@@ -66,10 +67,12 @@ def _disk(app: App) -> Iterator[Finding]:
 
 
 def _store(stats: dict[str, Any]) -> Iterator[Finding]:
-    if stats["state"] != "ok":
-        yield Finding(
-            "problem", "store", "the store does not take readings as it should", stats["state"], "see the log"
-        )
+    state = str(stats["state"])
+    if state.startswith(FULL):
+        do = "bring the broker back that readings wait for, or raise store.max_size"
+        yield Finding("problem", "store", state, "more is owed to a broker than the log may hold", do)
+    elif state != "ok":
+        yield Finding("problem", "store", "the store does not take readings as it should", state, "see the log")
     if stats.get("repairs"):
         yield Finding(
             "warning",
@@ -99,7 +102,9 @@ def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
     if recent:
         count = sum(int(gap["count"]) for gap in recent)
         reasons = ", ".join(sorted({str(gap["reason"]) for gap in recent}))
-        yield Finding("warning", "store", f"{_readings(count)} lost within a day", reasons, "see GET /api/v1/gaps")
+        yield Finding(
+            "warning", "store", f"{_readings(count)} lost within a day", reasons, "`gatepost backlog --gaps` lists them"
+        )
 
 
 def _device(view: dict[str, Any]) -> Iterator[Finding]:
@@ -167,7 +172,7 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], dead: int, now: datetim
             about,
             f"refused for good: {_readings(dead)}{' or more' if dead >= DEAD else ''}",
             "they lie with the dead letters, each with its reason",
-            "see GET /api/v1/dead-letters; `gatepost send gateway resend` sends readings again",
+            "`gatepost backlog --dead-letters` lists them; `gatepost send gateway resend` sends readings again",
         )
 
 

@@ -10,7 +10,7 @@ from agent.commands.request import Request, Response
 from agent.events import Events
 from agent.settings.model import Settings
 from agent.store.ledger import Entry
-from agent.store.rows import Record, Series
+from agent.store.rows import History, Record, Series
 from drivers.driver import Command
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Store(Protocol):
         until: int | None = ...,
         limit: int = ...,
         before: int | None = ...,
-    ) -> list[Record]: ...
+    ) -> History: ...
 
     async def backlog(self) -> list[dict[str, Any]]: ...
 

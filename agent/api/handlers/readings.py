@@ -40,14 +40,13 @@ async def follow(ask: Ask) -> Lines:
 
 
 async def _page(ask: Ask, device: str | None) -> dict[str, Any]:
-    """`cursor` leads to the next page, null after the last one."""
+    """`cursor` leads to the next page, null after the last one; a page of a long search may be short, or empty."""
     query: History = ask.query
     store, gateway = ask.app.store, ask.app.settings.gateway.id
     records = await store.history(
         device, query.metric, micros(query.since), micros(query.until), query.limit, query.cursor
     )
-    cursor = records[-1].seq if len(records) == query.limit else None
-    return {"readings": [payload(store, gateway, record) for record in records], "cursor": cursor}
+    return {"readings": [payload(store, gateway, record) for record in records], "cursor": records.cursor}
 
 
 async def _live(ask: Ask) -> AsyncGenerator[bytes, None]:
