@@ -148,6 +148,9 @@ class App:
         if interval is not None:
             self.supervisor.start("watchdog", Watchdog(self.notifier, interval, [self._stuck], log).run)
         self.audit.record("started", version=version("gatepost"))
+        if self._last_good:
+            problems = len(self.loaded.errors)
+            self.store.event("settings-refused", {"reason": "start", "changed": [], "problems": problems})
         self._say()
 
     def listen(self) -> None:
@@ -271,7 +274,8 @@ class App:
     async def _apply_at_start(self, settings: Settings) -> None:
         """A device that cannot be built is left out rather than keeping the agent from starting."""
         try:
-            return await self._apply(settings)
+            await self._apply(settings)
+            return
         except DeviceError as error:
             log.error("%s; %s", error.message, error.hint)
         devices: dict[str, Device] = {}
