@@ -40,7 +40,7 @@ def brokers(ctx: typer.Context, socket: Socket = None, config: Config = None, js
         (broker["name"], broker["state"], address(broker), *owed(broker), broker.get("reason"))
         for broker in answer["brokers"]
     ]
-    table(("broker", "state", "address", "owed", "oldest", "why"), rows, states=("state",))
+    table(("broker", "state", "address", "owed", "oldest", "why"), rows, ("state",), ("why", "address"))
 
 
 @verb.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,4 +56,13 @@ def show(
     if json:
         say_json({"settings": lines})
     else:
-        table(("key", "value", "from"), [(line["key"], line["value"], line["origin"]) for line in lines])
+        _print(lines, (config or DEFAULT_CONFIG).absolute().parent)
+
+
+def _print(lines: list[dict[str, str]], directory: Path) -> None:
+    """Files beside the settings are named from their directory."""
+    beside = f"{directory}/"
+    rows = [(line["key"], line["value"], line["origin"].removeprefix(beside)) for line in lines]
+    table(("key", "value", "from"), rows, below=("value", "from"))
+    if any(line["origin"].startswith(beside) for line in lines):
+        say(f"files: in {directory}")

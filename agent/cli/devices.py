@@ -7,8 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.common import Config, Json, Socket, connected, new
-from agent.cli.human import ago, count, span
+from agent.cli.human import ago, count, since, span
 from agent.cli.show import say, say_json, state, table
+
+BELOW = ("why", "port", "driver")
+PATHS = ("port",)
+LABEL = 10
 
 verb = new()
 
@@ -39,7 +43,9 @@ def show(
         table(
             ("device", "status", "driver", "port", "readings", "last", "faults", "why"),
             rows(answer["devices"]),
-            ("status",),
+            states=("status",),
+            below=BELOW,
+            paths=PATHS,
         )
 
 
@@ -53,25 +59,50 @@ def rows(devices: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
             count(device.get("readings")),
             ago(device.get("last_reading")),
             count(faults) if (faults := sum((device.get("faults") or {}).values())) else None,
-            device.get("message"),
+            why(device),
         )
         for device in devices
     ]
 
 
-def _explain(device: dict[str, Any]) -> None:
-    say(f"{device['id']}: {state(device['status'])} since {ago(device.get('since'))}")
+def why(device: dict[str, Any]) -> str | None:
+    """Why it is as it is, or why it says nothing."""
     if device.get("message"):
-        say(f"  why       {device['message']}")
-    if device.get("hint"):
-        say(f"  to do     {device['hint']}")
-    say(f"  driver    {device['driver']} at {device.get('port') or '-'}")
-    say(f"  readings  {count(device.get('readings'))}, the last {ago(device.get('last_reading'))}")
-    every = device.get("every")
-    stopped = "" if device.get("monitoring", True) else ", monitoring is stopped"
-    say(f"  every     {span(every) if every else 'reading'}{stopped}")
-    for kind, number in (device.get("faults") or {}).items():
-        if number:
-            say(f"  fault     {kind}: {count(number)}")
-    for command in device.get("commands") or []:
-        say(f"  command   {command['name']}: {command['title']}")
+        return str(device["message"])
+    if not device.get("monitoring", True):
+        return f"reporting stopped by a command; `gatepost send {device['id']} start_monitoring`"
+    return None
+
+
+def _explain(device: dict[str, Any]) -> None:
+    say(f"{device['id']}: {state(device['status'])} {since(device.get('since'))}")
+    every, last = device.get("every"), device.get("last_reading")
+    lines = [
+        ("why", why(device)),
+        ("to do", device.get("hint")),
+        ("driver", f"{device['driver']} at {device.get('port') or '-'}"),
+        ("readings", count(device.get("readings")) + (f", the last {ago(last)}" if last else "")),
+        ("pace", f"a reading every {span(every)}" if every else "every reading"),
+    ]
+    lines += [("fault", f"{kind}: {count(number)}") for kind, number in (device.get("faults") or {}).items() if number]
+    lines += [("command", _command(command)) for command in device.get("commands") or []]
+    for label, text in lines:
+        if text:
+            say(f"  {label:{LABEL}}{text}", LABEL + 2)
+
+
+def _command(command: dict[str, Any]) -> str:
+    return f"{command['name']}({parameters(command.get('parameters') or {})}): {command['title']}"
+
+
+def parameters(schema: dict[str, Any]) -> str:
+    """`interval, duration` of a command's JSON Schema; `[duration]` may be left out."""
+    schema = _resolved(schema, schema)
+    required = schema.get("required") or []
+    return ", ".join(name if name in required else f"[{name}]" for name in schema.get("properties") or {})
+
+
+def _resolved(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    found: dict[str, Any] = (whole.get("$defs") or {}).get(name, schema)
+    return found

@@ -83,8 +83,8 @@ def _print(found: list[Finding]) -> None:
             word = f"\x1b[{COLOURS[word]}m{word}\x1b[0m"
         say(f"{word}: {finding.about}: {finding.what}")
         if finding.why:
-            say(f"    why    {finding.why}")
+            say(f"    why    {finding.why}", 11)
         if finding.do:
-            say(f"    to do  {finding.do}")
+            say(f"    to do  {finding.do}", 11)
     problems = sum(finding.severity == "problem" for finding in found)
     say("all is well" if not found else f"{count(problems, 'problem')}, {count(len(found) - problems, 'remark')}")

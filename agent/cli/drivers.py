@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from agent.cli.common import Json, new
-from agent.cli.show import say, say_json, table
+from agent.cli.show import say, say_as_is, say_json, table
 from agent.devices.generic import GENERIC
 from agent.errors import NotFound
 from drivers.driver import Command, Driver, Registry
@@ -35,7 +35,9 @@ def show(
             say_json({"drivers": found})
         else:
             table(
-                ("driver", "what", "metrics"), [(one["name"], one["title"], ", ".join(one["metrics"])) for one in found]
+                ("driver", "what", "metrics"),
+                [(one["name"], one["title"], ", ".join(one["metrics"])) for one in found],
+                below=("metrics", "what"),
             )
         return
     if name not in registry:
@@ -167,4 +169,4 @@ def _print(told: dict[str, Any]) -> None:
         takes = ", ".join(f"{one['name']}: {one['type']}" for one in command["parameters"])
         say(f"  command    {command['name']}({takes}): {command['title']}")
     say("\nA drop for conf.d:\n")
-    say(told["example"].rstrip())
+    say_as_is(told["example"].rstrip())

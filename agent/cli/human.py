@@ -45,6 +45,20 @@ def ago(moment: str | None, now: datetime | None = None) -> str:
     return moment if passed < -1 else f"{span(passed)} ago"
 
 
+def since(moment: str | None, now: datetime | None = None) -> str:
+    """RFC 3339 -> `for 8 s`; nothing where it is not known."""
+    told = ago(moment, now)
+    return "" if told == "-" else f"for {told.removesuffix(' ago')}" if told.endswith(" ago") else f"since {told}"
+
+
+def clock_time(moment: str, now: datetime | None = None) -> str:
+    """RFC 3339 in UTC -> `10:30:00.123Z` of today, `2026-11-20 10:30:00Z` of another day."""
+    day, _, time = moment.partition("T")
+    if day == f"{now or datetime.now(UTC):%Y-%m-%d}":
+        return f"{time[:12].rstrip('Z')}Z"
+    return f"{day} {time[:8]}Z" if time else moment
+
+
 def count(number: int | None, thing: str = "") -> str:
     """12345 -> `12,345`, with a thing `1 reading`, `2 readings`."""
     if number is None:

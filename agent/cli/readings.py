@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.human import clock_time
 from agent.cli.show import complain, say, say_json, say_line, table
 from agent.client import GatewayClient, GatewayError
 
@@ -26,6 +27,8 @@ FRAME = {
 }
 FRAME |= {"clock", "urgent", "replayed", "quality", "flags", "samples", "rate_hz", "scale", "offset", "unit"}
 COLUMNS = ("time", "device", "patient", "metric", "values", "notes")
+
+BELOW = ("notes", "values")
 
 verb = new()
 
@@ -60,7 +63,7 @@ def show(
     if json:
         say_json({"readings": found})
     else:
-        table(COLUMNS, [row(reading) for reading in found])
+        table(COLUMNS, [row(reading) for reading in found], below=BELOW)
 
 
 def stored(client: GatewayClient, limit: int, **query: Any) -> list[dict[str, Any]]:
@@ -92,7 +95,7 @@ def moment(text: str, now: datetime | None = None) -> datetime:
 
 def row(reading: dict[str, Any]) -> tuple[Any, ...]:
     return (
-        reading.get("timestamp", "")[:23],
+        clock_time(reading.get("timestamp", "")),
         reading.get("device_id"),
         reading.get("patient_id"),
         reading.get("metric_type"),

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from agent.cli.layout import BELOW, GAP, NOTHING, Plan, fold
+
 GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied"})
 BAD = frozenset({"error", "offline", "refused", "failed", "problem", "rejected", "damaged", "full", "LAST GOOD ONES"})
 COLOURS = {"good": "32", "bad": "31", "middling": "33"}
@@ -19,15 +21,33 @@ def coloured() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def say(text: str = "") -> None:
+def screen() -> int | None:
+    """The letters of a line: $COLUMNS, else those of the terminal; None = no limit, for files and programs."""
+    try:
+        return int(os.environ["COLUMNS"]) or None
+    except (KeyError, ValueError):
+        pass
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def say(text: str = "", indent: int = 4) -> None:
+    """A line, folded between words where the terminal is narrower; the rest of it indented."""
+    for line in fold(text, screen(), indent):
+        print(line)
+
+
+def say_as_is(text: str) -> None:
+    """Never folded: what is copied, or read by programs."""
     print(text)
 
 
 def complain(message: str, hint: str = "") -> None:
     """An error for a person, on stderr."""
-    print(f"gatepost: {message}", file=sys.stderr)
-    if hint:
-        print(f"  {hint}", file=sys.stderr)
+    for line in [*fold(f"gatepost: {message}", screen(), 2), *(fold(f"  {hint}", screen(), 2) if hint else [])]:
+        print(line, file=sys.stderr)
 
 
 def say_json(value: Any) -> None:
@@ -45,33 +65,27 @@ def state(word: str) -> str:
     """A state, green or red where colours are shown; other words are yellow."""
     if not coloured():
         return word
-    mood = "good" if word in GOOD else "bad" if word in BAD else "middling"
+    mood = "good" if word.strip() in GOOD else "bad" if word.strip() in BAD else "middling"
     return f"\x1b[{COLOURS[mood]}m{word}\x1b[0m"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], states: Sequence[str] = ()) -> None:
-    """Rows under headings; `states` names the columns that hold states. Plain, unwrapped columns without a terminal."""
-    cells = [["-" if value is None or value == "" else str(value) for value in row] for row in rows]
-    if coloured():
-        _rich(columns, cells, states)
-        return
-    widths = [max(len(row[at]) for row in [[*columns], *cells]) for at in range(len(columns))]
-    for row in [[name.upper() for name in columns], *cells]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _rich(columns: Sequence[str], cells: list[list[str]], states: Sequence[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        drawn.add_column(name.upper(), overflow="fold")
-    for row in cells:
-        texts = (
-            Text.from_ansi(state(cell)) if name in states else Text(cell)
-            for name, cell in zip(columns, row, strict=True)
-        )
-        drawn.add_row(*texts)
-    Console().print(drawn)
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    states: Sequence[str] = (),
+    below: Sequence[str] = (),
+    paths: Sequence[str] = (),
+) -> None:
+    """Rows under headings; `states` names the columns that hold states, `below` those that move to a line below
+    first where the terminal is too narrow, `paths` those that may be shortened."""
+    cells = [[NOTHING if value is None or value == "" else str(value) for value in row] for row in rows]
+    plan = Plan(columns, cells, screen(), below, paths)
+    print(GAP.join(text for _, text in plan.heading()).rstrip())
+    for number in range(len(cells)):
+        parts = [state(text) if name in states else text for name, text in plan.row(number)]
+        print(GAP.join(parts).rstrip())
+        more = plan.below(number)
+        widest = max((len(name) for name, _ in more), default=0)
+        for name, text in more:
+            label = f"{BELOW}{name:{widest}}{GAP}"
+            say(label + text, len(label))

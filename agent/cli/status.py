@@ -6,9 +6,11 @@ from typing import Any
 
 from agent.cli.brokers import address, owed
 from agent.cli.common import Config, Json, Socket, connected, new
-from agent.cli.devices import rows
+from agent.cli.devices import BELOW, PATHS, rows
 from agent.cli.human import ago, count, size, span
 from agent.cli.show import say, say_json, state, table
+
+LABEL = 10
 
 verb = new()
 
@@ -30,11 +32,11 @@ def show(socket: Socket = None, config: Config = None, json: Json = False) -> No
     if answer["devices"]:
         say()
         devices = [row[:6] + row[7:] for row in rows(answer["devices"])]
-        table(("device", "status", "driver", "port", "readings", "last", "why"), devices, states=("status",))
+        table(("device", "status", "driver", "port", "readings", "last", "why"), devices, ("status",), BELOW, PATHS)
     if answer["brokers"]:
         say()
         columns = ("broker", "state", "address", "delivered", "owed", "oldest", "why")
-        table(columns, map(_broker, answer["brokers"]), states=("state",))
+        table(columns, map(_broker, answer["brokers"]), ("state",), ("why", "delivered", "address"))
 
 
 def _head(answer: dict[str, Any]) -> None:
@@ -45,8 +47,8 @@ def _head(answer: dict[str, Any]) -> None:
     say(f"clock     {mark}, {clock['now'][:19]}Z")
     figures = f"{size(store.get('bytes'))}, {count(store.get('stored'))} stored since the start"
     figures += f", {count(store['queue'])} waiting" if store.get("queue") else ""
-    say(f"store     {state(store['state'])}, {figures}")
-    say(f"settings  {settings_line(answer.get('settings') or {})}")
+    say(f"store     {state(store['state'])}, {figures}", LABEL)
+    say(f"settings  {settings_line(answer.get('settings') or {})}", LABEL)
 
 
 def settings_line(settings: dict[str, Any]) -> str:

@@ -40,6 +40,17 @@ class Served:
     def take(self, **values):
         return asyncio.run_coroutine_threadsafe(self.app.take(**values), self.loop).result(20)
 
+    def lose(self, device, count, reason):
+        """A gap record, stored."""
+        self.loop.call_soon_threadsafe(self.app.store.lost, device, count, reason)
+        self.take()
+
+    def refuse(self, broker, code, reason):
+        """A dead letter, stored."""
+        seq = int(self.take().rsplit(":", 1)[1])
+        self.loop.call_soon_threadsafe(self.app.store.dead_letter, broker, seq, code, reason)
+        self.take()
+
     def close(self):
         self.loop.call_soon_threadsafe(self._end.set)
         self._thread.join(20)

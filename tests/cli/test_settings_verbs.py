@@ -65,8 +65,9 @@ def test_config_names_the_line_of_each_key(gatepost, settings):
     path = settings(GOOD)
     shown = gatepost("config", "--config", path)
     assert shown.code == 0
-    assert re.search(rf"^devices\.probe\.port +/dev/ttyUSB0 +{re.escape(str(path))}:5", shown.out, re.MULTILINE)
+    assert re.search(r"^devices\.probe\.port +/dev/ttyUSB0 +gatepost\.yaml:5:11$", shown.out, re.MULTILINE)
     assert re.search(r"^store\.keep +7d +default$", shown.out, re.MULTILINE)
+    assert f"files: in {path.parent}" in shown.out
     assert "P-001" not in shown.out
     told = json.loads(gatepost("config", "--config", path, "--json").out)["settings"]
     assert {"key": "store.keep", "value": "7d", "origin": "default"} in told
@@ -80,7 +81,7 @@ def test_config_of_wrong_settings_is_78(gatepost, settings):
 
 def test_config_of_the_running_agent(gatepost, agent):
     shown = gatepost("config", "--running").out
-    assert re.search(r"^brokers\.hospital\.url +mqtt://h:1883 +/etc/gatepost/gatepost\.yaml:7:5$", shown, re.MULTILINE)
+    assert re.search(r"^brokers\.hospital\.url +mqtt://h:1883 +gatepost\.yaml:7:5$", shown, re.MULTILINE)
     assert "open-sesame" not in shown
 
 
@@ -94,7 +95,7 @@ def test_drivers_are_listed_and_explained(gatepost):
     assert re.search(r"^lines +Any device that prints lines", gatepost("drivers").out, re.MULTILINE)
     shown = gatepost("drivers", "lines").out
     assert "9600 baud, 8N1" in shown
-    assert 'option     format: one of csv, json, keyvalue, regex; default "json"' in shown
+    assert "one of csv, json, keyvalue, regex" in shown
     assert "set_interval(interval: " in shown
     assert "driver: lines" in shown
 
