@@ -138,3 +138,16 @@ async def test_the_last_good_settings_in_use(app, http):
     assert finding.why == "/x.yaml:3:1: a: wrong"
     lines = (await http.get("/api/v1/settings")).json()["settings"]
     assert {line["origin"] for line in lines} == {"last good settings"}
+
+
+async def test_a_log_that_is_full_and_a_loss_say_what_to_do(app):
+    well(app)
+    app.store.lost("oximeter-1", 5, "queue-full")
+    await app.take()
+    app.store._upkeep.state = "dropping"
+    found = [finding for finding in await findings(app) if finding.about == "store"]
+    assert [finding.severity for finding in found] == ["problem", "warning"]
+    assert "the log is full" in found[0].what
+    assert "bring the broker back" in found[0].do
+    assert "store.max_size" in found[0].do
+    assert "gatepost backlog --gaps" in found[1].do

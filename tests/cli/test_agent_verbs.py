@@ -116,6 +116,23 @@ def test_backlog(gatepost, agent):
     assert [row[:3] for row in rows[1:]] == [["hospital", "2", "1"], ["lab", "2", "1"]]
 
 
+def test_gaps_and_dead_letters(gatepost, agent):
+    assert gatepost("backlog", "--gaps").out == "nothing was lost\n"
+    assert gatepost("backlog", "--dead-letters").out == "no broker refused anything for good\n"
+    agent.lose("oximeter-1", 5, "queue-full")
+    agent.refuse("lab", 0x99, "payload format invalid")
+    agent.refuse("lab", 0x97, "quota exceeded")
+    gaps = gatepost("backlog", "--gaps").out.splitlines()
+    assert gaps[0].split()[:4] == ["TIME", "READINGS", "REASON", "DEVICE"]
+    assert gaps[1].split()[-5:] == ["5", "queue-full", "oximeter-1", "every", "one"]
+    letters = gatepost("backlog", "--dead-letters").out.splitlines()
+    assert ["payload format invalid" in letters[1], "quota exceeded" in letters[2]] == [True, True]
+    assert len(gatepost("backlog", "--dead-letters", "--limit", 1).out.splitlines()) == 2
+    assert len(json.loads(gatepost("backlog", "--dead-letters", "-n", 1, "--json").out)["dead_letters"]) == 1
+    assert json.loads(gatepost("backlog", "--gaps", "--json").out)["gaps"][0]["count"] == 5
+    assert gatepost("backlog", "--gaps", "--dead-letters").code == 2
+
+
 def test_send_prints_the_answer(gatepost, agent):
     shown = gatepost("send", "oximeter-1", "set_interval", "interval=30", "name=a=b", 'list=[1, "x"]', "--token", "t")
     assert shown.code == 0
