@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from agent.store.pace import Pace
 
 MOST_KINDS = 50
-REMEMBERED = 2000
 Kind = tuple[str, int | None, str]  # broker, reason code, reason
 
 
@@ -22,16 +20,13 @@ class _Waiting:
 
 
 class Burials:
-    """`tell` stores an event. A broker that refuses events is not told of that by events: it would never end."""
+    """`tell` stores an event."""
 
-    def __init__(self, tell: Callable[[dict[str, Any]], int]) -> None:
+    def __init__(self, tell: Callable[[dict[str, Any]], object]) -> None:
         self._tell = tell
         self._kinds: dict[Kind, _Waiting] = {}
-        self._events: deque[int] = deque(maxlen=REMEMBERED)
 
-    def add(self, broker: str, seq: int, reading: str, code: int | None, reason: str, now: float) -> None:
-        if seq in self._events:
-            return
+    def add(self, broker: str, reading: str, code: int | None, reason: str, now: float) -> None:
         kind = (broker, code, reason)
         if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
             del self._kinds[min(self._kinds, key=lambda each: self._kinds[each].count)]
@@ -48,7 +43,6 @@ class Burials:
         for (broker, code, reason), each in self._kinds.items():
             if each.count and (all_of_it or not each.pace.left(now)):
                 fields = {"broker": broker, "reading": each.reading, "code": code, "reason": reason}
-                seq = self._tell({**fields, "count": each.count})
-                self._events.append(seq)
+                self._tell({**fields, "count": each.count})
                 each.pace.told(now)
                 each.reading, each.count = "", 0

@@ -211,10 +211,12 @@ class Store:
         if not self._save_timer:
             self._save_timer = asyncio.get_running_loop().call_later(SAVE_SOON, self._save_positions)
 
-    def dead_letter(self, broker: str, seq: int, code: int | None, reason: str) -> None:
-        """A broker refused this row for good; kept with the reason, and told as an event."""
+    def dead_letter(self, broker: str, seq: int, code: int | None, reason: str, event: bool = False) -> None:
+        """A broker refused this row for good: kept with the reason, and told as an event; of a flood some are, with
+        their count. An `event` that was refused is not told by another one: it would never end."""
         self._ride.add_dead(broker, seq, code, reason)
-        self._burials.add(broker, seq, self.reading_id(seq), code, reason, self._clock.monotonic())
+        if not event:
+            self._burials.add(broker, self.reading_id(seq), code, reason, self._clock.monotonic())
         self._writer.wake()
         self._tell_soon()
 
