@@ -92,7 +92,9 @@ def _explain(device: dict[str, Any]) -> None:
 
 
 def _command(command: dict[str, Any]) -> str:
-    return f"{command['name']}({parameters(command.get('parameters') or {})}): {command['title']}"
+    told = f"{command['name']}({parameters(command.get('parameters') or {})}): {command['title']}"
+    given = " ".join(f"{name}={value}" for name, value in (command.get("example") or {}).items())
+    return f"{told}; such as {given}" if given else told
 
 
 def parameters(schema: dict[str, Any]) -> str:

@@ -8,10 +8,14 @@ import msgspec
 import typer
 
 from agent.cli.common import Json, new
+from agent.cli.explain import options
 from agent.cli.show import say, say_as_is, say_json, table
 from agent.devices.generic import GENERIC
 from agent.errors import NotFound
 from drivers.driver import Command, Driver, Registry
+
+INDENT = 13
+SCREEN = 70
 
 verb = new()
 
@@ -59,62 +63,25 @@ def explained(driver: type[Driver]) -> dict[str, Any]:
         "pace": driver.pace,
         "silence": driver.silence,
         "options": options(driver.options_type),
-        "commands": [_command(command) for command in (*GENERIC, *driver.commands)],
+        "commands": [_command(command) for command in _commands(driver)],
         "example": example(driver),
     }
 
 
-def options(kind: type[msgspec.Struct]) -> list[dict[str, Any]]:
-    """Each option: name, type in words, default, whether it must be given."""
-    told: Any = msgspec.inspect.type_info(kind)
-    return [
-        {
-            "name": field.encode_name,
-            "type": words(field.type),
-            "required": field.required,
-            "default": None if field.required else _default(field),
-        }
-        for field in told.fields
-    ]
-
-
-def words(kind: Any) -> str:
-    """`one of json, csv`, `text`, `list of text`, `whole number or nothing`."""
-    name = type(kind).__name__
-    plain = {
-        "StrType": "text",
-        "IntType": "whole number",
-        "FloatType": "number",
-        "BoolType": "true or false",
-        "NoneType": "nothing",
-        "AnyType": "anything",
-    }
-    match name:
-        case "Metadata":
-            told = (kind.extra_json_schema or {}).get("description")
-            return f"{words(kind.type)} ({told})" if told else words(kind.type)
-        case "LiteralType":
-            return "one of " + ", ".join(map(str, kind.values))
-        case "UnionType":
-            return " or ".join(words(part) for part in kind.types)
-        case "ListType" | "VarTupleType" | "SetType":
-            return f"list of {words(kind.item_type)}"
-        case "DictType":
-            return f"map of {words(kind.value_type)}"
-        case "StructType":
-            return "{" + ", ".join(field.encode_name for field in kind.fields) + "}"
-    return plain.get(name, name.removesuffix("Type").lower())
-
-
 def example(driver: type[Driver]) -> str:
     """A drop for conf.d that configures one."""
+    from yaml import safe_dump
+
     port = {"serial": "port: /dev/serial/by-id/usb-...", "ble": 'address: "AA:BB:CC:DD:EE:FF"'}
     lines = ["devices:", "  my-device:", f"    driver: {driver.name}"]
     lines.append(f"    {port.get(driver.transport, 'port: ...')}")
-    required = [option for option in options(driver.options_type) if option["required"]]
-    if required:
+    shown: dict[str, Any] = getattr(driver, "example_options", {})
+    needed = [one for one in options(driver.options_type) if one["required"] and one["name"] not in shown]
+    if shown or needed:
         lines.append("    options:")
-        lines += [f"      {option['name']}: ...  # {option['type']}" for option in required]
+        dumped = safe_dump(shown, sort_keys=False, allow_unicode=True, width=SCREEN) if shown else ""
+        lines += [f"      {line}" for line in dumped.splitlines()]
+        lines += [f"      {one['name']}: ...  # {one['type']}" for one in needed]
     return "\n".join(lines) + "\n"
 
 
@@ -127,6 +94,11 @@ def _short(driver: type[Driver]) -> dict[str, Any]:
     }
 
 
+def _commands(driver: type[Driver]) -> list[Command]:
+    """Each once: a driver's own takes the place of what every device has under that name."""
+    return list({command.name: command for command in (*GENERIC, *driver.commands)}.values())
+
+
 def _command(command: Command) -> dict[str, Any]:
     return {
         "name": command.name,
@@ -134,12 +106,6 @@ def _command(command: Command) -> dict[str, Any]:
         "parameters": options(command.parameters),
         "example": command.example,
     }
-
-
-def _default(field: Any) -> Any:
-    if field.default is not msgspec.NODEFAULT:
-        return msgspec.to_builtins(field.default)
-    return msgspec.to_builtins(field.default_factory())
 
 
 def unknown(name: str, registry: Registry) -> NotFound:
@@ -152,7 +118,7 @@ def unknown(name: str, registry: Registry) -> NotFound:
 def _print(told: dict[str, Any]) -> None:
     say(f"{told['name']}: {told['title']}")
     if told["source"]:
-        say(f"  after      {told['source']}")
+        say(f"  source     {told['source']}")
     if told["transport"] == "serial":
         line = told["line"]
         flow = "" if line["flow"] == "none" else f", {line['flow']}"
@@ -161,12 +127,26 @@ def _print(told: dict[str, Any]) -> None:
     pace = f"every {told['every']:g} s, the {told['pace']}" if told["every"] else "every reading"
     say(f"  reports    {pace}; `every` changes it")
     for option in told["options"]:
-        default = (
-            "must be given" if option["required"] else f"default {msgspec.json.encode(option['default']).decode()}"
-        )
-        say(f"  option     {option['name']}: {option['type']}; {default}")
+        _say("option", f"{option['name']}: {option['type']}; {_default(option)}", option["description"])
     for command in told["commands"]:
-        takes = ", ".join(f"{one['name']}: {one['type']}" for one in command["parameters"])
-        say(f"  command    {command['name']}({takes}): {command['title']}")
+        takes = [one["name"] if one["required"] else f"[{one['name']}]" for one in command["parameters"]]
+        _say("command", f"{command['name']}({', '.join(takes)}): {command['title']}")
+        for one in command["parameters"]:
+            _say("", f"  {one['name']}: {one['type']}", f"  {one['description']}" if one["description"] else "")
     say("\nA drop for conf.d:\n")
     say_as_is(told["example"].rstrip())
+
+
+def _say(label: str, text: str, more: str = "") -> None:
+    say(f"  {label:11}{text}", INDENT + 2)
+    if more:
+        say(" " * (INDENT + 2) + more, INDENT + 2 + len(more) - len(more.lstrip()))
+
+
+def _default(option: dict[str, Any]) -> str:
+    value = option["default"]
+    if option["required"]:
+        return "must be given"
+    if value is None or value in ("", [], {}):
+        return "may be left out"
+    return f"default {value if isinstance(value, str) else msgspec.json.encode(value).decode()}"

@@ -77,7 +77,9 @@ def test_devices_say_why(gatepost, agent):
     assert "/dev/ttyUSB9 is not there" in shown
     one = gatepost("devices", "cuff-3").out
     assert "plug it in" in one
-    assert "set_interval" in one
+    assert "set_interval(interval): " in one
+    assert "start_monitoring([interval], [duration]): " in one
+    assert "such as interval=30 duration=3600" in one
     assert gatepost("devices", "nobody").code == 1
 
 

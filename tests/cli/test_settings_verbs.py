@@ -95,9 +95,25 @@ def test_drivers_are_listed_and_explained(gatepost):
     assert re.search(r"^lines +Any device that prints lines", gatepost("drivers").out, re.MULTILINE)
     shown = gatepost("drivers", "lines").out
     assert "9600 baud, 8N1" in shown
-    assert "one of csv, json, keyvalue, regex" in shown
-    assert "set_interval(interval: " in shown
+    assert "option     format: one of csv, json, keyvalue, regex; default json" in shown
+    assert "option     columns: list of text; may be left out" in shown
+    assert "the names of the columns in order" in shown
+    assert "start_monitoring([interval], [duration]): " in shown
+    assert "interval: seconds, 0 to 86400, or a duration: 500ms, 30s, 5m, 1h" in shown
     assert "driver: lines" in shown
+
+
+def test_a_command_of_the_driver_takes_the_place_of_the_common_one(gatepost):
+    names = [one["name"] for one in json.loads(gatepost("drivers", "and-scale", "--json").out)["commands"]]
+    assert sorted(names) == sorted(set(names))
+    assert gatepost("drivers", "and-scale").out.count("read_now(") == 1
+    assert "read_now([stable])" in gatepost("drivers", "and-scale").out
+
+
+def test_every_option_is_described_and_the_example_shows_some(gatepost):
+    told = json.loads(gatepost("drivers", "and-scale", "--json").out)
+    assert all(option["description"] for option in told["options"])
+    assert "    options:\n      mode: poll\n" in told["example"]
 
 
 def test_the_example_of_every_driver_is_good_yaml_for_it(gatepost, settings):
