@@ -214,6 +214,7 @@ def _check_rules(tree: Map, values: dict[str, Any], checker: Any, registry: Regi
     rules.check_api(judge)
     rules.check_secrets_written(judge)
     rules.check_paths(judge)
+    rules.check_socket(judge)
 
 
 def _section(tree: Map, name: str) -> dict[str, Entry]:

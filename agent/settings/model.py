@@ -132,14 +132,22 @@ class Device(_Section, frozen=True):
     )
     baudrate: Annotated[Positive | None, Meta(description="serial speed, where it differs from the driver's")] = None
     parity: Annotated[
-        Literal["N", "E", "O", "M", "S"] | None, Meta(description="none, even, odd, mark, space; default: the driver's")
+        Literal["N", "E", "O", "M", "S"] | None,
+        Meta(
+            extra={"spellings": {"none": "N", "even": "E", "odd": "O", "mark": "M", "space": "S"}},
+            description="none, even, odd, mark, space, or N, E, O, M, S; default: the driver's",
+        ),
     ] = None
     stopbits: Annotated[
         Annotated[float, Meta(ge=1, le=2)] | None, Meta(description="1, 1.5 or 2; default: the driver's")
     ] = None
     bytesize: Annotated[Literal[5, 6, 7, 8] | None, Meta(description="data bits; default: the driver's")] = None
     flow: Annotated[
-        Literal["none", "rtscts", "xonxoff"] | None, Meta(description="flow control; default: the driver's")
+        Literal["none", "rtscts", "xonxoff"] | None,
+        Meta(
+            extra={"spellings": {"hardware": "rtscts", "software": "xonxoff"}},
+            description="flow control: none, rtscts (hardware), xonxoff (software); default: the driver's",
+        ),
     ] = None
     rts: Annotated[bool | None, Meta(description="state to hold RTS in; default: left to the system")] = None
     dtr: Annotated[

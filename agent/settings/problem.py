@@ -102,6 +102,18 @@ def closest(word: str, known: Iterable[str]) -> str:
     return folded[matches[0]] if matches else ""
 
 
+def meant(word: str, known: Iterable[str]) -> list[str]:
+    """All that were perhaps meant: those that the word is the beginning or a part of, else the closest one."""
+    names = list(known)
+    part = fold(word)
+    if len(part) >= 3 and part not in map(fold, names):
+        for found in ([name for name in names if fold(name).startswith(part)], [n for n in names if part in fold(n)]):
+            if found:
+                return found[:4]
+    near = closest(word, names)
+    return [near] if near else []
+
+
 def fold(word: str) -> str:
     """`Commit-Interval`, `commitInterval`, `COMMIT_INTERVAL` -> `commitinterval`."""
     return "".join(letter for letter in word.casefold() if letter.isalnum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ GATEWAY_COMMANDS = (
     "resend",
     "assign_patient",
 )
+LONGEST_SOCKET = 100  # octets: sun_path has 108, and a socket is made under a longer name before it is renamed
 DEVICE_COMMANDS = ("status", "read_now", "start_monitoring", "stop_monitoring", "set_interval")
 
 
@@ -36,6 +38,7 @@ class Rules:
         self.report: Report = checker.report
         self.whole = whole  # False = a file could not be read to its end, so something may only seem to be missing
         self.options: dict[str, types.Type] = {}  # what the options of a driver are, by its name
+        self.built: dict[str, Any] = {}  # the options as the driver takes them, where they are right, by device id
         self.drivers: dict[str, type[Driver]] = {}  # of the devices whose driver could be loaded, by device id
 
     def section(self, *path: str) -> dict[str, Any]:
@@ -95,6 +98,13 @@ def check_paths(rules: Rules) -> None:
         elif isinstance(value, str) and not value.startswith("/"):
             hint = "write an absolute path"
             rules.warn(path, "relative-path", f"{quoted(value)} depends on where the agent is started", hint)
+
+
+def check_socket(rules: Rules) -> None:
+    path = rules.section("api").get("socket")
+    if isinstance(path, str) and len(os.fsencode(path)) > LONGEST_SOCKET:
+        message = f"a socket path of {len(os.fsencode(path))} octets; the system takes {LONGEST_SOCKET}"
+        rules.error(("api", "socket"), "bad-path", message, "choose a shorter directory, such as /run/gatepost")
 
 
 def check_commands(rules: Rules) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import inspect as types
 
-from agent.settings.problem import Path, closest, listed, quoted
+from agent.settings.problem import Path, closest, dotted, listed, meant, quoted
 from agent.settings.rules import Rules
 from agent.settings.scalars import WRONG
 from agent.settings.tree import Map
+from drivers.options import Options, WrongOptions
 
+if TYPE_CHECKING:
+    from drivers.driver import Driver
+
+GATEWAY = "gateway"  # what the gateway itself is called where a device could stand
 PORT_URLS = ("socket", "rfc2217", "loop", "spy", "hwgrep", "cp2110", "alt")
 _LINE_KEYS = ("port", "baudrate", "parity", "stopbits", "bytesize", "flow", "rts", "dtr")
 _RADIO_KEYS = ("address", "name", "adapter")
@@ -27,7 +32,16 @@ def check_devices(rules: Rules, written: dict[str, Map]) -> None:
         _check_stopbits(rules, path, device)
         _check_brokers(rules, path, device)
         _check_thresholds(rules, path)
+    _check_names(rules)
     _check_ports(rules)
+
+
+def _check_names(rules: Rules) -> None:
+    for name in rules.names("devices"):
+        if name == GATEWAY and rules.written(("devices", name)):
+            path = ("devices", name)
+            message = "no device can be called gateway: commands and commands.allow mean the gateway itself by that"
+            rules.report.error(rules.checker.key_of(path), path, "reserved-name", message, "give it another name")
 
 
 def _check_driver(rules: Rules, path: Path, device: dict[str, Any], options: Map | None) -> None:
@@ -36,8 +50,8 @@ def _check_driver(rules: Rules, path: Path, device: dict[str, Any], options: Map
         return
     here = (*path, "driver")
     if name not in rules.registry:
-        near = closest(name, rules.registry.names)
-        hint = f"did you mean {near}?" if near else "`gatepost drivers` lists them"
+        near = meant(name, rules.registry.names)
+        hint = f"did you mean {listed(near)}?" if near else "`gatepost drivers` lists them"
         rules.error(here, "unknown-driver", f"there is no driver {quoted(name)}", hint)
         return
     try:
@@ -52,23 +66,45 @@ def _check_driver(rules: Rules, path: Path, device: dict[str, Any], options: Map
     before = len(rules.report.problems)
     tree = options or Map({}, rules.where(path))
     values = rules.checker.check(tree, kind, (*path, "options"))
-    if values is not WRONG and len(rules.report.problems) == before:
-        _build_options(rules, path, driver.options_type, values)
+    if values is not WRONG:
+        wrong = {problem.key for problem in rules.report.problems[before:]}
+        _build_options(rules, path, driver, values, wrong)
     if values is not WRONG and options is not None:
         device["options"] = values
     _check_transport(rules, path, device, driver.transport)
 
 
-def _build_options(rules: Rules, path: Path, kind: type[msgspec.Struct], values: dict[str, Any]) -> None:
-    """What the driver itself has to say, for example about two options that exclude each other."""
+def _build_options(rules: Rules, path: Path, driver: type[Driver], values: dict[str, Any], wrong: set[str]) -> None:
+    """What the driver itself has to say, for example about two options that exclude each other. `wrong` are keys that
+    were reported already: what rests on them is not judged."""
+    here = (*path, "options")
+    start = dotted(here) + "."
+    known = {key.removeprefix(start).partition(".")[0] for key in wrong}
     try:
-        msgspec.convert(values, kind)
+        options = msgspec.convert(values, driver.options_type)
+        found = options.problems() if isinstance(options, Options) else []
+        if not wrong:
+            rules.built[path[1]] = options
     except Exception as error:  # the code of a driver, which may be of another package
-        message, _, spot = str(error).partition(" - at `$")
-        inner = tuple(part for part in spot.rstrip("`").replace("[", ".").replace("]", "").split(".") if part)
-        named = [name for name in re.findall(r"`([a-z_]+)`", message) if name in values]
-        here = (*path, "options", *(inner or named[:1]))
-        rules.error(here, "bad-option", message, "`gatepost drivers` explains the options")
+        cause = error.__cause__
+        if not isinstance(cause, WrongOptions):
+            if not wrong:
+                _option_error(rules, here, str(error), values)
+            return
+        found = cause.problems
+    for problem in found:
+        if known.isdisjoint((*problem.about, *problem.path[:1])):
+            hint = problem.hint or "`gatepost drivers` explains the options"
+            told, code = (rules.warn, "no-effect") if problem.warning else (rules.error, "bad-option")
+            told((*here, *problem.path), code, problem.message, hint)
+
+
+def _option_error(rules: Rules, here: Path, text: str, values: dict[str, Any]) -> None:
+    """At the place that the text of an exception names."""
+    message, _, spot = text.partition(" - at `$")
+    inner = tuple(part for part in spot.rstrip("`").replace("[", ".").replace("]", "").split(".") if part)
+    named = [name for name in re.findall(r"`([a-z_]+)`", message) if name in values]
+    rules.error((*here, *(inner or named[:1])), "bad-option", message, "`gatepost drivers` explains the options")
 
 
 def _check_transport(rules: Rules, path: Path, device: dict[str, Any], transport: str) -> None:
@@ -107,14 +143,31 @@ def _check_brokers(rules: Rules, path: Path, device: dict[str, Any]) -> None:
 
 
 def _check_thresholds(rules: Rules, path: Path) -> None:
-    for value, threshold in rules.section(*path, "thresholds").items():
+    thresholds = rules.section(*path, "thresholds")
+    names = _value_names(rules, path[1]) if thresholds else ()
+    for value, threshold in thresholds.items():
         here = (*path, "thresholds", value)
+        if names and value not in names:
+            near = meant(value, names)
+            hint = f"did you mean {listed(near)}?" if near else f"it has {', '.join(names)}"
+            message = f"this device reports no value {quoted(value)}, as far as is known"
+            rules.report.warn(rules.checker.key_of(here), here, "unknown-value", message, hint)
         low, high = threshold.get("min"), threshold.get("max")
         if low is not None and high is not None and low >= high:
             message = f"min {low} is not below max {high}"
             rules.error(here, "bad-threshold", message, "exchange them")
         elif not threshold and not any(rules.checker.keys.get((*here, key)) for key in ("min", "max")):
             rules.warn(here, "no-effect", "a threshold without min or max", "add one of them")
+
+
+def _value_names(rules: Rules, name: str) -> tuple[str, ...]:
+    """What the values of a device can be called; empty when that cannot be known."""
+    if name not in rules.drivers or name not in rules.built:
+        return ()
+    try:
+        return tuple(rules.drivers[name].value_names(rules.built[name]))
+    except Exception:  # the code of a driver of another package; it is only about a warning
+        return ()
 
 
 def _check_ports(rules: Rules) -> None:

@@ -33,7 +33,7 @@ class Scalars:
             return self._bool(node, path)
         if isinstance(kind, (types.LiteralType, types.EnumType)):
             values = kind.values if isinstance(kind, types.LiteralType) else [item.value for item in kind.cls]
-            return self._choice(node, tuple(values), path)
+            return self._choice(node, tuple(values), path, extra.get("spellings"))
         assert isinstance(kind, (types.IntType, types.FloatType))
         return self._number(node, kind, path, extra)
 
@@ -94,20 +94,25 @@ class Scalars:
         hint += " without quotes" if not node.plain and word in ("true", "false") else ""
         return self._wrong(node, path, "not-a-bool", f"expected true or false, found {quoted(node.text)}", hint)
 
-    def _choice(self, node: Scalar, values: tuple[Any, ...], path: Path) -> Any:
+    def _choice(self, node: Scalar, values: tuple[Any, ...], path: Path, spellings: dict[str, str] | None) -> Any:
+        """`spellings`: what else may be written for a value; case does not count then."""
         for value in values:
             if str(value) == node.text:
                 if isinstance(value, int) and not node.plain:
                     message = f"expected a number, found {quoted(node.text)}"
                     return self._wrong(node, path, "wrong-type", message, "remove the quotes")
                 return value
-        near = closest(node.text, map(str, values))
+        others = spellings or {}
+        folded = {str(value).casefold(): value for value in values} | others if spellings is not None else {}
+        if node.text.casefold() in folded:
+            return folded[node.text.casefold()]
+        near = closest(node.text, (*map(str, values), *others))
         letters = [value for value in values if isinstance(value, str) and len(value) == 1]
         near = near or next((letter for letter in letters if node.text[:1].upper() == letter), "")
         if isinstance(node.value, bool) or node.trap == "word":
             near = "none" if "none" in values and node.text.lower() in _FALSE else near
         hint = f"did you mean {near}?" if near else ""
-        message = f"expected {listed(values)}, found {quoted(node.text)}"
+        message = f"expected {listed((*others, *values))}, found {quoted(node.text)}"
         return self._wrong(node, path, "bad-choice", message, hint)
 
     def _number(self, node: Scalar, kind: types.IntType | types.FloatType, path: Path, extra: dict[str, Any]) -> Any:

@@ -78,7 +78,7 @@ class _Writer:
         if isinstance(kind, (types.ListType, types.VarTupleType, types.SetType, types.FrozenSetType)):
             return {"type": "array", "items": self.of(kind.item_type)}
         if isinstance(kind, types.LiteralType):
-            return {"enum": [*kind.values, *_numbers(kind.values)]}
+            return {"enum": [*kind.values, *_numbers(kind.values), *extra.get("spellings", ())]}
         return _scalar(kind)
 
     def _union(self, kind: types.UnionType, extra: dict[str, Any]) -> dict[str, Any]:

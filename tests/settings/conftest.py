@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from agent.settings import Loaded, load
 from drivers.driver import Command, Decoder, Driver, Registry, Twin
+from drivers.options import OptionProblem, Options
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,13 +58,51 @@ class Radio(Clip):
     transport = "ble"
 
 
+class NewClip(Clip):
+    name = "clip-7"
+
+
+class RuledOptions(Options, frozen=True, forbid_unknown_fields=True):
+    low: int = 1
+    high: int = 10
+    word: str = "all"
+
+    def problems(self) -> list[OptionProblem]:
+        found = []
+        if self.low > self.high:
+            found.append(OptionProblem("`low` is above `high`", ("low",), ("low", "high")))
+        if not self.word:
+            found.append(OptionProblem("`word` is empty", ("word",)))
+        if self.low == 0:
+            found.append(OptionProblem("`low` has no effect", ("low",), warning=True))
+        return found
+
+
+class Ruled(Printer):
+    name = "ruled"
+    options_type = RuledOptions
+
+    @classmethod
+    def value_names(cls, options: Any = None) -> tuple[str, ...]:
+        return () if options.word == "all" else (options.word,)
+
+
+class Raises(Printer):
+    name = "raises"
+
+    @classmethod
+    def value_names(cls, options: Any = None) -> tuple[str, ...]:
+        raise RuntimeError
+
+
 def _broken() -> type[Driver]:
     raise ImportError("no module named wonder")
 
 
 @pytest.fixture
 def registry() -> Registry:
-    return Registry({"printer": lambda: Printer, "clip": lambda: Clip, "radio": lambda: Radio, "broken": _broken})
+    kinds: tuple[type[Driver], ...] = (Printer, Clip, NewClip, Ruled, Raises, Radio)
+    return Registry({**{kind.name: (lambda kind=kind: kind) for kind in kinds}, "broken": _broken})
 
 
 Load = Callable[..., Loaded]

@@ -21,7 +21,9 @@ def device(rest: str, driver: str = "printer") -> str:
         (device("port: »ttyUSB0"), "bad-port devices.p.port", "write /dev/ttyUSB0"),
         (device("port: »'sock://x:1'"), "bad-port devices.p.port", "did you mean socket://"),
         (device("port: /dev/p, stopbits: »1.2"), "bad-choice devices.p.stopbits", ""),
-        (device("port: /dev/p, parity: »even"), "bad-choice devices.p.parity", "did you mean E?"),
+        (device("port: /dev/p, parity: »evn"), "bad-choice devices.p.parity", "did you mean even?"),
+        (device("port: /dev/p", "»cli"), "unknown-driver devices.p.driver", "did you mean clip or clip-7?"),
+        ("devices: {»gateway: {driver: clip, port: /dev/p}}", "reserved-name devices.gateway", "another name"),
         (device("port: /dev/p, flow: »off"), "bad-choice devices.p.flow", "did you mean none?"),
         (device("port: /dev/p, brokers: [»x]"), "unknown-broker devices.p.brokers.0", "configured: nothing"),
         (device("port: /dev/p, brokers: »[]"), "w no-broker devices.p.brokers", "every broker"),
@@ -57,9 +59,86 @@ def test_options_are_judged_by_the_driver_where_they_stand(read, options, expect
     assert told(read(text)) == [f"{place} {expected}"]
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("{low: 5, high: 1, word: »''}", ["bad-option low", "bad-option word"]),
+        ("{low: 5, high: 1, word: x}", ["bad-option low"]),
+        ("{low: 5, high: one, word: ''}", ["wrong-type high", "bad-option word"]),
+        ("{low: 0}", ["w no-effect low"]),
+        ("{low: 5, high: 1, lwo: 1, word: ''}", ["bad-option low", "unknown-key lwo", "bad-option word"]),
+    ],
+)
+def test_a_driver_names_all_mistakes_at_once_but_none_that_rests_on_another(read, options, expected):
+    loaded = read(device(f"port: /dev/p, options: {options.replace('»', '')}", "ruled"))
+    prefix = "devices.p.options."
+    found = [f"{line.partition(':')[2].partition(' ')[2]}".replace(prefix, "") for line in plain(loaded)]
+    assert found == expected
+
+
+def plain(loaded):
+    """As `told`, `w` behind the place."""
+    return [f"{p.line}:{p.column} {'w ' if p.severity == 'warning' else ''}{p.code} {p.key}" for p in loaded.problems]
+
+
 def test_what_the_driver_says_of_all_its_options_stands_at_them(read):
     text, place = marked("devices: {p: {driver: printer, port: /dev/p, »options: {format: csv}}}")
     assert told(read(text)) == [f"{place} bad-option devices.p.options"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("none", "N"), ("even", "E"), ("Odd", "O"), ("MARK", "M"), ("space", "S"), ("e", "E"), ("N", "N"), ("n", "N")],
+)
+def test_parity_is_a_word_or_a_letter(read, written, meant):
+    loaded = read(device(f"port: /dev/p, parity: {written}"))
+    assert loaded.problems == []
+    assert loaded.settings.devices["p"].parity == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("none", "none"), ("None", "none"), ("RTSCTS", "rtscts"), ("hardware", "rtscts"), ("software", "xonxoff")],
+)
+def test_flow_is_spelt_in_any_case(read, written, meant):
+    loaded = read(device(f"port: /dev/p, flow: {written}"))
+    assert loaded.problems == []
+    assert loaded.settings.devices["p"].flow == meant
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "value", "hint"),
+    [
+        ("clip", "{}", "sp02", "did you mean spo2?"),
+        ("clip", "{}", "x", "it has spo2, heart_rate, perfusion_index"),
+        ("ruled", "{word: weight}", "wieght", "did you mean weight?"),
+    ],
+)
+def test_a_threshold_for_a_value_that_the_driver_does_not_know_is_warned_about(read, driver, options, value, hint):
+    text, place = marked(device(f"port: /dev/p, options: {options}, thresholds: {{»{value}: {{min: 1}}}}", driver))
+    loaded = read(text)
+    assert told(loaded) == [f"w {place} unknown-value devices.p.thresholds.{value}"]
+    assert hint in loaded.problems[0].hint
+    assert loaded.settings is not None
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "value"),
+    [("clip", "{}", "spo2"), ("printer", "{}", "anything"), ("ruled", "{}", "anything"), ("raises", "{}", "anything")],
+)
+def test_a_threshold_that_may_be_right_is_not_warned_about(read, driver, options, value):
+    text = device(f"port: /dev/p, options: {options}, thresholds: {{{value}: {{min: 1}}}}", driver)
+    assert read(text).problems == []
+
+
+def test_a_device_called_gateway_that_was_removed_is_no_mistake(read):
+    assert read("devices: {gateway: null}").errors == []
+
+
+def test_the_path_of_the_socket_has_a_limit(read):
+    assert read(f"api: {{socket: '/{'s' * 99}'}}").problems == []
+    assert told(read(f"api: {{socket: '/{'s' * 100}'}}")) == ["1:15 bad-path api.socket"]
+    assert told(read(f"api: {{socket: '/{'ü' * 50}'}}")) == ["1:15 bad-path api.socket"]
 
 
 def test_options_reach_the_driver_as_plain_data_in_its_units(read, registry):
