@@ -162,10 +162,10 @@ def _check_thresholds(rules: Rules, path: Path) -> None:
 
 def _value_names(rules: Rules, name: str) -> tuple[str, ...]:
     """What the values of a device can be called; empty when that cannot be known."""
-    if name not in rules.drivers or name not in rules.built:
+    if name not in rules.drivers:
         return ()
     try:
-        return tuple(rules.drivers[name].value_names(rules.built[name]))
+        return tuple(rules.drivers[name].value_names(rules.built.get(name)))
     except Exception:  # the code of a driver of another package; it is only about a warning
         return ()
 

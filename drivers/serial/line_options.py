@@ -187,7 +187,7 @@ def _unknown_source(options: LinesOptions, source: str, path: tuple[str, ...]) -
         what, key = ("column", "columns") if options.format == "csv" else ("group", "pattern")
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"`{key}` has {', '.join(known)}"
-        yield OptionProblem(f"`{'.'.join(path)}`: there is no {what} {name!r}", path, (path[0], key, "format"), hint)
+        yield OptionProblem(f"there is no {what} {name!r} for `{path[0]}`", path, (path[0], key, "format"), hint)
 
 
 def _place(name: str, options: LinesOptions) -> tuple[str, ...]:

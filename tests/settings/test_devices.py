@@ -131,6 +131,11 @@ def test_a_threshold_that_may_be_right_is_not_warned_about(read, driver, options
     assert read(text).problems == []
 
 
+def test_a_threshold_is_judged_beside_a_mistake_in_the_options(read):
+    loaded = read(device("port: /dev/p, options: {x: 1}, thresholds: {sp02: {min: 1}}", "clip"))
+    assert [problem.code for problem in loaded.problems] == ["unknown-key", "unknown-value"]
+
+
 def test_a_device_called_gateway_that_was_removed_is_no_mistake(read):
     assert read("devices: {gateway: null}").errors == []
 
