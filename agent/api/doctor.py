@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from agent.api.doctor_devices import of_device
 from agent.api.finding import Finding, by_weight
 from agent.api.handlers.readings import EPOCH
 from agent.api.wants import App
@@ -16,6 +17,7 @@ SPARE = 1.5  # times the reserve: less free space than that is worth a warning
 LATE = timedelta(minutes=1)  # a live reading is upstream within seconds
 RECENT = timedelta(days=1)
 FULL = "the log is full"
+REASONS = 3  # that are told
 DEAD = 1000  # dead letters that are counted
 
 
@@ -25,15 +27,15 @@ async def findings(app: App) -> list[Finding]:
     found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status())]
     found += _gaps(await app.store.gaps(100), now)
     for view in app.devices.views():
-        found += _device(view.as_dict())
+        found += of_device(view.as_dict())
     owed = {str(entry["broker"]): entry for entry in await app.store.backlog()}
-    dead: dict[str, int] = {}
+    dead: dict[str, list[str]] = {}
     for letter in await app.store.dead_letters(DEAD):
-        dead[letter["broker"]] = dead.get(letter["broker"], 0) + 1
+        dead.setdefault(letter["broker"], []).append(str(letter["reason"]))
     for broker in app.uplinks.views():
         state = broker.as_dict()
         name = state["name"]
-        found += _broker(state, owed.get(name, {}), dead.get(name, 0), now)
+        found += _broker(state, owed.get(name, {}), dead.get(name, []), now)
     return by_weight([*found, *_nothing_to_do(app.settings)])
 
 
@@ -107,46 +109,12 @@ def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
         )
 
 
-def _device(view: dict[str, Any]) -> Iterator[Finding]:
-    about, reason = f"device {view['id']}", why(view)
-    match view["status"]:
-        case "error":
-            yield Finding("problem", about, "it cannot be used", *reason)
-        case "offline":
-            yield Finding("warning", about, f"it is not there ({view.get('port') or view['driver']})", *reason)
-        case "online" if not view.get("monitoring", True):
-            yield Finding(
-                "note",
-                about,
-                "its readings are not reported",
-                "monitoring was stopped by a command",
-                "start_monitoring",
-            )
-        case "online" if not view.get("last_reading"):
-            yield Finding(
-                "warning",
-                about,
-                "its port is open and no reading has come",
-                _faults(view) or "it is switched off, waits for a measurement, or speaks at another speed",
-                f"is the driver right? `gatepost drivers {view['driver']}` shows its line settings",
-            )
-
-
-def _faults(view: dict[str, Any]) -> str:
-    return ", ".join(f"{kind}: {count}" for kind, count in (view.get("faults") or {}).items() if count)
-
-
-def why(view: dict[str, Any]) -> tuple[str, str]:
-    """Why, and what to do, of a device or broker that says so."""
-    return str(view.get("message") or view.get("reason") or ""), str(view.get("hint") or "")
-
-
-def _broker(state: dict[str, Any], owed: dict[str, Any], dead: int, now: datetime) -> Iterator[Finding]:
+def _broker(state: dict[str, Any], owed: dict[str, Any], dead: list[str], now: datetime) -> Iterator[Finding]:
     about = f"broker {state['name']}"
     waiting = int(owed.get("readings") or 0)
     oldest = owed.get("oldest")
     since = f"; {_readings(waiting)} waiting for it, the oldest since {oldest}" if waiting else ""
-    reason, do = why(state)
+    reason, do = str(state.get("message") or state.get("reason") or ""), str(state.get("hint") or "")
     match state["state"]:
         case "connected":
             if waiting and oldest and now - datetime.fromisoformat(oldest) > LATE:
@@ -158,7 +126,7 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], dead: int, now: datetim
                     "wait, or raise them",
                 )
         case "disconnected":
-            text = reason or "it was disconnected, or `active: false` stands in its settings"
+            text = "it was disconnected by a command, or `active: false` stands in its settings"
             yield Finding("note", about, f"it is not connected on purpose{since}", text, do or _connect(state))
         case "refused":
             yield Finding(
@@ -170,8 +138,8 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], dead: int, now: datetim
         yield Finding(
             "warning",
             about,
-            f"refused for good: {_readings(dead)}{' or more' if dead >= DEAD else ''}",
-            "they lie with the dead letters, each with its reason",
+            f"it refused {_readings(len(dead))}{' or more' if len(dead) >= DEAD else ''} for good",
+            ", ".join(list(dict.fromkeys(dead))[:REASONS]),
             "`gatepost backlog --dead-letters` lists them; `gatepost send gateway resend` sends readings again",
         )
 

@@ -44,11 +44,11 @@ def examine(socket: Socket = None, config: Config = None, json: Json = False) ->
                 "agent",
                 f"no agent answers at {path}",
                 "it is not running, or its socket is elsewhere (--socket, --config)",
-                "`systemctl status gatepost`, `journalctl -u gatepost`",
+                "`systemctl status gatepost`, `journalctl -u gatepost`; without systemd: `gatepost run`",
             )
         )
     else:
-        found += [msgspec.convert(finding, Finding) for finding in agent["findings"]]
+        found += _not_twice(found, [msgspec.convert(finding, Finding) for finding in agent["findings"]])
     found = by_weight(found)
     if json:
         say_json({"agent": agent is not None, "findings": msgspec.to_builtins(found)})
@@ -74,6 +74,18 @@ def _agent(socket: Path | None, config: Path | None) -> dict[str, Any] | None:
 def _box(main: Path, running: bool) -> list[Finding]:
     loaded = load_settings(main)
     return [*of_settings(loaded), *of_box(loaded, running)]
+
+
+def _not_twice(own: list[Finding], agents: list[Finding]) -> list[Finding]:
+    """The agent's findings; what is wrong in the files stands among our own already."""
+    if not any(finding.about == "settings" and finding.severity == "problem" for finding in own):
+        return agents
+    return [
+        msgspec.structs.replace(finding, why="", do="see the problems of the settings")
+        if finding.about == "settings" and finding.severity == "problem"
+        else finding
+        for finding in agents
+    ]
 
 
 def _print(found: list[Finding]) -> None:

@@ -29,8 +29,8 @@ async def test_worst_first(app):
 
 async def test_a_device_with_its_reason_and_what_to_do(app):
     finding = (await told(app))["warning", "device cuff-3"]
-    assert "/dev/ttyUSB9" in finding.what
-    assert finding.why == "/dev/ttyUSB9 is not there"
+    assert finding.what == "/dev/ttyUSB9 is not there"
+    assert finding.why == ""
     assert finding.do == "plug it in"
     app.devices.by_id["cuff-3"].state["status"] = "error"
     assert ("problem", "device cuff-3") in await told(app)
@@ -48,7 +48,7 @@ async def test_a_device_that_is_open_and_silent(app):
 async def test_a_device_whose_readings_nobody_wants(app):
     well(app)
     app.devices.by_id["oximeter-1"].state["monitoring"] = False
-    assert (await told(app))["note", "device oximeter-1"].do == "start_monitoring"
+    assert (await told(app))["note", "device oximeter-1"].do == "`gatepost send oximeter-1 start_monitoring`"
 
 
 async def test_a_broker_that_is_away_and_what_waits_for_it(app):
@@ -84,7 +84,8 @@ async def test_dead_letters_and_gaps(app):
     found = await told(app)
     assert "5 readings lost" in found["warning", "store"].what
     assert found["warning", "store"].why == "queue-full"
-    assert "refused for good: 1 reading" in found["warning", "broker lab"].what
+    assert "refused 1 reading for good" in found["warning", "broker lab"].what
+    assert found["warning", "broker lab"].why == "payload format invalid"
     app.clock.wall += 2 * 86_400_000_000  # an old loss is history
     assert ("warning", "store") not in await told(app)
 
@@ -151,3 +152,38 @@ async def test_a_log_that_is_full_and_a_loss_say_what_to_do(app):
     assert "bring the broker back" in found[0].do
     assert "store.max_size" in found[0].do
     assert "gatepost backlog --gaps" in found[1].do
+
+
+async def test_a_device_whose_port_is_open_is_not_called_absent(app):
+    well(app)
+    state = app.devices.by_id["oximeter-1"].state
+    state.update(status="offline", reason="silent", message="nothing came for 15 s", hint="is it switched on?")
+    finding = (await told(app))["warning", "device oximeter-1"]
+    assert (finding.what, finding.why) == ("its port is open, and it says nothing", "nothing came for 15 s")
+    assert "not there" not in finding.what + finding.why
+
+
+async def test_a_device_that_went_quiet(app):
+    well(app)
+    state = app.devices.by_id["oximeter-1"].state
+    state.update(quiet_for=4.9, usual_gap=0.1)
+    assert await findings(app) == []
+    state.update(quiet_for=40.0, usual_gap=10.0)
+    assert await findings(app) == []
+    state.update(quiet_for=180.0, usual_gap=1.0)
+    finding = (await told(app))["warning", "device oximeter-1"]
+    assert finding.what == "nothing came for 3 min"
+    assert "every 1.0 s" in finding.why
+    state.update(quiet_for=180.0, usual_gap=None)
+    assert await findings(app) == []
+
+
+async def test_a_device_that_is_not_understood(app):
+    well(app)
+    state = app.devices.by_id["oximeter-1"].state
+    state.update(readings=0, decoded=3, faults={"bad-line": 100, "lost": 7}, decoder_faults={"bad-line": 100})
+    finding = (await told(app))["warning", "device oximeter-1"]
+    assert "100 lines or messages could not be understood, 3 could" in finding.what
+    assert "format" in finding.do
+    state.update(decoded=1000)
+    assert await findings(app) == []

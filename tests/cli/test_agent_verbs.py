@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -81,6 +82,19 @@ def test_devices_say_why(gatepost, agent):
     assert "start_monitoring([interval], [duration]): " in one
     assert "such as interval=30 duration=3600" in one
     assert gatepost("devices", "nobody").code == 1
+
+
+def test_devices_say_that_a_command_stopped_them(gatepost, agent):
+    agent.app.devices.by_id["oximeter-1"].state["monitoring"] = False
+    for verb in (("devices",), ("status",), ("devices", "oximeter-1")):
+        assert "reporting stopped by a command; `gatepost send oximeter-1 start_monitoring`" in gatepost(*verb).out
+
+
+def test_how_long_and_how_often_in_plain_words(gatepost, agent):
+    one = gatepost("devices", "oximeter-1").out
+    assert re.match(r"oximeter-1: online for \d+ d", one)
+    assert "a reading every 1 s" in one
+    assert "every reading" in gatepost("devices", "cuff-3").out
 
 
 def test_brokers_and_their_control(gatepost, agent):
@@ -207,7 +221,7 @@ def test_doctor_explains_what_is_not_upstream(gatepost, agent):
     assert shown.code == 1
     assert "broker lab: it refuses this gateway; 1 reading waiting" in shown.out
     assert "bad user name or password" in shown.out
-    assert "device cuff-3: it is not there" in shown.out
+    assert "device cuff-3: /dev/ttyUSB9 is not there" in shown.out
     assert "plug it in" in shown.out
     assert "the clock is not synchronised" in shown.out
     assert shown.out.index("problem: broker lab") < shown.out.index("warning: device cuff-3")
