@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 NOTES = 6
@@ -15,31 +15,55 @@ PLAIN = {
 }
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Of one device, or of all, at one moment: delivered <= stored <= taken, whatever goes on meanwhile."""
+
+    taken: int = 0
+    stored: int = 0
+    delivered: int = 0
+    replayed: int = 0  # of the delivered: from the backlog
+    repeated: int = 0  # deliveries of a reading that the broker had already
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def backlog(self) -> int:
+        return self.stored - self.delivered
+
+
 @dataclass
 class Device:
-    """`taken` is the agent's own count; what was seen stored and delivered is kept by id."""
+    """What was seen stored and delivered is kept by id; `counts` and `shown` are of the frame that is shown."""
 
     name: str
     driver: str
     status: str = "starting"
+    shown: str = ""
+    counts: Counts = Counts()
     values: str = ""
-    taken: int = 0
     stored: set[str] = field(default_factory=set)
     delivered: set[str] = field(default_factory=set)
     replayed: int = 0
+    repeated: int = 0
 
 
 class Board:
-    """Devices by id, the broker, what is owed to it, and what happened last."""
+    """Devices by id, the broker, and what happened last. Counts change by whole frames: `freeze`, then `show`."""
 
     def __init__(self, devices: dict[str, str], elapsed: Callable[[], float]) -> None:
         self.devices = {name: Device(name, driver) for name, driver in devices.items()}
         self.broker = "starting"
-        self.owed = 0
         self.oldest: str | None = None
+        self.lost = 0
         self.notes: deque[str] = deque(maxlen=NOTES)
         self.elapsed = elapsed
         self.heard: Callable[[str], None] = lambda _: None
+
+    @property
+    def total(self) -> Counts:
+        return sum((device.counts for device in self.devices.values()), Counts())
 
     def note(self, text: str) -> None:
         """Something happened; the time since the start goes before it."""
@@ -54,18 +78,47 @@ class Board:
             device.values = values(reading)
 
     def delivered(self, told: dict[str, Any]) -> None:
-        """The broker has it; the same id again is counted once."""
+        """The broker has it, so it was stored, even if that has not been told yet; the same id again is a repeat."""
         device = self.devices.get(str(told.get("device_id")))
-        if device is not None and str(told.get("id")) not in device.delivered:
-            device.delivered.add(str(told.get("id")))
-            device.replayed += bool(told.get("replayed"))
+        if device is None:
+            return
+        name = str(told.get("id"))
+        if name in device.delivered:
+            device.repeated += 1
+            return
+        device.stored.add(name)
+        device.delivered.add(name)
+        device.replayed += bool(told.get("replayed"))
 
-    def saw(self, devices: list[dict[str, Any]]) -> None:
-        """The agent's own account of its devices."""
+    def freeze(self) -> dict[str, Counts]:
+        """What was stored and delivered until now. What was taken is asked for afterwards, so it is never less."""
+        return {
+            device.name: Counts(0, len(device.stored), len(device.delivered), device.replayed, device.repeated)
+            for device in self.devices.values()
+        }
+
+    def show(self, frozen: dict[str, Counts], devices: list[dict[str, Any]], lost: int, status: bool = True) -> None:
+        """The next frame, with the agent's own account of its devices; without `status` theirs stays as it is."""
+        self.lost = lost
         for told in devices:
             device = self.devices.get(str(told["id"]))
             if device is not None:
-                device.status, device.taken = str(told["status"]), int(told["readings"])
+                device.counts, device.shown = replace(frozen[device.name], taken=int(told["readings"])), device.values
+                if status:
+                    device.status = str(told["status"])
+
+    def summary(self) -> list[str]:
+        """The account at the end; what is still on its way is no loss, and said."""
+        total = self.total
+        lines = [
+            f"taken {total.taken}, stored {total.stored}, delivered {total.delivered}, lost {self.lost}"
+            f" (from the backlog {total.replayed}, repeated {total.repeated})"
+        ]
+        if total.backlog:
+            lines.append(f"{total.backlog} were stored and still wait for the broker")
+        if waiting := total.taken - total.stored:
+            lines.append(f"{waiting} were taken and not stored yet")
+        return lines
 
 
 def values(reading: dict[str, Any]) -> str:

@@ -23,12 +23,13 @@ from agent.client import AsyncGatewayClient, GatewayError
 from agent.clock import Clock, SystemClock
 from agent.demo.board import Board
 from agent.demo.parts import STARTING, BrokerAway, end, start_agent
-from agent.demo.view import Lines, Picture, view_of
+from agent.demo.view import Lines, Picture, told, view_of
 from agent.errors import GatepostError
 from drivers.driver import Registry
 from drivers.serial.pty import PtyTwin
 
 DRAW = 0.25  # seconds
+SETTLING = 5.0  # seconds at the end for what was taken to be stored, and delivered if the broker is there
 SEEN = 200  # stored readings to look back at when the view begins, so that counts are whole
 DEVICES: dict[str, dict[str, Any]] = {
     "oximeter-1": {"driver": "contec-cms50d-plus", "thresholds": {"spo2": {"min": 90}}},
@@ -46,22 +47,27 @@ class Demo:
         self._folder, self._clock, self._away, self._plain = folder, clock, away, plain
         self._client = AsyncGatewayClient(folder / "api.sock", timeout=5.0)
         self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()  # asked twice: without waiting for what is on its way
         self.board = Board(
             {name: device["driver"] for name, device in DEVICES.items()}, lambda: clock.monotonic() - began
         )
         self._port = _free_port()
         self._broker = BrokerAway(self._port, self.board.delivered)
         self._turning = asyncio.Lock()
+        self._framing = asyncio.Lock()
+        self._ending = False
 
     async def run(self, seconds: float | None) -> None:
         """Until `seconds` are over, a key or a signal; raises GatepostError when a part does not come up."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._end)
         async with AsyncExitStack() as stack:
             view = view_of(self.board, self._plain)
+            stack.callback(told, self.board)  # after the view has ended
             stack.enter_context(view)
-            ports = await self._devices(stack)
+            devices = await stack.enter_async_context(AsyncExitStack())
+            ports = await self._devices(devices)
             self.board.note("simulated devices speak on PTYs")
             stack.push_async_callback(self._broker.stop)
             await self._broker.start()
@@ -71,7 +77,7 @@ class Demo:
             stack.push_async_callback(end, agent)
             await self._answers(agent)
             self.board.note("agent runs: gatepost run --config " + str(settings))
-            await self._show(view, seconds, agent)
+            await self._show(view, seconds, agent, devices)
 
     async def _devices(self, stack: AsyncExitStack) -> dict[str, Path]:
         registry, ports = Registry.installed(), {}
@@ -103,7 +109,13 @@ class Demo:
         log = (self._folder / "agent.log").read_text("utf-8", "replace")
         raise GatepostError("the agent did not come up", log[-1500:])
 
-    async def _show(self, view: Lines | Picture, seconds: float | None, agent: asyncio.subprocess.Process) -> None:
+    async def _show(
+        self,
+        view: Lines | Picture,
+        seconds: float | None,
+        agent: asyncio.subprocess.Process,
+        devices: AsyncExitStack,
+    ) -> None:
         until = None if seconds is None else self._clock.monotonic() + seconds
         with _none() if self._plain else _keys(self._key):
             tasks = [asyncio.create_task(part()) for part in (self._follow, self._poll, self._take_away)]
@@ -117,10 +129,29 @@ class Demo:
                             task.result()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._stop.wait(), DRAW)
+                await self._settle(devices)
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _settle(self, devices: AsyncExitStack) -> None:
+        """No more readings; then the account is whole as soon as what is on its way has arrived."""
+        self._ending = True
+        async with self._turning:  # a broker that comes or goes does so to the end
+            await devices.aclose()
+        until = self._clock.monotonic() + SETTLING
+        while self._clock.monotonic() < until and not self._hurry.is_set():
+            with contextlib.suppress(GatewayError):
+                await self._frame()
+            total = self.board.total
+            if total.taken == total.stored and (total.backlog == 0 or not self._broker.present):
+                break
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), 0.1)
+
+    def _end(self) -> None:
+        (self._hurry if self._stop.is_set() else self._stop).set()
 
     async def _follow(self) -> None:
         """Readings as they become stored; the agent tells nobody before."""
@@ -133,14 +164,21 @@ class Demo:
     async def _poll(self) -> None:
         while True:
             with contextlib.suppress(GatewayError):
-                self.board.saw((await self._client.devices())["devices"])
+                await self._frame()
                 state = (await self._client.brokers())["brokers"][0]
                 if state["state"] != self.board.broker:
                     self.board.broker = state["state"]
                     self.board.note(f"agent and broker: {state['state']}")
-                owed = (await self._client.backlog())["backlog"][0]
-                self.board.owed, self.board.oldest = int(owed["readings"]), owed["oldest"]
+                self.board.oldest = (await self._client.backlog())["backlog"][0]["oldest"]
             await asyncio.sleep(2 * DRAW)
+
+    async def _frame(self) -> None:
+        """Stored and delivered as of now, then what the agent says it took: counts that cannot contradict."""
+        async with self._framing:  # an older frame must not replace a newer one
+            frozen = self.board.freeze()
+            devices = (await self._client.devices())["devices"]
+            lost = sum(int(gap["count"]) for gap in (await self._client.gaps())["gaps"])
+            self.board.show(frozen, devices, lost, status=not self._ending)
 
     async def _take_away(self) -> None:
         while self._away:
@@ -151,6 +189,8 @@ class Demo:
 
     async def _turn(self, present: bool) -> None:
         async with self._turning:
+            if self._ending:
+                return
             if present and not self._broker.present:
                 await self._broker.start()
                 self.board.note("the broker is back: the backlog drains, live readings flow beside it")
@@ -160,7 +200,7 @@ class Demo:
 
     def _key(self, key: str) -> None:
         if key in ("q", "\x03"):
-            self._stop.set()
+            self._end()
         elif key == "b":
             self._away = 0.0  # from now on the person decides
             self._asked = asyncio.ensure_future(self._turn(present=not self._broker.present))

@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from agent.demo.board import Board
+from agent.demo.layout import lines
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 KEYS = "b: broker away / back    q or Ctrl-C: end"
+FRAME = 4  # columns that the frame takes
 PLAIN_EVERY = 8  # draws to a plain summary
 
 
@@ -27,21 +29,22 @@ class Lines:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.summary()
+        self.tell()
 
     def draw(self) -> None:
         self._draws += 1
         if self._draws % PLAIN_EVERY == 0:
-            self.summary()
+            self.tell()
 
-    def summary(self) -> None:
+    def tell(self) -> None:
         board = self._board
         for device in board.devices.values():
+            counts = device.counts
             _write(
-                f"{board.elapsed():5.1f} s  {device.name}: {device.status}, taken {device.taken}, "
-                f"stored {len(device.stored)}, delivered {len(device.delivered)}; {device.values}"
+                f"{board.elapsed():5.1f} s  {device.name}: {device.status}, taken {counts.taken}, "
+                f"stored {counts.stored}, delivered {counts.delivered}; {device.shown}"
             )
-        _write(f"{board.elapsed():5.1f} s  broker: {board.broker}, backlog {board.owed}")
+        _write(f"{board.elapsed():5.1f} s  broker: {board.broker}, backlog {board.total.backlog}")
 
 
 class Picture:
@@ -64,33 +67,43 @@ class Picture:
     def draw(self) -> None:
         self._live.update(self._drawn())
 
-    def _drawn(self) -> Group:
+    def _drawn(self) -> Fitted:
+        return Fitted(self._board)
+
+
+class Fitted:
+    """Drawn anew for the width that the terminal has at that moment."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.console import Group
         from rich.panel import Panel
-        from rich.table import Table
         from rich.text import Text
 
         board = self._board
-        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-        for name in ("device", "driver", "state", "last reading"):
-            table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=2 if name == "last reading" else None)
-        for name in ("taken", "stored", "delivered", "from backlog"):
-            table.add_column(name, justify="right")
-        for device in board.devices.values():
-            table.add_row(
-                device.name,
-                device.driver,
-                Text(device.status, style=_style(device.status)),
-                device.values,
-                *(str(count) for count in (device.taken, len(device.stored), len(device.delivered), device.replayed)),
-            )
-        state = Text.assemble("broker ", (board.broker, _style(board.broker)), f"    backlog {board.owed} readings")
-        if board.oldest:
+        head, *rest = lines(board, options.max_width - FRAME)
+        drawn = [Text(head.text, style="bold", no_wrap=True)]
+        for line in rest:
+            text = Text(line.text, no_wrap=True)
+            if line.state is not None:
+                start, end, word = line.state
+                text.stylize(_style(word), start, end)
+            drawn.append(text)
+        total = board.total
+        state = Text.assemble("broker ", (board.broker, _style(board.broker)), f"    backlog {total.backlog} readings")
+        if board.oldest and total.backlog:
             state.append(f", oldest {board.oldest}")
         title = "Gatepost: simulated devices, real agent, real broker"
-        return Group(
-            Panel(Group(table, Text(), state), title=title, subtitle=KEYS), Text("\n".join(board.notes), style="dim")
-        )
+        yield Panel(Group(*drawn, Text(), state), title=title, subtitle=KEYS)
+        yield Text("\n".join(board.notes), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def told(board: Board) -> None:
+    """The account at the end, below whatever was shown."""
+    for line in board.summary() if board.total.taken else ():
+        _write(line)
 
 
 def view_of(board: Board, plain: bool) -> Lines | Picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -11,8 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from agent.demo.board import Board, values
+from agent.demo.board import Board, Counts, values
+from agent.demo.layout import lines
+from agent.demo.view import Fitted
 
 pytestmark = pytest.mark.skipif(find_spec("amqtt") is None, reason="the extra `demo` is not installed")
 
@@ -25,14 +29,22 @@ def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def left(tmp_path: Path) -> list[str]:
     """Files of the demo, and processes that still know of them."""
-    found = [path.name for path in tmp_path.iterdir()]
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
+    return [path.name for path in tmp_path.iterdir()] + processes(tmp_path)
+
+
+def processes(tmp_path: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            if str(tmp_path).encode() in process.read_bytes():
-                found.append(process.read_text("utf-8"))
+            told = (process / "cmdline").read_bytes()
+            if str(tmp_path).encode() in told + (process / "environ").read_bytes():
+                found.append(told.decode("utf-8"))
         except OSError:
             continue
     return found
+
+
+COUNTS = re.compile(r"taken (\d+), stored (\d+), delivered (\d+)")
 
 
 def test_it_shows_readings_taken_stored_and_delivered_and_ends_by_itself(tmp_path):
@@ -49,31 +61,93 @@ def test_it_shows_readings_taken_stored_and_delivered_and_ends_by_itself(tmp_pat
     assert "the broker is away" in said
     assert "the broker is back" in said
     assert left(tmp_path) == []
+    for taken, stored, delivered in COUNTS.findall(said):
+        assert int(delivered) <= int(stored) <= int(taken), said
+    # The account at the end is whole: every reading that was taken has arrived, also over the broker's absence.
+    account = said.splitlines()[-1]
+    (whole,) = COUNTS.findall(account)
+    assert len(set(whole)) == 1, said
+    assert ", lost 0 (" in account
+    assert sum(int(COUNTS.findall(counts)[0][0]) for counts in last.values()) == int(whole[0])
 
 
-def test_ctrl_c_ends_it_cleanly(tmp_path):
+def test_ctrl_c_ends_it_cleanly_with_the_account(tmp_path):
     demo = start(tmp_path, "--away", "0")
     try:
         assert demo.stdout is not None
-        while "online" not in demo.stdout.readline():
+        while "online, taken 0" in (line := demo.stdout.readline()) or "online" not in line:
             assert demo.poll() is None
         demo.send_signal(signal.SIGINT)
-        _, complained = demo.communicate(timeout=30)
+        said, complained = demo.communicate(timeout=30)
     finally:
         demo.kill()
     assert (demo.returncode, complained) == (0, "")
+    (whole,) = COUNTS.findall(said.splitlines()[-1])
+    assert len(set(whole)) == 1, said
     assert left(tmp_path) == []
 
 
+def board() -> Board:
+    return Board({"a": "lines"}, lambda: 0.0)
+
+
 def test_the_board_counts_a_reading_once():
-    board = Board({"a": "lines"}, lambda: 0.0)
+    seen = board()
     for _ in range(2):
-        board.stored({"device_id": "a", "id": "g:e:1", "t": 3, "units": {"t": "Cel"}})
-        board.delivered({"device_id": "a", "id": "g:e:1", "replayed": True})
-    board.delivered({"device_id": "stranger", "id": "g:e:2"})
-    device = board.devices["a"]
-    assert (len(device.stored), len(device.delivered), device.replayed) == (1, 1, 1)
-    assert device.values == "t 3 Cel"
+        seen.stored({"device_id": "a", "id": "g:e:1", "t": 3, "units": {"t": "Cel"}})
+        seen.delivered({"device_id": "a", "id": "g:e:1", "replayed": True})
+    seen.delivered({"device_id": "stranger", "id": "g:e:2"})
+    assert seen.freeze() == {"a": Counts(stored=1, delivered=1, replayed=1, repeated=1)}
+    assert seen.devices["a"].values == "t 3 Cel"
+
+
+def test_a_frame_never_contradicts_itself():
+    seen = board()
+    seen.delivered({"device_id": "a", "id": "g:e:1"})  # the broker was quicker than the agent's own stream
+    seen.stored({"device_id": "a", "id": "g:e:2"})
+    frozen = seen.freeze()
+    for number in range(3, 6):  # what comes while the agent is asked
+        seen.stored({"device_id": "a", "id": f"g:e:{number}"})
+        seen.delivered({"device_id": "a", "id": f"g:e:{number}"})
+    assert seen.total == Counts()
+    seen.show(frozen, [{"id": "a", "readings": 3, "status": "online"}], lost=0)
+    assert seen.total == Counts(taken=3, stored=2, delivered=1)
+    assert seen.total.backlog == 1
+    assert seen.summary() == [
+        "taken 3, stored 2, delivered 1, lost 0 (from the backlog 0, repeated 0)",
+        "1 were stored and still wait for the broker",
+        "1 were taken and not stored yet",
+    ]
+
+
+@pytest.mark.parametrize("width", [38, 40, 56, 60, 76, 80, 100, 120, 160, 200])
+def test_counters_and_the_last_reading_are_there_at_every_width(width):
+    seen = Board({"oximeter-1": "contec-cms50d-plus", "scale-3": "and-scale"}, lambda: 0.0)
+    seen.stored({"device_id": "oximeter-1", "id": "1", "spo2": 97, "heart_rate": 72, "units": {"spo2": "%"}})
+    readings = [{"id": name, "readings": 1234567, "status": "online"} for name in ("oximeter-1", "scale-3")]
+    seen.show({name: Counts(0, 123456, 98765) for name in seen.devices}, readings, lost=0)
+    drawn = [line.text for line in lines(seen, width)]
+    assert max(map(len, drawn)) <= width, drawn
+    whole = "\n".join(drawn)
+    for wanted in ("1234567", "123456", "98765", "spo2 97 %, heart_rate 72", "online", "oximeter-1"):
+        assert wanted in whole, drawn
+    assert ("last reading" in drawn[0]) == (len(drawn) == 3)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_picture_keeps_to_its_width(width):
+    seen = board()
+    seen.stored({"device_id": "a", "id": "1", "temperature": 21.5, "units": {"temperature": "Cel"}})
+    seen.show(seen.freeze(), [{"id": "a", "readings": 1, "status": "online"}], lost=0)
+    seen.note("agent runs: gatepost run --config /tmp/" + "x" * 100)
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(Fitted(seen))
+    drawn = capture.get().splitlines()
+    assert max(map(len, drawn)) <= width
+    assert "temperature 21.5 Cel" in capture.get()
+    assert len(drawn) == 8  # a long note stays on its line, or the picture would outgrow the terminal
 
 
 def test_values_of_a_waveform_are_told_by_their_number():
