@@ -61,12 +61,12 @@ class BrokerAway:
 
 
 async def start_agent(settings: Path, log: Path) -> Process:
-    """The real agent, as `gatepost run` starts it; its log goes to `log`."""
+    """The real agent, as `gatepost run` starts it; its log goes to `log`. When this process is killed it ends too."""
     environ = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
     with log.open("wb") as file:
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "agent.cli", "run", "--config", str(settings)),
+            *("-m", "agent.demo.child", str(os.getpid()), "run", "--config", str(settings)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -85,6 +86,23 @@ def test_ctrl_c_ends_it_cleanly_with_the_account(tmp_path):
     (whole,) = COUNTS.findall(said.splitlines()[-1])
     assert len(set(whole)) == 1, said
     assert left(tmp_path) == []
+
+
+def test_killed_it_takes_its_processes_along(tmp_path):
+    demo = start(tmp_path, "--away", "0")
+    try:
+        assert demo.stdout is not None
+        while "online" not in demo.stdout.readline():
+            assert demo.poll() is None
+    finally:
+        demo.kill()
+        demo.wait()
+        demo.stdout.close()
+        demo.stderr.close()
+    until = time.monotonic() + 15
+    while (alive := processes(tmp_path)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert alive == []
 
 
 def board() -> Board:
