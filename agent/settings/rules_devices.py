@@ -66,6 +66,8 @@ def _check_driver(rules: Rules, path: Path, device: dict[str, Any], options: Map
     before = len(rules.report.problems)
     tree = options or Map({}, rules.where(path))
     values = rules.checker.check(tree, kind, (*path, "options"))
+    if options is None:
+        rules.checker.origins.pop((*path, "options"), None)  # nobody wrote them: `default`
     if values is not WRONG:
         wrong = {problem.key for problem in rules.report.problems[before:]}
         _build_options(rules, path, driver, values, wrong)

@@ -73,6 +73,13 @@ def test_config_names_the_line_of_each_key(gatepost, settings):
     assert {"key": "store.keep", "value": "7d", "origin": "default"} in told
 
 
+def test_config_ascribes_to_no_file_what_none_says(gatepost, settings):
+    shown = gatepost("config", "--config", settings(GOOD)).out
+    assert re.search(r"^devices\.probe\.options +\{\} +default$", shown, re.MULTILINE)
+    shown = gatepost("config", "--config", settings(GOOD + "    options: {format: csv, columns: [a]}\n")).out
+    assert re.search(r"^devices\.probe\.options\.format +csv +gatepost\.yaml:7:23$", shown, re.MULTILINE)
+
+
 def test_config_of_wrong_settings_is_78(gatepost, settings):
     shown = gatepost("config", "--config", settings(BAD))
     assert shown.code == 78
