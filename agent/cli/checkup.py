@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.api.finding import Finding
-from agent.cli.store import DATABASE, alone
+from agent.cli.store import DATABASE, MAGIC, alone
 from agent.clock import SystemClock
 from agent.errors import StoreError
 from agent.settings import Loaded
 from agent.settings.model import Settings
-
-MAGIC = b"SQLite format 3\x00"
 
 
 def of_settings(loaded: Loaded) -> Iterator[Finding]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,13 +16,15 @@ from agent.cli import DEFAULT_CONFIG
 from agent.cli.common import Config, Json, load_settings, new
 from agent.cli.human import count
 from agent.cli.show import say, say_json
-from agent.errors import GatepostError, StoreError
+from agent.errors import SettingsWrong, StoreError
 from agent.process.exits import Exit
 
 if TYPE_CHECKING:
     from agent.store.maintenance import Report
 
 DATABASE = "gatepost.db"
+MAGIC = b"SQLite format 3\x00"
+OURS = {"reading", "series", "owed"}
 
 Named = Annotated[Path | None, typer.Argument(metavar="[PATH]", help="The database; default: that of the settings.")]
 
@@ -79,6 +82,8 @@ def repair(path: Named = None, config: Config = None, json: Json = False) -> Non
 def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, json: bool) -> Report:
     database = path or _of_settings(config or DEFAULT_CONFIG)
     with alone(database):
+        if not is_log(database):
+            raise StoreError(f"{database} is no Gatepost log", "name the database, or the settings with --config")
         report = do(database)
     if json:
         say_json(asdict(report))
@@ -87,6 +92,22 @@ def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, 
             say(f"problem: {problem}")
         say(f"{report.path}: {count(report.rows, 'row')}, {count(report.damaged)} damaged")
     return report
+
+
+def is_log(database: Path) -> bool:
+    """Whether this file is ours, as far as can be seen; one that is damaged at its beginning is known by its name."""
+    try:
+        with database.open("rb") as file:
+            head = file.read(len(MAGIC))
+        if head != MAGIC:
+            return database.name.startswith(DATABASE)  # copies and files that were set aside too
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except IsADirectoryError:
+        return False
+    except (OSError, sqlite3.Error):
+        return True  # the check says what is wrong
+    return bool(tables & OURS) or (not tables and database.name == DATABASE)
 
 
 @contextmanager
@@ -110,5 +131,5 @@ def alone(database: Path) -> Iterator[None]:
 def _of_settings(config: Path) -> Path:
     loaded: Any = load_settings(config)
     if loaded.settings is None and not loaded.files:
-        raise GatepostError(f"there are no settings at {config}", "name the database, or the settings with --config")
+        raise SettingsWrong(f"there are no settings at {config}", "name the database, or the settings with --config")
     return Path(loaded.state_dir) / DATABASE

@@ -70,6 +70,35 @@ def test_store_of_nothing(gatepost, place):
     assert "there is no database" in shown.err
 
 
+def test_store_of_missing_settings_is_78(gatepost, place):
+    shown = gatepost("store", "check", "--config", place / "none.yaml")
+    assert shown.code == 78
+    assert "there are no settings" in shown.err
+
+
+def test_store_takes_no_other_file_for_a_log(gatepost, place):
+    (place / "passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
+    db = sqlite3.connect(place / "other.db")
+    db.execute("CREATE TABLE bookmark (url TEXT)")
+    db.close()
+    for name in ("passwd", "other.db"):
+        before = (place / name).read_bytes()
+        for verb in ("check", "repair"):
+            shown = gatepost("store", verb, place / name)
+            assert shown.code == 1
+            assert "is no Gatepost log" in shown.err
+            assert "repair" not in shown.out + shown.err
+        assert (place / name).read_bytes() == before
+    assert sorted(path.name for path in place.iterdir()) == ["other.db", "passwd"]
+
+
+def test_store_repairs_a_log_whose_beginning_was_overwritten(gatepost, database):
+    with database.open("r+b") as file:
+        file.write(b"x" * 100)
+    assert "damaged" in gatepost("store", "check", database).out
+    assert gatepost("store", "repair", database).code == 0
+
+
 def test_doctor_without_an_agent_looks_at_the_box(gatepost, place, settings, database):
     (place / "port").write_text("")
     path = settings(
