@@ -100,6 +100,7 @@ class App:
         self.store = await Store.open(
             self.state_dir / DATABASE, gateway.id, settings.store, self.clock, self.events, self.rng
         )
+        self.store.keep_for(list(settings.brokers))  # before anything is stored: brokers are owed what opening reported
         for name, task in self.store.tasks().items():
             self.supervisor.start(name, task)
         self.audit = await AuditLog.open(self.state_dir / AUDIT, self.clock, self.store.state_get, self.store.state_put)
@@ -133,15 +134,14 @@ class App:
             self.events,
         )
         await self.desk.start()
-        self.store.keep_for(list(settings.brokers))
-        self.notifier.ready("starting devices and brokers")
         self._api = ApiServer(self, Path(settings.api.socket))
+        await self._apply_at_start(settings)
         try:
             await self._api.serve()
         except GatepostError as error:
             log.error("the local API is not served: %s; %s", error.message, error.hint)
             self._api = None
-        await self._apply_at_start(settings)
+        self.notifier.ready("starting devices and brokers")
         self.supervisor.start("timekeeper", Timekeeper(self.clock, self.store, self.audit).run)
         self.supervisor.start("settings.watch", self._watch_settings)
         interval = interval_from(self._env, os.getpid())

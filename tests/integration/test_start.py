@@ -1,0 +1,132 @@
+"""Starting: settings, the state directory, damaged files; each with its own clear word, and the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.uplink.broker import running
+
+from .rig import Mosquitto, agent, lines, listening, settings_for, twin
+
+BAD = "devices:\n  probe:\n    driver: nonsense\n"
+
+
+async def test_settings_without_hope_end_with_78(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, "mqtt://127.0.0.1:1", {"probe": {"driver": "nonsense", "port": "/dev/null"}})
+    async with agent(tmp_path, settings, start=False) as one:
+        await one.spawn()
+        assert await one.ended() == 78
+        assert "gatepost.yaml:" in one.tail()
+        assert "nonsense" in one.tail()
+
+
+async def test_no_settings_at_all_end_with_78(tmp_path: Path) -> None:
+    async with agent(tmp_path, settings_for(tmp_path, None, {}), start=False) as one:
+        one.config.unlink()
+        await one.spawn()
+        assert await one.ended() == 78
+
+
+async def test_a_broken_drop_at_the_start_leaves_the_last_good_settings(tmp_path: Path) -> None:
+    async with running(Mosquitto(tmp_path / "m")) as broker, twin(tmp_path / "tty"), listening(broker.url) as there:
+        settings = settings_for(tmp_path, broker.url, {"probe": lines(tmp_path / "tty")})
+        async with agent(tmp_path, settings) as one:
+            await one.device("probe", "online")
+            await one.stop()
+            one.drop("10-bad.yaml", BAD)
+            await one.start()
+            await one.device("probe", "online")
+            status = await one.cli("status")
+            assert status["settings"]["last_good"] is True
+            assert any("10-bad.yaml:3" in problem for problem in status["settings"]["problems"])
+            events = "gateways/gw/events"
+            await one.until(lambda: any(event["event"] == "settings-refused" for event in there.on(events)))
+            (one.drops / "10-bad.yaml").unlink()
+            await one.client.reload()
+            assert (await one.client.status())["settings"]["last_good"] is False
+
+
+async def test_a_device_whose_driver_is_gone_is_left_out(tmp_path: Path) -> None:
+    async with twin(tmp_path / "tty"):
+        devices = {"probe": lines(tmp_path / "tty"), "old": lines(tmp_path / "nowhere")}
+        async with agent(tmp_path, settings_for(tmp_path, None, devices)) as one:
+            await one.stop()
+            kept = one.state / "last-good.json"
+            snapshot = json.loads(kept.read_text("utf-8"))
+            snapshot["settings"]["devices"]["old"]["driver"] = "uninstalled"
+            kept.write_text(json.dumps(snapshot), "utf-8")
+            one.drop("10-bad.yaml", BAD)
+            await one.start()
+            await one.device("probe", "online")
+            assert "old is left out" in one.tail()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to be refused")
+async def test_a_state_directory_that_cannot_be_made_or_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory", "utf-8")
+    settings = settings_for(tmp_path, None, {}, gateway={"state_dir": str(tmp_path / "file" / "state")})
+    async with agent(tmp_path, settings, start=False) as one:
+        await one.spawn()
+        assert await one.ended() == 1
+        assert f"state directory {tmp_path}/file/state: Not a directory" in one.tail()
+
+
+async def test_a_database_that_is_no_file(tmp_path: Path) -> None:
+    async with agent(tmp_path, settings_for(tmp_path, None, {}), start=False) as one:
+        (one.state / "gatepost.db").mkdir(parents=True)
+        await one.spawn()
+        assert await one.ended() == 1
+        assert "gatepost.db cannot be opened" in one.tail()
+
+
+async def test_a_second_agent_is_refused(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, None, {})
+    async with agent(tmp_path, settings) as one:
+        second = settings_for(tmp_path, None, {}, api={"socket": str(tmp_path / "other.sock")})
+        async with agent(tmp_path / "second", second, start=False) as two:
+            await two.spawn()
+            assert await two.ended() == 1
+            assert f"Another agent uses the state directory {one.state} (process {one.process.pid})" in two.tail()
+        assert (await one.client.health())["status"]
+
+
+@pytest.mark.parametrize("what", ["header", "middle"])
+async def test_flipped_bytes_in_the_database(tmp_path: Path, what: str) -> None:
+    async with running(Mosquitto(tmp_path / "m")) as broker, twin(tmp_path / "tty", 0.002):
+        settings = settings_for(tmp_path, broker.url, {"probe": lines(tmp_path / "tty")})
+        async with listening(broker.url) as there, agent(tmp_path, settings) as one:
+            await one.until(lambda: len(there.readings("probe")) > 500)
+            await one.stop()
+            database = one.state / "gatepost.db"
+            data = bytearray(database.read_bytes())
+            spots = range(16) if what == "header" else range(len(data) // 3, len(data) // 3 * 2, 61)
+            for at in spots:
+                data[at] ^= 0xFF
+            database.write_bytes(bytes(data))
+            seen = len(there.readings("probe"))
+            await one.start()
+            await one.until(lambda: len(there.readings("probe")) > seen + 20)  # it goes on
+            events = "gateways/gw/events"
+            await one.until(lambda: any(event["event"] == "store-repaired" for event in there.on(events)))
+            told = next(event for event in there.on(events) if event["event"] == "store-repaired")
+            assert (one.state / told["file"]).exists()
+            ids: dict[str, int] = {}
+            for reading in there.readings("probe"):
+                assert ids.setdefault(reading["id"], reading["n"]) == reading["n"]
+
+
+async def test_sighup_and_sigterm_right_after_the_start(tmp_path: Path) -> None:
+    import signal
+
+    async with twin(tmp_path / "tty"):
+        settings = settings_for(tmp_path, None, {"probe": lines(tmp_path / "tty")})
+        async with agent(tmp_path, settings) as one:
+            assert one.process is not None
+            one.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0)
+            assert await one.stop() < 5
