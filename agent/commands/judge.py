@@ -32,7 +32,9 @@ class DeviceRoom(Protocol):
 
     def commands(self, device_id: str, /) -> Mapping[str, Command]: ...
 
-    async def execute(self, device_id: str, command: str, parameters: dict[str, Any], /) -> dict[str, Any] | Accepted:
+    async def execute(
+        self, device_id: str, command: str, parameters: dict[str, Any], source: str, /
+    ) -> dict[str, Any] | Accepted:
         """Raises DeviceBusy and Rejected when nothing was done."""
         ...
 

@@ -86,7 +86,8 @@ class Work:
         if request.target is None:
             work = gateway.act(self._actions, job.command.name, job.parameters)
         else:
-            work = self._devices.execute(request.target, job.command.name, msgspec.to_builtins(job.parameters))
+            given = msgspec.to_builtins(job.parameters)
+            work = self._devices.execute(request.target, job.command.name, given, request.source)
         return await work
 
     async def _begin(self, request: Request, order: Order, entry: Entry, settings: Commands) -> Refusal | None:

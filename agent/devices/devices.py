@@ -167,9 +167,13 @@ class Devices:
         """What the device understands, by name; NotFound."""
         return commands_of(self._runner(device_id).driver)
 
-    async def execute(self, device_id: str, command: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The result. NotFound, Rejected, DeviceOffline, DeviceBusy, CommandFailed (drivers.driver), StoreError."""
-        return await self._orders.execute(self._runner(device_id), command, parameters)
+    async def execute(
+        self, device_id: str, command: str, parameters: dict[str, Any], source: str = ""
+    ) -> dict[str, Any]:
+        """The result; `source` is who asked for it, as people are told.
+
+        NotFound, Rejected, DeviceOffline, DeviceBusy, CommandFailed (drivers.driver), StoreError."""
+        return await self._orders.execute(self._runner(device_id), command, parameters, source)
 
     def _runner(self, device_id: str) -> Runner:
         runner = self._runners.get(device_id)

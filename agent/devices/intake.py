@@ -15,6 +15,7 @@ from agent.devices.exchange import DeviceExchange
 from agent.devices.health import Health, Tally, fault_of
 from agent.devices.outlet import Outlet
 from agent.devices.pace import Pace, pace
+from agent.devices.rhythm import Rhythm
 from agent.devices.series import SeriesOf
 from agent.devices.stamp import encode
 from agent.devices.thresholds import Thresholds
@@ -68,6 +69,7 @@ class Intake:
         self._past_faults: dict[str, int] = {}
         self.exchange: DeviceExchange | None = None
         self.on_news: Callable[[bool], None] | None = None
+        self.rhythm = Rhythm()
         self.heard = self._stamp.mono  # when bytes came last, microseconds of the stamp's monotonic clock
 
     # -- settings
@@ -96,6 +98,7 @@ class Intake:
         self._feed = decoder.feed
         self._on_broken = on_broken
         self.heard = self._now().mono
+        self.rhythm.begin(self.heard)
 
     def end(self) -> None:
         """The link is gone: bytes that still arrive are not listened to."""
@@ -123,6 +126,8 @@ class Intake:
             return
         stamp = self._stamp = self._now()
         self.heard = stamp.mono
+        if self.rhythm.heard(stamp.mono):
+            self.rhythm.count(stamp.mono, sum(self.faults.values()))
         self._tally.bytes += len(data)
         try:
             items = feed(data)
@@ -133,6 +138,7 @@ class Intake:
         if self.on_news is not None:
             self.on_news(bool(items))
         if items:
+            self.rhythm.spoke(stamp.mono)
             if not self._monitoring or self._asks or self.exchange is not None:
                 self._with_commands(items, stamp)
             elif self._pace.plain:

@@ -18,7 +18,7 @@ from agent.devices.exchange import DeviceExchange
 from agent.devices.generic import GENERIC, SetInterval, StartMonitoring
 from agent.devices.health import reason_of
 from agent.devices.intake import Asked
-from agent.devices.monitoring import Desired
+from agent.devices.monitoring import Desired, Order
 from agent.devices.ports import Store
 from agent.devices.runner import Runner
 from agent.devices.view import view_of
@@ -29,8 +29,8 @@ from drivers.reading import Reading
 STORED_WITHIN = 10.0  # seconds; a store that takes longer is in trouble
 
 
-def commands_of(driver: Driver) -> dict[str, Command]:
-    """What a device of this driver understands, by name."""
+def commands_of(driver: Driver | type[Driver]) -> dict[str, Command]:
+    """What a device of this driver understands, by name; a command of the driver's own stands for the gateway's."""
     return {command.name: command for command in (*GENERIC, *driver.commands)}
 
 
@@ -41,7 +41,7 @@ class Orders:
         self._store = store
         self._clock = clock
 
-    async def execute(self, runner: Runner, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    async def execute(self, runner: Runner, name: str, parameters: dict[str, Any], source: str = "") -> dict[str, Any]:
         command = commands_of(runner.driver).get(name)
         if command is None:
             known = ", ".join(sorted(commands_of(runner.driver)))
@@ -58,20 +58,20 @@ class Orders:
             case "read_now":
                 return await self._read_now(runner, command)
             case _:
-                return await self._want(runner, given)
+                return await self._want(runner, given, source)
 
-    async def _want(self, runner: Runner, given: msgspec.Struct) -> dict[str, Any]:
+    async def _want(self, runner: Runner, given: msgspec.Struct, source: str) -> dict[str, Any]:
         """Change what is wanted of the device."""
         now, boot, every = self._clock.now(), self._clock.boot_id, runner.device.every
 
         def change(desired: Desired) -> Desired:
             match given:
                 case StartMonitoring():
-                    return desired.started(given.interval, given.duration, every, now, boot)
+                    return desired.started(given.interval, given.duration, every, now, boot, source)
                 case SetInterval():
-                    return desired.paced(given.interval, every)
+                    return desired.paced(given.interval, every, Order(now.wall, source))
                 case _:
-                    return desired.stopped()
+                    return desired.stopped(Order(now.wall, source))
 
         await runner.order(change)
         return {**runner.desired.as_dict(), "every": runner.every}

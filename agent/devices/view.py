@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from agent.clock import Clock, rfc3339
+from agent.devices.health import Reason
 from agent.devices.runner import Runner
 
 
@@ -14,7 +15,11 @@ class DeviceView(msgspec.Struct, frozen=True):
     """One device at this moment. `reason` is a stable key, `message` and `hint` its words; times are RFC 3339.
 
     `faults` counts by kind what went wrong, the decoder's and the port's included; `decoder_faults` are the decoder's
-    alone. `every` is the pace in force in seconds, `desired` what commands ordered. `next_retry_in` is in seconds.
+    alone, `faults_recent` how many of those came within the last minute or two. `every` is the pace in force in
+    seconds, `desired` what commands ordered; `orders` tells which of it holds because of a command: `stopped`, `timed`
+    (with `until`), `interval` (with `seconds`), each with `source` and `since`, None where that is not known.
+    `quiet_for` are the seconds since its last byte (since it was opened when there was none), `usual_gap` those between
+    two readings as a rule; None = not known. `next_retry_in` is in seconds.
     """
 
     id: str
@@ -29,10 +34,12 @@ class DeviceView(msgspec.Struct, frozen=True):
     last_reading: str | None
     faults: dict[str, int]
     decoder_faults: dict[str, int]
+    faults_recent: int
     last_fault: str
     every: float
     monitoring: bool
     desired: dict[str, Any]
+    orders: dict[str, dict[str, Any]]
     thresholds: dict[str, dict[str, float | None]]
     bytes: int
     decoded: int
@@ -40,6 +47,8 @@ class DeviceView(msgspec.Struct, frozen=True):
     dropped: int
     reconnects: int
     next_retry_in: float | None
+    quiet_for: float | None
+    usual_gap: float | None
     battery: Any = None
     signal_strength: Any = None
 
@@ -59,23 +68,27 @@ def view_of(runner: Runner, clock: Clock) -> DeviceView:
     for kind, count in (*health.faults, *runner.counters().items()):
         faults[kind] = faults.get(kind, 0) + count
     retry_at = runner.retry_at
+    now, rhythm = clock.now().mono, runner.intake.rhythm
+    reason = health.reason if health.reason.key or runner.desired.reporting else _stopped(runner)
     return DeviceView(
         id=runner.name,
         driver=device.driver,
         port=device.port or device.address or device.name,
         status=str(health.state),
         since=rfc3339(health.since),
-        reason=health.reason.key or None,
-        message=health.reason.message,
-        hint=health.reason.hint,
+        reason=reason.key or None,
+        message=reason.message,
+        hint=reason.hint,
         readings=tally.readings,
         last_reading=rfc3339(tally.last_wall) if tally.last_wall else None,
         faults=faults,
         decoder_faults=decoder_faults,
+        faults_recent=rhythm.recent(now, sum(decoder_faults.values())),
         last_fault=health.faults.last or runner.intake.last_fault,
         every=runner.every,
         monitoring=runner.desired.reporting,
         desired=runner.desired.as_dict(),
+        orders=runner.desired.orders(),
         thresholds={name: {"min": limit.min, "max": limit.max} for name, limit in device.thresholds.items()},
         bytes=tally.bytes,
         decoded=tally.decoded,
@@ -83,6 +96,20 @@ def view_of(runner: Runner, clock: Clock) -> DeviceView:
         dropped=tally.dropped,
         reconnects=tally.reconnects,
         next_retry_in=None if retry_at is None else round(max(0.0, retry_at - clock.monotonic()), 3),
+        quiet_for=None if runner.outlet.paused else rhythm.quiet_for(now, health.online),
+        usual_gap=rhythm.usual_gap,
         battery=health.known.get("battery"),
         signal_strength=health.known.get("signal_strength"),
+    )
+
+
+def _stopped(runner: Runner) -> Reason:
+    """Why a device that is there reports nothing."""
+    by = runner.desired.stopped_by
+    who = f" ({by.source})" if by is not None and by.source else ""
+    when = f" at {rfc3339(by.wall)}" if by is not None else ""
+    return Reason(
+        "monitoring-stopped",
+        f"reporting was stopped by a command{who}{when}",
+        f"`gatepost send {runner.name} start_monitoring` starts it again",
     )

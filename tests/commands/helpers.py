@@ -67,6 +67,7 @@ class Room:
         self.all = {name: OneDevice() for name in ("oximeter-1", "scale-2")}
         self.done: list[tuple[str, str, dict[str, Any]]] = []
         self.result: Any = {"ok": True}
+        self.sources: list[str] = []
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.entered = asyncio.Event()
@@ -79,7 +80,8 @@ class Room:
         own = Command("sync_time", "Set the device's clock", SyncTime)
         return {command.name: command for command in (*GENERIC, own)}
 
-    async def execute(self, device_id: str, command: str, parameters: dict[str, Any], /) -> Any:
+    async def execute(self, device_id: str, command: str, parameters: dict[str, Any], source: str, /) -> Any:
+        self.sources.append(source)
         self.done.append((device_id, command, parameters))
         self.entered.set()
         if self.gate is not None:

@@ -31,6 +31,7 @@ async def test_a_command_is_carried_out_and_answered_in_the_members_of_the_contr
     }
     assert office.answers == [orjson.loads(response.as_bytes())]
     assert office.room.done == [("oximeter-1", "read_now", {})]
+    assert office.room.sources == ["mqtt:hospital"]
     entry = await office.ledger.find("r-1")
     assert entry is not None
     assert (entry.state, entry.answered, entry.source) == ("done", True, "mqtt:hospital")
@@ -167,7 +168,7 @@ async def test_a_device_stays_busy_until_a_command_that_will_not_let_go_has_ende
     office = Office(database, settings(timeout=0.05), SetClock())
     gate = asyncio.Event()
 
-    async def stubborn(device_id: str, command: str, parameters: dict) -> dict:
+    async def stubborn(device_id: str, command: str, parameters: dict, source: str) -> dict:
         while not gate.is_set():
             with contextlib.suppress(asyncio.CancelledError):
                 await gate.wait()

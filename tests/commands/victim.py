@@ -19,7 +19,7 @@ async def main(database: Path, effects: Path, when: str) -> None:
     opened = await open_database(database)
     office = Office(opened, settings(), SetClock())
 
-    async def execute(device_id: str, command: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    async def execute(device_id: str, command: str, parameters: dict[str, Any], source: str) -> dict[str, Any]:
         if when == "before":
             print("begun", flush=True)
             await asyncio.Event().wait()

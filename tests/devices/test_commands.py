@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from agent.devices.orders import commands_of
 from agent.errors import DeviceBusy, DeviceOffline, NotFound, Rejected
 from agent.settings.model import Device, Threshold
 from drivers.driver import CommandFailed
-from tests.devices.fakes import Bench, HandClock, LinkFailed, MemoryStore, Why, line, until
+from tests.devices.fakes import AskedDriver, Bench, HandClock, LinkFailed, MemoryStore, Why, line, until
 
 
 async def test_what_a_device_understands(bench: Bench):
@@ -301,3 +302,75 @@ async def test_two_orders_at_a_time_both_hold(bench: Bench):
         bench.devices.execute("d", "stop_monitoring", {}),
     )
     assert bench.view()["desired"] == {"monitoring": False, "interval": 7.0}
+
+
+# -- who ordered it
+
+
+async def test_a_device_that_was_stopped_says_by_whom_and_since_when_also_after_a_restart():
+    store, clock = MemoryStore(), HandClock()
+    first = Bench(store, clock)
+    await first.online()
+    await first.devices.execute("d", "stop_monitoring", {}, "mqtt:hospital")
+    clock.seconds += 100
+    await first.devices.execute("d", "stop_monitoring", {}, "cli")  # it was stopped before
+    await first.devices.close()
+    again = Bench(store, clock)
+    await again.online()
+    view = again.view()
+    since = "2023-11-14T22:30:00.000000Z"
+    assert view["orders"] == {"stopped": {"source": "mqtt:hospital", "since": since}}
+    assert (view["status"], view["reason"]) == ("online", "monitoring-stopped")
+    assert view["message"] == f"reporting was stopped by a command (mqtt:hospital) at {since}"
+    assert view["hint"] == "`gatepost send d start_monitoring` starts it again"
+    await again.devices.execute("d", "start_monitoring", {})
+    assert (again.view()["orders"], again.view()["message"], again.view()["reason"]) == ({}, "", None)
+    await again.devices.close()
+
+
+async def test_a_device_that_is_away_says_that_first(bench: Bench):
+    link = await bench.online()
+    await bench.devices.execute("d", "stop_monitoring", {})
+    bench.trouble = LinkFailed(Why.MISSING, "not there")
+    link.lose()
+    await until(lambda: bench.view()["reason"] == "missing")
+    assert bench.view()["message"] == "not there"
+    assert bench.view()["orders"]["stopped"]["source"] is None
+
+
+async def test_an_ordered_interval_says_where_it_comes_from_until_the_file_says_otherwise():
+    clock = HandClock()
+    bench = Bench(clock=clock)
+    await bench.online(every=2)
+    await bench.devices.execute("d", "set_interval", {"interval": 30}, "api")
+    since = "2023-11-14T22:30:00.000000Z"
+    assert bench.view()["orders"] == {"interval": {"source": "api", "since": since, "seconds": 30.0}}
+    clock.seconds += 60
+    await bench.devices.execute("d", "start_monitoring", {"interval": 9, "duration": 600}, "cli")
+    later = "2023-11-14T22:31:00.000000Z"
+    assert bench.view()["orders"] == {
+        "timed": {"source": "cli", "since": later, "until": "2023-11-14T22:41:00.000000Z"},
+        "interval": {"source": "cli", "since": later, "seconds": 9.0},
+    }
+    await bench.devices.execute("d", "start_monitoring", {})
+    assert bench.view()["orders"] == {"interval": {"source": "api", "since": since, "seconds": 30.0}}
+    await bench.devices.apply({"d": Device(driver="test", port="/dev/x", every=5)})
+    assert bench.view()["orders"] == {}
+    await bench.devices.close()
+
+
+async def test_orders_kept_by_an_earlier_version_still_hold(bench: Bench):
+    bench.store.state["device:d"] = b'{"monitoring": false, "interval": 5}'
+    await bench.online()
+    view = bench.view()
+    assert view["orders"]["stopped"] == {"source": None, "since": None}
+    assert view["orders"]["interval"] == {"source": None, "since": None, "seconds": 5.0}
+    assert view["message"] == "reporting was stopped by a command"
+
+
+async def test_a_command_of_the_driver_stands_for_the_gateways_of_that_name(bench: Bench):
+    await bench.online(driver="asked")
+    known = commands_of(AskedDriver)
+    assert [command.name for command in known.values()].count("read_now") == 1
+    assert known["read_now"].title == "Ask for a reading"
+    assert bench.devices.commands("d") == known

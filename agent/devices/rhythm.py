@@ -1,0 +1,64 @@
+"""How a device speaks: when last, how often as a rule, how much was wrong lately. No timers: bytes drive it."""
+
+from __future__ import annotations
+
+FEW = 4  # gaps that say nothing of a habit yet
+WEIGHT = 8  # of the last gap: one part in so many
+MOST = 4  # times the usual gap: a longer one counts as that, so that one long pause is no new habit
+SPAN = 60_000_000  # microseconds: `recent` looks back over one to two of these
+
+
+class Rhythm:
+    """Times are microseconds of the stamp's monotonic clock. `heard` for every chunk of bytes, `spoke` for every chunk
+    in which something could be decoded."""
+
+    __slots__ = ("_began", "_gaps", "_last", "_mark", "_now", "_spoke", "_then", "_usual")
+
+    def __init__(self) -> None:
+        self._began = 0  # the session
+        self._last = 0  # the newest byte; 0 = none yet
+        self._spoke = 0  # the newest that could be decoded, in this session
+        self._gaps = 0
+        self._usual = 0.0
+        self._mark = 0  # when faults were counted last
+        self._now = 0  # how many there were then
+        self._then = 0  # and the time before
+
+    def begin(self, now: int) -> None:
+        """A session: the gap before it is none of the device's."""
+        self._began = now
+        self._spoke = 0
+
+    def heard(self, now: int) -> bool:
+        """Whether it is time to `count` faults."""
+        self._last = now
+        return now - self._mark >= SPAN
+
+    def spoke(self, now: int) -> None:
+        before, self._spoke = self._spoke, now
+        if before:
+            gap = now - before
+            self._gaps += 1
+            if self._gaps == 1:
+                self._usual = gap
+            else:
+                self._usual += (min(gap, MOST * self._usual) - self._usual) / WEIGHT
+
+    def count(self, now: int, faults: int) -> None:
+        self._then = self._now if now - self._mark < 2 * SPAN else faults
+        self._mark, self._now = now, faults
+
+    def quiet_for(self, now: int, online: bool) -> float | None:
+        """Seconds since the last byte; of a device that is there and never said one, since it was opened."""
+        since = self._last or (self._began if online else 0)
+        return max(0, now - since) / 1_000_000 if since else None
+
+    @property
+    def usual_gap(self) -> float | None:
+        """Seconds between two readings (or answers) as a rule; None = that is not known yet."""
+        return self._usual / 1_000_000 if self._gaps >= FEW else None
+
+    def recent(self, now: int, faults: int) -> int:
+        """How many of the faults came within the last one to two minutes."""
+        age = now - self._mark
+        return 0 if age >= 2 * SPAN else faults - (self._now if age >= SPAN else self._then)

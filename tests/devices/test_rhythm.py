@@ -1,0 +1,99 @@
+"""How a device speaks: the usual gap, the quiet since, the faults of late."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.devices.rhythm import Rhythm
+from tests.devices.fakes import Bench, HandClock, MemoryStore, line
+
+SECOND = 1_000_000
+
+
+def beaten(*gaps: float) -> Rhythm:
+    rhythm, now = Rhythm(), 5 * SECOND
+    rhythm.begin(now)
+    rhythm.spoke(now)
+    for gap in gaps:
+        now += round(gap * SECOND)
+        rhythm.spoke(now)
+    return rhythm
+
+
+def test_a_habit_takes_some_gaps():
+    assert beaten(2, 2, 2).usual_gap is None
+    assert beaten(2, 2, 2, 2).usual_gap == 2
+
+
+def test_one_long_pause_is_no_new_habit_and_a_new_pace_is():
+    usual = beaten(*[1] * 20, 3600).usual_gap
+    assert usual is not None
+    assert usual < 1.5
+    assert beaten(*[1] * 20, *[10] * 60).usual_gap == pytest.approx(10, rel=0.1)
+    assert beaten(0.01, *[1] * 60).usual_gap == pytest.approx(1, rel=0.1)
+
+
+def test_the_time_between_two_sessions_is_no_gap():
+    rhythm = beaten(*[1] * 10)
+    rhythm.begin(500 * SECOND)
+    rhythm.spoke(501 * SECOND)
+    rhythm.spoke(502 * SECOND)
+    assert rhythm.usual_gap == 1
+
+
+def test_faults_of_late():
+    rhythm = Rhythm()
+
+    def chunk(second: int, faults: int) -> None:
+        if rhythm.heard(second * SECOND):
+            rhythm.count(second * SECOND, faults)
+
+    chunk(1000, 0)
+    assert rhythm.recent(1010 * SECOND, 7) == 7
+    chunk(1061, 7)
+    assert rhythm.recent(1070 * SECOND, 8) == 8  # within two minutes
+    chunk(1122, 8)
+    assert rhythm.recent(1130 * SECOND, 8) == 1
+    chunk(1183, 8)
+    assert rhythm.recent(1184 * SECOND, 8) == 0
+    assert rhythm.recent(1250 * SECOND, 9) == 1
+    assert rhythm.recent(1400 * SECOND, 9) == 0
+
+
+async def test_the_view_tells_of_a_device_that_went_quiet():
+    clock = HandClock()
+    bench = Bench(clock=clock)
+    link = await bench.online()
+    clock.seconds += 7
+    assert (bench.view()["quiet_for"], bench.view()["usual_gap"]) == (7, None)
+    for number in range(6):
+        clock.seconds += 2
+        link.say(line(v=number))
+    clock.seconds += 1
+    link.say(b"\x00")
+    assert bench.view()["faults_recent"] == 1
+    clock.seconds += 90
+    view = bench.view()
+    assert (view["status"], view["quiet_for"], view["usual_gap"]) == ("online", 90, 2)
+    await bench.devices.close()
+
+
+async def test_a_device_that_is_kept_waiting_is_not_quiet():
+    bench = Bench(store=MemoryStore(limit=1))
+    link = await bench.online()
+    link.say(line(v=1), line(v=2))
+    assert bench.view()["quiet_for"] is None
+    bench.store.make_room()
+    await bench.devices.close()
+
+
+async def test_a_device_that_was_never_there_was_not_quiet_either():
+    from agent.settings.model import Device
+    from tests.devices.fakes import LinkFailed, Why, until
+
+    bench = Bench()
+    bench.trouble = LinkFailed(Why.MISSING, "not there")
+    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    await until(lambda: bench.view()["status"] == "offline")
+    assert bench.view()["quiet_for"] is None
+    await bench.devices.close()
