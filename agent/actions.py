@@ -53,6 +53,8 @@ class Actions:
     async def resend(self, since: int, until: int | None, device: str | None) -> dict[str, Any]:
         """Readings of [since, until) are owed again by every broker; they go out with the backlog."""
         count = await self._app.store.owe_again(since, until, device)
+        if not count and device is not None and device not in self._app.settings.devices:
+            raise NotFound(f"There is no device {device}.", "`gatepost devices` lists them.")
         for uplink in self._app.uplinks.views():
             uplink.requeue()
         return {"readings": count}

@@ -50,6 +50,11 @@ class FakeView:
 
 
 class FakeBroker(FakeView):
+    requeued = 0
+
+    def requeue(self):
+        self.requeued += 1
+
     async def connect(self):
         if self.state["state"] == "refused":
             raise NotConnected("the broker refuses this gateway", "see its password")
