@@ -9,9 +9,10 @@ from msgspec import Meta, Struct
 
 from agent.settings.model import Name
 
-Limit = Annotated[int, Meta(ge=1, le=1000, description="how many at most")]
-Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone")]
-Cursor = Annotated[int, Meta(ge=1, description="the `cursor` of the answer before: what follows it")]
+Limit = Annotated[int, Meta(ge=1, le=1000, description="a number from 1 to 1000")]
+Which = Annotated[Name, Meta(description="a name: letters, digits, `_`, `.` and `-`, at most 64")]
+Moment = Annotated[datetime, Meta(tz=True, description="a time as RFC 3339 with a zone, such as 2026-11-20T10:30:00Z")]
+Cursor = Annotated[int, Meta(ge=1, description="the `cursor` of the answer before")]
 
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +33,7 @@ class AuditPage(LedgerPage, frozen=True, forbid_unknown_fields=True):
 
 class DeadLetterPage(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 100
-    broker: Name | None = None
+    broker: Which | None = None
 
 
 class History(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,15 +47,15 @@ class History(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AllHistory(History, frozen=True, forbid_unknown_fields=True):
-    device: Name | None = None
+    device: Which | None = None
 
 
 class Follow(Struct, frozen=True, forbid_unknown_fields=True):
     """Live readings, after the `last` stored ones."""
 
-    device: Name | None = None
+    device: Which | None = None
     metric: str | None = None
-    last: Annotated[int, Meta(ge=0, le=1000)] = 0
+    last: Annotated[int, Meta(ge=0, le=1000, description="a number from 0 to 1000")] = 0
 
 
 class Control(Struct, frozen=True, forbid_unknown_fields=True):

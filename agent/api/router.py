@@ -134,7 +134,34 @@ def decode_query(query: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise BadInput(f"query: {error}") from None
+        raise BadInput(*_plain(error, values, kind)) from None
+
+
+def _plain(error: msgspec.ValidationError, values: dict[str, str], kind: type[msgspec.Struct]) -> tuple[str, str]:
+    """Message and hint: which parameter is wrong, and what it takes."""
+    name, what = _place(error)
+    told: Any = msgspec.inspect.type_info(kind)
+    for field in told.fields:
+        if field.encode_name == name:
+            wants = _description(field.type)
+            given = values.get(name, "")[:64]
+            return f"{name}: {given!r} is not {wants}" if wants else f"{name}: {what}", ""
+    return f"query: {what}", ""
+
+
+def _description(kind: Any) -> str:
+    """Of a type, or of one part of a union."""
+    told = (getattr(kind, "extra_json_schema", None) or {}).get("description", "")
+    if told:
+        return str(told)
+    parts = getattr(getattr(kind, "type", kind), "types", ())
+    return next((text for part in parts if (text := _description(part))), "")
+
+
+def _place(error: msgspec.DecodeError | UnicodeDecodeError) -> tuple[str, str]:
+    """("action", "invalid enum value 'explode'") of msgspec's sentence; no name where it is about the whole."""
+    what, _, path = str(error).partition(" - at `$")
+    return path.removeprefix(".").removesuffix("`"), what[:1].lower() + what[1:]
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -161,4 +188,5 @@ def decode_body(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
-        raise BadInput(f"body: {error}", "a JSON object as the documentation of this route says") from None
+        name, what = _place(error)
+        raise BadInput(f"{name or 'body'}: {what}", "a JSON object as the documentation of this route says") from None

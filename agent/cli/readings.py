@@ -60,6 +60,8 @@ def show(
         _follow(client, device, metric, start, min(limit, PAGE), json)
         return
     found = stored(client, limit, device=device, metric=metric, since=start)
+    if device is not None and not found and limit:
+        client.device(device)  # says so when there is none
     if json:
         say_json({"readings": found})
     else:

@@ -14,6 +14,8 @@ from agent.api.router import BODY_LIMIT
         ("/api/v1/devices/nobody", 404, "not-found"),
         ("/api/v1/devices/nobody/data", 404, "not-found"),
         ("/api/v1/devices/nobody/commands", 404, "not-found"),
+        ("/api/v1/readings?device=nobody", 404, "not-found"),
+        ("/api/v1/readings/follow?device=nobody", 404, "not-found"),
         ("/api/v1/brokers/nobody", 404, "not-found"),
         ("/api/v1/dead-letters?broker=nobody", 404, "not-found"),
         ("/api/v1/status?verbose=1", 422, "bad-input"),
@@ -38,6 +40,27 @@ async def test_an_unknown_parameter_is_named_with_those_that_there_are(http):
     error = (await http.get("/api/v1/readings?limits=5")).json()["error"]
     assert "limits" in error["message"]
     assert "limit" in error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("since=foo", "since: 'foo' is not a time as RFC 3339 with a zone, such as 2026-11-20T10:30:00Z"),
+        ("limit=0", "limit: '0' is not a number from 1 to 1000"),
+        ("limit=x", "limit: 'x' is not a number from 1 to 1000"),
+        ("cursor=x", "cursor: 'x' is not the `cursor` of the answer before"),
+        ("device=a/b", "device: 'a/b' is not a name: letters, digits, `_`, `.` and `-`, at most 64"),
+    ],
+)
+async def test_a_wrong_parameter_is_told_in_plain_words(http, query, message):
+    error = (await http.get(f"/api/v1/readings?{query}")).json()["error"]
+    assert error["message"] == message
+    assert "$" not in error["message"] + error["hint"]
+
+
+async def test_a_wrong_member_of_a_body_is_named(http):
+    answer = await http.post("/api/v1/brokers/hospital/control", json={"action": "explode"})
+    assert answer.json()["error"]["message"] == "action: invalid enum value 'explode'"
 
 
 async def test_the_methods_of_a_path_are_told(http):

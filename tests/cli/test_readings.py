@@ -36,6 +36,13 @@ def test_readings_are_filtered(gatepost, agent):
     assert gatepost("readings", "--since", "yesterday").code == 2
 
 
+def test_readings_of_a_device_that_there_is_not(gatepost, agent):
+    for more in ((), ("--json",), ("--follow",)):
+        shown = gatepost("readings", "-d", "nope", *more)
+        assert shown.code == 1
+        assert "there is no device 'nope'" in shown.err
+
+
 def test_since_is_a_time_or_a_duration():
     now = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
     assert moment("10m", now) == datetime(2026, 11, 20, 11, 50, tzinfo=UTC)

@@ -24,11 +24,7 @@ LINE = orjson.OPT_APPEND_NEWLINE
 
 
 async def of_device(ask: Ask) -> dict[str, Any]:
-    device = ask.path["id"]
-    found = await _page(ask, device)
-    if not found["readings"] and ask.app.devices.get(device) is None:
-        raise no_device(device)  # one that was removed from the settings is known as long as its history is kept
-    return found
+    return await _page(ask, ask.path["id"])
 
 
 async def of_all(ask: Ask) -> dict[str, Any]:
@@ -36,16 +32,25 @@ async def of_all(ask: Ask) -> dict[str, Any]:
 
 
 async def follow(ask: Ask) -> Lines:
+    device = ask.query.device
+    if device is not None and ask.app.devices.get(device) is None:
+        raise no_device(device)  # nothing would ever come
     return Lines(_live(ask), ask.closing)
 
 
 async def _page(ask: Ask, device: str | None) -> dict[str, Any]:
-    """`cursor` leads to the next page, null after the last one; a page of a long search may be short, or empty."""
+    """`cursor` leads to the next page, null after the last one; a page of a long search may be short, or empty.
+
+    A device that was removed from the settings is known as long as its history is kept; NotFound for others.
+    """
     query: History = ask.query
     store, gateway = ask.app.store, ask.app.settings.gateway.id
     records = await store.history(
         device, query.metric, micros(query.since), micros(query.until), query.limit, query.cursor
     )
+    searched = query.cursor is None and records.cursor is None
+    if device is not None and searched and not records and ask.app.devices.get(device) is None:
+        raise no_device(device)
     return {"readings": [payload(store, gateway, record) for record in records], "cursor": records.cursor}
 
 
