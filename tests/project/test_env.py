@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from typer.main import get_command
+
+from agent.cli.demo import verb
 from tests.project.checkout import ROOT
 
 
@@ -52,6 +57,49 @@ def test_a_failing_apt_ends_the_tool_and_shows_why(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "no space left" in run.stderr
     assert "went on" not in run.stdout
+
+
+def without_venv(tmp_path: Path) -> Path:
+    """Debian's python3 as long as python3-venv is not installed."""
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\ncase "$2" in *ensurepip*) exit 1 ;; esac\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return python
+
+
+def test_a_python_without_venv_says_the_package(tmp_path: Path) -> None:
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    run = shell(f"may_install() {{ false; }}; make_venv {without_venv(tmp_path)} {tmp_path}/made; echo went on")
+    assert run.returncode == 1
+    assert f"apt-get install --no-install-recommends {package}\n" in run.stderr
+    assert "went on" not in run.stdout
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_venv_package_that_does_not_help_is_said(tmp_path: Path) -> None:
+    run = shell(f"install_packages() {{ :; }}; make_venv {without_venv(tmp_path)} {tmp_path}/made; echo went on")
+    assert run.returncode == 1
+    assert "GATEPOST_PYTHON=" in run.stderr
+    assert "went on" not in run.stdout
+
+
+def test_help_does_not_build_anything(tmp_path: Path) -> None:
+    """In a copy without an environment: the answer comes at once, and none is made."""
+    shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    for tool, wanted in (("demo", "--seconds"), ("test", "GATEPOST_PYTHON"), ("install", "--wheelhouse")):
+        before = ["--seconds", "5"] if tool == "demo" else []
+        run = subprocess.run(
+            [tmp_path / "tools" / tool, *before, "--help"], capture_output=True, text=True, check=False
+        )
+        assert (run.returncode, run.stderr) == (0, ""), tool
+        assert wanted in run.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["tools"]
+
+
+def test_the_help_of_the_demo_names_its_options() -> None:
+    said = subprocess.run([ROOT / "tools" / "demo", "-h"], capture_output=True, text=True, check=True).stdout
+    options = {option for parameter in get_command(verb).params for option in parameter.opts if option != "--help"}
+    assert set(re.findall(r"--[a-z]+", said)) == options
 
 
 def test_the_chosen_python_is_taken_or_refused() -> None:
