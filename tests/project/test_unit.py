@@ -77,3 +77,11 @@ def test_nothing_that_the_oldest_systemd_does_not_know() -> None:
     unit = settings()
     assert not {"RestartSteps", "RestartMaxDelaySec"} & set(unit)
     assert unit["Type"] != ["notify-reload"]
+
+
+def test_its_documentation_is_what_is_installed() -> None:
+    """tools/install puts the README and the folder docs of the checkout into the share folder."""
+    share = "file:/opt/gatepost/share/"
+    pages = settings()["Documentation"][0].split()
+    assert pages
+    assert all(page.startswith(share) and (ROOT / page.removeprefix(share)).is_file() for page in pages)
