@@ -49,7 +49,10 @@ class NoAgent(GatewayError):
     """Nothing answers at the socket; `why`: absent, permission."""
 
     def __init__(self, path: str, why: str) -> None:
-        hint = "is the service running? `systemctl status gatepost`"
+        hint = (
+            "is the service running? `systemctl status gatepost`; without systemd: `gatepost run` starts an agent, "
+            "--socket or --config names another one"
+        )
         if why == "permission":
             hint = "your user may not use this socket: use sudo, or join the group gatepost"
         super().__init__("no-agent", f"no agent answers at {path}", hint)

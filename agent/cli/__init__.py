@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 DEFAULT_CONFIG = Path("/etc/gatepost/gatepost.yaml")
+
+
+def default_config() -> Path:
+    """The settings where no --config names them: $GATEPOST_CONFIG, else the installed ones."""
+    return Path(os.environ.get("GATEPOST_CONFIG") or DEFAULT_CONFIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +32,7 @@ def run_config(arguments: Sequence[str]) -> Path | None:
     """The settings of a plain `run [--config PATH]`; None for everything else, which the whole command line judges."""
     match arguments:
         case ["run"]:
-            return DEFAULT_CONFIG
+            return default_config()
         case ["run", "--config" | "-c", path] if not path.startswith("-"):
             return Path(path)
         case ["run", option] if option.startswith("--config=") and option != "--config=":

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from agent.cli import DEFAULT_CONFIG
+from agent.cli import default_config
 from agent.cli.common import Config, Json, load_settings, new
 from agent.cli.human import count
 from agent.cli.show import say, say_json
@@ -22,7 +22,7 @@ verb = new()
 
 @verb.command("check")
 def check(
-    path: Annotated[Path | None, typer.Argument(help=f"The settings, default {DEFAULT_CONFIG}.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="The settings; default: those of --config.")] = None,
     config: Config = None,
     secrets: Annotated[bool, typer.Option("--secrets", help="Also try to read every secret and certificate.")] = False,
     json: Json = False,
@@ -34,7 +34,7 @@ def check(
     Example:
       gatepost check /etc/gatepost/gatepost.yaml --secrets
     """
-    main = path or config or DEFAULT_CONFIG
+    main = path or config or default_config()
     if main.is_dir():
         main = main / MAIN_FILE
     loaded = load_settings(main)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli import DEFAULT_CONFIG
+from agent.cli import DEFAULT_CONFIG, default_config
 from agent.cli.show import complain
 from agent.client import DEFAULT_SOCKET, TIMEOUT, GatewayClient
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from agent.settings import Loaded
 
 AGENT = "gatepost-cli/1"
+SOCKET_OVERRIDE = "GATEPOST_API__SOCKET"
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Socket = Annotated[
@@ -23,9 +25,9 @@ Socket = Annotated[
     typer.Option("--socket", help="The agent's socket; default: $GATEPOST_SOCKET, else api.socket of the settings."),
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", "-c", help=f"The settings, default {DEFAULT_CONFIG}: they name the socket.")
+    Path | None,
+    typer.Option("--config", "-c", help=f"The settings; default: $GATEPOST_CONFIG, else {DEFAULT_CONFIG}."),
 ]
-Settings = Annotated[Path, typer.Option("--config", "-c", help="The settings.")]
 
 
 def new(**options: Any) -> typer.Typer:
@@ -39,15 +41,17 @@ def connected(socket: Path | None, config: Path | None, timeout: float = TIMEOUT
 
 
 def find_socket(socket: Path | None, config: Path | None) -> Path:
-    """--socket, else --config, else $GATEPOST_SOCKET, else the installed settings, else the installed default."""
+    """--socket, else --config, else $GATEPOST_SOCKET, else that of $GATEPOST_CONFIG or of the installed settings, else
+    the installed default."""
     if socket is not None:
         return socket
     if config is not None:
         return socket_of(config)
     if named := os.environ.get("GATEPOST_SOCKET"):
         return Path(named)
-    if os.access(DEFAULT_CONFIG, os.R_OK):
-        return socket_of(DEFAULT_CONFIG)
+    main = default_config()
+    if os.environ.get("GATEPOST_CONFIG") or os.access(main, os.R_OK):
+        return socket_of(main)
     return Path(DEFAULT_SOCKET)
 
 
@@ -56,7 +60,7 @@ def socket_of(config: Path) -> Path:
     loaded = load_settings(config)
     if loaded.settings is not None:
         return Path(loaded.settings.api.socket)
-    found = _socket_in(config)
+    found = _socket_in(loaded.files)
     complain(f"the settings {config} do not hold; asking the agent at {found}", "`gatepost check` says what is wrong")
     return found
 
@@ -69,11 +73,17 @@ def load_settings(config: Path) -> Loaded:
     return load(config, os.environ, Registry.installed())
 
 
-def _socket_in(config: Path) -> Path:
+def _socket_in(files: Sequence[Path]) -> Path:
+    """api.socket by itself: of the environment, else of the last of the files that says it."""
+    named = [text for name, text in os.environ.items() if name.upper() == SOCKET_OVERRIDE and text]
+    said = (text for text in (*named, *map(_said, reversed(files))) if text)
+    return Path(next(said, DEFAULT_SOCKET))
+
+
+def _said(file: Path) -> str | None:
     import yaml
 
     try:
-        tree = yaml.safe_load(config.read_text("utf-8"))
-        return Path(tree["api"]["socket"])
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
-        return Path(DEFAULT_SOCKET)
+        return str(yaml.safe_load(file.read_text("utf-8"))["api"]["socket"] or "")
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, RecursionError):
+        return None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import DEFAULT_CONFIG
+from agent.cli import default_config
 from agent.cli.common import Config, Json, Socket, connected, load_settings, new
 from agent.cli.show import complain, say, say_json, table
 from agent.process.exits import Exit
@@ -46,7 +46,7 @@ def show(
     else:
         from agent.api.settings_view import shown
 
-        loaded = load_settings(config or DEFAULT_CONFIG)
+        loaded = load_settings(config or default_config())
         if loaded.settings is None:
             for problem in loaded.errors:
                 say(str(problem))
@@ -56,7 +56,7 @@ def show(
     if json:
         say_json({"settings": lines})
     else:
-        _print(lines, (config or DEFAULT_CONFIG).absolute().parent)
+        _print(lines, (config or default_config()).absolute().parent)
 
 
 def _print(lines: list[dict[str, str]], directory: Path) -> None:

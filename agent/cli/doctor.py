@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from agent.api.finding import Finding, by_weight
-from agent.cli import DEFAULT_CONFIG
+from agent.cli import default_config
 from agent.cli.checkup import of_box, of_settings
 from agent.cli.common import Config, Json, Socket, find_socket, load_settings, new
 from agent.cli.common import connected as client_of
@@ -32,7 +32,7 @@ def examine(socket: Socket = None, config: Config = None, json: Json = False) ->
     Example:
       gatepost doctor
     """
-    main = config or DEFAULT_CONFIG
+    main = config or default_config()
     agent = _agent(socket, config)
     elsewhere = config is None and agent is not None and (socket is not None or not main.exists())
     found = [] if elsewhere else _box(main, running=agent is not None)

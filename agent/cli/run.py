@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import DEFAULT_CONFIG
-from agent.cli.common import Settings, new
+from agent.cli import default_config
+from agent.cli.common import Config, new
 
 verb = new()
 
 
 @verb.command()
-def run(config: Settings = DEFAULT_CONFIG) -> None:
+def run(config: Config = None) -> None:
     """Run the agent in the foreground, until SIGTERM or Ctrl-C; SIGHUP reads the settings again.
 
     conf.d/*.yaml beside the settings is merged after them. This is what the systemd service starts.
@@ -22,4 +22,4 @@ def run(config: Settings = DEFAULT_CONFIG) -> None:
     """
     from agent.app import main
 
-    raise typer.Exit(main(config))
+    raise typer.Exit(main(config or default_config()))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent import lock
-from agent.cli import DEFAULT_CONFIG
+from agent.cli import default_config
 from agent.cli.common import Config, Json, load_settings, new
 from agent.cli.human import count
 from agent.cli.show import say, say_json
@@ -80,7 +80,7 @@ def repair(path: Named = None, config: Config = None, json: Json = False) -> Non
 
 
 def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, json: bool) -> Report:
-    database = path or _of_settings(config or DEFAULT_CONFIG)
+    database = path or _of_settings(config or default_config())
     with alone(database):
         if not is_log(database):
             raise StoreError(f"{database} is no Gatepost log", "name the database, or the settings with --config")

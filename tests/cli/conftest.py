@@ -83,7 +83,8 @@ def agent(place, monkeypatch):
 def gatepost(capfdbinary, monkeypatch):
     """Runs a verb in this process: `gatepost("status", "--json")`."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("GATEPOST_COMMAND_TOKEN", raising=False)
+    for name in ("GATEPOST_COMMAND_TOKEN", "GATEPOST_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
 
     def run(*arguments):
         capfdbinary.readouterr()
