@@ -213,14 +213,14 @@ class Session:
             message = self._format.render(record, series, wall, clock, lane is self.lanes.backlog)
         except Exception as error:  # a damaged row must not hold up the others
             lane.skip()
-            self._bury(record.seq, None, f"it cannot be written as a message: {type(error).__name__}: {error}")
+            self._bury(record, None, f"it cannot be written as a message: {type(error).__name__}: {error}")
             return
         topic, payload, properties = message
         qos = 1 if record.bits & EVENT else self._qos
         problem = self._problem(connection, topic, payload, properties, qos)
         if problem is not None:
             lane.skip()
-            self._bury(record.seq, *problem)
+            self._bury(record, *problem)
             return
         lane.take()
         self._flying[record.seq] = lane
@@ -373,8 +373,7 @@ class Session:
         meaning = explain(code)
         if meaning.final or (tries >= GIVE_UP and code not in PATIENT):
             del self._flying[seq]
-            del lane.flying[seq]
-            self._bury(seq, code, meaning.phrase)
+            self._bury(lane.flying.pop(seq), code, meaning.phrase)
         else:
             self._refused.append(seq)
 
@@ -388,11 +387,11 @@ class Session:
         self._pauses += 1
         self._pause(min(PAUSE_MOST, PAUSE_FIRST * 2 ** min(self._pauses - 1, 10)))
 
-    def _bury(self, seq: int, code: int | None, reason: str) -> None:
-        self._attempts.pop(seq, None)
+    def _bury(self, record: Record, code: int | None, reason: str) -> None:
+        self._attempts.pop(record.seq, None)
         self._tally.dead += 1
-        log.warning("%s: reading %s is a dead letter: %s", self._name, self._store.reading_id(seq), reason)
-        self._store.dead_letter(self._name, seq, code, reason)
+        log.warning("%s: reading %s is a dead letter: %s", self._name, self._store.reading_id(record.seq), reason)
+        self._store.dead_letter(self._name, record.seq, code, reason, bool(record.bits & EVENT))
         self._store.settled(1)
 
     def settle(self) -> None:
