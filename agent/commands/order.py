@@ -16,7 +16,7 @@ MAX_ID = 128
 MAX_COMMAND = 64
 RESERVED = frozenset({"id", "command", "parameters", "token", "issued_at", "expires_at", "signature"})
 RESPONSE = frozenset({"device_id", "status", "error", "timestamp"})
-EXAMPLE = 'Send a JSON object such as {"id": "1", "command": "ping"}.'
+EXAMPLE = 'Send a JSON object such as {"id": "1", "command": "status"}.'
 
 
 class Order(msgspec.Struct):

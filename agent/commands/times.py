@@ -43,7 +43,7 @@ def too_old(now: Stamp, issued: int | None, expires: int | None, ttl: float, lef
     if end is not None and now.wall >= end:
         return Refusal(
             "expired",
-            f"The command was valid until {(now.wall - end) / US:.1f} s ago.",
+            f"The command was valid until {_span((now.wall - end) / US)} ago.",
             "Send it again with a later expires_at; check the clocks if it was sent just now.",
         )
     if end is None and left is not None and left <= 0:
@@ -51,7 +51,15 @@ def too_old(now: Stamp, issued: int | None, expires: int | None, ttl: float, lef
     if issued is not None and now.synchronised and issued > now.wall + AHEAD:
         return Refusal(
             "expired",
-            f"The command's issued_at lies {(issued - now.wall) / US:.0f} s ahead of the gateway's clock.",
+            f"The command's issued_at lies {_span((issued - now.wall) / US)} ahead of the gateway's clock.",
             "Check the sender's clock.",
         )
     return None
+
+
+def _span(seconds: float) -> str:
+    """51072.1 -> `14 h`."""
+    for length, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s"

@@ -20,6 +20,7 @@ from agent.devices.view import DeviceView, view_of
 from agent.errors import DeviceError, NotFound
 from agent.events import Events
 from agent.settings.model import Device
+from agent.settings.wording import in_words
 from drivers.driver import Command, Driver, Registry, UnknownDriver
 
 LIMITS = Limits()
@@ -117,7 +118,7 @@ class Devices:
             return self._runner_of(name, device, driver, connect)
         except msgspec.ValidationError as error:
             raise DeviceError(
-                f"{name}: options: {error}", f"`gatepost drivers {device.driver}` explains them"
+                f"{name}: options: {in_words(str(error))}", f"`gatepost drivers {device.driver}` explains them"
             ) from None
         except Exception as error:
             raise DeviceError(f"{name}: the driver {device.driver} cannot be set up: {error}") from error

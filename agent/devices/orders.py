@@ -23,6 +23,7 @@ from agent.devices.ports import Store
 from agent.devices.runner import Runner
 from agent.devices.view import view_of
 from agent.errors import DeviceBusy, DeviceOffline, Rejected
+from agent.settings.wording import in_words
 from drivers.driver import Command, CommandFailed, Driver
 from drivers.reading import Reading
 
@@ -49,7 +50,9 @@ class Orders:
         try:
             given = msgspec.convert(parameters, command.parameters)
         except (msgspec.ValidationError, ValueError) as wrong:
-            raise Rejected(f"{name}: {wrong}", "see the command's parameters", key="bad-parameters") from None
+            raise Rejected(
+                f"{name}: {in_words(str(wrong))}", "see the command's parameters", key="bad-parameters"
+            ) from None
         if command in runner.driver.commands:
             return await self._own(runner, command, given)
         match name:

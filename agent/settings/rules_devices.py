@@ -13,6 +13,7 @@ from agent.settings.problem import Path, closest, dotted, listed, meant, quoted
 from agent.settings.rules import Rules
 from agent.settings.scalars import WRONG
 from agent.settings.tree import Map
+from agent.settings.wording import in_words
 from drivers.options import Options, WrongOptions
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ def _option_error(rules: Rules, here: Path, text: str, values: dict[str, Any]) -
     message, _, spot = text.partition(" - at `$")
     inner = tuple(part for part in spot.rstrip("`").replace("[", ".").replace("]", "").split(".") if part)
     named = [name for name in re.findall(r"`([a-z_]+)`", message) if name in values]
-    rules.error((*here, *(inner or named[:1])), "bad-option", message, "`gatepost drivers` explains the options")
+    rules.error(
+        (*here, *(inner or named[:1])), "bad-option", in_words(message), "`gatepost drivers` explains the options"
+    )
 
 
 def _check_transport(rules: Rules, path: Path, device: dict[str, Any], transport: str) -> None:
