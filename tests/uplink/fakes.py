@@ -31,6 +31,7 @@ class FakeStore:
         self.rows: dict[int, Record] = {}
         self.positions: dict[str, Position] = {}
         self.series: dict[int, Series] = {}
+        self.dead_events: list[int] = []
         self.dead: list[tuple[str, int, int | None, str]] = []
         self.settled_rows = 0
         self.pages: list[tuple[int, int, int, int]] = []
@@ -94,8 +95,10 @@ class FakeStore:
     def settled(self, rows: int) -> None:
         self.settled_rows += rows
 
-    def dead_letter(self, broker: str, seq: int, code: int | None, reason: str) -> None:
+    def dead_letter(self, broker: str, seq: int, code: int | None, reason: str, event: bool = False) -> None:
         self.dead.append((broker, seq, code, reason))
+        if event:
+            self.dead_events.append(seq)
 
     def position(self, broker: str) -> Position:
         return self.positions.setdefault(broker, Position.starting(broker, self._first))

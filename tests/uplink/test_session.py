@@ -84,6 +84,17 @@ async def test_a_final_refusal_is_a_dead_letter_and_the_lane_goes_on() -> None:
     assert (rig.tally.refused, rig.tally.dead, rig.tally.delivered) == (1, 1, 1)
 
 
+async def test_a_refused_event_is_marked_so_that_no_event_tells_of_it() -> None:
+    rig = Rig(window=2)
+    connection = rig.connect()
+    rig.store.add()
+    rig.store.add(event=True)
+    rig.session.pump()
+    connection.answer((1, 0x99), (2, 0x87))
+    assert [seq for _, seq, _, _ in rig.store.dead] == [1, 2]
+    assert rig.store.dead_events == [2]
+
+
 async def test_over_quota_pauses_and_sends_again_in_order() -> None:
     rig = Rig(window=4)
     connection = rig.connect()
