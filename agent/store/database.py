@@ -73,6 +73,9 @@ class Database:
             for pragma in PRAGMAS:
                 await writer.execute(pragma)
             reader = await self._open_reader(CACHE_KIB)
+        except UnicodeDecodeError as error:  # SQLite's complaint quotes octets of the damaged file
+            await whole(writer.close())
+            raise _undecodable(error) from error
         except BaseException:
             await whole(writer.close())
             raise
@@ -213,7 +216,14 @@ def _open(connection: aiosqlite.Connection | None) -> aiosqlite.Connection:
 
 
 async def _fetch(connection: aiosqlite.Connection, text: str, params: Params) -> Rows:
-    return list(await connection.execute_fetchall(text, params))  # type: ignore[arg-type]
+    try:
+        return list(await connection.execute_fetchall(text, params))  # type: ignore[arg-type]
+    except UnicodeDecodeError as error:
+        raise _undecodable(error) from error
+
+
+def _undecodable(error: UnicodeDecodeError) -> sqlite3.DatabaseError:
+    return sqlite3.DatabaseError(f"Could not decode to UTF-8: {error.reason}")
 
 
 async def _execute(connection: aiosqlite.Connection, text: str) -> None:

@@ -21,6 +21,7 @@ from agent.store.rows import is_sound, lost_series, series_from, series_row, tex
 from agent.store.schema import EPOCH_BYTES, STEPS, VERSION, too_new
 
 JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError)  # what sqlite3 says of a file with flipped bits
 SIDE_TABLES = ("meta", "boot", "series", "owed", "gap", "dead_letter", "state", "ledger")
 SUFFIXES = ("", "-wal", "-shm")
 SOUND: dict[str, Callable[[tuple[Any, ...]], bool]] = {
@@ -77,7 +78,7 @@ def check(path: Path) -> Report:
                 elif series not in known:
                     known.add(series)
                     report.problem(f"series {series} is lost")
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         report.problem(str(error))
     if report.damaged:
         report.problem(f"{report.damaged} rows fail their checksum")
@@ -144,7 +145,7 @@ def _carry(aside: Path, new: sqlite3.Connection, report: Report, next_seq: int, 
             for table in SIDE_TABLES:
                 complete[table] = _copy_table(old, new, table)
             whole = _copy_rows(old, new, report)
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         report.problem(str(error))
     if not complete["series"] or not whole:
         for series in carve.series(aside):
@@ -182,7 +183,7 @@ def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, report: Report)
                 report.rows += 1
             else:
                 report.damaged += 1
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         report.problem(str(error))
         return False
     return True
@@ -203,7 +204,7 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str) ->
                 new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
             else:
                 whole = False
-    except sqlite3.Error:
+    except UNREADABLE:
         return False
     return whole
 

@@ -15,13 +15,18 @@ from agent.store.writer import explain, is_damage, is_full
 
 log = logging.getLogger(__name__)
 
-PROBES: tuple[tuple[str, tuple[int, ...]], ...] = (
+PROBES: tuple[tuple[str, tuple[int | str, ...]], ...] = (
     ("reading_last", ()),
     ("reading_first", ()),
     ("series_top", ()),
     ("boots", ()),
     ("owed_load", ()),
     ("gap_untold", (0,)),
+    ("gap_list", (0,)),
+    ("series_load", (0,)),
+    ("meta_get", ("floor",)),
+    ("state_get", ("",)),
+    ("ledger_find", ("",)),
 )
 EASY = 3  # mended so often at once; after that
 PAUSE = 300.0  # so many seconds apart: a card that dies must not be filled with copies of the log

@@ -32,7 +32,7 @@ from agent.store.runs import Runs
 from agent.store.series import SeriesBook, whole_series
 from agent.store.tail import Tail
 from agent.store.upkeep import Upkeep, free_space
-from agent.store.writer import Writer, explain
+from agent.store.writer import Writer, explain, is_damage
 
 log = logging.getLogger(__name__)
 
@@ -71,20 +71,27 @@ class Store:
 
         Raises StoreError when the directory cannot be written or the file belongs to a newer agent.
         """
-        store = cls(path, gateway, clock, events, rng or Random())  # noqa: S311 - jitter, no secret
-        try:
-            await store._load(settings, free or (lambda: free_space(str(path.parent))))
-        except (sqlite3.Error, OSError) as error:
-            await store._database.close()
-            text = explain(error) if isinstance(error, sqlite3.Error) else error.strerror
-            raise StoreError(
-                f"The database {path} cannot be opened: {text}.",
-                "Is the state directory writable for the agent, and is there space?",
-            ) from error
-        except BaseException:
-            await store._database.close()
-            raise
-        return store
+        rng, free = rng or Random(), free or (lambda: free_space(str(path.parent)))  # noqa: S311 - jitter, no secret
+        report = None
+        while True:
+            store = cls(path, gateway, clock, events, rng)
+            try:
+                await store._load(settings, free, report)
+            except (sqlite3.Error, OSError) as error:
+                await store._database.close()
+                damaged = isinstance(error, sqlite3.Error) and is_damage(error)
+                if damaged and report is None:  # damage beyond what was probed
+                    report = await asyncio.to_thread(maintenance.salvage, path)
+                    continue
+                text = explain(error) if isinstance(error, sqlite3.Error) else error.strerror
+                raise StoreError(
+                    f"The database {path} cannot be opened: {text}.",
+                    "Is the state directory writable for the agent, and is there space?",
+                ) from error
+            except BaseException:
+                await store._database.close()
+                raise
+            return store
 
     def tasks(self) -> dict[str, Callable[[], Any]]:
         """What must run while the store is open, by name."""
@@ -302,7 +309,11 @@ class Store:
             rows = await self._database.read("state_get", (key,))
         except sqlite3.Error as error:
             raise StoreError(f"The log could not be read: {explain(error)}.") from error
-        return orjson.loads(rows[0][0]) if rows else None
+        try:
+            return orjson.loads(rows[0][0]) if rows else None
+        except orjson.JSONDecodeError:
+            log.error("what the log keeps as %s is damaged; it is taken for absent", key)
+            return None
 
     async def state_put(self, key: str, value: Any) -> None:
         """Durable when it returns; None forgets the key. Raises StoreError."""
@@ -330,9 +341,13 @@ class Store:
 
     # --- opening and mending
 
-    async def _load(self, settings: StoreSettings, free: Callable[[], int]) -> None:
+    async def _load(
+        self, settings: StoreSettings, free: Callable[[], int], report: maintenance.Report | None = None
+    ) -> None:
+        """`report`: of a repair that was made just before."""
         self._database = Database(self.path)
-        self.epoch, report = await open_file(self._database, self.gateway)
+        self.epoch, found = await open_file(self._database, self.gateway)
+        report = found or report
         database, clock = self._database, self._clock
         last, floor, self._starting, top, top_boot = [
             int(value or 0)

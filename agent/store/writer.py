@@ -29,6 +29,7 @@ STRANGE = (
     "no such table",
     "no such column",
     "unsupported file format",
+    "Could not decode to UTF-8",  # sqlite3's own word for a text that is none
 )  # SQLITE_ERROR, and no statement of ours is wrong
 
 
