@@ -60,6 +60,16 @@ def test_validity(now: Stamp, issued: int | None, expires: int | None, left: flo
     assert good or (refusal is not None and refusal.key == "expired")
 
 
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [(1.25, "1.2 s"), (119.0, "119.0 s"), (600.0, "10 min"), (51072.1, "14 h"), (10 * 86400.0, "10 days")],
+)
+def test_how_late_it_is_in_plain_words(late: float, told: str) -> None:
+    refusal = too_old(NOW, None, T0 - round(late * US), 60.0, None)
+    assert refusal is not None
+    assert refusal.message == f"The command was valid until {told} ago."
+
+
 async def test_an_expired_command_leaves_no_trace_but_in_the_audit(office: Office) -> None:
     body = {"id": "e", "command": "read_now", "expires_at": "2026-11-20T10:29:59Z"}
     assert (await office.ask(body)).error["key"] == "expired"
