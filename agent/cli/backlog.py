@@ -26,7 +26,9 @@ def show(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Show what each broker is still owed. These are readings that are stored and not acknowledged by it yet.
+    """Show what brokers are still owed, and what was lost or refused.
+
+    Owed are readings that are stored and that the broker has not acknowledged yet.
 
     \b
     Example:

@@ -19,7 +19,9 @@ verb = new(invoke_without_command=True)
 
 @verb.callback()
 def brokers(ctx: typer.Context, socket: Socket = None, config: Config = None, json: Json = False) -> None:
-    """Show the brokers, what each is owed, and why one is not connected; or connect and disconnect one.
+    """Show the brokers and what each is owed, or connect one.
+
+    Also why one is not connected; `disconnect` ends a connection until `connect`.
 
     \b
     Example:
@@ -59,7 +61,9 @@ def connect(ctx: typer.Context, name: Name, socket: Socket = None, config: Confi
 def disconnect(
     ctx: typer.Context, name: Name, socket: Socket = None, config: Config = None, json: Json = False
 ) -> None:
-    """Disconnect a broker until `connect` or the next start; what it is owed is kept.
+    """Disconnect a broker; what it is owed is kept.
+
+    It stays away until `connect` or the next start.
 
     \b
     Example:

@@ -27,8 +27,10 @@ def check(
     secrets: Annotated[bool, typer.Option("--secrets", help="Also try to read every secret and certificate.")] = False,
     json: Json = False,
 ) -> None:
-    """Read the settings as the agent would, conf.d/*.yaml included, and print every problem as
-    `file:line:column: key: what; hint`. Exit code 78 when there is an error, 0 with warnings only. Needs no agent.
+    """Print every problem of the settings.
+
+    Reads them as the agent would, conf.d/*.yaml included, and prints `file:line:column: key: what; hint`. Exit code 78
+    when there is an error, 0 with warnings only. Needs no agent.
 
     \b
     Example:

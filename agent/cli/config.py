@@ -27,8 +27,10 @@ def show(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Print the effective settings, each key with the file and line that says so; `default` where none does. Secrets
-    and patients are hidden. Reads the files; `--running` (or `--socket`) asks the agent.
+    """Print the effective settings, each with where it was written.
+
+    That is file, line and column, or `default`. Secrets and patients are hidden. Reads the files; `--running` (or
+    `--socket`) asks the agent.
 
     \b
     Example:

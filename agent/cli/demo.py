@@ -19,7 +19,9 @@ def demo(
     ] = 8.0,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a picture, also in a terminal.")] = False,
 ) -> None:
-    """Show Gatepost at work: simulated serial devices, the real agent, a broker; nothing outside this machine.
+    """Show Gatepost at work, with simulated devices and a broker.
+
+    The agent is the real one; nothing leaves this machine.
 
     \b
     Example:

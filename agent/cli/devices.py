@@ -24,7 +24,7 @@ def show(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Show the devices, or one of them with the commands it understands.
+    """Show the devices, or explain one with its commands.
 
     \b
     Example:

@@ -25,8 +25,10 @@ verb = new()
 
 @verb.command("doctor")
 def examine(socket: Socket = None, config: Config = None, json: Json = False) -> None:
-    """Say what is the matter, why, and what to do: settings, ports, disk, clock, store; from a running agent also each
-    device, each broker, and why readings are not upstream yet. Exit code 1 when there is a problem.
+    """Say what is the matter, why, and what to do.
+
+    Settings, ports, disk, clock, store; from a running agent also each device, each broker, and why readings are not
+    upstream yet. Exit code 1 when there is a problem.
 
     \b
     Example:

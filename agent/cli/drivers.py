@@ -25,8 +25,9 @@ def show(
     name: Annotated[str | None, typer.Argument(help="Explain this one.")] = None,
     json: Json = False,
 ) -> None:
-    """List the installed drivers, or explain one: line settings, metrics, options, commands, and an example drop.
-    Needs no agent.
+    """List the installed drivers, or explain one.
+
+    Line settings, metrics, options, commands, and an example drop. Needs no agent.
 
     \b
     Example:

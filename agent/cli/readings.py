@@ -46,8 +46,9 @@ def show(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Print stored readings, the newest last; with --follow, new ones too, until Ctrl-C. With --json and --follow one
-    JSON object a line, as brokers get it.
+    """Print stored readings, the newest last, and follow new ones.
+
+    With --follow it goes on until Ctrl-C; with --json too, that is one JSON object a line, as brokers get it.
 
     \b
     Example:

@@ -12,9 +12,10 @@ verb = new()
 
 @verb.command()
 def run(config: Config = None) -> None:
-    """Run the agent in the foreground, until SIGTERM or Ctrl-C; SIGHUP reads the settings again.
+    """Run the agent in the foreground, until SIGTERM or Ctrl-C.
 
-    conf.d/*.yaml beside the settings is merged after them. This is what the systemd service starts.
+    SIGHUP reads the settings again. conf.d/*.yaml beside the settings is merged after them. This is what the
+    systemd service starts.
 
     \b
     Example:

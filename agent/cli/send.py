@@ -10,12 +10,12 @@ from msgspec.json import encode
 
 from agent.cli.common import Config, Json, Socket, connected, new
 from agent.cli.show import complain, say, say_json, state
-from agent.client import GatewayClient, GatewayError
+from agent.client import GatewayClient, GatewayError, GatewayTimeout
 from agent.process.exits import Exit
 
 GATEWAY = "gateway"
 POLL = 0.5  # seconds between looks at a command that lasts
-SENDING = 35.0  # seconds for the first answer, beyond the agent's own limit
+WAIT = 35.0  # seconds: beyond the agent's own limit as it comes, so that its answer is the one that is told
 
 verb = new()
 
@@ -27,7 +27,9 @@ def send(
     parameters: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Parameters; a VALUE is JSON, else text.")
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the outcome.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Wait so many seconds for the outcome; the command goes on.")
+    ] = WAIT,
     token: Annotated[
         str | None, typer.Option("--token", envvar="GATEPOST_COMMAND_TOKEN", help="The device's token.")
     ] = None,
@@ -35,7 +37,9 @@ def send(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Send a command and print the answer; exit code 1 when it was rejected or failed.
+    """Send a command to a device or the gateway, print the answer.
+
+    Exit code 1 when it was rejected or failed.
 
     \b
     Example:
@@ -47,9 +51,10 @@ def send(
     client = connected(socket, config)
     until = time.monotonic() + timeout
     try:
-        answer = client.send(
-            None if target == GATEWAY else target, command, given, timeout=min(timeout, SENDING), **members
-        )
+        answer = client.send(None if target == GATEWAY else target, command, given, timeout=timeout, **members)
+    except GatewayTimeout as error:
+        hint = "it may still be carried out; --timeout waits longer"
+        raise GatewayError(error.key, f"there was no answer within {timeout:g} s", hint) from error
     except GatewayError as error:
         if not isinstance(error.answer, dict) or "status" not in error.answer:
             raise

@@ -31,7 +31,7 @@ def simulate(
     speed: Annotated[float, typer.Option("--speed", min=0.001, help="Times as fast as the device.")] = 1.0,
     json: Json = False,
 ) -> None:
-    """Run a simulated device of this driver on a PTY until Ctrl-C. Configure it as `port: LINK`.
+    """Run a simulated device on a PTY until Ctrl-C. Configure it as `port: LINK`.
 
     \b
     Example:

@@ -17,7 +17,9 @@ verb = new()
 
 @verb.command("status")
 def show(socket: Socket = None, config: Config = None, json: Json = False) -> None:
-    """Show the agent on one screen: clock, store, settings, devices, brokers and what they are owed.
+    """Show the agent on one screen.
+
+    Clock, store, settings, devices, brokers and what they are owed.
 
     \b
     Example:

@@ -60,7 +60,9 @@ def check(path: Named = None, config: Config = None, json: Json = False) -> None
 
 @verb.command()
 def repair(path: Named = None, config: Config = None, json: Json = False) -> None:
-    """Check, and set a damaged database aside: what can be read goes into a new one. A healthy one is left alone.
+    """Save what can be read of a damaged database into a new one.
+
+    The damaged file is set aside; a healthy one is left alone.
 
     \b
     Example:

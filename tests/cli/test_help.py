@@ -48,6 +48,15 @@ def test_the_overview_names_every_verb(gatepost):
         assert f"\n  {verb} " in shown
 
 
+@pytest.mark.parametrize("arguments", [(), ("brokers",), ("store",)], ids=" ".join)
+def test_the_first_sentences_fit(gatepost, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = gatepost(*arguments, "--help").out
+    commands = shown[shown.index("Commands:") :]
+    assert "..." not in commands
+    assert "…" not in commands
+
+
 @pytest.mark.parametrize(
     "arguments", [(), ("walk",), ("status", "--loud"), ("send",), ("run", "--fast"), ("run", "--config"), ("store",)]
 )
