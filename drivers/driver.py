@@ -103,6 +103,7 @@ class Driver(ABC):
     every: ClassVar[float] = 0.0  # default pace in seconds; 0 = every reading
     pace: ClassVar[str] = "last"  # how `every` condenses: "last" or "median" of the numbers since the last report
     silence: float | None = None  # seconds without a byte after which the link is reopened; None = never; may change
+    steady: bool = True  # it speaks all the time; False = only when something is measured; may depend on the options
     options_type: ClassVar[type[msgspec.Struct]] = NoOptions  # rules between options: see drivers/options.py
     example_options: ClassVar[dict[str, Any]] = {}  # for the example that people are shown
     commands: ClassVar[tuple[Command, ...]] = ()  # beyond those that the gateway gives every device

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 FEW = 4  # gaps that say nothing of a habit yet
 WEIGHT = 8  # of the last gap: one part in so many
-MOST = 4  # times the usual gap: a longer one counts as that, so that one long pause is no new habit
+MOST = 4  # times the usual gap: a longer one counts as that for what is usual
+FADES = 0.98  # for each further gap: a device that speaks in bursts is used to its pauses, one pause is soon forgotten
 SPAN = 60_000_000  # microseconds: `recent` looks back over one to two of these
 
 
@@ -12,7 +13,7 @@ class Rhythm:
     """Times are microseconds of the stamp's monotonic clock. `heard` for every chunk of bytes, `spoke` for every chunk
     in which something could be decoded."""
 
-    __slots__ = ("_began", "_gaps", "_last", "_mark", "_now", "_spoke", "_then", "_usual")
+    __slots__ = ("_began", "_gaps", "_last", "_longest", "_mark", "_now", "_spoke", "_then", "_usual")
 
     def __init__(self) -> None:
         self._began = 0  # the session
@@ -20,6 +21,7 @@ class Rhythm:
         self._spoke = 0  # the newest that could be decoded, in this session
         self._gaps = 0
         self._usual = 0.0
+        self._longest = 0.0
         self._mark = 0  # when faults were counted last
         self._now = 0  # how many there were then
         self._then = 0  # and the time before
@@ -39,6 +41,7 @@ class Rhythm:
         if before:
             gap = now - before
             self._gaps += 1
+            self._longest = max(gap, self._longest * FADES)
             if self._gaps == 1:
                 self._usual = gap
             else:
@@ -55,8 +58,8 @@ class Rhythm:
 
     @property
     def usual_gap(self) -> float | None:
-        """Seconds between two readings (or answers) as a rule; None = that is not known yet."""
-        return self._usual / 1_000_000 if self._gaps >= FEW else None
+        """Seconds between two readings (or answers) as a rule, pauses included; None = that is not known yet."""
+        return max(self._usual, self._longest) / 1_000_000 if self._gaps >= FEW else None
 
     def recent(self, now: int, faults: int) -> int:
         """How many of the faults came within the last one to two minutes."""

@@ -232,9 +232,14 @@ class Runner:
     @property
     def _silence(self) -> float | None:
         """Seconds without a byte that end a session; None or 0 = any. A driver that took its own away is obeyed."""
-        if self.device.silence is None or (self.driver.silence is None and type(self.driver).silence is not None):
+        if self.device.silence is None or self.hushed:
             return self.driver.silence
         return self.device.silence
+
+    @property
+    def hushed(self) -> bool:
+        """Whether the driver knows that its device is silent now, as a command made it."""
+        return self.driver.silence is None and type(self.driver).silence is not None
 
     def _quiet_for(self) -> float:
         """Seconds since the device said something; one that is kept waiting is not silent."""

@@ -19,7 +19,7 @@ class DeviceView(msgspec.Struct, frozen=True):
     seconds, `desired` what commands ordered; `orders` tells which of it holds because of a command: `stopped`, `timed`
     (with `until`), `interval` (with `seconds`), each with `source` and `since`, None where that is not known.
     `quiet_for` are the seconds since its last byte (since it was opened when there was none), `usual_gap` those between
-    two readings as a rule; None = not known. `next_retry_in` is in seconds.
+    two readings as a rule; None = not known, or it has no rule. `next_retry_in` is in seconds.
     """
 
     id: str
@@ -97,7 +97,7 @@ def view_of(runner: Runner, clock: Clock) -> DeviceView:
         reconnects=tally.reconnects,
         next_retry_in=None if retry_at is None else round(max(0.0, retry_at - clock.monotonic()), 3),
         quiet_for=None if runner.outlet.paused else rhythm.quiet_for(now, health.online),
-        usual_gap=rhythm.usual_gap,
+        usual_gap=rhythm.usual_gap if runner.driver.steady and not runner.hushed else None,
         battery=health.known.get("battery"),
         signal_strength=health.known.get("signal_strength"),
     )

@@ -113,6 +113,7 @@ class AndScale(Driver):
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
+        self.steady = self.options.mode != "stream"  # most print when a key is pressed, or at rest
         if self.options.mode == "poll":
             self.keep_alive = KeepAlive(NOW, self.options.interval)
 

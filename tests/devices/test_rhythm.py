@@ -25,12 +25,16 @@ def test_a_habit_takes_some_gaps():
     assert beaten(2, 2, 2, 2).usual_gap == 2
 
 
-def test_one_long_pause_is_no_new_habit_and_a_new_pace_is():
-    usual = beaten(*[1] * 20, 3600).usual_gap
-    assert usual is not None
-    assert usual < 1.5
+def test_one_long_pause_is_soon_forgotten_and_a_new_pace_is_learnt():
+    assert beaten(*[1] * 20, 3600, *[1] * 420).usual_gap == pytest.approx(1, rel=0.01)
     assert beaten(*[1] * 20, *[10] * 60).usual_gap == pytest.approx(10, rel=0.1)
     assert beaten(0.01, *[1] * 60).usual_gap == pytest.approx(1, rel=0.1)
+
+
+def test_a_device_that_speaks_in_bursts_is_used_to_its_pauses():
+    usual = beaten(*[0.02, 0.02, 0.02, 0.02, 60] * 10, 0.02, 0.02).usual_gap
+    assert usual is not None
+    assert 50 < usual <= 60
 
 
 def test_the_time_between_two_sessions_is_no_gap():
@@ -96,4 +100,16 @@ async def test_a_device_that_was_never_there_was_not_quiet_either():
     await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "offline")
     assert bench.view()["quiet_for"] is None
+    await bench.devices.close()
+
+
+async def test_a_device_that_was_told_to_be_silent_has_no_usual_gap():
+    bench = Bench(clock=(clock := HandClock()))
+    link = await bench.online(driver="silent")
+    for number in range(6):
+        clock.seconds += 0.01
+        link.say(line(v=number))
+    assert bench.view()["usual_gap"] == pytest.approx(0.01)
+    await bench.devices.execute("d", "hush", {"for_good": True})
+    assert bench.view()["usual_gap"] is None
     await bench.devices.close()

@@ -172,3 +172,9 @@ def test_encoding_is_the_other_way_round():
         Weighing("overload", None),
     ):
         assert decode_line(encode_line(weighing).decode()) == weighing
+
+
+def test_a_scale_that_prints_by_itself_keeps_no_pace():
+    kind = AndScale.options_type
+    assert not AndScale().steady
+    assert AndScale(kind(mode="poll")).steady
