@@ -180,6 +180,25 @@ class Agent:
             assert time.monotonic() < end, f"{found.get(name)}: {self.tail()}"
             await asyncio.sleep(0.05)
 
+    async def stored(self, device: str) -> dict[int, set[str]]:
+        """Ids of all stored readings of a device, by their number."""
+        ids: dict[int, set[str]] = {}
+        cursor = None
+        while True:
+            page = await self.client.data(device, limit=1000, cursor=cursor)
+            for reading in page["readings"]:
+                ids.setdefault(reading["n"], set()).add(reading["id"])
+            cursor = page["cursor"]
+            if cursor is None:
+                return ids
+
+    async def taken(self, device: str, number: int, seconds: float = LATEST) -> None:
+        """Until this line of the device is stored."""
+        end = time.monotonic() + seconds
+        while not any(r["n"] == number for r in (await self.client.data(device, limit=5))["readings"]):
+            assert time.monotonic() < end, self.tail()
+            await asyncio.sleep(0.05)
+
     async def delivered(self, seconds: float = LATEST) -> None:
         """Until no broker is owed anything."""
         end = time.monotonic() + seconds
