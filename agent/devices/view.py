@@ -107,7 +107,7 @@ def _stopped(runner: Runner) -> Reason:
     """Why a device that is there reports nothing."""
     by = runner.desired.stopped_by
     who = f" ({by.source})" if by is not None and by.source else ""
-    when = f" at {rfc3339(by.wall)}" if by is not None else ""
+    when = f" at {rfc3339(by.wall)[:19]}Z" if by is not None else ""  # a person needs no microseconds
     return Reason(
         "monitoring-stopped",
         f"reporting was stopped by a command{who}{when}",
