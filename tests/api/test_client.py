@@ -120,8 +120,9 @@ async def test_nobody_there(tmp_path, kind):
     ],
 )
 async def test_whoever_answers_nonsense_is_an_error(socket_path, kind, said):
-    with Parrot(socket_path, said), pytest.raises(GatewayError) as caught:
-        await call(kind(socket_path, timeout=5).health)
+    async with Parrot(socket_path, said):
+        with pytest.raises(GatewayError) as caught:
+            await call(kind(socket_path, timeout=5).health)
     assert caught.value.key in ("connection-lost", "bad-answer")
 
 
@@ -184,10 +185,10 @@ class Parrot:
             connection.recv(65536)
             connection.sendall(self._said)
 
-    def __enter__(self):
+    async def __aenter__(self):
         self._thread.start()
         return self
 
-    def __exit__(self, *exc):
-        self._thread.join(10)
+    async def __aexit__(self, *exc):
+        await asyncio.to_thread(self._thread.join, 10)  # off the loop, which has to close the client's end
         self._listener.close()
