@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.api.finding import Finding
-from agent.cli.store import DATABASE, MAGIC, alone
+from agent.cli.store import alone
 from agent.clock import SystemClock
 from agent.errors import StoreError
 from agent.settings import Loaded
 from agent.settings.model import Settings
+from agent.store.recognise import DATABASE, MAGIC
 
 
 def of_settings(loaded: Loaded) -> Iterator[Finding]:

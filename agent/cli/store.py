@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,10 +20,6 @@ from agent.process.exits import Exit
 
 if TYPE_CHECKING:
     from agent.store.maintenance import Report
-
-DATABASE = "gatepost.db"
-MAGIC = b"SQLite format 3\x00"
-OURS = {"reading", "series", "owed"}
 
 Named = Annotated[Path | None, typer.Argument(metavar="[PATH]", help="The database; default: that of the settings.")]
 
@@ -82,6 +77,8 @@ def repair(path: Named = None, config: Config = None, json: Json = False) -> Non
 
 
 def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, json: bool) -> Report:
+    from agent.store.recognise import is_log
+
     database = path or _of_settings(config or default_config())
     with alone(database):
         if not is_log(database):
@@ -94,22 +91,6 @@ def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, 
             say(f"problem: {problem}")
         say(f"{report.path}: {count(report.rows, 'row')}, {count(report.damaged)} damaged")
     return report
-
-
-def is_log(database: Path) -> bool:
-    """Whether this file is ours, as far as can be seen; one that is damaged at its beginning is known by its name."""
-    try:
-        with database.open("rb") as file:
-            head = file.read(len(MAGIC))
-        if head != MAGIC:
-            return database.name.startswith(DATABASE)  # copies and files that were set aside too
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except IsADirectoryError:
-        return False
-    except (OSError, sqlite3.Error):
-        return True  # the check says what is wrong
-    return bool(tables & OURS) or (not tables and database.name == DATABASE)
 
 
 @contextmanager
@@ -134,4 +115,6 @@ def _of_settings(config: Path) -> Path:
     loaded: Any = load_settings(config)
     if loaded.settings is None and not loaded.files:
         raise SettingsWrong(f"there are no settings at {config}", "name the database, or the settings with --config")
+    from agent.store.recognise import DATABASE
+
     return Path(loaded.state_dir) / DATABASE

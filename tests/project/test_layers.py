@@ -36,7 +36,8 @@ MAY_KNOW = {
     "agent.app": ANY - {"agent.cli", "agent.client", "agent.demo"},
     "agent.client": {"agent.errors"},
     # The command line asks a running agent through the client; what works without one looks at files itself.
-    "agent.cli": LOG | {"agent.app", "agent.api", "agent.client", "agent.devices", "agent.demo", "agent.lock"},
+    "agent.cli": LOG
+    | {"agent.app", "agent.api", "agent.client", "agent.devices", "agent.uplink", "agent.demo", "agent.lock"},
     # A process of its own around the agent's: broker, simulated devices, a screen.
     "agent.demo": ANY - {"agent.cli"},
 }
