@@ -321,7 +321,7 @@ async def test_a_device_that_was_stopped_says_by_whom_and_since_when_also_after_
     since = "2023-11-14T22:30:00.000000Z"
     assert view["orders"] == {"stopped": {"source": "mqtt:hospital", "since": since}}
     assert (view["status"], view["reason"]) == ("online", "monitoring-stopped")
-    assert view["message"] == f"reporting was stopped by a command (mqtt:hospital) at 2023-11-14T22:30:00Z"
+    assert view["message"] == "reporting was stopped by a command (mqtt:hospital) at 2023-11-14T22:30:00Z"
     assert view["hint"] == "`gatepost send d start_monitoring` starts it again"
     await again.devices.execute("d", "start_monitoring", {})
     assert (again.view()["orders"], again.view()["message"], again.view()["reason"]) == ({}, "", None)

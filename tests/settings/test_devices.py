@@ -64,7 +64,7 @@ def test_options_are_judged_by_the_driver_where_they_stand(read, options, expect
     [
         ("{low: 5, high: 1, word: »''}", ["bad-option low", "bad-option word"]),
         ("{low: 5, high: 1, word: x}", ["bad-option low"]),
-        ("{low: 5, high: one, word: ''}", ["wrong-type high", "bad-option word"]),
+        ("{low: 50, high: one, word: ''}", ["wrong-type high", "bad-option word"]),
         ("{low: 0}", ["w no-effect low"]),
         ("{low: 5, high: 1, lwo: 1, word: ''}", ["bad-option low", "unknown-key lwo", "bad-option word"]),
     ],
