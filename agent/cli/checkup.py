@@ -13,7 +13,6 @@ from agent.clock import SystemClock
 from agent.errors import StoreError
 from agent.settings import Loaded
 from agent.settings.model import Settings
-from agent.store.recognise import DATABASE, MAGIC
 
 
 def of_settings(loaded: Loaded) -> Iterator[Finding]:
@@ -32,7 +31,7 @@ def of_box(loaded: Loaded, running: bool) -> Iterator[Finding]:
             yield from _ports(loaded.settings)
             yield from _disk(state_dir, loaded.settings.store.reserve)
         yield from _clock()
-        yield from _database(state_dir / DATABASE)
+        yield from _database(state_dir)
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
@@ -71,7 +70,10 @@ def _clock() -> Iterator[Finding]:
         yield Finding("warning", "clock", "the clock is not synchronised", why, "see `timedatectl`")
 
 
-def _database(path: Path) -> Iterator[Finding]:
+def _database(state_dir: Path) -> Iterator[Finding]:
+    from agent.store.recognise import DATABASE, MAGIC
+
+    path = state_dir / DATABASE
     try:
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
