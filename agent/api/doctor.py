@@ -27,7 +27,7 @@ async def findings(app: App) -> list[Finding]:
     found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status())]
     found += _gaps(await app.store.gaps(100), now)
     for view in app.devices.views():
-        found += of_device(view.as_dict())
+        found += of_device(view.as_dict(), now)
     owed = {str(entry["broker"]): entry for entry in await app.store.backlog()}
     dead: dict[str, list[str]] = {}
     for letter in await app.store.dead_letters(DEAD):
@@ -113,7 +113,7 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], dead: list[str], now: d
     about = f"broker {state['name']}"
     waiting = int(owed.get("readings") or 0)
     oldest = owed.get("oldest")
-    since = f"; {_readings(waiting)} waiting for it, the oldest since {oldest}" if waiting else ""
+    since = f"; {_readings(waiting)} waiting for it, the oldest since {_short(oldest)}" if waiting else ""
     reason, do = str(state.get("message") or state.get("reason") or ""), str(state.get("hint") or "")
     match state["state"]:
         case "connected":
@@ -121,7 +121,7 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], dead: list[str], now: d
                 yield Finding(
                     "note",
                     about,
-                    f"{_readings(waiting)} not upstream yet, the oldest of {oldest}",
+                    f"{_readings(waiting)} not upstream yet, the oldest of {_short(oldest)}",
                     "it is connected: the backlog drains beside the live readings, by backlog.share and backlog.rate",
                     "wait, or raise them",
                 )
@@ -140,8 +140,14 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], dead: list[str], now: d
             about,
             f"it refused {_readings(len(dead))}{' or more' if len(dead) >= DEAD else ''} for good",
             ", ".join(list(dict.fromkeys(dead))[:REASONS]),
-            "`gatepost backlog --dead-letters` lists them; `gatepost send gateway resend` sends readings again",
+            "`gatepost backlog --dead-letters` lists them; `gatepost send gateway resend` sends readings again, where "
+            "commands.allow permits it",
         )
+
+
+def _short(moment: Any) -> str:
+    """RFC 3339 to the second."""
+    return f"{str(moment)[:19]}Z"
 
 
 def _readings(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from agent.api.finding import Finding
@@ -11,10 +12,11 @@ QUIET = 5.0  # seconds: what is shorter is no silence, whatever the usual gap
 QUIET_GAPS = 5  # times the usual gap
 FAULTS = 10  # fewer say nothing of the format
 FEW = 0.25  # readings for each fault
+LATELY = 30.0  # seconds without a reading while faults come
 MINUTE = 60
 
 
-def of_device(view: dict[str, Any]) -> Iterator[Finding]:
+def of_device(view: dict[str, Any], now: datetime) -> Iterator[Finding]:
     """At most one finding: what explains the most."""
     about = f"device {view['id']}"
     message, hint = str(view.get("message") or ""), str(view.get("hint") or "")
@@ -27,20 +29,18 @@ def of_device(view: dict[str, Any]) -> Iterator[Finding]:
             what = message or f"it is not there ({view.get('port') or view['driver']})"
             yield Finding("warning", about, what, "", hint)
         case "online":
-            yield from _online(view, about)
+            yield from _online(view, about, now)
 
 
-def _online(view: dict[str, Any], about: str) -> Iterator[Finding]:
+def _online(view: dict[str, Any], about: str, now: datetime) -> Iterator[Finding]:
     driver = view["driver"]
     faults = _faults(view)
-    wrong = sum(faults.values())
-    understood = int(view.get("decoded", view.get("readings")) or 0)
     quiet, usual = view.get("quiet_for"), view.get("usual_gap")
-    if wrong >= FAULTS and understood < wrong * FEW:
+    if misunderstood := _misunderstood(view, sum(faults.values()), now):
         yield Finding(
             "warning",
             about,
-            f"{wrong} lines or messages could not be understood, {understood} could",
+            misunderstood,
             ", ".join(f"{kind}: {count}" for kind, count in faults.items()),
             f"are the format and the line settings right? `gatepost drivers {driver}` explains them",
         )
@@ -53,8 +53,9 @@ def _online(view: dict[str, Any], about: str) -> Iterator[Finding]:
             "is it switched on, and is its cable plugged in at both ends?",
         )
     elif not view.get("monitoring", True):
-        do = f"`gatepost send {view['id']} start_monitoring`"
-        yield Finding("note", about, "its readings are not reported", "a command stopped it", do)
+        reason = str(view.get("message") or "reporting was stopped by a command")
+        do = str(view.get("hint") or f"`gatepost send {view['id']} start_monitoring` starts it again")
+        yield Finding("note", about, "its readings are not reported", reason, do)
     elif not view.get("last_reading"):
         yield Finding(
             "warning",
@@ -64,6 +65,22 @@ def _online(view: dict[str, Any], about: str) -> Iterator[Finding]:
             or "it is switched off, waits for a measurement, or speaks at another speed",
             f"is the driver right? `gatepost drivers {driver}` shows its line settings",
         )
+
+
+def _misunderstood(view: dict[str, Any], wrong: int, now: datetime) -> str:
+    """A sentence when much of what comes is not understood: hardly anything ever was, or nothing is any more."""
+    recent = int(view.get("faults_recent", wrong))
+    understood = int(view.get("decoded", view.get("readings")) or 0)
+    if recent and wrong >= FAULTS and understood < wrong * FEW:
+        return f"{wrong} lines or messages could not be understood, {understood} could"
+    last = view.get("last_reading")
+    if recent >= FAULTS and view.get("monitoring", True):
+        if last is None:
+            return f"{recent} lines or messages could not be understood of late, and no reading has come"
+        age = (now - datetime.fromisoformat(last)).total_seconds()
+        if age > max(LATELY, 2 * float(view.get("every") or 0)):
+            return f"{recent} lines or messages could not be understood of late, the last reading is {_span(age)} old"
+    return ""
 
 
 def _faults(view: dict[str, Any]) -> dict[str, int]:

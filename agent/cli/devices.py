@@ -13,6 +13,7 @@ from agent.cli.show import say, say_json, state, table
 BELOW = ("why", "port", "driver")
 PATHS = ("port",)
 LABEL = 10
+STOPPED = "monitoring-stopped"
 
 verb = new()
 
@@ -67,18 +68,17 @@ def rows(devices: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 def why(device: dict[str, Any]) -> str | None:
     """Why it is as it is, or why it says nothing."""
-    if device.get("message"):
-        return str(device["message"])
-    if not device.get("monitoring", True):
-        return f"reporting stopped by a command; `gatepost send {device['id']} start_monitoring`"
-    return None
+    message = device.get("message") or None
+    if device.get("monitoring", True) or (message and device.get("reason") != STOPPED):
+        return message
+    return f"{message or 'reporting stopped by a command'}; `gatepost send {device['id']} start_monitoring`"
 
 
 def _explain(device: dict[str, Any]) -> None:
     say(f"{device['id']}: {state(device['status'])} {since(device.get('since'))}")
     every, last = device.get("every"), device.get("last_reading")
     lines = [
-        ("why", why(device)),
+        ("why", device.get("message") or why(device)),
         ("to do", device.get("hint")),
         ("driver", f"{device['driver']} at {device.get('port') or '-'}"),
         ("readings", count(device.get("readings")) + (f", the last {ago(last)}" if last else "")),

@@ -69,5 +69,7 @@ def settings_line(settings: dict[str, Any]) -> str:
 
 
 def _broker(broker: dict[str, Any]) -> tuple[Any, ...]:
-    delivered = ", ".join(f"{count(number)} {lane}" for lane, number in (broker.get("delivered_by_lane") or {}).items())
+    lanes = broker.get("delivered_by_lane") or {}
+    delivered = ", ".join(f"{count(number)} {lane}" for lane, number in lanes.items() if number)
+    delivered = delivered or "nothing yet"
     return (broker["name"], broker["state"], address(broker), delivered, *owed(broker), broker.get("reason"))

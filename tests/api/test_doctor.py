@@ -48,7 +48,9 @@ async def test_a_device_that_is_open_and_silent(app):
 async def test_a_device_whose_readings_nobody_wants(app):
     well(app)
     app.devices.by_id["oximeter-1"].state["monitoring"] = False
-    assert (await told(app))["note", "device oximeter-1"].do == "`gatepost send oximeter-1 start_monitoring`"
+    assert (await told(app))["note", "device oximeter-1"].do == (
+        "`gatepost send oximeter-1 start_monitoring` starts it again"
+    )
 
 
 async def test_a_broker_that_is_away_and_what_waits_for_it(app):
@@ -185,5 +187,11 @@ async def test_a_device_that_is_not_understood(app):
     finding = (await told(app))["warning", "device oximeter-1"]
     assert "100 lines or messages could not be understood, 3 could" in finding.what
     assert "format" in finding.do
-    state.update(decoded=1000)
+    state.update(faults_recent=0)
+    assert await findings(app) == []  # that is history
+    state.update(decoded=1000, faults_recent=100)
+    state.update(last_reading=rfc3339(app.clock.now().wall))
     assert await findings(app) == []
+    app.clock.wall += 600_000_000
+    finding = (await told(app))["warning", "device oximeter-1"]
+    assert "100 lines or messages could not be understood of late, the last reading is 10 min old" in finding.what

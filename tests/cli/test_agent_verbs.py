@@ -90,6 +90,20 @@ def test_devices_say_that_a_command_stopped_them(gatepost, agent):
         assert "reporting stopped by a command; `gatepost send oximeter-1 start_monitoring`" in gatepost(*verb).out
 
 
+def test_devices_say_who_stopped_them_when_that_is_known(gatepost, agent):
+    agent.app.devices.by_id["oximeter-1"].state.update(
+        monitoring=False,
+        reason="monitoring-stopped",
+        message="reporting was stopped by a command (cli)",
+        hint="start it",
+    )
+    told = "reporting was stopped by a command (cli); `gatepost send oximeter-1 start_monitoring`"
+    assert told in gatepost("devices").out
+    assert "to do     start it" in gatepost("devices", "oximeter-1").out
+    agent.app.devices.by_id["cuff-3"].state["monitoring"] = False
+    assert "start_monitoring" not in gatepost("devices").out.splitlines()[2]
+
+
 def test_how_long_and_how_often_in_plain_words(gatepost, agent):
     one = gatepost("devices", "oximeter-1").out
     assert re.match(r"oximeter-1: online for \d+ d", one)
