@@ -27,8 +27,5 @@ class Boots:
         row = self._rows.get(boot)
         return None if row is None else row[2]
 
-    def set_shift(self, shift: int) -> Row:
-        """This boot's; the row to be written."""
-        number, name, _ = self._rows[self.current]
-        self._rows[number] = (number, name, shift)
-        return self._rows[number]
+    def put(self, row: Row) -> None:
+        self._rows[row[0]] = row

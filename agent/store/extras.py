@@ -33,7 +33,6 @@ class RideAlong:
         self._clock = clock
         self._announce = announce
         self._boots: list[Row] = []
-        self._boots_due = False
         self._series: list[Series] = []
         self._dead: dict[tuple[str, int], DeadLetter] = {}
         self._told: dict[int, int] = {}  # gap id -> seq of the event row that tells of it
@@ -47,10 +46,8 @@ class RideAlong:
         self._ending = False
         self._taken = _Taken()
 
-    def add_boot(self, row: Row, soon: bool = False) -> None:
-        """With the next commit; `soon`: it is worth one."""
+    def add_boot(self, row: Row) -> None:
         self._boots.append(row)
-        self._boots_due = self._boots_due or soon
 
     def add_series(self, series: Series) -> None:
         self._series.append(series)
@@ -105,11 +102,7 @@ class RideAlong:
 
     def due(self) -> bool:
         """Whether this alone is worth a commit."""
-        return (
-            bool(self._dead or self._told or self._untold or self._boots_due)
-            or self._losses_left() == 0
-            or self._positions_due()
-        )
+        return bool(self._dead or self._told or self._untold) or self._losses_left() == 0 or self._positions_due()
 
     def losses_left(self) -> float | None:
         """Seconds until counted losses are to be written; None when there are none."""
@@ -119,7 +112,6 @@ class RideAlong:
         # Taken in one go: a position must never be written without the dead letter that let it pass.
         taken = self._taken = _Taken()
         taken.boots, self._boots = self._boots, []
-        taken.boots_due, self._boots_due = self._boots_due, False
         taken.series, self._series = self._series, []
         taken.told, self._told = self._told, {}
         if self._losses_left() == 0:
@@ -159,7 +151,6 @@ class RideAlong:
     def failed(self) -> None:
         taken, self._taken = self._taken, _Taken()
         self._boots = taken.boots + self._boots
-        self._boots_due = self._boots_due or taken.boots_due
         self._series = taken.series + self._series
         self._dead = {**taken.dead, **self._dead}
         self._told = {**taken.told, **self._told}
@@ -202,5 +193,4 @@ class _Taken:
         self.untold: list[tuple[Any, ...]] = []
         self.positions: list[tuple[Position, list[tuple[Any, ...]]]] = []
         self.forget_starting = False
-        self.boots_due = False
         self.saved = False

@@ -92,8 +92,10 @@ class Lookup:
         params: dict[str, Any] = {"series": None if wanted is None else orjson.dumps(sorted(wanted)).decode()}
         params |= {"since": since, "until": until}
         give_up = self._clock.monotonic() + PATIENCE
-        at = min(before or FOREVER, self._head() + 1)  # everything from here on was looked at
-        while len(found) < limit and self._clock.monotonic() <= give_up:
+        at = min(FOREVER if before is None else before, self._head() + 1)  # everything from here on was looked at
+        looked = False  # at least at one stretch: the next page must get further
+        while len(found) < limit and not (looked and self._clock.monotonic() > give_up):
+            looked = True
             lo, hi = self.zones.bounds(at - 1)
             if hi <= self._head() + 1 and not whole:
                 zone = await self._mend_and_try(self.zones.look, at - 1)
@@ -113,7 +115,7 @@ class Lookup:
             if whole and rows < left:
                 return found
             at = lowest if rows == left else lo
-        found.cursor = at
+        found.cursor = at if at > 1 else None
         return found
 
     async def owing(self, track: int, ranges: Iterable[Range], give_up: float) -> Owing:

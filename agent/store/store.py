@@ -330,13 +330,21 @@ class Store:
         self._writer.interval = settings.commit_interval
 
     async def clock_in_step(self) -> bool:
-        """The clock is synchronised now: readings of this boot taken before get their time from its boot time."""
+        """The clock is synchronised now: readings of this boot taken before get their time from its boot time.
+
+        False when that was known, or could not be written: ask again.
+        """
         if self._boots.shift(self._boots.current) is not None:
             return False
         now = self._clock.now()
-        self._ride.add_boot(self._boots.set_shift(now.wall - now.mono), soon=True)
+        row = (*self._boots.row()[:2], now.wall - now.mono)
+        try:
+            await self._database.write("boot_put", row)
+        except sqlite3.Error as error:
+            log.warning("that the clock is in step could not be written: %s", explain(error))
+            return False
+        self._boots.put(row)
         self._lookup.zones.forget()  # times are others now
-        self._writer.wake()
         return True
 
     # --- opening and mending

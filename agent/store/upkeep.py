@@ -26,7 +26,7 @@ SPACING = 1.0  # and never sooner than this
 STEP_ROWS = 5000  # rows a deleting transaction: commits of readings go between
 LOOK_FIRST, LOOK_ROWS = 500, 20_000  # rows a look at their age: the first one, and those after it
 SPARE = 2_000_000  # room made beyond what is needed, so that it is not made row by row
-LEAST_ROW = 60  # octets: a step that would make too much room is made shorter by this
+LEAST_ROW, MOST_ROW = 30, 1000  # octets: what a row takes is learnt while room is made
 KEEP_GAPS = 10_000
 KEEP_DEAD = 10_000
 MOST_RANGES = 10_000
@@ -210,12 +210,15 @@ class Upkeep:
     async def _delete(self, track: int, lo: int, hi: int, goal: int | None = None, gap: bool = False) -> bool:
         """Delete a track's rows of [lo, hi), oldest first; true once no more than `goal` octets are in use."""
         limit, suffix = STEP_ROWS, SUFFIXES[track]
+        before, gone, row = 0, 0, MOST_ROW
         while lo < hi:
             if goal is not None:
                 used = (await self.sizes())["used"]
                 if used <= goal:
                     return True
-                limit = max(100, min(STEP_ROWS, (used - goal) // LEAST_ROW))
+                if gone:
+                    row = min(MOST_ROW, max(LEAST_ROW, (before - used) // gone))
+                limit, before = max(100, min(STEP_ROWS, (used - goal) // row)), used
             edge = (await self._database.read("upkeep_edge" + suffix, {"lo": lo, "hi": hi, "limit": limit}))[0][0]
             if edge is None:
                 break

@@ -12,6 +12,7 @@ import pytest
 
 from agent.store.database import PAGE_SIZE, Database, NotOpen
 from agent.store.schema import STEPS, VERSION, migrate
+from tests.store.conftest import until
 
 
 @pytest.fixture
@@ -161,4 +162,4 @@ async def test_no_thread_is_left_of_a_file_that_cannot_be_opened(tmp_path: Path)
     (tmp_path / "text").write_bytes(b"no database at all" * 100)
     with pytest.raises(sqlite3.DatabaseError):
         await Database(tmp_path / "text").open()
-    assert threads() == before
+    await until(lambda: threads() == before)

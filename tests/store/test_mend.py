@@ -1,0 +1,344 @@
+"""A damaged file is replaced under a running store: ids, boots, series and what is owed stay what they were."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from agent.clock import Stamp
+from agent.errors import StoreError
+from agent.store import check, maintenance, repair
+from agent.store.ledger import Entry
+from agent.store.ranges import FOREVER
+from tests.store.conftest import GOOD, HandClock, until
+
+JUMP = maintenance.JUMP
+
+
+def file_of(run: Any) -> Path:
+    path: Path = run.store.path
+    return path
+
+
+async def damage(run: Any) -> None:
+    """Have the store believe that its file is damaged, as SQLite would tell it."""
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    assert await run.store._trouble(error)
+
+
+def change(path: Path, statement: str, *params: Any) -> None:
+    with sqlite3.connect(path) as db:
+        assert db.execute(statement, params).rowcount
+    db.close()
+
+
+def drop(path: Path, table: str) -> None:
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.execute(f"DROP TABLE {table}")
+    db.close()
+
+
+async def bodies(run: Any) -> dict[int, tuple[str, Any]]:
+    found = {}
+    for track in (0, 1):
+        for record in await run.store.page(track, 0, FOREVER, 100_000):
+            found[record.seq] = (run.store.series_of(record.series).device, orjson.loads(record.body).get("n"))
+    return found
+
+
+@pytest.mark.parametrize("lost", ["meta", "boot", "series", "owed", "gap", "state"])
+async def test_whatever_table_is_lost_under_a_running_store_ids_and_series_stay(
+    start: Any, tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    async with start() as run:
+        store = run.store
+        await run.put_all(20, device="first")
+        await store.clock_in_step()
+        epoch, boot = store.epoch, store._boots.current
+        real = maintenance._copy_table
+        monkeypatch.setattr(maintenance, "_copy_table", lambda old, new, table: table != lost and real(old, new, table))
+        monkeypatch.setattr(maintenance.carve, "meta", lambda path: {})
+        monkeypatch.setattr(maintenance.carve, "series", lambda path: iter(()))
+        clock.synchronised = False
+        waiting = run.put(7, device="second")  # its series is not in the file yet
+        await damage(run)
+        await store.stored(waiting)
+        later = (await run.put_all(1, device="third"))[0]
+        assert store.epoch == epoch
+        assert store._boots.current == boot
+        found = await bodies(run)
+        assert [found[seq] for seq in range(1, 21)] == [("first", n) for n in range(20)]
+        assert found[waiting] == ("second", 7)
+        assert store.time_of(await store.one(waiting))[1] == "rectified"
+    async with start(clock=HandClock()) as run:  # and the file says the same to the next process
+        assert run.store.epoch == epoch
+        found = await bodies(run)
+        assert (found[1], found[waiting], found[later]) == (("first", 0), ("second", 7), ("third", 0))
+        assert run.store.time_of(await run.store.one(waiting))[1] == "rectified"
+        assert run.put(1) > JUMP
+
+
+async def test_everything_that_is_in_flight_while_the_file_is_mended_goes_on(start: Any) -> None:
+    async with start() as run:
+        store = run.store
+        await run.put_all(2000)
+        stamp = Stamp(1, 1, True)
+
+        async def entry(number: int) -> bool:
+            return await store.ledger.begin(Entry(f"id-{number}", "d", "api", "ping", b""), stamp)
+
+        calls: list[asyncio.Task[Any]] = []
+        make: list[Callable[[int], Any]] = [
+            lambda n: store.page(0, 0, FOREVER, 500),
+            lambda n: store.history(device="d", limit=50),
+            lambda n: entry(n),
+            lambda n: store.state_put(f"key-{n}", n),
+            lambda n: store.backlog(),
+            lambda n: store.stored(run.put(n)),
+            lambda n: store._upkeep.once(),
+        ]
+        mend = asyncio.create_task(damage(run))
+        number = 0
+        while not mend.done():
+            calls.append(asyncio.create_task(make[number % len(make)](number)))
+            number += 1
+            await asyncio.sleep(0.001)
+        for call in calls:
+            await asyncio.wait_for(call, 20)
+        assert len(calls) >= len(make)
+        for n in range(3, number, len(make)):
+            assert await store.state_get(f"key-{n}") == n
+        assert [await entry(n) for n in range(2, number, len(make))] == [False] * len(range(2, number, len(make)))
+        assert store.repairs == 1
+
+
+async def test_two_who_meet_the_same_damage_mend_it_once(start: Any) -> None:
+    async with start() as run:
+        await run.put_all(10)
+        await asyncio.gather(damage(run), damage(run), damage(run))
+        assert run.store.repairs == 1
+
+
+async def test_a_dying_card_is_not_filled_with_copies_of_the_log(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(10)
+        for _ in range(3):
+            await damage(run)
+        error = sqlite3.DatabaseError()
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        assert not await run.store._trouble(error)
+        assert run.store.repairs == 3
+        for _ in range(3):
+            await asyncio.to_thread(shutil.copy, tmp_path / "gatepost.db", tmp_path / "copy.db")
+            await asyncio.to_thread(maintenance.salvage, tmp_path / "copy.db")
+        assert len(fnmatch.filter(os.listdir(tmp_path), "gatepost.db.damaged-*Z")) == 3
+    assert len(fnmatch.filter(os.listdir(tmp_path), "copy.db.damaged-*Z")) == 3
+    maintenance.salvage(tmp_path / "copy.db")
+    assert len(fnmatch.filter(os.listdir(tmp_path), "copy.db.damaged-*Z")) == 3
+
+
+async def test_a_file_that_cannot_be_replaced_stays_in_use(
+    start: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start() as run:
+        await run.put_all(10)
+
+        def fail(*args: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(maintenance, "_carry", fail)
+        error = sqlite3.DatabaseError()
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        assert not await run.store._trouble(error)
+        assert len(await bodies(run)) == 10
+        await run.put_all(1)
+        assert run.store.repairs == 0
+    assert "could not be carried over" in caplog.text
+
+
+@pytest.mark.parametrize("renames", range(5))
+async def test_a_crash_while_the_file_is_replaced_loses_nothing(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    async with start(finish=False) as run:
+        seqs = await run.put_all(300)
+        epoch = run.store.epoch
+        copy = tmp_path / "copy.db"
+        for suffix in ("", "-wal", "-shm"):  # as a crash leaves it
+            source = file_of(run).with_name(file_of(run).name + suffix)
+            shutil.copy(source, copy.with_name(copy.name + suffix))
+    left, real = [renames], Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        try:
+            maintenance.salvage(copy)
+            assert renames == 4 or not copy.with_name("copy.db-shm").exists()
+        except KeyboardInterrupt:
+            pass
+    async with start(path=copy) as run:
+        assert run.store.epoch == epoch
+        assert sorted(await bodies(run)) == seqs
+        assert next(iter(run.store.position("a").owed[0]))[0] == 1
+    assert check(copy).healthy
+
+
+async def test_numbers_never_go_back_however_often_a_file_is_lost(start: Any, tmp_path: Path) -> None:
+    """The rows of a mended file are lost as well: its floor alone knows which numbers were given."""
+    async with start() as run:
+        await run.put_all(10)
+    path = tmp_path / "gatepost.db"
+    maintenance.salvage(path)
+    async with start() as run:
+        last = (await run.put_all(10))[-1]
+        epoch = run.store.epoch
+    assert last > JUMP
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.execute("DELETE FROM reading")
+        db.execute("DELETE FROM owed")
+        db.execute("VACUUM")
+    db.close()
+    maintenance.salvage(path)
+    async with start() as run:
+        assert run.store.epoch == epoch
+        assert run.put(1) > last
+
+
+async def test_numbers_left_out_by_a_repair_are_not_told_as_lost(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(10)
+    path = tmp_path / "gatepost.db"
+    assert maintenance.salvage(path).lost == 0
+    async with start() as run:
+        await run.put_all(10)
+    report = maintenance.salvage(path)
+    assert (report.rows, report.lost) == (20, 0)
+
+
+async def test_after_a_repair_a_full_log_drops_no_more_than_it_must(start: Any, tmp_path: Path) -> None:
+    from agent.settings.model import Store as StoreSettings
+
+    async with start() as run:
+        await run.put_all(2000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
+    maintenance.salvage(tmp_path / "gatepost.db")
+    async with start(StoreSettings(commit_interval=0.0, max_size=400_000)) as run:
+        await run.put_all(4000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
+        await run.store._upkeep.once()
+        stats = await run.store.stats()
+        assert 300_000 < stats["bytes"] <= 400_000
+
+
+async def test_what_was_lost_in_a_damaged_file_is_told_even_after_a_crash(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(100)
+    path = tmp_path / "gatepost.db"
+    change(path, "DELETE FROM reading WHERE seq BETWEEN 10 AND 19")
+    assert maintenance.salvage(path).lost == 10  # and the process dies right here
+    async with start() as run:
+        await until(lambda: run.store.commits)
+        gaps = await run.store.gaps()
+        assert [(gap["reason"], gap["count"]) for gap in gaps] == [("damaged-database", 10)]
+        events = [orjson.loads(record.body) for record in await run.store.page(0, JUMP, FOREVER, 10)]
+        assert [event["count"] for event in events if "count" in event] == [10]
+
+
+async def test_brokers_of_a_file_whose_positions_are_lost_get_everything_and_new_ones_do_not(
+    start: Any, tmp_path: Path
+) -> None:
+    async with start() as run:
+        await run.put_all(10)
+        run.store.position("a").settle(0, 0, 11)
+    path = tmp_path / "gatepost.db"
+    change(path, "UPDATE owed SET lo = lo + 1000")
+    maintenance.salvage(path)
+    async with start() as run:
+        assert next(iter(run.store.position("a").owed[0]))[0] == 1
+        await run.put_all(1)
+        assert run.store.position("new").owed[0].outside(0, run.store.head + 1) == [(0, run.store.head + 1)]
+    async with start(brokers=("a", "newer")) as run:
+        assert 5 not in run.store.position("newer").owed[0]
+        assert 5 in run.store.position("a").owed[0]
+
+
+async def test_a_flipped_bit_in_a_position_makes_its_broker_owe_everything(start: Any, tmp_path: Path) -> None:
+    async with start(brokers=("a", "b")) as run:
+        await run.put_all(10)
+        for broker in ("a", "b"):
+            run.store.position(broker).settle(0, 0, 6)
+    change(tmp_path / "gatepost.db", "UPDATE owed SET lo = 9 WHERE broker = 'a' AND urgent = 0")
+    async with start(brokers=("a", "b")) as run:
+        assert run.store.position("a").owed[0].outside(1, 20) == []
+        assert run.store.position("b").owed[0].outside(1, 20) == [(1, 6)]
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM series WHERE id = 1", "UPDATE series SET device = 'other' WHERE id = 1"]
+)
+async def test_readings_of_a_lost_series_are_kept_and_say_so(start: Any, tmp_path: Path, statement: str) -> None:
+    async with start() as run:
+        await run.put_all(3, device="first")
+        await run.put_all(1, device="second")
+    path = tmp_path / "gatepost.db"
+    change(path, statement)
+    assert not check(path).healthy
+    async with start(clock=HandClock("boot-b")) as run:
+        assert await bodies(run) == {1: ("unknown", 0), 2: ("unknown", 1), 3: ("unknown", 2), 4: ("second", 0)}
+        assert b"series:lost" in run.store.series_of(1).common
+    report = repair(path)
+    assert (report.rows, report.lost) == (4, 0)
+    async with start(clock=HandClock("boot-b")) as run:
+        found = await bodies(run)
+        assert {found[seq][0] for seq in (1, 2, 3)} == {"unknown"}
+        assert run.store.series("third", None, GOOD) > 2
+
+
+@pytest.mark.parametrize("column", ["series", "wall", "mono", "bits", "body"])
+async def test_a_flipped_bit_anywhere_in_a_row_is_noticed(start: Any, tmp_path: Path, column: str) -> None:
+    async with start() as run:
+        await run.put_all(3, device="first")
+        await run.put_all(1, device="second")
+    value = "x'7b7d'" if column == "body" else f"{column} + 2"
+    change(tmp_path / "gatepost.db", f"UPDATE reading SET {column} = {value} WHERE seq = 2")
+    async with start() as run:
+        assert sorted(await bodies(run)) == [1, 3, 4]
+        await until(lambda: run.store.head > 4)
+        assert [gap["reason"] for gap in await run.store.gaps()] == ["damaged-row"]
+
+
+def test_a_file_of_a_newer_agent_is_not_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE new (x)")
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = path.read_bytes()
+    for look in (check, repair):
+        with pytest.raises(StoreError) as caught:
+            look(path)
+        assert caught.value.kind == "store-newer"
+    assert path.read_bytes() == before
+
+
+async def test_a_series_that_is_no_json_harms_nobody(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(1)
+    change(tmp_path / "gatepost.db", "UPDATE series SET common = 'no json'")
+    async with start() as run:
+        assert await run.store.history(metric="reading") == []
+        assert run.store.repairs == 0
