@@ -82,7 +82,7 @@ class App:
         self._last_reload: dict[str, Any] | None = None
         self._api: ApiServer | None = None
         self._hangups: set[asyncio.Task[Any]] = set()
-        self._progress = (0, 0.0)  # commits, and when that was seen first
+        self._progress: tuple[int, float] | None = None  # commits while readings wait, and since when it is so many
         self._restricted: dict[str, list[str]] | None = None
         self._watcher = Watcher(loaded.watched, loaded.signature)
 
@@ -402,7 +402,9 @@ class App:
     def _stuck(self) -> str | None:
         """Readings wait, nothing is committed, and no error explains it."""
         store, now = self.store, self.clock.monotonic()
-        if not store.waiting or store.state != "ok" or store.commits != self._progress[0]:
+        if not store.waiting or store.state != "ok":
+            self._progress = None
+        elif self._progress is None or store.commits != self._progress[0]:
             self._progress = (store.commits, now)
         elif now - self._progress[1] > self.settings.store.commit_interval + STUCK:
             return "the store commits nothing while readings wait"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -66,14 +65,14 @@ async def test_a_device_whose_driver_is_gone_is_left_out(tmp_path: Path) -> None
             assert "old is left out" in one.tail()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to be refused")
-async def test_a_state_directory_that_cannot_be_made_or_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("where", "why"), [("file/state", "Not a directory"), ("/proc/gatepost", "No such file")])
+async def test_a_state_directory_that_cannot_be_made(tmp_path: Path, where: str, why: str) -> None:
     (tmp_path / "file").write_text("no directory", "utf-8")
-    settings = settings_for(tmp_path, None, {}, gateway={"state_dir": str(tmp_path / "file" / "state")})
-    async with agent(tmp_path, settings, start=False) as one:
+    state = str(tmp_path / where)
+    async with agent(tmp_path, settings_for(tmp_path, None, {}, gateway={"state_dir": state}), start=False) as one:
         await one.spawn()
         assert await one.ended() == 1
-        assert f"state directory {tmp_path}/file/state: Not a directory" in one.tail()
+        assert f"state directory {state}: {why}" in one.tail()
 
 
 async def test_a_database_that_is_no_file(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""The app itself, in this process: what happens when one of its parts does not do what it should."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.app import STUCK, App
+from agent.process.logs import Logs
+from agent.settings import load
+from drivers.driver import Registry
+
+from .rig import lines, settings_for, twin, until
+
+
+@asynccontextmanager
+async def app(folder: Path, settings: dict[str, Any]) -> AsyncIterator[App]:
+    config = folder / "gatepost.yaml"
+    config.write_text(yaml.safe_dump(settings), "utf-8")
+    loaded = load(config, {}, Registry.installed())
+    assert loaded.settings is not None, loaded.problems
+    logs = Logs(io.StringIO(), {})
+    one = App(loaded, loaded.settings, config, {}, logs)
+    one.state_dir.mkdir(parents=True, exist_ok=True)
+    await one.start()
+    try:
+        yield one
+    finally:
+        if not one._lock.closed:
+            await one.close()
+        logs.close()
+
+
+async def test_settings_that_fail_when_they_are_applied_are_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(tmp_path, None, {"one": lines(tmp_path / "tty")})
+    async with app(tmp_path, settings) as one:
+        whole = one.uplinks.apply
+
+        async def fails(brokers: Any, reports_to: Any) -> list[str]:
+            if "two" in reports_to:
+                raise ValueError("a task of this name runs already")
+            return await whole(brokers, reports_to)
+
+        monkeypatch.setattr(one.uplinks, "apply", fails)
+        settings["devices"]["two"] = lines(tmp_path / "tty2")
+        (tmp_path / "gatepost.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+        result = await one.reload("test")
+        assert result["applied"] is False
+        assert "ValueError" in result["problems"][0]
+        assert list(one.settings.devices) == ["one"]
+        assert [view.id for view in one.devices.views()] == ["one"]
+        assert one.status()["settings"]["problems"] == result["problems"]
+
+
+@pytest.mark.parametrize("part", ["devices", "desk", "uplinks", "audit"])
+async def test_a_part_that_does_not_end_keeps_nothing_from_being_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    async def hangs(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with (
+        twin(tmp_path / "tty"),
+        app(tmp_path, settings_for(tmp_path, None, {"one": lines(tmp_path / "tty")})) as one,
+    ):
+        await until(lambda: one.store.head > 3)
+        monkeypatch.setattr(getattr(one, part), "close", hangs)
+        began = asyncio.get_running_loop().time()
+        number = one.store.series("late", None, {"metric_type": "m"})
+        seq = one.store.append(number, one.clock.now(), b'{"n":-1}')
+        await one.close()
+        assert asyncio.get_running_loop().time() - began < 5
+        assert one.store.head >= seq
+        assert one._lock.closed
+    async with app(tmp_path, settings_for(tmp_path, None, {})) as one:
+        assert len(await one.store.history("late")) == 1
+
+
+async def test_the_watchdog_hears_of_a_log_that_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_for(tmp_path, None, {}, store={"commit_interval": "60s"})
+    async with app(tmp_path, settings) as one:
+        now = one.clock.monotonic()
+        monkeypatch.setattr(one.clock, "monotonic", lambda: now)
+        waiting = 0
+        monkeypatch.setattr(type(one.store), "waiting", property(lambda _: waiting))
+        monkeypatch.setattr(type(one.store), "commits", 7)
+        assert one._stuck() is None
+        waiting = 5
+
+        def after(seconds: float) -> str | None:
+            nonlocal now
+            now += seconds
+            return one._stuck()
+
+        check: Callable[[float], str | None] = after
+        assert check(0) is None
+        assert check(60) is None  # the interval's own time
+        assert check(STUCK + 1) is not None
+        monkeypatch.setattr(type(one.store), "commits", 8)
+        assert check(1) is None
+        waiting = 0
+        assert check(1000) is None
+        waiting = 5
+        assert check(1000) is None  # they may have come just now
+        assert check(STUCK + 61) is not None
+
+
+async def test_an_assignment_is_one_at_a_time(tmp_path: Path) -> None:
+    from agent.actions import Actions
+
+    devices = {name: lines(tmp_path / name) for name in "abcd"}
+    async with app(tmp_path, settings_for(tmp_path, None, devices)) as one:
+        actions = Actions(one)
+        await asyncio.gather(*(actions.assign_patient(name, f"P-{name}") for name in "abcd"))
+        assert {name: device.patient for name, device in one.settings.devices.items()} == {
+            name: f"P-{name}" for name in "abcd"
+        }
