@@ -25,7 +25,7 @@ EVERY = 60.0  # seconds between two looks, unless much was stored,
 SPACING = 1.0  # and never sooner than this
 STEP_ROWS = 5000  # rows a deleting transaction: commits of readings go between
 LOOK_FIRST, LOOK_ROWS = 500, 20_000  # rows a look at their age: the first one, and those after it
-SPARE = 2_000_000  # room made beyond what is needed, so that it is not made row by row
+LEAST_SPARE, SPARE = 32_000, 2_000_000  # room made beyond what is needed, so that it is not made row by row
 LEAST_ROW, MOST_ROW = 30, 1000  # octets: what a row takes is learnt while room is made
 KEEP_GAPS = 10_000
 KEEP_DEAD = 10_000
@@ -74,13 +74,14 @@ class Upkeep:
         self._generation = database.generation
         self._pruned_at = 0  # the oldest boot when unused series were looked for
         self._grown = 0
+        self._allowance = self.settings.max_size // 50
         self._soon = asyncio.Event()
         self._lock = asyncio.Lock()
 
     def grown(self, octets: int) -> None:
         """So much was stored; a share of the allowed size is worth a look before the minute is over."""
         self._grown += octets
-        if self._grown > self.settings.max_size // 50:
+        if self._grown > self._allowance:
             self._soon.set()
 
     async def run(self) -> None:
@@ -108,10 +109,15 @@ class Upkeep:
                 await self._prune()
 
     async def make_room(self) -> None:
-        """The disk said that it is full: drop what the rule allows, so that pages can be used again."""
+        """The disk said that it is full: drop what the rule allows, so that pages can be used again. What is owed goes
+        only where the disk really has less left than its reserve."""
         async with self._lock:
             if self.configured is not None:
-                await self._drop(SPARE)
+                sizes = await self.sizes()
+                missing = self._spare(sizes) - (sizes["file"] - sizes["used"])
+                if missing > 0:
+                    await self._drop(missing, owed=self._free() < self.settings.reserve)
+        self._soon.set()
 
     async def sizes(self) -> dict[str, int]:
         """Octets in use by rows, octets of the file, and of the write-ahead log."""
@@ -155,21 +161,31 @@ class Upkeep:
 
     async def _fit(self) -> None:
         sizes = await self.sizes()
-        over = sizes["used"] - self.settings.max_size
+        over, self._allowance = sizes["used"] - self.settings.max_size, self.settings.max_size // 50
+        if over > 0:
+            over += min(SPARE, self.settings.max_size // 20)
         if self._free() < self.settings.reserve:
             # The file may not grow: what is written from now on must find free pages in it.
-            over = max(over, SPARE - (sizes["file"] - sizes["used"]))
+            spare = self._spare(sizes)
+            over = max(over, spare - (sizes["file"] - sizes["used"]))
+            self._allowance = min(self._allowance, spare // 2)
         if over <= 0:
             self._say("ok")
-            return
-        await self._drop(over + min(SPARE, self.settings.max_size // 20))
+        else:
+            await self._drop(over)
 
-    async def _drop(self, octets: int) -> None:
+    def _spare(self, sizes: dict[str, int]) -> int:
+        """Octets to be kept free in a file that cannot grow: a small part of it, and what waits to be written."""
+        return max(LEAST_SPARE, min(SPARE, sizes["used"] // 10), 2 * self._writer.waiting_octets)
+
+    async def _drop(self, octets: int, owed: bool = True) -> None:
         goal = (await self.sizes())["used"] - octets
         for track in TRACKS:
             for lo, hi in self._delivered(track, self._writer.head):
                 if await self._delete(track, lo, hi, goal):
                     return self._say("ok")
+        if not owed:
+            return None
         if self.settings.when_full == "refuse":
             return self._say("refusing")
         for track in (NORMAL, URGENT_TRACK):

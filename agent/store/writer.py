@@ -93,6 +93,10 @@ class Writer:
         return len(self._queue)
 
     @property
+    def waiting_octets(self) -> int:
+        return self._queued
+
+    @property
     def full(self) -> bool:
         return len(self._queue) >= QUEUE_ROWS or self._queued >= QUEUE_BYTES or self.refusing is not None
 
