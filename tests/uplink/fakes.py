@@ -34,6 +34,7 @@ class FakeStore:
         self.dead_events: list[int] = []
         self.dead: list[tuple[str, int, int | None, str]] = []
         self.settled_rows = 0
+        self.settled_calls = 0
         self.pages: list[tuple[int, int, int, int]] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -94,6 +95,7 @@ class FakeStore:
 
     def settled(self, rows: int) -> None:
         self.settled_rows += rows
+        self.settled_calls += 1
 
     def dead_letter(self, broker: str, seq: int, code: int | None, reason: str, event: bool = False) -> None:
         self.dead.append((broker, seq, code, reason))

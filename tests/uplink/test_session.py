@@ -134,6 +134,25 @@ async def test_the_quota_is_waited_for_without_end_and_ever_longer() -> None:
     assert not rig.session._attempts
 
 
+async def test_a_delivery_ends_the_growth_of_the_pauses() -> None:
+    rig = Rig(window=1)
+    connection = rig.connect()
+    for seq in (1, 2):
+        rig.store.add()
+        rig.session.pump()
+        for _ in range(3):
+            connection.answer((seq, 0x97))
+            rig.now += 4.0
+            rig.session.pump()
+        connection.ack(seq)
+    rig.store.add()
+    rig.session.pump()
+    connection.answer((3, 0x97))
+    rig.now += session_module.PAUSE_FIRST
+    rig.session.pump()
+    assert connection.flight == [3]
+
+
 async def test_a_pause_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "PAUSE_FIRST", 0.05)
     rig = Rig()
@@ -277,6 +296,13 @@ async def test_readings_that_are_not_routed_are_passed_over_and_settled() -> Non
     rig.session.settle()
     assert rig.owed() == []
     assert rig.tally.skipped == 4
+
+
+async def test_what_is_passed_over_is_told_to_the_store() -> None:
+    rig = Rig()
+    rig.store.add(device="x")
+    rig.connect(routes=[Route(devices=["a"])])
+    assert rig.store.settled_calls == 1
 
 
 async def test_other_routes_count_at_once() -> None:
@@ -481,6 +507,19 @@ async def test_a_left_out_acknowledgement_ends_the_connection(monkeypatch: pytes
     rig.now += 1.0
     await until(lambda: rig.lost)
     assert rig.lost[0].silent
+
+
+async def test_without_any_acknowledgement_the_connection_itself_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "ACK_LIMIT", 0.02)
+    rig = Rig()
+    connection = rig.connect()
+    rig.store.add()
+    rig.session.pump()
+    for _ in range(3):
+        seen = connection.checks
+        rig.now += 1.0
+        await until(lambda seen=seen: connection.checks > seen)
+    assert not rig.lost
 
 
 async def test_a_slow_broker_that_keeps_the_order_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
