@@ -233,9 +233,8 @@ class Uplink:
         """Try each address once; serve the first that opens until it ends. What went wrong last."""
         failure: Failure | None = None
         urls = (self.settings.url, *self.settings.failover)
-        first = (
-            self._kicks // KICKS % len(urls)
-        )  # an address that accepts and then hangs up is no better than a dead one
+        # An address that accepts and then hangs up is no better than a dead one.
+        first = self._kicks // KICKS % len(urls)
         for url in urls[first:] + urls[:first]:
             while True:
                 self._enter("connecting", f"connecting to {url}")

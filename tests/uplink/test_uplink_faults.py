@@ -199,6 +199,27 @@ async def test_connect_then_kick_condemns_nobody_and_backs_off(gw: Gateway) -> N
         assert uplink._backoff.failures > 8  # only a connection that held long enough resets it
 
 
+async def test_a_broker_that_says_it_is_busy_makes_no_suspect(gw: Gateway) -> None:
+    async with Journal() as fake:
+        calm = fake.on[PUBLISH]
+
+        def busy(peer: Peer, command: int, body: bytes) -> bytes | None:
+            topic, _ = take_apart(peer, body)
+            if topic.endswith("/data"):
+                peer.send(packet(0xE0, b"\x89\x00"))
+                return None
+            return calm(peer, command, body)
+
+        fake.on[PUBLISH] = busy
+        await gw.apply(a=Broker(fake.url))
+        await gw.put(1)
+        await until(lambda: len(fake.peers) > 8, 20)
+        assert gw.uplink()._poison.suspect is None
+        fake.on[PUBLISH] = calm
+        await gw.delivered()
+    assert not await gw.store.dead_letters()
+
+
 async def test_a_half_open_link_is_found_while_data_waits(gw: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "ACK_LIMIT", 0.3)
     async with Journal() as fake:
