@@ -172,6 +172,9 @@ class SessionModel(RuleBasedStateMachine):
     def _routes(self) -> list[Route]:
         return [Route(devices=["d"])] if self.hidden else []
 
+    def _hidden(self, seq: int) -> bool:
+        return self.hidden and self.store.series[self.store.rows[seq].series].device == "x"
+
     def _look(self) -> None:
         """What was sent since the last look: once on this connection, unless refused for now; in order in each lane."""
         if not self.connected:
@@ -183,7 +186,7 @@ class SessionModel(RuleBasedStateMachine):
                 self.refused.remove(tag)
             else:
                 assert tag not in self.lane_of, f"{tag} was sent twice"
-            overtaken = [other for other in self.refused if other < tag and self.lane_of[other] == lane]
+            overtaken = [o for o in self.refused if o < tag and self.lane_of[o] == lane and not self._hidden(o)]
             assert not overtaken, f"{tag} was sent before {overtaken}, which were refused for now"
             self.lane_of[tag] = lane
         self.seen = len(sent)
