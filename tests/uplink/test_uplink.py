@@ -235,7 +235,7 @@ async def test_routes_of_broker_and_device(gw: Gateway, broker: Mosquitto, tmp_p
         await gw.put(4, device="private", metric="heart_rate")
         await gw.delivered("a")
         await gw.delivered("b")
-        await until(lambda: there.numbers("private"))
+        await until(lambda: there.numbers("private") and there.numbers("x") == [2, 3] and here.numbers("x"))
         assert (here.numbers("bp-1"), here.numbers("x"), here.numbers("private")) == ([1], [2], [])
         assert (there.numbers("bp-1"), there.numbers("x"), there.numbers("private")) == ([1], [2, 3], [4])
         # other routes count without a new connection
