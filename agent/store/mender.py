@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 from agent.clock import Clock
 from agent.errors import StoreError
 from agent.store import maintenance
-from agent.store.database import Database, NotOpen
+from agent.store.database import Database, NotOpen, Params
 from agent.store.writer import explain, is_damage, is_full
 
 log = logging.getLogger(__name__)
 
-PROBES: tuple[tuple[str, tuple[int | str, ...]], ...] = (
+PROBES: tuple[tuple[str, Params], ...] = (
     ("reading_last", ()),
     ("reading_first", ()),
     ("series_top", ()),
@@ -26,7 +26,7 @@ PROBES: tuple[tuple[str, tuple[int | str, ...]], ...] = (
     ("series_load", (0,)),
     ("meta_get", ("floor",)),
     ("state_get", ("",)),
-    ("ledger_find", ("",)),
+    ("ledger_find", {"id": ""}),
 )
 EASY = 3  # mended so often at once; after that
 PAUSE = 300.0  # so many seconds apart: a card that dies must not be filled with copies of the log

@@ -26,6 +26,7 @@ RETRY_FIRST, RETRY_MOST = 0.25, 10.0
 LAST_TRIES = 3  # commits that may fail once the agent stops
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 STRANGE = (
+    "UNIQUE constraint failed: reading.seq",  # numbers are given once, so a row is not where it was put
     "no such table",
     "no such column",
     "unsupported file format",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -111,6 +112,17 @@ async def start(tmp_path: Path, clock: HandClock) -> AsyncIterator[Callable[...,
                 await running.end(finish)
 
         yield opened
+
+
+@contextmanager
+def database(path: Path, **options: Any) -> Iterator[sqlite3.Connection]:
+    """The file as another program sees it: committed and closed at the end."""
+    db = sqlite3.connect(path, **options)
+    try:
+        with db:
+            yield db
+    finally:
+        db.close()
 
 
 async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:

@@ -19,7 +19,7 @@ from agent.errors import StoreError
 from agent.store import check, maintenance, repair
 from agent.store.ledger import Entry
 from agent.store.ranges import FOREVER
-from tests.store.conftest import GOOD, HandClock, until
+from tests.store.conftest import GOOD, HandClock, database, until
 
 JUMP = maintenance.JUMP
 
@@ -37,13 +37,13 @@ async def damage(run: Any) -> None:
 
 
 def change(path: Path, statement: str, *params: Any) -> None:
-    with sqlite3.connect(path) as db:
+    with database(path) as db:
         assert db.execute(statement, params).rowcount
     db.close()
 
 
 def drop(path: Path, table: str) -> None:
-    with sqlite3.connect(path, isolation_level=None) as db:
+    with database(path, isolation_level=None) as db:
         db.execute(f"DROP TABLE {table}")
     db.close()
 
@@ -209,7 +209,7 @@ async def test_numbers_never_go_back_however_often_a_file_is_lost(start: Any, tm
         last = (await run.put_all(10))[-1]
         epoch = run.store.epoch
     assert last > JUMP
-    with sqlite3.connect(path, isolation_level=None) as db:
+    with database(path, isolation_level=None) as db:
         db.execute("DELETE FROM reading")
         db.execute("DELETE FROM owed")
         db.execute("VACUUM")
@@ -323,7 +323,7 @@ async def test_a_flipped_bit_anywhere_in_a_row_is_noticed(start: Any, tmp_path: 
 
 def test_a_file_of_a_newer_agent_is_not_repaired(tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
-    with sqlite3.connect(path) as db:
+    with database(path) as db:
         db.execute("CREATE TABLE new (x)")
         db.execute("PRAGMA user_version = 99")
     db.close()

@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import shutil
-import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from agent.errors import StoreError
 from agent.settings.model import Store as StoreSettings
 from agent.store import check, repair
 from agent.store.ranges import FOREVER
-from tests.store.conftest import until
+from tests.store.conftest import database, until
 
 
 @pytest.fixture
@@ -135,7 +134,8 @@ async def test_whatever_bytes_flip_the_agent_starts_and_no_id_is_given_twice(
 ) -> None:
     await fill(start)
     path = tmp_path / "gatepost.db"
-    pristine = {row[0]: row[1] for row in sqlite3.connect(path).execute("SELECT seq, body FROM reading")}
+    with database(path) as db:
+        pristine = {row[0]: row[1] for row in db.execute("SELECT seq, body FROM reading")}
     flip(path, 100, 300, seed)
     async with start() as run:
         await asyncio.wait_for(run.store.stored(run.put(1)), 10)

@@ -18,7 +18,7 @@ from agent.settings.model import Store as StoreSettings
 from agent.store import Store
 from agent.store import store as store_module
 from agent.store.ranges import FOREVER
-from tests.store.conftest import HandClock, until
+from tests.store.conftest import HandClock, database, until
 
 DAY = 86_400.0
 KEEP = StoreSettings(commit_interval=0.0, keep=DAY)
@@ -105,7 +105,7 @@ async def test_what_was_refused_is_not_removed_before_the_refusal_is_written(sta
 async def test_series_that_rows_still_need_are_never_removed(start: Any, clock: HandClock, tmp_path: Path) -> None:
     async with start(KEEP, clock=HandClock("boot-a")) as run:
         await run.put_all(3, device="first")
-    with sqlite3.connect(tmp_path / "gatepost.db") as db:
+    with database(tmp_path / "gatepost.db") as db:
         db.execute("UPDATE reading SET seq = seq + 100 WHERE seq > 1")  # boots out of order, as a repair may leave them
         db.execute("UPDATE series SET boot = 9 WHERE id = 1")
     db.close()
@@ -119,7 +119,7 @@ async def test_series_that_rows_still_need_are_never_removed(start: Any, clock: 
         await run.store._upkeep.once()
         settle(run, 0, 10_000)
         await run.store._upkeep.once()
-        with sqlite3.connect(tmp_path / "gatepost.db") as db:
+        with database(tmp_path / "gatepost.db") as db:
             orphans = db.execute("SELECT count(*) FROM reading WHERE series NOT IN (SELECT id FROM series)")
             assert orphans.fetchone() == (0,)
         db.close()
@@ -134,7 +134,7 @@ async def test_series_of_boots_that_are_gone_are_removed(start: Any, tmp_path: P
             await run.put_all(3, device=f"d-{number}")
             settle(run, 0, 10_000)
             await run.store._upkeep.once()
-    with sqlite3.connect(tmp_path / "gatepost.db") as db:
+    with database(tmp_path / "gatepost.db") as db:
         assert db.execute("SELECT device FROM series").fetchall() == [("d-3",)]
         assert db.execute("SELECT name FROM boot").fetchall() == [("boot-3",)]
     db.close()
@@ -143,7 +143,7 @@ async def test_series_of_boots_that_are_gone_are_removed(start: Any, tmp_path: P
 async def test_gaps_beyond_one_look_are_all_told_and_once(start: Any, tmp_path: Path) -> None:
     async with start() as run:
         await run.put_all(1)
-    with sqlite3.connect(tmp_path / "gatepost.db") as db:
+    with database(tmp_path / "gatepost.db") as db:
         rows = [(1, "log-full", count) for count in range(1, 251)]
         db.executemany("INSERT INTO gap (time, reason, count) VALUES (?, ?, ?)", rows)
     db.close()

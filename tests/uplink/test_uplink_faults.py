@@ -13,6 +13,7 @@ import pytest
 from agent.settings.model import Broker
 from agent.uplink import session as session_module
 from agent.uplink import uplink as uplink_module
+from tests.store.conftest import database
 
 from .broker import CONNECT, PUBLISH, SUBSCRIBE, FakeBroker, Peer, packet, publish_id, until
 from .gateway import Gateway, gateway
@@ -340,13 +341,12 @@ async def test_a_broker_that_takes_one_message_at_a_time(gw: Gateway) -> None:
 
 async def test_damaged_rows_do_not_end_the_backlog(gw: Gateway, tmp_path: Path) -> None:
     """A page with a row left out is no last page."""
-    import sqlite3
 
     async with Journal() as fake:
         await gw.apply(a=Broker(fake.url, active=False))
         for start in range(0, 12_000, 1000):  # more than memory holds
             await gw.put(*range(start, start + 1000))
-        with sqlite3.connect(tmp_path / "state" / "gatepost.db") as db:
+        with database(tmp_path / "state" / "gatepost.db") as db:
             db.execute("UPDATE reading SET crc = crc + 1 WHERE seq IN (10, 600, 601, 1200)")
         db.close()
         await gw.uplink().connect()
