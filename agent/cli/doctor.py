@@ -35,11 +35,11 @@ def examine(socket: Socket = None, config: Config = None, json: Json = False) ->
       gatepost doctor
     """
     main = config or default_config()
-    agent = _agent(socket, config)
+    path = find_socket(socket, config)
+    agent = _agent(path)
     elsewhere = config is None and agent is not None and (socket is not None or not main.exists())
     found = [] if elsewhere else _box(main, running=agent is not None)
     if agent is None:
-        path = find_socket(socket, config)
         found.append(
             Finding(
                 "problem",
@@ -60,10 +60,10 @@ def examine(socket: Socket = None, config: Config = None, json: Json = False) ->
         raise typer.Exit(Exit.FAILED)
 
 
-def _agent(socket: Path | None, config: Path | None) -> dict[str, Any] | None:
+def _agent(path: Path) -> dict[str, Any] | None:
     """What the running agent finds; None without one."""
     try:
-        answer: dict[str, Any] = client_of(socket, config).doctor()
+        answer: dict[str, Any] = client_of(path, None).doctor()
     except NoAgent as error:
         if error.why == "permission":
             raise
