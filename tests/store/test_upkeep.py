@@ -196,15 +196,15 @@ async def test_losses_that_go_on_are_told_less_and_less_often(start: Any, clock:
         await run.put_all(1)
         run.store.lost("d", 1, "queue-full")
         await until(lambda: run.store.head == 2)
-        for _ in range(600):
+        for _ in range(300):
             seconds[0] += 1.0
             run.store.lost("d", 1, "queue-full")
             run.store._writer.wake()
             await asyncio.sleep(0.002)
         await until(lambda: not run.store.waiting)
-        assert len(await run.store.gaps(1000)) < 20
+        assert len(await run.store.gaps(1000)) < 16
     async with start(clock=HandClock()) as run:  # and a clean stop writes down the rest
-        assert sum(gap["count"] for gap in await run.store.gaps(1000)) == 601
+        assert sum(gap["count"] for gap in await run.store.gaps(1000)) == 301
 
 
 async def test_an_idle_store_writes_nothing(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,7 @@ async def test_a_commit_that_fails_is_made_again_with_all_that_belongs_to_it(sta
         assert [gap["count"] for gap in await run.store.gaps()] == [3]
         assert len(await run.store.dead_letters()) == 1
         await until(lambda: run.store.state == "ok")
+        assert await run.store._database.read("gap_untold", (0,)) == []
     async with start(brokers=()) as run:
         assert next(iter(run.store.position("new").owed[0]))[0] == 1001
         assert {run.store.series_of(r.series).device for r in await run.store.history()} == {"d", "other"}
@@ -125,6 +126,28 @@ async def test_a_writer_that_is_cancelled_and_started_again_stores_each_row_once
             run.tasks[0] = asyncio.create_task(run.store.tasks()["store.writer"]())
         await asyncio.wait_for(run.store.stored(last), 10)
         assert await run.numbers() == list(range(60))
+        assert run.store.state == "ok"
+
+
+async def test_a_commit_once_begun_is_finished_and_counts_although_the_writer_is_cancelled(start: Any) -> None:
+    async with start() as run:
+        await run.put_all(1)
+        connection = run.store._database._writer
+        real = connection._execute
+
+        async def execute(function: Any, *args: Any, **kwargs: Any) -> Any:
+            if args and args[0] == "COMMIT":
+                connection._execute = real
+                run.tasks[0].cancel()
+                await asyncio.sleep(0)
+            return await real(function, *args, **kwargs)
+
+        connection._execute = execute
+        seq = run.put(2)
+        await asyncio.wait({run.tasks[0]})
+        assert run.store.head == seq
+        run.tasks[0] = asyncio.create_task(run.store.tasks()["store.writer"]())
+        await asyncio.wait_for(run.put_all(1), 10)
         assert run.store.state == "ok"
 
 
