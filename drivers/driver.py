@@ -1,19 +1,25 @@
 """The contract of a driver, and the registry by entry points.
 
-A driver is data (name, line settings, commands) and three sans-I/O pieces: a decoder, what to say to the device, and a
-simulated twin. It never opens anything itself: a link (drivers/serial/link.py, drivers/ble/link.py) owns the hardware.
-An installed package adds drivers through the entry point group `gatepost.drivers`.
+A driver is data (name, line settings, commands) and sans-I/O pieces: a decoder, what to say to the device, perhaps a
+conversation with it, and a simulated twin. It never opens anything itself: a link (drivers/serial/link.py,
+drivers/ble/link.py) owns the hardware. An installed package adds drivers through the entry point group
+`gatepost.drivers`.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Protocol, TypeVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from drivers.reading import Faults, Reading, Reply
+
+if TYPE_CHECKING:
+    from drivers.ble.peripheral import Peripheral
 
 T = TypeVar("T")
 
@@ -55,21 +61,59 @@ class KeepAlive(msgspec.Struct, frozen=True):
     interval: float
 
 
+class Forbidden(NamedTuple):
+    """Words that no driver may say to its device (erase, tare, zero, ...) unless the device's option `permit` names
+    them. `pattern` is searched in what is written; for BLE in the octets written to `characteristic` (a full UUID)."""
+
+    name: str
+    pattern: re.Pattern[bytes]
+    characteristic: str = ""
+
+
 class Decoder(Protocol):
-    """Sans-I/O: bytes in any chunks -> what they mean. Never raises on bytes, resyncs itself, bounded memory."""
+    """Sans-I/O: what the link hears -> what it means. Serial: bytes in any chunks; BLE: GattValue or Advert
+    (drivers/ble/peripheral.py). Never raises on what it is given, resyncs itself, bounded memory."""
 
     faults: Faults
 
-    def feed(self, data: bytes) -> list[Reading | Reply]: ...
+    def feed(self, data: Any, /) -> list[Reading | Reply]: ...
+
+
+class Moment(NamedTuple):
+    """The gateway's local wall time, without a zone, for devices that have a clock; `trusted` once it is in step."""
+
+    local: datetime
+    trusted: bool
 
 
 class Exchange(Protocol):
-    """What a command may do with its device: send octets and wait, bounded, for something decoded."""
+    """What a command or a conversation may do with its device. Everything that waits is bounded."""
 
-    async def send(self, data: bytes) -> None: ...
+    async def send(self, data: bytes) -> None:
+        """Octets to a serial device."""
+        ...
 
     async def wait(self, match: Callable[[Reading | Reply], T | None], timeout: float) -> T:
         """The first non-None result of `match` over what was decoded since the last `send`; else TimeoutError."""
+        ...
+
+    @property
+    def peripheral(self) -> Peripheral:
+        """The connected BLE peripheral: read, write, subscribe."""
+        ...
+
+    async def stored(self, timeout: float = 30.0) -> None:
+        """Until every reading with a `mark` that was decoded so far is on disk; TimeoutError."""
+        ...
+
+    def now(self) -> Moment: ...
+
+    def tell(self, **known: Any) -> None:
+        """Parts of the device's status: battery (%), signal_strength (dBm), firmware, serial_number, ..."""
+        ...
+
+    def progress(self, what: str, done: int, total: int | None = None) -> None:
+        """How far something long has come, for people who look at the device."""
         ...
 
 
@@ -91,8 +135,27 @@ class CommandFailed(Exception):
         self.key = key
 
 
+class SessionOver(Exception):
+    """Raised by a conversation that has all it wanted: the link is closed, and opened again after `pause` seconds (BLE:
+    when the device shows itself after that)."""
+
+    def __init__(self, why: str, pause: float = 0.0) -> None:
+        super().__init__(why)
+        self.pause = pause
+
+
+class WrongDevice(Exception):
+    """What is connected is not what the driver is for; the text says what was found and what was expected."""
+
+
 class Driver(ABC):
-    """One kind of device. An instance belongs to one configured device and holds its validated options."""
+    """One kind of device. An instance belongs to one configured device and holds its validated options.
+
+    Stored records: a decoder gives each as a Reading with `mark`, a name and a JSON value ("up to here"). The gateway
+    writes the mark in the transaction of the reading, bypasses pace and monitoring for it, and fills `bookmarks` with
+    the stored marks before each session. So a record counts as taken exactly when it is stored; what is at or before
+    its bookmark is not given again.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -108,10 +171,12 @@ class Driver(ABC):
     example_options: ClassVar[dict[str, Any]] = {}  # for the example that people are shown
     commands: ClassVar[tuple[Command, ...]] = ()  # beyond those that the gateway gives every device
     keep_alive: KeepAlive | None = None  # may depend on the options
+    forbidden: ClassVar[tuple[Forbidden, ...]] = ()  # what must never be said, enforced by the gateway
     source: ClassVar[str] = ""  # specification and section
 
     def __init__(self, options: Any = None) -> None:
         self.options: Any = self.options_type() if options is None else options
+        self.bookmarks: dict[str, Any] = {}  # name -> the newest mark that is stored; set before each session
 
     @classmethod
     def value_names(cls, options: Any = None) -> tuple[str, ...]:
@@ -136,14 +201,29 @@ class Driver(ABC):
         """Octets to send before closing."""
         return ()
 
+    async def converse(self, talk: Exchange) -> None:  # noqa: B027  # most devices need none
+        """Beside the decoder, from the greeting until the link closes: ask for records, set clocks, subscribe.
+
+        May return when there is nothing more to say. Raises SessionOver, WrongDevice, CommandFailed or TimeoutError;
+        each ends the session.
+        """
+
+    def objection(self, data: bytes, characteristic: str = "") -> str | None:
+        """The name of the rule that forbids to say this to the device; None when it may be said."""
+        permitted = getattr(self.options, "permit", ())
+        for rule in self.forbidden:
+            if rule.characteristic == characteristic and rule.name not in permitted and rule.pattern.search(data):
+                return rule.name
+        return None
+
     async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
         """Carry out one of `commands`; raises CommandFailed or TimeoutError."""
         raise CommandFailed("unknown-command", f"{self.name} has no command {command!r}")
 
     @classmethod
     @abstractmethod
-    def twin(cls, options: Any = None, seed: int = 0) -> Twin:
-        """A simulated device of this kind."""
+    def twin(cls, options: Any = None, seed: int = 0) -> Any:
+        """A simulated device of this kind: a Twin; for BLE an emulated peripheral (drivers/ble/twin.py)."""
 
 
 class UnknownDriver(LookupError):
