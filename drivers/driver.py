@@ -171,6 +171,7 @@ class Driver(ABC):
     example_options: ClassVar[dict[str, Any]] = {}  # for the example that people are shown
     commands: ClassVar[tuple[Command, ...]] = ()  # beyond those that the gateway gives every device
     keep_alive: KeepAlive | None = None  # may depend on the options
+    keeps_records: ClassVar[bool] = False  # its readings may carry marks: without bookmarks it is not opened
     forbidden: ClassVar[tuple[Forbidden, ...]] = ()  # what must never be said, enforced by the gateway
     source: ClassVar[str] = ""  # specification and section
 

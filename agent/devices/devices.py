@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from agent.clock import Clock
 from agent.devices.health import CHANGED, REMOVED, STOPPING, Reason, State, fault_of, reason_of
+from agent.devices.links import HardwareLinks
 from agent.devices.orders import Orders, commands_of
-from agent.devices.ports import LINKS, Connect, Limits, Store
+from agent.devices.ports import Connect, Limits, Links, Store
 from agent.devices.runner import Runner, hard
 from agent.devices.view import DeviceView, view_of
 from agent.errors import DeviceError, NotFound
@@ -25,6 +26,11 @@ from drivers.driver import Command, Driver, Registry, UnknownDriver
 
 LIMITS = Limits()
 CLOSE = 2.0  # seconds for all devices together
+
+PORTS = {
+    "serial": "a path such as /dev/serial/by-id/..., or a pyserial URL",
+    "w1": "the sensor's number, 28-... as under /sys/bus/w1/devices",
+}
 
 OnStatus = Callable[[str, dict[str, Any]], None]
 
@@ -41,7 +47,7 @@ class Devices:
         rng: Random,
         log: logging.Logger,
         *,
-        links: Mapping[str, Connect] = LINKS,
+        links: Links | None = None,
         limits: Limits = LIMITS,
     ) -> None:
         self.on_status: OnStatus | None = None
@@ -51,7 +57,7 @@ class Devices:
         self._events = events
         self._rng = rng
         self._log = log
-        self._links = links
+        self._links = links or HardwareLinks(rng, log)
         self._limits = limits
         self._orders = Orders(store, clock)
         self._runners: dict[str, Runner] = {}
@@ -111,8 +117,10 @@ class Devices:
         connect = self._links.get(kind.transport)
         if connect is None:
             raise DeviceError(f"{name}: this gateway has no {kind.transport} link")
-        if kind.transport == "serial" and not device.port:
-            raise DeviceError(f"{name}: `port` is missing", "a path such as /dev/serial/by-id/..., or a pyserial URL")
+        if kind.transport in PORTS and not device.port:
+            raise DeviceError(f"{name}: `port` is missing", PORTS[kind.transport])
+        if kind.transport == "ble" and not (device.address or device.name):
+            raise DeviceError(f"{name}: `address` or `name` is missing", "`gatepost scan ble` shows what is there")
         try:
             driver = kind(msgspec.convert(device.options, kind.options_type))
             return self._runner_of(name, device, driver, connect)
@@ -152,7 +160,9 @@ class Devices:
 
     def _on_change(self, runner: Runner, before: State) -> None:
         payload = runner.health.payload()
-        if runner.health.online:
+        if runner.health.state is before:
+            pass  # it told something of itself
+        elif runner.health.online:
             self._events.emit("device.connected", payload)
         elif before is State.ONLINE:
             self._events.emit("device.disconnected", payload)
@@ -191,6 +201,7 @@ class Devices:
             async with asyncio.timeout(CLOSE):
                 async with self._lock:
                     await self._stop(self._runners, dict.fromkeys(self._runners, STOPPING))
+                    await self._links.close()
         except TimeoutError:
             self._log.error("some devices did not stop within %.1f s", CLOSE)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.clock import Clock, rfc3339
+from drivers.ble.peripheral import GattError
+from drivers.driver import CommandFailed, WrongDevice
 from drivers.reading import Faults
 
 
@@ -41,7 +43,7 @@ REMOVED = Reason("removed", "the device was removed from the settings")
 CHANGED = Reason("changed", "the device is opened anew with changed settings")
 
 # Waiting does not mend these; a person must.
-ERRORS = frozenset({"permission", "busy", "settings", "decoder-error", "failed"})
+ERRORS = frozenset({"permission", "busy", "settings", "decoder-error", "failed", "wrong-device", "forbidden"})
 
 
 def reason_of(error: BaseException) -> Reason:
@@ -50,8 +52,15 @@ def reason_of(error: BaseException) -> Reason:
     text = str(getattr(error, "message", "") or error) or type(error).__name__
     if isinstance(kind, Enum):
         return Reason(kind.name.lower(), text, str(getattr(error, "hint", "")))
-    if isinstance(error, TimeoutError):
-        return Reason("timeout", text)
+    match error:
+        case TimeoutError():
+            return Reason("timeout", "the device did not answer in time" if text == "TimeoutError" else text)
+        case WrongDevice():
+            return Reason("wrong-device", text, "`gatepost drivers` lists them, `gatepost scan` finds one that fits")
+        case CommandFailed():
+            return Reason(error.key, text)
+        case GattError():
+            return Reason("refused", text, "does the device want to be paired? See its option `pair`")
     if isinstance(error, OSError):
         return Reason("io", text)
     return Reason("failed", f"it failed: {fault_of(error)}", "this is a fault of the gateway or of the driver")
@@ -94,7 +103,8 @@ class Health:
         self.reason = NOTHING
         self.since = clock.now().wall
         self.faults = Faults()
-        self.known: dict[str, Any] = {}  # battery and signal_strength, when the device told them
+        self.known: dict[str, Any] = {}  # battery, signal_strength, firmware, ..., when the device told them
+        self.doing: dict[str, Any] | None = None  # something long: what, done, total
 
     @property
     def online(self) -> bool:
@@ -112,6 +122,13 @@ class Health:
         hint = f" ({reason.hint})" if reason.hint else ""
         self._log.log(level, "%s is %s%s%s", self._device, state, why, hint, extra={"device": self._device})
         self._on_change(before)
+
+    def tell(self, known: Mapping[str, Any]) -> None:
+        """What the device told of itself. Others hear of it when it is more than a change of the signal."""
+        news = {name for name, value in known.items() if self.known.get(name) != value}
+        self.known.update(known)
+        if news - {"signal_strength"} and self.state in TOLD:
+            self._on_change(self.state)
 
     def fail(self, reason: Reason) -> None:
         """Not online any more, or still not."""

@@ -1,4 +1,4 @@
-"""The hot path of one device: bytes -> decoder -> pace and thresholds -> body -> store, in one go for each chunk.
+"""The hot path of one device: decoder -> pace and thresholds -> body -> store, in one go for each chunk it is given.
 
 The time of a reading is taken once for its chunk. Nothing raises out of `chunk`: what goes wrong is counted.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agent.clock import Clock, Stamp
 from agent.devices.exchange import DeviceExchange
 from agent.devices.health import Health, Tally, fault_of
 from agent.devices.outlet import Outlet
 from agent.devices.pace import Pace, pace
+from agent.devices.ports import Chunk
 from agent.devices.rhythm import Rhythm
 from agent.devices.series import SeriesOf
 from agent.devices.stamp import encode
@@ -25,6 +26,11 @@ from drivers.reading import Faults, Reading, Reply
 
 GRACE = 0.1  # seconds that a due report may wait for a reading to carry it, at most a quarter of the pace
 TOLD = ("battery", "signal_strength")  # of a reply or a reading: parts of the device's status
+
+
+def mark_key(device: str, name: str = "") -> str:
+    """Where the store keeps a device's bookmark of this name; without a name, the beginning of all of them."""
+    return f"mark:{device}:{name}"
 
 
 class Asked(NamedTuple):
@@ -55,7 +61,7 @@ class Intake:
         self._tally = tally
         self._health = health
         self._log = log
-        self._feed: Callable[[bytes], list[Reading | Reply]] | None = None
+        self._feed: Callable[[Chunk], list[Reading | Reply]] | None = None
         self._on_broken: Callable[[Exception], None] = _ignore
         self._stamp = clock.now()
         self._thresholds = Thresholds({})
@@ -67,7 +73,9 @@ class Intake:
         self._grace = 0
         self._decoder_faults = Faults()
         self._past_faults: dict[str, int] = {}
-        self.exchange: DeviceExchange | None = None
+        self.exchange: DeviceExchange | None = None  # of the command that is being carried out
+        self.talk: DeviceExchange | None = None  # of the driver's conversation
+        self.tap: Callable[[Any], None] | None = None  # hears every chunk, for a recording
         self.on_news: Callable[[bool], None] | None = None
         self.rhythm = Rhythm()
         self.heard = self._stamp.mono  # when bytes came last, microseconds of the stamp's monotonic clock
@@ -119,7 +127,7 @@ class Intake:
 
     # -- the hot path
 
-    def chunk(self, data: bytes) -> None:
+    def chunk(self, data: Chunk) -> None:
         """What the device said."""
         feed = self._feed
         if feed is None:
@@ -129,6 +137,8 @@ class Intake:
         if self.rhythm.heard(stamp.mono):
             self.rhythm.count(stamp.mono, sum(self.faults.values()))
         self._tally.bytes += len(data)
+        if self.tap is not None:
+            self.tap(data)
         try:
             items = feed(data)
         except Exception as error:
@@ -139,7 +149,7 @@ class Intake:
             self.on_news(bool(items))
         if items:
             self.rhythm.spoke(stamp.mono)
-            if not self._monitoring or self._asks or self.exchange is not None:
+            if not self._monitoring or self._asks or self.exchange is not None or self.talk is not None:
                 self._with_commands(items, stamp)
             elif self._pace.plain:
                 self._plainly(items)
@@ -165,7 +175,10 @@ class Intake:
             if isinstance(item, Reading):
                 count += 1
                 try:
-                    take(item, now)
+                    if item.mark is None:
+                        take(item, now)
+                    else:
+                        self._record(item)
                 except Exception as error:
                     self._wrong("not-a-reading", error)
             else:
@@ -174,20 +187,20 @@ class Intake:
         self._arm()
 
     def _with_commands(self, items: list[Reading | Reply], stamp: Stamp) -> None:
-        """While a command listens, or readings are not to be reported."""
-        exchange = self.exchange
+        """While a command or a conversation listens, or readings are not to be reported."""
         for item in items:
             seq = 0
             if isinstance(item, Reading):
                 self._tally.decoded += 1
                 try:
-                    seq = self._take(item, stamp.mono)
+                    seq = self._take(item, stamp.mono) if item.mark is None else self._record(item)
                 except Exception as error:
                     self._wrong("not-a-reading", error)
             else:
                 self._other(item)
-            if exchange is not None:
-                exchange.heard(item, seq)
+            for listener in (self.exchange, self.talk):
+                if listener is not None:
+                    listener.heard(item, seq)
         self._arm()
 
     def _take(self, reading: Reading, now: int) -> int:
@@ -204,7 +217,12 @@ class Intake:
                     ask.set_result(Asked(reading, seq))
         return seq
 
+    def _record(self, reading: Reading) -> int:
+        """A record that the device had stored: every one counts, whatever the pace."""
+        return self._report(reading, self._thresholds.judge(reading.metric, reading.values).outside)
+
     def _report(self, reading: Reading, urgent: bool) -> int:
+        mark = reading.mark
         try:
             reading, body = encode(reading)
             series, body = self._place(reading, body)
@@ -212,16 +230,18 @@ class Intake:
             self._wrong("not-serialisable", error)
             return 0
         try:
-            return self._put(series, self._stamp, body, urgent)
+            if mark is None:
+                return self._put(series, self._stamp, body, urgent)
+            return self._put(series, self._stamp, body, urgent, (mark_key(self._device, mark[0]), mark[1]))
         except Exception as error:
             self._wrong("not-stored", error)
             return 0
 
     def _other(self, item: object) -> None:
         if isinstance(item, Reply):
-            for name in TOLD:
-                if name in item.fields:
-                    self._health.known[name] = item.fields[name]
+            told = {name: item.fields[name] for name in TOLD if name in item.fields}
+            if told:
+                self._health.tell(told)
         else:
             self._wrong("not-a-reading", TypeError(f"a decoder gave {type(item).__name__}"))
 

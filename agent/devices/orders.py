@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from agent.clock import Clock
-from agent.devices.exchange import DeviceExchange
 from agent.devices.generic import GENERIC, SetInterval, StartMonitoring
 from agent.devices.health import reason_of
 from agent.devices.intake import Asked
@@ -98,7 +97,7 @@ class Orders:
             raise _offline(runner)
         if runner.intake.exchange is not None:
             raise DeviceBusy(f"{runner.name} is carrying out another command", "try again when that is done")
-        exchange = DeviceExchange(runner.link, runner.limits.send, at_once=command.name == "read_now")
+        exchange = runner.exchange(runner.link, at_once=command.name == "read_now")
         runner.intake.exchange = exchange
         try:
             async with asyncio.timeout(command.timeout):

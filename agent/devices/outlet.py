@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agent.clock import Stamp
 from agent.devices.health import Tally
@@ -25,6 +25,7 @@ class _Waiting(NamedTuple):
     stamp: Stamp
     body: bytes
     urgent: bool
+    mark: tuple[str, Any] | None
 
 
 class Outlet:
@@ -39,6 +40,8 @@ class Outlet:
         self._link: Link | None = None
         self._waiting: deque[_Waiting] = deque()
         self._draining: asyncio.Task[None] | None = None
+        self._marked = 0  # sequence number of the newest reading with a mark
+        self._marks_wait = 0  # how many of those wait for room
 
     @property
     def paused(self) -> bool:
@@ -51,25 +54,43 @@ class Outlet:
         if link is not None and self._waiting and link.can_pause:
             link.pause()
 
-    def put(self, series: int, stamp: Stamp, body: bytes, urgent: bool) -> int:
-        """The sequence number; 0 when it waits for room, or was lost and counted."""
+    def put(self, series: int, stamp: Stamp, body: bytes, urgent: bool, mark: tuple[str, Any] | None = None) -> int:
+        """The sequence number; 0 when it waits for room, or was lost and counted. A reading with a `mark` waits in any
+        case: its device keeps it, but cannot be asked for it once more before the link is opened again."""
         if not self._waiting:
-            seq = self._append(series, stamp, body, urgent)
+            if mark is None:
+                seq = self._append(series, stamp, body, urgent)
+            else:
+                seq = self._append(series, stamp, body, urgent, mark)
+                self._marked = seq or self._marked
             if seq:
                 tally = self._tally
                 tally.readings += 1
                 tally.last_wall = stamp.wall
                 return seq
-        self._full(_Waiting(series, stamp, body, urgent))
+        self._full(_Waiting(series, stamp, body, urgent, mark))
         return 0
+
+    @property
+    def has_marked(self) -> bool:
+        """Whether a reading with a mark came since the start."""
+        return bool(self._marked or self._marks_wait)
+
+    async def marked(self) -> None:
+        """Until every reading with a mark is on disk, or lost and counted; StoreError when the store gives it up."""
+        while self._marks_wait and self._draining is not None:
+            await asyncio.wait((self._draining,))
+        if self._marked:
+            await self._store.stored(self._marked)
 
     def _full(self, reading: _Waiting) -> None:
         link = self._link
-        may_wait = bool(self._waiting) or (link is not None and link.can_pause)
+        may_wait = bool(self._waiting) or reading.mark is not None or (link is not None and link.can_pause)
         if not may_wait or len(self._waiting) >= MOST_WAITING:
             self._lose(1)
             return
         self._waiting.append(reading)
+        self._marks_wait += reading.mark is not None
         if self._draining is None:
             if link is not None:
                 link.pause()
@@ -84,9 +105,13 @@ class Outlet:
         before = len(self._waiting)
         while self._waiting:
             reading = self._waiting[0]
-            if not self._append(*reading):
+            seq = self._append(*reading)
+            if not seq:
                 break
             self._waiting.popleft()
+            if reading.mark is not None:
+                self._marked = seq
+                self._marks_wait -= 1
             self._tally.readings += 1
             self._tally.last_wall = reading.stamp.wall
         return len(self._waiting) < before
@@ -100,6 +125,7 @@ class Outlet:
         except Exception:
             count = len(self._waiting)
             self._waiting.clear()
+            self._marks_wait = 0
             self._log.exception("%s: %d readings could not be handed to the store", self._device, count)
             self._lose(count)
         finally:
@@ -118,3 +144,4 @@ class Outlet:
         if self._waiting:
             self._lose(len(self._waiting))
             self._waiting.clear()
+            self._marks_wait = 0

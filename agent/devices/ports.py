@@ -7,14 +7,23 @@ from typing import Any, NamedTuple, Protocol
 
 from agent.clock import Stamp
 from agent.settings.model import Device
-from drivers.driver import Driver, Line
+from drivers.driver import Driver
 
-OnData = Callable[[bytes], None]
-OnLost = Callable[[Exception | None], None]
+Chunk = Any  # what the link hears and the decoder takes: bytes, GattValue or Advert; len() is its octets
+
+
+class Ears(NamedTuple):
+    """Where a link tells what happens, on the event loop, between `open` and `close`."""
+
+    data: Callable[[Chunk], None]
+    lost: Callable[[Exception | None], None]  # once, when the connection goes by itself
+    waiting: Callable[[str, str, str], None]  # while `open` waits: a stable key, a sentence, a hint
+    known: Callable[[dict[str, Any]], None]  # parts of the device's status: signal_strength, battery
 
 
 class Link(Protocol):
-    """The way to one device, opened again after it was lost. Every await is bounded.
+    """The way to one device, opened again after it was lost. Every await is bounded, but for an `open` that waits for a
+    sleepy device to show itself and says so (`Ears.waiting`).
 
     Failures carry `reason` (an enum), `message` and `hint`. Bytes and the loss are told on the event loop, not after
     `close`.
@@ -42,7 +51,17 @@ class Link(Protocol):
         ...
 
 
-Connect = Callable[[Device, Driver, OnData, OnLost], Link]
+Connect = Callable[[Device, Driver, Ears], Link]
+
+
+class Links(Protocol):
+    """The kinds of links that this gateway has."""
+
+    def get(self, transport: str) -> Connect | None: ...
+
+    async def close(self) -> None:
+        """What the links share, for example a scanner."""
+        ...
 
 
 class Store(Protocol):
@@ -52,8 +71,11 @@ class Store(Protocol):
         """The number under which what repeats from reading to reading is kept."""
         ...
 
-    def append(self, series: int, stamp: Stamp, body: bytes, urgent: bool = False) -> int:
-        """The sequence number that it will have; 0 = the queue is full and nothing was kept."""
+    def append(
+        self, series: int, stamp: Stamp, body: bytes, urgent: bool = False, mark: tuple[str, Any] | None = None
+    ) -> int:
+        """The sequence number that it will have; 0 = the queue is full and nothing was kept. `mark`: small state that
+        is written in the transaction of this reading."""
         ...
 
     def lost(self, device: str, count: int, reason: str) -> None: ...
@@ -68,6 +90,10 @@ class Store(Protocol):
 
     async def state_put(self, key: str, value: Any) -> None: ...
 
+    async def states(self, prefix: str) -> dict[str, Any]:
+        """The small state under every key that begins so, by the rest of the key."""
+        ...
+
 
 class Limits(NamedTuple):
     """Bounds in seconds; tests shorten them."""
@@ -79,28 +105,5 @@ class Limits(NamedTuple):
     stop: float = 1.8  # a whole device, farewell and close included
     first_retry: float = 0.5
     last_retry: float = 30.0
+    settle: float = 30.0  # what was taken from the device must be on disk before it is asked again
     good: float = 30.0  # a link that held so long starts its backoff anew
-
-
-def serial_link(device: Device, driver: Driver, on_data: OnData, on_lost: OnLost) -> Link:
-    """A serial port with the driver's line settings where the device's settings say nothing else."""
-    from drivers.serial.link import SerialLink
-
-    assert device.port is not None
-    return SerialLink(
-        device.port, line_of(device, driver), rts=device.rts, dtr=device.dtr, on_data=on_data, on_lost=on_lost
-    )
-
-
-def line_of(device: Device, driver: Driver | type[Driver]) -> Line:
-    ours = driver.line
-    return Line(
-        baudrate=ours.baudrate if device.baudrate is None else device.baudrate,
-        bytesize=ours.bytesize if device.bytesize is None else device.bytesize,
-        parity=ours.parity if device.parity is None else device.parity,
-        stopbits=ours.stopbits if device.stopbits is None else device.stopbits,
-        flow=ours.flow if device.flow is None else device.flow,
-    )
-
-
-LINKS: dict[str, Connect] = {"serial": serial_link}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from enum import Enum
 from random import Random
 from typing import Any
 
@@ -13,20 +14,31 @@ from msgspec.structs import replace
 from agent.clock import US, Clock
 from agent.devices import monitoring
 from agent.devices.backoff import Backoff
+from agent.devices.exchange import DeviceExchange, Speaker
 from agent.devices.health import LOST, Health, Reason, State, Tally, fault_of, reason_of
-from agent.devices.intake import Intake
+from agent.devices.intake import Intake, mark_key
 from agent.devices.monitoring import Desired
 from agent.devices.outlet import Outlet
-from agent.devices.ports import Connect, Limits, Link, Store
+from agent.devices.ports import Connect, Ears, Limits, Link, Store
 from agent.devices.series import SeriesOf
 from agent.settings.model import Device
-from drivers.driver import Driver
+from drivers.driver import Driver, SessionOver
 
 # What changes without the link noticing.
 SOFT: dict[str, Any] = {"patient": None, "every": None, "thresholds": {}, "brokers": None, "token": None}
 
 # After these a link that opens says nothing yet: only what the device sends shows that it is back.
-UNPROVEN = frozenset({"silent", "decoder-error"})
+UNPROVEN = frozenset({"silent", "decoder-error", "wrong-device"})
+
+
+class NotStored(Exception):
+    """The log cannot say what it has of a device; `reason` as a link's failure has it."""
+
+    class Why(Enum):
+        STORE = "store"
+
+    reason = Why.STORE
+    hint = "see the state of the store in `gatepost status`"
 
 
 def hard(device: Device) -> Device:
@@ -60,14 +72,17 @@ class Runner:
         self.link: Link | None = None  # while it is open
         self.retry_at: float | None = None  # on the clock's monotonic seconds
         self.outlet = Outlet(name, store, self.tally, log)
+        self.speaker = Speaker(driver, limits.send)
         self._series = SeriesOf(name, store)
         self.intake = Intake(name, clock, self._series, self.outlet, self.tally, self.health, log)
-        self._link = connect(device, driver, self.intake.chunk, self._on_lost)
+        ears = Ears(self.intake.chunk, self._on_lost, self._on_waiting, self.health.tell)
+        self._link = connect(device, driver, ears)
         self._store = store
         self._clock = clock
         self._log = log
         self._backoff = Backoff(limits.first_retry, limits.last_retry, rng)
         self._ended: asyncio.Future[Reason] | None = None
+        self._rest = 0.0  # seconds that the conversation wants the device to be left alone
         self._ordering = asyncio.Lock()
         self._wake = asyncio.Event()
         self._opened_before = False
@@ -160,7 +175,7 @@ class Runner:
             except Exception as error:
                 reason = reason_of(error)
             self.health.fail(reason)
-            pause = self._backoff.pause()
+            pause = max(self._backoff.pause(), self._rest)
             self.retry_at = self._clock.monotonic() + pause
             await asyncio.sleep(pause)
             self.retry_at = None
@@ -171,7 +186,9 @@ class Runner:
         ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._ended = ended
         self._wake.clear()
-        opened = None
+        opened = conversation = None
+        self._rest = 0.0
+        await self._load_bookmarks()
         try:
             self.intake.begin(driver.decoder(), self._on_broken)
             self.intake.on_news = self._on_news
@@ -182,14 +199,55 @@ class Runner:
             self.tally.reconnects += self._opened_before
             self._opened_before = True
             for words in driver.greeting():
-                await link.send(words, limits.send)
+                await self.speaker.say(link, words)
             if self.health.reason.key not in UNPROVEN and not ended.done():
                 self.health.turn(State.ONLINE)
+            talk = self.intake.talk = self.exchange(link)
+            conversation = asyncio.get_running_loop().create_task(self._converse(talk), name=f"talk {self.name}")
             return await self._stay(link, ended)
         finally:
+            await self._hang_up(conversation)
             if opened is not None and self._clock.monotonic() - opened >= limits.good:
                 self._backoff.reset()
             await self._leave(link, ended)
+
+    async def _load_bookmarks(self) -> None:
+        """Give the driver the marks that are stored. What is not yet on disk is waited for: a mark from before it would
+        have the device's records taken twice."""
+        try:
+            async with asyncio.timeout(self.limits.settle):
+                await self.outlet.marked()
+            self.driver.bookmarks = await self._store.states(mark_key(self.name))
+        except Exception as error:
+            if not (self.driver.keeps_records or self.outlet.has_marked):
+                return  # it has none, as a rule
+            raise NotStored(f"what was stored of this device is not known now: {error}") from error
+
+    def exchange(self, link: Link, at_once: bool = False) -> DeviceExchange:
+        """For a command, or the conversation."""
+        return DeviceExchange(link, self.speaker, self.outlet, self.health, self._clock, at_once)
+
+    async def _converse(self, talk: DeviceExchange) -> None:
+        """The driver's part beside the decoder. When it fails, or has all it wanted, the session ends."""
+        try:
+            await self.driver.converse(talk)
+        except SessionOver as over:
+            self._rest = over.pause
+            self._end(Reason("asleep", str(over)))
+        except Exception as error:
+            self._end(reason_of(error))
+        finally:
+            self.health.doing = None
+            if self.intake.talk is talk:
+                self.intake.talk = None  # the decoder has its straight way again
+
+    async def _hang_up(self, conversation: asyncio.Task[None] | None) -> None:
+        talk, self.intake.talk = self.intake.talk, None
+        if talk is not None:
+            talk.abort()
+        if conversation is not None and not conversation.done():
+            conversation.cancel()
+            await asyncio.wait((conversation,), timeout=self.limits.farewell)
 
     async def _stay(self, link: Link, ended: asyncio.Future[Reason]) -> Reason:
         """Until the session ends. Sleeps through: only a keep-alive and a watchdog that the device has wake it."""
@@ -209,7 +267,7 @@ class Runner:
             if ended.done():
                 break
             if keep is not None and next_keep is not None and self._clock.monotonic() >= next_keep:
-                await link.send(keep.data, self.limits.send)
+                await self.speaker.say(link, keep.data)
                 next_keep = max(next_keep + keep.interval, self._clock.monotonic())
             if silence and silence == self._silence and self._quiet_for() >= silence:
                 hint = "is it switched on, and are its line settings right?"
@@ -257,7 +315,7 @@ class Runner:
             if opened and not ended.done():
                 async with asyncio.timeout(self.limits.farewell):
                     for words in self.driver.farewell():
-                        await link.send(words, self.limits.farewell)
+                        await self.speaker.say(link, words)
         except Exception as error:
             self.health.faults.add("farewell", str(error) or type(error).__name__)
         self.intake.end()
@@ -275,6 +333,11 @@ class Runner:
 
     def _on_lost(self, error: Exception | None) -> None:
         self._end(LOST if error is None else reason_of(error)._replace(key="lost"))
+
+    def _on_waiting(self, key: str, message: str, hint: str) -> None:
+        """The link waits for the device; one that was found wanting stays so until something is decoded."""
+        if self.link is None and self.health.reason.key not in UNPROVEN:
+            self.health.turn(State.OFFLINE, Reason(key, message, hint))
 
     def _on_broken(self, error: Exception) -> None:
         message = f"the driver failed on what the device sent: {fault_of(error)}"

@@ -19,7 +19,8 @@ class DeviceView(msgspec.Struct, frozen=True):
     seconds, `desired` what commands ordered; `orders` tells which of it holds because of a command: `stopped`, `timed`
     (with `until`), `interval` (with `seconds`), each with `source` and `since`, None where that is not known.
     `quiet_for` are the seconds since its last byte (since it was opened when there was none), `usual_gap` those between
-    two readings as a rule; None = not known, or it has no rule. `next_retry_in` is in seconds.
+    two readings as a rule; None = not known, or it has no rule. `next_retry_in` is in seconds. `known` is what
+    the device told of itself (battery, signal_strength, firmware, ...), `doing` something long that it is at.
     """
 
     id: str
@@ -49,16 +50,16 @@ class DeviceView(msgspec.Struct, frozen=True):
     next_retry_in: float | None
     quiet_for: float | None
     usual_gap: float | None
-    battery: Any = None
-    signal_strength: Any = None
+    known: dict[str, Any]
+    doing: dict[str, Any] | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON; battery and signal_strength only when the device told them."""
+        """Ready for JSON; battery, signal_strength and the like stand beside the rest when the device told them."""
         shown: dict[str, Any] = msgspec.to_builtins(self)
-        for name in ("battery", "signal_strength"):
-            if shown[name] is None:
-                del shown[name]
-        return shown
+        known = shown.pop("known")
+        if shown["doing"] is None:
+            del shown["doing"]
+        return {**known, **shown}
 
 
 def view_of(runner: Runner, clock: Clock) -> DeviceView:
@@ -98,8 +99,8 @@ def view_of(runner: Runner, clock: Clock) -> DeviceView:
         next_retry_in=None if retry_at is None else round(max(0.0, retry_at - clock.monotonic()), 3),
         quiet_for=None if runner.outlet.paused else rhythm.quiet_for(now, health.online),
         usual_gap=rhythm.usual_gap if runner.driver.steady and not runner.hushed else None,
-        battery=health.known.get("battery"),
-        signal_strength=health.known.get("signal_strength"),
+        known=dict(health.known),
+        doing=health.doing,
     )
 
 

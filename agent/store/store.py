@@ -116,12 +116,17 @@ class Store:
         """The number under which `common` (metric_type, units, quality, flags) of this device is kept."""
         return self._book.number(device, patient, common)
 
-    def append(self, series: int, stamp: Stamp, body: bytes, urgent: bool = False) -> int:
+    def append(
+        self, series: int, stamp: Stamp, body: bytes, urgent: bool = False, mark: tuple[str, Any] | None = None
+    ) -> int:
         """Queue one reading. The sequence number that it will have; 0 = the queue is full, nothing was kept.
 
-        `body` should be of its exact size: what orjson returns holds on to its working buffer.
+        `body` should be of its exact size: what orjson returns holds on to its working buffer. `mark`: a key of the
+        small state and its value, which are written in the transaction of this reading, never without it.
         """
-        return self._writer.append(series, stamp, body, urgent)
+        if mark is None:
+            return self._writer.append(series, stamp, body, urgent)
+        return self._writer.append(series, stamp, body, urgent, mark=(mark[0], b"%b" % orjson.dumps(mark[1])))
 
     def lost(self, device: str, count: int, reason: str) -> None:
         """Readings that could not be taken: they become a gap record, which is stored and forwarded."""
@@ -314,6 +319,20 @@ class Store:
         except orjson.JSONDecodeError:
             log.error("what the log keeps as %s is damaged; it is taken for absent", key)
             return None
+
+    async def states(self, prefix: str) -> dict[str, Any]:
+        """The small state under every key that begins so, by the rest of the key. Raises StoreError."""
+        try:
+            rows = await self._database.read("state_like", {"prefix": prefix, "skip": len(prefix)})
+        except sqlite3.Error as error:
+            raise StoreError(f"The log could not be read: {explain(error)}.") from error
+        found = {}
+        for key, value in rows:
+            try:
+                found[str(key)] = orjson.loads(value)
+            except orjson.JSONDecodeError:
+                log.error("what the log keeps as %s%s is damaged; it is taken for absent", prefix, key)
+        return found
 
     async def state_put(self, key: str, value: Any) -> None:
         """Durable when it returns; None forgets the key. Raises StoreError."""

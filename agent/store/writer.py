@@ -79,6 +79,7 @@ class Writer:
         self._on_trouble = on_trouble
         self._rng = rng
         self._queue: list[Record] = []
+        self._marks: dict[str, bytes] = {}  # small state that rows in the queue bring with them; the newest of each key
         self._queued = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._rooms: list[asyncio.Future[None]] = []
@@ -105,10 +106,23 @@ class Writer:
     def _overfull(self) -> bool:
         return len(self._queue) >= 2 * QUEUE_ROWS or self._queued >= 2 * QUEUE_BYTES
 
-    def append(self, series: int, stamp: Stamp, body: bytes, urgent: bool = False, event: bool = False) -> int:
-        """The sequence number that the row will have; 0 when the queue is full (events may fill it twice over)."""
+    def append(
+        self,
+        series: int,
+        stamp: Stamp,
+        body: bytes,
+        urgent: bool = False,
+        event: bool = False,
+        mark: tuple[str, bytes] | None = None,
+    ) -> int:
+        """The sequence number that the row will have; 0 when the queue is full (events may fill it twice over).
+
+        `mark`: a key and its JSON, written to the small state in the very transaction of the row.
+        """
         if self._overfull if event else self.full:
             return 0
+        if mark is not None:
+            self._marks[mark[0]] = mark[1]
         seq = self.next_seq
         self.next_seq = seq + 1
         bits = (URGENT if urgent else 0) | (IN_STEP if stamp.synchronised else 0) | (EVENT if event else 0)
@@ -210,7 +224,7 @@ class Writer:
         try:
             async with self._database.transaction() as run:
                 # At one moment: a row must never be committed without the series that it belongs to.
-                batch = list(self._queue)
+                batch, marks = list(self._queue), list(self._marks.items())
                 await self._extras.write(run)
                 await run.many(
                     "reading_insert",
@@ -219,10 +233,15 @@ class Writer:
                         for r in batch
                     ],
                 )
+                for mark in marks:
+                    await run("state_put", mark)
         except BaseException:
             self._extras.failed()
             raise
         self._extras.held()
+        for key, value in marks:
+            if self._marks.get(key) is value:  # else a row that waits brought a newer one
+                del self._marks[key]
         self.commits += 1
         self.commit_seconds = self._clock.monotonic() - began
         if batch:

@@ -14,7 +14,7 @@ import orjson
 
 from agent.clock import US, Stamp
 from agent.devices.devices import Devices
-from agent.devices.ports import Limits
+from agent.devices.ports import Connect, Ears, Limits
 from agent.events import Events
 from agent.settings.model import Device
 from drivers.driver import Command, CommandFailed, Driver, KeepAlive, Registry
@@ -68,11 +68,15 @@ class MemoryStore:
             self.serieses.append(entry)
         return self.serieses.index(entry) + 1
 
-    def append(self, series: int, stamp: Stamp, body: bytes, urgent: bool = False) -> int:
+    def append(
+        self, series: int, stamp: Stamp, body: bytes, urgent: bool = False, mark: tuple[str, Any] | None = None
+    ) -> int:
         if self.taken >= self.limit:
             self._room.clear()
             return 0
         self.taken += 1
+        if mark is not None:
+            self.state[mark[0]] = orjson.dumps(mark[1])
         self.rows.append((series, stamp, body, urgent))
         return len(self.rows)
 
@@ -98,6 +102,12 @@ class MemoryStore:
             raise OSError("cannot read")
         kept = self.state.get(key)
         return None if kept is None else orjson.loads(kept)
+
+    async def states(self, prefix: str) -> dict[str, Any]:
+        if self.broken_state:
+            raise OSError("cannot read")
+        found = {key: value for key, value in self.state.items() if key.startswith(prefix)}
+        return {key.removeprefix(prefix): orjson.loads(value) for key, value in found.items()}
 
     async def state_put(self, key: str, value: Any) -> None:
         self.state[key] = orjson.dumps(value)
@@ -134,7 +144,7 @@ class LinkFailed(Exception):
 class MemoryLink:
     """A link to a device that the test plays: `say` is the device speaking, `heard` what it was told."""
 
-    def __init__(self, bench: Bench, device: Device, on_data: Any, on_lost: Any) -> None:
+    def __init__(self, bench: Bench, device: Device, ears: Ears) -> None:
         self.device = device
         self.bench = bench
         self.is_open = self.paused = False
@@ -142,8 +152,7 @@ class MemoryLink:
         self.heard: list[bytes] = []
         self.opened = self.closed = 0
         self.attempts = 0
-        self._on_data = on_data
-        self._on_lost = on_lost
+        self.ears = ears
 
     async def open(self, timeout: float) -> None:
         self.attempts += 1
@@ -184,11 +193,11 @@ class MemoryLink:
     def say(self, *chunks: bytes) -> None:
         assert self.is_open
         for data in chunks:
-            self._on_data(data)
+            self.ears.data(data)
 
     def lose(self) -> None:
         self.is_open = False
-        self._on_lost(LinkFailed(Why.IO, "it was lost"))
+        self.ears.lost(LinkFailed(Why.IO, "it was lost"))
 
 
 class Talker:
@@ -327,6 +336,7 @@ class Bench:
         from agent.clock import SystemClock
 
         self.can_pause = True
+        self.closed_links = False
         self.trouble: LinkFailed | None = None
         self.open_hangs = self.close_hangs = False
         self.answers: dict[bytes, bytes] = {}
@@ -344,13 +354,19 @@ class Bench:
             self.events,
             random.Random(1),
             logging.getLogger("test.devices"),
-            links={"serial": self._connect},
+            links=self,
             limits=given.get("limits", QUICK),
         )
         self.devices.on_status = lambda name, payload: self.statuses.append((name, payload))
 
-    def _connect(self, device: Device, driver: Driver, on_data: Any, on_lost: Any) -> MemoryLink:
-        link = MemoryLink(self, device, on_data, on_lost)
+    def get(self, transport: str) -> Connect | None:
+        return self._connect if transport == "serial" else None
+
+    async def close(self) -> None:
+        self.closed_links = True
+
+    def _connect(self, device: Device, driver: Driver, ears: Ears) -> MemoryLink:
+        link = MemoryLink(self, device, ears)
         self.links.append(link)
         return link
 

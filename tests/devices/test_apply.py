@@ -112,7 +112,7 @@ async def test_after_the_end_nothing_starts(bench: Bench):
 
 
 async def test_line_settings_are_the_drivers_where_the_device_says_nothing():
-    from agent.devices.ports import line_of
+    from agent.devices.links import line_of
     from drivers.driver import Line
     from tests.devices.fakes import TestDriver
 

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import logging
+import re
+
 import pytest
 
-from agent.devices.exchange import MOST_HEARD, DeviceExchange
-from drivers.driver import CommandFailed
+from agent.devices.exchange import MOST_HEARD, DeviceExchange, Speaker
+from agent.devices.health import Health, Tally
+from agent.devices.outlet import Outlet
+from drivers.driver import CommandFailed, Forbidden
 from drivers.reading import Reading, Reply
+from tests.devices.fakes import Bench, HandClock, TestDriver
+
+
+class Shy(TestDriver):
+    forbidden = (Forbidden("erase", re.compile(rb"^DMZ")),)
 
 
 class Wire:
@@ -19,7 +29,11 @@ class Wire:
 
 def made() -> tuple[DeviceExchange, Wire]:
     wire = Wire()
-    return DeviceExchange(wire, 1.0), wire  # type: ignore[arg-type]
+    bench = Bench()
+    clock = HandClock()
+    health = Health("d", clock, logging.getLogger("test"), lambda before: None)
+    outlet = Outlet("d", bench.store, Tally(), logging.getLogger("test"))
+    return DeviceExchange(wire, Speaker(Shy(), 1.0), outlet, health, clock), wire  # type: ignore[arg-type]
 
 
 def number(item: Reading | Reply) -> int | None:
@@ -58,3 +72,27 @@ async def test_what_came_before_the_loss_is_still_heard_and_then_it_fails():
         await exchange.wait(number, 1.0)
     with pytest.raises(CommandFailed):
         await exchange.send(b"?")
+
+
+async def test_forbidden_words_are_not_said():
+    exchange, wire = made()
+    with pytest.raises(CommandFailed) as refused:
+        await exchange.send(b"DMZ\r")
+    assert refused.value.key == "forbidden"
+    await exchange.send(b"DMP\r")
+    assert wire.sent == [b"DMP\r"]
+
+
+async def test_a_serial_device_is_no_peripheral():
+    exchange, _wire = made()
+    with pytest.raises(CommandFailed) as refused:
+        _ = exchange.peripheral
+    assert refused.value.key == "no-peripheral"
+
+
+async def test_the_moment_is_local_and_says_whether_it_is_trusted():
+    exchange, _wire = made()
+    moment = exchange.now()
+    assert moment.trusted
+    assert moment.local.tzinfo is None
+    assert moment.local.timestamp() == pytest.approx(HandClock().now().wall / 1e6)
