@@ -102,6 +102,10 @@ class Exchange(Protocol):
         """The connected BLE peripheral: read, write, subscribe."""
         ...
 
+    def feed(self, data: Any) -> None:
+        """To the decoder, as if the device had said it by itself: a value that the conversation read."""
+        ...
+
     async def stored(self, timeout: float = 30.0) -> None:
         """Until every reading with a `mark` that was decoded so far is on disk; TimeoutError."""
         ...

@@ -50,6 +50,10 @@ class Speaker:
             self.on_said(data, characteristic)
 
 
+def _unheard(data: Any) -> None:
+    return None
+
+
 class DeviceExchange:
     """An `Exchange` for one command or conversation. What is decoded after the last `send` is kept until a `wait` has
     looked at it, so an answer of many parts in one chunk is not lost between two waits. CommandFailed
@@ -60,9 +64,17 @@ class DeviceExchange:
     """
 
     def __init__(
-        self, link: Link, speaker: Speaker, outlet: Outlet, health: Health, clock: Clock, at_once: bool = False
+        self,
+        link: Link,
+        speaker: Speaker,
+        outlet: Outlet,
+        health: Health,
+        clock: Clock,
+        at_once: bool = False,
+        feed: Callable[[Any], None] = _unheard,
     ) -> None:
         self.at_once = at_once
+        self.feed = feed
         self.answer: tuple[Reading | Reply, int] | None = None
         self._link: Link | None = link
         self._speaker = speaker

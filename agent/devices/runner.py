@@ -225,7 +225,7 @@ class Runner:
 
     def exchange(self, link: Link, at_once: bool = False) -> DeviceExchange:
         """For a command, or the conversation."""
-        return DeviceExchange(link, self.speaker, self.outlet, self.health, self._clock, at_once)
+        return DeviceExchange(link, self.speaker, self.outlet, self.health, self._clock, at_once, self.intake.chunk)
 
     async def _converse(self, talk: DeviceExchange) -> None:
         """The driver's part beside the decoder. When it fails, or has all it wanted, the session ends."""
