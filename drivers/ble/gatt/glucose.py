@@ -1,0 +1,164 @@
+"""Glucose Measurement (2A18) and Glucose Feature (2A51); GATT Specification Supplement. Its context is in
+glucose_context.py.
+
+Flags: 0 time offset, 1 concentration with type and location, 2 mol/L instead of kg/L, 3 status, 4 a context follows.
+Concentrations are reported in mg/dL and mmol/L, exact powers of ten of what is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor, bits
+from drivers.ble.gatt.medfloat import Missing, Number
+from drivers.ble.gatt.sheet import Sheet
+from drivers.ble.gatt.times import DateTime
+from drivers.reading import BAD, Reading
+
+TYPES = {
+    1: "capillary-whole-blood",
+    2: "capillary-plasma",
+    3: "venous-whole-blood",
+    4: "venous-plasma",
+    5: "arterial-whole-blood",
+    6: "arterial-plasma",
+    7: "undetermined-whole-blood",
+    8: "undetermined-plasma",
+    9: "interstitial-fluid",
+    10: "control-solution",
+}
+LOCATIONS = {1: "finger", 2: "alternate-site", 3: "earlobe", 4: "control-solution"}
+CONTROL_TYPE, CONTROL_LOCATION = 10, 4
+STATUS = {
+    0: "battery-low",
+    1: "sensor-fault",
+    2: "sample-too-small",
+    3: "strip-insertion-error",
+    4: "wrong-strip",
+    5: "result-above-range",
+    6: "result-below-range",
+    7: "temperature-too-high",
+    8: "temperature-too-low",
+    9: "strip-pulled-early",
+    10: "general-fault",
+    11: "time-fault",
+}
+ABOVE, BELOW = 1 << 5, 1 << 6
+SPOILED = 0b111_1001_1110  # the measurement itself went wrong
+FEATURES = {
+    0: "battery-low",
+    1: "sensor-fault",
+    2: "sample-size",
+    3: "strip-insertion",
+    4: "strip-type",
+    5: "result-range",
+    6: "temperature-range",
+    7: "read-interrupt",
+    8: "general-fault",
+    9: "time-fault",
+    10: "multiple-bonds",
+}
+OVERRUN, UNDERRUN = 0x7FFF, -0x8000  # of the time offset
+
+
+class Glucose(msgspec.Struct, frozen=True, gc=False):
+    """`unit` is kg/L or mol/L; `time_offset` in minutes, or why there is none."""
+
+    sequence: int
+    base_time: DateTime
+    context_follows: bool
+    time_offset: int | Missing | None = None
+    unit: str | None = None
+    concentration: Number | None = None
+    type: int | None = None
+    location: int | None = None
+    status: int | None = None
+
+    @property
+    def mg_dl(self) -> Number | None:
+        return scaled(self.concentration, 5) if self.unit == "kg/L" else None
+
+    @property
+    def mmol_l(self) -> Number | None:
+        return scaled(self.concentration, 3) if self.unit == "mol/L" else None
+
+    @property
+    def device_time(self) -> str | None:
+        """ISO 8601; None when it is unknown."""
+        if isinstance(self.time_offset, Missing):
+            return None
+        return self.base_time.iso(self.time_offset or 0)
+
+    @property
+    def control_solution(self) -> bool:
+        return self.type == CONTROL_TYPE or self.location == CONTROL_LOCATION
+
+
+def scaled(number: Number | None, power: int) -> Number | None:
+    """Times a power of ten, exactly."""
+    return number if number is None or isinstance(number, Missing) else number.scaleb(power)
+
+
+def decode(data: bytes) -> Glucose:
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    sequence = cursor.u16()
+    base = cursor.date_time()
+    offset: int | Missing | None = None
+    if flags & 1:
+        minutes = cursor.sint(2)
+        offset = {OVERRUN: Missing.OVER, UNDERRUN: Missing.UNDER}.get(minutes, minutes)
+    unit = concentration = kind = location = None
+    if flags & 2:
+        unit = "mol/L" if flags & 4 else "kg/L"
+        concentration = cursor.sfloat()
+        nibbles = cursor.u8()
+        kind, location = nibbles & 0x0F, nibbles >> 4
+    status = cursor.u16() if flags & 8 else None
+    return Glucose(sequence, base, bool(flags & 0x10), offset, unit, concentration, kind, location, status)
+
+
+def decode_feature(data: bytes) -> int:
+    """The sixteen bits of a Glucose Feature; FEATURES has the words."""
+    return Cursor(data).u16()
+
+
+def measured(found: Glucose, metric: str = "glucose") -> Sheet:
+    """All that one measurement says, open for its context."""
+    sheet = Sheet(metric)
+    if found.unit == "kg/L":
+        sheet.put("glucose", found.mg_dl, "mg/dL")
+    elif found.unit:
+        sheet.put("glucose", found.mmol_l, "mmol/L")
+    else:
+        sheet.leave("glucose", "not-measured")
+    status = found.status or 0
+    if found.control_solution:
+        sheet.leave("glucose", "control-solution")
+    elif status & ABOVE and "glucose" in sheet.values:
+        sheet.leave("glucose", "over-range")
+    elif status & BELOW and "glucose" in sheet.values:
+        sheet.leave("glucose", "under-range")
+    if status & SPOILED:
+        sheet.quality = BAD
+    if found.type in TYPES:
+        sheet.flag(f"sample-{TYPES[found.type]}")
+    if found.location in LOCATIONS:
+        sheet.flag(f"location-{LOCATIONS[found.location]}")
+    sheet.flag(*bits(status, STATUS))
+    if isinstance(found.time_offset, Missing):
+        sheet.flag(f"device-time:{found.time_offset}")
+    sheet.put("sequence", found.sequence)
+    return sheet
+
+
+def words(prefix: str, names: Mapping[int, str], number: int | None) -> tuple[str, ...]:
+    """The flag for a number of a list, none where the list does not have it."""
+    return (f"{prefix}-{names[number]}",) if number in names else ()
+
+
+def reading(found: Glucose, mark: tuple[str, object] | None = None) -> Reading:
+    """A measurement without context."""
+    return measured(found).reading("glucose", device_time=found.device_time, mark=mark)

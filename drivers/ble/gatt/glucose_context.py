@@ -1,0 +1,97 @@
+"""Glucose Measurement Context (2A34): what went with a measurement of the same sequence number (GATT Specification
+Supplement).
+
+Flags: 0 carbohydrate, 1 meal, 2 tester and health, 3 exercise, 4 medication, 5 medication in litres instead of
+kilograms, 6 HbA1c, 7 extended flags, which come right after the sequence number.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from drivers.ble.gatt import glucose
+from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.medfloat import Missing, Number
+from drivers.ble.gatt.sheet import Sheet
+from drivers.reading import Reading
+
+CARBOHYDRATES = {1: "breakfast", 2: "lunch", 3: "dinner", 4: "snack", 5: "drink", 6: "supper", 7: "brunch"}
+MEALS = {1: "before", 2: "after", 3: "fasting", 4: "casual", 5: "bedtime"}
+TESTERS = {1: "self", 2: "professional", 3: "laboratory"}
+HEALTH = {1: "minor-issues", 2: "major-issues", 3: "during-menses", 4: "under-stress", 5: "no-issues"}
+MEDICATIONS = {1: "rapid-acting", 2: "short-acting", 3: "intermediate-acting", 4: "long-acting", 5: "premixed"}
+EXERCISE_OVERRUN = 0xFFFF
+
+
+class Context(msgspec.Struct, frozen=True, gc=False):
+    """`medication_unit` is kg or L; `exercise_s` in seconds, or why there is none."""
+
+    sequence: int
+    extended_flags: int | None = None
+    carbohydrate_id: int | None = None
+    carbohydrate_kg: Number | None = None
+    meal: int | None = None
+    tester: int | None = None
+    health: int | None = None
+    exercise_s: int | Missing | None = None
+    exercise_pct: int | None = None
+    medication_id: int | None = None
+    medication: Number | None = None
+    medication_unit: str | None = None
+    hba1c_pct: Number | None = None
+
+
+def decode(data: bytes) -> Context:
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    sequence = cursor.u16()
+    extended = cursor.u8() if flags & 0x80 else None
+    carbohydrate, grams = (cursor.u8(), cursor.sfloat()) if flags & 1 else (None, None)
+    meal = cursor.u8() if flags & 2 else None
+    nibbles = cursor.u8() if flags & 4 else None
+    duration: int | Missing | None = None
+    intensity = None
+    if flags & 8:
+        duration, intensity = cursor.u16(), cursor.u8()
+        if duration == EXERCISE_OVERRUN:
+            duration = Missing.OVER
+    medication, amount = (cursor.u8(), cursor.sfloat()) if flags & 0x10 else (None, None)
+    return Context(
+        sequence=sequence,
+        extended_flags=extended,
+        carbohydrate_id=carbohydrate,
+        carbohydrate_kg=grams,
+        meal=meal,
+        tester=None if nibbles is None else nibbles & 0x0F,
+        health=None if nibbles is None else nibbles >> 4,
+        exercise_s=duration,
+        exercise_pct=intensity,
+        medication_id=medication,
+        medication=amount,
+        medication_unit=None if medication is None else "L" if flags & 0x20 else "kg",
+        hba1c_pct=cursor.sfloat() if flags & 0x40 else None,
+    )
+
+
+def add(sheet: Sheet, context: Context) -> None:
+    """Its values and words, beside those of the measurement."""
+    sheet.put("carbohydrate", context.carbohydrate_kg, "kg")
+    sheet.put("exercise_duration", context.exercise_s, "s")
+    sheet.put("exercise_intensity", context.exercise_pct, "%")
+    sheet.put("medication", context.medication, context.medication_unit or "")
+    sheet.put("hba1c", context.hba1c_pct, "%")
+    sheet.flag(
+        *glucose.words("carbohydrate", CARBOHYDRATES, context.carbohydrate_id),
+        *glucose.words("meal", MEALS, context.meal),
+        *glucose.words("tester", TESTERS, context.tester),
+        *glucose.words("health", HEALTH, context.health),
+        *glucose.words("medication", MEDICATIONS, context.medication_id),
+    )
+
+
+def reading(found: glucose.Glucose, context: Context | None, mark: tuple[str, object] | None = None) -> Reading:
+    """A measurement with its context, where one of its sequence number came."""
+    sheet = glucose.measured(found)
+    if context is not None and context.sequence == found.sequence:
+        add(sheet, context)
+    return sheet.reading("glucose", device_time=found.device_time, mark=mark)

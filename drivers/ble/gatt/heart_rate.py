@@ -1,0 +1,73 @@
+"""Heart Rate Measurement (2A37) and Body Sensor Location (2A38); GATT Specification Supplement.
+
+Flags: 0 the rate has sixteen bits, 1 skin contact (only where 2 says that it is watched), 3 energy in kJ, 4 RR
+intervals in 1/1024 s, oldest first, to the end.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.sheet import Sheet
+from drivers.reading import Reading
+
+LOCATIONS = {0: "other", 1: "chest", 2: "wrist", 3: "finger", 4: "hand", 5: "ear-lobe", 6: "foot"}
+ENERGY_FULL = 0xFFFF  # the counter stays there until it is reset
+_RR_PLACES = Decimal("0.0001")
+
+
+class HeartRate(msgspec.Struct, frozen=True, gc=False):
+    """`contact` None = the sensor does not watch it; `rr_1024` in 1/1024 s."""
+
+    heart_rate: int
+    contact: bool | None = None
+    energy_kj: int | None = None
+    rr_1024: tuple[int, ...] | None = None
+
+    @property
+    def rr_ms(self) -> list[float]:
+        """In ms, to four places: all that sixteen bits hold."""
+        return [float((Decimal(rr) * 1000 / 1024).quantize(_RR_PLACES)) for rr in self.rr_1024 or ()]
+
+
+def decode(data: bytes) -> HeartRate:
+    """Half an interval at the end is no interval."""
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    rate = cursor.u16() if flags & 1 else cursor.u8()
+    contact = bool(flags & 2) if flags & 4 else None
+    energy = cursor.u16() if flags & 8 else None
+    intervals = tuple(cursor.u16() for _ in range(cursor.left // 2)) if flags & 0x10 else None
+    return HeartRate(rate, contact, energy, intervals)
+
+
+def decode_location(data: bytes) -> int:
+    """The number of a body sensor location; LOCATIONS has the words."""
+    return Cursor(data).u8()
+
+
+def reading(measured: HeartRate, location: int | None = None) -> Reading:
+    """Without contact there is neither a rate nor an interval, whatever the strap still sends."""
+    sheet = Sheet("heart_rate")
+    lost = measured.contact is False
+    if lost:
+        sheet.leave("heart_rate", "no-contact")
+    elif measured.heart_rate == 0:
+        sheet.leave("heart_rate", "no-signal")
+    else:
+        sheet.put("heart_rate", measured.heart_rate, "/min")
+    if measured.energy_kj == ENERGY_FULL:
+        sheet.leave("energy_expended", "over-range")
+    else:
+        sheet.put("energy_expended", measured.energy_kj, "kJ")
+    if measured.rr_1024 and lost:
+        sheet.leave("rr_intervals", "no-contact")
+    elif measured.rr_1024:
+        sheet.values["rr_intervals"] = measured.rr_ms
+        sheet.units["rr_intervals"] = "ms"
+    if location in LOCATIONS:
+        sheet.flag(f"location-{LOCATIONS[location]}")
+    return sheet.reading("heart_rate")

@@ -1,0 +1,98 @@
+"""SFLOAT and FLOAT, the decimal numbers of medical devices (IEEE 11073-20601; GATT Specification Supplement, medfloat16
+and medfloat32): a signed exponent in the highest bits, then a signed mantissa, value = mantissa * 10 ** exponent.
+
+The exponent carries the precision that the device claims, so a number stays a Decimal. Five mantissas with exponent 0
+stand for no number.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Missing(StrEnum):
+    """Why there is no number; the words are those of flags."""
+
+    NAN = "nan"
+    NRES = "not-at-this-resolution"
+    OVER = "over-range"
+    UNDER = "under-range"
+    RESERVED = "reserved"
+
+
+Number = Decimal | Missing
+
+
+class _Format(NamedTuple):
+    mantissa: int  # bits
+    exponent: int  # bits
+
+    def special(self) -> dict[int, Missing]:
+        highest = 1 << self.mantissa - 1
+        return {
+            highest - 1: Missing.NAN,
+            highest: Missing.NRES,
+            highest - 2: Missing.OVER,
+            highest + 2: Missing.UNDER,
+            highest + 1: Missing.RESERVED,
+        }
+
+
+_SFLOAT, _FLOAT = _Format(12, 4), _Format(24, 8)
+_SFLOAT_SPECIAL, _FLOAT_SPECIAL = _SFLOAT.special(), _FLOAT.special()
+
+
+def decode_sfloat(raw: int) -> Number:
+    """The sixteen bits of an SFLOAT."""
+    return _SFLOAT_SPECIAL.get(raw) or _decode(raw, _SFLOAT)
+
+
+def decode_float(raw: int) -> Number:
+    """The thirty-two bits of a FLOAT."""
+    return _FLOAT_SPECIAL.get(raw) or _decode(raw, _FLOAT)
+
+
+def encode_sfloat(number: Number | int) -> int:
+    """The bits of exactly this number; ValueError when no SFLOAT holds it."""
+    return _encode(number, _SFLOAT, _SFLOAT_SPECIAL)
+
+
+def encode_float(number: Number | int) -> int:
+    """The bits of exactly this number; ValueError when no FLOAT holds it."""
+    return _encode(number, _FLOAT, _FLOAT_SPECIAL)
+
+
+def _signed(raw: int, bits: int) -> int:
+    return raw - (1 << bits) if raw >> bits - 1 else raw
+
+
+def _decode(raw: int, form: _Format) -> Decimal:
+    mantissa = _signed(raw & (1 << form.mantissa) - 1, form.mantissa)
+    exponent = _signed(raw >> form.mantissa, form.exponent)
+    return Decimal((int(mantissa < 0), tuple(map(int, str(abs(mantissa)))), exponent))
+
+
+def _encode(number: Number | int, form: _Format, special: dict[int, Missing]) -> int:
+    if isinstance(number, Missing):
+        return next(raw for raw, word in special.items() if word is number)
+    sign, digits, exponent = Decimal(number).as_tuple()
+    if not isinstance(exponent, int):
+        raise ValueError("a special value is a Missing")
+    mantissa = int("".join(map(str, digits))) * (-1 if sign else 1)
+    lowest, highest = -(1 << form.exponent - 1), (1 << form.exponent - 1) - 1
+    while mantissa % 10 == 0 and mantissa and (exponent < lowest or _wide(mantissa, form)):
+        mantissa, exponent = mantissa // 10, exponent + 1
+    while exponent > highest and not _wide(mantissa * 10, form):
+        mantissa, exponent = mantissa * 10, exponent - 1
+    if not mantissa:
+        exponent = max(lowest, min(exponent, highest))
+    raw = mantissa & (1 << form.mantissa) - 1
+    if _wide(mantissa, form) or not lowest <= exponent <= highest or (exponent == 0 and raw in special):
+        raise ValueError(f"{number} cannot be told exactly in {form.mantissa} bits")
+    return (exponent & (1 << form.exponent) - 1) << form.mantissa | raw
+
+
+def _wide(mantissa: int, form: _Format) -> bool:
+    return not -(1 << form.mantissa - 1) <= mantissa < 1 << form.mantissa - 1

@@ -1,0 +1,151 @@
+"""Record Access Control Point (2A52): asking a device for the records that it has stored.
+
+Op code, operator, operand (GATT Specification Supplement). Omron meters add a question of their own for the newest sequence number (0x10, 0x11).
+The op code that deletes records is here for decoders and twins; drivers list it in `forbidden` and never send it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.times import DateTime
+from drivers.frames import FrameError
+
+
+class Op(IntEnum):
+    REPORT = 1
+    DELETE = 2
+    ABORT = 3
+    COUNT = 4
+    COUNT_IS = 5
+    RESPONSE = 6
+    NEWEST = 0x10  # Omron
+    NEWEST_IS = 0x11  # Omron
+
+
+class Operator(IntEnum):
+    NULL = 0
+    ALL = 1
+    LE = 2
+    GE = 3
+    RANGE = 4
+    FIRST = 5
+    LAST = 6
+
+
+class By(IntEnum):
+    """The filter type of an operand."""
+
+    SEQUENCE = 1  # in the CGM service: minutes since the start of the session
+    TIME = 2  # the time that the user sees
+
+
+SUCCESS, NO_RECORDS = 1, 6
+RESPONSES = {
+    1: "success",
+    2: "op-code-not-supported",
+    3: "invalid-operator",
+    4: "operator-not-supported",
+    5: "invalid-operand",
+    6: "no-records-found",
+    7: "abort-unsuccessful",
+    8: "procedure-not-completed",
+    9: "operand-not-supported",
+}
+OPERANDS = {Operator.LE: 1, Operator.GE: 1, Operator.RANGE: 2}
+ABOUT_RECORDS = (Op.REPORT, Op.DELETE, Op.COUNT)
+Bound = int | DateTime
+
+
+class ControlPoint(msgspec.Struct, frozen=True, gc=False):
+    """What is said to or by a control point: an answer has `count`, `sequence`, or `request_op` and `response_code`."""
+
+    op: int
+    operator: int
+    request_op: int | None = None
+    response_code: int | None = None
+    count: int | None = None
+    sequence: int | None = None
+    filter_type: int | None = None
+    bounds: tuple[Bound, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The response in a word."""
+        return RESPONSES.get(self.response_code or 0, "unknown")
+
+
+def decode(data: bytes) -> ControlPoint:
+    """FrameError truncated, bad_operator, bad_size, or unsupported for an op code or filter type that is not known."""
+    cursor = Cursor(data)
+    op, operator = cursor.u8(), cursor.u8()
+    if op not in Op._value2member_map_:
+        raise FrameError("unsupported")
+    if (op in ABOUT_RECORDS) != (operator in range(1, 7)) or operator > Operator.LAST:
+        raise FrameError("bad_operator")
+    if op == Op.RESPONSE:
+        return ControlPoint(op, operator, cursor.u8(), cursor.u8())
+    if op == Op.COUNT_IS:
+        if cursor.left not in (0, 1, 2, 4):
+            raise FrameError("bad_size")
+        return ControlPoint(op, operator, count=cursor.uint(cursor.left or 1))
+    if op == Op.NEWEST_IS:
+        return ControlPoint(op, operator, sequence=cursor.u16())
+    bounds = OPERANDS.get(Operator(operator), 0)
+    if not bounds:
+        return ControlPoint(op, operator)
+    by = cursor.u8()
+    if by not in By._value2member_map_:
+        raise FrameError("unsupported")
+    found = tuple(cursor.u16() if by == By.SEQUENCE else cursor.date_time() for _ in range(bounds))
+    return ControlPoint(op, operator, filter_type=by, bounds=found)
+
+
+def encode(op: Op, operator: Operator = Operator.NULL, bounds: Sequence[Bound] = (), by: By = By.SEQUENCE) -> bytes:
+    """A request; ValueError when operator and bounds do not fit it."""
+    if (op in ABOUT_RECORDS) == (operator is Operator.NULL):
+        raise ValueError(f"{op.name} does not go with the operator {operator.name}")
+    if len(bounds) != OPERANDS.get(operator, 0):
+        raise ValueError(f"{operator.name} takes {OPERANDS.get(operator, 0)} bounds")
+    out = bytes((op, operator))
+    if bounds:
+        out += bytes((by,))
+    for bound in bounds:
+        if isinstance(bound, DateTime) != (by is By.TIME):
+            raise ValueError("a time is a filter of its own")
+        try:
+            out += bound.encode() if isinstance(bound, DateTime) else bound.to_bytes(2, "little")
+        except OverflowError:
+            raise ValueError("a bound has sixteen bits") from None
+    return out
+
+
+def encode_response(request_op: int, response_code: int) -> bytes:
+    """What a device says at the end of a procedure; for twins and tests."""
+    return bytes((Op.RESPONSE, Operator.NULL, request_op, response_code))
+
+
+def encode_count(count: int) -> bytes:
+    """What a device says to a question for the number of records; for twins and tests."""
+    return bytes((Op.COUNT_IS, Operator.NULL)) + count.to_bytes(2, "little")
+
+
+REPORT_ALL = encode(Op.REPORT, Operator.ALL)
+REPORT_LAST = encode(Op.REPORT, Operator.LAST)
+COUNT_ALL = encode(Op.COUNT, Operator.ALL)
+ABORT = encode(Op.ABORT)
+OMRON_NEWEST = encode(Op.NEWEST)
+
+
+def report_from(sequence: int) -> bytes:
+    """Report the records with this sequence number and greater ones."""
+    return encode(Op.REPORT, Operator.GE, (sequence,))
+
+
+def count_from(sequence: int) -> bytes:
+    """Count the records with this sequence number and greater ones."""
+    return encode(Op.COUNT, Operator.GE, (sequence,))
