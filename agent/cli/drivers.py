@@ -73,7 +73,11 @@ def example(driver: type[Driver]) -> str:
     """A drop for conf.d that configures one."""
     from yaml import safe_dump
 
-    port = {"serial": "port: /dev/serial/by-id/usb-...", "ble": 'address: "AA:BB:CC:DD:EE:FF"'}
+    port = {
+        "serial": "port: /dev/serial/by-id/usb-...",
+        "ble": 'address: "AA:BB:CC:DD:EE:FF"',
+        "w1": "port: 28-0316a2794bff",
+    }
     lines = ["devices:", "  my-device:", f"    driver: {driver.name}"]
     lines.append(f"    {port.get(driver.transport, 'port: ...')}")
     shown: dict[str, Any] = getattr(driver, "example_options", {})

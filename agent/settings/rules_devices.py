@@ -23,6 +23,11 @@ GATEWAY = "gateway"  # what the gateway itself is called where a device could st
 PORT_URLS = ("socket", "rfc2217", "loop", "spy", "hwgrep", "cp2110", "alt")
 _LINE_KEYS = ("port", "baudrate", "parity", "stopbits", "bytesize", "flow", "rts", "dtr")
 _RADIO_KEYS = ("address", "name", "adapter")
+_NO_EFFECT = {"serial": _RADIO_KEYS, "ble": _LINE_KEYS, "w1": (*_RADIO_KEYS, *_LINE_KEYS[1:])}
+_NEED_PORT = {
+    "serial": ("a serial device needs a port", "add `port: /dev/serial/by-id/...`"),
+    "w1": ("a 1-wire sensor needs a port", "add `port: 28-...`, its name under /sys/bus/w1/devices"),
+}
 
 
 def check_devices(rules: Rules, written: dict[str, Map]) -> None:
@@ -35,6 +40,7 @@ def check_devices(rules: Rules, written: dict[str, Map]) -> None:
         _check_thresholds(rules, path)
     _check_names(rules)
     _check_ports(rules)
+    _check_addresses(rules)
 
 
 def _check_names(rules: Rules) -> None:
@@ -113,17 +119,16 @@ def _option_error(rules: Rules, here: Path, text: str, values: dict[str, Any]) -
 
 
 def _check_transport(rules: Rules, path: Path, device: dict[str, Any], transport: str) -> None:
-    serial = transport == "serial"
-    if serial and "port" not in device and not rules.written((*path, "port")):
+    if transport in _NEED_PORT and "port" not in device and not rules.written((*path, "port")):
         if rules.whole:
             where = rules.checker.key_of(path)
-            hint = "add `port: /dev/serial/by-id/...`"
-            rules.report.error(where, (*path, "port"), "missing", "a serial device needs a port", hint)
+            message, hint = _NEED_PORT[transport]
+            rules.report.error(where, (*path, "port"), "missing", message, hint)
     elif transport == "ble" and not any(rules.written((*path, key)) for key in ("address", "name")) and rules.whole:
         where = rules.checker.key_of(path)
         hint = 'add `address: "AA:BB:CC:DD:EE:FF"` or `name: ...`'
         rules.report.error(where, (*path, "address"), "missing", "a Bluetooth device needs an address or a name", hint)
-    for key in _RADIO_KEYS if serial else _LINE_KEYS if transport == "ble" else ():
+    for key in _NO_EFFECT.get(transport, ()):
         if key in device:
             message = f"{key} means nothing to a {transport} device"
             rules.warn((*path, key), "no-effect", message, "remove it")
@@ -183,6 +188,9 @@ def _check_ports(rules: Rules) -> None:
         if port is None:
             continue
         path = ("devices", name, "port")
+        if rules.drivers.get(name) is not None and rules.drivers[name].transport == "w1":
+            _only_one(rules, seen, name, f"w1:{port.rstrip('/').removesuffix('/w1_slave').rpartition('/')[2]}", "port")
+            continue
         scheme, mark, _ = port.partition("://")
         if mark and scheme not in PORT_URLS:
             near = closest(scheme, PORT_URLS)
@@ -195,11 +203,26 @@ def _check_ports(rules: Rules) -> None:
             continue
         if scheme == "loop" and mark:  # each loop:// is a loop of its own
             continue
-        other = seen.setdefault(port if mark else _real(port), name)
-        if other != name:
-            spot = rules.where(("devices", other, "port"))
-            message = f"devices.{other} has the same port ({spot})"
-            rules.error(path, "same-port", message, "a port belongs to one device")
+        _only_one(rules, seen, name, port if mark else _real(port), "port")
+
+
+def _check_addresses(rules: Rules) -> None:
+    """A peripheral that is connected belongs to one device; an advertisement may be heard by several."""
+    seen: dict[str, str] = {}
+    for name, device in rules.section("devices").items():
+        address = device.get("address")
+        driver = rules.drivers.get(name)
+        if address is not None and driver is not None and not getattr(driver, "advertisement", False):
+            _only_one(rules, seen, name, str(address).upper(), "address")
+
+
+def _only_one(rules: Rules, seen: dict[str, str], name: str, place: str, key: str) -> None:
+    other = seen.setdefault(place, name)
+    if other != name:
+        spot = rules.where(("devices", other, key))
+        message = f"devices.{other} has the same {key} ({spot})"
+        article = "an" if key == "address" else "a"
+        rules.error(("devices", name, key), f"same-{key}", message, f"{article} {key} belongs to one device")
 
 
 def _real(port: str) -> str:

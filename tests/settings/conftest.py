@@ -58,6 +58,17 @@ class Radio(Clip):
     transport = "ble"
 
 
+class Beacon(Clip):
+    name = "beacon"
+    transport = "ble"
+    advertisement = True
+
+
+class Wire(Clip):
+    name = "wire"
+    transport = "w1"
+
+
 class NewClip(Clip):
     name = "clip-7"
 
@@ -101,7 +112,7 @@ def _broken() -> type[Driver]:
 
 @pytest.fixture
 def registry() -> Registry:
-    kinds: tuple[type[Driver], ...] = (Printer, Clip, NewClip, Ruled, Raises, Radio)
+    kinds: tuple[type[Driver], ...] = (Printer, Clip, NewClip, Ruled, Raises, Radio, Beacon, Wire)
     return Registry({**{kind.name: (lambda kind=kind: kind) for kind in kinds}, "broken": _broken})
 
 

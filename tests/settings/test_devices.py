@@ -180,6 +180,31 @@ def test_two_devices_on_one_port_also_through_a_link(read, tmp_path):
     assert f"devices.a has the same port ({tmp_path}/gatepost.yaml:2:27)" in loaded.problems[0].message
 
 
+def test_two_devices_of_one_address_but_for_advertisements(read):
+    loaded = read(
+        "devices:\n"
+        "  a: {driver: radio, address: 'aa:bb:cc:dd:ee:ff'}\n"
+        "  b: {driver: radio, address: 'AA:BB:CC:DD:EE:FF'}\n"
+        "  c: {driver: beacon, address: 'AA:BB:CC:DD:EE:FF'}\n"
+    )
+    assert told(loaded) == ["3:31 same-address devices.b.address"]
+
+
+def test_a_sensor_of_the_1_wire_bus_needs_its_name(read):
+    assert told(read("devices: {a: {driver: wire}}")) == ["1:11 missing devices.a.port"]
+    loaded = read(
+        "devices:\n"
+        "  a: {driver: wire, port: 28-0316a2794bff}\n"
+        "  b: {driver: wire, port: /sys/bus/w1/devices/28-0316a2794bff/w1_slave}\n"
+        "  c: {driver: wire, port: 28-0, address: 'AA:BB:CC:DD:EE:FF', baudrate: 9600}\n"
+    )
+    assert told(loaded) == [
+        "4:41 no-effect devices.c.address",
+        "4:72 no-effect devices.c.baudrate",
+        "3:27 same-port devices.b.port",
+    ]
+
+
 def test_the_allow_list_knows_gateway_generic_and_driver_commands(read):
     loaded = read(
         device("port: /dev/p", "clip")
