@@ -199,9 +199,9 @@ def test_a_sensor_of_the_1_wire_bus_needs_its_name(read):
         "  c: {driver: wire, port: 28-0, address: 'AA:BB:CC:DD:EE:FF', baudrate: 9600}\n"
     )
     assert told(loaded) == [
+        "3:27 same-port devices.b.port",
         "4:41 no-effect devices.c.address",
         "4:72 no-effect devices.c.baudrate",
-        "3:27 same-port devices.b.port",
     ]
 
 
