@@ -1,0 +1,198 @@
+"""Adapter1: power, discovery for each client, the devices it knows, and its connection slots."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from dbus_fast import Variant
+
+from drivers.ble.peripheral import Advert
+from drivers.ble.twin.device import Device
+from drivers.ble.twin.errors import failed, failure
+from drivers.ble.twin.peripheral import TwinPeripheral
+from drivers.ble.twin.wire import Answer, Call, Objects, Properties
+
+if TYPE_CHECKING:
+    from drivers.ble.twin.daemon import Daemon
+
+ADAPTER = "org.bluez.Adapter1"
+
+
+class Adapter:
+    """One radio. `slots`: how many links it holds at most, None = any number; `deaf`: it hears nothing until its power
+    was cycled; `blocked`: rfkill holds it. Bonds outlive the daemon."""
+
+    def __init__(self, daemon: Daemon, name: str, address: str, slots: int | None = None) -> None:
+        self.daemon = daemon
+        self.objects: Objects = daemon.objects
+        self.name = name
+        self.path = f"/org/bluez/{name}"
+        self.address = address
+        self.slots = slots
+        self.powered = True
+        self.deaf = False
+        self.blocked = False
+        self.bonds: dict[str, str] = {}  # address -> name
+        self.devices: dict[str, Device] = {}
+        self.scans = 0  # how often discovery was started, for tests
+        self._filters: dict[str, dict[str, Any]] = {}
+        self._discovering: set[str] = set()
+        self._freed = asyncio.Event()
+
+    def publish(self) -> None:
+        self._filters.clear()
+        self._discovering.clear()
+        self.devices.clear()
+        properties: Properties = {
+            "Address": Variant("s", self.address),
+            "AddressType": Variant("s", "public"),
+            "Name": Variant("s", "gatepost-twin"),
+            "Alias": Variant("s", "gatepost-twin"),
+            "Class": Variant("u", 0),
+            "Powered": Variant("b", self.powered),
+            "Discoverable": Variant("b", False),
+            "Pairable": Variant("b", True),
+            "Discovering": Variant("b", False),
+            "UUIDs": Variant("as", []),
+            "Roles": Variant("as", ["central", "peripheral"]),
+        }
+        self.objects.add(self.path, {ADAPTER: properties})
+        methods = {
+            "SetDiscoveryFilter": self._filter,
+            "StartDiscovery": self._start,
+            "StopDiscovery": self._stop,
+            "RemoveDevice": self._remove,
+        }
+        self.objects.serve(self.path, ADAPTER, methods)
+        self.objects.settable(self.path, ADAPTER, "Powered", self.power)
+        for address in self.bonds:
+            self.devices[address] = Device(self, address, None)
+
+    def withdraw(self) -> None:
+        """Unplugged: everything of it leaves the bus."""
+        for device in list(self.devices.values()):
+            device.withdraw()
+        self.devices.clear()
+        self._discovering.clear()
+        self.objects.remove(self.path)
+
+    # -- power
+
+    async def power(self, on: bool) -> None:
+        """What setting `Powered` does."""
+        if on and self.blocked:
+            raise failure("Blocked")
+        if on == self.powered:
+            return
+        self.powered = on
+        if not on:
+            self.deaf = False
+            for device in self.devices.values():
+                device.down()
+            self._quiet()
+        self.objects.change(self.path, ADAPTER, {"Powered": Variant("b", on)})
+
+    # -- discovery
+
+    @property
+    def discovering(self) -> bool:
+        return bool(self._discovering)
+
+    async def _filter(self, call: Call) -> Answer:
+        if call.body[0]:
+            self._filters[call.sender] = {key: each.value for key, each in call.body[0].items()}
+        else:
+            self._filters.pop(call.sender, None)
+        return None
+
+    async def _start(self, call: Call) -> Answer:
+        if not self.powered:
+            raise failure("NotReady")
+        if call.sender in self._discovering:
+            raise failure("InProgress")
+        self.scans += 1
+        self._discovering.add(call.sender)
+        if len(self._discovering) == 1:
+            self.objects.change(self.path, ADAPTER, {"Discovering": Variant("b", True)})
+        return None
+
+    async def _stop(self, call: Call) -> Answer:
+        if not self.powered:
+            raise failure("NotReady")
+        if call.sender not in self._discovering:
+            raise failed("No discovery started")
+        self._leave(call.sender)
+        return None
+
+    def _leave(self, client: str) -> None:
+        self._discovering.discard(client)
+        if not self._discovering:
+            self._quiet()
+
+    def _quiet(self) -> None:
+        self._discovering.clear()
+        for device in self.devices.values():
+            device.silence()
+        if self.objects.value(self.path, ADAPTER, "Discovering"):
+            self.objects.change(self.path, ADAPTER, {"Discovering": Variant("b", False)})
+
+    def heard(self, advert: Advert, peripheral: TwinPeripheral) -> None:
+        if not self.powered or not self._discovering or self.deaf or not self._wanted(advert):
+            return
+        device = self.devices.get(advert.address)
+        if device is None:
+            self.devices[advert.address] = Device(self, advert.address, advert, peripheral.random_address)
+        else:
+            device.heard(advert)
+
+    def _wanted(self, advert: Advert) -> bool:
+        """Whether the filter of any client that discovers lets it through."""
+        for client in self._discovering:
+            wanted = self._filters.get(client, {}).get("UUIDs")
+            if not wanted or set(wanted) & set(advert.services):
+                return True
+        return False
+
+    # -- devices
+
+    async def _remove(self, call: Call) -> Answer:
+        for device in self.devices.values():
+            if device.path == call.body[0]:
+                self.forget(device)
+                return None
+        raise failure("DoesNotExist")
+
+    def forget(self, device: Device) -> None:
+        """The device and its bond are gone."""
+        self.bonds.pop(device.address, None)
+        self.devices.pop(device.address, None)
+        device.withdraw()
+
+    def known(self, address: str, peripheral: TwinPeripheral) -> Device:
+        """The device of this address, made known where it was not."""
+        if address not in self.devices:
+            advert = peripheral.advertisement()
+            self.devices[address] = Device(self, address, advert, peripheral.random_address)
+        return self.devices[address]
+
+    def gone(self, client: str) -> None:
+        """A client left the bus."""
+        self._filters.pop(client, None)
+        if client in self._discovering:
+            self._leave(client)
+        for device in self.devices.values():
+            device.gone(client)
+
+    # -- slots
+
+    def full(self, device: Device) -> bool:
+        links = sum(each.link is not None for each in self.devices.values())
+        return self.slots is not None and links >= self.slots
+
+    def released(self) -> None:
+        self._freed.set()
+
+    async def freed(self) -> None:
+        self._freed.clear()
+        await self._freed.wait()

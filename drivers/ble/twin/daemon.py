@@ -1,0 +1,149 @@
+"""The emulated bluetoothd: adapters, agents, peripherals in the air; it can be killed, restarted, and made to hang."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from drivers.ble.peripheral import Advert
+from drivers.ble.twin.adapter import Adapter
+from drivers.ble.twin.agents import Agents
+from drivers.ble.twin.air import OnAir
+from drivers.ble.twin.peripheral import TwinPeripheral
+from drivers.ble.twin.wire import Objects
+
+NAME = "org.bluez"
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Seconds that things take; quick by default, `REAL` as seen on a real daemon."""
+
+    connect: float = 0.01
+    resolve: float = 0.01
+    disconnect: float = 0.0
+    pair: float = 0.01
+    forget: float = 30.0  # a device that was not heard for so long, neither bonded nor trusted
+
+
+REAL = Timing(connect=0.3, resolve=0.8, disconnect=2.0, pair=0.33)
+
+
+class Daemon:
+    """`async with`: serves org.bluez at `address` in this event loop."""
+
+    def __init__(
+        self, address: str, adapters: Iterable[str] = ("hci0",), timing: Timing | None = None, speed: float = 1.0
+    ) -> None:
+        """`speed`: peripherals live so many times as fast."""
+        self.address = address
+        self.timing = timing or Timing()
+        self.objects = Objects()
+        self.objects.on_gone = self._client_gone
+        self.agents = Agents(self.objects)
+        self.air: dict[str, OnAir] = {}
+        self.adapters = {
+            name: Adapter(self, name, f"00:00:5E:00:53:{number:02X}") for number, name in enumerate(adapters)
+        }
+        self._speed = speed
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    @property
+    def adapter(self) -> Adapter:
+        """The first one."""
+        return next(iter(self.adapters.values()))
+
+    # -- the daemon's life
+
+    async def start(self) -> None:
+        self.objects.clear()
+        self.agents.publish()
+        for adapter in self.adapters.values():
+            adapter.publish()
+        await self.objects.connect(self.address, NAME)
+
+    async def kill(self) -> None:
+        """As by SIGKILL: gone from the bus without a signal, and the links with it."""
+        await self.objects.disconnect()
+        for adapter in self.adapters.values():
+            for device in adapter.devices.values():
+                device.withdraw()
+            adapter.devices.clear()
+        self.objects.clear()
+
+    async def stop(self) -> None:
+        """As by SIGTERM: links are closed and objects removed before it leaves the bus."""
+        for adapter in self.adapters.values():
+            adapter.withdraw()
+        await self.objects.settled()
+        await self.kill()
+
+    async def restart(self, killed: bool = False) -> None:
+        await (self.kill() if killed else self.stop())
+        await self.start()
+
+    def hang(self) -> None:
+        """As by SIGSTOP: it answers nothing and says nothing until `resume`; calls of that time stay unanswered."""
+        self.objects.silent = True
+
+    def resume(self) -> None:
+        self.objects.silent = False
+
+    async def close(self) -> None:
+        """The end of everything, peripherals too."""
+        for air in self.air.values():
+            await air.stop()
+        if self.objects.connected:
+            await self.kill()
+
+    # -- what is in the air
+
+    def place(self, peripheral: TwinPeripheral) -> OnAir:
+        """Put a peripheral in reach; it begins to live and to advertise."""
+        if peripheral.address in self.air:
+            raise ValueError(f"{peripheral.address} is in use")
+        air = OnAir(peripheral, self, self._speed)
+        self.air[peripheral.address] = air
+        air.start()
+        return air
+
+    async def take_away(self, air: OnAir) -> None:
+        """Out of reach for good; a link is lost."""
+        del self.air[air.address]
+        await air.stop()
+        air.reachable = False
+        air.drop()
+
+    def connect_stale(self, air: OnAir, adapter: str = "") -> None:
+        """A link as a killed client leaves it: up, with no client behind it, and so without advertisements."""
+        radio = self.adapters[adapter] if adapter else self.adapter
+        radio.known(air.address, air.peripheral).stale(air)
+
+    def heard(self, advert: Advert, peripheral: TwinPeripheral) -> None:
+        if self.objects.connected:
+            for adapter in self.adapters.values():
+                adapter.heard(advert, peripheral)
+
+    # -- adapters come and go
+
+    def unplug(self, name: str) -> Adapter:
+        adapter = self.adapters.pop(name)
+        adapter.withdraw()
+        return adapter
+
+    def plug(self, adapter: Adapter) -> None:
+        self.adapters[adapter.name] = adapter
+        adapter.publish()
+
+    def _client_gone(self, client: str) -> None:
+        self.agents.gone(client)
+        for adapter in self.adapters.values():
+            adapter.gone(client)

@@ -1,0 +1,336 @@
+"""Device1: one peripheral as one adapter knows it; its link, its bond, the order of its signals."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dbus_fast import Variant
+
+from drivers.ble.peripheral import Advert
+from drivers.ble.twin.air import ABORTED, OnAir
+from drivers.ble.twin.errors import failed, failure
+from drivers.ble.twin.gatt import HIDDEN, Gatt
+from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral
+from drivers.ble.twin.wire import Answer, BusError, Call, Objects, Properties
+from drivers.ble.uuids import uuid as full
+
+if TYPE_CHECKING:
+    from drivers.ble.twin.adapter import Adapter
+
+DEVICE, BATTERY = "org.bluez.Device1", "org.bluez.Battery1"
+BATTERY_LEVEL = full(0x2A19)
+
+
+class Link:
+    """One connection, from the first octet to its loss."""
+
+    def __init__(self, air: OnAir) -> None:
+        self.air = air
+        self.peripheral: TwinPeripheral = air.peripheral
+        self.encrypted = False
+        self.lost = asyncio.Event()
+
+
+class Device:
+    """On the bus from its first advertisement (or from the store, where it is bonded) until it is removed."""
+
+    def __init__(self, adapter: Adapter, address: str, advert: Advert | None, random_address: bool = False) -> None:
+        self.adapter = adapter
+        self.objects: Objects = adapter.objects
+        self.address = address
+        self.path = f"{adapter.path}/dev_{address.replace(':', '_')}"
+        self.link: Link | None = None
+        self.trusted = False
+        self._gatt = Gatt(self)
+        self._resolved = False
+        self._pairing: asyncio.Task[None] | None = None
+        self._abort: asyncio.Event | None = None  # set while an attempt to connect goes on
+        self._expiry: asyncio.TimerHandle | None = None
+        name = advert.name if advert is not None else adapter.bonds.get(address, "")
+        properties: Properties = {
+            "Address": Variant("s", address),
+            "AddressType": Variant("s", "random" if random_address else "public"),
+            "Alias": Variant("s", name or address.replace(":", "-")),
+            "Adapter": Variant("o", adapter.path),
+            "Blocked": Variant("b", False),
+            "LegacyPairing": Variant("b", False),
+            "Trusted": Variant("b", False),
+            "Paired": Variant("b", self.bonded),
+            "Bonded": Variant("b", self.bonded),
+            "Connected": Variant("b", False),
+            "ServicesResolved": Variant("b", False),
+            "UUIDs": Variant("as", []),
+        }
+        if name:
+            properties["Name"] = Variant("s", name)
+        if advert is not None:
+            properties.update(self._shown(advert, properties))
+        self.objects.add(self.path, {DEVICE: properties})
+        methods = {
+            "Connect": self._connect,
+            "Disconnect": self._disconnect,
+            "Pair": self._pair,
+            "CancelPairing": self._cancel_pairing,
+        }
+        self.objects.serve(self.path, DEVICE, methods)
+        self.objects.settable(self.path, DEVICE, "Trusted", self._trust)
+        self._linger()
+
+    @property
+    def bonded(self) -> bool:
+        return self.address in self.adapter.bonds
+
+    async def _trust(self, value: bool) -> None:
+        self.trusted = value
+        self.objects.change(self.path, DEVICE, {"Trusted": Variant("b", value)})
+        self._linger()
+
+    # -- advertisements
+
+    def heard(self, advert: Advert) -> None:
+        there = self.objects.tree[self.path][DEVICE]
+        self.objects.change(self.path, DEVICE, self._shown(advert, there))
+        self._linger()
+
+    def _shown(self, advert: Advert, there: Properties) -> Properties:
+        """What an advertisement changes; manufacturer and service data accumulate."""
+        out: Properties = {}
+        if advert.rssi is not None:
+            out["RSSI"] = Variant("n", advert.rssi)
+        if advert.name and ("Name" not in there or there["Name"].value != advert.name):
+            out["Name"] = out["Alias"] = Variant("s", advert.name)
+        if advert.manufacturer_data:
+            known = there["ManufacturerData"].value if "ManufacturerData" in there else {}
+            fresh = {company: Variant("ay", data) for company, data in advert.manufacturer_data.items()}
+            out["ManufacturerData"] = Variant("a{qv}", {**known, **fresh})
+        if advert.service_data:
+            known = there["ServiceData"].value if "ServiceData" in there else {}
+            data_of = {uuid: Variant("ay", data) for uuid, data in advert.service_data.items()}
+            out["ServiceData"] = Variant("a{sv}", {**known, **data_of})
+        shown = sorted({*there["UUIDs"].value, *advert.services})
+        if shown != there["UUIDs"].value:
+            out["UUIDs"] = Variant("as", shown)
+        return out
+
+    def silence(self) -> None:
+        """Discovery ended: the strength of what was heard is no longer known."""
+        if self.link is None:
+            self.objects.change(self.path, DEVICE, {}, ("RSSI", "TxPower"))
+
+    def _linger(self) -> None:
+        """A device that is neither bonded nor trusted nor connected is forgotten after a while."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if self.link is None and self._abort is None and not self.bonded and not self.trusted:
+            loop = asyncio.get_running_loop()
+            self._expiry = loop.call_later(self.adapter.daemon.timing.forget, self.adapter.forget, self)
+
+    # -- connecting
+
+    async def _connect(self, call: Call) -> Answer:
+        if self.link is None:
+            link = await self._establish(call)
+            call.after.append(lambda: self.objects.start(self._settle(link)))
+        return None
+
+    async def _establish(self, call: Call) -> Link:
+        """A link, or BusError."""
+        adapter, air = self.adapter, self.adapter.daemon.air.get(self.address)
+        if not adapter.powered:
+            raise failure("NotReady")
+        if air is not None:
+            air.attempts += 1
+            if air.busy > 0:
+                air.busy -= 1
+                raise failure("InProgress")
+        if self._abort is not None:
+            raise failure("InProgress")
+        self._abort = abort = asyncio.Event()
+        self._linger()
+        tries = asyncio.create_task(self._reach(air))
+        stop = asyncio.create_task(abort.wait())
+        try:
+            await asyncio.wait({tries, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if abort.is_set():
+                raise failed("br-connection-canceled")
+            link = tries.result()
+        finally:
+            tries.cancel()
+            stop.cancel()
+            self._abort = None
+            self._linger()
+        if (wrong := link.air.refusal()) is not None:
+            if wrong == ABORTED:  # it was connected for a moment
+                self.objects.change(self.path, DEVICE, {"Connected": Variant("b", True)})
+                call.after.append(lambda: self.objects.change(self.path, DEVICE, {"Connected": Variant("b", False)}))
+            raise failed(wrong)
+        self._up(link)
+        return link
+
+    async def _reach(self, air: OnAir | None) -> Link:
+        while self.adapter.full(self):
+            await self.adapter.freed()
+        if air is None:  # known from a bond, and nowhere to be heard
+            await asyncio.Event().wait()
+        assert air is not None
+        await asyncio.sleep(self.adapter.daemon.timing.connect)
+        await air.reach()
+        return Link(air)
+
+    def _up(self, link: Link) -> None:
+        self.link = link
+        link.air.device = self
+        link.air.connects += 1
+        link.encrypted = self.bonded and link.peripheral.bonded
+        link.peripheral.attach(self._value)
+        self._linger()
+        self.objects.change(self.path, DEVICE, {"Connected": Variant("b", True)})
+
+    async def _settle(self, link: Link) -> None:
+        """After the answer to Connect: services, or the end where the peripheral does not know the bond."""
+        await asyncio.sleep(self.adapter.daemon.timing.resolve)
+        if link.lost.is_set() or self._resolved:
+            return
+        if self.bonded and not link.peripheral.bonded:  # encryption fails with 0x05
+            self.down()
+            return
+        if not self._gatt.paths:
+            self._gatt.publish(link)
+        services = [service.uuid for service in link.peripheral.services if service.uuid not in HIDDEN]
+        known = self.objects.value(self.path, DEVICE, "UUIDs") or []
+        self._resolved = True
+        changed = {
+            "UUIDs": Variant("as", sorted({*known, *services})),
+            "ServicesResolved": Variant("b", True),
+        }
+        self.objects.change(self.path, DEVICE, changed)
+        self._gatt.resubscribe(link)
+        self._battery(link)
+
+    def _battery(self, link: Link) -> None:
+        """The daemon's battery plug-in reads the level and listens to it."""
+        for at, characteristic in self._gatt.paths.items():
+            if characteristic.uuid != BATTERY_LEVEL or (characteristic.encrypted and not link.encrypted):
+                continue
+            level = characteristic.read()[:1]
+            if level:
+                self.objects.add(self.path, {BATTERY: {"Percentage": Variant("y", level[0])}})
+            if characteristic.streams:
+                self._gatt.subscribe(at, "")
+            return
+
+    def _value(self, characteristic: TwinCharacteristic, data: bytes) -> None:
+        if self.link is None:
+            return
+        if characteristic.uuid == BATTERY_LEVEL and data:
+            self.objects.change(self.path, BATTERY, {"Percentage": Variant("y", data[0])})
+        self._gatt.value(characteristic, data)
+
+    def stale(self, air: OnAir) -> None:
+        """A link that is there though no client asked for it."""
+        link = Link(air)
+        self._up(link)
+        self.objects.start(self._settle(link))
+
+    # -- the end of a link
+
+    async def _disconnect(self, call: Call) -> Answer:
+        if self._abort is not None:
+            self._abort.set()
+        link = self.link
+        if link is not None:
+            await asyncio.sleep(self.adapter.daemon.timing.disconnect)
+            call.after.append(lambda: self.down() if self.link is link else None)
+        return None
+
+    def down(self) -> None:
+        """The link is gone: one signal for both properties; the GATT objects stay."""
+        link, self.link = self.link, None
+        if link is None:
+            return
+        link.lost.set()
+        link.air.device = None
+        link.air.disconnects += 1
+        link.peripheral.detach()
+        link.air.released()
+        changed = {"Connected": Variant("b", False)}
+        if self._resolved:
+            changed = {"ServicesResolved": Variant("b", False), **changed}
+        self._resolved = False
+        self.objects.change(self.path, DEVICE, changed)
+        self.objects.remove(self.path, BATTERY)
+        self.adapter.released()
+        self._linger()
+
+    def gone(self, client: str) -> None:
+        self._gatt.gone(client)
+
+    def withdraw(self) -> None:
+        """Off the bus."""
+        if self._abort is not None:
+            self._abort.set()
+        self.down()
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._gatt.withdraw()
+        self.objects.remove(self.path)
+
+    # -- bonding
+
+    async def _pair(self, call: Call) -> Answer:
+        if self.bonded:
+            raise failure("AlreadyExists")
+        if self._pairing is not None:
+            raise failure("InProgress")
+        link = self.link
+        if link is None:
+            link = await self._establish(call)
+            fresh = link
+            call.after.append(lambda: self.objects.start(self._settle(fresh)))
+        await self._bond(link, call.sender)
+        return None
+
+    async def encrypt(self, link: Link) -> None:
+        """A request needs an encrypted link: the daemon pairs by itself where an agent lets it, else nothing ever
+        answers."""
+        agents = self.adapter.daemon.agents
+        if link.air.unpaired == "refuse" or link.peripheral.pairing == "none":
+            raise failure("NotPermitted", "Not paired")
+        if agents.of("") is None:
+            await link.lost.wait()
+            raise failed("Not connected")
+        try:
+            await self._bond(link, "")
+        except BusError:
+            raise failure("NotPermitted", "Not paired") from None
+
+    async def _bond(self, link: Link, caller: str) -> None:
+        if self._pairing is None:
+            self._pairing = asyncio.create_task(self._authenticate(link, caller))
+        lost = asyncio.create_task(link.lost.wait())
+        task = self._pairing
+        try:
+            await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() or task.cancelled():
+                raise failure("AuthenticationCanceled")
+            task.result()
+        finally:
+            task.cancel()
+            lost.cancel()
+            self._pairing = None
+
+    async def _authenticate(self, link: Link, caller: str) -> None:
+        await asyncio.sleep(self.adapter.daemon.timing.pair)
+        await self.adapter.daemon.agents.authenticate(self.path, link.peripheral, caller)
+        link.air.pairings += 1
+        link.peripheral.bonded = link.encrypted = True
+        self.adapter.bonds[self.address] = link.peripheral.name
+        self.objects.change(self.path, DEVICE, {"Paired": Variant("b", True), "Bonded": Variant("b", True)})
+
+    async def _cancel_pairing(self, call: Call) -> Answer:
+        if self._pairing is None:
+            raise failure("DoesNotExist")
+        self._pairing.cancel()
+        return None
