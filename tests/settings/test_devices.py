@@ -200,8 +200,8 @@ def test_a_sensor_of_the_1_wire_bus_needs_its_name(read):
     )
     assert told(loaded) == [
         "3:27 same-port devices.b.port",
-        "4:41 no-effect devices.c.address",
-        "4:72 no-effect devices.c.baudrate",
+        "w 4:42 no-effect devices.c.address",
+        "w 4:73 no-effect devices.c.baudrate",
     ]
 
 
