@@ -51,6 +51,9 @@ class Cursor:
         return DateTime(self.uint(2), *self.take(5))
 
 
-def bits(raw: int, names: dict[int, str]) -> tuple[str, ...]:
-    """The names of the bits that are set, lowest first; bits without a name are reserved and say nothing."""
-    return tuple(name for bit, name in names.items() if raw >> bit & 1)
+def octets(number: int, count: int) -> bytes:
+    """Little-endian; ValueError when it does not fit."""
+    try:
+        return number.to_bytes(count, "little")
+    except OverflowError:
+        raise ValueError(f"{number} does not fit into {count} octets") from None

@@ -7,12 +7,11 @@ Concentrations are reported in mg/dL and mmol/L, exact powers of ten of what is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor, bits
+from drivers.ble.gatt.cursor import Cursor
 from drivers.ble.gatt.medfloat import Missing, Number
+from drivers.ble.gatt.naming import bits, words
 from drivers.ble.gatt.sheet import Sheet
 from drivers.ble.gatt.times import DateTime
 from drivers.reading import BAD, Reading
@@ -143,20 +142,12 @@ def measured(found: Glucose, metric: str = "glucose") -> Sheet:
         sheet.leave("glucose", "under-range")
     if status & SPOILED:
         sheet.quality = BAD
-    if found.type in TYPES:
-        sheet.flag(f"sample-{TYPES[found.type]}")
-    if found.location in LOCATIONS:
-        sheet.flag(f"location-{LOCATIONS[found.location]}")
+    sheet.flag(*words("sample", TYPES, found.type), *words("location", LOCATIONS, found.location))
     sheet.flag(*bits(status, STATUS))
     if isinstance(found.time_offset, Missing):
         sheet.flag(f"device-time:{found.time_offset}")
     sheet.put("sequence", found.sequence)
     return sheet
-
-
-def words(prefix: str, names: Mapping[int, str], number: int | None) -> tuple[str, ...]:
-    """The flag for a number of a list, none where the list does not have it."""
-    return (f"{prefix}-{names[number]}",) if number in names else ()
 
 
 def reading(found: Glucose, mark: tuple[str, object] | None = None) -> Reading:

@@ -12,6 +12,7 @@ import msgspec
 from drivers.ble.gatt import glucose
 from drivers.ble.gatt.cursor import Cursor
 from drivers.ble.gatt.medfloat import Missing, Number
+from drivers.ble.gatt.naming import words
 from drivers.ble.gatt.sheet import Sheet
 from drivers.reading import Reading
 
@@ -81,11 +82,11 @@ def add(sheet: Sheet, context: Context) -> None:
     sheet.put("medication", context.medication, context.medication_unit or "")
     sheet.put("hba1c", context.hba1c_pct, "%")
     sheet.flag(
-        *glucose.words("carbohydrate", CARBOHYDRATES, context.carbohydrate_id),
-        *glucose.words("meal", MEALS, context.meal),
-        *glucose.words("tester", TESTERS, context.tester),
-        *glucose.words("health", HEALTH, context.health),
-        *glucose.words("medication", MEDICATIONS, context.medication_id),
+        *words("carbohydrate", CARBOHYDRATES, context.carbohydrate_id),
+        *words("meal", MEALS, context.meal),
+        *words("tester", TESTERS, context.tester),
+        *words("health", HEALTH, context.health),
+        *words("medication", MEDICATIONS, context.medication_id),
     )
 
 

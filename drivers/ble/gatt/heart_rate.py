@@ -11,6 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.naming import words
 from drivers.ble.gatt.sheet import Sheet
 from drivers.reading import Reading
 
@@ -68,6 +69,5 @@ def reading(measured: HeartRate, location: int | None = None) -> Reading:
     elif measured.rr_1024:
         sheet.values["rr_intervals"] = measured.rr_ms
         sheet.units["rr_intervals"] = "ms"
-    if location in LOCATIONS:
-        sheet.flag(f"location-{LOCATIONS[location]}")
+    sheet.flag(*words("location", LOCATIONS, location))
     return sheet.reading("heart_rate")

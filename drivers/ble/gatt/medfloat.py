@@ -77,9 +77,10 @@ def _decode(raw: int, form: _Format) -> Decimal:
 def _encode(number: Number | int, form: _Format, special: dict[int, Missing]) -> int:
     if isinstance(number, Missing):
         return next(raw for raw, word in special.items() if word is number)
-    sign, digits, exponent = Decimal(number).as_tuple()
-    if not isinstance(exponent, int):
+    sign, digits, power = Decimal(number).as_tuple()
+    if not isinstance(power, int):
         raise ValueError("a special value is a Missing")
+    exponent: int = power
     mantissa = int("".join(map(str, digits))) * (-1 if sign else 1)
     lowest, highest = -(1 << form.exponent - 1), (1 << form.exponent - 1) - 1
     while mantissa % 10 == 0 and mantissa and (exponent < lowest or _wide(mantissa, form)):

@@ -1,7 +1,8 @@
 """Record Access Control Point (2A52): asking a device for the records that it has stored.
 
-Op code, operator, operand (GATT Specification Supplement). Omron meters add a question of their own for the newest sequence number (0x10, 0x11).
-The op code that deletes records is here for decoders and twins; drivers list it in `forbidden` and never send it.
+Op code, operator, operand (GATT Specification Supplement). Omron meters add a question of their own for the newest
+sequence number (0x10, 0x11). The op code that deletes records is here for decoders and twins; drivers list it in
+`forbidden` and never send it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from enum import IntEnum
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.cursor import Cursor, octets
 from drivers.ble.gatt.times import DateTime
 from drivers.frames import FrameError
 
@@ -117,10 +118,7 @@ def encode(op: Op, operator: Operator = Operator.NULL, bounds: Sequence[Bound] =
     for bound in bounds:
         if isinstance(bound, DateTime) != (by is By.TIME):
             raise ValueError("a time is a filter of its own")
-        try:
-            out += bound.encode() if isinstance(bound, DateTime) else bound.to_bytes(2, "little")
-        except OverflowError:
-            raise ValueError("a bound has sixteen bits") from None
+        out += bound.encode() if isinstance(bound, DateTime) else octets(bound, 2)
     return out
 
 
@@ -131,7 +129,7 @@ def encode_response(request_op: int, response_code: int) -> bytes:
 
 def encode_count(count: int) -> bytes:
     """What a device says to a question for the number of records; for twins and tests."""
-    return bytes((Op.COUNT_IS, Operator.NULL)) + count.to_bytes(2, "little")
+    return bytes((Op.COUNT_IS, Operator.NULL)) + octets(count, 2)
 
 
 REPORT_ALL = encode(Op.REPORT, Operator.ALL)

@@ -53,7 +53,7 @@ class DateTime(NamedTuple):
 
     def encode(self) -> bytes:
         """Seven octets; ValueError when a part does not fit."""
-        return self.year.to_bytes(2, "little") + bytes(self[1:])
+        return bytes((self.year & 0xFF, self.year >> 8, *self[1:]))
 
 
 class DayDateTime(msgspec.Struct, frozen=True, gc=False):

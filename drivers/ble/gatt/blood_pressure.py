@@ -1,0 +1,150 @@
+"""Blood Pressure Measurement (2A35), Intermediate Cuff Pressure (2A36), Blood Pressure Feature (2A49); GATT
+Specification Supplement.
+
+Flags: 0 kPa instead of mmHg, 1 time stamp, 2 pulse rate, 3 user, 4 measurement status. Both measurements have one
+layout; of the three pressures of 2A36 only the first means something.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.medfloat import Missing, Number
+from drivers.ble.gatt.naming import bits
+from drivers.ble.gatt.sheet import Sheet
+from drivers.ble.gatt.times import DateTime
+from drivers.reading import Reading
+
+UCUM = {"mmHg": "mm[Hg]", "kPa": "kPa"}
+USER_UNKNOWN = 0xFF
+STATUS = {0: "body-movement", 1: "cuff-too-loose", 2: "irregular-pulse", 5: "improper-position"}
+RANGES = ("in_range", "above", "below", "reserved")  # of the pulse rate
+DOUBTFUL = 0b10_0011  # moved, loose, or held wrong
+FEATURES = {
+    0: "body-movement",
+    1: "cuff-fit",
+    2: "irregular-pulse",
+    3: "pulse-range",
+    4: "position",
+    5: "multiple-bonds",
+    6: "e2e-crc",
+    7: "user-data",
+    8: "user-facing-time",
+}
+
+
+class Status(msgspec.Struct, frozen=True, gc=False):
+    """`pulse_rate_range` is one of RANGES."""
+
+    raw: int
+    body_movement: bool
+    cuff_too_loose: bool
+    irregular_pulse: bool
+    pulse_rate_range: str
+    improper_position: bool
+
+    @classmethod
+    def of(cls, raw: int) -> Status:
+        return cls(raw, bool(raw & 1), bool(raw & 2), bool(raw & 4), RANGES[raw >> 3 & 3], bool(raw & 0x20))
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        pulse = (f"pulse-{self.pulse_rate_range}-range",) if self.pulse_rate_range in ("above", "below") else ()
+        return bits(self.raw, STATUS) + pulse
+
+
+class BloodPressure(msgspec.Struct, frozen=True, gc=False):
+    """`unit` is mmHg or kPa; a cuff pressure has None for diastolic and mean."""
+
+    unit: str
+    systolic: Number
+    diastolic: Number
+    map: Number
+    timestamp: DateTime | None = None
+    pulse_rate: Number | None = None
+    user_id: int | None = None
+    status: Status | None = None
+
+
+class CuffPressure(msgspec.Struct, frozen=True, gc=False):
+    """The pressure while the cuff is being filled and emptied."""
+
+    unit: str
+    cuff_pressure: Number
+    timestamp: DateTime | None = None
+    pulse_rate: Number | None = None
+    user_id: int | None = None
+    status: Status | None = None
+
+
+def decode(data: bytes) -> BloodPressure:
+    """A blood pressure measurement."""
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    return BloodPressure(_unit(flags), cursor.sfloat(), cursor.sfloat(), cursor.sfloat(), *_tail(cursor, flags))
+
+
+def decode_cuff(data: bytes) -> CuffPressure:
+    """An intermediate cuff pressure."""
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    pressure, _, _ = cursor.sfloat(), cursor.sfloat(), cursor.sfloat()
+    return CuffPressure(_unit(flags), pressure, *_tail(cursor, flags))
+
+
+def decode_feature(data: bytes) -> int:
+    """The sixteen bits of a Blood Pressure Feature; FEATURES has the words."""
+    return Cursor(data).u16()
+
+
+def _unit(flags: int) -> str:
+    return "kPa" if flags & 1 else "mmHg"
+
+
+def _tail(cursor: Cursor, flags: int) -> tuple[DateTime | None, Number | None, int | None, Status | None]:
+    return (
+        cursor.date_time() if flags & 2 else None,
+        cursor.sfloat() if flags & 4 else None,
+        cursor.u8() if flags & 8 else None,
+        Status.of(cursor.u16()) if flags & 0x10 else None,
+    )
+
+
+def reading(found: BloodPressure, device_time: str | None = None) -> Reading:
+    """kPa stay kPa. A mean of 0 or NaN is what devices send that have none: named in the flags, no doubt about the
+    rest. `device_time` is for formats that tell the time otherwise than in `timestamp`."""
+    sheet = Sheet("blood_pressure")
+    unit = UCUM[found.unit]
+    sheet.put("systolic", found.systolic, unit)
+    sheet.put("diastolic", found.diastolic, unit)
+    if found.map == 0:
+        sheet.leave("mean", "not-given")
+    else:
+        sheet.put("mean", found.map, unit)
+    _more(sheet, found)
+    time = found.timestamp.iso() if found.timestamp else device_time
+    return sheet.reading("systolic", "diastolic", device_time=time)
+
+
+def cuff_reading(found: CuffPressure, device_time: str | None = None) -> Reading:
+    """Metric cuff_pressure."""
+    sheet = Sheet("cuff_pressure")
+    sheet.put("pressure", found.cuff_pressure, UCUM[found.unit])
+    _more(sheet, found)
+    time = found.timestamp.iso() if found.timestamp else device_time
+    return sheet.reading("pressure", device_time=time)
+
+
+def _more(sheet: Sheet, found: BloodPressure | CuffPressure) -> None:
+    rate = found.pulse_rate
+    if rate is not None and not isinstance(rate, Missing) and rate == 0:
+        sheet.leave("heart_rate", "no-signal")
+    else:
+        sheet.put("heart_rate", rate, "/min")
+    if found.user_id != USER_UNKNOWN:
+        sheet.put("user_id", found.user_id)
+    if found.status is not None:
+        sheet.flag(*found.status.flags)
+        if found.status.raw & DOUBTFUL:
+            sheet.doubt()

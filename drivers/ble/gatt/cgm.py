@@ -1,0 +1,123 @@
+"""CGM Measurement (2AA7): one or several records in a notification; GATT Specification Supplement.
+
+A record: its size, flags, glucose in mg/dL, minutes since the start of the session, then by flags 7 status, 6
+calibration and temperature, 5 warnings, 0 trend in mg/dL/min, 1 quality in %, and the E2E-CRC where the device has it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from drivers.ble.gatt import e2e_crc
+from drivers.ble.gatt.cgm_session import Feature, Session
+from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.glucose import CONTROL_LOCATION, CONTROL_TYPE, LOCATIONS, TYPES
+from drivers.ble.gatt.medfloat import Number
+from drivers.ble.gatt.naming import bits, words
+from drivers.ble.gatt.sheet import Sheet
+from drivers.frames import FrameError
+from drivers.reading import Reading
+
+SHORTEST = 6
+STATUS = {
+    0: "session-stopped",
+    1: "battery-low",
+    2: "wrong-sensor",
+    3: "sensor-fault",
+    4: "device-alert",
+    5: "general-fault",
+}
+CAL_TEMP = {
+    0: "time-sync-required",
+    1: "calibration-not-allowed",
+    2: "calibration-recommended",
+    3: "calibration-required",
+    4: "temperature-too-high",
+    5: "temperature-too-low",
+}
+WARNING = {
+    0: "below-patient-low",
+    1: "above-patient-high",
+    2: "hypoglycaemia",
+    3: "hyperglycaemia",
+    4: "falling-fast",
+    5: "rising-fast",
+    6: "below-device-range",
+    7: "above-device-range",
+}
+DOUBTFUL_STATUS, DOUBTFUL_CAL_TEMP = 0b10_1101, 0b11_1000
+BELOW_RANGE, ABOVE_RANGE = 0x40, 0x80
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """`trend` in mg/dL/min, `quality` in %; the three octets of status None where they were not sent."""
+
+    glucose_mg_dl: Number
+    time_offset_min: int
+    status: int | None = None
+    cal_temp: int | None = None
+    warning: int | None = None
+    trend: Number | None = None
+    quality: Number | None = None
+
+
+def decode(data: bytes, crc: bool | None = None) -> list[Record]:
+    """All records of a notification; one that is wrong spoils them all. `crc`: whether the CGM Feature tells of an
+    E2E-CRC; None = unknown, then the sizes tell. FrameError truncated, bad_size or bad_crc."""
+    if not data:
+        raise FrameError("truncated")
+    records = []
+    while data:
+        size = data[0]
+        if size < SHORTEST:
+            raise FrameError("bad_size")
+        if size > len(data):
+            raise FrameError("truncated")
+        records.append(_record(data[:size], crc))
+        data = data[size:]
+    return records
+
+
+def _record(data: bytes, crc: bool | None) -> Record:
+    flags = data[1]
+    length = SHORTEST + sum(octets for bit, octets in ((7, 1), (6, 1), (5, 1), (0, 2), (1, 2)) if flags >> bit & 1)
+    plain, checked = length, length + e2e_crc.SIZE
+    if len(data) not in {None: (plain, checked), True: (checked,), False: (plain,)}[crc]:
+        raise FrameError("bad_size")
+    e2e_crc.check(data, length, crc)
+    cursor = Cursor(data[2:length])
+    return Record(
+        glucose_mg_dl=cursor.sfloat(),
+        time_offset_min=cursor.u16(),
+        status=cursor.u8() if flags & 0x80 else None,
+        cal_temp=cursor.u8() if flags & 0x40 else None,
+        warning=cursor.u8() if flags & 0x20 else None,
+        trend=cursor.sfloat() if flags & 1 else None,
+        quality=cursor.sfloat() if flags & 2 else None,
+    )
+
+
+def reading(
+    found: Record,
+    session: Session | None = None,
+    feature: Feature | None = None,
+    mark: tuple[str, object] | None = None,
+) -> Reading:
+    """The device's time is the start of the session and the offset; None where the start is unknown."""
+    sheet = Sheet("continuous_glucose")
+    warning = found.warning or 0
+    sheet.put("glucose", found.glucose_mg_dl, "mg/dL")
+    if feature and (feature.type == CONTROL_TYPE or feature.location == CONTROL_LOCATION):
+        sheet.leave("glucose", "control-solution")
+    elif "glucose" in sheet.values and warning & (BELOW_RANGE | ABOVE_RANGE):
+        sheet.leave("glucose", "over-range" if warning & ABOVE_RANGE else "under-range")
+    sheet.put("trend", found.trend, "mg/dL/min")
+    sheet.put("signal_quality", found.quality, "%")
+    sheet.put("time_offset", found.time_offset_min, "min")
+    sheet.flag(*bits(found.status or 0, STATUS), *bits(found.cal_temp or 0, CAL_TEMP), *bits(warning, WARNING))
+    if feature:
+        sheet.flag(*words("sample", TYPES, feature.type), *words("location", LOCATIONS, feature.location))
+    if (found.status or 0) & DOUBTFUL_STATUS or (found.cal_temp or 0) & DOUBTFUL_CAL_TEMP:
+        sheet.doubt()
+    time = session.start.iso(found.time_offset_min) if session else None
+    return sheet.reading("glucose", device_time=time, mark=mark)

@@ -1,0 +1,133 @@
+"""Characteristics of the Environmental Sensing service: one number each (GATT Specification Supplement).
+
+Concentrations are sent in kg/m3 and reported in ug/m3, exact powers of ten. Several instances of one characteristic may
+stand side by side; their handles tell them apart.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.medfloat import Missing
+from drivers.ble.gatt.sheet import Sheet
+from drivers.reading import Reading
+
+SFLOAT = 0  # octets of the format that is no whole number
+
+
+class Kind(NamedTuple):
+    """How a characteristic is sent: `octets` (negative: signed), number * 10 ** power in `unit` (UCUM); `unknown` and
+    `more` (so much, or more) are the raw numbers that mean that."""
+
+    name: str
+    octets: int
+    power: int = 0
+    unit: str = ""
+    unknown: int | None = None
+    more: int | None = None
+
+
+MICROGRAMS = "ug/m3"
+
+KINDS = {
+    0x2A2C: Kind("magnetic_declination", 2, -2, "deg"),
+    0x2A6C: Kind("elevation", -3, -2, "m"),
+    0x2A6D: Kind("pressure", 4, -1, "Pa"),
+    0x2A6E: Kind("temperature", -2, -2, "Cel", -0x8000),
+    0x2A6F: Kind("humidity", 2, -2, "%", 0xFFFF),
+    0x2A70: Kind("wind_speed", 2, -2, "m/s"),
+    0x2A71: Kind("wind_direction", 2, -2, "deg"),
+    0x2A72: Kind("apparent_wind_speed", 2, -2, "m/s"),
+    0x2A73: Kind("apparent_wind_direction", 2, -2, "deg"),
+    0x2A74: Kind("gust_factor", 1, -1),
+    0x2A75: Kind("pollen", 3, 0, "/m3"),
+    0x2A76: Kind("uv_index", 1),
+    0x2A77: Kind("irradiance", 2, -1, "W/m2"),
+    0x2A78: Kind("rainfall", 2, 0, "mm"),
+    0x2A79: Kind("wind_chill", -1, 0, "Cel"),
+    0x2A7A: Kind("heat_index", -1, 0, "Cel"),
+    0x2A7B: Kind("dew_point", -1, 0, "Cel"),
+    0x2AA3: Kind("pressure_trend", 1),
+    0x2AFB: Kind("illuminance", 3, -2, "lx", 0xFFFFFF),
+    0x2B8C: Kind("co2", 2, 0, "[ppm]", 0xFFFF, 0xFFFE),
+    0x2BCF: Kind("ammonia", SFLOAT, 9, MICROGRAMS),
+    0x2BD0: Kind("carbon_monoxide", SFLOAT, 9, MICROGRAMS),
+    0x2BD1: Kind("methane", SFLOAT, 9, MICROGRAMS),
+    0x2BD2: Kind("nitrogen_dioxide", SFLOAT, 9, MICROGRAMS),
+    0x2BD3: Kind("non_methane_voc", SFLOAT, 9, MICROGRAMS),
+    0x2BD4: Kind("ozone", SFLOAT, 9, MICROGRAMS),
+    0x2BD5: Kind("pm1", SFLOAT, 9, MICROGRAMS),
+    0x2BD6: Kind("pm25", SFLOAT, 9, MICROGRAMS),
+    0x2BD7: Kind("pm10", SFLOAT, 9, MICROGRAMS),
+    0x2BD8: Kind("sulfur_dioxide", SFLOAT, 9, MICROGRAMS),
+    0x2BD9: Kind("sulfur_hexafluoride", SFLOAT, 9, MICROGRAMS),
+    0x2BE7: Kind("voc", 2, 0, "[ppb]", 0xFFFF, 0xFFFE),
+}
+PRESSURE_TREND = 0x2AA3
+TRENDS = (
+    "unknown",
+    "continuously-falling",
+    "continuously-rising",
+    "falling-then-steady",
+    "rising-then-steady",
+    "falling-before-a-lesser-rise",
+    "falling-before-a-greater-rise",
+    "rising-before-a-greater-fall",
+    "rising-before-a-lesser-fall",
+    "steady",
+)
+
+
+class Sensed(msgspec.Struct, frozen=True, gc=False):
+    """`number` as it was sent, in the unit of the specification before any power of ten for reporting; a Missing when
+    the sensor has none. `or_more`: it is beyond what the format can tell."""
+
+    short: int
+    number: Decimal | Missing
+    or_more: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.short]
+
+
+def decode(short: int, data: bytes) -> Sensed:
+    """`short`: a number of KINDS."""
+    kind = KINDS[short]
+    cursor = Cursor(data)
+    if kind.octets == SFLOAT:
+        return Sensed(short, cursor.sfloat())
+    raw = cursor.uint(kind.octets) if kind.octets > 0 else cursor.sint(-kind.octets)
+    if raw == kind.unknown:
+        return Sensed(short, Missing.NAN)
+    return Sensed(short, Decimal(raw).scaleb(kind.power), raw == kind.more)
+
+
+def add(sheet: Sheet, found: Sensed) -> None:
+    """One value of a reading; several characteristics may go into one."""
+    kind = found.kind
+    if found.short == PRESSURE_TREND and not isinstance(found.number, Missing):
+        if found.number in range(1, len(TRENDS)):
+            sheet.values[kind.name] = TRENDS[int(found.number)]
+        else:
+            sheet.leave(kind.name, "unknown")
+    elif found.or_more:
+        sheet.leave(kind.name, Missing.OVER)
+    elif found.number is Missing.NAN and kind.octets != SFLOAT:
+        sheet.leave(kind.name, "unknown")
+    elif kind.octets == SFLOAT and not isinstance(found.number, Missing):
+        sheet.put(kind.name, found.number.scaleb(kind.power), kind.unit)
+    else:
+        sheet.put(kind.name, found.number, kind.unit)
+
+
+def reading(*found: Sensed) -> Reading:
+    """What was read together, one value for each characteristic."""
+    sheet = Sheet("environment")
+    for each in found:
+        add(sheet, each)
+    return sheet.reading(*(each.kind.name for each in found))

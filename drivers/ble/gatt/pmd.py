@@ -1,0 +1,166 @@
+"""Polar Measurement Data (PMD), the control point: what a sensor can stream, starting and stopping it (Polar SDK
+documentation, "Polar Measurement Data specification").
+
+A request: op code, measurement type, settings as type, count, values. An answer begins with F0: op code, measurement
+type, status, whether more follows, settings. Reading the control point gives 0F and a mask of measurement types.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from enum import IntEnum
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor, octets
+from drivers.frames import FrameError
+
+SERVICE = "fb005c80-02e7-f387-1cad-8acd2d8df0c8"
+CONTROL = "fb005c81-02e7-f387-1cad-8acd2d8df0c8"
+DATA = "fb005c82-02e7-f387-1cad-8acd2d8df0c8"
+
+FEATURES, ANSWER = 0x0F, 0xF0
+
+
+class Op(IntEnum):
+    GET_SETTINGS = 1
+    START = 2
+    STOP = 3
+
+
+class Type(IntEnum):
+    ECG = 0
+    PPG = 1
+    ACC = 2
+    PPI = 3
+    GYRO = 5
+    MAGNETOMETER = 6
+
+
+class Setting(IntEnum):
+    RATE_HZ = 0
+    RESOLUTION_BITS = 1
+    RANGE = 2  # g for acceleration, deg/s for gyroscopes
+    RANGE_MILLI = 3
+    CHANNELS = 4
+    FACTOR = 5  # a binary32 number
+
+
+OCTETS = {
+    Setting.RATE_HZ: 2,
+    Setting.RESOLUTION_BITS: 2,
+    Setting.RANGE: 2,
+    Setting.RANGE_MILLI: 4,
+    Setting.CHANNELS: 1,
+    Setting.FACTOR: 4,
+}
+OK, ALREADY = 0, 6
+STATUS = {
+    0: "success",
+    1: "invalid-op-code",
+    2: "invalid-measurement-type",
+    3: "not-supported",
+    4: "invalid-length",
+    5: "invalid-parameter",
+    6: "already-in-state",
+    7: "invalid-resolution",
+    8: "invalid-sample-rate",
+    9: "invalid-range",
+    10: "invalid-mtu",
+    11: "invalid-number-of-channels",
+    12: "invalid-state",
+    13: "device-in-charger",
+    14: "disk-full",
+}
+
+
+class Features(msgspec.Struct, frozen=True, gc=False):
+    """`mask`: bit n = measurement type n."""
+
+    mask: int
+
+    def has(self, kind: int) -> bool:
+        return bool(self.mask >> kind & 1)
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """How a request went. `settings` by Setting: every value that the sensor offers, or the one that holds."""
+
+    op: int
+    type: int
+    status: int
+    more: bool = False
+    settings: dict[int, tuple[int | float, ...]] = {}
+
+    @property
+    def text(self) -> str:
+        """The status in a word."""
+        return STATUS.get(self.status, "unknown")
+
+    @property
+    def factor(self) -> float:
+        """What compressed samples are multiplied by; 1 where the sensor names none."""
+        return float(self.settings.get(Setting.FACTOR, (1.0,))[0])
+
+
+def decode(data: bytes) -> Features | Answer:
+    """What the control point holds or says; FrameError truncated, unsupported."""
+    cursor = Cursor(data)
+    head = cursor.u8()
+    if head == FEATURES:
+        return Features(cursor.uint(min(max(cursor.left, 1), 8)))
+    if head != ANSWER:
+        raise FrameError("unsupported")
+    op, kind, status = cursor.u8(), cursor.u8(), cursor.u8()
+    more = bool(cursor.u8()) if cursor.left else False
+    return Answer(op, kind, status, more, _settings(cursor) if status == OK and op in (1, 2) else {})
+
+
+def _settings(cursor: Cursor) -> dict[int, tuple[int | float, ...]]:
+    found: dict[int, tuple[int | float, ...]] = {}
+    while cursor.left:
+        kind, count = cursor.u8(), cursor.u8()
+        if kind not in Setting._value2member_map_:
+            break  # without its length nothing after it can be told
+        setting = Setting(kind)
+        found[setting] = tuple(_value(setting, cursor.take(OCTETS[setting])) for _ in range(count))
+    return found
+
+
+def _value(setting: Setting, raw: bytes) -> int | float:
+    if setting is Setting.FACTOR:
+        return float(struct.unpack("<f", raw)[0])
+    return int.from_bytes(raw, "little")
+
+
+def get_settings(kind: int) -> bytes:
+    return bytes((Op.GET_SETTINGS, kind))
+
+
+def start(kind: int, settings: Mapping[Setting, int]) -> bytes:
+    """With one value for each setting, in their order. ValueError when one does not fit."""
+    out = bytes((Op.START, kind))
+    for setting, value in sorted(settings.items()):
+        if setting is Setting.FACTOR:
+            raise ValueError("the factor is the sensor's to say")
+        out += bytes((setting, 1)) + octets(value, OCTETS[setting])
+    return out
+
+
+def stop(kind: int) -> bytes:
+    return bytes((Op.STOP, kind))
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """For twins and tests."""
+    out = bytes((ANSWER, answer.op, answer.type, answer.status, answer.more))
+    for kind, values in answer.settings.items():
+        setting = Setting(kind)
+        out += bytes((setting, len(values)))
+        for value in values:
+            if setting is Setting.FACTOR:
+                out += struct.pack("<f", value)
+            else:
+                out += octets(int(value), OCTETS[setting])
+    return out

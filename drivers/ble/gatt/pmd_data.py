@@ -1,0 +1,112 @@
+"""Polar Measurement Data (PMD), the data: frames of samples (Polar SDK documentation).
+
+Measurement type, nanoseconds since 2000-01-01 of the *last* sample, frame type (bit 7: compressed), samples. Plain
+samples stand one after the other, little-endian and signed. A compressed frame has one whole sample, then blocks: bits
+of a difference, number of samples, and the differences to the sample before, lowest bit first.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.pmd import Type
+from drivers.frames import FrameError
+
+HEADER = 10
+COMPRESSED = 0x80
+
+
+class Layout(NamedTuple):
+    """Channels and octets of a sample; `scale`: what a count is of the unit below."""
+
+    channels: int
+    octets: int
+    scale: float = 1.0
+
+
+PLAIN = {
+    (Type.ECG, 0): Layout(1, 3),
+    (Type.PPG, 0): Layout(4, 3),
+    (Type.ACC, 0): Layout(3, 1),
+    (Type.ACC, 1): Layout(3, 2),
+    (Type.ACC, 2): Layout(3, 3),
+}
+PACKED = {
+    (Type.PPG, 0): Layout(4, 3),
+    (Type.ACC, 0): Layout(3, 2, 1000.0),  # the factor gives g
+    (Type.ACC, 1): Layout(3, 2),
+    (Type.GYRO, 0): Layout(3, 2),
+    (Type.MAGNETOMETER, 0): Layout(3, 2),
+}
+UNITS = {Type.ECG: "uV", Type.ACC: "m[g]", Type.GYRO: "deg/s", Type.MAGNETOMETER: "G", Type.PPG: "{raw}"}
+CHANNELS = {
+    Type.ECG: ("ecg",),
+    Type.ACC: ("x", "y", "z"),
+    Type.GYRO: ("x", "y", "z"),
+    Type.MAGNETOMETER: ("x", "y", "z"),
+}
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """`samples`: one tuple for each moment, oldest first; a value = count * factor of the sensor * `scale`. The time is
+    that of the last sample, by the sensor's clock."""
+
+    measurement_type: int
+    timestamp_ns: int
+    frame_type: int
+    compressed: bool
+    samples: tuple[tuple[int, ...], ...]
+    scale: float = 1.0
+
+    @property
+    def unit(self) -> str:
+        """UCUM."""
+        return UNITS[Type(self.measurement_type)]
+
+    def channel(self, index: int) -> list[int]:
+        """All samples of one channel."""
+        return [sample[index] for sample in self.samples]
+
+
+def decode(data: bytes) -> Frame:
+    """FrameError truncated, or unsupported for a frame type that is not known."""
+    cursor = Cursor(data)
+    kind, time, form = cursor.u8(), cursor.uint(8), cursor.u8()
+    compressed, form = bool(form & COMPRESSED), form & ~COMPRESSED
+    layout = (PACKED if compressed else PLAIN).get((kind, form))  # type: ignore[call-overload]  # numbers will do
+    if layout is None:
+        raise FrameError("unsupported")
+    samples = _packed(cursor, layout) if compressed else _plain(cursor, layout)
+    return Frame(kind, time, form, compressed, tuple(samples), layout.scale)
+
+
+def _plain(cursor: Cursor, layout: Layout) -> list[tuple[int, ...]]:
+    samples = []
+    while cursor.left:
+        samples.append(tuple(cursor.sint(layout.octets) for _ in range(layout.channels)))
+    return samples
+
+
+def _packed(cursor: Cursor, layout: Layout) -> list[tuple[int, ...]]:
+    if not cursor.left:
+        return []
+    last = tuple(cursor.sint(layout.octets) for _ in range(layout.channels))
+    samples = [last]
+    while cursor.left:
+        width, count = cursor.u8(), cursor.u8()
+        packed = int.from_bytes(cursor.take((width * count * layout.channels + 7) // 8), "little")
+        for _ in range(count):
+            deltas = []
+            for _ in range(layout.channels):
+                deltas.append(_signed(packed & (1 << width) - 1, width))
+                packed >>= width
+            last = tuple(old + delta for old, delta in zip(last, deltas, strict=True))
+            samples.append(last)
+    return samples
+
+
+def _signed(raw: int, bits: int) -> int:
+    return raw - (1 << bits) if bits and raw >> bits - 1 else raw

@@ -1,0 +1,71 @@
+"""Temperature Measurement (2A1C), Intermediate Temperature (2A1E), Temperature Type (2A1D) and Measurement Interval
+(2A21); GATT Specification Supplement.
+
+Flags: 0 Fahrenheit instead of Celsius, 1 time stamp, 2 type (where it was measured).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.medfloat import Number
+from drivers.ble.gatt.naming import words
+from drivers.ble.gatt.sheet import Sheet
+from drivers.ble.gatt.times import DateTime
+from drivers.reading import Reading
+
+UCUM = {"C": "Cel", "F": "[degF]"}
+SITES = {
+    1: "armpit",
+    2: "body",
+    3: "ear",
+    4: "finger",
+    5: "gastro-intestinal",
+    6: "mouth",
+    7: "rectum",
+    8: "toe",
+    9: "tympanum",
+}
+
+
+class Temperature(msgspec.Struct, frozen=True, gc=False):
+    """`unit` is C or F; `type` a number of SITES."""
+
+    unit: str
+    temperature: Number
+    timestamp: DateTime | None = None
+    type: int | None = None
+
+
+def decode(data: bytes) -> Temperature:
+    """A final or an intermediate temperature."""
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    return Temperature(
+        unit="F" if flags & 1 else "C",
+        temperature=cursor.float32(),
+        timestamp=cursor.date_time() if flags & 2 else None,
+        type=cursor.u8() if flags & 4 else None,
+    )
+
+
+def decode_type(data: bytes) -> int:
+    """The number of a site, for thermometers that measure at one only."""
+    return Cursor(data).u8()
+
+
+def decode_interval(data: bytes) -> int:
+    """Seconds between two measurements; 0 = only when asked for."""
+    return Cursor(data).u16()
+
+
+def reading(found: Temperature, constant_type: int | None = None, intermediate: bool = False) -> Reading:
+    """The site is the flag `site-...`; an intermediate value is uncertain and flagged."""
+    sheet = Sheet("body_temperature")
+    sheet.put("temperature", found.temperature, UCUM[found.unit])
+    sheet.flag(*words("site", SITES, constant_type if found.type is None else found.type))
+    if intermediate:
+        sheet.flag("intermediate")
+        sheet.doubt()
+    return sheet.reading("temperature", device_time=found.timestamp.iso() if found.timestamp else None)

@@ -1,0 +1,96 @@
+"""The parts of the User Data service that scales need before they tell a user's measurements: User Control Point
+(2A9F), Database Change Increment (2A99), User Index (2A9A); GATT Specification Supplement.
+
+The op code that deletes a user is here for decoders and twins; drivers list it in `forbidden` and never send it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor, octets
+from drivers.frames import FrameError
+
+
+class Op(IntEnum):
+    REGISTER = 1
+    CONSENT = 2
+    DELETE = 3
+    LIST_USERS = 4
+    DELETE_USERS = 5
+    RESPONSE = 0x20
+
+
+RESPONSES = {
+    1: "success",
+    2: "op-code-not-supported",
+    3: "invalid-parameter",
+    4: "operation-failed",
+    5: "user-not-authorised",
+}
+UNKNOWN_USER = 0xFF
+
+
+class UserControl(msgspec.Struct, frozen=True, gc=False):
+    """A request (`op` with `user_index`, `consent`) or the answer to one; a new user's index comes with the answer."""
+
+    op: int
+    user_index: int | None = None
+    consent: int | None = None
+    request_op: int | None = None
+    response_code: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The response in a word."""
+        return RESPONSES.get(self.response_code or 0, "unknown")
+
+
+def decode(data: bytes) -> UserControl:
+    """FrameError truncated, or unsupported for an op code that is not known."""
+    cursor = Cursor(data)
+    op = cursor.u8()
+    if op == Op.RESPONSE:
+        request, code = cursor.u8(), cursor.u8()
+        index = cursor.u8() if request == Op.REGISTER and code == 1 else None
+        return UserControl(op, index, request_op=request, response_code=code)
+    if op == Op.REGISTER:
+        return UserControl(op, consent=cursor.u16())
+    if op == Op.CONSENT:
+        return UserControl(op, cursor.u8(), cursor.u16())
+    if op in (Op.DELETE, Op.LIST_USERS):
+        return UserControl(op)
+    if op == Op.DELETE_USERS:
+        return UserControl(op, cursor.u8())
+    raise FrameError("unsupported")
+
+
+def encode(op: Op, user_index: int | None = None, consent: int | None = None) -> bytes:
+    """A request; ValueError when a number does not fit."""
+    out = bytes((op,))
+    if user_index is not None:
+        out += bytes((user_index,))
+    return out if consent is None else out + octets(consent, 2)
+
+
+def give_consent(user_index: int, code: int) -> bytes:
+    """Ask for the measurements of this user."""
+    return encode(Op.CONSENT, user_index, code)
+
+
+def encode_response(request_op: int, response_code: int, user_index: int | None = None) -> bytes:
+    """For twins and tests."""
+    return bytes((Op.RESPONSE, request_op, response_code)) + (b"" if user_index is None else bytes((user_index,)))
+
+
+def decode_change_increment(data: bytes) -> int:
+    """Grows with every change of a user's data."""
+    return Cursor(data).uint(4)
+
+
+def decode_user_index(data: bytes) -> int | None:
+    """None = no user is chosen."""
+    index = Cursor(data).u8()
+    return None if index == UNKNOWN_USER else index

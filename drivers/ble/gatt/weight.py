@@ -1,0 +1,88 @@
+"""Weight Measurement (2A9D) and Weight Scale Feature (2A9E); GATT Specification Supplement.
+
+Flags: 0 imperial (lb, in) instead of SI (kg, m), 1 time stamp, 2 user, 3 BMI and height. The resolutions of the feature
+say how finely the scale shows, nothing about how weights are sent.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from drivers.ble.gatt.cursor import Cursor
+from drivers.ble.gatt.naming import bits
+from drivers.ble.gatt.sheet import Sheet
+from drivers.ble.gatt.times import DateTime
+from drivers.reading import Reading
+
+UCUM = {"kg": "kg", "lb": "[lb_av]", "m": "m", "in": "[in_i]"}
+MASS_STEP = {"kg": Decimal("0.005"), "lb": Decimal("0.01")}
+HEIGHT_STEP = {"m": Decimal("0.001"), "in": Decimal("0.1")}
+TENTH = Decimal("0.1")
+UNSUCCESSFUL = 0xFFFF
+USER_UNKNOWN = 0xFF
+
+FEATURES = {0: "time-stamp", 1: "multiple-users", 2: "bmi"}
+MASS_RESOLUTIONS_KG = (None, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
+MASS_RESOLUTIONS_LB = (None, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+HEIGHT_RESOLUTIONS_M = (None, 0.01, 0.005, 0.001)
+HEIGHT_RESOLUTIONS_IN = (None, 1, 0.5, 0.1)
+
+
+class Weight(msgspec.Struct, frozen=True, gc=False):
+    """`weight` None = the measurement was unsuccessful; `unit` kg or lb, `height_unit` m or in."""
+
+    unit: str
+    weight: Decimal | None
+    timestamp: DateTime | None = None
+    user_id: int | None = None
+    bmi: Decimal | None = None
+    height: Decimal | None = None
+    height_unit: str | None = None
+
+
+class Feature(msgspec.Struct, frozen=True, gc=False):
+    """What a scale can do; resolutions are indexes into the tables above, 0 = not said."""
+
+    features: int
+    mass_resolution: int
+    height_resolution: int
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return bits(self.features, FEATURES)
+
+
+def decode(data: bytes) -> Weight:
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    unit, length = ("lb", "in") if flags & 1 else ("kg", "m")
+    raw = cursor.u16()
+    time = cursor.date_time() if flags & 2 else None
+    user = cursor.u8() if flags & 4 else None
+    bmi = height = None
+    if flags & 8:
+        bmi, height = cursor.u16() * TENTH, cursor.u16() * HEIGHT_STEP[length]
+    mass = None if raw == UNSUCCESSFUL else raw * MASS_STEP[unit]
+    return Weight(unit, mass, time, user, bmi, height, length if flags & 8 else None)
+
+
+def decode_feature(data: bytes) -> Feature:
+    raw = Cursor(data).uint(4)
+    return Feature(raw, raw >> 3 & 0x0F, raw >> 7 & 0x07)
+
+
+def reading(found: Weight) -> Reading:
+    """An unsuccessful measurement has no weight, and no BMI that would rest on one."""
+    sheet = Sheet("body_weight")
+    if found.weight is None:
+        sheet.leave("weight", "unsuccessful")
+    else:
+        sheet.put("weight", found.weight, UCUM[found.unit])
+        sheet.put("bmi", found.bmi, "kg/m2")
+    if found.height_unit:
+        sheet.put("height", found.height, UCUM[found.height_unit])
+    if found.user_id != USER_UNKNOWN:
+        sheet.put("user_id", found.user_id)
+    return sheet.reading("weight", device_time=found.timestamp.iso() if found.timestamp else None)
