@@ -60,6 +60,12 @@ class WaveformBlocks:
             if remark not in lane.remarks:
                 lane.remarks.append(remark)
 
+    def tell(self, name: str, value: int | float | str, unit: str) -> None:
+        """A value of the blocks that the next row belongs to; the first one of a block stays."""
+        for lane in self._lanes:
+            lane.values.setdefault(name, value)
+            lane.units.setdefault(name, unit)
+
     def gap(self, lost: int | None = None) -> list[Reading]:
         """Samples of every channel were lost: `lost` of each, None when their number is not known. What is held is
         given out; before the first sample there is nothing to be missed."""
@@ -84,6 +90,8 @@ class _Lane:
     def __init__(self, metric: str, rate_hz: float, channel: Channel) -> None:
         self.samples: list[int] = []
         self.remarks: list[str] = []
+        self.values: dict[str, int | float | str] = {}
+        self.units: dict[str, str] = {}
         self.device_time: str | None = None
         self.told = False  # that it has no samples, in this block of time
         self._metric = metric
@@ -98,7 +106,7 @@ class _Lane:
         if not self.samples:
             return
         channel = self._channel
-        values: dict[str, int | str] = {"channel": channel.name}
+        values: dict[str, int | float | str] = {"channel": channel.name, **self.values}
         flags = self.remarks
         quality = UNCERTAIN if flags else GOOD
         if self._gap:
@@ -106,8 +114,9 @@ class _Lane:
             if self._lost is not None:
                 values[LOST] = self._lost
         wave = Waveform(self.samples, self._rate, channel.scale, channel.offset, channel.unit)
-        out.append(Reading(self._metric, values, {}, tuple(flags), quality, self.device_time, wave))
-        self.samples, self.remarks = [], []
+        out.append(Reading(self._metric, values, self.units, tuple(flags), quality, self.device_time, wave))
+        self.samples = []
+        self._forget()
         self._began, self._gap, self._lost = True, False, 0
 
     def miss(self, why: str, device_time: str | None, out: list[Reading]) -> None:
@@ -119,8 +128,11 @@ class _Lane:
             name = self._channel.name
             out.append(Reading(self._metric, {"channel": name}, {}, (f"{name}:{why}",), BAD, device_time))
 
+    def _forget(self) -> None:
+        self.remarks, self.values, self.units = [], {}, {}
+
     def lose(self, lost: int | None) -> None:
-        self.remarks = []
+        self._forget()
         if self._began:
             self._gap = True
             self._lost = None if lost is None or self._lost is None else self._lost + lost

@@ -10,14 +10,15 @@ class LineSplitter:
 
     A line longer than `limit` octets is dropped whole and counted as `too-long`, and reading goes on after its ending.
     The first line after opening may have lost its beginning: `fresh` is true until it has ended, and `cut` is true
-    after the feed that returned it (as its first element).
+    after the feed that returned it (as its first element). With `holes` an empty line stands where one was dropped.
     """
 
-    def __init__(self, faults: Faults, limit: int = 4096, ending: bytes | None = None) -> None:
+    def __init__(self, faults: Faults, limit: int = 4096, ending: bytes | None = None, *, holes: bool = False) -> None:
         self._faults = faults
         self._limit = limit
         self._ending = ending or b"\n"
         self._any = ending is None
+        self._holes = holes
         self._tail = b""
         self._dropping = False
         self.fresh = True
@@ -40,19 +41,19 @@ class LineSplitter:
         if self.fresh and lines:
             self.fresh = False
             self.cut = 0 < len(lines[0]) <= self._limit
-        if len(data) > self._limit:
-            lines = self._bounded(lines)
-        return [line for line in lines if line]
+        lines = [line for line in lines if line]
+        return self._bounded(lines) if len(data) > self._limit else lines
 
     def _bounded(self, lines: list[bytes]) -> list[bytes]:
-        kept = [line for line in lines if len(line) <= self._limit]
-        if len(kept) != len(lines):
-            self._too_long(len(lines) - len(kept))
+        kept = [line if len(line) <= self._limit else b"" for line in lines]
         if len(self._tail) > self._limit + len(self._ending) - 1:
-            self._too_long(1)
             self._dropping = True
             self._tail = self._partial_ending(self._tail)
-        return kept
+            kept.append(b"")
+        dropped = kept.count(b"")
+        if dropped:
+            self._too_long(dropped)
+        return kept if self._holes else [line for line in kept if line]
 
     def _partial_ending(self, data: bytes) -> bytes:
         """The end of `data` that may be the beginning of an ending."""

@@ -35,6 +35,9 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     invalid_pattern: Annotated[
         str | None, Meta(description='regular expression of whole texts that mean "no value"')
     ] = None
+    invalid_means: Annotated[
+        str, Meta(pattern="^[a-z0-9-]{1,32}$", description="what the flag says of such a value: lead-off")
+    ] = "invalid"
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(factor) for factor in (self.scale or 0, self.offset or 0)):
@@ -71,17 +74,17 @@ def _mapped(
 ) -> Convert:
     names = {source: target_name(source, field) for source, field in fields.items()}
     rules = {source: (names[source], _step(field)) for source, field in fields.items()}
-    pointers = [(_tokens(source), *rules[source]) for source in fields if source.startswith("/")]
+    pointers = [(tokens(source), *rules[source]) for source in fields if source.startswith("/")]
     taken = frozenset(names.values())
     all_units = {names[source]: field.unit for source, field in fields.items() if field.unit}
-    time_tokens = _tokens(device_time) if device_time and device_time.startswith("/") else None
+    time_tokens = tokens(device_time) if device_time and device_time.startswith("/") else None
 
     def convert(members: dict[str, Any]) -> Reading | None:
         values: dict[str, Any] = {}
         flags: list[str] = []
         moment = None
         if time_tokens is not None:
-            moment = read_time(_follow(members, time_tokens), time_format, flags)
+            moment = read_time(follow(members, time_tokens), time_format, flags)
         for source, value in members.items():
             rule = rules.get(source)
             if rule is not None:
@@ -98,9 +101,9 @@ def _mapped(
             except Missing as why:
                 if str(why):
                     flags.append(f"{name}:{why}")
-        for tokens, name, step in pointers:
+        for path, name, step in pointers:
             try:
-                values[name] = step(_follow(members, tokens))
+                values[name] = step(follow(members, path))
             except Missing as why:
                 if str(why):
                     flags.append(f"{name}:{why}")
@@ -136,7 +139,7 @@ def plain(value: Any) -> Any:
 
 def read_time(value: Any, time_format: str | None, flags: list[str]) -> str | None:
     """The device's own clock as ISO 8601 without a zone; numbers are seconds (or milliseconds) since 1970."""
-    if isinstance(value, _Absent):
+    if isinstance(value, Absent):
         return None
     try:
         if isinstance(value, str) and time_format:
@@ -157,21 +160,14 @@ def read_time(value: Any, time_format: str | None, flags: list[str]) -> str | No
 
 def _step(field: Field) -> Step:
     """The way of one member, without what its field does not ask for."""
-    invalid = {item for item in field.invalid if not isinstance(item, str)}
-    invalid_text = {item for item in field.invalid if isinstance(item, str)}
-    pattern = re.compile(field.invalid_pattern) if field.invalid_pattern else None
-    checks = bool(field.invalid or pattern)
+    is_invalid = invalidity(field)
     numeric = field.scale is not None or field.offset is not None
     scale = _scaler(field.scale if field.scale is not None else 1.0, field.offset or 0.0) if numeric else None
     as_number = numeric or field.unit is not None
 
     def step(value: Any) -> Any:
-        if checks and value.__class__ in (int, float, str, bool):
-            text = value if value.__class__ is str else str(value)
-            if value in invalid or text in invalid_text or (pattern and pattern.fullmatch(text)):
-                raise Missing("invalid")
-            if value.__class__ is str and invalid and number(value) in invalid:
-                raise Missing("invalid")
+        if is_invalid is not None and is_invalid(value):
+            raise Missing(field.invalid_means)
         value = plain(value)
         if as_number and value.__class__ is str:
             found = number(value)
@@ -186,6 +182,25 @@ def _step(field: Field) -> Step:
         return scale(value)
 
     return step
+
+
+def invalidity(field: Field) -> Callable[[Any], bool] | None:
+    """Whether a value is one that the field calls invalid; None when it calls none so."""
+    invalid = {item for item in field.invalid if not isinstance(item, str)}
+    invalid_text = {item for item in field.invalid if isinstance(item, str)}
+    pattern = re.compile(field.invalid_pattern) if field.invalid_pattern else None
+    if not field.invalid and pattern is None:
+        return None
+
+    def is_invalid(value: Any) -> bool:
+        if value.__class__ not in (int, float, str, bool):
+            return False
+        text = value if value.__class__ is str else str(value)
+        if value in invalid or text in invalid_text or (pattern is not None and pattern.fullmatch(text) is not None):
+            return True
+        return value.__class__ is str and bool(invalid) and number(value) in invalid
+
+    return is_invalid
 
 
 def _scaler(scale: float, offset: float) -> Callable[[int | float], int | float]:
@@ -218,35 +233,35 @@ def _places(value: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-class _Absent:
+class Absent:
     """What a pointer to a member that the line does not have leads to."""
 
 
-_ABSENT = _Absent()
+ABSENT = Absent()
 
 
-def _tokens(pointer: str) -> list[str]:
-    """RFC 6901."""
+def tokens(pointer: str) -> list[str]:
+    """The parts of a JSON pointer, RFC 6901."""
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
 
 
 def target_name(source: str, field: Field) -> str:
     """What a member is called upstream: the field's name, else its own (of a pointer: the last part)."""
-    return field.name or (_tokens(source)[-1] if source.startswith("/") else source)
+    return field.name or (tokens(source)[-1] if source.startswith("/") else source)
 
 
 def first_token(source: str) -> str:
     """The member of the line that a name or a pointer begins with."""
-    return (_tokens(source) or [""])[0] if source.startswith("/") else source
+    return (tokens(source) or [""])[0] if source.startswith("/") else source
 
 
-def _follow(members: Any, tokens: list[str]) -> Any:
+def follow(members: Any, path: list[str]) -> Any:
     found = members
-    for token in tokens:
+    for token in path:
         if isinstance(found, dict) and token in found:
             found = found[token]
         elif isinstance(found, list) and token.isdecimal() and int(token) < len(found):
             found = found[int(token)]
         else:
-            return _ABSENT
+            return ABSENT
     return found

@@ -12,6 +12,8 @@ from msgspec import Meta, field
 
 from drivers.options import MetricName, OptionProblem, Options
 from drivers.serial.line_fields import Field, first_token, target_name
+from drivers.serial.line_waves import Wave
+from drivers.waveforms import LOST
 
 LONGEST_LINE = 1_000_000  # octets
 
@@ -50,6 +52,9 @@ class LinesOptions(Options, frozen=True, forbid_unknown_fields=True):
     others: Annotated[
         Literal["keep", "drop"], Meta(description="members that `fields` does not name: keep them as they are, or drop")
     ] = "keep"
+    waveform: Annotated[
+        Wave | None, Meta(description="each line is a moment of curves: its `fields` are samples, sent in blocks")
+    ] = None
     device_time: Annotated[
         str | None, Meta(description="the member that holds the device's own clock, a name or a JSON pointer")
     ] = None
@@ -72,7 +77,7 @@ class LinesOptions(Options, frozen=True, forbid_unknown_fields=True):
     ] = 4096
 
     def problems(self) -> list[OptionProblem]:
-        found = [*_of_form(self), *_of_fields(self), *_of_time(self), *_of_text(self)]
+        found = [*_of_form(self), *_of_fields(self), *_of_waveform(self), *_of_time(self), *_of_text(self)]
         for name, formats in _ONLY.items():
             if getattr(self, name) and self.format not in formats:
                 message = f"`{name}` has no effect on format {self.format}"
@@ -82,6 +87,8 @@ class LinesOptions(Options, frozen=True, forbid_unknown_fields=True):
 
     def value_names(self) -> tuple[str, ...]:
         """What the values can be called; () = the device decides."""
+        if self.waveform is not None:
+            return (LOST,)
         sources = self.sources()
         if self.others == "keep":
             if not sources:
@@ -143,6 +150,17 @@ def _of_fields(options: LinesOptions) -> Iterator[OptionProblem]:
     if options.others == "drop" and not options.fields:
         message = "others: drop without `fields` leaves nothing to report"
         yield OptionProblem(message, ("others",), ("others", "fields"), "name what to keep in `fields`")
+
+
+def _of_waveform(options: LinesOptions) -> Iterator[OptionProblem]:
+    if options.waveform is None:
+        return
+    if not options.fields:
+        message = "`waveform` needs `fields`: which members are samples"
+        yield OptionProblem(message, ("waveform",), ("waveform", "fields"))
+    if options.device_time is not None:
+        message = "`device_time` has no effect on a waveform"
+        yield OptionProblem(message, ("device_time",), ("device_time", "waveform"), warning=True)
 
 
 def _of_time(options: LinesOptions) -> Iterator[OptionProblem]:

@@ -10,13 +10,17 @@ import orjson
 
 from drivers.driver import Driver, Line, Twin
 from drivers.reading import UNCERTAIN, Faults, Reading, Reply
+from drivers.serial.beat import heart_beat
 from drivers.serial.framing import LineSplitter
 from drivers.serial.line_fields import compile_fields
 from drivers.serial.line_formats import BadLine, Parse, csv_lines, json_lines, keyvalue_lines, regex_lines
 from drivers.serial.line_options import LinesOptions
+from drivers.serial.line_waves import channels, compile_row
+from drivers.waveforms import WaveformBlocks
 
 __all__ = ["CUT", "Lines", "LinesDecoder", "LinesOptions", "LinesTwin"]
 
+WAVE_TICKS = 25  # a second, of a twin that prints a waveform
 CUT = "first-line"  # flag of a reading whose line may have lost its beginning when the port was opened
 
 
@@ -74,17 +78,59 @@ class LinesDecoder:
         return [reading]
 
 
+class WaveDecoder:
+    """Lines that are samples -> blocks of a second. A line that does not fit leaves a gap; the first one after opening
+    may be cut and is left out unless it is to be kept."""
+
+    def __init__(self, options: LinesOptions, rate_hz: float) -> None:
+        self.faults = Faults()
+        ending = options.line_end.encode(options.encoding) if options.line_end else None
+        self._split = LineSplitter(self.faults, options.max_line, ending, holes=True)
+        self._parse = _parser(options, self.faults)
+        self._row = compile_row(options.fields)
+        self._blocks = WaveformBlocks(options.metric, rate_hz, channels(options.fields))
+        self._keeps_first = options.first_line == "keep"
+
+    def feed(self, data: bytes) -> list[Reading | Reply]:
+        out: list[Reading | Reply] = []
+        lines = self._split.feed(data)
+        if self._split.cut:
+            self._split.cut = False
+            if not self._keeps_first:
+                del lines[0]
+        for line in lines:
+            try:
+                members = self._parse(line) if line else None
+                row = self._row(members) if members else None
+            except BadLine as bad:
+                self.faults.add(str(bad))
+                row = None
+            if row is not None:
+                out += self._blocks.add(row)
+            elif not line or members is None or members:  # not a header line
+                out += self._blocks.gap()
+        return out
+
+
 class LinesTwin:
-    """Prints one line a tick in the configured form; numbers wander, `seq` counts."""
+    """Prints lines in the configured form, one a tick, of a waveform as many as its rate asks for; numbers wander,
+    `seq` counts."""
 
     def __init__(self, options: LinesOptions, seed: int, interval: float = 1.0) -> None:
         self.interval = interval
+        self._each = 1
+        if options.waveform is not None:
+            self._each = max(1, round(options.waveform.rate_hz / WAVE_TICKS))
+            self.interval = self._each / options.waveform.rate_hz
         self._options = options
         self._random = random.Random(seed)  # noqa: S311  # a simulation
         self._level = 20.0
         self._seq = 0
 
     def tick(self) -> bytes:
+        return b"".join(self._next() for _ in range(self._each))
+
+    def _next(self) -> bytes:
         self._seq += 1
         self._level = min(40.0, max(5.0, self._level + self._random.uniform(-0.3, 0.3)))
         return (self._line() + (self._options.line_end or "\n")).encode(self._options.encoding)
@@ -107,6 +153,8 @@ class LinesTwin:
         return orjson.dumps(members).decode()
 
     def _value(self, name: str) -> int | float:
+        if self._options.waveform is not None:
+            return round(512 + 300 * heart_beat(self._seq / self._options.waveform.rate_hz % 1.0))
         return self._seq if name == "seq" else round(self._level + len(name), 2)
 
 
@@ -129,8 +177,9 @@ class Lines(Driver):
     def value_names(cls, options: Any = None) -> tuple[str, ...]:
         return options.value_names() if isinstance(options, LinesOptions) else ()
 
-    def decoder(self) -> LinesDecoder:
-        return LinesDecoder(self.options)
+    def decoder(self) -> LinesDecoder | WaveDecoder:
+        waveform = self.options.waveform
+        return LinesDecoder(self.options) if waveform is None else WaveDecoder(self.options, waveform.rate_hz)
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:

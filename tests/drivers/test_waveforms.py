@@ -104,6 +104,16 @@ def test_a_block_has_the_device_time_of_its_first_row():
     assert [r.device_time for r in found] == ["2026-11-20T10:00:00", "2026-11-20T10:00:02"]
 
 
+def test_a_value_told_goes_with_the_block_of_the_next_row():
+    blocks = WaveformBlocks("ecg", 2, (ECG, RESP))
+    blocks.tell("board_time", 100, "ms")
+    blocks.add((1, 1))
+    blocks.tell("board_time", 104, "ms")
+    found = blocks.add((1, 1))
+    assert [(r.values["board_time"], r.units) for r in found] == [(100, {"board_time": "ms"})] * 2
+    assert all(r.values.keys() == {"channel"} and r.units == {} for r in add_all(blocks, [(1, 1)] * 2))
+
+
 def test_a_row_has_a_sample_for_each_channel():
     with pytest.raises(ValueError, match="argument"):
         WaveformBlocks("ecg", 2, (ECG, RESP)).add((1,))
