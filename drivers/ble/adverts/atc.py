@@ -1,0 +1,106 @@
+"""Xiaomi thermometers with custom firmware: service data 181A. The length tells the format.
+
+ATC1441 (13 octets, big-endian) and pvvx (15, little-endian), and the encrypted forms of both (8 and 11 octets):
+github.com/pvvx/ATC_MiThermometer, "Bluetooth Advertising Formats" and custom_beacon.c.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any
+
+import msgspec
+
+from drivers.ble.adverts.cipher import TAG, Cipher
+from drivers.ble.adverts.heard import Heard, Sender, mac_text, measured
+from drivers.frames import FrameError
+
+SERVICE = 0x181A
+
+_ATC = Struct(">6shBBHB")
+_PVVX = Struct("<6shHHBBB")
+_PVVX_INNER = Struct("<hHBB")
+ATC_SEALED, PVVX_SEALED = 8, 11
+_ASSOCIATED = b"\x11"
+_SPAN = 256
+
+UNITS = {"temperature": "Cel", "humidity": "%", "battery": "%", "battery_voltage": "mV"}
+
+
+class Climate(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One measurement. `trigger` and `flags` are the states of the firmware's trigger output."""
+
+    format: str
+    temperature_c: float
+    humidity_pct: int | float
+    battery_pct: int
+    counter: int
+    mac: str | None = None
+    battery_mv: int | None = None
+    flags: int | None = None
+    trigger: bool | None = None
+
+
+def decode(data: bytes, cipher: Cipher | None = None, mac: bytes | None = None) -> Climate:
+    """FrameError unsupported (another length), no_key, no_address or decrypt_failed."""
+    match len(data):
+        case _ATC.size:
+            own, temperature, humidity, battery, millivolts, counter = _ATC.unpack(data)
+            return Climate("atc1441", temperature / 10, humidity, battery, counter, mac_text(own), millivolts)
+        case _PVVX.size:
+            own, temperature, humidity, millivolts, battery, counter, flags = _PVVX.unpack(data)
+            who = mac_text(own[::-1])
+            return Climate("pvvx", temperature / 100, humidity / 100, battery, counter, who, millivolts, flags)
+        case length if length == ATC_SEALED:
+            temperature, humidity, battery = _open(data, cipher, mac)
+            return Climate(
+                "atc1441-encrypted",
+                (temperature - 80) / 2,
+                humidity / 2,
+                battery & 0x7F,
+                data[0],
+                trigger=bool(battery & 0x80),
+            )
+        case length if length == PVVX_SEALED:
+            temperature, humidity, battery, flags = _PVVX_INNER.unpack(_open(data, cipher, mac))
+            return Climate("pvvx-encrypted", temperature / 100, humidity / 100, battery, data[0], flags=flags)
+        case _:
+            raise FrameError("unsupported")
+
+
+def _open(data: bytes, cipher: Cipher | None, mac: bytes | None) -> bytes:
+    if cipher is None:
+        raise FrameError("no_key")
+    if mac is None:
+        raise FrameError("no_address")
+    # The nonce holds the head of the AD structure: its length, type 16, the UUID, and the counter.
+    head = bytes((len(data) + 3, 0x16)) + SERVICE.to_bytes(2, "little") + data[:1]
+    plain = cipher.open(mac[::-1] + head, data[1:], _ASSOCIATED)
+    assert len(plain) == len(data) - 1 - TAG
+    return plain
+
+
+def hear(data: bytes, sender: Sender) -> Heard:
+    """A reading of the metric environment; the battery also for the status."""
+    found = decode(data, sender.cipher, sender.mac)
+    values: dict[str, Any] = {
+        "temperature": found.temperature_c,
+        "humidity": found.humidity_pct,
+        "battery": found.battery_pct,
+    }
+    told: dict[str, Any] = {"battery": found.battery_pct}
+    if found.battery_mv is not None:
+        values["battery_voltage"] = found.battery_mv
+        told["battery_voltage"] = found.battery_mv / 1000
+    reading = measured("environment", values, UNITS)
+    if sealed(data):
+        return Heard((reading,), told, counter=found.counter, span=_SPAN)
+    return Heard((reading,), told, found.counter)
+
+
+def fits(data: bytes) -> bool:
+    return len(data) in (_ATC.size, _PVVX.size, ATC_SEALED, PVVX_SEALED)
+
+
+def sealed(data: bytes) -> bool:
+    return len(data) in (ATC_SEALED, PVVX_SEALED)

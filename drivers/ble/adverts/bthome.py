@@ -1,0 +1,194 @@
+"""BTHome v2 (bthome.io/format, bthome.io/encryption): service data FCD2, a list of objects, plain or encrypted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from drivers.ble.adverts.bthome_objects import (
+    AIR,
+    BUTTON,
+    DIMMER,
+    EVENT,
+    KINDS,
+    OTHER,
+    RAW,
+    STATE,
+    TEXT,
+    TIME,
+    TOLD,
+    VERSION,
+    Kind,
+)
+from drivers.ble.adverts.cipher import TAG, Cipher
+from drivers.ble.adverts.heard import Heard, Sender, mac_text
+from drivers.frames import FrameError
+from drivers.reading import Reading
+
+SERVICE = 0xFCD2
+ENCRYPTED, WITH_MAC, TRIGGERED = 0x01, 0x02, 0x04
+MAC, COUNTER = 6, 4
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """One object; the number as the object's factor makes it, text, or octets as hex digits."""
+
+    id: int
+    name: str
+    value: int | float | str
+
+
+class Packet(msgspec.Struct, frozen=True):
+    """One payload. `cut` says why objects at its end are missing: unknown_object, truncated, or nothing."""
+
+    encrypted: bool
+    trigger_based: bool
+    objects: tuple[Found, ...]
+    counter: int | None = None
+    mac: str | None = None
+    cut: str = ""
+
+
+def decode(data: bytes, cipher: Cipher | None = None, mac: bytes | None = None) -> Packet:
+    """One payload. FrameError bad_version, truncated, no_key, no_address or decrypt_failed.
+
+    `mac` in the order in which it is written; one in the payload goes before it.
+    """
+    if not data:
+        raise FrameError("truncated")
+    info, at, own = data[0], 1, None
+    if info >> 5 != 2:
+        raise FrameError("bad_version")
+    if info & WITH_MAC:
+        own, at = data[MAC:0:-1], 1 + MAC
+        if len(data) < at:
+            raise FrameError("truncated")
+    body, counter = data[at:], None
+    if info & ENCRYPTED:
+        body, counter = _open(body, info, cipher, own or mac)
+    objects, cut = _objects(body)
+    return Packet(bool(info & ENCRYPTED), bool(info & TRIGGERED), objects, counter, mac_text(own) if own else None, cut)
+
+
+def _open(body: bytes, info: int, cipher: Cipher | None, mac: bytes | None) -> tuple[bytes, int]:
+    if len(body) < COUNTER + TAG:
+        raise FrameError("truncated")
+    if cipher is None:
+        raise FrameError("no_key")
+    if mac is None:
+        raise FrameError("no_address")
+    sealed, counter, tag = body[: -COUNTER - TAG], body[-COUNTER - TAG : -TAG], body[-TAG:]
+    nonce = mac + SERVICE.to_bytes(2, "little") + bytes((info,)) + counter
+    return cipher.open(nonce, sealed + tag), int.from_bytes(counter, "little")
+
+
+def _objects(body: bytes) -> tuple[tuple[Found, ...], str]:
+    """Up to the first id that is unknown, since its length is, or the first object that is cut short."""
+    found: list[Found] = []
+    at, end = 0, len(body)
+    while at < end:
+        number = body[at]
+        kind = KINDS.get(number)
+        if kind is None:
+            return tuple(found), "unknown_object"
+        at += 1
+        size = kind.size
+        if not size:
+            if at >= end:
+                return tuple(found), "truncated"
+            size = body[at]
+            at += 1
+        if at + size > end:
+            return tuple(found), "truncated"
+        found.append(Found(number, kind.name, _value(kind, body[at : at + size])))
+        at += size
+    return tuple(found), ""
+
+
+def _value(kind: Kind, data: bytes) -> int | float | str:
+    match kind.form:
+        case "":
+            raw = int.from_bytes(data, "little", signed=kind.signed)
+            return raw if kind.per == 1 else raw * kind.times / kind.per
+        case _ if kind.form == TEXT:
+            return data.decode("utf-8", "replace")
+        case _ if kind.form == RAW:
+            return data.hex()
+        case _:
+            assert kind.form == VERSION
+            return ".".join(map(str, reversed(data)))
+
+
+def event(found: Found) -> dict[str, Any]:
+    """What a button or dimmer did: its name, steps of a dimmer; empty when it did nothing."""
+    assert isinstance(found.value, int)
+    code, steps = found.value & 0xFF, found.value >> 8
+    if not code:
+        return {}
+    if found.id == 0x3C:
+        return {"dimmer": DIMMER.get(code, f"event-{code}"), "dimmer_steps": steps}
+    return {"button": BUTTON.get(code, f"event-{code}")}
+
+
+def hear(data: bytes, sender: Sender) -> Heard:
+    """Readings of the metrics environment, reading and event; states; battery and firmware for the status."""
+    packet = decode(data, sender.cipher, sender.mac)
+    values: dict[str, dict[str, Any]] = {AIR: {}, OTHER: {}, EVENT: {}}
+    units: dict[str, dict[str, str]] = {AIR: {}, OTHER: {}, EVENT: {}}
+    states: dict[str, bool] = {}
+    told: dict[str, Any] = {}
+    stamp, time = None, None
+    buttons: dict[str, int] = {}
+    for found in packet.objects:
+        kind = KINDS[found.id]
+        place = kind.place
+        if place == STATE:
+            states[_free(kind.value, states)] = bool(found.value)
+        elif place == TIME:
+            time = _time(int(found.value))
+        elif place == EVENT:
+            number = buttons[kind.name] = buttons.get(kind.name, 0) + 1  # the second object is the second button
+            for name, value in event(found).items():
+                values[EVENT][name if number == 1 else f"{name}_{number}"] = value
+        elif found.id == 0x00:
+            stamp = int(found.value)
+        elif place == TOLD:
+            told.setdefault(kind.value, found.value)
+        else:
+            name = _free(kind.value, values[place])
+            values[place][name] = found.value
+            if kind.unit:
+                units[place][name] = kind.unit
+    if values[AIR] and "battery" in told:
+        values[AIR]["battery"], units[AIR]["battery"] = told["battery"], "%"
+    if values[EVENT] and "channel" in values[OTHER]:
+        values[EVENT]["channel"] = values[OTHER].pop("channel")
+    readings = tuple(Reading(place, values[place], units[place], device_time=time) for place in values if values[place])
+    return Heard(readings, told, stamp, packet.counter, states=states, sleepy=packet.trigger_based, fault=packet.cut)
+
+
+def _time(seconds: int) -> str | None:
+    """0 is a clock that was never set."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat() if seconds else None
+
+
+def _free(name: str, taken: dict[str, Any]) -> str:
+    """`temperature`, then `temperature_2`: a packet may hold a quantity more than once."""
+    if name not in taken:
+        return name
+    return next(f"{name}_{number}" for number in range(2, 256) if f"{name}_{number}" not in taken)
+
+
+def fits(data: bytes) -> bool:
+    return len(data) > 1 and data[0] >> 5 == 2
+
+
+def sealed(data: bytes) -> bool:
+    return bool(data and data[0] & ENCRYPTED)
+
+
+def variant(data: bytes) -> int:
+    """A sensor may send its objects in several packets: the first id tells them apart, where it can be read."""
+    return data[1] if len(data) > 1 and not data[0] & (ENCRYPTED | WITH_MAC) else 0

@@ -1,0 +1,147 @@
+"""The objects of BTHome v2: what each id means, its size and factor, and where it belongs (bthome.io/format).
+
+A number is value = raw * times / per, which is exactly the decimal that is meant.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import NamedTuple
+
+AIR = "environment"  # the metrics
+OTHER = "reading"
+STATE, EVENT, TOLD, TIME = "state", "event", "told", "time"  # handled on their own
+
+TEXT, RAW, VERSION = "text", "raw", "version"  # forms that are no numbers
+
+
+class Kind(NamedTuple):
+    """One object id. `name` is the object's own; `value` and `unit` (UCUM) are those of the reading."""
+
+    name: str
+    size: int
+    per: int
+    unit: str
+    value: str
+    place: str = OTHER
+    signed: bool = False
+    times: int = 1
+    form: str = ""
+
+
+def _state(name: str, value: str) -> Kind:
+    return Kind(name, 1, 1, "", value, STATE)
+
+
+KINDS = MappingProxyType(
+    {
+        0x00: Kind("packet_id", 1, 1, "", "packet_id", TOLD),
+        0x01: Kind("battery", 1, 1, "%", "battery", TOLD),
+        0x02: Kind("temperature", 2, 100, "Cel", "temperature", AIR, signed=True),
+        0x03: Kind("humidity", 2, 100, "%", "humidity", AIR),
+        0x04: Kind("pressure_hpa", 3, 100, "hPa", "pressure", AIR),
+        0x05: Kind("illuminance", 3, 100, "lx", "illuminance", AIR),
+        0x06: Kind("mass_kg", 2, 100, "kg", "mass"),
+        0x07: Kind("mass_lb", 2, 100, "[lb_av]", "mass"),
+        0x08: Kind("dew_point", 2, 100, "Cel", "dew_point", AIR, signed=True),
+        0x09: Kind("count", 1, 1, "", "count"),
+        0x0A: Kind("energy_kwh", 3, 1000, "kW.h", "energy"),
+        0x0B: Kind("power_w", 3, 100, "W", "power"),
+        0x0C: Kind("voltage_v", 2, 1000, "V", "voltage"),
+        0x0D: Kind("pm25", 2, 1, "ug/m3", "pm25", AIR),
+        0x0E: Kind("pm10", 2, 1, "ug/m3", "pm10", AIR),
+        0x0F: _state("generic", "on"),
+        0x10: _state("power", "power_on"),
+        0x11: _state("opening", "open"),
+        0x12: Kind("co2", 2, 1, "[ppm]", "co2", AIR),
+        0x13: Kind("tvoc", 2, 1, "ug/m3", "tvoc", AIR),
+        0x14: Kind("moisture", 2, 100, "%", "moisture", AIR),
+        0x15: _state("battery_low", "battery_low"),
+        0x16: _state("battery_charging", "battery_charging"),
+        0x17: _state("carbon_monoxide", "carbon_monoxide"),
+        0x18: _state("cold", "cold"),
+        0x19: _state("connectivity", "connected"),
+        0x1A: _state("door", "door_open"),
+        0x1B: _state("garage_door", "garage_door_open"),
+        0x1C: _state("gas", "gas_detected"),
+        0x1D: _state("heat", "hot"),
+        0x1E: _state("light", "light_detected"),
+        0x1F: _state("lock", "unlocked"),
+        0x20: _state("moisture", "wet"),
+        0x21: _state("motion", "motion"),
+        0x22: _state("moving", "moving"),
+        0x23: _state("occupancy", "occupied"),
+        0x24: _state("plug", "plugged_in"),
+        0x25: _state("presence", "present"),
+        0x26: _state("problem", "problem"),
+        0x27: _state("running", "running"),
+        0x28: _state("safety", "safe"),
+        0x29: _state("smoke", "smoke"),
+        0x2A: _state("sound", "sound"),
+        0x2B: _state("tamper", "tampered"),
+        0x2C: _state("vibration", "vibration"),
+        0x2D: _state("window", "window_open"),
+        0x2E: Kind("humidity", 1, 1, "%", "humidity", AIR),
+        0x2F: Kind("moisture", 1, 1, "%", "moisture", AIR),
+        0x3A: Kind("button", 1, 1, "", "button", EVENT),
+        0x3C: Kind("dimmer", 2, 1, "", "dimmer", EVENT),
+        0x3D: Kind("count", 2, 1, "", "count"),
+        0x3E: Kind("count", 4, 1, "", "count"),
+        0x3F: Kind("rotation", 2, 10, "deg", "rotation", signed=True),
+        0x40: Kind("distance_mm", 2, 1, "mm", "distance"),
+        0x41: Kind("distance_m", 2, 10, "m", "distance"),
+        0x42: Kind("duration_s", 3, 1000, "s", "duration"),
+        0x43: Kind("current_a", 2, 1000, "A", "current"),
+        0x44: Kind("speed", 2, 100, "m/s", "speed"),
+        0x45: Kind("temperature", 2, 10, "Cel", "temperature", AIR, signed=True),
+        0x46: Kind("uv_index", 1, 10, "", "uv_index", AIR),
+        0x47: Kind("volume_l", 2, 10, "L", "volume"),
+        0x48: Kind("volume_ml", 2, 1, "mL", "volume"),
+        0x49: Kind("flow_m3_h", 2, 1000, "m3/h", "flow"),
+        0x4A: Kind("voltage_v", 2, 10, "V", "voltage"),
+        0x4B: Kind("gas_m3", 3, 1000, "m3", "gas"),
+        0x4C: Kind("gas_m3", 4, 1000, "m3", "gas"),
+        0x4D: Kind("energy_kwh", 4, 1000, "kW.h", "energy"),
+        0x4E: Kind("volume_l", 4, 1000, "L", "volume"),
+        0x4F: Kind("water_l", 4, 1000, "L", "water"),
+        0x50: Kind("timestamp", 4, 1, "", "timestamp", TIME),
+        0x51: Kind("acceleration", 2, 1000, "m/s2", "acceleration"),
+        0x52: Kind("gyroscope", 2, 1000, "deg/s", "gyroscope"),
+        0x53: Kind("text", 0, 1, "", "text", form=TEXT),
+        0x54: Kind("raw", 0, 1, "", "raw", form=RAW),
+        0x55: Kind("volume_storage_l", 4, 1000, "L", "volume_storage"),
+        0x56: Kind("conductivity", 2, 1, "uS/cm", "conductivity", AIR),
+        0x57: Kind("temperature", 1, 1, "Cel", "temperature", AIR, signed=True),
+        0x58: Kind("temperature", 1, 100, "Cel", "temperature", AIR, signed=True, times=35),
+        0x59: Kind("count", 1, 1, "", "count", signed=True),
+        0x5A: Kind("count", 2, 1, "", "count", signed=True),
+        0x5B: Kind("count", 4, 1, "", "count", signed=True),
+        0x5C: Kind("power_w", 4, 100, "W", "power", signed=True),
+        0x5D: Kind("current_a", 2, 1000, "A", "current", signed=True),
+        0x5E: Kind("direction", 2, 100, "deg", "direction", AIR),
+        0x5F: Kind("precipitation", 2, 10, "mm", "precipitation", AIR),
+        0x60: Kind("channel", 1, 1, "", "channel"),
+        0x61: Kind("rotational_speed", 2, 1, "/min", "rotational_speed"),
+        0x62: Kind("speed", 4, 1_000_000, "m/s", "speed", signed=True),
+        0x63: Kind("acceleration", 4, 1_000_000, "m/s2", "acceleration", signed=True),
+        0x64: Kind("light_level", 1, 1, "", "light_level", AIR),
+        0x65: Kind("settings_revision", 1, 1, "", "settings_revision", TOLD),
+        0xF0: Kind("device_type", 2, 1, "", "device_type", TOLD),
+        0xF1: Kind("firmware_version", 4, 1, "", "firmware", TOLD, form=VERSION),
+        0xF2: Kind("firmware_version", 3, 1, "", "firmware", TOLD, form=VERSION),
+    }
+)
+
+BUTTON = MappingProxyType(
+    {
+        0x01: "press",
+        0x02: "double-press",
+        0x03: "triple-press",
+        0x04: "long-press",
+        0x05: "long-double-press",
+        0x06: "long-triple-press",
+        0x80: "hold",
+        0x81: "hold-release",
+    }
+)
+DIMMER = MappingProxyType({0x01: "rotate-left", 0x02: "rotate-right"})

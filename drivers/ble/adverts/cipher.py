@@ -1,0 +1,45 @@
+"""AES-128-CCM with a tag of four octets, as BTHome and the custom thermometer firmware use it (RFC 3610).
+
+It needs the package `cryptography` (the extra `encrypted`), which is loaded with the first key and never without one.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from drivers.frames import FrameError
+
+KEY_SIZE = 16
+TAG = 4
+EXTRA = "cryptography is not installed: pip install 'gatepost[encrypted]'"
+
+
+def available() -> bool:
+    """Whether a key can be used at all; loads nothing."""
+    return find_spec("cryptography") is not None
+
+
+class Cipher:
+    """Opens what was sealed with one key. ValueError for a key of another length, ImportError without the package."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != KEY_SIZE:
+            raise ValueError(f"a key has {KEY_SIZE} octets")
+        try:
+            from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+        except ImportError as error:
+            raise ImportError(EXTRA) from error
+        self._aes = AESCCM(key, tag_length=TAG)
+
+    def open(self, nonce: bytes, sealed: bytes, associated: bytes | None = None) -> bytes:
+        """The plain octets of ciphertext and tag; FrameError decrypt_failed for a wrong key, or octets that changed."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return self._aes.decrypt(nonce, sealed, associated)
+        except (InvalidTag, ValueError):
+            raise FrameError("decrypt_failed") from None
+
+    def seal(self, nonce: bytes, plain: bytes, associated: bytes | None = None) -> bytes:
+        """Ciphertext and tag; for simulated sensors and tests."""
+        return self._aes.encrypt(nonce, plain, associated)

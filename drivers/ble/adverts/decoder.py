@@ -1,0 +1,126 @@
+"""Advertisements of one sensor -> readings: the early filter, the right format, no repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from drivers.ble.adverts.cipher import Cipher
+from drivers.ble.adverts.formats import Filter, Format
+from drivers.ble.adverts.heard import Heard, Sender, mac_of
+from drivers.ble.adverts.memory import Memory, Place
+from drivers.ble.peripheral import Advert
+from drivers.ble.uuids import short
+from drivers.frames import FrameError
+from drivers.reading import Faults, Reading, Reply
+
+AGAIN = 10.0  # seconds after which an unchanged payload without a number is a new reading
+
+TEXTS = {
+    "no_key": "the sensor encrypts what it says: set its key in the option `key`",
+    "decrypt_failed": "what the sensor says cannot be decrypted: is the option `key` the key of this sensor?",
+    "no_address": "decrypting needs the sensor's address, which this system does not tell",
+    "not_encrypted": "the sensor speaks in plain although a key is set: somebody else may be speaking in its name",
+    "replayed": "an encrypted payload that is older than one that was heard already",
+    "unknown_object": "an object that this version of the agent does not know, and all after it",
+    "truncated": "a payload that is cut short",
+}
+
+Clock = Callable[[], float]
+
+
+class AdvertDecoder:
+    """Never raises on what it is fed. `clock` gives monotonic seconds.
+
+    `bookmarks()` are the stored marks of weighings; `on_sleepy` hears that the sensor speaks only when triggered.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        wanted: str = "auto",
+        key: bytes = b"",
+        again: float = AGAIN,
+        memory: Memory | None = None,
+        bookmarks: Callable[[], dict[str, Any]] = dict,
+        on_sleepy: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.faults = Faults()
+        self._clock = clock
+        self._filter = Filter(wanted)
+        self._choose = wanted == "auto"
+        self._cipher = Cipher(key) if key else None
+        self._again = again
+        self._memory = memory or Memory()
+        self._bookmarks = bookmarks
+        self._on_sleepy = on_sleepy
+        self._told_unknown = False
+
+    def feed(self, advert: Advert) -> list[Reading | Reply]:
+        payloads = self._filter.payloads(advert)
+        if not payloads:
+            self._unknown(advert)
+            return []
+        now = self._clock()
+        memory = self._memory
+        out: list[Reading | Reply] = []
+        for form, data in memory.fresh(payloads):
+            place = memory.place(form, data)
+            if place.repeats(data, now, self._again) or (self._choose and memory.drowned(form, now)):
+                continue
+            if form.fits(data):
+                out += self._payload(form, data, place, advert, now)
+                continue
+            place.pass_over(data, now)  # another use of the same UUID or company id
+            if not memory.knows:
+                self._unknown(advert)
+        return out
+
+    def _payload(self, form: Format, data: bytes, place: Place, advert: Advert, now: float) -> list[Reading | Reply]:
+        try:
+            heard = self._heard(form, data, place, advert, now)
+        except FrameError as wrong:
+            place.pass_over(data, now)
+            self.faults.add(wrong.kind, TEXTS.get(wrong.kind, f"a payload that is not of the format {form.name}"))
+            return []
+        self._memory.spoke(form, now)
+        if place.same(heard, now):
+            place.data = data
+            return []
+        place.take(data, heard, now)
+        if heard.fault:
+            self.faults.add(heard.fault, TEXTS[heard.fault])
+        if heard.sleepy:
+            self._on_sleepy()
+        return self._news(heard, advert, now)
+
+    def _heard(self, form: Format, data: bytes, place: Place, advert: Advert, now: float) -> Heard:
+        if self._cipher is not None and form.seals and not form.sealed(data):
+            raise FrameError("not_encrypted")
+        heard = form.hear(data, Sender(mac_of(advert.address), advert.name, advert.rssi, self._cipher))
+        if place.old(heard, now):
+            raise FrameError("replayed")
+        return heard
+
+    def _news(self, heard: Heard, advert: Advert, now: float) -> list[Reading | Reply]:
+        memory = self._memory
+        bookmarks = self._bookmarks()
+        out: list[Reading | Reply] = [item for item in heard.readings if not memory.taken(item, bookmarks)]
+        if heard.states and memory.changed(heard.states, now):
+            out.append(Reading("state", dict(heard.states)))
+        told = dict(heard.told)
+        if advert.rssi is not None:
+            told["signal_strength"] = advert.rssi
+        if told:
+            out.append(Reply("status", told))
+        return out
+
+    def _unknown(self, advert: Advert) -> None:
+        """Said once: what it sends where nothing is known."""
+        if self._told_unknown or not (advert.service_data or advert.manufacturer_data):
+            return
+        self._told_unknown = True
+        places = [short(service) for service in advert.service_data]
+        places += [f"company {company:04x}" for company in advert.manufacturer_data]
+        self.faults.add("unknown_format", f"no known format in what it sends ({', '.join(places[:8])})")

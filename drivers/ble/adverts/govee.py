@@ -1,0 +1,115 @@
+"""Govee thermometers and hygrometers: manufacturer data EC88, 0001 or 8801 (no published specification).
+
+Two layouts: temperature and humidity packed into 24 bits (H5072, H5075, H5100 to H5105, H5174, H5177, H5178), and two
+little-endian numbers (H5051, H5052, H5071, H5074, H5179). Company and length tell which.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any
+
+import msgspec
+
+from drivers.ble.adverts.heard import Heard, Sender, measured
+from drivers.frames import FrameError
+
+COMPANY, NEWER, H5179 = 0xEC88, 0x0001, 0x8801
+COMPANIES = (COMPANY, NEWER, H5179)
+
+PADDING = b"INTELLI_ROCKS"  # rides along, sometimes glued to the end
+_GLUED = 25
+
+_PLAIN = Struct("<hHB")
+_PACKED_SIZE = 4
+_NONE = 0x7FFFFF
+_PLAIN_MODELS = ("H5051", "H5052", "H5071", "H5074")  # of company EC88
+
+# (company, length) -> (packed, offset of the numbers)
+_LAYOUTS = {
+    (COMPANY, 6): (True, 1),
+    (COMPANY, 7): (False, 1),
+    (COMPANY, 9): (False, 1),
+    (NEWER, 6): (True, 2),
+    (NEWER, 8): (True, 2),
+    (NEWER, 9): (True, 3),
+    (H5179, 9): (False, 4),
+}
+_OUTDOOR = (NEWER, 9)  # H5178: the octet before the numbers says which of its two sensors
+
+UNITS = {"temperature": "Cel", "humidity": "%", "battery": "%"}
+
+
+class Govee(msgspec.Struct, frozen=True, gc=False):
+    """One measurement; None where the sensor reports an error. `sensor`: 0 the station itself, 1 its remote one."""
+
+    temperature_c: float | None
+    humidity_pct: float | None
+    battery_pct: int
+    error: bool = False
+    sensor: int = 0
+
+
+def decode(data: bytes, company: int = COMPANY, name: str = "") -> Govee:
+    """FrameError truncated or unsupported. `name` tells some models apart that share company and length."""
+    data = _unglued(data)
+    packed, at = _layout(company, len(data), name)
+    if packed:
+        found = decode_packed(data[at : at + _PACKED_SIZE])
+        return msgspec.structs.replace(found, sensor=data[at - 1]) if (company, len(data)) == _OUTDOOR else found
+    return decode_plain(data[at : at + _PLAIN.size])
+
+
+def _layout(company: int, length: int, name: str) -> tuple[bool, int]:
+    if company == COMPANY and length == 6 and any(model in name for model in _PLAIN_MODELS):
+        return False, 1
+    layout = _LAYOUTS.get((company, length))
+    if layout is None:
+        raise FrameError("truncated" if company in COMPANIES and length < 6 else "unsupported")
+    return layout
+
+
+def _unglued(data: bytes) -> bytes:
+    return data[:-_GLUED] if len(data) > _GLUED and PADDING in data else data
+
+
+def decode_packed(data: bytes) -> Govee:
+    """Three octets, big-endian: bit 23 is the sign, the rest temperature in tenths * 1000 + humidity in tenths of a
+    percent; then the battery with the error in bit 7. FrameError truncated."""
+    if len(data) < _PACKED_SIZE:
+        raise FrameError("truncated")
+    number = int.from_bytes(data[:3], "big")
+    error, battery = bool(data[3] & 0x80), data[3] & 0x7F
+    tenths, humidity = divmod(number & _NONE, 1000)
+    if error or number & _NONE == _NONE:
+        return Govee(None, None, battery, True)
+    return Govee((-tenths if number >> 23 else tenths) / 10, humidity / 10, battery)
+
+
+def decode_plain(data: bytes) -> Govee:
+    """Temperature s16 and humidity u16 in hundredths, little-endian, battery u8. FrameError truncated."""
+    if len(data) < _PLAIN.size:
+        raise FrameError("truncated")
+    temperature, humidity, battery = _PLAIN.unpack_from(data)
+    return Govee(temperature / 100, humidity / 100, battery)
+
+
+def hear(data: bytes, sender: Sender, company: int = COMPANY) -> Heard:
+    """A reading of the metric environment; the battery also for the status."""
+    found = decode(data, company, sender.name)
+    suffix = "_remote" if found.sensor else ""
+    values: dict[str, Any] = {f"temperature{suffix}": found.temperature_c, f"humidity{suffix}": found.humidity_pct}
+    if not found.error:
+        values[f"battery{suffix}"] = found.battery_pct
+    units = {f"{name}{suffix}": unit for name, unit in UNITS.items()}
+    told = {} if found.sensor else {"battery": found.battery_pct}
+    return Heard((measured("environment", values, units, "sensor-fault"),), told)
+
+
+def fits(data: bytes, company: int = COMPANY) -> bool:
+    return (company, len(_unglued(data))) in _LAYOUTS
+
+
+def variant(data: bytes) -> int:
+    """The two sensors of an H5178 take turns."""
+    return data[2] if len(_unglued(data)) == _OUTDOOR[1] else 0

@@ -1,0 +1,61 @@
+"""What one payload of an advertisement means, and what is known of its sender while it is decoded."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import msgspec
+
+from drivers.ble.adverts.cipher import Cipher
+from drivers.reading import BAD, GOOD, Reading
+
+MISSING = "not-available"  # why a value is missing that the sensor itself says it has not
+
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
+
+
+class Sender(NamedTuple):
+    """Who sent it. `mac` is None where the platform hides it; `cipher` is None without a key."""
+
+    mac: bytes | None = None
+    name: str = ""
+    rssi: int | None = None
+    cipher: Cipher | None = None
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What one payload means.
+
+    `told`: parts of the device's status. `stamp`: packet id, sequence or measurement number; the same one again is a
+    repetition. `counter`: of an encrypted payload, which must increase modulo `span`. `states`: on or off, by name.
+    `sleepy`: it speaks only when something happens. `fault`: what was wrong with a part of it, `""` = nothing.
+    """
+
+    readings: tuple[Reading, ...] = ()
+    told: dict[str, Any] = {}
+    stamp: int | None = None
+    counter: int | None = None
+    span: int = 1 << 32
+    states: dict[str, bool] = {}
+    sleepy: bool = False
+    fault: str = ""
+
+
+def mac_of(address: str) -> bytes | None:
+    """The six octets of `AA:BB:CC:DD:EE:FF`; None for anything else."""
+    return bytes.fromhex(address.replace(":", "")) if _MAC.fullmatch(address) else None
+
+
+def mac_text(mac: bytes) -> str:
+    return mac.hex(":").upper()
+
+
+def measured(
+    metric: str, values: dict[str, Any], units: dict[str, str], why: str = MISSING, device_time: str | None = None
+) -> Reading:
+    """A reading of what is there; a value that is None is left out and flagged with `why`."""
+    there = {name: value for name, value in values.items() if value is not None}
+    flags = tuple(f"{name}:{why}" for name, value in values.items() if value is None)
+    known = {name: unit for name, unit in units.items() if name in there}
+    return Reading(metric, there, known, flags, GOOD if there else BAD, device_time)

@@ -1,0 +1,48 @@
+"""iBeacon (Apple, "Proximity Beacon Specification"): manufacturer data 004C that begins with 02 15, big-endian."""
+
+from __future__ import annotations
+
+from struct import Struct
+from uuid import UUID
+
+import msgspec
+
+from drivers.ble.adverts.eddystone import presence
+from drivers.ble.adverts.govee import PADDING
+from drivers.ble.adverts.heard import Heard, Sender
+from drivers.frames import FrameError
+
+COMPANY = 0x004C
+
+_BEACON = Struct(">2s16sHHb")
+_KIND = b"\x02\x15"
+
+
+class Beacon(msgspec.Struct, frozen=True, gc=False):
+    """`tx_power_1m`: dBm, measured at one metre."""
+
+    uuid: str
+    major: int
+    minor: int
+    tx_power_1m: int
+
+
+def decode(data: bytes) -> Beacon:
+    """FrameError unsupported (another message of Apple's) or truncated."""
+    if data[:2] != _KIND[: len(data)]:
+        raise FrameError("unsupported")
+    if len(data) < _BEACON.size:
+        raise FrameError("truncated")
+    _, uuid, major, minor, power = _BEACON.unpack_from(data)
+    return Beacon(str(UUID(bytes=uuid)), major, minor, power)
+
+
+def hear(data: bytes, sender: Sender) -> Heard:
+    found = decode(data)
+    what = {"uuid": found.uuid, "major": found.major, "minor": found.minor}
+    return Heard((presence(what, found.tx_power_1m, sender.rssi),))
+
+
+def fits(data: bytes) -> bool:
+    """Padding of Govee thermometers looks like a beacon, but is none."""
+    return len(data) >= _BEACON.size and data.startswith(_KIND) and PADDING not in data

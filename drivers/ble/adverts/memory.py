@@ -1,0 +1,130 @@
+"""What was heard of one sensor before: repetitions are told from news, and old encrypted payloads are refused.
+
+It outlives the decoder, so that a link that is opened again repeats nothing. It is bounded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drivers.ble.adverts.formats import Format, Payload
+from drivers.ble.adverts.heard import Heard
+from drivers.reading import Reading
+
+SAME_STAMP = 4.0  # seconds: another payload under the same number is the same measurement
+STAMPED = 600.0  # seconds after which even the same number with the same payload is a new measurement
+REBOOT = 300.0  # seconds of silence after which a counter may begin anew
+STATE_AGAIN = 300.0  # seconds after which a state that did not change is told again
+MOST_STATES = 64
+MOST_MARKS = 8
+MOST_PLACES = 64
+
+
+class Place:
+    """Payloads of one kind. `at`: when the last one was taken that was no repetition."""
+
+    __slots__ = ("at", "counter", "counter_at", "data", "stamp")
+
+    def __init__(self) -> None:
+        self.data: bytes | None = None
+        self.at = 0.0
+        self.stamp: int | None = None
+        self.counter: int | None = None
+        self.counter_at = 0.0
+
+    def repeats(self, data: bytes, now: float, again: float) -> bool:
+        """Whether it is the payload before; `again`: seconds after which one without a number counts anew."""
+        numbered = self.stamp is not None or self.counter is not None
+        return data == self.data and now - self.at < (STAMPED if numbered else again)
+
+    def old(self, heard: Heard, now: float) -> bool:
+        """Whether an encrypted payload was sent before what was heard already."""
+        if heard.counter is None or self.counter is None or now - self.counter_at >= REBOOT:
+            return False
+        return (heard.counter - self.counter) % heard.span >= heard.span // 2
+
+    def same(self, heard: Heard, now: float) -> bool:
+        """Whether it is the measurement before, whatever its octets."""
+        if heard.counter is not None and heard.counter == self.counter and now - self.counter_at < REBOOT:
+            return True
+        return heard.stamp is not None and heard.stamp == self.stamp and now - self.at < SAME_STAMP
+
+    def pass_over(self, data: bytes, now: float) -> None:
+        """Nothing could be made of it; not the same again, then."""
+        self.data, self.at = data, now
+
+    def take(self, data: bytes, heard: Heard, now: float) -> None:
+        self.data, self.at, self.stamp = data, now, heard.stamp
+        if heard.counter is not None:
+            self.counter, self.counter_at = heard.counter, now
+
+
+class Memory:
+    """Of one device: its places, its states, what it weighed last, and which format it speaks."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str | int, int], Place] = {}
+        self._last: dict[str | int, bytes] = {}
+        self._states: dict[str, tuple[bool, float]] = {}
+        self._marks: dict[str, Any] = {}
+        self._speaks: Format | None = None
+        self._spoke = 0.0
+
+    def place(self, form: Format, data: bytes) -> Place:
+        """Where payloads of this kind are remembered."""
+        key = (form.key, form.variant(data))
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= MOST_PLACES:
+                del self._places[next(iter(self._places))]
+            place = self._places[key] = Place()
+        return place
+
+    def fresh(self, payloads: list[Payload]) -> list[Payload]:
+        """Those to be looked at. BlueZ gives what it heard before along with the news: beside a payload that changed,
+        one that did not is no news."""
+        last = self._last
+        changed = [payload for payload in payloads if last.get(payload.form.key) != payload.data]
+        for form, data in changed:
+            last[form.key] = data
+        return changed or payloads
+
+    def drowned(self, form: Format, now: float) -> bool:
+        """Whether another format is preferred: the first sensor format heard, while it is; sensors before beacons."""
+        first = self._speaks
+        return first is not None and first.name != form.name and now - self._spoke < REBOOT
+
+    @property
+    def knows(self) -> bool:
+        """Whether a sensor format was ever heard."""
+        return self._speaks is not None
+
+    def spoke(self, form: Format, now: float) -> None:
+        if not form.presence:
+            self._speaks, self._spoke = form, now
+
+    def changed(self, states: dict[str, bool], now: float) -> bool:
+        """Whether a state changed, is new, or was not told for long; they count as told then."""
+        before = self._states
+        news = any(
+            name not in before or before[name][0] != on or now - before[name][1] >= STATE_AGAIN
+            for name, on in states.items()
+        )
+        if news:
+            for name, on in states.items():
+                if name in before or len(before) < MOST_STATES:
+                    before[name] = (on, now)
+        return news
+
+    def taken(self, reading: Reading, bookmarks: dict[str, Any]) -> bool:
+        """Whether what this reading is marked with was given before; it counts as given then."""
+        if reading.mark is None:
+            return False
+        name, value = reading.mark
+        if self._marks.get(name, bookmarks.get(name)) == value:
+            return True
+        self._marks.pop(name, None)
+        if len(self._marks) >= MOST_MARKS:
+            del self._marks[next(iter(self._marks))]
+        self._marks[name] = value
+        return False

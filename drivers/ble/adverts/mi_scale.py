@@ -1,0 +1,133 @@
+"""Xiaomi scales: Mi Smart Scale (service data 181D) and Mi Body Composition Scale (181B), little-endian.
+
+No published specification. The result of a weighing is repeated for minutes; it is given exactly once, when it is
+stabilised. Body fat and the like are the app's mathematics: only the impedance is measured.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any
+
+import msgspec
+
+from drivers.ble.adverts.heard import Heard, Sender, mac_text
+from drivers.frames import FrameError
+from drivers.reading import Reading
+
+SERVICE, BODY_SERVICE = 0x181D, 0x181B
+
+_V1 = Struct("<BHH5B")
+_V2 = Struct("<BBH5BHH")
+_STABLE, _REMOVED = 0x20, 0x80
+_NO_IMPEDANCE = frozenset((0, 0xFFFE, 0xFFFF))
+
+UCUM = {"kg": "kg", "lb": "[lb_av]", "jin": "{jin}"}  # a jin is half a kilogram; UCUM has no name for it
+DIVISOR = {"kg": 200, "lb": 100, "jin": 100}
+
+
+class Weighing(msgspec.Struct, frozen=True):
+    """What the scale shows; `timestamp` is its own clock, as sent."""
+
+    unit: str
+    stabilised: bool
+    removed: bool
+    weight: float
+    timestamp: tuple[int, int, int, int, int, int]
+
+
+class BodyWeighing(Weighing, frozen=True):
+    """The same with the impedance, None where the scale has none (yet). `small`: something small was weighed."""
+
+    impedance_present: bool
+    impedance_ohm: int | None
+    small: bool = False
+
+
+def decode(data: bytes) -> Weighing:
+    """Service data 181D; FrameError truncated."""
+    if len(data) < _V1.size:
+        raise FrameError("truncated")
+    flags, raw, *time = _V1.unpack_from(data)
+    unit = _unit(bool(flags & 0x01), bool(flags & 0x10))
+    return Weighing(unit, bool(flags & _STABLE), bool(flags & _REMOVED), raw / DIVISOR[unit], _six(time))
+
+
+def decode_body(data: bytes) -> BodyWeighing:
+    """Service data 181B; FrameError truncated."""
+    if len(data) < _V2.size:
+        raise FrameError("truncated")
+    units, flags, *time, impedance, raw = _V2.unpack_from(data)
+    unit = _unit(bool(units & 0x01), bool(flags & 0x40))
+    present = bool(flags & 0x02)
+    return BodyWeighing(
+        unit,
+        bool(flags & _STABLE),
+        bool(flags & _REMOVED),
+        raw / DIVISOR[unit],
+        _six(time),
+        present,
+        impedance if present else None,
+        bool(units & 0x04),
+    )
+
+
+def _unit(pounds: bool, jin: bool) -> str:
+    return "jin" if jin else "lb" if pounds else "kg"
+
+
+def _six(time: list[int]) -> tuple[int, int, int, int, int, int]:
+    year, month, day, hour, minute, second = time
+    return year, month, day, hour, minute, second
+
+
+def hear(data: bytes, sender: Sender) -> Heard:
+    return _heard(decode(data), sender)
+
+
+def hear_body(data: bytes, sender: Sender) -> Heard:
+    return _heard(decode_body(data), sender)
+
+
+def _heard(seen: Weighing, sender: Sender) -> Heard:
+    """Each reading has a mark: what was weighed, and when by the scale's clock."""
+    if not seen.stabilised or not seen.weight:
+        return Heard(sleepy=True)
+    time = _device_time(seen.timestamp)
+    what = f"{'-'.join(map(str, seen.timestamp))} {seen.weight} {seen.unit}"
+    whose = mac_text(sender.mac) if sender.mac else sender.name
+    flags = () if time else ("clock-not-set",)
+    unit = UCUM[seen.unit]
+
+    def reading(metric: str, values: dict[str, Any], units: dict[str, str], missing: tuple[str, ...] = ()) -> Reading:
+        mark = (f"{metric}:{whose}", what)
+        return Reading(metric, values, units, (*missing, *flags), device_time=time, mark=mark)
+
+    if isinstance(seen, BodyWeighing) and seen.small:
+        return Heard((reading("reading", {"mass": seen.weight}, {"mass": unit}),), sleepy=True)
+    found = [reading("body_weight", {"weight": seen.weight}, {"weight": unit})]
+    if isinstance(seen, BodyWeighing) and seen.impedance_present:
+        units = {"weight": unit}
+        if seen.impedance_ohm in _NO_IMPEDANCE:
+            found.append(reading("body_composition", {"weight": seen.weight}, units, ("impedance:not-available",)))
+        else:
+            values = {"weight": seen.weight, "impedance": seen.impedance_ohm}
+            found.append(reading("body_composition", values, {**units, "impedance": "Ohm"}))
+    return Heard(tuple(found), sleepy=True)
+
+
+def _device_time(parts: tuple[int, int, int, int, int, int]) -> str | None:
+    from datetime import datetime
+
+    try:
+        return datetime(*parts).isoformat()  # noqa: DTZ001  # a device's clock has no zone
+    except ValueError:
+        return None
+
+
+def fits(data: bytes) -> bool:
+    return len(data) == _V1.size
+
+
+def fits_body(data: bytes) -> bool:
+    return len(data) == _V2.size
