@@ -1,29 +1,31 @@
 """Driver `contec-cms50-v7`: Contec oximeters of protocol V7 (newer CMS50D+, CMS50E, F, FW, I).
 
-Live data comes while the host keeps asking; some units stop without the keep-alive.
+Live data comes while the host keeps asking; some units stop without the keep-alive. What the device has stored is
+fetched when the option `records` or the command `read_stored` says so, while live data rests.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable
+import random
+import re
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Command, CommandFailed, Driver, Exchange, KeepAlive, Line, NoParameters, Twin
-from drivers.reading import BAD, UNCERTAIN, Faults, Reading, Reply
+from drivers.driver import Command, CommandFailed, Driver, Exchange, Forbidden, KeepAlive, Line, NoParameters, Twin
 from drivers.serial import contec7_packets as v7
+from drivers.serial import contec7_talk as talking
+from drivers.serial.contec7_decoder import METRIC, Contec7Decoder
+from drivers.serial.contec7_download import Fetched, fetch
 from drivers.serial.contec7_twin import Contec7Twin
-from drivers.serial.frames import Trust
-from drivers.serial.pleth import PlethBlocks
+from drivers.serial.contec_records import Download, Retry
 
-METRIC = "pulse_oximetry"
-UNITS = {"spo2": "%", "heart_rate": "/min", "perfusion_index": "%"}
-ANSWER = 1.0  # seconds a device may take to answer, by the paper
-
+T = TypeVar("T")
 Now = Callable[[], datetime]
 
 
@@ -31,6 +33,11 @@ class Contec7Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is sent beside the numbers."""
 
     waveform: Annotated[bool, Meta(description="send the plethysmogram too, a block of 60 samples each second")] = False
+    records: Annotated[bool, Meta(description="fetch what the device has stored each time the port is opened")] = False
+    users: Annotated[
+        tuple[Annotated[int, Meta(ge=0, le=255)], ...],
+        Meta(min_length=1, description="the users whose stored records are fetched; most devices have only user 0"),
+    ] = (0,)
 
 
 class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,108 +49,41 @@ class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-class Contec7Decoder:
-    """Packets -> readings after two consistent ones in a row, and replies."""
-
-    def __init__(self, options: Contec7Options) -> None:
-        self.faults = Faults()
-        self._packets = v7.PacketReader(self.faults)
-        self._trust = Trust(8, 4)  # 1/min and %: what may change within 1/60 s
-        self._pleth = PlethBlocks(METRIC) if options.waveform else None
-
-    def feed(self, data: bytes) -> list[Reading | Reply]:
-        out: list[Reading | Reply] = []
-        for packet in self._packets.feed(data):
-            if packet is None:
-                self._trust.lose()
-                block = self._pleth.cut() if self._pleth else None
-            elif packet.type == v7.LIVE:
-                live = v7.decode_live(packet.data)
-                if not self._trust.judge(live.pulse_rate, live.spo2):
-                    continue
-                out.append(reading(live))
-                block = self._pleth.add(live.waveform) if self._pleth else None
-            else:
-                out.append(reply(packet))
-                continue
-            if block is not None:
-                out.append(block)
-        return out
-
-
-def reading(live: v7.Live) -> Reading:
-    """What one live packet says about the person."""
-    values: dict[str, Any] = {}
-    flags: list[str] = []
-    why = _why(live)
-    for name, value in (("spo2", live.spo2), ("heart_rate", live.pulse_rate)):
-        if value:
-            values[name] = value
-        else:
-            flags.append(f"{name}:{why or 'no-signal'}")
-    if live.pi_pct is not None and values:
-        values["perfusion_index"] = live.pi_pct
-    if live.spo2_low:
-        flags.append("spo2-low")
-    quality = BAD if not values else UNCERTAIN if why or len(values) < 2 else "good"
-    if why and live.spo2 and live.pulse_rate:
-        flags.append(why)
-    units = UNITS if len(values) == len(UNITS) else {name: UNITS[name] for name in values}
-    return Reading(METRIC, values, units, tuple(flags), quality)
-
-
-def _why(live: v7.Live) -> str | None:
-    if live.search_timeout or live.probe_error:
-        return "no-finger"  # the probe is the clip itself: these units report a missing finger as an error of it
-    return "searching" if live.searching else None
-
-
-def reply(packet: v7.Packet) -> Reply:
-    """Any packet that is no live data."""
-    data = packet.data
-    if packet.type == v7.FEEDBACK:
-        return Reply("feedback", v7.feedback(data))
-    if packet.type == v7.IDENTITY:
-        return Reply("identity", {"id": data.decode("ascii", "replace").strip("\0 ")})
-    if packet.type == v7.PI_SUPPORT:
-        return Reply("pi-support", {"supported": data[0] == 0})
-    if packet.type == v7.LENGTH:
-        return Reply("length", v7.decode_length(data))
-    if packet.type == v7.IDLE:
-        return Reply("idle", {})
-    if packet.type == v7.DISCONNECT:
-        return Reply("disconnect", {"reason": data[0], "text": v7.REASONS.get(data[0], "unknown")})
-    return Reply("packet", {"type": packet.type, "data": list(data)})
-
-
 class ContecCms50V7(Driver):
     """Contec protocol V7."""
 
     name = "contec-cms50-v7"
-    title = "Contec CMS50D+ (newer firmware), CMS50E, F, FW, I: protocol V7, live data and perfusion index"
+    title = "Contec CMS50D+ (newer firmware), CMS50E, F, FW, I: protocol V7, live data, perfusion index, stored records"
     line = Line(115200)
     metrics = (METRIC,)
     every = 1.0
     pace = "median"
     silence: float | None = 15.0
+    keeps_records = True
     options_type = Contec7Options
-    example_options: ClassVar[dict[str, Any]] = {"waveform": False}
+    example_options: ClassVar[dict[str, Any]] = {"waveform": False, "records": True}
     keep_alive = KeepAlive(v7.encode_packet(v7.KEEP_ALIVE), 5.0)
     source = "Communication protocol of pulse oximeter V7.0"
+    forbidden = (Forbidden("erase", re.compile(rb"\x7d[\x80-\xff]\xae")),)
     commands = (
         Command("start_live", "Start live data", NoParameters, 5.0),
         Command("stop_live", "Stop live data", NoParameters, 5.0),
         Command("device_id", "Ask for the device's identity", NoParameters, 10.0),
         Command("sync_time", "Set the device's clock", SyncTime, 10.0, {"time": "2026-11-20T10:30:00"}),
+        Command("read_stored", "Fetch the stored records that are not here yet", NoParameters, 900.0),
     )
 
-    def __init__(self, options: Any = None, now: Now | None = None) -> None:
+    def __init__(self, options: Any = None, now: Now | None = None, rng: random.Random | None = None) -> None:
         super().__init__(options)
         self._now = now or _local_now
+        self._retry = Retry(rng or random.Random())  # noqa: S311  # a pause
         self._live = True
+        self._download = Download()
+        self._talking = asyncio.Lock()
 
     def decoder(self) -> Contec7Decoder:
-        return Contec7Decoder(self.options)
+        self._download = Download()
+        return Contec7Decoder(self.options.waveform, self._download)
 
     def greeting(self) -> tuple[bytes, ...]:
         stop, start = v7.encode_packet(v7.STOP_LIVE), v7.encode_packet(v7.START_LIVE)
@@ -152,90 +92,54 @@ class ContecCms50V7(Driver):
     def farewell(self) -> tuple[bytes, ...]:
         return (v7.encode_packet(v7.STOP_LIVE),)
 
+    async def converse(self, talk: Exchange) -> None:
+        """Fetch the stored records once; tried again while the session lasts when the device could not give them."""
+        if self.options.records:
+            await self._retry.until_done(talk, lambda: self._read_stored(talk))
+
     async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+        if self._talking.locked():
+            raise CommandFailed("busy", "the device is giving its stored records or carries out another command")
         if command == "start_live":
-            await self._start(exchange)
+            async with self._talking:
+                await talking.start_live(exchange)
             self._live = True
             self.silence = type(self).silence
             return {"live": True}
         if command == "stop_live":
-            await _ask(exchange, v7.STOP_LIVE)
+            async with self._talking:
+                await talking.order(exchange, v7.STOP_LIVE)
             self._live = False
             self.silence = None  # now it is meant to be silent
             return {"live": False}
         if command == "device_id":
-            return await self._quietly(exchange, _identity)
+            return await self._quietly(exchange, talking.identity)
         if command == "sync_time":
             assert isinstance(parameters, SyncTime)
             moment = parameters.time or self._now()
-            return await self._quietly(exchange, lambda exchange: _set_clock(exchange, moment))
+            return await self._quietly(exchange, lambda exchange: talking.set_clock(exchange, moment))
+        if command == "read_stored":
+            fetched = await self._read_stored(exchange)
+            return {"recordings": fetched.recordings, "new_records": fetched.records}
         return await super().execute(command, parameters, exchange)
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return Contec7Twin(seed)
 
-    async def _start(self, exchange: Exchange) -> None:
-        """Live data is the answer; a unit may send feedback before it."""
+    async def _read_stored(self, talk: Exchange) -> Fetched:
+        return await self._quietly(talk, lambda talk: fetch(talk, self._download, self.bookmarks, self.options.users))
 
-        def started(item: Reading | Reply) -> bool | None:
-            if isinstance(item, Reading):
-                return True
-            return _feedback_to(v7.START_LIVE, item)
-
-        await exchange.send(v7.encode_packet(v7.START_LIVE))
-        await exchange.wait(started, 2 * ANSWER)
-
-    async def _quietly(self, exchange: Exchange, work: Callable[[Exchange], Any]) -> dict[str, Any]:
+    async def _quietly(self, exchange: Exchange, work: Callable[[Exchange], Awaitable[T]]) -> T:
         """Do `work` while live data rests: by the paper the two must not overlap."""
-        try:
-            with contextlib.suppress(TimeoutError):  # a unit that was silent already need not answer
-                await _ask(exchange, v7.STOP_LIVE)
-            result: dict[str, Any] = await work(exchange)
-            return result
-        finally:
-            if self._live:
-                await exchange.send(v7.encode_packet(v7.START_LIVE))
-
-
-async def _ask(exchange: Exchange, command: int, arguments: bytes = b"") -> None:
-    """Send a command and wait for the feedback to it; one that stops live data may be answered with an idle packet."""
-
-    def answered(item: Reading | Reply) -> bool | None:
-        if command == v7.STOP_LIVE and isinstance(item, Reply) and item.kind == "idle":
-            return True
-        return _feedback_to(command, item)
-
-    await exchange.send(v7.encode_packet(command, arguments))
-    await exchange.wait(answered, ANSWER)
-
-
-def _feedback_to(command: int, item: Reading | Reply) -> bool | None:
-    if isinstance(item, Reading) or item.kind != "feedback" or item.fields["command"] != command:
-        return None
-    if item.fields["reason"] != 0:
-        raise CommandFailed(item.fields["text"], f"the device answered: {item.fields['text']}")
-    return True
-
-
-async def _identity(exchange: Exchange) -> dict[str, Any]:
-    def told(item: Reading | Reply) -> dict[str, Any] | None:
-        if isinstance(item, Reply) and item.kind == "identity":
-            return item.fields
-        _feedback_to(v7.DEVICE_ID, item)
-        return None
-
-    await exchange.send(v7.encode_packet(v7.DEVICE_ID))
-    return await exchange.wait(told, ANSWER)
-
-
-async def _set_clock(exchange: Exchange, moment: datetime) -> dict[str, Any]:
-    century, year = divmod(moment.year, 100)
-    weekday = moment.isoweekday() % 7  # 0 is Sunday
-    date = bytes((century, year, moment.month, moment.day, weekday))
-    await _ask(exchange, v7.SET_DATE, date)
-    await _ask(exchange, v7.SET_TIME, bytes((moment.hour, moment.minute, moment.second)))
-    return {"time": moment.replace(microsecond=0, tzinfo=None).isoformat()}
+        async with self._talking:
+            try:
+                with contextlib.suppress(TimeoutError):  # a unit that was silent already need not answer
+                    await talking.order(exchange, v7.STOP_LIVE)
+                return await work(exchange)
+            finally:
+                if self._live:
+                    await exchange.send(v7.encode_packet(v7.START_LIVE))
 
 
 def _local_now() -> datetime:  # a device's clock shows local time

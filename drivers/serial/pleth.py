@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from drivers.reading import Reading, Waveform
+from drivers.reading import Reading
+from drivers.waveforms import Channel, WaveformBlocks
 
 RATE = 60.0  # Hz, both Contec protocols
 
 
 class PlethBlocks:
-    """`add(sample)` -> a reading with the waveform of one second when it is full; `cut` ends a block early."""
+    """`add(sample)` -> the waveform of one second when it is full; `lose` ends a block early and marks the gap."""
 
-    def __init__(self, metric: str = "pulse_oximetry") -> None:
-        self._metric = metric
-        self._samples: list[int] = []
+    def __init__(self, metric: str = "pulse_oximetry", rate_hz: float = RATE) -> None:
+        self._blocks = WaveformBlocks(metric, rate_hz, [Channel("pleth", "{raw}")])
 
-    def add(self, sample: int) -> Reading | None:
-        self._samples.append(sample)
-        return self.cut() if len(self._samples) >= RATE else None
+    def add(self, sample: int) -> list[Reading]:
+        return self._blocks.add((sample,))
 
-    def cut(self) -> Reading | None:
+    def lose(self, samples: int | None = None) -> list[Reading]:
         """What there is: after lost octets a block must not go on as if nothing had happened."""
-        if not self._samples:
-            return None
-        samples, self._samples = self._samples, []
-        return Reading(self._metric, {"channel": "pleth"}, waveform=Waveform(samples, RATE, unit="{raw}"))
+        return self._blocks.gap(samples)

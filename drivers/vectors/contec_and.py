@@ -8,21 +8,21 @@ import msgspec
 
 from drivers import checksums
 from drivers.reading import Faults
-from drivers.serial import and_format, contec5, contec7_packets
+from drivers.serial import and_format, contec5_frames, contec7_packets
 from drivers.serial.frames import FrameError
 from drivers.vectors.kinds import Fields, Table
 
 
 def contec5_live(frame: bytes) -> Fields:
-    return msgspec.structs.asdict(contec5.decode_live(frame))
+    return msgspec.structs.asdict(contec5_frames.decode_live(frame))
 
 
 def contec5_stored(frame: bytes) -> Fields:
-    return {"records": contec5.decode_stored(frame)}
+    return {"records": contec5_frames.decode_stored(frame)}
 
 
 def contec5_stream(chunks: Iterable[bytes]) -> list[Fields]:
-    frames = contec5.LiveFrames(Faults())
+    frames = contec5_frames.LiveFrames(Faults())
     return [msgspec.structs.asdict(frame) for chunk in chunks for frame in frames.feed(chunk) if frame is not None]
 
 
