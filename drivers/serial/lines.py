@@ -100,14 +100,14 @@ class WaveDecoder:
                 del lines[0]
         for line in lines:
             try:
-                members = self._parse(line) if line else None
-                row = self._row(members) if members else None
+                if not line:
+                    raise BadLine  # one that was too long, and is counted
+                members = self._parse(line)
+                if members:  # not a header line
+                    out += self._blocks.add(self._row(members))
             except BadLine as bad:
-                self.faults.add(str(bad))
-                row = None
-            if row is not None:
-                out += self._blocks.add(row)
-            elif not line or members is None or members:  # not a header line
+                if str(bad):
+                    self.faults.add(str(bad))
                 out += self._blocks.gap()
         return out
 

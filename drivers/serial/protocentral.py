@@ -85,7 +85,8 @@ class ProtocentralDecoder:
             found = self._signals(frame)
             for name in self._curves:
                 self._curve(name, found, out)
-            seconds = max(len(found.ecg), len(found.red) / 0.8) / self._rate
+            curve = "ecg" if found.ecg else "red"
+            seconds = len(getattr(found, curve)) / (self._rate * RATIOS[found.size][curve])
             for name, value, why in numbers(found):
                 reading = self._numbers[name].judge(value, why, seconds)
                 if reading is not None:
