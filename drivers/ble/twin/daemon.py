@@ -106,13 +106,14 @@ class Daemon:
 
     # -- what is in the air
 
-    def place(self, peripheral: TwinPeripheral) -> OnAir:
-        """Put a peripheral in reach; it begins to live and to advertise."""
+    def place(self, peripheral: TwinPeripheral, by_hand: bool = False) -> OnAir:
+        """Put a peripheral in reach; it begins to live and to advertise, `by_hand` only when a test tells it to."""
         if peripheral.address in self.air:
             raise ValueError(f"{peripheral.address} is in use")
         air = OnAir(peripheral, self, self._speed)
         self.air[peripheral.address] = air
-        air.start()
+        if not by_hand:
+            air.start()
         return air
 
     async def take_away(self, air: OnAir) -> None:

@@ -184,7 +184,7 @@ class Device:
         link.air.device = self
         link.air.connects += 1
         link.encrypted = self.bonded and link.peripheral.bonded
-        link.peripheral.attach(self._value)
+        link.peripheral.attach(self._value, self.down)
         self._linger()
         self.objects.change(self.path, DEVICE, {"Connected": Variant("b", True)})
 

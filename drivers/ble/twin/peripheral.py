@@ -88,6 +88,7 @@ class TwinPeripheral:
     mtu: int = 247
     appearance: int | None = None
     random_address: bool = False
+    shows: int | None = None  # so many of its services are named in its advertisements; None = all
 
     def __init__(
         self, name: str, address: str, services: Iterable[TwinService] = (), seed: int = 0, rssi: int = -60
@@ -101,6 +102,7 @@ class TwinPeripheral:
         self.connected = False
         self.awake = 0.0
         self.sink: Sink | None = None
+        self.hang_up: Callable[[], None] = _nothing  # ends the link from this side
         self.clock: Callable[[], datetime] = datetime.now  # local wall time of the simulated world
         handle = 0x000A  # as if 1800 and 1801 came before
         for service in self.services:
@@ -135,7 +137,8 @@ class TwinPeripheral:
 
     def advertisement(self) -> Advert:
         """What an advertisement and its scan response say at this moment."""
-        return Advert(self.address, self.name, self.rssi, {}, {}, tuple(service.uuid for service in self.services))
+        services = tuple(service.uuid for service in self.services[: self.shows])
+        return Advert(self.address, self.name, self.rssi, {}, {}, services)
 
     # -- what it does
 
@@ -157,12 +160,12 @@ class TwinPeripheral:
 
     # -- what the host does
 
-    def attach(self, sink: Sink) -> None:
-        self.connected, self.sink = True, sink
+    def attach(self, sink: Sink, hang_up: Callable[[], None]) -> None:
+        self.connected, self.sink, self.hang_up = True, sink, hang_up
         self.on_connect()
 
     def detach(self) -> None:
-        self.connected, self.sink = False, None
+        self.connected, self.sink, self.hang_up = False, None, _nothing
         for characteristic in self:
             characteristic.subscribed = False
         self.awake = 0.0
@@ -179,3 +182,7 @@ class TwinPeripheral:
         except GattError:
             characteristic.subscribed = not on
             raise
+
+
+def _nothing() -> None:
+    """There is no link to end."""
