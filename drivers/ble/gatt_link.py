@@ -1,0 +1,226 @@
+"""A link to one peripheral that is connected: wait until it shows itself, take a slot, connect, and let go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from bleak import BleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+
+from drivers.ble.adapter import Adapter
+from drivers.ble.bluez import DEVICE, BluezError
+from drivers.ble.bonding import Bonding, Step
+from drivers.ble.connected import ConnectedPeripheral
+from drivers.ble.failure import PASSING, LinkFailed, Reason, explain
+from drivers.ble.gatt_session import GattSession, Remembered, forget_device
+from drivers.ble.patience import Patience
+from drivers.ble.scanner import Sighting
+from drivers.ble.sight import catch
+from drivers.ble.strength import Strength
+from drivers.ble.wanted import Wanted
+from drivers.driver import Driver
+
+if TYPE_CHECKING:
+    from drivers.ble.link import Ears
+    from drivers.ble.radio import Radio
+
+WAITS = ("waiting", "waits for the device to show itself", "switch it on, press its button, or take a measurement")
+STUCK = frozenset({Reason.TIMEOUT, Reason.IN_PROGRESS, Reason.RADIO})
+PENDING = 2  # attempts in a row that an earlier one blocked, before the device is forgotten
+
+
+class GattLink:
+    """One object can be opened again after it was closed or lost; it never has two connections at a time.
+
+    `peripheral` is there while it is open. Every step but the wait for the device is bounded.
+    """
+
+    can_pause = False
+
+    def __init__(
+        self, radio: Callable[[], Radio], wanted: Wanted, adapter: str | None, driver: Driver, ears: Ears
+    ) -> None:
+        self._get_radio = radio
+        self._wanted = wanted
+        self._adapter = adapter
+        self._ears = ears
+        self._driver = driver
+        self._known: Remembered | None = None
+        self._strength: Strength | None = None
+        self._session: GattSession | None = None
+        self._parting: asyncio.Task[None] | None = None
+        self._passkey = ""
+        self._pending = 0
+
+    @property
+    def peripheral(self) -> ConnectedPeripheral | None:
+        return None if self._session is None or not self._session.open else self._session.peripheral
+
+    async def open(self, timeout: float = 0.0) -> None:
+        """Waits without a limit for the device to show itself, and connects each time it does until that works.
+
+        LinkFailed for what another advertisement does not mend: no adapter, no service, no permission, no pairing.
+        """
+        radio = self._get_radio()
+        known = self._remember(radio)
+        if self._session is not None:
+            await self.close()
+        if self._parting is not None:
+            await asyncio.wait((self._parting,), timeout=radio.tuning.disconnect + radio.tuning.undo)
+        while True:
+            adapter = await radio.adapter(self._adapter, self._ears.waiting)
+            try:
+                if await self._attempt(radio, known, adapter):
+                    return
+            except LinkFailed as failure:
+                known.counts[f"failed-{failure.reason.value}"] += 1
+                if failure.reason not in PASSING and failure.reason is not Reason.ADAPTER_OFF:
+                    raise
+                self._ears.waiting(failure.reason.value, failure.message, failure.hint)
+
+    def pause(self) -> None:
+        """A peripheral cannot be slowed down."""
+
+    def resume(self) -> None:
+        """See `pause`."""
+
+    async def send(self, data: bytes, timeout: float = 0.0) -> None:
+        raise LinkFailed(Reason.SETTINGS, f"{self._wanted}: a BLE device is written to by characteristic")
+
+    async def close(self, timeout: float = 2.0) -> None:
+        """Disconnects, in the background where that takes longer."""
+        session, self._session = self._session, None
+        if session is not None:
+            self._parting = session.part()
+            await asyncio.wait((self._parting,), timeout=timeout)
+
+    def counters(self) -> dict[str, int]:
+        if self._known is None:
+            return {}
+        counts = self._known.counts.copy()
+        if self._session is not None:
+            counts.update(self._session.counters)
+        if self._strength is not None and self._strength.last is not None:
+            counts["rssi"] = self._strength.last
+        return dict(counts)
+
+    # -- one attempt
+
+    def _remember(self, radio: Radio) -> Remembered:
+        if self._known is None:
+            tuning, options = radio.tuning, self._driver.options
+            hold_off = getattr(self._driver, "hold_off", 0.0 if self._driver.steady else tuning.hold_off)
+            self._passkey = str(getattr(options, "pin", None) or getattr(options, "passkey", None) or "")
+            bonding = Bonding(str(getattr(options, "pair", "auto")), bool(self._passkey), radio.rng, tuning)
+            self._known = Remembered(str(self._wanted), Patience(hold_off, radio.rng, tuning), bonding, radio.log)
+            self._strength = Strength(self._ears.known, tuning)
+        return self._known
+
+    async def _attempt(self, radio: Radio, known: Remembered, adapter: Adapter) -> bool:
+        """Wait for the device, and connect it; False when it was gone again before its turn came."""
+        sighting = await self._left_over(radio, adapter)
+        adopted = sighting is not None
+        if sighting is None:
+            if not known.patience.strikes:
+                self._ears.waiting(*WAITS)
+            sighting = await self._catch(adapter, known, None)
+        if adapter.busy:
+            full = f"every connection of {adapter.name} is in use ({radio.tuning.slots})"
+            self._ears.waiting("waiting-for-slot", full, "it is connected when another device lets go")
+        try:
+            async with AsyncExitStack() as stack:
+                await adapter.slots.acquire()
+                stack.callback(adapter.slots.release)
+                async with adapter.turn:
+                    if sighting and asyncio.get_running_loop().time() - sighting.at > radio.tuning.fresh:
+                        sighting = await self._catch(adapter, known, radio.tuning.catch)
+                    if sighting is None:
+                        return False
+                    session, client = await self._connect(radio, known, adapter, sighting, stack)
+        except LinkFailed as failure:
+            if sighting is not None and failure.reason is not Reason.ADAPTER_OFF:
+                await self._struck(radio, known, adapter, sighting, failure, adopted)
+            raise
+        try:
+            await session.begin(client, sighting.name)
+        except BaseException:
+            self._parting = session.part()
+            raise
+        self._session = session
+        self._pending = 0
+        adapter.works()
+        if self._strength is not None:
+            self._strength.heard(sighting.rssi, sighting.at)
+        return True
+
+    async def _catch(self, adapter: Adapter, known: Remembered, limit: float | None) -> Sighting | None:
+        def welcome(sighting: Sighting) -> bool:
+            return adapter.claims.get(sighting.path, self) is self and known.patience.shown(sighting.at)
+
+        return await catch(adapter, self._wanted, welcome, limit)
+
+    async def _left_over(self, radio: Radio, adapter: Adapter) -> Sighting | None:
+        """The device where it is connected already: a killed process leaves that, and no scan shows it."""
+        try:
+            objects = await radio.bluez.objects()
+        except (BluezError, TimeoutError) as error:
+            raise explain(adapter.name, error) from error
+        for path, interfaces in objects.items():
+            properties = interfaces.get(DEVICE)
+            if not properties or not properties.get("Connected") or path in adapter.claims:
+                continue
+            if not path.startswith(f"/org/bluez/{adapter.name}/"):
+                continue
+            name = properties.get("Name") or properties.get("Alias") or ""
+            if self._wanted.matches(properties["Address"], path, name):
+                device = BLEDevice(properties["Address"], name, {"path": path, "props": properties})
+                data = AdvertisementData(name, {}, {}, [], None, -127, (path, properties))
+                return Sighting(device, data, asyncio.get_running_loop().time())
+        return None
+
+    async def _connect(
+        self, radio: Radio, known: Remembered, adapter: Adapter, sighting: Sighting, stack: AsyncExitStack
+    ) -> tuple[GattSession, BleakClient]:
+        """A session that has the slot; or LinkFailed, and the slot is given back."""
+        path, bonded = sighting.path, bool(sighting.properties.get("Paired"))
+        adapter.claims[path] = self
+        stack.callback(adapter.claims.pop, path, None)
+        if known.bonding.allowed:
+            radio.pairing.devices[path] = self._passkey
+            stack.callback(radio.pairing.devices.pop, path, None)
+            await radio.pairing.register()
+        session = GattSession(radio, known, self._ears, path, bonded)
+        async with adapter.scanner.paused():
+            client = await radio.connecting.connect(known.what, sighting.device, bonded, session.on_gone)
+        session.own(stack.pop_all())
+        return session, client
+
+    async def _struck(
+        self,
+        radio: Radio,
+        known: Remembered,
+        adapter: Adapter,
+        sighting: Sighting,
+        failure: LinkFailed,
+        adopted: bool,
+    ) -> None:
+        """After a connection that failed: what may have kept it from succeeding is put out of the way."""
+        now = asyncio.get_running_loop().time()
+        bonded = bool(sighting.properties.get("Paired"))
+        known.patience.strike(now)
+        if failure.reason in STUCK:
+            adapter.failed()
+        self._pending = self._pending + 1 if failure.reason is Reason.IN_PROGRESS else 0
+        forget = self._pending >= PENDING and not bonded
+        if failure.reason in (Reason.DROPPED, Reason.PAIRING):
+            forget |= known.bonding.ended(bonded, 0.0, False, now) is Step.RENEW
+        with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
+            if adopted or self._pending:
+                await radio.bluez.call(sighting.path, DEVICE, "Disconnect", timeout=radio.tuning.undo)
+        if forget:
+            await forget_device(radio, known, sighting.path)

@@ -1,0 +1,190 @@
+"""One connection to a peripheral: bonding as it is asked for, its loss, and what is left to do after it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from bleak import BleakClient
+
+from drivers.ble.bluez import BATTERY, DEVICE, BluezError
+from drivers.ble.bonding import Bonding, Step
+from drivers.ble.connected import ConnectedPeripheral, told
+from drivers.ble.failure import LinkFailed, Reason, lost
+from drivers.ble.patience import Patience
+from drivers.ble.wanted import adapter_of
+
+if TYPE_CHECKING:
+    from drivers.ble.link import Ears
+    from drivers.ble.radio import Radio
+
+
+class Remembered:
+    """What a link knows of its device from one connection to the next."""
+
+    def __init__(self, what: str, patience: Patience, bonding: Bonding, log: logging.Logger) -> None:
+        self.what = what
+        self.patience = patience
+        self.bonding = bonding
+        self.log = log
+        self.counts: Counter[str] = Counter()
+
+
+class GattSession:
+    """Tells its ears of the loss once it was `open`. What it was given to `own` is undone when it is really gone."""
+
+    def __init__(self, radio: Radio, known: Remembered, ears: Ears, path: str, bonded: bool) -> None:
+        self.path = path
+        self.open = False
+        self.peripheral: ConnectedPeripheral | None = None
+        self._radio = radio
+        self._known = known
+        self._ears = ears
+        self._bonded = bonded
+        self._stack = AsyncExitStack()
+        self._client: BleakClient | None = None
+        self._began = 0.0
+        self._over: LinkFailed | None = None
+        self._forget = False
+        self._parting: asyncio.Task[None] | None = None
+        self._unwatch: Callable[[], None] = lambda: None
+        self._generation = radio.bluez.generation
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return {} if self.peripheral is None else {"notifications": self.peripheral.notifications}
+
+    # -- its life
+
+    def own(self, stack: AsyncExitStack) -> None:
+        """Its slot and its claims."""
+        self._stack = stack
+
+    def on_gone(self, client: BleakClient) -> None:
+        """bleak's word that the client is not connected; attempts that fail before it is ours say so too."""
+        if client is self._client:
+            self._end(lost(self._known.what))
+
+    async def begin(self, client: BleakClient, name: str) -> None:
+        """The client is connected: make the peripheral ready to be spoken to. LinkFailed."""
+        self._client = client
+        self._began = asyncio.get_running_loop().time()
+        self._unwatch = self._radio.bluez.watch(self._on_radio)
+        self._known.counts["connects"] += 1
+        self.peripheral = ConnectedPeripheral(
+            client,
+            self.path,
+            name,
+            on_value=self._ears.data,
+            on_refused=self._on_refused,
+            pair_it=self._pair,
+        )
+        if not self.peripheral.characteristics:
+            self._forget = not self._bonded
+            raise LinkFailed(Reason.GONE, f"{self._known.what}: it showed no services")
+        self._bonded = await self._is_bonded()
+        if self._known.bonding.begin(self._bonded) is Step.PAIR:
+            await self._pair()
+        with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
+            self._known_now(told(await self._radio.bluez.properties(self.path, BATTERY)))
+        if not client.is_connected:
+            self._end(LinkFailed(Reason.DROPPED, f"{self._known.what}: it hung up at once"))
+        if self._over is not None:
+            raise self._over
+        self.open = True
+
+    def _known_now(self, known: dict[str, Any]) -> None:
+        if known:
+            self._ears.known(known)
+
+    def part(self) -> asyncio.Task[None]:
+        """Let go, whatever state it is in; the task ends when the connection is really gone."""
+        self.open = False
+        self._end(lost(self._known.what))
+        if self._parting is None:
+            self._parting = asyncio.get_running_loop().create_task(self._part(), name=f"leave {self._known.what}")
+        return self._parting
+
+    async def _part(self) -> None:
+        async with self._stack:
+            if self._client is not None:
+                await asyncio.shield(self._radio.connecting.let_go(self._client))
+            if self._forget:
+                await forget_device(self._radio, self._known, self.path)
+
+    # -- its end
+
+    def _on_radio(self) -> None:
+        """An adapter that went or a daemon that was killed does not always say that its connections are gone."""
+        bluez = self._radio.bluez
+        state = bluez.adapters.get(adapter_of(self.path))
+        if bluez.generation != self._generation or state is None or not state.powered:
+            self._end(lost(self._known.what))
+
+    def _end(self, failure: LinkFailed) -> None:
+        if self._over is not None:
+            return
+        self._over = failure
+        self._unwatch()
+        if self.peripheral is None:
+            return
+        by_them = self.open or failure.reason is Reason.DROPPED
+        now = asyncio.get_running_loop().time()
+        heard, seconds = self.peripheral.heard, now - self._began
+        self._known.counts["notifications"] += self.peripheral.notifications
+        self._known.patience.over(now, seconds, heard)
+        bonding = self._known.bonding
+        if by_them and bonding.ended(self._bonded, seconds, heard, now) is Step.RENEW:
+            self._forget = True
+        doubtful = self.peripheral.stale or (self.peripheral.missed and not heard and not by_them)
+        if doubtful and bonding.distrust(self._bonded, now):
+            self._forget = True  # the services that BlueZ keeps of it may be those of an older firmware
+        self.peripheral.end(failure)
+        if self.open:
+            self.open = False
+            self._known.counts["lost"] += 1
+            self._ears.lost(failure)
+
+    # -- bonding
+
+    async def _is_bonded(self) -> bool:
+        try:
+            return bool((await self._radio.bluez.properties(self.path, DEVICE)).get("Paired"))
+        except (BluezError, TimeoutError):
+            return self._bonded
+
+    async def _pair(self) -> None:
+        await self._radio.pairing.pair(self._known.what, self.path)
+        self._bonded = True
+        self._known.bonding.bonded()
+        self._known.counts["bonds"] += 1
+
+    async def _on_refused(self, code: int) -> bool:
+        """A request was refused for want of security: whether it may be made once more."""
+        self._known.counts["refused"] += 1
+        self._bonded = await self._is_bonded()
+        match self._known.bonding.refused(self._bonded, asyncio.get_running_loop().time()):
+            case Step.PAIR:
+                await self._pair()
+                return True
+            case Step.RENEW:
+                self._forget = True
+                raise LinkFailed(
+                    Reason.BOND_LOST,
+                    f"{self._known.what}: the device does not know its bond any more; it is paired anew",
+                    "put it in pairing mode if it does not take the new bond",
+                )
+        return False
+
+
+async def forget_device(radio: Radio, known: Remembered, path: str) -> None:
+    """Have the system forget a device with its bond and its services, so that it is found and asked anew."""
+    known.counts["forgotten"] += 1
+    known.log.info("%s: forgotten by the system, to be found anew", known.what)
+    with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
+        await radio.bluez.remove(path)

@@ -1,0 +1,89 @@
+"""What the BLE links of a process share: the line to bluetoothd, adapters, pairing. Loaded with the first of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from random import Random
+
+from drivers.ble import bleak_state
+from drivers.ble.adapter import Adapter
+from drivers.ble.bluez import Bluez
+from drivers.ble.connecting import Connecting
+from drivers.ble.failure import LinkFailed, Reason
+from drivers.ble.pairing import Pairing
+from drivers.ble.tuning import Tuning
+
+Say = Callable[[str, str, str], None]
+
+
+class Radio:
+    """Belongs to the event loop in which it is made."""
+
+    def __init__(self, rng: Random, log: logging.Logger, tuning: Tuning) -> None:
+        bleak_state.hush()
+        self.rng = rng
+        self.log = log
+        self.tuning = tuning
+        self.bluez = Bluez(tuning, log)
+        self.pairing = Pairing(self.bluez, tuning, log)
+        self.connecting = Connecting(tuning)
+        self._adapters: dict[str, Adapter] = {}
+        self._generation = self.bluez.generation
+        self._forgetting: asyncio.Task[None] | None = None
+        self._unwatch = self.bluez.watch(self._changed)
+
+    async def adapter(self, name: str | None, say: Say) -> Adapter:
+        """The adapter to use, which is on; one that is off is waited for. LinkFailed where there is none."""
+        while True:
+            if self._forgetting is not None:
+                await asyncio.wait((self._forgetting,), timeout=self.tuning.call)
+            await self.bluez.ready()
+            try:
+                return self._known(self.bluez.pick(name))
+            except LinkFailed as failure:
+                if failure.reason is not Reason.ADAPTER_OFF:
+                    raise
+                say(failure.reason.value, failure.message, failure.hint)
+            await self._change(self.tuning.last_scan_retry)
+
+    async def _change(self, limit: float) -> None:
+        """Until something about adapters or the daemon changes, but not for ever."""
+        changed = asyncio.Event()
+        unwatch = self.bluez.watch(changed.set)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    await changed.wait()
+        finally:
+            unwatch()
+
+    def _known(self, name: str) -> Adapter:
+        if name not in self._adapters:
+            self._adapters[name] = Adapter(name, self.bluez, self.rng, self.tuning, self.log)
+        return self._adapters[name]
+
+    def _changed(self) -> None:
+        """A daemon that went leaves bleak with what it said last."""
+        if self.bluez.generation != self._generation:
+            self._generation = self.bluez.generation
+            before = self._forgetting
+            self._forgetting = asyncio.get_running_loop().create_task(self._forget(before), name="forget the daemon")
+
+    async def _forget(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait((before,))
+        await bleak_state.forget()
+
+    async def close(self, timeout: float) -> None:
+        """Within twice `timeout`, or so."""
+        self._unwatch()
+        for adapter in self._adapters.values():
+            await adapter.close()
+        await self.connecting.close(timeout)
+        if self._forgetting is not None:
+            await asyncio.wait((self._forgetting,), timeout=timeout)
+        await bleak_state.forget(timeout)
+        await self.bluez.close()
