@@ -1,7 +1,7 @@
 """The metric catalogue: what the metric types and their values are called, their UCUM units, LOINC and MDC codes.
 
-LOINC and IEEE 11073-10101 (MDC, partition * 65536 + term) codes stand only where public sources agree. A user's own
-metric types and values are as good as these; they just have no codes.
+Codes stand only where public sources agree. A user's own metric types and values are as good as these; they just have
+no codes. What surrounds people is in drivers/surroundings.py.
 """
 
 from __future__ import annotations
@@ -9,165 +9,217 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import msgspec
-
-
-class Value(msgspec.Struct, frozen=True):
-    """One value of a metric. `units`: those that devices report, the usual one first; a list stays a list."""
-
-    name: str
-    title: str
-    units: tuple[str, ...] = ()
-    loinc: tuple[str, ...] = ()
-    mdc: int | None = None
-    mdc_name: str = ""
-    loinc_by_unit: dict[str, str] = {}
-
-    def loinc_for(self, unit: str) -> tuple[str, ...]:
-        """LOINC codes when the value is in `unit`."""
-        return (self.loinc_by_unit[unit],) if unit in self.loinc_by_unit else self.loinc
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """A metric type: its values and its waveforms (`channel`)."""
-
-    name: str
-    title: str
-    values: tuple[Value, ...]
-    waveforms: tuple[Value, ...] = ()
-
-    def value(self, name: str) -> Value | None:
-        return next((value for value in (*self.values, *self.waveforms) if value.name == name), None)
-
+from drivers.catalogue import LABORATORY, LIST, PROCEDURE, Codes, Metric, Value, count, value, waveform
+from drivers.surroundings import SURROUNDING_METRICS
 
 _PRESSURE = ("mm[Hg]", "kPa")
 _TEMPERATURE = ("Cel", "[degF]")
 _MASS = ("kg", "g", "[lb_av]", "[oz_av]")
-_HEART = ("8867-4",)
+_LENGTH = ("cm", "m", "[in_i]")
+_GLUCOSE = ("mg/dL", "mmol/L")
+_BODY = "8310-5"
+
+_USER = count("user_id", "number of the user in the device's memory")
+_RECORD = count("sequence_number", "number of the record in the device's memory")
+_LOST = count("lost_samples", "samples lost before this block")
 
 
-def _heart_rate(mdc: int, mdc_name: str) -> Value:
-    return Value("heart_rate", "heart rate", ("/min",), _HEART, mdc, mdc_name)
+def _heart_rate(mdc: int, mdc_name: str, name: str = "heart_rate", title: str = "heart rate") -> Value:
+    return value(name, title, "/min", "8867-4", mdc, mdc_name)
 
 
-def _mass(name: str, title: str, loinc: tuple[str, ...] = (), mdc: int | None = None, mdc_name: str = "") -> Value:
-    return Value(name, title, _MASS, loinc, mdc, mdc_name)
+def _saturation(name: str, title: str) -> Value:
+    return value(name, title, "%", ("2708-6", "59408-5"), 150456, "MDC_PULS_OXIM_SAT_O2")
 
 
+def _mass(
+    name: str, title: str, loinc: str | tuple[str, ...] = (), mdc: int | None = None, mdc_name: str = ""
+) -> Value:
+    return value(name, title, _MASS, loinc, mdc, mdc_name)
+
+
+_PULSE = (149530, "MDC_PULS_OXIM_PULS_RATE")
 _CUFF_RATE = _heart_rate(149546, "MDC_PULS_RATE_NON_INV")
-_WEIGHT = _mass("weight", "body weight", ("29463-7",), 188736, "MDC_MASS_BODY_ACTUAL")
-_BODY_TEMPERATURE = Value("temperature", "body temperature", _TEMPERATURE, ("8310-5",), 150364, "MDC_TEMP_BODY")
-_GLUCOSE_UNITS = ("mg/dL", "mmol/L")
+_WEIGHT = _mass("weight", "body weight", "29463-7", 188736, "MDC_MASS_BODY_ACTUAL")
+_HEIGHT = value("height", "body height", _LENGTH, "8302-2", 188740, "MDC_LEN_BODY_ACTUAL")
+_BMI = value("bmi", "body mass index", "kg/m2", "39156-5", 188752, "MDC_RATIO_MASS_BODY_LEN_SQ")
+
+# Flag of the site -> its codes; the code of a body temperature stands before that of the site.
+_SITES = {
+    "site-armpit": Codes((_BODY, "8328-7"), 188452, "MDC_TEMP_AXILLA"),
+    "site-body": Codes((_BODY,), 150364, "MDC_TEMP_BODY"),
+    "site-ear": Codes((_BODY, "8333-7"), 188428, "MDC_TEMP_EAR"),
+    "site-finger": Codes((_BODY,), 188432, "MDC_TEMP_FINGER"),
+    "site-gastro-intestinal": Codes((_BODY,), 188456, "MDC_TEMP_GIT"),
+    "site-mouth": Codes((_BODY, "8331-1"), 188424, "MDC_TEMP_ORAL"),
+    "site-rectum": Codes((_BODY, "8332-9"), 188420, "MDC_TEMP_RECT"),
+    "site-toe": Codes((_BODY,), 188448, "MDC_TEMP_TOE"),
+    "site-tympanum": Codes((_BODY, "8333-7"), 150392, "MDC_TEMP_TYMP"),
+}
+
+_CAPILLARY = {"mg/dL": "41653-7", "mmol/L": "14743-9"}
+_UNSPECIFIED = {"mg/dL": "2339-0", "mmol/L": "15074-8"}
+_INTERSTITIAL = {"mg/dL": "99504-3"}
+# Flag of the sample -> its codes.
+_SAMPLES = {
+    "sample-capillary-whole-blood": Codes((), 160184, "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD", _CAPILLARY),
+    "sample-capillary-plasma": Codes((), 160188, "MDC_CONC_GLU_CAPILLARY_PLASMA", _CAPILLARY),
+    "sample-venous-whole-blood": Codes((), 160192, "MDC_CONC_GLU_VENOUS_WHOLEBLOOD"),
+    "sample-venous-plasma": Codes((), 160196, "MDC_CONC_GLU_VENOUS_PLASMA"),
+    "sample-arterial-whole-blood": Codes((), 160200, "MDC_CONC_GLU_ARTERIAL_WHOLEBLOOD"),
+    "sample-arterial-plasma": Codes((), 160204, "MDC_CONC_GLU_ARTERIAL_PLASMA"),
+    "sample-undetermined-whole-blood": Codes((), 160364, "MDC_CONC_GLU_UNDETERMINED_WHOLEBLOOD", _UNSPECIFIED),
+    "sample-undetermined-plasma": Codes((), 160368, "MDC_CONC_GLU_UNDETERMINED_PLASMA", _UNSPECIFIED),
+    "sample-interstitial-fluid": Codes((), 160212, "MDC_CONC_GLU_ISF", _INTERSTITIAL),
+    "sample-control-solution": Codes((), 160208, "MDC_CONC_GLU_CONTROL"),
+}
+
+_LEADS = {
+    "I": 131329,
+    "II": 131330,
+    "III": 131389,
+    "aVR": 131390,
+    "aVL": 131391,
+    "aVF": 131392,
+    **{f"V{i}": 131330 + i for i in range(1, 7)},
+}
+_VOLTS = ("uV", "mV")
 
 _METRICS = (
     Metric(
         "blood_pressure",
         "blood pressure",
         (
-            Value("systolic", "systolic", _PRESSURE, ("8480-6",), 150021, "MDC_PRESS_BLD_NONINV_SYS"),
-            Value("diastolic", "diastolic", _PRESSURE, ("8462-4",), 150022, "MDC_PRESS_BLD_NONINV_DIA"),
-            Value("mean", "mean arterial", _PRESSURE, ("8478-0",), 150023, "MDC_PRESS_BLD_NONINV_MEAN"),
+            value("systolic", "systolic", _PRESSURE, "8480-6", 150021, "MDC_PRESS_BLD_NONINV_SYS"),
+            value("diastolic", "diastolic", _PRESSURE, "8462-4", 150022, "MDC_PRESS_BLD_NONINV_DIA"),
+            value("mean", "mean arterial", _PRESSURE, "8478-0", 150023, "MDC_PRESS_BLD_NONINV_MEAN"),
             _CUFF_RATE,
+            _USER,
         ),
     ),
-    Metric("cuff_pressure", "pressure in the cuff while it measures", (Value("pressure", "pressure", _PRESSURE),)),
+    Metric(
+        "cuff_pressure",
+        "pressure in the cuff while it measures",
+        (value("pressure", "pressure", _PRESSURE), _CUFF_RATE, _USER),
+        kind=PROCEDURE,
+    ),
     Metric(
         "pulse_oximetry",
         "pulse oximetry",
         (
-            Value("spo2", "oxygen saturation", ("%",), ("2708-6", "59408-5"), 150456, "MDC_PULS_OXIM_SAT_O2"),
-            _heart_rate(149530, "MDC_PULS_OXIM_PULS_RATE"),
-            Value("perfusion_index", "perfusion index", ("%",), ("61006-3",), 150448, "MDC_PULS_OXIM_PERF_REL"),
-            Value("sequence_number", "number of a stored record that has no time"),
+            _saturation("spo2", "oxygen saturation"),
+            _heart_rate(*_PULSE),
+            value("perfusion_index", "perfusion index", "%", "61006-3", 150448, "MDC_PULS_OXIM_PERF_REL"),
+            _saturation("spo2_fast", "oxygen saturation, quick average"),
+            _heart_rate(*_PULSE, "heart_rate_fast", "heart rate, quick average"),
+            _saturation("spo2_slow", "oxygen saturation, slow average"),
+            _heart_rate(*_PULSE, "heart_rate_slow", "heart rate, slow average"),
+            _RECORD,
         ),
-        (Value("pleth", "plethysmogram", ("{raw}",), (), 150452, "MDC_PULS_OXIM_PLETH"),),
+        (waveform("pleth", "plethysmogram", "{raw}", 150452, "MDC_PULS_OXIM_PLETH"),),
     ),
     Metric(
         "heart_rate",
         "heart rate",
         (
             _heart_rate(147842, "MDC_ECG_HEART_RATE"),
-            Value("energy_expended", "energy expended", ("kJ",)),
-            Value("rr_intervals", "RR intervals", ("ms",), ("8637-1",), 147240, "MDC_ECG_TIME_PD_RR_GL"),
+            value("energy_expended", "energy expended", "kJ"),
+            value("rr_intervals", "RR intervals", "ms", "8637-1", 147240, "MDC_ECG_TIME_PD_RR_GL", kind=LIST),
         ),
     ),
     Metric(
         "respiration",
         "breathing",
-        (Value("respiration_rate", "respiration rate", ("/min",), ("9279-1",), 151562, "MDC_RESP_RATE"),),
-        (Value("respiration", "impedance of the chest", ("{raw}",)),),
+        (value("respiration_rate", "respiration rate", "/min", "9279-1", 151562, "MDC_RESP_RATE"),),
+        (waveform("respiration", "impedance of the chest", "{raw}"),),
     ),
-    Metric("body_temperature", "body temperature", (_BODY_TEMPERATURE,)),
-    Metric("temperature", "temperature", (Value("temperature", "temperature", _TEMPERATURE, (), 150344, "MDC_TEMP"),)),
+    Metric(
+        "body_temperature",
+        "body temperature",
+        (value("temperature", "body temperature", _TEMPERATURE, _BODY, 150364, "MDC_TEMP_BODY", by_flag=_SITES),),
+    ),
     Metric(
         "glucose",
         "blood glucose",
         (
-            Value(
+            value(
                 "glucose",
                 "glucose",
-                _GLUCOSE_UNITS,
+                _GLUCOSE,
                 (),
                 160184,
                 "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD",
-                {"mg/dL": "41653-7", "mmol/L": "14743-9"},
+                loinc_by_unit=_CAPILLARY,
+                by_flag=_SAMPLES,
             ),
+            value("hba1c", "glycated haemoglobin", "%", (), 160220, "MDC_CONC_HBA1C"),
+            value("carbohydrate", "carbohydrate eaten", ("kg", "g")),
+            value("medication", "medication taken", ("kg", "L", "mg", "mL")),
+            value("exercise_duration", "duration of exercise", "s"),
+            value("exercise_intensity", "intensity of exercise", "%"),
+            _RECORD,
         ),
+        kind=LABORATORY,
     ),
     Metric(
         "continuous_glucose",
         "interstitial glucose",
-        (Value("glucose", "glucose", _GLUCOSE_UNITS, (), 160212, "MDC_CONC_GLU_ISF", {"mg/dL": "99504-3"}),),
-    ),
-    Metric(
-        "body_weight",
-        "body weight",
         (
-            _WEIGHT,
-            Value("height", "body height", ("cm", "m", "[in_i]"), ("8302-2",), 188740, "MDC_LEN_BODY_ACTUAL"),
-            Value("bmi", "body mass index", ("kg/m2",), ("39156-5",), 188752, "MDC_RATIO_MASS_BODY_LEN_SQ"),
+            value(
+                "glucose",
+                "glucose",
+                _GLUCOSE,
+                (),
+                160212,
+                "MDC_CONC_GLU_ISF",
+                loinc_by_unit=_INTERSTITIAL,
+                by_flag=_SAMPLES,
+            ),
+            value("trend", "change of glucose", ("mg/dL/min", "mmol/L/min")),
+            value("signal_quality", "quality of the sensor's signal", "%"),
+            count("time_offset", "time since the start of the session", "min"),
         ),
+        kind=LABORATORY,
     ),
+    Metric("body_weight", "body weight", (_WEIGHT, _HEIGHT, _BMI, _USER)),
     Metric(
         "body_composition",
         "body composition",
         (
             _WEIGHT,
-            Value("body_fat", "body fat", ("%",), ("41982-0",), 188748, "MDC_BODY_FAT"),
+            _HEIGHT,
+            _BMI,
+            value("body_fat", "body fat", "%", "41982-0", 188748, "MDC_BODY_FAT"),
+            _mass("fat_mass", "fat mass", "73708-0"),
             _mass("fat_free_mass", "fat-free mass", (), 188756, "MDC_MASS_BODY_FAT_FREE"),
             _mass("soft_lean_mass", "soft lean mass", (), 188760, "MDC_MASS_BODY_SOFT_LEAN"),
-            _mass("muscle_mass", "muscle mass", ("73964-9",)),
-            Value("muscle_percentage", "muscle", ("%",), ("73965-6",)),
-            _mass("body_water_mass", "body water", ("101683-1",), 188764, "MDC_BODY_WATER"),
-            Value("impedance", "impedance", ("Ohm",)),
-            Value("basal_metabolism", "basal metabolism", ("kJ",)),
+            _mass("muscle_mass", "muscle mass", "73964-9"),
+            value("muscle_percentage", "muscle", "%", "73965-6"),
+            _mass("body_water_mass", "body water", "101683-1", 188764, "MDC_BODY_WATER"),
+            value("body_water_percentage", "body water", "%", "101684-9"),
+            value("bone_percentage", "bone", "%", "101686-4"),
+            value("impedance", "impedance", "Ohm"),
+            value("basal_metabolism", "basal metabolism", ("kJ", "kcal")),
+            _USER,
         ),
+        kind=PROCEDURE,
     ),
     Metric(
-        "ecg", "electrocardiogram", (), (Value("ecg", "ECG", ("uV", "mV"), ("11524-6",), 131328, "MDC_ECG_ELEC_POTL"),)
-    ),
-    Metric(
-        "acceleration",
-        "acceleration",
-        (),
-        tuple(Value(axis, f"{axis} axis", ("m[g]", "[g]")) for axis in ("x", "y", "z")),
-    ),
-    Metric(
-        "environment",
-        "environment",
+        "ecg",
+        "electrocardiogram",
+        (_LOST,),
         (
-            Value("temperature", "temperature", _TEMPERATURE, (), 188508, "MDC_TEMP_ROOM"),
-            Value("humidity", "relative humidity", ("%",)),
-            Value("pressure", "air pressure", ("hPa", "Pa")),
-            Value("illuminance", "illuminance", ("lx",)),
-            Value("co2", "carbon dioxide", ("[ppm]",)),
-            Value("pm25", "particles up to 2.5 um", ("ug/m3",)),
-            Value("pm10", "particles up to 10 um", ("ug/m3",)),
+            waveform("ecg", "ECG", _VOLTS, 131328, "MDC_ECG_ELEC_POTL", "11524-6"),
+            *(waveform(lead, f"lead {lead}", _VOLTS, code, f"MDC_ECG_ELEC_POTL_{lead.upper()}", "11524-6")
+              for lead, code in _LEADS.items()),
         ),
+        kind=PROCEDURE,
     ),
-)
+    *SURROUNDING_METRICS,
+)  # fmt: skip
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _METRICS})
+MOMENTARY = frozenset(metric.name for metric in _METRICS if metric.momentary)
 
 
 def find(metric: str, value: str) -> Value | None:

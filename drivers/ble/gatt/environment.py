@@ -16,6 +16,8 @@ from drivers.ble.gatt.medfloat import Missing
 from drivers.ble.gatt.sheet import Sheet
 from drivers.reading import Reading
 
+NOT_AVAILABLE = "not-available"  # the sensor itself says that it has no value
+
 SFLOAT = 0  # octets of the format that is no whole number
 
 
@@ -65,7 +67,7 @@ KINDS = {
     0x2BD7: Kind("pm10", SFLOAT, 9, MICROGRAMS),
     0x2BD8: Kind("sulfur_dioxide", SFLOAT, 9, MICROGRAMS),
     0x2BD9: Kind("sulfur_hexafluoride", SFLOAT, 9, MICROGRAMS),
-    0x2BE7: Kind("voc", 2, 0, "[ppb]", 0xFFFF, 0xFFFE),
+    0x2BE7: Kind("tvoc", 2, 0, "[ppb]", 0xFFFF, 0xFFFE),
 }
 PRESSURE_TREND = 0x2AA3
 TRENDS = (
@@ -114,11 +116,11 @@ def add(sheet: Sheet, found: Sensed) -> None:
         if found.number in range(1, len(TRENDS)):
             sheet.values[kind.name] = TRENDS[int(found.number)]
         else:
-            sheet.leave(kind.name, "unknown")
+            sheet.leave(kind.name, NOT_AVAILABLE)
     elif found.or_more:
         sheet.leave(kind.name, Missing.OVER)
     elif found.number is Missing.NAN and kind.octets != SFLOAT:
-        sheet.leave(kind.name, "unknown")
+        sheet.leave(kind.name, NOT_AVAILABLE)
     elif kind.octets == SFLOAT and not isinstance(found.number, Missing):
         sheet.put(kind.name, found.number.scaleb(kind.power), kind.unit)
     else:

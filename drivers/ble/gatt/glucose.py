@@ -146,7 +146,7 @@ def measured(found: Glucose, metric: str = "glucose") -> Sheet:
     sheet.flag(*bits(status, STATUS))
     if isinstance(found.time_offset, Missing):
         sheet.flag(f"device-time:{found.time_offset}")
-    sheet.put("sequence", found.sequence)
+    sheet.put("sequence_number", found.sequence)
     return sheet
 
 
