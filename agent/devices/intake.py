@@ -25,7 +25,7 @@ from drivers.driver import Decoder
 from drivers.reading import Faults, Reading, Reply
 
 GRACE = 0.1  # seconds that a due report may wait for a reading to carry it, at most a quarter of the pace
-TOLD = ("battery", "signal_strength")  # of a reply or a reading: parts of the device's status
+TOLD = ("battery", "signal_strength", "firmware")  # of a reply or a reading: parts of the device's status
 
 
 def mark_key(device: str, name: str = "") -> str:

@@ -11,7 +11,8 @@ At a pace (`every` seconds), for each metric on its own:
   as it is, at once. What was held before it is condensed and reported first, so no report mixes both states and the
   median hides no crossing. The pace starts anew there: while the state lasts, reports come at the pace.
 - A report is urgent when a value of a reading in it is outside.
-- A waveform is reported as it comes: a block left out would be a hole in the curve.
+- A waveform is reported as it comes: a block left out would be a hole in the curve. So is a reading of a momentary
+  metric (an event, a state that changed): each is something that happened.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Protocol
 
 from agent.devices.thresholds import INSIDE, Thresholds
 from agent.devices.window import window
+from drivers.metrics import MOMENTARY
 from drivers.reading import Reading
 
 MOST_METRICS = 64  # windows of one device; a metric beyond them is reported as it comes
@@ -101,7 +103,7 @@ class Paced:
             self._tell(lane)
             lane.due = now + self._every
             return self._report(reading, outside)
-        if at_once or reading.waveform is not None:
+        if at_once or reading.waveform is not None or reading.metric in MOMENTARY:
             return self._report(reading, outside)
         if not lane.window.count and now >= lane.due:
             lane.due = now + self._every

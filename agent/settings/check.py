@@ -222,6 +222,9 @@ def _tag_matches(node: Map, kind: types.Type) -> bool:
 
 
 def _holds_secret(kind: types.Type) -> bool:
+    """Whether it may be a reference to a secret, or says of itself that it is one: `Meta(extra={"secret": True})`."""
+    if isinstance(kind, types.Metadata) and (kind.extra or {}).get("secret"):
+        return True
     kind = _bare(kind)
     parts = kind.types if isinstance(kind, types.UnionType) else (kind,)
     return any(isinstance(part, types.StructType) and part.cls.__name__ == "SecretRef" for part in parts)

@@ -152,3 +152,14 @@ def test_made_up_metrics_are_bounded_and_reported_as_they_come():
     paced.take(Reading("m999", {"v": 1}), 1)
     assert len(reports.take()) == 1
     assert len(paced._lanes) == MOST_METRICS
+
+
+def test_nothing_that_happened_is_held_or_condensed():
+    reports = []
+    paced = pace(60, "last", Thresholds({}), lambda reading, urgent: reports.append(reading.values) or len(reports))
+    for second, key in enumerate(("press", "double-press", "press")):
+        paced.take(Reading("event", {"button": key}), second * SECOND)
+        paced.take(Reading("state", {"door_open": second % 2 == 0}), second * SECOND)
+    assert [values["button"] for values in reports if "button" in values] == ["press", "double-press", "press"]
+    assert [values["door_open"] for values in reports if "door_open" in values] == [True, False, True]
+    assert paced.due() is None

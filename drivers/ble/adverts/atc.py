@@ -88,14 +88,12 @@ def hear(data: bytes, sender: Sender) -> Heard:
         "humidity": found.humidity_pct,
         "battery": found.battery_pct,
     }
-    told: dict[str, Any] = {"battery": found.battery_pct}
     if found.battery_mv is not None:
         values["battery_voltage"] = found.battery_mv
-        told["battery_voltage"] = found.battery_mv / 1000
-    reading = measured("environment", values, UNITS)
+    readings, told = (measured("environment", values, UNITS),), {"battery": found.battery_pct}
     if sealed(data):
-        return Heard((reading,), told, counter=found.counter, span=_SPAN)
-    return Heard((reading,), told, found.counter)
+        return Heard(readings, told, counter=found.counter, span=_SPAN)
+    return Heard(readings, told, found.counter)
 
 
 def fits(data: bytes) -> bool:

@@ -93,7 +93,7 @@ class AdvertDecoder:
             self.faults.add(heard.fault, TEXTS[heard.fault])
         if heard.sleepy:
             self._on_sleepy()
-        return self._news(heard, advert, now)
+        return self._news(heard, now)
 
     def _heard(self, form: Format, data: bytes, place: Place, advert: Advert, now: float) -> Heard:
         if self._cipher is not None and form.seals and not form.sealed(data):
@@ -103,17 +103,14 @@ class AdvertDecoder:
             raise FrameError("replayed")
         return heard
 
-    def _news(self, heard: Heard, advert: Advert, now: float) -> list[Reading | Reply]:
+    def _news(self, heard: Heard, now: float) -> list[Reading | Reply]:
         memory = self._memory
         bookmarks = self._bookmarks()
         out: list[Reading | Reply] = [item for item in heard.readings if not memory.taken(item, bookmarks)]
         if heard.states and memory.changed(heard.states, now):
             out.append(Reading("state", dict(heard.states)))
-        told = dict(heard.told)
-        if advert.rssi is not None:
-            told["signal_strength"] = advert.rssi
-        if told:
-            out.append(Reply("status", told))
+        if memory.untold(heard.told):
+            out.append(Reply("status", dict(heard.told)))
         return out
 
     def _unknown(self, advert: Advert) -> None:

@@ -13,7 +13,7 @@ from drivers.reading import Reading
 
 SERVICE = 0xFEAA
 UID, URL, TLM, EID = 0x00, 0x10, 0x20, 0x30
-DBM = "{dBm}"
+DBM = "dB[mW]"
 
 _UID = Struct(">Bb10s6s")
 _TLM = Struct(">BBHhII")
@@ -98,7 +98,7 @@ def _tlm(data: bytes) -> Tlm:
 
 
 def hear(data: bytes, sender: Sender) -> Heard:
-    """UID and URL: presence. TLM: a reading of the metric environment, battery voltage also for the status."""
+    """UID and URL: presence. TLM: a reading of the metric environment."""
     found = decode(data)
     if isinstance(found, Tlm):
         values: dict[str, Any] = {
@@ -107,8 +107,7 @@ def hear(data: bytes, sender: Sender) -> Heard:
             "adverts": found.adv_count,
             "uptime": found.uptime_s,
         }
-        told = {} if found.battery_mv is None else {"battery_voltage": found.battery_mv / 1000}
-        return Heard((measured("environment", values, TLM_UNITS),), told)
+        return Heard((measured("environment", values, TLM_UNITS),))
     what: dict[str, Any] = msgspec.structs.asdict(found)
     del what["frame"]
     return Heard((presence(what, what.pop("tx_power_0m"), sender.rssi),))

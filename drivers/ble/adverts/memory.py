@@ -67,6 +67,7 @@ class Memory:
         self._last: dict[str | int, bytes] = {}
         self._states: dict[str, tuple[bool, float]] = {}
         self._marks: dict[str, Any] = {}
+        self._told: dict[str, Any] = {}
         self._speaks: Format | None = None
         self._spoke = 0.0
 
@@ -115,6 +116,11 @@ class Memory:
                 if name in before or len(before) < MOST_STATES:
                     before[name] = (on, now)
         return news
+
+    def untold(self, told: dict[str, Any]) -> bool:
+        """Whether something of it is news for the device's status; it counts as told then."""
+        before, self._told = self._told, {**self._told, **told}
+        return before != self._told
 
     def taken(self, reading: Reading, bookmarks: dict[str, Any]) -> bool:
         """Whether what this reading is marked with was given before; it counts as given then."""

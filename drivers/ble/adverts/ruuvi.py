@@ -87,7 +87,7 @@ def _axis(raw: int) -> int | None:
 
 
 def hear(data: bytes, sender: Sender) -> Heard:
-    """A reading of the metric environment; battery voltage also for the status."""
+    """A reading of the metric environment."""
     tag = decode3(data) if data[:1] == b"\x03" else decode5(data)
     values: dict[str, Any] = {
         "temperature": tag.temperature_c,
@@ -100,10 +100,7 @@ def hear(data: bytes, sender: Sender) -> Heard:
     }
     if data[0] == 5:
         values |= {"movement": tag.movement, "sequence": tag.sequence}
-    told: dict[str, Any] = {}
-    if tag.battery_v is not None:
-        told["battery_voltage"] = tag.battery_v
-    return Heard((measured("environment", values, UNITS),), told, tag.sequence)
+    return Heard((measured("environment", values, UNITS),), stamp=tag.sequence)
 
 
 def fits(data: bytes) -> bool:

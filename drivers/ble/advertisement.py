@@ -1,0 +1,114 @@
+"""Driver `ble-advertisement`: sensors and beacons that broadcast what they measure; nothing is ever connected."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta
+
+from drivers.ble.adverts.bthome_objects import AIR, KINDS, OTHER, STATE
+from drivers.ble.adverts.cipher import EXTRA, available
+from drivers.ble.adverts.decoder import AGAIN, AdvertDecoder, Clock
+from drivers.ble.adverts.formats import FORMATS
+from drivers.ble.adverts.memory import Memory
+from drivers.driver import Driver
+from drivers.metrics import METRICS
+from drivers.options import OptionProblem, Options
+
+SEALING = frozenset(form.name for form in FORMATS if form.seals)
+SLEEPY = frozenset(("mi-scale",))  # speaks only when somebody steps on it
+
+_NUMBERS = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place in (AIR, OTHER))
+_STATES = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place == STATE)
+_MORE = ("movement", "sequence", "adverts", "uptime", "temperature_remote", "humidity_remote", "battery_remote")
+_EVENTS = ("button", "dimmer", "dimmer_steps")
+
+
+class AdvertOptions(Options, frozen=True, forbid_unknown_fields=True):
+    """What is listened for, and the key of a sensor that encrypts."""
+
+    format: Annotated[
+        Literal["auto", "bthome", "ruuvi", "atc", "govee", "mi-scale", "eddystone", "ibeacon"],
+        Meta(description="auto: the first format that fits; sensors before beacons"),
+    ] = "auto"
+    key: Annotated[
+        str,
+        Meta(
+            pattern=r"^([0-9A-Fa-f]{32})?$",
+            description="the sensor's own key (bind key): 32 hex digits; never shown",
+            extra={"secret": True},
+        ),
+    ] = ""
+    repeat: Annotated[
+        float,
+        Meta(ge=0, le=86400, description="seconds after which an unchanged value without a number counts as measured"),
+    ] = AGAIN
+
+    def problems(self) -> list[OptionProblem]:
+        if not self.key:
+            return []
+        if not available():
+            return [OptionProblem(f"a key cannot be used: {EXTRA}", ("key",))]
+        if self.format != "auto" and self.format not in SEALING:
+            return [OptionProblem(f"no effect: {self.format} is never encrypted", ("key",), ("format",), warning=True)]
+        return []
+
+    def __repr__(self) -> str:
+        key = "***" if self.key else ""
+        return f"AdvertOptions(format={self.format!r}, key={key!r}, repeat={self.repeat!r})"
+
+
+class BleAdvertisement(Driver):
+    """BTHome v2, RuuviTag, ATC and pvvx, Govee, Mi scales, Eddystone, iBeacon."""
+
+    name = "ble-advertisement"
+    title = "Sensors and beacons that broadcast: BTHome v2, RuuviTag, ATC / pvvx, Govee, Mi scale, Eddystone, iBeacon"
+    transport = "ble"
+    advertisement: ClassVar[bool] = True  # the link listens and never connects
+    metrics = ("environment", "state", "event", "presence", "body_weight", "body_composition")
+    values = tuple(
+        dict.fromkeys(
+            (
+                *(value.name for name in metrics for value in METRICS[name].values),
+                *_NUMBERS,
+                *_MORE,
+                *_STATES,
+                *_EVENTS,
+            )
+        )
+    )
+    every = 1.0
+    options_type = AdvertOptions
+    example_options: ClassVar[dict[str, Any]] = {"format": "bthome", "key": "231d39c1d7cc1ab1aee224cd096db932"}
+    source = "docs/drivers.md, ble-advertisement, which names the specification of each format"
+
+    def __init__(self, options: Any = None, clock: Clock = time.monotonic) -> None:
+        super().__init__(options)
+        self.steady = self.options.format not in SLEEPY
+        self._clock = clock
+        self._memory = Memory()
+
+    def decoder(self) -> AdvertDecoder:
+        return AdvertDecoder(
+            self._clock,
+            wanted=self.options.format,
+            key=bytes.fromhex(self.options.key),
+            again=self.options.repeat,
+            memory=self._memory,
+            bookmarks=lambda: self.bookmarks,
+            on_sleepy=self._sleepy,
+        )
+
+    def _sleepy(self) -> None:
+        self.steady = False
+
+    @classmethod
+    def twin(cls, options: Any = None, seed: int = 0) -> Any:
+        from drivers.ble.twin.devices.catalogue import ADVERTISEMENT, make
+
+        options = options or AdvertOptions()
+        name = ADVERTISEMENT if options.format == "auto" else options.format
+        if options.key and name in (ADVERTISEMENT, "bthome"):
+            return make(name, seed, key=bytes.fromhex(options.key))
+        return make(name, seed)
