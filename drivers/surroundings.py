@@ -6,6 +6,7 @@ from drivers.catalogue import COUNT, PROCEDURE, SURROUNDINGS, TEXT, Metric, Valu
 
 _TEMPERATURE = ("Cel", "[degF]")
 _ACCELERATION = ("m[g]", "[g]", "m/s2")
+_SPEED = ("m/s", "[kn_i]", "km/h", "[mi_i]/h")
 _GASES = {
     "ammonia": "ammonia",
     "carbon_monoxide": "carbon monoxide",
@@ -20,7 +21,7 @@ _GASES = {
 AIR = (
     value("temperature", "temperature", _TEMPERATURE, (), 188508, "MDC_TEMP_ROOM"),
     value("humidity", "relative humidity", "%"),
-    value("pressure", "air pressure", ("hPa", "Pa")),
+    value("pressure", "air pressure", ("hPa", "Pa", "bar", "[in_i'Hg]")),
     value("pressure_trend", "where the air pressure goes", kind=TEXT),
     value("dew_point", "dew point", _TEMPERATURE),
     value("heat_index", "heat index", _TEMPERATURE),
@@ -38,9 +39,14 @@ WEATHER = (
     value("light_level", "level of light", kind=COUNT),
     value("irradiance", "irradiance", "W/m2"),
     value("uv_index", "UV index"),
-    value("wind_speed", "wind speed", "m/s"),
+    value("water_temperature", "temperature of the water", _TEMPERATURE),
+    value("absolute_humidity", "absolute humidity", "%"),
+    value("wind_speed", "wind speed", _SPEED),
+    value("wind_angle", "wind from the bow or mark of the instrument", "deg"),
     value("wind_direction", "wind direction", "deg"),
-    value("apparent_wind_speed", "apparent wind speed", "m/s"),
+    value("wind_direction_magnetic", "wind direction from magnetic north", "deg"),
+    value("apparent_wind_speed", "apparent wind speed", _SPEED),
+    value("apparent_wind_angle", "apparent wind from the bow or mark of the instrument", "deg"),
     value("apparent_wind_direction", "apparent wind direction", "deg"),
     value("gust_factor", "gust factor"),
     value("direction", "direction", "deg"),
@@ -81,6 +87,20 @@ SURROUNDING_METRICS = (
         (count("lost_samples", "samples lost before this block"),),
         (_axis("x"), _axis("y"), _axis("z")),
         kind=PROCEDURE,
+    ),
+    Metric(
+        "position",
+        "position on the earth",
+        (
+            value("latitude", "latitude, north positive", "deg"),
+            value("longitude", "longitude, east positive", "deg"),
+            value("altitude", "altitude above mean sea level", "m"),
+            value("speed", "speed over ground", ("[kn_i]", "m/s", "km/h")),
+            value("course", "course over ground", "deg"),
+            count("satellites", "satellites in use"),
+            value("hdop", "dilution of precision"),
+        ),
+        kind=SURROUNDINGS,
     ),
     Metric(
         "presence",

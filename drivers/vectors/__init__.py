@@ -12,7 +12,7 @@ from typing import Any
 from drivers.serial.frames import FrameError
 from drivers.vectors.kinds import Fields, Table
 
-PARTS = ("adverts", "contec_and", "ecg", "gatt")
+PARTS = ("adverts", "clinical", "contec_and", "ecg", "gatt", "generic")
 NAMED_BY = {"checksum": "algorithm", "medfloat": "format", "advert": "format", "gatt": "uuid"}
 
 TOLERANCE = 1e-9  # relative
