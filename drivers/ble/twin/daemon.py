@@ -65,10 +65,10 @@ class Daemon:
 
     async def start(self) -> None:
         self.objects.clear()
+        await self.objects.connect(self.address, NAME)
         self.agents.publish()
         for adapter in self.adapters.values():
             adapter.publish()
-        await self.objects.connect(self.address, NAME)
 
     async def kill(self) -> None:
         """As by SIGKILL: gone from the bus without a signal, and the links with it."""

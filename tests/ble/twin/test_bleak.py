@@ -1,4 +1,4 @@
-"""Unmodified bleak against the emulated daemon: scan, connect, services, read, write, notify, indicate."""
+"""Unmodified bleak against the emulated daemon: scan, connect, services, read, write, notify, indicate, lost links."""
 
 from __future__ import annotations
 
@@ -6,49 +6,25 @@ import asyncio
 
 import pytest
 from bleak import BleakClient, BleakScanner
-from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
+from bleak.exc import BleakGATTProtocolError
 
-from drivers.ble.peripheral import Advert, GattError
+from drivers.ble.peripheral import Advert
 from drivers.ble.twin.daemon import Daemon
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
 from drivers.ble.uuids import uuid
 from tests.ble.conftest import until
-
-ADDRESS = "C0:FF:EE:00:00:01"
-SERVICE, VALUE, STREAM, POINT = (uuid(number) for number in (0x180D, 0x2A38, 0x2A37, 0x2A39))
-
-
-class Strap(TwinPeripheral):
-    interval = 0.0
-    advert_interval = 0.02
-
-    def __init__(self, address: str = ADDRESS, encrypted: bool = False) -> None:
-        self.heard: list[bytes] = []
-        self.stream = TwinCharacteristic(0x2A37, "notify")
-        self.point = TwinCharacteristic(0x2A39, "write indicate", on_write=self._told, encrypted=encrypted)
-        self.site = TwinCharacteristic(0x2A38, "read", b"\x01", encrypted=encrypted)
-        heart = TwinService(0x180D, [self.stream, self.site, self.point])
-        battery = TwinService(0x180F, [TwinCharacteristic(0x2A19, "read notify", b"\x58")])
-        super().__init__("Strap", address, [heart, battery])
-
-    def _told(self, data: bytes) -> None:
-        if data == b"\xff":
-            raise GattError("no", 0x80)
-        self.heard.append(data)
-        self.send(self.point, b"ok" + data)
+from tests.ble.twin.strap import ADDRESS, POINT, SITE, STREAM, Strap, find
 
 
 async def test_scan_connect_read_write_notify_indicate(bluez: Daemon) -> None:
     air = bluez.place(strap := Strap())
-    device = await BleakScanner.find_device_by_address(ADDRESS, timeout=5)
-    assert device is not None
+    device = await find()
     assert device.name == "Strap"
     notified: list[bytes] = []
     indicated: list[bytes] = []
     async with BleakClient(device) as client:
-        assert {SERVICE, uuid(0x180F)} == {service.uuid for service in client.services}
+        assert {uuid(0x180D), uuid(0x180F)} == {service.uuid for service in client.services}
         assert client.services.get_characteristic(STREAM).properties == ["notify"]
-        assert await client.read_gatt_char(VALUE) == b"\x01"
+        assert await client.read_gatt_char(SITE) == b"\x01"
         await client.start_notify(STREAM, lambda _, data: notified.append(bytes(data)))
         await client.start_notify(POINT, lambda _, data: indicated.append(bytes(data)))
         for number in range(500):
@@ -64,16 +40,47 @@ async def test_scan_connect_read_write_notify_indicate(bluez: Daemon) -> None:
         assert strap.send(strap.stream, b"\0\0") is False
     assert strap.heard == [b"\x01"]
     assert not strap.connected
-    assert (air.connects, air.disconnects, list(air.reads)) == (1, 1, [VALUE])
+    assert (air.connects, air.disconnects, list(air.reads)) == (1, 1, [SITE])
     assert list(air.writes) == [(POINT, b"\x01"), (POINT, b"\xff")]
     assert bluez.objects.lost == 0
 
 
-async def test_advertisements_come_one_for_one(bluez: Daemon) -> None:
-    class Beacon(Strap):
-        advert_interval = 0.0
+async def test_a_burst_larger_than_every_buffer_arrives_whole(bluez: Daemon) -> None:
+    bluez.place(strap := Strap())
+    seen: list[bytes] = []
+    async with BleakClient(await find()) as client:
+        await client.start_notify(STREAM, lambda _, data: seen.append(bytes(data)))
+        for number in range(20_000):
+            strap.send(strap.stream, number.to_bytes(4, "big") * 50)
+        await until(lambda: len(seen) == 20_000, 60)
+        assert seen == [number.to_bytes(4, "big") * 50 for number in range(20_000)]
+    assert bluez.objects.lost == 0
 
-    air = bluez.place(Beacon())
+
+async def test_a_value_longer_than_the_mtu_is_cut(bluez: Daemon) -> None:
+    bluez.place(strap := Strap())
+    seen: list[bytes] = []
+    async with BleakClient(await find()) as client:
+        assert client.services.get_characteristic(STREAM).max_write_without_response_size == 244
+        await client.start_notify(STREAM, lambda _, data: seen.append(bytes(data)))
+        strap.send(strap.stream, bytes(400))
+        await until(lambda: seen)
+    assert seen == [bytes(244)]
+
+
+async def test_what_the_flags_do_not_allow_is_refused(bluez: Daemon) -> None:
+    bluez.place(Strap())
+    async with BleakClient(await find()) as client:
+        with pytest.raises(BleakGATTProtocolError) as read:
+            await client.read_gatt_char(STREAM)
+        assert read.value.code == 0x02
+        with pytest.raises(BleakGATTProtocolError) as write:
+            await client.write_gatt_char(SITE, b"\0", response=True)
+        assert write.value.code == 0x06
+
+
+async def test_advertisements_come_one_for_one(bluez: Daemon) -> None:
+    air = bluez.place(Strap(), by_hand=True)
     seen: list[bytes] = []
     async with BleakScanner(lambda device, data: seen.append(data.manufacturer_data.get(0x499, b""))):
         for number in range(50):
@@ -82,11 +89,21 @@ async def test_advertisements_come_one_for_one(bluez: Daemon) -> None:
     assert seen == [bytes([number]) for number in range(50)]
 
 
+async def test_nothing_is_heard_without_discovery_and_the_strength_goes_with_it(bluez: Daemon) -> None:
+    air = bluez.place(Strap(), by_hand=True)
+    air.advertise()
+    assert bluez.adapter.devices == {}
+    async with BleakScanner():
+        air.advertise()
+        device = bluez.adapter.devices[ADDRESS]
+        assert bluez.objects.value(device.path, "org.bluez.Device1", "RSSI") == -60
+    assert bluez.objects.value(device.path, "org.bluez.Device1", "RSSI") is None
+
+
 async def test_a_lost_link_is_told_and_the_objects_stay(bluez: Daemon) -> None:
     air = bluez.place(Strap())
-    device = await BleakScanner.find_device_by_address(ADDRESS, timeout=5)
     gone = asyncio.Event()
-    client = BleakClient(device, disconnected_callback=lambda _: gone.set())
+    client = BleakClient(await find(), disconnected_callback=lambda _: gone.set())
     await client.connect()
     objects = len(bluez.objects.tree)
     air.drop()
@@ -96,57 +113,25 @@ async def test_a_lost_link_is_told_and_the_objects_stay(bluez: Daemon) -> None:
     await client.disconnect()
 
 
-@pytest.mark.parametrize("agent", [True, False])
-async def test_pair(bluez: Daemon, bus, agent: bool) -> None:
-    bluez.place(strap := Strap(encrypted=True))
-    device = await BleakScanner.find_device_by_address(ADDRESS, timeout=5)
-    async with BleakClient(device) as client:
-        if not agent:
-            with pytest.raises(BleakDBusError, match="AuthenticationFailed"):
-                await client.pair()
-            assert not strap.bonded
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.read_gatt_char(VALUE), 0.2)
-            return
-        owner = await registered_agent(bus.address)
-        await client.pair()
-        assert strap.bonded
-        assert await client.read_gatt_char(VALUE) == b"\x01"
-        owner.disconnect()
-        await owner.wait_for_disconnect()
+async def test_a_client_that_did_not_disconnect_is_subscribed_again(bluez: Daemon) -> None:
+    """The real daemon subscribes the dead client again: why disconnect() belongs to every lost link."""
+    air = bluez.place(strap := Strap())
+    old = BleakClient(await find())
+    await old.connect()
+    await old.start_notify(STREAM, lambda *_: None)
+    air.drop()
+    async with BleakClient(await find()):
+        assert strap.stream.subscribed
+    await old.disconnect()
+    async with BleakClient(await find()):
+        assert not strap.stream.subscribed
 
 
-async def registered_agent(address: str, capability: str = "NoInputNoOutput"):
-    from dbus_fast import Message
-    from dbus_fast.aio import MessageBus
-
-    bus = await MessageBus(bus_address=address).connect()
-    for member, signature, body in (
-        ("RegisterAgent", "os", ["/agent", capability]),
-        ("RequestDefaultAgent", "o", ["/agent"]),
-    ):
-        reply = await bus.call(
-            Message("org.bluez", "/org/bluez", "org.bluez.AgentManager1", member, signature=signature, body=body)
-        )
-        assert reply.error_name is None
-    return bus
-
-
-async def test_a_lost_bond_connects_and_falls(bluez: Daemon, bus) -> None:
-    air = bluez.place(Strap(encrypted=True))
-    device = await BleakScanner.find_device_by_address(ADDRESS, timeout=5)
-    owner = await registered_agent(bus.address)
-    async with BleakClient(device) as client:
-        await client.pair()
-    air.lose_bond()
-    device = await BleakScanner.find_device_by_address(ADDRESS, timeout=5)
-    with pytest.raises(BleakError, match="disconnected"):
-        await BleakClient(device).connect()
-    await BleakClient(device).unpair()
-    device = await BleakScanner.find_device_by_address(ADDRESS, timeout=5)
-    async with BleakClient(device) as client:
-        await client.pair()
-        assert await client.read_gatt_char(VALUE) == b"\x01"
-    assert air.pairings == 2
-    owner.disconnect()
-    await owner.wait_for_disconnect()
+async def test_battery_of_the_daemon(bluez: Daemon) -> None:
+    bluez.place(strap := Strap())
+    async with BleakClient(await find()):
+        path = bluez.adapter.devices[ADDRESS].path
+        await until(lambda: bluez.objects.value(path, "org.bluez.Battery1", "Percentage") == 0x58)
+        strap.send(strap.level, b"\x40")
+        assert bluez.objects.value(path, "org.bluez.Battery1", "Percentage") == 0x40
+    assert "org.bluez.Battery1" not in bluez.objects.tree[path]
