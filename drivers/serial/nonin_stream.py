@@ -1,0 +1,244 @@
+"""Nonin data formats out of a stream of octets in any chunks, and which format a stream is of.
+
+Every reader holds a few octets at most and finds the way back by itself. In a result, `None` stands where octets were
+lost, and 06 or 15 (an int) for the answer to a choice of format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from drivers.reading import Faults
+from drivers.serial import nonin_format as nonin
+from drivers.serial.frames import FrameError
+
+ACKNOWLEDGE, REFUSE = 0x06, 0x15  # answers to the choice of a format
+ENOUGH = 400  # octets without a format before somebody is told
+SURE = {2: 3 * nonin.FRAME, 7: 4 * nonin.FRAME}  # octets of good frames that tell a format
+WINDOW = nonin.PACKET * nonin.FRAME  # octets that are read again once the format is known
+
+
+class FrameReader:
+    """Frames of format 2, or of format 7 when `wide`. After octets were lost, `confirm` good frames in a row are
+    needed: a checksum of eight bits alone is no proof."""
+
+    def __init__(self, faults: Faults, wide: bool, confirm: int | None = None) -> None:
+        self._faults = faults
+        self._decode: Callable[[bytes], nonin.Frame] = nonin.decode_frame7 if wide else nonin.decode_frame2
+        self._confirm = confirm or (3 if wide else 2)
+        self._rest = b""
+        self._lost = True  # the first octets after opening may be the end of a frame: no fault
+
+    def feed(self, data: bytes) -> list[nonin.Frame | int | None]:
+        data = self._rest + data
+        frames: list[nonin.Frame | int | None] = []
+        at, end = 0, len(data)
+        while at < end:
+            found = self._good(data, at, end, self._confirm if self._lost else 1)
+            if found is None:
+                break
+            if found:
+                self._lost = False
+                frames.append(self._decode(data[at : at + nonin.FRAME]))
+                at += nonin.FRAME
+                continue
+            if data[at] in (ACKNOWLEDGE, REFUSE):
+                frames.append(data[at])
+            elif not self._lost:
+                self._lost = True
+                self._faults.add("resync", "octets that belong to no frame were skipped")
+                frames.append(None)
+            at += 1
+        self._rest = data[at:]
+        return frames
+
+    def _good(self, data: bytes, at: int, end: int, count: int) -> bool | None:
+        """Whether so many good frames begin at `at`; None when more octets must come to know."""
+        for start in range(at, at + count * nonin.FRAME, nonin.FRAME):
+            if start + nonin.FRAME > end:
+                return None
+            try:
+                self._decode(data[start : start + nonin.FRAME])
+            except FrameError:
+                return False
+        return True
+
+
+class PacketReader:
+    """Frames -> packets. A packet with a bad or missing frame is dropped, and the next SYNC waited for."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._frames: list[nonin.Frame] = []
+        self._waiting = True  # for a SYNC; the first packet after opening may have lost its beginning: no fault
+
+    def add(self, frame: nonin.Frame | None) -> nonin.Packet | None:
+        if frame is None:
+            self._drop()
+            return None
+        if frame.sync:
+            if self._frames:
+                self._drop()
+            self._waiting = False
+        elif self._waiting:
+            return None
+        elif not self._frames:
+            self._drop()
+            return None
+        self._frames.append(frame)
+        if len(self._frames) < nonin.PACKET:
+            return None
+        frames, self._frames = self._frames, []
+        return nonin.packet_of(frames)
+
+    def _drop(self) -> None:
+        if not self._waiting:
+            self._faults.add("packet", "a packet that is not whole was dropped")
+        self._frames = []
+        self._waiting = True
+
+
+class NumbersReader:
+    """Frames of format 1 (`size` 3) or 8 (4): only their first octet has bit 7 set."""
+
+    def __init__(self, faults: Faults, size: int) -> None:
+        self._faults = faults
+        self._size = size
+        self._rest = b""
+        self._lost = True
+
+    def feed(self, data: bytes) -> list[nonin.Numbers | int | None]:
+        data = self._rest + data
+        out: list[nonin.Numbers | int | None] = []
+        at, end = 0, len(data)
+        while at < end:
+            if not data[at] & 0x80:
+                if data[at] in (ACKNOWLEDGE, REFUSE):
+                    out.append(data[at])
+                else:
+                    self._lose(out)
+                at += 1
+                continue
+            stop = next((i for i in range(at + 1, min(at + self._size, end)) if data[i] & 0x80), None)
+            if stop is not None:
+                self._lose(out)
+                at = stop
+            elif end - at < self._size:
+                break
+            else:
+                self._lost = False
+                out.append(nonin.decode_numbers(data[at : at + self._size], self._size))
+                at += self._size
+        self._rest = data[at:]
+        return out
+
+    def _lose(self, out: list[nonin.Numbers | int | None]) -> None:
+        if not self._lost:
+            self._lost = True
+            self._faults.add("resync", "octets that belong to no frame were skipped")
+            out.append(None)
+
+
+class SpotReader:
+    """Spot checks of format 13, found by their header and believed by their checksum."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[nonin.SpotCheck | int | None]:
+        data = self._rest + data
+        out: list[nonin.SpotCheck | int | None] = []
+        at = 0
+        while at < len(data):
+            begin = data.find(nonin.SPOT_HEADER, at)
+            if begin < 0:
+                keep = next((n for n in (3, 2, 1) if data[at:].endswith(nonin.SPOT_HEADER[:n])), 0)
+                begin = len(data) - keep
+                out += _answers(data[at:begin])
+                at = begin
+                break
+            out += _answers(data[at:begin])
+            at = begin
+            if len(data) < begin + nonin.SPOT_HEAD:
+                break
+            length = data[begin + 4] << 8 | data[begin + 5]
+            whole = nonin.SPOT_HEAD + length + nonin.SPOT_TAIL
+            plausible = nonin.SPOT_LEAST <= length <= nonin.SPOT_MOST
+            if plausible and len(data) < begin + whole:
+                break
+            try:
+                out.append(nonin.decode_spot_check(data[begin : begin + whole]))
+                at = begin + whole
+            except FrameError as wrong:
+                self._faults.add(wrong.kind, "a spot check that is damaged was skipped")
+                at = begin + 1
+        self._rest = data[at:]
+        return out
+
+
+def _answers(data: bytes) -> list[int]:
+    return [octet for octet in data if octet in (ACKNOWLEDGE, REFUSE)]
+
+
+class Detector:
+    """Tells formats 2, 7 and 13 by their checksums. `format` is None until it is known; what came last until then
+    (`seen`) is to be read again. Formats 1 and 8 have none: the fault says which of them it looks like."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.format: int | None = None
+        self.seen = bytearray()
+        self._faults = faults
+        self._octets = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """What is left of `data` once the format is known."""
+        seen = self.seen
+        for at, octet in enumerate(data):
+            seen.append(octet)
+            if len(seen) > 2 * WINDOW:
+                del seen[:WINDOW]
+            self._octets += 1
+            if self._octets == ENOUGH:
+                self._faults.add("format-unknown", self._hint())
+            self.format = self._look(seen, octet)
+            if self.format is not None:
+                del seen[:-WINDOW]
+                return data[at + 1 :]
+        return b""
+
+    @staticmethod
+    def _look(seen: bytearray, octet: int) -> int | None:
+        """The format whose frames end with the newest octet."""
+        if len(seen) >= SURE[2] and seen[-5] == seen[-10] == seen[-15] == nonin.START and _good(seen, 2):
+            return 2
+        if len(seen) >= SURE[7] and seen[-5] & seen[-10] & seen[-15] & seen[-20] & 0x80 and _good(seen, 7):
+            return 7
+        if octet == 0x03:
+            at = seen.rfind(nonin.SPOT_HEADER)
+            if at >= 0:
+                try:
+                    nonin.decode_spot_check(bytes(seen[at:]))
+                except FrameError:
+                    return None
+                return 13
+        return None
+
+    def _hint(self) -> str:
+        seen = bytes(self.seen[-WINDOW:])
+        seen = seen[next((i for i, octet in enumerate(seen) if octet & 0x80), 0) :]
+        for number, size in ((8, 4), (1, 3)):
+            if all(bool(octet & 0x80) == (i % size == 0) for i, octet in enumerate(seen)):
+                return f"this looks like data format {number}, which has no checksum: set `format: {number}`"
+        return "no data format with a checksum was recognised: set `format` as the oximeter is set"
+
+
+def _good(seen: bytearray, number: int) -> bool:
+    """Whether the newest octets are good frames of this format, as many as make sure."""
+    decode = nonin.decode_frame2 if number == 2 else nonin.decode_frame7
+    try:
+        for at in range(len(seen) - SURE[number], len(seen), nonin.FRAME):
+            decode(bytes(seen[at : at + nonin.FRAME]))
+    except FrameError:
+        return False
+    return True
