@@ -1,4 +1,4 @@
-"""`gatepost simulate`: a simulated device on a PTY, for trials without hardware."""
+"""`gatepost simulate`: a simulated device on a PTY, or simulated BLE devices on a bus, for trials without hardware."""
 
 from __future__ import annotations
 
@@ -22,30 +22,77 @@ verb = new()
 
 @verb.command("simulate")
 def simulate(
-    driver: Annotated[str, typer.Argument(help="`gatepost drivers` lists them.")],
-    link: Annotated[Path, typer.Option("--link", help="Where the device appears, a symbolic link.")],
+    drivers: Annotated[list[str], typer.Argument(metavar="DRIVER", help="`gatepost drivers` lists them.")],
+    link: Annotated[
+        Path | None, typer.Option("--link", help="Serial: where the device appears, a symbolic link.")
+    ] = None,
+    bus: Annotated[
+        Path | None, typer.Option("--bus", help="BLE: the bus's socket; default in a new temporary folder.")
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of the driver.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same readings.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same readings.")] = 0,
     speed: Annotated[float, typer.Option("--speed", min=0.001, help="Times as fast as the device.")] = 1.0,
     json: Json = False,
 ) -> None:
-    """Run a simulated device on a PTY until Ctrl-C. Configure it as `port: LINK`.
+    """Run simulated devices until Ctrl-C: one serial device on a PTY, or any number of BLE devices on a bus.
+
+    A serial device is configured as `port: LINK`. BLE devices need no adapter: the agent is started with the bus that
+    is printed, and finds an emulated bluetoothd there. A driver named twice is two devices.
 
     \b
-    Example:
+    Examples:
       gatepost simulate lines --link /tmp/probe --option format=csv --option 'columns=["t","h"]'
+      gatepost simulate ble-heart-rate ble-glucose
     """
     registry = Registry.installed()
-    if driver not in registry:
-        raise unknown(driver, registry)
-    kind = registry.get(driver)
+    if _is_ble(drivers[0], registry):
+        if link is not None:
+            raise typer.BadParameter("a BLE device has no --link; it is found by its address")
+        from agent.cli.simulate_ble import run
+
+        asyncio.run(run(_each(drivers, registry, option or []), bus, seed, speed, json, _end))
+        return
+    kind = registry.get(drivers[0])
     if kind.transport != "serial":
-        raise GatepostError(f"{driver} is no serial device: a PTY cannot stand in for it")
+        raise GatepostError(f"{kind.name} is no serial device: a PTY cannot stand in for it")
+    if len(drivers) > 1:
+        raise typer.BadParameter("one serial device at a time; start another `gatepost simulate` for the next")
+    if bus is not None:
+        raise typer.BadParameter(f"{kind.name} is a serial device; it needs --link, not --bus")
+    if link is None:
+        raise typer.BadParameter("a serial device needs --link: where it appears, for example --link /tmp/device")
     if link.exists() and not link.is_symlink():
         raise GatepostError(f"{link} is there and no symbolic link", "name another place with --link")
     asyncio.run(_run(kind, _options(kind, option or []), link, seed, speed, json))
+
+
+def _is_ble(name: str, registry: Registry) -> bool:
+    """Raises NotFound for a name that means nothing."""
+    if name in registry:
+        return registry.get(name).transport == "ble"
+    from drivers.ble.twin.devices.catalogue import BROADCASTERS
+
+    if name not in BROADCASTERS:
+        raise unknown(name, registry)
+    return True
+
+
+def _each(names: list[str], registry: Registry, given: list[str]) -> list[tuple[str, type[Driver], Any]]:
+    """Name, driver and options of each BLE device; raises NotFound, GatepostError or BadParameter."""
+    from drivers.ble.twin.devices.catalogue import driver_of
+
+    out = []
+    for name in names:
+        if not _is_ble(name, registry):
+            raise GatepostError(f"{name} is no BLE device", "simulate it by itself, with --link")
+        driver = driver_of(name)
+        if driver not in registry:
+            raise unknown(driver, registry)
+        kind = registry.get(driver)
+        out.append((name, kind, _options(kind, given)))
+    return out
 
 
 async def _run(kind: type[Driver], options: Any, link: Path, seed: int, speed: float, json: bool) -> None:

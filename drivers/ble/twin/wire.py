@@ -82,7 +82,7 @@ class Objects:
         self._waiting.clear()
         if bus is not None and bus.connected:
             bus.disconnect()
-            await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+            await bus.wait_for_disconnect()
 
     @property
     def connected(self) -> bool:

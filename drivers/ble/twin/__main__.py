@@ -1,0 +1,100 @@
+"""`python -m drivers.ble.twin NAME[:SEED] ...`: simulated devices on a private bus, in a process of its own.
+
+The first line printed is JSON: `bus` (for DBUS_SYSTEM_BUS_ADDRESS), `devices`, `drop`. Orders are then read from
+standard input (console.py), if any come; it runs until SIGTERM, Ctrl-C, or the end of its input with `--attached`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+from drivers.ble.twin.bus import NoBus
+from drivers.ble.twin.console import Console
+from drivers.ble.twin.daemon import REAL, Timing
+from drivers.ble.twin.devices.catalogue import NAMES, driver_of, make
+from drivers.ble.twin.peripheral import TwinPeripheral
+from drivers.ble.twin.stage import Stage, drop
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m drivers.ble.twin", description="Simulated BLE devices.")
+    parser.add_argument("names", nargs="+", metavar="NAME[:SEED[:JSON]]", help=", ".join(NAMES))
+    parser.add_argument("--bus", type=Path, help="where the bus listens; default a temporary folder")
+    parser.add_argument("--adapters", type=int, default=1)
+    parser.add_argument("--slots", type=int, help="links that each adapter holds")
+    parser.add_argument("--speed", type=float, default=1.0, help="times as fast as devices are")
+    parser.add_argument("--real", action="store_true", help="everything takes as long as with a real daemon")
+    parser.add_argument("--attached", action="store_true", help="end with the end of standard input")
+    given = parser.parse_args(arguments)
+    try:
+        peripherals = [_made(name) for name in given.names]
+    except (KeyError, ValueError, TypeError) as error:
+        parser.error(f"no simulated device: {error}")
+    try:
+        asyncio.run(_run(peripherals, given))
+    except NoBus as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _made(text: str) -> TwinPeripheral:
+    name, _, rest = text.partition(":")
+    seed, _, settings = rest.partition(":")
+    return make(name, int(seed or 0), **json.loads(settings or "{}"))
+
+
+async def _run(peripherals: list[TwinPeripheral], given: argparse.Namespace) -> None:
+    timing = REAL if given.real else Timing()
+    async with Stage(peripherals, given.bus, given.adapters, timing, given.speed) as stage:
+        for adapter in stage.daemon.adapters.values():
+            adapter.slots = given.slots
+        names = [name.partition(":")[0] for name in given.names]
+        devices = {
+            f"{name}-{number}": (driver_of(name), each.address)
+            for number, (name, each) in enumerate(zip(names, peripherals, strict=True), 1)
+        }
+        known = [{"name": name, "driver": driver, "address": address} for name, (driver, address) in devices.items()]
+        _say({"bus": stage.bus.address, "devices": known, "drop": drop(devices)})
+        await _serve(Console(stage), given.attached)
+
+
+async def _serve(console: Console, attached: bool) -> None:
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end.set)
+    reader = asyncio.StreamReader()
+    try:
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    except (ValueError, OSError):  # a file, or nothing
+        await end.wait()
+        return
+    orders = asyncio.create_task(_orders(reader, console))
+    over = asyncio.create_task(end.wait())
+    await asyncio.wait({orders, over}, return_when=asyncio.FIRST_COMPLETED)
+    if not attached:
+        await over
+    for task in (orders, over):
+        task.cancel()
+    await asyncio.gather(orders, over, return_exceptions=True)
+    transport.close()
+
+
+async def _orders(reader: asyncio.StreamReader, console: Console) -> None:
+    while line := await reader.readline():
+        _say(await console.hear(line.decode(errors="replace")))
+
+
+def _say(value: object) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
