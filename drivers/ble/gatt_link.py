@@ -122,7 +122,7 @@ class GattLink:
         return self._known
 
     async def _attempt(self, radio: Radio, known: Remembered, adapter: Adapter) -> bool:
-        """Wait for the device, and connect it; False when it was gone again before its turn came."""
+        """Wait for the device, and connect it; False when it was gone, or taken, before its turn came."""
         sighting = await self._left_over(radio, adapter)
         adopted = sighting is not None
         if sighting is None:
@@ -139,7 +139,7 @@ class GattLink:
                 async with adapter.turn:
                     if sighting and asyncio.get_running_loop().time() - sighting.at > radio.tuning.fresh:
                         sighting = await self._catch(adapter, known, radio.tuning.catch)
-                    if sighting is None:
+                    if sighting is None or adapter.claims.get(sighting.path, self) is not self:
                         return False
                     session, client = await self._connect(radio, known, adapter, sighting, stack)
         except LinkFailed as failure:

@@ -36,29 +36,29 @@ class Radio:
         self._unwatch = self.bluez.watch(self._changed)
 
     async def adapter(self, name: str | None, say: Say) -> Adapter:
-        """The adapter to use, which is on; one that is off is waited for. LinkFailed where there is none."""
+        """The adapter to use, which is on. One that is off is waited for; one that is missing only as long as a service
+        that starts takes to find it. LinkFailed."""
+        patient_until = asyncio.get_running_loop().time() + self.tuning.grace
         while True:
             if self._forgetting is not None:
                 await asyncio.wait((self._forgetting,), timeout=self.tuning.call)
-            await self.bluez.ready()
+            changed = asyncio.Event()
+            unwatch = self.bluez.watch(changed.set)
             try:
-                return self._known(self.bluez.pick(name))
-            except LinkFailed as failure:
-                if failure.reason is not Reason.ADAPTER_OFF:
-                    raise
-                say(failure.reason.value, failure.message, failure.hint)
-            await self._change(self.tuning.last_scan_retry)
-
-    async def _change(self, limit: float) -> None:
-        """Until something about adapters or the daemon changes, but not for ever."""
-        changed = asyncio.Event()
-        unwatch = self.bluez.watch(changed.set)
-        try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(limit):
-                    await changed.wait()
-        finally:
-            unwatch()
+                try:
+                    await self.bluez.ready()
+                    return self._known(self.bluez.pick(name))
+                except LinkFailed as failure:
+                    off = failure.reason is Reason.ADAPTER_OFF
+                    left = patient_until - asyncio.get_running_loop().time()
+                    if not off and (left <= 0 or failure.reason not in (Reason.NO_ADAPTER, Reason.NO_SERVICE)):
+                        raise
+                    say(failure.reason.value, failure.message, failure.hint)
+                with contextlib.suppress(TimeoutError):  # looked at again in any case: a signal may be lost
+                    async with asyncio.timeout(self.tuning.last_scan_retry if off else left):
+                        await changed.wait()
+            finally:
+                unwatch()
 
     def _known(self, name: str) -> Adapter:
         if name not in self._adapters:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 class Tuning(NamedTuple):
     call: float = 10.0  # one question to bluetoothd
+    grace: float = 3.0  # for a service that starts, and its adapters, to be there
     connect: float = 20.0  # one connection with its services; an adapter out of slots shows only as this
     undo: float = 3.0  # taking back a connection attempt
     disconnect: float = 5.0  # the real daemon takes about 2 s

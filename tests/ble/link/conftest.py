@@ -1,0 +1,17 @@
+"""`rig`: links with quick limits, closed at the end of the test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from drivers.ble.twin.bus import PrivateBus
+from tests.ble.link.rig import Rig
+
+
+@pytest.fixture
+async def rig(bus: PrivateBus) -> AsyncIterator[Rig]:
+    made = Rig()
+    yield made
+    await made.close()

@@ -1,0 +1,213 @@
+"""Bonding over the emulated bus: Just Works, passkeys, refusals, and bonds that the peripheral lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from drivers.ble.link import LinkFailed
+from drivers.ble.peripheral import GattError
+from drivers.ble.twin.daemon import Daemon
+from tests.ble.conftest import until
+from tests.ble.link.rig import LONG, SITE, STREAM, Kind, Rig, Strap, read, reason, subscribe
+
+ADDRESS = "C0:FF:EE:00:00:01"
+LIMIT = 5.0
+
+
+async def test_an_encrypted_read_bonds_by_itself_with_the_agent(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap(encrypted=True))
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    assert await read(link) == LONG
+    assert strap.bonded
+    assert air.pairings == 1
+    await subscribe(link)
+
+
+async def test_a_refused_read_bonds_and_is_made_again(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap(encrypted=True))
+    air.unpaired = "refuse"
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    assert not strap.bonded
+    assert await read(link) == LONG
+    assert strap.bonded
+    assert link.counters()["refused"] == 1
+    assert link.counters()["bonds"] == 1
+
+
+async def test_a_refused_subscription_bonds_and_is_made_again(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap(encrypted=True))
+    air.unpaired = "refuse"
+    link, ears = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    await subscribe(link, STREAM)
+    strap.send(strap.stream, b"1")
+    await until(lambda: ears.octets == [b"1"])
+
+
+async def test_always_bonds_before_anything_is_asked(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap(encrypted=True))
+    link, _ = rig.link(ADDRESS, Kind(pair="always"))
+    await link.open(LIMIT)
+    assert strap.bonded
+    assert not air.reads
+    await link.close(1.0)
+    await link.open(LIMIT)
+    assert air.pairings == 1
+    assert await read(link) == LONG
+
+
+async def test_a_passkey_is_typed(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap(encrypted=True))
+    strap.pairing, strap.passkey = "passkey", 12345
+    link, _ = rig.link(ADDRESS, Kind(passkey="012345"))
+    await link.open(LIMIT)
+    assert bluez.agents.asked == ["RequestPasskey"]
+    assert await read(link) == LONG
+    assert air.pairings == 1
+
+
+async def test_a_wrong_passkey_says_so(bluez: Daemon, rig: Rig) -> None:
+    bluez.place(strap := Strap(encrypted=True))
+    strap.pairing, strap.passkey = "passkey", 12345
+    link, _ = rig.link(ADDRESS, Kind(passkey="000001"))
+    with pytest.raises(LinkFailed) as failed:
+        await link.open(LIMIT)
+    assert reason(failed.value) == "pairing"
+    assert "passkey" in failed.value.hint
+    assert "000001" not in failed.value.message
+    await until(lambda: not strap.connected)
+
+
+async def test_a_device_with_a_passkey_that_the_settings_do_not_have(bluez: Daemon, rig: Rig) -> None:
+    bluez.place(strap := Strap(encrypted=True))
+    strap.pairing, strap.passkey = "passkey", 12345
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    with pytest.raises(LinkFailed) as failed:
+        await read(link)
+    assert reason(failed.value) == "pairing"
+    assert "RequestPasskey" not in bluez.agents.asked
+
+
+async def test_never_leaves_a_refusal_as_it_is(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap(encrypted=True))
+    air.unpaired = "refuse"
+    link, _ = rig.link(ADDRESS, Kind(pair="never"))
+    await link.open(LIMIT)
+    with pytest.raises(GattError) as refused:
+        await read(link)
+    assert refused.value.code == 0x05
+    assert not strap.bonded
+
+
+async def test_never_and_an_encrypted_read_that_hangs_costs_its_limit(bluez: Daemon, rig: Rig) -> None:
+    bluez.place(strap := Strap(encrypted=True))
+    link, _ = rig.link(ADDRESS, Kind(pair="never"))
+    await link.open(LIMIT)
+    with pytest.raises(TimeoutError):
+        await read(link, timeout=0.1)
+    assert not strap.bonded
+
+
+async def test_a_device_that_wants_no_bond_keeps_its_refusal(bluez: Daemon, rig: Rig) -> None:
+    bluez.place(strap := Strap(encrypted=True))
+    strap.pairing = "none"
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    with pytest.raises(LinkFailed) as failed:
+        await read(link)
+    assert reason(failed.value) == "pairing"
+
+
+async def test_a_driver_may_bond_by_itself(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap())
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    assert link.peripheral is not None
+    await link.peripheral.pair(1.0)
+    assert strap.bonded
+    await link.peripheral.pair(1.0)
+    assert air.pairings == 1
+
+
+async def test_a_bond_that_the_peripheral_lost_is_made_anew(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap(encrypted=True))
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    await read(link)
+    air.lose_bond()
+    await link.close(1.0)
+    async with asyncio.timeout(LIMIT):
+        await link.open(LIMIT)
+    assert strap.bonded
+    assert air.pairings == 2
+    assert link.counters()["forgotten"] == 1
+    assert await read(link) == LONG
+
+
+async def test_a_bond_that_the_peripheral_lost_and_a_read_that_it_refuses(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap(encrypted=True))
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    await read(link)
+    assert air.device is not None
+    assert air.device.link is not None
+    air.device.link.encrypted = False  # the daemon believes in the bond, the peripheral does not
+    air.unpaired = "refuse"
+    with pytest.raises(LinkFailed) as failed:
+        await read(link)
+    assert reason(failed.value) == "bond-lost"
+    strap.bonded = False
+    await link.close(1.0)
+    async with asyncio.timeout(LIMIT):
+        await link.open(LIMIT)
+    assert air.pairings == 2
+    assert await read(link, SITE) == LONG
+
+
+async def test_bonds_survive_the_daemon_and_the_agent_is_there_again(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(Strap(encrypted=True))
+    other = Strap("C0:FF:EE:00:00:02", encrypted=True)
+    link, ears = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    await read(link)
+    await bluez.restart()
+    await until(lambda: ears.losses)
+    await link.close(1.0)
+    await link.open(LIMIT)
+    await read(link)
+    assert air.pairings == 1
+    bluez.place(other)
+    second, _ = rig.link(other.address)
+    await second.open(LIMIT)
+    await read(second)
+    assert other.bonded
+
+
+async def test_the_agent_speaks_for_devices_of_the_settings_only(bluez: Daemon, rig: Rig) -> None:
+    from dbus_fast import BusType, Message, MessageType
+    from dbus_fast.aio import MessageBus
+
+    bluez.place(Strap())
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    agent = bluez.agents.of("")
+    assert agent is not None
+
+    async def ask(device: str) -> MessageType:
+        ways = (agent.owner, agent.path, "org.bluez.Agent1", "RequestAuthorization", "o", [device])
+        return (await bluez.objects.call(*ways)).message_type
+
+    assert await ask("/org/bluez/hci0/dev_C0_FF_EE_00_00_01") is MessageType.METHOD_RETURN
+    assert await ask("/org/bluez/hci0/dev_C0_FF_EE_00_00_99") is MessageType.ERROR
+    # Nobody but bluetoothd is answered.
+    bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+    body = ["/org/bluez/hci0/dev_C0_FF_EE_00_00_01"]
+    message = Message(agent.owner, agent.path, "org.bluez.Agent1", "RequestAuthorization", signature="o", body=body)
+    assert (await bus.call(message)).message_type is MessageType.ERROR
+    bus.disconnect()
+    await bus.wait_for_disconnect()

@@ -1,0 +1,210 @@
+"""Connections that fail, hang, are there already, or are too many."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from drivers.ble.twin.bus import PrivateBus
+from drivers.ble.twin.daemon import Daemon
+from drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
+from tests.ble.conftest import until
+from tests.ble.link.rig import LONG, QUICK, SITE, Rig, Strap, read, subscribe
+
+ADDRESS = "C0:FF:EE:00:00:01"
+LIMIT = 5.0
+
+
+@pytest.mark.parametrize("refusal", ["le-connection-abort-by-local", "br-connection-canceled", "br-connection-busy"])
+async def test_what_passes_by_itself_is_tried_again(bluez: Daemon, rig: Rig, refusal: str) -> None:
+    air = bluez.place(Strap())
+    air.refusals.extend([refusal] * 2)
+    link, ears = rig.link(ADDRESS)
+    async with asyncio.timeout(LIMIT):
+        await link.open(LIMIT)
+    assert air.attempts >= 3
+    assert set(ears.keys) <= {"waiting", "radio", "timeout"}
+    assert await read(link) == LONG
+
+
+async def test_a_device_that_vanished_costs_the_limit_and_is_caught_when_it_is_back(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(Strap())
+    link, ears = rig.link(ADDRESS)
+    reach = air.reach
+    air.reach = asyncio.Event().wait  # type: ignore[method-assign,assignment]
+    opening = asyncio.create_task(link.open(LIMIT))
+    await until(lambda: "timeout" in ears.keys)
+    assert "nearer" in ears.waits[-1][2]
+    air.reach = reach  # type: ignore[method-assign]
+    async with asyncio.timeout(LIMIT):
+        await opening
+    assert link.counters()["failed-timeout"] >= 1
+
+
+async def test_others_connect_after_one_that_vanished(bluez: Daemon, rig: Rig) -> None:
+    gone = bluez.place(Strap())
+    bluez.place(Strap("C0:FF:EE:00:00:02"))
+    gone.reach = asyncio.Event().wait  # type: ignore[method-assign,assignment]
+    first, _ = rig.link(ADDRESS)
+    second, _ = rig.link("C0:FF:EE:00:00:02")
+    waiting = asyncio.create_task(first.open(LIMIT))
+    await until(lambda: gone.attempts)
+    async with asyncio.timeout(LIMIT):
+        await second.open(LIMIT)
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+
+
+async def test_a_vanished_peripheral_costs_no_more_than_the_limits_to_leave(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(Strap())
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    air.vanish()
+    air.stick(SITE)
+    with pytest.raises(TimeoutError, match="2a38"):
+        await read(link, timeout=0.1)
+    async with asyncio.timeout(1.0):
+        await link.close(0.5)
+    air.appear()
+    air.stuck.clear()
+    async with asyncio.timeout(LIMIT):
+        await link.open(LIMIT)
+
+
+async def test_a_connection_left_by_a_killed_process_is_adopted(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap())
+    bluez.connect_stale(air)
+    link, ears = rig.link(ADDRESS)
+    async with asyncio.timeout(LIMIT):
+        await link.open(LIMIT)
+    assert (air.attempts, air.connects) == (0, 1)
+    await subscribe(link)
+    strap.send(strap.stream, b"1")
+    await until(lambda: ears.octets == [b"1"])
+    await link.close(1.0)
+    await until(lambda: not strap.connected)
+
+
+async def test_a_left_connection_that_cannot_be_adopted_is_closed(bus: PrivateBus, rig: Rig) -> None:
+    async with Daemon(bus.address) as bluez:
+        air = bluez.place(Strap())
+        resolve = bluez.timing.resolve
+        bluez.timing = type(bluez.timing)(resolve=60.0)
+        bluez.connect_stale(air)
+        await asyncio.sleep(0.02)
+        bluez.timing = type(bluez.timing)(resolve=resolve)
+        link, ears = rig.link(ADDRESS)
+        async with asyncio.timeout(LIMIT):
+            await link.open(LIMIT)
+        assert "timeout" in ears.keys
+        assert air.connects == 2
+
+
+async def test_an_attempt_that_is_still_pending_is_ended_and_then_the_device_forgotten(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(Strap())
+    air.busy = 3
+    removed: list[str] = []
+    forget = bluez.adapter.forget
+
+    def watched(device: object) -> None:
+        removed.append(device.address)  # type: ignore[attr-defined]
+        forget(device)  # type: ignore[arg-type]
+
+    bluez.adapter.forget = watched  # type: ignore[method-assign]
+    link, ears = rig.link(ADDRESS)
+    async with asyncio.timeout(LIMIT):
+        await link.open(LIMIT)
+    assert "in-progress" in ears.keys
+    assert removed
+    assert link.counters()["forgotten"] >= 1
+
+
+async def test_the_device_left_the_bus_when_it_is_to_be_connected(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(Strap())
+    link, ears = rig.link(ADDRESS)
+    # Forgotten at the moment of the attempt, as when the scan stopped: UnknownObject.
+    once = [True]
+    adapter = bluez.adapter
+    heard = adapter.heard
+
+    def forgetful(advert: object, peripheral: object) -> None:
+        heard(advert, peripheral)  # type: ignore[arg-type]
+        if once and ADDRESS in adapter.devices:
+            once.clear()
+            asyncio.get_running_loop().call_soon(adapter.forget, adapter.devices[ADDRESS])
+
+    adapter.heard = forgetful  # type: ignore[method-assign]
+    async with asyncio.timeout(LIMIT):
+        await link.open(LIMIT)
+    assert not once
+    assert air.connects == 1
+    assert set(ears.keys) <= {"waiting", "gone"}
+
+
+async def test_services_that_the_device_does_not_have_any_more_are_forgotten(bluez: Daemon, rig: Rig) -> None:
+    bluez.place(strap := Strap())
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    await link.close(1.0)
+    # New firmware: another service. The daemon shows what it kept.
+    added = TwinCharacteristic(0x2A6E, "read", b"\x10")
+    strap.services = (*strap.services, TwinService(0x181A, [added]))
+    strap.services[-1].handle, added.handle, added.service = 0x0100, 0x0101, strap.services[-1].uuid
+    await link.open(LIMIT)
+    assert link.peripheral is not None
+    assert link.peripheral.find(added.uuid) is None
+    await link.close(1.0)
+    async with asyncio.timeout(LIMIT):
+        await link.open(LIMIT)
+    assert link.peripheral is not None
+    assert link.peripheral.find(added.uuid) is not None
+    assert link.counters()["forgotten"] == 1
+
+
+async def test_ten_peripherals_on_five_slots(bus: PrivateBus) -> None:
+    rig = Rig(QUICK._replace(connect=3.0))
+    async with Daemon(bus.address) as bluez:
+        bluez.adapter.slots = 5
+        straps = [Strap(f"C0:FF:EE:00:00:{number:02X}") for number in range(10)]
+        airs = [bluez.place(strap) for strap in straps]
+        pairs = [rig.link(strap.address) for strap in straps]
+        served: list[int] = []
+        enough = asyncio.Event()
+
+        async def serve(number: int) -> None:
+            link, ears = pairs[number]
+            await link.open(LIMIT)
+            await subscribe(link)
+            straps[number].send(straps[number].stream, bytes([number]))
+            await until(lambda: ears.values)
+            served.append(number)
+            await enough.wait()
+            await link.close(1.0)
+
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            for number in range(10):
+                group.create_task(serve(number))
+            await until(lambda: len(served) == 5 and sum("waiting-for-slot" in ears.keys for _, ears in pairs) == 5)
+            assert sum(strap.connected for strap in straps) == 5
+            enough.set()
+        assert sorted(served) == list(range(10))
+        assert [ears.octets for _, ears in pairs] == [[bytes([number])] for number in range(10)]
+        assert all(air.connects == 1 for air in airs)
+        assert "failed-timeout" not in {key for link, _ in pairs for key in link.counters()}
+        await rig.close()
+
+
+async def test_an_open_that_is_cancelled_leaves_nothing(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(Strap())
+    link, _ = rig.link(ADDRESS)
+    for _ in range(12):  # more than slots
+        opening = asyncio.create_task(link.open(LIMIT))
+        await asyncio.sleep(0.03)
+        opening.cancel()
+        await asyncio.wait((opening,))
+        await link.close(0.5)
+    async with asyncio.timeout(LIMIT):
+        await link.open(LIMIT)
+    await link.close(1.0)
+    await until(lambda: air.device is None)

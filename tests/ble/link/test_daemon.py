@@ -1,0 +1,113 @@
+"""bluetoothd is restarted, killed, or hangs: under a scan, under a connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from drivers.ble.link import LinkFailed
+from drivers.ble.twin.daemon import Daemon
+from tests.ble.conftest import until
+from tests.ble.link.rig import Rig, Strap, read, reason, subscribe
+
+ADDRESS = "C0:FF:EE:00:00:01"
+LIMIT = 5.0
+
+
+async def reopen(link: object, limit: float = LIMIT) -> None:
+    """Open it as a runner does: again after a failure, and a pause."""
+    async with asyncio.timeout(limit):
+        while True:
+            try:
+                return await link.open(limit)  # type: ignore[attr-defined,no-any-return]
+            except LinkFailed as failure:
+                assert failure.reason.value in ("no-bluetooth-service", "no-adapter")
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["restarted", "killed"])
+async def test_under_a_scan(bluez: Daemon, rig: Rig, killed: bool) -> None:
+    link, _ = rig.link(ADDRESS)
+    opening = asyncio.create_task(reopen(link))
+    await until(lambda: bluez.adapter.discovering)
+    await bluez.restart(killed=killed)
+    bluez.place(Strap())
+    async with asyncio.timeout(LIMIT):
+        await opening
+    assert bluez.adapter.scans >= 2
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["restarted", "killed"])
+async def test_under_a_connection(bluez: Daemon, rig: Rig, killed: bool) -> None:
+    bluez.place(strap := Strap())
+    link, ears = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    await subscribe(link)
+    await bluez.restart(killed=killed)
+    await until(lambda: ears.losses)
+    assert link.peripheral is None
+    async with asyncio.timeout(1.0):
+        await link.close(1.0)
+    await reopen(link)
+    await subscribe(link)
+    strap.send(strap.stream, b"again")
+    await until(lambda: ears.octets == [b"again"])
+    assert len(ears.losses) == 1
+
+
+async def test_killed_and_gone_for_a_while(bluez: Daemon, rig: Rig) -> None:
+    bluez.place(Strap())
+    link, ears = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    await bluez.kill()
+    await until(lambda: ears.losses)
+    await link.close(1.0)
+    with pytest.raises(LinkFailed) as missing:
+        await link.open(LIMIT)
+    assert reason(missing.value) == "no-bluetooth-service"
+    await bluez.start()
+    await reopen(link)
+
+
+async def test_killed_with_the_scan_of_another_device_under_way(bluez: Daemon, rig: Rig) -> None:
+    bluez.place(Strap())
+    link, ears = rig.link(ADDRESS)
+    other, _ = rig.link("C0:FF:EE:00:00:02")
+    await link.open(LIMIT)
+    opening = asyncio.create_task(reopen(other))
+    await until(lambda: bluez.adapter.discovering)
+    await bluez.restart(killed=True)
+    await until(lambda: ears.losses)
+    await link.close(1.0)
+    bluez.place(Strap("C0:FF:EE:00:00:02"))
+    await reopen(link)
+    async with asyncio.timeout(LIMIT):
+        await opening
+
+
+async def test_a_request_to_a_daemon_that_was_killed_fails_at_once(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(Strap())
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    assert link.peripheral is not None
+    site = link.peripheral.characteristics[1]
+    air.stick(site.uuid)
+    asking = asyncio.create_task(link.peripheral.read(site, LIMIT))
+    await asyncio.sleep(0.05)
+    await bluez.kill()
+    with pytest.raises(LinkFailed):
+        await asyncio.wait_for(asking, 1.0)
+
+
+async def test_a_daemon_that_hangs_costs_no_more_than_the_limits(bluez: Daemon, rig: Rig) -> None:
+    bluez.place(Strap())
+    link, _ = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    bluez.hang()
+    with pytest.raises(TimeoutError):
+        await read(link, timeout=0.1)
+    async with asyncio.timeout(1.0):
+        await link.close(0.2)
+    bluez.resume()
+    await reopen(link)
