@@ -1,0 +1,139 @@
+"""What of a device's stored records is on disk already, in a few octets of JSON that ride with each record.
+
+`Taken` is for records with numbers, `Seen` for those that are only told apart by what they say. Both read any JSON:
+what is not theirs means that nothing was taken yet.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any
+
+MOST_RUNS = 32
+MOST_SEEN = 256  # more than any cuff, thermometer or scale keeps
+DIGEST = 6  # octets
+
+
+class Taken:
+    """Numbers of records: all up to `to`, and `runs` above it, each (first, last), apart and in order.
+
+    Runs come about while a download is under way beside live records, or in another order than its numbers. When there
+    are too many, the lowest gap counts as taken: it is the oldest one, and no more than a hole in the numbers.
+    """
+
+    def __init__(self, to: int = -1) -> None:
+        self.to = to
+        self.runs: list[tuple[int, int]] = []
+
+    @classmethod
+    def load(cls, mark: Any) -> Taken:
+        taken = cls()
+        if isinstance(mark, dict) and type(mark.get("to")) is int:
+            taken.to = mark["to"]
+            runs = mark.get("runs", [])
+            for run in runs if isinstance(runs, list) else ():
+                if isinstance(run, list) and len(run) == 2 and all(type(number) is int for number in run):
+                    taken.fill(*run)
+        return taken
+
+    def dump(self) -> dict[str, Any]:
+        return {"to": self.to, "runs": [list(run) for run in self.runs]} if self.runs else {"to": self.to}
+
+    def copy(self) -> Taken:
+        other = Taken(self.to)
+        other.runs = list(self.runs)
+        return other
+
+    @property
+    def newest(self) -> int:
+        """The highest number that was taken; -1 = none."""
+        return self.runs[-1][1] if self.runs else self.to
+
+    def __contains__(self, number: int) -> bool:
+        return number <= self.to or any(first <= number <= last for first, last in self.runs)
+
+    def fill(self, first: int, last: int) -> None:
+        """Everything from `first` to `last` is taken, or is not there."""
+        apart: list[tuple[int, int]] = []
+        for run in self.runs:
+            if run[0] <= last + 1 and first <= run[1] + 1:
+                first, last = min(first, run[0]), max(last, run[1])
+            else:
+                apart.append(run)
+        if first <= last:
+            apart.append((first, last))
+        self.runs = sorted(apart)
+        while self.runs and (self.runs[0][0] <= self.to + 1 or len(self.runs) > MOST_RUNS):
+            self.to = max(self.to, self.runs.pop(0)[1])
+
+    def settle(self) -> None:
+        """What was asked for has come whole: up to the newest there is nothing more to ask for."""
+        self.to, self.runs = self.newest, []
+
+
+class Download:
+    """Keeps `taken` during one answer of a device: `new` says whether a number was not there before.
+
+    Numbers that rise tell that there is nothing between them. One number alone tells nothing of those before it, unless
+    it is the only one that was announced: a device that sends its newest record first must not lose the others when
+    it is interrupted. `expected` is the number of records that the device announced, None = it did not.
+    """
+
+    def __init__(self, taken: Taken, expected: int | None = None) -> None:
+        self.count = 0
+        self._taken = taken
+        self._expected = expected
+        self._before = taken.copy()
+        self._seen: set[int] = set()
+        self._last: int | None = None
+
+    def new(self, number: int) -> bool:
+        """Takes it, where it is new."""
+        self.count += 1
+        new = number not in self._before and number not in self._seen
+        self._seen.add(number)
+        last, self._last = self._last, number
+        if last is None or number <= last:
+            self._taken.fill(number, number)
+        else:
+            if self.count == 2:
+                self._taken.fill(self._before.to + 1, last)
+            self._taken.fill(last, number)
+        if self.count == self._expected:
+            self._taken.settle()
+        return new
+
+
+class Seen:
+    """Digests of the newest records, the oldest first."""
+
+    def __init__(self, mark: Any = None) -> None:
+        self._digests = b""
+        if isinstance(mark, str):
+            try:
+                packed = base64.b64decode(mark, validate=True)
+            except (ValueError, binascii.Error):
+                return
+            self._digests = packed[-MOST_SEEN * DIGEST :] if len(packed) % DIGEST == 0 else b""
+
+    def dump(self) -> str:
+        return base64.b64encode(self._digests).decode("ascii")
+
+    def knows(self, *parts: Any) -> bool:
+        """Whether a record of these parts (JSON) was taken."""
+        digest, known = _digest(parts), self._digests
+        return any(known[at : at + DIGEST] == digest for at in range(0, len(known), DIGEST))
+
+    def take(self, *parts: Any) -> bool:
+        """Whether it was not there before; it is from now on."""
+        if self.knows(*parts):
+            return False
+        self._digests = (self._digests + _digest(parts))[-MOST_SEEN * DIGEST :]
+        return True
+
+
+def _digest(parts: tuple[Any, ...]) -> bytes:
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=DIGEST).digest()

@@ -1,0 +1,242 @@
+"""Drivers of connected Bluetooth LE devices: what is said to one, in which order, and the driver `ble` for any of them.
+
+A session: what the device is (identity.py), the features of each profile, all subscriptions, its clock (clock.py), then
+each profile asks for what does not come by itself. Values go through decoder.py all the while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from drivers.ble.clock import Clocks
+from drivers.ble.decoder import TICK, BleDecoder, Kind
+from drivers.ble.forbidden import FORBIDDEN
+from drivers.ble.identity import BATTERY, introduce
+from drivers.ble.options import AllOptions, BleOptions
+from drivers.ble.peripheral import GattValue, Peripheral
+from drivers.ble.profile import HELD, Memory, Profile
+from drivers.ble.profiles import BY_SERVICE, profile, profiles
+from drivers.ble.session import Session
+from drivers.ble.uuids import short, uuid
+from drivers.driver import Command, CommandFailed, Driver, Exchange, SessionOver, WrongDevice
+from drivers.reading import Faults, Reading, Reply
+
+HOLD = 2.0  # seconds that the rest of a measurement may be late
+FAREWELL = 0.4
+FIRST_REST, LAST_REST = 30.0, 300.0  # seconds between two visits to a device that only keeps records
+GENERIC = frozenset(map(uuid, (0x1800, 0x1801, 0x180A)))  # what every device shows
+
+
+class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Set the device's clock."""
+
+    time: Annotated[
+        datetime | None,
+        Meta(description="ISO 8601, as the device's clock shall show it; default: the gateway's local time"),
+    ] = None
+
+
+class ReadStored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Fetch stored records."""
+
+    all: Annotated[
+        bool, Meta(description="ask for all of them again; what was stored before is not reported twice")
+    ] = False
+
+
+SYNC_TIME = Command("sync_time", "Set the device's clock", SyncTime, 15.0, {"time": "2026-11-20T10:30:00"})
+READ_STORED = Command("read_stored", "Fetch the records that are new in its memory", ReadStored, 600.0, {"all": True})
+
+
+class BleDriver(Driver):
+    """For devices that show one of `services`; `companions` are handled beside it where they are shown."""
+
+    transport = "ble"
+    options_type: ClassVar[type[msgspec.Struct]] = BleOptions
+    forbidden = FORBIDDEN
+    services: ClassVar[tuple[str, ...]] = ()
+    companions: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self._kept: dict[str, Any] = {}  # what profiles keep over sessions
+        self._decoder: BleDecoder | None = None
+        self._session: Session | None = None  # once it may be asked for something
+        self._profiles: list[Profile] = []
+        self._visits = 0  # in a row that brought nothing new
+
+    # -- sans-I/O
+
+    def decoder(self) -> BleDecoder:
+        self._session = None
+
+        def memory(faults: Faults) -> Memory:
+            return Memory(self.options, faults, self.bookmarks, self._kept)
+
+        self._decoder = BleDecoder(memory, (), self._kind_for)
+        return self._decoder
+
+    def _wanted(self, shown: Iterable[str]) -> list[str]:
+        """Of the services that a device shows, those that this driver handles."""
+        ours = (*self.services, *self.companions, BATTERY)
+        return [service for service in shown if not self.services or service in ours]
+
+    def _kind_for(self, value: GattValue) -> Kind | None:
+        """For values without a connection, as in a recording."""
+        if value.service:
+            return profile(value.service) if self._wanted((value.service,)) else None
+        ours = profiles((*self.services, *self.companions, BATTERY)) if self.services else profiles(BY_SERVICE)
+        return next((kind for kind in ours if value.uuid in kind.streams), None)
+
+    # -- a session
+
+    async def converse(self, talk: Exchange) -> None:
+        decoder = self._decoder or self.decoder()
+        session = Session(talk, decoder.faults)
+        self._profiles = decoder.use(self._choose(session.peripheral), session.peripheral.address)
+        try:
+            clocks = await self._prepare(session)
+            self._session = session
+            for each in self._profiles:
+                await each.begin(session)
+            await self._rest(talk)
+            await self._stay(session, clocks)
+        finally:
+            await self._part(session)
+
+    def _choose(self, peripheral: Peripheral) -> list[Kind]:
+        shown = list(dict.fromkeys(each.service for each in peripheral.characteristics))
+        if self.services and not set(self.services) & set(shown):
+            for kind in profiles(self.services):  # the link may have stale services to forget
+                peripheral.find(kind.streams[0], kind.service)
+            raise WrongDevice(f"{_described(peripheral, shown)}; {self.name} needs {_named(self.services)}")
+        kinds = profiles(self._wanted(shown))
+        if all(kind.helper for kind in kinds):
+            raise WrongDevice(f"{_described(peripheral, shown)}; no driver knows what to do with that")
+        return kinds
+
+    async def _prepare(self, session: Session) -> Clocks:
+        await introduce(session)
+        for each in self._profiles:
+            await each.prepare(session)
+        for each in self._profiles:
+            await each.subscribe(session)
+        clocks = Clocks(session, self._profiles)
+        await clocks.look()
+        await clocks.keep(self.options.set_clock)
+        return clocks
+
+    async def _rest(self, talk: Exchange) -> None:
+        """A device of which everything was taken is left alone for a while: longer when it had nothing new."""
+        asked = [each for each in self._profiles if not each.helper]
+        if not all(each.done for each in asked):
+            return
+        talk.feed(TICK)
+        await talk.stored()
+        self._visits = 0 if any(each.fetched for each in asked) else self._visits + 1
+        raise SessionOver("all its records are stored", min(LAST_REST, FIRST_REST * 2.0 ** max(0, self._visits - 1)))
+
+    async def _stay(self, session: Session, clocks: Clocks) -> None:
+        """Whatever is due while the device is connected; at once when nothing ever is."""
+        loop = asyncio.get_running_loop()
+        talk = session.talk
+        chores = [chore for each in self._profiles for chore in each.chores(session)]
+        due = [loop.time() + chore.interval for chore in chores]
+        late: float | None = None  # when what is held has waited long enough
+        if not chores and not clocks.refused and not any(each.holds for each in self._profiles):
+            return
+        while True:
+            until = min([*due, *([] if late is None else [late])], default=loop.time() + 3600.0)
+            with contextlib.suppress(TimeoutError):
+                said = await talk.wait(_of_note, max(0.0, until - loop.time()))
+                if isinstance(said, Reply):
+                    late = late or loop.time() + HOLD
+                elif clocks.refused:
+                    await clocks.keep(self.options.set_clock)
+                    clocks.refused = False
+            if late is not None and loop.time() >= late:
+                late = None
+                talk.feed(TICK)
+            for index, chore in enumerate(chores):
+                if loop.time() >= due[index]:
+                    await chore.do(talk)
+                    due[index] = loop.time() + chore.interval
+
+    async def _part(self, session: Session) -> None:
+        """Also when the connection is lost; takes a fraction of a second, and no error gets out."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(FAREWELL):
+                for each in self._profiles:
+                    await each.farewell(session)
+        session.talk.feed(TICK)
+
+    # -- commands
+
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+        session = self._session
+        if session is None:
+            raise CommandFailed("busy", "the device is connected, and still being asked what it is")
+        if isinstance(parameters, SyncTime):
+            return await Clocks(session, self._profiles).set(parameters.time)
+        for each in self._profiles:
+            if isinstance(parameters, ReadStored) and each.stores:
+                return await each.read_stored(session, exchange, parameters.all)
+            if command == "read_now" and each.reads:
+                return await each.read_now(session, exchange)
+        raise CommandFailed("unsupported", f"this device cannot {command.replace('_', ' ')}")
+
+    @classmethod
+    def twin(cls, options: Any = None, seed: int = 0) -> Any:
+        """An emulated peripheral."""
+        from drivers.ble.twin.devices.catalogue import make
+
+        return make(cls.name, seed)
+
+
+def _of_note(item: Reading | Reply) -> Reading | Reply | None:
+    """What changes the plan: a measurement, or that a part of one is held."""
+    return item if isinstance(item, Reading) or item.kind == HELD.kind else None
+
+
+def _named(services: Iterable[str]) -> str:
+    """For people: `glucose meter (1808)`."""
+    words = []
+    for service in services:
+        kind = profile(service)
+        words.append(short(service) if kind is None else f"{kind.title} ({short(service)})")
+    return ", ".join(words)
+
+
+def _described(peripheral: Peripheral, shown: list[str]) -> str:
+    """What was found, and which driver is for it."""
+    telling = [service for service in shown if service not in GENERIC]
+    text = f"{peripheral.name or peripheral.address} shows {_named(telling) or 'no services'}"
+    fitting = dict.fromkeys(kind.driver for kind in profiles(shown) if not kind.helper)
+    return f"{text}, which is for the driver {' or '.join(fitting)}" if fitting else text
+
+
+class Ble(BleDriver):
+    """Whatever a device shows: every profile that is known."""
+
+    name = "ble"
+    title = "Any Bluetooth LE device with standard health or sensor services"
+    metrics = (
+        *("blood_pressure", "cuff_pressure", "pulse_oximetry", "heart_rate", "body_temperature", "glucose"),
+        *("continuous_glucose", "body_weight", "body_composition", "ecg", "acceleration", "environment"),
+    )
+    steady = False
+    keeps_records = True
+    options_type = AllOptions
+    commands = (READ_STORED, SYNC_TIME)
+    source = "Bluetooth SIG: GATT Specification Supplement and the services of each profile"
+
+    @classmethod
+    def value_names(cls, options: Any = None) -> tuple[str, ...]:
+        return ()  # the device decides

@@ -1,0 +1,100 @@
+"""A profile: one service of the Bluetooth SIG or of a maker, as the drivers handle it. One file each in profiles/."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, NamedTuple
+
+from drivers.ble.peripheral import GattValue
+from drivers.ble.session import Session
+from drivers.driver import CommandFailed, Exchange
+from drivers.frames import FrameError
+from drivers.reading import Faults, Reading, Reply
+
+Items = list[Reading | Reply]
+
+FROM_MEMORY = "from-memory"  # flag of a record that the device had stored
+HELD = Reply("held", {})  # something is held because more of it may come: see `flush`
+
+
+class Memory(NamedTuple):
+    """What profiles share: the options, where faults are counted, the stored marks, what is kept from one connection to
+    the next, the device's address."""
+
+    options: Any
+    faults: Faults
+    bookmarks: dict[str, Any]
+    kept: dict[str, Any]
+    address: str = ""
+
+    def mark(self, kind: str) -> str:
+        """The name of a mark of this very device: another one under the same settings starts anew."""
+        return f"{kind}/{self.address}"
+
+
+class Chore(NamedTuple):
+    """Something to be done every `interval` seconds while the device is connected."""
+
+    interval: float
+    do: Callable[[Exchange], Awaitable[None]]
+
+
+class Profile:
+    """`decode` is sans-I/O and knows nothing of a connection; the rest is said to a connected device, in this order
+    over all profiles: `prepare` (read what it is), subscriptions, the clock, `begin` (ask it).
+    """
+
+    service: ClassVar[str]  # full UUID
+    title: ClassVar[str]
+    driver: ClassVar[str]  # the driver that is for this service alone
+    streams: ClassVar[tuple[str, ...]] = ()  # full UUIDs: subscribed in this order, those that are there
+    instead_of: ClassVar[tuple[str, ...]] = ()  # services that tell the same in a poorer way
+    sets_clock: ClassVar[bool] = False  # devices of this kind expect that somebody sets their clock
+    helper: ClassVar[bool] = False  # nothing that a device is for
+    holds: ClassVar[bool] = False  # gives HELD
+    stores: ClassVar[bool] = False  # answers `read_stored`
+    reads: ClassVar[bool] = False  # answers `read_now`
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def decode(self, value: GattValue) -> Items:
+        """What a value means; FrameError."""
+        raise FrameError("unsupported")
+
+    def flush(self) -> Items:
+        """What is held because more of it might have come."""
+        return []
+
+    async def prepare(self, session: Session) -> None:
+        """Read features and what else the decoding needs; TimeoutError, GattError."""
+
+    async def subscribe(self, session: Session) -> None:
+        await session.subscribe_all(self.service, self.streams)
+
+    async def begin(self, session: Session) -> None:
+        """Ask for what does not come by itself."""
+
+    async def read_stored(self, session: Session, talk: Exchange, everything: bool) -> dict[str, Any]:
+        """The command of that name; CommandFailed, TimeoutError."""
+        raise CommandFailed("unsupported", f"this {self.title} has no stored records to be asked for")
+
+    async def read_now(self, session: Session, talk: Exchange) -> dict[str, Any]:
+        """The command of that name; CommandFailed, TimeoutError."""
+        raise CommandFailed("unsupported", f"this {self.title} cannot be asked for a value")
+
+    async def farewell(self, session: Session) -> None:
+        """While the connection is being ended; has a fraction of a second."""
+
+    def chores(self, session: Session) -> list[Chore]:
+        return []
+
+    @property
+    def done(self) -> bool:
+        """Whether it has all it wanted, so that the device may be left alone."""
+        return False
+
+    @property
+    def fetched(self) -> int:
+        """How many new records the last download brought."""
+        return 0

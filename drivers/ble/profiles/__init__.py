@@ -1,0 +1,47 @@
+"""The profiles by the service that they are for; each is loaded when a device shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+from drivers.ble.gatt import nonin
+from drivers.ble.profile import Profile
+from drivers.ble.uuids import uuid
+
+POLAR = "fb005c80-02e7-f387-1cad-8acd2d8df0c8"
+
+# In the order in which they are asked: who may see what, live values, stored records.
+BY_SERVICE = {
+    uuid(0x180F): "battery:Battery",
+    uuid(0x181C): "user_data:UserData",
+    uuid(0x180D): "heart_rate:HeartRate",
+    uuid(0x1810): "blood_pressure:BloodPressure",
+    uuid(0x1809): "thermometer:Thermometer",
+    uuid(0x181D): "weight_scale:WeightScale",
+    uuid(0x181B): "body_composition:BodyComposition",
+    nonin.SERVICE: "nonin:Nonin",
+    uuid(0x1822): "pulse_oximeter:PulseOximeter",
+    uuid(0x181A): "environment:Environment",
+    POLAR: "polar:Polar",
+    uuid(0x1808): "glucose:Glucose",
+    uuid(0x181F): "cgm:ContinuousGlucose",
+}
+
+
+def profile(service: str) -> type[Profile] | None:
+    """The profile of a service (full UUID); None = there is none."""
+    place = BY_SERVICE.get(service)
+    if place is None:
+        return None
+    module, _, name = place.partition(":")
+    found: type[Profile] = getattr(import_module(f"drivers.ble.profiles.{module}"), name)
+    return found
+
+
+def profiles(services: Iterable[str]) -> list[type[Profile]]:
+    """Those of a device that shows these services, in their order; without those that another one makes superfluous."""
+    shown = set(services)
+    found = [kind for service in BY_SERVICE if service in shown and (kind := profile(service)) is not None]
+    poorer = {service for kind in found for service in kind.instead_of}
+    return [kind for kind in found if kind.service not in poorer]

@@ -1,0 +1,41 @@
+"""Battery service (180F): its level goes into the device's status."""
+
+from __future__ import annotations
+
+from drivers.ble.gatt import battery
+from drivers.ble.identity import LEVEL, LEVEL_STATUS, tell_battery
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import Chore, Items, Profile
+from drivers.ble.session import STREAMS, Session
+from drivers.ble.uuids import uuid
+from drivers.driver import Exchange
+from drivers.reading import Reply
+
+LOOK = 1800.0  # seconds between two looks at a level that is not told
+
+
+class Battery(Profile):
+    service = uuid(0x180F)
+    title = "battery"
+    driver = "ble"
+    streams = (LEVEL, LEVEL_STATUS)
+    helper = True
+
+    def decode(self, value: GattValue) -> Items:
+        if value.uuid == LEVEL:
+            return [Reply("battery", {"battery": battery.decode(value.data)})]
+        level = battery.decode_status(value.data).battery_pct
+        return [] if level is None else [Reply("battery", {"battery": level})]
+
+    async def subscribe(self, session: Session) -> None:
+        await session.subscribe_all(self.service, self.streams, needed=False)
+
+    def chores(self, session: Session) -> list[Chore]:
+        level = session.find(LEVEL, self.service)
+        if level is None or STREAMS & level.properties or "read" not in level.properties:
+            return []
+
+        async def look(talk: Exchange) -> None:
+            await tell_battery(session)
+
+        return [Chore(LOOK, look)]

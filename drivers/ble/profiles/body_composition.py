@@ -1,0 +1,44 @@
+"""Body Composition service (181B): a measurement may come in two packets, which are one reading."""
+
+from __future__ import annotations
+
+from drivers.ble.gatt import body_composition
+from drivers.ble.once import Once
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import HELD, Items, Memory, Profile
+from drivers.ble.session import Session
+from drivers.ble.uuids import uuid
+
+
+class BodyComposition(Profile):
+    """A first packet waits for the second one until the next value, or until it has waited long enough."""
+
+    service = uuid(0x181B)
+    title = "body composition scale"
+    holds = True
+    driver = "ble-weight-scale"
+    streams = (uuid(0x2A9C),)
+    sets_clock = True
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        self._once = Once(memory, "body-composition")
+        self._merger = body_composition.Merger()
+        self._first: body_composition.BodyComposition | None = None  # what waits in it
+
+    def decode(self, value: GattValue) -> Items:
+        packet = body_composition.decode(value.data)
+        first, whole = self._first, self._merger.feed(packet)
+        merged = first is not None and first not in whole
+        self._first = packet if packet.multiple_packet and not merged else None
+        return self._give(whole) if self._first is None else [*self._give(whole), HELD]
+
+    def flush(self) -> Items:
+        self._first = None
+        return self._give(self._merger.flush())
+
+    def _give(self, whole: list[body_composition.BodyComposition]) -> Items:
+        return [item for found in whole for item in self._once.give(body_composition.reading(found))]
+
+    async def begin(self, session: Session) -> None:
+        self._once.device_clock = session.device_clock

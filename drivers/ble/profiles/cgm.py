@@ -1,0 +1,151 @@
+"""Continuous Glucose Monitoring service (181F), and the driver `ble-cgm`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from drivers.ble.driver import READ_STORED, BleDriver
+from drivers.ble.gatt import cgm, cgm_session
+from drivers.ble.ledger import Found, Ledger, fetch
+from drivers.ble.options import RecordOptions
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import FROM_MEMORY, Chore, Items, Memory, Profile
+from drivers.ble.records import Procedures, answer, record
+from drivers.ble.session import Session
+from drivers.ble.uuids import uuid
+from drivers.driver import CommandFailed, Exchange
+from drivers.frames import FrameError
+from drivers.reading import Reply
+
+MEASUREMENT, CONTROL, OPS = uuid(0x2AA7), uuid(0x2A52), uuid(0x2AAC)
+FEATURE, START = uuid(0x2AA8), uuid(0x2AAA)
+SAME = timedelta(minutes=10)  # a start that was computed moves a little; a sensor warms up for longer than this
+LOOK = 300.0  # seconds between two looks for records that did not come by themselves, and for a new session
+
+
+class ContinuousGlucose(Profile):
+    """Records are known by their minutes since the start of the session, which the mark names."""
+
+    service = uuid(0x181F)
+    title = "continuous glucose sensor"
+    stores = True
+    driver = "ble-cgm"
+    streams = (MEASUREMENT, CONTROL)
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        self._mark = memory.mark("continuous-glucose")
+        known = memory.bookmarks.get(self._mark)
+        self.ledger = Ledger(known, wraps=False)
+        self._start = _time(known.get("session")) if isinstance(known, dict) else None  # of the session in the ledger
+        self._session: cgm_session.Session | None = None
+        self._feature: cgm_session.Feature | None = None
+        self._fetched = 0
+
+    # -- sans-I/O
+
+    def decode(self, value: GattValue) -> Items:
+        if value.uuid == CONTROL:
+            return answer(value.data)
+        if value.uuid == OPS:
+            said = cgm_session.decode_ops(value.data, self._crc)
+            return [Reply("cgm-ops", {"request_op": said.request_op, "response_code": said.response_code})]
+        found: Items = []
+        for each in cgm.decode(value.data, self._crc):
+            found += self._measured(each)
+        return found
+
+    @property
+    def _crc(self) -> bool | None:
+        return None if self._feature is None else self._feature.e2e_crc
+
+    def _measured(self, found: cgm.Record) -> Items:
+        stamp = Found(found.time_offset_min, "")
+        stored = self.ledger.stores(stamp)
+        if self.ledger.probing or not self.ledger.take(stamp):
+            return [record(number=stamp.number, stamp="")]
+        self._fetched += 1
+        mark = {**self.ledger.mark(), "session": self._start.isoformat() if self._start else None}
+        reading = cgm.reading(found, self._session, self._feature, (self._mark, mark))
+        if stored:
+            reading.flags = (*reading.flags, FROM_MEMORY)
+        return [reading]
+
+    def began(self, session: cgm_session.Session) -> None:
+        """What the device says of its session: another one than that of the mark starts anew."""
+        start = session.start.moment()
+        self._session = session if start is not None else None
+        if start is None:
+            return
+        if self._start is not None and abs(start - self._start) > SAME:
+            self.ledger.restart()
+        if self._start is None or abs(start - self._start) > SAME:
+            self._start = start
+
+    # -- said to the device
+
+    async def prepare(self, session: Session) -> None:
+        told = await session.read(FEATURE, self.service)
+        if told is not None:
+            try:
+                self._feature = cgm_session.decode_feature(told)
+            except FrameError as wrong:
+                self.memory.faults.add(wrong.kind, "the features of the sensor cannot be read")
+        await self._look_at_session(session)
+
+    async def _look_at_session(self, session: Session) -> None:
+        told = await session.read(START, self.service)
+        if told is None:
+            return
+        try:
+            self.began(cgm_session.decode_session_start(told, self._crc))
+        except FrameError as wrong:
+            self.memory.faults.add(wrong.kind, "the start of the session cannot be read")
+
+    @property
+    def fetched(self) -> int:
+        return self._fetched
+
+    async def begin(self, session: Session) -> None:
+        if self.memory.options.records and session.find(CONTROL, self.service) is not None:
+            await self.read_stored(session, session.talk, False)
+        self.ledger.caught_up = True
+
+    async def read_stored(self, session: Session, talk: Exchange, everything: bool) -> dict[str, Any]:
+        control = session.find(CONTROL, self.service)
+        if control is None:
+            raise CommandFailed("unsupported", "this sensor has no stored records to be asked for")
+        async with session.asking:
+            self._fetched = 0
+            self.ledger.caught_up = False
+            await fetch(self.ledger, Procedures(session, talk, control), everything)
+            self.ledger.caught_up = True
+        return {"records": self._fetched}
+
+    def chores(self, session: Session) -> list[Chore]:
+        async def look(talk: Exchange) -> None:
+            await self._look_at_session(session)
+            await self.begin(session)
+
+        return [Chore(LOOK, look)]
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+class BleCgm(BleDriver):
+    """Sensors under the skin that speak the standard service. Never starts, stops or calibrates a session."""
+
+    name = "ble-cgm"
+    title = "Continuous glucose monitors (Bluetooth CGM profile)"
+    metrics = ("continuous_glucose",)
+    services = (ContinuousGlucose.service,)
+    keeps_records = True
+    options_type = RecordOptions
+    commands: ClassVar = (READ_STORED,)
+    source = "Bluetooth SIG: Continuous Glucose Monitoring Service 1.0.2, GATT Specification Supplement"

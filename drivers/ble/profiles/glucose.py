@@ -1,0 +1,127 @@
+"""Glucose service (1808), and the driver `ble-glucose`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from drivers.ble.driver import READ_STORED, SYNC_TIME, BleDriver
+from drivers.ble.gatt import glucose, glucose_context
+from drivers.ble.ledger import Found, Ledger, fetch
+from drivers.ble.options import RecordOptions
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import FROM_MEMORY, HELD, Items, Memory, Profile
+from drivers.ble.records import Procedures, answer, record
+from drivers.ble.session import Session
+from drivers.ble.uuids import uuid
+from drivers.driver import CommandFailed, Exchange
+
+MEASUREMENT, CONTEXT, CONTROL = uuid(0x2A18), uuid(0x2A34), uuid(0x2A52)
+
+
+class _Pending(NamedTuple):
+    """A measurement whose context has not come yet."""
+
+    found: glucose.Glucose
+    mark: tuple[str, Any]
+    stored: bool
+
+
+class Glucose(Profile):
+    """A measurement whose context follows waits for it until the next value, or until it has waited long enough; its
+    mark goes with it."""
+
+    service = uuid(0x1808)
+    title = "glucose meter"
+    holds = True
+    stores = True
+    driver = "ble-glucose"
+    streams = (MEASUREMENT, CONTEXT, CONTROL)
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        self._mark = memory.mark("glucose")
+        self.ledger = Ledger(memory.bookmarks.get(self._mark))
+        self._pending: _Pending | None = None
+        self._passed: int | None = None  # the number of a measurement that is not reported: neither is its context
+        self._fetched = 0
+        self._done = False
+
+    @property
+    def done(self) -> bool:
+        return self._done
+
+    @property
+    def fetched(self) -> int:
+        return self._fetched
+
+    def decode(self, value: GattValue) -> Items:
+        if value.uuid == CONTEXT:
+            return self._context(glucose_context.decode(value.data))
+        if value.uuid == CONTROL:
+            said = answer(value.data)
+            return [*self.flush(), *said]
+        found = glucose.decode(value.data)
+        return [*self.flush(), *self._measured(found)]
+
+    def _measured(self, found: glucose.Glucose) -> Items:
+        stamp = Found(found.sequence, ",".join(map(str, found.base_time)))
+        if self.ledger.probing:
+            self._passed = found.sequence
+            return [record(number=stamp.number, stamp=stamp.stamp)]
+        stored = self.ledger.stores(stamp)
+        if not self.ledger.take(stamp):
+            self._passed = found.sequence
+            return [record(number=stamp.number, stamp=stamp.stamp)]
+        self._fetched += 1
+        self._pending = _Pending(found, (self._mark, self.ledger.mark()), stored)
+        return [HELD] if found.context_follows else self.flush()
+
+    def _context(self, context: glucose_context.Context) -> Items:
+        pending = self._pending
+        if pending is not None and pending.found.sequence == context.sequence:
+            return self._give(context)
+        if context.sequence != self._passed:
+            self.memory.faults.add("context-without-measurement", "a context came for no measurement before it")
+        return []
+
+    def flush(self) -> Items:
+        return self._give(None)
+
+    def _give(self, context: glucose_context.Context | None) -> Items:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return []
+        reading = glucose_context.reading(pending.found, context, pending.mark)
+        if pending.stored:
+            reading.flags = (*reading.flags, FROM_MEMORY)
+        return [reading]
+
+    async def begin(self, session: Session) -> None:
+        if self.memory.options.records and session.find(CONTROL, self.service) is not None:
+            await self.read_stored(session, session.talk, False)
+            self._done = True
+        self.ledger.caught_up = True
+
+    async def read_stored(self, session: Session, talk: Exchange, everything: bool) -> dict[str, Any]:
+        control = session.find(CONTROL, self.service)
+        if control is None:
+            raise CommandFailed("unsupported", "this meter has no stored records to be asked for")
+        async with session.asking:
+            self._fetched = 0
+            await fetch(self.ledger, Procedures(session, talk, control), everything)
+        return {"records": self._fetched}
+
+
+class BleGlucose(BleDriver):
+    """Blood glucose meters: what is new in their memory, and then they are left alone."""
+
+    name = "ble-glucose"
+    title = "Blood glucose meters (Bluetooth glucose profile)"
+    metrics = ("glucose",)
+    services = (Glucose.service,)
+    steady = False
+    keeps_records = True
+    options_type = RecordOptions
+    example_options: ClassVar[dict[str, Any]] = {"pair": "always", "passkey": "123456"}
+    commands: ClassVar = (READ_STORED, SYNC_TIME)
+    source = "Bluetooth SIG: Glucose Service 1.0, Glucose Profile 1.0, GATT Specification Supplement"

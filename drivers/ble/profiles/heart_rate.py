@@ -1,0 +1,43 @@
+"""Heart Rate service (180D), and the driver `ble-heart-rate`."""
+
+from __future__ import annotations
+
+from drivers.ble.driver import BleDriver
+from drivers.ble.gatt import heart_rate
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import Items, Memory, Profile
+from drivers.ble.session import Session
+from drivers.ble.uuids import uuid
+
+LOCATION = 0x2A38
+
+
+class HeartRate(Profile):
+    service = uuid(0x180D)
+    title = "heart rate sensor"
+    driver = "ble-heart-rate"
+    streams = (uuid(0x2A37),)
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        self._location: int | None = None
+
+    def decode(self, value: GattValue) -> Items:
+        return [heart_rate.reading(heart_rate.decode(value.data), self._location)]
+
+    async def prepare(self, session: Session) -> None:
+        self._location = None
+        told = await session.read(LOCATION, self.service)
+        if told:
+            self._location = heart_rate.decode_location(told)
+
+
+class BleHeartRate(BleDriver):
+    """Chest straps, watches and arm bands."""
+
+    name = "ble-heart-rate"
+    title = "Heart rate sensors (Bluetooth heart rate profile)"
+    metrics = ("heart_rate",)
+    services = (HeartRate.service,)
+    silence = 120.0
+    source = "Bluetooth SIG: Heart Rate Service 1.0, GATT Specification Supplement"

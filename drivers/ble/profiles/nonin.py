@@ -1,0 +1,19 @@
+"""Nonin's own oximetry service (3150, 3230 and kin), which tells more than their standard one."""
+
+from __future__ import annotations
+
+from drivers.ble.gatt import nonin
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import Items, Profile
+from drivers.ble.uuids import uuid
+
+
+class Nonin(Profile):
+    service = nonin.SERVICE
+    title = "Nonin oximeter"
+    driver = "ble-pulse-oximeter"
+    streams = (nonin.MEASUREMENT,)
+    instead_of = (uuid(0x1822),)
+
+    def decode(self, value: GattValue) -> Items:
+        return [nonin.reading(nonin.decode(value.data))]

@@ -1,0 +1,164 @@
+"""Polar Measurement Data, and the driver `ble-polar-h10`: ECG and acceleration beside the heart rate."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, ClassVar
+
+from drivers.ble.driver import BleDriver
+from drivers.ble.gatt import pmd, pmd_data
+from drivers.ble.gatt.pmd import Op, Setting, Type
+from drivers.ble.options import StreamOptions
+from drivers.ble.peripheral import Characteristic, GattError, GattValue
+from drivers.ble.polar_waves import PolarWaves
+from drivers.ble.profile import Chore, Items, Memory, Profile
+from drivers.ble.session import Session
+from drivers.ble.uuids import uuid
+from drivers.driver import Exchange
+from drivers.frames import FrameError
+from drivers.reading import Reading, Reply
+
+ANSWER = 5.0  # seconds
+WATCH = 15.0  # seconds without a frame after which a stream is started again
+FAREWELL = 0.2
+ECG_RATE, ECG_BITS, ACC_BITS = 130, 14, 16
+STREAMS = {"ecg": Type.ECG, "acceleration": Type.ACC}
+METRICS = {Type.ECG: "ecg", Type.ACC: "acceleration"}
+
+
+class Polar(Profile):
+    service = pmd.SERVICE
+    title = "Polar sensor"
+    driver = "ble-polar-h10"
+    streams = (pmd.CONTROL, pmd.DATA)
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        # The curves go on over a lost connection: so what is missing between is seen.
+        self._waves: dict[int, PolarWaves] = memory.kept.setdefault("polar", {})
+        self._rates: dict[int, float] = {Type.ECG: ECG_RATE, Type.ACC: memory.options.acceleration_rate}
+        self._factors: dict[int, float] = {}
+        self._frames: dict[int, int] = {}  # since the last look
+        self._running: list[int] = []
+
+    # -- sans-I/O
+
+    def decode(self, value: GattValue) -> Items:
+        if value.uuid == pmd.CONTROL:
+            said = pmd.decode(value.data)
+            return [Reply("pmd", {"answer": said})] if isinstance(said, pmd.Answer) else []
+        frame = pmd_data.decode(value.data)
+        kind = frame.measurement_type
+        if kind not in METRICS:
+            raise FrameError("unsupported")
+        self._frames[kind] = self._frames.get(kind, 0) + 1
+        if kind not in self._waves:
+            scale = frame.scale * self._factors.get(kind, 1.0) if frame.compressed else 1.0
+            channels = pmd_data.CHANNELS[Type(kind)]
+            self._waves[kind] = PolarWaves(METRICS[Type(kind)], channels, frame.unit, self._rates[kind], scale)
+        return list(self._waves[kind].feed(frame))
+
+    def flush(self) -> Items:
+        return [block for waves in self._waves.values() for block in waves.cut()]
+
+    # -- said to the device
+
+    async def prepare(self, session: Session) -> None:
+        self._running.clear()
+
+    async def begin(self, session: Session) -> None:
+        for name in self.memory.options.streams:
+            await self._start(session, session.talk, STREAMS[name])
+
+    async def _start(self, session: Session, talk: Exchange, kind: Type) -> None:
+        """A refusal is counted: the heart rate goes on, and it is tried again later."""
+        control = session.find(pmd.CONTROL, self.service)
+        if control is None:
+            return
+        offered = await self._ask(session, talk, control, pmd.get_settings(kind))
+        settings = self._settings(kind, offered.settings if offered else {})
+        said = await self._ask(session, talk, control, pmd.start(kind, settings))
+        if said is not None and said.status == pmd.ALREADY:
+            await self._ask(session, talk, control, pmd.stop(kind))
+            said = await self._ask(session, talk, control, pmd.start(kind, settings))
+        self._frames[kind] = 0
+        if said is None or said.status not in (pmd.OK, pmd.ALREADY):
+            why = "it does not answer" if said is None else said.text
+            self.memory.faults.add("stream-refused", f"{METRICS[kind]}: {why}")
+            return
+        rate = float(settings[Setting.RATE_HZ])
+        if self._rates[kind] != rate:
+            self._waves.pop(kind, None)
+        self._rates[kind], self._factors[kind] = rate, said.factor
+        if kind not in self._running:
+            self._running.append(kind)
+
+    def _settings(self, kind: Type, offered: dict[int, tuple[int | float, ...]]) -> dict[Setting, int]:
+        """What is wanted where the sensor offers it, else the nearest that it does."""
+        if kind is Type.ECG:
+            wanted = {Setting.RATE_HZ: ECG_RATE, Setting.RESOLUTION_BITS: ECG_BITS}
+        else:
+            wanted = {
+                Setting.RATE_HZ: self.memory.options.acceleration_rate,
+                Setting.RESOLUTION_BITS: ACC_BITS,
+                Setting.RANGE: self.memory.options.acceleration_range,
+            }
+        return {
+            setting: int(min(offered.get(setting) or (value,), key=lambda each: abs(each - value)))
+            for setting, value in wanted.items()
+        }
+
+    async def _ask(
+        self, session: Session, talk: Exchange, control: Characteristic, request: bytes
+    ) -> pmd.Answer | None:
+        """None when it does not answer, or refuses to be written to."""
+
+        def answered(item: Reading | Reply) -> pmd.Answer | None:
+            if not isinstance(item, Reply) or item.kind != "pmd":
+                return None
+            said: pmd.Answer = item.fields["answer"]
+            return said if (said.op, said.type) == (request[0], request[1]) else None
+
+        with contextlib.suppress(TimeoutError):
+            await talk.wait(lambda item: None, 0)  # answers to what was asked before
+        try:
+            await session.write(control, request)
+            return await talk.wait(answered, ANSWER)
+        except TimeoutError:
+            return None
+        except GattError as refused:
+            self.memory.faults.add("stream-refused", str(refused))
+            return None
+
+    def chores(self, session: Session) -> list[Chore]:
+        async def watch(talk: Exchange) -> None:
+            for name in self.memory.options.streams:
+                kind = STREAMS[name]
+                if not self._frames.get(kind):
+                    await self._start(session, talk, kind)
+                self._frames[kind] = 0
+
+        return [Chore(WATCH, watch)] if self.memory.options.streams else []
+
+    async def farewell(self, session: Session) -> None:
+        """A stream that is not stopped would drain the sensor, and refuse to be started again."""
+        control = session.find(pmd.CONTROL, self.service)
+        running, self._running = self._running, []
+        if control is None:
+            return
+        for kind in running:
+            await session.peripheral.write(control, bytes((Op.STOP, kind)), timeout=FAREWELL)
+
+
+class BlePolarH10(BleDriver):
+    """The Polar H10 chest strap, and others of Polar that speak PMD."""
+
+    name = "ble-polar-h10"
+    title = "Polar H10: ECG, acceleration and heart rate"
+    metrics = ("ecg", "acceleration", "heart_rate")
+    services = (pmd.SERVICE,)
+    companions = (uuid(0x180D),)
+    silence = 60.0
+    options_type = StreamOptions
+    example_options: ClassVar[dict[str, Any]] = {"streams": ["ecg", "acceleration"], "acceleration_rate": 100}
+    source = "Polar SDK documentation: Polar Measurement Data"

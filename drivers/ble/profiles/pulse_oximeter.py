@@ -1,0 +1,96 @@
+"""Pulse Oximeter service (1822), and the driver `ble-pulse-oximeter`, which also speaks Nonin's own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drivers.ble.driver import READ_STORED, SYNC_TIME, BleDriver
+from drivers.ble.gatt import nonin, pulse_oximeter, racp
+from drivers.ble.once import Once
+from drivers.ble.options import RecordOptions
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import FROM_MEMORY, Items, Memory, Profile
+from drivers.ble.records import Procedures, answer
+from drivers.ble.session import Session
+from drivers.ble.uuids import uuid
+from drivers.driver import CommandFailed, Exchange
+
+SPOT, CONTINUOUS, CONTROL = uuid(0x2A5E), uuid(0x2A5F), uuid(0x2A52)
+STORES = 1 << 2  # of the features
+
+
+class PulseOximeter(Profile):
+    """Stored spot checks have no numbers: all of them are asked for, and those that are known are left out. Of stored
+    ones without a time, the second one of equals is told apart from the first by its place."""
+
+    service = uuid(0x1822)
+    title = "pulse oximeter"
+    stores = True
+    driver = "ble-pulse-oximeter"
+    streams = (SPOT, CONTINUOUS, CONTROL)
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        self._once = Once(memory, "spot-check")
+        self._equals: dict[bytes, int] | None = None  # while records are being fetched
+        self._fetched = 0
+
+    def decode(self, value: GattValue) -> Items:
+        if value.uuid == CONTROL:
+            return answer(value.data)
+        if value.uuid == CONTINUOUS:
+            return [pulse_oximeter.reading(pulse_oximeter.decode_continuous(value.data))]
+        found = pulse_oximeter.reading(pulse_oximeter.decode_spot(value.data))
+        beside = ""
+        if self._equals is not None:
+            if found.device_time is None:
+                place = self._equals[value.data] = self._equals.get(value.data, 0) + 1
+                beside = f"{value.data.hex()} {place}"
+            if FROM_MEMORY not in found.flags:
+                found.flags = (*found.flags, FROM_MEMORY)
+        items = self._once.give(found, beside)
+        self._fetched += self._equals is not None and items[0] is found
+        return items
+
+    @property
+    def fetched(self) -> int:
+        return self._fetched
+
+    async def begin(self, session: Session) -> None:
+        self._once.device_clock = session.device_clock
+        told = await session.read(0x2A60, self.service)
+        if told is not None and not pulse_oximeter.decode_features(told).features & STORES:
+            return
+        if self.memory.options.records and session.find(CONTROL, self.service) is not None:
+            await self.read_stored(session, session.talk, False)
+
+    async def read_stored(self, session: Session, talk: Exchange, everything: bool) -> dict[str, Any]:
+        control = session.find(CONTROL, self.service)
+        if control is None:
+            raise CommandFailed("unsupported", "this oximeter has no stored spot checks to be asked for")
+        async with session.asking:
+            ask = Procedures(session, talk, control)
+            total = await ask.count(racp.COUNT_ALL)
+            if total == 0:
+                return {"records": 0}
+            self._equals, self._fetched = {}, 0
+            try:
+                await ask.report(racp.REPORT_ALL, total)
+            finally:
+                self._equals = None
+        return {"records": self._fetched}
+
+
+class BlePulseOximeter(BleDriver):
+    """Finger oximeters."""
+
+    name = "ble-pulse-oximeter"
+    title = "Pulse oximeters (Bluetooth pulse oximeter profile, and Nonin's own)"
+    metrics = ("pulse_oximetry",)
+    services = (nonin.SERVICE, PulseOximeter.service)
+    every = 1.0
+    pace = "median"
+    keeps_records = True
+    options_type = RecordOptions
+    commands: ClassVar = (READ_STORED, SYNC_TIME)
+    source = "Bluetooth SIG: Pulse Oximeter Service 1.0, GATT Specification Supplement; Nonin BLE specification"

@@ -1,0 +1,57 @@
+"""Health Thermometer service (1809), and the driver `ble-thermometer`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drivers.ble.driver import SYNC_TIME, BleDriver
+from drivers.ble.gatt import thermometer
+from drivers.ble.once import Once
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import Items, Memory, Profile
+from drivers.ble.session import Session
+from drivers.ble.uuids import uuid
+
+MEASUREMENT, INTERMEDIATE = uuid(0x2A1C), uuid(0x2A1E)
+TYPE = 0x2A1D
+
+
+class Thermometer(Profile):
+    service = uuid(0x1809)
+    title = "thermometer"
+    driver = "ble-thermometer"
+    streams = (MEASUREMENT, INTERMEDIATE)
+    sets_clock = True
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        self._once = Once(memory, "body-temperature")
+        self._site: int | None = None  # of a thermometer that measures at one place only
+
+    def decode(self, value: GattValue) -> Items:
+        found = thermometer.decode(value.data)
+        if value.uuid == INTERMEDIATE:
+            return [thermometer.reading(found, self._site, intermediate=True)]
+        return self._once.give(thermometer.reading(found, self._site))
+
+    async def prepare(self, session: Session) -> None:
+        self._site = None
+        told = await session.read(TYPE, self.service)
+        if told:
+            self._site = thermometer.decode_type(told)
+
+    async def begin(self, session: Session) -> None:
+        self._once.device_clock = session.device_clock
+
+
+class BleThermometer(BleDriver):
+    """Ear, forehead, oral and patch thermometers."""
+
+    name = "ble-thermometer"
+    title = "Thermometers (Bluetooth health thermometer profile)"
+    metrics = ("body_temperature",)
+    services = (Thermometer.service,)
+    steady = False
+    keeps_records = True
+    commands: ClassVar = (SYNC_TIME,)
+    source = "Bluetooth SIG: Health Thermometer Service 1.0, GATT Specification Supplement"

@@ -1,0 +1,55 @@
+"""User Data service (181C): scales that know their users tell nothing before one of them has given consent."""
+
+from __future__ import annotations
+
+from drivers.ble.gatt import user_data
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import Items, Profile
+from drivers.ble.session import Session
+from drivers.ble.uuids import uuid
+from drivers.driver import CommandFailed
+from drivers.reading import Reading, Reply
+
+CONTROL, CHANGED = uuid(0x2A9F), uuid(0x2A99)
+ANSWER = 10.0  # seconds: some show the user on their display first
+SUCCESS = 1
+
+
+class UserData(Profile):
+    service = uuid(0x181C)
+    title = "scale with users"
+    driver = "ble-weight-scale"
+    streams = (CONTROL, CHANGED)
+    helper = True
+
+    def decode(self, value: GattValue) -> Items:
+        if value.uuid != CONTROL:
+            return []
+        said = user_data.decode(value.data)
+        if said.op != user_data.Op.RESPONSE:
+            return []
+        return [Reply("user-control", {"op": said.request_op, "code": said.response_code, "text": said.text})]
+
+    async def begin(self, session: Session) -> None:
+        """CommandFailed `no-consent` when the scale does not accept the user."""
+        index = getattr(self.memory.options, "user_index", None)
+        code = getattr(self.memory.options, "consent", None)
+        control = session.find(CONTROL, self.service)
+        if control is None:
+            return
+        if index is None or code is None:
+            self.memory.faults.add("no-consent", "the scale knows users: set `user_index` and `consent`")
+            return
+        await session.write(control, user_data.give_consent(index, code))
+        try:
+            said = await session.talk.wait(_consented, ANSWER)
+        except TimeoutError:
+            raise CommandFailed("no-consent", f"the scale did not answer for its user {index}") from None
+        if said["code"] != SUCCESS:
+            raise CommandFailed("no-consent", f"the scale does not accept user {index}: {said['text']}")
+
+
+def _consented(item: Reading | Reply) -> dict[str, object] | None:
+    if isinstance(item, Reply) and item.kind == "user-control" and item.fields["op"] == user_data.Op.CONSENT:
+        return item.fields
+    return None

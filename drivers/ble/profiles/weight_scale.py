@@ -1,0 +1,48 @@
+"""Weight Scale service (181D), and the driver `ble-weight-scale` for scales with and without body composition."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drivers.ble.driver import SYNC_TIME, BleDriver
+from drivers.ble.gatt import weight
+from drivers.ble.once import Once
+from drivers.ble.options import ScaleOptions
+from drivers.ble.peripheral import GattValue
+from drivers.ble.profile import Items, Memory, Profile
+from drivers.ble.session import Session
+from drivers.ble.uuids import uuid
+
+
+class WeightScale(Profile):
+    service = uuid(0x181D)
+    title = "weight scale"
+    driver = "ble-weight-scale"
+    streams = (uuid(0x2A9D),)
+    sets_clock = True
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        self._once = Once(memory, "body-weight")
+
+    def decode(self, value: GattValue) -> Items:
+        return self._once.give(weight.reading(weight.decode(value.data)))
+
+    async def begin(self, session: Session) -> None:
+        self._once.device_clock = session.device_clock
+
+
+class BleWeightScale(BleDriver):
+    """Bathroom scales. Some give nothing before they know which user they speak to: `user_index` and `consent`."""
+
+    name = "ble-weight-scale"
+    title = "Weight and body composition scales (Bluetooth weight scale and body composition profiles)"
+    metrics = ("body_weight", "body_composition")
+    services = (uuid(0x181D), uuid(0x181B))
+    companions = (uuid(0x181C),)
+    steady = False
+    keeps_records = True
+    options_type = ScaleOptions
+    example_options: ClassVar[dict[str, Any]] = {"user_index": 1, "consent": 1234}
+    commands: ClassVar = (SYNC_TIME,)
+    source = "Bluetooth SIG: Weight Scale Service 1.0, Body Composition Service 1.0, User Data Service 1.0"
