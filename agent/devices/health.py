@@ -43,7 +43,20 @@ REMOVED = Reason("removed", "the device was removed from the settings")
 CHANGED = Reason("changed", "the device is opened anew with changed settings")
 
 # Waiting does not mend these; a person must.
-ERRORS = frozenset({"permission", "busy", "settings", "decoder-error", "failed", "wrong-device", "forbidden"})
+ERRORS = frozenset(
+    {
+        "permission",
+        "busy",
+        "settings",
+        "decoder-error",
+        "failed",
+        "wrong-device",
+        "forbidden",
+        "no-bluetooth-service",
+        "no-adapter",
+        "pairing",
+    }
+)
 
 
 def reason_of(error: BaseException) -> Reason:
@@ -51,7 +64,7 @@ def reason_of(error: BaseException) -> Reason:
     kind = getattr(error, "reason", None)
     text = str(getattr(error, "message", "") or error) or type(error).__name__
     if isinstance(kind, Enum):
-        return Reason(kind.name.lower(), text, str(getattr(error, "hint", "")))
+        return Reason(str(kind.value), text, str(getattr(error, "hint", "")))
     match error:
         case TimeoutError():
             return Reason("timeout", "the device did not answer in time" if text == "TimeoutError" else text)
