@@ -27,9 +27,9 @@ class Sender(NamedTuple):
 class Heard(msgspec.Struct, frozen=True):
     """What one payload means.
 
-    `told`: parts of the device's status: battery (%), firmware. `stamp`: packet id, sequence or measurement number; the same one again is a
-    repetition. `counter`: of an encrypted payload, which must increase modulo `span`. `states`: on or off, by name.
-    `sleepy`: it speaks only when something happens. `fault`: what was wrong with a part of it, `""` = nothing.
+    `told`: parts of the device's status: battery (%), firmware. `stamp`: packet id, sequence or measurement number; the
+    same one again is a repetition. `counter`: of an encrypted payload, which must increase modulo `span`. `states`: on
+    or off, by name. `sleepy`: it speaks only when something happens. `fault`: what was wrong with a part of it.
     """
 
     readings: tuple[Reading, ...] = ()

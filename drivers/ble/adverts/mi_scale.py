@@ -73,7 +73,7 @@ def decode_body(data: bytes) -> BodyWeighing:
 
 
 def _unit(pounds: bool, jin: bool) -> str:
-    return "jin" if jin else "lb" if pounds else "kg"
+    return "lb" if pounds else "jin" if jin else "kg"
 
 
 def _six(time: list[int]) -> tuple[int, int, int, int, int, int]:

@@ -1,0 +1,88 @@
+"""What a scan is told, and the filter."""
+
+import subprocess
+import sys
+
+import pytest
+
+from drivers.ble.advertisement import AdvertOptions
+from drivers.ble.adverts.formats import FORMATS, NAMES, Filter, recognise
+from drivers.ble.peripheral import Advert
+from drivers.ble.uuids import uuid
+
+
+def advert(services=None, makers=None, name=""):
+    return Advert(
+        "A4:C1:38:D5:D4:98",
+        name,
+        -60,
+        {uuid(number): bytes.fromhex(data) for number, data in (services or {}).items()},
+        {company: bytes.fromhex(data) for company, data in (makers or {}).items()},
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (advert({0xFCD2: "4002ca09"}), ["bthome"]),
+        (advert({0x181A: "a4c138d5d49801453e510b7b62"}), ["atc"]),
+        (advert({0x181D: "223e30e607020e10293a"}), ["mi-scale"]),
+        (advert({0x181B: "0226e607020e10293af7019a38"}), ["mi-scale"]),
+        (advert(makers={0x0499: "0512fc5394c37c0004fffc040cac364200cdcbb8334c884f"}), ["ruuvi"]),
+        (advert(makers={0xEC88: "000341c26400"}, name="GVH5075"), ["govee"]),
+        (advert(makers={0x004C: "0215426c7565436861726d426561636f6e730efe1355c5"}), ["ibeacon"]),
+        (advert({0xFEAA: "10ec03676f6f07"}), ["eddystone"]),
+        (advert({0xFEAA: "10ec03676f6f07", 0xFCD2: "4002ca09"}), ["bthome", "eddystone"]),
+        (advert(makers={0x004C: "1005011c7a3b2f"}), []),
+        (advert({0xFE95: "5020aa01"}), []),
+        (advert({0xFCD2: "00", 0x181A: "00", 0x181D: "", 0xFEAA: ""}, {0x0499: "06", 0x0001: "00"}), []),
+        (advert(), []),
+    ],
+)
+def test_recognise(seen, expected):
+    found = recognise(seen)
+    assert [format for format, _, _ in found] == expected
+    for name, title, options in found:
+        assert title
+        assert AdvertOptions(**options).format == name
+
+
+@pytest.mark.parametrize(
+    "seen", [advert({0xFCD2: "41a47266c95f730011223378237214"}), advert({0x181A: "bd86c53ffab900c1515859"})]
+)
+def test_an_encrypted_sensor_wants_its_key(seen):
+    ((name, title, options),) = recognise(seen)
+    assert "encrypted" in title
+    assert set(options) == {"format", "key"}
+    with pytest.raises(ValueError, match="hex"):
+        bytes.fromhex(options["key"])  # nobody overlooks it
+
+
+def test_the_filter_knows_every_place_once():
+    assert len({form.key for form in FORMATS}) == len(FORMATS)
+    assert len(Filter().payloads(advert({0xFCD2: "40", 0x1809: "00"}, {0x0499: "05", 0x0006: "00"}))) == 2
+    assert Filter("govee").payloads(advert({0xFCD2: "40"}, {0x0499: "05"})) == []
+
+
+def test_the_options_name_the_formats():
+    from typing import get_args, get_type_hints
+
+    literal = get_args(get_type_hints(AdvertOptions)["format"])
+    assert literal == ("auto", *NAMES)
+
+
+def test_a_format_is_loaded_with_its_first_advertisement_and_cryptography_with_the_first_key():
+    code = (
+        "import sys\n"
+        "from drivers.ble.advertisement import AdvertOptions, BleAdvertisement\n"
+        "from drivers.ble.peripheral import Advert\n"
+        "loaded = lambda: {name.rpartition('.')[2] for name in sys.modules if name.startswith('drivers.ble.adverts.')}\n"
+        "decoder = BleAdvertisement(AdvertOptions()).decoder()\n"
+        "assert not loaded() & {'ruuvi', 'govee', 'mi_scale', 'eddystone', 'ibeacon', 'atc', 'bthome'}, loaded()\n"
+        "decoder.feed(Advert('A4:C1:38:D5:D4:98', '', -60, {}, {0x0499: bytes(24)}))\n"
+        "assert loaded() & {'ruuvi', 'govee', 'atc', 'bthome'} == {'ruuvi'}\n"
+        "assert 'cryptography' not in sys.modules and 'bleak' not in sys.modules\n"
+        "BleAdvertisement(AdvertOptions(key='0' * 32)).decoder()\n"
+        "assert 'cryptography' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
