@@ -41,7 +41,7 @@ def advert(services=None, makers=None, name=""):
 )
 def test_recognise(seen, expected):
     found = recognise(seen)
-    assert [format for format, _, _ in found] == expected
+    assert [one.format for one in found] == expected
     for name, title, options in found:
         assert title
         assert AdvertOptions(**options).format == name
@@ -51,7 +51,7 @@ def test_recognise(seen, expected):
     "seen", [advert({0xFCD2: "41a47266c95f730011223378237214"}), advert({0x181A: "bd86c53ffab900c1515859"})]
 )
 def test_an_encrypted_sensor_wants_its_key(seen):
-    ((name, title, options),) = recognise(seen)
+    ((_, title, options),) = recognise(seen)
     assert "encrypted" in title
     assert set(options) == {"format", "key"}
     with pytest.raises(ValueError, match="hex"):
@@ -76,7 +76,8 @@ def test_a_format_is_loaded_with_its_first_advertisement_and_cryptography_with_t
         "import sys\n"
         "from drivers.ble.advertisement import AdvertOptions, BleAdvertisement\n"
         "from drivers.ble.peripheral import Advert\n"
-        "loaded = lambda: {name.rpartition('.')[2] for name in sys.modules if name.startswith('drivers.ble.adverts.')}\n"
+        "here = 'drivers.ble.adverts.'\n"
+        "loaded = lambda: {name.removeprefix(here) for name in sys.modules if name.startswith(here)}\n"
         "decoder = BleAdvertisement(AdvertOptions()).decoder()\n"
         "assert not loaded() & {'ruuvi', 'govee', 'mi_scale', 'eddystone', 'ibeacon', 'atc', 'bthome'}, loaded()\n"
         "decoder.feed(Advert('A4:C1:38:D5:D4:98', '', -60, {}, {0x0499: bytes(24)}))\n"

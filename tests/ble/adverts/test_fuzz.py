@@ -1,5 +1,6 @@
 """Any octets: decoders refuse and never raise anything else; the driver's decoder never raises and stays small."""
 
+import contextlib
 import math
 
 import orjson
@@ -50,10 +51,8 @@ QUICK = settings(max_examples=150, deadline=None)
 @QUICK
 @given(data=DATA)
 def test_a_decoder_gives_fields_or_refuses(decode, data):
-    try:
+    with contextlib.suppress(FrameError):
         decode(data)
-    except FrameError as refused:
-        assert refused.kind
 
 
 @given(body=st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=5)), max_size=6))
