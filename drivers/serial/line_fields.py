@@ -64,6 +64,8 @@ def compile_fields(
         for value in members.values():
             if value.__class__ not in PLAIN:
                 return careful(members)
+        if "" in members:
+            return careful(members)
         return Reading(metric, members) if members else None
 
     return direct
@@ -92,7 +94,7 @@ def _mapped(
             elif source == device_time:
                 moment = read_time(value, time_format, flags)
                 continue
-            elif keep_others and source not in taken and value.__class__ is not dict:
+            elif keep_others and source and source not in taken and value.__class__ is not dict:
                 name, step = source, plain
             else:
                 continue

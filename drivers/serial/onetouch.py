@@ -35,7 +35,7 @@ class OneTouchOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Set the meter's clock."""
 
-    time: Annotated[datetime | None, Meta(tz=False, description="ISO 8601; default the gateway's local time")] = None
+    time: Annotated[datetime | None, Meta(description="ISO 8601; default the gateway's local time")] = None
 
 
 class Incomplete(CommandFailed):

@@ -1,0 +1,412 @@
+"""The test kit for authors of drivers: what every serial driver promises, as functions that a test calls.
+
+    from drivers.kit import assert_driver
+
+    def test_it_keeps_the_promises():
+        assert_driver(AcmeThermometer)
+
+`assert_driver` does all of it with what the driver's own twin says. Each promise has a function of its own, for other
+options, octets that a real device said, or a closer look. All raise `Broken`, an AssertionError whose text says which
+promise is broken and with which seed; the same seed gives the same run. No test runner is needed, nothing waits, and
+nothing is real: time is virtual (drivers/virtual.py). Call them from a plain function, not from a coroutine.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from drivers.driver import CommandFailed, Decoder, Driver, SessionOver, Twin, WrongDevice
+from drivers.kit_rules import Broken, amount, complaint, held, unfinished
+from drivers.reading import Reading, Reply
+from drivers.virtual import ForbiddenWords, Session, Stuck, VirtualLoop, in_virtual_time, play, session
+
+__all__ = [
+    "Broken",
+    "Session",
+    "VirtualLoop",
+    "amount",
+    "assert_bounded",
+    "assert_commands",
+    "assert_conversation",
+    "assert_counts_faults",
+    "assert_driver",
+    "assert_pieces",
+    "assert_records_once",
+    "assert_recovers",
+    "assert_resyncs",
+    "assert_survives",
+    "assert_twin",
+    "assert_well_formed",
+    "complaint",
+    "garbage",
+    "held",
+    "in_pieces",
+    "in_virtual_time",
+    "maker",
+    "play",
+    "session",
+    "traffic",
+]
+
+MOST_HELD = 65536  # octets of data that a decoder may hold
+SECRET = b"SECRET-97-mmHg"
+ENDINGS = (SessionOver, WrongDevice, CommandFailed, TimeoutError)  # what may end a conversation
+
+Items = list[Reading | Reply]
+Make = Callable[[], Driver]
+T = TypeVar("T")
+
+
+# -- octets
+
+
+def traffic(make: Make, seconds: float = 30.0, seed: int = 0) -> list[bytes]:
+    """What the driver's twin says in a session, piece by piece; Broken when the twin, the driver or their conversation
+    fails, or when nothing is said."""
+    driver = make()
+    done = _session(driver, seconds, seed)
+    if not done.chunks:
+        raise _broken(driver, f"its twin says nothing within {seconds:g} s", seed)
+    return done.chunks
+
+
+def in_pieces(data: bytes, rng: random.Random, longest: int = 64) -> Iterator[bytes]:
+    """The data cut at random."""
+    at = 0
+    while at < len(data):
+        size = rng.randint(1, longest)
+        yield data[at : at + size]
+        at += size
+
+
+def garbage(good: bytes, rng: random.Random, most: int = 200) -> bytes:
+    """Octets of no message: noise, text, and what is left of good traffic when it is cut, repeated or damaged."""
+    size = rng.randint(1, most)
+    at = rng.randrange(max(1, len(good)))
+    cut = good[at : at + size]
+    match rng.randrange(6):
+        case 0:
+            return rng.randbytes(size)
+        case 1:
+            return bytes(rng.choice(b'0123456789+-.,;:= {}[]"\r\nabcST') for _ in range(size))
+        case 2:
+            return cut
+        case 3:
+            return bytes((rng.randrange(256),)) * size
+        case 4:
+            damaged = bytearray(cut)
+            for _ in range(1 + len(damaged) // 16):
+                damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+            return bytes(damaged)
+        case _:
+            return cut[: rng.randint(1, 12)] * rng.randint(1, 20)
+
+
+# -- promises
+
+
+def assert_well_formed(driver: Driver, items: Items) -> None:
+    """Names, units, flags, quality, waveforms and marks as docs/write-a-driver.md says."""
+    names = driver.value_names(driver.options)
+    for item in items:
+        wrong = complaint(item, names)
+        if wrong:
+            raise _broken(driver, f"what it decoded {wrong}: {item!r:.300}")
+
+
+def assert_pieces(make: Make, chunks: Iterable[bytes], seed: int = 0, rounds: int = 10) -> None:
+    """The same readings and the same faults, however the octets are cut. Replies may come more or less often."""
+    data = b"".join(chunks)
+    rng = random.Random(seed)  # noqa: S311  # repeatable
+    driver = make()
+    decoder = driver.decoder()
+    whole = _readings(_feed(driver, decoder, [data], seed))
+    cuts: list[Iterable[bytes]] = [(data[i : i + 1] for i in range(len(data)))]
+    cuts += [in_pieces(data, rng, rng.choice((3, 17, 64, 700))) for _ in range(rounds)]
+    for cut in cuts:
+        other = make().decoder()
+        found = _readings(_feed(driver, other, cut, seed))
+        if found != whole:
+            both = enumerate(zip(found, whole, strict=False))
+            at = next((i for i, (one, other_one) in both if one != other_one), min(len(found), len(whole)))
+            counts = f"{len(found)} instead of {len(whole)}, different from number {at + 1} on"
+            raise _broken(driver, f"other readings when the octets come in pieces: {counts}", seed)
+        if other.faults.counts != decoder.faults.counts:
+            counts = f"{other.faults.counts} instead of {decoder.faults.counts}"
+            raise _broken(driver, f"other faults when the octets come in pieces: {counts}", seed)
+
+
+def assert_survives(make: Make, chunks: Iterable[bytes], seed: int = 0, rounds: int = 30) -> None:
+    """No exception, and nothing malformed, with garbage before, between and after good traffic, and with any end."""
+    chunks = list(chunks)
+    good = b"".join(chunks)
+    rng = random.Random(seed)  # noqa: S311
+    for _ in range(rounds):
+        driver = make()
+        stream = garbage(good, rng)
+        for chunk in chunks[: rng.randint(1, len(chunks))]:
+            stream += chunk
+            if rng.random() < 0.2:
+                stream += garbage(good, rng)
+        stream = stream[: rng.randint(1, len(stream))]
+        assert_well_formed(driver, _feed(driver, driver.decoder(), in_pieces(stream, rng), seed))
+
+
+def assert_resyncs(
+    make: Make, chunks: Iterable[bytes], seed: int = 0, rounds: int = 30, grace: int | None = None
+) -> None:
+    """After any garbage the next good message is decoded. `grace`: octets of good traffic that may pass before it is in
+    step again; default two of the longest pieces (a protocol without a checksum needs two messages)."""
+    chunks = list(chunks)
+    good = b"".join(chunks)
+    rng = random.Random(seed)  # noqa: S311
+    driver = make()
+    fresh = driver.decoder()
+    once, twice = (_feed(driver, fresh, chunks, seed) for _ in range(2))
+    grace = grace if grace is not None else 2 * max(map(len, chunks))
+    both = amount(once) + amount(twice)
+    needed = max(amount(once), both - both * grace // (2 * len(good))) - unfinished(once)
+    if amount(once) == 0:
+        raise _broken(driver, "its twin's traffic holds no reading", seed)
+    for number in range(rounds):
+        decoder = make().decoder()
+        noise = garbage(good, rng)
+        _feed(driver, decoder, in_pieces(noise, rng), seed)
+        found = [item for _ in range(2) for item in _feed(driver, decoder, chunks, seed)]
+        if amount(found) < needed:
+            text = f"after garbage it decoded {amount(found)} of {both} readings and samples, expected {needed}"
+            raise _broken(driver, f"{text}; round {number}, garbage {noise.hex()}", seed)
+
+
+def assert_bounded(
+    make: Make, chunks: Iterable[bytes], seed: int = 0, most: int = MOST_HELD, size: int = 1 << 18
+) -> None:
+    """Whatever comes, and however long nothing of it ends, the decoder holds at most so many octets of data."""
+    good = b"".join(chunks)
+    rng = random.Random(seed)  # noqa: S311
+    starts = [good[at : at + rng.randint(1, 12)] for at in (0, *(rng.randrange(len(good)) for _ in range(8)))]
+    patterns = [*starts, b"\0", b"\x80", b"\xff", b"{", b"a", b'"', b"\x02", b"0", good]
+    patterns += [start + rng.randbytes(4000) for start in starts[:4]]
+    for pattern in patterns:
+        driver = make()
+        decoder = driver.decoder()
+        block = (pattern * (4096 // len(pattern) + 1))[:4096] if pattern is not good else good
+        for _ in range(max(1, size // len(block))):
+            _feed(driver, decoder, [block], seed)
+        if held(decoder) > most:
+            text = f"its decoder holds {held(decoder)} octets after {size} of {pattern[:16].hex()}..., more than {most}"
+            raise _broken(driver, text, seed)
+
+
+def assert_counts_faults(make: Make, chunks: Iterable[bytes], seed: int = 0) -> None:
+    """Garbage between good messages is counted, and what is told of it holds no data."""
+    chunks = list(chunks)
+    good = b"".join(chunks)
+    middle = len(chunks) // 2
+    rng = random.Random(seed)  # noqa: S311
+    counted = False
+    for _ in range(10):
+        driver = make()
+        decoder = driver.decoder()
+        noise = rng.randbytes(50) + SECRET + garbage(good, rng) + rng.randbytes(50) + SECRET + b"\r\n"
+        _feed(driver, decoder, [*chunks[:middle], noise, *chunks[middle:], *chunks], seed)
+        counted |= decoder.faults.total > 0
+        told = " ".join((*decoder.faults.counts, decoder.faults.last))
+        if SECRET.decode() in told:
+            raise _broken(driver, f"a fault tells what the device said: {told!r:.200}", seed)
+    if not counted:
+        raise _broken(make(), "garbage between good messages is not counted in `faults`", seed)
+
+
+def assert_conversation(make: Make, seconds: float = 30.0, seed: int = 0) -> Session:
+    """With its twin the driver comes to readings, says nothing forbidden, and its conversation fails in nothing."""
+    driver = make()
+    done = _session(driver, seconds, seed)
+    _check_outcome(driver, done, seed)
+    if not done.readings:
+        raise _broken(driver, f"with its twin there is no reading within {seconds:g} s", seed)
+    if done.faults:
+        raise _broken(driver, f"it finds fault with its own twin: {done.faults}", seed)
+    if done.records and not driver.keeps_records:
+        raise _broken(driver, "its readings carry marks, and `keeps_records` is false", seed)
+    assert_well_formed(driver, done.items)
+    return done
+
+
+def assert_recovers(make: Make, seconds: float = 30.0, seed: int = 0, rounds: int = 3) -> None:
+    """A session full of noise may fail; the next one of the same driver, on a clean line, is as good as the first."""
+    good = b"".join(traffic(make, seconds, seed))
+    for number in range(rounds):
+        driver = make()
+        noisy = _Noisy(driver.twin(driver.options, seed), good, random.Random(seed + number))  # noqa: S311
+        first, done = _ran(driver, _twice(driver, noisy, seconds), seed)
+        _check_outcome(driver, first, seed, ENDINGS)
+        _check_outcome(driver, done, seed)
+        if not done.readings:
+            raise _broken(driver, "after a session full of noise the next one gives no reading", seed + number)
+
+
+async def _twice(driver: Driver, noisy: _Noisy, seconds: float) -> tuple[Session, Session]:
+    first = await play(driver, noisy, seconds)
+    noisy.noise = False
+    return first, await play(driver, noisy, seconds)
+
+
+class _Noisy:
+    """A twin on a bad line."""
+
+    def __init__(self, twin: Twin, good: bytes, rng: random.Random) -> None:
+        self.interval = twin.interval
+        self.noise = True
+        self._twin, self._good, self._rng = twin, good, rng
+
+    def tick(self) -> bytes:
+        return self._spoiled(self._twin.tick())
+
+    def hear(self, data: bytes) -> bytes:
+        return self._spoiled(self._twin.hear(data))
+
+    def _spoiled(self, said: bytes) -> bytes:
+        if not self.noise or not said or self._rng.random() < 0.3:
+            return said
+        if self._rng.random() < 0.3:
+            return said[: self._rng.randrange(len(said))]
+        return garbage(self._good, self._rng) + said + garbage(self._good, self._rng, 20)
+
+
+def assert_records_once(make: Make, seconds: float = 300.0, seed: int = 0, most: int = 12) -> list[Reading]:
+    """Stored records: with the bookmark of a record, exactly those after it are given; with the last, none. So many
+    bookmarks are tried. Returns the records."""
+    first = make()
+    records = _session(first, seconds, seed).records
+    if not records:
+        raise _broken(first, f"no stored record within {seconds:g} s", seed)
+    rng = random.Random(seed)  # noqa: S311
+    tried = {0, len(records) - 1, *(rng.randrange(len(records)) for _ in range(most - 2))}
+    marks: dict[str, Any] = {}
+    for i, record in enumerate(records):
+        assert record.mark is not None
+        marks = {**marks, record.mark[0]: record.mark[1]}
+        if i not in tried:
+            continue
+        driver = make()
+        driver.bookmarks = dict(marks)
+        again = _session(driver, seconds, seed).records
+        if again != records[i + 1 :]:
+            text = f"with the bookmark of record {i + 1} of {len(records)} it gave not the later ones, but {len(again)}"
+            raise _broken(driver, text, seed)
+    return records
+
+
+def assert_commands(make: Make, seconds: float = 20.0, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Each of its commands, with its example parameters, is carried out by the twin. Returns the results by name."""
+    results: dict[str, dict[str, Any]] = {}
+    for command in type(make()).commands:
+        driver = make()
+        parameters = msgspec.convert(command.example, command.parameters)
+        try:
+            done = session(driver, driver.twin(driver.options, seed), seconds, (command.name, parameters))
+        except Exception as error:
+            raise _broken(driver, f"its twin does not carry out {command.name!r}: {error!r}", seed) from error
+        if not isinstance(done.result, dict) or complaint(Reply("result", done.result)):
+            raise _broken(driver, f"the result of {command.name!r} is no JSON object: {done.result!r:.200}", seed)
+        results[command.name] = done.result
+    return results
+
+
+def assert_twin(make: Make, seed: int = 0) -> None:
+    """The twin does the same for the same seed, and takes anything that is said to it."""
+    driver = make()
+    one, other = (driver.twin(driver.options, seed) for _ in range(2))
+    if not one.interval > 0:
+        raise _broken(driver, "the `interval` of its twin is not positive", seed)
+    rng = random.Random(seed)  # noqa: S311
+    for _ in range(100):
+        words = rng.randbytes(rng.randint(0, 40)) if rng.random() < 0.3 else b""
+        said = [(twin.hear(words) if words else b"", twin.tick()) for twin in (one, other)]
+        if not all(isinstance(part, bytes) for part in said[0]):
+            raise _broken(driver, "its twin says something that is not bytes", seed)
+        if said[0] != said[1]:
+            raise _broken(driver, "its twin says different things with the same seed", seed)
+
+
+def assert_driver(
+    kind: type[Driver], options: dict[str, Any] | None = None, seconds: float = 30.0, seed: int = 0, rounds: int = 20
+) -> None:
+    """All promises of a serial driver, with `options` as in a drop; default none, its example where it needs some."""
+    make = maker(kind, options)
+    assert_twin(make, seed)
+    done = assert_conversation(make, seconds, seed)
+    assert_pieces(make, done.chunks, seed, max(1, rounds // 4))
+    assert_survives(make, done.chunks, seed, rounds)
+    if amount(_feed(make(), make().decoder(), done.chunks, seed)):
+        assert_resyncs(make, done.chunks, seed, rounds)
+    assert_recovers(make, seconds, seed)  # alone where the decoder takes only what the conversation asked for
+    assert_bounded(make, done.chunks, seed)
+    assert_counts_faults(make, done.chunks, seed)
+    if done.records:
+        assert_records_once(make, seconds, seed)
+
+
+def maker(kind: type[Driver], options: dict[str, Any] | None = None) -> Make:
+    """Makes the driver with `options` as in a drop; default none, or its example where it needs some. Broken when they
+    are wrong, or the example is."""
+    example = _converted(kind, kind.example_options)
+    if options is None:
+        try:
+            wanted = msgspec.convert({}, kind.options_type)
+        except msgspec.ValidationError:
+            wanted = example
+    else:
+        wanted = _converted(kind, options)
+    return lambda: kind(wanted)
+
+
+def _converted(kind: type[Driver], options: dict[str, Any]) -> Any:
+    try:
+        return msgspec.convert(options, kind.options_type)
+    except msgspec.ValidationError as error:
+        raise Broken(f"{kind.name}: these options are wrong: {error}") from error
+
+
+def _session(driver: Driver, seconds: float, seed: int) -> Session:
+    return _ran(driver, play(driver, driver.twin(driver.options, seed), seconds), seed)
+
+
+def _ran(driver: Driver, work: Coroutine[Any, Any, T], seed: int) -> T:
+    try:
+        return in_virtual_time(work)
+    except (ForbiddenWords, Stuck) as error:
+        raise _broken(driver, str(error), seed) from error
+    except Exception as error:
+        raise _broken(driver, f"its session with its twin failed: {error!r}", seed) from error
+
+
+def _check_outcome(
+    driver: Driver, done: Session, seed: int, allowed: tuple[type[Exception], ...] = (SessionOver,)
+) -> None:
+    told = allowed is ENDINGS and hasattr(done.outcome, "reason")  # as drivers/serial/failure.py explains itself
+    if done.outcome is not None and not told and not isinstance(done.outcome, allowed):
+        raise _broken(driver, f"its conversation with its twin ended: {done.outcome!r}", seed) from done.outcome
+
+
+def _readings(items: Items) -> list[Reading]:
+    return [item for item in items if isinstance(item, Reading)]
+
+
+def _feed(driver: Driver, decoder: Decoder, pieces: Iterable[bytes], seed: int) -> Items:
+    out: Items = []
+    for piece in pieces:
+        try:
+            out += decoder.feed(piece)
+        except Exception as error:
+            raise _broken(driver, f"its decoder raised {error!r} on {piece[:64].hex()}", seed) from error
+    return out
+
+
+def _broken(driver: Driver, what: str, seed: int | None = None) -> Broken:
+    return Broken(f"{driver.name}: {what}" + (f" (seed {seed})" if seed is not None else ""))
