@@ -1,5 +1,5 @@
 from drivers.driver import Registry
-from drivers.metrics import METRICS, find
+from drivers.metrics import METRICS, MOMENTARY, find
 
 CONTRACT = {
     "blood_pressure": {"systolic", "diastolic", "mean", "heart_rate"},
@@ -39,11 +39,35 @@ def test_codes():
 def test_every_code_is_well_formed():
     for metric in METRICS.values():
         for value in (*metric.values, *metric.waveforms):
-            assert (value.mdc is None) == (value.mdc_name == "")
-            for code in (*value.loinc, *value.loinc_by_unit.values()):
-                digits, check = code.split("-")
-                assert _luhn(digits) == int(check), code
-            assert set(value.loinc_by_unit) <= set(value.units)
+            for codes in (value, *value.by_flag.values()):
+                assert (codes.mdc is None) == (codes.mdc_name == "")
+                for code in (*codes.loinc, *codes.loinc_by_unit.values()):
+                    digits, check = code.split("-")
+                    assert _luhn(digits) == int(check), code
+                assert set(codes.loinc_by_unit) <= set(value.units)
+
+
+def test_names_and_kinds():
+    for metric in METRICS.values():
+        names = [value.name for value in (*metric.values, *metric.waveforms)]
+        assert len(names) == len(set(names)), metric.name
+        assert metric.kind in ("vital-signs", "laboratory", "procedure", "surroundings")
+        for value in (*metric.values, *metric.waveforms):
+            assert value.title
+            assert value.kind in ("number", "list", "count", "text", "waveform")
+            assert (value.kind == "waveform") == (value in metric.waveforms)
+            assert value.unit == (value.units[0] if value.units else "")
+    assert frozenset({"event", "state"}) == MOMENTARY
+
+
+def test_codes_by_site_and_sample():
+    temperature = find("body_temperature", "temperature")
+    assert temperature.codes(("low", "site-mouth")).loinc == ("8310-5", "8331-1")
+    assert temperature.codes() is temperature
+    assert all("8310-5" in codes.loinc for codes in temperature.by_flag.values())
+    assert find("glucose", "glucose").codes(("sample-venous-plasma",)).loinc_for("mg/dL") == ()
+    assert find("ecg", "aVR").mdc_name == "MDC_ECG_ELEC_POTL_AVR"
+    assert [find("ecg", f"V{i}").mdc for i in range(1, 7)] == list(range(131331, 131337))
 
 
 def test_drivers_name_metrics_of_the_catalogue():

@@ -7,6 +7,7 @@ type, status, whether more follows, settings. Reading the control point gives 0F
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from enum import IntEnum
@@ -105,7 +106,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 def decode(data: bytes) -> Features | Answer:
-    """What the control point holds or says; FrameError truncated, unsupported."""
+    """What the control point holds or says; FrameError truncated, unsupported or out_of_range."""
     cursor = Cursor(data)
     head = cursor.u8()
     if head == FEATURES:
@@ -130,7 +131,10 @@ def _settings(cursor: Cursor) -> dict[int, tuple[int | float, ...]]:
 
 def _value(setting: Setting, raw: bytes) -> int | float:
     if setting is Setting.FACTOR:
-        return float(struct.unpack("<f", raw)[0])
+        factor = float(struct.unpack("<f", raw)[0])
+        if not math.isfinite(factor):
+            raise FrameError("out_of_range")
+        return factor
     return int.from_bytes(raw, "little")
 
 

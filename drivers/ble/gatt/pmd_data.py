@@ -17,6 +17,7 @@ from drivers.frames import FrameError
 
 HEADER = 10
 COMPRESSED = 0x80
+MOST_SAMPLES = 4096  # more than a value holds with one bit for each; differences of no bits could tell any number
 
 
 class Layout(NamedTuple):
@@ -27,14 +28,14 @@ class Layout(NamedTuple):
     scale: float = 1.0
 
 
-PLAIN = {
+PLAIN: dict[tuple[int, int], Layout] = {
     (Type.ECG, 0): Layout(1, 3),
     (Type.PPG, 0): Layout(4, 3),
     (Type.ACC, 0): Layout(3, 1),
     (Type.ACC, 1): Layout(3, 2),
     (Type.ACC, 2): Layout(3, 3),
 }
-PACKED = {
+PACKED: dict[tuple[int, int], Layout] = {
     (Type.PPG, 0): Layout(4, 3),
     (Type.ACC, 0): Layout(3, 2, 1000.0),  # the factor gives g
     (Type.ACC, 1): Layout(3, 2),
@@ -72,11 +73,11 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 
 def decode(data: bytes) -> Frame:
-    """FrameError truncated, or unsupported for a frame type that is not known."""
+    """FrameError truncated, bad_size, or unsupported for a frame type that is not known."""
     cursor = Cursor(data)
     kind, time, form = cursor.u8(), cursor.uint(8), cursor.u8()
     compressed, form = bool(form & COMPRESSED), form & ~COMPRESSED
-    layout = (PACKED if compressed else PLAIN).get((kind, form))  # type: ignore[call-overload]  # numbers will do
+    layout = (PACKED if compressed else PLAIN).get((kind, form))
     if layout is None:
         raise FrameError("unsupported")
     samples = _packed(cursor, layout) if compressed else _plain(cursor, layout)
@@ -97,6 +98,8 @@ def _packed(cursor: Cursor, layout: Layout) -> list[tuple[int, ...]]:
     samples = [last]
     while cursor.left:
         width, count = cursor.u8(), cursor.u8()
+        if len(samples) + count > MOST_SAMPLES:
+            raise FrameError("bad_size")
         packed = int.from_bytes(cursor.take((width * count * layout.channels + 7) // 8), "little")
         for _ in range(count):
             deltas = []
