@@ -11,13 +11,13 @@ from msgspec import Meta
 from drivers.driver import Driver, Exchange, Forbidden, Line, Twin, WrongDevice
 from drivers.options import OptionProblem, Options
 from drivers.reading import Reading, Reply
-from drivers.serial.nonin_decoder import BATTERY, NoninDecoder
+from drivers.serial.known import follow
+from drivers.serial.nonin_decoder import NoninDecoder
 from drivers.serial.nonin_twin import NoninTwin
 
 FORMATS = Literal["auto", 1, 2, 7, 8, 13]
 ANSWER = 1.0  # seconds
 TRIES = 3
-LONG = 3600.0  # seconds between two looks at nothing
 
 
 class NoninOptions(Options, frozen=True, forbid_unknown_fields=True):
@@ -81,12 +81,7 @@ class Nonin(Driver):
         """Choose the format; then tell of the battery. WrongDevice when the oximeter refuses."""
         if self.options.select:
             await self._select(talk)
-        while True:
-            try:
-                low = await talk.wait(_battery, LONG)
-            except TimeoutError:
-                continue
-            talk.tell(battery_low=low)
+        await follow(talk)
 
     async def _select(self, talk: Exchange) -> None:
         """Until it agrees, or readings of this format come anyway. The octet of a refusal can also be part of other
@@ -114,7 +109,3 @@ class Nonin(Driver):
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         number = getattr(options, "format", 2)
         return NoninTwin(seed, number if isinstance(number, int) else 2)
-
-
-def _battery(item: Reading | Reply) -> bool | None:
-    return bool(item.fields["low"]) if isinstance(item, Reply) and item.kind == BATTERY else None

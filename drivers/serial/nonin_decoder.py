@@ -7,13 +7,13 @@ from typing import Any
 from drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
 from drivers.serial import nonin_format as nonin
 from drivers.serial.frames import Trust
+from drivers.serial.known import News
 from drivers.serial.nonin_stream import ACKNOWLEDGE, Detector, FrameReader, NumbersReader, PacketReader, SpotReader
 from drivers.serial.pleth import PlethBlocks
 
 METRIC = "pulse_oximetry"
 UNITS = {"spo2": "%", "heart_rate": "/min"}
 PLETH_RATE = 75.0  # Hz
-BATTERY = "battery-low"
 MARK = "spot-checks"
 REMEMBERED = 64  # spot checks; an oximeter keeps about twenty
 
@@ -35,7 +35,7 @@ class NoninDecoder:
         self._trust = Trust(25, 6)  # 1/min and %: what may change within a second
         self._pleth = PlethBlocks(METRIC, PLETH_RATE) if waveform else None
         self._select = select
-        self._low: bool | None = None
+        self._news = News()
         known = (bookmarks or {}).get(MARK)
         self._spots = [spot for spot in known if isinstance(spot, str)] if isinstance(known, list) else []
         if number is not None:
@@ -82,16 +82,16 @@ class NoninDecoder:
         if self._pleth is not None:
             out += self._pleth.add(frame.pleth)
         if packet is not None:
-            self._battery(packet.low_battery, out)
+            out += self._news.learn(battery_low=packet.low_battery)
             out.append(packet_reading(packet))
 
     def _numbers(self, frame: nonin.Numbers, out: list[Item]) -> None:
         if self._trust.judge(frame.pulse_rate, frame.spo2):
-            self._battery(frame.low_battery, out)
+            out += self._news.learn(battery_low=frame.low_battery)
             out.append(numbers_reading(frame))
 
     def _spot(self, spot: nonin.SpotCheck, out: list[Item]) -> None:
-        self._battery(spot.low_battery, out)
+        out += self._news.learn(battery_low=spot.low_battery)
         identity = f"{spot.time}.{spot.hundredths} {spot.pulse_rate} {spot.spo2}"
         reading = spot_reading(spot)
         if identity in self._spots and (reading.device_time is not None or spot.from_memory):
@@ -99,12 +99,6 @@ class NoninDecoder:
         self._spots = [*self._spots[1 - REMEMBERED :], identity]
         reading.mark = (MARK, self._spots)
         out.append(reading)
-
-    def _battery(self, low: bool | None, out: list[Item]) -> None:
-        """Told once, and when it changes."""
-        if low is not None and low != self._low:
-            self._low = low
-            out.append(Reply(BATTERY, {"low": low}))
 
 
 def packet_reading(packet: nonin.Packet) -> Reading:

@@ -285,7 +285,7 @@ def test_the_mark_of_spot_checks_is_bounded():
 def test_the_battery_is_told_when_it_changes():
     found = decoder(2)
     items = found.feed(packet() * 2 + packet(stat2=1) * 2 + packet())
-    assert [item.fields["low"] for item in items if isinstance(item, Reply)] == [False, True, False]
+    assert [item.fields["battery_low"] for item in items if isinstance(item, Reply)] == [False, True, False]
     assert not [item for item in decoder(1).feed(bytes((0x80, 72, 97)) * 5) if isinstance(item, Reply)]
 
 
