@@ -203,6 +203,14 @@ class GatewayClient(_Calls[Any]):
             while line := response.readline(LINE_LIMIT):
                 yield orjson.loads(line)
 
+    def raw(self, device: str) -> Iterator[bytes]:
+        """A recording of a device, line by line (drivers/recording.py), until you stop or the agent does."""
+        with self._opened(Call("GET", f"/api/v1/devices/{_part(device)}/raw"), self.timeout) as response:
+            if response.status != http.HTTPStatus.OK:
+                _decoded(response.status, _whole(response))
+            while line := response.readline(2 * LINE_LIMIT):
+                yield line
+
     @contextmanager
     def _opened(self, call: Call, seconds: float) -> Iterator[http.client.HTTPResponse]:
         connection = _UnixConnection(self.path, seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.api import asked
-from agent.api.handlers import brokers, commands, devices, gateway, log, readings
+from agent.api.handlers import brokers, commands, devices, gateway, log, readings, recording
 from agent.api.router import Route
 
 V1 = "/api/v1"
@@ -78,6 +78,14 @@ ROUTES: tuple[Route, ...] = (
         "Stored readings of a device, newest first",
         '{"readings": [...], "cursor": for the next page, or null}',
         query=asked.History,
+    ),
+    Route(
+        "GET",
+        f"{V1}/devices/{{id}}/raw",
+        recording.of_device,
+        "What is heard from a device and said to it, as a recording, until the client leaves",
+        "the lines of a recording (docs/drivers.md)",
+        time=None,
     ),
     Route(
         "POST",

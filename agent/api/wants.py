@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.clock import Clock
 from agent.commands.request import Request, Response
+from agent.devices.tape import Tape
 from agent.events import Events
 from agent.settings.model import Settings
 from agent.store.ledger import Entry
 from agent.store.rows import History, Record, Series
 from drivers.driver import Command
+from drivers.recording import Header
 
 if TYPE_CHECKING:
     from agent.settings import Origin
@@ -35,6 +37,8 @@ class Devices(Protocol):
     def views(self) -> Sequence[View]: ...
 
     def commands(self, device: str, /) -> Mapping[str, Command]: ...
+
+    def tape(self, device: str, /) -> tuple[Header, Tape]: ...
 
 
 class Brokers(Protocol):

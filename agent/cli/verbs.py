@@ -34,6 +34,8 @@ VERBS = (
     "doctor",
     "store",
     "simulate",
+    "record",
+    "replay",
     "version",
 )
 

@@ -11,18 +11,21 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from agent.clock import Clock
+from agent.clock import Clock, rfc3339
 from agent.devices.health import CHANGED, REMOVED, STOPPING, Reason, State, fault_of, reason_of
 from agent.devices.links import HardwareLinks
 from agent.devices.orders import Orders, commands_of
 from agent.devices.ports import Connect, Limits, Links, Store
 from agent.devices.runner import Runner, hard
+from agent.devices.tape import Tape
 from agent.devices.view import DeviceView, view_of
 from agent.errors import DeviceError, NotFound
 from agent.events import Events
+from agent.settings.effective import without_secrets
 from agent.settings.model import Device
 from agent.settings.wording import in_words
 from drivers.driver import Command, Driver, Registry, UnknownDriver
+from drivers.recording import Header
 
 LIMITS = Limits()
 CLOSE = 2.0  # seconds for all devices together
@@ -153,6 +156,19 @@ class Devices:
 
     def views(self) -> list[DeviceView]:
         return [view_of(runner, self._clock) for runner in self._runners.values()]
+
+    def tape(self, device_id: str) -> tuple[Header, Tape]:
+        """For a recording of it; NotFound."""
+        runner = self._runner(device_id)
+        device = runner.device
+        header = Header(
+            driver=device.driver,
+            device=device_id,
+            started=rfc3339(self._clock.now().wall),
+            options=without_secrets(device.options, runner.driver.options_type),
+            bookmarks=dict(runner.driver.bookmarks),
+        )
+        return header, runner.tape
 
     def statuses(self) -> dict[str, dict[str, Any]]:
         """The status message of each device as it is now, for an uplink that has just connected."""

@@ -21,6 +21,7 @@ from agent.devices.monitoring import Desired
 from agent.devices.outlet import Outlet
 from agent.devices.ports import Connect, Ears, Limits, Link, Store
 from agent.devices.series import SeriesOf
+from agent.devices.tape import Tape
 from agent.settings.model import Device
 from drivers.driver import Driver, SessionOver
 
@@ -77,6 +78,7 @@ class Runner:
         self.intake = Intake(name, clock, self._series, self.outlet, self.tally, self.health, log)
         ears = Ears(self.intake.chunk, self._on_lost, self._on_waiting, self.health.tell)
         self._link = connect(device, driver, ears)
+        self.tape = Tape(clock.monotonic, self._on_tape)
         self._store = store
         self._clock = clock
         self._log = log
@@ -149,6 +151,10 @@ class Runner:
         self._log.info("%s: monitoring for a time is over", self.name)
         self._hold(self.desired.without_time())
 
+    def _on_tape(self, used: bool) -> None:
+        self.intake.tap = self.tape.heard if used else None
+        self.speaker.on_said = self.tape.said if used else None
+
     def counters(self) -> dict[str, int]:
         """What the port itself counted."""
         try:
@@ -174,6 +180,7 @@ class Runner:
                 reason = reason_of(error)  # something in the link was cancelled, and not by us
             except Exception as error:
                 reason = reason_of(error)
+            self.tape.note(f"closed: {reason.message}")
             self.health.fail(reason)
             pause = max(self._backoff.pause(), self._rest)
             self.retry_at = self._clock.monotonic() + pause
@@ -195,6 +202,7 @@ class Runner:
             await link.open(limits.open)
             opened = self._clock.monotonic()
             self.link = link
+            self.tape.note("opened")
             self.outlet.attach(link)
             self.tally.reconnects += self._opened_before
             self._opened_before = True

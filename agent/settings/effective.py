@@ -25,6 +25,20 @@ def effective(settings: Settings, origins: Mapping[Path, Origin]) -> list[tuple[
     ]
 
 
+def without_secrets(options: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """A driver's options, without those that are secrets by their name or by their own word."""
+    told = types.type_info(kind)
+    fields = told.fields if isinstance(told, types.StructType) else ()
+    secret = {field.encode_name for field in fields if _says_secret(field.type)}
+    return {name: value for name, value in options.items() if name not in secret and name.lower() not in _SECRET_WORDS}
+
+
+def _says_secret(kind: types.Type) -> bool:
+    if isinstance(kind, types.Metadata):
+        return bool((kind.extra or {}).get("secret")) or _says_secret(kind.type)
+    return isinstance(kind, types.UnionType) and any(_says_secret(part) for part in kind.types)
+
+
 def _origin(path: Path, origins: Mapping[Path, Origin]) -> Origin:
     return origins.get(path, DEFAULT)
 

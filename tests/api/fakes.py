@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from random import Random
 
 import msgspec
@@ -12,11 +13,13 @@ from agent.clock import Stamp
 from agent.commands.audit import AuditLog
 from agent.commands.request import Response
 from agent.devices.generic import GENERIC
+from agent.devices.tape import Tape
 from agent.errors import NotConnected
 from agent.events import Events
 from agent.settings.model import Broker, Device, Gateway, SecretRef, Settings
 from agent.settings.problem import Origin
 from agent.store.store import Store
+from drivers.recording import Header
 
 START = 1_795_000_000_000_000  # microseconds: 2026-11-18
 
@@ -66,6 +69,8 @@ class FakeBroker(FakeView):
 
 class FakeDevices:
     def __init__(self):
+        self.tapes = {}
+        self.taped = False
         self.by_id = {
             "oximeter-1": FakeView(
                 id="oximeter-1",
@@ -104,6 +109,12 @@ class FakeDevices:
 
     def views(self):
         return list(self.by_id.values())
+
+    def tape(self, device):
+        return Header("contec-cms50d-plus", device), self.tapes.setdefault(device, Tape(time.monotonic, self.on_tape))
+
+    def on_tape(self, used):
+        self.taped = used
 
     def commands(self, device):
         return {command.name: command for command in GENERIC}

@@ -7,7 +7,7 @@ from agent.api.routes import ROUTES
 PLAIN = [
     route.path.replace("{name}", "hospital").replace("{id}", "oximeter-1")
     for route in ROUTES
-    if route.method == "GET" and not route.path.endswith("follow")
+    if route.method == "GET" and not route.path.endswith(("follow", "raw"))
 ]
 
 

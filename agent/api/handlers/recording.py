@@ -1,0 +1,37 @@
+"""A recording of one device: its header, then what is heard and said, as long as the client listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from importlib.metadata import version
+
+from msgspec.structs import replace
+
+from agent.api.handlers.devices import no_device
+from agent.api.reply import Lines
+from agent.api.router import Ask
+from agent.devices.tape import Tape
+from drivers import recording
+from drivers.recording import Header
+
+
+async def of_device(ask: Ask) -> Lines:
+    device = ask.path["id"]
+    if ask.app.devices.get(device) is None:
+        raise no_device(device)
+    header, tape = ask.app.devices.tape(device)
+    return Lines(_moments(replace(header, gateway_version=version("gatepost")), tape, ask), ask.closing)
+
+
+async def _moments(header: Header, tape: Tape, ask: Ask) -> AsyncGenerator[bytes, None]:
+    began = ask.app.clock.monotonic()
+    news = asyncio.Event()
+    with tape.listen() as reel:
+        reel.on_news = news.set
+        yield header.line()
+        while True:
+            await news.wait()
+            news.clear()
+            moments = reel.take()
+            yield b"".join(recording.line(moment._replace(at=moment.at - began)) for moment in moments)
