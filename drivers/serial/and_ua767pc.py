@@ -8,10 +8,11 @@ from drivers.checksums import sum8
 from drivers.driver import Driver, Line, Twin
 from drivers.frames import FrameError
 from drivers.reading import BAD, GOOD, Faults, Reading, Reply
-from drivers.serial.and_ua767pc_record import DIGITS, HEX, PACKET, START, Result, decode_packet, decode_result
+from drivers.serial.and_ua767pc_record import DIGITS, HEADER, HEX, PACKET, START, Result, decode_packet, decode_result
 from drivers.serial.and_ua767pc_twin import Ua767Twin
 
 STX = 0x02
+LETTERS = 3  # digits in a row that may be part of something else
 WAKE = b"\r"  # any octet does
 UNITS = {"systolic": "mm[Hg]", "diastolic": "mm[Hg]", "mean": "mm[Hg]", "heart_rate": "/min"}
 FAILED = tuple(f"{name}:measurement-error" for name in UNITS)
@@ -26,7 +27,8 @@ OPEN, CLOSE = command(b"CPC05"), command(b"CPC04")
 
 
 class Ua767Decoder:
-    """Octets -> results. Between results anything may stand; ten hexadecimal digits in a row are one."""
+    """Octets -> results: ten hexadecimal digits in a row. Between results anything else may stand, such as the unit's
+    acknowledgement (SOH 70PC ACK), and up to two digits of a sum."""
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -51,16 +53,15 @@ class Ua767Decoder:
                 if head.startswith(START) or START.startswith(head):
                     if len(head) < PACKET:
                         break
-                    if self._packet(head, out):
-                        at = run = at + PACKET
-                        continue
+                    at = run = at + (PACKET if self._packet(head, out) else HEADER)
+                    continue
             at += 1
             run = at
         self._rest = data[run:]
         return out
 
     def _broken(self, digits: int) -> None:
-        if digits > 1:  # one may be an octet of a sum
+        if digits > LETTERS:
             self.faults.add("truncated", "a result is not of ten digits")
 
     def _packet(self, octets: bytes, out: list[Reading | Reply]) -> bool:

@@ -59,23 +59,23 @@ class AstmGlucose(Driver):
     async def converse(self, talk: Exchange) -> None:
         decoder = self._decoder
         assert decoder is not None, "the decoder is made before the conversation begins"
-        heard = 0
+        told: dict[str, str] = {}
+        frames = 0
         while True:
             if not decoder.asks:
                 try:
-                    item = await talk.wait(_said, PATIENCE)
+                    await talk.wait(_said, PATIENCE)
                 except TimeoutError:
                     decoder.expire()
-                    continue
-                if item.kind == "device":
-                    talk.tell(**{name: text for name, text in item.fields.items() if text})
-                    heard = 0
                 continue
             ask = decoder.asks.popleft()
+            frames = frames + 1 if ask.store else 0
             if ask.store:
                 await talk.stored(STORING)
-                heard += 1
-                talk.progress("receiving frames", heard)
+                talk.progress("receiving frames", frames)
+            if decoder.device != told:
+                told = dict(decoder.device)
+                talk.tell(**told)
             await talk.send(ask.answer)
 
     @classmethod

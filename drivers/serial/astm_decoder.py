@@ -43,8 +43,9 @@ class AstmDecoder:
     def __init__(self, bookmarks: Mapping[str, Any]) -> None:
         self.faults = Faults()
         self.asks: deque[Ask] = deque(maxlen=MOST_ASKED)
+        self.device: dict[str, str] = {}  # what the newest header said of the sender
         self.receiver = Receiver(self.faults)
-        self._seen = Seen(bookmarks)
+        self._seen = Seen(bookmarks, twins=True)  # their clocks tell minutes
         self._header = records.Header(records.Delimiters())
         self._control = False
         self._text = b""
@@ -61,6 +62,7 @@ class AstmDecoder:
         out: list[Reading | Reply] = []
         if event.kind == "enquiry":
             self._text = b""
+            self._seen.begin()
         elif event.kind == "frame" and event.frame is not None:
             if event.outside:
                 self._text = b""
@@ -95,8 +97,9 @@ class AstmDecoder:
                 case "H":
                     self._header, self._control = records.decode_header(text), False
                     self._seen.begin()
-                    return [Reply("device", {"serial_number": self._header.serial_number,
-                                             "model": self._header.product})]  # fmt: skip
+                    told = {"serial_number": self._header.serial_number, "model": self._header.product}
+                    self.device = {name: text for name, text in told.items() if text}
+                    return [Reply("device", dict(self.device))]
                 case "P":
                     self._control = False
                 case "O":

@@ -54,7 +54,7 @@ class ModbusDecoder:
         out: list[Reading | Reply] = []
         if self._block is None:
             if data:
-                self.faults.add("unasked", "octets that are no answer to a request")
+                self.faults.add("unasked", "octets that are no answer to a request", len(data))
         elif data:
             out += self._listen(self._block, data)
         if self._due:

@@ -50,7 +50,6 @@ class OneTouchDecoder:
                 return self._record(line)
             case lines.Memory():
                 self._owner = line.serial_number
-                self._seen.begin()
                 return Reply("memory", {"count": line.count, "serial_number": line.serial_number})
             case lines.Serial():
                 self._owner = line.serial_number

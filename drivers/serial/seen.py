@@ -16,10 +16,12 @@ MOST_COUNTED = 20_000  # different records of one dump
 class Seen:
     """A record is known by a digest of what it says, not by its time: a clock that was set back loses nothing.
 
-    The bookmarks hold the digests, the newest last. The same record twice in one dump is two records.
+    The bookmarks hold the digests, the newest last. With `twins` the same record twice in one dump is two records; then
+    `begin` must be called before each dump, and nothing may be heard twice of one.
     """
 
-    def __init__(self, bookmarks: Mapping[str, Any]) -> None:
+    def __init__(self, bookmarks: Mapping[str, Any], twins: bool = False) -> None:
+        self._twins = twins
         self._known = {name: text for name, text in bookmarks.items() if isinstance(text, str)}
         self._times: dict[str, int] = {}  # how often a record came in this dump
 
@@ -29,11 +31,13 @@ class Seen:
 
     def mark(self, owner: str, *record: object) -> tuple[str, str] | None:
         """The mark of a record of the device `owner`, None when it was taken before."""
-        one = _digest(owner, *record)
-        times = self._times.get(one, 0) + 1
-        if times > 1 or len(self._times) < MOST_COUNTED:
-            self._times[one] = times
-        digest = one if times == 1 else _digest(owner, *record, times)
+        digest = _digest(owner, *record)
+        if self._twins:
+            times = self._times.get(digest, 0) + 1
+            if times > 1 or len(self._times) < MOST_COUNTED:
+                self._times[digest] = times
+            if times > 1:
+                digest = _digest(owner, *record, times)
         name = f"{owner}/{sum(digest.encode()) % SHARDS:x}"
         known = self._known.get(name, "")
         if digest in {known[i : i + DIGEST] for i in range(0, len(known), DIGEST)}:

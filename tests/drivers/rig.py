@@ -1,0 +1,64 @@
+"""The agent's device room around drivers under test, with a log in memory that survives a restart of the rest."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import Any
+
+from agent.clock import SystemClock
+from agent.devices.devices import Devices
+from agent.devices.ports import Limits, Links
+from agent.events import Events
+from agent.settings.model import Device
+from drivers.driver import Registry
+from tests.devices.fakes import MemoryStore
+
+LIMITS = Limits(first_retry=0.02, last_retry=0.1)
+
+
+class Rig:
+    """`run` one device called d; `restart` is a new agent on the same log."""
+
+    def __init__(self, links: Links | None = None, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self._links = links
+        self.devices = self._fresh()
+        self._running: dict[str, Device] = {}
+
+    def _fresh(self) -> Devices:
+        return Devices(
+            Registry.installed(),
+            self.store,
+            SystemClock(),
+            Events(),
+            random.Random(3),
+            logging.getLogger("test.devices"),
+            links=self._links,
+            limits=LIMITS,
+        )
+
+    async def run(self, driver: str, port: object, **options: Any) -> None:
+        self._running = {"d": Device(driver=driver, port=str(port), options=options)}
+        await self.devices.apply(self._running)
+
+    async def restart(self) -> None:
+        await self.devices.close()
+        self.devices = self._fresh()
+        await self.devices.apply(self._running)
+
+    @property
+    def view(self) -> dict[str, Any]:
+        view = self.devices.get("d")
+        assert view is not None
+        return view.as_dict()
+
+    @property
+    def readings(self) -> list[dict[str, Any]]:
+        return self.store.readings("d")
+
+    async def __aenter__(self) -> Rig:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.devices.close()

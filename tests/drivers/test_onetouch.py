@@ -1,0 +1,298 @@
+import asyncio
+import re
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.driver import CommandFailed, Moment, Registry
+from drivers.frames import FrameError
+from drivers.reading import BAD, GOOD, Reading, Reply
+from drivers.serial import onetouch
+from drivers.serial.no_answer import NoAnswer
+from drivers.serial.onetouch import OneTouchOptions, OneTouchUltra2, SyncTime
+from drivers.serial.onetouch_decoder import OneTouchDecoder
+from drivers.serial.onetouch_lines import Clock, Memory, Record, Serial, Unit, Version, decode_line, encode_line
+from drivers.serial.onetouch_twin import OneTouchTwin
+from drivers.serial.pty import PtyTwin
+from tests.devices.fakes import until
+from tests.drivers.rig import Rig
+
+SAT = 'P "SAT","08/03/13","22:12:00   ","{}","{}","{}", 00'
+
+
+def line(shown="  105 ", meal="N", comment="00"):
+    return encode_line(SAT.format(shown, meal, comment))
+
+
+def record(shown="  105 ", meal="N", comment="00"):
+    return decode_line(line(shown, meal, comment).decode())
+
+
+def test_a_record():
+    assert record() == Record(datetime(2013, 8, 3, 22, 12), 105, False, False, "none", "00")  # noqa: DTZ001
+    assert record("C 105 ").control_solution
+    assert record("  105?").parity_error
+    assert (record("  HIGH").mg_dl, record("  HIGH").over_range) == (None, True)
+    assert (record("  LOW ").mg_dl, record("  LOW ").under_range) == (None, True)
+    assert [record(meal=code).meal for code in "NBA"] == ["none", "before", "after"]
+
+
+def test_other_lines():
+    told = {
+        'P 020,"ABC12345Y","MG/DL "': Memory(20, "ABC12345Y", "mg/dL"),
+        'P 000,"ABC12345Y","MMOL/L"': Memory(0, "ABC12345Y", "mmol/L"),
+        '@ "ABC12345Y"': Serial("ABC12345Y"),
+        "?P02.00.00 30/08/06": Version("P02.00.00 30/08/06"),
+        'SU?,"MMOL/L"': Unit("mmol/L"),
+        'F "SUN","11/22/26","08:09:10   "': Clock(datetime(2026, 11, 22, 8, 9, 10)),  # noqa: DTZ001
+    }
+    for text, expected in told.items():
+        assert decode_line(encode_line(text).decode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("", "no_checksum"), ("% 13AZ\r", "no_checksum"), ('P 020,"ABC12345Y","MG/DL "', "no_checksum"),
+     (line().decode().replace("105", "106"), "bad_checksum"), (encode_line("hello").decode(), "bad_format"),
+     (encode_line(SAT.format("  1x5 ", "N", "00")).decode(), "bad_format"),
+     (encode_line(SAT.format("  105 ", "Q", "00")).decode(), "bad_format"),
+     (encode_line(SAT.format("  105 ", "N", "00").replace("08/03", "13/03")).decode(), "bad_format"),
+     ("\u00e9 0000", "bad_checksum")],
+)  # fmt: skip
+def test_what_is_no_line_is_refused(text, kind):
+    with pytest.raises(FrameError, match=kind):
+        decode_line(text)
+
+
+def read(*shown, bookmarks=None):
+    decoder = OneTouchDecoder(bookmarks or {})
+    items = decoder.feed(b"".join((encode_line('P 001,"ABC12345Y","MMOL/L"'), *shown)))
+    return items[1:], decoder.faults.counts
+
+
+def test_a_reading_is_in_mg_dl_whatever_the_display_shows():
+    (reading,), faults = read(line())
+    assert (reading.metric, reading.values, reading.units) == ("glucose", {"glucose": 105}, {"glucose": "mg/dL"})
+    assert (reading.flags, reading.quality) == (("from-memory",), GOOD)
+    assert reading.device_time == "2013-08-03T22:12:00"
+    assert reading.mark[0].startswith("ABC12345Y/")
+    assert faults == {}
+
+
+@pytest.mark.parametrize(
+    ("shown", "why"),
+    [("C 105 ", "control-solution"), ("  105?", "parity-error"), ("  HIGH", "over-range"), ("  LOW ", "under-range")],
+)
+def test_what_is_no_patients_value(shown, why):
+    (reading,), _ = read(line(shown))
+    assert (reading.values, reading.units, reading.quality) == ({}, {}, BAD)
+    assert f"glucose:{why}" in reading.flags
+    assert reading.mark is not None
+
+
+def test_meals_and_comments_are_told():
+    (reading,), _ = read(line(meal="B", comment="06"))
+    assert reading.flags == ("from-memory", "meal-before", "comment-stress")
+
+
+def test_records_that_are_stored_are_not_given_again():
+    first, _ = read(line(), line("  106 "))
+    bookmarks = dict(item.mark for item in first)
+    assert read(line(), line("  106 "), bookmarks=bookmarks)[0] == [Reply("known", {}), Reply("known", {})]
+    assert [type(item) for item in read(line(), line("  107 "), bookmarks=bookmarks)[0]] == [Reply, Reading]
+
+
+def test_bad_lines_are_counted():
+    items, faults = read(line()[:-6] + b"0000\r\n", b"noise\r\n", line())
+    assert [type(item) for item in items] == [Reply, Reply, Reading]
+    assert faults == {"bad_checksum": 1, "no_checksum": 1}
+
+
+@given(st.lists(st.sampled_from([line(), b"\x11\r", b'P 003,"', b"\r\n", b"\xff\0", encode_line('@ "X"')])),
+       st.lists(st.integers(1, 30), min_size=1))  # fmt: skip
+def test_pieces_do_not_matter(parts, sizes):
+    data = b"".join(parts)
+    whole, cut = OneTouchDecoder({}), OneTouchDecoder({})
+    found, at, turn = [], 0, 0
+    while at < len(data):
+        size = sizes[turn % len(sizes)]
+        found += cut.feed(data[at : at + size])
+        at, turn = at + size, turn + 1
+    assert found == whole.feed(data)
+    assert cut.faults.counts == whole.faults.counts
+
+
+# -- the conversation
+
+
+class Talk:
+    """An Exchange with a twin; time passes at once. The look of another round ends the test."""
+
+    def __init__(self, twin, driver, trusted=True):
+        self.twin, self.driver = twin, driver
+        self.sent, self.known, self.items, self.stores = [], {}, [], 0
+        self.damage = []  # for each dump: what becomes of its octets
+        self._trusted = trusted
+        self._decoder = driver.decoder()
+        self._heard = []
+
+    async def send(self, data):
+        assert self.driver.objection(data) is None
+        self.sent.append(data)
+        answer = self.twin.hear(data)
+        if b"DMP" in data and self.damage:
+            answer = self.damage.pop(0)(answer)
+        self._heard = self._decoder.feed(answer)
+        self.items += self._heard
+
+    async def wait(self, match, timeout):
+        while self._heard:
+            found = match(self._heard.pop(0))
+            if found is not None:
+                return found
+        raise TimeoutError
+
+    async def stored(self, timeout=30.0):
+        self.stores += 1
+
+    def now(self):
+        return Moment(datetime(2026, 1, 6, 12, 0), self._trusted)  # noqa: DTZ001
+
+    def tell(self, **known):
+        self.known |= known
+
+    def progress(self, what, done, total=None):
+        self.done = (done, total)
+
+    @property
+    def readings(self):
+        return [item for item in self.items if isinstance(item, Reading)]
+
+
+class Over(Exception):
+    pass
+
+
+@pytest.fixture
+def one_look(monkeypatch):
+    async def sleep(seconds):
+        raise Over
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+
+async def test_a_meter_that_is_plugged_in_is_read_and_introduced(one_look):
+    driver = OneTouchUltra2()
+    talk = Talk(OneTouchTwin(seed=1, records=30), driver)
+    with pytest.raises(Over):
+        await driver.converse(talk)
+    assert len(talk.readings) == 30
+    assert talk.known["serial_number"] == "TWN00001Y"
+    assert talk.known["firmware"].startswith("P02")
+    assert talk.known["display_unit"] == "mg/dL"
+    assert isinstance(talk.known["clock_offset"], int)
+    assert talk.stores == 1
+    assert talk.done == (30, 30)
+
+
+async def test_a_dump_with_a_wrong_or_lost_line_is_asked_for_again(one_look):
+    driver = OneTouchUltra2()
+    talk = Talk(OneTouchTwin(seed=1), driver)
+    talk.damage = [lambda data: data.replace(b'","N","00"', b'","N","01"', 1), lambda data: data[:400]]
+    with pytest.raises(Over):
+        await driver.converse(talk)
+    assert sum(b"DMP" in words for words in talk.sent) == 3
+    assert len({reading.device_time for reading in talk.readings}) == len(talk.readings) == 20
+
+
+async def test_a_dump_without_its_beginning_is_asked_for_again(one_look):
+    driver = OneTouchUltra2()
+    talk = Talk(OneTouchTwin(seed=1), driver)
+    talk.damage = [lambda data: data[10:]]
+    with pytest.raises(Over):
+        await driver.converse(talk)
+    assert sum(b"DMP" in words for words in talk.sent) == 2
+    assert len(talk.readings) == 20
+
+
+async def test_a_dump_that_is_never_whole_gives_what_it_has_and_says_so():
+    driver = OneTouchUltra2()
+    talk = Talk(OneTouchTwin(seed=1), driver)
+    talk.damage = [lambda data: data[:400]] * 3
+    with pytest.raises(CommandFailed, match="lost or wrong"):
+        await driver.execute("read_stored", None, talk)
+    assert talk.readings
+
+
+async def test_a_meter_that_is_not_there():
+    driver, twin = OneTouchUltra2(), OneTouchTwin()
+    twin.plugged = False
+    talk = Talk(twin, driver)
+    with pytest.raises(NoAnswer) as found:
+        await driver.converse(talk)
+    assert found.value.reason.name == "SILENT"
+    assert len(talk.sent) == onetouch.TRIES
+
+
+async def test_read_stored_gives_only_what_is_new():
+    driver, twin = OneTouchUltra2(), OneTouchTwin(seed=1)
+    talk = Talk(twin, driver)
+    assert await driver.execute("read_stored", None, talk) == {"records": 20, "new": 20}
+    twin.measure()
+    assert await driver.execute("read_stored", None, talk) == {"records": 21, "new": 1}
+    assert talk.stores == 2
+
+
+async def test_the_clock_is_set_only_when_asked_and_only_to_a_sure_time():
+    driver, twin = OneTouchUltra2(), OneTouchTwin()
+    talk = Talk(twin, driver)
+    assert await driver.execute("sync_time", SyncTime(), talk) == {"time": "2026-01-06T12:00:00"}
+    assert twin.clock == datetime(2026, 1, 6, 12, 0)  # noqa: DTZ001
+    given = SyncTime(datetime(2026, 11, 20, 10, 30))  # noqa: DTZ001
+    assert await driver.execute("sync_time", given, Talk(twin, driver, trusted=False)) == {
+        "time": "2026-11-20T10:30:00"
+    }
+    with pytest.raises(CommandFailed, match="not synchronised"):
+        await driver.execute("sync_time", SyncTime(), Talk(twin, driver, trusted=False))
+
+
+def test_nothing_is_ever_erased():
+    driver = OneTouchUltra2()
+    assert driver.objection(b"\x11\rDMZ\r") == "erase"
+    assert driver.objection(b"DMZ") == "erase"
+    assert driver.objection(b"\x11\rDMP\r") is None
+
+
+async def test_the_conversation_says_only_what_it_should(one_look):
+    driver = OneTouchUltra2()
+    talk = Talk(OneTouchTwin(seed=1), driver)
+    with pytest.raises(Over):
+        await driver.converse(talk)
+    said = {re.sub(rb"\W", b"", words) for words in talk.sent}
+    assert said == {b"DM", b"DMSU", b"DMF", b"DMP"}
+    assert not talk.twin.erased
+
+
+async def test_on_a_port_over_restarts_and_unplugging(tmp_path):
+    twin = OneTouchTwin(seed=4, records=40, interval=1000)
+    async with PtyTwin(twin, tmp_path / "meter"), Rig() as rig:
+        await rig.run("onetouch-ultra2", tmp_path / "meter", interval=1, reread=10)
+        await until(lambda: len(rig.readings) >= 41)  # the twin's first tick is a measurement
+        assert rig.view["status"] == "online"
+        await rig.restart()
+        twin.measure()
+        await until(lambda: len(rig.readings) >= 42)
+        await until(lambda: rig.view["status"] == "online")
+        assert len({reading["device_timestamp"] for reading in rig.readings}) == len(rig.readings) == 42
+        result = await rig.devices.execute("d", "read_stored", {})
+        assert (result["records"], result["new"]) == (42, 0)
+        assert {reading["metric_type"] for reading in rig.readings} == {"glucose"}
+
+
+def test_it_is_found_by_its_name():
+    kind = Registry.installed().get("onetouch-ultra2")
+    assert kind is OneTouchUltra2
+    assert kind(OneTouchOptions(interval=5)).options.interval == 5
+    assert kind.keeps_records
