@@ -52,7 +52,8 @@ def simulate(
             raise typer.BadParameter("a BLE device has no --link; it is found by its address")
         from agent.cli.simulate_ble import run
 
-        asyncio.run(run(_each(drivers, registry, option or []), bus, seed, speed, json, _end))
+        chosen = _each(drivers, registry, option or [])
+        asyncio.run(run(chosen, parsed(option or []), bus, seed, speed, json, _end))
         return
     kind = registry.get(drivers[0])
     if kind.transport != "serial":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,59 +12,64 @@ from agent.cli.show import say, say_as_is, say_line
 from agent.errors import GatepostError
 from drivers.driver import Driver
 
+if TYPE_CHECKING:
+    from drivers.ble.twin.peripheral import TwinPeripheral
+
 VARIABLE = "DBUS_SYSTEM_BUS_ADDRESS"
 
 
 async def run(
     chosen: list[tuple[str, type[Driver], Any]],
+    given: dict[str, Any],
     bus: Path | None,
     seed: int,
     speed: float,
     json: bool,
     until: Callable[[], Awaitable[None]],
 ) -> None:
-    """Raises GatepostError where no bus can be had."""
+    """`given`: the options as they were written. Raises GatepostError where no bus can be had."""
     try:
         from drivers.ble.twin.bus import NoBus
-        from drivers.ble.twin.stage import Stage, drop
+        from drivers.ble.twin.stage import Placed, Stage, drop
     except ImportError as error:
         raise GatepostError(f"simulating BLE needs {error.name}", "it comes with Gatepost on Linux") from None
     made = made_of(chosen, seed)
     try:
-        async with Stage([peripheral for _, _, peripheral in made], bus, speed=speed) as stage:
-            settings = drop({name: (driver, peripheral.address) for name, driver, peripheral in made})
+        async with Stage([device for _, _, device in made], bus, speed=speed) as stage:
+            placed = [Placed(name, driver, device.address, given) for name, driver, device in made]
             if json:
-                devices = [{"name": name, "driver": driver, "address": each.address} for name, driver, each in made]
-                say_line({"bus": stage.bus.address, "devices": devices, "drop": settings})
+                devices = [{"name": each.name, "driver": each.driver, "address": each.address} for each in placed]
+                say_line({"bus": stage.bus.address, "devices": devices, "drop": drop(placed)})
             else:
-                _tell(made, stage.bus.address, settings)
+                _tell([device for _, _, device in made], stage.bus.address, drop(placed))
             await until()
     except NoBus as error:
         raise GatepostError(str(error), "BLE devices are simulated on a private D-Bus") from None
 
 
-def made_of(chosen: list[tuple[str, type[Driver], Any]], seed: int) -> list[tuple[str, str, Any]]:
+def made_of(chosen: list[tuple[str, type[Driver], Any]], seed: int) -> list[tuple[str, str, TwinPeripheral]]:
     """A name, its driver, and the device; the next seed for each further one of a kind."""
     from drivers.ble.twin.devices.catalogue import BROADCASTERS, make
 
-    out: list[tuple[str, str, Any]] = []
+    out: list[tuple[str, str, TwinPeripheral]] = []
     counts: dict[str, int] = {}
     for name, kind, options in chosen:
         number = counts[name] = counts.get(name, 0) + 1
-        given = seed + number - 1
-        try:
-            device = make(name, given) if name in BROADCASTERS else kind.twin(options, given)
-        except ValueError as error:
-            raise typer.BadParameter(f"{name}: {error}") from None
+        key = getattr(options, "key", "")
+        if name not in BROADCASTERS:
+            device = kind.twin(options, seed + number - 1)
+        elif key and name == "bthome":
+            device = make(name, seed + number - 1, key=bytes.fromhex(key))
+        else:
+            device = make(name, seed + number - 1)
         out.append((f"{name}-{number}", kind.name, device))
     if len({device.address for _, _, device in out}) < len(out):
         raise typer.BadParameter("two of these devices would have one address; name one of them only")
     return out
 
 
-def _tell(made: list[tuple[str, str, Any]], address: str, settings: str) -> None:
-    names = ", ".join(f"{peripheral.name} ({peripheral.address})" for _, _, peripheral in made)
-    say(f"In the air: {names}. Ctrl-C ends it.")
+def _tell(devices: list[TwinPeripheral], address: str, settings: str) -> None:
+    say(f"In the air: {', '.join(f'{each.name} ({each.address})' for each in devices)}. Ctrl-C ends it.")
     say()
     say("Start the agent with this bus, in place of the system's:")
     say_as_is(f"  export {VARIABLE}={address}")

@@ -18,7 +18,7 @@ from drivers.ble.twin.console import Console
 from drivers.ble.twin.daemon import REAL, Timing
 from drivers.ble.twin.devices.catalogue import NAMES, driver_of, make
 from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.ble.twin.stage import Stage, drop
+from drivers.ble.twin.stage import Placed, Stage, drop
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,11 +55,11 @@ async def _run(peripherals: list[TwinPeripheral], given: argparse.Namespace) -> 
         for adapter in stage.daemon.adapters.values():
             adapter.slots = given.slots
         names = [name.partition(":")[0] for name in given.names]
-        devices = {
-            f"{name}-{number}": (driver_of(name), each.address)
+        devices = [
+            Placed(f"{name}-{number}", driver_of(name), each.address)
             for number, (name, each) in enumerate(zip(names, peripherals, strict=True), 1)
-        }
-        known = [{"name": name, "driver": driver, "address": address} for name, (driver, address) in devices.items()]
+        ]
+        known = [{"name": each.name, "driver": each.driver, "address": each.address} for each in devices]
         _say({"bus": stage.bus.address, "devices": known, "drop": drop(devices)})
         await _serve(Console(stage), given.attached)
 

@@ -88,6 +88,7 @@ class TwinPeripheral:
     mtu: int = 247
     appearance: int | None = None
     random_address: bool = False
+    clock: Callable[[], datetime] = datetime.now  # local wall time of the simulated world
     shows: int | None = None  # so many of its services are named in its advertisements; None = all
 
     def __init__(
@@ -103,7 +104,6 @@ class TwinPeripheral:
         self.awake = 0.0
         self.sink: Sink | None = None
         self.hang_up: Callable[[], None] = _nothing  # ends the link from this side
-        self.clock: Callable[[], datetime] = datetime.now  # local wall time of the simulated world
         handle = 0x000A  # as if 1800 and 1801 came before
         for service in self.services:
             service.handle = handle

@@ -3,10 +3,12 @@ run the agent as a process of its own."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 from drivers.ble.twin.air import OnAir
 from drivers.ble.twin.bus import PrivateBus
@@ -53,9 +55,20 @@ class Stage:
         return self.daemon.air
 
 
-def drop(devices: dict[str, tuple[str, str]]) -> str:
-    """Settings to paste: name -> (driver, address)."""
+class Placed(NamedTuple):
+    """How one simulated device is configured."""
+
+    name: str
+    driver: str
+    address: str
+    options: dict[str, Any] = {}  # noqa: RUF012  # a NamedTuple, never changed
+
+
+def drop(devices: Iterable[Placed]) -> str:
+    """Settings to paste."""
     lines = ["devices:"]
-    for name, (driver, address) in devices.items():
-        lines += [f"  {name}:", f"    driver: {driver}", f'    address: "{address}"']
+    for device in devices:
+        lines += [f"  {device.name}:", f"    driver: {device.driver}", f'    address: "{device.address}"']
+        if device.options:  # JSON is YAML
+            lines.append(f"    options: {json.dumps(device.options)}")
     return "\n".join(lines) + "\n"
