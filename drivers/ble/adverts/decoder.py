@@ -57,7 +57,10 @@ class AdvertDecoder:
         self._on_sleepy = on_sleepy
         self._told_unknown = False
 
-    def feed(self, advert: Advert) -> list[Reading | Reply]:
+    def feed(self, advert: Any) -> list[Reading | Reply]:
+        if not isinstance(advert, Advert):
+            self.faults.add("not-an-advert", "something else than an advertisement")
+            return []
         payloads = self._filter.payloads(advert)
         if not payloads:
             self._unknown(advert)

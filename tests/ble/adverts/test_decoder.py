@@ -128,3 +128,9 @@ def test_the_status_is_told_when_it_changes(ear, service):
     assert one.told(service(BTHOME, "4000010161")) == {"battery": 97}
     assert one.told(service(BTHOME, "4000020161")) == {}
     assert one.told(service(BTHOME, "4000030160")) == {"battery": 96}
+
+
+def test_something_else_than_an_advert_is_counted(ear):
+    one = ear()
+    assert one.all(b"bytes") == []
+    assert one.faults == {"not-an-advert": 1}
