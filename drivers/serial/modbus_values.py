@@ -29,7 +29,7 @@ def raw_number(kind: str, registers: Sequence[int], words: str) -> int | float:
 
 def shortest(number: float, data: bytes) -> float:
     """The shortest decimal that is this single precision number: 24.1, not 24.100000381."""
-    for digits in (6, 7, 8):
+    for digits in range(1, 9):
         short = float(f"{number:.{digits}g}")
         try:
             if struct.pack(">f", short) == data:

@@ -198,8 +198,8 @@ def test_a_result_as_the_standard_has_it():
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("", "bad_header"), ("R|8|^^^Glucose", "truncated"), ("R|8|^^^|133", "bad_format"), ("R|x|^^^Glucose|133", "bad_format"),
-     ("R|8|^^^Glucose||mg/dL", "bad_format"), ("L|1||N", "bad_header")],
+    [("", "bad_header"), ("R|8|^^^Glucose", "truncated"), ("R|8|^^^|133", "bad_format"),
+     ("R|x|^^^Glucose|133", "bad_format"),     ("R|8|^^^Glucose||mg/dL", "bad_format"), ("L|1||N", "bad_header")],
 )  # fmt: skip
 def test_what_is_no_result_is_refused(text, kind):
     with pytest.raises(FrameError, match=kind):
@@ -315,7 +315,7 @@ class Over(Exception):
 
 
 class Line:
-    """An Exchange whose far end is a twin; nothing more to hear ends the test. `on_store` sees the moment of storing."""
+    """An Exchange whose far end is a twin; nothing more to hear ends the test."""
 
     def __init__(self, twin, driver):
         self.twin, self.items, self.log, self.known = twin, [], [], {}

@@ -51,9 +51,7 @@ def test_a_crash_anywhere_loses_nothing_and_doubles_nothing(first, second, store
 
 
 def test_bookmarks_are_bounded():
-    bookmarks = {}
-    for name, value in (mark for _, mark in take({}, [(i, i) for i in range(12_000)])):
-        bookmarks[name] = value
+    bookmarks = dict(mark for _, mark in take({}, [(i, i) for i in range(12_000)]))
     assert len(bookmarks) == SHARDS
     assert max(map(len, bookmarks.values())) <= MOST
     assert min(map(len, bookmarks.values())) > MOST // 2  # they fill evenly
