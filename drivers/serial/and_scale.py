@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Command, CommandFailed, Driver, Exchange, KeepAlive, Line, Twin
+from drivers.driver import Command, CommandFailed, Driver, Exchange, Forbidden, KeepAlive, Line, Twin
 from drivers.options import MetricName
-from drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
+from drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from drivers.serial.and_format import Weighing, decode_line
 from drivers.serial.and_twin import AndTwin
 from drivers.serial.frames import FrameError
 from drivers.serial.framing import LineSplitter
-
-MASSES = {"g": "g", "kg": "kg", "mg": "mg", "lb": "[lb_av]", "oz": "[oz_av]"}  # UCUM
-OTHERS = {"PC": ("count", "{pieces}"), "%": ("percent", "%"), "ct": ("carat", "[car_m]")}  # never a weight
+from drivers.serial.scale_reading import weight_reading
 
 NOW, STABLE, REPEAT, STOP = b"Q\r\n", b"S\r\n", b"SIR\r\n", b"C\r\n"
 LONGEST_LINE = 64
+
+# The words of the manuals that change a scale; the last rule is everything that is no question.
+FORBIDDEN = (
+    Forbidden("zero", re.compile(rb"(?:^|[\r\n])(?:Z|R[\r\n]|R$|\x1bT)", re.IGNORECASE)),
+    Forbidden("tare", re.compile(rb"(?:^|[\r\n])(?:T|CT|PT:)", re.IGNORECASE)),
+    Forbidden("erase", re.compile(rb"(?:^|[\r\n])(?:MCL|MD:)", re.IGNORECASE)),
+    Forbidden("adjust", re.compile(rb"(?:^|[\r\n])(?:CAL|EXC)", re.IGNORECASE)),
+    Forbidden("command", re.compile(rb"(?:^|[\r\n]+)(?!(?:Q|S|SI|SIR|C)?(?:[\r\n]|$))")),
+)
 
 
 class AndOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,23 +87,12 @@ class AndDecoder:
 
 def weighing_reading(weighing: Weighing, metric: str) -> Reading:
     """A weight under `metric` in its unit; anything that is no mass under metric `reading`."""
-    unit = weighing.unit
-    if unit is None or unit in MASSES:
-        name, ucum = "weight", MASSES.get(unit or "", "")
-    else:
-        metric = "reading"
-        name, ucum = OTHERS.get(unit, ("value", ""))
-    flags: list[str] = []
-    if weighing.value is None:
-        return Reading(metric, {}, {}, (f"{name}:{'under' if weighing.below else 'over'}-range",), BAD)
-    if weighing.state == "unstable":
-        flags.append(f"{name}:unstable")
-    if name == "value":
-        flags.append("unit-unknown")
-    if weighing.comparator in ("LO", "HI"):
-        flags.append("comparator-low" if weighing.comparator == "LO" else "comparator-high")
-    quality = UNCERTAIN if weighing.state == "unstable" else GOOD
-    return Reading(metric, {name: weighing.value}, {name: ucum} if ucum else {}, tuple(flags), quality)
+    why = "under-range" if weighing.below else "over-range"
+    compared = {"LO": ("comparator-low",), "HI": ("comparator-high",)}.get(weighing.comparator or "", ())
+    remarks = () if weighing.value is None else compared
+    return weight_reading(
+        metric, weighing.value, weighing.unit, why=why, unstable=weighing.state == "unstable", remarks=remarks
+    )
 
 
 class AndScale(Driver):
@@ -109,6 +106,7 @@ class AndScale(Driver):
     options_type = AndOptions
     example_options: ClassVar[dict[str, Any]] = {"mode": "poll", "interval": 1.0}
     commands = (Command("read_now", "Weigh now, or when the scale is at rest", ReadNow, 30.0, {"stable": True}),)
+    forbidden = FORBIDDEN
     source = "A&D standard format, balance manuals"
 
     def __init__(self, options: Any = None) -> None:

@@ -9,10 +9,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from drivers.ble.uuids import short
 from drivers.serial.frames import FrameError
 from drivers.vectors.kinds import Fields, Table
 
-PARTS = ("adverts", "clinical", "contec_and", "ecg", "gatt", "generic")
+PARTS = ("adverts", "clinical", "contec_and", "ecg", "gatt", "generic", "oximeters", "scales")
 NAMED_BY = {"checksum": "algorithm", "medfloat": "format", "advert": "format", "gatt": "uuid"}
 
 TOLERANCE = 1e-9  # relative
@@ -35,7 +36,7 @@ class NotBuilt(LookupError):
 def decode(vector: Fields) -> Fields:
     """What our decoder makes of a vector's input; NotBuilt, or FrameError / ValueError when it refuses."""
     kind = vector["kind"]
-    name = str(vector.get(NAMED_BY.get(kind, "protocol")) or vector.get("uuid") or kind).lower()
+    name = short(str(vector.get(NAMED_BY.get(kind, "protocol")) or vector.get("uuid") or kind).lower())
     adapter = adapters().get(kind, {}).get(name)
     if adapter is None:
         raise NotBuilt(f"{kind} {name}")

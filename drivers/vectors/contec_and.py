@@ -8,7 +8,7 @@ import msgspec
 
 from drivers import checksums
 from drivers.reading import Faults
-from drivers.serial import and_format, contec5_frames, contec7_packets
+from drivers.serial import and_format, contec5_frames, contec7_packets, contec7_segments
 from drivers.serial.frames import FrameError
 from drivers.vectors.kinds import Fields, Table
 
@@ -34,6 +34,7 @@ def _contec7_fields(packet: contec7_packets.Packet) -> Fields:
         fields |= contec7_packets.decode_length(packet.data)
     elif packet.type == contec7_packets.FEEDBACK:
         fields |= contec7_packets.feedback(packet.data)
+    fields |= contec7_segments.describe(packet.type, packet.data) or {}
     return fields
 
 
