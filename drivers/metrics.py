@@ -115,8 +115,13 @@ _METRICS = (
             _saturation("spo2_slow", "oxygen saturation, slow average"),
             _heart_rate(*_PULSE, "heart_rate_slow", "heart rate, slow average"),
             _RECORD,
+            _LOST,
         ),
-        (waveform("pleth", "plethysmogram", "{raw}", 150452, "MDC_PULS_OXIM_PLETH"),),
+        (
+            waveform("pleth", "plethysmogram", "{raw}", 150452, "MDC_PULS_OXIM_PLETH"),
+            waveform("infrared", "light absorbed, infrared", "{raw}"),
+            waveform("red", "light absorbed, red", "{raw}"),
+        ),
     ),
     Metric(
         "heart_rate",
@@ -130,7 +135,7 @@ _METRICS = (
     Metric(
         "respiration",
         "breathing",
-        (value("respiration_rate", "respiration rate", "/min", "9279-1", 151562, "MDC_RESP_RATE"),),
+        (value("respiration_rate", "respiration rate", "/min", "9279-1", 151562, "MDC_RESP_RATE"), _LOST),
         (waveform("respiration", "impedance of the chest", "{raw}"),),
     ),
     Metric(

@@ -23,7 +23,7 @@ def test_every_metric_and_value_of_the_contract_is_there():
     for name, values in CONTRACT.items():
         assert {value.name for value in METRICS[name].values} >= values
     assert {value.name for value in METRICS["acceleration"].waveforms} == {"x", "y", "z"}
-    assert [value.name for value in METRICS["pulse_oximetry"].waveforms] == ["pleth"]
+    assert [value.name for value in METRICS["pulse_oximetry"].waveforms] == ["pleth", "infrared", "red"]
 
 
 def test_codes():

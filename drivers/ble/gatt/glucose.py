@@ -14,7 +14,7 @@ from drivers.ble.gatt.medfloat import Missing, Number
 from drivers.ble.gatt.naming import bits, words
 from drivers.ble.gatt.sheet import Sheet
 from drivers.ble.gatt.times import DateTime
-from drivers.reading import BAD, Reading
+from drivers.reading import Reading
 
 TYPES = {
     1: "capillary-whole-blood",
@@ -45,7 +45,7 @@ STATUS = {
     11: "time-fault",
 }
 ABOVE, BELOW = 1 << 5, 1 << 6
-SPOILED = 0b111_1001_1110  # the measurement itself went wrong
+DOUBTFUL = 0b111_1001_1110  # the meter says that the measurement itself went wrong
 FEATURES = {
     0: "battery-low",
     1: "sensor-fault",
@@ -140,8 +140,8 @@ def measured(found: Glucose, metric: str = "glucose") -> Sheet:
         sheet.leave("glucose", "over-range")
     elif status & BELOW and "glucose" in sheet.values:
         sheet.leave("glucose", "under-range")
-    if status & SPOILED:
-        sheet.quality = BAD
+    if status & DOUBTFUL:
+        sheet.doubt()
     sheet.flag(*words("sample", TYPES, found.type), *words("location", LOCATIONS, found.location))
     sheet.flag(*bits(status, STATUS))
     if isinstance(found.time_offset, Missing):

@@ -3,7 +3,7 @@ import pytest
 from drivers.ble.gatt import glucose, glucose_context
 from drivers.frames import FrameError
 from drivers.metrics import find
-from drivers.reading import BAD, GOOD
+from drivers.reading import BAD, GOOD, UNCERTAIN
 
 MILLIGRAMS = "02 0500 e807060f080f00 64b0 11"
 FULL = "1b 0500 e807060f080f00 fbff 64b0 21 0000"
@@ -58,10 +58,10 @@ def test_control_solution_is_no_value(nibbles):
 
 @pytest.mark.parametrize(
     ("bit", "flag", "quality", "has"),
-    [(0, "battery-low", GOOD, True), (1, "sensor-fault", BAD, True), (2, "sample-too-small", BAD, True),
-     (3, "strip-insertion-error", BAD, True), (4, "wrong-strip", BAD, True), (5, "glucose:over-range", BAD, False),
-     (6, "glucose:under-range", BAD, False), (7, "temperature-too-high", BAD, True),
-     (8, "temperature-too-low", BAD, True), (9, "strip-pulled-early", BAD, True), (10, "general-fault", BAD, True),
+    [(0, "battery-low", GOOD, True), (1, "sensor-fault", UNCERTAIN, True), (2, "sample-too-small", UNCERTAIN, True),
+     (3, "strip-insertion-error", UNCERTAIN, True), (4, "wrong-strip", UNCERTAIN, True), (5, "glucose:over-range", BAD, False),
+     (6, "glucose:under-range", BAD, False), (7, "temperature-too-high", UNCERTAIN, True),
+     (8, "temperature-too-low", UNCERTAIN, True), (9, "strip-pulled-early", UNCERTAIN, True), (10, "general-fault", UNCERTAIN, True),
      (11, "time-fault", GOOD, True), (12, None, GOOD, True), (15, None, GOOD, True)],
 )  # fmt: skip
 def test_status(bit, flag, quality, has):
