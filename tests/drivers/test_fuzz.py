@@ -15,6 +15,7 @@ from drivers.serial.lines import LinesOptions
 
 REGISTRY = Registry.installed()
 OCTETS = [name for name in REGISTRY.names if REGISTRY.get(name).transport != "ble"]  # the others: tests/ble
+ASKED = ("astm-glucose", "modbus-rtu", "onetouch-ultra2")  # say nothing unless spoken to: their own tests do that
 LINES = [
     LinesOptions(max_line=80),
     LinesOptions(max_line=40, fields={"a": Field("x", "V", 0.1, -3.0, ["1", 2]), "/b/0": Field("y")}, device_time="t"),
@@ -30,6 +31,7 @@ NOISE = st.binary(max_size=300)
 TEXT = st.text('{}[]":,=;.-+|ab01e9 \t\r\n\0\u00b0nultrfs', max_size=300).map(lambda text: text.encode())
 PARTS = [b"\x86\x32\x05\x48\x61", b"\x01\xe0\x85\xb3\x96\xc1\xe1\xff\xff", b"\x0c\x80", b"\x86", b"\x01", b"\xff"]
 PARTS += [b"ST,+0001.234 kg\r\n", b"OL,", b'{"a":1}\n', b"a=1\n"]
+PARTS += [b"804C4C4960", b"\x02\0\x0a\0\0\0\xff\x02", b"\x05", b"\x021A\r\x0382\r\n", b"\x04", b"$WIMTW,1,C*22\r\n"]
 FRAMES = st.lists(st.sampled_from(PARTS)).map(b"".join)
 DATA = st.one_of(NOISE, TEXT, FRAMES)
 SIZES = st.lists(st.integers(1, 50), min_size=1, max_size=10)
@@ -67,7 +69,7 @@ def test_any_octets_in_any_pieces(name, data, sizes, pieces):
         check(item)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", [name for name in MAKERS if name not in ASKED])
 @QUICK
 @given(data=DATA)
 def test_it_finds_the_way_back_after_garbage(name, data):

@@ -7,7 +7,10 @@ import pytest
 from drivers.driver import Registry, UnknownDriver
 from drivers.serial.lines import Lines
 
-NAMES = {"lines", "contec-cms50d-plus", "contec-cms50-v7", "and-scale"}
+NAMES = {
+    "and-scale", "and-ua767pc", "astm-glucose", "contec-cms50-v7", "contec-cms50d-plus", "ds18b20", "lines",
+    "modbus-rtu", "nmea0183", "onetouch-ultra2",
+}  # fmt: skip
 
 
 def test_the_built_in_drivers_are_installed():
