@@ -36,13 +36,14 @@ def simulate(
     speed: Annotated[float, typer.Option("--speed", min=0.001, help="Times as fast as the device.")] = 1.0,
     json: Json = False,
 ) -> None:
-    """Run simulated devices until Ctrl-C: one serial device on a PTY, or any number of BLE devices on a bus.
+    """Run simulated devices until Ctrl-C.
 
-    A serial device is configured as `port: LINK`. BLE devices need no adapter: the agent is started with the bus that
-    is printed, and finds an emulated bluetoothd there. A driver named twice is two devices.
+    One serial device on a PTY, configured as `port: LINK`; or any number of BLE devices, which need no adapter: the
+    agent is started with the bus that is printed, and finds an emulated bluetoothd there. A driver named twice is two
+    devices.
 
     \b
-    Examples:
+    Example:
       gatepost simulate lines --link /tmp/probe --option format=csv --option 'columns=["t","h"]'
       gatepost simulate ble-heart-rate ble-glucose
     """
@@ -53,7 +54,7 @@ def simulate(
         from agent.cli.simulate_ble import run
 
         chosen = _each(drivers, registry, option or [])
-        asyncio.run(run(chosen, parsed(option or []), bus, seed, speed, json, _end))
+        asyncio.run(run(chosen, parsed(option or []), bus, seed, speed, json, ending))
         return
     kind = registry.get(drivers[0])
     if kind.transport != "serial":
@@ -99,23 +100,24 @@ def _each(names: list[str], registry: Registry, given: list[str]) -> list[tuple[
 async def _run(kind: type[Driver], options: Any, link: Path, seed: int, speed: float, json: bool) -> None:
     from drivers.serial.pty import PtyTwin
 
+    end = ending()
     try:
         async with PtyTwin(kind.twin(options, seed), link, speed=speed) as twin:
             if json:
                 say_line({"driver": kind.name, "link": str(link), "device": twin.device})
             else:
                 say(f"{kind.name} speaks at {link} ({twin.device}); Ctrl-C ends it")
-            await _end()
+            await end.wait()
     except OSError as error:
         raise GatepostError(f"{link}: {error.strerror}", "name another place with --link") from error
 
 
-async def _end() -> None:
-    """Until Ctrl-C or SIGTERM; the link goes with the device."""
+def ending() -> asyncio.Event:
+    """Set at Ctrl-C or SIGTERM from now on: what was made is taken away then."""
     end = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    await end.wait()
+    return end
 
 
 def _options(kind: type[Driver], given: list[str]) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +26,17 @@ async def run(
     seed: int,
     speed: float,
     json: bool,
-    until: Callable[[], Awaitable[None]],
+    ending: Callable[[], asyncio.Event],
 ) -> None:
-    """`given`: the options as they were written. Raises GatepostError where no bus can be had."""
+    """`given`: the options as they were written; `ending` gives what is set at the end. Raises GatepostError where no
+    bus can be had."""
     try:
         from drivers.ble.twin.bus import NoBus
         from drivers.ble.twin.stage import Placed, Stage, drop
     except ImportError as error:
         raise GatepostError(f"simulating BLE needs {error.name}", "it comes with Gatepost on Linux") from None
     made = made_of(chosen, seed)
+    end = ending()
     try:
         async with Stage([device for _, _, device in made], bus, speed=speed) as stage:
             placed = [Placed(name, driver, device.address, given) for name, driver, device in made]
@@ -42,7 +45,7 @@ async def run(
                 say_line({"bus": stage.bus.address, "devices": devices, "drop": drop(placed)})
             else:
                 _tell([device for _, _, device in made], stage.bus.address, drop(placed))
-            await until()
+            await end.wait()
     except NoBus as error:
         raise GatepostError(str(error), "BLE devices are simulated on a private D-Bus") from None
 
