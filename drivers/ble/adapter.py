@@ -81,8 +81,8 @@ class Adapter:
             return False
         return True
 
-    async def close(self) -> None:
-        await self.scanner.close()
+    async def close(self, timeout: float) -> None:
+        await self.scanner.close(timeout)
         if self._cycling is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._tuning.cycle_off + 1.0):

@@ -49,7 +49,7 @@ class AdapterState(NamedTuple):
 
 
 class Bluez:
-    """`generation` grows each time the daemon, or the way to it, comes or goes: what was known before is void then.
+    """`generation` grows each time the daemon, or the way to it, goes: what was known before is void then.
 
     `watch(callback)`: something about adapters or the daemon changed. `handler`: answers calls to objects of ours.
     """
@@ -184,8 +184,8 @@ class Bluez:
     async def _ask(
         self, service: str, path: str, interface: str, member: str, signature: str, body: Any, timeout: float | None
     ) -> list[Any]:
-        if self._bus is None:
-            raise no_service()
+        if self._bus is None or not self._bus.connected:
+            raise no_service()  # a call on a dead bus would wait for ever
         message = Message(service, path, interface, member, signature=signature, body=list(body))
         async with asyncio.timeout(self._tuning.call if timeout is None else timeout):
             reply = await self._bus.call(message)
@@ -219,8 +219,9 @@ class Bluez:
         """The daemon went (None) or came; nothing that the last one told holds."""
         if owner == self._owner:
             return
+        if self._owner is not None:
+            self.generation += 1
         self._owner = owner
-        self.generation += 1
         self.adapters = {}
         self._log.info("the Bluetooth service %s", "went away" if owner is None else "is there")
         self._tell()

@@ -16,7 +16,8 @@ from drivers.ble.tuning import Tuning
 # ATT errors that mean "not on such a link" (Core Specification, Vol 3, Part F, 3.4.1.1): authentication,
 # authorization, encryption key size, encryption.
 REFUSALS = frozenset({0x05, 0x08, 0x0C, 0x0F})
-BRIEF_ENDS = 2  # connections in a row that end at once
+# Connections in a row that end at once, until the bond is taken for lost; what may have other reasons counts half.
+BRIEF_ENDS = 2.0
 
 
 class Step(Enum):
@@ -39,7 +40,7 @@ class Bonding:
         self._next_renewal = 0.0
         self._anew = False  # the bond was forgotten
         self._tried = False  # in this session
-        self._brief = 0
+        self._brief = 0.0
 
     @property
     def allowed(self) -> bool:
@@ -64,14 +65,15 @@ class Bonding:
         self._tried = True
         return Step.PAIR
 
-    def ended(self, paired: bool, seconds: float, heard: bool, now: float) -> Step:
-        """The other side ended the connection (or prevented it: 0 s); `heard`: it gave some data."""
+    def ended(self, paired: bool, seconds: float, heard: bool, now: float, *, sure: bool = True) -> Step:
+        """The other side ended the connection (or prevented it: 0 s); `heard`: it gave some data. Not `sure`: that may
+        have been something else."""
         if heard:
-            self._brief = 0
+            self._brief = 0.0
             return Step.NONE
         if not paired or self._tried or not self.allowed or seconds > self._tuning.brief:
             return Step.NONE
-        self._brief += 1
+        self._brief += 1.0 if sure else 0.5
         return self._renew(now) if self._brief >= BRIEF_ENDS else Step.NONE
 
     def distrust(self, paired: bool, now: float) -> bool:
@@ -85,12 +87,12 @@ class Bonding:
     def bonded(self) -> None:
         """Pairing succeeded."""
         self._anew = False
-        self._brief = 0
+        self._brief = 0.0
 
     def _renew(self, now: float) -> Step:
         if now < self._next_renewal:
             return Step.NONE
         self._next_renewal = now + self._pauses.next()
         self._anew = True
-        self._brief = 0
+        self._brief = 0.0
         return Step.RENEW

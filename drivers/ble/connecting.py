@@ -12,7 +12,7 @@ from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError
 from bleak_retry_connector import BleakClientWithServiceCache, establish_connection
 
-from drivers.ble.failure import Reason, explain, timed_out
+from drivers.ble.failure import Reason, dropped, explain, timed_out
 from drivers.ble.tuning import Tuning
 
 # Trying again at once, without a new advertisement, mends none of these.
@@ -26,6 +26,7 @@ FINAL = frozenset(
         Reason.PAIRING,
     }
 )
+STORM = 3  # times that a bonded device hung up within one attempt: bleak itself would go on until its time limit
 ATTEMPTS = 3  # within the time limit, for what passes by itself: interference
 
 
@@ -61,17 +62,28 @@ class Connecting:
         self, what: str, device: BLEDevice, bonded: bool, on_lost: Callable[[BleakClient], None]
     ) -> BleakClient:
         """A client whose services are known; LinkFailed. Ends within the limits, whatever bluetoothd does."""
+        storm = asyncio.Event()
+        ends = 0
+
+        def ended(client: BleakClient) -> None:
+            nonlocal ends
+            ends += 1
+            if bonded and ends >= STORM:
+                storm.set()
+            on_lost(client)
+
         work = establish_connection(
             _BondedClient if bonded else _Client,
             device,
             what,
-            disconnected_callback=on_lost,
+            disconnected_callback=ended,
             max_attempts=ATTEMPTS,
             use_services_cache=False,  # bleak's own may be older than the daemon's
         )
         task = asyncio.get_running_loop().create_task(work, name=f"connect {what}")
+        watch = asyncio.get_running_loop().create_task(storm.wait())
         try:
-            await asyncio.wait((task,), timeout=self._tuning.connect)
+            await asyncio.wait((task, watch), timeout=self._tuning.connect, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 task.cancel()
                 await asyncio.wait((task,), timeout=self._tuning.undo)
@@ -79,9 +91,11 @@ class Connecting:
             task.cancel()
             self._abandon(task)
             raise
+        finally:
+            watch.cancel()
         if not task.done() or task.cancelled():
             self._abandon(task)
-            raise timed_out(what, "connecting")
+            raise dropped(what) if storm.is_set() else timed_out(what, "connecting")
         error = task.exception()
         if error is not None:
             raise explain(what, error) from error

@@ -138,8 +138,12 @@ def timed_out(what: str, doing: str) -> LinkFailed:
     return LinkFailed(Reason.TIMEOUT, f"{what}: {doing} took too long", _TIMEOUT.hint)
 
 
+def dropped(what: str) -> LinkFailed:
+    return LinkFailed(Reason.DROPPED, f"{what}: {_DROPPED.what}", _DROPPED.hint)
+
+
 def lost(what: str) -> LinkFailed:
-    return LinkFailed(Reason.IO, f"{what}: the connection was lost", "")
+    return LinkFailed(Reason.IO, f"{what}: the connection was lost")
 
 
 def _case(exc: BaseException) -> _Case:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
@@ -16,7 +16,7 @@ from drivers.ble.adapter import Adapter
 from drivers.ble.bluez import DEVICE, BluezError
 from drivers.ble.bonding import Bonding, Step
 from drivers.ble.connected import ConnectedPeripheral
-from drivers.ble.failure import PASSING, LinkFailed, Reason, explain
+from drivers.ble.failure import PASSING, LinkFailed, Reason, error_name, explain
 from drivers.ble.gatt_session import GattSession, Remembered, forget_device
 from drivers.ble.patience import Patience
 from drivers.ble.scanner import Sighting
@@ -56,6 +56,7 @@ class GattLink:
         self._parting: asyncio.Task[None] | None = None
         self._passkey = ""
         self._pending = 0
+        self._looked: int | None = None  # with which generation of the daemon
 
     @property
     def peripheral(self) -> ConnectedPeripheral | None:
@@ -166,15 +167,8 @@ class GattLink:
 
     async def _left_over(self, radio: Radio, adapter: Adapter) -> Sighting | None:
         """The device where it is connected already: a killed process leaves that, and no scan shows it."""
-        try:
-            objects = await radio.bluez.objects()
-        except (BluezError, TimeoutError) as error:
-            raise explain(adapter.name, error) from error
-        for path, interfaces in objects.items():
-            properties = interfaces.get(DEVICE)
-            if not properties or not properties.get("Connected") or path in adapter.claims:
-                continue
-            if not path.startswith(f"/org/bluez/{adapter.name}/"):
+        for path, properties in (await self._kept(radio, adapter)).items():
+            if not properties.get("Connected") or path in adapter.claims:
                 continue
             name = properties.get("Name") or properties.get("Alias") or ""
             if self._wanted.matches(properties["Address"], path, name):
@@ -182,6 +176,22 @@ class GattLink:
                 data = AdvertisementData(name, {}, {}, [], None, -127, (path, properties))
                 return Sighting(device, data, asyncio.get_running_loop().time())
         return None
+
+    async def _kept(self, radio: Radio, adapter: Adapter) -> dict[str, dict[str, Any]]:
+        """What the daemon knows of devices that may be ours: all of them once, after that the one of our address."""
+        bluez, root = radio.bluez, f"/org/bluez/{adapter.name}/"
+        try:
+            if self._looked == bluez.generation and self._wanted.address:
+                path = root + "dev_" + self._wanted.address.replace(":", "_")
+                return {path: await bluez.properties(path, DEVICE)}
+            found = {path: of[DEVICE] for path, of in (await bluez.objects()).items() if DEVICE in of}
+        except (BluezError, TimeoutError) as error:
+            failure = explain(adapter.name, error)
+            if failure.reason is Reason.GONE or "UnknownInterface" in error_name(error):
+                return {}
+            raise failure from error
+        self._looked = bluez.generation
+        return {path: properties for path, properties in found.items() if path.startswith(root)}
 
     async def _connect(
         self, radio: Radio, known: Remembered, adapter: Adapter, sighting: Sighting, stack: AsyncExitStack
@@ -217,8 +227,9 @@ class GattLink:
             adapter.failed()
         self._pending = self._pending + 1 if failure.reason is Reason.IN_PROGRESS else 0
         forget = self._pending >= PENDING and not bonded
-        if failure.reason in (Reason.DROPPED, Reason.PAIRING):
-            forget |= known.bonding.ended(bonded, 0.0, False, now) is Step.RENEW
+        if failure.reason in (Reason.DROPPED, Reason.PAIRING, Reason.RADIO):
+            sure = failure.reason is not Reason.RADIO
+            forget |= known.bonding.ended(bonded, 0.0, False, now, sure=sure) is Step.RENEW
         with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
             if adopted or self._pending:
                 await radio.bluez.call(sighting.path, DEVICE, "Disconnect", timeout=radio.tuning.undo)

@@ -15,7 +15,7 @@ from bleak import BleakClient
 from drivers.ble.bluez import BATTERY, DEVICE, BluezError
 from drivers.ble.bonding import Bonding, Step
 from drivers.ble.connected import ConnectedPeripheral, told
-from drivers.ble.failure import LinkFailed, Reason, lost
+from drivers.ble.failure import LinkFailed, Reason, dropped, lost
 from drivers.ble.patience import Patience
 from drivers.ble.wanted import adapter_of
 
@@ -93,7 +93,7 @@ class GattSession:
         with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
             self._known_now(told(await self._radio.bluez.properties(self.path, BATTERY)))
         if not client.is_connected:
-            self._end(LinkFailed(Reason.DROPPED, f"{self._known.what}: it hung up at once"))
+            self._end(dropped(self._known.what))
         if self._over is not None:
             raise self._over
         self.open = True

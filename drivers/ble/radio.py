@@ -78,10 +78,10 @@ class Radio:
         await bleak_state.forget()
 
     async def close(self, timeout: float) -> None:
-        """Within twice `timeout`, or so."""
+        """Each step within `timeout`."""
         self._unwatch()
         for adapter in self._adapters.values():
-            await adapter.close()
+            await adapter.close(timeout)
         await self.connecting.close(timeout)
         if self._forgetting is not None:
             await asyncio.wait((self._forgetting,), timeout=timeout)

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from bleak import BleakScanner
+from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
@@ -79,6 +80,7 @@ class Scanner:
         self._rested = asyncio.Event()
         self._rested.set()
         self._task: asyncio.Task[None] | None = None
+        self._dead: BleakScanner | None = None  # it scanned for a daemon that is gone
         self._news = asyncio.Event()  # from the daemon
         self._unwatch = bluez.watch(self._told)
 
@@ -113,13 +115,13 @@ class Scanner:
             self._pauses -= 1
             self._changed.set()
 
-    async def close(self) -> None:
+    async def close(self, timeout: float) -> None:
         self._unwatch()
         self._listeners.clear()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.wait((task,), timeout=self._tuning.scan_stop)
+            await asyncio.wait((task,), timeout=timeout)
 
     # -- its life
 
@@ -153,6 +155,8 @@ class Scanner:
 
     async def _scan(self) -> None:
         """One scan, until it is not wanted any more or seems dead; raises what prevented its start."""
+        if self._dead is not None:
+            await self._bury(self._dead)
         generation = self._bluez.generation
         scanner = BleakScanner(self._hear, bluez={"adapter": self.adapter, "filters": {"DuplicateData": True}})
         self._rested.clear()
@@ -166,7 +170,10 @@ class Scanner:
             while await self._alive(generation):
                 pass
         finally:
-            await self._end(scanner)
+            if generation == self._bluez.generation:
+                await self._end(scanner)
+            else:
+                self._dead = scanner  # bleak would wait for the answer of a daemon that is gone
             self._rested.set()
 
     async def _alive(self, generation: int) -> bool:
@@ -189,8 +196,16 @@ class Scanner:
                 return False
         return False
 
+    async def _bury(self, scanner: BleakScanner) -> None:
+        """A daemon that came anew knows nothing of the scan before, but bleak would go on to tell of it."""
+        self._dead = None
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(self._tuning.scan_start):
+                await get_global_bluez_manager()  # connected anew
+            await self._end(scanner)
+
     async def _end(self, scanner: BleakScanner) -> None:
-        """A daemon that came anew knows nothing of this scan, so errors say nothing."""
+        """Whatever keeps it from being stopped, it is not used again."""
         with contextlib.suppress(Exception):
             async with asyncio.timeout(self._tuning.scan_stop):
                 await scanner.stop()

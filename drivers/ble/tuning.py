@@ -14,7 +14,7 @@ class Tuning(NamedTuple):
     pair: float = 30.0
     slots: int = 5  # connections of one adapter: CSR has 5, Broadcom 7
     fresh: float = 4.0  # an advertisement this old says nothing about now
-    catch: float = 5.0  # a device whose turn has come must show itself again in this time
+    catch: float = 8.0  # a device whose turn has come must show itself again in this time
     hold_off: float = 10.0  # after a device that only measures now and then hung up
     first_strike: float = 1.0  # pause after a failed connection; doubles
     last_strike: float = 30.0

@@ -1,0 +1,320 @@
+"""The parts of the radio side that need no radio: who is meant, when to try, when to bond, what failures are called."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from random import Random
+from typing import Any
+
+import pytest
+from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
+from dbus_fast import Message, MessageType
+
+from drivers.ble.bluez import BluezError
+from drivers.ble.bonding import Bonding, Step
+from drivers.ble.connected import told
+from drivers.ble.failure import LinkFailed, Reason, explain
+from drivers.ble.pairing import AGENT, PATH, answer
+from drivers.ble.patience import Patience
+from drivers.ble.pauses import Pauses
+from drivers.ble.strength import Strength
+from drivers.ble.tuning import Tuning
+from drivers.ble.wanted import Wanted, adapter_of, address_of
+
+PLACE = "/org/bluez/hci0/dev_AA_BB_CC_DD_EE_FF"
+TUNING = Tuning()
+
+
+# -- who is meant
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "meant"),
+    [
+        (("aa:bb:cc:dd:ee:ff", None), "", True),
+        (("AA-BB-CC-DD-EE-FF", None), "", True),
+        (("AA:BB:CC:DD:EE:FE", None), "Polar H10", False),
+        (("AA:BB:CC:DD:EE:FE", "Polar H10"), "Polar H10", False),  # the address counts
+        ((None, "Polar H10"), "Polar H10", True),
+        ((None, "Polar"), "Polar H10", True),
+        ((None, "H10"), "Polar H10", False),
+        ((None, "*H1?"), "Polar H10", True),
+        ((None, "polar*"), "Polar H10", False),
+        ((None, "Polar"), "", False),
+    ],
+)
+def test_which_peripheral_is_meant(wanted: tuple[str | None, str | None], name: str, meant: bool) -> None:
+    assert Wanted.of(*wanted).matches("aa:bb:cc:dd:ee:ff", PLACE, name) is meant
+
+
+def test_a_device_that_changed_its_address_is_known_by_its_identity_and_by_the_first_one() -> None:
+    assert Wanted.of("11:22:33:44:55:66", None).matches("11:22:33:44:55:66", PLACE, "")
+    assert Wanted.of("AA:BB:CC:DD:EE:FF", None).matches("11:22:33:44:55:66", PLACE, "")
+    assert address_of(PLACE) == "AA:BB:CC:DD:EE:FF"
+    assert (adapter_of(PLACE), adapter_of("/")) == ("hci0", "")
+
+
+# -- when to try
+
+
+def test_pauses_double_within_bounds_and_start_anew() -> None:
+    pauses = Pauses(1.0, 8.0, Random(3))
+    taken = [pauses.next() for _ in range(8)]
+    for pause, whole in zip(taken, [1, 2, 4, 8, 8, 8, 8, 8], strict=True):
+        assert whole / 2 <= pause <= whole
+    pauses.reset()
+    assert pauses.next() <= 1.0
+    assert Pauses(1.0, 8.0, Random(3)).next() == taken[0]
+
+
+def patience() -> Patience:
+    return Patience(TUNING.hold_off, Random(1), TUNING)
+
+
+def test_a_device_is_tried_at_once_and_not_hammered_after_a_failure() -> None:
+    quiet = patience()
+    assert quiet.shown(100.0)
+    quiet.strike(100.0)
+    assert not quiet.shown(100.5)
+    assert quiet.shown(102.0)
+    for _ in range(10):
+        quiet.strike(102.0)
+    assert not quiet.shown(116.0)
+    assert quiet.shown(102.0 + TUNING.last_strike)
+    assert quiet.strikes == 11
+
+
+def test_a_device_that_was_away_is_tried_at_once() -> None:
+    quiet = patience()
+    quiet.shown(0.0)
+    for _ in range(10):
+        quiet.strike(0.0)
+    assert not quiet.shown(1.0)
+    assert quiet.shown(1.0 + TUNING.away)
+
+
+def test_a_device_that_gave_its_data_is_left_alone_for_a_while() -> None:
+    quiet = patience()
+    quiet.shown(0.0)
+    quiet.over(10.0, 2.0, heard=True)
+    assert not quiet.shown(19.9)
+    assert quiet.shown(20.0)
+    assert quiet.strikes == 0
+
+
+def test_a_session_that_was_worth_nothing_counts_as_a_failure_and_a_long_one_does_not() -> None:
+    quiet = patience()
+    quiet.over(10.0, 2.0, heard=False)
+    assert quiet.strikes == 1
+    quiet.over(100.0, TUNING.good, heard=False)
+    assert quiet.strikes == 0
+
+
+# -- when to bond
+
+
+def bonding(policy: str = "auto", passkey: bool = False) -> Bonding:
+    return Bonding(policy, passkey, Random(1), TUNING)
+
+
+def test_policies() -> None:
+    assert bonding().begin(paired=False) is Step.NONE
+    assert bonding().refused(paired=False, now=0.0) is Step.PAIR
+    assert bonding("always").begin(paired=False) is Step.PAIR
+    assert bonding("always").begin(paired=True) is Step.NONE
+    assert bonding(passkey=True).begin(paired=False) is Step.PAIR
+    assert bonding("never", passkey=True).begin(paired=False) is Step.NONE
+    assert bonding("never").refused(paired=False, now=0.0) is Step.NONE
+    assert bonding("never").ended(True, 0.0, False, 0.0) is Step.NONE
+    assert not bonding("never").distrust(True, 1.0)
+
+
+def test_a_session_bonds_once() -> None:
+    rule = bonding()
+    rule.begin(paired=False)
+    assert rule.refused(False, 1.0) is Step.PAIR
+    rule.bonded()
+    assert rule.refused(True, 2.0) is Step.NONE  # refused although it was just bonded: no bond mends that
+    rule.begin(paired=True)
+    assert rule.refused(True, 3.0) is Step.RENEW
+
+
+def test_a_bond_is_renewed_after_two_ends_without_a_word_and_then_not_for_long() -> None:
+    rule = bonding()
+    assert rule.ended(True, 0.1, False, 1.0) is Step.NONE
+    assert rule.ended(True, 0.1, False, 2.0) is Step.RENEW
+    assert rule.begin(paired=False) is Step.PAIR
+    rule.bonded()
+    rule.begin(paired=True)
+    for second in range(10):
+        assert rule.ended(True, 0.1, False, 3.0 + second) is Step.NONE
+    assert rule.refused(True, 20.0) is Step.NONE
+    assert rule.ended(True, 0.1, False, 2.0 + 2 * TUNING.first_renewal) is Step.RENEW
+
+
+def test_what_may_have_other_reasons_counts_half() -> None:
+    rule = bonding()
+    steps = [rule.ended(True, 0.0, False, float(second), sure=False) for second in range(1, 5)]
+    assert steps == [Step.NONE] * 3 + [Step.RENEW]
+
+
+@pytest.mark.parametrize(
+    ("paired", "seconds", "heard"), [(False, 0.1, False), (True, TUNING.brief + 1, False), (True, 0.1, True)]
+)
+def test_other_ends_say_nothing_about_the_bond(paired: bool, seconds: float, heard: bool) -> None:
+    rule = bonding()
+    for second in range(5):
+        assert rule.ended(paired, seconds, heard, float(second)) is Step.NONE
+
+
+def test_a_good_session_clears_the_doubt() -> None:
+    rule = bonding()
+    rule.ended(True, 0.1, False, 1.0)
+    rule.ended(True, 60.0, True, 2.0)
+    assert rule.ended(True, 0.1, False, 3.0) is Step.NONE
+
+
+def test_services_in_doubt_are_asked_anew_once_in_a_while() -> None:
+    rule = bonding()
+    assert rule.distrust(False, 1.0)
+    assert rule.begin(paired=False) is Step.NONE  # there was no bond
+    assert not rule.distrust(False, 2.0)
+    rule = bonding()
+    assert rule.distrust(True, 1.0)
+    assert rule.begin(paired=False) is Step.PAIR
+
+
+# -- the agent
+
+
+def ask(member: str, signature: str, body: list[Any], devices: dict[str, str], path: str = PATH) -> Message | None:
+    call = Message("x.y", path, AGENT, member, signature=signature, body=body, serial=1)
+    call.sender = ":1.1"
+    return answer(call, devices)
+
+
+def test_the_agent_answers_for_known_devices_and_rejects_the_rest() -> None:
+    devices = {PLACE: "", "/keyed": "012345"}
+
+    def result(member: str, signature: str, body: list[Any]) -> Any:
+        reply = ask(member, signature, body, devices)
+        assert reply is not None
+        return reply.body if reply.message_type is MessageType.METHOD_RETURN else reply.error_name
+
+    rejected = "org.bluez.Error.Rejected"
+    assert result("RequestPasskey", "o", ["/keyed"]) == [12345]
+    assert result("RequestPinCode", "o", ["/keyed"]) == ["012345"]
+    assert result("RequestPasskey", "o", [PLACE]) == rejected
+    assert result("RequestPinCode", "o", [PLACE]) == rejected
+    assert result("RequestPasskey", "o", ["/other"]) == rejected
+    assert result("RequestConfirmation", "ou", [PLACE, 1]) == []
+    assert result("RequestConfirmation", "ou", ["/other", 1]) == rejected
+    assert result("RequestAuthorization", "o", [PLACE]) == []
+    assert result("AuthorizeService", "os", ["/other", "x"]) == rejected
+    assert result("Cancel", "", []) == []
+    assert result("Release", "", []) == []
+    assert result("Surprise", "", []) == rejected
+    assert ask("Release", "", [], devices, "/elsewhere") is None
+
+
+# -- what failures are called
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (FileNotFoundError(2, "No such file"), Reason.NO_SERVICE),
+        (ConnectionRefusedError(), Reason.NO_SERVICE),
+        (BluezError("org.freedesktop.DBus.Error.ServiceUnknown", ""), Reason.NO_SERVICE),
+        (BluezError("org.freedesktop.DBus.Error.Spawn.ExecFailed", ""), Reason.NO_SERVICE),
+        (PermissionError(13, "denied"), Reason.PERMISSION),
+        (BluezError("org.freedesktop.DBus.Error.AccessDenied", "Rejected send message"), Reason.PERMISSION),
+        (BleakDBusError("org.bluez.Error.NotReady", ["Resource Not Ready"]), Reason.ADAPTER_OFF),
+        (BleakDBusError("org.bluez.Error.Failed", ["Not Powered"]), Reason.ADAPTER_OFF),
+        (BleakDBusError("org.bluez.Error.InProgress", []), Reason.IN_PROGRESS),
+        (BleakDBusError("org.bluez.Error.Failed", ["Operation already in progress"]), Reason.IN_PROGRESS),
+        (BleakDBusError("org.bluez.Error.Failed", ["br-connection-canceled"]), Reason.RADIO),
+        (BleakDBusError("org.bluez.Error.Failed", ["le-connection-abort-by-local"]), Reason.DROPPED),
+        (BleakDBusError("org.bluez.Error.AuthenticationFailed", ["Authentication Failed"]), Reason.PAIRING),
+        (BleakDBusError("org.bluez.Error.Failed", ["Input/output error"]), Reason.RADIO),
+        (BleakDeviceNotFoundError("AA", "Device with address AA was not found."), Reason.GONE),
+        (BleakError("failed to discover services, device disconnected"), Reason.DROPPED),
+        (BleakError("device 'dev_AA' not found"), Reason.GONE),
+        (TimeoutError(), Reason.TIMEOUT),
+        (caused(BleakError("Failed to connect after 3 attempt(s)"), TimeoutError()), Reason.TIMEOUT),
+        (LinkFailed(Reason.SCAN, "x"), Reason.SCAN),
+        (ValueError("?"), Reason.RADIO),
+    ],
+)
+def test_failures_have_a_reason_a_sentence_and_mostly_a_hint(error: Exception, reason: Reason) -> None:
+    failure = explain("hci0", error)
+    assert failure.reason is reason
+    if not isinstance(error, LinkFailed):
+        assert failure.message.startswith("hci0: ")
+        assert failure.hint or reason in (Reason.IN_PROGRESS, Reason.DROPPED)
+
+
+def test_an_auth_error_of_the_bus_is_a_matter_of_permission() -> None:
+    from dbus_fast import AuthError
+
+    assert explain("Bluetooth", AuthError("REJECTED")).reason is Reason.PERMISSION
+
+
+def test_classic_bluetooth_gets_its_own_hint() -> None:
+    error = BleakDBusError("org.bluez.Error.Failed", ["br-connection-canceled"])
+    assert "ControllerMode" in explain("x", error).hint
+
+
+# -- status
+
+
+def test_the_strength_is_told_at_once_and_then_rarely() -> None:
+    said: list[int] = []
+    strength = Strength(lambda known: said.append(known["signal_strength"]), TUNING)
+    strength.heard(None, 0.0)
+    for second, rssi in ((0.0, -60), (1.0, -80), (29.0, -80), (31.0, -64), (32.0, -80), (61.5, -60)):
+        strength.heard(rssi, second)
+    assert said == [-60, -80]
+    assert strength.last == -60
+
+
+def test_a_battery_level_is_a_percentage() -> None:
+    assert told({"Percentage": 88}) == {"battery": 88}
+    assert told({"Percentage": 255}) == {}
+    assert told({}) == {}
+
+
+def test_refusals_carry_the_att_code() -> None:
+    from drivers.ble.connected import _explained
+    from drivers.ble.peripheral import GattError
+
+    cases: list[tuple[Exception, int | None]] = [
+        (BleakGATTProtocolError(0x80), 0x80),
+        (BleakDBusError("org.bluez.Error.NotPermitted", ["Not paired"]), 0x05),
+        (BleakDBusError("org.bluez.Error.Failed", ["?"]), None),
+    ]
+    for error, code in cases:
+        explained = _explained("x", "reading", error)
+        assert isinstance(explained, GattError)
+        assert explained.code == code
+    gone = _explained("x", "reading", BleakDBusError("org.bluez.Error.Failed", ["Not connected"]))
+    assert isinstance(gone, LinkFailed)
+
+
+# -- memory
+
+
+@pytest.mark.parametrize("module", ["drivers.ble.link", "drivers.ble.peripheral", "agent.app"])
+def test_no_bluetooth_library_is_loaded_before_a_ble_device_is_configured(module: str) -> None:
+    program = f"import sys, {module}; print([name for name in sys.modules if name.split('.')[0] in {LIBRARIES!r}])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+LIBRARIES = ("bleak", "dbus_fast", "bleak_retry_connector", "bluetooth_adapters")
