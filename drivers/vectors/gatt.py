@@ -72,8 +72,8 @@ def control_point(data: bytes) -> Fields:
 
 
 def ops(data: bytes, context: Fields) -> Fields:
-    out = fields(cgm_session.decode_ops(data, context.get("e2e_crc")))
-    return out | out.pop("calibration", {})
+    found = cgm_session.decode_ops(data, context.get("e2e_crc"))
+    return fields(found, calibration=None) | (fields(found.calibration) if found.calibration else {})
 
 
 def nonin_measurement(data: bytes) -> Fields:
