@@ -33,6 +33,7 @@ class Ua767Decoder:
     def __init__(self) -> None:
         self.faults = Faults()
         self._rest = b""
+        self._skipped = False  # what follows may be the end of a result that was skipped with a header
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
         data = self._rest + data
@@ -61,14 +62,16 @@ class Ua767Decoder:
         return out
 
     def _broken(self, digits: int) -> None:
-        if digits > LETTERS:
+        if digits > LETTERS and not self._skipped:
             self.faults.add("truncated", "a result is not of ten digits")
+        self._skipped = self._skipped and not digits
 
     def _packet(self, octets: bytes, out: list[Reading | Reply]) -> bool:
         try:
             packet = decode_packet(octets)
         except FrameError as wrong:
             self.faults.add(wrong.kind, "a packet without a result in it")
+            self._skipped = True
             return False
         out.append(Reply("device", {"serial_number": packet.serial_number}))
         found = reading(packet.result)
