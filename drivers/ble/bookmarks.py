@@ -69,6 +69,11 @@ class Taken:
         while self.runs and (self.runs[0][0] <= self.to + 1 or len(self.runs) > MOST_RUNS):
             self.to = max(self.to, self.runs.pop(0)[1])
 
+    def gaps(self) -> list[tuple[int, int]]:
+        """The numbers between the runs, (first, last): at most as many as there are runs."""
+        ends = [self.to, *(last for _, last in self.runs)]
+        return [(end + 1, first - 1) for end, (first, _) in zip(ends, self.runs, strict=False)]
+
     def settle(self) -> None:
         """What was asked for has come whole: up to the newest there is nothing more to ask for."""
         self.to, self.runs = self.newest, []
@@ -79,32 +84,44 @@ class Download:
 
     Numbers that rise tell that there is nothing between them. One number alone tells nothing of those before it, unless
     it is the only one that was announced: a device that sends its newest record first must not lose the others when
-    it is interrupted. `expected` is the number of records that the device announced, None = it did not.
+    it is interrupted. `expected` is the number of records that the device announced, None = it did not; `first` and
+    `last` are the numbers that it was asked for, None = all there are.
     """
 
-    def __init__(self, taken: Taken, expected: int | None = None) -> None:
+    def __init__(
+        self, taken: Taken, expected: int | None = None, first: int | None = None, last: int | None = None
+    ) -> None:
         self.count = 0
+        self.first = taken.to + 1 if first is None else first
+        self.last = last
         self._taken = taken
         self._expected = expected
         self._before = taken.copy()
         self._seen: set[int] = set()
-        self._last: int | None = None
+        self._before_it: int | None = None  # the record before
 
     def new(self, number: int) -> bool:
         """Takes it, where it is new."""
         self.count += 1
         new = number not in self._before and number not in self._seen
         self._seen.add(number)
-        last, self._last = self._last, number
-        if last is None or number <= last:
+        before, self._before_it = self._before_it, number
+        if before is None or number <= before:
             self._taken.fill(number, number)
         else:
             if self.count == 2:
-                self._taken.fill(self._before.to + 1, last)
-            self._taken.fill(last, number)
+                self._taken.fill(self.first, before)
+            self._taken.fill(before, number)
         if self.count == self._expected:
-            self._taken.settle()
+            self.whole()
         return new
+
+    def whole(self) -> None:
+        """All that was asked for has come."""
+        if self.last is None:
+            self._taken.settle()
+        else:
+            self._taken.fill(self.first, self.last)
 
 
 class Seen:

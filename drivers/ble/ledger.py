@@ -16,6 +16,8 @@ from drivers.ble.gatt.racp import Op, Operator
 from drivers.ble.records import Outcome, Procedures
 
 SPAN = 1 << 16  # numbers have sixteen bits and begin again
+REFUSED = Outcome.REFUSED
+MOST_GAPS = 4  # that are asked for one by one
 STAMPS = 32  # stamps that are kept, those of the highest numbers: more than anybody deletes on a device by hand
 
 
@@ -41,6 +43,8 @@ class Ledger:
         self.probing = False  # records are only looked at
         self.horizon: int | None = None  # the newest number when a download began; those beyond it come live
         self.caught_up = False  # nothing older is still to be asked for
+        self.step: int | None = None  # the smallest distance of two numbers that followed each other
+        self._previous: int | None = None
         self._wraps = wraps
         self._download: Download | None = None
         self._reference = self.taken.newest
@@ -74,13 +78,13 @@ class Ledger:
         self._stamps.clear()
         self._reference = -1
 
-    def begin(self, expected: int | None) -> None:
+    def begin(self, expected: int | None, first: int | None = None, last: int | None = None) -> None:
         self._reference = self.taken.newest
-        self._download = Download(self.taken, expected)
+        self._download = Download(self.taken, expected, first, last)
 
     def end(self, whole: bool) -> None:
-        if whole:
-            self.taken.settle()
+        if whole and self._download is not None:
+            self._download.whole()
         self._download = None
         self._reference = self.taken.newest
 
@@ -89,13 +93,21 @@ class Ledger:
         if self._download is None:
             self._reference = self.taken.newest
         number = self.number(record.number)
+        if self._previous is not None and number > self._previous:
+            self.step = min(self.step or SPAN, number - self._previous)
+        self._previous = number
         if self.stores(record):
             assert self._download is not None
             return self._download.new(number) and self._stamped(number, record.stamp)
         if number in self.taken:
             return False
-        self.taken.fill(self.taken.to + 1 if self.caught_up else number, number)
+        follows = self.step is not None and number - self.taken.newest <= self.step
+        self.taken.fill(self.taken.newest + 1 if self.caught_up and follows else number, number)
         return self._stamped(number, record.stamp)
+
+    def pass_over(self) -> None:
+        """What is missing before the newest is not asked for any more."""
+        self.taken.settle()
 
     def stores(self, record: Found) -> bool:
         """Whether it is one of those that were asked for, and not one that the device took just now."""
@@ -135,9 +147,19 @@ async def fetch(ledger: Ledger, ask: Procedures, everything: bool = False) -> No
             return
     if not (ledger.empty or everything):
         wrapped = isinstance(newest, Found) and newest.number <= ledger.taken.to % SPAN
-        if await _download(ledger, ask, Operator.GE) is not Outcome.REFUSED and not wrapped:
+        if await _rest(ledger, ask) is not Outcome.REFUSED and not wrapped:
             return
     await _download(ledger, ask, Operator.ALL)
+
+
+async def _rest(ledger: Ledger, ask: Procedures) -> Outcome:
+    """What lies between the records that were taken, and after them. REFUSED when the device knows no such question."""
+    gaps = ledger.taken.gaps()
+    if len(gaps) <= MOST_GAPS:
+        for first, last in gaps:
+            if first % SPAN > last % SPAN or await _download(ledger, ask, Operator.RANGE, first, last) is REFUSED:
+                break
+    return await _download(ledger, ask, Operator.GE, ledger.taken.to + 1)
 
 
 async def _began_anew(ledger: Ledger, ask: Procedures, newest: Found) -> bool:
@@ -167,15 +189,18 @@ async def _look(ledger: Ledger, ask: Procedures, request: bytes) -> Found | Outc
     return outcome
 
 
-async def _download(ledger: Ledger, ask: Procedures, operator: Operator) -> Outcome:
-    first = () if operator is Operator.ALL else ((ledger.taken.to + 1) % SPAN,)
-    expected = await ask.count(racp.encode(Op.COUNT, operator, first))
-    if expected == 0:
-        return Outcome.NONE
-    ledger.begin(expected)
+async def _download(
+    ledger: Ledger, ask: Procedures, operator: Operator, first: int | None = None, last: int | None = None
+) -> Outcome:
+    bounds = tuple(bound % SPAN for bound in (first, last) if bound is not None)
+    expected = await ask.count(racp.encode(Op.COUNT, operator, bounds))
+    ledger.begin(expected, first, last)
     outcome = None
     try:
-        outcome = await ask.report(racp.encode(Op.REPORT, operator, first), expected)
+        if expected == 0:
+            outcome = Outcome.NONE
+        else:
+            outcome = await ask.report(racp.encode(Op.REPORT, operator, bounds), expected)
+        return outcome
     finally:
-        ledger.end(outcome is Outcome.DONE)
-    return outcome
+        ledger.end(outcome is Outcome.DONE or (outcome is Outcome.NONE and last is not None))

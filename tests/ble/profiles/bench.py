@@ -16,8 +16,6 @@ from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral
 from drivers.driver import CommandFailed, Moment
 from drivers.reading import Reading, Reply
 
-NOW = datetime(2026, 11, 20, 10, 30, 0)
-
 
 class Lost(Exception):
     """The link is gone."""
@@ -132,7 +130,6 @@ class FakeTalk:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.trusted = True
         self.peripheral: FakePeripheral = bench.peripheral
         self._heard: deque[Reading | Reply] = deque(maxlen=1000)
         self._more = asyncio.Event()
@@ -168,7 +165,7 @@ class FakeTalk:
         return None
 
     def now(self) -> Moment:
-        return Moment(self.bench.now, self.trusted)
+        return Moment(self.bench.now, self.bench.trusted)
 
     def tell(self, **known: Any) -> None:
         self.bench.known.update(known)
@@ -184,7 +181,8 @@ class Bench:
         self.driver = driver
         self.twin = twin
         self.twin.clock = lambda: self.now
-        self.now = NOW
+        self.now = datetime.now().replace(microsecond=0)  # noqa: DTZ005  # as the twin, which began with it
+        self.trusted = True  # the gateway's own clock
         self.stored: list[Reading] = []
         self.marks: dict[str, Any] = {}
         self.known: dict[str, Any] = {}
@@ -227,8 +225,8 @@ class Bench:
         return dict(self._decoder.faults)
 
     async def session(self, during: Callable[[], Awaitable[None]] | None = None) -> BaseException | None:
-        """One connection, until the driver ends it, `during` is through, or the agent is killed; what the driver
-        raised. Without `during` it lasts as long as the driver wants, a minute at most."""
+        """One connection, until it is lost, the driver ends it, `during` is through, or the agent is killed; what the
+        driver raised. An hour at most."""
         self._dead.clear()
         self.driver.bookmarks = copy.deepcopy(self.marks)
         self._decoder = self.driver.decoder()
@@ -238,14 +236,15 @@ class Bench:
         self.peripheral.connect(self.lose)
         ticking = asyncio.create_task(self._tick())
         talking = asyncio.create_task(self.driver.converse(self.talk))
-        waits = [talking, asyncio.create_task(self._dead.wait())]
+        self._lost = asyncio.Event()
+        waits = [talking, asyncio.create_task(self._dead.wait()), asyncio.create_task(self._lost.wait())]
         if during is not None:
             waits.append(asyncio.create_task(during()))  # type: ignore[arg-type]
         try:
-            done, _ = await asyncio.wait(waits, timeout=60, return_when=asyncio.FIRST_COMPLETED)
-            if during is not None and talking in done and talking.exception() is None:
-                await asyncio.wait(waits[1:], timeout=60, return_when=asyncio.FIRST_COMPLETED)
-            for task in waits[2:]:
+            done, _ = await asyncio.wait(waits, timeout=3600, return_when=asyncio.FIRST_COMPLETED)
+            if done == {talking} and talking.exception() is None:  # it has nothing more to say
+                await asyncio.wait(waits[1:], timeout=3600, return_when=asyncio.FIRST_COMPLETED)
+            for task in waits[3:]:
                 if task.done():
                     task.result()
             if self._dead.is_set():
@@ -266,6 +265,7 @@ class Bench:
         self.peripheral.lost = True
         self.twin.detach()
         self.talk.abort()
+        self._lost.set()
 
     async def _tick(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_a_meter_whose_memory_was_cleared_starts_anew():
         await b.session()
         b.twin.records.clear()
         b.twin.number = 0
-        b.now = b.now.replace(day=25)
+        b.now += timedelta(days=4)
         for _ in range(4):
             b.twin.measure()
         await b.session()
@@ -123,7 +124,7 @@ def test_a_cleared_meter_that_has_more_records_than_before():
         await b.session()
         b.twin.records.clear()
         b.twin.number = 0
-        b.now = b.now.replace(day=25)
+        b.now += timedelta(days=4)
         for _ in range(12):
             b.twin.measure()
         await b.session()

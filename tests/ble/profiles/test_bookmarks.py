@@ -1,0 +1,117 @@
+"""What was taken: sets of numbers against a plain set, downloads in any order with a kill anywhere."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.ble.bookmarks import MOST_RUNS, Download, Taken
+from drivers.ble.ledger import Found, Ledger
+
+spans = st.tuples(st.integers(0, 300), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+
+
+@given(st.lists(spans, max_size=20))
+def test_taken_is_a_set_of_numbers(filled):
+    taken, plain = Taken(), set()
+    for first, last in filled:
+        taken.fill(first, last)
+        plain |= set(range(first, last + 1))
+        taken = Taken.load(json.loads(json.dumps(taken.dump())))
+    assert {number for number in range(330) if number in taken} == plain
+    assert taken.newest == max(plain, default=-1)
+    gaps = {number for first, last in taken.gaps() for number in range(first, last + 1)}
+    assert gaps == set(range(max(plain, default=-1) + 1)) - plain
+
+
+def test_too_many_runs_close_the_oldest_gap():
+    taken = Taken()
+    for number in range(0, 4 * MOST_RUNS, 2):
+        taken.fill(number, number)
+    assert len(taken.runs) == MOST_RUNS
+    assert 1 in taken
+    assert 4 * MOST_RUNS - 3 not in taken
+
+
+def test_nonsense_means_that_nothing_was_taken():
+    for nonsense in (
+        None,
+        3,
+        "x",
+        [],
+        {},
+        {"to": "x"},
+        {"to": 1.5},
+        {"to": 1, "runs": 7},
+        {"to": 1, "runs": [[1], "x"]},
+    ):
+        taken = Taken.load(nonsense)
+        assert taken.runs == []
+        assert taken.to in (-1, 1)
+    for nonsense in ({"to": 3, "stamps": 7}, {"stamps": {"x": 1, "2": 3}}, {"stamps": {"²": "x"}}):
+        assert Ledger(nonsense).mark()["stamps"] == {}
+
+
+@given(
+    st.sets(st.integers(0, 60), min_size=1, max_size=30).map(sorted),
+    st.sampled_from(["rising", "falling"]),
+    st.booleans(),
+    st.data(),
+)
+def test_a_kill_anywhere_in_a_download_loses_nothing_and_doubles_nothing(numbers, order, announced, data):
+    sent = numbers if order == "rising" else numbers[::-1]
+    kill = data.draw(st.integers(0, len(sent)))
+    taken = Taken()
+    upstream: list[int] = []
+    download = Download(taken, len(sent) if announced else None)
+    upstream += [number for number in sent[:kill] if download.new(number)]
+    taken = Taken.load(taken.dump())
+    download = Download(taken, None)
+    upstream += [number for number in sent if download.new(number)]
+    assert sorted(upstream) == numbers
+
+
+@given(st.lists(st.integers(0, 60), max_size=60))
+def test_whatever_the_order_a_whole_download_gives_each_number_once(sent):
+    download = Download(Taken())
+    assert sorted(number for number in sent if download.new(number)) == sorted(set(sent))
+
+
+def test_the_only_record_needs_no_second_one_to_be_believed():
+    taken = Taken(10)
+    download = Download(taken, 1)
+    assert download.new(14)
+    assert (taken.to, taken.runs) == (14, [])
+
+
+def test_numbers_beyond_sixteen_bits():
+    ledger = Ledger({"to": 65534, "stamps": {}})
+    assert ledger.number(65535) == 65535
+    assert ledger.number(3) == 65539
+    assert ledger.number(65000) == 65000
+    assert Ledger({"to": 65534}, wraps=False).number(3) == 3
+    assert Ledger().number(40000) == 40000
+
+
+def test_live_records_do_not_hide_what_is_still_to_be_asked_for():
+    ledger = Ledger({"to": 100}, wraps=False)
+    assert ledger.take(Found(200, ""))
+    assert ledger.taken.gaps() == [(101, 199)]
+    ledger.caught_up = True
+    assert ledger.take(Found(205, ""))
+    assert ledger.take(Found(210, ""))
+    assert not ledger.take(Found(205, ""))
+    assert ledger.take(Found(230, ""))  # three were missed
+    assert ledger.taken.gaps() == [(101, 199), (211, 229)]
+
+
+def test_the_stamps_of_the_highest_numbers_are_kept():
+    ledger = Ledger()
+    ledger.begin(None)
+    for number in range(100, 0, -1):
+        ledger.take(Found(number, f"t{number}"))
+    assert ledger.knows(Found(100, "t100"))
+    assert not ledger.knows(Found(100, "t1"))
+    assert not ledger.knows(Found(10, "t10"))

@@ -1,0 +1,193 @@
+"""Polar H10: blocks of a second, gaps, the real rate, streams that are already running, and the farewell."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import pytest
+
+from drivers.ble.gatt import pmd_data
+from drivers.ble.options import StreamOptions
+from drivers.ble.polar_waves import SECOND, PolarWaves
+from drivers.ble.profiles.polar import BlePolarH10
+from drivers.ble.twin.devices.polar import PolarH10Twin
+from tests.ble.profiles.bench import Bench, play
+
+
+def strap(streams=("ecg",), twin=None, **settings) -> Bench:
+    return Bench(BlePolarH10(StreamOptions(streams=list(streams), **settings)), twin or PolarH10Twin())
+
+
+def waves(bench: Bench, channel: str) -> list:
+    return [reading for reading in bench.stored if reading.values.get("channel") == channel]
+
+
+def samples(readings: list) -> list[int]:
+    return [sample for reading in readings for sample in reading.waveform.samples]
+
+
+def test_an_ecg_arrives_whole_and_in_order():
+    async def scene():
+        b = strap()
+        sent: list[int] = []
+        original = b.twin._sample
+
+        def sample(stream, at):
+            found = original(stream, at)
+            sent.append(found[0])
+            return found
+
+        b.twin._sample = sample
+        await b.session(lambda: asyncio.sleep(30))
+        return b, sent
+
+    b, sent = play(scene())
+    found = waves(b, "ecg")
+    got = samples(found)
+    assert got == sent[: len(got)]
+    assert len(sent) - len(got) < 73
+    assert {len(reading.waveform.samples) for reading in found[:-1]} == {130}
+    assert all(reading.waveform.unit == "uV" and "gap" not in reading.flags for reading in found)
+    assert found[-1].waveform.rate_hz == pytest.approx(130 * 1.004, rel=1e-4)
+    assert found[0].device_time.startswith("2019-01-01T")
+    assert any(reading.metric == "heart_rate" for reading in b.stored)
+
+
+@pytest.mark.parametrize("drift", [0.98, 1.0, 1.02])
+def test_lost_frames_are_a_gap_of_known_length_whatever_the_drift(drift):
+    async def scene():
+        b = strap(twin=PolarH10Twin(drift=drift))
+
+        async def lose():
+            await asyncio.sleep(10)
+            b.twin.lose_frames = 2
+            await asyncio.sleep(10)
+
+        await b.session(lose)
+        return b
+
+    gaps = [reading for reading in waves(play(scene()), "ecg") if "gap" in reading.flags]
+    assert [reading.values["lost_samples"] for reading in gaps] == [146]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_acceleration_has_three_channels(compressed):
+    async def scene():
+        b = strap(("ecg", "acceleration"), PolarH10Twin(compressed=compressed), acceleration_rate=100)
+        await b.session(lambda: asyncio.sleep(10))
+        return b
+
+    b = play(scene())
+    assert waves(b, "ecg")
+    for axis in "xyz":
+        found = waves(b, axis)
+        assert all(reading.metric == "acceleration" and reading.waveform.unit == "m[g]" for reading in found)
+        assert len(samples(found)) > 800
+    assert all(970 < sample < 1010 for sample in samples(waves(b, "z")))
+    assert waves(b, "z")[-1].waveform.rate_hz == pytest.approx(100.4, rel=1e-3)
+
+
+def test_a_stream_that_is_already_running_is_stopped_and_started():
+    async def scene():
+        b = strap()
+        b.twin._rates[0] = 130.0
+        b.twin._due[0], b.twin._count[0], b.twin._samples[0], b.twin._began[0] = 0.0, 0, [], 0
+        await b.session(lambda: asyncio.sleep(5))
+        return b
+
+    b = play(scene())
+    assert [data[:2] for _, data in b.peripheral.said] == [
+        b"\x01\x00",
+        b"\x02\x00",
+        b"\x03\x00",
+        b"\x02\x00",
+        b"\x03\x00",
+    ]
+    assert waves(b, "ecg")
+
+
+def test_the_streams_are_stopped_at_the_end():
+    async def scene():
+        b = strap(("ecg", "acceleration"))
+        await b.session(lambda: asyncio.sleep(5))
+        return b
+
+    b = play(scene())
+    assert [data for _, data in b.peripheral.said][-2:] == [b"\x03\x00", b"\x03\x02"]
+    assert b.twin._rates == {}
+
+
+def test_a_lost_link_is_a_gap_too():
+    async def scene():
+        b = strap()
+
+        async def fall():
+            await asyncio.sleep(5)
+            b.lose()
+            await asyncio.sleep(0.01)
+
+        await b.session(fall)
+        before = len(waves(b, "ecg"))
+        b.twin._ticks += 100  # ten seconds
+        await b.session(lambda: asyncio.sleep(5))
+        return waves(b, "ecg")[before:]
+
+    (gap,) = [reading for reading in play(scene()) if "gap" in reading.flags]
+    assert 1200 < gap.values["lost_samples"] < 1500
+
+
+def test_a_stream_that_ends_by_itself_is_started_again():
+    async def scene():
+        b = strap()
+
+        async def stop():
+            await asyncio.sleep(5)
+            b.twin._rates.clear()
+            await asyncio.sleep(50)
+
+        await b.session(stop)
+        return b
+
+    b = play(scene())
+    assert len(samples(waves(b, "ecg"))) > 3500
+
+
+def test_a_refusal_is_counted_and_the_heart_rate_goes_on():
+    async def scene():
+        b = strap()
+        b.twin.mtu = 100
+        await b.session(lambda: asyncio.sleep(8))
+        return b
+
+    b = play(scene())
+    assert b.faults["stream-refused"] == 1
+    assert len([reading for reading in b.stored if reading.metric == "heart_rate"]) > 5
+
+
+def frame(time: int, values: list[int]) -> pmd_data.Frame:
+    body = b"".join(value.to_bytes(3, "little", signed=True) for value in values)
+    return pmd_data.decode(b"\x00" + struct.pack("<Q", time) + b"\x00" + body)
+
+
+def test_a_clock_that_goes_back_is_a_gap_of_unknown_length():
+    blocks = PolarWaves("ecg", ("ecg",), "uV", 130)
+    out = []
+    for time in (10, 11, 5, 6):
+        out += blocks.feed(frame(time * SECOND, [7] * 130))
+    assert [reading.flags for reading in out] == [(), (), ("gap",), ()]
+    assert "lost_samples" not in out[2].values
+
+
+def test_the_time_of_a_block_is_that_of_its_first_sample():
+    blocks = PolarWaves("ecg", ("ecg",), "uV", 130)
+    out = blocks.feed(frame(10 * SECOND, [0] * 100))
+    out += blocks.feed(frame(10 * SECOND + round(100 / 130 * SECOND), [0] * 100))
+    (block,) = out
+    assert block.device_time == "2000-01-01T00:00:09.238"
+
+
+def test_times_beyond_every_calendar():
+    blocks = PolarWaves("ecg", ("ecg",), "uV", 130)
+    out = blocks.feed(frame(2**64 - 1, [0] * 130)) + blocks.feed(frame(0, [0] * 130))
+    assert len(out) == 2
