@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -102,6 +102,7 @@ class VirtualExchange:
         self._decoder = driver.decoder()
         self._heard: deque[Reading | Reply] = deque(maxlen=MOST_HEARD)
         self._more = asyncio.Event()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the decoder or the twin raised
 
     async def send(self, data: bytes) -> None:
         rule = self._driver.objection(data)
@@ -126,7 +127,11 @@ class VirtualExchange:
     def hear(self, data: bytes) -> None:
         """The device says something."""
         self._session.chunks.append(data)
-        self.feed(data)
+        try:
+            self.feed(data)
+        except Exception as error:
+            if not self.failed.done():
+                self.failed.set_exception(error)
 
     def feed(self, data: Any) -> None:
         for item in self._decoder.feed(data):
@@ -173,32 +178,43 @@ async def _run(driver: Driver, twin: Twin, seconds: float, execute: tuple[str, A
     until = asyncio.get_running_loop().time() + seconds
     for words in driver.greeting():
         await exchange.send(words)
-    speaking = asyncio.create_task(_speak(twin, exchange))
-    beside = [speaking]
-    if driver.keep_alive is not None:
-        beside.append(asyncio.create_task(_keep_alive(driver, exchange)))
+    beside = [asyncio.create_task(_speak(twin, exchange)), asyncio.create_task(_keep_alive(driver, exchange))]
     talking = asyncio.create_task(driver.converse(exchange))
+    failing = (exchange.failed, *beside)
     try:
-        await asyncio.wait((talking,), timeout=seconds / 2 if execute else seconds)
+        middle = until - seconds / 2 if execute else until
+        await _until(middle, (talking, *failing))
+        if not (talking.done() and talking.exception()):
+            await _until(middle, failing)
         if execute is not None:
             done.result = await driver.execute(*execute, exchange)
-        left = until - asyncio.get_running_loop().time()
-        if left > 0 and not (talking.done() and talking.exception()):
-            await asyncio.sleep(left)
+        if not (talking.done() and talking.exception()):
+            await _until(until, failing)
         if talking.done():
-            error = talking.exception()
-            if error is not None and not isinstance(error, Exception):
-                raise error
-            done.outcome = error
+            done.outcome = _outcome(talking)
+        for failed in failing:
+            if failed.done():
+                failed.result()
         for words in driver.farewell():
             await exchange.send(words)
     finally:
-        for task in (*beside, talking):
+        for task in (*failing, talking):
             task.cancel()
-        ended = await asyncio.gather(*beside, talking, return_exceptions=True)
-    for error in ended[:-1]:
-        if isinstance(error, Exception):
-            raise error
+        await asyncio.gather(*failing, talking, return_exceptions=True)
+
+
+async def _until(moment: float, ends: Iterable[asyncio.Future[None]]) -> None:
+    """Until this moment of the loop, or until one of these is over."""
+    left = moment - asyncio.get_running_loop().time()
+    if left > 0:
+        await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _outcome(talking: asyncio.Task[None]) -> Exception | None:
+    error = talking.exception()
+    if error is not None and not isinstance(error, Exception):
+        raise error
+    return error
 
 
 async def _speak(twin: Twin, exchange: VirtualExchange) -> None:
@@ -210,6 +226,8 @@ async def _speak(twin: Twin, exchange: VirtualExchange) -> None:
 
 
 async def _keep_alive(driver: Driver, exchange: VirtualExchange) -> None:
-    while driver.keep_alive is not None:
-        await asyncio.sleep(driver.keep_alive.interval)
-        await exchange.send(driver.keep_alive.data)
+    keep = driver.keep_alive
+    while True:
+        await asyncio.sleep(3600.0 if keep is None else keep.interval)
+        if keep is not None:
+            await exchange.send(keep.data)

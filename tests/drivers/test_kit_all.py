@@ -1,0 +1,55 @@
+"""Every serial driver that is installed keeps the promises of drivers/kit.py, with what its own twin says."""
+
+import pytest
+
+from drivers import kit
+from drivers.driver import Registry
+
+REGISTRY = Registry.installed()
+SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport == "serial"]
+WITH_EXAMPLE = [
+    name
+    for name in SERIAL
+    if kit.maker(REGISTRY.get(name))().options
+    != kit.maker(REGISTRY.get(name), REGISTRY.get(name).example_options)().options
+]
+AD8232 = {
+    "format": "regex",
+    "pattern": r"^\s*(?P<ecg>-?\d+|!)\s*$",
+    "metric": "ecg",
+    "fields": {"ecg": {"unit": "{raw}", "invalid": ["!"], "invalid_means": "lead-off"}},
+    "waveform": {"rate_hz": 250},
+}
+MORE = [
+    ("lines", AD8232),
+    ("lines", {"format": "keyvalue", "line_end": "\r\n", "encoding": "latin-1", "separator": ":", "delimiter": "|"}),
+    ("lines", {"format": "csv", "columns": ["a", "", "b"], "fields": {"a": {"scale": 10}}}),
+    ("and-scale", {"mode": "repeat"}),
+    ("openbci-cyton", {"daisy": True, "acceleration": False}),
+    ("contec-cms50d-plus", {"waveform": True}),
+]
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_as_it_is(name):
+    kit.assert_driver(REGISTRY.get(name), rounds=8)
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLE)
+def test_with_the_options_of_its_example(name):
+    kind = REGISTRY.get(name)
+    kit.assert_driver(kind, kind.example_options, seed=1, rounds=4)
+
+
+@pytest.mark.parametrize(("name", "options"), MORE)
+def test_with_other_options(name, options):
+    kit.assert_driver(REGISTRY.get(name), options, seed=2, rounds=4)
+
+
+@pytest.mark.parametrize("name", [name for name in SERIAL if REGISTRY.get(name).commands])
+def test_its_commands(name):
+    assert kit.assert_commands(kit.maker(REGISTRY.get(name)))
+
+
+def test_there_are_drivers_to_try():
+    assert {"lines", "and-scale", "openbci-cyton", "protocentral-ads1292r", "healthypi"} <= set(SERIAL)
