@@ -1,0 +1,126 @@
+"""What must never be said to a device: one table for every driver that hears octets.
+
+A driver joins by its name: words that change a device are refused, words that it says itself pass. One that is in
+neither table must have no way to speak.
+"""
+
+import asyncio
+import random
+
+import msgspec
+import pytest
+
+from drivers.driver import Driver, Registry
+from drivers.serial.contec7_packets import FORBIDDEN as V7_FORBIDDEN
+from drivers.serial.mt_sics import MtSics, MtSicsOptions
+
+REGISTRY = Registry.installed()
+SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport == "serial"]
+HARMLESS = {"and-ua767pc"}  # it only opens and closes its remote mode; no word that changes it is known
+
+
+def lines(*words):
+    return [word.encode("ascii") + ending for word in words for ending in (b"\r\n", b"\r", b"")]
+
+
+REFUSED = {
+    "and-scale": {
+        "zero": [*lines("Z", "R", "z"), b"\x1bT\r\n"],
+        "tare": lines("T", "CT", "PT:0001.0 g", "t"),
+        "erase": lines("MCL", "MD:001"),
+        "adjust": lines("CAL", "EXC"),
+        "command": lines("P", "ON", "OFF", "U", "SMP", "PRT", "HI:1 g", "anything"),
+    },
+    "mt-sics": {
+        "zero": lines("Z", "ZI", "ZC"),
+        "tare": lines("T", "TA 1.0 g", "TAC", "TI", "TST2"),
+        "reset": lines("@", "RST"),
+        "adjust": lines("C0 1 0", "C1", "C2", "C3"),
+        "command": lines("D hello", "DW", "PWR 0", "M21 0 1", "K 1", "SR", "SX", "anything"),
+    },
+    "contec-cms50-v7": {
+        "erase": [b"\x7d\x81\xae" + b"\x80" * 6, b"\x7d\xff\xae\xff\xff" + b"\x80" * 4, b"\x00\x7d\x81\xae"],
+    },
+    "contec-cms50d-plus": {"command": [b"\xf7", b"\xf5\xf5\x00", b"erase", b"\x7d\x81\xae"]},
+    "nonin": {"erase": [b"MCL!\r\n", b"mcl!"]},
+    "cas-scale": {"speak": [b"Z", b"T", b"\x31", b"MZ\r\n"]},
+    "oximeter-ascii": {"speak": [b"0", b"\x03", b"SPO2?"]},
+    "onetouch-ultra2": {"erase": [b"\x11\rDMZ\r", b"dmz"]},
+}  # fmt: skip
+
+SAID = {
+    "and-scale": lines("Q", "S", "SI", "SIR", "C"),
+    "mt-sics": lines("S", "SI", "SIR", "I4"),
+    "contec-cms50-v7": [bytes((0x7D, 0x81, 0xA0 | n)) + b"\x80" * 6 for n in (1, 2, 3, 4, 5, 6, 7, 10, 15)],
+    "contec-cms50d-plus": [b"\xf5\xf5", b"\xf6\xf6\xf6"],
+    "nonin": [bytes((2, 0x70, 2, 2, n, 3)) for n in (1, 2, 7, 8, 13)],
+    "onetouch-ultra2": [b"\x11\rDMP\r"],
+}
+
+CASES = [(name, rule, word) for name, rules in REFUSED.items() for rule, words in rules.items() for word in words]
+
+
+@pytest.mark.parametrize(("name", "rule", "word"), CASES)
+def test_it_may_not_be_said(name, rule, word):
+    assert REGISTRY.get(name)().objection(word) == rule
+
+
+@pytest.mark.parametrize(("name", "word"), [(name, word) for name, words in SAID.items() for word in words])
+def test_it_may_be_said(name, word):
+    assert REGISTRY.get(name)().objection(word) is None
+
+
+@pytest.mark.parametrize(("name", "rule", "word"), CASES)
+def test_it_may_not_be_said_among_other_words(name, rule, word):
+    driver = REGISTRY.get(name)()
+    for before in SAID.get(name, [b""])[:3]:
+        if not before.endswith((b"\r", b"\n")) and name in ("and-scale", "mt-sics"):
+            continue  # one line, and another word
+        assert driver.objection(before + word) is not None
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_what_a_driver_says_by_itself_is_allowed(name):
+    driver = REGISTRY.get(name)()
+    spoken = [*driver.greeting(), *driver.farewell(), *([driver.keep_alive.data] if driver.keep_alive else [])]
+    assert [driver.objection(words) for words in spoken] == [None] * len(spoken)
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_a_driver_that_can_speak_has_rules(name):
+    kind = REGISTRY.get(name)
+    driver = kind()
+    silent = kind.converse is Driver.converse and not (kind.commands or driver.greeting() or driver.keep_alive)
+    assert silent or kind.forbidden or name in HARMLESS, (
+        f"{name} can speak: say in `forbidden` what it must not, and join the table"
+    )
+
+
+def test_only_what_the_settings_name_is_permitted():
+    assert MtSics().objection(b"@\r\n") == "reset"
+    permitted = MtSics(MtSicsOptions(permit=("reset",)))
+    assert permitted.objection(b"@\r\n") is None
+    assert permitted.objection(b"Z\r\n") == "zero"
+    assert permitted.objection(b"@\r\nT\r\n") == "tare"
+
+
+def test_the_word_that_erases_cannot_even_be_made():
+    assert set(V7_FORBIDDEN) == {0xAE}
+
+
+@pytest.mark.parametrize("name", list(SAID))
+async def test_nothing_forbidden_is_said_in_a_whole_session(name, twin_exchange):
+    """Conversation and every command against the twin: all that is sent passes the rules."""
+    kind = REGISTRY.get(name)
+    options = {"contec-cms50-v7": {"records": True}, "contec-cms50d-plus": {"records": True}}.get(name, {})
+    driver = kind(kind.options_type(**options))
+    twin = kind.twin(driver.options, seed=random.Random(1).randrange(9))
+    exchange = twin_exchange(twin, driver.decoder())
+    for words in driver.greeting():
+        twin.hear(words)
+    if name not in ("nonin", "onetouch-ultra2"):
+        async with asyncio.timeout(30):
+            await driver.converse(exchange)
+        for command in driver.commands:
+            await driver.execute(command.name, msgspec.convert(command.example, command.parameters), exchange)
+    assert [driver.objection(words) for words in exchange.sent] == [None] * len(exchange.sent)

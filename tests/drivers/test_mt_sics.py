@@ -1,0 +1,173 @@
+"""MT-SICS balances."""
+
+import pytest
+
+from drivers.driver import CommandFailed
+from drivers.reading import BAD, GOOD, UNCERTAIN, Reply
+from drivers.serial.frames import FrameError
+from drivers.serial.mt_sics import MtSics, MtSicsOptions, ReadNow
+from drivers.serial.mt_sics_format import Answer, decode_line, encode_weight
+
+
+def read(*lines, **options):
+    """What is decoded and the faults, after a first line that may have been cut."""
+    decoder = MtSics(MtSicsOptions(**options)).decoder()
+    decoder.feed(b"00.00 g\r\n")
+    data = b"".join(line if isinstance(line, bytes) else line.encode() + b"\r\n" for line in lines)
+    return decoder.feed(data), decoder.faults.counts
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("S S     100.00 g", Answer("stable", 100, "g", width=10)),
+        ("S D     129.07 g", Answer("dynamic", 129.07, "g", width=10)),
+        ("S S      -0.53 g", Answer("stable", -0.53, "g", width=10)),
+        ("S S         12 PCS", Answer("stable", 12, "PCS", width=10)),
+        ("S S    72.3500 kg", Answer("stable", 72.35, "kg", width=10)),
+        ("S I", Answer("not_executable")),
+        ("S +", Answer("overload")),
+        ("S -", Answer("underload")),
+        ("S L", Answer("error", code="L", command="S")),
+        ("ES", Answer("error", code="ES")),
+        ("ET", Answer("error", code="ET")),
+        ("EL", Answer("error", code="EL")),
+        ('I4 A "B021002593"', Answer("answer", command="I4", text="B021002593")),
+        ("I4 I", Answer("error", code="I", command="I4")),
+        ("Z A", Answer("answer", command="Z", text="")),
+    ],
+)
+def test_answers(line, expected):
+    assert decode_line(line + "\r\n") == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [("", "truncated"), ("S", "truncated"), ("S ", "truncated"), ("S S", "truncated"), ("S S 100", "truncated"),
+     ("100.00 g", "bad_header"), ("S X     100.00 g", "bad_format"), ("S S     1OO.00 g", "bad_format"),
+     ("S S     1.0.00 g", "bad_format"), ("S S     100.00 g g", "bad_format"), ("S S     100.00", "bad_format"),
+     ("s s     100.00 g", "bad_header"), ("EX", "bad_header")],
+)  # fmt: skip
+def test_what_is_no_answer_is_refused(line, kind):
+    with pytest.raises(FrameError, match=kind):
+        decode_line(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "units", "flags", "quality"),
+    [
+        ("S S     100.00 g", {"weight": 100}, {"weight": "g"}, (), GOOD),
+        ("S D     100.00 kg", {"weight": 100}, {"weight": "kg"}, ("weight:unstable",), UNCERTAIN),
+        ("S I", {}, {}, ("weight:not-executable",), BAD),
+        ("S +", {}, {}, ("weight:over-range",), BAD),
+        ("S -", {}, {}, ("weight:under-range",), BAD),
+        ("S S         12 PCS", {"count": 12}, {"count": "{pieces}"}, (), GOOD),
+        ("S S      50.00 %", {"percent": 50}, {"percent": "%"}, (), GOOD),
+        ("S S      50.00 tl", {"value": 50}, {}, ("unit-unknown",), GOOD),
+    ],
+)
+def test_readings(line, values, units, flags, quality):
+    (reading,), faults = read(line)
+    assert (reading.values, reading.units, reading.flags, reading.quality) == (values, units, flags, quality)
+    assert reading.metric == ("reading" if values and "weight" not in values else "body_weight")
+    assert faults == {}
+
+
+def test_a_weight_that_lost_a_character_is_refused():
+    assert read("S S     10.00 g", "S S     100.00 g")[1] == {"bad_format": 1}
+
+
+def test_replies_and_faults():
+    items, faults = read('I4 A "SNR-1"', "ES", b"S S \xb1\xb0\r\n", "garbage")
+    assert items == [
+        Reply("answer", {"command": "I4", "text": "SNR-1"}), Reply("error", {"code": "ES", "command": None})
+    ]  # fmt: skip
+    assert faults == {"parity": 1, "bad_header": 1}
+
+
+def test_modes():
+    poll, repeat, stream = (MtSics(MtSicsOptions(mode=mode, interval=2)) for mode in ("poll", "repeat", "stream"))
+    assert (poll.greeting(), poll.farewell()) == ((b"SI\r\n",), ())
+    assert (poll.keep_alive.data, poll.keep_alive.interval) == (b"SI\r\n", 2)
+    assert (repeat.greeting(), repeat.farewell(), repeat.keep_alive) == ((b"SIR\r\n",), (b"SI\r\n",), None)
+    assert (stream.greeting(), stream.farewell(), stream.keep_alive) == ((), (), None)
+    assert (poll.steady, repeat.steady, stream.steady) == (True, True, False)
+    assert MtSics(MtSicsOptions(mode="repeat", permit=("reset",))).farewell() == (b"@\r\n",)
+
+
+def test_the_farewell_ends_the_repetition():
+    driver = MtSics(MtSicsOptions(mode="repeat"))
+    twin = driver.twin(driver.options)
+    twin.hear(driver.greeting()[0])
+    assert twin.tick()
+    twin.hear(driver.farewell()[0])
+    assert not twin.tick()
+
+
+async def test_the_serial_number_goes_into_the_status(twin_exchange):
+    driver = MtSics()
+    exchange = twin_exchange(driver.twin(), driver.decoder())
+    await driver.converse(exchange)
+    assert exchange.known == {"serial_number": "B021002593"}
+    assert exchange.sent == [b"I4\r\n"]
+
+
+async def test_a_balance_without_a_serial_number_weighs_all_the_same(twin_exchange):
+    driver = MtSics()
+    for answer, questions in ((b"ES\r\n", 1), (b"I4 I\r\n", 1), (b"", 3)):
+        exchange = twin_exchange(driver.twin(), driver.decoder())
+        exchange.twin.hear = lambda data, answer=answer: answer
+        await driver.converse(exchange)
+        assert exchange.known == {}
+        assert len(exchange.sent) == questions
+
+
+async def test_read_now_and_when_stable(twin_exchange):
+    driver = MtSics()
+    exchange = twin_exchange(driver.twin(seed=1), driver.decoder())
+    exchange.twin._settling = 3
+    now = await driver.execute("read_now", ReadNow(), exchange)
+    assert (now["quality"], now["units"]) == (UNCERTAIN, {"weight": "kg"})
+    stable = await driver.execute("read_now", ReadNow(stable=True), exchange)
+    assert (stable["quality"], stable["weight"]) == (GOOD, exchange.twin._weight)
+
+
+async def test_a_question_in_between_does_not_end_the_repetition(twin_exchange):
+    driver = MtSics(MtSicsOptions(mode="repeat"))
+    exchange = twin_exchange(driver.twin(driver.options), driver.decoder())
+    exchange.twin.hear(driver.greeting()[0])
+    await driver.execute("read_now", ReadNow(stable=True), exchange)
+    assert exchange.twin.streams
+    assert exchange.sent == [b"S\r\n", b"SIR\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "key"), [(b"S I\r\n", "not-executable"), (b"ES\r\n", "device-error"), (b"S L\r\n", "device-error")]
+)
+async def test_a_refusal_fails_the_command(twin_exchange, answer, key):
+    driver = MtSics()
+    exchange = twin_exchange(driver.twin(), driver.decoder())
+    exchange.twin.hear = lambda data: answer
+    with pytest.raises(CommandFailed) as failed:
+        await driver.execute("read_now", ReadNow(), exchange)
+    assert failed.value.key == key
+
+
+async def test_a_balance_that_is_off_times_out(twin_exchange):
+    driver = MtSics()
+    exchange = twin_exchange(driver.twin(), driver.decoder())
+    exchange.twin.hear = lambda data: b""
+    with pytest.raises(TimeoutError):
+        await driver.execute("read_now", ReadNow(), exchange)
+    with pytest.raises(CommandFailed):
+        await driver.execute("tare", None, exchange)
+
+
+def test_encoding_is_the_other_way_round():
+    assert decode_line(encode_weight(72.35, "kg", True).decode()) == Answer("stable", 72.35, "kg", width=10)
+    assert decode_line(encode_weight(-7, "g", False, 0).decode()) == Answer("dynamic", -7, "g", width=10)
+
+
+def test_the_twin_refuses_what_changes_it():
+    twin = MtSics.twin()
+    assert twin.hear(b"T\r\nZ\r\n") == b"ES\r\nES\r\n"
