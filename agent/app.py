@@ -105,7 +105,13 @@ class App:
             self.supervisor.start(name, task)
         self.audit = await AuditLog.open(self.state_dir / AUDIT, self.clock, self.store.state_get, self.store.state_put)
         self.devices = Devices(
-            self.registry, self.store, self.clock, self.events, self.rng, logging.getLogger("agent.devices")
+            self.registry,
+            self.store,
+            self.clock,
+            self.events,
+            self.rng,
+            logging.getLogger("agent.devices"),
+            resolve=self._resolve,
         )
         self.devices.on_status = self._device_status
         parts = Parts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
@@ -14,15 +15,17 @@ from msgspec.structs import replace
 from agent.clock import Clock, rfc3339
 from agent.devices.health import CHANGED, REMOVED, STOPPING, Reason, State, fault_of, reason_of
 from agent.devices.links import HardwareLinks
+from agent.devices.options import Resolve, options_of
 from agent.devices.orders import Orders, commands_of
 from agent.devices.ports import Connect, Limits, Links, Store
 from agent.devices.runner import Runner, hard
 from agent.devices.tape import Tape
 from agent.devices.view import DeviceView, view_of
-from agent.errors import DeviceError, NotFound
+from agent.errors import DeviceError, NotFound, SettingsWrong
 from agent.events import Events
 from agent.settings.effective import without_secrets
 from agent.settings.model import Device
+from agent.settings.secret import resolve_secret
 from agent.settings.wording import in_words
 from drivers.driver import Command, Driver, Registry, UnknownDriver
 from drivers.recording import Header
@@ -52,7 +55,9 @@ class Devices:
         *,
         links: Links | None = None,
         limits: Limits = LIMITS,
+        resolve: Resolve = lambda secret: resolve_secret(secret, os.environ),
     ) -> None:
+        """`resolve` reads a secret among a driver's options; SettingsWrong."""
         self.on_status: OnStatus | None = None
         self._registry = registry
         self._store = store
@@ -62,6 +67,7 @@ class Devices:
         self._log = log
         self._links = links or HardwareLinks(rng, log)
         self._limits = limits
+        self._resolve = resolve
         self._orders = Orders(store, clock)
         self._runners: dict[str, Runner] = {}
         self._lock = asyncio.Lock()
@@ -125,8 +131,10 @@ class Devices:
         if kind.transport == "ble" and not (device.address or device.name):
             raise DeviceError(f"{name}: `address` or `name` is missing", "`gatepost scan ble` shows what is there")
         try:
-            driver = kind(msgspec.convert(device.options, kind.options_type))
+            driver = kind(options_of(device.options, kind.options_type, self._resolve))
             return self._runner_of(name, device, driver, connect)
+        except SettingsWrong as error:
+            raise DeviceError(f"{name}: options: {error.message}", error.hint) from None
         except msgspec.ValidationError as error:
             raise DeviceError(
                 f"{name}: options: {in_words(str(error))}", f"`gatepost drivers {device.driver}` explains them"

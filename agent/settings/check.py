@@ -40,6 +40,8 @@ class Checker:
             extra = {**(kind.extra or {}), **extra}
             kind = kind.type
         self.origins[path] = self.keys.get(path, node.origin) if isinstance(node, Map) else node.origin
+        if extra.get("secret") and isinstance(node, Map):
+            return self._struct(node, _reference(), path)
         if isinstance(kind, types.UnionType):
             return self._union(node, kind, path, extra)
         if isinstance(kind, types.AnyType):
@@ -228,6 +230,14 @@ def _holds_secret(kind: types.Type) -> bool:
     kind = _bare(kind)
     parts = kind.types if isinstance(kind, types.UnionType) else (kind,)
     return any(isinstance(part, types.StructType) and part.cls.__name__ == "SecretRef" for part in parts)
+
+
+def _reference() -> types.StructType:
+    from agent.settings.model import SecretRef
+
+    found = types.type_info(SecretRef)
+    assert isinstance(found, types.StructType)
+    return found
 
 
 def _index(kind: types.Type, path: Path, found: dict[str, list[str]]) -> None:

@@ -27,10 +27,15 @@ def effective(settings: Settings, origins: Mapping[Path, Origin]) -> list[tuple[
 
 def without_secrets(options: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
     """A driver's options, without those that are secrets by their name or by their own word."""
+    secret = secret_options(kind)
+    return {name: value for name, value in options.items() if name not in secret and name.lower() not in _SECRET_WORDS}
+
+
+def secret_options(kind: type[msgspec.Struct]) -> set[str]:
+    """The options of a driver that say of themselves that they are secrets: `Meta(extra={"secret": True})`."""
     told = types.type_info(kind)
     fields = told.fields if isinstance(told, types.StructType) else ()
-    secret = {field.encode_name for field in fields if _says_secret(field.type)}
-    return {name: value for name, value in options.items() if name not in secret and name.lower() not in _SECRET_WORDS}
+    return {field.encode_name for field in fields if _says_secret(field.type)}
 
 
 def _says_secret(kind: types.Type) -> bool:

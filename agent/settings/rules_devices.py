@@ -87,6 +87,12 @@ def _build_options(rules: Rules, path: Path, driver: type[Driver], values: dict[
     """What the driver itself has to say, for example about two options that exclude each other. `wrong` are keys that
     were reported already: what rests on them is not judged."""
     here = (*path, "options")
+    # What a reference leads to is known only where the agent runs.
+    values = {
+        name: value
+        for name, value in values.items()
+        if not (isinstance(value, dict) and (*here, name) in rules.checker.secrets)
+    }
     start = dotted(here) + "."
     known = {key.removeprefix(start).partition(".")[0] for key in wrong}
     try:

@@ -67,6 +67,8 @@ class _Writer:
     def _bare(self, kind: types.Type, extra: dict[str, Any], name: str) -> dict[str, Any]:
         if "unit" in extra and isinstance(kind, (types.IntType, types.FloatType)):
             return _quantity(extra)
+        if extra.get("secret") and isinstance(kind, types.StrType):
+            return {"anyOf": [self.of(types.type_info(SecretRef)), _scalar(kind)]}
         if isinstance(kind, types.UnionType):
             return self._union(kind, extra)
         if isinstance(kind, types.StructType):

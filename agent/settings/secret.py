@@ -61,8 +61,19 @@ def secrets_of(settings: Settings) -> Iterator[tuple[Key, Secret]]:
     for name, device in settings.devices.items():
         if device.token is not None:
             yield ("devices", name, "token"), device.token
+        for option, value in device.options.items():
+            if is_reference(value):
+                yield ("devices", name, "options", option), SecretRef(**value)
     if settings.commands.signing.key is not None:
         yield ("commands", "signing", "key"), settings.commands.signing.key
+
+
+def is_reference(value: object) -> bool:
+    """Whether an option of a driver is written as a reference to a secret."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    ((place, text),) = value.items()
+    return place in SecretRef.__struct_fields__ and isinstance(text, str)
 
 
 def check_secrets(

@@ -80,7 +80,7 @@ class BleAdvertisement(Driver):
     )
     every = 1.0
     options_type = AdvertOptions
-    example_options: ClassVar[dict[str, Any]] = {"format": "bthome", "key": "231d39c1d7cc1ab1aee224cd096db932"}
+    example_options: ClassVar[dict[str, Any]] = {"format": "auto"}
     source = "docs/drivers.md, ble-advertisement, which names the specification of each format"
 
     def __init__(self, options: Any = None, clock: Clock = time.monotonic) -> None:
