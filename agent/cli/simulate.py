@@ -24,7 +24,7 @@ verb = new()
 def simulate(
     drivers: Annotated[list[str], typer.Argument(metavar="DRIVER", help="`gatepost drivers` lists them.")],
     link: Annotated[
-        Path | None, typer.Option("--link", help="Serial: where the device appears, a symbolic link.")
+        Path | None, typer.Option("--link", help="Serial: where the device appears, a symbolic link; 1-wire: a folder.")
     ] = None,
     bus: Annotated[
         Path | None, typer.Option("--bus", help="BLE: the bus's socket; default in a new temporary folder.")
@@ -57,7 +57,7 @@ def simulate(
         asyncio.run(run(chosen, parsed(option or []), bus, seed, speed, json, ending))
         return
     kind = registry.get(drivers[0])
-    if kind.transport != "serial":
+    if kind.transport not in ("serial", "w1"):
         raise GatepostError(f"{kind.name} is no serial device: a PTY cannot stand in for it")
     if len(drivers) > 1:
         raise typer.BadParameter("one serial device at a time; start another `gatepost simulate` for the next")
@@ -67,7 +67,8 @@ def simulate(
         raise typer.BadParameter("a serial device needs --link: where it appears, for example --link /tmp/device")
     if link.exists() and not link.is_symlink():
         raise GatepostError(f"{link} is there and no symbolic link", "name another place with --link")
-    asyncio.run(_run(kind, _options(kind, option or []), link, seed, speed, json))
+    run_it = _run if kind.transport == "serial" else _run_w1
+    asyncio.run(run_it(kind, _options(kind, option or []), link, seed, speed, json))
 
 
 def _is_ble(name: str, registry: Registry) -> bool:
@@ -112,6 +113,26 @@ async def _run(kind: type[Driver], options: Any, link: Path, seed: int, speed: f
         raise GatepostError(f"{link}: {error.strerror}", "name another place with --link") from error
 
 
+async def _run_w1(kind: type[Driver], options: Any, folder: Path, seed: int, speed: float, json: bool) -> None:
+    """A sensor of the kernel's 1-wire bus is a folder with a file."""
+    from drivers.serial.ds18b20_twin import W1Folder
+
+    end = ending()
+    sensor = W1Folder(kind.twin(options, seed), folder)
+    try:
+        sensor.update()
+        if json:
+            say_line({"driver": kind.name, "link": str(folder), "device": str(folder / "w1_slave")})
+        else:
+            say(f"{kind.name} is at {folder}; Ctrl-C ends it")
+        running = asyncio.create_task(sensor.run(speed))
+        await end.wait()
+        running.cancel()
+        await asyncio.wait([running])
+    except OSError as error:
+        raise GatepostError(f"{folder}: {error.strerror}", "name another place with --link") from error
+
+
 def ending() -> asyncio.Event:
     """Set at Ctrl-C or SIGTERM from now on: what was made is taken away then."""
     end = asyncio.Event()
@@ -121,8 +142,11 @@ def ending() -> asyncio.Event:
 
 
 def _options(kind: type[Driver], given: list[str]) -> Any:
-    """The driver's options; raises BadParameter."""
+    """The driver's options, those of its example where it cannot do without any; raises BadParameter."""
+    values = parsed(given)
+    if not values and any(field.required for field in msgspec.structs.fields(kind.options_type)):
+        values = kind.example_options
     try:
-        return msgspec.convert(parsed(given), kind.options_type)
+        return msgspec.convert(values, kind.options_type)
     except msgspec.ValidationError as error:
         raise typer.BadParameter(f"{error}; `gatepost drivers {kind.name}` explains the options") from None

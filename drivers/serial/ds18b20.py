@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Driver
+from drivers.driver import Command, Driver, Exchange
 from drivers.frames import FrameError
 from drivers.options import MetricName
 from drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
@@ -75,11 +75,19 @@ class Ds18b20(Driver):
     transport = "w1"
     metrics = ("temperature",)
     options_type = Ds18b20Options
+    commands = (Command("read_now", "Measure now", timeout=15.0),)
     example_options: ClassVar[dict[str, Any]] = {"interval": 10.0}
     source = "DS18B20 data sheet; Linux Documentation/w1/slaves/w1_therm"
 
     def decoder(self) -> Ds18b20Decoder:
         return Ds18b20Decoder(self.options)
+
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+        if command != "read_now":
+            return await super().execute(command, parameters, exchange)
+        await exchange.send(b"read")  # the link reads the file, whatever is said
+        reading = await exchange.wait(lambda item: item if isinstance(item, Reading) else None, 12.0)
+        return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Ds18b20Twin:

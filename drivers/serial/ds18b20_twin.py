@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from drivers.driver import Twin
 from drivers.serial.ds18b20_scratchpad import encode_w1_slave
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Ds18b20Twin:
@@ -43,6 +47,15 @@ class W1Folder:
         fresh = self.folder / ".w1_slave.new"
         fresh.write_bytes(text)
         fresh.replace(self.folder / "w1_slave")
+
+    async def run(self, speed: float = 1.0, sleep: Sleep = asyncio.sleep) -> None:
+        """A tick now and then, until it is cancelled; the folder goes with it."""
+        try:
+            while True:
+                self.update()
+                await sleep(self._twin.interval / speed)
+        finally:
+            self.vanish()
 
     def vanish(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

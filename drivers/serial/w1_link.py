@@ -7,6 +7,7 @@ a limit. Errors are LinkFailed, as those of the serial link.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ class W1Link:
         self._reading = False  # a thread is in the kernel; it may hang there
         self._resumed = asyncio.Event()
         self._resumed.set()
+        self._asked = asyncio.Event()
         self.read_errors = 0
         self.timeouts = 0
 
@@ -73,6 +75,7 @@ class W1Link:
         if not there:
             raise LinkFailed(Reason.MISSING, f"there is no sensor {self.port}", _HINT)
         self._resumed.set()
+        self._asked.clear()
         self._task = loop.create_task(self._read_on(loop), name=f"w1 {self.port}")
 
     def pause(self) -> None:
@@ -82,8 +85,10 @@ class W1Link:
         self._resumed.set()
 
     async def send(self, data: bytes, timeout: float = 5.0) -> None:
-        """A sensor is only read."""
-        raise LinkFailed(Reason.SETTINGS, f"{self.port} takes nothing", "it is only read")
+        """Whatever is said, it is read now: the only thing that a sensor can be asked for."""
+        if self._task is None:
+            raise lost(self.port, None)
+        self._asked.set()
 
     async def close(self, timeout: float = 2.0) -> None:
         task, self._task = self._task, None
@@ -118,7 +123,11 @@ class W1Link:
                 await self._resumed.wait()
                 self._on_data(text)
             due = max(due + self._interval, loop.time())
-            await asyncio.sleep(due - loop.time())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._asked.wait()
+                due = loop.time()
+            self._asked.clear()
 
     async def _read(self, loop: asyncio.AbstractEventLoop) -> bytes:
         self._reading = True

@@ -142,6 +142,18 @@ def test_simulate_speaks_until_it_is_ended(place):
     assert not link.is_symlink()
 
 
+@pytest.mark.parametrize(("driver", "file"), [("ds18b20", "28-000000000001/w1_slave"), ("modbus-rtu", "bus")])
+def test_simulate_a_sensor_that_is_a_folder_and_a_device_that_needs_options(driver, file, place):
+    link = place / file.partition("/")[0]
+    with spawn("simulate", driver, "--link", link, "--json") as device:
+        assert json.loads(device.stdout.readline())["driver"] == driver
+        assert (place / file).exists()
+        device.send_signal(signal.SIGTERM)
+        assert device.wait(20) == 0
+        assert device.stderr.read() == b""
+    assert not link.exists()
+
+
 def test_simulate_replaces_no_file(gatepost, place):
     (place / "notes").write_text("precious")
     assert gatepost("simulate", "lines", "--link", place / "notes").code == 1

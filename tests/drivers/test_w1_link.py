@@ -156,9 +156,15 @@ async def test_paused_it_gives_nothing(folder, heard):
     assert link.can_pause
 
 
-async def test_it_takes_nothing(folder, heard):
+async def test_whatever_is_said_it_reads_now(folder, heard):
+    link = link_to(folder, heard, interval=3600)
     with pytest.raises(LinkFailed):
-        await link_to(folder, heard).send(b"x")
+        await link.send(b"x")
+    await link.open()
+    await until(lambda: len(heard.data) == 1)
+    await link.send(b"x")
+    await until(lambda: len(heard.data) == 2)
+    await link.close()
 
 
 async def test_the_file_is_read_off_the_loop(folder, heard, monkeypatch):
@@ -180,7 +186,26 @@ async def test_the_file_is_read_off_the_loop(folder, heard, monkeypatch):
 
 async def test_through_the_agent(folder):
     async with Rig() as rig:
-        await rig.run("ds18b20", folder.folder, interval=1)
+        await rig.run("ds18b20", folder.folder, interval=3600)
         await until(lambda: rig.readings)
+        result = await rig.devices.execute("d", "read_now", {})
+        assert result["units"] == {"temperature": "Cel"}
         assert rig.readings[0]["metric_type"] == "temperature"
         assert rig.view["status"] == "online"
+
+
+async def test_a_simulated_sensor_appears_measures_and_goes(tmp_path):
+    ticks = asyncio.Event()
+
+    async def sleep(seconds):
+        ticks.set()
+        await asyncio.sleep(0.001)
+
+    folder = W1Folder(Ds18b20Twin(seed=1), tmp_path / SENSOR)
+    running = asyncio.create_task(folder.run(sleep=sleep))
+    await ticks.wait()
+    first = (tmp_path / SENSOR / "w1_slave").read_bytes()
+    await until(lambda: (tmp_path / SENSOR / "w1_slave").read_bytes() != first)
+    running.cancel()
+    await asyncio.wait([running])
+    assert not (tmp_path / SENSOR).exists()
