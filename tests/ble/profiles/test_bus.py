@@ -1,0 +1,146 @@
+"""Every driver end to end: the agent's devices, the link, unmodified bleak, the emulated daemon, a simulated device."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from agent.clock import SystemClock
+from agent.devices.devices import Devices
+from agent.events import Events
+from agent.settings.model import Device
+from drivers.ble.link import BleLinks
+from drivers.ble.twin.daemon import Daemon
+from drivers.ble.twin.devices.catalogue import make
+from drivers.driver import Registry
+from tests.ble.link.rig import QUICK
+from tests.devices.fakes import QUICK as LIMITS
+from tests.devices.fakes import MemoryStore, until
+
+DRIVERS = {
+    "ble": {"heart_rate", "pulse_oximetry"},
+    "ble-blood-pressure": {"blood_pressure"},
+    "ble-cgm": {"continuous_glucose"},
+    "ble-environment": {"environment"},
+    "ble-glucose": {"glucose"},
+    "ble-heart-rate": {"heart_rate"},
+    "ble-polar-h10": {"ecg", "heart_rate"},
+    "ble-pulse-oximeter": {"pulse_oximetry"},
+    "ble-thermometer": {"body_temperature"},
+    "ble-weight-scale": {"body_weight", "body_composition"},
+}
+
+
+class Agent:
+    """The devices room with the real link, and a log in memory that outlives it."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.links = BleLinks(random.Random(3), logging.getLogger("test.ble"), QUICK)
+        self.devices = Devices(
+            Registry.installed(),
+            store,
+            SystemClock(),
+            Events(),
+            random.Random(1),
+            logging.getLogger("test.devices"),
+            links=self,
+            limits=LIMITS._replace(open=10.0, close=2.0),
+        )
+
+    def get(self, transport: str) -> Any:
+        return lambda device, driver, ears: self.links.connect(device.address, device.name, None, driver, ears)
+
+    async def close(self) -> None:
+        await self.links.close()
+
+    def view(self, name: str = "d") -> dict[str, Any]:
+        view = self.devices.get(name)
+        assert view is not None
+        return view.as_dict()
+
+
+@pytest.fixture
+async def agent(bluez: Daemon) -> AsyncIterator[Agent]:
+    made = Agent(MemoryStore())
+    yield made
+    await made.devices.close()
+
+
+def quick(name: str, **settings: Any) -> Any:
+    twin = make(name, seed=1, **settings)
+    twin.interval = 0.02
+    if twin.sleeps:
+        twin.wake(600)
+    return twin
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+async def test_readings_of_each_kind_arrive(bluez: Daemon, agent: Agent, name: str) -> None:
+    twin = quick(name)
+    bluez.place(twin)
+    await agent.devices.apply({"d": Device(driver=name, address=twin.address)})
+    await until(lambda: {reading["metric_type"] for reading in agent.store.readings()} >= DRIVERS[name], 15.0)
+    assert agent.view()["serial_number"] == twin.serial
+    assert agent.view()["model"] == twin.model
+    assert agent.store.losses == []
+
+
+@pytest.mark.parametrize("per_tick", [1, 3])
+async def test_a_meter_whose_link_breaks_again_and_again(bluez: Daemon, agent: Agent, per_tick: int) -> None:
+    twin = quick("ble-glucose", stored=60, every_seconds=0, per_tick=per_tick)
+    air = bluez.place(twin)
+    await agent.devices.apply({"d": Device(driver="ble-glucose", address=twin.address)})
+    for breaks in range(1, 4):
+        await until(lambda breaks=breaks: len(agent.store.rows) >= 12 * breaks, 15.0)
+        air.drop()
+    await until(lambda: len(agent.store.rows) >= 60, 15.0)
+    await until(lambda: agent.view()["reason"] == "asleep", 15.0)
+    assert agent.store.values("sequence_number") == list(range(1, 61))
+    assert twin.access.deleted == 0
+
+
+async def test_an_agent_that_is_stopped_in_the_middle(bluez: Daemon) -> None:
+    twin = quick("ble-glucose", stored=40, every_seconds=0, per_tick=1)
+    bluez.place(twin)
+    store = MemoryStore()
+    for part in (10, 25, 40):
+        agent = Agent(store)
+        await agent.devices.apply({"d": Device(driver="ble-glucose", address=twin.address)})
+        await until(lambda part=part: len(store.rows) >= part, 15.0)
+        await agent.devices.close()
+    assert store.values("sequence_number") == list(range(1, 41))
+
+
+async def test_a_cuff_that_sends_its_whole_memory_at_each_connection(bluez: Daemon, agent: Agent) -> None:
+    twin = quick("ble-blood-pressure", stored=5, every_seconds=0, forgets=False)
+    bluez.place(twin)
+    await agent.devices.apply({"d": Device(driver="ble-blood-pressure", address=twin.address)})
+    await until(lambda: len(agent.store.rows) >= 5, 15.0)
+    await until(lambda: not twin.connected, 10.0)
+    twin.wake(600)
+    twin.measure()
+    await until(lambda: len(agent.store.rows) >= 6, 15.0)
+    await until(lambda: not twin.connected, 10.0)
+    assert len(agent.store.rows) == 6
+
+
+async def test_a_device_of_another_kind(bluez: Daemon, agent: Agent) -> None:
+    twin = quick("ble-heart-rate")
+    bluez.place(twin)
+    await agent.devices.apply({"d": Device(driver="ble-glucose", address=twin.address)})
+    await until(lambda: agent.view()["reason"] == "wrong-device", 15.0)
+    assert "ble-heart-rate" in str(agent.view())
+
+
+async def test_a_polar_strap_is_told_to_stop(bluez: Daemon, agent: Agent) -> None:
+    twin = quick("ble-polar-h10")
+    bluez.place(twin)
+    await agent.devices.apply({"d": Device(driver="ble-polar-h10", address=twin.address)})
+    await until(lambda: any(reading["metric_type"] == "ecg" for reading in agent.store.readings()), 15.0)
+    await agent.devices.close()
+    assert twin._rates == {}
