@@ -85,6 +85,11 @@ class AdvertLink:
         self._stop()
 
     def counters(self) -> dict[str, int]:
+        """Nothing that is heard can be known to be wrong here."""
+        return {}
+
+    def statistics(self) -> dict[str, int]:
+        """Advertisements; the last signal strength in dBm."""
         counts = {"advertisements": self.adverts}
         if self._strength is not None and self._strength.last is not None:
             counts["rssi"] = self._strength.last

@@ -69,6 +69,11 @@ class ConnectedPeripheral:
         return self._name
 
     @property
+    def asked(self) -> bool:
+        """Whether a request has no answer yet."""
+        return bool(self._waiting)
+
+    @property
     def mtu(self) -> int:
         """The ATT MTU that BlueZ tells per characteristic since 5.62; 23 where it does not."""
         return max((found.max_write_without_response_size + 3 for found in self._found), default=23)

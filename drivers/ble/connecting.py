@@ -1,4 +1,7 @@
-"""One bounded connection attempt through bleak and bleak-retry-connector."""
+"""One bounded connection attempt through bleak, repeated by bleak-retry-connector where it failed for a moment.
+
+bleak-retry-connector is loaded with the first such failure: it is more than a MiB.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from typing import Any
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError
-from bleak_retry_connector import BleakClientWithServiceCache, establish_connection
 
 from drivers.ble.failure import Reason, dropped, explain, timed_out
 from drivers.ble.tuning import Tuning
@@ -26,11 +28,12 @@ FINAL = frozenset(
         Reason.PAIRING,
     }
 )
+PASSING_ERRORS = (AttributeError, EOFError, BrokenPipeError, KeyError)  # what bleak raises beside its own
 STORM = 3  # times that a bonded device hung up within one attempt: bleak itself would go on until its time limit
 ATTEMPTS = 3  # within the time limit, for what passes by itself: interference
 
 
-class _Client(BleakClientWithServiceCache):
+class _Client(BleakClient):
     """Ends the row of attempts on what another one cannot mend."""
 
     final: frozenset[Reason] = FINAL
@@ -72,14 +75,7 @@ class Connecting:
                 storm.set()
             on_lost(client)
 
-        work = establish_connection(
-            _BondedClient if bonded else _Client,
-            device,
-            what,
-            disconnected_callback=ended,
-            max_attempts=ATTEMPTS,
-            use_services_cache=False,  # bleak's own may be older than the daemon's
-        )
+        work = self._repeatedly(what, device, _BondedClient if bonded else _Client, ended)
         task = asyncio.get_running_loop().create_task(work, name=f"connect {what}")
         watch = asyncio.get_running_loop().create_task(storm.wait())
         try:
@@ -100,6 +96,25 @@ class Connecting:
         if error is not None:
             raise explain(what, error) from error
         return task.result()
+
+    async def _repeatedly(
+        self, what: str, device: BLEDevice, kind: type[_Client], ended: Callable[[BleakClient], None]
+    ) -> BleakClient:
+        client = kind(device, disconnected_callback=ended, timeout=self._tuning.connect)
+        try:
+            await client.connect()
+        except (*PASSING_ERRORS, BleakError):
+            from bleak_retry_connector import establish_connection
+        else:
+            return client
+        return await establish_connection(
+            kind,
+            device,
+            what,
+            disconnected_callback=ended,
+            max_attempts=ATTEMPTS - 1,
+            use_services_cache=False,  # bleak's own may be older than the daemon's
+        )
 
     def _abandon(self, task: asyncio.Task[BleakClient]) -> None:
         self._strays.add(task)

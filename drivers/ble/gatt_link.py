@@ -79,7 +79,7 @@ class GattLink:
                 if await self._attempt(radio, known, adapter):
                     return
             except LinkFailed as failure:
-                known.counts[f"failed-{failure.reason.value}"] += 1
+                known.faults[failure.reason.value] += 1
                 if failure.reason not in PASSING and failure.reason is not Reason.ADAPTER_OFF:
                     raise
                 self._ears.waiting(failure.reason.value, failure.message, failure.hint)
@@ -101,11 +101,16 @@ class GattLink:
             await asyncio.wait((self._parting,), timeout=timeout)
 
     def counters(self) -> dict[str, int]:
+        """What went wrong, by kind, since the link was made."""
+        return {} if self._known is None else dict(self._known.faults)
+
+    def statistics(self) -> dict[str, int]:
+        """What went well: connections, bonds, notifications; the last signal strength in dBm."""
         if self._known is None:
             return {}
         counts = self._known.counts.copy()
         if self._session is not None:
-            counts.update(self._session.counters)
+            counts["notifications"] += self._session.notifications
         if self._strength is not None and self._strength.last is not None:
             counts["rssi"] = self._strength.last
         return dict(counts)

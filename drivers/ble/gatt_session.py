@@ -33,6 +33,7 @@ class Remembered:
         self.bonding = bonding
         self.log = log
         self.counts: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
 
 
 class GattSession:
@@ -56,8 +57,9 @@ class GattSession:
         self._generation = radio.bluez.generation
 
     @property
-    def counters(self) -> dict[str, int]:
-        return {} if self.peripheral is None else {"notifications": self.peripheral.notifications}
+    def notifications(self) -> int:
+        """Those not yet counted in what is remembered."""
+        return 0 if self.peripheral is None or self._over is not None else self.peripheral.notifications
 
     # -- its life
 
@@ -139,7 +141,9 @@ class GattSession:
         self._known.counts["notifications"] += self.peripheral.notifications
         self._known.patience.over(now, seconds, heard)
         bonding = self._known.bonding
-        if by_them and bonding.ended(self._bonded, seconds, heard, now) is Step.RENEW:
+        # Hanging up on a request is no sign of trust, though what needs no bond was read before.
+        trusted = self.peripheral.notifications > 0 or (heard and not self.peripheral.asked)
+        if by_them and bonding.ended(self._bonded, seconds, trusted, now) is Step.RENEW:
             self._forget = True
         doubtful = self.peripheral.stale or (self.peripheral.missed and not heard and not by_them)
         if doubtful and bonding.distrust(self._bonded, now):
@@ -147,7 +151,7 @@ class GattSession:
         self.peripheral.end(failure)
         if self.open:
             self.open = False
-            self._known.counts["lost"] += 1
+            self._known.faults["lost"] += 1
             self._ears.lost(failure)
 
     # -- bonding
@@ -166,7 +170,7 @@ class GattSession:
 
     async def _on_refused(self, code: int) -> bool:
         """A request was refused for want of security: whether it may be made once more."""
-        self._known.counts["refused"] += 1
+        self._known.faults["refused"] += 1
         self._bonded = await self._is_bonded()
         match self._known.bonding.refused(self._bonded, asyncio.get_running_loop().time()):
             case Step.PAIR:
@@ -184,7 +188,7 @@ class GattSession:
 
 async def forget_device(radio: Radio, known: Remembered, path: str) -> None:
     """Have the system forget a device with its bond and its services, so that it is found and asked anew."""
-    known.counts["forgotten"] += 1
+    known.faults["forgotten"] += 1
     known.log.info("%s: forgotten by the system, to be found anew", known.what)
     with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
         await radio.bluez.remove(path)

@@ -51,7 +51,7 @@ async def test_every_advertisement_of_the_device_is_data_and_nothing_is_connecte
     await until(lambda: len(ears.values) == 2)
     assert {value.address for value in ears.values} == {ADDRESS}
     assert air.attempts == 0
-    assert link.counters() == {"advertisements": 2, "rssi": -61}
+    assert link.statistics() == {"advertisements": 2, "rssi": -61}
     assert ears.status == {"signal_strength": -60}  # a decibel is no news
     await link.close(1.0)
     air.advertise()

@@ -35,7 +35,7 @@ async def test_a_refused_read_bonds_and_is_made_again(bluez: Daemon, rig: Rig) -
     assert await read(link) == LONG
     assert strap.bonded
     assert link.counters()["refused"] == 1
-    assert link.counters()["bonds"] == 1
+    assert link.statistics()["bonds"] == 1
 
 
 async def test_a_refused_subscription_bonds_and_is_made_again(bluez: Daemon, rig: Rig) -> None:
