@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from drivers.ble.failure import LinkFailed, Reason
-from drivers.ble.peripheral import Advert
 from drivers.ble.scanner import Listener, Sighting
 from drivers.ble.strength import Strength
 from drivers.ble.wanted import Wanted
@@ -107,14 +106,4 @@ class AdvertLink:
         self.adverts += 1
         if self._strength is not None:
             self._strength.heard(sighting.rssi, sighting.at)
-        data = sighting.data
-        self._ears.data(
-            Advert(
-                address=sighting.device.address.upper(),
-                name=sighting.name,
-                rssi=sighting.rssi,
-                service_data={key.lower(): bytes(value) for key, value in data.service_data.items()},
-                manufacturer_data={key: bytes(value) for key, value in data.manufacturer_data.items()},
-                services=tuple(each.lower() for each in data.service_uuids),
-            )
-        )
+        self._ears.data(sighting.advert)

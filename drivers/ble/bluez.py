@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -57,6 +58,7 @@ class Bluez:
     def __init__(self, tuning: Tuning, log: logging.Logger) -> None:
         self.generation = 0
         self.adapters: dict[str, AdapterState] = {}
+        self.outages: Counter[str] = Counter()  # how often each adapter went off or away: its scans end with that
         self.handler: Callable[[Message], Message | None] | None = None
         self._tuning = tuning
         self._log = log
@@ -212,6 +214,7 @@ class Bluez:
                 self._adapter(message.body[0], message.body[1][ADAPTER])
             case "InterfacesRemoved" if ADAPTER in message.body[1]:
                 if self.adapters.pop(adapter_of(message.body[0]), None) is not None:
+                    self.outages[adapter_of(message.body[0])] += 1
                     self._tell()
         return None
 
@@ -236,6 +239,8 @@ class Bluez:
         name = adapter_of(path)
         before = self.adapters.get(name)
         self.adapters[name] = _state_of(unpack_variants(dict(changed)), before)
+        if before is not None and before.powered and not self.adapters[name].powered:
+            self.outages[name] += 1
         if self.adapters[name] != before:
             self._tell()
 

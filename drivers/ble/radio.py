@@ -47,7 +47,7 @@ class Radio:
             try:
                 try:
                     await self.bluez.ready()
-                    return self._known(self.bluez.pick(name))
+                    return self.known(self.bluez.pick(name))
                 except LinkFailed as failure:
                     off = failure.reason is Reason.ADAPTER_OFF
                     left = patient_until - asyncio.get_running_loop().time()
@@ -60,7 +60,8 @@ class Radio:
             finally:
                 unwatch()
 
-    def _known(self, name: str) -> Adapter:
+    def known(self, name: str) -> Adapter:
+        """The one object of this adapter."""
         if name not in self._adapters:
             self._adapters[name] = Adapter(name, self.bluez, self.rng, self.tuning, self.log)
         return self._adapters[name]

@@ -21,6 +21,7 @@ from bleak.backends.scanner import AdvertisementData
 from drivers.ble.bluez import Bluez
 from drivers.ble.failure import LinkFailed, Reason, explain
 from drivers.ble.pauses import Pauses
+from drivers.ble.peripheral import Advert
 from drivers.ble.tuning import Tuning
 from drivers.ble.wanted import Wanted
 
@@ -47,6 +48,17 @@ class Sighting(NamedTuple):
     @property
     def rssi(self) -> int | None:
         return None if self.data.rssi == -127 else self.data.rssi
+
+    @property
+    def advert(self) -> Advert:
+        return Advert(
+            address=self.device.address.upper(),
+            name=self.name,
+            rssi=self.rssi,
+            service_data={key.lower(): bytes(value) for key, value in self.data.service_data.items()},
+            manufacturer_data={key: bytes(value) for key, value in self.data.manufacturer_data.items()},
+            services=tuple(each.lower() for each in self.data.service_uuids),
+        )
 
 
 class Listener(NamedTuple):
@@ -157,7 +169,7 @@ class Scanner:
         """One scan, until it is not wanted any more or seems dead; raises what prevented its start."""
         if self._dead is not None:
             await self._bury(self._dead)
-        generation = self._bluez.generation
+        generation, outages = self._bluez.generation, self._bluez.outages[self.adapter]
         scanner = BleakScanner(self._hear, bluez={"adapter": self.adapter, "filters": {"DuplicateData": True}})
         self._rested.clear()
         try:
@@ -167,7 +179,7 @@ class Scanner:
             except Exception as error:
                 raise self._cannot(error) from error
             self._retry.reset()
-            while await self._alive(generation):
+            while await self._alive(generation, outages):
                 pass
         finally:
             if generation == self._bluez.generation:
@@ -176,10 +188,10 @@ class Scanner:
                 self._dead = scanner  # bleak would wait for the answer of a daemon that is gone
             self._rested.set()
 
-    async def _alive(self, generation: int) -> bool:
+    async def _alive(self, generation: int, outages: int) -> bool:
         """After a change, or the time of the watchdog: whether this scan goes on."""
         heard, deadline = self.heard, asyncio.get_running_loop().time() + self._quiet.next()
-        while self._wanted and generation == self._bluez.generation:
+        while self._wanted and (generation, outages) == (self._bluez.generation, self._bluez.outages[self.adapter]):
             self._bluez.pick(self.adapter)
             self._changed.clear()
             try:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 
 class Wanted(NamedTuple):
-    """An address (in capitals), or a name: the whole of it, its beginning, or a pattern with `*` and `?`."""
+    """An address (in capitals), or a name: the whole of it, its beginning, or a pattern with `*` and `?`. `*` alone is
+    any device."""
 
     address: str = ""
     name: str = ""
@@ -23,6 +24,8 @@ class Wanted(NamedTuple):
         """`path` holds the address under which BlueZ met the device first; the other one is its identity."""
         if self.address:
             return self.address == address.upper() or self.address == address_of(path)
+        if self.name == "*":
+            return True
         if not name:
             return False
         if "*" in self.name or "?" in self.name:

@@ -47,6 +47,17 @@ async def test_an_adapter_that_goes_off_while_a_device_is_awaited(bluez: Daemon,
         await opening
 
 
+async def test_an_adapter_that_was_off_for_a_moment_is_scanned_anew(bluez: Daemon, rig: Rig) -> None:
+    link, _ = rig.link(ADDRESS)
+    opening = asyncio.create_task(link.open(LIMIT))
+    await until(lambda: bluez.adapter.discovering)
+    await bluez.adapter.power(False)
+    await bluez.adapter.power(True)
+    bluez.place(Strap())
+    async with asyncio.timeout(LIMIT):
+        await opening
+
+
 async def test_an_adapter_that_goes_off_ends_its_connections(bluez: Daemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, ears = rig.link(ADDRESS)

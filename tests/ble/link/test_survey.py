@@ -1,0 +1,46 @@
+"""Looking around."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.ble.link import LinkFailed
+from drivers.ble.peripheral import Advert
+from drivers.ble.survey import survey
+from drivers.ble.twin.bus import PrivateBus
+from drivers.ble.twin.daemon import Daemon
+from drivers.ble.uuids import uuid
+from tests.ble.link.rig import QUICK, Strap, reason
+
+
+async def test_every_device_once_the_strongest_first(bluez: Daemon) -> None:
+    near, far, nameless = Strap(), Strap("C0:FF:EE:00:00:02", "Far"), Strap("C0:FF:EE:00:00:03", "")
+    near.rssi, far.rssi, nameless.rssi = -40, -80, -60
+    for strap in (far, near, nameless):
+        bluez.place(strap)
+    seen: list[Advert] = []
+    found = await survey(0.3, on_seen=seen.append, tuning=QUICK)
+    assert [(advert.address, advert.name) for advert in found] == [
+        (near.address, "Strap"),
+        (nameless.address, ""),
+        (far.address, "Far"),
+    ]
+    assert uuid(0x180D) in found[0].services
+    assert len(seen) >= 3
+    assert not bluez.adapter.discovering
+
+
+async def test_an_adapter_that_is_off_or_missing_says_so(bluez: Daemon) -> None:
+    with pytest.raises(LinkFailed) as failed:
+        await survey(5.0, "hci3", tuning=QUICK)
+    assert reason(failed.value) == "no-adapter"
+    await bluez.adapter.power(False)
+    with pytest.raises(LinkFailed) as failed:
+        await survey(5.0, tuning=QUICK)
+    assert reason(failed.value) == "adapter-off"
+
+
+async def test_no_daemon(bus: PrivateBus) -> None:
+    with pytest.raises(LinkFailed) as failed:
+        await survey(5.0, tuning=QUICK)
+    assert reason(failed.value) == "no-bluetooth-service"
