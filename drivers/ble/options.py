@@ -9,16 +9,25 @@ from msgspec import Meta, field
 from drivers.ble.forbidden import Word
 from drivers.options import OptionProblem, Options
 
-Passkey = (
-    Annotated[str, Meta(pattern=r"^([0-9]{6})?$", description="what stands on the device: six digits; never shown")]
-    | Annotated[int, Meta(ge=0, le=999999)]
-)
+Passkey = Annotated[
+    str,
+    Meta(
+        pattern=r"^([0-9]{6})?$",
+        description="six digits that the device shows or bears; never shown",
+        extra={"secret": True},
+    ),
+]
 Records = Annotated[bool, Meta(description="fetch what the device has stored")]
 UserIndex = Annotated[
     Annotated[int, Meta(ge=0, le=255)] | None, Meta(description="scales with users: the number of the user")
 ]
 Consent = Annotated[
-    Annotated[int, Meta(ge=0, le=9999)] | None, Meta(description="scales with users: the consent code of that user")
+    str,
+    Meta(
+        pattern=r"^([0-9]{1,4})?$",
+        description="scales with users: the consent code of that user; never shown",
+        extra={"secret": True},
+    ),
 ]
 Poll = Annotated[
     float, Meta(ge=1, le=86400, description="seconds between two looks at what the device does not tell by itself")
@@ -50,11 +59,6 @@ class BleOptions(Options, frozen=True, forbid_unknown_fields=True):
             return [OptionProblem("no use without pairing", ("passkey",), ("pair", "passkey"), warning=True)]
         return []
 
-    @property
-    def pin(self) -> str:
-        """The passkey as six digits, or empty: a number lost the zeros before it when it was read."""
-        return f"{self.passkey:06d}" if isinstance(self.passkey, int) else self.passkey
-
 
 class RecordOptions(BleOptions, frozen=True, forbid_unknown_fields=True):
     """A device that keeps records."""
@@ -66,7 +70,7 @@ class ScaleOptions(BleOptions, frozen=True, forbid_unknown_fields=True):
     """A scale that may know its users."""
 
     user_index: UserIndex = None
-    consent: Consent = None
+    consent: Consent = ""
 
     def problems(self) -> list[OptionProblem]:
         return super().problems() + user_problems(self.user_index, self.consent)
@@ -91,7 +95,7 @@ class AllOptions(BleOptions, frozen=True, forbid_unknown_fields=True):
 
     records: Records = True
     user_index: UserIndex = None
-    consent: Consent = None
+    consent: Consent = ""
     poll: Poll = 60.0
     streams: Streams = field(default_factory=lambda: ["ecg"])
     acceleration_rate: AccelerationRate = 50
@@ -101,8 +105,8 @@ class AllOptions(BleOptions, frozen=True, forbid_unknown_fields=True):
         return super().problems() + user_problems(self.user_index, self.consent)
 
 
-def user_problems(index: int | None, consent: int | None) -> list[OptionProblem]:
-    if (index is None) == (consent is None):
+def user_problems(index: int | None, consent: str) -> list[OptionProblem]:
+    if (index is None) == (consent == ""):
         return []
-    lacking = "consent" if consent is None else "user_index"
+    lacking = "consent" if consent == "" else "user_index"
     return [OptionProblem(f"`{lacking}` is missing: a scale gives nothing without both", (), ("user_index", "consent"))]

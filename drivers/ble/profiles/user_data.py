@@ -33,14 +33,14 @@ class UserData(Profile):
     async def begin(self, session: Session) -> None:
         """CommandFailed `no-consent` when the scale does not accept the user."""
         index = getattr(self.memory.options, "user_index", None)
-        code = getattr(self.memory.options, "consent", None)
+        code = getattr(self.memory.options, "consent", "")
         control = session.find(CONTROL, self.service)
         if control is None:
             return
-        if index is None or code is None:
+        if index is None or code == "":
             self.memory.faults.add("no-consent", "the scale knows users: set `user_index` and `consent`")
             return
-        await session.write(control, user_data.give_consent(index, code))
+        await session.write(control, user_data.give_consent(index, int(code)))
         try:
             said = await session.talk.wait(_consented, ANSWER)
         except TimeoutError:

@@ -43,6 +43,6 @@ class BleWeightScale(BleDriver):
     steady = False
     keeps_records = True
     options_type = ScaleOptions
-    example_options: ClassVar[dict[str, Any]] = {"user_index": 1, "consent": 1234}
+    example_options: ClassVar[dict[str, Any]] = {"user_index": 1, "consent": "1234"}
     commands: ClassVar = (SYNC_TIME,)
     source = "Bluetooth SIG: Weight Scale Service 1.0, Body Composition Service 1.0, User Data Service 1.0"
