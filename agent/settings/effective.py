@@ -14,7 +14,7 @@ from agent.settings.problem import DEFAULT, Origin, Path, dotted
 from agent.settings.secret import HIDDEN
 from agent.settings.units import UNITS
 
-_SECRET_WORDS = ("password", "secret", "token", "passkey", "pin", "key")
+_SECRET_WORDS = ("password", "secret", "token", "passkey", "pin", "key", "consent")
 
 
 def effective(settings: Settings, origins: Mapping[Path, Origin]) -> list[tuple[str, str, str]]:

@@ -162,15 +162,13 @@ def test_options_are_checked():
 
     from drivers.ble.options import AllOptions, ScaleOptions
 
-    assert msgspec.convert({"passkey": 1234}, BleOptions).pin == "001234"
-    assert msgspec.convert({"passkey": "001234"}, BleOptions).pin == "001234"
-    for wrong in ({"passkey": "12345"}, {"passkey": 1000000}, {"permit": ["everything"]}, {"pair": "maybe"}):
+    for wrong in ({"passkey": "12345"}, {"passkey": 123456}, {"permit": ["everything"]}, {"pair": "maybe"}):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(wrong, BleOptions)
     for kind in (ScaleOptions, AllOptions):
         with pytest.raises(msgspec.ValidationError, match="consent"):
             msgspec.convert({"user_index": 1}, kind)
-        assert msgspec.convert({"user_index": 1, "consent": 7}, kind).problems() == []
+        assert msgspec.convert({"user_index": 1, "consent": "0007"}, kind).problems() == []
     (useless,) = BleOptions(pair="never", passkey="123456").problems()
     assert useless.warning
     assert "123456" not in useless.message

@@ -200,10 +200,10 @@ def test_a_scale_is_given_the_consent_of_its_user():
         ended = await b.session(lambda: asyncio.sleep(5))
         return b, ended
 
-    b, ended = play(scene(ScaleOptions(user_index=1, consent=1234)))
+    b, ended = play(scene(ScaleOptions(user_index=1, consent="1234")))
     assert values(b.stored, "weight") == [70]
     assert ended is None
-    b, ended = play(scene(ScaleOptions(user_index=1, consent=1111)))
+    b, ended = play(scene(ScaleOptions(user_index=1, consent="1111")))
     assert isinstance(ended, CommandFailed)
     assert "user-not-authorised" in str(ended)
     assert "1111" not in str(ended)
