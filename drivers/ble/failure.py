@@ -83,6 +83,7 @@ _BY_NAME = {
     "org.freedesktop.DBus.Error.NameHasNoOwner": _NO_SERVICE,
     "org.freedesktop.DBus.Error.NoServer": _NO_SERVICE,
     "org.freedesktop.DBus.Error.Disconnected": _NO_SERVICE,
+    "org.freedesktop.DBus.Error.NoReply": _NO_SERVICE,  # it went away while it was asked
     "org.freedesktop.DBus.Error.AccessDenied": _PERMISSION,
     "org.freedesktop.DBus.Error.AuthFailed": _PERMISSION,
     "org.bluez.Error.NotAuthorized": _PERMISSION,
@@ -96,7 +97,6 @@ _BY_NAME = {
     "org.bluez.Error.AuthenticationRejected": _PAIRING,
     "org.bluez.Error.AuthenticationCanceled": _PAIRING,
     "org.bluez.Error.AuthenticationTimeout": _PAIRING,
-    "org.freedesktop.DBus.Error.NoReply": _TIMEOUT,
     "org.freedesktop.DBus.Error.Timeout": _TIMEOUT,
 }
 

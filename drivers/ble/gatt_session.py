@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from bleak import BleakClient
@@ -22,6 +23,14 @@ from drivers.ble.wanted import adapter_of
 if TYPE_CHECKING:
     from drivers.ble.link import Ears
     from drivers.ble.radio import Radio
+
+
+class By(Enum):
+    """Who ended a connection."""
+
+    US = "us"
+    THEM = "them"
+    RADIO = "radio"
 
 
 class Remembered:
@@ -70,7 +79,7 @@ class GattSession:
     def on_gone(self, client: BleakClient) -> None:
         """bleak's word that the client is not connected; attempts that fail before it is ours say so too."""
         if client is self._client:
-            self._end(lost(self._known.what))
+            self._end(lost(self._known.what), By.THEM)
 
     async def begin(self, client: BleakClient, name: str) -> None:
         """The client is connected: make the peripheral ready to be spoken to. LinkFailed."""
@@ -95,7 +104,7 @@ class GattSession:
         with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
             self._known_now(told(await self._radio.bluez.properties(self.path, BATTERY)))
         if not client.is_connected:
-            self._end(dropped(self._known.what))
+            self._end(dropped(self._known.what), By.THEM)
         if self._over is not None:
             raise self._over
         self.open = True
@@ -107,7 +116,7 @@ class GattSession:
     def part(self) -> asyncio.Task[None]:
         """Let go, whatever state it is in; the task ends when the connection is really gone."""
         self.open = False
-        self._end(lost(self._known.what))
+        self._end(lost(self._known.what), By.US)
         if self._parting is None:
             self._parting = asyncio.get_running_loop().create_task(self._part(), name=f"leave {self._known.what}")
         return self._parting
@@ -126,33 +135,36 @@ class GattSession:
         bluez = self._radio.bluez
         state = bluez.adapters.get(adapter_of(self.path))
         if bluez.generation != self._generation or state is None or not state.powered:
-            self._end(lost(self._known.what))
+            self._end(lost(self._known.what), By.RADIO)
 
-    def _end(self, failure: LinkFailed) -> None:
+    def _end(self, failure: LinkFailed, by: By) -> None:
         if self._over is not None:
             return
         self._over = failure
         self._unwatch()
         if self.peripheral is None:
             return
-        by_them = self.open or failure.reason is Reason.DROPPED
-        now = asyncio.get_running_loop().time()
-        heard, seconds = self.peripheral.heard, now - self._began
         self._known.counts["notifications"] += self.peripheral.notifications
-        self._known.patience.over(now, seconds, heard)
-        bonding = self._known.bonding
-        # Hanging up on a request is no sign of trust, though what needs no bond was read before.
-        trusted = self.peripheral.notifications > 0 or (heard and not self.peripheral.asked)
-        if by_them and bonding.ended(self._bonded, seconds, trusted, now) is Step.RENEW:
-            self._forget = True
-        doubtful = self.peripheral.stale or (self.peripheral.missed and not heard and not by_them)
-        if doubtful and bonding.distrust(self._bonded, now):
-            self._forget = True  # the services that BlueZ keeps of it may be those of an older firmware
+        if by is not By.RADIO:
+            self._judge(self.peripheral, by)
         self.peripheral.end(failure)
         if self.open:
             self.open = False
             self._known.faults["lost"] += 1
             self._ears.lost(failure)
+
+    def _judge(self, peripheral: ConnectedPeripheral, by: By) -> None:
+        """What the end says about the device."""
+        known, now = self._known, asyncio.get_running_loop().time()
+        heard, seconds = peripheral.heard, now - self._began
+        known.patience.over(now, seconds, heard)
+        # Hanging up on a request is no sign of trust, though what needs no bond was read before.
+        trusted = peripheral.notifications > 0 or (heard and not peripheral.asked)
+        if by is By.THEM and known.bonding.ended(self._bonded, seconds, trusted, now) is Step.RENEW:
+            self._forget = True
+        doubtful = peripheral.stale or (peripheral.missed and not heard and by is By.US)
+        if doubtful and known.bonding.distrust(self._bonded, now):
+            self._forget = True  # the services that BlueZ keeps of it may be those of an older firmware
 
     # -- bonding
 

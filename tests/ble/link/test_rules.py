@@ -233,6 +233,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (ConnectionRefusedError(), Reason.NO_SERVICE),
         (BluezError("org.freedesktop.DBus.Error.ServiceUnknown", ""), Reason.NO_SERVICE),
         (BluezError("org.freedesktop.DBus.Error.Spawn.ExecFailed", ""), Reason.NO_SERVICE),
+        (BleakDBusError("org.freedesktop.DBus.Error.NoReply", ["Message recipient disconnected"]), Reason.NO_SERVICE),
         (PermissionError(13, "denied"), Reason.PERMISSION),
         (BluezError("org.freedesktop.DBus.Error.AccessDenied", "Rejected send message"), Reason.PERMISSION),
         (BleakDBusError("org.bluez.Error.NotReady", ["Resource Not Ready"]), Reason.ADAPTER_OFF),
