@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from drivers.frames import FrameError
-from drivers.serial import and_ua767pc_record, astm_frames, astm_records, onetouch_lines
+from drivers.serial import (
+    and_ua767pc_record,
+    astm_frames,
+    astm_records,
+    beurer_record,
+    freestyle_lines,
+    lifescan_frames,
+    onetouch_lines,
+    taidoc_frames,
+)
 from drivers.vectors.kinds import Fields, Table
 
 BAD_STATUS = "measurement_error"
@@ -23,7 +32,7 @@ def onetouch(text: str) -> Fields:
     fields = msgspec.structs.asdict(line)
     time = fields.pop("time", None)
     if time is not None:
-        fields["timestamp"] = [time.year, time.month, time.day, time.hour, time.minute, time.second]
+        fields["timestamp"] = list(time.timetuple()[:6])
     return fields
 
 
@@ -39,7 +48,52 @@ def astm_record(text: str) -> Fields:
     return msgspec.structs.asdict(astm_records.decode_result(text))
 
 
+def lifescan(octets: bytes) -> Fields:
+    fields = lifescan_frames.decode_frame(octets)._asdict()
+    return {**fields, "payload_hex": fields.pop("payload").hex()}
+
+
+def taidoc(octets: bytes) -> Fields:
+    message = taidoc_frames.decode_message(octets)
+    direction = "request" if message.request else "response"
+    return {"command": message.command, "data_hex": message.data.hex(), "direction": direction}
+
+
+def taidoc_time(octets: bytes) -> Fields:
+    return {"datetime": taidoc_frames.decode_time(octets)}
+
+
+def freestyle_clock(text: str) -> Fields:
+    return {"datetime": list(freestyle_lines.decode_clock(text).timetuple()[:6])}
+
+
+def freestyle(text: str) -> Fields:
+    stored = freestyle_lines.decode_stored(text)
+    return {
+        "value": stored.value,
+        "over_range": stored.value is None,
+        "kind": stored.kind,
+        "datetime": list(stored.time.timetuple()[:5]),
+    }
+
+
+def beurer(octets: bytes) -> Fields:
+    return beurer_record.decode_record(octets)._asdict()
+
+
 TABLE: Table = {
-    "serial-frame": {"astm-e1381": astm_frame},
-    "serial-line": {"and-ua767": and_ua767, "onetouch-ultra2": onetouch, "astm-e1394": astm_record},
+    "serial-frame": {
+        "astm-e1381": astm_frame,
+        "lifescan-binary": lifescan,
+        "taidoc": taidoc,
+        "taidoc-datetime": taidoc_time,
+        "beurer-bm": beurer,
+    },
+    "serial-line": {
+        "and-ua767": and_ua767,
+        "onetouch-ultra2": onetouch,
+        "astm-e1394": astm_record,
+        "freestyle-optium": freestyle_clock,
+        "freestyle-optium-reading": freestyle,
+    },
 }

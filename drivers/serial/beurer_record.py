@@ -1,0 +1,29 @@
+"""Beurer BM55 and BM65 blood pressure monitors (published by their users): a stored record of nine octets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from drivers.frames import FrameError
+
+START, SIZE = 0xAC, 9
+LEAST = 25  # mmHg that are left out of the pressures
+
+
+class Record(NamedTuple):
+    """Pressures in mmHg; the time is year to minute, as sent."""
+
+    systolic: int
+    diastolic: int
+    pulse_rate: int
+    timestamp: list[int]
+
+
+def decode_record(octets: bytes) -> Record:
+    """FrameError truncated, bad_length, bad_header."""
+    if len(octets) != SIZE:
+        raise FrameError("truncated" if len(octets) < SIZE else "bad_length")
+    if octets[0] != START:
+        raise FrameError("bad_header")
+    month, day, hour, minute, year = octets[4:]
+    return Record(octets[1] + LEAST, octets[2] + LEAST, octets[3], [2000 + year, month, day, hour, minute])
