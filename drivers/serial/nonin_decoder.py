@@ -97,7 +97,8 @@ class NoninDecoder:
         if identity in self._spots and (reading.device_time is not None or spot.from_memory):
             return
         self._spots = [*self._spots[1 - REMEMBERED :], identity]
-        reading.mark = (MARK, self._spots)
+        if spot.from_memory:
+            reading.mark = (MARK, self._spots)
         out.append(reading)
 
 

@@ -13,6 +13,7 @@ from drivers.serial import nonin_format as nonin
 from drivers.serial.frames import FrameError
 
 ACKNOWLEDGE, REFUSE = 0x06, 0x15  # answers to the choice of a format
+PART = nonin.Frame(False, False, False, False, "none", False, 0, 0)  # stands for a frame of which more must come
 ENOUGH = 400  # octets without a format before somebody is told
 SURE = {2: 3 * nonin.FRAME, 7: 4 * nonin.FRAME}  # octets of good frames that tell a format
 WINDOW = nonin.PACKET * nonin.FRAME  # octets that are read again once the format is known
@@ -24,6 +25,7 @@ class FrameReader:
 
     def __init__(self, faults: Faults, wide: bool, confirm: int | None = None) -> None:
         self._faults = faults
+        self._wide = wide
         self._decode: Callable[[bytes], nonin.Frame] = nonin.decode_frame7 if wide else nonin.decode_frame2
         self._confirm = confirm or (3 if wide else 2)
         self._rest = b""
@@ -34,12 +36,13 @@ class FrameReader:
         frames: list[nonin.Frame | int | None] = []
         at, end = 0, len(data)
         while at < end:
-            found = self._good(data, at, end, self._confirm if self._lost else 1)
-            if found is None:
-                break
-            if found:
+            need = nonin.FRAME * (self._confirm if self._lost else 1)
+            found = self._good(data, at, min(at + need, end))
+            if found is not None:
+                if end - at < need:
+                    break
                 self._lost = False
-                frames.append(self._decode(data[at : at + nonin.FRAME]))
+                frames.append(found)
                 at += nonin.FRAME
                 continue
             if data[at] in (ACKNOWLEDGE, REFUSE):
@@ -52,16 +55,23 @@ class FrameReader:
         self._rest = data[at:]
         return frames
 
-    def _good(self, data: bytes, at: int, end: int, count: int) -> bool | None:
-        """Whether so many good frames begin at `at`; None when more octets must come to know."""
-        for start in range(at, at + count * nonin.FRAME, nonin.FRAME):
-            if start + nonin.FRAME > end:
-                return None
+    def _good(self, data: bytes, at: int, end: int) -> nonin.Frame | None:
+        """The frame at `at`, when it and all others up to `end` are good; of one that is not whole the mark decides."""
+        first: nonin.Frame | None = None
+        while end - at >= nonin.FRAME:
             try:
-                self._decode(data[start : start + nonin.FRAME])
+                frame = self._decode(data[at : at + nonin.FRAME])
             except FrameError:
-                return False
-        return True
+                return None
+            first = first or frame
+            at += nonin.FRAME
+        return first or PART if at == end or self._may_begin(data[at:end]) else None
+
+    def _may_begin(self, part: bytes) -> bool:
+        """Whether less than a frame can be its beginning."""
+        if self._wide:
+            return bool(part[0] & 0x80)
+        return part[0] == nonin.START and (len(part) < 2 or bool(part[1] & 0x80))
 
 
 class PacketReader:
@@ -145,6 +155,7 @@ class SpotReader:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._rest = b""
+        self._lost = True  # what comes before the first one is no fault
 
     def feed(self, data: bytes) -> list[nonin.SpotCheck | int | None]:
         data = self._rest + data
@@ -155,10 +166,10 @@ class SpotReader:
             if begin < 0:
                 keep = next((n for n in (3, 2, 1) if data[at:].endswith(nonin.SPOT_HEADER[:n])), 0)
                 begin = len(data) - keep
-                out += _answers(data[at:begin])
+                self._between(data[at:begin], out)
                 at = begin
                 break
-            out += _answers(data[at:begin])
+            self._between(data[at:begin], out)
             at = begin
             if len(data) < begin + nonin.SPOT_HEAD:
                 break
@@ -169,16 +180,23 @@ class SpotReader:
                 break
             try:
                 out.append(nonin.decode_spot_check(data[begin : begin + whole]))
+                self._lost = False
                 at = begin + whole
             except FrameError as wrong:
                 self._faults.add(wrong.kind, "a spot check that is damaged was skipped")
+                self._lost = True
                 at = begin + 1
         self._rest = data[at:]
         return out
 
-
-def _answers(data: bytes) -> list[int]:
-    return [octet for octet in data if octet in (ACKNOWLEDGE, REFUSE)]
+    def _between(self, data: bytes, out: list[nonin.SpotCheck | int | None]) -> None:
+        """Octets of no spot check: answers, or something that should not be there."""
+        for octet in data:
+            if octet in (ACKNOWLEDGE, REFUSE):
+                out.append(octet)
+            elif not self._lost:
+                self._lost = True
+                self._faults.add("resync", "octets that belong to no spot check were skipped")
 
 
 class Detector:

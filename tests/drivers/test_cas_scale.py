@@ -58,7 +58,8 @@ def test_the_eight_characters_of_a_weight(data, value):
     [(b"", "truncated"), (b"ST,G", "truncated"), (line()[:-4], "truncated"), (line()[:9] + line()[10:], "truncated"),
      (line(data=b"0000013.5"), "bad_length"), (b"XX" + line()[2:], "bad_header"), (line(lamps=0x44), "bad_format"),
      (line(data=b"0000l3.5"), "bad_format"), (line(data=b"        "), "bad_format"),
-     (line(unit=b"\x80g"), "bad_format"), (line(data=b"00.013.5"), "bad_format"), (line()[:13] + b";" + line()[14:], "bad_format")],
+     (line(unit=b"\x80g"), "bad_format"), (line(data=b"00.013.5"), "bad_format"),
+     (line()[:13] + b";" + line()[14:], "bad_format")],
 )  # fmt: skip
 def test_what_is_not_the_22_octets_is_refused(octets, kind):
     with pytest.raises(FrameError, match=kind):

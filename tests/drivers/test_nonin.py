@@ -273,11 +273,17 @@ def test_spot_checks_are_given_once_across_restarts():
     assert [reading.values["heart_rate"] for reading in again] == list(range(82, 90))
 
 
+def test_one_that_was_sent_when_it_was_taken_is_not_given_again_from_memory():
+    found = decoder(13)
+    (reading,) = readings(found.feed(spot_check(NOW, 72, 97, 0) + spot_check(NOW, 72, 97, 0x0010)))
+    assert reading.mark is None
+
+
 def test_the_mark_of_spot_checks_is_bounded():
     found = decoder(13)
     for minute in range(60):
         for second in range(5):
-            (reading,) = readings(found.feed(spot_check(NOW.replace(minute=minute, second=second), 72, 97, 0)))
+            (reading,) = readings(found.feed(spot_check(NOW.replace(minute=minute, second=second), 72, 97, 16)))
     assert len(reading.mark[1]) == 64
     assert readings(decoder(13, bookmarks={"spot-checks": 7}).feed(spot_check(NOW, 72, 97, 0)))
 
