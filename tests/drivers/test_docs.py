@@ -14,7 +14,9 @@ from drivers.driver import Registry
 from drivers.serial.failure import Reason
 from drivers.serial.line_fields import Field
 
-PAGE = (Path(__file__).parents[2] / "docs" / "drivers.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "drivers.md").read_text("utf-8")
+BLE_PAGE = (DOCS / "drivers-ble.md").read_text("utf-8")
 
 CHECK = """
 import asyncio, tempfile
@@ -95,10 +97,12 @@ def test_the_example_works_as_an_installed_package(tmp_path):
 @pytest.mark.parametrize("name", Registry.installed().names)
 def test_every_driver_option_and_command_is_explained(name):
     driver = Registry.installed().get(name)
-    sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)
+    sections = re.split(r"^## ", PAGE + BLE_PAGE, flags=re.MULTILINE)
     section = next(text for text in sections if text.startswith(f"`{name}`"))
     if "option as above" in section:
         section += next(text for text in sections if text.startswith("`contec-cms50d-plus`"))
+    if "common options" in section:
+        section += next(text for text in sections if text.startswith("What all of them do"))
     for option in msgspec.structs.fields(driver.options_type):
         assert f"`{option.name}`" in section or f"`{option.name}: " in section, option.name
     for command in driver.commands:
