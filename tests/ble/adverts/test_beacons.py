@@ -81,3 +81,10 @@ def test_a_sensor_goes_before_the_beacon_beside_it(ear):
     alone = Advert("A4:C1:38:D5:D4:98", "", -60, {}, {APPLE: bytes.fromhex(IBEACON)})
     one.wait(301)
     assert [item.metric for item in one.hear(alone)] == ["presence"]
+
+
+def test_a_beacon_does_not_hide_another(ear):
+    frame = {uuid(EDDYSTONE): bytes.fromhex(UID)}
+    both = Advert("A4:C1:38:D5:D4:98", "", -60, frame, {APPLE: bytes.fromhex(IBEACON)})
+    values = [item.values for item in ear().hear(both)]
+    assert [set(value) & {"uuid", "namespace"} for value in values] == [{"namespace"}, {"uuid"}]

@@ -164,7 +164,7 @@ def test_encrypted_with_the_address_in_the_payload():
     nonce = bytes.fromhex("5448e68f80a5") + b"\xd2\xfc\x43" + b"\1\0\0\0"
     box = Cipher(bytes.fromhex(KEY)).seal(nonce, b"\x01\x61")
     data = b"\x43" + bytes.fromhex("a5808fe64854") + box[:-4] + b"\1\0\0\0" + box[-4:]
-    packet = bthome.decode(data, Cipher(bytes.fromhex(KEY)), None)
+    packet = bthome.decode(data, Cipher(bytes.fromhex(KEY)), bytes(6))  # it goes before the sender's
     assert packet.mac == MAC
     assert packet.counter == 1
     assert packet.objects == (bthome.Found(1, "battery", 97),)

@@ -134,3 +134,10 @@ def test_something_else_than_an_advert_is_counted(ear):
     one = ear()
     assert one.all(b"bytes") == []
     assert one.faults == {"not-an-advert": 1}
+
+
+def test_once_it_speaks_a_known_format_nothing_beside_it_is_a_fault(ear):
+    one = ear()
+    assert len(one.hear(merged({BTHOME: WARM}))) == 1
+    assert one.all(merged({BTHOME: "00"})) == []
+    assert one.faults == {}
