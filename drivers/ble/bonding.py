@@ -68,10 +68,11 @@ class Bonding:
     def ended(self, paired: bool, seconds: float, heard: bool, now: float, *, sure: bool = True) -> Step:
         """The other side ended the connection (or prevented it: 0 s); `heard`: it gave some data. Not `sure`: that may
         have been something else."""
+        tried, self._tried = self._tried, False  # the next connection may end before it began
         if heard:
             self._brief = 0.0
             return Step.NONE
-        if not paired or self._tried or not self.allowed or seconds > self._tuning.brief:
+        if not paired or tried or not self.allowed or seconds > self._tuning.brief:
             return Step.NONE
         self._brief += 1.0 if sure else 0.5
         return self._renew(now) if self._brief >= BRIEF_ENDS else Step.NONE
