@@ -9,7 +9,7 @@ from drivers.serial.lines import Lines
 
 NAMES = {
     "and-scale", "and-ua767pc", "astm-glucose", "contec-cms50-v7", "contec-cms50d-plus", "ds18b20", "lines",
-    "modbus-rtu", "nmea0183", "onetouch-ultra2",
+    "modbus-rtu", "nmea0183", "onetouch-ultra2", "cas-scale", "mt-sics", "nonin", "oximeter-ascii",
 }  # fmt: skip
 
 

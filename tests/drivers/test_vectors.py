@@ -19,6 +19,8 @@ VECTORS = [
 BUILT = {
     "and-standard", "and-ua767", "astm-e1381", "astm-e1394", "contec-5byte", "contec-5byte-stored", "contec-v7",
     "contec-v7-length", "ds18b20-scratchpad", "modbus-rtu-response", "nmea0183", "onetouch-ultra2", "w1-slave",
+    "nonin-df1", "nonin-df2", "nonin-df2-frame", "nonin-df7", "nonin-df8", "nonin-df13", "nonin-ascii",
+    "masimo-ascii1", "nellcor-n595", "cas-22", "cas-10", "and-18", "mt-sics",
 }  # fmt: skip
 
 
