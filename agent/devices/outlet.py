@@ -81,7 +81,7 @@ class Outlet:
         while self._marks_wait and self._draining is not None:
             await asyncio.wait((self._draining,))
         if self._marked:
-            await self._store.stored(self._marked)
+            await self._store.stored(self._marked, hurry=True)  # the device waits, record by record
 
     def _full(self, reading: _Waiting) -> None:
         link = self._link

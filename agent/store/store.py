@@ -142,9 +142,9 @@ class Store:
         """Until `append` takes again."""
         await self._writer.room()
 
-    async def stored(self, seq: int) -> None:
-        """Until the row is fsynced. StoreFull when the agent stops without having been able to."""
-        await self._writer.stored(seq)
+    async def stored(self, seq: int, hurry: bool = False) -> None:
+        """Until the row is fsynced, with `hurry` at once. StoreFull when the agent stops without having been able to."""
+        await self._writer.stored(seq, hurry)
 
     # --- reading
 

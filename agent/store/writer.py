@@ -145,12 +145,15 @@ class Writer:
             self._rooms.append(future)
             await future
 
-    async def stored(self, seq: int) -> None:
-        """Until the row is fsynced. Raises StoreFull when the writer ends before that."""
+    async def stored(self, seq: int, hurry: bool = False) -> None:
+        """Until the row is fsynced; `hurry` does not wait for the next commit's turn. Raises StoreFull when the writer
+        ends before that."""
         if seq <= self.head:
             return
         if self._ended:
             raise self._not_stored()
+        if hurry:
+            self._hurry.set()
         future = asyncio.get_running_loop().create_future()
         self._waiters.append((seq, future))
         await future

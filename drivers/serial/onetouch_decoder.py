@@ -62,7 +62,9 @@ class OneTouchDecoder:
                 return Reply("version", {"version": line.version})
 
     def _record(self, record: lines.Record) -> Reading | Reply:
-        mark = self._seen.mark(self._owner or "unknown", *vars_of(record))
+        if not self._owner:  # the rest of a dump that somebody else asked for: of which meter?
+            return Reply("bad", {})
+        mark = self._seen.mark(self._owner, *vars_of(record))
         return Reply("known", {}) if mark is None else reading(record, mark)
 
 

@@ -91,7 +91,7 @@ class MemoryStore:
         self.taken = 0
         self._room.set()
 
-    async def stored(self, seq: int) -> None:
+    async def stored(self, seq: int, hurry: bool = False) -> None:
         await asyncio.sleep(0)
 
     def reading_id(self, seq: int) -> str:

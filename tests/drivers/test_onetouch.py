@@ -104,6 +104,14 @@ def test_records_that_are_stored_are_not_given_again():
     assert [type(item) for item in read(line(), line("  107 "), bookmarks=bookmarks)[0]] == [Reply, Reading]
 
 
+def test_records_of_an_unknown_meter_are_left_for_the_next_dump():
+    decoder = OneTouchDecoder({})
+    assert decoder.feed(b"\r\n" + line()) == [Reply("bad", {})]
+    assert decoder.faults.counts == {}
+    decoder.feed(encode_line('@ "ABC12345Y"'))
+    assert isinstance(decoder.feed(line())[0], Reading)
+
+
 def test_bad_lines_are_counted():
     items, faults = read(line()[:-6] + b"0000\r\n", b"noise\r\n", line())
     assert [type(item) for item in items] == [Reply, Reply, Reading]

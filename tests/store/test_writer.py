@@ -199,3 +199,13 @@ async def test_a_flood_of_refusals_is_kept_whole_and_told_in_few_words(start: An
         told = [r for r in await run.store.page(0, 501, 1 << 60, 500) if r.bits & 4]
         assert len(told) == 2  # and the rest of the flood, at the stop
         assert len(await run.store.dead_letters(1000)) == 501
+
+
+async def test_who_is_in_a_hurry_does_not_wait_for_the_next_commits_turn(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=3600.0)) as run:
+        await run.put_all(1)
+        patient = asyncio.create_task(run.store.stored(run.put(2)))
+        await asyncio.sleep(0)
+        assert not patient.done()
+        await asyncio.wait_for(run.store.stored(run.put(3), hurry=True), 10)
+        await patient
