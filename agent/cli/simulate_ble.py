@@ -51,8 +51,9 @@ async def run(
 
 
 def made_of(chosen: list[tuple[str, type[Driver], Any]], seed: int) -> list[tuple[str, str, TwinPeripheral]]:
-    """A name, its driver, and the device; the next seed for each further one of a kind."""
-    from drivers.ble.twin.devices.catalogue import BROADCASTERS, make
+    """A name, its driver, and the device; the next seed for each further one of a kind. A device whose options tell how
+    to bond gives nothing without."""
+    from drivers.ble.twin.devices.catalogue import BROADCASTERS, make, secure
 
     out: list[tuple[str, str, TwinPeripheral]] = []
     counts: dict[str, int] = {}
@@ -65,6 +66,10 @@ def made_of(chosen: list[tuple[str, type[Driver], Any]], seed: int) -> list[tupl
             device = make(name, seed + number - 1, key=bytes.fromhex(key))
         else:
             device = make(name, seed + number - 1)
+        if pin := getattr(options, "pin", ""):
+            secure(device, int(pin))
+        elif getattr(options, "pair", "") == "always":
+            secure(device)
         out.append((f"{name}-{number}", kind.name, device))
     if len({device.address for _, _, device in out}) < len(out):
         raise typer.BadParameter("two of these devices would have one address; name one of them only")

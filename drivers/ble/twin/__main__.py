@@ -16,7 +16,7 @@ from pathlib import Path
 from drivers.ble.twin.bus import NoBus
 from drivers.ble.twin.console import Console
 from drivers.ble.twin.daemon import REAL, Timing
-from drivers.ble.twin.devices.catalogue import NAMES, driver_of, make
+from drivers.ble.twin.devices.catalogue import NAMES, driver_of, make, secure
 from drivers.ble.twin.peripheral import TwinPeripheral
 from drivers.ble.twin.stage import Placed, Stage, drop
 
@@ -46,7 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _made(text: str) -> TwinPeripheral:
     name, _, rest = text.partition(":")
     seed, _, settings = rest.partition(":")
-    return make(name, int(seed or 0), **json.loads(settings or "{}"))
+    given = json.loads(settings or "{}")
+    secured, passkey = given.pop("secure", False), given.pop("passkey", None)
+    made = make(name, int(seed or 0), **given)
+    return secure(made, passkey) if secured else made
 
 
 async def _run(peripherals: list[TwinPeripheral], given: argparse.Namespace) -> None:

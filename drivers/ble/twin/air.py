@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from drivers.ble.twin.daemon import Daemon
     from drivers.ble.twin.device import Device
 
-MOST_KEPT = 100_000
+log = logging.getLogger(__name__)
+
+MOST_KEPT = 10_000
 ABORTED = "le-connection-abort-by-local"
 
 
@@ -56,6 +59,12 @@ class OnAir:
             self._tasks.append(asyncio.create_task(self._live()))
         if self.peripheral.advert_interval > 0:
             self._tasks.append(asyncio.create_task(self._advertise()))
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s came to its end", self.peripheral.name, exc_info=task.exception())
 
     async def stop(self) -> None:
         tasks, self._tasks = self._tasks, []

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from drivers.ble.twin.peripheral import TwinPeripheral
+from drivers.ble.uuids import uuid
 
 HERE = "drivers.ble.twin.devices."
 DEVICES = {
@@ -32,6 +33,7 @@ BROADCASTERS = {
     "eddystone": "beacons:EddystoneTwin",
 }
 ADVERTISEMENT = "ble-advertisement"  # any of the broadcasters; by itself the first
+OPEN = frozenset(map(uuid, (0x180A, 0x180F, 0x1805)))  # what a device shows to everybody
 NAMES = (*DEVICES, ADVERTISEMENT, *BROADCASTERS)
 
 
@@ -41,6 +43,16 @@ def make(name: str, seed: int = 0, **settings: Any) -> TwinPeripheral:
     module, _, kind = place.partition(":")
     made: TwinPeripheral = getattr(import_module(HERE + module), kind)(seed=seed, **settings)
     return made
+
+
+def secure(device: TwinPeripheral, passkey: int | None = None) -> TwinPeripheral:
+    """Its own services need an encrypted link; bonding by Just Works, or by the passkey on its label."""
+    if passkey is not None:
+        device.pairing, device.passkey = "passkey", passkey
+    for service in device.services:
+        for characteristic in service.characteristics:
+            characteristic.encrypted = service.uuid not in OPEN
+    return device
 
 
 def driver_of(name: str) -> str:
