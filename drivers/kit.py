@@ -298,6 +298,8 @@ def assert_records_once(make: Make, seconds: float = 300.0, seed: int = 0, most:
         raise _broken(first, f"no stored record within {seconds:g} s", seed)
     rng = random.Random(seed)  # noqa: S311
     tried = {0, len(records) - 1, *(rng.randrange(len(records)) for _ in range(most - 2))}
+    if any("from-memory" not in record.flags for record in records):
+        raise _broken(first, "a stored record has not the flag from-memory", seed)
     marks: dict[str, Any] = {}
     for i, record in enumerate(records):
         assert record.mark is not None

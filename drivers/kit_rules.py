@@ -18,6 +18,7 @@ from drivers.waveforms import LOST, MOST
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 FLAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,63}(:[a-z0-9][a-z0-9-]{0,63})?")
+NUMBERED = re.compile(r"_[0-9]+$")  # a device with several of one kind
 ALWAYS = {"channel", LOST}  # values that drivers/waveforms.py adds
 
 
@@ -44,7 +45,8 @@ def _of_reply(reply: Reply) -> str:
 def _of_names(reading: Reading, value_names: Collection[str]) -> str:
     if not re.fullmatch(METRIC_PATTERN, reading.metric):
         return f"has the metric {reading.metric!r}: 1 to 64 letters, digits, _ . -"
-    strange = set(reading.values) - set(value_names) - ALWAYS if value_names else ()
+    known = {*value_names, *ALWAYS}
+    strange = [name for name in reading.values if NUMBERED.sub("", name) not in known] if value_names else []
     if strange:
         return f"has the values {sorted(strange)}, which `value_names` does not know"
     if not reading.units.keys() <= reading.values.keys():
@@ -108,7 +110,7 @@ def _of_record(reading: Reading) -> str:
         return "has a mark that is not (name, JSON value)"
     if not reading.mark[0] or not _is_json(reading.mark[1]):
         return "has a mark without a name, or with a value that is no JSON"
-    return "" if "from-memory" in reading.flags else "is a stored record without the flag from-memory"
+    return ""
 
 
 def _is_json(value: Any) -> bool:

@@ -245,7 +245,6 @@ WAVE = Waveform([1, 2], 60.0)
         (Reading("temperature", {"channel": "x"}, waveform=Waveform([1], 0.0)), "rate"),
         (Reading("temperature", {"temperature": 1}, device_time="10:30"), "not ISO 8601"),
         (Reading("temperature", {"temperature": 1}, device_time="2026-01-01T10:30:00Z"), "with a zone"),
-        (Reading("temperature", {"temperature": 1}, mark=("x", 1)), "without the flag from-memory"),
         (Reading("temperature", {"temperature": 1}, {}, ("from-memory",), mark=("", 1)), "mark without a name"),
         (Reading("temperature", {"temperature": 1}, {}, ("from-memory",), mark="x"), "mark that is not"),
         (Reply("", {}), "without a `kind`"),
@@ -288,6 +287,17 @@ async def misbehave(self, talk):
 )
 def test_conversations_that_break_a_promise(members, says):
     broken(kit.assert_driver, says, **members)
+
+
+def test_stored_records_say_that_they_are():
+    class Plain(Good):
+        def found(self, cut):
+            out = super().found(cut)
+            for reading in out:
+                reading.flags = ()
+            return out
+
+    broken(kit.assert_driver, "has not the flag from-memory", **with_decoder(Plain))
 
 
 def test_a_conversation_may_wait_for_ever_or_end_the_session():
