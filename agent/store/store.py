@@ -143,7 +143,7 @@ class Store:
         await self._writer.room()
 
     async def stored(self, seq: int, hurry: bool = False) -> None:
-        """Until the row is fsynced, with `hurry` at once. StoreFull when the agent stops without having been able to."""
+        """Until the row is fsynced, with `hurry` at once. StoreFull when the agent stops before that could be."""
         await self._writer.stored(seq, hurry)
 
     # --- reading
