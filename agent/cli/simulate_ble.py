@@ -14,6 +14,7 @@ from agent.errors import GatepostError
 from drivers.driver import Driver
 
 if TYPE_CHECKING:
+    from drivers.ble.twin.bus import PrivateBus
     from drivers.ble.twin.peripheral import TwinPeripheral
 
 VARIABLE = "DBUS_SYSTEM_BUS_ADDRESS"
@@ -45,9 +46,19 @@ async def run(
                 say_line({"bus": stage.bus.address, "devices": devices, "drop": drop(placed)})
             else:
                 _tell([device for _, _, device in made], stage.bus.address, drop(placed))
-            await end.wait()
+            await _until(end, stage.bus)
     except NoBus as error:
         raise GatepostError(str(error), "BLE devices are simulated on a private D-Bus") from None
+
+
+async def _until(end: asyncio.Event, bus: PrivateBus) -> None:
+    """Raises GatepostError when the bus ends first."""
+    over, broken = asyncio.create_task(end.wait()), asyncio.create_task(bus.broken())
+    await asyncio.wait({over, broken}, return_when=asyncio.FIRST_COMPLETED)
+    over.cancel()
+    broken.cancel()
+    if not end.is_set():
+        raise GatepostError(f"the bus at {bus.socket} ended")
 
 
 def made_of(chosen: list[tuple[str, type[Driver], Any]], seed: int) -> list[tuple[str, str, TwinPeripheral]]:

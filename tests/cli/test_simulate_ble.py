@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -105,3 +106,12 @@ def test_what_fits_no_device_is_refused(gatepost, arguments, code, said):
     outcome = gatepost("simulate", *arguments)
     assert outcome.code == code
     assert said in " ".join(outcome.err.split())
+
+
+def test_a_bus_that_ends_is_told(place):
+    with spawn("simulate", "ble-glucose", "--bus", place / "bus", "--json") as devices:
+        devices.stdout.readline()
+        (bus,) = Path(f"/proc/{devices.pid}/task/{devices.pid}/children").read_text().split()
+        os.kill(int(bus), signal.SIGKILL)
+        assert devices.wait(20) == 1
+        assert f"the bus at {place / 'bus'} ended" in devices.stderr.read().decode()

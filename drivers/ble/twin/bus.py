@@ -84,6 +84,7 @@ class PrivateBus:
         settings = self._folder / "bus.conf"
         settings.write_text(CONFIGURATION.format(socket=self.socket), encoding="utf-8")
         self._process = await asyncio.create_subprocess_exec(
+            *_bound_to_us(),
             program,
             f"--config-file={settings}",
             "--nofork",
@@ -112,6 +113,11 @@ class PrivateBus:
         writer.close()
         return True
 
+    async def broken(self) -> None:
+        """Returns when it ended by itself."""
+        if self._process is not None:
+            await self._process.wait()
+
     async def stop(self) -> None:
         """End it, within seconds, and take its folder away."""
         process, self._process = self._process, None
@@ -130,3 +136,9 @@ class PrivateBus:
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bound_to_us() -> tuple[str, ...]:
+    """What makes a program end with this process, however that ends, where the system can do it (util-linux)."""
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv is not None else ()

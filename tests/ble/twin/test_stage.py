@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -107,3 +108,26 @@ def test_a_drop() -> None:
         f'devices:\n  a:\n    driver: ble\n    address: "{METER}"\n'
         f'  b:\n    driver: ble-advertisement\n    address: "{STRAP}"\n    options: {{"key": "00"}}\n'
     )
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="util-linux is not installed")
+async def test_a_bus_ends_with_a_process_that_is_killed() -> None:
+    program = (
+        "import asyncio, os\n"
+        "from drivers.ble.twin.bus import PrivateBus\n"
+        "async def main():\n"
+        "    async with PrivateBus() as bus:\n"
+        "        print(bus.pid, flush=True)\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+    out, _ = await asyncio.wait_for(process.communicate(), 20)
+    await until(lambda: not _runs(int(out)))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
