@@ -16,7 +16,7 @@ from drivers.ble.adapter import Adapter
 from drivers.ble.bluez import DEVICE, BluezError
 from drivers.ble.bonding import Bonding, Step
 from drivers.ble.connected import ConnectedPeripheral
-from drivers.ble.failure import PASSING, LinkFailed, Reason, error_name, explain
+from drivers.ble.failure import PASSING, LinkFailed, Reason, dropped, error_name, explain
 from drivers.ble.gatt_session import GattSession, Remembered, forget_device
 from drivers.ble.patience import Patience
 from drivers.ble.scanner import Sighting
@@ -212,6 +212,9 @@ class GattLink:
         session = GattSession(radio, known, self._ears, path, bonded)
         async with adapter.scanner.paused():
             client = await radio.connecting.connect(known.what, sighting.device, bonded, session.on_gone)
+        if not client.is_connected:
+            radio.connecting.let_go(client)
+            raise dropped(known.what)
         session.own(stack.pop_all())
         return session, client
 
