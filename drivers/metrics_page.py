@@ -64,7 +64,15 @@ def remarks() -> Iterator[tuple[str, list[str]]]:
             *_prefixed("medication", glucose_context.MEDICATIONS.values()),
         ],
     )
-    yield "`continuous_glucose`", [*cgm.STATUS.values(), *cgm.CAL_TEMP.values(), *cgm.WARNING.values()]
+    yield (
+        "`continuous_glucose`",
+        [
+            *_prefixed("location", ["subcutaneous-tissue"]),
+            *cgm.STATUS.values(),
+            *cgm.CAL_TEMP.values(),
+            *cgm.WARNING.values(),
+        ],
+    )
 
 
 def page() -> str:

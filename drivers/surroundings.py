@@ -10,7 +10,6 @@ _SPEED = ("m/s", "[kn_i]", "km/h", "[mi_i]/h")
 _GASES = {
     "ammonia": "ammonia",
     "carbon_monoxide": "carbon monoxide",
-    "methane": "methane",
     "nitrogen_dioxide": "nitrogen dioxide",
     "non_methane_voc": "volatile organic compounds without methane",
     "ozone": "ozone",
@@ -32,6 +31,8 @@ AIR = (
     value("pm25", "particles up to 2.5 um", "ug/m3"),
     value("pm10", "particles up to 10 um", "ug/m3"),
     *(value(name, title, "ug/m3") for name, title in _GASES.items()),
+    value("methane", "methane", "[ppb]"),
+    value("noise", "loudness", "dB[SPL]"),
     value("pollen", "pollen", "/m3"),
 )
 WEATHER = (

@@ -81,7 +81,7 @@ def nonin_measurement(data: bytes) -> Fields:
 
 
 SUFFIXES = {"Cel": "c", "%": "pct", "Pa": "pa", "lx": "lx", "[ppm]": "ppm", "[ppb]": "ppb", "m/s": "m_s", "mm": "mm"}
-SUFFIXES |= {"m": "m", "deg": "deg", "W/m2": "w_m2", "/m3": "per_m3", environment.MICROGRAMS: "kg_m3"}
+SUFFIXES |= {"m": "m", "deg": "deg", "W/m2": "w_m2", "/m3": "per_m3", "dB[SPL]": "db", environment.MICROGRAMS: "kg_m3"}
 
 
 def sensed(short: int, data: bytes) -> Fields:

@@ -11,7 +11,8 @@ import msgspec
 from drivers.ble.gatt import e2e_crc
 from drivers.ble.gatt.cgm_session import Feature, Session
 from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.glucose import CONTROL_LOCATION, CONTROL_TYPE, LOCATIONS, TYPES
+from drivers.ble.gatt.glucose import CONTROL_LOCATION, CONTROL_TYPE, TYPES
+from drivers.ble.gatt.glucose import LOCATIONS as GLUCOSE_LOCATIONS
 from drivers.ble.gatt.medfloat import Number
 from drivers.ble.gatt.naming import bits, words
 from drivers.ble.gatt.sheet import Sheet
@@ -19,6 +20,7 @@ from drivers.frames import FrameError
 from drivers.reading import Reading
 
 SHORTEST = 6
+LOCATIONS = GLUCOSE_LOCATIONS | {5: "subcutaneous-tissue"}
 STATUS = {
     0: "session-stopped",
     1: "battery-low",

@@ -58,7 +58,7 @@ KINDS = {
     0x2B8C: Kind("co2", 2, 0, "[ppm]", 0xFFFF, 0xFFFE),
     0x2BCF: Kind("ammonia", SFLOAT, 9, MICROGRAMS),
     0x2BD0: Kind("carbon_monoxide", SFLOAT, 9, MICROGRAMS),
-    0x2BD1: Kind("methane", SFLOAT, 9, MICROGRAMS),
+    0x2BD1: Kind("methane", SFLOAT, 0, "[ppb]"),
     0x2BD2: Kind("nitrogen_dioxide", SFLOAT, 9, MICROGRAMS),
     0x2BD3: Kind("non_methane_voc", SFLOAT, 9, MICROGRAMS),
     0x2BD4: Kind("ozone", SFLOAT, 9, MICROGRAMS),
@@ -67,6 +67,7 @@ KINDS = {
     0x2BD7: Kind("pm10", SFLOAT, 9, MICROGRAMS),
     0x2BD8: Kind("sulfur_dioxide", SFLOAT, 9, MICROGRAMS),
     0x2BD9: Kind("sulfur_hexafluoride", SFLOAT, 9, MICROGRAMS),
+    0x2BE4: Kind("noise", 1, 0, "dB[SPL]", 0xFF, 0xFE),
     0x2BE7: Kind("tvoc", 2, 0, "[ppb]", 0xFFFF, 0xFFFE),
 }
 PRESSURE_TREND = 0x2AA3

@@ -24,6 +24,8 @@ class Op(IntEnum):
     COUNT = 4
     COUNT_IS = 5
     RESPONSE = 6
+    REPORT_AND_COUNT = 7
+    REPORTED = 8
     NEWEST = 0x10  # Omron
     NEWEST_IS = 0x11  # Omron
 
@@ -56,9 +58,10 @@ RESPONSES = {
     7: "abort-unsuccessful",
     8: "procedure-not-completed",
     9: "operand-not-supported",
+    10: "server-busy",
 }
 OPERANDS = {Operator.LE: 1, Operator.GE: 1, Operator.RANGE: 2}
-ABOUT_RECORDS = (Op.REPORT, Op.DELETE, Op.COUNT)
+ABOUT_RECORDS = (Op.REPORT, Op.DELETE, Op.COUNT, Op.REPORT_AND_COUNT)
 Bound = int | DateTime
 
 
@@ -90,7 +93,7 @@ def decode(data: bytes) -> ControlPoint:
         raise FrameError("bad_operator")
     if op == Op.RESPONSE:
         return ControlPoint(op, operator, cursor.u8(), cursor.u8())
-    if op == Op.COUNT_IS:
+    if op in (Op.COUNT_IS, Op.REPORTED):
         if cursor.left not in (0, 1, 2, 4):
             raise FrameError("bad_size")
         return ControlPoint(op, operator, count=cursor.uint(cursor.left or 1))

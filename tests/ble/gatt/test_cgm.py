@@ -109,7 +109,9 @@ def test_no_number():
 
 
 def test_sample():
-    assert cgm.reading(cgm.decode(PLAIN)[0], None, Feature(0, 9, 5, False)).flags == ("sample-interstitial-fluid",)
+    found = cgm.reading(cgm.decode(PLAIN)[0], None, Feature(0, 9, 5, False))
+    assert found.flags == ("sample-interstitial-fluid", "location-subcutaneous-tissue")
+    assert cgm.reading(cgm.decode(PLAIN)[0], None, Feature(0, 0, 15, False)).flags == ()
     found = cgm.reading(cgm.decode(PLAIN)[0], None, Feature(0, 10, 4, False))
     assert "glucose" not in found.values
     assert "glucose:control-solution" in found.flags

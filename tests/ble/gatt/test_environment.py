@@ -20,6 +20,7 @@ def read(short, raw):
      (0x2AFB, "40e201", "illuminance", 1234.56, "lx"), (0x2B8C, "e204", "co2", 1250, "[ppm]"),
      (0x2BD6, "19b0", "pm25", 250_000, "ug/m3"), (0x2BD5, "7d80", "pm1", 1250, "ug/m3"),
      (0x2BD7, "2380", "pm10", 350, "ug/m3"), (0x2BE7, "6400", "tvoc", 100, "[ppb]"),
+     (0x2BD1, "6c07", "methane", 1900, "[ppb]"), (0x2BE4, "2a", "noise", 42, "dB[SPL]"),
      (0x2AA3, "01", "pressure_trend", "continuously-falling", None), (0x2A6C, "18fcff", "elevation", -10.0, "m")],
 )  # fmt: skip
 def test_each(short, raw, name, number, unit):

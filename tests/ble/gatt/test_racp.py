@@ -19,6 +19,8 @@ NUMBERS = st.integers(0, 0xFFFF)
         ("05000201", ControlPoint(5, 0, count=258)),
         ("050007", ControlPoint(5, 0, count=7)),
         ("050001000100", ControlPoint(5, 0, count=65537)),
+        ("08000300", ControlPoint(8, 0, count=3)),
+        ("0701", ControlPoint(7, 1)),
         ("1100feff", ControlPoint(0x11, 0, sequence=65534)),
         ("0101", ControlPoint(1, 1)),
         ("0300", ControlPoint(3, 0)),
@@ -53,11 +55,12 @@ def test_what_is_asked():
 
 def test_answers_of_twins():
     assert racp.decode(racp.encode_response(1, 6)).text == "no-records-found"
+    assert racp.decode(racp.encode_response(1, 10)).text == "server-busy"
     assert racp.decode(racp.encode_response(1, 77)).text == "unknown"
     assert racp.decode(racp.encode_count(300)).count == 300
 
 
-@given(st.sampled_from([Op.REPORT, Op.COUNT, Op.DELETE]), NUMBERS, NUMBERS)
+@given(st.sampled_from([Op.REPORT, Op.COUNT, Op.DELETE, Op.REPORT_AND_COUNT]), NUMBERS, NUMBERS)
 def test_requests_come_back(op, low, high):
     for operator, bounds in ((Operator.ALL, ()), (Operator.LE, (low,)), (Operator.RANGE, (low, high))):
         found = racp.decode(racp.encode(op, operator, bounds))
