@@ -44,6 +44,16 @@ _WEIGHT = _mass("weight", "body weight", "29463-7", 188736, "MDC_MASS_BODY_ACTUA
 _HEIGHT = value("height", "body height", _LENGTH, "8302-2", 188740, "MDC_LEN_BODY_ACTUAL")
 _BMI = value("bmi", "body mass index", "kg/m2", "39156-5", 188752, "MDC_RATIO_MASS_BODY_LEN_SQ")
 
+_BESIDE_OXYGEN = (
+    value("spco", "carboxyhaemoglobin", "%"),
+    value("spmet", "methaemoglobin", "%"),
+    value("sphb", "haemoglobin, as the device counts it"),
+    value("pvi", "variation of the pulse wave", "%"),
+    value("desat", "desaturation index, as the device counts it"),
+    value("pi_delta", "change of the perfusion index, as the device counts it"),
+    value("pulse_amplitude", "amplitude of the pulse, as the device counts it"),
+)
+
 # Flag of the site -> its codes; the code of a body temperature stands before that of the site.
 _SITES = {
     "site-armpit": Codes((_BODY, "8328-7"), 188452, "MDC_TEMP_AXILLA"),
@@ -114,6 +124,7 @@ _METRICS = (
             _heart_rate(*_PULSE, "heart_rate_fast", "heart rate, quick average"),
             _saturation("spo2_slow", "oxygen saturation, slow average"),
             _heart_rate(*_PULSE, "heart_rate_slow", "heart rate, slow average"),
+            *_BESIDE_OXYGEN,
             _RECORD,
             _LOST,
         ),
@@ -212,7 +223,7 @@ _METRICS = (
     Metric(
         "ecg",
         "electrocardiogram",
-        (_LOST,),
+        (_LOST, value("board_time", "time of the board's own clock", "ms")),
         (
             waveform("ecg", "ECG", _VOLTS, 131328, "MDC_ECG_ELEC_POTL", "11524-6"),
             *(waveform(lead, f"lead {lead}", _VOLTS, code, f"MDC_ECG_ELEC_POTL_{lead.upper()}", "11524-6")
