@@ -9,50 +9,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import msgspec
-from msgspec import Meta
 
 from drivers.ble.clock import Clocks
+from drivers.ble.commands import READ_STORED, SYNC_TIME, ReadStored, SyncTime
 from drivers.ble.decoder import TICK, BleDecoder, Kind
 from drivers.ble.forbidden import FORBIDDEN
 from drivers.ble.identity import BATTERY, introduce
 from drivers.ble.options import AllOptions, BleOptions
-from drivers.ble.peripheral import GattValue, Peripheral
+from drivers.ble.peripheral import GattError, GattValue, Peripheral
 from drivers.ble.profile import HELD, Memory, Profile
 from drivers.ble.profiles import BY_SERVICE, profile, profiles
+from drivers.ble.records import RecordsFailed
 from drivers.ble.session import Session
 from drivers.ble.uuids import short, uuid
-from drivers.driver import Command, CommandFailed, Driver, Exchange, SessionOver, WrongDevice
+from drivers.driver import CommandFailed, Driver, Exchange, SessionOver, WrongDevice
 from drivers.reading import Faults, Reading, Reply
 
 HOLD = 2.0  # seconds that the rest of a measurement may be late
 FAREWELL = 0.4
-FIRST_REST, LAST_REST = 30.0, 300.0  # seconds between two visits to a device that only keeps records
+# Seconds between two visits to a device that only keeps records. Some show themselves again right after a visit; many
+# show themselves for no longer than half a minute after a measurement.
+FIRST_REST, LAST_REST = 15.0, 60.0
 GENERIC = frozenset(map(uuid, (0x1800, 0x1801, 0x180A)))  # what every device shows
-
-
-class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Set the device's clock."""
-
-    time: Annotated[
-        datetime | None,
-        Meta(description="ISO 8601, as the device's clock shall show it; default: the gateway's local time"),
-    ] = None
-
-
-class ReadStored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Fetch stored records."""
-
-    all: Annotated[
-        bool, Meta(description="ask for all of them again; what was stored before is not reported twice")
-    ] = False
-
-
-SYNC_TIME = Command("sync_time", "Set the device's clock", SyncTime, 15.0, {"time": "2026-11-20T10:30:00"})
-READ_STORED = Command("read_stored", "Fetch the records that are new in its memory", ReadStored, 600.0, {"all": True})
 
 
 class BleDriver(Driver):
@@ -105,7 +86,7 @@ class BleDriver(Driver):
             clocks = await self._prepare(session)
             self._session = session
             for each in self._profiles:
-                await each.begin(session)
+                await self._begin(session, each)
             await self._rest(talk)
             await self._stay(session, clocks)
         finally:
@@ -132,6 +113,15 @@ class BleDriver(Driver):
         await clocks.look()
         await clocks.keep(self.options.set_clock)
         return clocks
+
+    async def _begin(self, session: Session, wanted: Profile) -> None:
+        """What only fails to tell its records does not keep the others from reporting."""
+        try:
+            await wanted.begin(session)
+        except (GattError, RecordsFailed) as failed:
+            if sum(not each.helper for each in self._profiles) == 1:
+                raise
+            session.faults.add("not-asked", f"{wanted.title}: {failed}")
 
     async def _rest(self, talk: Exchange) -> None:
         """A device of which everything was taken is left alone for a while: longer when it had nothing new."""

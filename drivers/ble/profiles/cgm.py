@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from drivers.ble.driver import READ_STORED, BleDriver
+from drivers.ble.commands import READ_STORED
+from drivers.ble.driver import BleDriver
 from drivers.ble.gatt import cgm, cgm_session
 from drivers.ble.ledger import Found, Ledger, fetch
 from drivers.ble.options import RecordOptions

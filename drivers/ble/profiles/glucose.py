@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
-from drivers.ble.driver import READ_STORED, SYNC_TIME, BleDriver
+from drivers.ble.commands import READ_STORED, SYNC_TIME
+from drivers.ble.driver import BleDriver
 from drivers.ble.gatt import glucose, glucose_context
 from drivers.ble.ledger import Found, Ledger, fetch
 from drivers.ble.options import RecordOptions

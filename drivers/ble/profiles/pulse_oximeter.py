@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drivers.ble.driver import READ_STORED, SYNC_TIME, BleDriver
+from drivers.ble.commands import READ_STORED, SYNC_TIME
+from drivers.ble.driver import BleDriver
 from drivers.ble.gatt import nonin, pulse_oximeter, racp
 from drivers.ble.once import Once
 from drivers.ble.options import RecordOptions

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from drivers.ble.driver import SYNC_TIME, BleDriver
+from drivers.ble.commands import SYNC_TIME
+from drivers.ble.driver import BleDriver
 from drivers.ble.gatt import thermometer
 from drivers.ble.once import Once
 from drivers.ble.peripheral import GattValue

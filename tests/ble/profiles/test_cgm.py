@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from drivers.ble.driver import ReadStored
+from drivers.ble.commands import ReadStored
 from drivers.ble.options import RecordOptions
 from drivers.ble.profiles.cgm import BleCgm
 from drivers.ble.twin.devices.cgm import CgmTwin

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.ble.driver import Ble, BleDriver, SyncTime
+from drivers.ble.commands import SyncTime
+from drivers.ble.driver import Ble, BleDriver
 from drivers.ble.forbidden import FORBIDDEN
 from drivers.ble.gatt import nonin
 from drivers.ble.options import AllOptions, BleOptions
@@ -94,6 +95,34 @@ def test_nonin_tells_the_same_better():
 
     (reading,) = play(scene())
     assert reading.values["spo2"] == 98
+
+
+def test_one_profile_that_fails_does_not_silence_the_others():
+    async def scene():
+        meter = GlucoseTwin(every_seconds=0, stored=3)
+        meter.access.fail_after = 0
+        monitor = MonitorTwin()
+        twin = MonitorTwin()
+        twin.services = (meter.services[0], *monitor.services)
+        both = TwinPeripheral("B", "AA:00:00:00:00:0C", twin.services)
+        meter.send = both.send
+        meter.access.send = both.send
+        monitor.send = both.send
+        both.interval = 0.1
+
+        def tick():
+            meter.access.tick()
+            monitor.tick()
+
+        both.tick = tick
+        b = Bench(Ble(AllOptions()), both)
+        ended = await b.session(lambda: asyncio.sleep(60))
+        return b, ended
+
+    b, ended = play(scene())
+    assert ended is None
+    assert b.faults["not-asked"] == 1
+    assert "heart_rate" in {reading.metric for reading in b.stored}
 
 
 # -- clocks

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from drivers.ble.driver import FIRST_REST, LAST_REST
 from drivers.ble.options import RecordOptions
 from drivers.ble.profiles.glucose import BleGlucose
 from drivers.ble.twin.devices.glucose import GlucoseTwin
@@ -23,11 +24,12 @@ def test_every_record_comes_once_and_the_meter_is_left_alone():
         b = bench(stored=25)
         ended = await b.session()
         assert isinstance(ended, SessionOver)
-        assert ended.pause == 30
+        assert ended.pause == FIRST_REST
         assert values(b.stored, "sequence_number") == list(range(1, 26))
         assert all("from-memory" in reading.flags for reading in b.stored)
         again = await b.session()
         assert isinstance(again, SessionOver)
+        assert again.pause == FIRST_REST
         assert len(b.stored) == 25
         assert b.twin.access.reported == 25 + 2  # the newest one is looked at each time
         return b
@@ -36,6 +38,16 @@ def test_every_record_comes_once_and_the_meter_is_left_alone():
     assert b.known["serial_number"] == b.twin.serial
     assert b.known["battery"] == 100
     assert b.faults == {}
+
+
+def test_visits_without_news_become_rarer_up_to_a_bound():
+    async def scene():
+        b = bench(stored=2)
+        pauses = [(await b.session()).pause for _ in range(6)]
+        b.twin.measure()
+        return pauses, (await b.session()).pause
+
+    assert play(scene()) == ([FIRST_REST, FIRST_REST, 30, LAST_REST, LAST_REST, LAST_REST], FIRST_REST)
 
 
 def test_only_what_is_new_is_asked_for():
@@ -307,7 +319,7 @@ def test_the_command_asks_for_all_and_reports_nothing_twice():
         b.driver = BleGlucose(RecordOptions(records=False))
 
         async def command():
-            from drivers.ble.driver import ReadStored
+            from drivers.ble.commands import ReadStored
 
             await asyncio.sleep(3)
             first = await b.command("read_stored", ReadStored())

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from drivers.ble.bookmarks import MOST_SEEN, Seen
-from drivers.ble.driver import ReadStored
+from drivers.ble.commands import ReadStored
 from drivers.ble.options import RecordOptions, ScaleOptions
 from drivers.ble.profiles.blood_pressure import BleBloodPressure
 from drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
