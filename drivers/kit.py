@@ -121,14 +121,22 @@ def assert_well_formed(driver: Driver, items: Items) -> None:
 
 
 def assert_pieces(make: Make, chunks: Iterable[bytes], seed: int = 0, rounds: int = 10) -> None:
-    """The same readings and the same faults, however the octets are cut. Replies may come more or less often."""
-    data = b"".join(chunks)
+    """The same readings and the same faults, however the octets are cut; with garbage between them, too. Replies may
+    come more or less often."""
+    chunks = list(chunks)
+    good = b"".join(chunks)
     rng = random.Random(seed)  # noqa: S311  # repeatable
+    spoiled = b"".join(chunk + garbage(good, rng) * (rng.random() < 0.2) for chunk in chunks)
+    for data in (good, spoiled):
+        cuts: list[Iterable[bytes]] = [(data[i : i + 1] for i in range(len(data)))]
+        cuts += [in_pieces(data, rng, rng.choice((3, 17, 64, 700))) for _ in range(rounds // 2)]
+        _same_in_pieces(make, data, cuts, seed)
+
+
+def _same_in_pieces(make: Make, data: bytes, cuts: Iterable[Iterable[bytes]], seed: int) -> None:
     driver = make()
     decoder = driver.decoder()
     whole = _readings(_feed(driver, decoder, [data], seed))
-    cuts: list[Iterable[bytes]] = [(data[i : i + 1] for i in range(len(data)))]
-    cuts += [in_pieces(data, rng, rng.choice((3, 17, 64, 700))) for _ in range(rounds)]
     for cut in cuts:
         other = make().decoder()
         found = _readings(_feed(driver, other, cut, seed))
@@ -355,7 +363,7 @@ def assert_driver(
     assert_twin(make, seed)
     done = assert_conversation(make, seconds, seed)
     chunks = _enough(done.chunks)
-    assert_pieces(make, chunks, seed, max(1, rounds // 4))
+    assert_pieces(make, chunks, seed, max(2, rounds // 4))
     assert_survives(make, chunks, seed, rounds)
     if amount(_feed(make(), make().decoder(), chunks, seed)):
         assert_resyncs(make, chunks, seed, rounds)
