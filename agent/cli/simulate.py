@@ -75,9 +75,9 @@ def _is_ble(name: str, registry: Registry) -> bool:
     """Raises NotFound for a name that means nothing."""
     if name in registry:
         return registry.get(name).transport == "ble"
-    from drivers.ble.twin.devices.catalogue import BROADCASTERS
+    from drivers.ble.twin.devices.catalogue import VARIANTS
 
-    if name not in BROADCASTERS:
+    if name not in VARIANTS:
         raise unknown(name, registry)
     return True
 

@@ -64,19 +64,14 @@ async def _until(end: asyncio.Event, bus: PrivateBus) -> None:
 def made_of(chosen: list[tuple[str, type[Driver], Any]], seed: int) -> list[tuple[str, str, TwinPeripheral]]:
     """A name, its driver, and the device; the next seed for each further one of a kind. A device whose options tell how
     to bond gives nothing without."""
-    from drivers.ble.twin.devices.catalogue import BROADCASTERS, make, secure
+    from drivers.ble.twin.devices.catalogue import VARIANTS, secure, variant
 
     out: list[tuple[str, str, TwinPeripheral]] = []
     counts: dict[str, int] = {}
     for name, kind, options in chosen:
         number = counts[name] = counts.get(name, 0) + 1
-        key = getattr(options, "key", "")
-        if name not in BROADCASTERS:
-            device = kind.twin(options, seed + number - 1)
-        elif key and name == "bthome":
-            device = make(name, seed + number - 1, key=bytes.fromhex(key))
-        else:
-            device = make(name, seed + number - 1)
+        seeded = seed + number - 1
+        device = variant(name, seeded, options) if name in VARIANTS else kind.twin(options, seeded)
         if pin := getattr(options, "pin", ""):
             secure(device, int(pin))
         elif getattr(options, "pair", "") == "always":

@@ -35,10 +35,9 @@ KINDS = {
 class Heard:
     """The twin of a driver, connected and subscribed to; what its driver's decoder makes of it."""
 
-    def __init__(self, name: str, seed: int = 0, **settings) -> None:
+    def __init__(self, name: str, seed: int = 0, driver: str = "", **settings) -> None:
         self.twin = make(name, seed, **settings)
-        driver = KINDS[name]()
-        self.decoder: BleDecoder = driver.decoder()
+        self.decoder: BleDecoder = KINDS[driver or name]().decoder()
         self.raw: list[tuple[str, bytes]] = []
         self.items: list[Reading | Reply] = []
         self.hung_up = 0

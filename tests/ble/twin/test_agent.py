@@ -106,6 +106,18 @@ async def test_the_other_kinds_report(tmp_path: Path) -> None:
         assert any("samples" in reading for reading in await room.readings("ble-polar-h10"))
 
 
+async def test_a_scale_with_users_and_nonins_own_service(tmp_path: Path) -> None:
+    scale, oximeter = make("user-scale", user=2, consent=4711), make("nonin-3230")
+    devices = {"user-scale": scale, "nonin-3230": oximeter}
+    async with ward(tmp_path, devices) as room:
+        room.gateway.settings["devices"]["user-scale"]["options"] = {"user_index": 2, "consent": 4711}
+        room.gateway.write()
+        await room.gateway.client.reload()
+        await room.has("user-scale")
+        await room.has("nonin-3230", 5)
+        assert scale.deleted == 0
+
+
 async def test_records_survive_an_agent_that_is_killed_in_mid_download(tmp_path: Path) -> None:
     """Each record once, with one id, though the link was left up and the meter asked again and again."""
     meter = make("ble-glucose", stored=120, every_seconds=0, per_tick=1)

@@ -7,8 +7,10 @@ from datetime import datetime
 
 import pytest
 
+from drivers.ble.advertisement import AdvertOptions
+from drivers.ble.options import ScaleOptions
 from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.catalogue import DEVICES, NAMES, make
+from drivers.ble.twin.devices.catalogue import DEVICES, NAMES, make, secure, variant
 from drivers.ble.twin.devices.encode import crc, date_time, medfloat, sfloat
 from drivers.ble.twin.devices.polar import CONTROL
 from drivers.ble.twin.peripheral import TwinPeripheral
@@ -198,6 +200,43 @@ def test_cgm_refuses_a_wrong_crc() -> None:
         with pytest.raises(GattError) as refused:
             point.write(wrong)
         assert refused.value.code == code
+
+
+def test_nonin_searches_before_it_finds() -> None:
+    heard = Heard("nonin-3230", driver="ble-pulse-oximeter").run(10)
+    readings = heard.readings("pulse_oximetry")
+    assert len(readings) == 10
+    assert [("spo2" in reading.values) for reading in readings] == [False] * 4 + [True] * 6
+    heard.twin.find("1447af80-0d60-11e2-88b6-0002a5d5c51b").write(b"bNMI")
+    assert heard.hung_up == 1
+
+
+def test_a_scale_with_users_waits_for_consent() -> None:
+    heard = Heard("user-scale", driver="ble-weight-scale", every_seconds=0).run(3)
+    point = heard.twin.find(0x2A9F)
+    assert heard.readings("body_weight") == []
+    for order, code in (
+        (b"\x02\x01\x00\x00", 5),
+        (b"\x02\x01", 3),
+        (b"\x09", 2),
+        (b"\x03", 5),
+        (b"\x02\x01\xd2\x04", 1),
+    ):
+        point.write(order)
+        heard.run(0.1)
+        assert bytes((0x20, order[0], code)) in [data for _, data in heard.raw]
+    heard.run(2)
+    assert len(heard.readings("body_weight")) == 1
+    assert heard.twin.deleted == 0
+
+
+def test_options_make_the_device() -> None:
+    assert variant("user-scale", 0, ScaleOptions(user_index=3, consent=7)).consent == 7
+    assert variant("bthome", 0, AdvertOptions(key="00" * 16)).key == bytes(16)
+    assert variant("ruuvi", 0, AdvertOptions()).name == "Ruuvi 0000"
+    assert secure(make("ble-glucose"), 42).passkey == 42
+    assert not secure(make("ble-glucose")).find(0x2A24).encrypted
+    assert secure(make("ble-glucose")).find(0x2A52).encrypted
 
 
 # -- Polar

@@ -33,16 +33,34 @@ BROADCASTERS = {
     "eddystone": "beacons:EddystoneTwin",
 }
 ADVERTISEMENT = "ble-advertisement"  # any of the broadcasters; by itself the first
+# Devices of a driver that has another one for its name.
+OTHERS = {
+    "nonin-3230": ("nonin:NoninTwin", "ble-pulse-oximeter"),
+    "user-scale": ("user_scale:UserScaleTwin", "ble-weight-scale"),
+}
+# Every name that is not that of a driver -> its driver.
+VARIANTS = {**dict.fromkeys(BROADCASTERS, ADVERTISEMENT), **{name: driver for name, (_, driver) in OTHERS.items()}}
 OPEN = frozenset(map(uuid, (0x180A, 0x180F, 0x1805)))  # what a device shows to everybody
-NAMES = (*DEVICES, ADVERTISEMENT, *BROADCASTERS)
+NAMES = (*DEVICES, ADVERTISEMENT, *VARIANTS)
 
 
 def make(name: str, seed: int = 0, **settings: Any) -> TwinPeripheral:
     """The device of this name; another seed is another individual. Raises KeyError."""
-    place = {**DEVICES, **BROADCASTERS, ADVERTISEMENT: BROADCASTERS["bthome"]}[name]
+    places = {**DEVICES, **BROADCASTERS, ADVERTISEMENT: BROADCASTERS["bthome"]}
+    place = OTHERS[name][0] if name in OTHERS else places[name]
     module, _, kind = place.partition(":")
     made: TwinPeripheral = getattr(import_module(HERE + module), kind)(seed=seed, **settings)
     return made
+
+
+def variant(name: str, seed: int, options: Any) -> TwinPeripheral:
+    """One of VARIANTS that goes by the options of its driver."""
+    key, user, consent = (getattr(options, each, None) for each in ("key", "user_index", "consent"))
+    if name == "bthome" and key:
+        return make(name, seed, key=bytes.fromhex(key))
+    if name == "user-scale" and user is not None and consent not in (None, ""):
+        return make(name, seed, user=int(user), consent=int(consent))
+    return make(name, seed)
 
 
 def secure(device: TwinPeripheral, passkey: int | None = None) -> TwinPeripheral:
@@ -57,4 +75,4 @@ def secure(device: TwinPeripheral, passkey: int | None = None) -> TwinPeripheral
 
 def driver_of(name: str) -> str:
     """The driver that speaks to it."""
-    return ADVERTISEMENT if name in BROADCASTERS else name
+    return VARIANTS.get(name, name)

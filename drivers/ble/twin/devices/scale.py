@@ -89,17 +89,21 @@ class WeightScaleTwin(HealthTwin):
     def _listened(self) -> None:
         self._quiet = 0
 
+    def tells(self) -> bool:
+        """Whether it may hand over what it has stored."""
+        return True
+
     def live(self) -> None:
         if self._every and self.every(self._every):
             self.weigh(self.random.random() > 0.05)
         if not (self._weight.subscribed or self._body.subscribed) or not self.every(0.3):
             return
         self._quiet += 1
-        if self._waiting and self._quiet > 1:  # time for the second subscription
+        if self._waiting and self._quiet > 1 and self.tells():  # time for the second subscription
             weight, *body = self._waiting.pop(0)
             self.send(self._weight, weight)
             for part in body:
                 self.send(self._body, part)
             self._quiet = 2
-        elif self._quiet >= 8:
+        elif self._quiet >= (8 if self.tells() else 40):
             self.hang_up()
