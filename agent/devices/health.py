@@ -51,6 +51,7 @@ ERRORS = frozenset(
         "decoder-error",
         "failed",
         "wrong-device",
+        "wrong-key",
         "forbidden",
         "no-bluetooth-service",
         "no-adapter",

@@ -29,7 +29,7 @@ from drivers.driver import Driver, SessionOver
 SOFT: dict[str, Any] = {"patient": None, "every": None, "thresholds": {}, "brokers": None, "token": None}
 
 # After these a link that opens says nothing yet: only what the device sends shows that it is back.
-UNPROVEN = frozenset({"silent", "decoder-error", "wrong-device"})
+UNPROVEN = frozenset({"silent", "decoder-error", "wrong-device", "wrong-key"})
 
 
 class NotStored(Exception):

@@ -12,12 +12,15 @@ from drivers.ble.adverts.cipher import EXTRA, available
 from drivers.ble.adverts.decoder import AGAIN, AdvertDecoder, Clock
 from drivers.ble.adverts.formats import FORMATS
 from drivers.ble.adverts.memory import Memory
-from drivers.driver import Driver
+from drivers.driver import CommandFailed, Driver, Exchange, WrongDevice
 from drivers.metrics import METRICS
 from drivers.options import OptionProblem, Options
 
 SEALING = frozenset(form.name for form in FORMATS if form.seals)
 SLEEPY = frozenset(("mi-scale",))  # speaks only when somebody steps on it
+
+PATIENCE, LONGEST = 20.0, 3600.0  # seconds until something should have been understood
+STRANGER = 60.0  # seconds after which a device that speaks nothing known is called another one
 
 _NUMBERS = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place in (AIR, OTHER))
 _STATES = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place == STATE)
@@ -79,6 +82,7 @@ class BleAdvertisement(Driver):
         )
     )
     every = 1.0
+    keeps_records = True  # weighings
     options_type = AdvertOptions
     example_options: ClassVar[dict[str, Any]] = {"format": "auto"}
     source = "docs/drivers.md, ble-advertisement, which names the specification of each format"
@@ -88,9 +92,10 @@ class BleAdvertisement(Driver):
         self.steady = self.options.format not in SLEEPY
         self._clock = clock
         self._memory = Memory()
+        self._decoder: AdvertDecoder | None = None
 
     def decoder(self) -> AdvertDecoder:
-        return AdvertDecoder(
+        self._decoder = AdvertDecoder(
             self._clock,
             wanted=self.options.format,
             key=bytes.fromhex(self.options.key),
@@ -99,6 +104,22 @@ class BleAdvertisement(Driver):
             bookmarks=lambda: self.bookmarks,
             on_sleepy=self._sleepy,
         )
+        return self._decoder
+
+    async def converse(self, talk: Exchange) -> None:
+        """Until something was understood. A sensor whose key is missing or wrong, or that speaks nothing known, would
+        else be online and give nothing for ever."""
+        decoder, patience, waited = self._decoder, PATIENCE, 0.0
+        while decoder is not None and not decoder.understood:
+            try:
+                await talk.wait(lambda item: True, patience)
+            except TimeoutError:
+                waited += patience
+                patience = min(patience * 2, LONGEST)
+                if decoder.locked_out:
+                    raise CommandFailed("wrong-key", decoder.locked_out) from None
+                if decoder.stranger and self.options.format == "auto" and waited >= STRANGER:
+                    raise WrongDevice(decoder.stranger) from None
 
     def _sleepy(self) -> None:
         self.steady = False

@@ -16,6 +16,9 @@ from drivers.reading import Faults, Reading, Reply
 
 AGAIN = 10.0  # seconds after which an unchanged payload without a number is a new reading
 
+KEY_TROUBLE = frozenset(("no_key", "decrypt_failed", "no_address", "not_encrypted"))
+ENOUGH = 3  # payloads that were refused, before it is said that all of them will be
+
 TEXTS = {
     "no_key": "the sensor encrypts what it says: set its key in the option `key`",
     "decrypt_failed": "what the sensor says cannot be decrypted: is the option `key` the key of this sensor?",
@@ -56,6 +59,8 @@ class AdvertDecoder:
         self._bookmarks = bookmarks
         self._on_sleepy = on_sleepy
         self._told_unknown = False
+        self._unknown_adverts = 0
+        self.understood = False  # anything, since it was made
 
     def feed(self, advert: Any) -> list[Reading | Reply]:
         if not isinstance(advert, Advert):
@@ -87,6 +92,7 @@ class AdvertDecoder:
             place.pass_over(data, now)
             self.faults.add(wrong.kind, TEXTS.get(wrong.kind, f"a payload that is not of the format {form.name}"))
             return []
+        self.understood = True
         self._memory.spoke(form, now)
         if place.same(heard, now):
             place.data = data
@@ -116,9 +122,27 @@ class AdvertDecoder:
             out.append(Reply("status", dict(heard.told)))
         return out
 
+    @property
+    def locked_out(self) -> str:
+        """Why no payload can be decrypted, as it seems; empty when one was understood, or too few were heard."""
+        refused = {kind: count for kind, count in self.faults if kind in KEY_TROUBLE}
+        if self.understood or sum(refused.values()) < ENOUGH:
+            return ""
+        return TEXTS[max(refused, key=lambda kind: refused[kind])]
+
+    @property
+    def stranger(self) -> str:
+        """What it sends that nobody knows, when it sends nothing else; empty when something was understood."""
+        if self.understood or self._unknown_adverts < ENOUGH or self.faults.total > 1:
+            return ""
+        return self.faults.last
+
     def _unknown(self, advert: Advert) -> None:
         """Said once: what it sends where nothing is known."""
-        if self._told_unknown or not (advert.service_data or advert.manufacturer_data):
+        if not (advert.service_data or advert.manufacturer_data):
+            return
+        self._unknown_adverts += 1
+        if self._told_unknown:
             return
         self._told_unknown = True
         places = [short(service) for service in advert.service_data]

@@ -7,6 +7,7 @@ from drivers.ble.advertisement import AdvertOptions, BleAdvertisement
 from drivers.ble.adverts import cipher
 from drivers.ble.adverts.cipher import Cipher
 from drivers.ble.adverts.formats import NAMES
+from drivers.driver import CommandFailed, WrongDevice
 from drivers.frames import FrameError
 from drivers.metrics import METRICS, MOMENTARY
 from drivers.options import WrongOptions
@@ -114,3 +115,74 @@ def test_the_other_broadcasters_of_the_catalogue(name):
     wanted = {"body_weight", "body_composition"} if name == "mi-body-scale" else {"environment"}
     assert {item.metric for item in heard} == wanted
     assert decoder.faults.counts == {}
+
+
+class Talk:
+    """An Exchange that hears nothing, or what `happens` says, in the course of the waits."""
+
+    def __init__(self, *happens) -> None:
+        self.happens = list(happens)
+        self.waits = []
+
+    async def wait(self, match, timeout):
+        self.waits.append(timeout)
+        if not self.happens:
+            raise AssertionError("it waits for ever")
+        found = self.happens.pop(0)()
+        for item in found or ():
+            if match(item) is not None:
+                return item
+        raise TimeoutError
+
+
+SEALED = [f"41a47266c95f730{number}11223378237214" for number in range(4)]
+
+
+async def test_a_conversation_is_over_when_something_was_understood(ear, service):
+    one = ear()
+    talk = Talk(lambda: one.all(service(0xFCD2, "4002ca09")))
+    await one.driver.converse(talk)
+    assert talk.waits == [20.0]
+    scale = ear()
+    talk = Talk(lambda: scale.all(service(0x181D, "021230e607020e10293a")))  # nobody stands still on it yet
+    await scale.driver.converse(talk)
+    assert talk.waits == [20.0]
+
+
+@pytest.mark.parametrize(("key", "word"), [("", "set its key"), ("0" * 32, "the key of this sensor")])
+async def test_a_missing_or_wrong_key_is_told(ear, service, key, word):
+    one = ear(key=key)
+    hear = [lambda data=data: one.all(service(0xFCD2, data)) for data in SEALED]
+    talk = Talk(*hear)
+    with pytest.raises(CommandFailed, match=word) as told:
+        await one.driver.converse(talk)
+    assert told.value.key == "wrong-key"
+    assert talk.waits == [20.0, 40.0, 80.0]
+
+
+async def test_a_forged_payload_or_two_do_not_end_it(ear, service):
+    one = ear(key=KEY)
+    for data in SEALED[:2]:
+        one.all(service(0xFCD2, data))
+    with pytest.raises(AssertionError, match="for ever"):
+        await one.driver.converse(Talk(list))
+
+
+async def test_a_device_that_speaks_nothing_known_is_another_one(ear, service):
+    one = ear()
+    hear = [lambda data=data: one.all(service(0xFE95, data)) for data in ("01", "02", "03")]
+    with pytest.raises(WrongDevice, match="fe95"):
+        await one.driver.converse(Talk(*hear, list))
+    sure = ear(format="bthome")
+    for data in ("01", "02", "03"):
+        sure.all(service(0xFE95, data))
+    with pytest.raises(AssertionError, match="for ever"):
+        await sure.driver.converse(Talk(*([list] * 9)))
+
+
+async def test_a_silent_one_is_waited_for_with_ever_longer_patience(ear):
+    talk = Talk(*([list] * 10))
+    with pytest.raises(AssertionError, match="for ever"):
+        await ear().driver.converse(talk)
+    assert talk.waits[:3] == [20.0, 40.0, 80.0]
+    assert max(talk.waits) == 3600.0
