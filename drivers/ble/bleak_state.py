@@ -21,6 +21,22 @@ def hush() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+async def stop_discovery(adapter: str, timeout: float) -> None:
+    """End a discovery whose start was answered too late, or not to us: bluetoothd counts us as discovering, and would
+    refuse every other start with InProgress (BlueZ, src/adapter.c: one discovery for each client). Only bleak's own bus
+    connection is that client."""
+    from bleak.backends.bluezdbus import manager as module
+    from dbus_fast import Message
+
+    manager = module._global_instances.get(asyncio.get_running_loop())
+    if manager is None or manager._bus is None:
+        return
+    call = Message("org.bluez", f"/org/bluez/{adapter}", "org.bluez.Adapter1", member="StopDiscovery")
+    with contextlib.suppress(Exception):  # it is the attempt that counts: "No discovery started" is as good
+        async with asyncio.timeout(timeout):
+            await manager._bus.call(call)
+
+
 async def forget(timeout: float = 1.0) -> None:
     """Clients that were connected are told so on the event loop before this returns."""
     from bleak.backends.bluezdbus import manager as module

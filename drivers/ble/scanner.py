@@ -18,6 +18,7 @@ from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
+from drivers.ble.bleak_state import stop_discovery
 from drivers.ble.bluez import Bluez
 from drivers.ble.failure import LinkFailed, Reason, explain
 from drivers.ble.pauses import Pauses
@@ -177,7 +178,10 @@ class Scanner:
                 async with asyncio.timeout(self._tuning.scan_start):
                     await scanner.start()
             except Exception as error:
-                raise self._cannot(error) from error
+                failure = explain(self.adapter, error)
+                if failure.reason in (Reason.IN_PROGRESS, Reason.TIMEOUT):
+                    await stop_discovery(self.adapter, self._tuning.scan_stop)
+                raise self._cannot(failure) from error
             self._retry.reset()
             while await self._alive(generation, outages):
                 pass
@@ -222,8 +226,7 @@ class Scanner:
             async with asyncio.timeout(self._tuning.scan_stop):
                 await scanner.stop()
 
-    def _cannot(self, error: Exception) -> LinkFailed:
-        failure = explain(self.adapter, error)
+    def _cannot(self, failure: LinkFailed) -> LinkFailed:
         if failure.reason in (Reason.IN_PROGRESS, Reason.TIMEOUT, Reason.RADIO, Reason.GONE):
             self._on_stuck()
             hint = "does another program scan? If it goes on, unplug and replug the adapter"

@@ -21,7 +21,8 @@ ADAPTER = "org.bluez.Adapter1"
 
 class Adapter:
     """One radio. `slots`: how many links it holds at most, None = any number; `deaf`: it hears nothing until its power
-    was cycled; `blocked`: rfkill holds it. Bonds outlive the daemon."""
+    was cycled; `blocked`: rfkill holds it; `slow_starts`: so many answers to StartDiscovery come after `start_takes`
+    seconds, although the client discovers by then. Bonds outlive the daemon."""
 
     def __init__(self, daemon: Daemon, name: str, address: str, slots: int | None = None) -> None:
         self.daemon = daemon
@@ -33,6 +34,8 @@ class Adapter:
         self.powered = True
         self.deaf = False
         self.blocked = False
+        self.slow_starts = 0
+        self.start_takes = 0.0
         self.bonds: dict[str, str] = {}  # address -> name
         self.devices: dict[str, Device] = {}
         self.scans = 0  # how often discovery was started, for tests
@@ -115,6 +118,9 @@ class Adapter:
         self._discovering.add(call.sender)
         if len(self._discovering) == 1:
             self.objects.change(self.path, ADAPTER, {"Discovering": Variant("b", True)})
+        if self.slow_starts:  # as a daemon under load: the client discovers, and its answer comes late
+            self.slow_starts -= 1
+            await asyncio.sleep(self.start_takes)
         return None
 
     async def _stop(self, call: Call) -> Answer:

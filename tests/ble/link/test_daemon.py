@@ -113,3 +113,15 @@ async def test_a_daemon_that_hangs_costs_no_more_than_the_limits(bluez: Daemon, 
         await link.close(0.2)
     bluez.resume()
     await reopen(link)
+
+
+async def test_a_scan_whose_start_was_answered_too_late_blocks_no_other(bluez: Daemon, rig: Rig) -> None:
+    bluez.adapter.slow_starts, bluez.adapter.start_takes = 1, 1.5  # the scanner waits for one second
+    link, _ = rig.link(ADDRESS)
+    with pytest.raises(LinkFailed) as late:
+        await link.open(LIMIT)
+    assert reason(late.value) == "scan-failed"
+    await link.close(1.0)
+    bluez.place(Strap())
+    await link.open(LIMIT)
+    assert bluez.adapter.scans == 2
