@@ -18,6 +18,7 @@ from drivers.ble.twin.devices.catalogue import make
 from drivers.ble.twin.stage import Placed, Stage, drop
 from tests.ble.conftest import bleak_lets_go, until
 from tests.ble.twin.strap import find
+from tests.project.checkout import ROOT
 
 METER, STRAP = "C0:DE:08:00:00:00", "C0:DE:0D:00:00:00"
 
@@ -131,3 +132,20 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+async def test_the_example_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/simulate.md: what stands there runs, with a client where it has dots."""
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "")
+    text = (ROOT / "docs" / "simulate.md").read_text()
+    example = text.partition("```python\n")[2].partition("```")[0]
+    assert "    ...  " in example
+    example = example.replace("    ...", "    await connect(strap.address)", 1) + "    await let_go()\n"
+    body = "async def example():\n" + "".join(f"    {line}\n" for line in example.splitlines())
+
+    async def connect(address: str) -> None:
+        await BleakClient(await find(address)).connect()
+
+    names = {"os": os, "connect": connect, "let_go": bleak_lets_go}
+    exec(body, names)
+    await names["example"]()
