@@ -74,6 +74,7 @@ class ProtocentralDecoder:
         self._curves = curves
         self._blocks: dict[tuple[int, str], WaveformBlocks] = {}
         self._numbers = {name: _Number(name) for name in NUMBERS}
+        self._told: dict[int, tuple[tuple[int | None, ...] | None, int]] = {}  # by the size of the payload
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
         out: list[Reading | Reply] = []
@@ -85,13 +86,24 @@ class ProtocentralDecoder:
             found = self._signals(frame)
             for name in self._curves:
                 self._curve(name, found, out)
-            curve = "ecg" if found.ecg else "red"
-            seconds = len(getattr(found, curve)) / (self._rate * RATIOS[found.size][curve])
-            for name, value, why in numbers(found):
-                reading = self._numbers[name].judge(value, why, seconds)
-                if reading is not None:
-                    out.append(reading)
+            self._judge(found, out)
         return out
+
+    def _judge(self, found: Signals, out: list[Reading | Reply]) -> None:
+        """The numbers of a frame: nearly always those of the one before."""
+        told = (found.heart_rate, found.respiration_rate, found.spo2, found.centidegrees, found.lead_status)
+        last, samples = self._told.get(found.size, (None, 0))
+        samples += len(found.ecg) or len(found.red)
+        curve = "ecg" if found.ecg else "red"
+        due = samples > self._rate * RATIOS[found.size][curve]
+        if not due and told == last:
+            self._told[found.size] = (told, samples)
+            return
+        self._told[found.size] = (told, len(found.ecg) or len(found.red))
+        for name, value, why in numbers(found):
+            reading = self._numbers[name].judge(value, why, due)
+            if reading is not None:
+                out.append(reading)
 
     def _curve(self, name: str, found: Signals, out: list[Reading | Reply]) -> None:
         samples: tuple[int, ...] = getattr(found, name)
@@ -132,14 +144,12 @@ class _Number:
         self._name = name
         self._metric, self._unit = NUMBERS[name]
         self._last: tuple[float | None, str] | None = None
-        self._age = 0.0
 
-    def judge(self, value: float | None, why: str, seconds: float) -> Reading | None:
-        self._age += seconds
+    def judge(self, value: float | None, why: str, due: bool) -> Reading | None:
         now = (value, "" if value is not None else why)
-        if now == self._last and self._age < 1.0:
+        if now == self._last and not due:
             return None
-        self._last, self._age = now, 0.0
+        self._last = now
         if value is None:
             return Reading(self._metric, {}, {}, (f"{self._name}:{why}",), BAD)
         return Reading(self._metric, {self._name: value}, {self._name: self._unit}, (), GOOD)

@@ -37,8 +37,10 @@ class ProtocentralTwin:
 
     def _frame(self) -> bytes:
         at = self.samples / self._rate
-        level = round(1000 * heart_beat(at * 72 / 60 % 1.0) + self._random.gauss(0, 4))
-        ecg = (self.samples + 0x8000) % 0x10000 - 0x8000 if self._ramp else level
+        if self._ramp:
+            ecg = (self.samples + 0x8000) % 0x10000 - 0x8000
+        else:
+            ecg = round(1000 * heart_beat(at * 72 / 60 % 1.0) + self._random.gauss(0, 4))
         breath = round(400 * math.sin(at * BREATHS / 60 * math.tau))
         self.samples += 1
         pulse = round(self._pulse)

@@ -13,16 +13,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tools.harness import pace, proc, scenarios
+from tools.harness import pace, proc, scenarios, waves
 from tools.harness.helper import HelperFailed, end_cleanly_when_asked
 from tools.harness.pace import Pace
 
 PACES: dict[str, float | None] = {"flood": None, "1000": 1000.0, "100": 100.0, "10": 10.0}
-OTHERS = ("idle", "disk", "outage", "memory", "backlog", "start")
+OTHERS = ("idle", "disk", "waves", "outage", "memory", "backlog", "start")
 MIB = 1 << 20
 HEAD = (
     f"{'':<24}{'readings/s':>11}{'CPU us':>8}{'x floor':>8}{'wakes/s':>9}{'RSS MiB':>9}{'peak':>7}"
     f"{'disk B':>8}{'p50 ms':>8}{'p99 ms':>9}{'lost':>6}{'again':>6}"
+)
+WAVES_HEAD = (
+    f"{'':<24}{'samples/s':>11}{'CPU %':>8}{'us/sample':>10}{'wakes/s':>9}{'RSS MiB':>9}{'disk B/s':>10}"
+    f"{'row B/sample':>13}{'lost':>6}{'broken':>7}{'gaps':>6}"
 )
 TARGETS = {
     "pace": "CPU <= 2.5 x the floor (flood, 1,000/s), nothing lost",
@@ -30,6 +34,7 @@ TARGETS = {
     "memory": "<= 45 MiB, flat over 1,000,000 readings",
     "outage": "0 stored readings lost, live p99 < 200 ms after stored",
     "disk": "<= 1,000 B at 10/s, <= 500 B at 1,000/s for each reading",
+    "waves": "every sample stored and delivered, in order",
     "backlog": ">= 5,000 readings/s from the backlog, live p99 < 1,000 ms after stored",
     "start": "no slower with the full log than with the empty one",
 }
@@ -64,10 +69,16 @@ class Bench:
             self._say(HEAD)
             self._pace("disk 10/s", 10.0, 8, max(120.0, self.asked.seconds), 1)
             self._pace("disk 1000/s", 1000.0, 8, max(60.0, self.asked.seconds), 1)
+        if "waves" in only:
+            self._say(
+                f"\nwaves, medians of {self.asked.runs} runs of {self.asked.seconds:g} s; target: {TARGETS['waves']}"
+            )
+            self._say(WAVES_HEAD)
+            self._waves(8, 500)
         readings = self.asked.readings
         base = self.asked.dir
         for name in OTHERS:
-            if name not in only or name == "disk":
+            if name not in only or name in ("disk", "waves"):
                 continue
             self._say(f"\n{name}; target: {TARGETS[name]}")
             if name == "memory" and readings < 1_000_000:
@@ -107,6 +118,28 @@ class Bench:
                 f"{f'{ratio:.2f}' if ratio else '':>8}{middle.wakes:>9.0f}{middle.rss / MIB:>9.1f}"
                 f"{middle.peak / MIB:>7.1f}{middle.disk:>8.0f}{middle.p50:>8.1f}{middle.p99:>9.1f}"
                 f"{middle.lost:>6.0f}{middle.repeated:>6.0f}"
+            )
+
+    def _waves(self, devices: int, rate: int) -> None:
+        """ECG boards; see tools/harness/waves.py for what the floor is given."""
+        title = f"{devices} at {rate} Hz"
+        for kind in self.kinds:
+            done = []
+            for _ in range(self.asked.runs):
+                try:
+                    done.append(waves.run(kind, devices, rate, self.asked.seconds, self.asked.dir))
+                except (HelperFailed, TimeoutError, OSError) as error:
+                    self._fail(f"waves, {title}, {kind}: {error}")
+            if not done:
+                continue
+            middle = waves.medians(done)
+            self.results.setdefault("waves", {}).setdefault(title, {})[kind] = middle._asdict()
+            if middle.lost or middle.broken:
+                self._fail(f"waves, {title}, {kind}: {middle.lost} samples lost, {middle.broken} out of order")
+            self._say(
+                f"{title if kind == self.kinds[0] else '':<18}{kind:<6}{middle.samples:>11,.0f}{middle.cpu:>8.2f}"
+                f"{middle.cpu_sample:>10.2f}{middle.wakes:>9.0f}{middle.rss / MIB:>9.1f}{middle.disk:>10,.0f}"
+                f"{middle.body:>13.1f}{middle.lost:>6}{middle.broken:>7}{middle.gaps:>6}"
             )
 
     def _try(self, name: str, kind: str, measure: Any) -> dict[str, Any]:
