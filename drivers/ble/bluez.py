@@ -50,7 +50,8 @@ class AdapterState(NamedTuple):
 
 
 class Bluez:
-    """`generation` grows each time the daemon, or the way to it, goes: what was known before is void then.
+    """`generation` grows each time the daemon, or the way to it, goes, or what was heard of it proves wrong: all that was
+    known before is void then.
 
     `watch(callback)`: something about adapters or the daemon changed. `handler`: answers calls to objects of ours.
     """
@@ -65,6 +66,7 @@ class Bluez:
         self._bus: MessageBus | None = None
         self._owner: str | None = None
         self._opening = asyncio.Lock()
+        self._trusted_until = 0.0
         self._watchers: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -125,6 +127,16 @@ class Bluez:
         except BluezError as error:
             if not error.dbus_error.endswith(("DoesNotExist", "UnknownObject", "UnknownMethod")):
                 raise
+
+    def distrust(self) -> None:
+        """A signal was lost, and bleak knows things that are not so: it is to read everything anew."""
+        now = asyncio.get_running_loop().time()
+        if now < self._trusted_until:
+            return
+        self._trusted_until = now + self._tuning.last_strike
+        self._log.warning("the Bluetooth service and what was heard of it are out of step; it is asked anew")
+        self.generation += 1
+        self._tell()
 
     async def close(self) -> None:
         self._watchers.clear()

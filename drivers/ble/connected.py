@@ -13,11 +13,12 @@ from bleak.exc import BleakCharacteristicNotFoundError, BleakGATTProtocolError
 from drivers.ble.bonding import REFUSALS
 from drivers.ble.failure import LinkFailed, Reason, error_name, explain, lost
 from drivers.ble.peripheral import Characteristic, GattError, GattValue
-from drivers.ble.uuids import short
+from drivers.ble.uuids import short, uuid
 from drivers.ble.wanted import address_of
 
 T = TypeVar("T")
 
+USER_DESCRIPTION = uuid(0x2901)
 MOST_HELD = 256  # values of one characteristic held back while it is read
 NOT_FOUND, AUTHENTICATION = 0x0A, 0x05  # ATT errors
 STALE = frozenset({0x01, NOT_FOUND, 0x12})  # no such handle, no such attribute, database out of step
@@ -43,6 +44,7 @@ class ConnectedPeripheral:
         self.heard = False  # whether it gave any data
         self.notifications = 0
         self.stale = False  # it denied what BlueZ said that it has
+        self.denied = False  # the daemon denied that it is there
         self.missed = False  # something was looked for that it does not seem to have
         self._client = client
         self._path = path
@@ -105,6 +107,14 @@ class ConnectedPeripheral:
         value = await self._ask(f"reading {short(found.uuid)}", timeout, action)
         self.heard = True
         return value
+
+    async def description(self, characteristic: Characteristic, timeout: float = 5.0) -> str:
+        found = self._of(characteristic).get_descriptor(USER_DESCRIPTION)
+        if found is None:
+            return ""
+        what = f"reading what {short(characteristic.uuid)} is called"
+        data = await self._ask(what, timeout, lambda: self._client.read_gatt_descriptor(found))
+        return bytes(data).split(b"\0", 1)[0].decode("utf-8", "replace").strip()
 
     async def write(
         self, characteristic: Characteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
@@ -179,7 +189,9 @@ class ConnectedPeripheral:
         except (GattError, LinkFailed):
             raise
         except Exception as error:
-            raise self._over or _explained(self._name or self.address, what, error) from error
+            explained = _explained(self._name or self.address, what, error)
+            self.denied |= isinstance(explained, LinkFailed)
+            raise self._over or explained from error
         finally:
             self._waiting.discard(limit)
 

@@ -124,9 +124,21 @@ class GattSession:
     async def _part(self) -> None:
         async with self._stack:
             if self._client is not None:
+                if self.peripheral is not None and self.peripheral.denied and self._client.is_connected:
+                    await self._compare()
                 await asyncio.shield(self._radio.connecting.let_go(self._client))
             if self._forget:
                 await forget_device(self._radio, self._known, self.path)
+
+    async def _compare(self) -> None:
+        """bleak says that the device is connected, an answer of the daemon said that it is not: ask."""
+        with contextlib.suppress(LinkFailed, TimeoutError):
+            try:
+                connected = (await self._radio.bluez.properties(self.path, DEVICE)).get("Connected")
+            except BluezError:
+                connected = False  # it does not know the device
+            if not connected and self._client is not None and self._client.is_connected:
+                self._radio.bluez.distrust()
 
     # -- its end
 

@@ -10,7 +10,7 @@ from drivers.ble.gatt_link import GattLink
 from drivers.ble.link import LinkFailed, Reason
 from drivers.ble.twin.daemon import Daemon
 from tests.ble.conftest import until
-from tests.ble.link.rig import Rig, Strap, read, reason, subscribe
+from tests.ble.link.rig import LONG, Rig, Strap, read, reason, subscribe
 
 ADDRESS = "C0:FF:EE:00:00:01"
 LIMIT = 5.0
@@ -125,3 +125,21 @@ async def test_a_scan_whose_start_was_answered_too_late_blocks_no_other(bluez: D
     bluez.place(Strap())
     await link.open(LIMIT)
     assert bluez.adapter.scans == 2
+
+
+async def test_a_loss_that_no_signal_told_of_is_noticed_and_mended(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(Strap())
+    link, ears = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    bluez.hang()
+    air.drop()  # what it would say now is lost
+    bluez.resume()
+    assert link.peripheral is not None
+    with pytest.raises(LinkFailed) as failed:
+        await read(link)
+    assert reason(failed.value) == "io"
+    await link.close(1.0)
+    await reopen(link)
+    assert await read(link) == LONG
+    assert air.connects == 2
+    assert ears.losses == []

@@ -126,8 +126,10 @@ async def test_a_lost_link_is_told_once_and_comes_back(bluez: Daemon, rig: Rig) 
     assert len(ears.losses) == 1
     assert (link.statistics()["connects"], link.statistics()["notifications"]) == (2, 2)
     assert link.counters()["lost"] == 1
-    # A client that was not told to disconnect would be subscribed again, and every value come twice.
     assert ears.octets == [b"1", b"2"]
+    # A client that did not disconnect would be subscribed again by the daemon, for nobody.
+    assert air.device is not None
+    assert [len(clients) for clients in air.device._gatt._subscribers.values()] == [1]
 
 
 async def test_a_request_under_way_fails_when_the_link_is_lost(bluez: Daemon, rig: Rig) -> None:
