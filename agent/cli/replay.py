@@ -83,6 +83,12 @@ class _Player:
         self.end()
         self._decoder = self.driver.decoder()
 
+    def said(self, data: bytes) -> None:
+        """For a decoder that cannot tell an answer without the question."""
+        hear = getattr(self._decoder, "said", None)
+        if hear is not None:
+            hear(data)
+
     def feed(self, chunk: Any) -> list[Reading | Reply]:
         return self._decoder.feed(chunk)
 
@@ -99,6 +105,8 @@ def _play(player: _Player, moments: Iterator[Moment], raw: bool, json: bool) -> 
             _show_raw(moment, json)
         if moment.note == "opened":
             player.reopen()
+        if moment.said is not None:
+            player.said(moment.said)
         if moment.heard is None:
             continue
         heard += 1

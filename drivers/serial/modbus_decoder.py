@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from drivers.reading import BAD, GOOD, Faults, Reading, Reply
-from drivers.serial.modbus_options import Block, ModbusOptions, Register
+from drivers.serial.modbus_options import Block, ModbusOptions, Register, blocks
 from drivers.serial.modbus_values import raw_number, scaled, spellings
 
 LONGEST = 512  # octets that are kept while an answer is looked for
@@ -41,6 +41,16 @@ class ModbusDecoder:
         """What is heard from now on may be the answer for `block`."""
         self._block, self._request, self._last = block, request, last
         self._echo, self._heard = True, b""
+
+    def said(self, data: bytes) -> None:
+        """`ask` by the octets of a request, where only a recording knows what was asked."""
+        from drivers.serial.modbus_frames import request
+
+        made = blocks(self._options)
+        for block in made:
+            if request(self._options.unit, block.function, block.start, block.count) == data:
+                self.ask(block, data, block is made[-1])
+                return
 
     def missed(self, why: str) -> None:
         """The block that was asked for has no values now; `feed` gives the reading if it was the last of its round."""

@@ -97,3 +97,13 @@ def test_replay_of_what_is_no_recording(gatepost, place, recorded):
     assert "no-such" in gatepost("replay", recorded, "--driver", "no-such").err
     wrong = gatepost("replay", recorded, "-o", "waveform=7")
     assert (wrong.code, "waveform" in wrong.err) == (1, True)
+
+
+def test_answers_that_mean_nothing_without_their_questions(gatepost, place):
+    kind = Registry.installed().get("modbus-rtu")
+    twin, question = kind.twin(seed=1), bytes.fromhex("01040000000271cb")
+    moments = [Moment(0.0, note="opened"), Moment(0.1, said=question), Moment(0.2, heard=twin.hear(question))]
+    path = place / "bus.rec"
+    path.write_bytes(Header("modbus-rtu", "bus", options=kind.example_options).line() + b"".join(map(line, moments)))
+    reading = json.loads(gatepost("replay", path, "--json").out.splitlines()[-2])["reading"]
+    assert reading["units"] == {"temperature": "Cel", "humidity": "%"}
