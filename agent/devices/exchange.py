@@ -148,6 +148,7 @@ class Guarded:
         self._speaker = speaker
         self.find = peripheral.find
         self.read = peripheral.read
+        self.description = peripheral.description
         self.subscribe = peripheral.subscribe
         self.unsubscribe = peripheral.unsubscribe
         self.pair = peripheral.pair

@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 MOST_RUNS = 32
-MOST_SEEN = 256  # more than any cuff, thermometer or scale keeps
+MOST_SEEN = 512  # more than any cuff or scale keeps
 DIGEST = 6  # octets
 
 
@@ -125,16 +125,17 @@ class Download:
 
 
 class Seen:
-    """Digests of the newest records, the oldest first."""
+    """Digests of the newest records, the oldest first, at most `most`."""
 
-    def __init__(self, mark: Any = None) -> None:
+    def __init__(self, mark: Any = None, most: int = MOST_SEEN) -> None:
+        self._most = most * DIGEST
         self._digests = b""
         if isinstance(mark, str):
             try:
                 packed = base64.b64decode(mark, validate=True)
             except (ValueError, binascii.Error):
                 return
-            self._digests = packed[-MOST_SEEN * DIGEST :] if len(packed) % DIGEST == 0 else b""
+            self._digests = packed[-self._most :] if len(packed) % DIGEST == 0 else b""
 
     def dump(self) -> str:
         return base64.b64encode(self._digests).decode("ascii")
@@ -148,7 +149,7 @@ class Seen:
         """Whether it was not there before; it is from now on."""
         if self.knows(*parts):
             return False
-        self._digests = (self._digests + _digest(parts))[-MOST_SEEN * DIGEST :]
+        self._digests = (self._digests + _digest(parts))[-self._most :]
         return True
 
 

@@ -105,12 +105,12 @@ class BleDriver(Driver):
 
     async def _prepare(self, session: Session) -> Clocks:
         await introduce(session)
+        clocks = Clocks(session, self._profiles)
+        await clocks.look()
         for each in self._profiles:
             await each.prepare(session)
         for each in self._profiles:
             await each.subscribe(session)
-        clocks = Clocks(session, self._profiles)
-        await clocks.look()
         await clocks.keep(self.options.set_clock)
         return clocks
 
@@ -173,13 +173,16 @@ class BleDriver(Driver):
         session = self._session
         if session is None:
             raise CommandFailed("busy", "the device is connected, and still being asked what it is")
-        if isinstance(parameters, SyncTime):
-            return await Clocks(session, self._profiles).set(parameters.time)
-        for each in self._profiles:
-            if isinstance(parameters, ReadStored) and each.stores:
-                return await each.read_stored(session, exchange, parameters.all)
-            if command == "read_now" and each.reads:
-                return await each.read_now(session, exchange)
+        try:
+            if isinstance(parameters, SyncTime):
+                return await Clocks(session, self._profiles).set(parameters.time)
+            for each in self._profiles:
+                if isinstance(parameters, ReadStored) and each.stores:
+                    return await each.read_stored(session, exchange, parameters.all)
+                if command == "read_now" and each.reads:
+                    return await each.read_now(session, exchange)
+        except GattError as refused:
+            raise CommandFailed("refused", f"the device refused: {refused}") from None
         raise CommandFailed("unsupported", f"this device cannot {command.replace('_', ' ')}")
 
     @classmethod

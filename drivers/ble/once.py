@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from drivers.ble.bookmarks import Seen
+from drivers.ble.bookmarks import MOST_SEEN, Seen
 from drivers.ble.profile import FROM_MEMORY, Items, Memory
 from drivers.ble.records import record
 from drivers.reading import Reading
@@ -20,10 +20,12 @@ MOST_USERS = 256
 class Once:
     """`device_clock`: what the device's clock said when it was connected, where that is known."""
 
-    def __init__(self, memory: Memory, kind: str) -> None:
+    def __init__(self, memory: Memory, kind: str, most: int = MOST_SEEN) -> None:
+        """`most`: measurements of one user that are remembered; more than the device keeps."""
         self.device_clock: datetime | None = None
         self._memory = memory
         self._kind = kind
+        self._most = most
         self._seen: dict[str, Seen] = {}
 
     def give(self, reading: Reading, beside: str = "") -> Items:
@@ -36,7 +38,7 @@ class Once:
         if seen is None:
             if len(self._seen) >= MOST_USERS:
                 self._seen.clear()
-            seen = self._seen[name] = Seen(self._memory.bookmarks.get(name))
+            seen = self._seen[name] = Seen(self._memory.bookmarks.get(name), self._most)
         if not seen.take(reading.metric, reading.device_time, reading.values, beside):
             return [record(known=True)]
         reading.mark = (name, seen.dump())

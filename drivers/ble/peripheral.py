@@ -78,6 +78,10 @@ class Peripheral(Protocol):
         """Its value; the decoder is not given it."""
         ...
 
+    async def description(self, characteristic: Characteristic, timeout: float = 5.0) -> str:
+        """What the device calls it (Characteristic User Description, 2901); empty where it does not say."""
+        ...
+
     async def write(
         self, characteristic: Characteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
     ) -> None: ...

@@ -47,7 +47,7 @@ class BloodPressure(Profile):
         wanted = tuple(each for each in self.streams if PLAIN_OF.get(each) not in there)
         await session.subscribe_all(self.service, wanted)
 
-    async def begin(self, session: Session) -> None:
+    async def prepare(self, session: Session) -> None:
         self._once.device_clock = session.device_clock
 
 

@@ -40,5 +40,5 @@ class BodyComposition(Profile):
     def _give(self, whole: list[body_composition.BodyComposition]) -> Items:
         return [item for found in whole for item in self._once.give(body_composition.reading(found))]
 
-    async def begin(self, session: Session) -> None:
+    async def prepare(self, session: Session) -> None:
         self._once.device_clock = session.device_clock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any, ClassVar
 
 from drivers.ble.driver import BleDriver
@@ -18,11 +19,13 @@ from drivers.reading import Reading
 
 KNOWN = {uuid(number): number for number in KINDS}
 MOST_INSTANCES = 256
+LONGEST_WORD = 24
 READ_NOW = Command("read_now", "Read every sensor of the device now", timeout=30.0)
 
 
 class Environment(Profile):
-    """One value for each reading. A second instance of a kind of sensor is `temperature_2`, in the order of handles."""
+    """One value for each reading. The first sensor of a kind has the plain name; another one has that which the device
+    calls it (`temperature_probe`), or its number in the order of handles (`temperature_2`)."""
 
     service = uuid(0x181A)
     title = "environmental sensor"
@@ -32,29 +35,42 @@ class Environment(Profile):
 
     def __init__(self, memory: Memory) -> None:
         super().__init__(memory)
-        self._places: dict[tuple[str, int], int] = {}
+        self._names: dict[tuple[str, int], str] = {}
 
     def decode(self, value: GattValue) -> Items:
         reading = environment.reading(environment.decode(KNOWN[value.uuid], value.data))
-        place = self._place(value.uuid, value.handle)
-        return [reading if place == 1 else _renamed(reading, KINDS[KNOWN[value.uuid]].name, place)]
+        return [_renamed(reading, KINDS[KNOWN[value.uuid]].name, self._name(value.uuid, value.handle))]
 
-    def _place(self, uuid: str, handle: int) -> int:
-        """1 for the first instance."""
-        if (uuid, handle) not in self._places:
-            if len(self._places) >= MOST_INSTANCES:
-                self._places.clear()
-            self._places[uuid, handle] = 1 + sum(other == uuid for other, _ in self._places)
-        return self._places[uuid, handle]
+    def _name(self, uuid: str, handle: int, called: str = "") -> str:
+        """What the value of this sensor is called."""
+        if (uuid, handle) not in self._names:
+            if len(self._names) >= MOST_INSTANCES:
+                self._names.clear()
+            kind = KINDS[KNOWN[uuid]].name
+            place = 1 + sum(other == uuid for other, _ in self._names)
+            word = re.sub(r"[^a-z0-9]+", "_", called.lower()).strip("_")[:LONGEST_WORD]
+            own = f"{kind}_{word}" if word else ""
+            if own in self._names.values():
+                own = ""
+            self._names[uuid, handle] = kind if place == 1 else own or f"{kind}_{place}"
+        return self._names[uuid, handle]
 
     def _sensors(self, session: Session) -> list[Characteristic]:
         there = (each for each in session.peripheral.characteristics if each.service == self.service)
         return sorted((each for each in there if each.uuid in KNOWN), key=lambda each: each.handle)
 
     async def prepare(self, session: Session) -> None:
-        self._places.clear()
+        self._names.clear()
         for sensor in self._sensors(session):
-            self._place(sensor.uuid, sensor.handle)
+            first = all(other != sensor.uuid for other, _ in self._names)
+            self._name(sensor.uuid, sensor.handle, "" if first else await self._called(session, sensor))
+
+    async def _called(self, session: Session, sensor: Characteristic) -> str:
+        try:
+            return await session.peripheral.description(sensor)
+        except (GattError, TimeoutError) as refused:
+            self.memory.faults.add("not-read", f"what {short(sensor.uuid)} is called: {refused}")
+            return ""
 
     async def subscribe(self, session: Session) -> None:
         for sensor in self._sensors(session):
@@ -104,8 +120,9 @@ class Environment(Profile):
         return [Chore(self.memory.options.poll, look)]
 
 
-def _renamed(reading: Reading, name: str, place: int) -> Reading:
-    other = f"{name}_{place}"
+def _renamed(reading: Reading, name: str, other: str) -> Reading:
+    if name == other:
+        return reading
     reading.values = {other if key == name else key: value for key, value in reading.values.items()}
     reading.units = {other if key == name else key: unit for key, unit in reading.units.items()}
     reading.flags = tuple(other + flag[len(name) :] if flag.startswith(f"{name}:") else flag for flag in reading.flags)

@@ -57,8 +57,10 @@ class PulseOximeter(Profile):
     def fetched(self) -> int:
         return self._fetched
 
-    async def begin(self, session: Session) -> None:
+    async def prepare(self, session: Session) -> None:
         self._once.device_clock = session.device_clock
+
+    async def begin(self, session: Session) -> None:
         told = await session.read(0x2A60, self.service)
         if told is not None and not pulse_oximeter.decode_features(told).features & STORES:
             return

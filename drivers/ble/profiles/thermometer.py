@@ -15,6 +15,7 @@ from drivers.ble.uuids import uuid
 
 MEASUREMENT, INTERMEDIATE = uuid(0x2A1C), uuid(0x2A1E)
 TYPE = 0x2A1D
+MEMORY = 128  # few keep more, and one that measures every second should not cost the disk much
 
 
 class Thermometer(Profile):
@@ -26,7 +27,7 @@ class Thermometer(Profile):
 
     def __init__(self, memory: Memory) -> None:
         super().__init__(memory)
-        self._once = Once(memory, "body-temperature")
+        self._once = Once(memory, "body-temperature", MEMORY)
         self._site: int | None = None  # of a thermometer that measures at one place only
 
     def decode(self, value: GattValue) -> Items:
@@ -36,13 +37,11 @@ class Thermometer(Profile):
         return self._once.give(thermometer.reading(found, self._site))
 
     async def prepare(self, session: Session) -> None:
+        self._once.device_clock = session.device_clock
         self._site = None
         told = await session.read(TYPE, self.service)
         if told:
             self._site = thermometer.decode_type(told)
-
-    async def begin(self, session: Session) -> None:
-        self._once.device_clock = session.device_clock
 
 
 class BleThermometer(BleDriver):

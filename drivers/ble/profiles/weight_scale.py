@@ -29,7 +29,7 @@ class WeightScale(Profile):
     def decode(self, value: GattValue) -> Items:
         return self._once.give(weight.reading(weight.decode(value.data)))
 
-    async def begin(self, session: Session) -> None:
+    async def prepare(self, session: Session) -> None:
         self._once.device_clock = session.device_clock
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from drivers.ble.driver import BleDriver
 from drivers.ble.peripheral import Characteristic, GattError, GattValue
 from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral
+from drivers.ble.uuids import uuid
 from drivers.driver import CommandFailed, Moment
 from drivers.reading import Reading, Reply
 
@@ -105,6 +106,9 @@ class FakePeripheral:
             raise TimeoutError
         self.steps.append(f"read {characteristic.uuid[4:8]}")
         return (await self._ask(characteristic)).read()
+
+    async def description(self, characteristic: Characteristic, timeout: float = 5.0) -> str:
+        return (await self._ask(characteristic)).descriptors.get(uuid(0x2901), b"").decode()
 
     async def write(
         self, characteristic: Characteristic, data: bytes, *, response: bool = True, timeout: float = 10.0

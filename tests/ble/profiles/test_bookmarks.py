@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.ble.bookmarks import MOST_RUNS, Download, Taken
 from drivers.ble.ledger import Found, Ledger
 
+QUICK = settings(max_examples=100, deadline=None)
 spans = st.tuples(st.integers(0, 300), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
 
+@QUICK
 @given(st.lists(spans, max_size=20))
 def test_taken_is_a_set_of_numbers(filled):
     taken, plain = Taken(), set()
@@ -54,6 +56,7 @@ def test_nonsense_means_that_nothing_was_taken():
         assert Ledger(nonsense).mark()["stamps"] == {}
 
 
+@QUICK
 @given(
     st.sets(st.integers(0, 60), min_size=1, max_size=30).map(sorted),
     st.sampled_from(["rising", "falling"]),
@@ -73,6 +76,7 @@ def test_a_kill_anywhere_in_a_download_loses_nothing_and_doubles_nothing(numbers
     assert sorted(upstream) == numbers
 
 
+@QUICK
 @given(st.lists(st.integers(0, 60), max_size=60))
 def test_whatever_the_order_a_whole_download_gives_each_number_once(sent):
     download = Download(Taken())

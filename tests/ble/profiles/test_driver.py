@@ -7,7 +7,7 @@ import re
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.ble.commands import SyncTime
@@ -34,6 +34,7 @@ from drivers.driver import CommandFailed, Registry, WrongDevice
 from drivers.reading import Reading
 from tests.ble.profiles.bench import Bench, play
 
+QUICK = settings(max_examples=100, deadline=None)
 NAMES = [name for name in Registry.installed().names if name.startswith("ble") and name != "ble-advertisement"]
 
 
@@ -368,6 +369,7 @@ def test_values_of_a_service_that_is_not_its_own():
 CHARACTERISTICS = [(service, each) for service in BY_SERVICE for each in profile(service).streams]
 
 
+@QUICK
 @given(st.lists(st.tuples(st.sampled_from(CHARACTERISTICS), st.binary(max_size=40), st.booleans()), max_size=40))
 def test_any_octets_in_any_characteristic(values):
     decoder = Ble().decoder()

@@ -120,8 +120,28 @@ def test_two_sensors_of_a_kind_have_names_of_their_own():
 
     stored = play(scene())
     assert values(stored, "temperature")[0] == 21.5
-    assert ("temperature_2:not-available",) in [reading.flags for reading in stored]
+    assert ("temperature_probe:not-available",) in [reading.flags for reading in stored]
     assert {name for reading in stored for name in reading.values} >= {"humidity", "pressure", "co2", "pm25"}
+
+
+def test_sensors_without_a_name_have_numbers():
+    async def scene(*names: bytes):
+        sensors = [
+            TwinCharacteristic(0x2A6E, "read", bytes((number, 0)), descriptors={0x2901: name} if name else {})
+            for number, name in enumerate(names)
+        ]
+        twin = TwinPeripheral("T", "AA:00:00:00:00:06", [TwinService(0x181A, sensors)])
+        b = Bench(BleEnvironment(EnvironmentOptions()), twin)
+        await b.session(lambda: seconds(2))
+        return [next(iter(reading.values)) for reading in b.stored]
+
+    assert play(scene(b"", b"", b"")) == ["temperature", "temperature_2", "temperature_3"]
+    assert play(scene(b"Out", b"In", b"In", b"  Water (deep)!\0")) == [
+        "temperature",
+        "temperature_in",
+        "temperature_3",
+        "temperature_water_deep",
+    ]
 
 
 def silent_sensor() -> TwinPeripheral:
