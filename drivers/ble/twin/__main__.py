@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
+import stat
 import sys
 from pathlib import Path
 
@@ -72,12 +74,11 @@ async def _serve(console: Console, attached: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end.set)
-    reader = asyncio.StreamReader()
-    try:
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    except (ValueError, OSError):  # a file, or nothing
+    if not _speaks(sys.stdin.fileno()):
         await end.wait()
         return
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     orders = asyncio.create_task(_orders(reader, console))
     over = asyncio.create_task(end.wait())
     await asyncio.wait({orders, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -87,6 +88,12 @@ async def _serve(console: Console, attached: bool) -> None:
         task.cancel()
     await asyncio.gather(orders, over, return_exceptions=True)
     transport.close()
+
+
+def _speaks(number: int) -> bool:
+    """Whether orders can come from there: a pipe, a socket or a terminal, and no file or /dev/null."""
+    mode = os.fstat(number).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(number)
 
 
 async def _orders(reader: asyncio.StreamReader, console: Console) -> None:
