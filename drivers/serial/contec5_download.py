@@ -7,7 +7,7 @@ second. It has neither time nor name, so a recording is known by a digest of its
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from drivers.driver import CommandFailed, Exchange
@@ -92,7 +92,7 @@ def _wrong(octets: bytes, at: int) -> bool:
     return False
 
 
-async def fetch(talk: Exchange, download: Download, bookmarks: Mapping[str, Any]) -> int:
+async def fetch(talk: Exchange, download: Download, bookmarks: MutableMapping[str, Any]) -> int:
     """Every record that is not stored yet; how many. TimeoutError when the device does not answer, CommandFailed
     `incomplete` when the recording would not come whole."""
     try:
@@ -105,7 +105,7 @@ async def fetch(talk: Exchange, download: Download, bookmarks: Mapping[str, Any]
         def make(number: int, octets: bytes) -> Reading:
             return record_reading(number, octets, remark)
 
-        recording = Recording(MARK, identity, taken, len(content), RECORD, make)
+        recording = Recording(bookmarks, MARK, identity, taken, len(content), RECORD, make)
         return await hand_over(talk, download, recording, RECORDS)
     finally:
         download.forget()

@@ -6,7 +6,7 @@ not stored yet. A segment is known by its start, its length and its user; nothin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, MutableMapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -35,6 +35,14 @@ class Segment(NamedTuple):
         return f"{self.told}/{self.length}"
 
 
+class Notes(NamedTuple):
+    """Where it is noted what was taken."""
+
+    bookmarks: MutableMapping[str, Any]
+    mark: str
+    taken: Taken
+
+
 class Fetched(NamedTuple):
     """How much was there, and how much of it was new."""
 
@@ -45,7 +53,9 @@ class Fetched(NamedTuple):
         return Fetched(self.recordings + other.recordings, self.records + other.records)
 
 
-async def fetch(talk: Exchange, download: Download, bookmarks: Mapping[str, Any], users: Collection[int]) -> Fetched:
+async def fetch(
+    talk: Exchange, download: Download, bookmarks: MutableMapping[str, Any], users: Collection[int]
+) -> Fetched:
     """Every stored record that the bookmarks do not know. TimeoutError when the device does not answer, CommandFailed
     when it refuses (`recording`), or `incomplete` when a segment would not come whole."""
     name = await _name(talk)
@@ -60,7 +70,7 @@ async def fetch(talk: Exchange, download: Download, bookmarks: Mapping[str, Any]
             done = taken.octets.get(segment.identity, 0)
             records = 0
             if done < segment.length:
-                records = await _take(talk, download, segment, mark, taken)
+                records = await _take(talk, download, segment, Notes(bookmarks, mark, taken))
                 taken.octets[segment.identity] = segment.length
             fetched = fetched.plus(Fetched(1, records))
     return fetched
@@ -108,7 +118,7 @@ async def _segment(talk: Exchange, user: int, number: int) -> Segment | None:
     return Segment(user, number, start_of(date, time), told, octets)
 
 
-async def _take(talk: Exchange, download: Download, segment: Segment, mark: str, taken: Taken) -> int:
+async def _take(talk: Exchange, download: Download, segment: Segment, notes: Notes) -> int:
     """The records of one segment that are not stored yet; how many."""
     try:
         await _gather(talk, download, segment)
@@ -116,7 +126,7 @@ async def _take(talk: Exchange, download: Download, segment: Segment, mark: str,
         def make(number: int, octets: bytes) -> Reading:
             return record_reading(number, octets, segment.start)
 
-        recording = Recording(mark, segment.identity, taken, segment.length, download.size, make)
+        recording = Recording(*notes[:2], segment.identity, notes.taken, segment.length, download.size, make)
         return await hand_over(talk, download, recording, RECORDS)
     finally:
         download.forget()
@@ -127,7 +137,7 @@ async def _gather(talk: Exchange, download: Download, segment: Segment) -> None:
         download.expect(segment.length)
         await talk.send(v7.encode_packet(v7.ASK_STORED, bytes((segment.user, segment.number))))
         try:
-            whole = await gather(talk, download, RECORDS, talking.ANSWER, _refused)
+            whole = await gather(talk, download, RECORDS, 2 * talking.ANSWER, _refused)
         except TimeoutError:
             whole = False
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from drivers.reading import Reading, Reply
 from drivers.serial import contec7_packets as v7
 
 ANSWER = 1.0  # seconds a device may take to answer, by the paper
+TRIES = 3  # of a question: its answer may be lost on the line
 REFUSALS = frozenset(v7.REASONS.values())
 
 T = TypeVar("T")
@@ -37,17 +39,19 @@ async def order(exchange: Exchange, command: int, arguments: bytes = b"") -> Non
     await exchange.wait(answered, ANSWER)
 
 
-async def question(
-    exchange: Exchange, command: int, arguments: bytes, answer: Callable[[Reply], T | None], timeout: float = ANSWER
-) -> T:
-    """Ask, and wait for the answer; CommandFailed when the device refuses."""
+async def question(exchange: Exchange, command: int, arguments: bytes, answer: Callable[[Reply], T | None]) -> T:
+    """Ask until it is answered; CommandFailed when the device refuses, TimeoutError when it never answers."""
 
     def told(item: Reading | Reply) -> T | None:
         feedback_to(command, item)
         return answer(item) if isinstance(item, Reply) else None
 
+    for _ in range(TRIES - 1):
+        await exchange.send(v7.encode_packet(command, arguments))
+        with contextlib.suppress(TimeoutError):
+            return await exchange.wait(told, ANSWER)
     await exchange.send(v7.encode_packet(command, arguments))
-    return await exchange.wait(told, timeout)
+    return await exchange.wait(told, ANSWER)
 
 
 async def start_live(exchange: Exchange) -> None:

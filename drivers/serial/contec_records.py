@@ -8,7 +8,7 @@ lost octet never shifts the times of records, and a slow disk never costs octets
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from random import Random
 from typing import Any, NamedTuple
 
@@ -54,8 +54,10 @@ class Taken(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What must be known of a recording to give its records. `size`: octets of a record."""
+    """What must be known of a recording to give its records. `size`: octets of a record. What was given is noted in
+    `bookmarks` at once, so that nothing is given twice in a session either."""
 
+    bookmarks: MutableMapping[str, Any]
     mark: str
     identity: str
     taken: Taken
@@ -165,6 +167,7 @@ class Download:
             octets = recording.length if number == recording.records - 1 else (number + 1) * size
             reading.mark = (recording.mark, [*others, [recording.identity, octets]])
             out.append(reading)
+            recording.bookmarks[recording.mark] = reading.mark[1]
         self._next += len(out)
         return out
 
@@ -227,7 +230,7 @@ class Retry:
     """Work of a conversation that may have to wait for the device: it records just now, it does not answer. Tried again
     after a pause that doubles and is scattered; each success begins anew."""
 
-    def __init__(self, rng: Random, first: float = 300.0, last: float = 3600.0) -> None:
+    def __init__(self, rng: Random, first: float = 30.0, last: float = 3600.0) -> None:
         self._rng = rng
         self._first = first
         self._last = last

@@ -122,11 +122,40 @@ async def test_what_is_stored_is_not_given_again(name, table):
 
 
 @pytest.mark.parametrize("name", DRIVERS)
+async def test_nor_in_the_same_session(name, table):
+    driver = DRIVERS[name]()
+    exchange = table(driver)
+    await driver.execute("read_stored", None, exchange)
+    assert (await driver.execute("read_stored", None, exchange))["new_records"] == 0
+    assert len(records(exchange.given)) == 90
+    assert driver.bookmarks == exchange.marks
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+async def test_nor_after_a_store_that_was_slow(name, table):
+    driver = DRIVERS[name]()
+    exchange = table(driver)
+    exchange.twin.segments, exchange.twin.stored = [a_night(5000)], [(60 + i % 100, 97) for i in range(5000)]
+    good, slow = exchange.stored, [True]
+
+    async def stored(timeout=30.0):
+        if slow.pop() if slow else False:
+            raise TimeoutError
+        await good(timeout)
+
+    exchange.stored = stored
+    with pytest.raises(SessionOver):
+        await driver.execute("read_stored", None, exchange)
+    await driver.execute("read_stored", None, exchange)
+    assert len(records(exchange.given)) == 5000
+
+
+@pytest.mark.parametrize("name", DRIVERS)
 async def test_killed_in_mid_download_any_number_of_times(name, table, killed):
     rng, marks, found = random.Random(7), {}, []
     for _ in range(50):
         driver = DRIVERS[name]()
-        driver.bookmarks = marks
+        driver.bookmarks = dict(marks)
         exchange = table(driver)
         exchange.dies_after = rng.randrange(6)
         try:
@@ -229,6 +258,23 @@ async def test_a_line_that_always_loses_something_gives_nothing_wrong(name, tabl
         await driver.execute("read_stored", None, exchange)
     assert failed.value.key == "incomplete"
     assert records(exchange.given) == []
+
+
+async def test_an_answer_that_was_lost_is_asked_for_again(table):
+    driver = ContecCms50V7()
+    exchange = table(driver)
+    hear, lost = exchange.twin.hear, set()
+
+    def once(data):
+        said = hear(data)
+        if data[2] in (v7.ASK_SEGMENTS, v7.ASK_START, v7.ASK_LENGTH) and data[2] not in lost:
+            lost.add(data[2])
+            return b""
+        return said
+
+    exchange.twin.hear = once
+    assert (await driver.execute("read_stored", None, exchange))["new_records"] == 90
+    assert len(lost) == 3
 
 
 async def test_a_device_that_records_just_now_refuses(table):
