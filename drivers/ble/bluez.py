@@ -50,7 +50,7 @@ class AdapterState(NamedTuple):
 
 
 class Bluez:
-    """`generation` grows each time the daemon, or the way to it, goes, or what was heard of it proves wrong: all that was
+    """`generation` grows each time the daemon, or the way to it, goes, or what was heard of it proves wrong: what was
     known before is void then.
 
     `watch(callback)`: something about adapters or the daemon changed. `handler`: answers calls to objects of ours.

@@ -311,7 +311,7 @@ def test_refusals_carry_the_att_code() -> None:
 # -- memory
 
 
-@pytest.mark.parametrize("module", ["drivers.ble.link", "drivers.ble.peripheral", "agent.app"])
+@pytest.mark.parametrize("module", ["drivers.ble.link", "drivers.ble.driver", "drivers.ble.advertisement", "agent.app"])
 def test_no_bluetooth_library_is_loaded_before_a_ble_device_is_configured(module: str) -> None:
     program = f"import sys, {module}; print([name for name in sys.modules if name.split('.')[0] in {LIBRARIES!r}])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
