@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from drivers.ble.bookmarks import Download, Taken
 from drivers.ble.gatt import racp
 from drivers.ble.gatt.racp import Op, Operator
+from drivers.ble.peripheral import GattError
 from drivers.ble.records import Outcome, Procedures
 
 SPAN = 1 << 16  # numbers have sixteen bits and begin again
@@ -179,7 +180,7 @@ async def _look(ledger: Ledger, ask: Procedures, request: bytes) -> Found | Outc
     ledger.probing = True
     try:
         outcome = await ask.report(request, quick=True)
-    except TimeoutError:
+    except (GattError, TimeoutError):
         return Outcome.REFUSED  # some devices do not answer what they do not know
     finally:
         ledger.probing = False

@@ -29,9 +29,9 @@ MOST_RECORDS = 1 << 17  # twice as many as there are numbers
 class Timing(NamedTuple):
     """Seconds."""
 
-    ask: float = 8.0  # a procedure whose answer is one value
+    ask: float = 4.0  # a procedure whose answer is one value
     quiet: float = 20.0  # between two records
-    abort: float = 3.0
+    abort: float = 2.0
     farewell: float = 0.3  # an abort while the connection is being ended
     retry: float = 0.5  # after `not completed`; doubles
     tries: int = 5
@@ -80,8 +80,8 @@ class Procedures:
         """How many records there are; None when the device does not tell."""
         try:
             said = await self._perform(request, self._timing.ask, None)
-        except RecordsFailed:
-            return None  # it is only asked for the sake of progress
+        except (GattError, RecordsFailed):
+            return None  # not every device knows this question
         return said.count if said.op == Op.COUNT_IS else 0 if said.response_code == racp.NO_RECORDS else None
 
     async def report(self, request: bytes, total: int | None = None, quick: bool = False) -> Outcome:

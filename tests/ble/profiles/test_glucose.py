@@ -9,6 +9,7 @@ import pytest
 
 from drivers.ble.driver import FIRST_REST, LAST_REST
 from drivers.ble.options import RecordOptions
+from drivers.ble.peripheral import GattError
 from drivers.ble.profiles.glucose import BleGlucose
 from drivers.ble.twin.devices.glucose import GlucoseTwin
 from drivers.driver import SessionOver
@@ -243,12 +244,21 @@ def test_a_meter_that_falls_silent_is_told_to_stop():
     play(scene())
 
 
-def test_busy_and_badly_subscribed_meters_are_asked_again():
+@pytest.mark.parametrize("known", [b"\x01\x01", b"\x01\x06", b"\x04\x01"])
+def test_a_meter_that_refuses_questions_by_att_errors(known):
     async def scene():
         b = bench(stored=4)
-        b.on_begin = lambda peripheral: peripheral.refuse.update({"00002a52-0000-1000-8000-00805f9b34fb": []})
-        await b.session()
-        assert len(b.stored) == 4
+        point = b.twin.access.point
+        told = point.on_write
+
+        def write(data):
+            if data not in (known, b"\x01\x01", b"\x03\x00"):
+                raise GattError("what?", 0x03)
+            told(data)
+
+        point.on_write = write
+        assert isinstance(await b.session(), SessionOver)
+        assert values(b.stored, "sequence_number") == [1, 2, 3, 4]
 
     play(scene())
 
@@ -261,8 +271,6 @@ def test_refusals_of_the_service(code):
         told, refusals = point.on_write, [code, code]
 
         def write(data):
-            from drivers.ble.peripheral import GattError
-
             if data != b"\x03\x00" and refusals:
                 raise GattError("not now", refusals.pop())
             told(data)
