@@ -25,6 +25,7 @@ from drivers.driver import Decoder
 from drivers.reading import Faults, Reading, Reply
 
 GRACE = 0.1  # seconds that a due report may wait for a reading to carry it, at most a quarter of the pace
+FROM_MEMORY = "from-memory"  # flag of a record that a device had stored
 TOLD = ("battery", "signal_strength", "firmware")  # of a reply or a reading: parts of the device's status
 
 
@@ -210,16 +211,23 @@ class Intake:
             self._tally.unreported += 1
             return 0
         seq = self._pace.take(reading, now, asked)
-        if asked and seq and self._asks:
-            asks, self._asks = self._asks, []
-            for ask in asks:
-                if not ask.done():
-                    ask.set_result(Asked(reading, seq))
+        if asked and seq:
+            self._answer(reading, seq)
         return seq
 
     def _record(self, reading: Reading) -> int:
-        """A record that the device had stored: every one counts, whatever the pace."""
-        return self._report(reading, self._thresholds.judge(reading.metric, reading.values).outside)
+        """A record that the device keeps: every one counts, whatever the pace. One that it took just now is a reading
+        that somebody may have asked for."""
+        seq = self._report(reading, self._thresholds.judge(reading.metric, reading.values).outside)
+        if seq and FROM_MEMORY not in reading.flags:
+            self._answer(reading, seq)
+        return seq
+
+    def _answer(self, reading: Reading, seq: int) -> None:
+        asks, self._asks = self._asks, []
+        for ask in asks:
+            if not ask.done():
+                ask.set_result(Asked(reading, seq))
 
     def _report(self, reading: Reading, urgent: bool) -> int:
         mark = reading.mark

@@ -74,9 +74,25 @@ class Leaky(TestDriver):
             type(self).ended = True
 
 
+class Cuff(TestDriver):
+    """A bar is a measurement from memory, a number one that was taken just now."""
+
+    name = "cuff"
+
+    def decoder(self) -> Any:
+        class Decoder:
+            faults = Faults()
+
+            def feed(self, data: bytes) -> list[Reading | Reply]:
+                flags = ("from-memory",) if data == b"|" else ()
+                return [Reading("blood_pressure", {"systolic": len(data)}, flags=flags, mark=("cuff", data.decode()))]
+
+        return Decoder()
+
+
 @pytest.fixture
 def meters(bench: Bench) -> Bench:
-    for kind in (Meter, Stranger, Mute, Leaky):
+    for kind in (Meter, Stranger, Mute, Leaky, Cuff):
         bench.devices._registry._sources[kind.name] = lambda kind=kind: kind
     return bench
 
@@ -168,3 +184,15 @@ async def test_the_links_are_closed_with_the_devices(bench: Bench) -> None:
     await bench.online()
     await bench.devices.close()
     assert bench.closed_links
+
+
+async def test_a_measurement_with_a_mark_answers_who_asked_and_one_from_memory_does_not(meters: Bench) -> None:
+    await started(meters, "cuff")
+    await until(lambda: meters.view()["status"] == "online")
+    asked = asyncio.create_task(meters.devices.execute("d", "read_now", {}))
+    await asyncio.sleep(0)
+    meters.link.say(b"|")
+    await asyncio.sleep(0.01)
+    assert not asked.done()
+    meters.link.say(b"120")
+    assert (await asked)["values"] == {"systolic": 3}
