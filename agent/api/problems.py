@@ -67,6 +67,34 @@ class Unavailable(GatepostError):
     key = "unavailable"
 
 
+class Unauthenticated(GatepostError):
+    """No token, or one that does not hold."""
+
+    key = "unauthenticated"
+
+
+class Forbidden(GatepostError):
+    """Known, but not allowed to."""
+
+    key = "forbidden"
+
+
+class TooMany(GatepostError):
+    """Too many requests, or too many failed attempts; `wait` seconds."""
+
+    key = "too-many-requests"
+
+    def __init__(self, message: str, hint: str, wait: float, key: str = "") -> None:
+        super().__init__(message, hint, key)
+        self.wait = wait
+
+
+class PreconditionFailed(GatepostError):
+    """`If-Match` names another state than the one there is."""
+
+    key = "precondition-failed"
+
+
 def status_of(error: GatepostError) -> int:
     if isinstance(error, Rejected):
         return REJECTED.get(error.kind, 409)
@@ -85,5 +113,9 @@ OWN: tuple[tuple[type[GatepostError], int], ...] = (
     (TooLarge, 413),
     (NoSuchMethod, 405),
     (Unavailable, 503),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (TooMany, 429),
+    (PreconditionFailed, 412),
 )
 INTERNAL = GatepostError("the agent could not answer this", "its log says why", key="internal")

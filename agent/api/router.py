@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -14,7 +14,8 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.api.asked import NoQuery
-from agent.api.problems import INTERNAL, BadInput, NoSuchMethod, TooLarge, Unavailable, body_of, status_of
+from agent.api.auth.who import LOCAL, NOBODY, Guard, LocalGuard, Needed, Who
+from agent.api.problems import INTERNAL, BadInput, Forbidden, NoSuchMethod, TooLarge, Unavailable, body_of, status_of
 from agent.api.reply import Answer, Lines
 from agent.api.wants import App
 from agent.errors import GatepostError, NotFound
@@ -36,10 +37,20 @@ class Ask(NamedTuple):
     raw: bytes
     source: str  # "cli" or "api"
     closing: asyncio.Event
+    who: Who = LOCAL
+    headers: Mapping[bytes, bytes] = {}
+
+    def header(self, name: str) -> str | None:
+        """A header of the request by its name in lower case."""
+        value = self.headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
 
 
 class Route(NamedTuple):
-    """One line of the route table. `answer` says in words what the JSON of a good answer is; `time` None = endless."""
+    """One line of the route table. `answer` says in words what the JSON of a good answer is; `time` None = endless.
+
+    `role` is the least that may ask; a route without one is not served.
+    """
 
     method: str
     path: str
@@ -49,14 +60,23 @@ class Route(NamedTuple):
     query: type[msgspec.Struct] = NoQuery
     body: type[msgspec.Struct] | None = None
     time: float | None = TIME
+    role: Needed | None = None
 
 
-def application(app: App, routes: Iterable[Route], closing: asyncio.Event) -> ASGIApp:
+def application(
+    app: App,
+    routes: Iterable[Route],
+    closing: asyncio.Event,
+    guard: Guard = LocalGuard(),  # noqa: B008 - has no state
+) -> ASGIApp:
     """Paths are tried in the order of the table; `closing` ends the endless answers."""
     paths: dict[str, dict[str, Route]] = {}
     for route in routes:
+        if route.role is None:
+            log.error("%s %s names no role and is not served", route.method, route.path)
+            continue
         paths.setdefault(route.path, {})[route.method] = route
-    found = [Path(path, _Endpoint(app, methods, closing)) for path, methods in paths.items()]
+    found = [Path(path, _Endpoint(app, methods, closing, guard)) for path, methods in paths.items()]
     return Router(found, redirect_slashes=False, default=_nothing_here)
 
 
@@ -68,10 +88,11 @@ async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
 class _Endpoint:
     """All methods of one path."""
 
-    def __init__(self, app: App, methods: dict[str, Route], closing: asyncio.Event) -> None:
+    def __init__(self, app: App, methods: dict[str, Route], closing: asyncio.Event, guard: Guard) -> None:
         self._app = app
         self._methods = methods
         self._closing = closing
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -92,6 +113,7 @@ class _Endpoint:
         route = self._methods.get(method)
         if route is None:
             raise NoSuchMethod(method, sorted(self._methods))
+        who = await self._authorised(scope, route)
         headers = dict(scope["headers"])
         raw = b"" if route.body is None else await read_body(headers, receive)
         ask = Ask(
@@ -102,10 +124,22 @@ class _Endpoint:
             raw=raw,
             source="cli" if headers.get(b"user-agent", b"").startswith(b"gatepost-cli/") else "api",
             closing=self._closing,
+            who=who,
+            headers=headers,
         )
         async with asyncio.timeout(route.time):
             found = await route.handler(ask)
         return found if isinstance(found, Answer | Lines) else Answer(found)
+
+    async def _authorised(self, scope: Scope, route: Route) -> Who:
+        """The one place where it is decided: who asks, and whether they may."""
+        assert route.role is not None  # else it is not in the table
+        who = await self._guard.admit(scope, route.role)
+        if route.role == "open":
+            return who or NOBODY
+        if who is None or not who.may(route.role):
+            raise Forbidden(f"this takes the role {route.role}", "use a token with that role")
+        return who
 
 
 def refusal(error: GatepostError) -> Answer:
