@@ -14,6 +14,7 @@ from dbus_fast import Variant
 from drivers.ble.bluez import ADAPTER, Bluez
 from drivers.ble.pauses import Pauses
 from drivers.ble.scanner import Scanner
+from drivers.ble.slots import Slots
 from drivers.ble.tuning import Tuning
 
 
@@ -26,7 +27,7 @@ class Adapter:
     def __init__(self, name: str, bluez: Bluez, rng: Random, tuning: Tuning, log: logging.Logger) -> None:
         self.name = name
         self.turn = asyncio.Lock()
-        self.slots = asyncio.Semaphore(tuning.slots)
+        self.slots = Slots(tuning.slots)
         self.claims: dict[str, object] = {}
         self.cycles = 0
         self._bluez = bluez
@@ -37,11 +38,6 @@ class Adapter:
         self._next_cycle = 0.0
         self._cycling: asyncio.Task[None] | None = None
         self.scanner = Scanner(name, bluez, rng, tuning, log, self.failed)
-
-    @property
-    def busy(self) -> bool:
-        """Whether every slot is taken."""
-        return self.slots.locked()
 
     def works(self) -> None:
         """It did what it should: no sign of being stuck."""

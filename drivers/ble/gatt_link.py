@@ -129,19 +129,20 @@ class GattLink:
 
     async def _attempt(self, radio: Radio, known: Remembered, adapter: Adapter) -> bool:
         """Wait for the device, and connect it; False when it was gone, or taken, before its turn came."""
+        if not self._driver.steady:
+            adapter.slots.visitors.add(self)
         sighting = await self._left_over(radio, adapter)
         adopted = sighting is not None
         if sighting is None:
             if not known.patience.strikes:
                 self._ears.waiting(*WAITS)
             sighting = await self._catch(adapter, known, None)
-        if adapter.busy:
-            full = f"every connection of {adapter.name} is in use ({radio.tuning.slots})"
+        if not adapter.slots.free(self._driver.steady):
+            full = f"the connections of {adapter.name} are in use ({adapter.slots.used} of {adapter.slots.limit})"
             self._ears.waiting("waiting-for-slot", full, "it is connected when another device lets go")
         try:
             async with AsyncExitStack() as stack:
-                await adapter.slots.acquire()
-                stack.callback(adapter.slots.release)
+                stack.callback(await adapter.slots.take(self._driver.steady))
                 async with adapter.turn:
                     if sighting and asyncio.get_running_loop().time() - sighting.at > radio.tuning.fresh:
                         sighting = await self._catch(adapter, known, radio.tuning.catch)

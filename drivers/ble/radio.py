@@ -53,7 +53,8 @@ class Radio:
                     left = patient_until - asyncio.get_running_loop().time()
                     if not off and (left <= 0 or failure.reason not in (Reason.NO_ADAPTER, Reason.NO_SERVICE)):
                         raise
-                    say(failure.reason.value, failure.message, failure.hint)
+                    if off:  # else whoever asked is told soon, or it is there
+                        say(failure.reason.value, failure.message, failure.hint)
                 with contextlib.suppress(TimeoutError):  # looked at again in any case: a signal may be lost
                     async with asyncio.timeout(self.tuning.last_scan_retry if off else left):
                         await changed.wait()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import subprocess
 import sys
 from random import Random
@@ -18,6 +20,7 @@ from drivers.ble.failure import LinkFailed, Reason, explain
 from drivers.ble.pairing import AGENT, PATH, answer
 from drivers.ble.patience import Patience
 from drivers.ble.pauses import Pauses
+from drivers.ble.slots import Slots
 from drivers.ble.strength import Strength
 from drivers.ble.tuning import Tuning
 from drivers.ble.wanted import Wanted, adapter_of, address_of
@@ -109,6 +112,74 @@ def test_a_session_that_was_worth_nothing_counts_as_a_failure_and_a_long_one_doe
     assert quiet.strikes == 1
     quiet.over(100.0, TUNING.good, heard=False)
     assert quiet.strikes == 0
+
+
+# -- slots
+
+
+async def test_slots_are_given_out_in_order() -> None:
+    slots = Slots(2)
+    first, second = await slots.take(True), await slots.take(True)
+    assert not slots.free(True)
+    order: list[str] = []
+
+    async def wait(name: str) -> None:
+        give_back = await slots.take(True)
+        order.append(name)
+        await asyncio.sleep(0)
+        give_back()
+
+    waiting = [asyncio.create_task(wait(name)) for name in "abc"]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    first()
+    first()  # once is enough
+    await asyncio.wait(waiting)
+    assert order == ["a", "c"]
+    assert slots.used == 1
+    second()
+    assert slots.used == 0
+
+
+async def test_one_slot_is_kept_for_devices_that_come_now_and_then() -> None:
+    slots = Slots(3)
+
+    class Link:
+        pass
+
+    link: Link | None = Link()
+    slots.visitors.add(link)
+    await slots.take(True)
+    await slots.take(True)
+    assert not slots.free(True)
+    strap = asyncio.create_task(slots.take(True))
+    await asyncio.sleep(0)
+    give_back = await asyncio.wait_for(slots.take(False), 1.0)
+    assert slots.used == 3
+    give_back()
+    assert not strap.done()
+    assert slots.free(False)
+    link = None  # it is configured no more
+    gc.collect()
+    assert slots.free(True)
+    strap.cancel()
+    await asyncio.wait((strap,))
+    assert slots.used == 2
+    few = Slots(2)
+    few.visitors.add(slots)
+    await few.take(True)
+    assert few.free(True)
+
+
+async def test_a_slot_that_was_granted_to_somebody_who_left_is_given_on() -> None:
+    slots = Slots(1)
+    give_back = await slots.take(True)
+    waiting = asyncio.create_task(slots.take(True))
+    await asyncio.sleep(0)
+    give_back()
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    assert slots.used == 0
 
 
 # -- when to bond
