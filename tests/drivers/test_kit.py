@@ -413,6 +413,11 @@ def test_what_is_held():
     assert kit.held(Reading("m", {"v": 1})) == len("m" + "v" + "good") + 8
 
 
+def test_a_driver_for_ble_is_not_for_the_kit():
+    with pytest.raises(kit.Broken, match="takes octets"):
+        kit.assert_driver(type("Radio", (Thermometer,), {"transport": "ble"}))
+
+
 def test_options_of_a_maker():
     class Options(msgspec.Struct):
         needed: int

@@ -6,7 +6,7 @@ from drivers import kit
 from drivers.driver import Registry
 
 REGISTRY = Registry.installed()
-SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport == "serial"]
+SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport != "ble"]
 WITH_EXAMPLE = [
     name
     for name in SERIAL
