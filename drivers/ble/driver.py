@@ -21,7 +21,7 @@ from drivers.ble.identity import BATTERY, introduce
 from drivers.ble.options import AllOptions, BleOptions
 from drivers.ble.peripheral import GattError, GattValue, Peripheral
 from drivers.ble.profile import HELD, Memory, Profile
-from drivers.ble.profiles import BY_SERVICE, profile, profiles
+from drivers.ble.profiles import BY_SERVICE, profiles
 from drivers.ble.records import RecordsFailed
 from drivers.ble.session import Session
 from drivers.ble.uuids import short, uuid
@@ -37,13 +37,15 @@ GENERIC = frozenset(map(uuid, (0x1800, 0x1801, 0x180A)))  # what every device sh
 
 
 class BleDriver(Driver):
-    """For devices that show one of `services`; `companions` are handled beside it where they are shown."""
+    """For devices that show one of `services`; `companions` are handled beside it where they are shown. `brings`:
+    profiles of its own, for services that are not in profiles/."""
 
     transport = "ble"
     options_type: ClassVar[type[msgspec.Struct]] = BleOptions
     forbidden = FORBIDDEN
     services: ClassVar[tuple[str, ...]] = ()
     companions: ClassVar[tuple[str, ...]] = ()
+    brings: ClassVar[tuple[type[Profile], ...]] = ()
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
@@ -72,8 +74,9 @@ class BleDriver(Driver):
     def _kind_for(self, value: GattValue) -> Kind | None:
         """For values without a connection, as in a recording."""
         if value.service:
-            return profile(value.service) if self._wanted((value.service,)) else None
-        ours = profiles((*self.services, *self.companions, BATTERY)) if self.services else profiles(BY_SERVICE)
+            return next(iter(profiles(self._wanted((value.service,)), self.brings)), None)
+        services = (*self.services, *self.companions, BATTERY) if self.services else BY_SERVICE
+        ours = profiles(services, self.brings)
         return next((kind for kind in ours if value.uuid in kind.streams), None)
 
     # -- a session
@@ -95,10 +98,11 @@ class BleDriver(Driver):
     def _choose(self, peripheral: Peripheral) -> list[Kind]:
         shown = list(dict.fromkeys(each.service for each in peripheral.characteristics))
         if self.services and not set(self.services) & set(shown):
-            for kind in profiles(self.services):  # the link may have stale services to forget
+            for kind in profiles(self.services, self.brings):  # the link may have stale services to forget
                 peripheral.find(kind.streams[0], kind.service)
-            raise WrongDevice(f"{_described(peripheral, shown)}; {self.name} needs {_named(self.services)}")
-        kinds = profiles(self._wanted(shown))
+            needed = _named(self.services, self.brings)
+            raise WrongDevice(f"{_described(peripheral, shown)}; {self.name} needs {needed}")
+        kinds = profiles(self._wanted(shown), self.brings)
         if all(kind.helper for kind in kinds):
             raise WrongDevice(f"{_described(peripheral, shown)}; no driver knows what to do with that")
         return kinds
@@ -198,11 +202,11 @@ def _of_note(item: Reading | Reply) -> Reading | Reply | None:
     return item if isinstance(item, Reading) or item.kind == HELD.kind else None
 
 
-def _named(services: Iterable[str]) -> str:
+def _named(services: Iterable[str], brought: Iterable[Kind] = ()) -> str:
     """For people: `glucose meter (1808)`."""
     words = []
     for service in services:
-        kind = profile(service)
+        kind = next(iter(profiles((service,), brought)), None)
         words.append(short(service) if kind is None else f"{kind.title} ({short(service)})")
     return ", ".join(words)
 

@@ -39,9 +39,12 @@ def profile(service: str) -> type[Profile] | None:
     return found
 
 
-def profiles(services: Iterable[str]) -> list[type[Profile]]:
-    """Those of a device that shows these services, in their order; without those that another one makes superfluous."""
+def profiles(services: Iterable[str], brought: Iterable[type[Profile]] = ()) -> list[type[Profile]]:
+    """Those of a device that shows these services, in their order; without those that another one makes superfluous.
+    `brought`: profiles that a driver has of its own, which come first."""
     shown = set(services)
-    found = [kind for service in BY_SERVICE if service in shown and (kind := profile(service)) is not None]
+    found = [kind for kind in brought if kind.service in shown]
+    shown -= {kind.service for kind in found}
+    found += [kind for service in BY_SERVICE if service in shown and (kind := profile(service)) is not None]
     poorer = {service for kind in found for service in kind.instead_of}
     return [kind for kind in found if kind.service not in poorer]
