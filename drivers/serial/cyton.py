@@ -27,6 +27,7 @@ FULL_SCALE = 2**23 - 1
 PER_COUNT = 0.002 / 16  # [g]
 
 START, STOP, RESET = b"b", b"s", b"v"
+OURS = re.compile("OpenBCI|ADS1299|ADS_ID|Device failed to poll Host")
 BANNER = 5.0  # seconds until the board has said who it is
 FIRST = 3.0  # seconds until the first block of a second
 
@@ -101,7 +102,8 @@ class _Inputs:
 
 
 class CytonDecoder:
-    """Packets -> blocks of a second; the board's words -> a Reply `words`."""
+    """Packets -> blocks of a second; what the board or its dongle says -> a Reply `board`, other text up to `$$$` ->
+    `words`."""
 
     def __init__(self, options: CytonOptions) -> None:
         self.faults = Faults()
@@ -119,7 +121,7 @@ class CytonDecoder:
             if isinstance(item, Packet):
                 self._take(item, out)
             elif isinstance(item, Words):
-                out.append(Reply("words", {"text": item.text}))
+                out.append(Reply("board" if OURS.search(item.text) else "words", {"text": item.text}))
         return out
 
     def _take(self, packet: Packet, out: list[Reading | Reply]) -> None:
@@ -216,4 +218,4 @@ class OpenBciCyton(Driver):
 
 
 def _words(item: Reading | Reply) -> str | None:
-    return item.fields["text"] if isinstance(item, Reply) and item.kind == "words" else None
+    return item.fields["text"] if isinstance(item, Reply) and item.kind in ("board", "words") else None

@@ -380,6 +380,8 @@ def test_the_twin_sends_what_a_heart_does():
 def test_a_reply_for_words():
     decoder = OpenBciCyton().decoder()
     assert decoder.feed(b"hello$$$" + b"\0" * 70) == [Reply("words", {"text": "hello"})]
+    (said,) = decoder.feed(CytonTwin().hear(b"v") + b"\0" * 70)
+    assert said.kind == "board"
 
 
 def test_random_streams_do_not_raise():
