@@ -70,6 +70,29 @@ class Forbidden(NamedTuple):
     characteristic: str = ""
 
 
+class Question(NamedTuple):
+    """Words that change nothing on any device and make this one say who it is; `options` are those of a device that was
+    found so."""
+
+    words: bytes
+    options: dict[str, Any] = {}  # noqa: RUF012  # a NamedTuple, never changed
+
+
+class Recognition(NamedTuple):
+    """How a scan knows such a device, beside the readings that its decoder finds; all of it may be left out.
+
+    `lines`: line settings other than the driver's own that are common. `telling`: kinds of Reply that nothing else
+    gives. `questions` are only asked when a person wants that. `usb`: `0403:6015` or a part of the product's name; a
+    hint, no proof. `names`: how BLE names begin.
+    """
+
+    lines: tuple[Line, ...] = ()
+    telling: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+    usb: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
 class Decoder(Protocol):
     """Sans-I/O: what the link hears -> what it means. Serial: bytes in any chunks; BLE: GattValue or Advert
     (drivers/ble/peripheral.py). Never raises on what it is given, resyncs itself, bounded memory."""
@@ -177,6 +200,7 @@ class Driver(ABC):
     keep_alive: KeepAlive | None = None  # may depend on the options
     keeps_records: ClassVar[bool] = False  # its readings may carry marks: without bookmarks it is not opened
     forbidden: ClassVar[tuple[Forbidden, ...]] = ()  # what must never be said, enforced by the gateway
+    recognition: ClassVar[Recognition] = Recognition()  # for `gatepost scan`
     source: ClassVar[str] = ""  # specification and section
 
     def __init__(self, options: Any = None) -> None:

@@ -8,7 +8,18 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Command, CommandFailed, Driver, Exchange, Forbidden, KeepAlive, Line, Twin
+from drivers.driver import (
+    Command,
+    CommandFailed,
+    Driver,
+    Exchange,
+    Forbidden,
+    KeepAlive,
+    Line,
+    Question,
+    Recognition,
+    Twin,
+)
 from drivers.options import MetricName
 from drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from drivers.serial.and_format import Weighing, decode_line
@@ -107,6 +118,7 @@ class AndScale(Driver):
     example_options: ClassVar[dict[str, Any]] = {"mode": "poll", "interval": 1.0}
     commands = (Command("read_now", "Weigh now, or when the scale is at rest", ReadNow, 30.0, {"stable": True}),)
     forbidden = FORBIDDEN
+    recognition = Recognition(questions=(Question(NOW, {"mode": "poll"}),))
     source = "A&D standard format, balance manuals"
 
     def __init__(self, options: Any = None) -> None:

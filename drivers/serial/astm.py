@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Driver, Exchange, Forbidden, Line, Twin
+from drivers.driver import Driver, Exchange, Forbidden, Line, Recognition, Twin
 from drivers.reading import Reading, Reply
 from drivers.serial.astm_decoder import AstmDecoder
 from drivers.serial.astm_frames import EOT
@@ -39,6 +39,7 @@ class AstmGlucose(Driver):
     options_type = AstmOptions
     example_options: ClassVar[dict[str, Any]] = {"wake": "eot"}
     forbidden = (Forbidden("command", re.compile(rb"[^\x04\x06\x15]")),)
+    recognition = Recognition(telling=("astm",))  # its enquiry
     source = "ASTM E1381-95 (CLSI LIS01), ASTM E1394-97 (CLSI LIS02)"
 
     def __init__(self, options: Any = None) -> None:

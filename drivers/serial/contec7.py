@@ -17,7 +17,19 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Command, CommandFailed, Driver, Exchange, Forbidden, KeepAlive, Line, NoParameters, Twin
+from drivers.driver import (
+    Command,
+    CommandFailed,
+    Driver,
+    Exchange,
+    Forbidden,
+    KeepAlive,
+    Line,
+    NoParameters,
+    Question,
+    Recognition,
+    Twin,
+)
 from drivers.serial import contec7_packets as v7
 from drivers.serial import contec7_talk as talking
 from drivers.serial.contec7_decoder import METRIC, Contec7Decoder
@@ -64,6 +76,7 @@ class ContecCms50V7(Driver):
     example_options: ClassVar[dict[str, Any]] = {"waveform": False, "records": True}
     keep_alive = KeepAlive(v7.encode_packet(v7.KEEP_ALIVE), 5.0)
     source = "Communication protocol of pulse oximeter V7.0"
+    recognition = Recognition(telling=("identity",), questions=(Question(v7.encode_packet(v7.DEVICE_ID)),))
     forbidden = (Forbidden("erase", re.compile(rb"\x7d[\x80-\xff]\xae")),)
     commands = (
         Command("start_live", "Start live data", NoParameters, 5.0),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from drivers.driver import Driver, Line, Twin
+from drivers.driver import Driver, Line, Recognition, Twin
 from drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from drivers.serial.beat import heart_beat
 from drivers.serial.framing import LineSplitter
@@ -164,6 +164,7 @@ class Lines(Driver):
     name = "lines"
     title = "Any device that prints lines: JSON, key=value, CSV or a regular expression"
     line = Line(9600)
+    recognition = Recognition(lines=(Line(115200),))
     every = 0.0
     options_type = LinesOptions
     source = "docs/drivers.md, lines"

@@ -11,7 +11,18 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Command, CommandFailed, Driver, Exchange, Forbidden, KeepAlive, Line, Twin
+from drivers.driver import (
+    Command,
+    CommandFailed,
+    Driver,
+    Exchange,
+    Forbidden,
+    KeepAlive,
+    Line,
+    Question,
+    Recognition,
+    Twin,
+)
 from drivers.options import MetricName
 from drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from drivers.serial.frames import FrameError
@@ -109,6 +120,7 @@ class MtSics(Driver):
         Forbidden("reset", re.compile(rb"@|(?:^|[\r\n])\s*(?:RST|FSET)", re.IGNORECASE)),
         Forbidden("command", re.compile(rb"(?:^|[\r\n]+)(?!(?:S|SI|SIR|I4|@)?(?:[\r\n]|$))")),  # anything else
     )
+    recognition = Recognition(telling=("answer",), questions=(Question(SERIAL),))
     source = "Mettler-Toledo MT-SICS reference manual, level 0 and 1"
 
     def __init__(self, options: Any = None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Driver, Line, Twin
+from drivers.driver import Driver, Line, Recognition, Twin
 from drivers.frames import FrameError
 from drivers.options import MetricName
 from drivers.reading import Faults, Reading, Reply
@@ -81,6 +81,7 @@ class Nmea0183(Driver):
     name = "nmea0183"
     title = "NMEA 0183 instruments: weather, water, transducers, position"
     line = Line(4800, 8, "N", 1)
+    recognition = Recognition(lines=(Line(9600), Line(38400)))
     metrics = ("environment", "position")
     every = 1.0
     options_type = NmeaOptions

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Command, CommandFailed, Driver, Exchange, Forbidden, Line, Twin
+from drivers.driver import Command, CommandFailed, Driver, Exchange, Forbidden, Line, Question, Recognition, Twin
 from drivers.reading import Reading, Reply
 from drivers.serial.no_answer import NoAnswer
 from drivers.serial.onetouch_decoder import OneTouchDecoder
@@ -57,6 +57,7 @@ class OneTouchUltra2(Driver):
         Command("read_stored", "Read the memory now", timeout=180.0),
         Command("sync_time", "Set the meter's clock", SyncTime, 20.0, {"time": "2026-11-20T10:30:00"}),
     )
+    recognition = Recognition(telling=("serial_number",), questions=(Question(WAKE + b"DM@\r"),))
     forbidden = (Forbidden("erase", re.compile(rb"[Dd][Mm][Zz]")),)
     source = "LifeScan OneTouch Ultra2 RS-232 communication specification"
 

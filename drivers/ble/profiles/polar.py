@@ -14,7 +14,7 @@ from drivers.ble.polar_waves import PolarWaves
 from drivers.ble.profile import Chore, Items, Memory, Profile
 from drivers.ble.session import Session
 from drivers.ble.uuids import uuid
-from drivers.driver import Exchange
+from drivers.driver import Exchange, Recognition
 from drivers.frames import FrameError
 from drivers.reading import Reading, Reply
 
@@ -157,6 +157,7 @@ class BlePolarH10(BleDriver):
     title = "Polar H10: ECG, acceleration and heart rate"
     metrics = ("ecg", "acceleration", "heart_rate")
     services = (pmd.SERVICE,)
+    recognition = Recognition(names=("Polar H10 ",))  # it does not advertise its own service
     companions = (uuid(0x180D),)
     silence = 60.0
     options_type = StreamOptions
