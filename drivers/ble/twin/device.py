@@ -9,10 +9,12 @@ from dbus_fast import Variant
 
 from drivers.ble.peripheral import Advert
 from drivers.ble.twin.air import ABORTED, OnAir
+from drivers.ble.twin.bonding import Bonding
 from drivers.ble.twin.errors import failed, failure
 from drivers.ble.twin.gatt import HIDDEN, Gatt
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral
-from drivers.ble.twin.wire import Answer, BusError, Call, Objects, Properties
+from drivers.ble.twin.link import Link
+from drivers.ble.twin.peripheral import TwinCharacteristic
+from drivers.ble.twin.wire import Answer, Call, Objects, Properties
 from drivers.ble.uuids import uuid as full
 
 if TYPE_CHECKING:
@@ -20,16 +22,6 @@ if TYPE_CHECKING:
 
 DEVICE, BATTERY = "org.bluez.Device1", "org.bluez.Battery1"
 BATTERY_LEVEL = full(0x2A19)
-
-
-class Link:
-    """One connection, from the first octet to its loss."""
-
-    def __init__(self, air: OnAir) -> None:
-        self.air = air
-        self.peripheral: TwinPeripheral = air.peripheral
-        self.encrypted = False
-        self.lost = asyncio.Event()
 
 
 class Device:
@@ -44,7 +36,7 @@ class Device:
         self.trusted = False
         self._gatt = Gatt(self)
         self._resolved = False
-        self._pairing: asyncio.Task[None] | None = None
+        self.bonding = Bonding(self)
         self._abort: asyncio.Event | None = None  # set while an attempt to connect goes on
         self._expiry: asyncio.TimerHandle | None = None
         name = advert.name if advert is not None else adapter.bonds.get(address, "")
@@ -70,8 +62,8 @@ class Device:
         methods = {
             "Connect": self._connect,
             "Disconnect": self._disconnect,
-            "Pair": self._pair,
-            "CancelPairing": self._cancel_pairing,
+            "Pair": self.bonding.pair,
+            "CancelPairing": self.bonding.cancel,
         }
         self.objects.serve(self.path, DEVICE, methods)
         self.objects.settable(self.path, DEVICE, "Trusted", self._trust)
@@ -131,12 +123,11 @@ class Device:
 
     async def _connect(self, call: Call) -> Answer:
         if self.link is None:
-            link = await self._establish(call)
-            call.after.append(lambda: self.objects.start(self._settle(link)))
+            await self.establish(call)
         return None
 
-    async def _establish(self, call: Call) -> Link:
-        """A link, or BusError."""
+    async def establish(self, call: Call) -> Link:
+        """A link, or BusError; services follow once the call was answered."""
         adapter, air = self.adapter, self.adapter.daemon.air.get(self.address)
         if not adapter.powered:
             raise failure("NotReady")
@@ -167,6 +158,7 @@ class Device:
                 call.after.append(lambda: self.objects.change(self.path, DEVICE, {"Connected": Variant("b", False)}))
             raise failed(wrong)
         self._up(link)
+        call.after.append(lambda: self.objects.start(self._settle(link)))
         return link
 
     async def _reach(self, air: OnAir | None) -> Link:
@@ -276,61 +268,3 @@ class Device:
             self._expiry.cancel()
         self._gatt.withdraw()
         self.objects.remove(self.path)
-
-    # -- bonding
-
-    async def _pair(self, call: Call) -> Answer:
-        if self.bonded:
-            raise failure("AlreadyExists")
-        if self._pairing is not None:
-            raise failure("InProgress")
-        link = self.link
-        if link is None:
-            link = await self._establish(call)
-            fresh = link
-            call.after.append(lambda: self.objects.start(self._settle(fresh)))
-        await self._bond(link, call.sender)
-        return None
-
-    async def encrypt(self, link: Link) -> None:
-        """A request needs an encrypted link: the daemon pairs by itself where an agent lets it, else nothing ever
-        answers."""
-        agents = self.adapter.daemon.agents
-        if link.air.unpaired == "refuse" or link.peripheral.pairing == "none":
-            raise failure("NotPermitted", "Not paired")
-        if agents.of("") is None:
-            await link.lost.wait()
-            raise failed("Not connected")
-        try:
-            await self._bond(link, "")
-        except BusError:
-            raise failure("NotPermitted", "Not paired") from None
-
-    async def _bond(self, link: Link, caller: str) -> None:
-        if self._pairing is None:
-            self._pairing = asyncio.create_task(self._authenticate(link, caller))
-        lost = asyncio.create_task(link.lost.wait())
-        task = self._pairing
-        try:
-            await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done() or task.cancelled():
-                raise failure("AuthenticationCanceled")
-            task.result()
-        finally:
-            task.cancel()
-            lost.cancel()
-            self._pairing = None
-
-    async def _authenticate(self, link: Link, caller: str) -> None:
-        await asyncio.sleep(self.adapter.daemon.timing.pair)
-        await self.adapter.daemon.agents.authenticate(self.path, link.peripheral, caller)
-        link.air.pairings += 1
-        link.peripheral.bonded = link.encrypted = True
-        self.adapter.bonds[self.address] = link.peripheral.name
-        self.objects.change(self.path, DEVICE, {"Paired": Variant("b", True), "Bonded": Variant("b", True)})
-
-    async def _cancel_pairing(self, call: Call) -> Answer:
-        if self._pairing is None:
-            raise failure("DoesNotExist")
-        self._pairing.cancel()
-        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dbus_fast import Variant
 
@@ -14,7 +14,8 @@ from drivers.ble.twin.wire import Answer, Call
 from drivers.ble.uuids import uuid as full
 
 if TYPE_CHECKING:
-    from drivers.ble.twin.device import Device, Link
+    from drivers.ble.twin.device import Device
+    from drivers.ble.twin.link import Link
 
 SERVICE, CHARACTERISTIC = "org.bluez.GattService1", "org.bluez.GattCharacteristic1"
 DESCRIPTOR = "org.bluez.GattDescriptor1"
@@ -110,7 +111,7 @@ class Gatt:
             await link.lost.wait()
             raise failed("Not connected")
         if characteristic.encrypted and not link.encrypted:
-            await self._device.encrypt(link)
+            await self._device.bonding.encrypt(link)
         await asyncio.sleep(0)
         if link.lost.is_set():
             raise failed("Not connected")
@@ -205,8 +206,3 @@ class Gatt:
             if each is characteristic and self._subscribers.get(at, set()) - {""}:
                 self._objects.change(at, CHARACTERISTIC, {"Value": Variant("ay", data)})
                 return
-
-
-def text(properties: dict[str, Any]) -> dict[str, Any]:
-    """Plain values of D-Bus properties, for tests and logs."""
-    return {name: each.value for name, each in properties.items()}

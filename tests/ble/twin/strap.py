@@ -84,6 +84,8 @@ class PairingAgent:
         if message.message_type is not MessageType.METHOD_CALL or message.interface != "org.bluez.Agent1":
             return None
         self.asked.append(message.member)
+        if self._answer == "nothing":
+            return True
         if self._reject:
             return Message.new_error(message, "org.bluez.Error.Rejected", "no")
         if self._answer is None:

@@ -7,11 +7,12 @@ import asyncio
 import pytest
 from bleak import BleakClient
 from bleak.exc import BleakDBusError, BleakError
+from dbus_fast import Message
 
 from drivers.ble.twin.bus import PrivateBus
 from drivers.ble.twin.daemon import Daemon
 from tests.ble.conftest import until
-from tests.ble.twin.strap import SITE, PairingAgent, Strap, find
+from tests.ble.twin.strap import ADDRESS, SITE, PairingAgent, Strap, find
 
 
 async def test_without_an_agent_pairing_fails_and_an_encrypted_read_hangs(bluez: Daemon) -> None:
@@ -122,3 +123,23 @@ async def test_an_agent_leaves_with_its_client(bluez: Daemon, bus: PrivateBus) -
     async with PairingAgent(bus.address):
         assert bluez.agents.of("") is not None
     await until(lambda: bluez.agents.of("") is None)
+
+
+@pytest.mark.parametrize("how", ["cancel", "drop"])
+async def test_a_pairing_that_does_not_end_can_be_ended(bluez: Daemon, bus: PrivateBus, how: str) -> None:
+    strap = Strap()
+    strap.pairing = "confirm"
+    air = bluez.place(strap)
+    async with PairingAgent(bus.address, "DisplayYesNo", "nothing") as agent, BleakClient(await find()) as client:
+        pairing = asyncio.create_task(client.pair())
+        await until(lambda: agent.asked)
+        if how == "drop":
+            air.drop()
+        else:
+            path, device = bluez.adapter.devices[ADDRESS].path, "org.bluez.Device1"
+            cancel = Message("org.bluez", path, device, "CancelPairing")
+            assert (await agent.bus.call(cancel)).error_name is None
+            assert (await agent.bus.call(cancel)).error_name == "org.bluez.Error.DoesNotExist"
+        with pytest.raises(BleakDBusError, match="AuthenticationCanceled"):
+            await pairing
+    assert not strap.bonded

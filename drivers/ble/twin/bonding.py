@@ -1,0 +1,77 @@
+"""Pair and CancelPairing of one device, and what becomes of a request that needs an encrypted link."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dbus_fast import Variant
+
+from drivers.ble.twin.errors import failed, failure
+from drivers.ble.twin.link import Link
+from drivers.ble.twin.wire import Answer, BusError, Call
+
+if TYPE_CHECKING:
+    from drivers.ble.twin.device import Device
+
+DEVICE = "org.bluez.Device1"
+
+
+class Bonding:
+    """One pairing at a time; who asks meanwhile shares its outcome."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._pairing: asyncio.Task[None] | None = None
+
+    async def pair(self, call: Call) -> Answer:
+        if self._device.bonded:
+            raise failure("AlreadyExists")
+        if self._pairing is not None:
+            raise failure("InProgress")
+        link = self._device.link or await self._device.establish(call)
+        await self._bond(link, call.sender)
+        return None
+
+    async def cancel(self, call: Call) -> Answer:
+        if self._pairing is None:
+            raise failure("DoesNotExist")
+        self._pairing.cancel()
+        return None
+
+    async def encrypt(self, link: Link) -> None:
+        """A request needs an encrypted link: the daemon pairs by itself where an agent lets it, else nothing ever
+        answers."""
+        if link.air.unpaired == "refuse" or link.peripheral.pairing == "none":
+            raise failure("NotPermitted", "Not paired")
+        if self._device.adapter.daemon.agents.of("") is None:
+            await link.lost.wait()
+            raise failed("Not connected")
+        try:
+            await self._bond(link, "")
+        except BusError:
+            raise failure("NotPermitted", "Not paired") from None
+
+    async def _bond(self, link: Link, caller: str) -> None:
+        if self._pairing is None:
+            self._pairing = asyncio.create_task(self._authenticate(link, caller))
+        lost = asyncio.create_task(link.lost.wait())
+        task = self._pairing
+        try:
+            await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() or task.cancelled():
+                raise failure("AuthenticationCanceled")
+            task.result()
+        finally:
+            task.cancel()
+            lost.cancel()
+            self._pairing = None
+
+    async def _authenticate(self, link: Link, caller: str) -> None:
+        device, adapter = self._device, self._device.adapter
+        await asyncio.sleep(adapter.daemon.timing.pair)
+        await adapter.daemon.agents.authenticate(device.path, link.peripheral, caller)
+        link.air.pairings += 1
+        link.peripheral.bonded = link.encrypted = True
+        adapter.bonds[device.address] = link.peripheral.name
+        device.objects.change(device.path, DEVICE, {"Paired": Variant("b", True), "Bonded": Variant("b", True)})

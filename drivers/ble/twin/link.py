@@ -1,0 +1,18 @@
+"""One connection to a simulated peripheral."""
+
+from __future__ import annotations
+
+import asyncio
+
+from drivers.ble.twin.air import OnAir
+from drivers.ble.twin.peripheral import TwinPeripheral
+
+
+class Link:
+    """One connection, from the first octet to its loss."""
+
+    def __init__(self, air: OnAir) -> None:
+        self.air = air
+        self.peripheral: TwinPeripheral = air.peripheral
+        self.encrypted = False
+        self.lost = asyncio.Event()
