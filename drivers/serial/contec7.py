@@ -77,7 +77,11 @@ class ContecCms50V7(Driver):
     keep_alive = KeepAlive(v7.encode_packet(v7.KEEP_ALIVE), 5.0)
     source = "Communication protocol of pulse oximeter V7.0"
     recognition = Recognition(telling=("identity",), questions=(Question(v7.encode_packet(v7.DEVICE_ID)),))
-    forbidden = (Forbidden("erase", re.compile(rb"\x7d[\x80-\xff]\xae")),)
+    forbidden = (
+        Forbidden("erase", re.compile(rb"\x7d[\x80-\xff]\xae")),
+        # Anything but the questions of the paper, the keep-alive and the clock; other packets set the identity.
+        Forbidden("command", re.compile(rb"\A(?!(?:\x7d[\x80-\xff][\xa1-\xad\xaf-\xb2\xb6][\x80-\xff]{6})+\Z)")),
+    )
     commands = (
         Command("start_live", "Start live data", NoParameters, 5.0),
         Command("stop_live", "Stop live data", NoParameters, 5.0),

@@ -65,7 +65,10 @@ class Nonin(Driver):
     keeps_records = True
     options_type = NoninOptions
     example_options: ClassVar[dict[str, Any]] = {"format": 2, "waveform": False}
-    forbidden = (Forbidden("erase", re.compile(rb"MCL", re.IGNORECASE)),)
+    forbidden = (
+        Forbidden("erase", re.compile(rb"MCL", re.IGNORECASE)),  # WristOx2: clear the memory
+        Forbidden("command", re.compile(rb"\A(?!\x02\x70\x02\x02[\x01\x02\x07\x08\x0d]\x03\Z)")),  # but a format
+    )
     source = "Nonin OEM III, Xpod, 9560 and WristOx2 3150 OEM specifications"
 
     def __init__(self, options: Any = None) -> None:

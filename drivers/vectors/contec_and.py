@@ -69,6 +69,7 @@ TABLE: Table = {
         "contec-5byte-stored": contec5_stored,
         "contec-v7": contec7,
         "contec-v7-length": contec7_length,
+        **{f"contec-v7-{about}": contec7 for about in ("stored", "start-date", "start-time", "segments", "feedback")},
     },
     "serial-line": {"and-standard": and_standard},
     "serial-stream": {"contec-5byte": contec5_stream, "contec-v7": contec7_stream},

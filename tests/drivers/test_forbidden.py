@@ -40,9 +40,13 @@ REFUSED = {
     },
     "contec-cms50-v7": {
         "erase": [b"\x7d\x81\xae" + b"\x80" * 6, b"\x7d\xff\xae\xff\xff" + b"\x80" * 4, b"\x00\x7d\x81\xae"],
+        "command": [b"\x04\x80" + b"\xb1" * 7, b"\x7d\x81\xf5" + b"\x80" * 6, b"\x7d\x81\xa1", b"\xa1"],
     },
     "contec-cms50d-plus": {"command": [b"\xf7", b"\xf5\xf5\x00", b"erase", b"\x7d\x81\xae"]},
-    "nonin": {"erase": [b"MCL!\r\n", b"mcl!"]},
+    "nonin": {
+        "erase": [b"MCL!\r\n", b"mcl!"],
+        "command": [b"\x02\x70\x02\x02\x05\x03", b"\x02\x72\x06\x1a\x0b\x14\x08\x1e\x00\x03", b"\x06", b"CFG=1\r\n"],
+    },
     "cas-scale": {"speak": [b"Z", b"T", b"\x31", b"MZ\r\n"]},
     "oximeter-ascii": {"speak": [b"0", b"\x03", b"SPO2?"]},
     "onetouch-ultra2": {"erase": [b"\x11\rDMZ\r", b"dmz"]},
