@@ -5,10 +5,11 @@
             strap = bluez.place(HeartRateTwin())             # in the air; it advertises by itself
             os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus.address   # before bleak is first used in this event loop
             ...                                              # any BlueZ client: bleak, bluetoothctl, the agent
-            await strap.drop()                               # the link is lost
+            strap.drop()                                     # the link is lost
 
-- `bus.py` the private bus; `wire.py` objects on a bus; `daemon.py`, `adapter.py`, `device.py`, `gatt.py`, `agents.py`
-  the emulated daemon; `air.py` one peripheral as the daemon reaches it, with its faults and its counters.
+- `bus.py` the private bus; `wire.py` objects on a bus; `daemon.py`, `adapter.py`, `device.py`, `link.py`, `gatt.py`,
+  `bonding.py`, `agents.py` the emulated daemon; `air.py` one peripheral as the daemon reaches it, with its faults and
+  its counters; `stage.py` all of it put up together, `console.py` orders to it from another process.
 - `peripheral.py` the model of a peripheral, which knows nothing of a bus: services, values, what it does when it is
   written to, streams by `tick`, when it advertises.
 - `devices/` the simulated devices, one file for each kind: `devices.catalogue.make("ble-glucose", seed)` is what a

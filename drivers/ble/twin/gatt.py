@@ -9,7 +9,7 @@ from dbus_fast import Variant
 
 from drivers.ble.peripheral import GattError
 from drivers.ble.twin.errors import att, failed, failure
-from drivers.ble.twin.peripheral import TwinCharacteristic
+from drivers.ble.twin.peripheral import INVALID_HANDLE, TwinCharacteristic
 from drivers.ble.twin.wire import Answer, Call
 from drivers.ble.uuids import uuid as full
 
@@ -110,6 +110,8 @@ class Gatt:
         if characteristic.uuid in link.air.stuck:
             await link.lost.wait()
             raise failed("Not connected")
+        if not any(each is characteristic for each in link.peripheral):  # known from before its firmware changed
+            raise att(GattError("stale", INVALID_HANDLE))
         if characteristic.encrypted and not link.encrypted:
             await self._device.bonding.encrypt(link)
         await asyncio.sleep(0)

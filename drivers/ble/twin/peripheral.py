@@ -10,7 +10,7 @@ from drivers.ble.peripheral import Advert, GattError
 from drivers.ble.uuids import uuid as full
 
 # ATT errors (Core Specification, Vol 3, Part F, 3.4.1.1) and those of profiles (Supplement to it, Part B).
-READ_NOT_PERMITTED, WRITE_NOT_PERMITTED, NOT_ENCRYPTED = 0x02, 0x03, 0x0F
+INVALID_HANDLE, READ_NOT_PERMITTED, WRITE_NOT_PERMITTED = 0x01, 0x02, 0x03
 OUT_OF_RANGE, IN_PROGRESS, CCC_IMPROPER = 0xFF, 0x80, 0x81
 
 Value = bytes | Callable[[], bytes]

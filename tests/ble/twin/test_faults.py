@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from bleak import BleakClient, BleakScanner
 from bleak.backends.bluezdbus.adapter import BleakAdapterBlueZDBus
-from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError
+from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 
 from drivers.ble.twin.bus import PrivateBus
 from drivers.ble.twin.daemon import Daemon, Timing
@@ -218,13 +218,13 @@ async def test_a_sleeper_shows_itself_for_a_while(bluez: Daemon) -> None:
     strap.sleeps = True
     air = bluez.place(strap)
     assert await BleakScanner.find_device_by_address(ADDRESS, timeout=0.1) is None
-    air.wake(0.2)
+    air.wake(1.0)
     device = await find()
     await until(lambda: not strap.shown)
     waiting = asyncio.create_task(BleakClient(device).connect(timeout=5))
     await until(lambda: air.attempts == 1)
     assert air.connects == 0
-    air.wake(0.2)
+    air.wake(1.0)
     await waiting
 
 
@@ -271,3 +271,19 @@ async def test_ten_peripherals_at_once(bluez: Daemon) -> None:
     assert all(strap.connected for strap in straps)
     await asyncio.gather(*(client.disconnect() for client in clients))
     assert not any(strap.connected for strap in straps)
+
+
+async def test_services_are_stale_until_the_device_is_removed(bluez: Daemon) -> None:
+    """A peripheral with another firmware: the daemon goes on with the services that it knows."""
+    old = bluez.place(Strap())
+    async with BleakClient(await find()):
+        pass
+    await bluez.take_away(old)
+    bluez.place(Strap())
+    async with BleakClient(await find()) as client:
+        with pytest.raises(BleakGATTProtocolError) as refused:
+            await client.read_gatt_char(SITE)
+        assert refused.value.code == 0x01
+    await client.unpair()
+    async with BleakClient(await find()) as client:
+        assert await client.read_gatt_char(SITE) == b"\x01"
