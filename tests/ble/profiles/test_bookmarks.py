@@ -119,3 +119,18 @@ def test_the_stamps_of_the_highest_numbers_are_kept():
     assert ledger.knows(Found(100, "t100"))
     assert not ledger.knows(Found(100, "t1"))
     assert not ledger.knows(Found(10, "t10"))
+
+
+def test_a_live_record_in_the_middle_of_a_download_and_a_kill() -> None:
+    ledger = Ledger({"to": 100}, wraps=False)
+    ledger.horizon = 150
+    ledger.begin(50)
+    assert all(ledger.take(Found(number, "")) for number in (101, 102, 155))
+    assert not ledger.stores(Found(155, ""))
+    again = Ledger(json.loads(json.dumps(ledger.mark())), wraps=False)
+    again.horizon = 155
+    again.begin(None)
+    sent = (*range(101, 151), 155)
+    assert [number for number in sent if again.take(Found(number, ""))] == list(range(103, 151))
+    again.end(whole=True)
+    assert (again.taken.to, again.taken.runs) == (155, [])
