@@ -117,7 +117,7 @@ class AstmDecoder:
 
 def reading(result: records.Result, control: bool = False, mark: tuple[str, str] | None = None) -> Reading:
     """Glucose under its metric, anything else under `reading`; a control's or an unmeasurable result is no value."""
-    glucose = result.analyte.casefold() in GLUCOSE
+    glucose = is_glucose(result)
     name = "glucose" if glucose else value_name(result.analyte)
     why = None
     if control or (result.user_marks and CONTROL in result.markers):
@@ -137,6 +137,10 @@ def reading(result: records.Result, control: bool = False, mark: tuple[str, str]
     value = result.text if result.value is None else result.value
     unit = UNITS.get(result.unit.casefold(), result.unit)
     return Reading(metric, {name: value}, {name: unit} if unit else {}, tuple(flags), GOOD, time, mark=mark)
+
+
+def is_glucose(result: records.Result) -> bool:
+    return result.analyte.casefold() in GLUCOSE
 
 
 def value_name(analyte: str) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from drivers.frames import FrameError
 
-START, SIZE = 0xAC, 9
+SIZE = 9
 LEAST = 25  # mmHg that are left out of the pressures
 
 
@@ -20,10 +20,8 @@ class Record(NamedTuple):
 
 
 def decode_record(octets: bytes) -> Record:
-    """FrameError truncated, bad_length, bad_header."""
+    """The first octet says nothing that is known. FrameError truncated, bad_length."""
     if len(octets) != SIZE:
         raise FrameError("truncated" if len(octets) < SIZE else "bad_length")
-    if octets[0] != START:
-        raise FrameError("bad_header")
     month, day, hour, minute, year = octets[4:]
     return Record(octets[1] + LEAST, octets[2] + LEAST, octets[3], [2000 + year, month, day, hour, minute])

@@ -7,6 +7,7 @@ import msgspec
 from drivers.frames import FrameError
 from drivers.serial import (
     and_ua767pc_record,
+    astm_decoder,
     astm_frames,
     astm_records,
     beurer_record,
@@ -45,7 +46,10 @@ def astm_record(text: str) -> Fields:
     if text.startswith("H"):
         header = msgspec.structs.asdict(astm_records.decode_header(text.rstrip("\r\n")))
         return {**header, "delimiters": list(header["delimiters"])}
-    return msgspec.structs.asdict(astm_records.decode_result(text))
+    result = astm_records.decode_result(text)
+    if result.value is None and not result.beyond and astm_decoder.is_glucose(result):
+        raise FrameError("bad_format")  # the driver tells it as a reading without a value
+    return msgspec.structs.asdict(result)
 
 
 def lifescan(octets: bytes) -> Fields:
