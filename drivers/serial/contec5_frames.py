@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from drivers.reading import Faults
-from drivers.serial.frames import FrameError
+from drivers.serial.frames import FrameError, Stranger
 
 SIZE = 5
 RECORD = 3  # octets of a stored record
@@ -103,6 +103,7 @@ class LiveFrames:
         self._faults = faults
         self._rest = b""
         self._lost = True  # the first octets after opening may be the end of a frame: no fault
+        self._stranger = Stranger(faults)
 
     def feed(self, data: bytes) -> list[Live | None]:
         data = self._rest + data
@@ -115,11 +116,13 @@ class LiveFrames:
                     self._lost = True
                     self._faults.add("resync", "octets that belong to no frame were skipped")
                     frames.append(None)
+                self._stranger.skip(bad - at)
                 at = bad
             elif end - at < SIZE:
                 break
             else:
                 self._lost = False
+                self._stranger.known()
                 frames.append(decode_live(data[at : at + SIZE]))
                 at += SIZE
         self._rest = data[at:]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from drivers.reading import Faults
-from drivers.serial.frames import FrameError
+from drivers.serial.frames import FrameError, Stranger
 
 LENGTHS = {
     0x01: 9,  # live data
@@ -177,6 +177,7 @@ class PacketReader:
         self._rest = b""
         self._lost = True  # the first octets after opening may be the end of a packet: no fault
         self._skipping = False
+        self._stranger = Stranger(faults)
 
     def feed(self, data: bytes) -> list[Packet | None]:
         data = self._rest + data
@@ -186,6 +187,7 @@ class PacketReader:
             if data[at] & 0x80:
                 if not self._skipping:
                     self._lose(packets)
+                self._stranger.skip()
                 at += 1
                 continue
             self._skipping = False
@@ -193,16 +195,19 @@ class PacketReader:
             if length is None:
                 self._faults.add("unknown-type", "a packet of a type without a description was skipped")
                 self._skipping = True
+                self._stranger.skip()
                 at += 1
                 continue
             stop = next((i for i in range(at + 1, min(at + length, end)) if not data[i] & 0x80), None)
             if stop is not None:
                 self._lose(packets)
+                self._stranger.skip(stop - at)
                 at = stop
             elif end - at < length:
                 break
             else:
                 self._lost = False
+                self._stranger.known()
                 packets.append(decode_packet(data[at : at + length]))
                 at += length
         self._rest = data[at:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from drivers.frames import FrameError as FrameError
+from drivers.reading import Faults
 
 
 class Trust:
@@ -33,3 +34,26 @@ def _near(ours: int | None, theirs: int | None, tolerance: int) -> bool:
     if ours is None or theirs is None:
         return ours is theirs
     return abs(ours - theirs) <= tolerance
+
+
+STRANGE = 400  # octets in a row without a frame
+
+
+class Stranger:
+    """Tells once when what is heard is not this protocol at all: another device, or other line settings."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._skipped = 0
+
+    def skip(self, octets: int = 1) -> None:
+        before, self._skipped = self._skipped, self._skipped + octets
+        if before < STRANGE <= self._skipped:
+            self._faults.add(
+                "not-this-protocol",
+                f"{STRANGE} octets and no frame of this device: check `driver`, its options, `baudrate`, `parity`",
+            )
+
+    def known(self) -> None:
+        """A frame was there."""
+        self._skipped = 0

@@ -34,6 +34,7 @@ from drivers.serial.scale_reading import weight_reading
 NOW, STABLE, REPEAT, SERIAL, RESET = b"SI\r\n", b"S\r\n", b"SIR\r\n", b"I4\r\n", b"@\r\n"
 WHY = {"overload": "over-range", "underload": "under-range", "not_executable": "not-executable"}
 LONGEST_LINE = 128
+SILENCE = 15.0  # seconds after which a balance that should speak is off
 TRIES, ANSWER = 3, 3.0  # of the question for the serial number; seconds
 
 
@@ -128,6 +129,9 @@ class MtSics(Driver):
         self.steady = self.options.mode != "stream"  # it prints when a key is pressed
         if self.options.mode == "poll":
             self.keep_alive = KeepAlive(NOW, self.options.interval)
+            self.silence = max(SILENCE, 5 * self.options.interval)
+        elif self.options.mode == "repeat":
+            self.silence = SILENCE
 
     def decoder(self) -> MtSicsDecoder:
         return MtSicsDecoder(self.options)

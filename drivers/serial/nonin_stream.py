@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from drivers.reading import Faults
 from drivers.serial import nonin_format as nonin
-from drivers.serial.frames import FrameError
+from drivers.serial.frames import FrameError, Stranger
 
 ACKNOWLEDGE, REFUSE = 0x06, 0x15  # answers to the choice of a format
 PART = nonin.Frame(False, False, False, False, "none", False, 0, 0)  # stands for a frame of which more must come
@@ -28,6 +28,7 @@ class FrameReader:
         self._wide = wide
         self._decode: Callable[[bytes], nonin.Frame] = nonin.decode_frame7 if wide else nonin.decode_frame2
         self._confirm = confirm or (3 if wide else 2)
+        self._stranger = Stranger(faults)
         self._rest = b""
         self._lost = True  # the first octets after opening may be the end of a frame: no fault
 
@@ -42,6 +43,7 @@ class FrameReader:
                 if end - at < need:
                     break
                 self._lost = False
+                self._stranger.known()
                 frames.append(found)
                 at += nonin.FRAME
                 continue
@@ -51,6 +53,7 @@ class FrameReader:
                 self._lost = True
                 self._faults.add("resync", "octets that belong to no frame were skipped")
                 frames.append(None)
+            self._stranger.skip()
             at += 1
         self._rest = data[at:]
         return frames
@@ -114,6 +117,7 @@ class NumbersReader:
     def __init__(self, faults: Faults, size: int) -> None:
         self._faults = faults
         self._size = size
+        self._stranger = Stranger(faults)
         self._rest = b""
         self._lost = True
 
@@ -127,16 +131,19 @@ class NumbersReader:
                     out.append(data[at])
                 else:
                     self._lose(out)
+                self._stranger.skip()
                 at += 1
                 continue
             stop = next((i for i in range(at + 1, min(at + self._size, end)) if data[i] & 0x80), None)
             if stop is not None:
                 self._lose(out)
+                self._stranger.skip(stop - at)
                 at = stop
             elif end - at < self._size:
                 break
             else:
                 self._lost = False
+                self._stranger.known()
                 out.append(nonin.decode_numbers(data[at : at + self._size], self._size))
                 at += self._size
         self._rest = data[at:]
@@ -156,6 +163,7 @@ class SpotReader:
         self._faults = faults
         self._rest = b""
         self._lost = True  # what comes before the first one is no fault
+        self._stranger = Stranger(faults)
 
     def feed(self, data: bytes) -> list[nonin.SpotCheck | int | None]:
         data = self._rest + data
@@ -181,6 +189,7 @@ class SpotReader:
             try:
                 out.append(nonin.decode_spot_check(data[begin : begin + whole]))
                 self._lost = False
+                self._stranger.known()
                 at = begin + whole
             except FrameError as wrong:
                 self._faults.add(wrong.kind, "a spot check that is damaged was skipped")
@@ -192,6 +201,7 @@ class SpotReader:
     def _between(self, data: bytes, out: list[nonin.SpotCheck | int | None]) -> None:
         """Octets of no spot check: answers, or something that should not be there."""
         for octet in data:
+            self._stranger.skip()
             if octet in (ACKNOWLEDGE, REFUSE):
                 out.append(octet)
             elif not self._lost:

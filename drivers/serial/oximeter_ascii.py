@@ -20,6 +20,7 @@ from drivers.serial.oximeter_ascii_twin import OximeterAsciiTwin
 
 METRIC = "pulse_oximetry"
 LONGEST_LINE = 256
+MOST_HEADINGS = 12  # in a row; more of what looks like them is another device
 VALUES = {  # of a line -> name, UCUM unit
     "spo2": ("spo2", "%"),
     "pulse_rate": ("heart_rate", "/min"),
@@ -67,6 +68,7 @@ class OximeterAsciiDecoder:
         self._split = LineSplitter(self.faults, LONGEST_LINE)
         self._dialects = tuple(DIALECTS) if options.dialect == "auto" else (options.dialect,)
         self._fits = options.dialect != "auto"  # whether the first of them has been seen
+        self._headings = 0  # since the last line of data
         self._seen: set[str] = set(ALWAYS)
         self._news = News()
 
@@ -95,10 +97,12 @@ class OximeterAsciiDecoder:
                 continue
             if self._dialects[0] != dialect:  # the one that fits is tried first from now on
                 self._dialects = (dialect, *(other for other in self._dialects if other != dialect))
-            self._fits = True
+            self._fits, self._headings = True, 0
             return [*self._learn(found), self._reading(found)]
         likely = self._dialects[:1] if self._fits else self._dialects
-        if not first and not any(is_heading(text, dialect) for dialect in likely):
+        heading = any(is_heading(text, dialect) for dialect in likely)
+        self._headings += heading
+        if not first and (not heading or self._headings > MOST_HEADINGS):
             self.faults.add(kind, "a line is not of the expected form: check `dialect`")
         return []
 

@@ -91,6 +91,8 @@ def test_modes():
     assert (poll.keep_alive.data, poll.keep_alive.interval) == (b"SI\r\n", 2)
     assert (repeat.greeting(), repeat.farewell(), repeat.keep_alive) == ((b"SIR\r\n",), (b"SI\r\n",), None)
     assert (stream.greeting(), stream.farewell(), stream.keep_alive) == ((), (), None)
+    assert (poll.silence, repeat.silence, stream.silence) == (15, 15, None)
+    assert MtSics(MtSicsOptions(interval=60)).silence == 300
     assert (poll.steady, repeat.steady, stream.steady) == (True, True, False)
     assert MtSics(MtSicsOptions(mode="repeat", permit=("reset",))).farewell() == (b"@\r\n",)
 

@@ -181,6 +181,12 @@ def test_headings_are_passed_over_and_other_lines_counted():
     assert read("\x80\x81 SPO2=097 HR=072")[1] == {"encoding": 1}
 
 
+def test_text_of_another_device_is_counted_in_the_end():
+    readings, faults = read(*["hello, world"] * 20)
+    assert readings == []
+    assert faults["bad_format"] == 9  # the first twelve, one of them cut, could be headings
+
+
 def test_a_configured_dialect_takes_no_other():
     readings, faults = read("SPO2=097 HR=072", masimo(), dialect="masimo")
     assert len(readings) == 1
