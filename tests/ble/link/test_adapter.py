@@ -88,6 +88,15 @@ async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: Daemon, rig: 
         await link.open(LIMIT)
 
 
+async def test_an_adapter_that_goes_without_a_word_about_its_connections(bluez: Daemon, rig: Rig) -> None:
+    bluez.place(Strap())
+    link, ears = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    bluez.objects.remove(bluez.adapter.path)
+    await until(lambda: ears.losses)
+    assert link.peripheral is None
+
+
 async def test_an_adapter_that_is_pulled_out_while_a_device_is_awaited(bluez: Daemon, rig: Rig) -> None:
     link, _ = rig.link(ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))

@@ -105,9 +105,13 @@ async def test_the_daemon_comes_anew(bluez: Daemon, rig: Rig, killed: bool) -> N
         await link.close(1.0)
         opening = asyncio.create_task(link.open(LIMIT))
         await until(lambda: bluez.adapter.discovering)
+    else:
+        await until(lambda: bluez.adapter.discovering)
     heard = len(ears.values)
     air.advertise()
     await until(lambda: len(ears.values) > heard)
+    await asyncio.sleep(0.05)
+    assert len(ears.values) == heard + 1  # the scan before is not told of it too
 
 
 async def test_beside_a_connected_device_one_scanner_serves_both(bluez: Daemon, rig: Rig) -> None:

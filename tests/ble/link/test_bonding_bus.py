@@ -149,6 +149,24 @@ async def test_a_bond_that_the_peripheral_lost_is_made_anew(bluez: Daemon, rig: 
     assert await read(link) == LONG
 
 
+async def test_a_storm_of_connections_that_end_at_once_shows_a_lost_bond(bluez: Daemon, rig: Rig) -> None:
+    air = bluez.place(strap := Strap(encrypted=True))
+    link, ears = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    await read(link)
+    await link.close(1.0)
+    strap.bonded = False
+    air.always = "le-connection-abort-by-local"  # bleak tries again by itself, for as long as it may
+    opening = asyncio.create_task(link.open(LIMIT))
+    await until(lambda: link.counters().get("forgotten"))
+    assert "timeout" not in ears.keys
+    air.always = None
+    async with asyncio.timeout(LIMIT):
+        await opening
+    assert await read(link) == LONG
+    assert air.pairings == 2
+
+
 async def test_a_bond_that_the_peripheral_lost_and_a_read_that_it_refuses(bluez: Daemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     link, _ = rig.link(ADDRESS)

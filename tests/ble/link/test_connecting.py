@@ -56,6 +56,25 @@ async def test_others_connect_after_one_that_vanished(bluez: Daemon, rig: Rig) -
     await asyncio.wait((waiting,))
 
 
+async def test_a_device_that_went_while_others_had_their_turn_is_not_tried(bus: PrivateBus) -> None:
+    rig = Rig(QUICK._replace(fresh=0.05, catch=0.1))
+    async with Daemon(bus.address) as bluez:
+        air = bluez.place(Strap())
+        link, _ = rig.link(ADDRESS)
+        adapter = rig.ble.radio().known("hci0")
+        async with adapter.turn:
+            opening = asyncio.create_task(link.open(LIMIT))
+            await until(lambda: adapter.slots.used)
+            air.vanish()
+            await asyncio.sleep(0.1)
+        await until(lambda: not adapter.slots.used)  # it had its turn, and gave everything back
+        assert air.attempts == 0
+        air.appear()
+        async with asyncio.timeout(LIMIT):
+            await opening
+        await rig.close()
+
+
 async def test_a_vanished_peripheral_costs_no_more_than_the_limits_to_leave(bluez: Daemon, rig: Rig) -> None:
     air = bluez.place(Strap())
     link, _ = rig.link(ADDRESS)

@@ -7,7 +7,7 @@ import gc
 import subprocess
 import sys
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
@@ -15,11 +15,12 @@ from dbus_fast import Message, MessageType
 
 from drivers.ble.bluez import BluezError
 from drivers.ble.bonding import Bonding, Step
-from drivers.ble.connected import told
+from drivers.ble.connected import ConnectedPeripheral, told
 from drivers.ble.failure import LinkFailed, Reason, explain
 from drivers.ble.pairing import AGENT, PATH, answer
 from drivers.ble.patience import Patience
 from drivers.ble.pauses import Pauses
+from drivers.ble.peripheral import GattValue
 from drivers.ble.slots import Slots
 from drivers.ble.strength import Strength
 from drivers.ble.tuning import Tuning
@@ -377,6 +378,36 @@ def test_refusals_carry_the_att_code() -> None:
         assert explained.code == code
     gone = _explained("x", "reading", BleakDBusError("org.bluez.Error.Failed", ["Not connected"]))
     assert isinstance(gone, LinkFailed)
+
+
+async def test_whoever_waits_for_an_answer_is_told_when_the_connection_ends() -> None:
+    class Services:
+        characteristics: ClassVar[dict[int, Any]] = {}
+
+    class Client:
+        services = Services
+        address = "AA:BB:CC:DD:EE:FF"
+
+    async def nothing(*_: object) -> bool:
+        return False
+
+    def heard(value: GattValue) -> None:
+        raise AssertionError
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    client: Any = Client()
+    peripheral = ConnectedPeripheral(client, PLACE, "x", on_value=heard, on_refused=nothing, pair_it=forever)
+    asking = asyncio.create_task(peripheral.pair(60.0))
+    await asyncio.sleep(0)
+    assert peripheral.asked
+    peripheral.end(LinkFailed(Reason.IO, "gone"))
+    with pytest.raises(LinkFailed, match="gone"):
+        await asyncio.wait_for(asking, 1.0)
+    assert not peripheral.asked
+    with pytest.raises(LinkFailed, match="gone"):
+        await peripheral.pair(60.0)
 
 
 # -- memory
