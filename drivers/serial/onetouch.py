@@ -10,7 +10,18 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Command, CommandFailed, Driver, Exchange, Forbidden, Line, Question, Recognition, Twin
+from drivers.driver import (
+    Command,
+    CommandFailed,
+    Driver,
+    Exchange,
+    Forbidden,
+    Line,
+    Question,
+    Recognition,
+    Twin,
+    WrongDevice,
+)
 from drivers.reading import Reading, Reply
 from drivers.serial.no_answer import NoAnswer
 from drivers.serial.onetouch_decoder import OneTouchDecoder
@@ -19,6 +30,7 @@ from drivers.serial.onetouch_twin import OneTouchTwin
 T = TypeVar("T")
 
 WAKE = b"\x11\r"
+MODEL = "Y"  # at the end of a serial number
 ANSWER = 2.0  # seconds that one answer may take
 TRIES = 3  # an answer, a dump: the meter may just be waking up, a line may be disturbed
 
@@ -103,22 +115,32 @@ class OneTouchUltra2(Driver):
 
 
 async def _ask(talk: Exchange, words: bytes, kind: str) -> dict[str, Any]:
-    """The answer to a question; TimeoutError after three."""
-    for attempt in range(TRIES):
+    """The answer to a question; TimeoutError after three, WrongDevice when something else answered each time."""
+    strange = False
+    babble = 0
+
+    def answer(item: Reading | Reply) -> dict[str, Any] | None:
+        nonlocal strange
+        strange = True
+        return item.fields if isinstance(item, Reply) and item.kind == kind else None
+
+    for _ in range(TRIES):
+        strange = False
         await talk.send(WAKE + words + b"\r")
         try:
-            return await talk.wait(
-                lambda item: item.fields if isinstance(item, Reply) and item.kind == kind else None, ANSWER
-            )
+            return await talk.wait(answer, ANSWER)
         except TimeoutError:
-            if attempt == TRIES - 1:
-                raise
-    raise AssertionError
+            babble += strange
+    if babble == TRIES:
+        raise WrongDevice("what is heard is no OneTouch Ultra2: check `port` and its line settings")
+    raise TimeoutError
 
 
 async def _identify(talk: Exchange) -> None:
-    answer = await _ask(talk, b"DM@", "serial_number")
-    talk.tell(serial_number=answer["serial_number"])
+    serial: str = (await _ask(talk, b"DM@", "serial_number"))["serial_number"]
+    if not serial.endswith(MODEL):
+        raise WrongDevice(f"the meter {serial} is no OneTouch Ultra2: the serial number of one ends in {MODEL}")
+    talk.tell(serial_number=serial)
 
 
 async def _introduce(talk: Exchange) -> None:
@@ -174,6 +196,8 @@ async def _set_clock(exchange: Exchange, time: datetime | None) -> dict[str, Any
         if not now.trusted:
             raise CommandFailed("clock-unsure", "the gateway's own clock is not synchronised; give `time`")
         time = now.local
+    elif time.tzinfo is not None:
+        time = time.astimezone()  # the meter has the local time
     await _ask(exchange, b"DM@", "serial_number")  # awake, so that what follows is said once
     await exchange.send(WAKE + time.strftime("DMT%m/%d/%y %H:%M:%S\r").encode("ascii"))
     answer = await exchange.wait(

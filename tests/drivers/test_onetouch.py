@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.driver import CommandFailed, Moment, Registry
+from drivers.driver import CommandFailed, Moment, Registry, WrongDevice
 from drivers.frames import FrameError
 from drivers.reading import BAD, GOOD, Reading, Reply
 from drivers.serial import onetouch
@@ -242,6 +242,16 @@ async def test_a_meter_that_is_not_there():
         await driver.converse(talk)
     assert found.value.reason.name == "SILENT"
     assert len(talk.sent) == onetouch.TRIES
+
+
+async def test_a_meter_of_another_model_and_something_else_on_the_port():
+    driver = OneTouchUltra2()
+    with pytest.raises(WrongDevice, match="ends in Y"):
+        await driver.converse(Talk(OneTouchTwin(serial="ABC12345T"), driver))
+    talk = Talk(OneTouchTwin(), driver)
+    talk.twin.hear = lambda data: b"hello\r\n"
+    with pytest.raises(WrongDevice, match="check `port`"):
+        await driver.converse(talk)
 
 
 async def test_read_stored_gives_only_what_is_new():
