@@ -19,7 +19,8 @@ from drivers.reading import BAD, UNCERTAIN, Faults, Reading, Reply
 from drivers.serial.contec5_download import StoredSplitter, fetch
 from drivers.serial.contec5_frames import Live, LiveFrames
 from drivers.serial.contec5_twin import Contec5Twin
-from drivers.serial.contec_records import Download, Retry
+from drivers.serial.contec_records import Download
+from drivers.serial.contec_retry import Retry
 from drivers.serial.frames import Trust
 from drivers.serial.pleth import PlethBlocks
 

@@ -35,7 +35,8 @@ from drivers.serial import contec7_talk as talking
 from drivers.serial.contec7_decoder import METRIC, Contec7Decoder
 from drivers.serial.contec7_download import Fetched, fetch
 from drivers.serial.contec7_twin import Contec7Twin
-from drivers.serial.contec_records import Download, Retry
+from drivers.serial.contec_records import Download
+from drivers.serial.contec_retry import Retry
 
 T = TypeVar("T")
 Now = Callable[[], datetime]

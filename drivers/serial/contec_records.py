@@ -8,11 +8,10 @@ lost octet never shifts the times of records, and a slow disk never costs octets
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from random import Random
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any, NamedTuple
 
-from drivers.driver import CommandFailed, Exchange, SessionOver
+from drivers.driver import Exchange, SessionOver
 from drivers.reading import Reading, Reply
 
 LONGEST = 2_097_152  # octets of one recording: what the older protocol can say, and six days of the newer one
@@ -22,7 +21,6 @@ STORE_PATIENCE = 60.0  # seconds
 QUIET = 0.5  # seconds without an octet after which a device has said what it had to say
 MOST_CHUNKS = 10_000  # that may still come of an answer that is not wanted any more
 PROGRESS = "stored-progress"  # the reply that tells of arriving data
-FINAL = frozenset({"connection-lost", "forbidden"})  # failures that waiting does not mend
 
 Make = Callable[[int, bytes], Reading]  # number of the record, its octets -> reading without a mark
 
@@ -224,32 +222,3 @@ async def hand_over(talk: Exchange, download: Download, recording: Recording, wh
         talk.progress(what, download.done, recording.records)
     download.forget()
     return recording.records - first
-
-
-class Retry:
-    """Work of a conversation that may have to wait for the device: it records just now, it does not answer. Tried again
-    after a pause that doubles and is scattered; each success begins anew."""
-
-    def __init__(self, rng: Random, first: float = 30.0, last: float = 3600.0) -> None:
-        self._rng = rng
-        self._first = first
-        self._last = last
-
-    async def until_done(self, talk: Exchange, work: Callable[[], Awaitable[Any]]) -> None:
-        """What is wrong is told in the device's status as `stored_records`; a lost connection ends it."""
-        pause = self._first
-        while True:
-            try:
-                await work()
-            except TimeoutError:
-                why = "no-answer"
-            except CommandFailed as failed:
-                if failed.key in FINAL:
-                    raise
-                why = failed.key
-            else:
-                talk.tell(stored_records="read")
-                return
-            talk.tell(stored_records=why)
-            await asyncio.sleep(pause * self._rng.uniform(0.75, 1.25))
-            pause = min(2 * pause, self._last)

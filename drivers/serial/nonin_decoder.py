@@ -8,7 +8,8 @@ from drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
 from drivers.serial import nonin_format as nonin
 from drivers.serial.frames import Trust
 from drivers.serial.known import News
-from drivers.serial.nonin_stream import ACKNOWLEDGE, Detector, FrameReader, NumbersReader, PacketReader, SpotReader
+from drivers.serial.nonin_detector import Detector
+from drivers.serial.nonin_stream import ACKNOWLEDGE, FrameReader, NumbersReader, PacketReader, SpotReader
 from drivers.serial.pleth import PlethBlocks
 
 METRIC = "pulse_oximetry"

@@ -8,13 +8,14 @@ import pytest
 from drivers.driver import CommandFailed, SessionOver
 from drivers.reading import BAD, Reading
 from drivers.serial import contec7_packets as v7
-from drivers.serial import contec_records
+from drivers.serial import contec_records, contec_retry
 from drivers.serial.contec5 import Contec5Options, ContecCms50dPlus
 from drivers.serial.contec5_frames import END_STORED, READ_STORED, encode_stored
 from drivers.serial.contec7 import Contec7Options, ContecCms50V7
 from drivers.serial.contec7_segments import decode_record
 from drivers.serial.contec7_twin import a_night
-from drivers.serial.contec_records import Retry, Taken
+from drivers.serial.contec_records import Taken
+from drivers.serial.contec_retry import Retry
 
 DRIVERS = {"v7": lambda: ContecCms50V7(), "five": lambda: ContecCms50dPlus()}
 
@@ -373,7 +374,7 @@ async def test_a_failed_attempt_is_tried_again_later_and_told(monkeypatch, table
         if outcome is not None:
             raise outcome
 
-    monkeypatch.setattr(contec_records.asyncio, "sleep", sleep)
+    monkeypatch.setattr(contec_retry.asyncio, "sleep", sleep)
     exchange = table(ContecCms50V7())
     await Retry(random.Random(1), first=10.0).until_done(exchange, work)
     assert exchange.known["stored_records"] == "read"
