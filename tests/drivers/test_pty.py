@@ -6,10 +6,13 @@ import os
 
 import pytest
 
-from drivers.driver import Registry
+from drivers import kit
+from drivers.driver import Moment, Registry
+from drivers.reading import Reading
 from drivers.serial.lines import LinesOptions, LinesTwin
 from drivers.serial.link import SerialLink
 from drivers.serial.pty import PtyTwin
+from drivers.virtual import EPOCH
 
 
 class Steps:
@@ -26,35 +29,69 @@ class Steps:
             self._steps.put_nowait(None)
 
 
-ASKED = ("astm-glucose", "modbus-rtu", "onetouch-ultra2")  # say nothing unless spoken to: their own tests do that
-SERIAL = sorted({kind.name for kind in Registry.installed() if kind.transport == "serial"} - set(ASKED))
+class Talk:
+    """A conversation over a link; what was decoded since the last `send` is waited for."""
+
+    def __init__(self, link, driver, decoder):
+        self.link, self.driver, self.decoder = link, driver, decoder
+        self.items, self._heard = [], []
+        self.tell = self.progress = lambda *_, **__: None
+
+    def hear(self, data):
+        found = self.decoder.feed(data)
+        self.items += found
+        self._heard += found
+
+    feed = hear
+
+    async def send(self, data):
+        assert self.driver.objection(data) is None
+        self._heard.clear()
+        await self.link.send(data)
+
+    async def wait(self, match, timeout):
+        async with asyncio.timeout(timeout):
+            while True:
+                while self._heard:
+                    if (found := match(self._heard.pop(0))) is not None:
+                        return found
+                await asyncio.sleep(0.002)
+
+    async def stored(self, timeout=30.0):
+        return
+
+    def now(self):
+        return Moment(EPOCH, True)
+
+
+SERIAL = sorted(kind.name for kind in Registry.installed() if kind.transport == "serial")
 
 
 @pytest.mark.parametrize("name", SERIAL)
 async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path, eventually):
-    driver = Registry.installed().get(name)()
-    twin = driver.twin(seed=1)
-    steps, readings = Steps(), []
-    decoder = driver.decoder()
+    driver = kit.maker(Registry.installed().get(name))()
+    twin = driver.twin(driver.options, seed=1)
+    steps, lost = Steps(), []
     async with PtyTwin(twin, tmp_path / "device", sleep=steps.sleep) as device:
-        link = SerialLink(
-            str(device.path),
-            driver.line,
-            on_data=lambda data: readings.extend(decoder.feed(data)),
-            on_lost=lambda exc: readings.append(exc),
-        )
-        await link.open()
+        talk = Talk(None, driver, driver.decoder())
+        talk.link = SerialLink(str(device.path), driver.line, on_data=talk.hear, on_lost=lost.append)
+        await talk.link.open()
         for words in driver.greeting():
-            await link.send(words)
+            await talk.send(words)
+        talking = asyncio.create_task(driver.converse(talk))
 
         def some():
             steps.step()
-            return len(readings) >= 10
+            return any(isinstance(item, Reading) for item in talk.items)
 
-        await eventually(some, "ten readings")
-        await link.close()
-    assert decoder.faults.total == 0
-    assert any(getattr(reading, "values", None) for reading in readings)
+        await eventually(some, "readings")
+        talking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await talking
+        await talk.link.close()
+    assert talk.decoder.faults.total == 0
+    assert lost == []
+    assert any(item.values for item in talk.items if isinstance(item, Reading))
 
 
 async def test_it_vanishes_and_comes_back_under_another_number(tmp_path, eventually):
