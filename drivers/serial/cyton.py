@@ -13,7 +13,17 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import CommandFailed, Driver, Exchange, Forbidden, Line, Twin, WrongDevice
+from drivers.driver import (
+    CommandFailed,
+    Driver,
+    Exchange,
+    Forbidden,
+    Line,
+    Question,
+    Recognition,
+    Twin,
+    WrongDevice,
+)
 from drivers.options import OptionProblem, Options
 from drivers.reading import Faults, Reading, Reply
 from drivers.serial.cyton_packets import CHANNELS, HIGH_RAIL, LOW_RAIL, Packet, PacketReader, Words
@@ -26,7 +36,7 @@ REFERENCE = 4.5  # V, of the ADS1299
 FULL_SCALE = 2**23 - 1
 PER_COUNT = 0.002 / 16  # [g]
 
-START, STOP, RESET = b"b", b"s", b"v"
+START, STOP, RESET, REGISTERS = b"b", b"s", b"v", b"?"
 OURS = re.compile("OpenBCI|ADS1299|ADS_ID|Device failed to poll Host")
 BANNER = 5.0  # seconds until the board has said who it is
 FIRST = 3.0  # seconds until the first block of a second
@@ -182,6 +192,7 @@ class OpenBciCyton(Driver):
     options_type = CytonOptions
     example_options: ClassVar[dict[str, Any]] = {"channels": ["I", "II", "V1"]}
     forbidden = (Forbidden("board-settings", re.compile(rb"[^bsv?]")),)
+    recognition = Recognition(telling=("board",), questions=(Question(REGISTERS),))
     source = "OpenBCI documentation, Cyton Data Format and Cyton Board SDK"
 
     def decoder(self) -> CytonDecoder:

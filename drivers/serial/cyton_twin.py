@@ -14,6 +14,7 @@ BANNER = (
     "LIS3DH Device ID: 0x33\r\nFirmware: v3.1.2\r\n$$$"
 )
 DAISY = "On Daisy ADS1299 Device ID: 0x3E\r\n"
+REGISTERS = b"Board ADS Registers\r\nADS_ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0\r\n$$$"
 FAILURE = b"Failure: Communications timeout - Device failed to poll Host$$$"
 
 
@@ -58,6 +59,8 @@ class CytonTwin:
             elif word in (b"b", b"s") and self.board:
                 self.streaming = word == b"b"
                 self._sample = 0
+            elif word == b"?":
+                answer += REGISTERS if self.board else FAILURE
         return answer
 
     def _packet(self) -> bytes:

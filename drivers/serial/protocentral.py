@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from drivers.driver import Driver, Line, Twin
+from drivers.driver import Driver, Line, Recognition, Twin
 from drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from drivers.serial.protocentral_frames import Frame, FrameReader
 from drivers.serial.protocentral_signals import ADS1292R, HEALTHYPI, Signals, ads1292r, healthypi
@@ -166,6 +166,7 @@ class ProtocentralAds1292r(Driver):
     silence = 10.0
     options_type = Ads1292rOptions
     example_options: ClassVar[dict[str, Any]] = {"rate": 125, "waveforms": ["ecg"]}
+    recognition = Recognition(lines=(Line(115200),))
     source = "ProtoCentral OpenView, decoder of the ADS1292R breakout"
 
     def decoder(self) -> ProtocentralDecoder:
@@ -187,6 +188,7 @@ class HealthyPi(Driver):
     silence = 10.0
     options_type = HealthyPiOptions
     example_options: ClassVar[dict[str, Any]] = {"waveforms": ["ecg", "respiration", "infrared"]}
+    recognition = Recognition(lines=(Line(57600),))
     source = "ProtoCentral OpenView, decoders of HealthyPi; firmware of HealthyPi v3 and v4"
 
     def decoder(self) -> ProtocentralDecoder:

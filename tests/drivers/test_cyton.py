@@ -384,6 +384,14 @@ def test_a_reply_for_words():
     assert said.kind == "board"
 
 
+def test_a_scan_may_ask_who_it_is():
+    (question,) = OpenBciCyton.recognition.questions
+    twin = CytonTwin()
+    found = OpenBciCyton().decoder().feed(twin.hear(question.words))
+    assert [item.kind for item in found] == list(OpenBciCyton.recognition.telling)
+    assert not twin.streaming
+
+
 def test_random_streams_do_not_raise():
     rng = random.Random(5)
     decoder = OpenBciCyton().decoder()
