@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -42,6 +41,7 @@ from agent.uplink.connection import Inbound
 from agent.uplink.uplink import Parts
 from agent.uplink.uplinks import Uplinks
 from drivers.driver import Registry
+from drivers.installed import version
 
 log = logging.getLogger("gatepost")
 
@@ -266,6 +266,8 @@ class App:
         self.store.configure(new.store)
         self.logs.apply(new.logging.level, new.logging.format)
         await self.uplinks.apply(new.brokers, await self._reports_to(new))
+        if self._api is not None and self._api.serving:
+            await self._api.apply(new.api)
         try:
             await asyncio.to_thread(LastGood(self.state_dir).save, new, self.loaded.origins)
         except OSError as error:

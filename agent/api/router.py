@@ -1,4 +1,4 @@
-"""From the route table to an ASGI application: Starlette finds the path, this decodes, calls, and shapes errors."""
+"""From the route table to an ASGI application: the path is found, this decodes, calls, and shapes errors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.routing import Route as Path
-from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.api.asked import NoQuery
 from agent.api.auth.who import LOCAL, NOBODY, Guard, LocalGuard, Needed, Who
+from agent.api.paths import Paths
 from agent.api.problems import INTERNAL, BadInput, Forbidden, NoSuchMethod, TooLarge, Unavailable, body_of, status_of
 from agent.api.reply import Answer, Lines
 from agent.api.wants import App
@@ -76,8 +75,8 @@ def application(
             log.error("%s %s names no role and is not served", route.method, route.path)
             continue
         paths.setdefault(route.path, {})[route.method] = route
-    found = [Path(path, _Endpoint(app, methods, closing, guard)) for path, methods in paths.items()]
-    return Router(found, redirect_slashes=False, default=_nothing_here)
+    found = [(path, _Endpoint(app, methods, closing, guard)) for path, methods in paths.items()]
+    return Paths(found, _nothing_here)
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

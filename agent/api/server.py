@@ -1,4 +1,4 @@
-"""Serves the API on its Unix socket with uvicorn's HTTP/1.1 protocol, and nothing that wakes up by itself.
+"""Serves the API of one agent on its Unix socket and, where settings say so, on TCP; nothing wakes up by itself.
 
 uvicorn's own Server ticks ten times a second for a Date header and its exit flag; here the event loop alone decides.
 """
@@ -7,137 +7,107 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from starlette.types import ASGIApp
-
-from agent.api import unix_socket
-from agent.api.lean import without_init
+from agent.api import tcp, unix_socket
+from agent.api.auth.who import ClosedGuard, Guard
+from agent.api.listener import Listener
 from agent.api.live import Live
+from agent.api.protocol import Limits
 from agent.api.router import application
 from agent.api.routes import ROUTES
 from agent.api.wants import App
-
-if not TYPE_CHECKING:
-    without_init("uvicorn")
-
-from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
+from agent.settings.model import Api
 
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 32
-PATIENCE = 10.0  # seconds in which a new connection must have asked something
-KEEP_ALIVE = 15  # seconds that an idle connection is kept
-HEAD_LIMIT = 32 * 1024  # octets of a request's head
+TCP_CONNECTIONS = 64
+PER_ADDRESS = 32
+PATIENCE = 10.0  # seconds in which a connection must have asked something
 STOP = 2.0  # seconds for running requests at the end
-
-FULL_BODY = b'{"error": {"key": "unavailable", "message": "too many connections", "hint": "try again"}}'
-FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\n\r\n%s" % (len(FULL_BODY), FULL_BODY)
-)
-
-
-class Protocol(H11Protocol):
-    """Bounded: so many connections, and none that never asks."""
-
-    def __init__(self, *args: Any, limit: int, patience: float, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._limit = limit
-        self._patience = patience
-        self._deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > self._limit:
-            transport.write(FULL)
-            transport.close()
-            return
-        self._deadline = self.loop.call_later(self._patience, transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.cycle is not None:  # a whole head has come; bodies have a limit of their own
-            self._relax()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._relax()
-        super().connection_lost(exc)
-
-    def _relax(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class ApiServer:
-    """The API of one agent at one socket: `await serve()`, later `await stop()`; each once."""
+    """`await serve()`, `await apply(settings)` when they changed, later `await stop()`."""
 
     def __init__(self, app: App, path: Path, *, connections: int = CONNECTIONS, patience: float = PATIENCE) -> None:
         self.path = path
-        self._connections = connections
+        self.tcp: str | None = None  # the address that is served
+        self._app = app
         self._patience = patience
         self._closing = asyncio.Event()
-        self._state = ServerState()
-        self._config = _config(application(app, ROUTES, self._closing))
+        self._guard: Guard = ClosedGuard()
+        self._local = Listener(application(app, ROUTES, self._closing), Limits(connections, connections, patience))
+        self._remote: Listener | None = None
+        self._tls: ssl.SSLContext | None = None
         self._on_stored = app.store.on_stored
         self._live = Live(app)
-        self._server: asyncio.AbstractServer | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._inode = 0
+        self._serving = False
+
+    @property
+    def serving(self) -> bool:
+        return self._serving
 
     async def serve(self) -> None:
         """Returns when clients can connect; raises SocketTaken, SocketWrong."""
-        loop = asyncio.get_running_loop()
-        listener = unix_socket.bind(self.path)
+        bound = unix_socket.bind(self.path)
         self._inode = self.path.lstat().st_ino
-        self._server = await loop.create_unix_server(self._protocol(loop), sock=listener)
+        await self._local.serve_unix(bound)
         self._on_stored.append(self._live.stored)
+        self._serving = True
         log.info("the API listens at %s", self.path)
+        try:
+            await self.apply(self._app.settings.api)
+        except tcp.ListenWrong as error:  # the command line still reaches the agent
+            log.error("%s; %s", error.message, error.hint)
 
-    def _protocol(self, loop: asyncio.AbstractEventLoop) -> Callable[[], Protocol]:
-        def make() -> Protocol:
-            return Protocol(self._config, self._state, {}, _loop=loop, limit=self._connections, patience=self._patience)
+    async def apply(self, api: Api) -> None:
+        """Serves where `api` says, with the certificate as its files are now; raises ListenWrong, and the old holds."""
+        if api.listen == self.tcp and (api.tls is None) == (self._tls is None):
+            if api.tls is not None:
+                tcp.certificate(api.tls, into=self._tls)
+            return
+        if api.listen is None:
+            self._end_tcp()
+            return
+        context = None if api.tls is None else tcp.certificate(api.tls)
+        if api.listen == self.tcp:  # the port is needed again
+            self._end_tcp()
+        bound = await tcp.bind(api.listen)
+        self._end_tcp()
+        remote = Listener(
+            application(self._app, ROUTES, self._closing, self._guard),
+            Limits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
+        )
+        await remote.serve_tcp(bound, context)
+        self._remote, self._tls, self.tcp = remote, context, api.listen
+        log.info("the API listens at %s%s", api.listen, "" if context is None else " with TLS")
 
-        return make
+    def _end_tcp(self) -> None:
+        """Takes no more connections there; what runs ends by itself: it may be what changed the settings."""
+        remote, self._remote, self._tls, self.tcp = self._remote, None, None, None
+        if remote is not None:
+            remote.close()
+            task = asyncio.create_task(remote.drain(STOP))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
 
     async def stop(self, timeout: float = STOP) -> None:
         """Takes no more connections, ends live streams, gives running requests `timeout` seconds, then ends them."""
-        if self._server is None:
+        if not self._serving:
             return
-        self._server.close()
+        self._serving = False
+        self._local.close()
         unix_socket.unlink(self.path, self._inode)
         self._on_stored.remove(self._live.stored)
         self._closing.set()
-        for connection in list(self._state.connections):
-            connection.shutdown()
-        tasks = set(self._state.tasks)
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=timeout)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=timeout)
-        for connection in list(self._state.connections):
-            connection.transport.abort()
-        self._server = None
-
-
-def _config(application: ASGIApp) -> Config:
-    """What H11Protocol reads of a Config; not `load`, since it imports what `without_init` keeps away."""
-    config = Config(
-        application,
-        interface="asgi3",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        h11_max_incomplete_event_size=HEAD_LIMIT,
-    )
-    config.loaded_app = application
-    config.ws_protocol_class = None
-    config.loaded = True
-    return config
+        ends = [self._local.drain(timeout), *self._leaving]
+        if self._remote is not None:
+            self._remote.close()
+            ends.append(self._remote.drain(timeout))
+            self._remote = None
+        await asyncio.gather(*ends)

@@ -203,6 +203,7 @@ def _state_dir(tree: Map, env: Mapping[str, str]) -> tuple[Path, str]:
 
 def _check_rules(tree: Map, values: dict[str, Any], checker: Any, registry: Registry, whole: bool) -> None:
     from agent.settings import rules
+    from agent.settings.rules_api import check_api
     from agent.settings.rules_brokers import check_brokers
     from agent.settings.rules_devices import check_devices
 
@@ -211,7 +212,7 @@ def _check_rules(tree: Map, values: dict[str, Any], checker: Any, registry: Regi
     check_devices(judge, _options(tree))
     rules.check_routes(judge)
     rules.check_commands(judge)
-    rules.check_api(judge)
+    check_api(judge)
     rules.check_secrets_written(judge)
     rules.check_paths(judge)
     rules.check_socket(judge)

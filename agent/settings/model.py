@@ -193,11 +193,22 @@ class Commands(_Section, frozen=True):
     signing: Annotated[Signing, Meta(description="signatures of commands")] = field(default_factory=Signing)
 
 
+class ApiTls(_Section, frozen=True):
+    """What the TCP API shows to its clients."""
+
+    cert: Annotated[str, Meta(description="file of the certificate with its chain, PEM")]
+    key: Annotated[str, Meta(description="file of the certificate's private key, PEM, without a password")]
+
+
 class Api(_Section, frozen=True):
     socket: Annotated[str, Meta(description="path of the Unix socket that the command line uses")] = (
         "/run/gatepost/api.sock"
     )
     listen: Annotated[str | None, Meta(description="host:port of the TCP API; null = no TCP")] = None
+    tls: Annotated[ApiTls | None, Meta(description="serve TCP with TLS")] = None
+    insecure: Annotated[
+        bool, Meta(description="true = TCP beyond this machine without TLS: tokens and readings can be overheard")
+    ] = False
     cors_origins: Annotated[list[str], Meta(description="web origins that may call the TCP API")] = []
     rate_limit: Annotated[PerSecond, Meta(description="most requests of one client")] = 20.0
 

@@ -87,6 +87,7 @@ def check_paths(rules: Rules) -> None:
     """Relative paths depend on where the agent was started."""
     paths: list[tuple[Path, Any]] = [(("gateway", "state_dir"), rules.section("gateway").get("state_dir"))]
     paths += [(("api", "socket"), rules.section("api").get("socket"))]
+    paths += [(("api", "tls", key), rules.section("api", "tls").get(key)) for key in ("cert", "key")]
     for name in rules.section("brokers"):
         tls = rules.section("brokers", name, "tls")
         paths += [(("brokers", name, "tls", key), tls.get(key)) for key in ("ca", "cert", "key")]
@@ -130,19 +131,6 @@ def check_commands(rules: Rules) -> None:
     if signing.get("required") and "key" not in signing and not rules.written(("commands", "signing", "key")):
         path = ("commands", "signing", "required")
         rules.error(path, "missing", "signatures are required but there is no key", "add commands.signing.key")
-
-
-def check_api(rules: Rules) -> None:
-    listen = rules.section("api").get("listen")
-    if listen is None:
-        return
-    path = ("api", "listen")
-    host, _, port = listen.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
-        rules.error(path, "bad-address", f"{quoted(listen)} is no host:port", "write 127.0.0.1:8765")
-        return
-    message = "the TCP API is not part of this version; only the socket is served"
-    rules.warn(path, "not-built", message, "remove it, or write null")
 
 
 def check_routes(rules: Rules) -> None:

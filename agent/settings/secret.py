@@ -97,6 +97,9 @@ def check_secrets(
             file = getattr(broker.tls, field)
             if file is not None:
                 _check_readable(Path(file), ("brokers", name, "tls", field), places, report)
+    if settings.api.tls is not None:
+        for field in ("cert", "key"):
+            _check_readable(Path(getattr(settings.api.tls, field)), ("api", "tls", field), places, report)
     return report.problems
 
 

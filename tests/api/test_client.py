@@ -92,7 +92,7 @@ async def test_time_runs_out(app, server, kind):
     with pytest.raises(GatewayTimeout, match=r"0\.05 s"):
         await call(client.send, None, "hang", timeout=0.05)
     app.desk.waiting.set()
-    await until(lambda: not server._state.tasks)
+    await until(lambda: not server._local.state.tasks)
 
 
 @pytest.mark.parametrize("kind", [GatewayClient, AsyncGatewayClient])

@@ -64,13 +64,13 @@ async def test_connections_are_bounded_and_come_free_again(app, socket_path):
     await server.serve()
     try:
         held = [await asyncio.open_unix_connection(socket_path) for _ in range(2)]
-        await until(lambda: len(server._state.connections) == 2)
+        await until(lambda: len(server._local.state.connections) == 2)
         with pytest.raises(GatewayError) as caught:
             await AsyncGatewayClient(socket_path).health()
         assert (caught.value.key, caught.value.status) == ("unavailable", 503)
         for _, writer in held:
             writer.close()
-        await until(lambda: not server._state.connections)
+        await until(lambda: not server._local.state.connections)
         assert await AsyncGatewayClient(socket_path).health() == {"status": "ok"}
     finally:
         await server.stop()

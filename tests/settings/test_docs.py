@@ -72,7 +72,9 @@ def test_the_example_works(read, key):
     beside = [line for line in others.get(parts[0], []) if not line.startswith(parts[-1] + ":")]
     if parts[-1] in ("driver", "options", "brokers", "baudrate"):
         example = example.replace("lines", "printer").replace("[hospital]", "[a]")
-    if parts[-2:-1] == ["tls"]:
+    if parts[:2] == ["api", "tls"]:
+        beside.append("key: /k" if parts[-1] == "cert" else "cert: /c")
+    elif parts[-2:-1] == ["tls"]:
         beside.append("tls: {cert: /c, key: /k}" if parts[-1] in ("cert", "key") else "qos: 1")
     extra = "brokers: {a: {url: 'mqtt://x'}}\n" if parts[0] == "devices" else ""
     names = ["a" if part in ("NAME", "VALUE") else part for part in parts]

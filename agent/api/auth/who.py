@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from starlette.types import Scope
 
+from agent.api.problems import Unauthenticated
+
 Role = Literal["viewer", "operator", "admin"]
 Needed = Literal["open", "viewer", "operator", "admin"]
 RANK = {"open": 0, "viewer": 1, "operator": 2, "admin": 3}
@@ -41,3 +43,12 @@ class LocalGuard:
 
     async def admit(self, scope: Scope, needed: Needed) -> Who | None:
         return LOCAL
+
+
+class ClosedGuard:
+    """Of a listener that nobody was given access to."""
+
+    async def admit(self, scope: Scope, needed: Needed) -> Who | None:
+        if needed == "open":
+            return None
+        raise Unauthenticated("this needs a token", "send `Authorization: Bearer <token>`")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from importlib.metadata import version
 
 from msgspec.structs import replace
 
@@ -13,6 +12,7 @@ from agent.api.reply import Lines
 from agent.api.router import Ask
 from agent.devices.tape import Tape
 from drivers import recording
+from drivers.installed import version
 from drivers.recording import Header
 
 

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import asyncio
+import datetime
+import socket
+import ssl
+
+import httpx
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from agent.api.server import ApiServer
+from agent.api.tcp import ListenWrong, bind
+from agent.settings.model import Api, ApiTls
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write_certificate(directory, name="localhost"):
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = directory / "cert.pem", directory / "key.pem"
+    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return ApiTls(cert=str(cert_file), key=str(key_file))
+
+
+def listening(app, **api):
+    app.settings = msgspec.structs.replace(app.settings, api=Api(**api))
+    return app.settings.api
+
+
+@pytest.fixture
+async def running(app, socket_path):
+    server = ApiServer(app, socket_path, patience=0.2)
+    yield server
+    await server.stop(0.2)
+
+
+async def health(url, **options):
+    async with httpx.AsyncClient(**options) as client:
+        return await client.get(f"{url}/health")
+
+
+async def test_health_is_open_and_everything_else_is_not(app, running):
+    listen = f"127.0.0.1:{free_port()}"
+    listening(app, listen=listen)
+    await running.serve()
+    assert (await health(f"http://{listen}")).json() == {"status": "ok"}
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://{listen}/api/v1/status")
+    assert (answer.status_code, answer.json()["error"]["key"]) == (401, "unauthenticated")
+
+
+async def test_a_changed_address_counts_at_once_and_the_old_one_is_closed(app, running):
+    old, new = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    listening(app, listen=old)
+    await running.serve()
+    await running.apply(listening(app, listen=new))
+    assert (await health(f"http://{new}")).status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        await health(f"http://{old}")
+    await running.apply(listening(app))
+    with pytest.raises(httpx.ConnectError):
+        await health(f"http://{new}")
+
+
+async def test_an_address_in_use_leaves_the_old_one(app, running):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        listen = f"127.0.0.1:{free_port()}"
+        listening(app, listen=listen)
+        await running.serve()
+        with pytest.raises(ListenWrong):
+            await running.apply(listening(app, listen=taken))
+        assert (await health(f"http://{listen}")).status_code == 200
+
+
+async def test_a_host_that_is_none_is_said():
+    with pytest.raises(ListenWrong):
+        await bind("no-such-host.invalid:8765")
+
+
+async def test_tls_and_renewed_certificates(app, running, tmp_path):
+    tls = write_certificate(tmp_path)
+    port = free_port()
+    api = listening(app, listen=f"127.0.0.1:{port}", tls=tls)
+    await running.serve()
+    url = f"https://localhost:{port}"
+    first = ssl.create_default_context(cafile=tls.cert)
+    assert (await health(url, verify=first)).status_code == 200
+    write_certificate(tmp_path)
+    await running.apply(api)
+    with pytest.raises(httpx.ConnectError):
+        await health(url, verify=first)
+    assert (await health(url, verify=ssl.create_default_context(cafile=tls.cert))).status_code == 200
+
+
+async def test_a_broken_certificate_leaves_the_one_that_works(app, running, tmp_path):
+    tls = write_certificate(tmp_path)
+    port = free_port()
+    api = listening(app, listen=f"127.0.0.1:{port}", tls=tls)
+    await running.serve()
+    trust = ssl.create_default_context(cafile=tls.cert)
+    (tmp_path / "cert.pem").write_text("no certificate")
+    with pytest.raises(ListenWrong):
+        await running.apply(api)
+    assert (await health(f"https://localhost:{port}", verify=trust)).status_code == 200
+
+
+async def test_a_head_that_trickles_after_an_answer_is_not_waited_for_without_end(app, running, monkeypatch):
+    monkeypatch.setattr("agent.api.protocol.KEEP_ALIVE", 0.1)
+    listen = f"127.0.0.1:{free_port()}"
+    listening(app, listen=listen)
+    await running.serve()
+    host, port = listen.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+    await reader.readuntil(b"ok")
+    writer.write(b"G")  # takes uvicorn's own timer away
+    async with asyncio.timeout(10):
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await reader.readexactly(100)
+    writer.close()
+
+
+async def test_one_address_has_no_more_than_its_share(app, running):
+    listen = f"127.0.0.1:{free_port()}"
+    listening(app, listen=listen)
+    running._patience = 30.0
+    await running.serve()
+    host, port = listen.split(":")
+    held = [await asyncio.open_connection(host, int(port)) for _ in range(33)]
+    async with asyncio.timeout(10):
+        assert b"503" in await held[-1][0].readline()
+    for _, writer in held:
+        writer.close()
