@@ -71,18 +71,19 @@ class GattLink:
         known = self._remember(radio)
         if self._session is not None:
             await self.close()
-        if self._parting is not None:
-            await asyncio.wait((self._parting,), timeout=radio.tuning.disconnect + radio.tuning.undo)
         while True:
             adapter = await radio.adapter(self._adapter, self._ears.waiting)
+            began = asyncio.get_running_loop().time()
             try:
                 if await self._attempt(radio, known, adapter):
                     return
             except LinkFailed as failure:
-                known.faults[failure.reason.value] += 1
                 if failure.reason not in PASSING and failure.reason is not Reason.ADAPTER_OFF:
                     raise
+                known.faults[failure.reason.value] += 1
                 self._ears.waiting(failure.reason.value, failure.message, failure.hint)
+            # Whatever fails at once, or finds the device taken, is not tried in a tight loop.
+            await asyncio.sleep(began + radio.tuning.first_strike / 2 - asyncio.get_running_loop().time())
 
     def pause(self) -> None:
         """A peripheral cannot be slowed down."""
@@ -101,11 +102,11 @@ class GattLink:
             await asyncio.wait((self._parting,), timeout=timeout)
 
     def counters(self) -> dict[str, int]:
-        """What went wrong, by kind, since the link was made."""
+        """What went wrong and was not told otherwise, by kind, since the link was made."""
         return {} if self._known is None else dict(self._known.faults)
 
     def statistics(self) -> dict[str, int]:
-        """What went well: connections, bonds, notifications; the last signal strength in dBm."""
+        """Connections, losses, bonds, notifications; the last signal strength in dBm."""
         if self._known is None:
             return {}
         counts = self._known.counts.copy()
@@ -131,6 +132,8 @@ class GattLink:
         """Wait for the device, and connect it; False when it was gone, or taken, before its turn came."""
         if not self._driver.steady:
             adapter.slots.visitors.add(self)
+        if self._parting is not None:
+            await asyncio.wait((self._parting,), timeout=radio.tuning.disconnect + radio.tuning.undo)
         sighting = await self._left_over(radio, adapter)
         adopted = sighting is not None
         if sighting is None:

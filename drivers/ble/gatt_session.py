@@ -162,7 +162,7 @@ class GattSession:
         self.peripheral.end(failure)
         if self.open:
             self.open = False
-            self._known.faults["lost"] += 1
+            self._known.counts["lost"] += 1
             self._ears.lost(failure)
 
     def _judge(self, peripheral: ConnectedPeripheral, by: By) -> None:
