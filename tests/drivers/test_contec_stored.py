@@ -406,3 +406,27 @@ def test_stored_packets_that_nobody_asked_for_are_not_kept():
     decoder.feed(v7.encode_reply(v7.Packet(v7.STORED, bytes(6))) * 1000)
     assert driver._download.received == 0
     assert decoder.feed(b"") == []
+
+
+def test_a_lost_octet_is_noticed_at_once():
+    driver = ContecCms50V7()
+    decoder = driver.decoder()
+    driver._download.expect(600)
+    packet = v7.encode_reply(v7.Packet(v7.STORED, bytes((97, 72) * 3)))
+    decoder.feed(packet * 3 + packet[:-1] + packet)
+    assert driver._download.damaged
+    assert not driver._download.complete
+
+
+async def test_octets_beyond_the_last_record_are_taken_with_it(table):
+    """A length that is no multiple of a record, as the paper's own example has one."""
+    driver = ContecCms50V7()
+    exchange = table(driver)
+    exchange.twin.segments = [a_night(5, index=False)]
+    hear = exchange.twin.hear
+    odd = v7.encode_reply(v7.Packet(v7.LENGTH, bytes((0, 0, 11, 0, 0, 0))))
+    exchange.twin.hear = lambda data: odd if data[2] == v7.ASK_LENGTH else hear(data)
+    assert (await driver.execute("read_stored", None, exchange))["new_records"] == 5
+    exchange.sent.clear()
+    assert (await driver.execute("read_stored", None, exchange))["new_records"] == 0
+    assert v7.ASK_STORED not in commands(exchange)
