@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from drivers.installed import entry_points
 from drivers.reading import Faults, Reading, Reply
 
 if TYPE_CHECKING:
@@ -82,14 +83,12 @@ class Recognition(NamedTuple):
     """How a scan knows such a device, beside the readings that its decoder finds; all of it may be left out.
 
     `lines`: line settings other than the driver's own that are common. `telling`: kinds of Reply that nothing else
-    gives. `questions` are only asked when a person wants that. `usb`: `0403:6015` or a part of the product's name; a
-    hint, no proof. `names`: how BLE names begin.
+    gives. `questions` are only asked when a person wants that. `names`: how BLE names begin.
     """
 
     lines: tuple[Line, ...] = ()
     telling: tuple[str, ...] = ()
     questions: tuple[Question, ...] = ()
-    usb: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
 
@@ -269,9 +268,7 @@ class Registry:
     @classmethod
     def installed(cls) -> Registry:
         """The drivers that installed packages declare in the entry point group `gatepost.drivers`."""
-        from importlib.metadata import entry_points
-
-        return cls({point.name: point.load for point in entry_points(group=ENTRY_POINTS)})
+        return cls(entry_points(ENTRY_POINTS))
 
     @property
     def names(self) -> list[str]:

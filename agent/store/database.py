@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,9 @@ PRAGMAS = (
 )
 
 
+SQL = Path(__file__).parent / "sql"  # importlib.resources costs half a MiB
+
+
 class NotOpen(sqlite3.OperationalError):
     """The file is closed, or could not be opened again."""
 
@@ -45,7 +47,7 @@ class NotOpen(sqlite3.OperationalError):
 @cache
 def sql(name: str) -> str:
     """The text of `sql/<name>.sql`."""
-    return files("agent.store").joinpath("sql", f"{name}.sql").read_text("utf-8").strip()
+    return (SQL / f"{name}.sql").read_text("utf-8").strip()
 
 
 class Database:

@@ -1,0 +1,104 @@
+"""What installed packages declare: entry points and versions, read from their *.dist-info folders.
+
+importlib.metadata does the same and more; it costs the agent 2.3 MiB (zipfile, email, csv, ...), so it is used only
+where a place on the path is no folder. The first distribution of a name on the path counts, as there.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_FOLDERS = (".dist-info", ".egg-info")
+
+
+def entry_points(group: str, path: Sequence[str] | None = None) -> dict[str, Callable[[], Any]]:
+    """The entry points of a group by name; calling one imports what it stands for, and raises what that raises."""
+    places = _places(path)
+    if places is None:
+        from importlib.metadata import entry_points as every
+
+        return {point.name: point.load for point in every(group=group)}
+    found: dict[str, Callable[[], Any]] = {}
+    for folder in _distributions(places):
+        for name, target in _declared(folder / "entry_points.txt", group):
+            found.setdefault(name, _loader(target))
+    return found
+
+
+def version(distribution: str, path: Sequence[str] | None = None) -> str:
+    """The installed version; empty when it is not installed."""
+    wanted = _normal(distribution)
+    for folder in _distributions(_places(path) or []):
+        if _name(folder) == wanted:
+            release = folder.name.partition("-")[2]
+            return release.removesuffix(".dist-info") if folder.name.endswith(".dist-info") else _written(folder)
+    return ""
+
+
+def _places(path: Sequence[str] | None) -> list[Path] | None:
+    """The folders of the path; None when there is something else on it, such as a zip file."""
+    places = [Path(entry or ".") for entry in (sys.path if path is None else path)]
+    if any(place.is_file() for place in places):
+        return None
+    return [place for place in places if place.is_dir()]
+
+
+def _distributions(places: list[Path]) -> Iterator[Path]:
+    seen = set()
+    for place in places:
+        try:
+            folders = sorted(each for each in place.iterdir() if each.name.endswith(_FOLDERS) and each.is_dir())
+        except OSError:  # what cannot be read has nothing to declare
+            continue
+        for folder in folders:
+            name = _name(folder)
+            if name not in seen:
+                seen.add(name)
+                yield folder
+
+
+def _declared(file: Path, group: str) -> list[tuple[str, str]]:
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+    parser.optionxform = str  # type: ignore[method-assign, assignment]  # names keep their case
+    try:
+        parser.read_string(file.read_text("utf-8"))
+    except (OSError, ValueError, configparser.Error):
+        return []
+    return list(parser.items(group)) if parser.has_section(group) else []
+
+
+def _loader(target: str) -> Callable[[], Any]:
+    """`module:attribute [extras]`."""
+
+    def load() -> Any:
+        module, _, attribute = target.partition("[")[0].strip().partition(":")
+        found: Any = import_module(module.strip())
+        for part in filter(None, attribute.strip().split(".")):
+            found = getattr(found, part)
+        return found
+
+    return load
+
+
+def _written(folder: Path) -> str:
+    try:
+        text = (folder / "PKG-INFO").read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
+    found = re.search(r"^Version: (.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def _name(folder: Path) -> str:
+    return _normal(folder.name.removesuffix(".dist-info").removesuffix(".egg-info").partition("-")[0])
+
+
+def _normal(name: str) -> str:
+    """As PEP 503 has it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
