@@ -33,6 +33,7 @@ VERBS = (
     "reload",
     "doctor",
     "store",
+    "scan",
     "simulate",
     "record",
     "replay",

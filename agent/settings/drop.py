@@ -34,7 +34,12 @@ def remove_drop(path: Path) -> None:
 
 
 def render(settings: dict[str, Any]) -> str:
-    """The text of a drop; every string that a reader could take for something else is in quotes."""
+    """The text of a drop of the agent's own."""
+    return HEADER + as_yaml(settings)
+
+
+def as_yaml(settings: dict[str, Any]) -> str:
+    """As a person would write it; every string that a reader could take for something else is in quotes."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
@@ -46,5 +51,5 @@ def render(settings: dict[str, Any]) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if bare else '"')
 
     Dumper.add_representer(str, text)
-    body = yaml.dump(settings, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000)
-    return HEADER + body
+    text_of: str = yaml.dump(settings, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    return text_of

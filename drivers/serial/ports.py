@@ -66,6 +66,23 @@ def open_port(url: str, line: Line, rts: bool | None, dtr: bool | None) -> Any:
     return port
 
 
+def change_line(port: Any, line: Line) -> None:
+    """Other line settings for an open port that is no PTY; what it holds was heard with the old ones and is dropped."""
+    port.apply_settings(
+        {
+            "baudrate": line.baudrate,
+            "bytesize": line.bytesize,
+            "parity": line.parity,
+            "stopbits": line.stopbits,
+            "rtscts": line.flow == "rtscts",
+            "xonxoff": line.flow == "xonxoff",
+        }
+    )
+    if has_descriptor(port) and os.isatty(port.fileno()):
+        _block_reads(port.fileno())
+    port.reset_input_buffer()
+
+
 def close_port(port: Any) -> None:
     """Close, letting the last octets go out for a moment; errors of a port that is gone do not matter."""
     with contextlib.suppress(OSError, termios.error, ValueError, AttributeError):

@@ -1,0 +1,89 @@
+"""One BLE advertisement -> what it is, which driver is for it, and with which options. Sans-I/O."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from drivers.ble.adverts.formats import FORMATS, KEY_WANTED, Recognised, recognise
+from drivers.ble.peripheral import Advert
+from drivers.ble.profiles import profiles
+from drivers.ble.uuids import short, uuid
+from drivers.driver import Driver, Registry
+
+ADVERTISEMENT, ANY = "ble-advertisement", "ble"
+GENERIC = frozenset(map(uuid, (0x1800, 0x1801, 0x180A)))  # what every device shows
+PRESENCE = frozenset(form.name for form in FORMATS if form.presence)
+
+
+class Seen(NamedTuple):
+    """`driver` is None where none fits; `needs` is what a person must add to the options."""
+
+    what: str
+    driver: str | None = None
+    options: dict[str, Any] = {}  # noqa: RUF012  # a NamedTuple, never changed
+    needs: str = ""
+
+
+def describe(advert: Advert, registry: Registry) -> Seen:
+    """Sensors that broadcast before profiles that want a connection, those before beacons."""
+    broadcast = recognise(advert) if ADVERTISEMENT in registry else []
+    sensors = [one for one in broadcast if one.format not in PRESENCE]
+    if sensors:
+        return _broadcast(sensors[0])
+    kinds = [kind for kind in profiles(advert.services) if not kind.helper]
+    named = _by_name(advert.name, registry)
+    if kinds or named is not None:
+        titles = ", ".join(kind.title for kind in kinds) if kinds else named.title if named else ""
+        driver = named.name if named is not None else _for({kind.service for kind in kinds}, registry)
+        return Seen(titles, driver)
+    if broadcast:
+        return _broadcast(broadcast[0])
+    return Seen(_unknown(advert))
+
+
+def _broadcast(found: Recognised) -> Seen:
+    options = {name: value for name, value in found.options.items() if value != KEY_WANTED}
+    needs = "key" if len(options) < len(found.options) else ""
+    return Seen(found.title, ADVERTISEMENT, options, needs)
+
+
+def _by_name(name: str, registry: Registry) -> type[Driver] | None:
+    """For devices that do not say in their advertisements what they are."""
+    for driver in _ble_drivers(registry):
+        if name and any(name.startswith(start) for start in driver.recognition.names):
+            return driver
+    return None
+
+
+def _for(services: set[str], registry: Registry) -> str | None:
+    """The driver that handles all of them, the most special one; `ble` where none does."""
+    fitting = []
+    for driver in _ble_drivers(registry):
+        own: tuple[str, ...] = getattr(driver, "services", ())
+        handled = {*own, *getattr(driver, "companions", ())}
+        if services & set(own) and services <= handled:
+            fitting.append((len(handled), driver.name))
+    if fitting:
+        return min(fitting)[1]
+    return ANY if ANY in registry else None
+
+
+def _ble_drivers(registry: Registry) -> list[type[Driver]]:
+    found = []
+    for name in registry.names:
+        try:
+            driver = registry.get(name)
+        except Exception:  # noqa: S112  # a driver of another package that cannot be loaded fits nothing
+            continue
+        if driver.transport == "ble":
+            found.append(driver)
+    return found
+
+
+def _unknown(advert: Advert) -> str:
+    shown = [short(service) for service in advert.services if service not in GENERIC]
+    shown += [short(service) for service in advert.service_data if short(service) not in shown]
+    if shown:
+        return f"services {', '.join(shown[:4])}" + (", ..." if len(shown) > 4 else "")
+    companies = [f"{company:04x}" for company in advert.manufacturer_data]
+    return f"data of company {', '.join(companies[:2])}" if companies else ""
