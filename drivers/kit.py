@@ -362,6 +362,9 @@ def assert_driver(
     if kind.transport == "ble":
         raise Broken(f"{kind.name}: the kit is for drivers whose decoder takes octets, and this one is for BLE")
     make = maker(kind, options)
+    for question in kind.recognition.questions:
+        if rule := make().objection(question.words):
+            raise Broken(f"{kind.name}: a scan would ask {question.words!r}, which its rule {rule!r} forbids")
     assert_twin(make, seed)
     done = assert_conversation(make, seconds, seed)
     chunks = _enough(done.chunks)

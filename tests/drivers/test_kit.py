@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from drivers import kit
-from drivers.driver import Command, CommandFailed, Driver, Forbidden, KeepAlive, SessionOver
+from drivers.driver import (
+    Command,
+    CommandFailed,
+    Driver,
+    Forbidden,
+    KeepAlive,
+    Question,
+    Recognition,
+    SessionOver,
+)
 from drivers.reading import BAD, Faults, Reading, Reply, Waveform
 
 FRAME = 4
@@ -280,6 +289,7 @@ async def misbehave(self, talk):
         ({"greeting": lambda self: (b"Z",)}, "'erase' forbids"),
         ({"farewell": lambda self: (b"Z1",)}, "'erase' forbids"),
         ({"keep_alive": KeepAlive(b"Z", 1.0)}, "'erase' forbids"),
+        ({"recognition": Recognition(questions=(Question(b"Z"),))}, "a scan would ask b'Z'"),
         ({"keeps_records": False}, "`keeps_records` is false"),
         ({"example_options": {"x": 1}}, "these options are wrong"),
         ({"decoder": lambda self: Good()}, "with the bookmark of record"),
