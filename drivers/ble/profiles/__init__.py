@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 
-from drivers.ble.gatt import nonin
+from drivers.ble.gatt import nonin, pmd
 from drivers.ble.profile import Profile
 from drivers.ble.uuids import uuid
-
-POLAR = "fb005c80-02e7-f387-1cad-8acd2d8df0c8"
 
 # In the order in which they are asked: who may see what, live values, stored records.
 BY_SERVICE = {
@@ -23,7 +21,7 @@ BY_SERVICE = {
     nonin.SERVICE: "nonin:Nonin",
     uuid(0x1822): "pulse_oximeter:PulseOximeter",
     uuid(0x181A): "environment:Environment",
-    POLAR: "polar:Polar",
+    pmd.SERVICE: "polar:Polar",
     uuid(0x1808): "glucose:Glucose",
     uuid(0x181F): "cgm:ContinuousGlucose",
 }
