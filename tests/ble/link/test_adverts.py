@@ -93,7 +93,7 @@ async def test_the_adapter_is_lost_and_comes_back(bluez: Daemon, rig: Rig) -> No
 
 @pytest.mark.parametrize("killed", [False, True], ids=["restarted", "killed"])
 async def test_the_daemon_comes_anew(bluez: Daemon, rig: Rig, killed: bool) -> None:
-    air = bluez.place(Beacon())
+    air = bluez.place(beacon := Beacon())
     link, ears = listener(rig, ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
@@ -107,11 +107,13 @@ async def test_the_daemon_comes_anew(bluez: Daemon, rig: Rig, killed: bool) -> N
         await until(lambda: bluez.adapter.discovering)
     else:
         await until(lambda: bluez.adapter.discovering)
-    heard = len(ears.values)
-    air.advertise()
-    await until(lambda: len(ears.values) > heard)
-    await asyncio.sleep(0.05)
-    assert len(ears.values) == heard + 1  # the scan before is not told of it too
+    for rssi in (-70, -50):
+        beacon.rssi = rssi
+        heard = len(ears.values)
+        air.advertise()
+        await until(lambda before=heard: len(ears.values) > before)
+        await asyncio.sleep(0.05)
+        assert len(ears.values) == heard + 1  # the scan before is not told of it too
 
 
 async def test_beside_a_connected_device_one_scanner_serves_both(bluez: Daemon, rig: Rig) -> None:
