@@ -14,17 +14,34 @@ nothing is real: time is virtual (drivers/virtual.py). Call them from a plain fu
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import msgspec
 
-from drivers.driver import CommandFailed, Decoder, Driver, SessionOver, Twin, WrongDevice
-from drivers.kit_rules import Broken, amount, complaint, held, unfinished
+from drivers.driver import CommandFailed, Driver, SessionOver, Twin, WrongDevice
+from drivers.kit_octets import (
+    MOST_HELD,
+    Make,
+    assert_bounded,
+    assert_counts_faults,
+    assert_pieces,
+    assert_resyncs,
+    assert_survives,
+    assert_well_formed,
+    broken,
+    expected,
+    feed,
+    garbage,
+    in_pieces,
+)
+from drivers.kit_rules import Broken, amount, complaint, held
 from drivers.reading import Reading, Reply
 from drivers.virtual import ForbiddenWords, Session, Stuck, VirtualLoop, in_virtual_time, play, session
 
 __all__ = [
+    "ENDINGS",
+    "MOST_HELD",
     "Broken",
     "Session",
     "VirtualLoop",
@@ -42,6 +59,7 @@ __all__ = [
     "assert_twin",
     "assert_well_formed",
     "complaint",
+    "enough",
     "expected",
     "garbage",
     "held",
@@ -53,17 +71,10 @@ __all__ = [
     "traffic",
 ]
 
-MOST_HELD = 65536  # octets of data that a decoder may hold
 ENOUGH = 20_000  # octets of traffic that `assert_driver` uses
-SECRET = b"SECRET-97-mmHg"
 ENDINGS = (SessionOver, WrongDevice, CommandFailed, TimeoutError)  # what may end a conversation
 
-Items = list[Reading | Reply]
-Make = Callable[[], Driver]
 T = TypeVar("T")
-
-
-# -- octets
 
 
 def traffic(make: Make, seconds: float = 30.0, seed: int = 0) -> list[bytes]:
@@ -72,173 +83,8 @@ def traffic(make: Make, seconds: float = 30.0, seed: int = 0) -> list[bytes]:
     driver = make()
     done = _session(driver, seconds, seed)
     if not done.chunks:
-        raise _broken(driver, f"its twin says nothing within {seconds:g} s", seed)
+        raise broken(driver, f"its twin says nothing within {seconds:g} s", seed)
     return done.chunks
-
-
-def in_pieces(data: bytes, rng: random.Random, longest: int = 64) -> Iterator[bytes]:
-    """The data cut at random."""
-    at = 0
-    while at < len(data):
-        size = rng.randint(1, longest)
-        yield data[at : at + size]
-        at += size
-
-
-def garbage(good: bytes, rng: random.Random, most: int = 200) -> bytes:
-    """Octets of no message: noise, text, and what is left of good traffic when it is cut, repeated or damaged."""
-    size = rng.randint(1, most)
-    at = rng.randrange(max(1, len(good)))
-    cut = good[at : at + size]
-    match rng.randrange(6):
-        case 0:
-            return rng.randbytes(size)
-        case 1:
-            return bytes(rng.choice(b'0123456789+-.,;:= {}[]"\r\nabcST') for _ in range(size))
-        case 2:
-            return cut
-        case 3:
-            return bytes((rng.randrange(256),)) * size
-        case 4:
-            damaged = bytearray(cut)
-            for _ in range(1 + len(damaged) // 16):
-                damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
-            return bytes(damaged)
-        case _:
-            return cut[: rng.randint(1, 12)] * rng.randint(1, 20)
-
-
-# -- promises
-
-
-def assert_well_formed(driver: Driver, items: Items) -> None:
-    """Names, units, flags, quality, waveforms and marks as docs/write-a-driver.md says."""
-    names = driver.value_names(driver.options)
-    for item in items:
-        wrong = complaint(item, names)
-        if wrong:
-            raise _broken(driver, f"what it decoded {wrong}: {item!r:.300}")
-
-
-def assert_pieces(make: Make, chunks: Iterable[bytes], seed: int = 0, rounds: int = 10) -> None:
-    """The same readings and the same faults, however the octets are cut; with garbage between them, too. Replies may
-    come more or less often."""
-    chunks = list(chunks)
-    good = b"".join(chunks)
-    rng = random.Random(seed)  # noqa: S311  # repeatable
-    spoiled = b"".join(chunk + garbage(good, rng) * (rng.random() < 0.2) for chunk in chunks)
-    for data in (good, spoiled):
-        cuts: list[Iterable[bytes]] = [(data[i : i + 1] for i in range(len(data)))]
-        cuts += [in_pieces(data, rng, rng.choice((3, 17, 64, 700))) for _ in range(rounds // 2)]
-        _same_in_pieces(make, data, cuts, seed)
-
-
-def _same_in_pieces(make: Make, data: bytes, cuts: Iterable[Iterable[bytes]], seed: int) -> None:
-    driver = make()
-    decoder = driver.decoder()
-    whole = _readings(_feed(driver, decoder, [data], seed))
-    for cut in cuts:
-        other = make().decoder()
-        found = _readings(_feed(driver, other, cut, seed))
-        if found != whole:
-            both = enumerate(zip(found, whole, strict=False))
-            at = next((i for i, (one, other_one) in both if one != other_one), min(len(found), len(whole)))
-            counts = f"{len(found)} instead of {len(whole)}, different from number {at + 1} on"
-            raise _broken(driver, f"other readings when the octets come in pieces: {counts}", seed)
-        if other.faults.counts != decoder.faults.counts:
-            counts = f"{other.faults.counts} instead of {decoder.faults.counts}"
-            raise _broken(driver, f"other faults when the octets come in pieces: {counts}", seed)
-
-
-def assert_survives(make: Make, chunks: Iterable[bytes], seed: int = 0, rounds: int = 30) -> None:
-    """No exception, and nothing malformed, with garbage before, between and after good traffic, and with any end."""
-    chunks = list(chunks)
-    good = b"".join(chunks)
-    rng = random.Random(seed)  # noqa: S311
-    for _ in range(rounds):
-        driver = make()
-        stream = garbage(good, rng)
-        for chunk in chunks[: rng.randint(1, len(chunks))]:
-            stream += chunk
-            if rng.random() < 0.2:
-                stream += garbage(good, rng)
-        stream = stream[: rng.randint(1, len(stream))]
-        assert_well_formed(driver, _feed(driver, driver.decoder(), in_pieces(stream, rng), seed))
-
-
-def assert_resyncs(
-    make: Make, chunks: Iterable[bytes], seed: int = 0, rounds: int = 30, grace: int | None = None
-) -> None:
-    """After any garbage the next good message is decoded. `grace`: octets of good traffic that may pass before it is in
-    step again; default two of the longest pieces (a protocol without a checksum needs two messages)."""
-    chunks = list(chunks)
-    good = b"".join(chunks)
-    rng = random.Random(seed)  # noqa: S311
-    driver = make()
-    needed = expected(driver, chunks, grace)
-    if not needed:
-        raise _broken(driver, "its twin's traffic holds too few readings to see whether any is missing", seed)
-    for number in range(rounds):
-        decoder = make().decoder()
-        noise = garbage(good, rng)
-        before = _feed(driver, decoder, in_pieces(noise, rng), seed)
-        found = [item for _ in range(2) for item in _feed(driver, decoder, chunks, seed)]
-        found += [item for item in before if isinstance(item, Reading) and item.mark]  # not given again
-        if amount(found) < needed:
-            text = f"after garbage it decoded {amount(found)} readings and samples, expected {needed}"
-            raise _broken(driver, f"{text}; round {number}, garbage {noise.hex()}", seed)
-
-
-def expected(driver: Driver, chunks: list[bytes], grace: int | None = None) -> int:
-    """How many readings and samples must come of `chunks` twice over, whatever the decoder heard before."""
-    fresh = driver.decoder()
-    once, twice = (_feed(driver, fresh, chunks, 0) for _ in range(2))
-    grace = grace if grace is not None else 2 * max(map(len, chunks))
-    both = amount(once) + amount(twice)
-    size = sum(map(len, chunks))
-    return max(0, max(amount(once), both - both * grace // (2 * size)) - unfinished(once))
-
-
-def assert_bounded(
-    make: Make, chunks: Iterable[bytes], seed: int = 0, most: int = MOST_HELD, size: int = 1 << 17
-) -> None:
-    """Whatever comes, and however long nothing of it ends, the decoder holds at most so many octets of data."""
-    good = b"".join(chunks)
-    rng = random.Random(seed)  # noqa: S311
-    starts = [good[at : at + rng.randint(1, 12)] for at in (0, *(rng.randrange(len(good)) for _ in range(8)))]
-    patterns = [*starts, b"\0", b"\x80", b"\xff", b"{", b"a", b'"', b"\x02", b"0", good]
-    patterns += [start + rng.randbytes(4000) for start in starts[:4]]
-    for pattern in patterns:
-        driver = make()
-        decoder = driver.decoder()
-        block = (pattern * (4096 // len(pattern) + 1))[:4096] if pattern is not good else good
-        for _ in range(max(1, size // len(block))):
-            _feed(driver, decoder, [block], seed)
-        if held(decoder) > most:
-            text = f"its decoder holds {held(decoder)} octets after {size} of {pattern[:16].hex()}..., more than {most}"
-            raise _broken(driver, text, seed)
-
-
-def assert_counts_faults(make: Make, chunks: Iterable[bytes], seed: int = 0) -> None:
-    """Garbage between good messages is counted, and what is told of it holds no data."""
-    chunks = list(chunks)
-    good = b"".join(chunks)
-    middle = len(chunks) // 2
-    rng = random.Random(seed)  # noqa: S311
-    counted = False
-    for number in range(6):
-        driver = make()
-        decoder = driver.decoder()
-        noise = rng.randbytes(50) + SECRET + garbage(good, rng) + SECRET if number % 2 else b"\r\n" + SECRET
-        noise += b"\r\n"
-        for part in (*chunks[:middle], noise, *chunks[middle:], *chunks):
-            _feed(driver, decoder, [part], seed)
-            told = " ".join((decoder.faults.last, *decoder.faults.counts))
-            if SECRET.decode() in told:
-                raise _broken(driver, f"a fault tells what the device said: {told!r:.200}", seed)
-        counted |= decoder.faults.total > 0
-    if not counted:
-        raise _broken(make(), "garbage between good messages is not counted in `faults`", seed)
 
 
 def assert_conversation(make: Make, seconds: float = 30.0, seed: int = 0) -> Session:
@@ -247,11 +93,11 @@ def assert_conversation(make: Make, seconds: float = 30.0, seed: int = 0) -> Ses
     done = _session(driver, seconds, seed)
     _check_outcome(driver, done, seed)
     if not done.readings:
-        raise _broken(driver, f"with its twin there is no reading within {seconds:g} s", seed)
+        raise broken(driver, f"with its twin there is no reading within {seconds:g} s", seed)
     if done.faults:
-        raise _broken(driver, f"it finds fault with its own twin: {done.faults}", seed)
+        raise broken(driver, f"it finds fault with its own twin: {done.faults}", seed)
     if done.records and not driver.keeps_records:
-        raise _broken(driver, "its readings carry marks, and `keeps_records` is false", seed)
+        raise broken(driver, "its readings carry marks, and `keeps_records` is false", seed)
     assert_well_formed(driver, done.items)
     return done
 
@@ -266,7 +112,7 @@ def assert_recovers(make: Make, seconds: float = 30.0, seed: int = 0, rounds: in
         _check_outcome(driver, first, seed, ENDINGS)
         _check_outcome(driver, done, seed)
         if not done.readings:
-            raise _broken(driver, "after a session full of noise the next one gives no reading", seed + number)
+            raise broken(driver, "after a session full of noise the next one gives no reading", seed + number)
 
 
 async def _twice(driver: Driver, noisy: _Noisy, seconds: float) -> tuple[Session, Session]:
@@ -303,11 +149,11 @@ def assert_records_once(make: Make, seconds: float = 300.0, seed: int = 0, most:
     first = make()
     records = _session(first, seconds, seed).records
     if not records:
-        raise _broken(first, f"no stored record within {seconds:g} s", seed)
+        raise broken(first, f"no stored record within {seconds:g} s", seed)
     rng = random.Random(seed)  # noqa: S311
     tried = {0, len(records) - 1, *(rng.randrange(len(records)) for _ in range(most - 2))}
     if any("from-memory" not in record.flags for record in records):
-        raise _broken(first, "a stored record has not the flag from-memory", seed)
+        raise broken(first, "a stored record has not the flag from-memory", seed)
     marks: dict[str, Any] = {}
     for i, record in enumerate(records):
         assert record.mark is not None
@@ -319,7 +165,7 @@ def assert_records_once(make: Make, seconds: float = 300.0, seed: int = 0, most:
         again = _session(driver, seconds, seed).records
         if again != records[i + 1 :]:
             text = f"with the bookmark of record {i + 1} of {len(records)} it gave not the later ones, but {len(again)}"
-            raise _broken(driver, text, seed)
+            raise broken(driver, text, seed)
     return records
 
 
@@ -332,9 +178,9 @@ def assert_commands(make: Make, seconds: float = 20.0, seed: int = 0) -> dict[st
         try:
             done = session(driver, driver.twin(driver.options, seed), seconds, (command.name, parameters))
         except Exception as error:
-            raise _broken(driver, f"its twin does not carry out {command.name!r}: {error!r}", seed) from error
+            raise broken(driver, f"its twin does not carry out {command.name!r}: {error!r}", seed) from error
         if not isinstance(done.result, dict) or complaint(Reply("result", done.result)):
-            raise _broken(driver, f"the result of {command.name!r} is no JSON object: {done.result!r:.200}", seed)
+            raise broken(driver, f"the result of {command.name!r} is no JSON object: {done.result!r:.200}", seed)
         results[command.name] = done.result
     return results
 
@@ -344,15 +190,15 @@ def assert_twin(make: Make, seed: int = 0) -> None:
     driver = make()
     one, other = (driver.twin(driver.options, seed) for _ in range(2))
     if not one.interval > 0:
-        raise _broken(driver, "the `interval` of its twin is not positive", seed)
+        raise broken(driver, "the `interval` of its twin is not positive", seed)
     rng = random.Random(seed)  # noqa: S311
     for _ in range(100):
         words = rng.randbytes(rng.randint(0, 40)) if rng.random() < 0.3 else b""
         said = [(twin.hear(words) if words else b"", twin.tick()) for twin in (one, other)]
         if not all(isinstance(part, bytes) for part in said[0]):
-            raise _broken(driver, "its twin says something that is not bytes", seed)
+            raise broken(driver, "its twin says something that is not bytes", seed)
         if said[0] != said[1]:
-            raise _broken(driver, "its twin says different things with the same seed", seed)
+            raise broken(driver, "its twin says different things with the same seed", seed)
 
 
 def assert_driver(
@@ -367,10 +213,10 @@ def assert_driver(
             raise Broken(f"{kind.name}: a scan would ask {question.words!r}, which its rule {rule!r} forbids")
     assert_twin(make, seed)
     done = assert_conversation(make, seconds, seed)
-    chunks = _enough(done.chunks)
+    chunks = enough(done.chunks)
     assert_pieces(make, chunks, seed, max(2, rounds // 4))
     assert_survives(make, chunks, seed, rounds)
-    if amount(_feed(make(), make().decoder(), chunks, seed)):
+    if amount(feed(make(), make().decoder(), chunks, seed)):
         assert_resyncs(make, chunks, seed, rounds)
     assert_recovers(make, seconds, seed, 1)  # alone where the decoder takes only what the conversation asked for
     assert_bounded(make, chunks, seed)
@@ -379,7 +225,7 @@ def assert_driver(
         assert_records_once(make, seconds, seed)
 
 
-def _enough(chunks: list[bytes]) -> list[bytes]:
+def enough(chunks: list[bytes]) -> list[bytes]:
     """The beginning of a long session: what is enough to judge by."""
     total = 0
     for i, chunk in enumerate(chunks):
@@ -418,9 +264,9 @@ def _ran(driver: Driver, work: Coroutine[Any, Any, T], seed: int) -> T:
     try:
         return in_virtual_time(work)
     except (ForbiddenWords, Stuck) as error:
-        raise _broken(driver, str(error), seed) from error
+        raise broken(driver, str(error), seed) from error
     except Exception as error:
-        raise _broken(driver, f"its session with its twin failed: {error!r}", seed) from error
+        raise broken(driver, f"its session with its twin failed: {error!r}", seed) from error
 
 
 def _check_outcome(
@@ -428,22 +274,4 @@ def _check_outcome(
 ) -> None:
     told = allowed is ENDINGS and hasattr(done.outcome, "reason")  # as drivers/serial/failure.py explains itself
     if done.outcome is not None and not told and not isinstance(done.outcome, allowed):
-        raise _broken(driver, f"its conversation with its twin ended: {done.outcome!r}", seed) from done.outcome
-
-
-def _readings(items: Items) -> list[Reading]:
-    return [item for item in items if isinstance(item, Reading)]
-
-
-def _feed(driver: Driver, decoder: Decoder, pieces: Iterable[bytes], seed: int) -> Items:
-    out: Items = []
-    for piece in pieces:
-        try:
-            out += decoder.feed(piece)
-        except Exception as error:
-            raise _broken(driver, f"its decoder raised {error!r} on {piece[:64].hex()}", seed) from error
-    return out
-
-
-def _broken(driver: Driver, what: str, seed: int | None = None) -> Broken:
-    return Broken(f"{driver.name}: {what}" + (f" (seed {seed})" if seed is not None else ""))
+        raise broken(driver, f"its conversation with its twin ended: {done.outcome!r}", seed) from done.outcome

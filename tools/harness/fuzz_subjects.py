@@ -20,7 +20,6 @@ from tools.harness.fuzz_octets import burst, cut
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
 SECONDS = 30.0  # of a session that gives the good traffic
-ENOUGH = 20_000  # octets of it
 MOST_HELD = kit.MOST_HELD
 REFUSALS = ValueError  # and so FrameError: how a codec refuses
 CODECS = ("serial-frame", "serial-line", "serial-stream", "gatt", "advert")
@@ -57,7 +56,7 @@ class Octets(Subject):
         self.name = kind.name
         self._make = kit.maker(kind)
         self._driver = self._make()
-        self.corpus = enough(kit.traffic(self._make, SECONDS))
+        self.corpus = kit.enough(kit.traffic(self._make, SECONDS))
         self._needed = kit.expected(self._driver, self.corpus)
         self.alone = self._needed > 0
         self._names = self._driver.value_names(self._driver.options)
@@ -107,7 +106,7 @@ class Talk(Subject):
     def __init__(self, kind: type[Driver]) -> None:
         self.name = f"{kind.name} (talking)"
         self._make = kit.maker(kind)
-        self.corpus = enough(kit.traffic(self._make, SECONDS))
+        self.corpus = kit.enough(kit.traffic(self._make, SECONDS))
         self._seconds = next((seconds for seconds in (3.0, 10.0) if self._clean(seconds).readings), SECONDS)
         self._pieces: list[bytes] = []
 
@@ -273,15 +272,6 @@ def all_vectors() -> list[dict[str, Any]]:
     return [
         vector for file in sorted(VECTORS.glob("*.json")) for vector in json.loads(file.read_text("utf-8"))["vectors"]
     ]
-
-
-def enough(chunks: list[bytes]) -> list[bytes]:
-    total = 0
-    for i, chunk in enumerate(chunks):
-        total += len(chunk)
-        if total > ENOUGH:
-            return chunks[: i + 1]
-    return chunks
 
 
 def subjects() -> dict[str, Callable[[], list[Subject]]]:
