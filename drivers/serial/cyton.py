@@ -131,6 +131,7 @@ class CytonDecoder:
             if isinstance(item, Packet):
                 self._take(item, out)
             elif isinstance(item, Words):
+                out += self._interrupted()
                 out.append(Reply("board" if OURS.search(item.text) else "words", {"text": item.text}))
         return out
 
@@ -142,6 +143,12 @@ class CytonDecoder:
         out += inputs.add(packet)
         if self._moved is not None:
             out += self._moved.add(packet)
+
+    def _interrupted(self) -> list[Reading]:
+        """The board said something in words: it does not stream meanwhile, and counts anew."""
+        self._last = None
+        blocks = [inputs.blocks for inputs in (self._board, self._daisy, self._moved) if inputs is not None]
+        return [block for each in blocks for block in each.gap()]
 
     def _missed(self, last: int, lost: int, out: list[Reading | Reply]) -> None:
         """By the sample number, which wraps at 256: of a longer loss it tells only the remainder."""

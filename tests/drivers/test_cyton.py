@@ -384,6 +384,14 @@ def test_a_reply_for_words():
     assert said.kind == "board"
 
 
+def test_a_board_that_was_reset_counts_anew():
+    stream = b"".join(packets(100)) + CytonTwin().hear(b"v") + b"".join(packets(251))
+    decoder, found = decode(stream, channels=["I"])
+    assert [len(r.waveform.samples) for r in ecg(found)] == [100, 250]
+    assert (ecg(found)[1].flags, ecg(found)[1].values) == (("gap",), {"channel": "I"})
+    assert decoder.faults.counts == {"resync": 1}
+
+
 def test_a_scan_may_ask_who_it_is():
     (question,) = OpenBciCyton.recognition.questions
     twin = CytonTwin()
