@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable
 from typing import Any
 
 from agent.clock import SystemClock
@@ -12,9 +13,16 @@ from agent.devices.ports import Limits, Links
 from agent.events import Events
 from agent.settings.model import Device
 from drivers.driver import Registry
+from tests.devices import fakes
 from tests.devices.fakes import MemoryStore
 
+PATIENCE = 30.0  # seconds until a condition must hold, on a machine that has much to do
 LIMITS = Limits(first_retry=0.02, last_retry=0.1)
+
+
+async def until(true: Callable[[], Any]) -> Any:
+    """Wait for a condition, bounded; its value."""
+    return await fakes.until(true, PATIENCE)
 
 
 class Rig:

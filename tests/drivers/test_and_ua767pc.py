@@ -11,8 +11,7 @@ from drivers.serial.and_ua767pc_record import HEADER, START, Result, decode_pack
 from drivers.serial.and_ua767pc_twin import Ua767Twin
 from drivers.serial.pty import PtyTwin
 from drivers.vectors import judge
-from tests.devices.fakes import until
-from tests.drivers.rig import Rig
+from tests.drivers.rig import Rig, until
 
 GOOD_RECORD = b"804C4C4960"
 
@@ -159,5 +158,3 @@ async def test_on_a_port(tmp_path):
         await until(lambda: len(rig.readings) >= 10)
         assert twin.remote
         assert all(reading["metric_type"] == "blood_pressure" for reading in rig.readings)
-        await rig.devices.close()
-        await until(lambda: not twin.remote)

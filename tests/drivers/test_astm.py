@@ -14,8 +14,7 @@ from drivers.serial.astm_frames import ACK, ENQ, EOT, LONGEST, NAK, Frame, Recei
 from drivers.serial.astm_records import Delimiters, decode_header, decode_result, number, time_of, unescape
 from drivers.serial.astm_twin import AstmTwin
 from drivers.serial.pty import PtyTwin
-from tests.devices.fakes import until
-from tests.drivers.rig import Rig
+from tests.drivers.rig import Rig, until
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "serial-bp-glucose.json").read_text("utf-8"))["vectors"]
 CONTOUR = bytes.fromhex(next(vector for vector in VECTORS if vector["id"] == "astm-header")["input_hex"])

@@ -21,8 +21,7 @@ from drivers.serial.modbus_twin import ModbusTwin
 from drivers.serial.modbus_values import octets, raw_number, scaled
 from drivers.serial.no_answer import NoAnswer
 from drivers.serial.pty import PtyTwin
-from tests.devices.fakes import until
-from tests.drivers.rig import Rig
+from tests.drivers.rig import Rig, until
 
 
 def options(*registers, **others):

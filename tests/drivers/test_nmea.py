@@ -11,8 +11,7 @@ from drivers.serial.nmea_sentence import checksum, decode_sentence, encode_sente
 from drivers.serial.nmea_twin import NmeaTwin
 from drivers.serial.nmea_values import READERS, degrees, number
 from drivers.serial.pty import PtyTwin
-from tests.devices.fakes import until
-from tests.drivers.rig import Rig
+from tests.drivers.rig import Rig, until
 
 
 def read(*sentences, **options):

@@ -16,8 +16,7 @@ from drivers.serial.onetouch_decoder import OneTouchDecoder
 from drivers.serial.onetouch_lines import Clock, Memory, Record, Serial, Unit, Version, decode_line, encode_line
 from drivers.serial.onetouch_twin import OneTouchTwin
 from drivers.serial.pty import PtyTwin
-from tests.devices.fakes import until
-from tests.drivers.rig import Rig
+from tests.drivers.rig import Rig, until
 
 SAT = 'P "SAT","08/03/13","22:12:00   ","{}","{}","{}", 00'
 

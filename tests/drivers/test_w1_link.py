@@ -11,8 +11,7 @@ from drivers.serial import w1_link
 from drivers.serial.ds18b20_twin import Ds18b20Twin, W1Folder
 from drivers.serial.failure import LinkFailed, Reason
 from drivers.serial.w1_link import W1Link, sensor_file
-from tests.devices.fakes import until
-from tests.drivers.rig import Rig
+from tests.drivers.rig import Rig, until
 
 SENSOR = "28-00000a1b2c3d"
 
