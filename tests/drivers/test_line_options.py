@@ -110,8 +110,9 @@ def test_the_names_of_values_where_the_options_fix_them(settings, names):
 
 def test_the_names_of_values_are_those_of_the_catalogue_or_the_drivers_own():
     registry = Registry.installed()
-    assert registry.get("contec-cms50d-plus").value_names() == ("spo2", "heart_rate")
-    assert registry.get("contec-cms50-v7").value_names() == ("spo2", "heart_rate", "perfusion_index")
+    oximetry = ("spo2", "heart_rate", "perfusion_index", "sequence_number")
+    assert registry.get("contec-cms50-v7").value_names() == oximetry
+    assert registry.get("contec-cms50d-plus").value_names() == ("spo2", "heart_rate", "sequence_number")
     assert "weight" in registry.get("and-scale").value_names()
 
     class Strange(Lines):
