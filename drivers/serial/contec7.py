@@ -69,6 +69,7 @@ class ContecCms50V7(Driver):
     title = "Contec CMS50D+ (newer firmware), CMS50E, F, FW, I: protocol V7, live data, perfusion index, stored records"
     line = Line(115200)
     metrics = (METRIC,)
+    values = ("spo2", "heart_rate", "perfusion_index", "sequence_number")
     every = 1.0
     pace = "median"
     silence: float | None = 15.0
