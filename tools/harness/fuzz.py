@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import random
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from tools.harness.fuzz_octets import BURST, minimal
 from tools.harness.fuzz_subjects import Subject, pieces, subjects
+from tools.harness.helper import end_cleanly_when_asked
 
 MB = 1_000_000
 KEPT = 8  # bursts after which a subject starts afresh, so that what made it fail is known
@@ -89,6 +91,14 @@ def matches(name: str, wanted: list[str]) -> bool:
     return any(name == one or name.startswith(f"{one} ") for one in wanted)
 
 
+def _all(work: list[tuple[str, int, int, Path]], jobs: int) -> Iterator[list[Outcome]]:
+    if jobs <= 1:
+        yield from map(_one, work)
+        return
+    with multiprocessing.Pool(jobs) as pool:  # its end ends the processes, whatever they are at
+        yield from pool.imap(_one, work)
+
+
 def _one(work: tuple[str, int, int, Path]) -> list[Outcome]:
     name, octets, seed, folder = work
     return [run(subject, octets, seed, folder) for subject in subjects()[name]()]
@@ -124,13 +134,12 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"there is no {one!r}; tools/fuzz --list")
     work = [(name, round(asked.megabytes * MB), asked.seed, asked.out) for name in names]
     outcomes: list[Outcome] = []
-    with ProcessPoolExecutor(asked.jobs) as pool:
-        for found in pool.map(_one, work):
-            outcomes += found
-            for one in found:
-                print(table([one], head=False), file=sys.stderr, flush=True)
-                if one.wrong:
-                    print(f"  {one.wrong}\n  tools/fuzz --replay {one.file}", file=sys.stderr, flush=True)
+    for found in _all(work, asked.jobs):
+        outcomes += found
+        for one in found:
+            print(table([one], head=False), file=sys.stderr, flush=True)
+            if one.wrong:
+                print(f"  {one.wrong}\n  tools/fuzz --replay {one.file}", file=sys.stderr, flush=True)
     print(table(outcomes))
     failed = sum(bool(one.wrong) for one in outcomes)
     print(f"{len(outcomes)} decoders, {failed} wrong, seed {asked.seed}")
@@ -138,4 +147,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_cleanly_when_asked()
     sys.exit(main())
