@@ -95,7 +95,7 @@ def _all(work: list[tuple[str, int, int, Path]], jobs: int) -> Iterator[list[Out
     if jobs <= 1:
         yield from map(_one, work)
         return
-    with multiprocessing.Pool(jobs) as pool:  # its end ends the processes, whatever they are at
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:  # its end ends the processes, whatever they are at
         yield from pool.imap(_one, work)
 
 
