@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.human import count, span
-from agent.cli.scan_common import progress, seconds_of
+from agent.cli.scan_common import filled, progress, seconds_of
 from agent.cli.scan_drop import Drop, finish, place
 from agent.cli.scan_known import Configured, Known, configured
 from agent.cli.show import complain, say, say_json, table
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CONNECTED = "connected to the agent: it does not advertise"
 UNHEARD = "configured; not heard now"
+BROADCAST = "ble-advertisement"  # never connected
+NEVER = 1 << 30
 
 
 def run(
@@ -60,17 +62,19 @@ def _listen(seconds: float, adapter: str | None) -> list[Advert]:
     try:
         from drivers.ble.failure import LinkFailed
         from drivers.ble.survey import survey
+        from drivers.ble.tuning import Tuning
     except ImportError as error:
         raise GatepostError(f"Bluetooth needs {error.name}", "it comes with Gatepost on Linux") from None
 
     found: dict[str, Advert] = {}
+    tuning = Tuning(stuck=NEVER)  # a quiet place is no reason to switch an adapter off that others use
 
     async def look(tell: Callable[[str], None]) -> list[Advert]:
         def seen(advert: Advert) -> None:
             found[advert.address] = advert
             tell(f"listening: {count(len(found), 'device')}, Ctrl-C ends it")
 
-        task = asyncio.create_task(survey(seconds, adapter, on_seen=seen))
+        task = asyncio.create_task(survey(seconds, adapter, on_seen=seen, tuning=tuning))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, task.cancel)
         try:
@@ -116,8 +120,8 @@ def _print(shown: list[tuple[Advert, Seen, Known | None]], absent: list[Known], 
             for advert, seen, mine in shown
         ]
         rows += [(one.address, one.name, None, one.driver, _why(one), str(one)) for one in absent]
-        columns = ("address", "name", "rssi", "driver", "what", "configured")
-        table(columns, rows, below=("what", "configured", "name"))
+        columns, cells = filled(("address", "name", "rssi", "driver", "what", "configured"), rows)
+        table(columns, cells, below=[name for name in ("what", "configured", "name") if name in columns])
     else:
         say(f"no device that a driver fits was heard within {span(seconds)}")
         say("a cuff, scale or meter shows itself after a measurement, or when a key is pressed")
@@ -146,14 +150,14 @@ def _absent(known: Configured, heard: list[Known | None]) -> list[Known]:
 
 
 def _why(one: Known) -> str:
-    return CONNECTED if one.status == "online" else UNHEARD
+    return CONNECTED if one.status == "online" and one.driver != BROADCAST else UNHEARD
 
 
 def _drop(shown: list[tuple[Advert, Seen, Known | None]], known: Configured) -> Drop:
     from drivers.scan.naming import device_id
 
     devices: dict[str, dict[str, Any]] = {}
-    remarks = ["Found by `gatepost scan ble`. Remove what is not yours, and rename as you like."]
+    remarks = ["Found by `gatepost scan ble`: remove what is not yours, rename as you like."]
     for advert, seen, mine in shown:
         if seen.driver is None or mine is not None:
             continue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
@@ -20,6 +21,12 @@ def seconds_of(duration: str) -> float:
     if not 0 < seconds <= LONGEST:
         raise typer.BadParameter("--for: more than nothing, and at most 1h")
     return seconds
+
+
+def filled(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Without the columns in which no row has anything."""
+    kept = [at for at in range(len(columns)) if any(row[at] not in (None, "") for row in rows)]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
 @contextmanager

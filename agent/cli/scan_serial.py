@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.cli.human import count
-from agent.cli.scan_common import progress, seconds_of
+from agent.cli.scan_common import filled, progress, seconds_of
 from agent.cli.scan_drop import Drop, finish, place
 from agent.cli.scan_known import Configured, Known, configured
 from agent.cli.show import complain, say, say_json, table
@@ -73,56 +75,76 @@ def _look(
     """All ports at once, each in a thread of its own. What the agent has is left to it, unless it is named."""
     from drivers.scan.hearing import Found, Hearing
 
-    results: dict[str, Result] = {}
     over = threading.Event()
-    doing: dict[str, str] = {}
-
-    def hear(port: Port, mine: Known | None) -> None:
-        def step(what: str) -> None:
-            doing[port.path] = what
-
-        hearing = Hearing(port.path, registry, seconds, ask=ask, step=step, over=over.is_set)
-        results[port.path] = Result(port, hearing.run(), mine)
-
-    threads: dict[str, tuple[Port, Known | None, threading.Thread]] = {}
+    crew = _Crew()
+    alone = Found(LEFT_ALONE, message="the running agent has it")
+    hangs = Found("timeout", message="the system does not answer", hint="unplug and replug it")
+    owners = {port.path: known.at_port(port.path) for port in ports}
+    found: dict[str, Found] = {}
     for port in ports:
-        mine = known.at_port(port.path)
+        mine = owners[port.path]
         if mine is not None and mine.status and not insisted:
-            results[port.path] = Result(port, Found(LEFT_ALONE, message="the running agent has it"), mine)
+            found[port.path] = alone
             continue
-        thread = threading.Thread(target=hear, args=(port, mine), daemon=True, name=f"scan {port.path}")
-        threads[port.path] = (port, mine, thread)
-        thread.start()
-    _wait([thread for _, _, thread in threads.values()], 2 * seconds + PATIENCE, over, lambda: _doing(threads, doing))
-    for path, (port, mine, thread) in threads.items():
-        if thread.is_alive() or path not in results:
-            hangs = Found("timeout", message=f"{path}: the system does not answer", hint="unplug and replug it")
-            results[path] = Result(port, hangs, mine)
-    return [results[port.path] for port in ports]
-
-
-def _wait(threads: list[threading.Thread], limit: float, over: threading.Event, words: Callable[[], str]) -> None:
-    """Until all are done, Ctrl-C, or the limit; then they get a moment to close their ports."""
-    end = time.monotonic() + limit
+        hearing = Hearing(port.path, registry, seconds, ask=ask, step=crew.told(port.path), over=over.is_set)
+        crew.start(port.path, hearing.run)
     try:
         with progress("listening") as tell:
-            while any(thread.is_alive() for thread in threads) and time.monotonic() < end:
-                tell(words())
-                next(thread for thread in [*threads, threading.main_thread()] if thread.is_alive()).join(0.1)
+            crew.wait(2 * seconds + PATIENCE, tell)
     except KeyboardInterrupt:
         pass
     over.set()
-    end = time.monotonic() + ENDING
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
+    crew.wait(ENDING)
+    found |= crew.done
+    return [Result(port, found.get(port.path, hangs), owners[port.path]) for port in ports]
 
 
-def _doing(threads: dict[str, tuple[Port, Known | None, threading.Thread]], doing: dict[str, str]) -> str:
-    busy = [path for path, (_, _, thread) in threads.items() if thread.is_alive()]
-    if not busy:
-        return "listening"
-    done = f"{len(threads) - len(busy)} of {count(len(threads), 'port')}"
-    return f"{done}: {busy[0].rpartition('/')[2]}: {doing.get(busy[0], 'opening')}, Ctrl-C ends it"
+class _Crew:
+    """Threads that listen. None is joined: one may hang in the system for ever, and Ctrl-C in a join makes Python take
+    the thread for ended."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, Found] = {}
+        self._doing: dict[str, str] = {}
+        self._results: SimpleQueue[tuple[str, Found]] = SimpleQueue()
+
+    def told(self, path: str) -> Callable[[str], None]:
+        """Takes what is being done at this port."""
+
+        def told(what: str) -> None:
+            self._doing[path] = what
+
+        return told
+
+    def start(self, path: str, work: Callable[[], Found]) -> None:
+        self._doing[path] = "opening"
+
+        def run() -> None:
+            try:
+                found = work()
+            except Exception as error:  # a driver of another package can fail in any way
+                from drivers.scan.hearing import Found
+
+                found = Found("failed", message=f"{type(error).__name__}: {error}")
+            self._results.put((path, found))
+
+        threading.Thread(target=run, daemon=True, name=f"scan {path}").start()
+
+    def wait(self, limit: float, tell: Callable[[str], None] = lambda words: None) -> None:
+        """Until all are done, or the limit."""
+        end = time.monotonic() + limit
+        while len(self.done) < len(self._doing) and time.monotonic() < end:
+            with suppress(Empty):
+                path, found = self._results.get(timeout=0.1)
+                self.done[path] = found
+            tell(self._words())
+
+    def _words(self) -> str:
+        busy = [path for path in self._doing if path not in self.done]
+        if not busy:
+            return "listening"
+        done = f"{len(self.done)} of {count(len(self._doing), 'port')}"
+        return f"{done}: {busy[0].rpartition('/')[2]}: {self._doing[busy[0]]}, Ctrl-C ends it"
 
 
 def _sensors(known: Configured, registry: Registry) -> list[Result]:
@@ -147,9 +169,10 @@ def _print(results: list[Result], seconds: float, ask: bool) -> None:
         say("no serial port and no 1-wire sensor is there")
         say("is the adapter plugged in? see `dmesg`; --port names a port that the system does not list")
         return
-    columns = ("port", "state", "driver", "line", "configured", "usb", "what")
     rows = [_row(result) for result in results]
-    table(columns, rows, ("state",), ("what", "usb", "configured", "line"), ("port",))
+    columns, cells = filled(("port", "state", "driver", "line", "configured", "usb", "what"), rows)
+    below = [name for name in ("what", "usb", "configured", "line") if name in columns]
+    table(columns, cells, ("state",), below, ("port",))
     if not ask and any(result.found.state == "silent" for result in results):
         say(f"silent for {seconds:g} s: some devices speak only when they are asked (--ask), or have measured")
 
@@ -212,7 +235,7 @@ def _drop(results: list[Result], known: Configured, registry: Registry) -> Drop:
     from drivers.scan.naming import device_id
 
     devices: dict[str, dict[str, Any]] = {}
-    remarks = ["Found by `gatepost scan serial`. Rename as you like."]
+    remarks = ["Found by `gatepost scan serial`: rename as you like."]
     for port, found, mine in results:
         if not found.verdicts or mine is not None:
             continue

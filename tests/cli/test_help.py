@@ -4,9 +4,16 @@ import pytest
 
 from agent.cli.verbs import VERBS
 
-SUBVERBS = [("brokers", "connect"), ("brokers", "disconnect"), ("store", "check"), ("store", "repair")]
+SUBVERBS = [
+    ("brokers", "connect"),
+    ("brokers", "disconnect"),
+    ("store", "check"),
+    ("store", "repair"),
+    ("scan", "ble"),
+    ("scan", "serial"),
+]
 ALL = [(verb,) for verb in VERBS] + SUBVERBS
-PRINTS_NO_DATA = {("run",), ("store",), ("demo",)}
+PRINTS_NO_DATA = {("run",), ("store",), ("demo",), ("scan",)}
 ASKS_AN_AGENT = [
     ("status",),
     ("devices",),
@@ -19,6 +26,8 @@ ASKS_AN_AGENT = [
     ("reload",),
     ("doctor",),
     ("config",),
+    ("scan", "ble"),
+    ("scan", "serial"),
 ]
 
 
@@ -48,7 +57,7 @@ def test_the_overview_names_every_verb(gatepost):
         assert f"\n  {verb} " in shown
 
 
-@pytest.mark.parametrize("arguments", [(), ("brokers",), ("store",)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [(), ("brokers",), ("store",), ("scan",)], ids=" ".join)
 def test_the_first_sentences_fit(gatepost, monkeypatch, arguments):
     monkeypatch.setenv("COLUMNS", "80")
     shown = gatepost(*arguments, "--help").out
