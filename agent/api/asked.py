@@ -72,3 +72,53 @@ class CommandBody(Struct, frozen=True):
     command: str
     id: str | None = None
     parameters: dict[str, Any] = {}
+
+
+Role = Literal["viewer", "operator", "admin"]
+Filters = Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=64, description="MQTT topic filters")]
+
+
+class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Topics that are not named: every one, but none for a viewer."""
+
+    role: Role
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@ -]{1,64}\Z", description="what it is for")] | None = None
+    expires: Annotated[
+        str | None, Meta(examples=["30d"], description="a duration such as 30d; null = until it is revoked")
+    ] = None
+    publish: Filters | None = None
+    subscribe: Filters | None = None
+
+
+class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """One of the two."""
+
+    token: Annotated[str, Meta(max_length=16384)] | None = None
+    code: Annotated[str, Meta(max_length=128, description="of `gatepost token browser`; good once")] | None = None
+
+
+class CodeBody(Struct, frozen=True, forbid_unknown_fields=True):
+    role: Role = "operator"
+
+
+class NewBroker(Struct, frozen=True):
+    """A broker: its name, and beside it its settings as in a settings file (docs/settings.md)."""
+
+    name: Which
+    url: str
+
+
+class BrokerBody(Struct, frozen=True):
+    """The settings of a broker as in a settings file (docs/settings.md); these and no others hold then."""
+
+    url: str
+
+
+class NewDevice(Struct, frozen=True):
+    """A device: its id, and beside it its settings as in a settings file (docs/settings.md); `type` = `driver`."""
+
+    device_id: Which
+
+
+class DeviceBody(Struct, frozen=True):
+    """The settings of a device as in a settings file (docs/settings.md); these and no others hold then."""

@@ -89,6 +89,12 @@ class TooMany(GatepostError):
         self.wait = wait
 
 
+class Conflict(GatepostError):
+    """Not in this state."""
+
+    key = "conflict"
+
+
 class PreconditionFailed(GatepostError):
     """`If-Match` names another state than the one there is."""
 
@@ -116,6 +122,7 @@ OWN: tuple[tuple[type[GatepostError], int], ...] = (
     (Unauthenticated, 401),
     (Forbidden, 403),
     (TooMany, 429),
+    (Conflict, 409),
     (PreconditionFailed, 412),
 )
 INTERNAL = GatepostError("the agent could not answer this", "its log says why", key="internal")

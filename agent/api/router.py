@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -12,9 +13,22 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.api.asked import NoQuery
-from agent.api.auth.who import LOCAL, NOBODY, Guard, LocalGuard, Needed, Who
+from agent.api.auth.gate import Gate
+from agent.api.auth.sessions import SAFE
+from agent.api.auth.who import LOCAL, NOBODY, Guard, Needed, Who
 from agent.api.paths import Paths
-from agent.api.problems import INTERNAL, BadInput, Forbidden, NoSuchMethod, TooLarge, Unavailable, body_of, status_of
+from agent.api.problems import (
+    INTERNAL,
+    BadInput,
+    Forbidden,
+    NoSuchMethod,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    body_of,
+    status_of,
+)
 from agent.api.reply import Answer, Lines
 from agent.api.wants import App
 from agent.errors import GatepostError, NotFound
@@ -36,6 +50,8 @@ class Ask(NamedTuple):
     raw: bytes
     source: str  # "cli" or "api"
     closing: asyncio.Event
+    gate: Gate  # tokens and sessions
+    scope: Scope
     who: Who = LOCAL
     headers: Mapping[bytes, bytes] = {}
 
@@ -66,16 +82,17 @@ def application(
     app: App,
     routes: Iterable[Route],
     closing: asyncio.Event,
-    guard: Guard = LocalGuard(),  # noqa: B008 - has no state
+    gate: Gate,
+    guard: Guard,
 ) -> ASGIApp:
-    """Paths are tried in the order of the table; `closing` ends the endless answers."""
+    """Paths are tried in the order of the table; `closing` ends the endless answers, `guard` says who asks."""
     paths: dict[str, dict[str, Route]] = {}
     for route in routes:
         if route.role is None:
             log.error("%s %s names no role and is not served", route.method, route.path)
             continue
         paths.setdefault(route.path, {})[route.method] = route
-    found = [(path, _Endpoint(app, methods, closing, guard)) for path, methods in paths.items()]
+    found = [(path, _Endpoint(app, methods, closing, gate, guard)) for path, methods in paths.items()]
     return Paths(found, _nothing_here)
 
 
@@ -87,8 +104,9 @@ async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
 class _Endpoint:
     """All methods of one path."""
 
-    def __init__(self, app: App, methods: dict[str, Route], closing: asyncio.Event, guard: Guard) -> None:
+    def __init__(self, app: App, methods: dict[str, Route], closing: asyncio.Event, gate: Gate, guard: Guard) -> None:
         self._app = app
+        self._gate = gate
         self._methods = methods
         self._closing = closing
         self._guard = guard
@@ -123,11 +141,15 @@ class _Endpoint:
             raw=raw,
             source="cli" if headers.get(b"user-agent", b"").startswith(b"gatepost-cli/") else "api",
             closing=self._closing,
+            gate=self._gate,
+            scope=scope,
             who=who,
             headers=headers,
         )
         async with asyncio.timeout(route.time):
             found = await route.handler(ask)
+        if method not in SAFE and who is not LOCAL:
+            self._app.audit.record("api", by=who.name, method=method, path=scope["path"])
         return found if isinstance(found, Answer | Lines) else Answer(found)
 
     async def _authorised(self, scope: Scope, route: Route) -> Who:
@@ -147,6 +169,10 @@ def refusal(error: GatepostError) -> Answer:
         headers["allow"] = ", ".join(error.allowed)
     if isinstance(error, TooLarge | Unavailable):
         headers["connection"] = "close"  # what is left of the body is not read
+    if isinstance(error, TooMany):
+        headers["retry-after"] = str(math.ceil(error.wait))
+    if isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
     return Answer(body_of(error), status_of(error), headers)
 
 

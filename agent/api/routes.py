@@ -6,10 +6,11 @@ Roles: `viewer` sees, `operator` also makes things happen, `admin` also changes 
 from __future__ import annotations
 
 from agent.api import asked
-from agent.api.handlers import brokers, commands, devices, gateway, log, readings, recording
+from agent.api.handlers import brokers, commands, devices, gateway, log, readings, recording, session, tokens
 from agent.api.router import Route
 
 V1 = "/api/v1"
+CHANGE_TIME = 60.0
 COMMAND_TIME = 330.0  # seconds: the desk has limits of its own, this is the last resort
 
 ROUTES: tuple[Route, ...] = (
@@ -81,6 +82,35 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST",
+        f"{V1}/brokers",
+        brokers.create,
+        "Add a broker; kept over restarts",
+        "201: the broker",
+        body=asked.NewBroker,
+        time=CHANGE_TIME,
+        role="admin",
+    ),
+    Route(
+        "PUT",
+        f"{V1}/brokers/{{name}}",
+        brokers.replace,
+        "Add a broker, or replace all of its settings",
+        "the broker; 201 for a new one",
+        body=asked.BrokerBody,
+        time=CHANGE_TIME,
+        role="admin",
+    ),
+    Route(
+        "DELETE",
+        f"{V1}/brokers/{{name}}",
+        brokers.remove,
+        "Remove a broker; what it was owed is not sent any more",
+        '{"name", "removed": true}',
+        time=CHANGE_TIME,
+        role="admin",
+    ),
+    Route(
+        "POST",
         f"{V1}/brokers/{{name}}/control",
         brokers.control,
         "Connect or disconnect a broker",
@@ -94,8 +124,37 @@ ROUTES: tuple[Route, ...] = (
         f"{V1}/devices/{{id}}",
         devices.one,
         "One device",
-        "its state and the commands that it understands",
+        "its state, settings and the commands that it understands",
         role="viewer",
+    ),
+    Route(
+        "POST",
+        f"{V1}/devices",
+        devices.create,
+        "Register a device; kept over restarts",
+        "201: the device",
+        body=asked.NewDevice,
+        time=CHANGE_TIME,
+        role="admin",
+    ),
+    Route(
+        "PUT",
+        f"{V1}/devices/{{id}}",
+        devices.replace,
+        "Register a device, or replace all of its settings",
+        "the device; 201 for a new one",
+        body=asked.DeviceBody,
+        time=CHANGE_TIME,
+        role="admin",
+    ),
+    Route(
+        "DELETE",
+        f"{V1}/devices/{{id}}",
+        devices.remove,
+        "Remove a device; its readings are kept",
+        '{"id", "removed": true}',
+        time=CHANGE_TIME,
+        role="admin",
     ),
     Route(
         "GET",
@@ -173,5 +232,36 @@ ROUTES: tuple[Route, ...] = (
         '{"audit": [...], "cursor": for the next page, or null}',
         query=asked.AuditPage,
         role="operator",
+    ),
+    Route("GET", f"{V1}/tokens", tokens.every, "The tokens, without their secrets", '{"tokens": [...]}', role="admin"),
+    Route(
+        "POST",
+        f"{V1}/tokens",
+        tokens.create,
+        "Make a token",
+        "what it may, and once only its text: `token`",
+        body=asked.TokenBody,
+        role="admin",
+    ),
+    Route("DELETE", f"{V1}/tokens/{{id}}", tokens.revoke, "Revoke a token", "what it was", role="admin"),
+    Route(
+        "POST",
+        f"{V1}/session",
+        session.open,
+        "Sign in with a browser: a token or a login code becomes a cookie",
+        "name, role, topics, and the CSRF token of requests that change something",
+        body=asked.SignIn,
+        role="open",
+    ),
+    Route("GET", f"{V1}/session", session.show, "Who asks", "name, role, topics, CSRF token or null", role="viewer"),
+    Route("DELETE", f"{V1}/session", session.close, "Sign out", '{"ended"}', role="viewer"),
+    Route(
+        "POST",
+        f"{V1}/session/code",
+        session.code,
+        "Make a login code for a browser: good once, for a few minutes",
+        '{"code", "role", "seconds"}',
+        body=asked.CodeBody,
+        role="admin",
     ),
 )

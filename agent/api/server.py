@@ -11,7 +11,10 @@ import ssl
 from pathlib import Path
 
 from agent.api import tcp, unix_socket
-from agent.api.auth.who import ClosedGuard, Guard
+from agent.api.auth.gate import Gate
+from agent.api.auth.sessions import Sessions
+from agent.api.auth.tokens import Tokens
+from agent.api.auth.who import LocalGuard
 from agent.api.listener import Listener
 from agent.api.live import Live
 from agent.api.protocol import Limits
@@ -38,8 +41,13 @@ class ApiServer:
         self._app = app
         self._patience = patience
         self._closing = asyncio.Event()
-        self._guard: Guard = ClosedGuard()
-        self._local = Listener(application(app, ROUTES, self._closing), Limits(connections, connections, patience))
+        self._tokens = Tokens(app.store, app.clock)
+        self._gate = Gate(app, self._tokens, Sessions(app.clock, lambda token: self._tokens.get(token) is not None))
+        self._tokens.on_revoked.append(self._gate.sessions.close_of)
+        self._local = Listener(
+            application(app, ROUTES, self._closing, self._gate, LocalGuard()),
+            Limits(connections, connections, patience),
+        )
         self._remote: Listener | None = None
         self._tls: ssl.SSLContext | None = None
         self._on_stored = app.store.on_stored
@@ -53,7 +61,8 @@ class ApiServer:
         return self._serving
 
     async def serve(self) -> None:
-        """Returns when clients can connect; raises SocketTaken, SocketWrong."""
+        """Returns when clients can connect; raises SocketTaken, SocketWrong, StoreError."""
+        await self._tokens.load()
         bound = unix_socket.bind(self.path)
         self._inode = self.path.lstat().st_ino
         await self._local.serve_unix(bound)
@@ -80,7 +89,7 @@ class ApiServer:
         bound = await tcp.bind(api.listen)
         self._end_tcp()
         remote = Listener(
-            application(self._app, ROUTES, self._closing, self._guard),
+            application(self._app, ROUTES, self._closing, self._gate, self._gate),
             Limits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
         )
         await remote.serve_tcp(bound, context)

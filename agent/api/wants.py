@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.clock import Clock
@@ -12,11 +13,12 @@ from agent.events import Events
 from agent.settings.model import Settings
 from agent.store.ledger import Entry
 from agent.store.rows import History, Record, Series
-from drivers.driver import Command
+from drivers.driver import Command, Registry
 from drivers.recording import Header
 
 if TYPE_CHECKING:
-    from agent.settings import Origin
+    from agent.api.changes import ApiDrop
+    from agent.settings import Loaded, Origin
 
 
 class View(Protocol):
@@ -92,12 +94,18 @@ class Store(Protocol):
 
     async def stats(self) -> dict[str, Any]: ...
 
+    async def states(self, prefix: str, /) -> dict[str, Any]: ...
+
+    async def state_put(self, key: str, value: Any, /) -> None: ...
+
 
 class Desk(Protocol):
     async def handle(self, request: Request) -> Response: ...
 
 
 class Audit(Protocol):
+    def record(self, what: str, **fields: Any) -> None: ...
+
     async def tail(
         self, limit: int = ..., before: int | None = ..., what: str | None = ...
     ) -> list[dict[str, Any]]: ...
@@ -112,6 +120,23 @@ class App(Protocol):
     @property
     def origins(self) -> Mapping[tuple[str, ...], Origin]:
         """Where each effective key was written."""
+        ...
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def own_drops(self) -> Path:
+        """The directory of the drops that the agent writes itself."""
+        ...
+
+    @property
+    def drop(self) -> ApiDrop:
+        """The one of them that the API writes."""
+        ...
+
+    def load_with(self, own_drops: Path) -> Loaded:
+        """The settings as they would be with the agent's own drops of this directory; blocks."""
         ...
 
     @property

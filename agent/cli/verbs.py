@@ -37,6 +37,7 @@ VERBS = (
     "simulate",
     "record",
     "replay",
+    "token",
     "version",
 )
 

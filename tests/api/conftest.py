@@ -8,6 +8,7 @@ import pytest
 
 from agent.api.server import ApiServer
 from tests.api.fakes import FakeApp
+from tests.api.remote import Remote, listening
 
 
 @pytest.fixture
@@ -37,3 +38,15 @@ async def http(server):
     transport = httpx.AsyncHTTPTransport(uds=str(server.path))
     async with httpx.AsyncClient(transport=transport, base_url="http://gatepost", timeout=10) as client:
         yield client
+
+
+@pytest.fixture
+async def remote(app, socket_path):
+    """The API on TCP, without a rate limit."""
+    listening(app)
+    server = ApiServer(app, socket_path)
+    await server.serve()
+    found = Remote(app, server)
+    yield found
+    await found.http.aclose()
+    await server.stop(0.5)

@@ -12,8 +12,9 @@ SUBVERBS = [
     ("scan", "ble"),
     ("scan", "serial"),
 ]
+SUBVERBS += [("token", name) for name in ("create", "list", "revoke", "browser")]
 ALL = [(verb,) for verb in VERBS] + SUBVERBS
-PRINTS_NO_DATA = {("run",), ("store",), ("demo",), ("scan",)}
+PRINTS_NO_DATA = {("run",), ("store",), ("demo",), ("scan",), ("token",)}
 ASKS_AN_AGENT = [
     ("status",),
     ("devices",),

@@ -6,12 +6,12 @@ from typing import Literal, NamedTuple, Protocol
 
 from starlette.types import Scope
 
-from agent.api.problems import Unauthenticated
+from agent.api.auth.topics import allows, covers
 
 Role = Literal["viewer", "operator", "admin"]
 Needed = Literal["open", "viewer", "operator", "admin"]
 RANK = {"open": 0, "viewer": 1, "operator": 2, "admin": 3}
-EVERY_TOPIC = ("#",)
+EVERY_TOPIC = ("#", "$SYS/#")
 
 
 class Who(NamedTuple):
@@ -24,6 +24,13 @@ class Who(NamedTuple):
 
     def may(self, needed: Needed) -> bool:
         return RANK[self.role] >= RANK[needed]
+
+    def may_publish(self, topic: str) -> bool:
+        return allows(self.publish, topic)
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """To everything that the filter matches."""
+        return covers(self.subscribe, topic_filter)
 
 
 NOBODY = Who("", "viewer")  # asks what is open to everybody
@@ -43,12 +50,3 @@ class LocalGuard:
 
     async def admit(self, scope: Scope, needed: Needed) -> Who | None:
         return LOCAL
-
-
-class ClosedGuard:
-    """Of a listener that nobody was given access to."""
-
-    async def admit(self, scope: Scope, needed: Needed) -> Who | None:
-        if needed == "open":
-            return None
-        raise Unauthenticated("this needs a token", "send `Authorization: Bearer <token>`")

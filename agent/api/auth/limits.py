@@ -1,0 +1,76 @@
+"""Rates and lock-outs, in tables of bounded size: who is not heard of for longest is forgotten first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+
+TABLE = 1024  # clients that are remembered
+FREE = 5  # failed attempts without consequence
+FIRST = 2.0  # seconds; twice as many after each further one,
+LONGEST = 900.0  # up to so many
+FORGOTTEN = 3600.0  # seconds after which failed attempts are forgiven
+
+
+def group(address: str) -> str:
+    """Who counts as one client: an IPv4 address, or an IPv6 network of 64 bits."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(IPv6Address(int(found) >> 64 << 64))
+    return str(found)
+
+
+class Rate:
+    """A bucket of tokens for each key: `rate` a second, and twice that at once."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
+
+    def take(self, key: str, rate: float) -> float:
+        """0.0, or the seconds until there is a token again; `rate` 0 = no limit."""
+        if not rate:
+            return 0.0
+        now, most = self._now(), max(1.0, 2 * rate)
+        left, when = self._left.get(key, (most, now))
+        left = min(most, left + (now - when) * rate)
+        wait = 0.0 if left >= 1 else (1 - left) / rate
+        self._left[key] = (left if wait else left - 1, now)
+        self._left.move_to_end(key)
+        if len(self._left) > TABLE:
+            self._left.popitem(last=False)
+        return wait
+
+
+class Lockout:
+    """Addresses whose attempts failed: after a few, each further one costs twice the time."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._failed: OrderedDict[str, tuple[int, float, float]] = OrderedDict()  # attempts, locked until, last
+
+    def locked(self, key: str) -> float:
+        """Seconds that are left, or 0.0."""
+        _, until, _ = self._failed.get(key, (0, 0.0, 0.0))
+        return max(0.0, until - self._now())
+
+    def failed(self, key: str) -> float:
+        """One more failed attempt; the seconds of the lock-out that follows, or 0.0."""
+        now = self._now()
+        count, _, last = self._failed.get(key, (0, 0.0, now))
+        count = 1 if now - last > FORGOTTEN else count + 1
+        lock = 0.0 if count <= FREE else min(LONGEST, FIRST * 2 ** min(count - FREE - 1, 20))
+        self._failed[key] = (count, now + lock, now)
+        self._failed.move_to_end(key)
+        if len(self._failed) > TABLE:
+            self._failed.popitem(last=False)
+        return lock
+
+    def succeeded(self, key: str) -> None:
+        self._failed.pop(key, None)

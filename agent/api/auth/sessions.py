@@ -1,0 +1,138 @@
+"""Sessions of the web page: a cookie that scripts cannot read, with a second secret against forged requests.
+
+They live in memory: after a restart of the agent one signs in again. A login code is good once, for a few minutes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from agent.api.auth.who import Role, Who
+from agent.api.problems import Conflict, Forbidden
+from agent.clock import Clock
+
+MOST = 64  # sessions, and codes
+IDLE = 30 * 60.0  # seconds without a request
+LONGEST = 12 * 3600.0
+CODE_LIFE = 5 * 60.0
+PLAIN = "gatepost_session"
+SECURE = "__Host-gatepost_session"  # browsers take it over TLS only, and from this host only
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Session(NamedTuple):
+    key: str
+    csrf: str
+    who: Who
+    token: str | None  # id of the token that it was opened with
+    opened: float
+    seen: float
+
+
+class Sessions:
+    """`holds` says whether a token still does. Times are of the monotonic clock."""
+
+    def __init__(
+        self, clock: Clock, holds: Callable[[str], bool], entropy: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._clock = clock
+        self._holds = holds
+        self._entropy = entropy
+        self._open: dict[str, Session] = {}
+        self._codes: dict[str, tuple[Role, float]] = {}
+
+    def open(self, who: Who, token: str | None) -> Session:
+        """The one that is longest unused makes room."""
+        self._tidy()
+        if len(self._open) >= MOST:
+            del self._open[min(self._open.values(), key=lambda session: session.seen).key]
+        now = self._clock.monotonic()
+        session = Session(self._random(), self._random(), who, token, now, now)
+        self._open[session.key] = session
+        return session
+
+    def find(self, cookies: str, secure: bool) -> Session | None:
+        """The session that the `Cookie` header names, if it still holds."""
+        session = self._open.get(_cookie(cookies, SECURE if secure else PLAIN))
+        if session is None:
+            return None
+        now = self._clock.monotonic()
+        if self._over(session, now):
+            del self._open[session.key]
+            return None
+        session = self._open[session.key] = session._replace(seen=now)
+        return session
+
+    def close(self, session: Session) -> None:
+        self._open.pop(session.key, None)
+
+    def close_of(self, token: str) -> None:
+        """Those that were opened with a token that does not hold any more."""
+        for session in [session for session in self._open.values() if session.token == token]:
+            self.close(session)
+
+    def code(self, role: Role) -> tuple[str, float]:
+        """A login code and its life in seconds; raises Conflict."""
+        now = self._clock.monotonic()
+        self._codes = {code: kept for code, kept in self._codes.items() if kept[1] > now}
+        if len(self._codes) >= MOST:
+            raise Conflict("too many login codes wait to be used", "try again in a few minutes")
+        code = self._random()
+        self._codes[code] = (role, now + CODE_LIFE)
+        return code, CODE_LIFE
+
+    def redeem(self, code: str) -> Role | None:
+        """The role of a code, which is used up by it."""
+        role, until = self._codes.pop(code, (None, 0.0))
+        return role if until > self._clock.monotonic() else None
+
+    def _tidy(self) -> None:
+        now = self._clock.monotonic()
+        for session in [session for session in self._open.values() if self._over(session, now)]:
+            self.close(session)
+
+    def _over(self, session: Session, now: float) -> bool:
+        return (
+            now - session.seen > IDLE
+            or now - session.opened > LONGEST
+            or (session.token is not None and not self._holds(session.token))
+        )
+
+    def _random(self) -> str:
+        return base64.urlsafe_b64encode(self._entropy(32)).decode().rstrip("=")
+
+
+def set_cookie(session: Session | None, secure: bool) -> str:
+    """The `Set-Cookie` that gives the session to a browser, or (None) takes it away."""
+    name = SECURE if secure else PLAIN
+    value, age = ("", 0) if session is None else (session.key, int(LONGEST))
+    return f"{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict" + ("; Secure" if secure else "")
+
+
+def check_origin(headers: Mapping[bytes, bytes], required: bool) -> None:
+    """Raises Forbidden when a page of another origin asks; browsers say theirs with everything but plain reading."""
+    origin = headers.get(b"origin")
+    if origin is None and not required:
+        return
+    if origin is None or origin.partition(b"://")[2].lower() != headers.get(b"host", b"").lower():
+        raise Forbidden("a page of another origin may not do this", "open the gateway's own page", "wrong-origin")
+
+
+def check_csrf(session: Session, headers: Mapping[bytes, bytes]) -> None:
+    """Raises Forbidden when a request that changes something does not carry the session's second secret."""
+    given = headers.get(b"x-csrf-token", b"")
+    if not hmac.compare_digest(given, session.csrf.encode()):
+        hint = "send the `csrf` of GET /api/v1/session as X-CSRF-Token"
+        raise Forbidden("this request lacks the session's CSRF token", hint, "csrf")
+
+
+def _cookie(cookies: str, name: str) -> str:
+    for part in cookies.split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name:
+            return value
+    return ""

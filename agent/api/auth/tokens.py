@@ -1,0 +1,186 @@
+"""Bearer tokens: `gp_<id>_<secret>`, kept as salted hashes in the store's small state.
+
+A secret has 256 random bits, so nobody guesses it from its hash, however fast the hash is: one keyed BLAKE2b a request
+costs microseconds, where scrypt would cost 16 MiB and tens of milliseconds of the process that also stores readings.
+The salt of each token keeps equal hashes from telling anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from agent.api.auth.who import EVERY_TOPIC, Role, Who
+from agent.api.problems import Conflict, Unauthenticated
+from agent.api.wants import Store
+from agent.clock import Clock, rfc3339
+from agent.errors import NotFound, StoreError
+
+log = logging.getLogger(__name__)
+
+KEY = "api-token:"
+PREFIX = "gp_"
+MOST = 200  # tokens
+USED_EVERY = 3600 * 1_000_000  # microseconds after which a use is written again
+WRONG = "this token does not hold"
+HINT = "`gatepost token create` makes one"
+
+
+class Token(Struct, frozen=True):
+    """Times in microseconds since 1970; `expires` None = never."""
+
+    id: str
+    name: str
+    role: Role
+    salt: str
+    digest: str
+    created: int
+    expires: int | None = None
+    used: int | None = None
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+
+    def as_who(self) -> Who:
+        return Who(self.name, self.role, self.publish, self.subscribe)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For people: nothing that could be used."""
+        times = {name: getattr(self, name) for name in ("created", "expires", "used")}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "role": self.role,
+            **{name: None if at is None else rfc3339(at) for name, at in times.items()},
+            "publish": list(self.publish),
+            "subscribe": list(self.subscribe),
+        }
+
+
+NONE = Token("", "", "viewer", "00" * 16, "00" * 32, 0)  # compared with where there is no such token
+
+
+class Tokens:
+    """`load` once before the first question."""
+
+    def __init__(self, store: Store, clock: Clock, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self.on_revoked: list[Callable[[str], None]] = []
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+        self._by_id: dict[str, Token] = {}
+        self._written: dict[str, int] = {}
+
+    async def load(self) -> None:
+        """Raises StoreError."""
+        for ident, value in (await self._store.states(KEY)).items():
+            try:
+                self._by_id[ident] = msgspec.convert(value, Token)
+            except msgspec.ValidationError:
+                log.error("what is kept of the token %s is damaged; it does not hold any more", ident)
+
+    def every(self) -> list[Token]:
+        return sorted(self._by_id.values(), key=lambda token: token.created)
+
+    def get(self, ident: str) -> Token | None:
+        """One that holds now."""
+        token = self._by_id.get(ident)
+        return None if token is None or self._expired(token) else token
+
+    async def create(
+        self,
+        role: Role,
+        name: str | None = None,
+        lifetime: float | None = None,
+        publish: list[str] | None = None,
+        subscribe: list[str] | None = None,
+    ) -> tuple[Token, str]:
+        """The token and its text, which is told this once; topics None = every one, but none for a viewer.
+
+        Raises Conflict, StoreError.
+        """
+        now = self._clock.now().wall
+        for token in [token for token in self._by_id.values() if self._expired(token)]:
+            await self._forget(token.id)
+        if len(self._by_id) >= MOST:
+            raise Conflict(f"there are {MOST} tokens already", "revoke those that are not used any more")
+        topics = () if role == "viewer" else EVERY_TOPIC
+        ident, secret, salt = self._entropy(6).hex(), _text(self._entropy(32)), self._entropy(16)
+        token = Token(
+            id=ident,
+            name=name or f"token-{ident}",
+            role=role,
+            salt=salt.hex(),
+            digest=_digest(secret, salt),
+            created=now,
+            expires=None if lifetime is None else now + int(lifetime * 1e6),
+            publish=topics if publish is None else tuple(publish),
+            subscribe=topics if subscribe is None else tuple(subscribe),
+        )
+        await self._store.state_put(KEY + ident, msgspec.to_builtins(token))
+        self._by_id[ident] = token
+        return token, f"{PREFIX}{ident}_{secret}"
+
+    async def revoke(self, ident: str) -> Token:
+        """It does not hold from now on, and nothing that was opened with it; raises NotFound, StoreError."""
+        token = self._by_id.get(ident)
+        if token is None:
+            raise NotFound(f"there is no token {ident!r}", "`gatepost token list` lists them")
+        await self._forget(ident)
+        return token
+
+    async def check(self, text: str) -> Token:
+        """The token that `text` is; raises Unauthenticated, with the same words whatever is wrong with it."""
+        ident, _, secret = text.removeprefix(PREFIX).partition("_")
+        token = self._by_id.get(ident, NONE)
+        same = hmac.compare_digest(_digest(secret, bytes.fromhex(token.salt)), token.digest)
+        if not same or token is NONE:
+            raise Unauthenticated(WRONG, HINT)
+        if self._expired(token):
+            raise Unauthenticated("this token has expired", HINT, "token-expired")
+        await self._note_use(token)
+        return token
+
+    def _expired(self, token: Token) -> bool:
+        return token.expires is not None and self._clock.now().wall >= token.expires
+
+    async def _note_use(self, token: Token) -> None:
+        """In memory each time, on the disk once in a while: a card wears."""
+        now = self._clock.now().wall
+        used = msgspec.structs.replace(token, used=now)
+        self._by_id[token.id] = used
+        if now - self._written.get(token.id, token.used or 0) < USED_EVERY:
+            return
+        self._written[token.id] = now
+        try:
+            await self._store.state_put(KEY + token.id, msgspec.to_builtins(used))
+        except StoreError as error:
+            log.warning("the last use of a token could not be kept: %s", error)
+
+    async def _forget(self, ident: str) -> None:
+        token = self._by_id.pop(ident)  # first: a use that is noted now must not bring it back
+        try:
+            await self._store.state_put(KEY + ident, None)
+        except StoreError:
+            self._by_id[ident] = token
+            raise
+        self._written.pop(ident, None)
+        for tell in self.on_revoked:
+            tell(ident)
+
+
+def _digest(secret: str, salt: bytes) -> str:
+    return hashlib.blake2b(
+        secret.encode("utf-8", "replace"), salt=salt, person=b"gatepost-token", digest_size=32
+    ).hexdigest()
+
+
+def _text(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).decode().rstrip("=")

@@ -1,0 +1,41 @@
+"""MQTT topic filters as permissions: what they allow to publish, and to subscribe to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+LONGEST = 1024  # octets
+
+
+def is_filter(text: str) -> bool:
+    """Whether it is a topic filter (MQTT 5, section 4.7.1) of sensible length."""
+    levels = text.split("/")
+    return (
+        0 < len(text.encode("utf-8", "replace")) <= LONGEST
+        and "\0" not in text
+        and all(level in ("+", "#") or not set("+#") & set(level) for level in levels)
+        and "#" not in levels[:-1]
+    )
+
+
+def allows(filters: Iterable[str], topic: str) -> bool:
+    """Whether one of them matches this topic; a topic with wildcards is none."""
+    return not set("+#") & set(topic) and covers(filters, topic)
+
+
+def covers(filters: Iterable[str], wanted: str) -> bool:
+    """Whether everything that `wanted`, itself a filter, matches is matched by one of them."""
+    return any(_covers(each.split("/"), wanted.split("/")) for each in filters)
+
+
+def _covers(wide: list[str], narrow: list[str]) -> bool:
+    if narrow[0].startswith("$") and wide[0] in ("+", "#"):  # MQTT 5, section 4.7.2
+        return False
+    for index, level in enumerate(wide):
+        if level == "#":
+            return True
+        if index == len(narrow):
+            return False
+        if narrow[index] == "#" or (level != "+" and level != narrow[index]):
+            return False
+    return len(narrow) == len(wide)
