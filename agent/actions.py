@@ -65,6 +65,8 @@ class Actions:
         async with self._assigning:
             if device not in self._app.settings.devices:
                 raise NotFound(f"There is no device {device}.", "`gatepost devices` lists them.")
+            if await self._app.drop.assign(device, patient):
+                return {"device": device, "applied": True}
             before = dict(await self._app.store.state_get(PATIENTS) or {})
             await self._assign({**before, device: patient})
             result = await self._app.reload("assign_patient")

@@ -18,6 +18,7 @@ import uvloop
 
 from agent import lock
 from agent.actions import Actions
+from agent.api.changes import ApiDrop
 from agent.api.server import ApiServer
 from agent.clock import Clock, SystemClock, rfc3339
 from agent.commands.audit import AuditLog
@@ -63,6 +64,7 @@ class App:
         self.logs = logs
         self.state_dir = Path(settings.gateway.state_dir)
         self.own_drops = self.state_dir / "conf.d"
+        self.drop = ApiDrop(self)
         self.clock: Clock = SystemClock()
         self.events = Events()
         self.rng = Random()  # noqa: S311 - jitter, no secret
@@ -215,6 +217,10 @@ class App:
     @property
     def origins(self) -> Mapping[tuple[str, ...], Origin]:
         return self.loaded.origins
+
+    def load_with(self, own_drops: Path) -> Loaded:
+        """The settings as they would be with the agent's own drops of this directory; blocks."""
+        return load(self._config, self._env, self.registry, own_drops)
 
     async def reload(self, reason: str) -> dict[str, Any]:
         """Read the settings again; apply what changed, or go back to what held. Never stops what runs."""

@@ -16,7 +16,7 @@ GatepostError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class GatepostError(Exception):
@@ -30,7 +30,7 @@ class GatepostError(Exception):
         self.hint = hint
         self.kind = key or type(self).key
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         return {"key": self.kind, "message": self.message, "hint": self.hint}
 
 

@@ -6,7 +6,19 @@ Roles: `viewer` sees, `operator` also makes things happen, `admin` also changes 
 from __future__ import annotations
 
 from agent.api import asked
-from agent.api.handlers import brokers, commands, devices, gateway, log, readings, recording, session, tokens
+from agent.api.handlers import (
+    brokers,
+    commands,
+    devices,
+    drivers,
+    gateway,
+    log,
+    page,
+    readings,
+    recording,
+    session,
+    tokens,
+)
 from agent.api.router import Route
 
 V1 = "/api/v1"
@@ -14,6 +26,8 @@ CHANGE_TIME = 60.0
 COMMAND_TIME = 330.0  # seconds: the desk has limits of its own, this is the last resort
 
 ROUTES: tuple[Route, ...] = (
+    Route("GET", "/", page.index, "The web page", "HTML", role="open"),
+    Route("GET", "/static/{file}", page.static, "A file of the web page", "JavaScript, CSS or SVG", role="open"),
     Route("GET", "/health", gateway.health, "Whether the agent answers", '{"status": "ok"}', role="open"),
     Route(
         "GET",
@@ -155,6 +169,15 @@ ROUTES: tuple[Route, ...] = (
         '{"id", "removed": true}',
         time=CHANGE_TIME,
         role="admin",
+    ),
+    Route("GET", f"{V1}/drivers", drivers.every, "The installed drivers", '{"drivers": [names]}', role="viewer"),
+    Route(
+        "GET",
+        f"{V1}/drivers/{{driver}}",
+        drivers.one,
+        "One driver",
+        "its title, the JSON Schema of its options, the commands of its own",
+        role="viewer",
     ),
     Route(
         "GET",

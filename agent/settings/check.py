@@ -111,13 +111,13 @@ class Checker:
         result: dict[str, Any] = {}
         for name, entry in node.items():
             here = (*path, name)
-            self.keys[here] = entry.key
             if pattern and not matches(pattern, name):
                 message = f"{quoted(name)} is no usable name"
                 self.report.error(entry.key, here, "bad-name", message, "1 to 64 letters, digits, _ . -")
                 continue
-            if is_null(entry.value):
+            if is_null(entry.value):  # removed: nothing can refer to it
                 continue
+            self.keys[here] = entry.key
             value = self.check(entry.value, kind.value_type, here)
             if value is not WRONG:
                 result[name] = value

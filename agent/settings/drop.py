@@ -26,6 +26,21 @@ def write_drop(path: Path, settings: dict[str, Any]) -> None:
     write_atomic(path, render(settings).encode(), 0o600)
 
 
+def read_drop(path: Path) -> dict[str, Any]:
+    """What `write_drop` wrote; empty when it is not there. Raises OSError, ValueError when it is no such file."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML") from error
+    if not isinstance(found, dict | None):
+        raise ValueError(f"{path} holds no settings")
+    return found or {}
+
+
 def remove_drop(path: Path) -> None:
     """Removes it durably; nothing happens when it is not there."""
     if path.exists():

@@ -27,8 +27,14 @@ def effective(settings: Settings, origins: Mapping[Path, Origin]) -> list[tuple[
 
 def without_secrets(options: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
     """A driver's options, without those that are secrets by their name or by their own word."""
+    secret = secret_words(options, kind)
+    return {name: value for name, value in options.items() if name not in secret}
+
+
+def secret_words(options: Mapping[str, Any], kind: type[msgspec.Struct]) -> set[str]:
+    """The names of those options that are secrets."""
     secret = secret_options(kind)
-    return {name: value for name, value in options.items() if name not in secret and name.lower() not in _SECRET_WORDS}
+    return {name for name in options if name in secret or name.lower() in _SECRET_WORDS}
 
 
 def secret_options(kind: type[msgspec.Struct]) -> set[str]:

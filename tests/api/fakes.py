@@ -9,6 +9,7 @@ from random import Random
 import msgspec
 import orjson
 
+from agent.api.changes import ApiDrop
 from agent.clock import Stamp
 from agent.commands.audit import AuditLog
 from agent.commands.request import Response
@@ -19,6 +20,7 @@ from agent.events import Events
 from agent.settings.model import Broker, Device, Gateway, SecretRef, Settings
 from agent.settings.problem import Origin
 from agent.store.store import Store
+from drivers.driver import Registry
 from drivers.recording import Header
 
 START = 1_795_000_000_000_000  # microseconds: 2026-11-18
@@ -187,6 +189,9 @@ class FakeApp:
                 "cuff-3": Device(driver="lines", port="/dev/ttyUSB9"),
             },
         )
+        self.registry = Registry.installed()
+        self.own_drops = directory / "conf.d"
+        self.drop = ApiDrop(self)
         self.origins = {("brokers", "hospital", "url"): Origin("/etc/gatepost/gatepost.yaml", 7, 5)}
         self._tasks = []
 

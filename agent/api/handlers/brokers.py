@@ -1,4 +1,4 @@
-"""Brokers: which there are, how each is, connect and disconnect."""
+"""Brokers: which there are, how each is, connect and disconnect; make, change, remove one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+from agent.api.changes import Changed
+from agent.api.handlers import editing
+from agent.api.problems import BadInput
+from agent.api.reply import Answer
 from agent.api.router import Ask
 from agent.api.settings_view import of_broker
 from agent.api.wants import Broker
@@ -13,6 +17,7 @@ from agent.errors import NotFound
 from agent.events import Listener
 
 STATUS = "broker.status"
+RESERVED = ("status", "discovered")
 FAILED = frozenset({"waiting", "refused"})
 SETTLE = 3.0  # seconds in which the answer may wait for the outcome
 
@@ -28,12 +33,38 @@ async def states(ask: Ask) -> dict[str, Any]:
     return {"brokers": [{**state, "owed": owed.get(state["name"])} for state in found]}
 
 
-async def one(ask: Ask) -> dict[str, Any]:
+async def one(ask: Ask) -> Answer:
+    return await _shown(ask, ask.path["name"])
+
+
+async def create(ask: Ask) -> Answer:
+    name = editing.name_of(ask.body.name)
+    return await _put(ask, name, {key: value for key, value in editing.settings_of(ask).items() if key != "name"}, True)
+
+
+async def replace(ask: Ask) -> Answer:
+    return await _put(ask, editing.name_of(ask.path["name"]), editing.settings_of(ask), False)
+
+
+async def remove(ask: Ask) -> dict[str, Any]:
     name = ask.path["name"]
+    await ask.app.drop.remove("brokers", name, editing.terms_of(ask))
+    return {"name": name, "removed": True}
+
+
+async def _put(ask: Ask, name: str, settings: dict[str, Any], new: bool) -> Answer:
+    if name in RESERVED:
+        raise BadInput(f"name: {name!r} is the name of a route", "choose another one")
+    changed = await ask.app.drop.put("brokers", name, settings, editing.terms_of(ask, new))
+    return await _shown(ask, name, changed)
+
+
+async def _shown(ask: Ask, name: str, changed: Changed | None = None) -> Answer:
     broker = ask.app.uplinks.get(name)
     if broker is None:
         raise no_broker(name)
-    return _with_settings(ask, broker.as_dict(), await _owed(ask))
+    body = _with_settings(ask, broker.as_dict(), await _owed(ask))
+    return editing.answer(body, f"brokers/{name}", changed)
 
 
 async def control(ask: Ask) -> dict[str, Any]:
@@ -71,4 +102,9 @@ async def _owed(ask: Ask) -> dict[str, dict[str, Any]]:
 
 def _with_settings(ask: Ask, state: dict[str, Any], owed: dict[str, dict[str, Any]]) -> dict[str, Any]:
     name = state["name"]
-    return {**state, "owed": owed.get(name), "settings": of_broker(ask.app.settings, name)}
+    return {
+        **state,
+        "owed": owed.get(name),
+        "settings": of_broker(ask.app.settings, name),
+        **editing.about(ask, "brokers", name),
+    }

@@ -1,4 +1,4 @@
-"""Devices: which there are, how each is, what each understands."""
+"""Devices: which there are, how each is, what each understands; register, change, remove one."""
 
 from __future__ import annotations
 
@@ -6,22 +6,57 @@ from typing import Any
 
 import msgspec
 
+from agent.api.changes import Changed
+from agent.api.handlers import editing
+from agent.api.problems import BadInput
+from agent.api.reply import Answer
 from agent.api.router import Ask
 from agent.errors import NotFound
 from drivers.driver import Command
 
 
 async def every(ask: Ask) -> dict[str, Any]:
-    return {"devices": [view.as_dict() for view in ask.app.devices.views()]}
+    found = [view.as_dict() for view in ask.app.devices.views()]
+    return {"devices": [{**view, **editing.about(ask, "devices", view["id"])} for view in found]}
 
 
-async def one(ask: Ask) -> dict[str, Any]:
+async def one(ask: Ask) -> Answer:
+    return _shown(ask, ask.path["id"])
+
+
+async def create(ask: Ask) -> Answer:
+    return await _put(ask, editing.name_of(ask.body.device_id), True)
+
+
+async def replace(ask: Ask) -> Answer:
+    return await _put(ask, editing.name_of(ask.path["id"]), False)
+
+
+async def remove(ask: Ask) -> dict[str, Any]:
     device = ask.path["id"]
+    await ask.app.drop.remove("devices", device, editing.terms_of(ask))
+    return {"id": device, "removed": True}
+
+
+async def _put(ask: Ask, device: str, new: bool) -> Answer:
+    settings = editing.settings_of(ask)
+    if settings.pop("device_id", device) != device:
+        raise BadInput("device_id: is another one than that of the path", "a device cannot be renamed")
+    if "type" in settings:
+        if "driver" in settings:
+            raise BadInput("type: is the same as driver", "give one of them")
+        settings["driver"] = settings.pop("type")
+    changed = await ask.app.drop.put("devices", device, settings, editing.terms_of(ask, new))
+    return _shown(ask, device, changed)
+
+
+def _shown(ask: Ask, device: str, changed: Changed | None = None) -> Answer:
     view = ask.app.devices.get(device)
     if view is None:
         raise no_device(device)
-    understood = ask.app.devices.commands(device)
-    return {**view.as_dict(), "commands": [described(command) for command in understood.values()]}
+    commands = [described(command) for command in ask.app.devices.commands(device).values()]
+    body = {**view.as_dict(), "commands": commands, **editing.about(ask, "devices", device)}
+    return editing.answer(body, f"devices/{device}", changed)
 
 
 def described(command: Command) -> dict[str, Any]:

@@ -1,0 +1,209 @@
+"""Brokers and devices made, changed and removed through the API of a real agent."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.api.real import running, written
+
+NOWHERE, OTHER = "mqtt://127.0.0.1:9", "mqtt://127.0.0.1:10"
+
+
+@pytest.fixture
+def folder():
+    with tempfile.TemporaryDirectory(prefix="gp-") as directory:
+        yield Path(directory)
+
+
+def device(port="/dev/ttyX0", **more):
+    return {"driver": "lines", "port": port, "options": {"format": "json"}, **more}
+
+
+def files(folder):
+    """All that may not change when a change is refused."""
+    return {path: path.read_bytes() for path in (folder / "state" / "conf.d").glob("*")}
+
+
+async def test_a_broker_is_added_changed_and_removed_and_a_restart_keeps_it(folder):
+    config = written(folder)
+    before = config.read_bytes()
+    async with running(config) as (app, http):
+        answer = await http.post("brokers", json={"name": "lab", "url": NOWHERE, "keepalive": "10s", "active": False})
+        assert answer.status_code == 201, answer.text
+        assert answer.headers["location"] == "/api/v1/brokers/lab"
+        assert answer.json()["configured"] == {"url": NOWHERE, "keepalive": "10s", "active": False}
+        assert answer.json()["origin"] == "api"
+        assert [view.name for view in app.uplinks.views()] == ["lab"]
+        assert (await http.post("brokers", json={"name": "lab", "url": NOWHERE})).status_code == 409
+        answer = await http.put("brokers/lab", json={"url": NOWHERE, "active": False, "qos": 2})
+        assert (answer.status_code, answer.json()["configured"]) == (200, {"url": NOWHERE, "qos": 2, "active": False})
+        assert ((folder / "state" / "conf.d" / "60-api.yaml").stat().st_mode & 0o777) == 0o600
+    async with running(config) as (app, http):
+        assert app.settings.brokers["lab"].qos == 2
+        assert app.settings.brokers["lab"].keepalive == 30.0
+        assert (await http.delete("brokers/lab")).json() == {"name": "lab", "removed": True}
+        assert (await http.get("brokers/lab")).status_code == 404
+        assert (await http.delete("brokers/lab")).status_code == 404
+        assert files(folder) == {}
+    assert config.read_bytes() == before
+
+
+async def test_a_device_is_registered_routed_and_removed(folder):
+    brokers = {"a": {"url": NOWHERE, "active": False}, "b": {"url": OTHER, "active": False}}
+    config = written(folder, brokers=brokers)
+    async with running(config) as (app, http):
+        body = {"device_id": "cuff-3", **device(patient="P-007", brokers=["a"], thresholds={"t": {"max": 40}})}
+        body["type"] = body.pop("driver")
+        answer = await http.post("devices", json=body)
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["configured"] == device(patient="***", brokers=["a"], thresholds={"t": {"max": 40.0}})
+        assert "P-007" not in answer.text
+        assert app.settings.devices["cuff-3"].patient == "P-007"
+        again = {**answer.json()["configured"], "brokers": ["a", "b"]}
+        assert (await http.put("devices/cuff-3", json=again)).status_code == 200
+    async with running(config) as (app, http):
+        assert app.settings.devices["cuff-3"].brokers == ["a", "b"]
+        assert app.settings.devices["cuff-3"].patient == "P-007"
+        refused = await http.delete("brokers/b")
+        assert (refused.status_code, refused.json()["error"]["key"]) == (409, "still-needed")
+        assert "devices.cuff-3.brokers" in refused.json()["error"]["message"]
+        assert (await http.delete("devices/cuff-3")).status_code == 200
+        assert app.devices.views() == []
+
+
+async def test_what_a_users_file_says_is_overridden_and_the_file_stays(folder):
+    users = {"url": NOWHERE, "username": "u", "password": "open-sesame", "active": False, "tls": {"verify": False}}
+    config = written(folder, brokers={"h": users})
+    before = config.read_bytes()
+    async with running(config) as (app, http):
+        found = (await http.get("brokers/h")).json()
+        assert (found["origin"], found["configured"]["password"]) == ("files", "***")
+        answer = await http.put("brokers/h", json={"url": NOWHERE, "password": "***", "active": False})
+        assert answer.json()["origin"] == "override"
+        assert app.settings.brokers["h"].password == "open-sesame"
+        assert app.settings.brokers["h"].username is None
+        assert app.settings.brokers["h"].tls.verify is True
+        new = {"url": NOWHERE, "active": False, "password": "other-words"}
+        answer = await http.put("brokers/h", json=new)
+        assert "other-words" not in answer.text
+        answer = await http.put("brokers/h", json={**new, "password": "***"})
+        assert app.settings.brokers["h"].password == "other-words"
+        assert (await http.delete("brokers/h")).status_code == 200
+        assert "h" not in app.settings.brokers
+    async with running(config) as (app, http):
+        assert app.settings.brokers == {}
+        assert (await http.post("brokers", json={"name": "h", "url": NOWHERE, "active": False})).status_code == 201
+        assert app.settings.brokers["h"].password is None
+    assert config.read_bytes() == before
+
+
+WRONG = [
+    ("post", "brokers", {"name": "n", "url": "mqtt://"}, "settings-wrong", "brokers.n.url"),
+    ("post", "brokers", {"name": "n", "url": OTHER, "keepalive": "ten"}, "settings-wrong", "brokers.n.keepalive"),
+    ("post", "brokers", {"name": "n", "url": OTHER, "nonsense": 1}, "settings-wrong", "brokers.n.nonsense"),
+    ("post", "brokers", {"name": "n", "url": NOWHERE, "password": "***"}, "bad-input", None),
+    ("post", "brokers", {"name": "status", "url": NOWHERE}, "bad-input", None),
+    ("post", "brokers", {"name": "a b", "url": NOWHERE}, "bad-input", None),
+    ("post", "brokers", {"url": NOWHERE}, "bad-input", None),
+    ("put", "brokers/a%20b", {"url": NOWHERE}, "bad-input", None),
+    ("put", "brokers/h", {"url": NOWHERE, "qos": 3}, "settings-wrong", "brokers.h.qos"),
+    ("post", "devices", {"device_id": "d"}, "settings-wrong", "devices.d.driver"),
+    ("post", "devices", {"device_id": "d", **device(), "driver": "no-such"}, "settings-wrong", "devices.d.driver"),
+    ("post", "devices", {"device_id": "d", **device(brokers=["x"])}, "settings-wrong", "devices.d.brokers.0"),
+    ("post", "devices", {"device_id": "d", **device("/dev/ttyX1")}, "settings-wrong", "devices.d.port"),
+    ("post", "devices", {"device_id": "d", "driver": "lines", "type": "lines"}, "bad-input", None),
+    ("put", "devices/one", {"device_id": "two", **device()}, "bad-input", None),
+    ("put", "devices/one", device(baudrate="quick"), "settings-wrong", "devices.one.baudrate"),
+]
+
+
+@pytest.mark.parametrize(("method", "route", "body", "key", "where"), WRONG)
+async def test_what_is_wrong_is_refused_with_its_key_and_changes_nothing(folder, method, route, body, key, where):
+    config = written(folder, brokers={"h": {"url": NOWHERE, "active": False}}, devices={"one": device("/dev/ttyX1")})
+    async with running(config) as (app, http):
+        settings, origins, before = app.settings, dict(app.origins), files(folder)
+        answer = await http.request(method, route, json=body)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["key"], error.get("where")) == (422, key, where), answer.text
+        assert app.settings is settings
+        assert dict(app.origins) == origins
+        assert files(folder) == before
+        assert list((folder / "state").glob(".try-*")) == []
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff", b'{"url": ' + b"[" * 100_000, b"x" * (1 << 20 | 1)])
+async def test_a_body_that_is_no_object_of_settings_is_refused(folder, body):
+    async with running(written(folder)) as (app, http):
+        answer = await http.put("brokers/n", content=body)
+        assert answer.status_code in (413, 422), answer.text
+        assert app.settings.brokers == {}
+        assert files(folder) == {}
+
+
+async def test_a_change_upon_an_old_state_is_refused(folder):
+    config = written(folder, brokers={"h": {"url": NOWHERE, "active": False}})
+    async with running(config) as (app, http):
+        etag = (await http.get("brokers/h")).headers["etag"]
+        body = {"url": NOWHERE, "active": False, "window": 7}
+        first = await http.put("brokers/h", json=body, headers={"if-match": etag})
+        assert first.status_code == 200
+        assert first.headers["etag"] != etag
+        for late in (
+            http.put("brokers/h", json={**body, "window": 9}, headers={"if-match": etag}),
+            http.put("brokers/h", json={**body, "window": 9}, headers={"if-none-match": "*"}),
+            http.put("brokers/x", json=body, headers={"if-match": "*"}),
+            http.delete("brokers/h", headers={"if-match": etag}),
+        ):
+            answer = await late
+            assert (answer.status_code, answer.json()["error"]["key"]) == (412, "precondition-failed")
+        assert app.settings.brokers["h"].window == 7
+        assert list(app.settings.brokers) == ["h"]
+
+
+async def test_settings_that_fail_when_they_are_applied_are_taken_back(folder, monkeypatch):
+    async with running(written(folder)) as (app, http):
+        whole = app.uplinks.apply
+
+        async def fails(brokers, reports_to):
+            if "n" in brokers:
+                raise ValueError("no")
+            return await whole(brokers, reports_to)
+
+        monkeypatch.setattr(app.uplinks, "apply", fails)
+        answer = await http.post("brokers", json={"name": "n", "url": NOWHERE})
+        assert (answer.status_code, answer.json()["error"]["where"]) == (422, "brokers.n")
+        assert app.settings.brokers == {}
+        assert files(folder) == {}
+        assert app.status()["settings"]["problems"] == []
+
+
+async def test_changes_at_the_same_time_are_all_kept(folder):
+    async with running(written(folder)) as (app, http):
+        made = [http.put(f"devices/d{n}", json=device(f"/dev/ttyX{n}")) for n in range(6)]
+        assert [answer.status_code for answer in await asyncio.gather(*made)] == [201] * 6
+        assert sorted(app.settings.devices) == [f"d{n}" for n in range(6)]
+
+
+async def test_files_with_errors_come_first(folder):
+    config = written(folder)
+    async with running(config) as (_, http):
+        config.write_text(config.read_text() + "nonsense: 1\n")
+        answer = await http.put("brokers/n", json={"url": NOWHERE})
+        assert answer.status_code == 409, answer.text
+        assert files(folder) == {}
+
+
+async def test_a_patient_is_assigned_to_a_device_that_the_api_registered(folder):
+    config = written(folder)
+    async with running(config) as (app, http):
+        await http.put("devices/one", json=device())
+        order = {"command": "assign_patient", "parameters": {"device": "one", "patient": "P-9"}}
+        answer = await http.post("gateway/command", json=order)
+        assert answer.json()["status"] == "done", answer.text
+        assert app.settings.devices["one"].patient == "P-9"
+    async with running(config) as (app, http):
+        assert app.settings.devices["one"].patient == "P-9"
