@@ -96,6 +96,9 @@ def _look(
     over.set()
     crew.wait(ENDING)
     found |= crew.done
+    for path, mine in owners.items():
+        if mine is not None and mine.status and path in found and found[path].state == "busy":
+            found[path] = alone._replace(state="busy")
     return [Result(port, found.get(port.path, hangs), owners[port.path]) for port in ports]
 
 

@@ -31,11 +31,11 @@ class Port(NamedTuple):
 
 def ports(links: Path = LINKS) -> list[Port]:
     """Those that the system knows, by the names that stay: a PTY is not among them."""
-    from serial.tools.list_ports import comports
+    from drivers.serial.ports import listed
 
     named = _links(links)
     found = []
-    for each in comports():
+    for each in listed():
         real = os.path.realpath(each.device)
         found.append(
             Port(

@@ -106,6 +106,13 @@ def has_descriptor(port: Any) -> bool:
     return type(port).fileno is not io.IOBase.fileno and not str(port.port).startswith("spy://")
 
 
+def listed() -> list[Any]:
+    """The ports that the system has, as pyserial describes them; no PTYs."""
+    from serial.tools.list_ports import comports
+
+    return list(comports())
+
+
 def is_pty(path: str) -> bool:
     """Whether a path, also one that pyserial is to watch, leads to a pseudo terminal."""
     if path.startswith(("spy://", "alt://")):

@@ -166,6 +166,12 @@ def test_ports_of_the_running_agent_are_left_to_it(gatepost, agent, twins, monke
     assert port["octets"] == 0
     assert port["configured"] == {"id": "oximeter-1", "driver": "lines", "status": "online"}
     assert shown["drop"] == ""
+    port = open_port(str(link), Line(), None, None)
+    try:
+        busy = json.loads(gatepost("scan", "serial", "--port", link, "--json").out)["ports"][0]
+    finally:
+        close_port(port)
+    assert (busy["state"], busy["message"]) == ("busy", "the running agent has it")
     named = json.loads(gatepost("scan", "serial", "--port", link, "--json").out)["ports"][0]
     assert named["state"] == "recognised"  # a person insists, and nobody has it open
     assert named["configured"]["id"] == "oximeter-1"

@@ -8,11 +8,12 @@ import random
 import threading
 
 import pytest
+from serial.tools.list_ports_common import ListPortInfo
 
 from drivers.driver import Line, Registry
 from drivers.scan import hearing as module
 from drivers.scan.hearing import Hearing, settings
-from drivers.scan.ports import given, sensors
+from drivers.scan.ports import given, ports, sensors
 from drivers.serial.ports import change_line, close_port, open_port
 from drivers.serial.pty import PtyTwin
 
@@ -191,6 +192,23 @@ def test_sensors_of_the_bus_and_nothing_else_of_it(tmp_path):
         (tmp_path / name).mkdir()
     assert sensors(tmp_path) == ["10-0008001122aa", "28-0316a2794bff"]
     assert sensors(tmp_path / "none") == []
+
+
+def test_ports_are_named_by_what_stays(tmp_path, monkeypatch):
+    """By id before by path; the kernel's name where there is no other."""
+    devices = [tmp_path / name for name in ("ttyUSB0", "ttyUSB1", "ttyUSB2")]
+    for device in devices:
+        device.touch()
+    for kind, name, device in (("by-id", "usb-A", 0), ("by-path", "pci-0", 0), ("by-path", "pci-1", 1)):
+        (tmp_path / kind).mkdir(exist_ok=True)
+        (tmp_path / kind / name).symlink_to(devices[device])
+    known = [ListPortInfo(str(device)) for device in reversed(devices)]
+    known[2].vid, known[2].pid, known[2].serial_number = 0x0403, 0x6001, "A5"
+    monkeypatch.setattr("drivers.serial.ports.listed", lambda: known)
+    found = ports(tmp_path)
+    names = ("by-id/usb-A", "by-path/pci-1", "ttyUSB2")
+    assert [port.path for port in found] == [str(tmp_path / name) for name in names]
+    assert (found[0].usb, found[0].serial_number, found[1].usb) == ("0403:6001", "A5", "")
 
 
 def test_a_port_that_a_person_names_keeps_its_name(tmp_path):
