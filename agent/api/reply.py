@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
+PLAIN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}  # readings stay in no cache
 FAREWELL = 1.0  # seconds that the end of a stream may take to leave
 
 
@@ -26,7 +27,7 @@ class Answer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-type", JSON), (b"content-length", str(len(self.body)).encode())]
-        headers += [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+        headers += [(name.lower().encode(), value.encode()) for name, value in {**PLAIN, **self.headers}.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 

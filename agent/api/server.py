@@ -15,6 +15,7 @@ from agent.api.auth.gate import Gate
 from agent.api.auth.sessions import Sessions
 from agent.api.auth.tokens import Tokens
 from agent.api.auth.who import LocalGuard
+from agent.api.cors import Cors
 from agent.api.listener import Listener
 from agent.api.live import Live
 from agent.api.protocol import Limits
@@ -89,7 +90,7 @@ class ApiServer:
         bound = await tcp.bind(api.listen)
         self._end_tcp()
         remote = Listener(
-            application(self._app, ROUTES, self._closing, self._gate, self._gate),
+            Cors(application(self._app, ROUTES, self._closing, self._gate, self._gate), self._app),
             Limits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
         )
         await remote.serve_tcp(bound, context)

@@ -55,7 +55,7 @@ class Gate:
             who, name = await self._bearer(given, address)
         else:
             session = self.session(scope)
-            if session is None:
+            if session is None or (b"sec-fetch-site", b"cross-site") in scope["headers"]:
                 self._pace(f"open {address}")
                 raise Unauthenticated(NO_TOKEN, SEND_TOKEN)
             _check_page(scope, headers, session)
