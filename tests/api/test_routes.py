@@ -4,10 +4,11 @@ import pytest
 
 from agent.api.routes import ROUTES
 
+PAGE = ("/", "/static/{file}")
 PLAIN = [
-    route.path.replace("{name}", "hospital").replace("{id}", "oximeter-1")
+    route.path.replace("{name}", "hospital").replace("{id}", "oximeter-1").replace("{driver}", "lines")
     for route in ROUTES
-    if route.method == "GET" and not route.path.endswith(("follow", "raw"))
+    if route.method == "GET" and not route.path.endswith(("follow", "raw")) and route.path not in PAGE
 ]
 
 
