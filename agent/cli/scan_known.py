@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ def configured(socket: Path | None, config: Path | None) -> Configured:
     return Configured(list(found.values()), settings is None and bool(loaded.files), agent, notes)
 
 
-def _running(view: dict[str, Any]) -> Known:
+def _running(view: Mapping[str, Any]) -> Known:
     place = str(view.get("port") or "")
     status = str(view.get("status") or "?")
     if _ADDRESS.fullmatch(place):
