@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.types import ASGIApp
 
 from agent.api.protocol import Limits, Protocol, config_of
+from agent.api.websocket.client import Client
 
 # isort: split
 from uvicorn.server import ServerState  # only once `protocol` has made it lean
@@ -21,10 +23,11 @@ FAREWELL = 2.0
 class Listener:
     """`serve` once, `close` to take no more connections, `drain` to end those that there are."""
 
-    def __init__(self, application: ASGIApp, limits: Limits) -> None:
+    def __init__(self, application: ASGIApp, limits: Limits, state: Mapping[str, Any] | None = None) -> None:
         self.state = ServerState()
         self._config = config_of(application)
         self._limits = limits
+        self._app_state = dict(state or {})  # `scope["state"]` of every request
         self._servers: list[asyncio.AbstractServer] = []
 
     async def serve_unix(self, bound: socket.socket) -> None:
@@ -41,7 +44,9 @@ class Listener:
             self._servers.append(server)
 
     def _protocol(self) -> Protocol:
-        return Protocol(self._config, self.state, {}, _loop=asyncio.get_running_loop(), limits=self._limits)
+        return Protocol(
+            self._config, self.state, self._app_state, _loop=asyncio.get_running_loop(), limits=self._limits
+        )
 
     def close(self) -> None:
         for server in self._servers:
@@ -52,7 +57,9 @@ class Listener:
         """Gives running requests `timeout` seconds, then ends them."""
         for connection in list(self.state.connections):
             connection.shutdown()
-        tasks = set(self.state.tasks)
+        held: set[Any] = set(self.state.connections)
+        tasks: set[asyncio.Future[None]] = {each.ended for each in held if isinstance(each, Client)}
+        tasks |= self.state.tasks
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=timeout)
             for task in late:

@@ -12,6 +12,7 @@ from agent.api.lean import without_init
 if not TYPE_CHECKING:
     without_init("uvicorn")
 
+from h11._state import MIGHT_SWITCH_PROTOCOL
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -61,9 +62,26 @@ class Protocol(H11Protocol):
         if self.cycle.response_complete:  # else the next request was waiting already
             self._wait(KEEP_ALIVE + self._limits.patience)
 
-    def handle_websocket_upgrade(self, event: Any) -> None:
+    def _should_upgrade(self) -> bool:
+        """A WebSocket begins as a request like every other: whoever answers it may take the connection."""
+        if self._get_upgrade() == b"websocket":
+            extensions: dict[str, Any] = {"gatepost.websocket": self._hand_over}
+            self.scope["extensions"] = extensions
+        return False
+
+    def _hand_over(self) -> tuple[asyncio.Transport, set[Any], bytes] | None:
+        """The connection, those of this listener, and what came behind the request; None when it is gone."""
+        if self.transport.is_closing() or self.cycle.disconnected:
+            return None
+        if self.conn.their_state is not MIGHT_SWITCH_PROTOCOL:  # a body still comes
+            self.transport.abort()
+            self.cycle.disconnected = True
+            return None
         self._relax()
-        super().handle_websocket_upgrade(event)
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        self.cycle.response_started = self.cycle.response_complete = True
+        return self.transport, self.connections, self.conn.trailing_data[0]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._relax()

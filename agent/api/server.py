@@ -22,6 +22,7 @@ from agent.api.protocol import Limits
 from agent.api.router import application
 from agent.api.routes import ROUTES
 from agent.api.wants import App
+from agent.api.websocket.hub import Hub
 from agent.settings.model import Api
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,14 @@ class ApiServer:
         self._app = app
         self._patience = patience
         self._closing = asyncio.Event()
+        self.hub = Hub(app)
         self._tokens = Tokens(app.store, app.clock)
         self._gate = Gate(app, self._tokens, Sessions(app.clock, lambda token: self._tokens.get(token) is not None))
         self._tokens.on_revoked.append(self._gate.sessions.close_of)
         self._local = Listener(
             application(app, ROUTES, self._closing, self._gate, LocalGuard()),
             Limits(connections, connections, patience),
+            {"hub": self.hub},
         )
         self._remote: Listener | None = None
         self._tls: ssl.SSLContext | None = None
@@ -92,6 +95,7 @@ class ApiServer:
         remote = Listener(
             Cors(application(self._app, ROUTES, self._closing, self._gate, self._gate), self._app),
             Limits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
+            {"hub": self.hub},
         )
         await remote.serve_tcp(bound, context)
         self._remote, self._tls, self.tcp = remote, context, api.listen

@@ -1,0 +1,170 @@
+"""From the agent's events to all clients of the WebSocket: each event is written once, each kind of client joined once.
+
+While nobody listens it costs nothing; then one task tells events, and one timer pings all clients together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from agent.api.auth.who import Who
+from agent.api.problems import TooMany, Unavailable
+from agent.api.wants import App
+from agent.api.websocket.client import Client, Patience
+from agent.api.websocket.frames import told
+from agent.api.websocket.selection import Selection, Sieve
+from agent.clock import rfc3339
+from agent.events import Event, Listener
+
+log = logging.getLogger(__name__)
+
+MOST = 100  # clients,
+OF_ONE = 60  # of one name and address
+WAITING = 4 << 20  # octets that wait for all clients together
+QUEUE = 1000  # events that wait to be told
+BATCH = 100  # events told in one go,
+CHUNK = 48 * 1024  # or octets
+PACE = 0.05  # seconds between two goes: single events are gathered a little
+
+_Group = tuple[Sieve, dict[Client, None]]
+
+
+class Hub:
+    """`waiting`: octets in the clients' queues; `lost`: events that did not reach one; `cut_off`: clients ended."""
+
+    def __init__(self, app: App, patience: Patience | None = None, most: int = MOST) -> None:
+        self.patience = patience or Patience()
+        self.waiting = self.lost = self.cut_off = 0
+        self._app = app
+        self._most = most
+        self._groups: dict[tuple[Selection, tuple[str, ...]], _Group] = {}
+        self._clients: dict[Client, None] = {}
+        self._number = 0
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def clients(self) -> int:
+        return len(self._clients)
+
+    def check_room(self, who: Who, address: str) -> None:
+        """Raises Unavailable, TooMany when there is no room for one more."""
+        if len(self._clients) >= self._most:
+            raise Unavailable(f"there are {self._most} WebSocket clients already", "try again later")
+        if sum(client.who.name == who.name and client.address == address for client in self._clients) >= OF_ONE:
+            raise TooMany(f"{OF_ONE} WebSockets are open for you already", "close some", self.patience.ping)
+
+    def room_for(self, octets: int) -> bool:
+        return self.waiting + octets <= WAITING
+
+    # --- who listens
+
+    def join(self, client: Client) -> None:
+        self._clients[client] = None
+        self._sort_in(client)
+        client.say(
+            "hello",
+            {
+                "gateway_id": self._app.settings.gateway.id,
+                "name": client.who.name,
+                "role": client.who.role,
+                "filter": client.selection.as_dict(),
+                "ping": self.patience.ping,
+            },
+        )
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+            self._timer = asyncio.get_running_loop().call_later(self.patience.ping, self._beat)
+
+    def leave(self, client: Client) -> None:
+        if client not in self._clients:
+            return
+        del self._clients[client]
+        self._sort_out(client)
+        if not self._clients and self._task is not None:
+            self._task.cancel()
+            self._task = None
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def choose(self, client: Client, selection: Selection) -> None:
+        self._sort_out(client)
+        client.selection = selection
+        self._sort_in(client)
+
+    def _sort_in(self, client: Client) -> None:
+        key = client.selection, client.who.subscribe
+        if key not in self._groups:
+            self._groups[key] = Sieve(*key), {}
+        self._groups[key][1][client] = None
+
+    def _sort_out(self, client: Client) -> None:
+        key = client.selection, client.who.subscribe
+        del self._groups[key][1][client]
+        if not self._groups[key][1]:
+            del self._groups[key]
+
+    def _beat(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self.patience.ping, self._beat)
+        for client in tuple(self._clients):
+            try:
+                client.beat()
+            except Exception:
+                log.exception("a WebSocket client is ended")
+                client.transport.abort()
+
+    # --- what they are told
+
+    def frame(self, kind: str, data: Any) -> bytes:
+        """Of what is for one client only; the number is that of the last event."""
+        return told(kind, data, self._now(), self._number)
+
+    async def _run(self) -> None:
+        with self._app.events.listen(QUEUE) as heard:
+            known = 0
+            while True:
+                events = [await heard.get()]
+                while len(events) < BATCH and not heard.empty():
+                    events.append(heard.get_nowait())
+                missed, known = heard.lost - known, heard.lost
+                try:
+                    self._tell(events, missed)
+                except Exception:  # others listen on
+                    log.exception("events could not be told")
+                await asyncio.sleep(0 if _full(heard) else PACE)
+
+    def _tell(self, events: list[Event], missed: int) -> None:
+        if missed:
+            for client in self._clients:
+                client.miss(missed)
+        at = self._now()
+        written: list[tuple[Event, bytes]] = []
+        size = 0
+        for event in events:
+            self._number += 1
+            if not any(sieve.passes(event) for sieve, _ in self._groups.values()):
+                continue
+            written.append((event, told(event.kind, event.data, at, self._number)))
+            size += len(written[-1][1])
+            if size >= CHUNK:
+                self._spread(written)
+                written, size = [], 0
+        if written:
+            self._spread(written)
+
+    def _spread(self, written: list[tuple[Event, bytes]]) -> None:
+        for sieve, clients in tuple(self._groups.values()):
+            frames = [frame for event, frame in written if sieve.passes(event)]
+            if frames:
+                joined = b"".join(frames)
+                for client in tuple(clients):
+                    client.feed(joined, len(frames))
+
+    def _now(self) -> str:
+        return rfc3339(self._app.clock.now().wall)
+
+
+def _full(heard: Listener) -> bool:
+    return heard.qsize() >= BATCH
