@@ -150,6 +150,45 @@ def test_every_line_setting_is_tried_once():
     assert "modbus-rtu" not in {one.driver.name for one in EVERYBODY}  # nothing is heard without knowing its registers
 
 
+def wave(data, line):
+    """The levels of the line, one for each bit."""
+    for octet in data:
+        bits = [octet >> place & 1 for place in range(line.bytesize)]
+        parity = {"N": [], "E": [sum(bits) & 1], "O": [1 - (sum(bits) & 1)]}[line.parity]
+        yield from (0, *bits, *parity, 1)
+
+
+def resampled(levels, rate, line):
+    """What a receiver with the settings `line` takes them for."""
+    out, at, bit = bytearray(), 0.0, rate / line.baudrate
+
+    def level(when):
+        return levels[int(when)] if when < len(levels) else 1
+
+    while at < len(levels):
+        if level(at):
+            at += bit / 8
+            continue
+        out.append(sum(level(at + bit * (1.5 + place)) << place for place in range(line.bytesize)))
+        at += bit * (1.5 + line.bytesize + (line.parity != "N"))
+    return bytes(out)
+
+
+@pytest.mark.parametrize(
+    "name", ["and-scale", "cas-scale", "contec-cms50d-plus", "nmea0183", "nonin", "oximeter-ascii", "lines"]
+)
+def test_with_wrong_line_settings_nobody_is_found(name):
+    driver = REGISTRY.get(name)
+    levels = list(wave(b"".join(said(name, 2.0))[:600], driver.line))
+    found = {}
+    for line, candidates in GROUPS.items():
+        judge = Judge(candidates, line)
+        judge.feed(resampled(levels, driver.line.baudrate, line))
+        if verdicts := judge.verdicts():
+            found[line] = verdicts[0].driver
+    assert found == {driver.line: name}
+
+
 def test_names_are_valid_and_each_only_once():
     assert device_id(("Polar H10 1A2B", "3C4D"), ()) == "polar-h10-1a2b-3c4d"
     assert device_id(("nonin", ""), {"nonin", "nonin-2"}) == "nonin-3"
