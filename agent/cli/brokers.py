@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -73,7 +74,7 @@ def disconnect(
     _say(client.disconnect_broker(name), wants_json)
 
 
-def address(broker: dict[str, Any]) -> str | None:
+def address(broker: Mapping[str, Any]) -> str | None:
     """Where it is connected to, `(failover)` when that is not its first address; else where it shall be."""
     settings = broker.get("settings") or {}
     url, endpoint = broker.get("url") or settings.get("url"), broker.get("endpoint")
@@ -89,7 +90,7 @@ def _stands_in(endpoint: str, url: str | None) -> bool:
         return False
 
 
-def owed(broker: dict[str, Any]) -> tuple[str, str]:
+def owed(broker: Mapping[str, Any]) -> tuple[str, str]:
     """How many readings, and since when."""
     entry = broker.get("owed") or {}
     return count(entry.get("readings")), ago(entry.get("oldest"))
@@ -101,7 +102,7 @@ def _asked(ctx: typer.Context, socket: Any, config: Any, json: bool) -> tuple[Ga
     return connected(socket or earlier_socket, config or earlier_config), json or earlier_json
 
 
-def _say(broker: dict[str, Any], json: bool) -> None:
+def _say(broker: Mapping[str, Any], json: bool) -> None:
     if json:
         say_json(broker)
     else:

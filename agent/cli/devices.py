@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ def show(
       gatepost devices oximeter-1
     """
     client = connected(socket, config)
-    answer = client.devices() if device is None else client.device(device)
+    answer: Mapping[str, Any] = client.devices() if device is None else client.device(device)
     if json:
         say_json(answer)
     elif device is not None:
@@ -50,7 +51,7 @@ def show(
         )
 
 
-def rows(devices: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+def rows(devices: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     return [
         (
             device["id"],
@@ -66,7 +67,7 @@ def rows(devices: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     ]
 
 
-def why(device: dict[str, Any]) -> str | None:
+def why(device: Mapping[str, Any]) -> str | None:
     """Why it is as it is, or why it says nothing."""
     message = device.get("message") or None
     if device.get("monitoring", True) or (message and device.get("reason") != STOPPED):
@@ -74,7 +75,7 @@ def why(device: dict[str, Any]) -> str | None:
     return f"{message or 'reporting stopped by a command'}; `gatepost send {device['id']} start_monitoring`"
 
 
-def _explain(device: dict[str, Any]) -> None:
+def _explain(device: Mapping[str, Any]) -> None:
     say(f"{device['id']}: {state(device['status'])} {since(device.get('since'))}")
     every, last = device.get("every"), device.get("last_reading")
     lines = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +51,7 @@ def send(
     members = {} if token is None else {"token": token}
     client = connected(socket, config)
     until = time.monotonic() + timeout
+    answer: Mapping[str, Any]
     try:
         answer = client.send(None if target == GATEWAY else target, command, given, timeout=timeout, **members)
     except GatewayTimeout as error:
@@ -85,7 +87,7 @@ def parsed(parameters: list[str]) -> dict[str, Any]:
     return found
 
 
-def outcome(client: GatewayClient, device: str, answer: dict[str, Any], until: float) -> dict[str, Any]:
+def outcome(client: GatewayClient, device: str, answer: Mapping[str, Any], until: float) -> Mapping[str, Any]:
     """The final answer of a command that lasts, or `accepted` when it still lasts at `until` (monotonic seconds)."""
     while time.monotonic() + POLL < until:
         time.sleep(POLL)
@@ -96,7 +98,7 @@ def outcome(client: GatewayClient, device: str, answer: dict[str, Any], until: f
     return answer
 
 
-def tell(answer: dict[str, Any]) -> None:
+def tell(answer: Mapping[str, Any]) -> None:
     say(f"{answer.get('device_id') or 'gateway'} {answer.get('command')}: {state(answer['status'])}")
     for name, value in (answer.get("result") or {}).items():
         say(f"  {name}: {value if isinstance(value, str) else encode(value).decode()}")

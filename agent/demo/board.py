@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
@@ -97,7 +97,9 @@ class Board:
             for device in self.devices.values()
         }
 
-    def show(self, frozen: dict[str, Counts], devices: list[dict[str, Any]], lost: int, status: bool = True) -> None:
+    def show(
+        self, frozen: dict[str, Counts], devices: Sequence[Mapping[str, Any]], lost: int, status: bool = True
+    ) -> None:
         """The next frame, with the agent's own account of its devices; without `status` theirs stays as it is."""
         self.lost = lost
         for told in devices:

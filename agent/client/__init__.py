@@ -1,0 +1,70 @@
+"""Talks to the running agent, over its Unix socket or over TCP; small, no HTTP library.
+
+    client = GatewayClient("/run/gatepost/api.sock")
+    client = GatewayClient("https://ward-7:8765", token="gp_...", ca="ca.pem")
+    client.send("oximeter-1", "set_interval", {"interval": "30s"})
+
+`GatewayClient` and `AsyncGatewayClient` have the same methods, declared once in `calls.py`; those of the async one are
+awaited. `errors.py` draws what may go wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent.client.answers import Broker, Device, Event, Reading, ReadingPage, Response
+from agent.client.blocking import TIMEOUT, GatewayClient
+from agent.client.errors import (
+    BadInput,
+    Changed,
+    Conflict,
+    GatewayError,
+    GatewayTimeout,
+    NoAgent,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    NotTrusted,
+    RateLimited,
+    Unavailable,
+)
+from agent.client.place import DEFAULT_SOCKET
+from agent.client.wire import Call
+
+if TYPE_CHECKING:
+    from agent.client.waiting import AsyncGatewayClient
+
+__all__ = [
+    "DEFAULT_SOCKET",
+    "TIMEOUT",
+    "AsyncGatewayClient",
+    "BadInput",
+    "Broker",
+    "Call",
+    "Changed",
+    "Conflict",
+    "Device",
+    "Event",
+    "GatewayClient",
+    "GatewayError",
+    "GatewayTimeout",
+    "NoAgent",
+    "NotAllowed",
+    "NotAuthenticated",
+    "NotFound",
+    "NotTrusted",
+    "RateLimited",
+    "Reading",
+    "ReadingPage",
+    "Response",
+    "Unavailable",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """asyncio is loaded by those who use it: the command line starts without."""
+    if name != "AsyncGatewayClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from agent.client.waiting import AsyncGatewayClient
+
+    return AsyncGatewayClient

@@ -1,0 +1,120 @@
+"""What the agent answers, for type checkers and editors: dicts with the members that are always or often there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypedDict
+
+# Members that are no values.
+FRAME = {"id", "schema", "gateway_id", "device_id", "patient_id", "metric_type", "units", "timestamp"}
+FRAME |= {"device_timestamp", "clock", "urgent", "replayed", "quality", "flags"}
+FRAME |= {"samples", "rate_hz", "scale", "offset", "unit"}
+
+
+class Reading(dict[str, Any]):
+    """A reading in the form of docs/interfaces.md, and short ways to what it holds."""
+
+    @property
+    def device(self) -> str:
+        return str(self["device_id"])
+
+    @property
+    def metric(self) -> str:
+        return str(self["metric_type"])
+
+    @property
+    def time(self) -> datetime:
+        return datetime.fromisoformat(self["timestamp"])
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """The values by name."""
+        return {name: value for name, value in self.items() if name not in FRAME}
+
+    @property
+    def units(self) -> dict[str, str]:
+        return dict(self.get("units") or {})
+
+
+class ReadingPage(TypedDict):
+    readings: list[Reading]
+    cursor: int | None
+
+
+class Problem(TypedDict):
+    key: str
+    message: str
+    hint: str
+
+
+class Response(TypedDict):
+    """Of a command; `status`: accepted, done, failed, rejected, outcome-unknown."""
+
+    id: str
+    device_id: str | None
+    command: str
+    status: str
+    result: Any
+    error: Problem | None
+    timestamp: str
+
+
+class Device(TypedDict, total=False):
+    id: str
+    driver: str
+    port: str | None
+    status: str
+    since: str
+    reason: str | None
+    message: str
+    hint: str
+    readings: int
+    last_reading: str | None
+    faults: dict[str, int]
+    every: float
+    monitoring: bool
+    settings: dict[str, Any]
+    configured: dict[str, Any]
+    commands: list[dict[str, Any]]
+    origin: str
+    etag: str
+    warnings: list[str]
+
+
+class Devices(TypedDict):
+    devices: list[Device]
+
+
+class Broker(TypedDict, total=False):
+    name: str
+    state: str
+    url: str
+    endpoint: str | None
+    reason: str
+    owed: dict[str, Any] | None
+    settings: dict[str, Any]
+    configured: dict[str, Any]
+    origin: str
+    etag: str
+    warnings: list[str]
+
+
+class Brokers(TypedDict):
+    brokers: list[Broker]
+
+
+class Event(TypedDict, total=False):
+    """Of /ws: `event` says what, `data` is what it is about, `at` when, `n` counts them."""
+
+    event: str
+    data: dict[str, Any]
+    at: str
+    n: int
+
+
+Json = dict[str, Any]
+
+
+def page(answer: Any) -> ReadingPage:
+    """Its readings as Readings."""
+    return {"readings": [Reading(each) for each in answer["readings"]], "cursor": answer["cursor"]}

@@ -1,0 +1,152 @@
+"""`GatewayClient`: blocking, without asyncio, and without an HTTP library."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from agent.client.answers import Reading
+from agent.client.calls import Blocking, Verbs, follow, history, raw
+from agent.client.errors import GatewayTimeout, broke
+from agent.client.place import Place
+from agent.client.wire import BAD, LARGEST, LINE_LIMIT, Call, Head, checked, head_of, meaning, request_of
+
+T = TypeVar("T")
+
+TIMEOUT = 10.0  # seconds
+HEAD_LINES = 100
+
+
+class GatewayClient(Verbs, Blocking):
+    """Talks to an agent; a connection for each call, so one client serves many threads."""
+
+    def __init__(
+        self,
+        address: str | Path | None = None,
+        timeout: float = TIMEOUT,
+        agent: str = "gatepost-client/1",
+        *,
+        token: str | None = None,
+        ca: str | Path | None = None,
+    ) -> None:
+        """`address`: the socket (default $GATEPOST_SOCKET, else the installed one), or http:// or https:// with a
+        `token` and the PEM file `ca` that is trusted. `agent` is the User-Agent. Raises ValueError."""
+        self.place = Place(address, token, ca, agent)
+        self.path = self.place.name
+        self.timeout = timeout
+
+    def request(self, call: Call[T]) -> T:
+        with self._opened(call) as (head, stream):
+            content = _exactly(stream, checked(head.length))
+        return meaning(call, head, content)
+
+    def history(
+        self,
+        device: str | None = None,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        metric: str | None = None,
+        page: int = 1000,
+    ) -> Iterator[Reading]:
+        """Every stored reading, newest first, of one device or of all; asks page by page as you go."""
+        query = {"since": since, "until": until, "metric": metric}
+        cursor = None
+        while True:
+            answer = self.request(history(device, query, page, cursor))
+            yield from answer["readings"]
+            cursor = answer["cursor"]
+            if cursor is None:
+                return
+
+    def follow(self, device: str | None = None, metric: str | None = None, last: int = 0) -> Iterator[Reading]:
+        """Live readings after the `last` stored ones, until you stop or the agent does; `{"lost": n}` where this
+        client was too slow."""
+        for line in self._lines(follow(device, metric, last), LINE_LIMIT):
+            yield Reading(orjson.loads(line))
+
+    def raw(self, device: str) -> Iterator[bytes]:
+        """A recording of a device, line by line (drivers/recording.py), until you stop or the agent does."""
+        for line in self._lines(raw(device), 2 * LINE_LIMIT):
+            yield line + b"\n"
+
+    def _lines(self, call: Call[Any], limit: int) -> Iterator[bytes]:
+        with self._opened(call) as (head, stream):
+            if head.status >= BAD:
+                meaning(call, head, _exactly(stream, checked(head.length)))
+            rest = b""
+            while chunk := _chunk(stream):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > limit:
+                    raise ValueError("a line is too long")
+                yield from lines
+
+    @contextmanager
+    def _opened(self, call: Call[Any]) -> Iterator[tuple[Head, BufferedReader]]:
+        seconds = call.timeout or self.timeout
+        connection: socket.socket | None = None
+        try:
+            connection = self._connected(seconds)
+            connection.sendall(request_of(call, self.place.headers))
+            with connection.makefile("rb") as stream:
+                head = head_of(_head(stream))
+                if head.length is None:
+                    connection.settimeout(None)  # a stream: silence is no fault
+                yield head, stream
+        except TimeoutError as error:
+            raise GatewayTimeout(seconds) from error
+        except (OSError, EOFError, ValueError) as error:
+            raise broke(self.path, error) from error
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _connected(self, seconds: float) -> socket.socket:
+        place = self.place
+        if place.path is None:
+            plain = socket.create_connection((place.host, place.port), seconds)
+        else:
+            plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if place.path is not None:
+                plain.settimeout(seconds)
+                plain.connect(place.path)
+            context = place.tls()
+            return plain if context is None else context.wrap_socket(plain, server_hostname=place.host)
+        except BaseException:
+            plain.close()
+            raise
+
+
+def _head(stream: BufferedReader) -> bytes:
+    """Raises ValueError, EOFError."""
+    lines: list[bytes] = []
+    while (line := stream.readline(LINE_LIMIT)) != b"\r\n":
+        if not line.endswith(b"\n"):
+            raise EOFError("it ended in the head of an answer")
+        lines.append(line)
+        if len(lines) > HEAD_LINES:
+            raise ValueError("the head of the answer has no end")
+    return b"".join(lines)
+
+
+def _exactly(stream: BufferedReader, length: int) -> bytes:
+    content = stream.read(length)
+    if len(content) != length:
+        raise EOFError("it ended in the middle of an answer")
+    return content
+
+
+def _chunk(stream: BufferedReader) -> bytes:
+    """The next chunk of a body (RFC 9112, section 7.1), nothing after the last. Raises ValueError, EOFError."""
+    size = int(stream.readline(LINE_LIMIT).split(b";")[0], 16)
+    if not 0 <= size <= LARGEST:
+        raise ValueError("a part of the answer is too large")
+    return _exactly(stream, size + 2)[:-2]

@@ -1,0 +1,305 @@
+"""The verbs of the API, once for both clients: each says what to ask, the client how."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+
+from agent.client.answers import Broker, Brokers, Device, Devices, Json, ReadingPage, Response, page
+from agent.client.wire import Call, part
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+V1 = "/api/v1"
+CHANGE_TIME = 60.0  # seconds: a change of the settings is tried before it is kept
+
+
+class Blocking:
+    """Its verbs give the answer."""
+
+    def request(self, call: Call[T]) -> T:
+        """The answer; raises GatewayError and its subclasses."""
+        raise NotImplementedError
+
+
+class Waiting:
+    """Its verbs are awaited."""
+
+    def request(self, call: Call[T]) -> Awaitable[T]:
+        """The answer; raises GatewayError and its subclasses."""
+        raise NotImplementedError
+
+
+class Verb(Protocol, Generic[P, T_co]):
+    """A method that gives T or Awaitable[T], as its client does."""
+
+    @overload
+    def __get__(self, client: Blocking, owner: type[Any] | None = None) -> Callable[P, T_co]: ...
+    @overload
+    def __get__(self, client: Waiting, owner: type[Any] | None = None) -> Callable[P, Awaitable[T_co]]: ...
+    @overload
+    def __get__(self, client: None, owner: type[Any] | None = None) -> Callable[..., Any]: ...
+
+
+def verb(asks: Callable[Concatenate[Any, P], Call[T]]) -> Verb[P, T]:
+    """The method whose request `asks` makes."""
+
+    @wraps(asks)
+    def method(client: Any, *arguments: Any, **options: Any) -> Any:
+        return client.request(asks(client, *arguments, **options))
+
+    return cast(Verb[P, T], method)
+
+
+def _get(path: str, **query: Any) -> Call[Any]:
+    return Call("GET", V1 + path, query)
+
+
+def _put(path: str, settings: Mapping[str, Any], etag: str | None) -> Call[Any]:
+    return Call("PUT", V1 + path, body=dict(settings), timeout=CHANGE_TIME, headers=_matching(etag))
+
+
+def _matching(etag: str | None) -> dict[str, str]:
+    return {} if etag is None else {"If-Match": etag}
+
+
+class Verbs:
+    """Answers are the JSON of the API (docs/interfaces.md) as dicts and lists."""
+
+    @verb
+    def health(self) -> Call[Json]:
+        """Whether the agent answers; needs no token."""
+        return Call("GET", "/health")
+
+    @verb
+    def health_detailed(self) -> Call[Json]:
+        return Call("GET", "/health/detailed")
+
+    @verb
+    def metrics(self) -> Call[str]:
+        """The text that Prometheus scrapes."""
+        return Call("GET", "/metrics", text=True)
+
+    @verb
+    def openapi(self) -> Call[Json]:
+        return Call("GET", "/openapi.json")
+
+    @verb
+    def status(self) -> Call[Json]:
+        return _get("/status")
+
+    @verb
+    def stats(self) -> Call[Json]:
+        return _get("/stats")
+
+    @verb
+    def settings(self) -> Call[Json]:
+        return _get("/settings")
+
+    @verb
+    def doctor(self) -> Call[Json]:
+        return _get("/doctor")
+
+    @verb
+    def reload(self) -> Call[Json]:
+        return Call("POST", f"{V1}/reload", timeout=CHANGE_TIME)
+
+    # brokers
+
+    @verb
+    def brokers(self) -> Call[Brokers]:
+        return _get("/brokers")
+
+    @verb
+    def brokers_status(self) -> Call[Brokers]:
+        return _get("/brokers/status")
+
+    @verb
+    def discovered_brokers(self) -> Call[Json]:
+        """Brokers that announce themselves in the local network."""
+        return _get("/brokers/discovered")
+
+    @verb
+    def broker(self, name: str) -> Call[Broker]:
+        return _get(f"/brokers/{part(name)}")
+
+    @verb
+    def add_broker(self, name: str, settings: Mapping[str, Any]) -> Call[Broker]:
+        """Settings as in a settings file; Conflict when there is one of that name."""
+        return Call("POST", f"{V1}/brokers", body={**settings, "name": name}, timeout=CHANGE_TIME)
+
+    @verb
+    def replace_broker(self, name: str, settings: Mapping[str, Any], *, etag: str | None = None) -> Call[Broker]:
+        """All of its settings; with the `etag` of what you saw, Changed when it is no longer so."""
+        return _put(f"/brokers/{part(name)}", settings, etag)
+
+    @verb
+    def remove_broker(self, name: str, *, etag: str | None = None) -> Call[Json]:
+        """What it was owed is not sent any more."""
+        return Call("DELETE", f"{V1}/brokers/{part(name)}", timeout=CHANGE_TIME, headers=_matching(etag))
+
+    @verb
+    def connect_broker(self, name: str) -> Call[Broker]:
+        return Call("POST", f"{V1}/brokers/{part(name)}/control", body={"action": "connect"})
+
+    @verb
+    def disconnect_broker(self, name: str) -> Call[Broker]:
+        return Call("POST", f"{V1}/brokers/{part(name)}/control", body={"action": "disconnect"})
+
+    # devices
+
+    @verb
+    def devices(self) -> Call[Devices]:
+        return _get("/devices")
+
+    @verb
+    def device(self, device: str) -> Call[Device]:
+        return _get(f"/devices/{part(device)}")
+
+    @verb
+    def add_device(self, device: str, settings: Mapping[str, Any]) -> Call[Device]:
+        """Settings as in a settings file; Conflict when there is one of that id."""
+        return Call("POST", f"{V1}/devices", body={**settings, "device_id": device}, timeout=CHANGE_TIME)
+
+    @verb
+    def replace_device(self, device: str, settings: Mapping[str, Any], *, etag: str | None = None) -> Call[Device]:
+        """All of its settings; with the `etag` of what you saw, Changed when it is no longer so."""
+        return _put(f"/devices/{part(device)}", settings, etag)
+
+    @verb
+    def remove_device(self, device: str, *, etag: str | None = None) -> Call[Json]:
+        """Its readings are kept."""
+        return Call("DELETE", f"{V1}/devices/{part(device)}", timeout=CHANGE_TIME, headers=_matching(etag))
+
+    @verb
+    def data(self, /, device: str, **query: Any) -> Call[ReadingPage]:
+        """Stored readings of a device, newest first: since, until (datetime or RFC 3339), metric, limit, cursor."""
+        return _get(f"/devices/{part(device)}/data", **query)._replace(shape=page)
+
+    @verb
+    def readings(self, /, **query: Any) -> Call[ReadingPage]:
+        """Stored readings, newest first: as `data`, and device."""
+        return _get("/readings", **query)._replace(shape=page)
+
+    # commands
+
+    @verb
+    def send(
+        self,
+        /,
+        device: str | None,
+        command: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        **members: Any,
+    ) -> Call[Response]:
+        """A command for a device, None = for the gateway; `members` such as id, token, expires_at go with it.
+
+        The answer is the command's response; a rejected one raises GatewayError with the rejection's key.
+        """
+        path = f"{V1}/gateway/command" if device is None else f"{V1}/devices/{part(device)}/command"
+        body = {"command": command, "parameters": dict(parameters or {}), **members}
+        return Call("POST", path, body=body, timeout=timeout)
+
+    @verb
+    def commands(self, device: str, limit: int = 100, cursor: int | None = None) -> Call[Json]:
+        """The ledger of a device's commands, newest first."""
+        return _get(f"/devices/{part(device)}/commands", limit=limit, cursor=cursor)
+
+    # messages
+
+    @verb
+    def publish(
+        self, /, broker: str, topic: str, payload: Any, *, qos: int = 0, retain: bool = False, **members: Any
+    ) -> Call[Json]:
+        """A message through a broker: text as it is, anything else as JSON. Unavailable when it is not connected."""
+        body = {"broker": broker, "topic": topic, "payload": payload, "qos": qos, "retain": retain, **members}
+        return Call("POST", f"{V1}/publish", body=body)
+
+    @verb
+    def broadcast(self, /, command: str, parameters: Mapping[str, Any] | None = None, **members: Any) -> Call[Json]:
+        """A command for every gateway of the organization."""
+        return Call(
+            "POST", f"{V1}/broadcast", body={"command": command, "parameters": dict(parameters or {})} | members
+        )
+
+    @verb
+    def subscriptions(self) -> Call[Json]:
+        return _get("/subscriptions")
+
+    @verb
+    def subscribe(self, broker: str, topic: str, *, qos: int = 0) -> Call[Json]:
+        """Its messages are then in `messages` and among the events."""
+        return Call("POST", f"{V1}/subscriptions", body={"broker": broker, "topic": topic, "qos": qos})
+
+    @verb
+    def unsubscribe(self, topic: str, *, broker: str | None = None) -> Call[Json]:
+        return Call("DELETE", f"{V1}/subscriptions/{part(topic)}", {"broker": broker})
+
+    @verb
+    def messages(self, /, **query: Any) -> Call[Json]:
+        """Messages that were seen, newest first: broker, topic, since, until, limit, cursor."""
+        return _get("/messages", **query)
+
+    @verb
+    def topics(self, /, **query: Any) -> Call[Json]:
+        return _get("/topics", **query)
+
+    # what is owed, lost, refused, done
+
+    @verb
+    def backlog(self) -> Call[Json]:
+        return _get("/backlog")
+
+    @verb
+    def gaps(self, limit: int = 100) -> Call[Json]:
+        return _get("/gaps", limit=limit)
+
+    @verb
+    def dead_letters(self, limit: int = 100, broker: str | None = None) -> Call[Json]:
+        return _get("/dead-letters", limit=limit, broker=broker)
+
+    @verb
+    def audit(self, limit: int = 100, cursor: int | None = None, what: str | None = None) -> Call[Json]:
+        return _get("/audit", limit=limit, cursor=cursor, what=what)
+
+    # tokens
+
+    @verb
+    def tokens(self) -> Call[Json]:
+        return _get("/tokens")
+
+    @verb
+    def create_token(
+        self,
+        role: str,
+        *,
+        name: str | None = None,
+        expires: str | None = None,
+        publish: Sequence[str] | None = None,
+        subscribe: Sequence[str] | None = None,
+    ) -> Call[Json]:
+        """The answer's `token` is told this once; `expires` such as 30d, topics as MQTT filters."""
+        body = {"role": role, "name": name, "expires": expires, "publish": publish, "subscribe": subscribe}
+        return Call("POST", f"{V1}/tokens", body={key: value for key, value in body.items() if value is not None})
+
+    @verb
+    def revoke_token(self, ident: str) -> Call[Json]:
+        return Call("DELETE", f"{V1}/tokens/{part(ident)}")
+
+
+def follow(device: str | None, metric: str | None, last: int) -> Call[Any]:
+    return _get("/readings/follow", device=device, metric=metric, last=last)
+
+
+def raw(device: str) -> Call[Any]:
+    return _get(f"/devices/{part(device)}/raw")
+
+
+def history(device: str | None, query: Mapping[str, Any], size: int, cursor: int | None) -> Call[ReadingPage]:
+    path = "/readings" if device is None else f"/devices/{part(device)}/data"
+    return _get(path, **query, limit=size, cursor=cursor)._replace(shape=page)

@@ -1,0 +1,119 @@
+"""`AsyncGatewayClient`: the same as `GatewayClient` for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from agent.client.answers import Reading
+from agent.client.blocking import TIMEOUT
+from agent.client.calls import Verbs, Waiting, follow, history
+from agent.client.errors import GatewayTimeout, broke
+from agent.client.place import Place
+from agent.client.wire import BAD, LARGEST, LINE_LIMIT, Call, Head, checked, head_of, meaning, request_of
+
+T = TypeVar("T")
+
+
+class AsyncGatewayClient(Verbs, Waiting):
+    """Talks to an agent; its methods are awaited."""
+
+    def __init__(
+        self,
+        address: str | Path | None = None,
+        timeout: float = TIMEOUT,
+        agent: str = "gatepost-client/1",
+        *,
+        token: str | None = None,
+        ca: str | Path | None = None,
+    ) -> None:
+        """As GatewayClient."""
+        self.place = Place(address, token, ca, agent)
+        self.path = self.place.name
+        self.timeout = timeout
+
+    def request(self, call: Call[T]) -> Awaitable[T]:
+        return self._request(call)
+
+    async def _request(self, call: Call[T]) -> T:
+        seconds = call.timeout or self.timeout
+        try:
+            async with asyncio.timeout(seconds), self._opened(call) as (head, reader):
+                content = await reader.readexactly(checked(head.length))
+        except TimeoutError as error:
+            raise GatewayTimeout(seconds) from error
+        return meaning(call, head, content)
+
+    async def history(
+        self,
+        device: str | None = None,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        metric: str | None = None,
+        page: int = 1000,
+    ) -> AsyncIterator[Reading]:
+        """As GatewayClient.history."""
+        query = {"since": since, "until": until, "metric": metric}
+        cursor = None
+        while True:
+            answer = await self.request(history(device, query, page, cursor))
+            for reading in answer["readings"]:
+                yield reading
+            cursor = answer["cursor"]
+            if cursor is None:
+                return
+
+    async def follow(
+        self, device: str | None = None, metric: str | None = None, last: int = 0
+    ) -> AsyncIterator[Reading]:
+        """As GatewayClient.follow."""
+        call = follow(device, metric, last)
+        async with self._opened(call) as (head, reader):
+            if head.status >= BAD:
+                async with asyncio.timeout(self.timeout):
+                    meaning(call, head, await reader.readexactly(checked(head.length)))
+            async for line in _lines(reader):
+                yield Reading(orjson.loads(line))
+
+    @asynccontextmanager
+    async def _opened(self, call: Call[Any]) -> AsyncIterator[tuple[Head, asyncio.StreamReader]]:
+        seconds = call.timeout or self.timeout
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                reader, writer = await self._connected()
+                writer.write(request_of(call, self.place.headers))
+                await writer.drain()
+                head = head_of((await reader.readuntil(b"\r\n\r\n")).removesuffix(b"\r\n\r\n"))
+            yield head, reader
+        except TimeoutError as error:
+            raise GatewayTimeout(seconds) from error
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
+            raise broke(self.path, error) from error
+        finally:
+            if writer is not None:
+                writer.close()
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        place = self.place
+        if place.path is not None:
+            return await asyncio.open_unix_connection(place.path, limit=LINE_LIMIT)
+        return await asyncio.open_connection(place.host, place.port, ssl=place.tls(), limit=LINE_LIMIT)
+
+
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The lines of a chunked body (RFC 9112, section 7.1)."""
+    rest = b""
+    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+        if not 0 <= size <= LARGEST:
+            raise ValueError("a part of the answer is too large")
+        *lines, rest = (rest + (await reader.readexactly(size + 2))[:-2]).split(b"\n")
+        for line in lines:
+            yield line
