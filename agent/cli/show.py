@@ -11,7 +11,7 @@ import orjson
 
 from agent.cli.layout import BELOW, GAP, NOTHING, Plan, fold
 
-GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied"})
+GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied", "recognised"})
 BAD = frozenset({"error", "offline", "refused", "failed", "problem", "rejected", "damaged", "full", "LAST GOOD ONES"})
 COLOURS = {"good": "32", "bad": "31", "middling": "33"}
 
