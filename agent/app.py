@@ -19,6 +19,8 @@ import uvloop
 from agent import lock
 from agent.actions import Actions
 from agent.api.changes import ApiDrop
+from agent.api.following import Following
+from agent.api.message_book import MessageBook
 from agent.api.server import ApiServer
 from agent.clock import Clock, SystemClock, rfc3339
 from agent.commands.audit import AuditLog
@@ -69,6 +71,8 @@ class App:
         self.events = Events()
         self.rng = Random()  # noqa: S311 - jitter, no secret
         self.registry = Registry.installed()
+        self.following = Following()
+        self.book = MessageBook(self.clock, self.events)
         self.supervisor = Supervisor(log, self.rng)
         self.notifier = Notifier.from_environment(env)
         self.started = self.clock.now().wall
@@ -103,6 +107,7 @@ class App:
             self.state_dir / DATABASE, gateway.id, settings.store, self.clock, self.events, self.rng
         )
         self.store.keep_for(list(settings.brokers))  # before anything is stored: brokers are owed what opening reported
+        await self.following.load(self.store)
         for name, task in self.store.tasks().items():
             self.supervisor.start(name, task)
         self.audit = await AuditLog.open(self.state_dir / AUDIT, self.clock, self.store.state_get, self.store.state_put)
@@ -127,6 +132,8 @@ class App:
             devices=self.devices.statuses,
             on_command=self._on_command,
             on_connected=self._on_connected,
+            followed=self.following.of,
+            on_message=self._on_message,
         )
         self.uplinks = Uplinks(parts, self.supervisor)
         guard = Guard(self._token_of, lambda: self._resolve(self.settings.commands.signing.key))
@@ -348,6 +355,9 @@ class App:
                 redelivered=message.dup,
             )
         )
+
+    def _on_message(self, broker: str, message: Inbound) -> None:
+        self.book.take(broker, message.topic, bytes(message.payload), message.qos, message.retain, "in")
 
     async def _on_connected(self, broker: str) -> None:
         self._say()

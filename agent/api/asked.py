@@ -12,7 +12,7 @@ from agent.settings.model import Name
 Limit = Annotated[int, Meta(ge=1, le=1000, description="a number from 1 to 1000")]
 Which = Annotated[Name, Meta(description="a name: letters, digits, `_`, `.` and `-`, at most 64")]
 Moment = Annotated[datetime, Meta(tz=True, description="a time as RFC 3339 with a zone, such as 2026-11-20T10:30:00Z")]
-Cursor = Annotated[int, Meta(ge=1, description="the `cursor` of the answer before")]
+Cursor = Annotated[int, Meta(ge=1, le=2**63 - 1, description="the `cursor` of the answer before")]
 
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +82,7 @@ class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Topics that are not named: every one, but none for a viewer."""
 
     role: Role
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@ -]{1,64}\Z", description="what it is for")] | None = None
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@ -]{1,64}$", description="what it is for")] | None = None
     expires: Annotated[
         str | None, Meta(examples=["30d"], description="a duration such as 30d; null = until it is revoked")
     ] = None
@@ -122,3 +122,52 @@ class NewDevice(Struct, frozen=True):
 
 class DeviceBody(Struct, frozen=True):
     """The settings of a device as in a settings file (docs/settings.md); these and no others hold then."""
+
+
+TopicName = Annotated[str, Meta(min_length=1, max_length=1024, description="a topic")]
+TopicFilter = Annotated[str, Meta(min_length=1, max_length=1024, description="a topic, or a filter with `+` and `#`")]
+
+
+class PublishBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A string goes out as it is (`encoding` base64: the octets that it stands for), anything else as JSON."""
+
+    topic: TopicName
+    payload: Any = ""
+    broker: Which | None = None
+    encoding: Literal["text", "json", "base64"] | None = None
+    qos: Literal[0, 1, 2] = 1
+    retain: bool = False
+
+
+class BroadcastBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """For every gateway of the organization, this one too; `broker` None = through every one that is connected."""
+
+    payload: dict[str, Any]
+    broker: Which | None = None
+
+
+class SubscriptionBody(Struct, frozen=True, forbid_unknown_fields=True):
+    topic: TopicFilter
+    broker: Which | None = None
+    qos: Literal[0, 1, 2] = 0
+
+
+class OfBroker(Struct, frozen=True, forbid_unknown_fields=True):
+    broker: Which | None = None
+
+
+class TopicPage(Struct, frozen=True, forbid_unknown_fields=True):
+    broker: Which | None = None
+    topic: TopicFilter | None = None
+    limit: Limit = 1000
+
+
+class MessagePage(Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of messages, newest first."""
+
+    broker: Which | None = None
+    topic: TopicFilter | None = None
+    direction: Literal["in", "out"] | None = None
+    since: Moment | None = None
+    limit: Limit = 100
+    cursor: Cursor | None = None

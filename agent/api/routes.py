@@ -5,14 +5,16 @@ Roles: `viewer` sees, `operator` also makes things happen, `admin` also changes 
 
 from __future__ import annotations
 
-from agent.api import asked
+from agent.api import asked, ws
 from agent.api.handlers import (
     brokers,
     commands,
     devices,
+    docs,
     drivers,
     gateway,
     log,
+    messages,
     page,
     readings,
     recording,
@@ -20,6 +22,7 @@ from agent.api.handlers import (
     tokens,
 )
 from agent.api.router import Route
+from agent.api.websocket.selection import Listen
 
 V1 = "/api/v1"
 CHANGE_TIME = 60.0
@@ -28,7 +31,18 @@ COMMAND_TIME = 330.0  # seconds: the desk has limits of its own, this is the las
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/", page.index, "The web page", "HTML", role="open"),
     Route("GET", "/static/{file}", page.static, "A file of the web page", "JavaScript, CSS or SVG", role="open"),
+    Route("GET", "/docs", docs.docs, "This description for people", "HTML", role="open"),
+    Route("GET", "/openapi.json", docs.openapi, "This description for programs", "OpenAPI 3.1", role="open"),
     Route("GET", "/health", gateway.health, "Whether the agent answers", '{"status": "ok"}', role="open"),
+    Route(
+        "GET",
+        "/ws",
+        ws.listen,
+        "Live events over WebSocket; an answer of HTTP only where it cannot be opened",
+        '{"error": {"key": "upgrade-required", ...}} with 426, when this is no WebSocket handshake',
+        query=Listen,
+        role="viewer",
+    ),
     Route(
         "GET",
         "/health/detailed",
@@ -232,6 +246,68 @@ ROUTES: tuple[Route, ...] = (
         "Readings as they are taken, one JSON object a line, until the client leaves",
         'readings; {"lost": count} where the client was too slow',
         query=asked.Follow,
+        role="viewer",
+    ),
+    Route(
+        "POST",
+        f"{V1}/publish",
+        messages.publish,
+        "Publish a message through a broker",
+        "broker, topic, qos, retain, size",
+        body=asked.PublishBody,
+        role="operator",
+    ),
+    Route(
+        "POST",
+        f"{V1}/broadcast",
+        messages.broadcast,
+        "A command for every gateway of the organization",
+        '{"brokers": [{"broker", "topic", "error" where it did not go out}]}',
+        body=asked.BroadcastBody,
+        role="operator",
+    ),
+    Route(
+        "GET",
+        f"{V1}/subscriptions",
+        messages.subscriptions,
+        "The topics that are followed",
+        '{"subscriptions": [{"broker", "topic", "qos", "state", "reason"}]}',
+        role="viewer",
+    ),
+    Route(
+        "POST",
+        f"{V1}/subscriptions",
+        messages.subscribe,
+        "Follow a topic; kept over restarts",
+        "201: the subscription",
+        body=asked.SubscriptionBody,
+        role="operator",
+    ),
+    Route(
+        "DELETE",
+        f"{V1}/subscriptions/{{topic:path}}",
+        messages.unsubscribe,
+        "Follow a topic no more",
+        '{"topic", "brokers", "removed": true}',
+        query=asked.OfBroker,
+        role="operator",
+    ),
+    Route(
+        "GET",
+        f"{V1}/messages",
+        messages.messages,
+        "Messages on followed topics and published ones, newest first",
+        '{"messages": [...], "cursor": for the next page, or null}',
+        query=asked.MessagePage,
+        role="viewer",
+    ),
+    Route(
+        "GET",
+        f"{V1}/topics",
+        messages.topics,
+        "The topics seen, the last one first",
+        '{"topics": [{"broker", "topic", "count", "last", "size", "retain"}]}',
+        query=asked.TopicPage,
         role="viewer",
     ),
     Route("GET", f"{V1}/backlog", log.backlog, "What each broker is still owed", '{"backlog": [...]}', role="viewer"),

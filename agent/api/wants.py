@@ -18,6 +18,8 @@ from drivers.recording import Header
 
 if TYPE_CHECKING:
     from agent.api.changes import ApiDrop
+    from agent.api.following import Following
+    from agent.api.message_book import MessageBook
     from agent.settings import Loaded, Origin
 
 
@@ -27,7 +29,31 @@ class View(Protocol):
     def as_dict(self) -> dict[str, Any]: ...
 
 
+class Outcomes(Protocol):
+    @property
+    def outcomes(self) -> Mapping[str, str]: ...
+
+
 class Broker(View, Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def followed(self) -> Outcomes: ...
+
+    def topic(self, key: str, /) -> str: ...
+
+    async def follow(self, topic: str, /) -> None: ...
+
+    async def send(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = ...,
+        retain: bool = ...,
+        properties: dict[str, Any] | None = ...,
+    ) -> None: ...
+
     async def connect(self) -> None: ...
 
     async def disconnect(self) -> None: ...
@@ -46,7 +72,7 @@ class Devices(Protocol):
 class Brokers(Protocol):
     def get(self, name: str, /) -> Broker | None: ...
 
-    def views(self) -> Sequence[View]: ...
+    def views(self) -> Sequence[Broker]: ...
 
 
 class Ledger(Protocol):
@@ -94,6 +120,8 @@ class Store(Protocol):
 
     async def stats(self) -> dict[str, Any]: ...
 
+    async def state_get(self, key: str, /) -> Any: ...
+
     async def states(self, prefix: str, /) -> dict[str, Any]: ...
 
     async def state_put(self, key: str, value: Any, /) -> None: ...
@@ -134,6 +162,12 @@ class App(Protocol):
     def drop(self) -> ApiDrop:
         """The one of them that the API writes."""
         ...
+
+    @property
+    def following(self) -> Following: ...
+
+    @property
+    def book(self) -> MessageBook: ...
 
     def load_with(self, own_drops: Path) -> Loaded:
         """The settings as they would be with the agent's own drops of this directory; blocks."""

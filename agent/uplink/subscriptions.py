@@ -36,10 +36,12 @@ class Subscriptions:
         self._connection: Connection | None = None
         self._single: set[str] | None = None  # subscribed topics, where the wildcard is not possible
         self._asking: dict[str, asyncio.Event] = {}
+        self.held: set[str] = set()  # filters that the broker granted
 
     async def subscribe(self, connection: Connection, devices: list[str]) -> None:
         """Raises UplinkError when the broker does not answer; refused filters are logged."""
         self._connection = connection
+        self.held.clear()
         filters = [self._topics("gateway_commands")]
         if self._parts.organization:
             filters.append(self._topics("broadcast"))
@@ -60,12 +62,14 @@ class Subscriptions:
             await self._ask(connection, new[start : start + AT_ONCE])
         for start in range(0, len(old), AT_ONCE):
             await connection.unsubscribe(old[start : start + AT_ONCE], SUBSCRIBE_TIMEOUT)
+            self.held.difference_update(old)
         self._single = wanted
 
     async def _ask(self, connection: Connection, filters: list[str], quiet: bool = False) -> list[str]:
         """Subscribe; the filters that were refused."""
         codes = await connection.subscribe([(topic, 1) for topic in filters], SUBSCRIBE_TIMEOUT)
         refused = [topic for topic, code in zip(filters, codes, strict=True) if code >= REFUSED]
+        self.held.update(set(filters).difference(refused, self._asking))
         if refused and not quiet:
             log.warning("%s: subscription refused (%s): %s", self._name, explain(max(codes)).phrase, ", ".join(refused))
         return refused

@@ -21,6 +21,7 @@ from agent.store import Store
 from agent.uplink.backoff import STEADY, Backoff
 from agent.uplink.connection import ConnectFailed, Connection, ConnectOptions, Inbound, Lost, Will
 from agent.uplink.endpoint import Endpoint
+from agent.uplink.followed import Followed
 from agent.uplink.formats import FORMATS
 from agent.uplink.formats.devices import CONTENT_TYPE, DevicesFormat
 from agent.uplink.lanes import Lanes
@@ -70,6 +71,8 @@ class Parts:
     devices: Callable[[], Mapping[str, dict[str, Any]]]  # device id -> status payload to publish on connecting
     on_command: Callable[[str, str | None, Inbound, bool], Awaitable[None]]  # broker, device, message, broadcast
     on_connected: Callable[[str], Awaitable[None]]
+    followed: Callable[[str], Mapping[str, int]] = lambda _: {}  # broker -> topic filters that people follow, QoS
+    on_message: Callable[[str, Inbound], None] = lambda *_: None  # broker, a message on one of those
 
 
 class Uplink:
@@ -93,6 +96,7 @@ class Uplink:
         self._poison = Poison()
         self._protocol = ProtocolChoice(settings.protocol)
         self._subscriptions = Subscriptions(name, self._topics, parts)
+        self.followed = Followed(name, parts, self._subscriptions.held)
         self._statuses: dict[str, Mapping[str, Any]] = {}
         self._to_tell = asyncio.Event()  # statuses, or another set of devices
         self._other_devices = False
@@ -179,6 +183,16 @@ class Uplink:
         """The set of devices may be another one: subscriptions follow soon."""
         self._other_devices = True
         self._to_tell.set()
+
+    def topic(self, key: str) -> str:
+        """The topic that goes by this key at this broker."""
+        return self._topics(key)
+
+    async def follow(self, topic: str) -> None:
+        """Subscribe now to a filter that `Parts.followed` names, or end it; when away: on the next connection.
+        UplinkError."""
+        if self._connection is not None and self._connection.is_open:
+            await self.followed.again(self._connection, topic)
 
     def as_dict(self) -> dict[str, Any]:
         connection, session = self._connection, self._session
@@ -286,7 +300,7 @@ class Uplink:
             context=context,
         )
         connection = Connection(
-            endpoint, options, on_ack=self._on_ack, on_message=self._subscriptions.on_message, on_lost=self._on_lost
+            endpoint, options, on_ack=self._on_ack, on_message=self._on_message, on_lost=self._on_lost
         )
         self._lost: asyncio.Future[Lost] = asyncio.get_running_loop().create_future()
         await connection.open(OPEN_TIMEOUT)
@@ -375,9 +389,10 @@ class Uplink:
         changes. What fails is tried again as long as the connection stands."""
         self._other_devices = False
         self._statuses.clear()
+        self.followed.forget()
         for device, status in self._parts.devices().items():
             self.device_status(device, status)
-        due: list[Step] = [self._subscribe, self._hello, self._tell, self._resume]
+        due: list[Step] = [self._subscribe, self._hello, self._tell, self._resume, self.followed.follow]
         pause = AGAIN_FIRST
         while connection.is_open:
             self._to_tell.clear()
@@ -403,6 +418,11 @@ class Uplink:
     async def _subscribe(self, connection: Connection) -> None:
         if self.settings.commands:
             await self._subscriptions.subscribe(connection, list(self._parts.devices()))
+
+    async def _on_message(self, message: Inbound) -> int:
+        if self.followed.take(message) and self.settings.commands:
+            return await self._subscriptions.on_message(message)
+        return 0
 
     async def _follow_devices(self, connection: Connection) -> None:
         if self._other_devices and self.settings.commands:
@@ -461,7 +481,9 @@ class Uplink:
         log.log(level, "%s: %s%s", self.name, state, f": {reason}" if reason else "")
         self.state = state
         self._since = self._parts.clock.now().wall
-        self._parts.events.emit("broker.status", {"broker": self.name, "state": state, "reason": reason})
+        self._parts.events.emit(
+            "broker.status", {"broker": self.name, "name": self.name, "state": state, "reason": reason}
+        )
 
     def _status(self, status: str, reason: str = "") -> bytes:
         body: dict[str, Any] = {

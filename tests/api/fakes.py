@@ -10,6 +10,8 @@ import msgspec
 import orjson
 
 from agent.api.changes import ApiDrop
+from agent.api.following import Following
+from agent.api.message_book import MessageBook
 from agent.clock import Stamp
 from agent.commands.audit import AuditLog
 from agent.commands.request import Response
@@ -192,6 +194,8 @@ class FakeApp:
         self.registry = Registry.installed()
         self.own_drops = directory / "conf.d"
         self.drop = ApiDrop(self)
+        self.following = Following()
+        self.book = MessageBook(self.clock, self.events)
         self.origins = {("brokers", "hospital", "url"): Origin("/etc/gatepost/gatepost.yaml", 7, 5)}
         self._tasks = []
 

@@ -1,0 +1,205 @@
+"""Messages beside readings: publish and broadcast, topics that are followed, what was heard."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import Any
+
+import orjson
+
+from agent.api.asked import BroadcastBody, MessagePage, PublishBody
+from agent.api.handlers.brokers import no_broker
+from agent.api.handlers.readings import micros
+from agent.api.message_book import Message
+from agent.api.problems import BadInput, Conflict, Forbidden
+from agent.api.reply import Answer
+from agent.api.router import Ask
+from agent.api.wants import Broker
+from agent.errors import GatepostError, NotConnected, NotFound
+from agent.uplink.followed import matches
+from agent.uplink.packets import check_filter, check_topic
+
+LARGEST = 256 * 1024  # octets of a payload
+SHORT = 5.0  # seconds that the answer waits for the broker's word about a subscription
+
+
+async def publish(ask: Ask) -> dict[str, Any]:
+    body: PublishBody = ask.body
+    broker = _broker(ask, body.broker)
+    problem = check_topic(body.topic)
+    if problem is not None:
+        raise BadInput(f"topic: {problem}", "name one topic")
+    _may_publish(ask, body.topic)
+    payload, kind = _payload(body.payload, body.encoding)
+    await broker.send(body.topic, payload, body.qos, body.retain, {"content_type": kind})
+    ask.app.book.take(broker.name, body.topic, payload, body.qos, body.retain, "out")
+    return {"broker": broker.name, "topic": body.topic, "qos": body.qos, "retain": body.retain, "size": len(payload)}
+
+
+async def broadcast(ask: Ask) -> dict[str, Any]:
+    body: BroadcastBody = ask.body
+    if ask.app.settings.gateway.organization is None:
+        raise Conflict("this gateway belongs to no organization", "set gateway.organization", "no-organization")
+    payload, kind = _payload(body.payload, None)
+    if body.broker is not None:
+        brokers = [_broker(ask, body.broker)]
+    else:
+        brokers = [broker for broker in ask.app.uplinks.views() if broker.as_dict()["state"] == "connected"]
+    if not brokers:
+        raise NotConnected("no broker is connected", "`gatepost brokers` says why")
+    for broker in brokers:
+        _may_publish(ask, broker.topic("broadcast"))
+    outcomes = await asyncio.gather(*(_cast(ask, broker, payload, kind) for broker in brokers))
+    if all("error" in outcome for outcome in outcomes):
+        raise NotConnected(f"{outcomes[0]['broker']}: {outcomes[0]['error']['message']}", outcomes[0]["error"]["hint"])
+    return {"brokers": outcomes}
+
+
+async def _cast(ask: Ask, broker: Broker, payload: bytes, kind: str) -> dict[str, Any]:
+    topic = broker.topic("broadcast")
+    try:
+        await broker.send(topic, payload, 1, False, {"content_type": kind})
+    except GatepostError as error:
+        return {"broker": broker.name, "topic": topic, "error": error.as_dict()}
+    ask.app.book.take(broker.name, topic, payload, 1, False, "out")
+    return {"broker": broker.name, "topic": topic}
+
+
+async def subscriptions(ask: Ask) -> dict[str, Any]:
+    found = [
+        _subscription(ask, broker, topic, qos)
+        for broker, topic, qos in ask.app.following.all()
+        if _may_follow(ask, topic)
+    ]
+    return {"subscriptions": found}
+
+
+async def subscribe(ask: Ask) -> Answer:
+    body = ask.body
+    broker = _broker(ask, body.broker)
+    problem = check_filter(body.topic)
+    if problem is not None:
+        raise BadInput(f"topic: {problem}", "a topic, or a filter with + and #")
+    if not _may_follow(ask, body.topic):
+        raise Forbidden("you may not subscribe to this topic", "use a token that may")
+    new = await ask.app.following.put(ask.app.store, broker.name, body.topic, body.qos)
+    await _follow(broker, body.topic)
+    return Answer(_subscription(ask, broker.name, body.topic, body.qos), 201 if new else 200)
+
+
+async def unsubscribe(ask: Ask) -> dict[str, Any]:
+    topic, name = ask.path["topic"], ask.query.broker
+    if not _may_follow(ask, topic):
+        raise Forbidden("you may not end this subscription", "use a token that may subscribe to it")
+    held = [broker for broker, followed, _ in ask.app.following.all() if followed == topic and name in (None, broker)]
+    if not held:
+        raise NotFound("there is no such subscription", "GET /api/v1/subscriptions lists them")
+    for broker in held:
+        await ask.app.following.remove(ask.app.store, broker, topic)
+        uplink = ask.app.uplinks.get(broker)
+        if uplink is not None:
+            await _follow(uplink, topic)
+    return {"topic": topic, "brokers": held, "removed": True}
+
+
+async def messages(ask: Ask) -> dict[str, Any]:
+    query: MessagePage = ask.query
+    since = micros(query.since)
+
+    def wanted(message: Message) -> bool:
+        return (
+            query.broker in (None, message.broker)
+            and query.direction in (None, message.direction)
+            and (since is None or message.at >= since)
+            and (query.topic is None or matches(query.topic, message.topic))
+            and _may_see(ask, message.topic)
+        )
+
+    _check_pattern(query.topic)
+    found = ask.app.book.newest(wanted, query.limit, query.cursor)
+    return {
+        "messages": [message.as_dict() for message in found],
+        "cursor": found[-1].number if len(found) == query.limit else None,
+    }
+
+
+async def topics(ask: Ask) -> dict[str, Any]:
+    query = ask.query
+    _check_pattern(query.topic)
+    found = [
+        seen
+        for seen in ask.app.book.topics()
+        if query.broker in (None, seen["broker"])
+        and (query.topic is None or matches(query.topic, seen["topic"]))
+        and _may_see(ask, seen["topic"])
+    ]
+    return {"topics": found[: query.limit]}
+
+
+def _broker(ask: Ask, name: str | None) -> Broker:
+    """The named one; without a name the only one there is."""
+    if name is None:
+        every = ask.app.uplinks.views()
+        if len(every) != 1:
+            raise BadInput("broker: which one? it must be named unless there is just one")
+        return every[0]
+    broker = ask.app.uplinks.get(name)
+    if broker is None:
+        raise no_broker(name)
+    return broker
+
+
+async def _follow(broker: Broker, topic: str) -> None:
+    """As far as the broker answers soon; the list of subscriptions tells what came of it."""
+    try:
+        async with asyncio.timeout(SHORT):
+            await broker.follow(topic)
+    except (GatepostError, TimeoutError):
+        return  # it is asked again on the next connection
+
+
+def _subscription(ask: Ask, broker: str, topic: str, qos: int) -> dict[str, Any]:
+    uplink = ask.app.uplinks.get(broker)
+    outcome = None if uplink is None else uplink.followed.outcomes.get(topic)
+    connected = uplink is not None and uplink.as_dict()["state"] == "connected"
+    state = "waiting" if outcome is None or not connected else "refused" if outcome else "subscribed"
+    return {"broker": broker, "topic": topic, "qos": qos, "state": state, "reason": outcome or ""}
+
+
+def _payload(value: Any, encoding: str | None) -> tuple[bytes, str]:
+    """Octets and content type. Raises BadInput."""
+    if encoding in ("text", "base64") and not isinstance(value, str):
+        raise BadInput(f"payload: {encoding} is a string")
+    if encoding == "base64":
+        try:
+            payload, kind = base64.b64decode(value, validate=True), "application/octet-stream"
+        except (binascii.Error, ValueError):
+            raise BadInput("payload: is no base64") from None
+    elif encoding == "json" or not isinstance(value, str):
+        payload, kind = orjson.dumps(value), "application/json"
+    else:
+        payload, kind = value.encode(), "text/plain; charset=utf-8"
+    if len(payload) > LARGEST:
+        raise BadInput(f"payload: is larger than {LARGEST} octets")
+    return payload, kind
+
+
+def _may_publish(ask: Ask, topic: str) -> None:
+    if "#" not in ask.who.publish and not ask.who.may_publish(topic):
+        raise Forbidden("you may not publish to this topic", "use a token that may")
+
+
+def _may_follow(ask: Ask, topic: str) -> bool:
+    return "#" in ask.who.subscribe or ask.who.may_subscribe(topic)
+
+
+def _may_see(ask: Ask, topic: str) -> bool:
+    return "#" in ask.who.subscribe or any(matches(allowed, topic) for allowed in ask.who.subscribe)
+
+
+def _check_pattern(pattern: str | None) -> None:
+    problem = None if pattern is None else check_filter(pattern)
+    if problem is not None:
+        raise BadInput(f"topic: {problem}", "a topic, or a filter with + and #")
