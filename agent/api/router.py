@@ -246,6 +246,8 @@ def decode_body(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
     """Raises BadInput; an empty body is `{}`."""
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
+    except RecursionError:
+        raise BadInput("body: too deeply nested", "a JSON object as the documentation of this route says") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
         name, what = _place(error)
         raise BadInput(f"{name or 'body'}: {what}", "a JSON object as the documentation of this route says") from None

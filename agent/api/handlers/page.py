@@ -58,17 +58,18 @@ class File(Answer):
 
 
 async def index(ask: Ask) -> Answer:
-    return await _file(ask, INDEX)
+    return await file(ask, INDEX)
 
 
 async def static(ask: Ask) -> Answer:
     name = ask.path["file"]
     if not FILE.fullmatch(name):
         raise _nothing(name)
-    return await _file(ask, name)
+    return await file(ask, name)
 
 
-async def _file(ask: Ask, name: str) -> Answer:
+async def file(ask: Ask, name: str) -> Answer:
+    """A file of the page by its name, which is trusted."""
     try:
         body = await asyncio.to_thread((WEB / name).read_bytes)
     except FileNotFoundError:

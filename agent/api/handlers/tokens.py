@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.api.auth.topics import is_filter
+from agent.api.auth.who import LOCAL
 from agent.api.problems import BadInput
 from agent.api.reply import Answer
 from agent.api.router import Ask
@@ -20,6 +21,8 @@ async def every(ask: Ask) -> dict[str, Any]:
 async def create(ask: Ask) -> Answer:
     """The only time that the token's text is told."""
     body = ask.body
+    if body.name is not None and (body.name == LOCAL.name or body.name != body.name.strip()):
+        raise BadInput(f"name: {body.name!r} cannot be the name of a token", "choose another one")
     for key, filters in (("publish", body.publish), ("subscribe", body.subscribe)):
         for each in filters or ():
             if not is_filter(each):

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from agent.api.answers import REPLIES
+from agent.api.openapi import PARAMETER, WITHOUT, document
+from agent.api.routes import ROUTES
+
+TOLD = [route for route in ROUTES if route.path not in WITHOUT]
+FIXED = [
+    route
+    for route in TOLD
+    if route.method == "GET" and not route.path.endswith(("follow", "raw")) and (route.method, route.path) in REPLIES
+]
+
+
+def references(value):
+    if isinstance(value, dict):
+        if "$ref" in value:
+            yield value["$ref"]
+        for each in value.values():
+            yield from references(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from references(each)
+
+
+@pytest.fixture(scope="module")
+def api():
+    return document(ROUTES)
+
+
+def test_every_route_is_in_it_with_its_role(api):
+    for route in TOLD:
+        operation = api["paths"][PARAMETER.sub(r"{\1}", route.path)][route.method.lower()]
+        assert (operation.get("security") == []) is (route.role == "open")
+        assert {"401", "403", "429", "500"} <= set(operation["responses"])
+
+
+def test_every_route_says_what_it_answers():
+    assert [(route.method, route.path) for route in TOLD if (route.method, route.path) not in REPLIES] == []
+    assert [key for key in REPLIES if key not in {(route.method, route.path) for route in ROUTES}] == []
+
+
+def test_references_lead_somewhere_and_names_are_used_once(api):
+    for reference in references(api):
+        assert reference.rpartition("/")[2] in api["components"]["schemas"]
+    names = [operation["operationId"] for path in api["paths"].values() for operation in path.values()]
+    assert len(names) == len(set(names))
+    assert not [name for name in api["components"]["schemas"] if "." in name]
+
+
+@pytest.mark.parametrize("route", FIXED, ids=lambda route: route.path)
+async def test_answers_are_as_they_are_told(app, http, route):
+    await app.take()
+    app.store.lost("oximeter-1", 5, "queue-full")
+    app.audit.record("command", id="1")
+    path = route.path.replace("{name}", "hospital").replace("{id}", "oximeter-1").replace("{driver}", "lines")
+    answer = await http.get(path)
+    assert answer.status_code == 200, answer.text
+    msgspec.convert(answer.json(), REPLIES[(route.method, route.path)].kind)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/static/docs.js", "/static/docs.css"])
+async def test_the_page_for_people_comes_from_here_alone(remote, path):
+    answer = await remote.http.get(path)
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "http://" not in answer.text
+    assert "https://" not in answer.text
+
+
+async def test_the_document_is_served_to_everybody(remote):
+    answer = await remote.http.get("/openapi.json")
+    assert answer.json()["openapi"] == "3.1.0"
