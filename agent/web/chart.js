@@ -6,7 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const POINTS = 240;
 const STEP = 500; // milliseconds: a trend takes the newest value in so much time
 const WINDOW = 8; // seconds of a waveform
-const JUMP = 0.35; // seconds by which a block may be early or late without being a gap
+const JUMP = 0.35; // seconds by which a block may be late without being a gap
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Trend {
@@ -53,7 +53,7 @@ export class Trend {
 }
 
 export class Wave {
-  #blocks = []; // {start, end, values}: seconds; start > end of the one before = a gap
+  #blocks = []; // {time, start, end, values}: seconds; start > end of the one before = a gap
   #canvas = el("canvas", { class: "plot", role: "img" });
   #caption = el("figcaption");
   #edge = 0;
@@ -71,17 +71,18 @@ export class Wave {
     const { samples, rate_hz: rate, scale = 1, offset = 0 } = reading;
     if (!samples.length || !(rate > 0)) return;
     const long = samples.length / rate;
-    let start = Date.parse(reading.timestamp) / 1000 - long;
+    const time = Date.parse(reading.timestamp) / 1000;
     const last = this.#blocks.at(-1);
+    // The clock of the device sets the pace: a block follows the one before unless it says so, or comes far too late.
+    let start = time - long;
     if (last) {
-      const late = start - last.end;
-      const lost = (reading.flags ?? []).includes("gap");
-      if (lost) start = last.end + Math.max(0.02, late, (reading.lost_samples ?? 0) / rate);
-      else if (Math.abs(late) < JUMP + long / 2) start = last.end; // one follows the other
-      else start = Math.max(start, last.end + 0.02);
-      if (start > last.end) this.#gaps += 1;
+      const late = time - last.time - long;
+      const lost = (reading.lost_samples ?? 0) / rate;
+      const gap = (reading.flags ?? []).includes("gap") || late > JUMP + long / 2;
+      start = last.end + (gap ? Math.max(0.02, late, lost) : 0);
+      if (gap) this.#gaps += 1;
     }
-    this.#blocks.push({ start, end: start + long, values: Float32Array.from(samples, (sample) => sample * scale + offset) });
+    this.#blocks.push({ time, start, end: start + long, values: Float32Array.from(samples, (sample) => sample * scale + offset) });
     while (this.#blocks.length && this.#blocks[0].end < start + long - WINDOW - 3) this.#blocks.shift();
     const lost = this.#gaps ? `, ${this.#gaps} gap${this.#gaps > 1 ? "s" : ""} seen` : "";
     text(this.#caption, `${words(this.name)}: ${number(rate)} Hz, ${unit(reading.unit) || "raw"}${lost}`);

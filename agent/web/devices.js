@@ -61,7 +61,7 @@ export class DeviceCard {
       ["Battery", told === undefined || told === null ? "" : `${number(told)} %`],
       ["Signal", device.signal_strength === undefined || device.signal_strength === null ? "" : number(device.signal_strength)],
       ["Readings", device.readings],
-      ["Faults", Object.entries(device.faults ?? {}).map(([kind, count]) => `${words(kind)} ${count}`).join(", ")],
+      ["Faults", Object.entries(device.faults ?? {}).filter(([, count]) => count > 0).map(([kind, count]) => `${words(kind)} ${count}`).join(", ")],
       ["Next attempt", device.next_retry_in === null ? "" : `in ${span(device.next_retry_in)}`],
     ]);
     this.#values.classList.toggle("stale", device.status !== "online");

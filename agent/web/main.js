@@ -15,6 +15,7 @@ const brokers = new Map();
 const devices = new Map();
 const live = new Live();
 let timer = 0;
+let hasty = 0;
 let asked = 0; // findings
 let started = false;
 let asking = null;
@@ -76,14 +77,16 @@ async function look() {
 }
 
 function soon() {
-  clearTimeout(timer);
-  timer = setTimeout(refresh, SOON);
+  hasty ||= setTimeout(() => {
+    hasty = 0;
+    if (started) refresh();
+  }, SOON);
 }
 
 live.addEventListener("news", ({ detail: { event, data } }) => {
   if (event === "device.data.received") devices.get(data.device_id)?.take(data);
-  else if (event === "broker.status" || event === "device.connected" || event === "device.disconnected") {
-    asked = 0;
+  else if (event !== "hello" && event !== "pong") {
+    if (event !== "broker.status") asked = 0;
     soon();
   }
 });
