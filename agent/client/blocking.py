@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from io import BufferedReader
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from agent.client.answers import Reading
+from agent.client.answers import Event, Reading
 from agent.client.calls import Blocking, Verbs, follow, history, raw
 from agent.client.errors import GatewayTimeout, broke
 from agent.client.place import Place
@@ -72,6 +72,25 @@ class GatewayClient(Verbs, Blocking):
         for line in self._lines(follow(device, metric, last), LINE_LIMIT):
             yield Reading(orjson.loads(line))
 
+    def events(
+        self,
+        events: Sequence[str] | None = None,
+        *,
+        devices: Sequence[str] | None = None,
+        metrics: Sequence[str] | None = None,
+        reconnect: bool = True,
+    ) -> Iterator[Event]:
+        """Live events over /ws: names and patterns (`bp-*`), None = all of them.
+
+        A lost connection is opened again, ever less often; then comes an event `reconnected` whose data says from
+        `since` until `until` what may be missing (`history` has the readings). An event `missed` says how many this
+        client was too slow for. Without `reconnect` a lost connection raises GatewayError.
+        """
+        from agent.client.live import Stream, blocking
+
+        wanted = {"events": events, "devices": devices, "metrics": metrics}
+        return blocking(Stream(self.place, self.timeout, wanted), reconnect)
+
     def raw(self, device: str) -> Iterator[bytes]:
         """A recording of a device, line by line (drivers/recording.py), until you stop or the agent does."""
         for line in self._lines(raw(device), 2 * LINE_LIMIT):
@@ -109,7 +128,7 @@ class GatewayClient(Verbs, Blocking):
                 connection.close()
 
     def _connected(self, seconds: float) -> socket.socket:
-        place = self.place
+        place, context = self.place, self.place.tls()
         if place.path is None:
             plain = socket.create_connection((place.host, place.port), seconds)
         else:
@@ -118,7 +137,6 @@ class GatewayClient(Verbs, Blocking):
             if place.path is not None:
                 plain.settimeout(seconds)
                 plain.connect(place.path)
-            context = place.tls()
             return plain if context is None else context.wrap_socket(plain, server_hostname=place.host)
         except BaseException:
             plain.close()

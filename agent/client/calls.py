@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
@@ -214,26 +215,29 @@ class Verbs:
 
     @verb
     def publish(
-        self, /, broker: str, topic: str, payload: Any, *, qos: int = 0, retain: bool = False, **members: Any
+        self, broker: str | None, topic: str, payload: Any, *, qos: int = 1, retain: bool = False
     ) -> Call[Json]:
-        """A message through a broker: text as it is, anything else as JSON. Unavailable when it is not connected."""
-        body = {"broker": broker, "topic": topic, "payload": payload, "qos": qos, "retain": retain, **members}
+        """A message through a broker, None = the only one there is: text and octets as they are, anything else as JSON.
+
+        Unavailable when it is not connected.
+        """
+        body = {"broker": broker, "topic": topic, "payload": payload, "qos": qos, "retain": retain}
+        if isinstance(payload, bytes):
+            body |= {"payload": b64encode(payload).decode(), "encoding": "base64"}
         return Call("POST", f"{V1}/publish", body=body)
 
     @verb
-    def broadcast(self, /, command: str, parameters: Mapping[str, Any] | None = None, **members: Any) -> Call[Json]:
-        """A command for every gateway of the organization."""
-        return Call(
-            "POST", f"{V1}/broadcast", body={"command": command, "parameters": dict(parameters or {})} | members
-        )
+    def broadcast(self, payload: Mapping[str, Any], *, broker: str | None = None) -> Call[Json]:
+        """A command (docs/commands.md) for every gateway of the organization, through every connected broker."""
+        return Call("POST", f"{V1}/broadcast", body={"payload": dict(payload), "broker": broker})
 
     @verb
     def subscriptions(self) -> Call[Json]:
         return _get("/subscriptions")
 
     @verb
-    def subscribe(self, broker: str, topic: str, *, qos: int = 0) -> Call[Json]:
-        """Its messages are then in `messages` and among the events."""
+    def subscribe(self, broker: str | None, topic: str, *, qos: int = 0) -> Call[Json]:
+        """Its messages are then in `messages` and among the events; kept until `unsubscribe`."""
         return Call("POST", f"{V1}/subscriptions", body={"broker": broker, "topic": topic, "qos": qos})
 
     @verb
@@ -242,11 +246,12 @@ class Verbs:
 
     @verb
     def messages(self, /, **query: Any) -> Call[Json]:
-        """Messages that were seen, newest first: broker, topic, since, until, limit, cursor."""
+        """Messages heard or published, newest first: broker, topic, direction (in, out), since, limit, cursor."""
         return _get("/messages", **query)
 
     @verb
     def topics(self, /, **query: Any) -> Call[Json]:
+        """Topics seen: broker, topic, limit."""
         return _get("/topics", **query)
 
     # what is owed, lost, refused, done

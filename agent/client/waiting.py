@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from agent.client.answers import Reading
+from agent.client.answers import Event, Reading
 from agent.client.blocking import TIMEOUT
 from agent.client.calls import Verbs, Waiting, follow, history
 from agent.client.errors import GatewayTimeout, broke
@@ -81,6 +81,20 @@ class AsyncGatewayClient(Verbs, Waiting):
                     meaning(call, head, await reader.readexactly(checked(head.length)))
             async for line in _lines(reader):
                 yield Reading(orjson.loads(line))
+
+    def events(
+        self,
+        events: Sequence[str] | None = None,
+        *,
+        devices: Sequence[str] | None = None,
+        metrics: Sequence[str] | None = None,
+        reconnect: bool = True,
+    ) -> AsyncIterator[Event]:
+        """As GatewayClient.events."""
+        from agent.client.live import Stream, waiting
+
+        wanted = {"events": events, "devices": devices, "metrics": metrics}
+        return waiting(Stream(self.place, self.timeout, wanted), reconnect)
 
     @asynccontextmanager
     async def _opened(self, call: Call[Any]) -> AsyncIterator[tuple[Head, asyncio.StreamReader]]:
