@@ -37,12 +37,12 @@ class DeadLetterPage(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class History(Struct, frozen=True, forbid_unknown_fields=True):
-    """A page of stored readings, newest first."""
+    """Stored readings, newest first: a page of 100 unless `limit` says otherwise; as CSV all of them."""
 
     since: Moment | None = None
     until: Moment | None = None
     metric: str | None = None
-    limit: Limit = 100
+    limit: Limit | None = None
     cursor: Cursor | None = None
 
 

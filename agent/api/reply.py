@@ -20,30 +20,43 @@ FAREWELL = 1.0  # seconds that the end of a stream may take to leave
 class Answer:
     """A JSON body with its status; NaN and infinity become null."""
 
+    kind = JSON
+
     def __init__(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.status = status
         self.body = orjson.dumps(body, default=_encode, option=orjson.OPT_NON_STR_KEYS)
         self.headers = headers or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", JSON), (b"content-length", str(len(self.body)).encode())]
+        headers = [(b"content-type", self.kind), (b"content-length", str(len(self.body)).encode())]
         headers += [(name.lower().encode(), value.encode()) for name, value in {**PLAIN, **self.headers}.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Lines:
-    """JSON lines until `chunks` ends, the client leaves or the agent stops. The first chunk is made before the headers
-    go out, so a client that has them misses nothing that follows."""
+class Text(Answer):
+    """A body that is no JSON."""
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], closing: asyncio.Event) -> None:
+    def __init__(self, body: str, kind: str) -> None:
+        self.status = 200
+        self.body = body.encode()
+        self.headers = {}
+        self.kind = kind.encode()
+
+
+class Lines:
+    """JSON lines, or text of another kind, until `chunks` ends, the client leaves or the agent stops. The first chunk
+    is made before the headers go out, so a client that has them misses nothing that follows."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], closing: asyncio.Event, kind: bytes = NDJSON) -> None:
         self._chunks = chunks
+        self._kind = kind
         self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._chunks):
             first = await anext(self._chunks, b"")
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", NDJSON)]})
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", self._kind)]})
             tasks = [
                 asyncio.create_task(self._pump(first, send)),
                 asyncio.create_task(_left(receive)),

@@ -15,6 +15,7 @@ from agent.api.handlers import (
     gateway,
     log,
     messages,
+    metrics,
     page,
     readings,
     recording,
@@ -49,6 +50,14 @@ ROUTES: tuple[Route, ...] = (
         gateway.health_detailed,
         "Every part with its state",
         '{"status": "ok" or "degraded", "parts": {"store", "clock", "devices", "brokers"}}',
+        role="viewer",
+    ),
+    Route(
+        "GET",
+        "/metrics",
+        metrics.scrape,
+        "For Prometheus: store, devices, brokers, process",
+        "text/plain; version=0.0.4",
         role="viewer",
     ),
     Route(

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from agent.api import csv_rows
 from agent.api.asked import Follow, History
 from agent.api.handlers.devices import no_device
 from agent.api.live import TAKEN
@@ -18,17 +19,36 @@ from agent.api.router import Ask
 from agent.events import Event, Listener
 
 WAITING = 1000  # live readings that wait for a slow client before the oldest are dropped
+PAGE = 100  # readings of a page that names no limit
 CHUNK = 200  # lines that go out together
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LINE = orjson.OPT_APPEND_NEWLINE
 
 
-async def of_device(ask: Ask) -> dict[str, Any]:
-    return await _page(ask, ask.path["id"])
+async def of_device(ask: Ask) -> dict[str, Any] | Lines:
+    return await _found(ask, ask.path["id"])
 
 
-async def of_all(ask: Ask) -> dict[str, Any]:
-    return await _page(ask, ask.query.device)
+async def of_all(ask: Ask) -> dict[str, Any] | Lines:
+    return await _found(ask, ask.query.device)
+
+
+async def _found(ask: Ask, device: str | None) -> dict[str, Any] | Lines:
+    """JSON with a page, or, to those who accept `text/csv`, all that was asked for: from `cursor` on to the end, or
+    `limit` readings."""
+    page = await _page(ask, device, ask.query.limit or PAGE, ask.query.cursor)
+    if "text/csv" not in (ask.header("accept") or "").lower():
+        return page
+    return Lines(_csv(ask, device, page), ask.closing, b"text/csv; charset=utf-8; header=present")
+
+
+async def _csv(ask: Ask, device: str | None, page: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+    yield csv_rows.header() + csv_rows.rows(page["readings"])
+    left = None if ask.query.limit is None else ask.query.limit - len(page["readings"])
+    while page["cursor"] is not None and (left is None or left > 0):
+        page = await _page(ask, device, CHUNK if left is None else left, page["cursor"])
+        yield csv_rows.rows(page["readings"])
+        left = None if left is None else left - len(page["readings"])
 
 
 async def follow(ask: Ask) -> Lines:
@@ -38,17 +58,15 @@ async def follow(ask: Ask) -> Lines:
     return Lines(_live(ask), ask.closing)
 
 
-async def _page(ask: Ask, device: str | None) -> dict[str, Any]:
+async def _page(ask: Ask, device: str | None, limit: int, cursor: int | None) -> dict[str, Any]:
     """`cursor` leads to the next page, null after the last one; a page of a long search may be short, or empty.
 
     A device that was removed from the settings is known as long as its history is kept; NotFound for others.
     """
     query: History = ask.query
     store, gateway = ask.app.store, ask.app.settings.gateway.id
-    records = await store.history(
-        device, query.metric, micros(query.since), micros(query.until), query.limit, query.cursor
-    )
-    searched = query.cursor is None and records.cursor is None
+    records = await store.history(device, query.metric, micros(query.since), micros(query.until), limit, cursor)
+    searched = cursor is None and records.cursor is None
     if device is not None and searched and not records and ask.app.devices.get(device) is None:
         raise no_device(device)
     return {"readings": [payload(store, gateway, record) for record in records], "cursor": records.cursor}

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import re
+
+LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)+)\})? (-?[0-9.e+-]+)')
+
+
+async def test_metrics_are_prometheus_text_without_patients(app, http):
+    await app.take()
+    app.devices.by_id["cuff-3"].state["faults"] = {f"kind-{n}": n + 1 for n in range(200)}
+    app.devices.by_id["cuff-3"].state["faults"]['odd"\n\\'] = 999
+    answer = await http.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "P-001" not in answer.text
+    assert "open-sesame" not in answer.text
+    families, typed = {}, set()
+    for line in answer.text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split()
+            assert name not in typed, "one family stands together"
+            assert kind == ("counter" if name.endswith("_total") else "gauge")
+            typed.add(name)
+        elif not line.startswith("# HELP "):
+            found = LINE.fullmatch(line)
+            assert found, line
+            assert found[1] in typed
+            families.setdefault(found[1], {})[found[2] or ""] = float(found[3])
+    assert families["gatepost_device_up"] == {'device="oximeter-1"': 1, 'device="cuff-3"': 0}
+    assert families["gatepost_broker_up"] == {'broker="hospital"': 1, 'broker="lab"': 0}
+    assert families["gatepost_broker_backlog_readings"]['broker="lab"'] == 1
+    assert families["gatepost_store_rows_total"][""] >= 1
+    assert families["process_resident_memory_bytes"][""] > 1e6
+    kinds = [labels for labels in families["gatepost_device_faults_total"] if "cuff-3" in labels]
+    assert len(kinds) == 21
+    assert sum(families["gatepost_device_faults_total"][labels] for labels in kinds) == sum(range(201)) + 999
