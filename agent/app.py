@@ -19,6 +19,7 @@ import uvloop
 from agent import lock
 from agent.actions import Actions
 from agent.api.changes import ApiDrop
+from agent.api.discovery import Discovery
 from agent.api.following import Following
 from agent.api.message_book import MessageBook
 from agent.api.server import ApiServer
@@ -73,6 +74,7 @@ class App:
         self.registry = Registry.installed()
         self.following = Following()
         self.book = MessageBook(self.clock, self.events)
+        self.discovery = Discovery(self.clock.monotonic)
         self.supervisor = Supervisor(log, self.rng)
         self.notifier = Notifier.from_environment(env)
         self.started = self.clock.now().wall
@@ -149,7 +151,7 @@ class App:
             self.events,
         )
         await self.desk.start()
-        self._api = ApiServer(self, Path(settings.api.socket))
+        self._api = ApiServer(self, Path(settings.api.socket), resolve=self._resolve)
         await self._apply_at_start(settings)
         try:
             await self._api.serve()

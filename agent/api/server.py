@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.api import tcp, unix_socket
@@ -23,7 +25,9 @@ from agent.api.router import application
 from agent.api.routes import ROUTES
 from agent.api.wants import App
 from agent.api.websocket.hub import Hub
-from agent.settings.model import Api
+from agent.errors import GatepostError
+from agent.settings import resolve_secret
+from agent.settings.model import Api, Secret
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +41,20 @@ STOP = 2.0  # seconds for running requests at the end
 class ApiServer:
     """`await serve()`, `await apply(settings)` when they changed, later `await stop()`."""
 
-    def __init__(self, app: App, path: Path, *, connections: int = CONNECTIONS, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        app: App,
+        path: Path,
+        *,
+        connections: int = CONNECTIONS,
+        patience: float = PATIENCE,
+        resolve: Callable[[Secret | None], str | None] = lambda secret: resolve_secret(secret, os.environ),
+    ) -> None:
         self.path = path
         self.tcp: str | None = None  # the address that is served
         self._app = app
         self._patience = patience
+        self._resolve = resolve
         self._closing = asyncio.Event()
         self.hub = Hub(app)
         self._tokens = Tokens(app.store, app.clock)
@@ -75,11 +88,22 @@ class ApiServer:
         log.info("the API listens at %s", self.path)
         try:
             await self.apply(self._app.settings.api)
-        except tcp.ListenWrong as error:  # the command line still reaches the agent
+        except GatepostError as error:  # the command line still reaches the agent
             log.error("%s; %s", error.message, error.hint)
 
     async def apply(self, api: Api) -> None:
-        """Serves where `api` says, with the certificate as its files are now; raises ListenWrong, and the old holds."""
+        """Serves where `api` says, with certificate and keys as their files are now.
+
+        Raises ListenWrong, JwtWrong, SettingsWrong.
+        """
+        self._gate.jwt = None  # whatever goes wrong below: none is taken by settings that do not hold any more
+        await self._apply_tcp(api)
+        if api.listen is not None and api.jwt is not None:
+            from agent.api.auth.jwt import JwtJudge
+
+            self._gate.jwt = await asyncio.to_thread(JwtJudge, api.jwt, self._resolve)
+
+    async def _apply_tcp(self, api: Api) -> None:
         if api.listen == self.tcp and (api.tls is None) == (self._tls is None):
             if api.tls is not None:
                 tcp.certificate(api.tls, into=self._tls)

@@ -200,6 +200,19 @@ class ApiTls(_Section, frozen=True):
     key: Annotated[str, Meta(description="file of the certificate's private key, PEM, without a password")]
 
 
+class Jwt(_Section, frozen=True):
+    """JSON Web Tokens of one's own identity provider."""
+
+    algorithm: Annotated[Literal["HS256", "RS256", "ES256"], Meta(description="the one that tokens are signed with")]
+    issuer: Annotated[str, Meta(description="`iss` that a token must have")]
+    audience: Annotated[str, Meta(description="`aud` that a token must have")]
+    key: Annotated[Secret | None, Meta(description="HS256: the shared secret, at least 32 octets")] = None
+    jwks_file: Annotated[str | None, Meta(description="RS256, ES256: file of the provider's key set (JWKS)")] = None
+    role_claim: Annotated[
+        str, Meta(description="claim that names the role: viewer, operator or admin; a.b looks inside of a")
+    ] = "role"
+
+
 class Api(_Section, frozen=True):
     socket: Annotated[str, Meta(description="path of the Unix socket that the command line uses")] = (
         "/run/gatepost/api.sock"
@@ -209,6 +222,7 @@ class Api(_Section, frozen=True):
     insecure: Annotated[
         bool, Meta(description="true = TCP beyond this machine without TLS: tokens and readings can be overheard")
     ] = False
+    jwt: Annotated[Jwt | None, Meta(description="also take JWTs of your identity provider")] = None
     cors_origins: Annotated[list[str], Meta(description="web origins that may call the TCP API")] = []
     rate_limit: Annotated[PerSecond, Meta(description="most requests of one client")] = 20.0
 

@@ -88,6 +88,7 @@ def check_paths(rules: Rules) -> None:
     paths: list[tuple[Path, Any]] = [(("gateway", "state_dir"), rules.section("gateway").get("state_dir"))]
     paths += [(("api", "socket"), rules.section("api").get("socket"))]
     paths += [(("api", "tls", key), rules.section("api", "tls").get(key)) for key in ("cert", "key")]
+    paths += [(("api", "jwt", "jwks_file"), rules.section("api", "jwt").get("jwks_file"))]
     for name in rules.section("brokers"):
         tls = rules.section("brokers", name, "tls")
         paths += [(("brokers", name, "tls", key), tls.get(key)) for key in ("ca", "cert", "key")]

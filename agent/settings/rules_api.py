@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 
 from agent.settings.listen import is_loopback, split_address
 from agent.settings.problem import quoted
@@ -13,10 +14,29 @@ ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\]
 
 def check_api(rules: Rules) -> None:
     _check_listen(rules)
+    _check_jwt(rules)
     for index, origin in enumerate(rules.section("api").get("cors_origins", [])):
         if not ORIGIN.fullmatch(origin):
             hint = "write it as browsers send it: https://ward.example, with the port where it is not the usual one"
             rules.error(("api", "cors_origins", str(index)), "bad-origin", f"{quoted(origin)} is no web origin", hint)
+
+
+def _check_jwt(rules: Rules) -> None:
+    jwt = rules.section("api", "jwt")
+    if "algorithm" not in jwt:
+        return
+    path = ("api", "jwt")
+    needed, other = ("key", "jwks_file") if jwt["algorithm"] == "HS256" else ("jwks_file", "key")
+    if needed not in jwt and not rules.written((*path, needed)):
+        what = f"{jwt['algorithm']} needs {needed}"
+        rules.error((*path, "algorithm"), "missing", what, f"add api.jwt.{needed}")
+    if other in jwt:
+        rules.error((*path, other), "no-effect", f"{jwt['algorithm']} takes no {other}", f"remove api.jwt.{other}")
+    for key in ("issuer", "audience"):
+        if jwt.get(key) == "":
+            rules.error((*path, key), "bad-value", "an empty text", "as the provider writes it into its tokens")
+    if find_spec("jwt") is None:
+        rules.error(path, "not-installed", "needs the library PyJWT", "pip install 'gatepost[jwt]'")
 
 
 def _check_listen(rules: Rules) -> None:

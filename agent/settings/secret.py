@@ -66,6 +66,8 @@ def secrets_of(settings: Settings) -> Iterator[tuple[Key, Secret]]:
                 yield ("devices", name, "options", option), SecretRef(**value)
     if settings.commands.signing.key is not None:
         yield ("commands", "signing", "key"), settings.commands.signing.key
+    if settings.api.jwt is not None and settings.api.jwt.key is not None:
+        yield ("api", "jwt", "key"), settings.api.jwt.key
 
 
 def is_reference(value: object) -> bool:
@@ -100,6 +102,8 @@ def check_secrets(
     if settings.api.tls is not None:
         for field in ("cert", "key"):
             _check_readable(Path(getattr(settings.api.tls, field)), ("api", "tls", field), places, report)
+    if settings.api.jwt is not None and settings.api.jwt.jwks_file is not None:
+        _check_readable(Path(settings.api.jwt.jwks_file), ("api", "jwt", "jwks_file"), places, report)
     return report.problems
 
 

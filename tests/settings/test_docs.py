@@ -74,6 +74,11 @@ def test_the_example_works(read, key):
         example = example.replace("lines", "printer").replace("[hospital]", "[a]")
     if parts[:2] == ["api", "tls"]:
         beside.append("key: /k" if parts[-1] == "cert" else "cert: /c")
+    elif parts[:2] == ["api", "jwt"]:
+        public = parts[-1] == "jwks_file"
+        needed = {"algorithm": "RS256" if public else "HS256", "issuer": "i", "audience": "a"}
+        needed |= {"jwks_file": "/j"} if public else {"key": "{env: K}"}
+        beside += [f"{name}: {value}" for name, value in needed.items() if name != parts[-1]]
     elif parts[-2:-1] == ["tls"]:
         beside.append("tls: {cert: /c, key: /k}" if parts[-1] in ("cert", "key") else "qos: 1")
     extra = "brokers: {a: {url: 'mqtt://x'}}\n" if parts[0] == "devices" else ""

@@ -93,7 +93,7 @@ class Gate:
                 found = token.as_who(), f"token {token.id}", token.id
             else:
                 who = self.jwt(given)
-                found = who, f"jwt {who.name}", None
+                found = who, f"client {who.name}", None
         except Unauthenticated as error:
             if error.kind == "token-expired":  # whoever has it once had access: no guessing
                 self._note(address, error.kind)

@@ -178,7 +178,10 @@ def _payload(value: Any, encoding: str | None) -> tuple[bytes, str]:
         except (binascii.Error, ValueError):
             raise BadInput("payload: is no base64") from None
     elif encoding == "json" or not isinstance(value, str):
-        payload, kind = orjson.dumps(value), "application/json"
+        try:
+            payload, kind = orjson.dumps(value), "application/json"
+        except TypeError as error:  # a number of more than 64 bits, nested too deeply
+            raise BadInput(f"payload: {error}", "JSON that others can read too") from None
     else:
         payload, kind = value.encode(), "text/plain; charset=utf-8"
     if len(payload) > LARGEST:
