@@ -111,6 +111,14 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET",
+        f"{V1}/brokers/discovered",
+        brokers.discovered,
+        "Brokers that announce themselves on the local network (DNS-SD)",
+        '{"brokers": [{"name", "service", "host", "addresses", "port", "url", "configured"}], "hint"}',
+        role="operator",
+    ),
+    Route(
+        "GET",
         f"{V1}/brokers/{{name}}",
         brokers.one,
         "One broker",

@@ -18,6 +18,7 @@ from drivers.recording import Header
 
 if TYPE_CHECKING:
     from agent.api.changes import ApiDrop
+    from agent.api.discovery import Discovery
     from agent.api.following import Following
     from agent.api.message_book import MessageBook
     from agent.settings import Loaded, Origin
@@ -168,6 +169,9 @@ class App(Protocol):
 
     @property
     def book(self) -> MessageBook: ...
+
+    @property
+    def discovery(self) -> Discovery: ...
 
     def load_with(self, own_drops: Path) -> Loaded:
         """The settings as they would be with the agent's own drops of this directory; blocks."""

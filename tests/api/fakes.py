@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from agent.api.changes import ApiDrop
+from agent.api.discovery import Discovery
 from agent.api.following import Following
 from agent.api.message_book import MessageBook
 from agent.clock import Stamp
@@ -196,6 +197,7 @@ class FakeApp:
         self.drop = ApiDrop(self)
         self.following = Following()
         self.book = MessageBook(self.clock, self.events)
+        self.discovery = Discovery(self.clock.monotonic)
         self.origins = {("brokers", "hospital", "url"): Origin("/etc/gatepost/gatepost.yaml", 7, 5)}
         self._tasks = []
 

@@ -67,6 +67,13 @@ async def _shown(ask: Ask, name: str, changed: Changed | None = None) -> Answer:
     return editing.answer(body, f"brokers/{name}", changed)
 
 
+async def discovered(ask: Ask) -> dict[str, Any]:
+    """`configured`: the name of the broker in the settings that has this URL already, or null."""
+    found, hint = await ask.app.discovery.search()
+    names = {broker.url: name for name, broker in ask.app.settings.brokers.items()}
+    return {"brokers": [{**one, "configured": names.get(one["url"])} for one in found], "hint": hint}
+
+
 async def control(ask: Ask) -> dict[str, Any]:
     name = ask.path["name"]
     broker = ask.app.uplinks.get(name)
