@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.common import Config, Json, Socket, broker_names, connected, new
 from agent.cli.human import ago, count
 from agent.cli.show import say, say_json, state, table
 from agent.client import GatewayClient
 from agent.errors import GatepostError
 
-Name = Annotated[str, typer.Argument(help="The broker's name in the settings.")]
+Name = Annotated[str, typer.Argument(help="The broker's name in the settings.", autocompletion=broker_names)]
 
 verb = new(invoke_without_command=True)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 AGENT = "gatepost-cli/1"
 SOCKET_OVERRIDE = "GATEPOST_API__SOCKET"
+COMPLETION_TIME = 0.5  # seconds
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Socket = Annotated[
@@ -87,3 +88,28 @@ def _said(file: Path) -> str | None:
         return str(yaml.safe_load(file.read_text("utf-8"))["api"]["socket"] or "")
     except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, RecursionError):
         return None
+
+
+def device_names(incomplete: str) -> list[str]:
+    """For an argument or option that takes a device."""
+    return _names(incomplete, "devices", "id")
+
+
+def broker_names(incomplete: str) -> list[str]:
+    """For an argument or option that takes a broker."""
+    return _names(incomplete, "brokers", "name")
+
+
+def _names(incomplete: str, what: str, key: str) -> list[str]:
+    """Nothing where no agent answers in time: who completes must never wait for it."""
+    try:
+        client: Any = connected(None, None, COMPLETION_TIME)
+        answer = getattr(client, what)()
+        return [each[key] for each in answer[what] if str(each[key]).startswith(incomplete)]
+    except Exception:
+        return []
+
+
+OfDevice = Annotated[
+    str | None, typer.Option("--device", "-d", help="Of this device only.", autocompletion=device_names)
+]

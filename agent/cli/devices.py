@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.common import Config, Json, Socket, connected, device_names, new
 from agent.cli.human import ago, count, since, span
 from agent.cli.show import say, say_json, state, table
 
@@ -21,7 +21,7 @@ verb = new()
 
 @verb.command("devices")
 def show(
-    device: Annotated[str | None, typer.Argument(help="Explain this one.")] = None,
+    device: Annotated[str | None, typer.Argument(help="Explain this one.", autocompletion=device_names)] = None,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,

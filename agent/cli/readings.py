@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.common import Config, Json, OfDevice, Socket, connected, new
 from agent.cli.human import clock_time
 from agent.cli.show import complain, say, say_json, say_line, table
 from agent.client import GatewayClient, GatewayError
@@ -35,7 +35,7 @@ verb = new()
 
 @verb.command("readings")
 def show(
-    device: Annotated[str | None, typer.Option("--device", "-d", help="Of this device only.")] = None,
+    device: OfDevice = None,
     metric: Annotated[str | None, typer.Option("--metric", "-m", help="Of this metric_type only.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many stored ones.")] = 20,
     since: Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.common import Config, Json, Socket, connected, device_names, new
 from agent.cli.show import complain, say, say_json
 from agent.client import GatewayError
 from agent.errors import GatepostError
@@ -19,7 +19,7 @@ verb = new()
 
 @verb.command("record")
 def record(
-    device: Annotated[str, typer.Argument(help="`gatepost devices` lists them.")],
+    device: Annotated[str, typer.Argument(help="`gatepost devices` lists them.", autocompletion=device_names)],
     file: Annotated[Path, typer.Argument(help="The recording, JSON lines; it must not be there yet.")],
     duration: Annotated[
         str | None,

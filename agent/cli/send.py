@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from msgspec.json import encode
 
-from agent.cli.common import Config, Json, Socket, connected, new
+from agent.cli.common import Config, Json, Socket, connected, device_names, new
 from agent.cli.show import complain, say, say_json, state
 from agent.client import GatewayClient, GatewayError, GatewayTimeout
 from agent.process.exits import Exit
@@ -23,7 +23,9 @@ verb = new()
 
 @verb.command("send")
 def send(
-    target: Annotated[str, typer.Argument(metavar="DEVICE|gateway", help="Who shall do it.")],
+    target: Annotated[
+        str, typer.Argument(metavar="DEVICE|gateway", help="Who shall do it.", autocompletion=device_names)
+    ],
     command: Annotated[str, typer.Argument(help="`gatepost devices DEVICE` lists what it understands.")],
     parameters: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Parameters; a VALUE is JSON, else text.")

@@ -30,6 +30,9 @@ VERBS = (
     "readings",
     "backlog",
     "send",
+    "publish",
+    "subscribe",
+    "export",
     "reload",
     "doctor",
     "store",
@@ -38,6 +41,7 @@ VERBS = (
     "record",
     "replay",
     "token",
+    "completion",
     "version",
 )
 
@@ -88,6 +92,10 @@ def _root() -> None:
 
 def gatepost(arguments: Sequence[str]) -> int:
     """Runs a verb; the exit code."""
+    if "_GATEPOST_COMPLETE" in os.environ:  # a shell asks what may follow
+        from typer._completion_classes import completion_init
+
+        completion_init()
     try:
         root(args=list(arguments), prog_name="gatepost")
         code: Any = Exit.DONE

@@ -14,7 +14,7 @@ SUBVERBS = [
 ]
 SUBVERBS += [("token", name) for name in ("create", "list", "revoke", "browser")]
 ALL = [(verb,) for verb in VERBS] + SUBVERBS
-PRINTS_NO_DATA = {("run",), ("store",), ("demo",), ("scan",), ("token",)}
+PRINTS_NO_DATA = {("run",), ("store",), ("demo",), ("scan",), ("token",), ("completion",)}
 ASKS_AN_AGENT = [
     ("status",),
     ("devices",),
@@ -24,6 +24,9 @@ ASKS_AN_AGENT = [
     ("readings",),
     ("backlog",),
     ("send",),
+    ("publish",),
+    ("subscribe",),
+    ("export",),
     ("reload",),
     ("doctor",),
     ("config",),

@@ -52,10 +52,12 @@ ONLY = {
     "bleak": {"drivers"},
     "starlette": {"agent.api"},
     "uvicorn": {"agent.api"},
+    "jwt": {"agent.api"},
     "typer": {"agent.cli"},
     "click": {"agent.cli"},
     "rich": {"agent.cli", "agent.demo"},
     "amqtt": {"agent.demo"},
+    "pyarrow": {"agent.cli"},
     "yaml": {"agent.settings", "agent.cli", "agent.demo"},
 }
 # `gatepost version` names the SQLite it runs with.
@@ -107,4 +109,4 @@ def test_the_agent_process_is_free_of_what_only_the_command_line_needs() -> None
     assert run.returncode == 0, run.stderr
     loaded = set(run.stdout.split())
     assert "agent" in loaded
-    assert loaded & {"typer", "click", "rich", "amqtt", "bleak", "pydantic", "httpx", "pytest"} == set()
+    assert loaded & {"typer", "click", "rich", "amqtt", "bleak", "jwt", "pydantic", "httpx", "pytest"} == set()

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from agent.cli.export import ATTEMPTS, PAGE, pages
+from agent.cli.export_files import output
+from agent.client import GatewayError, RateLimited, Reading, Unavailable
+from agent.errors import GatepostError
+
+QUIET = {"device": None, "metric": None}
+
+
+def test_csv_has_a_row_for_each_value(gatepost, agent, place):
+    agent.take(spo2=97, heart_rate=71)
+    agent.take(metric="environment", temperature=21.5)
+    file = place / "out.csv"
+    done = gatepost("export", file, "--format", "csv")
+    assert done.code == 0, done.err
+    assert "2 readings" in done.out
+    rows = list(csv.DictReader(io.StringIO(file.read_bytes().decode())))
+    assert [(row["metric_type"], row["name"], row["value"], row["unit"]) for row in rows] == [
+        ("environment", "temperature", "21.5", ""),
+        ("pulse_oximetry", "spo2", "97", "%"),
+        ("pulse_oximetry", "heart_rate", "71", ""),
+    ]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in place.iterdir() if "out.csv" in path.name] == ["out.csv"]
+
+
+def test_json_lines_are_the_readings_and_filters_hold(gatepost, agent):
+    agent.take(device="cuff-3", metric="blood_pressure", systolic=120)
+    wanted = agent.take(spo2=95)
+    out = gatepost("export", "-", "--format", "jsonl", "--device", "oximeter-1", "--metric", "pulse_oximetry").out
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [wanted]
+    assert gatepost("export", "-", "--format", "jsonl", "--until", "2020-01-01T00:00:00Z").out == ""
+    missing = gatepost("export", "-", "--format", "csv", "--device", "nobody")
+    assert missing.code == 1
+    assert "nobody" in missing.err
+
+
+def test_what_is_there_is_replaced_only_by_force(gatepost, agent, place):
+    file = place / "out.jsonl"
+    file.write_text("mine")
+    refused = gatepost("export", file, "--format", "jsonl")
+    assert refused.code == 1
+    assert "--force" in refused.err
+    assert file.read_text() == "mine"
+    answer = json.loads(gatepost("export", file, "--format", "jsonl", "--force", "--json").out)
+    assert answer == {"file": str(file), "format": "jsonl", "readings": 0}
+    assert file.read_text() == ""
+
+
+def test_never_half_a_file(tmp_path):
+    file = tmp_path / "out.csv"
+
+    def interrupted():
+        with output(str(file), "csv", False) as out:
+            out.write([Reading(id="a", metric_type="m", spo2=1)])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(GatepostError), output(str(tmp_path / "none" / "out.csv"), "csv", False):
+        pass
+
+
+class Flaky:
+    """Gives two pages; fails as told before each."""
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+        self.asked = []
+
+    def readings(self, **query):
+        self.asked.append(query)
+        if self.errors:
+            raise self.errors.pop(0)
+        return {"readings": [Reading(n=query["cursor"])], "cursor": 7 if query["cursor"] is None else None}
+
+
+def test_a_page_that_does_not_come_is_asked_for_again():
+    slow = RateLimited("too-many-requests", "slowly", "", 429)
+    slow.retry_after = 9.0
+    client = Flaky(GatewayError("connection-lost", "gone"), slow)
+    waits, told = [], []
+    found = list(pages(client, QUIET, lambda *said: told.append(said), waits.append))
+    assert [page[0]["n"] for page in found] == [None, 7]
+    assert waits == [0.5, 9.0]
+    assert len(told) == 2
+    assert {query["limit"] for query in client.asked} == {PAGE}
+
+
+def test_it_is_given_up_at_last_and_other_errors_at_once():
+    client = Flaky(*[Unavailable("unavailable", "no") for _ in range(ATTEMPTS)])
+    with pytest.raises(Unavailable):
+        list(pages(client, QUIET, lambda *said: None, lambda seconds: None))
+    assert len(client.asked) == ATTEMPTS
+    client = Flaky(GatewayError("bad-answer", "no"))
+    with pytest.raises(GatewayError):
+        list(pages(client, QUIET, lambda *said: None, lambda seconds: None))
+    assert len(client.asked) == 1
+
+
+def test_a_waveform_and_lists_are_json_in_csv(capsysbinary, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, write_through=True))
+    wave = {"samples": [1, 2], "rate_hz": 2, "scale": 0.1, "offset": 0, "unit": "mV", "channel": "I"}
+    with output("-", "csv", False) as out:
+        out.write([Reading(id="a", metric_type="ecg", flags=["x", "y"], rr_intervals=[1, 2], **wave)])
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(raw.getvalue().decode()))}
+    assert json.loads(rows["samples"]["value"]) == {"samples": [1, 2], "rate_hz": 2, "scale": 0.1, "offset": 0}
+    assert (rows["samples"]["unit"], rows["samples"]["flags"]) == ("mV", "x y")
+    assert rows["rr_intervals"]["value"] == "[1,2]"
+    assert rows["channel"]["value"] == "I"
+
+
+def test_parquet(gatepost, agent, place):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    agent.take(spo2=97, site="finger")
+    file = place / "out.parquet"
+    assert gatepost("export", file, "--format", "parquet").code == 0
+    rows = {row["name"]: row for row in parquet.read_table(file).to_pylist()}
+    assert (rows["spo2"]["value"], rows["spo2"]["text"]) == (97.0, None)
+    assert (rows["site"]["value"], rows["site"]["text"]) == (None, "finger")
+    assert rows["spo2"]["timestamp"].tzinfo is not None
+
+
+def test_without_pyarrow_it_says_what_to_install(gatepost, agent, place, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    wrong = gatepost("export", place / "out.parquet", "--format", "parquet")
+    assert wrong.code == 1
+    assert "gatepost[parquet]" in wrong.err
+    assert not list(place.glob("*parquet*"))
+    assert gatepost("export", "-", "--format", "parquet").code == 1
