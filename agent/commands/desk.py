@@ -150,17 +150,22 @@ class Desk:
         await self._tell(request, entry, response)
 
     async def _tell(self, request: Request, entry: Entry, response: Response) -> None:
-        if self._events is not None and self._events.watched:
-            self._events.emit("command", {**response.as_dict(), "source": request.source})
+        self._show(request, response)
         if request.remote:
             await self._answers.tell(entry, response.status, response.as_bytes())
 
     async def _refuse(self, request: Request, order: Order, refusal: Refusal) -> Response:
         response = self._response(request, order, Outcome(refusal.status, refusal.result, refusal.error))
         self._journal.refused(request, order, refusal)
+        self._show(request, response)
         if request.remote and not refusal.silent:
             await self._answers.refuse(request, response)
         return response
+
+    def _show(self, request: Request, response: Response) -> None:
+        """To live views: what was decided, refusals too."""
+        if self._events is not None and self._events.watched:
+            self._events.emit("command", {**response.as_dict(), "source": request.source})
 
     def _response(self, request: Request, order: Order, outcome: Outcome) -> Response:
         return Response(

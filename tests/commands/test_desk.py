@@ -342,3 +342,11 @@ async def test_no_value_token_or_subject_reaches_the_audit(office: Office) -> No
     assert "hush" not in text
     ledger: Ledger = office.ledger
     assert "P-001" not in repr(await ledger.history())
+
+
+async def test_live_views_hear_of_refusals(office: Office) -> None:
+    with office.events.listen() as events:
+        await office.ask({"id": "r-9", "command": "dance"})
+        event = events.get_nowait()
+    assert (event.kind, event.data["id"], event.data["status"]) == ("command", "r-9", "rejected")
+    assert event.data["error"]["key"] == "unknown-command"
