@@ -50,3 +50,10 @@ async def remote(app, socket_path):
     yield found
     await found.http.aclose()
     await server.stop(0.5)
+
+
+@pytest.fixture
+def short():
+    """A directory with a short path, for a real agent and its socket."""
+    with tempfile.TemporaryDirectory(prefix="gp-") as directory:
+        yield Path(directory)

@@ -1,0 +1,62 @@
+"""The agent itself on TCP: settings that change while it runs."""
+
+from __future__ import annotations
+
+import ssl
+
+import httpx
+import msgspec
+import yaml
+
+from tests.api.real import running, written
+from tests.api.remote import free_port
+from tests.api.test_tcp import write_certificate
+
+
+async def asked(url, headers, **options):
+    async with httpx.AsyncClient(timeout=20, headers=headers, **options) as client:
+        return await client.get(f"{url}/api/v1/session")
+
+
+async def test_the_address_moves_and_gets_tls_without_a_restart(short):
+    old, new = free_port(), free_port()
+    socket = str(short / "api.sock")
+    config = written(short, api={"socket": socket, "listen": f"127.0.0.1:{old}"})
+
+    def change(**api):
+        settings = yaml.safe_load(config.read_text())
+        settings["api"] = {"socket": socket, **api}
+        config.write_text(yaml.safe_dump(settings))
+
+    async with running(config) as (app, http):
+        token = (await http.post("/tokens", json={"role": "admin", "name": "boss"})).json()["token"]
+        headers = {"authorization": f"Bearer {token}"}
+        assert (await asked(f"http://127.0.0.1:{old}", headers)).json()["name"] == "boss"
+
+        tls = write_certificate(short)
+        change(listen=f"127.0.0.1:{new}", tls=msgspec.to_builtins(tls))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{old}", headers=headers, timeout=20) as client:
+            told = await client.post("/api/v1/reload")  # the answer comes by the address that is closed by it
+        assert (told.status_code, told.json()["applied"]) == (200, True)
+        trust = ssl.create_default_context(cafile=tls.cert)
+        assert (await asked(f"https://localhost:{new}", headers, verify=trust)).json()["name"] == "boss"
+
+        change(listen="0.0.0.0:8765")
+        refused = (await http.post("/reload")).json()
+        assert refused["applied"] is False
+        assert "insecure" in str(refused["problems"]) or "TLS" in str(refused["problems"])
+        assert (await asked(f"https://localhost:{new}", headers, verify=trust)).status_code == 200
+
+        change()
+        assert (await http.post("/reload")).json()["applied"] is True
+        assert app._api.tcp is None
+
+
+async def test_tokens_hold_over_a_restart(short):
+    listen = f"127.0.0.1:{free_port()}"
+    config = written(short, api={"socket": str(short / "api.sock"), "listen": listen})
+    async with running(config) as (_, http):
+        token = (await http.post("/tokens", json={"role": "viewer", "name": "screen"})).json()["token"]
+    async with running(config):
+        answer = await asked(f"http://{listen}", {"authorization": f"Bearer {token}"})
+    assert (answer.json()["name"], answer.json()["role"]) == ("screen", "viewer")
