@@ -157,7 +157,8 @@ class Desk:
     async def _refuse(self, request: Request, order: Order, refusal: Refusal) -> Response:
         response = self._response(request, order, Outcome(refusal.status, refusal.result, refusal.error))
         self._journal.refused(request, order, refusal)
-        self._show(request, response)
+        if refusal.key != "duplicate":  # that id has an outcome of its own
+            self._show(request, response)
         if request.remote and not refusal.silent:
             await self._answers.refuse(request, response)
         return response
