@@ -38,9 +38,13 @@ class Reason(NamedTuple):
 
 NOTHING = Reason("", "")
 LOST = Reason("lost", "the connection was lost")
+HUNG_UP = Reason("asleep", "it hung up after it had told what it measured")
 STOPPING = Reason("stopped", "the gateway stops")
 REMOVED = Reason("removed", "the device was removed from the settings")
 CHANGED = Reason("changed", "the device is opened anew with changed settings")
+
+# The ways of a device that sleeps between its measurements: no faults, and nothing to warn of at each visit.
+USUAL = frozenset({"asleep", "waiting"})
 
 # Waiting does not mend these; a person must.
 ERRORS = frozenset(
@@ -53,6 +57,7 @@ ERRORS = frozenset(
         "wrong-device",
         "wrong-key",
         "forbidden",
+        "not-understood",
         "no-bluetooth-service",
         "no-adapter",
         "pairing",
@@ -106,13 +111,15 @@ class Tally:
 
 
 class Health:
-    """State machine of one device. A change is logged once and told to `on_change`; repeats only count as faults."""
+    """State machine of one device. A change is logged once and told to `on_change`; repeats only count as faults. That
+    it sleeps, or is waited for, is usual: no fault, and a warning only where it has never been there yet."""
 
     def __init__(self, device: str, clock: Clock, log: logging.Logger, on_change: Callable[[State], None]) -> None:
         self._device = device
         self._clock = clock
         self._log = log
         self._on_change = on_change
+        self._told_waiting = False
         self.state = State.STARTING
         self.reason = NOTHING
         self.since = clock.now().wall
@@ -131,11 +138,19 @@ class Health:
         if same:
             return
         self.since = self._clock.now().wall
-        level = logging.WARNING if state in (State.OFFLINE, State.ERROR) else logging.INFO
+        level = logging.WARNING if self._worth_a_warning(state, reason.key) else logging.INFO
         why = f": {reason.message}" if reason.message else ""
         hint = f" ({reason.hint})" if reason.hint else ""
         self._log.log(level, "%s is %s%s%s", self._device, state, why, hint, extra={"device": self._device})
         self._on_change(before)
+
+    def _worth_a_warning(self, state: State, key: str) -> bool:
+        if state not in (State.OFFLINE, State.ERROR):
+            return False
+        if key not in USUAL:
+            return True
+        first, self._told_waiting = key == "waiting" and not self._told_waiting, True
+        return first
 
     def tell(self, known: Mapping[str, Any]) -> None:
         """What the device told of itself. Others hear of it when it is more than a change of the signal."""
@@ -145,8 +160,9 @@ class Health:
             self._on_change(self.state)
 
     def fail(self, reason: Reason) -> None:
-        """Not online any more, or still not."""
-        self.faults.add(reason.key, reason.message)
+        """Not online any more, or still not. A device that sleeps has no fault."""
+        if reason.key not in USUAL:
+            self.faults.add(reason.key, reason.message)
         self.turn(State.ERROR if reason.key in ERRORS else State.OFFLINE, reason)
 
     def payload(self) -> dict[str, Any]:

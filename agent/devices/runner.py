@@ -15,7 +15,7 @@ from agent.clock import US, Clock
 from agent.devices import monitoring
 from agent.devices.backoff import Backoff
 from agent.devices.exchange import DeviceExchange, Speaker
-from agent.devices.health import LOST, Health, Reason, State, Tally, fault_of, reason_of
+from agent.devices.health import HUNG_UP, LOST, Health, Reason, State, Tally, fault_of, reason_of
 from agent.devices.intake import Intake, mark_key
 from agent.devices.monitoring import Desired
 from agent.devices.outlet import Outlet
@@ -30,6 +30,9 @@ SOFT: dict[str, Any] = {"patient": None, "every": None, "thresholds": {}, "broke
 
 # After these a link that opens says nothing yet: only what the device sends shows that it is back.
 UNPROVEN = frozenset({"silent", "decoder-error", "wrong-device", "wrong-key"})
+
+
+GARBLED = 2000  # octets of a session, none of them understood: it is another device, or its line is set wrongly
 
 
 class NotStored(Exception):
@@ -88,6 +91,7 @@ class Runner:
         self._ordering = asyncio.Lock()
         self._wake = asyncio.Event()
         self._opened_before = False
+        self._before = (0, 0, 0)  # octets, readings and faults of the decoder when the session began
         self._tasks: set[asyncio.Task[None]] = set()
         self._timed: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -199,6 +203,7 @@ class Runner:
         try:
             self.intake.begin(driver.decoder(), self._on_broken)
             self.intake.on_news = self._on_news
+            self._before = (self.tally.bytes, self.tally.decoded, self._decoder_faults)
             await link.open(limits.open)
             opened = self._clock.monotonic()
             self.link = link
@@ -340,7 +345,11 @@ class Runner:
             self._wake.set()
 
     def _on_lost(self, error: Exception | None) -> None:
-        self._end(LOST if error is None else reason_of(error)._replace(key="lost"))
+        told = self.tally.decoded > self._before[1] and self.health.doing is None
+        if told and self.driver.transport == "ble" and not self.driver.steady:
+            self._end(HUNG_UP)  # cuffs, scales and thermometers do after each measurement
+        else:
+            self._end(LOST if error is None else reason_of(error)._replace(key="lost"))
 
     def _on_waiting(self, key: str, message: str, hint: str) -> None:
         """The link waits for the device; one that was found wanting stays so until something is decoded."""
@@ -358,6 +367,20 @@ class Runner:
             self._backoff.reset()
         if self.link is not None and not self.health.online and (decoded or self.health.reason.key == "silent"):
             self.health.turn(State.ONLINE)
+        elif not decoded and self.health.online and self.driver.transport == "serial":
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """A device that speaks, and in a session was never understood, is not online for anybody."""
+        came = self.tally.bytes - self._before[0]
+        if came >= GARBLED and self._decoder_faults > self._before[2]:
+            what = f"{came} octets came, and none of it is what {self.driver.name} reads; {self.intake.last_fault}"
+            hint = "another device or other line settings? `gatepost scan serial` says what speaks at the port"
+            self.health.fail(Reason("not-understood", what, hint))
+
+    @property
+    def _decoder_faults(self) -> int:
+        return sum(self.intake.faults.values())
 
     async def stop(self, reason: Reason) -> None:
         """End everything, hand over what is held; within `limits.stop` and a moment."""

@@ -360,7 +360,7 @@ class Bench:
         self.devices.on_status = lambda name, payload: self.statuses.append((name, payload))
 
     def get(self, transport: str) -> Connect | None:
-        return self._connect if transport == "serial" else None
+        return self._connect if transport in ("serial", "ble") else None
 
     async def close(self) -> None:
         self.closed_links = True
