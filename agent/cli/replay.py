@@ -11,7 +11,7 @@ import typer
 
 from agent.cli.common import Json, new
 from agent.cli.drivers import unknown
-from agent.cli.send import parsed
+from agent.cli.given import given
 from agent.cli.show import complain, say, say_line
 from agent.errors import GatepostError
 
@@ -50,12 +50,12 @@ def replay(
         raise GatepostError(f"{file}: {error.strerror}") from error
 
 
-def _replay(lines: BinaryIO, driver: str | None, given: list[str], raw: bool, json: bool) -> None:
+def _replay(lines: BinaryIO, driver: str | None, pairs: list[str], raw: bool, json: bool) -> None:
     from drivers.recording import RecordingWrong, read
 
     try:
         header, moments = read(lines)
-        made = _driver(header, driver, given)
+        made = _driver(header, driver, pairs)
         readings, heard = _play(made, moments, raw, json)
     except RecordingWrong as wrong:
         raise GatepostError(f"the recording cannot be played: {wrong}") from None
@@ -146,7 +146,7 @@ def _show_raw(moment: Moment, json: bool) -> None:
         say(f"{moment.at:10.3f}  {text}")
 
 
-def _driver(header: Header, name: str | None, given: list[str]) -> _Player:
+def _driver(header: Header, name: str | None, pairs: list[str]) -> _Player:
     from drivers.driver import Registry
 
     registry = Registry.installed()
@@ -155,7 +155,7 @@ def _driver(header: Header, name: str | None, given: list[str]) -> _Player:
         raise unknown(name, registry)
     kind = registry.get(name)
     options: dict[str, Any] = dict(header.options) if name == header.driver else {}
-    options.update(parsed(given))
+    options.update(given(kind, pairs))
     try:
         made = kind(msgspec.convert(options, kind.options_type))
     except (msgspec.ValidationError, ValueError) as error:

@@ -12,7 +12,7 @@ import typer
 
 from agent.cli.common import Json, new
 from agent.cli.drivers import unknown
-from agent.cli.send import parsed
+from agent.cli.given import given
 from agent.cli.show import say, say_line
 from agent.errors import GatepostError
 from drivers.driver import Driver, Registry
@@ -54,7 +54,7 @@ def simulate(
         from agent.cli.simulate_ble import run
 
         chosen = _each(drivers, registry, option or [])
-        asyncio.run(run(chosen, parsed(option or []), bus, seed, speed, json, ending))
+        asyncio.run(run(chosen, given(chosen[0][1], option or []), bus, seed, speed, json, ending))
         return
     kind = registry.get(drivers[0])
     if kind.transport not in ("serial", "w1"):
@@ -82,7 +82,7 @@ def _is_ble(name: str, registry: Registry) -> bool:
     return True
 
 
-def _each(names: list[str], registry: Registry, given: list[str]) -> list[tuple[str, type[Driver], Any]]:
+def _each(names: list[str], registry: Registry, pairs: list[str]) -> list[tuple[str, type[Driver], Any]]:
     """Name, driver and options of each BLE device; raises NotFound, GatepostError or BadParameter."""
     from drivers.ble.twin.devices.catalogue import driver_of
 
@@ -94,7 +94,7 @@ def _each(names: list[str], registry: Registry, given: list[str]) -> list[tuple[
         if driver not in registry:
             raise unknown(driver, registry)
         kind = registry.get(driver)
-        out.append((name, kind, _options(kind, given)))
+        out.append((name, kind, _options(kind, pairs)))
     return out
 
 
@@ -141,9 +141,9 @@ def ending() -> asyncio.Event:
     return end
 
 
-def _options(kind: type[Driver], given: list[str]) -> Any:
+def _options(kind: type[Driver], pairs: list[str]) -> Any:
     """The driver's options, those of its example where it cannot do without any; raises BadParameter."""
-    values = parsed(given)
+    values = given(kind, pairs)
     if not values and any(field.required for field in msgspec.structs.fields(kind.options_type)):
         values = kind.example_options
     try:

@@ -53,6 +53,14 @@ def test_simulated_devices_are_found_until_they_end(place):
     assert not (place / "bus").exists()
 
 
+def test_a_passkey_is_no_number(place):
+    with spawn("simulate", "ble-glucose", "-o", "passkey=123456", "--bus", place / "bus", "--json") as devices:
+        drop = json.loads(devices.stdout.readline())["drop"]
+        devices.send_signal(signal.SIGINT)
+        assert devices.wait(20) == 0
+    assert yaml.safe_load(drop)["devices"]["ble-glucose-1"]["options"] == {"passkey": "123456"}
+
+
 def test_the_drop_holds(place):
     options = ["-o", "key=231d39c1d7cc1ab1aee224cd096db932"]
     with spawn("simulate", "bthome", *options, "--bus", place / "bus", "--json") as devices:
