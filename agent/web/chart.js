@@ -28,7 +28,7 @@ export class Trend {
   add(time, value) {
     const last = this.#points.at(-1);
     if (last && time < last[0]) return;
-    if (last && time - last[0] < STEP && this.#points.length > 1) last[1] = value;
+    if (last && time - last[0] < STEP) last[1] = value;
     else this.#points.push([time, value]);
     if (this.#points.length > POINTS) this.#points.shift();
   }

@@ -22,7 +22,7 @@ export class DeviceCard {
   #reason = el("p", { class: "note" });
   #facts = el("dl", { class: "pairs" });
   #age = el("p", { class: "note" });
-  #latest = new Map(); // value -> [value, unit, urgent]
+  #latest = new Map(); // name -> [value, unit]
   #trends = new Map();
   #waves = new Map();
   #last = null;
@@ -86,7 +86,7 @@ export class DeviceCard {
     for (const [name, value] of Object.entries(reading)) {
       if (BESIDE.has(name) || value === null || typeof value === "object") continue;
       const code = reading.units?.[name];
-      this.#latest.set(name, [value, code, reading.urgent]);
+      this.#latest.set(name, [value, code]);
       if (typeof value !== "number") continue;
       if (!this.#trends.has(name)) {
         if (this.#trends.size >= TRENDS) continue;
@@ -105,10 +105,6 @@ export class DeviceCard {
     for (const wave of this.#waves.values()) wave.end();
   }
 
-  tick() {
-    this.#tellAge();
-  }
-
   #wave(reading) {
     const name = reading.channel ?? reading.metric_type;
     const key = `${reading.metric_type} ${name}`;
@@ -125,11 +121,12 @@ export class DeviceCard {
     this.#due = 0;
     const entries = [...this.#latest];
     while (this.#values.children.length < entries.length) this.#values.append(el("div", {}, el("dt"), el("dd", {}, el("span"), " ", el("small"))));
-    entries.forEach(([name, [value, code, urgent]], place) => {
+    entries.forEach(([name, [value, code]], place) => {
+      const out = this.#beyond(name, value);
       const [term, detail] = this.#values.children[place].children;
       text(term, words(name));
-      mark(detail.children[0], urgent ? "bad" : "", number(value));
-      text(detail.children[1], unit(code) + (urgent ? " outside of its limits" : ""));
+      mark(detail.children[0], out ? "bad" : "", number(value));
+      text(detail.children[1], unit(code) + (out ? ` ${out}` : ""));
     });
     const last = this.#last;
     const remarks = [last.quality && last.quality !== "good" ? `quality ${last.quality}` : "", ...(last.flags ?? [])].filter(Boolean);
@@ -137,6 +134,14 @@ export class DeviceCard {
     show(this.#flags, remarks.length > 0);
     for (const [name, trend] of this.#trends) trend.draw(this.#latest.get(name)?.[1]);
     this.#tellAge();
+  }
+
+  // Which of its limits a value is beyond.
+  #beyond(name, value) {
+    const { min, max } = this.#view.thresholds?.[name] ?? {};
+    if (typeof value !== "number") return "";
+    if (typeof min === "number" && value < min) return `below ${number(min)}`;
+    return typeof max === "number" && value > max ? `above ${number(max)}` : "";
   }
 
   #tellAge() {

@@ -26,6 +26,8 @@ async def test_it_loads_from_the_gateway_alone_and_without_a_complaint(browser, 
     assert complaints == []
     own = {url: octets for url, octets in browser.octets.items() if url.startswith("http")}
     assert 10_000 < sum(own.values()) < 150_000, own
+    paint = await browser.run("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    print(f"first paint after {paint:.0f} ms, {sum(own.values())} octets")
     await browser.picture(PICTURES / "page-light.png")
 
 
@@ -86,9 +88,18 @@ async def test_a_broker_is_added_and_what_is_wrong_stands_beside_its_field(brows
     await browser.until("document.querySelector('dialog [name=url]').ariaInvalid === 'true'")
     await browser.run("document.querySelector('dialog [name=url]').value = ''")
     await browser.fill("Address", world.broker.url)
+    await browser.fill("Client id", "gateway-twice")
     await browser.click("dialog button[type=submit]")
     await browser.until("!document.querySelector('dialog')")
     await browser.until("document.querySelector('.broker[data-name=second] .state')?.textContent === 'connected'")
+
+
+async def test_a_value_beyond_its_limit_is_told_and_only_that_one(browser, world):
+    await sign_in(browser, world, "viewer")
+    world.probe.hot = True
+    await browser.seen("above 50", ".device[data-name=probe] .values")
+    told = "[...document.querySelectorAll('.device[data-name=probe] .values .bad')].map((one) => one.textContent)"
+    assert await browser.run(f"return {told}") == ["99"]
 
 
 async def test_a_waveform_runs_and_shows_its_gaps(browser, world):
