@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
 from agent.api.answers import JSON, REPLIES, Error, Reply
 from agent.api.router import Route
+from drivers.installed import version
 
 REF = "#/components/schemas/{name}"
 PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
