@@ -72,6 +72,16 @@ def test_what_the_agent_must_see_is_not_hidden() -> None:
     assert unit["RuntimeDirectoryMode"] == ["0750"]
 
 
+def test_bluetooth_goes_first_and_is_not_needed() -> None:
+    unit = settings()
+    assert "bluetooth.service" in unit["After"][0].split()
+    for needs in ("Requires", "Wants", "BindsTo", "Requisite", "PartOf"):
+        assert not any("bluetooth" in value for value in unit.get(needs, []))
+    users = (ROOT / "systemd" / "gatepost.sysusers").read_text().splitlines()
+    assert "m gatepost bluetooth" in users  # not in the unit: a group that is missing would keep it from starting
+    assert not any("bluetooth" in value for value in unit["SupplementaryGroups"])
+
+
 def test_nothing_that_the_oldest_systemd_does_not_know() -> None:
     """Debian 12 has systemd 252; these came with 253 and 254."""
     unit = settings()

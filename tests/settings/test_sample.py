@@ -52,7 +52,19 @@ def test_the_examples_fit_together(drivers, tmp_path):
     loaded = load(tmp_path / "gatepost.yaml", {}, drivers, tmp_path / "own")
     assert [str(problem) for problem in loaded.problems] == []
     assert len(loaded.settings.brokers) == 2
-    assert len(loaded.settings.devices) == 3
+    transports = {driver.name: driver.transport for driver in Registry.installed()}
+    shown = sorted((transports[device.driver], device.driver) for device in loaded.settings.devices.values())
+    assert shown == [
+        ("ble", "ble-advertisement"),
+        ("ble", "ble-advertisement"),
+        ("ble", "ble-blood-pressure"),
+        ("ble", "ble-glucose"),
+        ("ble", "ble-pulse-oximeter"),
+        ("serial", "and-scale"),
+        ("serial", "contec-cms50d-plus"),
+        ("serial", "lines"),
+        ("serial", "modbus-rtu"),
+    ]
 
 
 @pytest.mark.parametrize("path", [CONFIG / "gatepost.yaml", *EXAMPLES], ids=lambda path: path.name)
