@@ -26,7 +26,7 @@ def show(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Show what brokers are still owed, and what was lost or refused.
+    """Show what brokers are owed, what was lost or refused.
 
     Owed are readings that are stored and that the broker has not acknowledged yet.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -24,15 +24,24 @@ verb = new()
 
 
 @verb.command("doctor")
-def examine(socket: Socket = None, config: Config = None, json: Json = False) -> None:
+def examine(
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="FILE.tar.gz", help="Pack it for those who help; no secrets, no patients."),
+    ] = None,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
     """Say what is the matter, why, and what to do.
 
     Settings, ports, disk, clock, store; from a running agent also each device, each broker, and why readings are not
-    upstream yet. Exit code 1 when there is a problem.
+    upstream yet. Exit code 1 when there is a problem; with --bundle 0 when the file is written.
 
     \b
     Example:
       gatepost doctor
+      gatepost doctor --bundle gatepost-ward-7.tar.gz
     """
     main = config or default_config()
     path = find_socket(socket, config)
@@ -52,12 +61,27 @@ def examine(socket: Socket = None, config: Config = None, json: Json = False) ->
     else:
         found += _not_twice(found, [msgspec.convert(finding, Finding) for finding in agent["findings"]])
     found = by_weight(found)
+    if bundle is not None:
+        _pack(bundle, None if agent is None else path, None if elsewhere else main, found, json)
+        return
     if json:
         say_json({"agent": agent is not None, "findings": msgspec.to_builtins(found)})
     else:
         _print(found)
     if any(finding.severity == "problem" for finding in found):
         raise typer.Exit(Exit.FAILED)
+
+
+def _pack(bundle: Path, socket: Path | None, main: Path | None, found: list[Finding], json: bool) -> None:
+    from agent.cli import bundle as packing
+
+    client = None if socket is None else client_of(socket, None)
+    loaded = None if main is None else load_settings(main)
+    members = packing.pack(bundle, client, loaded, msgspec.to_builtins(found), packing.journal)
+    if json:
+        say_json({"file": str(bundle), "members": members})
+    else:
+        say(f"{bundle}: {count(len(members), 'file')}; look through it before you hand it on")
 
 
 def _agent(path: Path) -> dict[str, Any] | None:

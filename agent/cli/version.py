@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sqlite3
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from agent.cli.common import Json, new
 from agent.cli.show import say, say_json
@@ -22,18 +23,22 @@ def show(json: Json = False) -> None:
     Example:
       gatepost version --json
     """
-    found = {
+    found = versions()
+    if json:
+        say_json(found)
+        return
+    say(f"gatepost {found['gatepost']}")
+    say(f"Python {found['python']}, SQLite {found['sqlite']}, {found['system']}")
+
+
+def versions() -> dict[str, Any]:
+    return {
         "gatepost": _version("gatepost"),
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "libraries": {name: _version(name) for name in LIBRARIES},
     }
-    if json:
-        say_json(found)
-        return
-    say(f"gatepost {found['gatepost']}")
-    say(f"Python {found['python']}, SQLite {found['sqlite']}, {found['system']}")
 
 
 def _version(package: str) -> str | None:
