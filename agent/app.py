@@ -389,6 +389,7 @@ class App:
             "started": rfc3339(self.started),
             "uptime": round((now.wall - self.started) / 1e6, 1),
             "settings": self._settings_status(),
+            "api": {"listen": self._api.tcp, "trouble": self._api.trouble} if self._api is not None else None,
             "tasks": [view._asdict() for view in self.supervisor.views() if not view.healthy],
         }
 

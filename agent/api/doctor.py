@@ -24,7 +24,7 @@ DEAD = 1000  # dead letters that are counted
 async def findings(app: App) -> list[Finding]:
     """Worst first; empty when all is well."""
     now = EPOCH + timedelta(microseconds=app.clock.now().wall)
-    found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status())]
+    found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status()), *_api(app.status())]
     found += _gaps(await app.store.gaps(100), now)
     for view in app.devices.views():
         found += of_device(view.as_dict(), now)
@@ -37,6 +37,18 @@ async def findings(app: App) -> list[Finding]:
         name = state["name"]
         found += _broker(state, owed.get(name, {}), dead.get(name, []), now)
     return by_weight([*found, *_nothing_to_do(app.settings)])
+
+
+def _api(status: dict[str, Any]) -> Iterator[Finding]:
+    trouble = (status.get("api") or {}).get("trouble")
+    if trouble:
+        yield Finding(
+            "problem",
+            "gateway",
+            "the API is not served on TCP as the settings say",
+            trouble,
+            "see api.listen, api.tls and api.jwt; `gatepost reload` tries again",
+        )
 
 
 def _clock(app: App) -> Iterator[Finding]:

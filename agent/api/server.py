@@ -52,6 +52,7 @@ class ApiServer:
     ) -> None:
         self.path = path
         self.tcp: str | None = None  # the address that is served
+        self.trouble = ""  # why TCP or JWTs are not served as the settings say
         self._app = app
         self._patience = patience
         self._resolve = resolve
@@ -89,6 +90,7 @@ class ApiServer:
         try:
             await self.apply(self._app.settings.api)
         except GatepostError as error:  # the command line still reaches the agent
+            self.trouble = error.message
             log.error("%s; %s", error.message, error.hint)
 
     async def apply(self, api: Api) -> None:
@@ -102,6 +104,7 @@ class ApiServer:
             from agent.api.auth.jwt import JwtJudge
 
             self._gate.jwt = await asyncio.to_thread(JwtJudge, api.jwt, self._resolve)
+        self.trouble = ""
 
     async def _apply_tcp(self, api: Api) -> None:
         if api.listen == self.tcp and (api.tls is None) == (self._tls is None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 
 import httpx
@@ -60,3 +61,17 @@ async def test_tokens_hold_over_a_restart(short):
     async with running(config):
         answer = await asked(f"http://{listen}", {"authorization": f"Bearer {token}"})
     assert (answer.json()["name"], answer.json()["role"]) == ("screen", "viewer")
+
+
+async def test_an_address_in_use_keeps_the_agent_running_and_is_found_by_doctor(short):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        async with running(written(short, api={"socket": str(short / "api.sock"), "listen": listen})) as (app, http):
+            found = [each for each in (await http.get("/doctor")).json()["findings"] if "TCP" in each["what"]]
+            assert listen in found[0]["why"]
+            other.close()
+            assert (await http.post("/reload")).json()["applied"] is True
+            assert app._api.tcp == listen
+            assert not [each for each in (await http.get("/doctor")).json()["findings"] if "TCP" in each["what"]]

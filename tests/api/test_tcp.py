@@ -160,3 +160,44 @@ async def test_one_address_has_no_more_than_its_share(app, running):
         assert b"503" in await held[-1][0].readline()
     for _, writer in held:
         writer.close()
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_without_end(app, running, monkeypatch):
+    monkeypatch.setattr("agent.api.router.BODY_TIME", 0.1)
+    listen = f"127.0.0.1:{free_port()}"
+    listening(app, listen=listen)
+    await running.serve()
+    host, port = listen.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /api/v1/session HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\n\r\n{")
+    async with asyncio.timeout(10):
+        assert b"503" in await reader.readline()
+        await reader.read()  # and the connection is closed
+    writer.close()
+
+
+async def test_a_head_without_end_is_refused(app, running):
+    listen = f"127.0.0.1:{free_port()}"
+    listening(app, listen=listen)
+    await running.serve()
+    host, port = listen.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /health HTTP/1.1\r\nx: " + b"y" * 70_000)
+    async with asyncio.timeout(10):
+        assert (await reader.read(12)) == b"HTTP/1.1 400"
+    writer.close()
+    assert (await health(f"http://{listen}")).status_code == 200
+
+
+async def test_a_flood_of_slow_connections_leaves_room_for_others(app, running):
+    """Of one address there are never more than its share, so somebody else still gets in."""
+    listen = f"127.0.0.1:{free_port()}"
+    listening(app, listen=listen)
+    running._patience = 30.0
+    await running.serve()
+    host, port = listen.split(":")
+    held = [await asyncio.open_connection(host, int(port)) for _ in range(40)]
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address="127.0.0.9")) as other:
+        assert (await other.get(f"http://{listen}/health")).status_code == 200
+    for _, writer in held:
+        writer.close()
