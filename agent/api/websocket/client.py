@@ -82,17 +82,16 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = True
         self._protocol.receive_data(data)
-        frames = self._protocol.events_received()
-        self._push()
-        for frame in frames:
+        for frame in self._protocol.events_received():
             if self._closing:
                 break
             self._frame(frame)
+        self._push()  # after what was answered: it may be the end
         if not self._closing and self._protocol.close_expected():
             self._leave()
 
     def eof_received(self) -> bool:
-        self._protocol.receive_eof()
+        self._leave()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

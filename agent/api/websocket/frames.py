@@ -23,17 +23,18 @@ class HandshakeWrong(GatepostError):
 
 
 def accept(headers: list[tuple[bytes, bytes]]) -> Any:
-    """A `ServerProtocol` whose answer is ready to be sent; raises HandshakeWrong."""
+    """A `ServerProtocol` that is open, with the handshake's answer ready to be sent; raises HandshakeWrong."""
     from websockets.datastructures import Headers
     from websockets.http11 import Request
+    from websockets.protocol import State
     from websockets.server import ServerProtocol
 
-    protocol = ServerProtocol(max_size=MESSAGE_LIMIT, logger=_SILENT)
     asked = Request("/ws", Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]))
-    answer = protocol.accept(asked)
+    answer = ServerProtocol(logger=_SILENT).accept(asked)
     if answer.status_code != 101:
         raise wrong()
-    protocol.send_response(answer)
+    protocol = ServerProtocol(state=State.OPEN, max_size=MESSAGE_LIMIT, logger=_SILENT)  # HTTP was read already
+    protocol.writes.append(answer.serialize())
     return protocol
 
 

@@ -41,7 +41,8 @@ class Hub:
         self._most = most
         self._groups: dict[tuple[Selection, tuple[str, ...]], _Group] = {}
         self._clients: dict[Client, None] = {}
-        self._number = 0
+        self._number = self._missed = 0
+        self._heard: Listener | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -85,11 +86,14 @@ class Hub:
         self._sort_out(client)
         if not self._clients and self._task is not None:
             self._task.cancel()
-            self._task = None
+            self._task = self._heard = None
             if self._timer is not None:
                 self._timer.cancel()
 
     def choose(self, client: Client, selection: Selection) -> None:
+        """What happened before is still told by the old one."""
+        while self._heard is not None and not self._heard.empty():
+            self._go(self._heard)
         self._sort_out(client)
         client.selection = selection
         self._sort_in(client)
@@ -123,17 +127,20 @@ class Hub:
 
     async def _run(self) -> None:
         with self._app.events.listen(QUEUE) as heard:
-            known = 0
+            self._heard, self._missed = heard, 0
             while True:
-                events = [await heard.get()]
-                while len(events) < BATCH and not heard.empty():
-                    events.append(heard.get_nowait())
-                missed, known = heard.lost - known, heard.lost
-                try:
-                    self._tell(events, missed)
-                except Exception:  # others listen on
-                    log.exception("events could not be told")
-                await asyncio.sleep(0 if _full(heard) else PACE)
+                self._go(heard, await heard.get())
+                await asyncio.sleep(0 if heard.qsize() >= BATCH else PACE)
+
+    def _go(self, heard: Listener, *events: Event) -> None:
+        batch = list(events)
+        while len(batch) < BATCH and not heard.empty():
+            batch.append(heard.get_nowait())
+        missed, self._missed = heard.lost - self._missed, heard.lost
+        try:
+            self._tell(batch, missed)
+        except Exception:  # others listen on
+            log.exception("events could not be told")
 
     def _tell(self, events: list[Event], missed: int) -> None:
         if missed:
@@ -164,7 +171,3 @@ class Hub:
 
     def _now(self) -> str:
         return rfc3339(self._app.clock.now().wall)
-
-
-def _full(heard: Listener) -> bool:
-    return heard.qsize() >= BATCH

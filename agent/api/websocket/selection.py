@@ -51,9 +51,9 @@ class Said(Struct, frozen=True, forbid_unknown_fields=True):
 class Listen(Struct, frozen=True, forbid_unknown_fields=True):
     """The first filter; lists are separated by commas, `*` stands for anything."""
 
-    events: Annotated[str | None, Meta(max_length=1024, description="kinds of events, separated by commas")] = None
-    devices: Annotated[str | None, Meta(max_length=4096, description="devices, separated by commas")] = None
-    metrics: Annotated[str | None, Meta(max_length=4096, description="metric types, separated by commas")] = None
+    events: Annotated[str, Meta(max_length=1024, description="kinds of events, separated by commas")] | None = None
+    devices: Annotated[str, Meta(max_length=4096, description="devices, separated by commas")] | None = None
+    metrics: Annotated[str, Meta(max_length=4096, description="metric types, separated by commas")] | None = None
 
     def selection(self) -> Selection:
         """Raises BadInput."""

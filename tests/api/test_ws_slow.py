@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from agent.api.websocket import client as limits
+from tests.api.websocket_clients import closed_with, frames, local, patient, raw, said, until
+
+BIG = "x" * 4000
+
+
+async def pour(app, hub, enough):
+    """Events until `enough()`; as fast as the hub tells them."""
+    number = 0
+    async with asyncio.timeout(30):
+        while not enough():
+            for _ in range(50):
+                app.events.emit("broker.status", {"number": number, "padding": BIG})
+                number += 1
+            told = hub._number + 50
+            while hub._number < told and not enough():
+                await asyncio.sleep(0)
+                if hub._number >= number:
+                    break
+    return number
+
+
+async def test_a_slow_client_is_told_how_many_it_missed_and_gets_the_newest(app, server):
+    hub = patient(server)
+    _, reader, writer = await raw(server)
+    await until(lambda: hub.clients)
+    sent = await pour(app, hub, lambda: hub.lost > 100)
+    await until(lambda: hub._number == sent)
+    waiting = hub.waiting
+    assert 0 < waiting <= limits.WAITING
+    taking = asyncio.create_task(frames(reader))
+    await until(lambda: not hub.waiting)
+    app.events.emit("broker.status", {"number": sent})
+    await until(lambda: hub._number == sent + 1)
+    stopping = asyncio.create_task(server.stop(5))
+    told = [orjson.loads(text) for opcode, text in await taking if opcode == 1]
+    numbers = [each["data"]["number"] for each in told if each["event"] == "broker.status"]
+    missed = sum(each["data"]["count"] for each in told if each["event"] == "lost")
+    assert missed == hub.lost
+    assert len(numbers) + missed == sent + 1
+    assert numbers == sorted(numbers)
+    assert numbers[-2:] == [sent - 1, sent]
+    at = next(index for index, each in enumerate(told) if each["event"] == "lost")
+    assert told[at + 1]["data"]["number"] == told[at - 1]["data"]["number"] + 1 + told[at]["data"]["count"]
+    writer.close()
+    await stopping
+
+
+async def test_a_stuck_client_is_closed_with_a_reason_while_others_get_everything(app, server):
+    hub = patient(server, stuck=0.2)
+    async with local(server) as socket:
+        await said(socket, "hello")
+        _, reader, writer = await raw(server)
+        await until(lambda: hub.clients == 2)
+        got = []
+
+        async def take():
+            async for text in socket:
+                told = orjson.loads(text)
+                got.append(told["data"]["number"])
+
+        taking = asyncio.create_task(take())
+        sent = await pour(app, hub, lambda: hub.cut_off)
+        assert hub.clients == 1
+        await until(lambda: len(got) == sent)
+        assert got == list(range(sent))
+        found = await frames(reader)
+        code, reason = closed_with(found)
+        assert (code, reason.split(":")[0]) == (1013, "too slow")
+        taking.cancel()
+        writer.close()
+
+
+async def test_who_takes_not_even_that_is_cut_off(app, server):
+    hub = patient(server, stuck=0.1, farewell=0.1)
+    _, reader, writer = await raw(server)
+    await pour(app, hub, lambda: hub.cut_off)
+    await until(lambda: not server._local.state.connections)
+    assert hub.waiting == 0
+    assert not any(opcode == 8 for opcode, _ in await frames(reader))
+    writer.close()
+
+
+async def test_a_client_that_answers_no_ping_is_ended(server):
+    patient(server, ping=0.05, farewell=0.05)
+    _, reader, writer = await raw(server)
+    found = await frames(reader)
+    assert [opcode for opcode, _ in found] == [1, 9, 8]
+    assert closed_with(found)[0] == 1011
+    writer.close()
+
+
+async def test_a_client_that_answers_stays(server):
+    hub = patient(server, ping=0.02)
+    async with local(server) as socket:
+        await said(socket)
+        client = next(iter(hub._clients))
+        beats = 0
+        beat = client.beat
+
+        def counted():
+            nonlocal beats
+            beats += 1
+            beat()
+
+        client.beat = counted
+        await until(lambda: beats > 5)
+        await socket.send('{"ping": 1}')
+        assert (await said(socket, "pong"))["data"] == 1
+
+
+async def test_clients_with_the_same_filter_share_their_frames(app, server, monkeypatch):
+    hub = patient(server)
+    fed = []
+    feed = limits.Client.feed
+    monkeypatch.setattr(
+        limits.Client, "feed", lambda self, chunk, count: (fed.append((count, chunk)), feed(self, chunk, count))
+    )
+    async with local(server) as one, local(server) as two:
+        await said(one), await said(two)
+        fed.clear()
+        app.events.emit("broker.status", {"broker": "lab"})
+        assert await said(one) == await said(two)
+        assert [count for count, _ in fed] == [1, 1]
+        assert fed[0][1] is fed[1][1]
+    assert hub.lost == 0
+
+
+async def test_what_is_no_json_hurts_nobody(app, server, caplog):
+    async with local(server) as socket:
+        await said(socket)
+        app.events.emit("broker.status", {"what": object()})
+        await until(lambda: "events could not be told" in caplog.text)
+        app.events.emit("broker.status", {"what": 1})
+        assert (await said(socket))["data"] == {"what": 1}
+
+
+async def test_a_queue_for_all_has_an_end(app, server, monkeypatch):
+    monkeypatch.setattr("agent.api.websocket.hub.WAITING", 100_000)
+    hub = patient(server)
+    stuck = [await raw(server) for _ in range(4)]
+    await until(lambda: hub.clients == 4)
+    await pour(app, hub, lambda: hub.lost > 400)
+    assert 0 < hub.waiting <= 100_000
+    for _, _, writer in stuck:
+        writer.close()
+    await server.stop(0.05)
+    with pytest.raises((ConnectionClosed, OSError)):
+        await local(server)
