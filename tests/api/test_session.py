@@ -141,3 +141,16 @@ async def test_a_named_origin_may_ask_with_a_token_and_no_other(remote):
     for other in ("https://ward.example.evil", "http://ward.example", "null"):
         answer = await remote.http.get("/api/v1/status", headers={**token, "origin": other})
         assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_websocket_with_a_cookie_is_for_the_own_page_only(remote):
+    await sign_in(remote)
+    handshake = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    for origin in ({}, {"origin": "https://evil.example"}):
+        answer = await remote.http.get("/ws", headers={**handshake, **origin})
+        assert (answer.status_code, answer.json()["error"]["key"]) == (403, "wrong-origin")

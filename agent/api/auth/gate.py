@@ -143,7 +143,7 @@ def bearer(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def _check_page(scope: Scope, headers: Mapping[bytes, bytes], session: Session) -> None:
-    if scope["type"] == "websocket":
+    if scope["type"] == "websocket" or headers.get(b"upgrade", b"").lower() == b"websocket":
         check_origin(headers, required=True)
     elif scope["method"] not in SAFE:
         check_origin(headers, required=False)
