@@ -22,7 +22,7 @@ export class Trend {
     this.picture.setAttribute("preserveAspectRatio", "none");
     this.picture.setAttribute("role", "img");
     this.picture.append(this.#line);
-    this.element = el("figure", { class: "trend" }, this.picture, this.#caption);
+    this.element = el("figure", { class: "trend", hidden: true }, this.picture, this.#caption);
   }
 
   add(time, value) {

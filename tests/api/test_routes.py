@@ -4,7 +4,7 @@ import pytest
 
 from agent.api.routes import ROUTES
 
-PAGE = ("/", "/static/{file}", "/metrics")
+PAGE = ("/", "/static/{file}", "/metrics", "/docs", "/ws")  # no JSON, or no plain answer
 PLAIN = [
     route.path.replace("{name}", "hospital").replace("{id}", "oximeter-1").replace("{driver}", "lines")
     for route in ROUTES
