@@ -20,9 +20,10 @@ import orjson
 from agent.client import Reading
 from agent.errors import GatepostError
 
+# As GET /api/v1/readings answers to Accept: text/csv.
 COLUMNS = [
-    *("timestamp", "device_id", "patient_id", "metric_type", "name", "value", "unit"),
-    *("device_timestamp", "clock", "urgent", "quality", "flags", "id"),
+    *("id", "timestamp", "device_id", "patient_id", "metric_type", "name", "value", "unit"),
+    *("quality", "urgent", "clock", "device_timestamp", "flags"),
 ]
 WAVEFORM = ("samples", "rate_hz", "scale", "offset")
 
@@ -33,10 +34,8 @@ class Output(Protocol):
 
 
 def rows(reading: Reading) -> Iterator[dict[str, Any]]:
-    """One for each value; a waveform is the value `samples`, a JSON object with what makes values of them."""
-    measured = reading.measured
-    if "samples" in reading:
-        measured["samples"] = {name: reading[name] for name in WAVEFORM if name in reading}
+    """One for each value; a waveform has `samples` and what makes values of them."""
+    measured = reading.measured | {name: reading[name] for name in WAVEFORM if name in reading}
     common = {name: reading.get(name) for name in COLUMNS}
     common["flags"] = " ".join(map(str, reading.get("flags") or []))
     for name, value in measured.items():
