@@ -317,12 +317,19 @@ class Topics(Struct):
     topics: list[State]
 
 
+class Discovered(Struct):
+    brokers: list[State]
+    hint: str
+
+
 class Reply(NamedTuple):
-    """Of one route: the type of its JSON (None = no JSON), the statuses of success, the media type."""
+    """Of one route: the type of its JSON (None = no JSON), the statuses of success, the media type, and another one
+    that the client may accept."""
 
     kind: Any
     statuses: tuple[int, ...] = (200,)
     media: str = "application/json"
+    other: str | None = None
 
 
 JSON = "application/json"
@@ -332,6 +339,7 @@ V1 = "/api/v1"
 REPLIES: dict[tuple[str, str], Reply] = {
     ("GET", "/health"): Reply(Health),
     ("GET", "/health/detailed"): Reply(HealthDetailed),
+    ("GET", "/metrics"): Reply(None, media="text/plain"),
     ("GET", f"{V1}/status"): Reply(Status),
     ("GET", f"{V1}/stats"): Reply(Stats),
     ("GET", f"{V1}/settings"): Reply(SettingsShown),
@@ -341,6 +349,7 @@ REPLIES: dict[tuple[str, str], Reply] = {
     ("GET", f"{V1}/brokers"): Reply(Brokers),
     ("POST", f"{V1}/brokers"): Reply(Broker, (201,)),
     ("GET", f"{V1}/brokers/status"): Reply(Brokers),
+    ("GET", f"{V1}/brokers/discovered"): Reply(Discovered),
     ("GET", f"{V1}/brokers/{{name}}"): Reply(Broker),
     ("PUT", f"{V1}/brokers/{{name}}"): Reply(Broker, (200, 201)),
     ("DELETE", f"{V1}/brokers/{{name}}"): Reply(BrokerRemoved),
@@ -350,13 +359,13 @@ REPLIES: dict[tuple[str, str], Reply] = {
     ("GET", f"{V1}/devices/{{id}}"): Reply(Device),
     ("PUT", f"{V1}/devices/{{id}}"): Reply(Device, (200, 201)),
     ("DELETE", f"{V1}/devices/{{id}}"): Reply(DeviceRemoved),
-    ("GET", f"{V1}/devices/{{id}}/data"): Reply(Readings),
+    ("GET", f"{V1}/devices/{{id}}/data"): Reply(Readings, other="text/csv"),
     ("GET", f"{V1}/devices/{{id}}/raw"): Reply(None, media=LINES),
     ("POST", f"{V1}/devices/{{id}}/command"): Reply(Response, (200, 202)),
     ("GET", f"{V1}/devices/{{id}}/commands"): Reply(Entries),
     ("GET", f"{V1}/drivers"): Reply(Drivers),
     ("GET", f"{V1}/drivers/{{driver}}"): Reply(Driver),
-    ("GET", f"{V1}/readings"): Reply(Readings),
+    ("GET", f"{V1}/readings"): Reply(Readings, other="text/csv"),
     ("GET", f"{V1}/readings/follow"): Reply(None, media=LINES),
     ("GET", f"{V1}/backlog"): Reply(Backlog),
     ("GET", f"{V1}/gaps"): Reply(Gaps),

@@ -131,8 +131,11 @@ def _parameters(route: Route, by_kind: dict[str, Any], components: dict[str, Any
 def _responses(route: Route, reply: Reply, by_kind: dict[str, Any]) -> dict[str, Any]:
     error = {JSON: {"schema": by_kind[str(Error)]}}
     good: dict[str, Any] = {} if reply.kind is None else {"schema": by_kind[str(reply.kind)]}
+    content = {reply.media: good}
+    if reply.other is not None:
+        content[reply.other] = {"schema": {"type": "string"}}
     responses: dict[str, Any] = {
-        str(status): {"description": route.answer or route.summary, "content": {reply.media: good}}
+        str(status): {"description": route.answer or route.summary, "content": content}
         for status in reply.statuses
     }
     for status, description in COMMON.items():
