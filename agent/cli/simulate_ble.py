@@ -72,8 +72,8 @@ def made_of(chosen: list[tuple[str, type[Driver], Any]], seed: int) -> list[tupl
         number = counts[name] = counts.get(name, 0) + 1
         seeded = seed + number - 1
         device = variant(name, seeded, options) if name in VARIANTS else kind.twin(options, seeded)
-        if pin := getattr(options, "pin", ""):
-            secure(device, int(pin))
+        if passkey := getattr(options, "passkey", ""):
+            secure(device, int(passkey))
         elif getattr(options, "pair", "") == "always":
             secure(device)
         out.append((f"{name}-{number}", kind.name, device))

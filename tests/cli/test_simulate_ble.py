@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agent.cli.simulate_ble import made_of
 from agent.settings import load
 from drivers.driver import Registry
 from tests.cli.conftest import spawn
@@ -59,6 +60,21 @@ def test_a_passkey_is_no_number(place):
         devices.send_signal(signal.SIGINT)
         assert devices.wait(20) == 0
     assert yaml.safe_load(drop)["devices"]["ble-glucose-1"]["options"] == {"passkey": "123456"}
+
+
+def test_a_device_goes_by_the_bonding_of_its_options():
+    kind = Registry.installed().get("ble-glucose")
+
+    def made(**options):
+        chosen = [("ble-glucose", kind, kind.options_type(**options))]
+        ((_, _, device),) = made_of(chosen, 0)
+        return device
+
+    meter = made(passkey="012345")
+    assert (meter.pairing, meter.passkey, meter.find(0x2A52).encrypted) == ("passkey", 12345, True)
+    meter = made(pair="always")
+    assert (meter.pairing, meter.find(0x2A52).encrypted) == ("just-works", True)
+    assert not made().find(0x2A52).encrypted
 
 
 def test_the_drop_holds(place):
