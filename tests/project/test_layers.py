@@ -35,6 +35,7 @@ MAY_KNOW = {
     "agent.actions": LOG | {"agent.app", "agent.commands", "agent.devices", "agent.uplink"},
     "agent.app": ANY - {"agent.cli", "agent.client", "agent.demo"},
     "agent.client": {"agent.errors"},
+    "agent.web": set(),
     # The command line asks a running agent through the client; what works without one looks at files itself.
     "agent.cli": LOG
     | {"agent.app", "agent.api", "agent.client", "agent.devices", "agent.uplink", "agent.demo", "agent.lock"},
@@ -109,4 +110,4 @@ def test_the_agent_process_is_free_of_what_only_the_command_line_needs() -> None
     assert run.returncode == 0, run.stderr
     loaded = set(run.stdout.split())
     assert "agent" in loaded
-    assert loaded & {"typer", "click", "rich", "amqtt", "bleak", "jwt", "pydantic", "httpx", "pytest"} == set()
+    assert loaded & {"typer", "click", "rich", "amqtt", "bleak", "jwt", "pydantic", "httpx", "pytest", "websockets"} == set()
