@@ -135,8 +135,7 @@ def _responses(route: Route, reply: Reply, by_kind: dict[str, Any]) -> dict[str,
     if reply.other is not None:
         content[reply.other] = {"schema": {"type": "string"}}
     responses: dict[str, Any] = {
-        str(status): {"description": route.answer or route.summary, "content": content}
-        for status in reply.statuses
+        str(status): {"description": route.answer or route.summary, "content": content} for status in reply.statuses
     }
     for status, description in COMMON.items():
         responses[str(status)] = {"description": description, "content": error}

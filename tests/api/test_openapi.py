@@ -11,7 +11,9 @@ TOLD = [route for route in ROUTES if route.path not in WITHOUT]
 FIXED = [
     route
     for route in TOLD
-    if route.method == "GET" and not route.path.endswith(("follow", "raw")) and (route.method, route.path) in REPLIES
+    if route.method == "GET"
+    and not route.path.endswith(("follow", "raw", "/metrics"))
+    and (route.method, route.path) in REPLIES
 ]
 
 
