@@ -85,10 +85,22 @@ class Judge:
         parameters = rules.validated(command, order.parameters)
         if isinstance(parameters, Refusal):
             return parameters
-        status = "online" if view is None else view.as_dict().get("status")
-        if status != "online" and command.name not in WITHOUT_DEVICE:
-            return Refusal("device-offline", f"{subject} is {status}.", "Send it again when the device is back.")
+        told = {"status": "online"} if view is None else view.as_dict()
+        if told.get("status") != "online" and command.name not in WITHOUT_DEVICE:
+            return not_there(subject, told)
         return Job(command, parameters, request.target or GATEWAY, command.name not in HARMLESS)
+
+
+def not_there(device: str, told: Mapping[str, Any]) -> Refusal:
+    """Why it is not online, where that is known: a device of the wrong kind does not come back by itself."""
+    state = "in error" if told.get("status") == "error" else str(told.get("status"))
+    why = told.get("message")
+    hint = told.get("hint") if state == "in error" else None
+    return Refusal(
+        "device-offline",
+        f"{device} is {state}: {why}" if why else f"{device} is {state}.",
+        str(hint or "Send it again when the device is back."),
+    )
 
 
 def free_again(request: Request, order: Order, earlier: Entry, now: int, ttl: float) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from agent.commands import bench
 from agent.commands.bench import AT_WORK, LASTING
+from agent.commands.judge import not_there
 from agent.errors import DeviceBusy, DeviceOffline
 from agent.store.database import Database
 from agent.store.ledger import Ledger
@@ -116,6 +117,15 @@ async def test_its_own_responses_are_not_answered(office: Office) -> None:
     echo = await office.ask(response.as_bytes())
     assert echo.error["key"] == "malformed"
     assert len(office.sent) == 1
+
+
+def test_a_command_for_a_device_that_isnot_there_says_why() -> None:
+    wrong = {"status": "error", "message": "it shows a scale", "hint": "`gatepost scan` finds one"}
+    refusal = not_there("cuff", wrong)
+    assert (refusal.message, refusal.hint) == ("cuff is in error: it shows a scale", "`gatepost scan` finds one")
+    asleep = not_there("cuff", {"status": "offline", "message": "it sleeps", "hint": "press its button"})
+    assert (asleep.message, asleep.hint) == ("cuff is offline: it sleeps", "Send it again when the device is back.")
+    assert not_there("cuff", {"status": "offline"}).message == "cuff is offline."
 
 
 async def test_offline_is_known_before_and_leaves_the_id_free(office: Office) -> None:
