@@ -151,7 +151,8 @@ def _default(field: types.Field) -> dict[str, Any]:
     if field.required or field.default is msgspec.NODEFAULT or field.default in (None, ""):
         return {}
     value = UNITS[extra["unit"]].show(float(field.default)) if "unit" in extra else field.default
-    return {"default": msgspec.to_builtins(value)}
+    plain = msgspec.to_builtins(value)
+    return {"default": list(plain) if isinstance(plain, tuple) else plain}
 
 
 if __name__ == "__main__":

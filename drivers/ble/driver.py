@@ -42,6 +42,7 @@ class BleDriver(Driver):
 
     transport = "ble"
     options_type: ClassVar[type[msgspec.Struct]] = BleOptions
+    example_options: ClassVar[dict[str, Any]] = {"pair": "auto"}
     forbidden = FORBIDDEN
     services: ClassVar[tuple[str, ...]] = ()
     companions: ClassVar[tuple[str, ...]] = ()
