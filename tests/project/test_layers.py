@@ -110,4 +110,5 @@ def test_the_agent_process_is_free_of_what_only_the_command_line_needs() -> None
     assert run.returncode == 0, run.stderr
     loaded = set(run.stdout.split())
     assert "agent" in loaded
-    assert loaded & {"typer", "click", "rich", "amqtt", "bleak", "jwt", "pydantic", "httpx", "pytest", "websockets"} == set()
+    needless = {"typer", "click", "rich", "amqtt", "bleak", "jwt", "pydantic", "httpx", "pytest", "websockets"}
+    assert loaded & needless == set()
