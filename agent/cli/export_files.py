@@ -107,8 +107,10 @@ def output(file: str, form: str, force: bool) -> Iterator[Output]:
             raise GatepostError("parquet cannot be written to the standard output", "name a file")
         sys.stdout.flush()
         out = FORMATS[form](sys.stdout.buffer)
-        yield out
-        out.close()
+        try:
+            yield out
+        finally:  # also when nobody reads on: what is not detached would close the standard output with itself
+            out.close()
         return
     path = Path(file)
     if path.exists() and not force:

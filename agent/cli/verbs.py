@@ -102,7 +102,8 @@ def gatepost(arguments: Sequence[str]) -> int:
     except SystemExit as end:
         code = end.code
     try:
-        sys.stdout.flush()
+        if not sys.stdout.closed:  # a verb that wrote through a wrapper may have closed it when its reader left
+            sys.stdout.flush()
     except BrokenPipeError:
         _silence()
     return code if isinstance(code, int) else Exit.DONE
@@ -110,4 +111,5 @@ def gatepost(arguments: Sequence[str]) -> int:
 
 def _silence() -> None:
     """Nobody reads on: what is still buffered must not fail at the end of the process."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not sys.stdout.closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

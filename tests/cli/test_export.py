@@ -10,6 +10,7 @@ from agent.cli.export import ATTEMPTS, PAGE, pages
 from agent.cli.export_files import output
 from agent.client import GatewayError, RateLimited, Reading, Unavailable
 from agent.errors import GatepostError
+from tests.cli.conftest import spawn
 
 QUIET = {"device": None, "metric": None}
 
@@ -138,3 +139,15 @@ def test_without_pyarrow_it_says_what_to_install(gatepost, agent, place, monkeyp
     assert "gatepost[parquet]" in wrong.err
     assert not list(place.glob("*parquet*"))
     assert gatepost("export", "-", "--format", "parquet").code == 1
+
+
+def test_a_reader_that_leaves_early_ends_it_quietly(agent):
+    for number in range(300):
+        agent.take(spo2=60 + number % 40)
+    for form in ("csv", "jsonl"):
+        exporting = spawn("export", "--format", form, "-")
+        exporting.stdout.read(20)
+        exporting.stdout.close()
+        _, err = exporting.communicate(timeout=30)
+        assert b"Traceback" not in err, err
+        assert exporting.returncode == 0
