@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
-import uvloop
 
-from agent import lock
-from agent.actions import Actions
-from agent.api.changes import ApiDrop
-from agent.api.discovery import Discovery
-from agent.api.following import Following
-from agent.api.message_book import MessageBook
-from agent.api.server import ApiServer
-from agent.clock import Clock, SystemClock, rfc3339
-from agent.commands.audit import AuditLog
-from agent.commands.desk import Desk
-from agent.commands.guard import Guard
-from agent.commands.request import Answer, Request
-from agent.devices.devices import Devices
-from agent.errors import DeviceError, GatepostError, NotConnected, SettingsWrong, StoreError, UplinkError
-from agent.events import Events
-from agent.process.exits import Exit
-from agent.process.logs import Logs
-from agent.process.notify import Notifier
-from agent.process.supervisor import Supervisor
-from agent.process.watchdog import Watchdog, interval_from
-from agent.settings import Loaded, Origin, Watcher, changes, load, resolve_secret
-from agent.settings.lastgood import LastGood
-from agent.settings.model import Device, Secret, Settings
-from agent.store import Store
-from agent.timekeeper import Timekeeper
-from agent.uplink.connection import Inbound
-from agent.uplink.uplink import Parts
-from agent.uplink.uplinks import Uplinks
-from drivers.driver import Registry
-from drivers.installed import version
+from gatepost.agent import lock
+from gatepost.agent.api.http.server import ApiServer
+from gatepost.agent.audit.log import AuditLog
+from gatepost.agent.commands.authentication import Guard
+from gatepost.agent.commands.dispatcher import Desk
+from gatepost.agent.commands.model import Answer, Request
+from gatepost.agent.core.clock import Clock, SystemClock, rfc3339
+from gatepost.agent.core.clock_monitor import Timekeeper
+from gatepost.agent.core.errors import DeviceError, GatepostError, NotConnected, StoreError, UplinkError
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.manager import Devices
+from gatepost.agent.gateway_commands import Actions
+from gatepost.agent.process.logs import Logs
+from gatepost.agent.process.notify import Notifier
+from gatepost.agent.process.supervisor import Supervisor
+from gatepost.agent.process.watchdog import Watchdog, interval_from
+from gatepost.agent.settings import Loaded, Origin, Watcher, changes, load, resolve_secret
+from gatepost.agent.settings.editor import ApiDrop
+from gatepost.agent.settings.last_good import LastGood
+from gatepost.agent.settings.model import Device, Secret, Settings
+from gatepost.agent.store import Store
+from gatepost.agent.uplink.broker_discovery import Discovery
+from gatepost.agent.uplink.broker_link import Parts
+from gatepost.agent.uplink.manager import Uplinks
+from gatepost.agent.uplink.message_log import MessageBook
+from gatepost.agent.uplink.mqtt.connection import Inbound
+from gatepost.agent.uplink.topic_subscriptions import Following
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.installed import version
 
 log = logging.getLogger("gatepost")
 
@@ -119,7 +115,7 @@ class App:
             self.clock,
             self.events,
             self.rng,
-            logging.getLogger("agent.devices"),
+            logging.getLogger("gatepost.agent.devices"),
             resolve=self._resolve,
         )
         self.devices.on_status = self._device_status
@@ -443,56 +439,3 @@ def _keep_fixed(old: Settings, new: Settings) -> Settings:
     replace = msgspec.structs.replace
     gateway = replace(new.gateway, id=old.gateway.id, state_dir=old.gateway.state_dir)
     return replace(new, gateway=gateway, api=replace(new.api, socket=old.api.socket))
-
-
-def main(config: Path) -> int:
-    """`gatepost run`: the exit code. 78 when there are no usable settings, neither now nor from an earlier run."""
-    env = dict(os.environ)
-    os.umask(0o077)  # readings are nobody else's; the socket gets its own mode
-    gc.set_threshold(20_000, 20, 50)  # readings are made and dropped by the thousand, and hardly ever in cycles
-    logs = Logs(sys.stderr, env)
-    try:
-        loaded = load(config, env, Registry.installed())
-        for problem in loaded.problems:
-            log.log(logging.ERROR if problem in loaded.errors else logging.WARNING, "settings: %s", problem)
-        settings = loaded.settings or _last_good(loaded)
-        if settings is None:
-            log.error("there are no usable settings; `gatepost check %s` explains them", config)
-            return Exit.SETTINGS
-        logs.apply(settings.logging.level, settings.logging.format)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(_live(lambda: App(loaded, settings, config, env, logs)))
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # one more on the last metres must not spoil the exit code
-        return code
-    finally:
-        logs.close()
-
-
-async def _live(make: Callable[[], App]) -> int:
-    app = make()
-    app.listen()
-    try:
-        app.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await app.start()
-    except SettingsWrong as error:
-        log.error("%s %s", error.message, error.hint)
-        return Exit.SETTINGS
-    except GatepostError as error:
-        log.error("the agent cannot start: %s %s", error.message, error.hint)
-        return Exit.FAILED
-    except OSError as error:
-        log.error("the agent cannot start: the state directory %s: %s", app.state_dir, error.strerror)
-        return Exit.FAILED
-    try:
-        await app.run()
-    finally:
-        await app.close()
-    return Exit.DONE
-
-
-def _last_good(loaded: Loaded) -> Settings | None:
-    settings = LastGood(loaded.state_dir).read()
-    if settings is not None:
-        log.error("the settings have errors: running with the ones that were applied last")
-    return settings

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import IO
 
-from agent.errors import GatepostError
+from gatepost.agent.core.errors import GatepostError
 
 NAME = "gatepost.lock"
 

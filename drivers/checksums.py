@@ -5,6 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 
+class FrameError(ValueError):
+    """A frame is not what it should be; `kind` is a word of the vectors: truncated, bad_sync, bad_length, ..."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
 def sum8(data: bytes) -> int:
     """The low eight bits of the sum."""
     return sum(data) & 0xFF

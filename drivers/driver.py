@@ -1,8 +1,8 @@
 """The contract of a driver, and the registry by entry points.
 
 A driver is data (name, line settings, commands) and sans-I/O pieces: a decoder, what to say to the device, perhaps a
-conversation with it, and a simulated twin. It never opens anything itself: a link (drivers/serial/link.py,
-drivers/ble/link.py) owns the hardware. An installed package adds drivers through the entry point group
+conversation with it, and a simulated twin. It never opens anything itself: a link (drivers/serial/port/link.py,
+drivers/ble/link/links.py) owns the hardware. An installed package adds drivers through the entry point group
 `gatepost.drivers`.
 """
 
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from drivers.installed import entry_points
-from drivers.reading import Faults, Reading, Reply
+from gatepost.drivers.installed import entry_points
+from gatepost.drivers.reading import Faults, Reading, Reply
 
 if TYPE_CHECKING:
-    from drivers.ble.peripheral import Peripheral
+    from gatepost.drivers.ble.peripheral import Peripheral
 
 T = TypeVar("T")
 
@@ -211,7 +211,7 @@ class Driver(ABC):
         """What the values of its readings can be called, with these options; () = that is not known."""
         if cls.values:
             return cls.values
-        from drivers.metrics import METRICS
+        from gatepost.drivers.metrics import METRICS
 
         if not cls.metrics or any(name not in METRICS for name in cls.metrics):
             return ()

@@ -1,7 +1,7 @@
 """The metric catalogue: what the metric types and their values are called, their UCUM units, LOINC and MDC codes.
 
 Codes stand only where public sources agree. A user's own metric types and values are as good as these; they just have
-no codes. What surrounds people is in drivers/surroundings.py.
+no codes. What surrounds people is in drivers/environment_values.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from drivers.catalogue import LABORATORY, LIST, PROCEDURE, Codes, Metric, Value, count, value, waveform
-from drivers.surroundings import SURROUNDING_METRICS
+from gatepost.drivers.catalogue import LABORATORY, LIST, PROCEDURE, Codes, Metric, Value, count, value, waveform
+from gatepost.drivers.environment_values import SURROUNDING_METRICS
 
 _PRESSURE = ("mm[Hg]", "kPa")
 _TEMPERATURE = ("Cel", "[degF]")

@@ -1,18 +1,27 @@
-"""The reference page of metrics and flags: python -m drivers.metrics_page > docs/metrics.md"""
+"""The reference page of metrics and flags: python -m gatepost.drivers.metrics_page > docs/metrics.md"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
 
-from drivers.ble.gatt import blood_pressure, cgm, glucose, glucose_context, heart_rate, pulse_oximeter, thermometer
-from drivers.catalogue import NUMBER, Codes, Metric
-from drivers.metrics import METRICS
+from gatepost.drivers.ble.gatt import (
+    blood_pressure,
+    cgm,
+    glucose,
+    glucose_context,
+    heart_rate,
+    pulse_oximeter,
+    thermometer,
+)
+from gatepost.drivers.catalogue import NUMBER, Codes, Metric
+from gatepost.drivers.metrics import METRICS
 
 INTRODUCTION = """# Metrics and flags
 
 What `metric_type`, values and flags can be, with their UCUM units and the codes that public sources agree on: LOINC,
-and IEEE 11073-10101 (MDC, partition * 65536 + term). Made by `python -m drivers.metrics_page`. Your own metric types
+and IEEE 11073-10101 (MDC, partition * 65536 + term). Made by `python -m gatepost.drivers.metrics_page`.
+Your own metric types
 and values are as good as these; they just have no codes.
 
 Units are those that the device reports, the usual one first; nothing is converted silently. Concentrations of glucose

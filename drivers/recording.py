@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from drivers.ble.peripheral import Advert, GattValue
+from gatepost.drivers.ble.peripheral import Advert, GattValue
 
 FORMAT = "gatepost-recording"
 VERSION = 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from drivers.reading import BAD, GOOD, UNCERTAIN, Reading, Waveform
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading, Waveform
 
 GAP = "gap"
 LOST = "lost_samples"

@@ -5,40 +5,41 @@ Roles: `viewer` sees, `operator` also makes things happen, `admin` also changes 
 
 from __future__ import annotations
 
-from agent.api import asked, ws
-from agent.api.handlers import (
+from gatepost.agent.api.handlers import (
     brokers,
     commands,
     devices,
     docs,
     drivers,
     gateway,
-    log,
     messages,
     metrics,
-    page,
     readings,
     recording,
     session,
+    store_log,
     tokens,
+    web_page,
 )
-from agent.api.router import Route
-from agent.api.websocket.selection import Listen
+from gatepost.agent.api.http.router import Route
+from gatepost.agent.api.schemas import requests
+from gatepost.agent.api.websocket import endpoint
+from gatepost.agent.api.websocket.event_filter import Listen
 
 V1 = "/api/v1"
 CHANGE_TIME = 60.0
 COMMAND_TIME = 330.0  # seconds: the desk has limits of its own, this is the last resort
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/", page.index, "The web page", "HTML", role="open"),
-    Route("GET", "/static/{file}", page.static, "A file of the web page", "JavaScript, CSS or SVG", role="open"),
+    Route("GET", "/", web_page.index, "The web page", "HTML", role="open"),
+    Route("GET", "/static/{file}", web_page.static, "A file of the web page", "JavaScript, CSS or SVG", role="open"),
     Route("GET", "/docs", docs.docs, "This description for people", "HTML", role="open"),
     Route("GET", "/openapi.json", docs.openapi, "This description for programs", "OpenAPI 3.1", role="open"),
     Route("GET", "/health", gateway.health, "Whether the agent answers", '{"status": "ok"}', role="open"),
     Route(
         "GET",
         "/ws",
-        ws.listen,
+        endpoint.listen,
         "Live events over WebSocket; an answer of HTTP only where it cannot be opened",
         '{"error": {"key": "upgrade-required", ...}} with 426, when this is no WebSocket handshake',
         query=Listen,
@@ -91,7 +92,7 @@ ROUTES: tuple[Route, ...] = (
         gateway.reload,
         "Read the settings again, apply what changed",
         '{"applied", "changed", "problems"}',
-        body=asked.NoBody,
+        body=requests.NoBody,
         time=60.0,
         role="operator",
     ),
@@ -101,7 +102,7 @@ ROUTES: tuple[Route, ...] = (
         commands.to_gateway,
         "A command for the gateway, through the desk",
         "the command's response",
-        body=asked.CommandBody,
+        body=requests.CommandBody,
         time=COMMAND_TIME,
         role="operator",
     ),
@@ -131,7 +132,7 @@ ROUTES: tuple[Route, ...] = (
         brokers.create,
         "Add a broker; kept over restarts",
         "201: the broker",
-        body=asked.NewBroker,
+        body=requests.NewBroker,
         time=CHANGE_TIME,
         role="admin",
     ),
@@ -141,7 +142,7 @@ ROUTES: tuple[Route, ...] = (
         brokers.replace,
         "Add a broker, or replace all of its settings",
         "the broker; 201 for a new one",
-        body=asked.BrokerBody,
+        body=requests.BrokerBody,
         time=CHANGE_TIME,
         role="admin",
     ),
@@ -160,7 +161,7 @@ ROUTES: tuple[Route, ...] = (
         brokers.control,
         "Connect or disconnect a broker",
         "its state",
-        body=asked.Control,
+        body=requests.Control,
         role="operator",
     ),
     Route("GET", f"{V1}/devices", devices.every, "The devices", '{"devices": [...]}', role="viewer"),
@@ -178,7 +179,7 @@ ROUTES: tuple[Route, ...] = (
         devices.create,
         "Register a device; kept over restarts",
         "201: the device",
-        body=asked.NewDevice,
+        body=requests.NewDevice,
         time=CHANGE_TIME,
         role="admin",
     ),
@@ -188,7 +189,7 @@ ROUTES: tuple[Route, ...] = (
         devices.replace,
         "Register a device, or replace all of its settings",
         "the device; 201 for a new one",
-        body=asked.DeviceBody,
+        body=requests.DeviceBody,
         time=CHANGE_TIME,
         role="admin",
     ),
@@ -216,7 +217,7 @@ ROUTES: tuple[Route, ...] = (
         readings.of_device,
         "Stored readings of a device, newest first",
         '{"readings": [...], "cursor": for the next page, or null}',
-        query=asked.History,
+        query=requests.History,
         role="viewer",
     ),
     Route(
@@ -234,7 +235,7 @@ ROUTES: tuple[Route, ...] = (
         commands.to_device,
         "A command for a device, through the desk",
         "the command's response",
-        body=asked.CommandBody,
+        body=requests.CommandBody,
         time=COMMAND_TIME,
         role="operator",
     ),
@@ -244,7 +245,7 @@ ROUTES: tuple[Route, ...] = (
         commands.of_device,
         "The ledger of a device's commands, newest first",
         '{"commands": [...], "cursor": for the next page, or null}',
-        query=asked.LedgerPage,
+        query=requests.LedgerPage,
         role="viewer",
     ),
     Route(
@@ -253,7 +254,7 @@ ROUTES: tuple[Route, ...] = (
         readings.of_all,
         "Stored readings of all devices, newest first",
         '{"readings": [...], "cursor": for the next page, or null}',
-        query=asked.AllHistory,
+        query=requests.AllHistory,
         role="viewer",
     ),
     Route(
@@ -262,7 +263,7 @@ ROUTES: tuple[Route, ...] = (
         readings.follow,
         "Readings as they are taken, one JSON object a line, until the client leaves",
         'readings; {"lost": count} where the client was too slow',
-        query=asked.Follow,
+        query=requests.Follow,
         role="viewer",
     ),
     Route(
@@ -271,7 +272,7 @@ ROUTES: tuple[Route, ...] = (
         messages.publish,
         "Publish a message through a broker",
         "broker, topic, qos, retain, size",
-        body=asked.PublishBody,
+        body=requests.PublishBody,
         role="operator",
     ),
     Route(
@@ -280,7 +281,7 @@ ROUTES: tuple[Route, ...] = (
         messages.broadcast,
         "A command for every gateway of the organization",
         '{"brokers": [{"broker", "topic", "error" where it did not go out}]}',
-        body=asked.BroadcastBody,
+        body=requests.BroadcastBody,
         role="operator",
     ),
     Route(
@@ -297,7 +298,7 @@ ROUTES: tuple[Route, ...] = (
         messages.subscribe,
         "Follow a topic; kept over restarts",
         "201: the subscription",
-        body=asked.SubscriptionBody,
+        body=requests.SubscriptionBody,
         role="operator",
     ),
     Route(
@@ -306,7 +307,7 @@ ROUTES: tuple[Route, ...] = (
         messages.unsubscribe,
         "Follow a topic no more",
         '{"topic", "brokers", "removed": true}',
-        query=asked.OfBroker,
+        query=requests.OfBroker,
         role="operator",
     ),
     Route(
@@ -315,7 +316,7 @@ ROUTES: tuple[Route, ...] = (
         messages.messages,
         "Messages on followed topics and published ones, newest first",
         '{"messages": [...], "cursor": for the next page, or null}',
-        query=asked.MessagePage,
+        query=requests.MessagePage,
         role="viewer",
     ),
     Route(
@@ -324,29 +325,37 @@ ROUTES: tuple[Route, ...] = (
         messages.topics,
         "The topics seen, the last one first",
         '{"topics": [{"broker", "topic", "count", "last", "size", "retain"}]}',
-        query=asked.TopicPage,
+        query=requests.TopicPage,
         role="viewer",
     ),
-    Route("GET", f"{V1}/backlog", log.backlog, "What each broker is still owed", '{"backlog": [...]}', role="viewer"),
     Route(
-        "GET", f"{V1}/gaps", log.gaps, "What was lost, when and why", '{"gaps": [...]}', query=asked.Page, role="viewer"
+        "GET", f"{V1}/backlog", store_log.backlog, "What each broker is still owed", '{"backlog": [...]}', role="viewer"
+    ),
+    Route(
+        "GET",
+        f"{V1}/gaps",
+        store_log.gaps,
+        "What was lost, when and why",
+        '{"gaps": [...]}',
+        query=requests.Page,
+        role="viewer",
     ),
     Route(
         "GET",
         f"{V1}/dead-letters",
-        log.dead_letters,
+        store_log.dead_letters,
         "What brokers refused for good",
         '{"dead_letters": [...]}',
-        query=asked.DeadLetterPage,
+        query=requests.DeadLetterPage,
         role="viewer",
     ),
     Route(
         "GET",
         f"{V1}/audit",
-        log.audit,
+        store_log.audit,
         "What was decided, newest first",
         '{"audit": [...], "cursor": for the next page, or null}',
-        query=asked.AuditPage,
+        query=requests.AuditPage,
         role="operator",
     ),
     Route("GET", f"{V1}/tokens", tokens.every, "The tokens, without their secrets", '{"tokens": [...]}', role="admin"),
@@ -356,7 +365,7 @@ ROUTES: tuple[Route, ...] = (
         tokens.create,
         "Make a token",
         "what it may, and once only its text: `token`",
-        body=asked.TokenBody,
+        body=requests.TokenBody,
         role="admin",
     ),
     Route("DELETE", f"{V1}/tokens/{{id}}", tokens.revoke, "Revoke a token", "what it was", role="admin"),
@@ -366,7 +375,7 @@ ROUTES: tuple[Route, ...] = (
         session.open,
         "Sign in with a browser: a token or a login code becomes a cookie",
         "name, role, topics, and the CSRF token of requests that change something",
-        body=asked.SignIn,
+        body=requests.SignIn,
         role="open",
     ),
     Route("GET", f"{V1}/session", session.show, "Who asks", "name, role, topics, CSRF token or null", role="viewer"),
@@ -377,7 +386,7 @@ ROUTES: tuple[Route, ...] = (
         session.code,
         "Make a login code for a browser: good once, for a few minutes",
         '{"code", "role", "seconds"}',
-        body=asked.CodeBody,
+        body=requests.CodeBody,
         role="admin",
     ),
 )

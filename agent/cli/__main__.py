@@ -1,10 +1,10 @@
-"""`python -m agent.cli`: the command without its installed script."""
+"""`python -m gatepost.agent.cli`: the command without its installed script."""
 
 from __future__ import annotations
 
 import sys
 
-from agent.cli import main
+from gatepost.agent.cli.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

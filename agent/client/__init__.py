@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent.client.answers import Broker, Device, Event, Reading, ReadingPage, Response
-from agent.client.blocking import TIMEOUT, GatewayClient
-from agent.client.errors import (
+from gatepost.client.answers import Broker, Device, Event, Reading, ReadingPage, Response
+from gatepost.client.blocking import TIMEOUT, GatewayClient
+from gatepost.client.errors import (
     BadInput,
     Changed,
     Conflict,
@@ -28,11 +28,11 @@ from agent.client.errors import (
     RateLimited,
     Unavailable,
 )
-from agent.client.place import DEFAULT_SOCKET
-from agent.client.wire import Call
+from gatepost.client.place import DEFAULT_SOCKET
+from gatepost.client.wire import Call
 
 if TYPE_CHECKING:
-    from agent.client.waiting import AsyncGatewayClient
+    from gatepost.client.waiting import AsyncGatewayClient
 
 __all__ = [
     "DEFAULT_SOCKET",
@@ -65,6 +65,6 @@ def __getattr__(name: str) -> Any:
     """asyncio is loaded by those who use it: the command line starts without."""
     if name != "AsyncGatewayClient":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from agent.client.waiting import AsyncGatewayClient
+    from gatepost.client.waiting import AsyncGatewayClient
 
     return AsyncGatewayClient

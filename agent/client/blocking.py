@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import orjson
 
-from agent.client.answers import Event, Reading
-from agent.client.calls import Blocking, Verbs, follow, history, raw
-from agent.client.errors import GatewayTimeout, broke
-from agent.client.place import Place
-from agent.client.wire import BAD, LARGEST, LINE_LIMIT, Call, Head, checked, head_of, meaning, request_of
+from gatepost.client.answers import Event, Reading
+from gatepost.client.calls import Blocking, Verbs, follow, history, raw
+from gatepost.client.errors import GatewayTimeout, broke
+from gatepost.client.place import Place
+from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, Call, Head, checked, head_of, meaning, request_of
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class GatewayClient(Verbs, Blocking):
         `since` until `until` what may be missing (`history` has the readings). An event `missed` says how many this
         client was too slow for. Without `reconnect` a lost connection raises GatewayError.
         """
-        from agent.client.live import Stream, blocking
+        from gatepost.client.live import Stream, blocking
 
         wanted = {"events": events, "devices": devices, "metrics": metrics}
         return blocking(Stream(self.place, self.timeout, wanted), reconnect)

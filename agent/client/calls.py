@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
-from agent.client.answers import Broker, Brokers, Device, Devices, Json, ReadingPage, Response, page
-from agent.client.wire import Call, part
+from gatepost.client.answers import Broker, Brokers, Device, Devices, Json, ReadingPage, Response, page
+from gatepost.client.wire import Call, part
 
 P = ParamSpec("P")
 T = TypeVar("T")

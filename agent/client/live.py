@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 import orjson
 
-from agent.client.answers import Event
-from agent.client.errors import GatewayError, GatewayTimeout, broke, refused
-from agent.client.place import Place
+from gatepost.client.answers import Event
+from gatepost.client.errors import GatewayError, GatewayTimeout, broke, refused
+from gatepost.client.place import Place
 
 FIRST, LONGEST = 0.5, 30.0  # seconds between attempts
 WAITING = 64  # frames that wait here before the agent has to

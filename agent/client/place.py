@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agent.client.errors import NotTrusted
+from gatepost.client.errors import NotTrusted
 
 if TYPE_CHECKING:
     import ssl

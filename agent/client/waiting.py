@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import orjson
 
-from agent.client.answers import Event, Reading
-from agent.client.blocking import TIMEOUT
-from agent.client.calls import Verbs, Waiting, follow, history
-from agent.client.errors import GatewayTimeout, broke
-from agent.client.place import Place
-from agent.client.wire import BAD, LARGEST, LINE_LIMIT, Call, Head, checked, head_of, meaning, request_of
+from gatepost.client.answers import Event, Reading
+from gatepost.client.blocking import TIMEOUT
+from gatepost.client.calls import Verbs, Waiting, follow, history
+from gatepost.client.errors import GatewayTimeout, broke
+from gatepost.client.place import Place
+from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, Call, Head, checked, head_of, meaning, request_of
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class AsyncGatewayClient(Verbs, Waiting):
         reconnect: bool = True,
     ) -> AsyncIterator[Event]:
         """As GatewayClient.events."""
-        from agent.client.live import Stream, waiting
+        from gatepost.client.live import Stream, waiting
 
         wanted = {"events": events, "devices": devices, "metrics": metrics}
         return waiting(Stream(self.place, self.timeout, wanted), reconnect)

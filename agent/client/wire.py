@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from agent.client.errors import GatewayError, refused
+from gatepost.client.errors import GatewayError, refused
 
 LARGEST = 64 << 20  # octets of an answer
 LINE_LIMIT = 1 << 20  # octets of one streamed line, and of a head

@@ -1,4 +1,4 @@
-"""The demo's broker, in a process of its own: `python -m agent.demo.broker PORT`, until standard input ends."""
+"""The demo's broker as a process: `python -m gatepost.agent.demo.broker PORT`, until standard input ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amqtt.broker import Broker
 
 PLUGINS = {
     "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
-    "agent.demo.tell.Tell": {},
+    "gatepost.agent.demo.mqtt_tap.Tell": {},
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agent.demo.board import Board, Device
+from gatepost.agent.demo.statistics import Board, Device
 
 GAP = " " * 2
 READING = 36  # columns that a reading needs beside the rest; with less it goes below

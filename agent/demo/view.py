@@ -6,8 +6,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from agent.demo.board import Board
-from agent.demo.layout import lines
+from gatepost.agent.demo.layout import lines
+from gatepost.agent.demo.statistics import Board
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

@@ -9,10 +9,10 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.clock import Clock, rfc3339
-from drivers.ble.peripheral import GattError
-from drivers.driver import CommandFailed, WrongDevice
-from drivers.reading import Faults
+from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.driver import CommandFailed, WrongDevice
+from gatepost.drivers.reading import Faults
 
 
 class State(StrEnum):

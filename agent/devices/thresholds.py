@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, NamedTuple
 
-from agent.settings.model import Threshold
+from gatepost.agent.settings.model import Threshold
 
 MOST_METRICS = 64  # a device that makes up metric names shares one state beyond these
 

@@ -66,7 +66,7 @@ def _kind(record: logging.LogRecord) -> tuple[Any, ...]:
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-11-20T10:30:00.123Z warning agent.store: sentence`; without time and level where the journal adds them."""
+    """`2026-11-20T10:30:00.123Z warning gatepost.agent.store: sentence`; the journal adds time and level itself."""
 
     def __init__(self, journal: bool) -> None:
         super().__init__()

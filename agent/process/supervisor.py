@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from agent.errors import GatepostError
+from gatepost.agent.core.errors import GatepostError
 
 Factory = Callable[[], Coroutine[Any, Any, None]]
 

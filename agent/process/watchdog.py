@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from agent.process.notify import Notifier
+from gatepost.agent.process.notify import Notifier
 
 Check = Callable[[], str | None]
 

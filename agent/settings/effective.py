@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from agent.settings.model import SecretRef, Settings
-from agent.settings.problem import DEFAULT, Origin, Path, dotted
-from agent.settings.secret import HIDDEN
-from agent.settings.units import UNITS
+from gatepost.agent.settings.model import SecretRef, Settings
+from gatepost.agent.settings.problem import DEFAULT, Origin, Path, dotted
+from gatepost.agent.settings.secret import HIDDEN
+from gatepost.agent.settings.units import UNITS
 
 _SECRET_WORDS = ("password", "secret", "token", "passkey", "pin", "key", "consent")
 

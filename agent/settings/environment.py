@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import inspect as types
 
-from agent.settings.problem import Origin, Path, Report, closest, quoted
-from agent.settings.tree import Entry, Items, Map, Node, Scalar
+from gatepost.agent.settings.problem import Origin, Path, Report, closest, quoted
+from gatepost.agent.settings.yaml.nodes import Entry, Items, Map, Node, Scalar
 
 PREFIX = "GATEPOST_"
 NOT_SETTINGS = frozenset(("GATEPOST_SOCKET", "GATEPOST_CONFIG"))  # they tell the command line where the agent is

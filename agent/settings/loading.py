@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agent.settings import model
-from agent.settings.identity import gateway_id, state_directory
-from agent.settings.problem import DEFAULT, ERROR, WARNING, Origin, Problem, Report
-from agent.settings.problem import Path as Key
-from agent.settings.tree import Entry, Map, Scalar, is_null, merge
-from agent.settings.watch import Signature, signature
+from gatepost.agent.settings import model
+from gatepost.agent.settings.model import Gateway
+from gatepost.agent.settings.problem import DEFAULT, ERROR, WARNING, Origin, Problem, Report
+from gatepost.agent.settings.problem import Path as Key
+from gatepost.agent.settings.watch import Signature, signature
+from gatepost.agent.settings.yaml.nodes import Entry, Map, Scalar, is_null, merge
+
+
+def gateway_id(host: str | None = None) -> str:
+    """The host name with everything outside [A-Za-z0-9_.-] replaced; `gateway` when nothing is left."""
+    name = socket.gethostname() if host is None else host
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:64].strip("-.") or "gateway"
+
+
+def state_directory(environ: Mapping[str, str]) -> tuple[Path, str]:
+    """Without `gateway.state_dir`: what systemd gives, else the usual place; and who says so."""
+    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given), "environment variable STATE_DIRECTORY"
+    return Path(Gateway().state_dir), "default"
+
 
 if TYPE_CHECKING:
-    from drivers.driver import Registry
+    from gatepost.drivers.driver import Registry
 
 DROPS = "conf.d"
 SUFFIX = ".yaml"
@@ -45,13 +62,13 @@ class Loaded(msgspec.Struct, kw_only=True):
 
     def effective(self) -> list[tuple[str, str, str]]:
         """(dotted key, value, origin) of every setting, defaults too; secrets as references or `***`."""
-        from agent.settings.effective import effective
+        from gatepost.agent.settings.effective import effective
 
         return effective(self.settings, self.origins) if self.settings else []
 
     def check_secrets(self, environ: Mapping[str, str]) -> list[Problem]:
         """Secrets and certificates that cannot be read now, with the place that names them."""
-        from agent.settings.secret import check_secrets
+        from gatepost.agent.settings.secret import check_secrets
 
         return check_secrets(self.settings, environ, self.origins) if self.settings else []
 
@@ -60,8 +77,8 @@ def load(path: Path, env: Mapping[str, str], registry: Registry, own_drops: Path
     """Reads the main file, `conf.d/*.yaml` beside it, the agent's own drops, and the environment. Never raises."""
     from msgspec import inspect
 
-    from agent.settings.check import Checker
-    from agent.settings.environment import override
+    from gatepost.agent.settings.environment import override
+    from gatepost.agent.settings.validator import Checker
 
     root = inspect.type_info(model.Settings)
     report = Report()
@@ -175,7 +192,7 @@ class _Reader:
         return merge(tree, self._read(path), self.report)
 
     def _read(self, path: Path) -> Map:
-        from agent.settings.yamlfile import read_file
+        from gatepost.agent.settings.yaml.reader import read_file
 
         self.files.append(path)
         tree, whole = read_file(path, self.report)
@@ -202,20 +219,20 @@ def _state_dir(tree: Map, env: Mapping[str, str]) -> tuple[Path, str]:
 
 
 def _check_rules(tree: Map, values: dict[str, Any], checker: Any, registry: Registry, whole: bool) -> None:
-    from agent.settings import rules
-    from agent.settings.rules_api import check_api
-    from agent.settings.rules_brokers import check_brokers
-    from agent.settings.rules_devices import check_devices
+    from gatepost.agent.settings.rules import base
+    from gatepost.agent.settings.rules.api import check_api
+    from gatepost.agent.settings.rules.brokers import check_brokers
+    from gatepost.agent.settings.rules.devices import check_devices
 
-    judge = rules.Rules(values, checker, registry, whole)
+    judge = base.Rules(values, checker, registry, whole)
     check_brokers(judge)
     check_devices(judge, _options(tree))
-    rules.check_routes(judge)
-    rules.check_commands(judge)
+    base.check_routes(judge)
+    base.check_commands(judge)
     check_api(judge)
-    rules.check_secrets_written(judge)
-    rules.check_paths(judge)
-    rules.check_socket(judge)
+    base.check_secrets_written(judge)
+    base.check_paths(judge)
+    base.check_socket(judge)
 
 
 def _section(tree: Map, name: str) -> dict[str, Entry]:

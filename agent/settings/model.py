@@ -5,10 +5,62 @@ A `Meta` carries what a value may be and what the key means; the checker, the ed
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct, field
+
+
+class Topic(NamedTuple):
+    """A default topic with `{placeholders}`; `needs` must stand in every override."""
+
+    default: str
+    placeholders: frozenset[str]
+    subscribed: bool = False
+    needs: frozenset[str] = frozenset()
+
+
+_GATEWAY = frozenset(("gateway", "org"))
+_DEVICE = frozenset(("gateway", "org", "device"))
+_DATA = frozenset(("gateway", "org", "device", "metric"))
+_ONE = frozenset(("device",))
+
+TOPICS = {
+    "data": Topic("devices/{device}/data", _DATA),
+    "device_status": Topic("devices/{device}/status", _DEVICE, needs=_ONE),
+    "commands": Topic("devices/{device}/commands", _DEVICE, subscribed=True, needs=_ONE),
+    "responses": Topic("devices/{device}/responses", _DEVICE),
+    "gateway_status": Topic("gateways/{gateway}/status", _GATEWAY),
+    "gateway_events": Topic("gateways/{gateway}/events", _GATEWAY),
+    "gateway_commands": Topic("gateways/{gateway}/commands", _GATEWAY, subscribed=True),
+    "gateway_responses": Topic("gateways/{gateway}/responses", _GATEWAY),
+    "broadcast": Topic("organizations/{org}/broadcast", _GATEWAY, subscribed=True),
+    "batch": Topic("gateways/{gateway}/data", _GATEWAY),
+}
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Host without brackets, and port; raises ValueError."""
+    host, mark, port = listen.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("an IPv6 address stands in brackets")
+    if not mark or not host or not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
+        raise ValueError("no host:port")
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it; a name other than localhost is not known to be one."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
 
 Seconds = Annotated[float, Meta(ge=0, extra={"unit": "duration"}, description="a duration: 500ms, 30s, 5m, 7d")]
 Bytes = Annotated[int, Meta(ge=0, extra={"unit": "size"}, description="a size: 64MB, 2GB")]

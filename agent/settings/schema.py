@@ -1,6 +1,6 @@
 """The settings as JSON Schema 2020-12, for editors: completion, descriptions, mistakes while typing.
 
-`python -m agent.settings.schema > config/gatepost.schema.json` writes the file that the sample names.
+`python -m gatepost.agent.settings.schema > config/gatepost.schema.json` writes the file that the sample names.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import inspect as types
 
-from agent.settings.model import SecretRef, Settings
-from agent.settings.topics import TOPICS
-from agent.settings.units import UNITS
+from gatepost.agent.settings.model import TOPICS, SecretRef, Settings
+from gatepost.agent.settings.units import UNITS
 
 if TYPE_CHECKING:
-    from drivers.driver import Registry
+    from gatepost.drivers.driver import Registry
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
@@ -156,7 +155,7 @@ def _default(field: types.Field) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from drivers.driver import Registry
+    from gatepost.drivers.driver import Registry
 
     json.dump(schema(Registry.installed()), sys.stdout, indent=1, ensure_ascii=False)
     sys.stdout.write("\n")

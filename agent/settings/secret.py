@@ -6,10 +6,10 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from agent.errors import SettingsWrong
-from agent.settings.model import Secret, SecretRef, Settings
-from agent.settings.problem import DEFAULT, Origin, Problem, Report
-from agent.settings.problem import Path as Key
+from gatepost.agent.core.errors import SettingsWrong
+from gatepost.agent.settings.model import Secret, SecretRef, Settings
+from gatepost.agent.settings.problem import DEFAULT, Origin, Problem, Report
+from gatepost.agent.settings.problem import Path as Key
 
 MISSING = "secret-missing"
 MAX_BYTES = 65536

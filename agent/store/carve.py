@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.store.database import PAGE_SIZE
-from agent.store.ranges import FOREVER
-from agent.store.rows import Series, is_sound, series_from
+from gatepost.agent.store.database import PAGE_SIZE
+from gatepost.agent.store.model import Series, is_sound, series_from
+from gatepost.agent.store.ranges import FOREVER
 
 TABLE_LEAF, INDEX_LEAF = 0x0D, 0x0A
 WAL_HEADER, FRAME_HEADER = 32, 24

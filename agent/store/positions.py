@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from agent.store.ranges import FOREVER, Ranges
-from agent.store.rows import text_checksum
+from gatepost.agent.store.model import text_checksum
+from gatepost.agent.store.ranges import FOREVER, Ranges
 
 NORMAL, URGENT_TRACK = 0, 1
 TRACKS = (NORMAL, URGENT_TRACK)

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from agent.store.database import Database
-from agent.store.rows import Series, lost_series, series_from
+from gatepost.agent.store.database import Database
+from gatepost.agent.store.model import Series, lost_series, series_from
 
 log = logging.getLogger(__name__)
 

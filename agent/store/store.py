@@ -12,27 +12,27 @@ from typing import Any
 
 import orjson
 
-from agent.clock import Clock, Stamp, rfc3339
-from agent.errors import StoreError
-from agent.events import Events
-from agent.settings.model import Store as StoreSettings
-from agent.store import maintenance, records
-from agent.store.boots import Boots
-from agent.store.burials import Burials
-from agent.store.database import Database
-from agent.store.extras import RideAlong
-from agent.store.ledger import Ledger
-from agent.store.lookup import PATIENCE, Lookup
-from agent.store.losses import Losses
-from agent.store.mender import Mender
-from agent.store.opening import open_file
-from agent.store.positions import TRACKS, URGENT_TRACK, Position, load
-from agent.store.rows import IN_STEP, History, Record, Series
-from agent.store.runs import Runs
-from agent.store.series import SeriesBook, whole_series
-from agent.store.tail import Tail
-from agent.store.upkeep import Upkeep, free_space
-from agent.store.writer import Writer, explain, is_damage
+from gatepost.agent.core.clock import Clock, Stamp, rfc3339
+from gatepost.agent.core.errors import StoreError
+from gatepost.agent.core.events import Events
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import gap_counter
+from gatepost.agent.store import salvage as maintenance
+from gatepost.agent.store.boot_clock import Boots
+from gatepost.agent.store.command_ledger import Ledger
+from gatepost.agent.store.database import Database
+from gatepost.agent.store.dead_letter_events import Burials
+from gatepost.agent.store.gap_counter import Losses
+from gatepost.agent.store.model import IN_STEP, History, Record, Series
+from gatepost.agent.store.pending_writes import RideAlong
+from gatepost.agent.store.positions import TRACKS, URGENT_TRACK, Position, load
+from gatepost.agent.store.queries import PATIENCE, Lookup
+from gatepost.agent.store.ranges import Runs
+from gatepost.agent.store.recent_records import Tail
+from gatepost.agent.store.recovery import Mender, open_file
+from gatepost.agent.store.retention import Upkeep, free_space
+from gatepost.agent.store.series import SeriesBook, whole_series
+from gatepost.agent.store.writer import Writer, explain, is_damage
 
 log = logging.getLogger(__name__)
 
@@ -264,7 +264,9 @@ class Store:
     # --- records about the log
 
     async def gaps(self, limit: int = 100) -> list[dict[str, Any]]:
-        return [records.gap_dict(row[1:]) | {"id": row[0]} for row in await self._database.read("gap_list", (limit,))]
+        return [
+            gap_counter.gap_dict(row[1:]) | {"id": row[0]} for row in await self._database.read("gap_list", (limit,))
+        ]
 
     async def dead_letters(self, limit: int = 100, broker: str | None = None) -> list[dict[str, Any]]:
         rows = await self._database.read("dead_letter_list", {"broker": broker, "limit": limit})
@@ -462,7 +464,7 @@ class Store:
         self.lost("", 1, "damaged-row")
 
     def _announce(self, gap: tuple[Any, ...]) -> int:
-        return self.event("gap", records.gap_dict(gap[1:]))
+        return self.event("gap", gap_counter.gap_dict(gap[1:]))
 
     def _save_positions(self) -> None:
         self._save_timer = None

@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Protocol
 
-from agent.clock import Clock, Stamp
-from agent.errors import StoreFull
-from agent.store.database import Database, Run
-from agent.store.rows import EVENT, IN_STEP, URGENT, Record, checksum
-from agent.store.whole import whole
+from gatepost.agent.core.clock import Clock, Stamp
+from gatepost.agent.core.errors import StoreFull
+from gatepost.agent.store.database import Database, Run, whole
+from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, checksum
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from agent.store.positions import NORMAL, URGENT_TRACK, Position
-from agent.store.ranges import FOREVER, Range
-from agent.store.rows import Record
+from gatepost.agent.store.model import Record
+from gatepost.agent.store.positions import NORMAL, URGENT_TRACK, Position
+from gatepost.agent.store.ranges import FOREVER, Range
 
 LOW = 150  # fewer loaded records than this ask for the next page
 PAGE = 500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent.uplink.packets import check_topic
+from gatepost.agent.uplink.mqtt.codec import check_topic
 
 DEFAULTS: dict[str, str] = {
     "data": "devices/{device}/data",

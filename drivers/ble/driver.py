@@ -13,20 +13,20 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from drivers.ble.clock import Clocks
-from drivers.ble.commands import READ_STORED, SYNC_TIME, ReadStored, SyncTime
-from drivers.ble.decoder import TICK, BleDecoder, Kind
-from drivers.ble.forbidden import FORBIDDEN
-from drivers.ble.identity import BATTERY, introduce
-from drivers.ble.options import AllOptions, BleOptions
-from drivers.ble.peripheral import GattError, GattValue, Peripheral
-from drivers.ble.profile import HELD, Memory, Profile
-from drivers.ble.profiles import BY_SERVICE, profiles
-from drivers.ble.records import RecordsFailed
-from drivers.ble.session import Session
-from drivers.ble.uuids import short, uuid
-from drivers.driver import CommandFailed, Driver, Exchange, SessionOver, WrongDevice
-from drivers.reading import Faults, Reading, Reply
+from gatepost.drivers.ble.peripheral import GattError, GattValue, Peripheral
+from gatepost.drivers.ble.profile import HELD, Memory, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profiles import BY_SERVICE, profiles
+from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME, ReadStored, SyncTime
+from gatepost.drivers.ble.profiles.decoder import TICK, BleDecoder, Kind
+from gatepost.drivers.ble.profiles.device_clock import Clocks
+from gatepost.drivers.ble.profiles.device_information import BATTERY, introduce
+from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
+from gatepost.drivers.ble.profiles.options import AllOptions, BleOptions
+from gatepost.drivers.ble.stored_records.racp_procedure import RecordsFailed
+from gatepost.drivers.ble.uuids import short, uuid
+from gatepost.drivers.driver import CommandFailed, Driver, Exchange, SessionOver, WrongDevice
+from gatepost.drivers.reading import Faults, Reading, Reply
 
 HOLD = 2.0  # seconds that the rest of a measurement may be late
 FAREWELL = 0.4
@@ -193,7 +193,7 @@ class BleDriver(Driver):
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Any:
         """An emulated peripheral."""
-        from drivers.ble.twin.devices.catalogue import make
+        from gatepost.drivers.ble.twin.devices.catalogue import make
 
         return make(cls.name, seed)
 

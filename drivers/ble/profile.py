@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, NamedTuple
 
-from drivers.ble.peripheral import GattValue
-from drivers.ble.session import Session
-from drivers.driver import CommandFailed, Exchange
-from drivers.frames import FrameError
-from drivers.reading import Faults, Reading, Reply
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.reading import Faults, Reading, Reply
 
 Items = list[Reading | Reply]
 

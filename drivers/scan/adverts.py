@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from drivers.ble.adverts.formats import FORMATS, KEY_WANTED, Recognised, recognise
-from drivers.ble.peripheral import Advert
-from drivers.ble.profiles import profiles
-from drivers.ble.uuids import short, uuid
-from drivers.driver import Driver, Registry
+from gatepost.drivers.ble.adverts.formats import FORMATS, KEY_WANTED, Recognised, recognise
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.profiles import profiles
+from gatepost.drivers.ble.uuids import short, uuid
+from gatepost.drivers.driver import Driver, Registry
 
 ADVERTISEMENT, ANY = "ble-advertisement", "ble"
 GENERIC = frozenset(map(uuid, (0x1800, 0x1801, 0x180A)))  # what every device shows

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from drivers.driver import Driver, Line, Registry
+from gatepost.drivers.driver import Driver, Line, Registry
 
 LINES = "lines"  # understands much: asked last, see guess.py
 

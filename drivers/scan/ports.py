@@ -31,7 +31,7 @@ class Port(NamedTuple):
 
 def ports(links: Path = LINKS) -> list[Port]:
     """Those that the system knows, by the names that stay: a PTY is not among them."""
-    from drivers.serial.ports import listed
+    from gatepost.drivers.serial.port.open_port import listed
 
     named = _links(links)
     found = []

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.api.server import ApiServer
+from gatepost.agent.api.http.server import ApiServer
 from tests.api.fakes import FakeApp
 from tests.api.remote import Remote, listening
 

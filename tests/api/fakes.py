@@ -9,22 +9,22 @@ from random import Random
 import msgspec
 import orjson
 
-from agent.api.changes import ApiDrop
-from agent.api.discovery import Discovery
-from agent.api.following import Following
-from agent.api.message_book import MessageBook
-from agent.clock import Stamp
-from agent.commands.audit import AuditLog
-from agent.commands.request import Response
-from agent.devices.generic import GENERIC
-from agent.devices.tape import Tape
-from agent.errors import NotConnected
-from agent.events import Events
-from agent.settings.model import Broker, Device, Gateway, SecretRef, Settings
-from agent.settings.problem import Origin
-from agent.store.store import Store
-from drivers.driver import Registry
-from drivers.recording import Header
+from gatepost.agent.audit.log import AuditLog
+from gatepost.agent.commands.model import Response
+from gatepost.agent.core.clock import Stamp
+from gatepost.agent.core.errors import NotConnected
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.builtin_commands import GENERIC
+from gatepost.agent.devices.recorder import Tape
+from gatepost.agent.settings.editor import ApiDrop
+from gatepost.agent.settings.model import Broker, Device, Gateway, SecretRef, Settings
+from gatepost.agent.settings.problem import Origin
+from gatepost.agent.store.store import Store
+from gatepost.agent.uplink.broker_discovery import Discovery
+from gatepost.agent.uplink.message_log import MessageBook
+from gatepost.agent.uplink.topic_subscriptions import Following
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.recording import Header
 
 START = 1_795_000_000_000_000  # microseconds: 2026-11-18
 

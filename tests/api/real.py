@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import yaml
 
-from agent.app import App
-from agent.process.logs import Logs
-from agent.settings import load
-from drivers.driver import Registry
+from gatepost.agent.app import App
+from gatepost.agent.process.logs import Logs
+from gatepost.agent.settings import load
+from gatepost.drivers.driver import Registry
 
 
 def written(folder: Path, **sections: Any) -> Path:

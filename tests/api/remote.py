@@ -7,7 +7,7 @@ import socket
 import httpx
 import msgspec
 
-from agent.settings.model import Api
+from gatepost.agent.settings.model import Api
 
 
 def free_port():

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.actions import Actions
-from agent.errors import NotFound
+from gatepost.agent.core.errors import NotFound
+from gatepost.agent.gateway_commands import Actions
 
 
 async def test_resend_of_a_device_that_there_is_not(app):

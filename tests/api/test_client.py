@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from agent.client import AsyncGatewayClient, GatewayClient, GatewayError, GatewayTimeout, NoAgent
+from gatepost.client import AsyncGatewayClient, GatewayClient, GatewayError, GatewayTimeout, NoAgent
 from tests.api.test_readings import until
 
 

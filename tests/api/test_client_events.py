@@ -5,10 +5,10 @@ import builtins
 
 import pytest
 
-from agent.api.server import ApiServer
-from agent.client import AsyncGatewayClient, BadInput, GatewayClient, GatewayError, NoAgent, NotAuthenticated, live
-from agent.client.live import Stream
-from agent.client.place import Place
+from gatepost.agent.api.http.server import ApiServer
+from gatepost.client import AsyncGatewayClient, BadInput, GatewayClient, GatewayError, NoAgent, NotAuthenticated, live
+from gatepost.client.live import Stream
+from gatepost.client.place import Place
 from tests.api.remote import free_port
 
 RECEIVED = "device.data.received"

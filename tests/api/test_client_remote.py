@@ -5,8 +5,8 @@ import asyncio
 import msgspec
 import pytest
 
-from agent.api.server import ApiServer
-from agent.client import (
+from gatepost.agent.api.http.server import ApiServer
+from gatepost.client import (
     AsyncGatewayClient,
     BadInput,
     Changed,
@@ -20,7 +20,7 @@ from agent.client import (
     RateLimited,
     Unavailable,
 )
-from agent.client.errors import refused
+from gatepost.client.errors import refused
 from tests.api.remote import free_port, listening
 from tests.api.test_client import call
 from tests.api.test_readings import until

@@ -58,7 +58,7 @@ async def test_what_is_no_command_is_422(app, http, body):
 
 
 async def test_the_ledger_of_a_device(app, http):
-    from agent.store.ledger import Entry
+    from gatepost.agent.store.command_ledger import Entry
 
     for number in range(3):
         entry = Entry(id=str(number), target="oximeter-1", source="cli", command="ping", digest=b"")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import io
 
-from agent.api.csv_rows import COLUMNS, header, rows
+from gatepost.agent.store.csv_export import COLUMNS, header, rows
 
 CSV = {"accept": "text/csv"}
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from agent.api.discovery import NOT_INSTALLED, Discovery
+from gatepost.agent.uplink.broker_discovery import NOT_INSTALLED, Discovery
 
 
 async def test_without_the_library_the_answer_is_empty_and_says_why(http, monkeypatch):

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.api.doctor import findings
-from agent.clock import rfc3339
+from gatepost.agent.core.clock import rfc3339
+from gatepost.agent.diagnostics.agent_checks import findings
 
 
 async def told(app):

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from agent.api.router import BODY_LIMIT
+from gatepost.agent.api.http.router import BODY_LIMIT
 
 
 @pytest.mark.parametrize(

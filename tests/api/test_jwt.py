@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from agent.api.auth.jwt import JwtJudge, JwtWrong, role_in
-from agent.api.problems import Forbidden, Unauthenticated
-from agent.settings.model import Jwt
+from gatepost.agent.api.auth.jwt import JwtJudge, JwtWrong, role_in
+from gatepost.agent.core.errors import Forbidden, Unauthenticated
+from gatepost.agent.settings.model import Jwt
 from tests.api.remote import listening
 
 jwt = pytest.importorskip("jwt")

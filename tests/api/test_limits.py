@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.api.auth.limits import FREE, LONGEST, TABLE, Lockout, Rate, group
-from agent.api.auth.topics import allows, covers, is_filter
+from gatepost.agent.api.auth.rate_limits import FREE, LONGEST, TABLE, Lockout, Rate, group
+from gatepost.agent.api.auth.topic_permissions import allows, covers, is_filter
 
 
 class Now:

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.api.auth.who import Who
-from agent.api.message_book import AGE, MOST, OCTETS, PAYLOAD, TOPICS, MessageBook
-from agent.api.router import application
-from agent.api.routes import ROUTES
-from agent.events import Events
+from gatepost.agent.api.auth.principal import Who
+from gatepost.agent.api.http.router import application
+from gatepost.agent.api.routes import ROUTES
+from gatepost.agent.core.events import Events
+from gatepost.agent.uplink.message_log import AGE, MOST, OCTETS, PAYLOAD, TOPICS, MessageBook
 from tests.api.fakes import FakeClock
 from tests.api.real import running, written
 from tests.uplink.broker import Mosquitto, free_port, until

@@ -3,9 +3,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.api.answers import REPLIES
-from agent.api.openapi import PARAMETER, WITHOUT, document
-from agent.api.routes import ROUTES
+from gatepost.agent.api.routes import ROUTES
+from gatepost.agent.api.schemas.openapi import PARAMETER, WITHOUT, document
+from gatepost.agent.api.schemas.responses import REPLIES
 
 TOLD = [route for route in ROUTES if route.path not in WITHOUT]
 FIXED = [

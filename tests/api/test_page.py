@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.api.handlers.page import WEB
+from gatepost.agent.api.handlers.web_page import WEB
 
 FILES = sorted(file.name for file in WEB.iterdir() if file.suffix in (".js", ".css", ".svg"))
 

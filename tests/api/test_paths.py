@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.api.paths import Paths
+from gatepost.agent.api.http.router import Paths
 
 
 def endpoint(name):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from agent.client import AsyncGatewayClient
-from agent.clock import rfc3339
+from gatepost.agent.core.clock import rfc3339
+from gatepost.client import AsyncGatewayClient
 
 
 async def test_a_reading_comes_back_in_the_form_of_the_contract(app, http):

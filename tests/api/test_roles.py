@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from agent.api.auth.who import RANK
-from agent.api.router import Route, application
-from agent.api.routes import ROUTES
+from gatepost.agent.api.auth.principal import RANK
+from gatepost.agent.api.http.router import Route, application
+from gatepost.agent.api.routes import ROUTES
 
 ROLES = (None, "viewer", "operator", "admin")
 CELLS = [(route, role) for route in ROUTES for role in ROLES]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.api.routes import ROUTES
+from gatepost.agent.api.routes import ROUTES
 
 PAGE = ("/", "/static/{file}", "/metrics", "/docs", "/ws")  # no JSON, or no plain answer
 PLAIN = [

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from agent.api.openapi import document
-from agent.api.routes import ROUTES
+from gatepost.agent.api.routes import ROUTES
+from gatepost.agent.api.schemas.openapi import document
 from tests.api.real import running, written
 from tests.api.remote import free_port
 

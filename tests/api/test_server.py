@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from agent.api.server import ApiServer
-from agent.api.unix_socket import LONGEST, SocketTaken, SocketWrong, bind
-from agent.client import AsyncGatewayClient, GatewayError, NoAgent
+from gatepost.agent.api.http.server import ApiServer
+from gatepost.agent.api.http.unix_socket import LONGEST, SocketTaken, SocketWrong, bind
+from gatepost.client import AsyncGatewayClient, GatewayError, NoAgent
 from tests.api.test_readings import until
 
 
@@ -156,12 +156,12 @@ async def test_an_idle_server_sets_no_timer(app, socket_path):
 
 def test_the_agent_loads_no_command_line_libraries():
     unwanted = ["typer", "click", "rich", "multiprocessing", "uvicorn.main", "httpx", "anyio._backends"]
-    code = f"import sys, agent.api.server; print(*(name for name in {unwanted} if name in sys.modules))"
+    code = f"import sys, gatepost.agent.api.http.server; print(*(name for name in {unwanted} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 
 def test_uvicorn_is_whole_for_who_asks_for_it():
-    code = "import agent.api.server, uvicorn; print(uvicorn.Config.__name__, callable(uvicorn.run))"
+    code = "import gatepost.agent.api.http.server, uvicorn; print(uvicorn.Config.__name__, callable(uvicorn.run))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "Config True"

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.api.auth.sessions import IDLE, LONGEST, MOST, Sessions
-from agent.api.auth.who import Who
+from gatepost.agent.api.auth.principal import Who
+from gatepost.agent.api.auth.sessions import IDLE, LONGEST, MOST, Sessions
 from tests.api.remote import listening
 
 CONTROL = "/api/v1/brokers/hospital/control"

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from agent.api.server import ApiServer
-from agent.api.tcp import ListenWrong, bind
-from agent.settings.model import Api, ApiTls
+from gatepost.agent.api.http.server import ApiServer
+from gatepost.agent.api.http.sockets import ListenWrong, bind
+from gatepost.agent.settings.model import Api, ApiTls
 
 
 def free_port():
@@ -134,7 +134,7 @@ async def test_a_broken_certificate_leaves_the_one_that_works(app, running, tmp_
 
 
 async def test_a_head_that_trickles_after_an_answer_is_not_waited_for_without_end(app, running, monkeypatch):
-    monkeypatch.setattr("agent.api.protocol.KEEP_ALIVE", 0.1)
+    monkeypatch.setattr("gatepost.agent.api.http.h11_protocol.KEEP_ALIVE", 0.1)
     listen = f"127.0.0.1:{free_port()}"
     listening(app, listen=listen)
     await running.serve()
@@ -163,7 +163,7 @@ async def test_one_address_has_no_more_than_its_share(app, running):
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for_without_end(app, running, monkeypatch):
-    monkeypatch.setattr("agent.api.router.BODY_TIME", 0.1)
+    monkeypatch.setattr("gatepost.agent.api.http.router.BODY_TIME", 0.1)
     listen = f"127.0.0.1:{free_port()}"
     listening(app, listen=listen)
     await running.serve()

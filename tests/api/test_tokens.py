@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.api.auth.tokens import MOST, Tokens
-from agent.api.problems import Conflict, Unauthenticated
-from agent.errors import NotFound
+from gatepost.agent.api.auth.tokens import MOST, Tokens
+from gatepost.agent.core.errors import Conflict, NotFound, Unauthenticated
 
 DAY = 86400.0
 

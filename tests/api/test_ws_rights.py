@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from agent.api.auth.who import Who
-from agent.api.problems import Unauthenticated
+from gatepost.agent.api.auth.principal import Who
+from gatepost.agent.core.errors import Unauthenticated
 from tests.api.websocket_clients import over_tcp, patient, said
 
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from agent.api.websocket import client as limits
+from gatepost.agent.api.websocket import connection as limits
 from tests.api.websocket_clients import closed_with, frames, local, patient, raw, said, until
 
 BIG = "x" * 4000
@@ -144,7 +144,7 @@ async def test_what_is_no_json_hurts_nobody(app, server, caplog):
 
 
 async def test_a_queue_for_all_has_an_end(app, server, monkeypatch):
-    monkeypatch.setattr("agent.api.websocket.hub.WAITING", 100_000)
+    monkeypatch.setattr("gatepost.agent.api.websocket.broadcaster.WAITING", 100_000)
     hub = patient(server)
     stuck = [await raw(server) for _ in range(4)]
     await until(lambda: hub.clients == 4)

@@ -10,7 +10,7 @@ import struct
 import orjson
 from websockets.asyncio.client import connect, unix_connect
 
-from agent.api.websocket.client import Patience
+from gatepost.agent.api.websocket.connection import Patience
 
 
 def patient(server, most=100, **seconds):

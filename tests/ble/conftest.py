@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from drivers.ble.twin.bus import PrivateBus
-from drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.daemon import Daemon
 
 
 @pytest.fixture

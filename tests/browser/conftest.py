@@ -11,7 +11,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from drivers.serial.pty import PtyTwin
+from gatepost.drivers.testing.pty import PtyTwin
 from tests.integration.rig import Agent, Lines, agent, lines, settings_for, twin
 from tests.uplink.broker import Mosquitto, free_port, running
 

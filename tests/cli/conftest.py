@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.api.server import ApiServer
-from agent.cli import main
+from gatepost.agent.api.http.server import ApiServer
+from gatepost.agent.cli.entry import main
 from tests.api.fakes import FakeApp
 
 
@@ -109,5 +109,5 @@ def settings(place):
 
 def spawn(*arguments, **options):
     """A verb in a process of its own."""
-    command = [sys.executable, "-m", "agent.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "gatepost.agent.cli", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)

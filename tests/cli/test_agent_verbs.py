@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from agent.store.ledger import Entry
+from gatepost.agent.store.command_ledger import Entry
 
 
 def test_status_on_one_screen(gatepost, agent):

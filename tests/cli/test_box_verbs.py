@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from agent import lock
-from agent.cli import DEFAULT_CONFIG, run_config
-from agent.cli.show import table
+from gatepost.agent import lock
+from gatepost.agent.cli import DEFAULT_CONFIG
+from gatepost.agent.cli.entry import run_config
+from gatepost.agent.cli.support.output import table
 from tests.cli.conftest import Served, spawn
 
 
@@ -174,7 +175,7 @@ def test_run_is_started_without_the_other_verbs():
 def test_run_keeps_typer_and_rich_out_of_the_agent(place):
     code = (
         "import sys\n"
-        "from agent.cli import main\n"
+        "from gatepost.agent.cli.entry import main\n"
         f"code = main(['run', '--config', '{place}/none.yaml'])\n"
         "print(code, *(name for name in ('typer', 'rich', 'click') if name in sys.modules))"
     )
@@ -184,10 +185,10 @@ def test_run_keeps_typer_and_rich_out_of_the_agent(place):
 
 
 def test_a_verb_loads_only_what_it_needs():
-    unneeded = ["rich", "yaml", "starlette", "uvicorn", "gmqtt", "agent.settings"]
+    unneeded = ["rich", "yaml", "starlette", "uvicorn", "gmqtt", "gatepost.agent.settings"]
     code = (
         "import sys\n"
-        "from agent.cli import main\n"
+        "from gatepost.agent.cli.entry import main\n"
         "main(['version'])\n"
         f"print(*(name for name in {unneeded} if name in sys.modules))"
     )

@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from agent.cli import bundle
-from agent.cli.bundle import Scrubber
+from gatepost.agent.cli.verbs import bundle
+from gatepost.agent.cli.verbs.bundle import Scrubber
 
 SECRETS = ("open-sesame", "device-token-1", "P-001", "signing-key-1")
 SETTINGS = """

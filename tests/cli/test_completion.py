@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from agent.cli.common import broker_names, device_names
+from gatepost.agent.cli.support.agent_access import broker_names, device_names
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -41,7 +41,7 @@ def test_without_an_agent_there_are_no_names(place, monkeypatch):
 def test_an_agent_that_does_not_answer_is_not_waited_for(place, monkeypatch):
     path = place / "deaf.sock"
     monkeypatch.setenv("GATEPOST_SOCKET", str(path))
-    monkeypatch.setattr("agent.cli.common.COMPLETION_TIME", 0.05)
+    monkeypatch.setattr("gatepost.agent.cli.support.agent_access.COMPLETION_TIME", 0.05)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as deaf:
         deaf.bind(str(path))
         deaf.listen()

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from agent.cli.export import ATTEMPTS, PAGE, pages
-from agent.cli.export_files import output
-from agent.client import GatewayError, RateLimited, Reading, Unavailable
-from agent.errors import GatepostError
+from gatepost.agent.cli.support.export_writers import output
+from gatepost.agent.cli.verbs.export import ATTEMPTS, PAGE, pages
+from gatepost.agent.core.errors import GatepostError
+from gatepost.client import GatewayError, RateLimited, Reading, Unavailable
 from tests.cli.conftest import spawn
 
 QUIET = {"device": None, "metric": None}

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from agent.cli import run_config
-from agent.cli.common import find_socket
+from gatepost.agent.cli.entry import run_config
+from gatepost.agent.cli.support.agent_access import find_socket
 
 
 def test_no_agent_is_said_with_what_to_do(gatepost, place, monkeypatch):
@@ -78,7 +78,7 @@ def test_an_option_outranks_the_environment(gatepost, agent, settings, monkeypat
 
 def test_without_any_hint_it_is_the_installed_place(monkeypatch, capfd):
     monkeypatch.delenv("GATEPOST_SOCKET", raising=False)
-    monkeypatch.setattr("agent.cli.DEFAULT_CONFIG", os.devnull + "/none")
+    monkeypatch.setattr("gatepost.agent.cli.DEFAULT_CONFIG", os.devnull + "/none")
     monkeypatch.delenv("GATEPOST_CONFIG", raising=False)
     assert str(find_socket(None, None)) == "/run/gatepost/api.sock"
     assert capfd.readouterr().err == ""

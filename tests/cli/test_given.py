@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import typer
 
-from agent.cli.given import given
-from drivers.driver import Registry
+from gatepost.agent.cli.support.driver_options import given
+from gatepost.drivers.driver import Registry
 
 
 def options(driver: str, *pairs: str) -> dict[str, object]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.cli.verbs import VERBS
+from gatepost.agent.cli.main import VERBS
 
 SUBVERBS = [
     ("brokers", "connect"),

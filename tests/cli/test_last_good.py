@@ -9,10 +9,10 @@ import socket
 
 import pytest
 
-from agent.client import GatewayClient
-from agent.settings import load
-from agent.settings.lastgood import LastGood
-from drivers.driver import Registry
+from gatepost.agent.settings import load
+from gatepost.agent.settings.last_good import LastGood
+from gatepost.client import GatewayClient
+from gatepost.drivers.driver import Registry
 from tests.cli.conftest import spawn
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.cli.human import clock_time
-from agent.cli.layout import Plan, fold, shortened
+from gatepost.agent.cli.support.formatting import clock_time
+from gatepost.agent.cli.support.tables import Plan, fold, shortened
 
 LONG = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
 SETTINGS = f"""

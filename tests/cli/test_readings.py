@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
-from agent.cli.readings import moment
+from gatepost.agent.cli.verbs.readings import moment
 from tests.cli.conftest import spawn
 
 
@@ -21,7 +21,7 @@ def test_the_newest_stand_last(gatepost, agent):
 
 
 def test_more_than_a_page(gatepost, agent, monkeypatch):
-    monkeypatch.setattr("agent.cli.readings.PAGE", 2)
+    monkeypatch.setattr("gatepost.agent.cli.verbs.readings.PAGE", 2)
     taken = [agent.take(spo2=number) for number in range(5)]
     told = json.loads(gatepost("readings", "--json", "-n", 4).out)["readings"]
     assert [reading["id"] for reading in told] == taken[1:]

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from drivers.driver import Registry
-from drivers.recording import Header, Moment, line, read
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.recording import Header, Moment, line, read
 from tests.cli.conftest import spawn
 
 

@@ -12,11 +12,11 @@ from contextlib import ExitStack
 import pytest
 import yaml
 
-from agent.settings import load
-from drivers.ble.failure import LinkFailed, Reason
-from drivers.ble.peripheral import Advert
-from drivers.ble.uuids import uuid
-from drivers.driver import Registry
+from gatepost.agent.settings import load
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.driver import Registry
 from tests.cli.conftest import spawn
 
 pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="dbus-daemon is not installed")
@@ -124,7 +124,7 @@ def test_unknown_devices_are_counted_and_listed_when_wanted(gatepost, main, monk
     async def survey(seconds, adapter, **more):
         return [Advert("C0:00:00:00:00:01", "Toaster", -50, {}, {0x1234: b"x"}), Advert("C0:00:00:00:00:02")]
 
-    monkeypatch.setattr("drivers.ble.survey.survey", survey)
+    monkeypatch.setattr("gatepost.drivers.ble.stack.survey.survey", survey)
     shown = gatepost("scan", "ble", "--config", main)
     assert "Toaster" not in shown.out
     assert "2 other devices without a driver" in shown.out
@@ -151,7 +151,7 @@ def test_every_failure_is_told_with_its_hint(gatepost, main, monkeypatch, reason
     async def survey(seconds, adapter, **more):
         raise LinkFailed(reason, "hci0: it cannot be", hint)
 
-    monkeypatch.setattr("drivers.ble.survey.survey", survey)
+    monkeypatch.setattr("gatepost.drivers.ble.stack.survey.survey", survey)
     shown = gatepost("scan", "ble", "--config", main)
     assert shown.code == 1
     assert shown.err == f"gatepost: hci0: it cannot be\n  {hint}\n"
@@ -165,7 +165,7 @@ def test_ctrl_c_ends_it_with_what_was_heard(gatepost, main, monkeypatch):
         await asyncio.sleep(60)
         pytest.fail("it went on")
 
-    monkeypatch.setattr("drivers.ble.survey.survey", survey)
+    monkeypatch.setattr("gatepost.drivers.ble.stack.survey.survey", survey)
     shown = gatepost("scan", "ble", "--config", main, "--json")
     assert shown.code == 0
     assert [device["name"] for device in json.loads(shown.out)["devices"]] == ["Near", "Far"]

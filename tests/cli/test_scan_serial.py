@@ -12,12 +12,12 @@ from contextlib import ExitStack
 import pytest
 import yaml
 
-from agent.cli.show import screen
-from agent.settings import load
-from drivers.driver import Line, Registry
-from drivers.scan.ports import Port
-from drivers.serial import w1_link
-from drivers.serial.ports import close_port, open_port
+from gatepost.agent.cli.support.output import screen
+from gatepost.agent.settings import load
+from gatepost.drivers.driver import Line, Registry
+from gatepost.drivers.onewire import link as w1_link
+from gatepost.drivers.scan.ports import Port
+from gatepost.drivers.serial.port.open_port import close_port, open_port
 from tests.cli.conftest import spawn
 
 SETTINGS = """
@@ -159,7 +159,7 @@ def test_a_port_that_cannot_be_heard_is_a_line(gatepost, main, place, twins):
 def test_ports_of_the_running_agent_are_left_to_it(gatepost, agent, twins, monkeypatch):
     (link,) = twins("contec-cms50d-plus")
     agent.app.devices.by_id["oximeter-1"].state["port"] = str(link)
-    monkeypatch.setattr("drivers.scan.ports.ports", lambda: [Port(str(link), str(link))])
+    monkeypatch.setattr("gatepost.drivers.scan.ports.ports", lambda: [Port(str(link), str(link))])
     shown = json.loads(gatepost("scan", "serial", "--json").out)
     (port,) = shown["ports"]
     assert port["state"] == "left-alone"
@@ -180,7 +180,7 @@ def test_ports_of_the_running_agent_are_left_to_it(gatepost, agent, twins, monke
 def test_sensors_of_the_1_wire_bus(gatepost, main, place, monkeypatch):
     (place / "w1" / "28-0316a2794bff").mkdir(parents=True)
     monkeypatch.setattr(w1_link, "ROOT", place / "w1")
-    monkeypatch.setattr("drivers.scan.ports.ports", list)
+    monkeypatch.setattr("gatepost.drivers.scan.ports.ports", list)
     shown = gatepost("scan", "serial", "--config", main, "--write", "w1")
     assert shown.code == 0
     device = loaded(main).settings.devices["ds18b20-28-0316a2794bff"]
@@ -191,7 +191,7 @@ def test_sensors_of_the_1_wire_bus(gatepost, main, place, monkeypatch):
 def test_usb_adapters_are_named(gatepost, main, monkeypatch):
     long = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
     port = Port(long, "/dev/ttyUSB7", 0x0403, 0x6001, "FTDI", "FT232R USB UART", "A50285BI")
-    monkeypatch.setattr("drivers.scan.ports.ports", lambda: [port])
+    monkeypatch.setattr("gatepost.drivers.scan.ports.ports", lambda: [port])
     monkeypatch.setenv("COLUMNS", "80")
     shown = gatepost("scan", "serial", "--config", main)
     assert screen() == 80
@@ -204,12 +204,12 @@ def test_usb_adapters_are_named(gatepost, main, monkeypatch):
 
 
 def test_nothing_there(gatepost, main, monkeypatch):
-    monkeypatch.setattr("drivers.scan.ports.ports", list)
+    monkeypatch.setattr("gatepost.drivers.scan.ports.ports", list)
     assert "no serial port" in gatepost("scan", "serial", "--config", main).out
 
 
 def test_settings_that_do_not_hold_are_no_reason_not_to_look(gatepost, settings, place, monkeypatch):
-    monkeypatch.setattr("drivers.scan.ports.ports", list)
+    monkeypatch.setattr("gatepost.drivers.scan.ports.ports", list)
     shown = gatepost("scan", "serial", "--config", settings("devices: {a: {driver: nobody}}"))
     assert shown.code == 0
     assert "do not hold" in shown.err

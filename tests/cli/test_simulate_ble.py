@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent.cli.simulate_ble import made_of
-from agent.settings import load
-from drivers.driver import Registry
+from gatepost.agent.cli.support.simulate_ble import made_of
+from gatepost.agent.settings import load
+from gatepost.drivers.driver import Registry
 from tests.cli.conftest import spawn
 
 pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="dbus-daemon is not installed")

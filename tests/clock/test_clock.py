@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.clock import US, SystemClock, rfc3339
+from gatepost.agent.core.clock import US, SystemClock, rfc3339
 
 
 def test_the_mark_of_timesyncd_or_the_kernel_makes_the_clock_believable(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.clock import US, Stamp
-from agent.timekeeper import SELDOM, SOON, Timekeeper
+from gatepost.agent.core.clock import US, Stamp
+from gatepost.agent.core.clock_monitor import SELDOM, SOON, Timekeeper
 
 
 class Clock:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.store.database import Database
+from gatepost.agent.store.database import Database
 
 from .helpers import Office, SetClock, open_database, settings
 

@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 import orjson
 
-from agent.clock import US, Stamp
-from agent.commands.desk import Desk
-from agent.commands.guard import Guard
-from agent.commands.request import Answer, Request, Response
-from agent.devices.generic import GENERIC, Accepted
-from agent.events import Events
-from agent.settings.model import Settings
-from agent.store.database import Database, sql
-from agent.store.ledger import Ledger
-from drivers.driver import Command
+from gatepost.agent.commands.authentication import Guard
+from gatepost.agent.commands.dispatcher import Desk
+from gatepost.agent.commands.model import Answer, Request, Response
+from gatepost.agent.core.clock import US, Stamp
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.builtin_commands import GENERIC, Accepted
+from gatepost.agent.settings.model import Settings
+from gatepost.agent.store.command_ledger import Ledger
+from gatepost.agent.store.database import Database, sql
+from gatepost.drivers.driver import Command
 
 T0 = 1_795_170_600 * US  # 2026-11-20T10:30:00Z
 BOUND = 10.0

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.commands import audit_file
-from agent.commands.audit import WAITING, AuditLog
-from agent.commands.chain import Link, newest_first, unseal, verify
+from gatepost.agent.audit import file as audit_file
+from gatepost.agent.audit.hash_chain import Link, newest_first, unseal, verify
+from gatepost.agent.audit.log import WAITING, AuditLog
 
 from .helpers import SetClock
 
@@ -92,7 +92,7 @@ def swap(lines: list[bytes]) -> list[bytes]:
 
 def resealed(lines: list[bytes]) -> list[bytes]:
     """A changed entry whose own hash is right again: the next line gives it away."""
-    from agent.commands.chain import GENESIS, seal
+    from gatepost.agent.audit.hash_chain import GENESIS, seal
 
     first = orjson.loads(lines[0])
     bare = {name: value for name, value in first.items() if name not in ("seq", "prev", "hash")}

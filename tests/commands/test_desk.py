@@ -6,13 +6,13 @@ import contextlib
 import orjson
 import pytest
 
-from agent.commands import bench
-from agent.commands.bench import AT_WORK, LASTING
-from agent.commands.judge import not_there
-from agent.errors import DeviceBusy, DeviceOffline
-from agent.store.database import Database
-from agent.store.ledger import Ledger
-from drivers.driver import CommandFailed
+from gatepost.agent.commands import concurrency
+from gatepost.agent.commands.admission import not_there
+from gatepost.agent.commands.concurrency import AT_WORK, LASTING
+from gatepost.agent.core.errors import DeviceBusy, DeviceOffline
+from gatepost.agent.store.command_ledger import Ledger
+from gatepost.agent.store.database import Database
+from gatepost.drivers.driver import CommandFailed
 
 from .helpers import BOUND, Office, SetClock, open_database, settings
 
@@ -174,7 +174,7 @@ async def test_a_command_that_takes_too_long_fails(database: Database) -> None:
 async def test_a_device_stays_busy_until_a_command_that_will_not_let_go_has_ended(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench, "GRACE", 0.01)
+    monkeypatch.setattr(concurrency, "GRACE", 0.01)
     office = Office(database, settings(timeout=0.05), SetClock())
     gate = asyncio.Event()
 

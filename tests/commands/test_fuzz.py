@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from agent.commands.order import RESERVED, understand
-from agent.commands.request import Request
+from gatepost.agent.commands.model import Request
+from gatepost.agent.commands.parsed_command import RESERVED, understand
 
 from .helpers import Office, SetClock, open_database, settings
 

@@ -6,11 +6,11 @@ import hmac
 import orjson
 import pytest
 
-from agent.commands.guard import Guard
-from agent.commands.order import understand
-from agent.commands.request import Request
-from agent.commands.rules import permitted
-from agent.errors import SettingsWrong
+from gatepost.agent.commands.authentication import Guard
+from gatepost.agent.commands.authorization import permitted
+from gatepost.agent.commands.model import Request
+from gatepost.agent.commands.parsed_command import understand
+from gatepost.agent.core.errors import SettingsWrong
 
 from .helpers import Office, settings
 

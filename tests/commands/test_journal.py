@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from agent.commands.budget import Budget
-from agent.commands.journal import BURST, EVERY
+from gatepost.agent.commands.audit_events import BURST, EVERY
+from gatepost.agent.core.token_bucket import Budget
 
 from .helpers import Office
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from agent.clock import US, Stamp
-from agent.store.database import Database
-from agent.store.ledger import DAY, Entry, Ledger
+from gatepost.agent.core.clock import US, Stamp
+from gatepost.agent.store.command_ledger import DAY, Entry, Ledger
+from gatepost.agent.store.database import Database
 
 from .helpers import BOUND, T0, Office, SetClock, settings
 

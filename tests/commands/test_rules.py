@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from agent.commands.request import Refusal
-from agent.commands.rules import validated
-from agent.devices.generic import GENERIC
-from drivers.driver import Command
+from gatepost.agent.commands.authorization import validated
+from gatepost.agent.commands.model import Refusal
+from gatepost.agent.devices.builtin_commands import GENERIC
+from gatepost.drivers.driver import Command
 
 COMMANDS = {command.name: command for command in GENERIC}
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.clock import US, Stamp
-from agent.commands.times import AHEAD, parse_time, too_old
+from gatepost.agent.commands.expiry import AHEAD, parse_time, too_old
+from gatepost.agent.core.clock import US, Stamp
 
 from .helpers import T0, Office
 

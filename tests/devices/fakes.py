@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 import msgspec
 import orjson
 
-from agent.clock import US, Stamp
-from agent.devices.devices import Devices
-from agent.devices.ports import Connect, Ears, Limits
-from agent.events import Events
-from agent.settings.model import Device
-from drivers.driver import Command, CommandFailed, Driver, KeepAlive, Registry
-from drivers.reading import Faults, Reading, Reply, Waveform
+from gatepost.agent.core.clock import US, Stamp
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.interfaces import Connect, Ears, Limits
+from gatepost.agent.devices.manager import Devices
+from gatepost.agent.settings.model import Device
+from gatepost.drivers.driver import Command, CommandFailed, Driver, KeepAlive, Registry
+from gatepost.drivers.reading import Faults, Reading, Reply, Waveform
 
 QUICK = Limits(open=1.0, send=0.5, farewell=0.2, close=0.2, stop=0.6, first_retry=0.01, last_retry=0.05, good=30.0)
 
@@ -333,7 +333,7 @@ class Bench:
     """Devices with fakes all round, and the knobs of the world they live in."""
 
     def __init__(self, store: Any = None, clock: Any = None, **given: Any) -> None:
-        from agent.clock import SystemClock
+        from gatepost.agent.core.clock import SystemClock
 
         self.can_pause = True
         self.closed_links = False

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from agent.errors import DeviceError
-from agent.settings.model import Device, Threshold
+from gatepost.agent.core.errors import DeviceError
+from gatepost.agent.settings.model import Device, Threshold
 from tests.devices.fakes import Bench, line, until
 
 
@@ -112,8 +112,8 @@ async def test_after_the_end_nothing_starts(bench: Bench):
 
 
 async def test_line_settings_are_the_drivers_where_the_device_says_nothing():
-    from agent.devices.links import line_of
-    from drivers.driver import Line
+    from gatepost.agent.devices.link_factory import line_of
+    from gatepost.drivers.driver import Line
     from tests.devices.fakes import TestDriver
 
     assert line_of(device(), TestDriver()) == Line()

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from agent.devices.orders import commands_of
-from agent.errors import DeviceBusy, DeviceOffline, NotFound, Rejected
-from agent.settings.model import Device, Threshold
-from drivers.driver import CommandFailed
+from gatepost.agent.core.errors import DeviceBusy, DeviceOffline, NotFound, Rejected
+from gatepost.agent.devices.command_executor import commands_of
+from gatepost.agent.settings.model import Device, Threshold
+from gatepost.drivers.driver import CommandFailed
 from tests.devices.fakes import AskedDriver, Bench, HandClock, LinkFailed, MemoryStore, Why, line, until
 
 
@@ -88,11 +88,11 @@ async def test_read_now_answers_while_monitoring_is_stopped(bench: Bench):
 
 
 async def test_read_now_of_a_device_that_is_away_or_says_nothing(bench: Bench, monkeypatch):
-    from agent.devices import orders
-    from drivers.driver import Command
+    from gatepost.agent.devices import command_executor
+    from gatepost.drivers.driver import Command
 
     await bench.online()
-    monkeypatch.setattr(orders, "GENERIC", (Command("read_now", "", timeout=0.05),))
+    monkeypatch.setattr(command_executor, "GENERIC", (Command("read_now", "", timeout=0.05),))
     with pytest.raises(CommandFailed) as caught:
         await bench.devices.execute("d", "read_now", {})
     assert caught.value.key == "timeout"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from drivers.driver import SessionOver, WrongDevice
-from drivers.reading import Faults, Reading, Reply
+from gatepost.drivers.driver import SessionOver, WrongDevice
+from gatepost.drivers.reading import Faults, Reading, Reply
 from tests.devices.fakes import Bench, TestDriver, line, until
 
 
@@ -98,7 +98,7 @@ def meters(bench: Bench) -> Bench:
 
 
 async def started(bench: Bench, driver: str) -> None:
-    from agent.settings.model import Device
+    from gatepost.agent.settings.model import Device
 
     await bench.devices.apply({"d": Device(driver=driver, port="/dev/x")})
 

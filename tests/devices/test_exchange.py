@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from agent.devices.exchange import MOST_HEARD, DeviceExchange, Speaker
-from agent.devices.health import Health, Tally
-from agent.devices.outlet import Outlet
-from drivers.driver import CommandFailed, Forbidden
-from drivers.reading import Reading, Reply
+from gatepost.agent.devices.device_io import MOST_HEARD, DeviceExchange, Speaker
+from gatepost.agent.devices.health import Health, Tally
+from gatepost.agent.devices.store_queue import Outlet
+from gatepost.drivers.driver import CommandFailed, Forbidden
+from gatepost.drivers.reading import Reading, Reply
 from tests.devices.fakes import Bench, HandClock, TestDriver
 
 

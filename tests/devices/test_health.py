@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from agent.clock import SystemClock
-from agent.devices.health import Health, Reason, State
-from agent.devices.runner import GARBLED
-from agent.settings.model import Device
-from drivers.driver import SessionOver
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.devices.device_session import GARBLED
+from gatepost.agent.devices.health import Health, Reason, State
+from gatepost.agent.settings.model import Device
+from gatepost.drivers.driver import SessionOver
 from tests.devices.fakes import Bench, TestDriver, line, until
 
 WAITS = Reason("waiting", "waits for the device to show itself", "press its button")

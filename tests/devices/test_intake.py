@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from agent.devices import outlet
-from agent.settings.model import Threshold
+from gatepost.agent.devices import store_queue
+from gatepost.agent.settings.model import Threshold
 from tests.devices.fakes import Bench, line, until
 
 
@@ -106,7 +106,7 @@ async def test_a_device_that_cannot_wait_has_its_loss_counted(bench: Bench):
 
 
 async def test_what_waits_is_bounded(bench: Bench, monkeypatch):
-    monkeypatch.setattr(outlet, "MOST_WAITING", 5)
+    monkeypatch.setattr(store_queue, "MOST_WAITING", 5)
     link = await bench.online()
     bench.store.limit = 0
     link.say(b"".join(line(v=number) for number in range(8)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from agent.devices.backoff import Backoff
-from agent.settings.model import Device
+from gatepost.agent.devices.backoff import Backoff
+from gatepost.agent.settings.model import Device
 from tests.devices.fakes import QUICK, Bench, LinkFailed, Why, line, until
 
 

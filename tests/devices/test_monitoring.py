@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from agent.clock import US, Stamp
-from agent.devices.monitoring import Desired, dump, load
+from gatepost.agent.core.clock import US, Stamp
+from gatepost.agent.devices.desired_state import Desired, dump, load
 
 NOW = Stamp(1_700_000_000 * US, 1000 * US, True)
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from agent.devices.pace import MOST_METRICS, Pace, pace
-from agent.devices.thresholds import Thresholds
-from agent.settings.model import Threshold
-from drivers.reading import Reading, Waveform
+from gatepost.agent.devices.report_schedule import MOST_METRICS, Pace, pace
+from gatepost.agent.devices.thresholds import Thresholds
+from gatepost.agent.settings.model import Threshold
+from gatepost.drivers.reading import Reading, Waveform
 
 SECOND = 1_000_000
 

@@ -12,19 +12,19 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.clock import SystemClock
-from agent.devices.devices import Devices
-from agent.devices.ports import Limits
-from agent.events import Events
-from agent.settings.model import Device, Threshold
-from agent.settings.model import Store as StoreSettings
-from agent.store.store import Store
-from drivers.driver import Registry, Twin
-from drivers.serial.and_scale import AndScale
-from drivers.serial.contec5 import ContecCms50dPlus
-from drivers.serial.contec7 import ContecCms50V7
-from drivers.serial.lines import Lines
-from drivers.serial.pty import PtyTwin
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.interfaces import Limits
+from gatepost.agent.devices.manager import Devices
+from gatepost.agent.settings.model import Device, Threshold
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store.store import Store
+from gatepost.drivers.driver import Registry, Twin
+from gatepost.drivers.serial.contec.v5_driver import ContecCms50dPlus
+from gatepost.drivers.serial.contec.v7_driver import ContecCms50V7
+from gatepost.drivers.serial.lines.driver import Lines
+from gatepost.drivers.serial.scales.and_driver import AndScale
+from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import until
 
 LIMITS = Limits(first_retry=0.02, last_retry=0.1)

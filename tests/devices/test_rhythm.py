@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.devices.rhythm import Rhythm
+from gatepost.agent.devices.traffic_stats import Rhythm
 from tests.devices.fakes import Bench, HandClock, MemoryStore, line
 
 SECOND = 1_000_000
@@ -92,7 +92,7 @@ async def test_a_device_that_is_kept_waiting_is_not_quiet():
 
 
 async def test_a_device_that_was_never_there_was_not_quiet_either():
-    from agent.settings.model import Device
+    from gatepost.agent.settings.model import Device
     from tests.devices.fakes import LinkFailed, Why, until
 
     bench = Bench()

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import orjson
 
-from agent.devices import series
-from agent.devices.series import SeriesOf
-from drivers.reading import Reading
+from gatepost.agent.devices import series_cache
+from gatepost.agent.devices.series_cache import SeriesOf
+from gatepost.drivers.reading import Reading
 from tests.devices.fakes import MemoryStore
 
 
@@ -64,5 +64,5 @@ def test_a_device_that_makes_up_flags_metrics_and_units_is_bounded_and_nothing_i
             "flags": list(reading.flags),
             "v": number,
         }
-    assert len(store.serieses) <= series.MOST + series.MOST_METRICS + 1
-    assert len(where._known) <= series.MOST
+    assert len(store.serieses) <= series_cache.MOST + series_cache.MOST_METRICS + 1
+    assert len(where._known) <= series_cache.MOST

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.devices.stamp import RESERVED, encode
-from drivers.reading import Reading, Waveform
+from gatepost.agent.devices.encoding import RESERVED, encode
+from gatepost.drivers.reading import Reading, Waveform
 
 
 def body(reading: Reading) -> dict:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from agent.devices import tape as module
-from agent.devices.tape import Tape
-from drivers.driver import Registry
-from drivers.recording import Moment
+from gatepost.agent.devices import recorder as module
+from gatepost.agent.devices.recorder import Tape
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.recording import Moment
 from tests.devices.fakes import Bench, line, until
 
 
@@ -53,7 +53,7 @@ def test_a_slow_listener_loses_the_oldest_and_is_told(monkeypatch: pytest.Monkey
 
 
 def test_secrets_are_not_in_the_header() -> None:
-    from agent.settings.effective import without_secrets
+    from gatepost.agent.settings.effective import without_secrets
 
     kind = Registry.installed().get("ble-advertisement").options_type
     options = {"format": "auto", "key": "00" * 16, "passkey": "123456"}

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import math
 
-from agent.devices.thresholds import MOST_METRICS, Thresholds
-from agent.settings.model import Threshold
+from gatepost.agent.devices.thresholds import MOST_METRICS, Thresholds
+from gatepost.agent.settings.model import Threshold
 
 
 def spo2() -> Thresholds:

@@ -5,15 +5,15 @@ import random
 
 import orjson
 
-from agent.clock import SystemClock
-from agent.devices.devices import Devices
-from agent.events import Events
-from agent.settings.model import Device
-from drivers.driver import Registry
-from drivers.serial.cyton import OpenBciCyton
-from drivers.serial.protocentral import ProtocentralAds1292r
-from drivers.serial.protocentral_twin import ProtocentralTwin
-from drivers.serial.pty import PtyTwin
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.manager import Devices
+from gatepost.agent.settings.model import Device
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.serial.cyton.driver import OpenBciCyton
+from gatepost.drivers.serial.protocentral.driver import ProtocentralAds1292r
+from gatepost.drivers.serial.protocentral.twin import ProtocentralTwin
+from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import MemoryStore, until
 
 KINDS = (ProtocentralAds1292r, OpenBciCyton)

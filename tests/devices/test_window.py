@@ -5,8 +5,8 @@ import statistics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.devices.window import MOST_NAMES, MOST_SAMPLES, LastWindow, MedianWindow, window
-from drivers.reading import BAD, UNCERTAIN, Reading
+from gatepost.agent.devices.aggregation import MOST_NAMES, MOST_SAMPLES, LastWindow, MedianWindow, window
+from gatepost.drivers.reading import BAD, UNCERTAIN, Reading
 
 UNITS = {"spo2": "%", "pulse": "/min"}
 

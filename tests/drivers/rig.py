@@ -7,12 +7,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from agent.clock import SystemClock
-from agent.devices.devices import Devices
-from agent.devices.ports import Limits, Links
-from agent.events import Events
-from agent.settings.model import Device
-from drivers.driver import Registry
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.interfaces import Limits, Links
+from gatepost.agent.devices.manager import Devices
+from gatepost.agent.settings.model import Device
+from gatepost.drivers.driver import Registry
 from tests.devices import fakes
 from tests.devices.fakes import MemoryStore
 

@@ -1,11 +1,11 @@
 import msgspec
 import pytest
 
-from drivers.driver import CommandFailed
-from drivers.reading import BAD, GOOD, UNCERTAIN, Reply
-from drivers.serial.and_format import Weighing, decode_line, encode_line
-from drivers.serial.and_scale import AndOptions, AndScale, ReadNow
-from drivers.serial.frames import FrameError
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import CommandFailed
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reply
+from gatepost.drivers.serial.scales.and_driver import AndOptions, AndScale, ReadNow
+from gatepost.drivers.serial.scales.and_format import Weighing, decode_line, encode_line
 
 
 def read(*lines, **options):

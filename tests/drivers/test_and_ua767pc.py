@@ -4,13 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD, Reading, Reply
-from drivers.serial.and_ua767pc import AndUa767pc, Ua767Decoder
-from drivers.serial.and_ua767pc_record import HEADER, START, Result, decode_packet, decode_result, encode_result
-from drivers.serial.and_ua767pc_twin import Ua767Twin
-from drivers.serial.pty import PtyTwin
-from drivers.vectors import judge
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
+from gatepost.drivers.serial.and_ua767pc.driver import AndUa767pc, Ua767Decoder
+from gatepost.drivers.serial.and_ua767pc.record import (
+    HEADER,
+    START,
+    Result,
+    decode_packet,
+    decode_result,
+    encode_result,
+)
+from gatepost.drivers.serial.and_ua767pc.twin import Ua767Twin
+from gatepost.drivers.testing.pty import PtyTwin
+from gatepost.drivers.testing.vectors import judge
 from tests.drivers.rig import Rig, until
 
 GOOD_RECORD = b"804C4C4960"

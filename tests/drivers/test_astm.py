@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD, Faults, Reading, Reply
-from drivers.serial import astm
-from drivers.serial.astm import AstmGlucose, AstmOptions
-from drivers.serial.astm_decoder import AstmDecoder, reading
-from drivers.serial.astm_frames import ACK, ENQ, EOT, LONGEST, NAK, Frame, Receiver, decode_frame, encode_frame
-from drivers.serial.astm_records import Delimiters, decode_header, decode_result, number, time_of, unescape
-from drivers.serial.astm_twin import AstmTwin
-from drivers.serial.pty import PtyTwin
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
+from gatepost.drivers.serial.astm import driver as astm
+from gatepost.drivers.serial.astm.decoder import AstmDecoder, reading
+from gatepost.drivers.serial.astm.driver import AstmGlucose, AstmOptions
+from gatepost.drivers.serial.astm.frames import ACK, ENQ, EOT, LONGEST, NAK, Frame, Receiver, decode_frame, encode_frame
+from gatepost.drivers.serial.astm.records import Delimiters, decode_header, decode_result, number, time_of, unescape
+from gatepost.drivers.serial.astm.twin import AstmTwin
+from gatepost.drivers.testing.pty import PtyTwin
 from tests.drivers.rig import Rig, until
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "serial-bp-glucose.json").read_text("utf-8"))["vectors"]

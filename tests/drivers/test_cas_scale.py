@@ -2,10 +2,17 @@
 
 import pytest
 
-from drivers.reading import BAD, GOOD, UNCERTAIN
-from drivers.serial.cas_format import Weighing, decode_and, decode_bare, decode_full, decode_line, encode_full
-from drivers.serial.cas_scale import CasOptions, CasScale
-from drivers.serial.frames import FrameError
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.serial.scales.cas_driver import CasOptions, CasScale
+from gatepost.drivers.serial.scales.cas_format import (
+    Weighing,
+    decode_and,
+    decode_bare,
+    decode_full,
+    decode_line,
+    encode_full,
+)
 
 GOOD_LINE = bytes.fromhex("53542c47532c31c42c3030303031332e35206b670d0a")  # 13.5 kg, gross, at rest
 

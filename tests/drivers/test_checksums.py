@@ -1,6 +1,6 @@
 import pytest
 
-from drivers import checksums
+from gatepost.drivers import checksums
 
 CHECK = b"123456789"
 

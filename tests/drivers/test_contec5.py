@@ -1,10 +1,10 @@
 import pytest
 
-from drivers.reading import BAD, GOOD, UNCERTAIN, Faults
-from drivers.serial import contec5_frames
-from drivers.serial.contec5 import Contec5Options, ContecCms50dPlus
-from drivers.serial.contec5_frames import Live, decode_live, decode_stored, encode_live
-from drivers.serial.frames import FrameError
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults
+from gatepost.drivers.serial.contec import v5_frames
+from gatepost.drivers.serial.contec.v5_driver import Contec5Options, ContecCms50dPlus
+from gatepost.drivers.serial.contec.v5_frames import Live, decode_live, decode_stored, encode_live
 
 GOOD_FRAME = bytes.fromhex("8632054861")  # 72/min, 97 %
 
@@ -159,7 +159,7 @@ def test_no_waveform_by_default():
 
 
 def test_memory_is_bounded():
-    frames = contec5_frames.LiveFrames(Faults())
+    frames = v5_frames.LiveFrames(Faults())
     frames.feed(b"\x80\x01\x01" * 10000)
     assert len(frames._rest) < 5
 

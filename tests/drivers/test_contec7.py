@@ -2,12 +2,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drivers.driver import CommandFailed
-from drivers.reading import BAD, GOOD, Faults, Reading, Reply
-from drivers.serial import contec7_packets as v7
-from drivers.serial.contec7 import Contec7Options, ContecCms50V7, SyncTime
-from drivers.serial.contec7_twin import Contec7Twin
-from drivers.serial.frames import FrameError
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import CommandFailed
+from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
+from gatepost.drivers.serial.contec import v7_packets as v7
+from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50V7, SyncTime
+from gatepost.drivers.serial.contec.v7_twin import Contec7Twin
 
 CAPTURED = bytes.fromhex("01e085b396c1e1ffff")  # 65/min, 97 %, no PI
 NO_FINGER = bytes.fromhex("01e9808090ffffffff")

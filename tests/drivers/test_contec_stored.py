@@ -5,17 +5,18 @@ from datetime import datetime
 
 import pytest
 
-from drivers.driver import CommandFailed, SessionOver
-from drivers.reading import BAD, Reading
-from drivers.serial import contec7_packets as v7
-from drivers.serial import contec_records, contec_retry
-from drivers.serial.contec5 import Contec5Options, ContecCms50dPlus
-from drivers.serial.contec5_frames import END_STORED, READ_STORED, encode_stored
-from drivers.serial.contec7 import Contec7Options, ContecCms50V7
-from drivers.serial.contec7_segments import decode_record
-from drivers.serial.contec7_twin import a_night
-from drivers.serial.contec_records import Taken
-from drivers.serial.contec_retry import Retry
+from gatepost.drivers.driver import CommandFailed, SessionOver
+from gatepost.drivers.reading import BAD, Reading
+from gatepost.drivers.serial.contec import records as contec_records
+from gatepost.drivers.serial.contec import retry
+from gatepost.drivers.serial.contec import v7_packets as v7
+from gatepost.drivers.serial.contec.records import Taken
+from gatepost.drivers.serial.contec.retry import Retry
+from gatepost.drivers.serial.contec.v5_driver import Contec5Options, ContecCms50dPlus
+from gatepost.drivers.serial.contec.v5_frames import END_STORED, READ_STORED, encode_stored
+from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50V7
+from gatepost.drivers.serial.contec.v7_segments import decode_record
+from gatepost.drivers.serial.contec.v7_twin import a_night
 
 DRIVERS = {"v7": lambda: ContecCms50V7(), "five": lambda: ContecCms50dPlus()}
 
@@ -374,7 +375,7 @@ async def test_a_failed_attempt_is_tried_again_later_and_told(monkeypatch, table
         if outcome is not None:
             raise outcome
 
-    monkeypatch.setattr(contec_retry.asyncio, "sleep", sleep)
+    monkeypatch.setattr(retry.asyncio, "sleep", sleep)
     exchange = table(ContecCms50V7())
     await Retry(random.Random(1), first=10.0).until_done(exchange, work)
     assert exchange.known["stored_records"] == "read"

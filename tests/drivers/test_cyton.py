@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers.driver import CommandFailed, WrongDevice
-from drivers.options import WrongOptions
-from drivers.reading import GOOD, UNCERTAIN, Faults, Reading, Reply
-from drivers.serial.cyton import CytonDecoder, CytonOptions, OpenBciCyton
-from drivers.serial.cyton_packets import Packet, PacketReader, Words, decode_packet, encode_packet, int24
-from drivers.serial.cyton_twin import CytonTwin
-from drivers.serial.frames import FrameError
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import CommandFailed, WrongDevice
+from gatepost.drivers.options import WrongOptions
+from gatepost.drivers.reading import GOOD, UNCERTAIN, Faults, Reading, Reply
+from gatepost.drivers.serial.cyton.driver import CytonDecoder, CytonOptions, OpenBciCyton
+from gatepost.drivers.serial.cyton.packets import Packet, PacketReader, Words, decode_packet, encode_packet, int24
+from gatepost.drivers.serial.cyton.twin import CytonTwin
 
 EIGHT = (1, -2, 3, -4, 5, -6, 7, -8)
 

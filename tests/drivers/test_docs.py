@@ -7,10 +7,10 @@ import msgspec
 import pytest
 import yaml
 
-from drivers.driver import Registry
-from drivers.serial.failure import Reason
-from drivers.serial.line_fields import Field
-from drivers.vectors.ecg import AD8232_FIELDS, AD8232_PATTERN
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.serial.lines.fields import Field
+from gatepost.drivers.serial.port.link_errors import Reason
+from gatepost.drivers.testing.vectors.ecg import AD8232_FIELDS, AD8232_PATTERN
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "drivers.md").read_text("utf-8")

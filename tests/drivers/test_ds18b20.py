@@ -2,12 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.checksums import crc8_maxim
-from drivers.frames import FrameError
-from drivers.reading import GOOD, UNCERTAIN
-from drivers.serial.ds18b20 import Ds18b20, Ds18b20Options
-from drivers.serial.ds18b20_scratchpad import decode_scratchpad, decode_w1_slave, encode_w1_slave
-from drivers.vectors import judge
+from gatepost.drivers.checksums import FrameError, crc8_maxim
+from gatepost.drivers.onewire.ds18b20 import Ds18b20, Ds18b20Options
+from gatepost.drivers.onewire.scratchpad import decode_scratchpad, decode_w1_slave, encode_w1_slave
+from gatepost.drivers.reading import GOOD, UNCERTAIN
+from gatepost.drivers.testing.vectors import judge
 
 
 def scratchpad(low, high, config=0x7F):

@@ -5,7 +5,7 @@ import termios
 import pytest
 import serial
 
-from drivers.serial.failure import Reason, explain, lost
+from gatepost.drivers.serial.port.link_errors import Reason, explain, lost
 
 
 def number(code):

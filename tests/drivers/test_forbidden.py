@@ -10,9 +10,9 @@ import random
 import msgspec
 import pytest
 
-from drivers.driver import Driver, Registry
-from drivers.serial.contec7_packets import FORBIDDEN as V7_FORBIDDEN
-from drivers.serial.mt_sics import MtSics, MtSicsOptions
+from gatepost.drivers.driver import Driver, Registry
+from gatepost.drivers.serial.contec.v7_packets import FORBIDDEN as V7_FORBIDDEN
+from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions
 
 REGISTRY = Registry.installed()
 SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport == "serial"]

@@ -1,7 +1,7 @@
 import pytest
 
-from drivers.reading import Faults
-from drivers.serial.framing import LineSplitter
+from gatepost.drivers.reading import Faults
+from gatepost.drivers.serial.common.line_splitter import LineSplitter
 
 
 def split(chunks, limit=10, ending=None):

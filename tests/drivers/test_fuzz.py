@@ -5,11 +5,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers import kit
-from drivers.driver import Registry
-from drivers.reading import Reading
-from drivers.serial.line_fields import Field
-from drivers.serial.lines import Lines, LinesOptions
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.reading import Reading
+from gatepost.drivers.serial.lines.driver import Lines, LinesOptions
+from gatepost.drivers.serial.lines.fields import Field
+from gatepost.drivers.testing import driver_kit
 
 REGISTRY = Registry.installed()
 OCTETS = [name for name in REGISTRY.names if REGISTRY.get(name).transport != "ble"]  # the others: tests/ble
@@ -22,7 +22,7 @@ LINES = [
     LinesOptions(max_line=40, format="keyvalue", line_end="\r\n", encoding="latin-1", separator=":", delimiter="|"),
 ]
 LINES_MAKERS = {f"lines-{i}": (lambda options=options: Lines(options)) for i, options in enumerate(LINES)}
-MAKERS = LINES_MAKERS | {name: kit.maker(REGISTRY.get(name)) for name in OCTETS if name != "lines"}
+MAKERS = LINES_MAKERS | {name: driver_kit.maker(REGISTRY.get(name)) for name in OCTETS if name != "lines"}
 
 NOISE = st.binary(max_size=300)
 TEXT = st.text('{}[]":,=;.-+|ab01e9 \t\r\n\0\u00b0nultrfs', max_size=300).map(lambda text: text.encode())
@@ -49,7 +49,7 @@ def test_any_octets_in_any_pieces(name, data, sizes, pieces):
     again = [item for piece in pieces(data, sizes) for item in cut.feed(piece)]
     assert readings(again) == readings(found)
     assert cut.faults.counts == whole.faults.counts
-    kit.assert_well_formed(driver, again)
+    driver_kit.assert_well_formed(driver, again)
 
 
 @pytest.mark.parametrize("name", LINES_MAKERS)
@@ -72,7 +72,7 @@ def test_memory_stays_bounded(name):
         decoder = MAKERS[name]().decoder()
         for _ in range(50):
             decoder.feed(data)
-        assert kit.held(decoder) < 20_000
+        assert driver_kit.held(decoder) < 20_000
 
 
 @pytest.mark.parametrize("name", OCTETS)
@@ -83,7 +83,7 @@ def test_memory_stays_bounded(name):
     )
 )
 def test_a_twin_takes_anything(name, data):
-    driver = kit.maker(REGISTRY.get(name))()
+    driver = driver_kit.maker(REGISTRY.get(name))()
     twin = driver.twin(driver.options, seed=1)
     for words in data:
         assert isinstance(twin.hear(words), bytes)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from drivers.driver import CommandFailed, Exchange, Forbidden, SessionOver, WrongDevice
-from drivers.kit import assert_driver, assert_pieces, assert_survives, in_virtual_time, session
-from drivers.options import OptionProblem, Options
-from drivers.serial.frames import Trust
-from drivers.serial.pty import PtyTwin
-from drivers.waveforms import WaveformBlocks
+from gatepost.drivers.driver import CommandFailed, Exchange, Forbidden, SessionOver, WrongDevice
+from gatepost.drivers.options import OptionProblem, Options
+from gatepost.drivers.serial.common.frame_sync import Trust
+from gatepost.drivers.testing.driver_kit import assert_driver, assert_pieces, assert_survives, in_virtual_time, session
+from gatepost.drivers.testing.pty import PtyTwin
+from gatepost.drivers.waveforms import WaveformBlocks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "write-a-driver.md").read_text("utf-8")
@@ -27,12 +27,12 @@ from pathlib import Path
 
 import msgspec, yaml
 
-from agent.clock import SystemClock
-from agent.devices.devices import Devices
-from agent.events import Events
-from agent.settings.model import Device
-from drivers.driver import Registry
-from drivers.serial.pty import PtyTwin
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.devices.manager import Devices
+from gatepost.agent.core.events import Events
+from gatepost.agent.settings.model import Device
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import MemoryStore, until
 
 registry = Registry.installed()
@@ -108,7 +108,7 @@ def test_it_runs_in_the_agent(package):
 
 
 def test_the_command_line_shows_it(package):
-    done = run(package, "-m", "agent.cli", "drivers", "acme-t2")
+    done = run(package, "-m", "gatepost.agent.cli", "drivers", "acme-t2")
     assert done.returncode == 0, done.stderr
     for word in ("acme-t2", "4800 baud, 8E1", "site", "sync_time", "ACME document 4711"):
         assert word in done.stdout

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from drivers.installed import entry_points, version
+from gatepost.drivers.installed import entry_points, version
 
 
 @pytest.mark.parametrize("group", ["gatepost.drivers", "console_scripts", "pytest11", "none.such"])

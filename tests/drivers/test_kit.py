@@ -7,8 +7,7 @@ from collections import deque
 import msgspec
 import pytest
 
-from drivers import kit
-from drivers.driver import (
+from gatepost.drivers.driver import (
     Command,
     CommandFailed,
     Driver,
@@ -18,7 +17,8 @@ from drivers.driver import (
     Recognition,
     SessionOver,
 )
-from drivers.reading import BAD, Faults, Reading, Reply, Waveform
+from gatepost.drivers.reading import BAD, Faults, Reading, Reply, Waveform
+from gatepost.drivers.testing import driver_kit
 
 FRAME = 4
 
@@ -105,7 +105,7 @@ class Thermometer(Driver):
 
 def broken(what, says, **members):
     kind = type("Bad", (Thermometer,), members)
-    with pytest.raises(kit.Broken, match=says):
+    with pytest.raises(driver_kit.Broken, match=says):
         what(kind)
 
 
@@ -114,13 +114,19 @@ def with_decoder(decoder):
 
 
 def test_a_driver_that_keeps_every_promise():
-    kit.assert_driver(Thermometer)
-    assert kit.assert_commands(kit.maker(Thermometer)) == {"memory": {"moment": "2026-11-20T10:30:10"}}
-    assert [record.mark[1] for record in kit.assert_records_once(kit.maker(Thermometer))] == [1, 2, 3, 4, 5]
+    driver_kit.assert_driver(Thermometer)
+    assert driver_kit.assert_commands(driver_kit.maker(Thermometer)) == {"memory": {"moment": "2026-11-20T10:30:10"}}
+    assert [record.mark[1] for record in driver_kit.assert_records_once(driver_kit.maker(Thermometer))] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 def test_what_a_session_tells():
-    done = kit.session(Thermometer(), Says(), 20.0)
+    done = driver_kit.session(Thermometer(), Says(), 20.0)
     assert done.sent == [b"M"]
     assert done.told == {"firmware": "1"}
     assert done.marks == {"thermometer 1": 5}
@@ -212,12 +218,14 @@ class Tattles(Good):
     ],
 )
 def test_decoders_that_break_a_promise(decoder, says):
-    broken(kit.assert_driver, says, **with_decoder(decoder))
+    broken(driver_kit.assert_driver, says, **with_decoder(decoder))
 
 
 def test_faults_that_depend_on_the_pieces():
     broken(
-        lambda kind: kit.assert_pieces(kind, [frame(1), frame(2)]), "other faults when", **with_decoder(CountsChunks)
+        lambda kind: driver_kit.assert_pieces(kind, [frame(1), frame(2)]),
+        "other faults when",
+        **with_decoder(CountsChunks),
     )
 
 
@@ -261,7 +269,7 @@ WAVE = Waveform([1, 2], 60.0)
     ],
 )
 def test_readings_that_are_malformed(item, says):
-    broken(lambda kind: kit.assert_survives(kind, [frame(1), frame(2)] * 9), says, **gives(item))
+    broken(lambda kind: driver_kit.assert_survives(kind, [frame(1), frame(2)] * 9), says, **gives(item))
 
 
 async def wait_for_nothing(self, talk):
@@ -296,7 +304,7 @@ async def misbehave(self, talk):
     ],
 )
 def test_conversations_that_break_a_promise(members, says):
-    broken(kit.assert_driver, says, **members)
+    broken(driver_kit.assert_driver, says, **members)
 
 
 def test_stored_records_say_that_they_are():
@@ -307,16 +315,18 @@ def test_stored_records_say_that_they_are():
                 reading.flags = ()
             return out
 
-    broken(kit.assert_driver, "has not the flag from-memory", **with_decoder(Plain))
+    broken(driver_kit.assert_driver, "has not the flag from-memory", **with_decoder(Plain))
 
 
 def test_a_conversation_may_wait_for_ever_or_end_the_session():
-    kit.assert_driver(type("Waits", (Thermometer,), {"converse": wait_for_nothing, "keeps_records": False}), rounds=2)
+    driver_kit.assert_driver(
+        type("Waits", (Thermometer,), {"converse": wait_for_nothing, "keeps_records": False}), rounds=2
+    )
 
     async def over(self, talk):
         raise SessionOver("that is all", 5.0)
 
-    done = kit.session(type("Over", (Thermometer,), {"converse": over})(), Says(), 3.0)
+    done = driver_kit.session(type("Over", (Thermometer,), {"converse": over})(), Says(), 3.0)
     assert isinstance(done.outcome, SessionOver)
 
 
@@ -359,7 +369,7 @@ class Text(Says):
     ],
 )
 def test_twins_that_break_a_promise(twin, says):
-    broken(kit.assert_driver, says, **with_twin(twin))
+    broken(driver_kit.assert_driver, says, **with_twin(twin))
 
 
 def test_a_driver_that_does_not_recover():
@@ -371,7 +381,10 @@ def test_a_driver_that_does_not_recover():
         state["talks"] += 1
 
     broken(
-        kit.assert_recovers, "its conversation with its twin ended: CommandFailed", converse=once, keeps_records=False
+        driver_kit.assert_recovers,
+        "its conversation with its twin ended: CommandFailed",
+        converse=once,
+        keeps_records=False,
     )
 
 
@@ -382,8 +395,8 @@ def test_commands_that_fail():
     async def odd(self, command, parameters, exchange):
         return {"data": b"x"}
 
-    broken(kit.assert_commands, "does not carry out 'memory'", execute=refuse)
-    broken(kit.assert_commands, "the result of 'memory' is no JSON", execute=odd)
+    broken(driver_kit.assert_commands, "does not carry out 'memory'", execute=refuse)
+    broken(driver_kit.assert_commands, "the result of 'memory' is no JSON", execute=odd)
 
 
 def test_a_session_that_can_never_go_on_is_told():
@@ -395,8 +408,8 @@ def test_a_session_that_can_never_go_on_is_told():
             async with asyncio.Lock():
                 await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(kit.Broken, match=r"no time limit|session with its twin failed|nothing within"):
-        kit.traffic(type("Deaf", (Deaf,), with_twin(Timeless)))
+    with pytest.raises(driver_kit.Broken, match=r"no time limit|session with its twin failed|nothing within"):
+        driver_kit.traffic(type("Deaf", (Deaf,), with_twin(Timeless)))
 
 
 def test_time_is_virtual():
@@ -408,7 +421,7 @@ def test_time_is_virtual():
                 await asyncio.Event().wait()
         return loop.time()
 
-    assert kit.in_virtual_time(long()) == pytest.approx(90000)
+    assert driver_kit.in_virtual_time(long()) == pytest.approx(90000)
 
 
 def test_what_is_held():
@@ -417,15 +430,15 @@ def test_what_is_held():
 
     box = Box()
     box.inside = {"a": [b"1234", 5, (6.0,)], "b": deque([bytearray(10)])}
-    assert kit.held(box) == 2 + 4 + 8 + 8 + 10
+    assert driver_kit.held(box) == 2 + 4 + 8 + 8 + 10
     box.inside = [box, box]
-    assert kit.held(box) == 0
-    assert kit.held(Reading("m", {"v": 1})) == len("m" + "v" + "good") + 8
+    assert driver_kit.held(box) == 0
+    assert driver_kit.held(Reading("m", {"v": 1})) == len("m" + "v" + "good") + 8
 
 
 def test_a_driver_for_ble_is_not_for_the_kit():
-    with pytest.raises(kit.Broken, match="takes octets"):
-        kit.assert_driver(type("Radio", (Thermometer,), {"transport": "ble"}))
+    with pytest.raises(driver_kit.Broken, match="takes octets"):
+        driver_kit.assert_driver(type("Radio", (Thermometer,), {"transport": "ble"}))
 
 
 def test_options_of_a_maker():
@@ -433,7 +446,7 @@ def test_options_of_a_maker():
         needed: int
 
     kind = type("Needs", (Thermometer,), {"options_type": Options, "example_options": {"needed": 7}})
-    assert kit.maker(kind)().options.needed == 7
-    assert kit.maker(kind, {"needed": 8})().options.needed == 8
-    with pytest.raises(kit.Broken, match="options are wrong"):
-        kit.maker(kind, {})
+    assert driver_kit.maker(kind)().options.needed == 7
+    assert driver_kit.maker(kind, {"needed": 8})().options.needed == 8
+    with pytest.raises(driver_kit.Broken, match="options are wrong"):
+        driver_kit.maker(kind, {})

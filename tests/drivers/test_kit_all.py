@@ -1,17 +1,17 @@
-"""Every serial driver that is installed keeps the promises of drivers/kit.py, with what its own twin says."""
+"""Every serial driver that is installed keeps the promises of driver_kit.py, with what its own twin says."""
 
 import pytest
 
-from drivers import kit
-from drivers.driver import Registry
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.testing import driver_kit
 
 REGISTRY = Registry.installed()
 SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport != "ble"]
 WITH_EXAMPLE = [
     name
     for name in SERIAL
-    if kit.maker(REGISTRY.get(name))().options
-    != kit.maker(REGISTRY.get(name), REGISTRY.get(name).example_options)().options
+    if driver_kit.maker(REGISTRY.get(name))().options
+    != driver_kit.maker(REGISTRY.get(name), REGISTRY.get(name).example_options)().options
 ]
 AD8232 = {
     "format": "regex",
@@ -32,23 +32,23 @@ MORE = [
 
 @pytest.mark.parametrize("name", SERIAL)
 def test_as_it_is(name):
-    kit.assert_driver(REGISTRY.get(name), rounds=8)
+    driver_kit.assert_driver(REGISTRY.get(name), rounds=8)
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLE)
 def test_with_the_options_of_its_example(name):
     kind = REGISTRY.get(name)
-    kit.assert_driver(kind, kind.example_options, seed=1, rounds=4)
+    driver_kit.assert_driver(kind, kind.example_options, seed=1, rounds=4)
 
 
 @pytest.mark.parametrize(("name", "options"), MORE)
 def test_with_other_options(name, options):
-    kit.assert_driver(REGISTRY.get(name), options, seed=2, rounds=4)
+    driver_kit.assert_driver(REGISTRY.get(name), options, seed=2, rounds=4)
 
 
 @pytest.mark.parametrize("name", [name for name in SERIAL if REGISTRY.get(name).commands])
 def test_its_commands(name):
-    assert kit.assert_commands(kit.maker(REGISTRY.get(name)))
+    assert driver_kit.assert_commands(driver_kit.maker(REGISTRY.get(name)))
 
 
 def test_there_are_drivers_to_try():

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from drivers.driver import Driver, Registry
-from drivers.options import WrongOptions
-from drivers.serial.lines import Lines, LinesOptions
+from gatepost.drivers.driver import Driver, Registry
+from gatepost.drivers.options import WrongOptions
+from gatepost.drivers.serial.lines.driver import Lines, LinesOptions
 
 CSV = {"format": "csv", "columns": ["a", "b"]}
 REGEX = {"format": "regex", "pattern": "(?P<t>[0-9]+)"}

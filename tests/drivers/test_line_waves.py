@@ -5,9 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers.reading import Reading
-from drivers.serial.lines import Lines, LinesOptions
-from drivers.vectors.ecg import AD8232_FIELDS, AD8232_PATTERN
+from gatepost.drivers.reading import Reading
+from gatepost.drivers.serial.lines.driver import Lines, LinesOptions
+from gatepost.drivers.testing.vectors.ecg import AD8232_FIELDS, AD8232_PATTERN
 
 AD8232 = {
     "format": "regex",

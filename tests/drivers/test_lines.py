@@ -4,8 +4,8 @@ import msgspec
 import orjson
 import pytest
 
-from drivers.reading import BAD, GOOD, UNCERTAIN
-from drivers.serial.lines import CUT, Lines, LinesDecoder, LinesOptions
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.serial.lines.driver import CUT, Lines, LinesDecoder, LinesOptions
 
 
 def options(**settings):

@@ -9,9 +9,9 @@ import tty
 
 import pytest
 
-from drivers.driver import Line
-from drivers.serial import ports
-from drivers.serial.link import LinkFailed, Reason, SerialLink
+from gatepost.drivers.driver import Line
+from gatepost.drivers.serial.port import open_port as ports
+from gatepost.drivers.serial.port.link import LinkFailed, Reason, SerialLink
 
 LINE = Line(9600)
 

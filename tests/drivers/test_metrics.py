@@ -1,5 +1,5 @@
-from drivers.driver import Registry
-from drivers.metrics import METRICS, MOMENTARY, find
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.metrics import METRICS, MOMENTARY, find
 
 CONTRACT = {
     "blood_pressure": {"systolic", "diastolic", "mean", "heart_rate"},

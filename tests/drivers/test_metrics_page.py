@@ -1,13 +1,13 @@
 from pathlib import Path
 
-from drivers.metrics import METRICS
-from drivers.metrics_page import page, remarks
+from gatepost.drivers.metrics import METRICS
+from gatepost.drivers.metrics_page import page, remarks
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def test_the_page_is_what_the_catalogue_says():
-    assert PAGE.read_text("utf-8") == page(), "run: python -m drivers.metrics_page > docs/metrics.md"
+    assert PAGE.read_text("utf-8") == page(), "run: python -m gatepost.drivers.metrics_page > docs/metrics.md"
 
 
 def test_every_value_has_a_row():

@@ -9,18 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.checksums import crc16_modbus
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD, Reading
-from drivers.serial import modbus
-from drivers.serial.modbus import EXAMPLE, ModbusRtu
-from drivers.serial.modbus_decoder import ModbusDecoder
-from drivers.serial.modbus_frames import Answer, answer_size, decode_answer, find_answer, request
-from drivers.serial.modbus_options import LAST, ModbusOptions, Register, blocks
-from drivers.serial.modbus_twin import ModbusTwin
-from drivers.serial.modbus_values import octets, raw_number, scaled
-from drivers.serial.no_answer import NoAnswer
-from drivers.serial.pty import PtyTwin
+from gatepost.drivers.checksums import FrameError, crc16_modbus
+from gatepost.drivers.reading import BAD, GOOD, Reading
+from gatepost.drivers.serial.common.no_answer import NoAnswer
+from gatepost.drivers.serial.modbus import driver as modbus
+from gatepost.drivers.serial.modbus.decoder import ModbusDecoder
+from gatepost.drivers.serial.modbus.driver import EXAMPLE, ModbusRtu
+from gatepost.drivers.serial.modbus.frames import Answer, answer_size, decode_answer, find_answer, request
+from gatepost.drivers.serial.modbus.options import LAST, ModbusOptions, Register, blocks
+from gatepost.drivers.serial.modbus.twin import ModbusTwin
+from gatepost.drivers.serial.modbus.values import octets, raw_number, scaled
+from gatepost.drivers.testing.pty import PtyTwin
 from tests.drivers.rig import Rig, until
 
 
@@ -159,8 +158,8 @@ def test_without_the_package_the_settings_say_how_to_get_it():
         "import sys, msgspec, importlib.util as u; real = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name.startswith('pymodbus') else real(name, *a)\n"
         "sys.modules['pymodbus'] = None\n"
-        "from drivers.serial.modbus import EXAMPLE, ModbusRtu\n"
-        "from drivers.serial.modbus_options import ModbusOptions\n"
+        "from gatepost.drivers.serial.modbus.driver import EXAMPLE, ModbusRtu\n"
+        "from gatepost.drivers.serial.modbus.options import ModbusOptions\n"
         "for make in (ModbusRtu, lambda: msgspec.convert(EXAMPLE, ModbusOptions)):\n"
         "    try: make()\n"
         "    except ValueError as error: assert \"pip install 'gatepost[modbus]'\" in str(error), error\n"
@@ -171,7 +170,7 @@ def test_without_the_package_the_settings_say_how_to_get_it():
 
 def test_the_package_is_loaded_when_a_device_is_asked_and_its_client_never():
     code = (
-        "import sys; from drivers.driver import Registry; kind = Registry.installed().get('modbus-rtu')\n"
+        "import sys; from gatepost.drivers.driver import Registry; kind = Registry.installed().get('modbus-rtu')\n"
         "driver = kind(); driver.decoder(); assert 'pymodbus' not in sys.modules\n"
         "kind.twin(); assert 'pymodbus' in sys.modules and 'pymodbus.client' not in sys.modules"
     )

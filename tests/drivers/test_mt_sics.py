@@ -2,11 +2,11 @@
 
 import pytest
 
-from drivers.driver import CommandFailed
-from drivers.reading import BAD, GOOD, UNCERTAIN, Reply
-from drivers.serial.frames import FrameError
-from drivers.serial.mt_sics import MtSics, MtSicsOptions, ReadNow
-from drivers.serial.mt_sics_format import Answer, decode_line, encode_weight
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import CommandFailed
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reply
+from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions, ReadNow
+from gatepost.drivers.serial.scales.mt_sics_format import Answer, decode_line, encode_weight
 
 
 def read(*lines, **options):

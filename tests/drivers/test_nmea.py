@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD
-from drivers.serial.nmea import Nmea0183, NmeaOptions
-from drivers.serial.nmea_sentence import checksum, decode_sentence, encode_sentence
-from drivers.serial.nmea_twin import NmeaTwin
-from drivers.serial.nmea_values import READERS, degrees, number
-from drivers.serial.pty import PtyTwin
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD
+from gatepost.drivers.serial.nmea.driver import Nmea0183, NmeaOptions
+from gatepost.drivers.serial.nmea.sentence import checksum, decode_sentence, encode_sentence
+from gatepost.drivers.serial.nmea.twin import NmeaTwin
+from gatepost.drivers.serial.nmea.values import READERS, degrees, number
+from gatepost.drivers.testing.pty import PtyTwin
 from tests.drivers.rig import Rig, until
 
 

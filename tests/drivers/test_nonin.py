@@ -6,14 +6,14 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from drivers.driver import WrongDevice
-from drivers.options import WrongOptions
-from drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
-from drivers.serial import nonin_format as form
-from drivers.serial.frames import FrameError
-from drivers.serial.nonin import Nonin, NoninOptions
-from drivers.serial.nonin_stream import FrameReader
-from drivers.serial.nonin_twin import NoninTwin, frame2, frame7, spot_check
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import WrongDevice
+from gatepost.drivers.options import WrongOptions
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
+from gatepost.drivers.serial.nonin import formats as form
+from gatepost.drivers.serial.nonin.driver import Nonin, NoninOptions
+from gatepost.drivers.serial.nonin.stream import FrameReader
+from gatepost.drivers.serial.nonin.twin import NoninTwin, frame2, frame7, spot_check
 
 NOW = datetime(2026, 11, 20, 8, 30, 45)  # noqa: DTZ001
 

@@ -6,16 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.driver import CommandFailed, Moment, Registry, WrongDevice
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD, Reading, Reply
-from drivers.serial import onetouch
-from drivers.serial.no_answer import NoAnswer
-from drivers.serial.onetouch import OneTouchOptions, OneTouchUltra2, SyncTime
-from drivers.serial.onetouch_decoder import OneTouchDecoder
-from drivers.serial.onetouch_lines import Clock, Memory, Record, Serial, Unit, Version, decode_line, encode_line
-from drivers.serial.onetouch_twin import OneTouchTwin
-from drivers.serial.pty import PtyTwin
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import CommandFailed, Moment, Registry, WrongDevice
+from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
+from gatepost.drivers.serial.common.no_answer import NoAnswer
+from gatepost.drivers.serial.onetouch import driver as onetouch
+from gatepost.drivers.serial.onetouch.decoder import OneTouchDecoder
+from gatepost.drivers.serial.onetouch.driver import OneTouchOptions, OneTouchUltra2, SyncTime
+from gatepost.drivers.serial.onetouch.lines import (
+    Clock,
+    Memory,
+    Record,
+    Serial,
+    Unit,
+    Version,
+    decode_line,
+    encode_line,
+)
+from gatepost.drivers.serial.onetouch.twin import OneTouchTwin
+from gatepost.drivers.testing.pty import PtyTwin
 from tests.drivers.rig import Rig, until
 
 SAT = 'P "SAT","08/03/13","22:12:00   ","{}","{}","{}", 00'

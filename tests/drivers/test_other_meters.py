@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.checksums import sum8
-from drivers.frames import FrameError
-from drivers.serial import beurer_record, freestyle_lines, lifescan_frames, taidoc_frames
-from drivers.serial.lifescan_frames import Frame
-from drivers.serial.taidoc_frames import Message
-from drivers.vectors import judge
+from gatepost.drivers.checksums import FrameError, sum8
+from gatepost.drivers.testing.vectors import judge
+from gatepost.drivers.testing.vectors.undriven import beurer_record, freestyle_lines, lifescan_frames, taidoc_frames
+from gatepost.drivers.testing.vectors.undriven.lifescan_frames import Frame
+from gatepost.drivers.testing.vectors.undriven.taidoc_frames import Message
 
 
 @given(st.builds(Frame, st.binary(max_size=30), st.integers(0, 1), st.integers(0, 1), st.booleans(), st.booleans(),

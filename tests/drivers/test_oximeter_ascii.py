@@ -2,10 +2,10 @@
 
 import pytest
 
-from drivers.reading import BAD, GOOD, UNCERTAIN, Reading, Reply
-from drivers.serial.frames import FrameError
-from drivers.serial.oximeter_ascii import OximeterAscii, OximeterAsciiOptions
-from drivers.serial.oximeter_ascii_lines import NELLCOR_STATUS, decode_masimo, decode_nellcor, decode_nonin
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading, Reply
+from gatepost.drivers.serial.oximeter_ascii.driver import OximeterAscii, OximeterAsciiOptions
+from gatepost.drivers.serial.oximeter_ascii.lines import NELLCOR_STATUS, decode_masimo, decode_nellcor, decode_nonin
 
 MASIMO = (
     "03/26/24 08:15:01 SN=0000093112 SPO2={}% BPM={} PI={}% SPCO=--.-% SPMET=--.-% DESAT=-- PIDELTA=+-- PVI=--- "

@@ -10,20 +10,20 @@ import msgspec
 import orjson
 import pytest
 
-from agent.clock import SystemClock
-from agent.devices.devices import Devices
-from agent.devices.ports import Limits
-from agent.events import Events
-from agent.settings.model import Device
-from agent.settings.model import Store as StoreSettings
-from agent.store.store import Store
-from drivers import kit
-from drivers.driver import Registry
-from drivers.reading import Reading
-from drivers.serial.contec7_twin import a_night
-from drivers.serial.contec_retry import Retry
-from drivers.serial.link import SerialLink
-from drivers.serial.pty import PtyTwin
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.interfaces import Limits
+from gatepost.agent.devices.manager import Devices
+from gatepost.agent.settings.model import Device
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store.store import Store
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.reading import Reading
+from gatepost.drivers.serial.contec.retry import Retry
+from gatepost.drivers.serial.contec.v7_twin import a_night
+from gatepost.drivers.serial.port.link import SerialLink
+from gatepost.drivers.testing import driver_kit
+from gatepost.drivers.testing.pty import PtyTwin
 
 REGISTRY = Registry.installed()
 STREAMS = [
@@ -75,7 +75,7 @@ async def test_from_a_pty_to_readings(name, options, tmp_path, eventually):
     ],
 )
 def test_the_promises_hold_with_these_options(name, options):
-    kit.assert_driver(REGISTRY.get(name), options, seed=3, rounds=2)
+    driver_kit.assert_driver(REGISTRY.get(name), options, seed=3, rounds=2)
 
 
 async def until(true):

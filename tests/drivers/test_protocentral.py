@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers.reading import BAD, GOOD, Faults, Reading
-from drivers.serial.frames import FrameError
-from drivers.serial.protocentral import HealthyPi, ProtocentralAds1292r
-from drivers.serial.protocentral_frames import FrameReader, decode_frame, encode_frame
-from drivers.serial.protocentral_signals import ADS1292R, HEALTHYPI, ads1292r, encode_ads1292r, healthypi
-from drivers.serial.protocentral_twin import ProtocentralTwin
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, Faults, Reading
+from gatepost.drivers.serial.protocentral.driver import HealthyPi, ProtocentralAds1292r
+from gatepost.drivers.serial.protocentral.frames import FrameReader, decode_frame, encode_frame
+from gatepost.drivers.serial.protocentral.signals import ADS1292R, HEALTHYPI, ads1292r, encode_ads1292r, healthypi
+from gatepost.drivers.serial.protocentral.twin import ProtocentralTwin
 
 
 def ads(ecg=0, breath=0, pulse=72, breaths=16):

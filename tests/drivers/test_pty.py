@@ -6,13 +6,13 @@ import os
 
 import pytest
 
-from drivers import kit
-from drivers.driver import Moment, Registry
-from drivers.reading import Reading
-from drivers.serial.lines import LinesOptions, LinesTwin
-from drivers.serial.link import SerialLink
-from drivers.serial.pty import PtyTwin
-from drivers.virtual import EPOCH
+from gatepost.drivers.driver import Moment, Registry
+from gatepost.drivers.reading import Reading
+from gatepost.drivers.serial.lines.driver import LinesOptions, LinesTwin
+from gatepost.drivers.serial.port.link import SerialLink
+from gatepost.drivers.testing import driver_kit
+from gatepost.drivers.testing.pty import PtyTwin
+from gatepost.drivers.testing.virtual_session import EPOCH
 
 
 class Steps:
@@ -69,7 +69,7 @@ SERIAL = sorted(kind.name for kind in Registry.installed() if kind.transport == 
 
 @pytest.mark.parametrize("name", SERIAL)
 async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path, eventually):
-    driver = kit.maker(Registry.installed().get(name))()
+    driver = driver_kit.maker(Registry.installed().get(name))()
     twin = driver.twin(driver.options, seed=1)
     steps, lost = Steps(), []
     async with PtyTwin(twin, tmp_path / "device", sleep=steps.sleep) as device:

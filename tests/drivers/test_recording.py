@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.ble.peripheral import Advert, GattValue
-from drivers.recording import Header, Moment, RecordingWrong, line, read
+from gatepost.drivers.ble.peripheral import Advert, GattValue
+from gatepost.drivers.recording import Header, Moment, RecordingWrong, line, read
 
 HEADER = Header("contec-cms50d-plus", "oximeter-1", "2026-11-20T10:30:00Z", "0.1.0", {"waveform": True}, {"a": [1, 2]})
 

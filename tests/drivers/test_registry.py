@@ -4,8 +4,8 @@ import sys
 import msgspec
 import pytest
 
-from drivers.driver import Registry, UnknownDriver
-from drivers.serial.lines import Lines
+from gatepost.drivers.driver import Registry, UnknownDriver
+from gatepost.drivers.serial.lines.driver import Lines
 
 NAMES = {
     "and-scale", "and-ua767pc", "astm-glucose", "contec-cms50-v7", "contec-cms50d-plus", "ds18b20", "lines",
@@ -37,9 +37,9 @@ def test_each_driver_is_complete(name):
 
 def test_a_driver_is_loaded_only_when_asked_for():
     code = (
-        "import sys; from drivers.driver import Registry; r = Registry.installed(); "
-        "assert not any(m.startswith('drivers.serial.') for m in sys.modules); r.get('contec-cms50d-plus'); "
-        "assert 'serial' not in sys.modules and 'drivers.serial.contec7' not in sys.modules"
+        "import sys; from gatepost.drivers.driver import Registry; r = Registry.installed(); "
+        "assert not any(m.startswith('gatepost.drivers.serial.') for m in sys.modules); r.get('contec-cms50d-plus'); "
+        "assert 'serial' not in sys.modules and 'gatepost.drivers.serial.contec.v7_driver' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

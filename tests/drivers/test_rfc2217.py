@@ -9,8 +9,8 @@ import pytest
 import serial
 import serial.rfc2217
 
-from drivers.driver import Line
-from drivers.serial.link import LinkFailed, Reason, SerialLink
+from gatepost.drivers.driver import Line
+from gatepost.drivers.serial.port.link import LinkFailed, Reason, SerialLink
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial's own thread
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.ble.peripheral import Advert
-from drivers.ble.uuids import uuid
-from drivers.driver import Registry
-from drivers.scan.adverts import describe
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.scan.adverts import describe
 
 REGISTRY = Registry.installed()
 RUUVI = bytes.fromhex("0512FC5394C37C0004FFFC040CAC364200CDCBB8334C884F")
@@ -37,7 +37,7 @@ def test_services_tell_the_driver(services, driver):
 
 
 def test_every_profile_has_a_driver():
-    from drivers.ble.profiles import BY_SERVICE, profile
+    from gatepost.drivers.ble.profiles import BY_SERVICE, profile
 
     for service in BY_SERVICE:
         if not profile(service).helper:

@@ -10,12 +10,12 @@ import threading
 import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
-from drivers.driver import Line, Registry
-from drivers.scan import hearing as module
-from drivers.scan.hearing import Hearing, settings
-from drivers.scan.ports import given, ports, sensors
-from drivers.serial.ports import change_line, close_port, open_port
-from drivers.serial.pty import PtyTwin
+from gatepost.drivers.driver import Line, Registry
+from gatepost.drivers.scan import port_probe as module
+from gatepost.drivers.scan.port_probe import Hearing, settings
+from gatepost.drivers.scan.ports import given, ports, sensors
+from gatepost.drivers.serial.port.open_port import change_line, close_port, open_port
+from gatepost.drivers.testing.pty import PtyTwin
 
 REGISTRY = Registry.installed()
 
@@ -204,7 +204,7 @@ def test_ports_are_named_by_what_stays(tmp_path, monkeypatch):
         (tmp_path / kind / name).symlink_to(devices[device])
     known = [ListPortInfo(str(device)) for device in reversed(devices)]
     known[2].vid, known[2].pid, known[2].serial_number = 0x0403, 0x6001, "A5"
-    monkeypatch.setattr("drivers.serial.ports.listed", lambda: known)
+    monkeypatch.setattr("gatepost.drivers.serial.port.open_port.listed", lambda: known)
     found = ports(tmp_path)
     names = ("by-id/usb-A", "by-path/pci-1", "ttyUSB2")
     assert [port.path for port in found] == [str(tmp_path / name) for name in names]

@@ -8,13 +8,13 @@ import random
 import msgspec
 import pytest
 
-from drivers.driver import Line, Registry
-from drivers.scan.candidates import all_of, by_line, line_keys
-from drivers.scan.guess import guess
-from drivers.scan.judge import LIKELY, SURE, Judge
-from drivers.scan.naming import device_id
-from drivers.serial.line_options import LinesOptions
-from drivers.serial.lines import LinesDecoder
+from gatepost.drivers.driver import Line, Registry
+from gatepost.drivers.scan.candidates import all_of, by_line, line_keys
+from gatepost.drivers.scan.driver_matcher import LIKELY, SURE, Judge
+from gatepost.drivers.scan.naming import device_id
+from gatepost.drivers.scan.text_options_guesser import guess
+from gatepost.drivers.serial.lines.driver import LinesDecoder
+from gatepost.drivers.serial.lines.options import LinesOptions
 
 REGISTRY = Registry.installed()
 GROUPS = by_line(REGISTRY)

@@ -4,7 +4,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.serial.seen import DIGEST, MOST, SHARDS, Seen
+from gatepost.drivers.serial.common.record_digests import DIGEST, MOST, SHARDS, Seen
 
 RECORDS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=60)
 

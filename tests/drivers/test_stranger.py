@@ -2,10 +2,10 @@
 
 import pytest
 
-from drivers.driver import Registry
-from drivers.reading import Reading
-from drivers.serial.nonin import NoninOptions
-from drivers.serial.nonin_twin import NoninTwin
+from gatepost.drivers.driver import Registry
+from gatepost.drivers.reading import Reading
+from gatepost.drivers.serial.nonin.driver import NoninOptions
+from gatepost.drivers.serial.nonin.twin import NoninTwin
 
 REGISTRY = Registry.installed()
 BINARY = [

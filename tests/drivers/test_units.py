@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.units import NotComparable, convert, convert_glucose, units_like
+from gatepost.drivers.units import NotComparable, convert, convert_glucose, units_like
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.vectors import NotBuilt, difference, judge
+from gatepost.drivers.testing.vectors import NotBuilt, difference, judge
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "vectors"

@@ -4,9 +4,9 @@ import struct
 
 import pytest
 
-from drivers.serial.cyton_packets import encode_packet
-from drivers.serial.protocentral_frames import encode_frame
-from drivers.vectors import judge
+from gatepost.drivers.serial.cyton.packets import encode_packet
+from gatepost.drivers.serial.protocentral.frames import encode_frame
+from gatepost.drivers.testing.vectors import judge
 
 PACKET = encode_packet(7, (1, -1, 8388607, -8388608, 0, 5, 6, 7), (-1, 2, 8000))
 ADS = encode_frame(2, struct.pack("<hhHH", -120, 345, 72, 16))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from drivers.serial.contec5_frames import encode_stored
-from drivers.serial.nonin_twin import NoninTwin, frame2, frame7
-from drivers.vectors import adapters, judge
+from gatepost.drivers.serial.contec.v5_frames import encode_stored
+from gatepost.drivers.serial.nonin.twin import NoninTwin, frame2, frame7
+from gatepost.drivers.testing.vectors import adapters, judge
 
 PACKET = NoninTwin(seed=4).tick()
 NUMBERS = adapters()["serial-frame"]["nonin-df2"](PACKET)

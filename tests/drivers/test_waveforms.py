@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.reading import BAD, GOOD, UNCERTAIN
-from drivers.waveforms import MOST, Channel, WaveformBlocks
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.waveforms import MOST, Channel, WaveformBlocks
 
 ECG = Channel("ecg", "uV", 0.5, 1.0)
 RESP = Channel("respiration", "{raw}")

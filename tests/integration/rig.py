@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 import yaml
 
-from agent.client import AsyncGatewayClient
-from drivers.serial.pty import PtyTwin
+from gatepost.client import AsyncGatewayClient
+from gatepost.drivers.testing.pty import PtyTwin
 from tests.uplink.broker import Mosquitto, until
 from tests.uplink.gateway import Listener, listening
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.app import STUCK, App
-from agent.process.logs import Logs
-from agent.settings import load
-from drivers.driver import Registry
+from gatepost.agent.app import STUCK, App
+from gatepost.agent.process.logs import Logs
+from gatepost.agent.settings import load
+from gatepost.drivers.driver import Registry
 
 from .rig import lines, settings_for, twin, until
 
@@ -115,7 +115,7 @@ async def test_the_watchdog_hears_of_a_log_that_stores_nothing(tmp_path: Path, m
 
 
 async def test_an_assignment_is_one_at_a_time(tmp_path: Path) -> None:
-    from agent.actions import Actions
+    from gatepost.agent.gateway_commands import Actions
 
     devices = {name: lines(tmp_path / name) for name in "abcd"}
     async with app(tmp_path, settings_for(tmp_path, None, devices)) as one:

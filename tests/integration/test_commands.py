@@ -11,7 +11,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from agent.client import GatewayError
+from gatepost.client import GatewayError
 from tests.uplink.broker import running
 
 from .rig import LATEST, Agent, Lines, Listener, Mosquitto, agent, lines, listening, settings_for, twin, until

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.process.logs import BURST, REMEMBERED, WINDOW, Logs, goes_to_journal
+from gatepost.agent.process.logs import BURST, REMEMBERED, WINDOW, Logs, goes_to_journal
 
 LOG = logging.getLogger("agent.test")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.process.notify import Notifier
+from gatepost.agent.process.notify import Notifier
 
 
 @pytest.fixture

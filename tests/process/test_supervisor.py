@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.errors import UplinkError
-from agent.process.supervisor import LONGEST_PAUSE, STEADY, State, Supervisor
+from gatepost.agent.core.errors import UplinkError
+from gatepost.agent.process.supervisor import LONGEST_PAUSE, STEADY, State, Supervisor
 
 LOG = logging.getLogger("test.supervisor")
 BOUND = 5.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.process.notify import Notifier
-from agent.process.watchdog import Watchdog, interval_from
+from gatepost.agent.process.notify import Notifier
+from gatepost.agent.process.watchdog import Watchdog, interval_from
 
 LOG = logging.getLogger("test.watchdog")
 

@@ -15,7 +15,9 @@ def modules() -> Iterator[tuple[str, Path]]:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            # agent/client is gatepost.client: pyproject.toml, package-dir
+            yield f"gatepost.{name.removeprefix('agent.') if name.startswith('agent.client') else name}", path
 
 
 def imports(path: Path) -> set[str]:

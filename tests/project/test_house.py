@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.verbs import VERBS
+from gatepost.agent.cli.main import VERBS
 from tests.project.checkout import ROOT, modules
 
 FOLDERS = {"agent", "drivers", "config", "systemd", "tests", "tools", "docs", ".ci"}

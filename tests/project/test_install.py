@@ -46,7 +46,9 @@ def test_install_upgrade_uninstall(tmp_path: Path) -> None:
     opt, etc = root / "opt/gatepost", root / "etc/gatepost"
     version = opt / os.readlink(opt / "current")
 
-    answer = subprocess.run([version / "bin/python", "-m", "agent.cli", "version"], capture_output=True, check=False)
+    answer = subprocess.run(
+        [version / "bin/python", "-m", "gatepost.agent.cli", "version"], capture_output=True, check=False
+    )
     assert answer.returncode == 0
     installed = next(version.glob("lib/python3.*/site-packages"))
     for name in ("*.sql", "*.py", "py.typed"):
@@ -65,7 +67,9 @@ def test_install_upgrade_uninstall(tmp_path: Path) -> None:
         assert (root / placed).is_file()
     assert (opt / "share/70-gatepost-serial.rules.example").is_file()
     check = subprocess.run(
-        [version / "bin/python", "-m", "agent.cli", "check", etc / "gatepost.yaml"], capture_output=True, check=False
+        [version / "bin/python", "-m", "gatepost.agent.cli", "check", etc / "gatepost.yaml"],
+        capture_output=True,
+        check=False,
     )
     assert check.returncode == 0, check.stdout
 

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from agent.settings import Loaded, load
-from drivers.driver import Command, Decoder, Driver, Registry, Twin
-from drivers.options import OptionProblem, Options
+from gatepost.agent.settings import Loaded, load
+from gatepost.drivers.driver import Command, Decoder, Driver, Registry, Twin
+from gatepost.drivers.options import OptionProblem, Options
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from agent.settings.rules_brokers import FORMATS
-from agent.settings.topics import TOPICS
-from agent.uplink import formats
-from agent.uplink.topics import DEFAULTS
+from gatepost.agent.settings.model import TOPICS
+from gatepost.agent.settings.rules.brokers import FORMATS
+from gatepost.agent.uplink import formats
+from gatepost.agent.uplink.topics import DEFAULTS
 
 from .conftest import marked, told
 

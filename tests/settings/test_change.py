@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from agent.settings import changes
-from agent.settings.model import Api, Broker, Device, Gateway, Settings, Store
+from gatepost.agent.settings import changes
+from gatepost.agent.settings.model import Api, Broker, Device, Gateway, Settings, Store
 
 OLD = Settings(
     brokers={"a": Broker(url="mqtt://a"), "b": Broker(url="mqtt://b")},

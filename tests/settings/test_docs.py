@@ -9,9 +9,8 @@ import msgspec
 import pytest
 from msgspec import inspect as types
 
-from agent.settings.effective import effective
-from agent.settings.model import Broker, Device, SecretRef, Settings, Threshold
-from agent.settings.topics import TOPICS
+from gatepost.agent.settings.effective import effective
+from gatepost.agent.settings.model import TOPICS, Broker, Device, SecretRef, Settings, Threshold
 
 TEXT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
 ROWS = {

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.settings.drop import remove_drop, render, write_drop
-from agent.settings.problem import Report
-from agent.settings.tree import Items, Map
-from agent.settings.yamlfile import read_bytes
+from gatepost.agent.settings.own_drops import remove_drop, render, write_drop
+from gatepost.agent.settings.problem import Report
+from gatepost.agent.settings.yaml.nodes import Items, Map
+from gatepost.agent.settings.yaml.reader import read_bytes
 
 
 def plain(node):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agent.settings.model import Settings
+from gatepost.agent.settings.model import Settings
 
 MAIN = """\
 brokers:
@@ -36,8 +36,8 @@ def test_every_value_with_its_origin(read, tmp_path):
 
 def test_a_password_among_the_options_of_a_driver_is_hidden():
     settings = Settings(devices={})
-    from agent.settings.effective import effective
-    from agent.settings.model import Device
+    from gatepost.agent.settings.effective import effective
+    from gatepost.agent.settings.model import Device
 
     settings = Settings(devices={"p": Device(driver="x", options={"token": "geheim", "n": {"PIN": 1234}})})
     text = str(effective(settings, {}))

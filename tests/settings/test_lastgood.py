@@ -4,8 +4,8 @@ import stat
 
 import pytest
 
-from agent.settings.lastgood import LastGood
-from agent.settings.model import SecretRef
+from gatepost.agent.settings.last_good import LastGood
+from gatepost.agent.settings.model import SecretRef
 
 MAIN = """\
 brokers:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings import load
+from gatepost.agent.settings import load
 
 from .conftest import told
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings import load
-from drivers.driver import Registry
+from gatepost.agent.settings import load
+from gatepost.drivers.driver import Registry
 
 from .conftest import Clip
 

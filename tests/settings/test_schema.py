@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from agent.settings.schema import schema
-from drivers.driver import Registry
+from gatepost.agent.settings.schema import schema
+from gatepost.drivers.driver import Registry
 
 CONFIG = Path(__file__).parents[2] / "config"
 
 
 def test_the_file_in_config_is_current():
-    """When it is not: python -m agent.settings.schema > config/gatepost.schema.json"""
+    """When it is not: python -m gatepost.agent.settings.schema > config/gatepost.schema.json"""
     assert json.loads((CONFIG / "gatepost.schema.json").read_text()) == schema(Registry.installed())
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.errors import SettingsWrong
-from agent.settings import check_secrets, resolve_secret
-from agent.settings.model import SecretRef
+from gatepost.agent.core.errors import SettingsWrong
+from gatepost.agent.settings import check_secrets, resolve_secret
+from gatepost.agent.settings.model import SecretRef
 
 
 def test_the_three_places(tmp_path):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.settings import units
-from agent.settings.units import WrongUnit, parse_duration, parse_rate, parse_size
+from gatepost.agent.settings import units
+from gatepost.agent.settings.units import WrongUnit, parse_duration, parse_rate, parse_size
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from agent.settings import Watcher
-from agent.settings.watch import INTERVAL, signature
+from gatepost.agent.settings import Watcher
+from gatepost.agent.settings.watch import INTERVAL, signature
 
 
 class Sleeps:

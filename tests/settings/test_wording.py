@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from agent.settings.wording import in_words
+from gatepost.agent.settings.problem import in_words
 
 
 class Given(msgspec.Struct):

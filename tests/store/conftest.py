@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.clock import Stamp
-from agent.events import Events
-from agent.settings.model import Store as StoreSettings
-from agent.store import Store
+from gatepost.agent.core.clock import Stamp
+from gatepost.agent.core.events import Events
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import Store
 
 GOOD = {"metric_type": "reading", "units": {}, "quality": "good", "flags": []}
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.store import carve
-from agent.store.database import PAGE_SIZE
-from agent.store.rows import series_from
+from gatepost.agent.store import carve
+from gatepost.agent.store.database import PAGE_SIZE
+from gatepost.agent.store.model import series_from
 from tests.store.conftest import GOOD, HandClock
 
 
@@ -64,9 +64,9 @@ async def test_rows_that_are_in_the_write_ahead_log_only_are_found(
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small file with every kind of page."""
-    from agent.store.database import sql
-    from agent.store.rows import Series, checksum, series_row
-    from agent.store.schema import STEPS
+    from gatepost.agent.store.database import sql
+    from gatepost.agent.store.model import Series, checksum, series_row
+    from gatepost.agent.store.schema import STEPS
 
     path = tmp_path_factory.mktemp("carve") / "healthy.db"
     db = sqlite3.connect(path, isolation_level=None)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.store.database import PAGE_SIZE, Database, NotOpen
-from agent.store.schema import STEPS, VERSION, migrate
+from gatepost.agent.store.database import PAGE_SIZE, Database, NotOpen
+from gatepost.agent.store.schema import STEPS, VERSION, migrate
 from tests.store.conftest import until
 
 
@@ -134,7 +134,7 @@ async def test_a_query_under_way_is_finished_before_the_file_is_closed(database:
 
 
 async def test_a_long_search_does_not_hold_up_a_page(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agent.store import database as module
+    from gatepost.agent.store import database as module
 
     slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT max(i) FROM n"
     real = module.sql

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from agent.store import check
-from agent.store.ranges import FOREVER
+from gatepost.agent.store import check
+from gatepost.agent.store.ranges import FOREVER
 
 CYCLES = 20
 CHILD = """
@@ -22,10 +22,10 @@ import asyncio, sys
 from pathlib import Path
 from random import Random
 import orjson
-from agent.clock import SystemClock
-from agent.events import Events
-from agent.settings.model import Store as StoreSettings
-from agent.store import Store
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.core.events import Events
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import Store
 
 async def main(path, seed):
     rng = Random(seed)

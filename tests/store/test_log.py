@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.errors import StoreError
-from agent.settings.model import Store as StoreSettings
-from agent.store import EVENT, URGENT
-from agent.store.ranges import FOREVER
-from agent.store.writer import QUEUE_ROWS
+from gatepost.agent.core.errors import StoreError
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import EVENT, URGENT
+from gatepost.agent.store.ranges import FOREVER
+from gatepost.agent.store.writer import QUEUE_ROWS
 from tests.store.conftest import GOOD, HandClock, until
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.store import lookup, zones
-from agent.store.ranges import FOREVER
+from gatepost.agent.store import queries, zone_map
+from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import GOOD, HandClock
 
 MINUTE = 60_000_000
@@ -18,7 +18,7 @@ MINUTE = 60_000_000
 
 @pytest.fixture(autouse=True)
 def small_zones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zones, "ZONE", 16)
+    monkeypatch.setattr(zone_map, "ZONE", 16)
 
 
 async def all_pages(store: Any, limit: int = 7, **query: Any) -> list[int]:
@@ -97,7 +97,7 @@ async def test_times_that_are_rectified_later_are_found_at_their_new_place(start
 
 
 async def test_numbers_left_out_cost_nothing(start: Any, tmp_path: Any) -> None:
-    from agent.store import maintenance
+    from gatepost.agent.store import salvage as maintenance
 
     async with start() as run:
         await run.put_all(20, device="early")
@@ -114,7 +114,7 @@ async def test_a_search_that_takes_too_long_stops_and_can_go_on(
     start: Any, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = await filled(start, clock, 1)
-    monkeypatch.setattr(lookup, "PATIENCE", 0.0)
+    monkeypatch.setattr(queries, "PATIENCE", 0.0)
     async with start() as run:
         first = await run.store.history(device="rare-0")
         assert first == []
@@ -152,7 +152,7 @@ async def test_counting_is_exact_and_follows_what_is_settled_and_dropped(start: 
 
 
 async def test_counting_gives_up_with_an_estimate(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agent.store import store as module
+    from gatepost.agent.store import store as module
 
     monkeypatch.setattr(module, "PATIENCE", -1.0)
     async with start() as run:
@@ -173,7 +173,7 @@ async def test_the_oldest_that_is_owed_is_told(start: Any, clock: HandClock) -> 
 
 
 def module_time(wall: int) -> str:
-    from agent.clock import rfc3339
+    from gatepost.agent.core.clock import rfc3339
 
     return rfc3339(wall)
 

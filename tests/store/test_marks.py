@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from agent.settings.model import Store as StoreSettings
-from agent.store import writer as module
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import writer as module
 from tests.store.conftest import GOOD, Running
 from tests.store.test_writer import Failing
 

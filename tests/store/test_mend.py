@@ -14,11 +14,12 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.clock import Stamp
-from agent.errors import StoreError
-from agent.store import check, maintenance, repair
-from agent.store.ledger import Entry
-from agent.store.ranges import FOREVER
+from gatepost.agent.core.clock import Stamp
+from gatepost.agent.core.errors import StoreError
+from gatepost.agent.store import check, repair
+from gatepost.agent.store import salvage as maintenance
+from gatepost.agent.store.command_ledger import Entry
+from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import GOOD, HandClock, database, until
 
 JUMP = maintenance.JUMP
@@ -232,7 +233,7 @@ async def test_numbers_left_out_by_a_repair_are_not_told_as_lost(start: Any, tmp
 
 
 async def test_after_a_repair_a_full_log_drops_no_more_than_it_must(start: Any, tmp_path: Path) -> None:
-    from agent.settings.model import Store as StoreSettings
+    from gatepost.agent.settings.model import Store as StoreSettings
 
     async with start() as run:
         await run.put_all(2000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))

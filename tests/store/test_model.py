@@ -21,10 +21,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from agent.events import Events
-from agent.settings.model import Store as StoreSettings
-from agent.store import EVENT, Store, writer
-from agent.store.ranges import FOREVER
+from gatepost.agent.core.events import Events
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import EVENT, Store, writer
+from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import HandClock, Running
 from tests.store.test_writer import Failing
 

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.store.ranges import FOREVER, Ranges
+from gatepost.agent.store.ranges import FOREVER, Ranges
 
 span = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda pair: (min(pair), max(pair)))
 steps = st.lists(st.tuples(st.booleans(), span), max_size=30)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.settings.model import Store as StoreSettings
-from agent.store.positions import NORMAL
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store.positions import NORMAL
 from tests.store.conftest import HandClock, until
 
 DAY = 86_400.0

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from agent.errors import StoreError
-from agent.settings.model import Store as StoreSettings
-from agent.store import check, repair
-from agent.store.ranges import FOREVER
+from gatepost.agent.core.errors import StoreError
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import check, repair
+from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import database, until
 
 
@@ -204,8 +204,8 @@ def test_a_healthy_file_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
 
     async def fill_it() -> None:
-        from agent.events import Events
-        from agent.store import Store
+        from gatepost.agent.core.events import Events
+        from gatepost.agent.store import Store
         from tests.store.conftest import HandClock
 
         store = await Store.open(path, "gw", StoreSettings(), HandClock(), Events())

@@ -13,11 +13,11 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.events import Events
-from agent.settings.model import Store as StoreSettings
-from agent.store import Store
-from agent.store import store as store_module
-from agent.store.ranges import FOREVER
+from gatepost.agent.core.events import Events
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import Store
+from gatepost.agent.store import store as store_module
+from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import HandClock, database, until
 
 DAY = 86_400.0
@@ -71,10 +71,10 @@ async def test_a_wrong_clock_makes_nothing_old(start: Any) -> None:
 async def test_a_boot_that_never_had_a_clock_does_not_keep_history_for_ever(
     start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agent.store import upkeep
+    from gatepost.agent.store import retention
 
-    monkeypatch.setattr(upkeep, "LOOK_FIRST", 5)
-    monkeypatch.setattr(upkeep, "LOOK_ROWS", 7)
+    monkeypatch.setattr(retention, "LOOK_FIRST", 5)
+    monkeypatch.setattr(retention, "LOOK_ROWS", 7)
     dark = HandClock("boot-a")
     dark.synchronised = False
     async with start(KEEP, clock=dark) as run:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent.errors import StoreFull
-from agent.settings.model import Store as StoreSettings
-from agent.store import writer as module
+from gatepost.agent.core.errors import StoreFull
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import writer as module
 from tests.store.conftest import until
 
 

@@ -15,16 +15,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agent.demo.board import Board, Counts, values
-from agent.demo.layout import lines
-from agent.demo.view import Fitted
+from gatepost.agent.demo.layout import lines
+from gatepost.agent.demo.statistics import Board, Counts, values
+from gatepost.agent.demo.view import Fitted
 
 pytestmark = pytest.mark.skipif(find_spec("amqtt") is None, reason="the extra `demo` is not installed")
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
     environ = {**os.environ, "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "agent.cli", "demo", *arguments]
+    command = [sys.executable, "-m", "gatepost.agent.cli", "demo", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
 
 

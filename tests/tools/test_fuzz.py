@@ -75,7 +75,7 @@ def test_an_unknown_name_is_refused(capsys):
 
 
 def test_everything_is_there():
-    from drivers.driver import Registry
+    from gatepost.drivers.driver import Registry
 
     known = subjects()
     assert set(Registry.installed().names) <= set(known)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from drivers.serial.protocentral import ProtocentralAds1292r
+from gatepost.drivers.serial.protocentral.driver import ProtocentralAds1292r
 from tools.harness import waves
 from tools.harness.wave_collector import Curve
 from tools.harness.wave_feeder import Board, WaveFeeder, counted

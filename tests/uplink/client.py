@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from agent.uplink.connection import Connection, ConnectOptions, Endpoint, Inbound, Lost
+from gatepost.agent.uplink.mqtt.connection import Connection, ConnectOptions, Endpoint, Inbound, Lost
 
 
 class Recorder:

@@ -8,17 +8,17 @@ from typing import Any
 
 import orjson
 
-from agent.errors import NotConnected, StoreError
-from agent.store.positions import Position
-from agent.store.rows import EVENT, IN_STEP, URGENT, Record, Series
-from agent.store.tail import Tail
-from agent.uplink.connection import Lost
-from agent.uplink.formats import Rendered
-from agent.uplink.lanes import Lanes
-from agent.uplink.poison import Poison
-from agent.uplink.routes import Routes
-from agent.uplink.sender import WindowFull
-from agent.uplink.session import Session, Tally
+from gatepost.agent.core.errors import NotConnected, StoreError
+from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
+from gatepost.agent.store.positions import Position
+from gatepost.agent.store.recent_records import Tail
+from gatepost.agent.uplink.delivery import Session, Tally
+from gatepost.agent.uplink.formats import Rendered
+from gatepost.agent.uplink.lanes import Lanes
+from gatepost.agent.uplink.mqtt.connection import Lost
+from gatepost.agent.uplink.mqtt.publisher import WindowFull
+from gatepost.agent.uplink.poison_messages import Poison
+from gatepost.agent.uplink.routing import Routes
 
 EPOCH = "0123abcd"
 WALL = 1_795_000_000_000_000

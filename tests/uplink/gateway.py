@@ -12,16 +12,16 @@ from typing import Any
 
 import orjson
 
-from agent.clock import SystemClock
-from agent.events import Events
-from agent.process.supervisor import Supervisor
-from agent.settings import resolve_secret
-from agent.settings.model import Broker
-from agent.settings.model import Store as StoreSettings
-from agent.store import Store
-from agent.uplink.connection import Inbound
-from agent.uplink.uplink import Parts, Uplink
-from agent.uplink.uplinks import Uplinks
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.core.events import Events
+from gatepost.agent.process.supervisor import Supervisor
+from gatepost.agent.settings import resolve_secret
+from gatepost.agent.settings.model import Broker
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store import Store
+from gatepost.agent.uplink.broker_link import Parts, Uplink
+from gatepost.agent.uplink.manager import Uplinks
+from gatepost.agent.uplink.mqtt.connection import Inbound
 
 from .broker import until
 from .client import Recorder

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.uplink.backoff import FIRST, MOST, STEADY, Backoff
+from gatepost.agent.core.backoff import FIRST, MOST, STEADY, Backoff
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import NotConnected, UplinkError
-from agent.uplink.connection import ConnectFailed, Will, WindowFull, packet_size
-from agent.uplink.tls import tls_context
+from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.uplink.mqtt.connection import ConnectFailed, Will, WindowFull, packet_size
+from gatepost.agent.uplink.mqtt.tls import tls_context
 
 from .broker import Authority, Mosquitto, running, until
 from .client import Recorder, connected

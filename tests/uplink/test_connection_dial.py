@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.uplink import dial as dialling
-from agent.uplink.dial import dial
+from gatepost.agent.uplink.mqtt import dial as dialling
+from gatepost.agent.uplink.mqtt.dial import dial
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import struct
 
 import pytest
 
-from agent.errors import NotConnected, UplinkError
-from agent.uplink.connection import ConnectFailed
+from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.uplink.mqtt.connection import ConnectFailed
 
 from .broker import (
     CONNECT,
@@ -122,7 +122,7 @@ async def test_unreachable_within_the_time() -> None:
     with socket.socket() as listener:  # never accepts; the handshake of TLS finds nobody
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)
-        from agent.uplink.tls import tls_context
+        from gatepost.agent.uplink.mqtt.tls import tls_context
 
         url = f"mqtts://127.0.0.1:{listener.getsockname()[1]}"
         failure = await refused(Recorder(url, context=tls_context(verify=False)), 0.2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agent.uplink.inbound import Inbound, Inbox
+from gatepost.agent.uplink.mqtt.inbox import Inbound, Inbox
 
 from .broker import until
 

@@ -13,12 +13,19 @@ from gmqtt.mqtt.utils import IdGenerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.errors import NotConnected, UplinkError
-from agent.uplink.connection import ConnectFailed, Connection, ConnectOptions, Endpoint, Lost, ProtocolChoice
-from agent.uplink.packets import check_filter, check_topic, encode_properties, packet_size, varint
-from agent.uplink.pulse import Pulse
-from agent.uplink.reasons import CODES, explain
-from agent.uplink.sender import Sender
+from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic, encode_properties, packet_size, varint
+from gatepost.agent.uplink.mqtt.connection import (
+    ConnectFailed,
+    Connection,
+    ConnectOptions,
+    Endpoint,
+    Lost,
+    ProtocolChoice,
+)
+from gatepost.agent.uplink.mqtt.keepalive import Pulse
+from gatepost.agent.uplink.mqtt.publisher import Sender
+from gatepost.agent.uplink.mqtt.reason_codes import CODES, explain
 
 # -- endpoint ----------------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import UplinkError
-from agent.uplink.connection import ConnectFailed
-from agent.uplink.tls import tls_context
+from gatepost.agent.core.errors import UplinkError
+from gatepost.agent.uplink.mqtt.connection import ConnectFailed
+from gatepost.agent.uplink.mqtt.tls import tls_context
 
 from .broker import Authority, FakeBroker, Mosquitto, running, until
 from .client import Recorder, connected

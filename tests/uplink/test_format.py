@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.clock import rfc3339
-from agent.devices.stamp import encode
-from agent.store.rows import EVENT, IN_STEP, URGENT, Record, Series
-from agent.uplink.formats.devices import KNOWN, DevicesFormat
-from agent.uplink.topics import Topics
-from drivers.reading import Reading, Waveform
+from gatepost.agent.core.clock import rfc3339
+from gatepost.agent.devices.encoding import encode
+from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
+from gatepost.agent.uplink.formats.devices import KNOWN, DevicesFormat
+from gatepost.agent.uplink.topics import Topics
+from gatepost.drivers.reading import Reading, Waveform
 
 WALL = 1_795_170_600_123_456  # 2026-11-20T10:30:00.123456Z
 RFC = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")

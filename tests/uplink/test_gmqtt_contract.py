@@ -18,9 +18,9 @@ from gmqtt.mqtt.constants import MQTTCommands
 from gmqtt.mqtt.protocol import BaseMQTTProtocol, MQTTProtocol
 from gmqtt.subscription import Subscription
 
-from agent.uplink.connection import ConnectOptions, Will
-from agent.uplink.transport import Stream
-from agent.uplink.wiring import NoStorage, PassiveClient, make_client
+from gatepost.agent.uplink.mqtt.connection import ConnectOptions, Will
+from gatepost.agent.uplink.mqtt.gmqtt_client import NoStorage, PassiveClient, make_client
+from gatepost.agent.uplink.mqtt.transport import Stream
 
 
 class Transport:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from agent.store.positions import Position
-from agent.store.ranges import FOREVER
-from agent.store.rows import IN_STEP, URGENT, Record
-from agent.uplink.lanes import LOW, PAGE, Lane, Lanes
+from gatepost.agent.store.model import IN_STEP, URGENT, Record
+from gatepost.agent.store.positions import Position
+from gatepost.agent.store.ranges import FOREVER
+from gatepost.agent.uplink.lanes import LOW, PAGE, Lane, Lanes
 
 
 def row(seq: int, size: int = 10, urgent: bool = False) -> Record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.uplink.poison import CONDEMN_AFTER, SUSPECT_AFTER, Poison
+from gatepost.agent.uplink.poison_messages import CONDEMN_AFTER, SUSPECT_AFTER, Poison
 
 
 def suspect(poison: Poison, seq: int) -> None:

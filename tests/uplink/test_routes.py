@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.settings.model import Route
-from agent.uplink.routes import Routes
+from gatepost.agent.settings.model import Route
+from gatepost.agent.uplink.routing import Routes
 
 
 @pytest.mark.parametrize(

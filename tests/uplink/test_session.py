@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from agent.errors import NotConnected, UplinkError
-from agent.settings.model import Route
-from agent.uplink import session as session_module
-from agent.uplink.poison import QUIET, SUSPECT_AFTER
-from agent.uplink.routes import Routes
+from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.settings.model import Route
+from gatepost.agent.uplink import delivery as session_module
+from gatepost.agent.uplink.poison_messages import QUIET, SUSPECT_AFTER
+from gatepost.agent.uplink.routing import Routes
 
 from .broker import until
 from .fakes import FAILURE, Rig

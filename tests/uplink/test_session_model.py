@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from agent.settings.model import Route
-from agent.uplink import lanes, session
+from gatepost.agent.settings.model import Route
+from gatepost.agent.uplink import delivery, lanes
 
 from .fakes import Rig
 
@@ -149,7 +149,7 @@ class SessionModel(RuleBasedStateMachine):
     def routes_change(self, hidden: bool) -> None:
         def change() -> None:
             self.hidden = hidden
-            from agent.uplink.routes import Routes
+            from gatepost.agent.uplink.routing import Routes
 
             self.rig.session.reroute(Routes("b", self._routes(), {}), 0.5, self.rig.options["rate"])
 
@@ -267,14 +267,14 @@ class TestSession(SessionModel.TestCase):  # type: ignore[misc, name-defined]
         for module, name, value in (
             (lanes, "LOW", 3),
             (lanes, "PAGE", 10),
-            (session, "LIVE_LAG", 15),
-            (session, "SPARE_IDS", 0),
-            (session, "GIVE_UP", 3),
+            (delivery, "LIVE_LAG", 15),
+            (delivery, "SPARE_IDS", 0),
+            (delivery, "GIVE_UP", 3),
         ):
             TINY.setattr(module, name, value)
-        logging.getLogger("agent.uplink").setLevel(logging.CRITICAL)
+        logging.getLogger("gatepost.agent.uplink").setLevel(logging.CRITICAL)
 
     @classmethod
     def tearDownClass(cls) -> None:
         TINY.undo()
-        logging.getLogger("agent.uplink").setLevel(logging.NOTSET)
+        logging.getLogger("gatepost.agent.uplink").setLevel(logging.NOTSET)

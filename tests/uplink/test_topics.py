@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.uplink.packets import check_topic
-from agent.uplink.topics import Topics
+from gatepost.agent.uplink.mqtt.codec import check_topic
+from gatepost.agent.uplink.topics import Topics
 
 NAMES = st.text("abcXYZ019_.-", min_size=1, max_size=64)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent.errors import NotConnected, UplinkError
-from agent.settings.model import Backlog, Broker, Route, SecretRef, Tls
-from agent.uplink import uplink as uplink_module
+from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.settings.model import Backlog, Broker, Route, SecretRef, Tls
+from gatepost.agent.uplink import broker_link as uplink_module
 
 from .broker import Authority, FakeBroker, Mosquitto, free_port, running, until
 from .gateway import Gateway, gateway, listening

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.settings.model import Broker
-from agent.uplink import session as session_module
-from agent.uplink import uplink as uplink_module
+from gatepost.agent.settings.model import Broker
+from gatepost.agent.uplink import broker_link as uplink_module
+from gatepost.agent.uplink import delivery as session_module
 from tests.store.conftest import database
 
 from .broker import CONNECT, PUBLISH, SUBSCRIBE, FakeBroker, Peer, packet, publish_id, until
@@ -297,7 +297,7 @@ async def test_taken_over(gw: Gateway) -> None:
 
 
 async def test_a_subscription_without_answer_is_asked_again(gw: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.uplink.subscriptions.SUBSCRIBE_TIMEOUT", 0.05)
+    monkeypatch.setattr("gatepost.agent.uplink.command_subscriptions.SUBSCRIBE_TIMEOUT", 0.05)
     async with Journal() as fake:
         asked = 0
 

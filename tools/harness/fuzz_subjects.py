@@ -11,17 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drivers import kit
-from drivers.driver import Driver, Registry
-from drivers.kit_rules import unfinished
-from drivers.reading import Reading
-from drivers.vectors import adapters
+from gatepost.drivers.driver import Driver, Registry
+from gatepost.drivers.reading import Reading
+from gatepost.drivers.testing import driver_kit
+from gatepost.drivers.testing.contract_rules import unfinished
+from gatepost.drivers.testing.vectors import adapters
 from tools.harness.fuzz_octets import burst, cut
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
 SECONDS = 30.0  # of a session that gives the good traffic
-MOST_HELD = kit.MOST_HELD
+MOST_HELD = driver_kit.MOST_HELD
 REFUSALS = ValueError  # and so FrameError: how a codec refuses
 CODECS = ("serial-frame", "serial-line", "serial-stream", "gatt", "advert")
 
@@ -55,10 +55,10 @@ class Octets(Subject):
 
     def __init__(self, kind: type[Driver]) -> None:
         self.name = kind.name
-        self._make = kit.maker(kind)
+        self._make = driver_kit.maker(kind)
         self._driver = self._make()
-        self.corpus = kit.enough(kit.traffic(self._make, SECONDS))
-        self._needed = kit.expected(self._driver, self.corpus)
+        self.corpus = driver_kit.enough(driver_kit.traffic(self._make, SECONDS))
+        self._needed = driver_kit.expected(self._driver, self.corpus)
         self.alone = self._needed > 0
         self._names = self._driver.value_names(self._driver.options)
         self._once = self._driver.keeps_records  # what it has given, it does not give again
@@ -76,14 +76,14 @@ class Octets(Subject):
             return f"raised {error!r}"
         self.items += len(found)
         for item in found:
-            wrong = kit.complaint(item, self._names)
+            wrong = driver_kit.complaint(item, self._names)
             if wrong:
                 return f"gave what {wrong}"
             self._marked += isinstance(item, Reading) and item.mark is not None
         return ""
 
     def judge(self) -> str:
-        held = kit.held(self._decoder)
+        held = driver_kit.held(self._decoder)
         self.held = max(self.held, held)
         if held > MOST_HELD:
             return f"holds {held} octets"
@@ -93,7 +93,7 @@ class Octets(Subject):
                 items = self._decoder.feed(piece)
             except Exception as error:
                 return f"raised {error!r} on good traffic"
-            found += kit.amount(items)
+            found += driver_kit.amount(items)
         if found < self._needed:
             return f"decoded {found} readings and samples of good traffic, expected {self._needed}"
         if self._once:
@@ -106,8 +106,8 @@ class Talk(Subject):
 
     def __init__(self, kind: type[Driver]) -> None:
         self.name = f"{kind.name} (talking)"
-        self._make = kit.maker(kind)
-        self.corpus = kit.enough(kit.traffic(self._make, SECONDS))
+        self._make = driver_kit.maker(kind)
+        self.corpus = driver_kit.enough(driver_kit.traffic(self._make, SECONDS))
         self._seconds = next((seconds for seconds in (3.0, 10.0) if self._clean(seconds).readings), SECONDS)
         self._pieces: list[bytes] = []
 
@@ -122,26 +122,30 @@ class Talk(Subject):
         """The session is played here: what it was fed is what the device says, then it is itself again."""
         driver = self._make()
         try:
-            first, second = kit.in_virtual_time(self._sessions(driver))
+            first, second = driver_kit.in_virtual_time(self._sessions(driver))
         except Exception as error:
             return f"raised {error!r}"
         self._pieces = []
         for done in (first, second):
-            if done.outcome is not None and not isinstance(done.outcome, kit.ENDINGS) and not _told(done.outcome):
+            if (
+                done.outcome is not None
+                and not isinstance(done.outcome, driver_kit.ENDINGS)
+                and not _told(done.outcome)
+            ):
                 return f"its conversation ended with {done.outcome!r}"
         self.items += len(second.readings)
         return "" if second.readings else "gave no reading in the session after"
 
-    def _clean(self, seconds: float) -> kit.Session:
+    def _clean(self, seconds: float) -> driver_kit.Session:
         driver = self._make()
-        return kit.session(driver, driver.twin(driver.options, 1), seconds)
+        return driver_kit.session(driver, driver.twin(driver.options, 1), seconds)
 
-    async def _sessions(self, driver: Driver) -> tuple[kit.Session, kit.Session]:
+    async def _sessions(self, driver: Driver) -> tuple[driver_kit.Session, driver_kit.Session]:
         twin = driver.twin(driver.options, 1)
         hostile = Hostile(self._pieces)
-        first = await kit.play(driver, hostile, len(self._pieces) * hostile.interval / 2 + 5)
+        first = await driver_kit.play(driver, hostile, len(self._pieces) * hostile.interval / 2 + 5)
         await asyncio.sleep(60)
-        return first, await kit.play(driver, twin, self._seconds)
+        return first, await driver_kit.play(driver, twin, self._seconds)
 
 
 class Hostile:
@@ -215,7 +219,7 @@ class Gatt(Subject):
 
     def __init__(self, kind: type[Driver]) -> None:
         self.name = kind.name
-        self._make = kit.maker(kind)
+        self._make = driver_kit.maker(kind)
         self._names = self._make().value_names(self._make().options)
         vectors = [vector for vector in all_vectors() if vector["kind"] in ("gatt", "advert") and "input_hex" in vector]
         wanted = "advert" if "advert" in kind.name else "gatt"
@@ -226,7 +230,7 @@ class Gatt(Subject):
         self.start()
         found = self._good()
         if wanted == "gatt" and not kind.keeps_records:  # those give again what they have given
-            self._needed = kit.amount(found) - unfinished(found)
+            self._needed = driver_kit.amount(found) - unfinished(found)
         self.start()
 
     def start(self) -> None:
@@ -244,22 +248,22 @@ class Gatt(Subject):
             return f"raised {error!r}"
         self.items += len(found)
         for item in found:
-            wrong = kit.complaint(item, self._names)
+            wrong = driver_kit.complaint(item, self._names)
             if wrong:
                 return f"gave what {wrong}: {item!r:.200}"
         return ""
 
     def judge(self) -> str:
-        self.held = max(self.held, kit.held(self._decoder))
+        self.held = max(self.held, driver_kit.held(self._decoder))
         if self.held > 4 * MOST_HELD:
             return f"holds {self.held} octets"
-        found = kit.amount(self._good())
+        found = driver_kit.amount(self._good())
         return f"decoded {found} of good values, expected {self._needed}" if found < self._needed else ""
 
     @staticmethod
     def _wrapped(vector: dict[str, Any], piece: bytes) -> Any:
-        from drivers.ble.peripheral import Advert, GattValue
-        from drivers.ble.uuids import uuid
+        from gatepost.drivers.ble.peripheral import Advert, GattValue
+        from gatepost.drivers.ble.uuids import uuid
 
         if vector["kind"] == "gatt":
             return GattValue(uuid(vector["uuid"]), piece)

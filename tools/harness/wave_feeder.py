@@ -16,7 +16,7 @@ import tty
 from pathlib import Path
 from typing import Any
 
-from drivers.serial.protocentral_twin import ProtocentralTwin
+from gatepost.drivers.serial.protocentral.twin import ProtocentralTwin
 
 WRAP = 0x10000  # samples count modulo this, as signed 16-bit numbers
 

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.api.auth.tokens import WRONG
-from agent.api.auth.who import EVERY_TOPIC, RANK, Role, Who
-from agent.api.problems import Forbidden, Unauthenticated
-from agent.errors import GatepostError
-from agent.settings.model import Jwt, Secret
+from gatepost.agent.api.auth.principal import EVERY_TOPIC, RANK, Role, Who
+from gatepost.agent.api.auth.tokens import WRONG
+from gatepost.agent.core.errors import Forbidden, GatepostError, Unauthenticated
+from gatepost.agent.settings.model import Jwt, Secret
 
 log = logging.getLogger(__name__)
 

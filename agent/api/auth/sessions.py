@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from agent.api.auth.who import Role, Who
-from agent.api.problems import Conflict, Forbidden
-from agent.clock import Clock
+from gatepost.agent.api.auth.principal import Role, Who
+from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.errors import Conflict, Forbidden
 
 MOST = 64  # sessions, and codes
 IDLE = 30 * 60.0  # seconds without a request

@@ -18,11 +18,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from agent.api.auth.who import EVERY_TOPIC, Role, Who
-from agent.api.problems import Conflict, Unauthenticated
-from agent.api.wants import Store
-from agent.clock import Clock, rfc3339
-from agent.errors import NotFound, StoreError
+from gatepost.agent.api.agent_interface import Store
+from gatepost.agent.api.auth.principal import EVERY_TOPIC, Role, Who
+from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.errors import Conflict, NotFound, StoreError, Unauthenticated
 
 log = logging.getLogger(__name__)
 

@@ -6,15 +6,14 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from agent.api.changes import Changed
-from agent.api.handlers import editing
-from agent.api.problems import BadInput
-from agent.api.reply import Answer
-from agent.api.router import Ask
-from agent.api.settings_view import of_broker
-from agent.api.wants import Broker
-from agent.errors import NotFound
-from agent.events import Listener
+from gatepost.agent.api.agent_interface import Broker
+from gatepost.agent.api.handlers import settings_editing
+from gatepost.agent.api.http.responses import Answer
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.core.errors import BadInput, NotFound
+from gatepost.agent.core.events import Listener
+from gatepost.agent.settings.editor import Changed
+from gatepost.agent.settings.redacted_view import of_broker
 
 STATUS = "broker.status"
 RESERVED = ("status", "discovered")
@@ -38,24 +37,26 @@ async def one(ask: Ask) -> Answer:
 
 
 async def create(ask: Ask) -> Answer:
-    name = editing.name_of(ask.body.name)
-    return await _put(ask, name, {key: value for key, value in editing.settings_of(ask).items() if key != "name"}, True)
+    name = settings_editing.name_of(ask.body.name)
+    return await _put(
+        ask, name, {key: value for key, value in settings_editing.settings_of(ask).items() if key != "name"}, True
+    )
 
 
 async def replace(ask: Ask) -> Answer:
-    return await _put(ask, editing.name_of(ask.path["name"]), editing.settings_of(ask), False)
+    return await _put(ask, settings_editing.name_of(ask.path["name"]), settings_editing.settings_of(ask), False)
 
 
 async def remove(ask: Ask) -> dict[str, Any]:
     name = ask.path["name"]
-    await ask.app.drop.remove("brokers", name, editing.terms_of(ask))
+    await ask.app.drop.remove("brokers", name, settings_editing.terms_of(ask))
     return {"name": name, "removed": True}
 
 
 async def _put(ask: Ask, name: str, settings: dict[str, Any], new: bool) -> Answer:
     if name in RESERVED:
         raise BadInput(f"name: {name!r} is the name of a route", "choose another one")
-    changed = await ask.app.drop.put("brokers", name, settings, editing.terms_of(ask, new))
+    changed = await ask.app.drop.put("brokers", name, settings, settings_editing.terms_of(ask, new))
     return await _shown(ask, name, changed)
 
 
@@ -64,7 +65,7 @@ async def _shown(ask: Ask, name: str, changed: Changed | None = None) -> Answer:
     if broker is None:
         raise no_broker(name)
     body = _with_settings(ask, broker.as_dict(), await _owed(ask))
-    return editing.answer(body, f"brokers/{name}", changed)
+    return settings_editing.answer(body, f"brokers/{name}", changed)
 
 
 async def discovered(ask: Ask) -> dict[str, Any]:
@@ -113,5 +114,5 @@ def _with_settings(ask: Ask, state: dict[str, Any], owed: dict[str, dict[str, An
         **state,
         "owed": owed.get(name),
         "settings": of_broker(ask.app.settings, name),
-        **editing.about(ask, "brokers", name),
+        **settings_editing.about(ask, "brokers", name),
     }

@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from agent.api.handlers.devices import no_device
-from agent.api.problems import REJECTED
-from agent.api.reply import Answer
-from agent.api.router import Ask
-from agent.clock import rfc3339
-from agent.commands.request import Request
-from agent.store.ledger import Entry
+from gatepost.agent.api.handlers.devices import no_device
+from gatepost.agent.api.http.errors import REJECTED
+from gatepost.agent.api.http.responses import Answer
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.commands.model import Request
+from gatepost.agent.core.clock import rfc3339
+from gatepost.agent.store.command_ledger import Entry
 
 ACCEPTED = 202
 

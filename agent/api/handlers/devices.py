@@ -6,18 +6,17 @@ from typing import Any
 
 import msgspec
 
-from agent.api.changes import Changed
-from agent.api.handlers import editing
-from agent.api.problems import BadInput
-from agent.api.reply import Answer
-from agent.api.router import Ask
-from agent.errors import NotFound
-from drivers.driver import Command
+from gatepost.agent.api.handlers import settings_editing
+from gatepost.agent.api.http.responses import Answer
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.core.errors import BadInput, NotFound
+from gatepost.agent.settings.editor import Changed
+from gatepost.drivers.driver import Command
 
 
 async def every(ask: Ask) -> dict[str, Any]:
     found = [view.as_dict() for view in ask.app.devices.views()]
-    return {"devices": [{**view, **editing.about(ask, "devices", view["id"])} for view in found]}
+    return {"devices": [{**view, **settings_editing.about(ask, "devices", view["id"])} for view in found]}
 
 
 async def one(ask: Ask) -> Answer:
@@ -25,28 +24,28 @@ async def one(ask: Ask) -> Answer:
 
 
 async def create(ask: Ask) -> Answer:
-    return await _put(ask, editing.name_of(ask.body.device_id), True)
+    return await _put(ask, settings_editing.name_of(ask.body.device_id), True)
 
 
 async def replace(ask: Ask) -> Answer:
-    return await _put(ask, editing.name_of(ask.path["id"]), False)
+    return await _put(ask, settings_editing.name_of(ask.path["id"]), False)
 
 
 async def remove(ask: Ask) -> dict[str, Any]:
     device = ask.path["id"]
-    await ask.app.drop.remove("devices", device, editing.terms_of(ask))
+    await ask.app.drop.remove("devices", device, settings_editing.terms_of(ask))
     return {"id": device, "removed": True}
 
 
 async def _put(ask: Ask, device: str, new: bool) -> Answer:
-    settings = editing.settings_of(ask)
+    settings = settings_editing.settings_of(ask)
     if settings.pop("device_id", device) != device:
         raise BadInput("device_id: is another one than that of the path", "a device cannot be renamed")
     if "type" in settings:
         if "driver" in settings:
             raise BadInput("type: is the same as driver", "give one of them")
         settings["driver"] = settings.pop("type")
-    changed = await ask.app.drop.put("devices", device, settings, editing.terms_of(ask, new))
+    changed = await ask.app.drop.put("devices", device, settings, settings_editing.terms_of(ask, new))
     return _shown(ask, device, changed)
 
 
@@ -55,8 +54,8 @@ def _shown(ask: Ask, device: str, changed: Changed | None = None) -> Answer:
     if view is None:
         raise no_device(device)
     commands = [described(command) for command in ask.app.devices.commands(device).values()]
-    body = {**view.as_dict(), "commands": commands, **editing.about(ask, "devices", device)}
-    return editing.answer(body, f"devices/{device}", changed)
+    body = {**view.as_dict(), "commands": commands, **settings_editing.about(ask, "devices", device)}
+    return settings_editing.answer(body, f"devices/{device}", changed)
 
 
 def described(command: Command) -> dict[str, Any]:

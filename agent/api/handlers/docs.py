@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from agent.api.handlers import page
-from agent.api.reply import Answer
-from agent.api.router import Ask
+from gatepost.agent.api.handlers import web_page
+from gatepost.agent.api.http.responses import Answer
+from gatepost.agent.api.http.router import Ask
 
 
 async def openapi(ask: Ask) -> Answer:
@@ -15,12 +15,12 @@ async def openapi(ask: Ask) -> Answer:
 
 
 async def docs(ask: Ask) -> Answer:
-    return await page.file(ask, "docs.html")
+    return await web_page.file(ask, "docs.html")
 
 
 def _made() -> Answer:
-    from agent.api.openapi import document
-    from agent.api.routes import ROUTES
+    from gatepost.agent.api.routes import ROUTES
+    from gatepost.agent.api.schemas.openapi import document
 
     made: dict[str, Any] = document(ROUTES)
     return Answer(made)

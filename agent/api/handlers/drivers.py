@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from agent.api.handlers.devices import described
-from agent.api.router import Ask
-from agent.errors import NotFound
+from gatepost.agent.api.handlers.devices import described
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.core.errors import NotFound
 
 
 async def every(ask: Ask) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.api.doctor import findings
-from agent.api.handlers.brokers import states
-from agent.api.router import Ask
-from agent.api.settings_view import shown
-from agent.clock import rfc3339
+from gatepost.agent.api.handlers.brokers import states
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.core.clock import rfc3339
+from gatepost.agent.diagnostics.agent_checks import findings
+from gatepost.agent.settings.redacted_view import shown
 
 LAST_GOOD = "last good settings"
 WELL = {"devices": ("online", "stopped", "starting"), "brokers": ("connected", "disconnected")}

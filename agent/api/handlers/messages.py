@@ -9,17 +9,16 @@ from typing import Any
 
 import orjson
 
-from agent.api.asked import BroadcastBody, MessagePage, PublishBody
-from agent.api.handlers.brokers import no_broker
-from agent.api.handlers.readings import micros
-from agent.api.message_book import Message
-from agent.api.problems import BadInput, Conflict, Forbidden
-from agent.api.reply import Answer
-from agent.api.router import Ask
-from agent.api.wants import Broker
-from agent.errors import GatepostError, NotConnected, NotFound
-from agent.uplink.followed import matches
-from agent.uplink.packets import check_filter, check_topic
+from gatepost.agent.api.agent_interface import Broker
+from gatepost.agent.api.handlers.brokers import no_broker
+from gatepost.agent.api.handlers.readings import micros
+from gatepost.agent.api.http.responses import Answer
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.schemas.requests import BroadcastBody, MessagePage, PublishBody
+from gatepost.agent.core.errors import BadInput, Conflict, Forbidden, GatepostError, NotConnected, NotFound
+from gatepost.agent.uplink.followed_topics import matches
+from gatepost.agent.uplink.message_log import Message
+from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic
 
 LARGEST = 256 * 1024  # octets of a payload
 SHORT = 5.0  # seconds that the answer waits for the broker's word about a subscription

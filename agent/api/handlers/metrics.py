@@ -8,9 +8,9 @@ from pathlib import Path
 from resource import getpagesize
 from typing import Any, NamedTuple
 
-from agent.api.handlers.readings import EPOCH
-from agent.api.reply import Text
-from agent.api.router import Ask
+from gatepost.agent.api.handlers.readings import EPOCH
+from gatepost.agent.api.http.responses import Text
+from gatepost.agent.api.http.router import Ask
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 FAULTS = 20  # kinds of faults of one device that are told apart

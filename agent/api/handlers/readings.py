@@ -9,14 +9,14 @@ from typing import Any
 
 import orjson
 
-from agent.api import csv_rows
-from agent.api.asked import Follow, History
-from agent.api.handlers.devices import no_device
-from agent.api.live import TAKEN
-from agent.api.payload import payload
-from agent.api.reply import Lines
-from agent.api.router import Ask
-from agent.events import Event, Listener
+from gatepost.agent.api.handlers.devices import no_device
+from gatepost.agent.api.http.responses import Lines
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.schemas.requests import Follow, History
+from gatepost.agent.api.websocket.broadcaster import TAKEN
+from gatepost.agent.core.events import Event, Listener
+from gatepost.agent.store import csv_export
+from gatepost.agent.store.reading_payload import payload
 
 WAITING = 1000  # live readings that wait for a slow client before the oldest are dropped
 PAGE = 100  # readings of a page that names no limit
@@ -43,11 +43,11 @@ async def _found(ask: Ask, device: str | None) -> dict[str, Any] | Lines:
 
 
 async def _csv(ask: Ask, device: str | None, page: dict[str, Any]) -> AsyncGenerator[bytes, None]:
-    yield csv_rows.header() + csv_rows.rows(page["readings"])
+    yield csv_export.header() + csv_export.rows(page["readings"])
     left = None if ask.query.limit is None else ask.query.limit - len(page["readings"])
     while page["cursor"] is not None and (left is None or left > 0):
         page = await _page(ask, device, CHUNK if left is None else left, page["cursor"])
-        yield csv_rows.rows(page["readings"])
+        yield csv_export.rows(page["readings"])
         left = None if left is None else left - len(page["readings"])
 
 

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 
 from msgspec.structs import replace
 
-from agent.api.handlers.devices import no_device
-from agent.api.reply import Lines
-from agent.api.router import Ask
-from agent.devices.tape import Tape
-from drivers import recording
-from drivers.installed import version
-from drivers.recording import Header
+from gatepost.agent.api.handlers.devices import no_device
+from gatepost.agent.api.http.responses import Lines
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.devices.recorder import Tape
+from gatepost.drivers import recording
+from gatepost.drivers.installed import version
+from gatepost.drivers.recording import Header
 
 
 async def of_device(ask: Ask) -> Lines:

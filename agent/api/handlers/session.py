@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.api.auth.gate import address_of, bearer
-from agent.api.auth.sessions import check_origin, set_cookie
-from agent.api.problems import BadInput
-from agent.api.reply import Answer
-from agent.api.router import Ask
+from gatepost.agent.api.auth.authenticator import address_of, bearer
+from gatepost.agent.api.auth.sessions import check_origin, set_cookie
+from gatepost.agent.api.http.responses import Answer
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.core.errors import BadInput
 
 CREATED = 201
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.api.auth.topics import is_filter
-from agent.api.auth.who import LOCAL
-from agent.api.problems import BadInput
-from agent.api.reply import Answer
-from agent.api.router import Ask
-from agent.settings.units import WrongUnit, parse_duration
+from gatepost.agent.api.auth.principal import LOCAL
+from gatepost.agent.api.auth.topic_permissions import is_filter
+from gatepost.agent.api.http.responses import Answer
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.core.errors import BadInput
+from gatepost.agent.settings.units import WrongUnit, parse_duration
 
 CREATED = 201
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from agent.store.rows import Record, Series
+from gatepost.agent.store.model import Record, Series
 
 FORMATS = ("devices",)
 

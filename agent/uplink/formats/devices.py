@@ -6,10 +6,10 @@ import time
 
 import orjson
 
-from agent.store.rows import EVENT, URGENT, Record, Series
-from agent.uplink.formats import Rendered
-from agent.uplink.packets import encode_properties
-from agent.uplink.topics import Topics
+from gatepost.agent.store.model import EVENT, URGENT, Record, Series
+from gatepost.agent.uplink.formats import Rendered
+from gatepost.agent.uplink.mqtt.codec import encode_properties
+from gatepost.agent.uplink.topics import Topics
 
 CONTENT_TYPE = "application/json"
 SCHEMA = 1

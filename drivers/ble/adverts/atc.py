@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from drivers.ble.adverts.cipher import TAG, Cipher
-from drivers.ble.adverts.heard import Heard, Sender, mac_text, measured
-from drivers.frames import FrameError
+from gatepost.drivers.ble.adverts.cipher import TAG, Cipher
+from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_text, measured
+from gatepost.drivers.checksums import FrameError
 
 SERVICE = 0x181A
 

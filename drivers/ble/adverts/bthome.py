@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from drivers.ble.adverts.bthome_objects import (
+from gatepost.drivers.ble.adverts.bthome_objects import (
     AIR,
     BUTTON,
     DIMMER,
@@ -22,10 +22,10 @@ from drivers.ble.adverts.bthome_objects import (
     VERSION,
     Kind,
 )
-from drivers.ble.adverts.cipher import TAG, Cipher
-from drivers.ble.adverts.heard import Heard, Sender, mac_text
-from drivers.frames import FrameError
-from drivers.reading import Reading
+from gatepost.drivers.ble.adverts.cipher import TAG, Cipher
+from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_text
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import Reading
 
 SERVICE = 0xFCD2
 ENCRYPTED, WITH_MAC, TRIGGERED = 0x01, 0x02, 0x04

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from drivers.frames import FrameError
+from gatepost.drivers.checksums import FrameError
 
 KEY_SIZE = 16
 TAG = 4

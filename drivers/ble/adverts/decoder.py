@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from drivers.ble.adverts.cipher import Cipher
-from drivers.ble.adverts.formats import Filter, Format
-from drivers.ble.adverts.heard import Heard, Sender, mac_of
-from drivers.ble.adverts.memory import Memory, Place
-from drivers.ble.peripheral import Advert
-from drivers.ble.uuids import short
-from drivers.frames import FrameError
-from drivers.reading import Faults, Reading, Reply
+from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.ble.adverts.formats import Filter, Format
+from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_of
+from gatepost.drivers.ble.adverts.memory import Memory, Place
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.uuids import short
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import Faults, Reading, Reply
 
 AGAIN = 10.0  # seconds after which an unchanged payload without a number is a new reading
 

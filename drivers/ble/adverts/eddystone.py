@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from drivers.ble.adverts.heard import Heard, Sender, measured
-from drivers.frames import FrameError
-from drivers.reading import Reading
+from gatepost.drivers.ble.adverts.heard import Heard, Sender, measured
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import Reading
 
 SERVICE = 0xFEAA
 UID, URL, TLM, EID = 0x00, 0x10, 0x20, 0x30

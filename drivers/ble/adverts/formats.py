@@ -11,9 +11,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from drivers.ble.adverts.heard import Heard, Sender
-from drivers.ble.peripheral import Advert
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.adverts.heard import Heard, Sender
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.uuids import uuid
 
 KEY_WANTED = "put its 32 hex digits here"  # no valid key, so that nobody overlooks it
 
@@ -59,7 +59,7 @@ class Format(NamedTuple):
 
 @cache
 def load(module: str) -> ModuleType:
-    return import_module(f"drivers.ble.adverts.{module}")
+    return import_module(f"gatepost.drivers.ble.adverts.{module}")
 
 
 def _formats() -> Iterator[Format]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from drivers.ble.adverts.heard import Heard, Sender, measured
-from drivers.frames import FrameError
+from gatepost.drivers.ble.adverts.heard import Heard, Sender, measured
+from gatepost.drivers.checksums import FrameError
 
 COMPANY, NEWER, H5179 = 0xEC88, 0x0001, 0x8801
 COMPANIES = (COMPANY, NEWER, H5179)

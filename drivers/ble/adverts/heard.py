@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from drivers.ble.adverts.cipher import Cipher
-from drivers.reading import BAD, GOOD, Reading
+from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.reading import BAD, GOOD, Reading
 
 MISSING = "not-available"  # why a value is missing that the sensor itself says it has not
 

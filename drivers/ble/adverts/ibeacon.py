@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from drivers.ble.adverts.eddystone import presence
-from drivers.ble.adverts.govee import PADDING
-from drivers.ble.adverts.heard import Heard, Sender
-from drivers.frames import FrameError
+from gatepost.drivers.ble.adverts.eddystone import presence
+from gatepost.drivers.ble.adverts.govee import PADDING
+from gatepost.drivers.ble.adverts.heard import Heard, Sender
+from gatepost.drivers.checksums import FrameError
 
 COMPANY = 0x004C
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from drivers.ble.adverts.formats import Format, Payload
-from drivers.ble.adverts.heard import Heard
-from drivers.reading import Reading
+from gatepost.drivers.ble.adverts.formats import Format, Payload
+from gatepost.drivers.ble.adverts.heard import Heard
+from gatepost.drivers.reading import Reading
 
 SAME_STAMP = 4.0  # seconds: another payload under the same number is the same measurement
 STAMPED = 600.0  # seconds after which even the same number with the same payload is a new measurement

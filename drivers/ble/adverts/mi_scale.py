@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from drivers.ble.adverts.heard import Heard, Sender, mac_text
-from drivers.frames import FrameError
-from drivers.reading import Reading
+from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_text
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import Reading
 
 SERVICE, BODY_SERVICE = 0x181D, 0x181B
 

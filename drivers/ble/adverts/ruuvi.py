@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from drivers.ble.adverts.heard import Heard, Sender, mac_text, measured
-from drivers.frames import FrameError
+from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_text, measured
+from gatepost.drivers.checksums import FrameError
 
 COMPANY = 0x0499
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.checksums import FrameError
 
 FULL = 100
 CHARGING = ("unknown", "charging", "discharging", "idle")

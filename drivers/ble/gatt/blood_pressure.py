@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.medfloat import Missing, Number
-from drivers.ble.gatt.naming import bits
-from drivers.ble.gatt.sheet import Sheet
-from drivers.ble.gatt.times import DateTime
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.medfloat import Missing, Number
+from gatepost.drivers.ble.gatt.naming import bits
+from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.times import DateTime
+from gatepost.drivers.reading import Reading
 
 UCUM = {"mmHg": "mm[Hg]", "kPa": "kPa"}
 USER_UNKNOWN = 0xFF

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from drivers.ble.gatt.blood_pressure import BloodPressure, CuffPressure, Status, cuff_reading, reading
-from drivers.ble.gatt.cursor import Cursor
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt.blood_pressure import BloodPressure, CuffPressure, Status, cuff_reading, reading
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.reading import Reading
 
 EPOCHS = (datetime(1900, 1, 1), datetime(2000, 1, 1))  # noqa: DTZ001  # the device's wall time
 

@@ -10,11 +10,11 @@ from decimal import Decimal
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.sheet import Sheet
-from drivers.ble.gatt.times import DateTime
-from drivers.ble.gatt.weight import HEIGHT_STEP, MASS_STEP, TENTH, UCUM, UNSUCCESSFUL, USER_UNKNOWN
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.times import DateTime
+from gatepost.drivers.ble.gatt.weight import HEIGHT_STEP, MASS_STEP, TENTH, UCUM, UNSUCCESSFUL, USER_UNKNOWN
+from gatepost.drivers.reading import Reading
 
 MASSES = ("muscle_mass", "fat_free_mass", "soft_lean_mass", "body_water_mass")
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import msgspec
 
-from drivers.ble.gatt import e2e_crc
-from drivers.ble.gatt.cgm_session import Feature, Session
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.glucose import CONTROL_LOCATION, CONTROL_TYPE, TYPES
-from drivers.ble.gatt.glucose import LOCATIONS as GLUCOSE_LOCATIONS
-from drivers.ble.gatt.medfloat import Number
-from drivers.ble.gatt.naming import bits, words
-from drivers.ble.gatt.sheet import Sheet
-from drivers.frames import FrameError
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt import e2e_crc
+from gatepost.drivers.ble.gatt.cgm_session import Feature, Session
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.glucose import CONTROL_LOCATION, CONTROL_TYPE, TYPES
+from gatepost.drivers.ble.gatt.glucose import LOCATIONS as GLUCOSE_LOCATIONS
+from gatepost.drivers.ble.gatt.medfloat import Number
+from gatepost.drivers.ble.gatt.naming import bits, words
+from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import Reading
 
 SHORTEST = 6
 LOCATIONS = GLUCOSE_LOCATIONS | {5: "subcutaneous-tissue"}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from drivers.ble.gatt import e2e_crc
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.medfloat import Number
-from drivers.ble.gatt.times import DST, ZONE_STEP, ZONES, DateTime
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt import e2e_crc
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.medfloat import Number
+from gatepost.drivers.ble.gatt.times import DST, ZONE_STEP, ZONES, DateTime
+from gatepost.drivers.checksums import FrameError
 
 E2E_CRC_BIT = 12
 NO_CRC = 0xFFFF

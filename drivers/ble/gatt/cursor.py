@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from drivers.ble.gatt.medfloat import Number, decode_float, decode_sfloat
-from drivers.ble.gatt.times import DateTime
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt.medfloat import Number, decode_float, decode_sfloat
+from gatepost.drivers.ble.gatt.times import DateTime
+from gatepost.drivers.checksums import FrameError
 
 
 class Cursor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.cursor import Cursor
 
 STRINGS = {
     0x2A24: "model",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.checksums import crc16_mcrf4xx
-from drivers.frames import FrameError
+from gatepost.drivers.checksums import FrameError, crc16_mcrf4xx
 
 SIZE = 2
 

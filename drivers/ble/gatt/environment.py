@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.medfloat import Missing
-from drivers.ble.gatt.sheet import Sheet
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.medfloat import Missing
+from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.reading import Reading
 
 NOT_AVAILABLE = "not-available"  # the sensor itself says that it has no value
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import msgspec
 
-from drivers.ble.gatt import glucose
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.medfloat import Missing, Number
-from drivers.ble.gatt.naming import words
-from drivers.ble.gatt.sheet import Sheet
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt import glucose
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.medfloat import Missing, Number
+from gatepost.drivers.ble.gatt.naming import words
+from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.reading import Reading
 
 CARBOHYDRATES = {1: "breakfast", 2: "lunch", 3: "dinner", 4: "snack", 5: "drink", 6: "supper", 7: "brunch"}
 MEALS = {1: "before", 2: "after", 3: "fasting", 4: "casual", 5: "bedtime"}

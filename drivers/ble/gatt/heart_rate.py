@@ -10,10 +10,10 @@ from decimal import Decimal
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.naming import words
-from drivers.ble.gatt.sheet import Sheet
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.naming import words
+from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.reading import Reading
 
 LOCATIONS = {0: "other", 1: "chest", 2: "wrist", 3: "finger", 4: "hand", 5: "ear-lobe", 6: "foot"}
 ENERGY_FULL = 0xFFFF  # the counter stays there until it is reset

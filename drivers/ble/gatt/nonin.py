@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import msgspec
 
-from drivers.ble.gatt.sheet import Sheet
-from drivers.frames import FrameError
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import Reading
 
 SERVICE = "46a970e0-0d5f-11e2-8b5e-0002a5d5c51b"
 MEASUREMENT = "0aad7ea0-0d60-11e2-8e3c-0002a5d5c51b"

@@ -14,8 +14,8 @@ from enum import IntEnum
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor, octets
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt.cursor import Cursor, octets
+from gatepost.drivers.checksums import FrameError
 
 SERVICE = "fb005c80-02e7-f387-1cad-8acd2d8df0c8"
 CONTROL = "fb005c81-02e7-f387-1cad-8acd2d8df0c8"

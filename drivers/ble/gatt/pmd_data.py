@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.pmd import Type
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.pmd import Type
+from gatepost.drivers.checksums import FrameError
 
 HEADER = 10
 COMPRESSED = 0x80

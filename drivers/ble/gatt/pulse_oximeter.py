@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.medfloat import Number
-from drivers.ble.gatt.naming import bits
-from drivers.ble.gatt.sheet import Sheet
-from drivers.ble.gatt.times import DateTime
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.medfloat import Number
+from gatepost.drivers.ble.gatt.naming import bits
+from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.times import DateTime
+from gatepost.drivers.reading import Reading
 
 MEASUREMENT = {
     5: "ongoing",

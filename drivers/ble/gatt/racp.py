@@ -12,9 +12,9 @@ from enum import IntEnum
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor, octets
-from drivers.ble.gatt.times import DateTime
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt.cursor import Cursor, octets
+from gatepost.drivers.ble.gatt.times import DateTime
+from gatepost.drivers.checksums import FrameError
 
 
 class Op(IntEnum):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from drivers.frames import FrameError
+from gatepost.drivers.checksums import FrameError
 
 ZONE_STEP = 15  # minutes
 ZONES = range(-48, 57)

@@ -10,8 +10,8 @@ from enum import IntEnum
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor, octets
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt.cursor import Cursor, octets
+from gatepost.drivers.checksums import FrameError
 
 
 class Op(IntEnum):

@@ -10,11 +10,11 @@ from decimal import Decimal
 
 import msgspec
 
-from drivers.ble.gatt.cursor import Cursor
-from drivers.ble.gatt.naming import bits
-from drivers.ble.gatt.sheet import Sheet
-from drivers.ble.gatt.times import DateTime
-from drivers.reading import Reading
+from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.naming import bits
+from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.times import DateTime
+from gatepost.drivers.reading import Reading
 
 UCUM = {"kg": "kg", "lb": "[lb_av]", "m": "m", "in": "[in_i]"}
 MASS_STEP = {"kg": Decimal("0.005"), "lb": Decimal("0.01")}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 
-from drivers.ble.gatt import nonin, pmd
-from drivers.ble.profile import Profile
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.gatt import nonin, pmd
+from gatepost.drivers.ble.profile import Profile
+from gatepost.drivers.ble.uuids import uuid
 
 # In the order in which they are asked: who may see what, live values, stored records.
 BY_SERVICE = {
@@ -33,7 +33,7 @@ def profile(service: str) -> type[Profile] | None:
     if place is None:
         return None
     module, _, name = place.partition(":")
-    found: type[Profile] = getattr(import_module(f"drivers.ble.profiles.{module}"), name)
+    found: type[Profile] = getattr(import_module(f"gatepost.drivers.ble.profiles.{module}"), name)
     return found
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from drivers.ble.gatt import battery
-from drivers.ble.identity import LEVEL, LEVEL_STATUS, tell_battery
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import Chore, Items, Profile
-from drivers.ble.session import STREAMS, Session
-from drivers.ble.uuids import uuid
-from drivers.driver import Exchange
-from drivers.reading import Reply
+from gatepost.drivers.ble.gatt import battery
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import Chore, Items, Profile
+from gatepost.drivers.ble.profile_session import STREAMS, Session
+from gatepost.drivers.ble.profiles.device_information import LEVEL, LEVEL_STATUS, tell_battery
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.driver import Exchange
+from gatepost.drivers.reading import Reply
 
 LOOK = 1800.0  # seconds between two looks at a level that is not told
 

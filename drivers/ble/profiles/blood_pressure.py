@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from drivers.ble.commands import SYNC_TIME
-from drivers.ble.driver import BleDriver
-from drivers.ble.gatt import blood_pressure, blood_pressure_enhanced
-from drivers.ble.once import Once
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import Items, Memory, Profile
-from drivers.ble.session import Session
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.gatt import blood_pressure, blood_pressure_enhanced
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import Items, Memory, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profiles.commands import SYNC_TIME
+from gatepost.drivers.ble.stored_records.unnumbered_records import Once
+from gatepost.drivers.ble.uuids import uuid
 
 MEASUREMENT, CUFF, ENHANCED, ENHANCED_CUFF = uuid(0x2A35), uuid(0x2A36), uuid(0x2B34), uuid(0x2B35)
 PLAIN_OF = {ENHANCED: MEASUREMENT, ENHANCED_CUFF: CUFF}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from drivers.ble.gatt import body_composition
-from drivers.ble.once import Once
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import HELD, Items, Memory, Profile
-from drivers.ble.session import Session
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.gatt import body_composition
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import HELD, Items, Memory, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.stored_records.unnumbered_records import Once
+from gatepost.drivers.ble.uuids import uuid
 
 
 class BodyComposition(Profile):

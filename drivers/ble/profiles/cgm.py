@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from drivers.ble.commands import READ_STORED
-from drivers.ble.driver import BleDriver
-from drivers.ble.gatt import cgm, cgm_session
-from drivers.ble.ledger import Found, Ledger, fetch
-from drivers.ble.options import RecordOptions
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import FROM_MEMORY, Chore, Items, Memory, Profile
-from drivers.ble.records import Procedures, answer, record
-from drivers.ble.session import Session
-from drivers.ble.uuids import uuid
-from drivers.driver import CommandFailed, Exchange
-from drivers.frames import FrameError
-from drivers.reading import Reply
+from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.gatt import cgm, cgm_session
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import FROM_MEMORY, Chore, Items, Memory, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profiles.commands import READ_STORED
+from gatepost.drivers.ble.profiles.options import RecordOptions
+from gatepost.drivers.ble.stored_records.numbered_records import Found, Ledger, fetch
+from gatepost.drivers.ble.stored_records.racp_procedure import Procedures, answer, record
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.reading import Reply
 
 MEASUREMENT, CONTROL, OPS = uuid(0x2AA7), uuid(0x2A52), uuid(0x2AAC)
 FEATURE, START = uuid(0x2AA8), uuid(0x2AAA)

@@ -6,16 +6,16 @@ import contextlib
 import re
 from typing import Any, ClassVar
 
-from drivers.ble.driver import BleDriver
-from drivers.ble.gatt import environment
-from drivers.ble.gatt.environment import KINDS
-from drivers.ble.options import EnvironmentOptions
-from drivers.ble.peripheral import Characteristic, GattError, GattValue
-from drivers.ble.profile import Chore, Items, Memory, Profile
-from drivers.ble.session import STREAMS, Session
-from drivers.ble.uuids import short, uuid
-from drivers.driver import Command, CommandFailed, Exchange
-from drivers.reading import Reading
+from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.gatt import environment
+from gatepost.drivers.ble.gatt.environment import KINDS
+from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
+from gatepost.drivers.ble.profile import Chore, Items, Memory, Profile
+from gatepost.drivers.ble.profile_session import STREAMS, Session
+from gatepost.drivers.ble.profiles.options import EnvironmentOptions
+from gatepost.drivers.ble.uuids import short, uuid
+from gatepost.drivers.driver import Command, CommandFailed, Exchange
+from gatepost.drivers.reading import Reading
 
 KNOWN = {uuid(number): number for number in KINDS}
 MOST_INSTANCES = 256

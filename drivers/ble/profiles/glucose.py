@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
-from drivers.ble.commands import READ_STORED, SYNC_TIME
-from drivers.ble.driver import BleDriver
-from drivers.ble.gatt import glucose, glucose_context
-from drivers.ble.ledger import Found, Ledger, fetch
-from drivers.ble.options import RecordOptions
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import FROM_MEMORY, HELD, Items, Memory, Profile
-from drivers.ble.records import Procedures, answer, record
-from drivers.ble.session import Session
-from drivers.ble.uuids import uuid
-from drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.gatt import glucose, glucose_context
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import FROM_MEMORY, HELD, Items, Memory, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
+from gatepost.drivers.ble.profiles.options import RecordOptions
+from gatepost.drivers.ble.stored_records.numbered_records import Found, Ledger, fetch
+from gatepost.drivers.ble.stored_records.racp_procedure import Procedures, answer, record
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.driver import CommandFailed, Exchange
 
 MEASUREMENT, CONTEXT, CONTROL = uuid(0x2A18), uuid(0x2A34), uuid(0x2A52)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from drivers.ble.driver import BleDriver
-from drivers.ble.gatt import heart_rate
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import Items, Memory, Profile
-from drivers.ble.session import Session
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.gatt import heart_rate
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import Items, Memory, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.uuids import uuid
 
 LOCATION = 0x2A38
 

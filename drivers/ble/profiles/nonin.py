@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from drivers.ble.gatt import nonin
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import Items, Profile
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.gatt import nonin
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import Items, Profile
+from gatepost.drivers.ble.uuids import uuid
 
 
 class Nonin(Profile):

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 from typing import Any, ClassVar
 
-from drivers.ble.driver import BleDriver
-from drivers.ble.gatt import pmd, pmd_data
-from drivers.ble.gatt.pmd import Op, Setting, Type
-from drivers.ble.options import StreamOptions
-from drivers.ble.peripheral import Characteristic, GattError, GattValue
-from drivers.ble.polar_waves import PolarWaves
-from drivers.ble.profile import Chore, Items, Memory, Profile
-from drivers.ble.session import Session
-from drivers.ble.uuids import uuid
-from drivers.driver import Exchange, Recognition
-from drivers.frames import FrameError
-from drivers.reading import Reading, Reply
+from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.gatt import pmd, pmd_data
+from gatepost.drivers.ble.gatt.pmd import Op, Setting, Type
+from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
+from gatepost.drivers.ble.profile import Chore, Items, Memory, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profiles.options import StreamOptions
+from gatepost.drivers.ble.profiles.polar_waveforms import PolarWaves
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import Exchange, Recognition
+from gatepost.drivers.reading import Reading, Reply
 
 ANSWER = 5.0  # seconds
 WATCH = 15.0  # seconds without a frame after which a stream is started again

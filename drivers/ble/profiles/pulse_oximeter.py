@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drivers.ble.commands import READ_STORED, SYNC_TIME
-from drivers.ble.driver import BleDriver
-from drivers.ble.gatt import nonin, pulse_oximeter, racp
-from drivers.ble.once import Once
-from drivers.ble.options import RecordOptions
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import FROM_MEMORY, Items, Memory, Profile
-from drivers.ble.records import Procedures, answer
-from drivers.ble.session import Session
-from drivers.ble.uuids import uuid
-from drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.gatt import nonin, pulse_oximeter, racp
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import FROM_MEMORY, Items, Memory, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
+from gatepost.drivers.ble.profiles.options import RecordOptions
+from gatepost.drivers.ble.stored_records.racp_procedure import Procedures, answer
+from gatepost.drivers.ble.stored_records.unnumbered_records import Once
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.driver import CommandFailed, Exchange
 
 SPOT, CONTINUOUS, CONTROL = uuid(0x2A5E), uuid(0x2A5F), uuid(0x2A52)
 STORES = 1 << 2  # of the features

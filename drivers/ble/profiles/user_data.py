@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from drivers.ble.gatt import user_data
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import Items, Profile
-from drivers.ble.session import Session
-from drivers.ble.uuids import uuid
-from drivers.driver import CommandFailed
-from drivers.reading import Reading, Reply
+from gatepost.drivers.ble.gatt import user_data
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import Items, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.driver import CommandFailed
+from gatepost.drivers.reading import Reading, Reply
 
 CONTROL, CHANGED = uuid(0x2A9F), uuid(0x2A99)
 ANSWER = 10.0  # seconds: some show the user on their display first

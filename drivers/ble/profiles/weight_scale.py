@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drivers.ble.commands import SYNC_TIME
-from drivers.ble.driver import BleDriver
-from drivers.ble.gatt import weight
-from drivers.ble.once import Once
-from drivers.ble.options import ScaleOptions
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profile import Items, Memory, Profile
-from drivers.ble.session import Session
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.gatt import weight
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import Items, Memory, Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profiles.commands import SYNC_TIME
+from gatepost.drivers.ble.profiles.options import ScaleOptions
+from gatepost.drivers.ble.stored_records.unnumbered_records import Once
+from gatepost.drivers.ble.uuids import uuid
 
 
 class WeightScale(Profile):

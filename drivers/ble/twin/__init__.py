@@ -13,7 +13,7 @@
 - `peripheral.py` the model of a peripheral, which knows nothing of a bus: services, values, what it does when it is
   written to, streams by `tick`, when it advertises.
 - `devices/` the simulated devices, one file for each kind: `devices.catalogue.make("ble-glucose", seed)` is what a
-  driver's `twin` gives. `python -m drivers.ble.twin NAME ...` runs them in a process of its own, as `gatepost simulate`
+  driver's `twin` gives. `python -m gatepost.drivers.ble.twin NAME ...` runs them as a process, as `gatepost simulate`
   does.
 
 Only what runs the emulated daemon needs dbus-fast (it comes with bleak) and the program `dbus-daemon`.

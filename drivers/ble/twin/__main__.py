@@ -1,4 +1,4 @@
-"""`python -m drivers.ble.twin NAME[:SEED] ...`: simulated devices on a private bus, in a process of its own.
+"""`python -m gatepost.drivers.ble.twin NAME[:SEED] ...`: simulated devices on a private bus, in a process of its own.
 
 The first line printed is JSON: `bus` (for DBUS_SYSTEM_BUS_ADDRESS), `devices`, `drop`. Orders are then read from
 standard input (console.py), if any come; it runs until SIGTERM, Ctrl-C, or the end of its input with `--attached`.
@@ -15,16 +15,16 @@ import stat
 import sys
 from pathlib import Path
 
-from drivers.ble.twin.bus import NoBus
-from drivers.ble.twin.console import Console
-from drivers.ble.twin.daemon import REAL, Timing
-from drivers.ble.twin.devices.catalogue import NAMES, driver_of, make, secure
-from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.ble.twin.stage import Placed, Stage, drop
+from gatepost.drivers.ble.twin.bus import NoBus
+from gatepost.drivers.ble.twin.console import Console
+from gatepost.drivers.ble.twin.daemon import REAL, Timing
+from gatepost.drivers.ble.twin.devices.catalogue import NAMES, driver_of, make, secure
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.twin.stage import Placed, Stage, drop
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m drivers.ble.twin", description="Simulated BLE devices.")
+    parser = argparse.ArgumentParser(prog="python -m gatepost.drivers.ble.twin", description="Simulated BLE devices.")
     parser.add_argument("names", nargs="+", metavar="NAME[:SEED[:JSON]]", help=", ".join(NAMES))
     parser.add_argument("--bus", type=Path, help="where the bus listens; default a temporary folder")
     parser.add_argument("--adapters", type=int, default=1)

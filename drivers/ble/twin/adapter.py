@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from dbus_fast import Variant
 
-from drivers.ble.peripheral import Advert
-from drivers.ble.twin.device import Device
-from drivers.ble.twin.errors import failed, failure
-from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.ble.twin.wire import Answer, Call, Objects, Properties
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.twin.device import Device
+from gatepost.drivers.ble.twin.errors import failed, failure
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.twin.wire import Answer, Call, Objects, Properties
 
 if TYPE_CHECKING:
-    from drivers.ble.twin.daemon import Daemon
+    from gatepost.drivers.ble.twin.daemon import Daemon
 
 ADAPTER = "org.bluez.Adapter1"
 

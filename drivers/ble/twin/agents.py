@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbus_fast import Message, MessageType
 
-from drivers.ble.twin.errors import failure
-from drivers.ble.twin.wire import Answer, BusError, Call, Objects
+from gatepost.drivers.ble.twin.errors import failure
+from gatepost.drivers.ble.twin.wire import Answer, BusError, Call, Objects
 
 if TYPE_CHECKING:
-    from drivers.ble.twin.peripheral import TwinPeripheral
+    from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 
 PATH, MANAGER, AGENT = "/org/bluez", "org.bluez.AgentManager1", "org.bluez.Agent1"
 CAPABILITIES = ("", "DisplayOnly", "DisplayYesNo", "KeyboardOnly", "NoInputNoOutput", "KeyboardDisplay")

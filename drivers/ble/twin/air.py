@@ -7,13 +7,13 @@ import logging
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from drivers.ble.peripheral import Advert
-from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.ble.uuids import uuid as full
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.uuids import uuid as full
 
 if TYPE_CHECKING:
-    from drivers.ble.twin.daemon import Daemon
-    from drivers.ble.twin.device import Device
+    from gatepost.drivers.ble.twin.daemon import Daemon
+    from gatepost.drivers.ble.twin.device import Device
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from dbus_fast import Variant
 
-from drivers.ble.twin.errors import failed, failure
-from drivers.ble.twin.link import Link
-from drivers.ble.twin.wire import Answer, BusError, Call
+from gatepost.drivers.ble.twin.errors import failed, failure
+from gatepost.drivers.ble.twin.link import Link
+from gatepost.drivers.ble.twin.wire import Answer, BusError, Call
 
 if TYPE_CHECKING:
-    from drivers.ble.twin.device import Device
+    from gatepost.drivers.ble.twin.device import Device
 
 DEVICE = "org.bluez.Device1"
 

@@ -7,8 +7,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from drivers.ble.twin.air import OnAir
-from drivers.ble.twin.stage import Stage
+from gatepost.drivers.ble.twin.air import OnAir
+from gatepost.drivers.ble.twin.stage import Stage
 
 # Words of the simulated devices themselves.
 DEVICE = ("measure", "spot_check", "weigh")

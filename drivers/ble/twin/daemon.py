@@ -8,12 +8,12 @@ from typing import Self
 
 import msgspec
 
-from drivers.ble.peripheral import Advert
-from drivers.ble.twin.adapter import Adapter
-from drivers.ble.twin.agents import Agents
-from drivers.ble.twin.air import OnAir
-from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.ble.twin.wire import Objects
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.twin.adapter import Adapter
+from gatepost.drivers.ble.twin.agents import Agents
+from gatepost.drivers.ble.twin.air import OnAir
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.twin.wire import Objects
 
 NAME = "org.bluez"
 

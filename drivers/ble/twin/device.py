@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from dbus_fast import Variant
 
-from drivers.ble.peripheral import Advert
-from drivers.ble.twin.air import ABORTED, OnAir
-from drivers.ble.twin.bonding import Bonding
-from drivers.ble.twin.errors import failed, failure
-from drivers.ble.twin.gatt import HIDDEN, Gatt
-from drivers.ble.twin.link import Link
-from drivers.ble.twin.peripheral import TwinCharacteristic
-from drivers.ble.twin.wire import Answer, Call, Objects, Properties
-from drivers.ble.uuids import uuid as full
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.twin.air import ABORTED, OnAir
+from gatepost.drivers.ble.twin.bonding import Bonding
+from gatepost.drivers.ble.twin.errors import failed, failure
+from gatepost.drivers.ble.twin.gatt import HIDDEN, Gatt
+from gatepost.drivers.ble.twin.link import Link
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic
+from gatepost.drivers.ble.twin.wire import Answer, Call, Objects, Properties
+from gatepost.drivers.ble.uuids import uuid as full
 
 if TYPE_CHECKING:
-    from drivers.ble.twin.adapter import Adapter
+    from gatepost.drivers.ble.twin.adapter import Adapter
 
 DEVICE, BATTERY = "org.bluez.Device1", "org.bluez.Battery1"
 BATTERY_LEVEL = full(0x2A19)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.wire import BusError
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.wire import BusError
 
 PREFIX = "org.bluez.Error."
 TEXTS = {

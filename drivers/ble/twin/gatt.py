@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from dbus_fast import Variant
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.errors import att, failed, failure
-from drivers.ble.twin.peripheral import INVALID_HANDLE, TwinCharacteristic
-from drivers.ble.twin.wire import Answer, Call
-from drivers.ble.uuids import uuid as full
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.errors import att, failed, failure
+from gatepost.drivers.ble.twin.peripheral import INVALID_HANDLE, TwinCharacteristic
+from gatepost.drivers.ble.twin.wire import Answer, Call
+from gatepost.drivers.ble.uuids import uuid as full
 
 if TYPE_CHECKING:
-    from drivers.ble.twin.device import Device
-    from drivers.ble.twin.link import Link
+    from gatepost.drivers.ble.twin.device import Device
+    from gatepost.drivers.ble.twin.link import Link
 
 SERVICE, CHARACTERISTIC = "org.bluez.GattService1", "org.bluez.GattCharacteristic1"
 DESCRIPTOR = "org.bluez.GattDescriptor1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from drivers.ble.twin.air import OnAir
-from drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.twin.air import OnAir
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 
 
 class Link:

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from drivers.ble.peripheral import Advert, GattError
-from drivers.ble.uuids import uuid as full
+from gatepost.drivers.ble.peripheral import Advert, GattError
+from gatepost.drivers.ble.uuids import uuid as full
 
 # ATT errors (Core Specification, Vol 3, Part F, 3.4.1.1) and those of profiles (Supplement to it, Part B).
 INVALID_HANDLE, READ_NOT_PERMITTED, WRITE_NOT_PERMITTED = 0x01, 0x02, 0x03

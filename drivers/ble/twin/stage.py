@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from drivers.ble.twin.air import OnAir
-from drivers.ble.twin.bus import PrivateBus
-from drivers.ble.twin.daemon import Daemon, Timing
-from drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.twin.air import OnAir
+from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.daemon import Daemon, Timing
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 
 
 class Stage:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.ble.advertisement import AdvertOptions, BleAdvertisement
-from drivers.ble.peripheral import Advert
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.adverts.driver import AdvertOptions, BleAdvertisement
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.uuids import uuid
 
 MAC = "A4:C1:38:D5:D4:98"
 

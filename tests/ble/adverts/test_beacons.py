@@ -1,7 +1,7 @@
 """iBeacon and Eddystone: presence, and telemetry."""
 
-from drivers.ble.peripheral import Advert
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.uuids import uuid
 
 APPLE, EDDYSTONE = 0x004C, 0xFEAA
 IBEACON = "0215426c7565436861726d426561636f6e730efe1355c5"

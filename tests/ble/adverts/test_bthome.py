@@ -1,10 +1,10 @@
 import pytest
 
-from drivers.ble.adverts import bthome
-from drivers.ble.adverts.bthome_objects import AIR, KINDS, OTHER, STATE
-from drivers.ble.adverts.cipher import Cipher
-from drivers.frames import FrameError
-from drivers.metrics import METRICS
+from gatepost.drivers.ble.adverts import bthome
+from gatepost.drivers.ble.adverts.bthome_objects import AIR, KINDS, OTHER, STATE
+from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.metrics import METRICS
 
 BTHOME = 0xFCD2
 KEY, MAC = "231d39c1d7cc1ab1aee224cd096db932", "54:48:E6:8F:80:A5"

@@ -8,11 +8,11 @@ from random import Random
 
 import pytest
 
-from drivers.ble.advertisement import AdvertOptions, BleAdvertisement
-from drivers.ble.link import BleLinks
-from drivers.ble.twin.daemon import Daemon
-from drivers.ble.twin.devices.catalogue import BROADCASTERS, make
-from drivers.reading import Reading
+from gatepost.drivers.ble.adverts.driver import AdvertOptions, BleAdvertisement
+from gatepost.drivers.ble.link.links import BleLinks
+from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.devices.catalogue import BROADCASTERS, make
+from gatepost.drivers.reading import Reading
 from tests.ble.conftest import until
 
 KEY = "231d39c1d7cc1ab1aee224cd096db932"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from drivers.ble.peripheral import Advert
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.uuids import uuid
 
 BTHOME, ATC = 0xFCD2, 0x181A
 WARM, WARMER = "4002ca09", "4002cb09"

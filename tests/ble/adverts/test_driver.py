@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 
-from drivers.ble.advertisement import AdvertOptions, BleAdvertisement
-from drivers.ble.adverts import cipher
-from drivers.ble.adverts.cipher import Cipher
-from drivers.ble.adverts.formats import NAMES
-from drivers.driver import CommandFailed, WrongDevice
-from drivers.frames import FrameError
-from drivers.metrics import METRICS, MOMENTARY
-from drivers.options import WrongOptions
-from drivers.reading import Reading
+from gatepost.drivers.ble.adverts import cipher
+from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.ble.adverts.driver import AdvertOptions, BleAdvertisement
+from gatepost.drivers.ble.adverts.formats import NAMES
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import CommandFailed, WrongDevice
+from gatepost.drivers.metrics import METRICS, MOMENTARY
+from gatepost.drivers.options import WrongOptions
+from gatepost.drivers.reading import Reading
 
 KEY = "231d39c1d7cc1ab1aee224cd096db932"
 
@@ -45,7 +45,7 @@ def test_a_key_for_a_format_that_is_never_encrypted_is_warned_about():
 
 
 def test_a_key_without_the_package_is_refused_by_the_check(monkeypatch):
-    monkeypatch.setattr("drivers.ble.advertisement.available", lambda: False)
+    monkeypatch.setattr("gatepost.drivers.ble.adverts.driver.available", lambda: False)
     with pytest.raises(WrongOptions, match=r"gatepost\[encrypted\]"):
         AdvertOptions(key=KEY)
     AdvertOptions()
@@ -104,7 +104,7 @@ def test_an_encrypted_twin():
 
 @pytest.mark.parametrize("name", ["pvvx", "mi-body-scale"])
 def test_the_other_broadcasters_of_the_catalogue(name):
-    from drivers.ble.twin.devices.catalogue import make
+    from gatepost.drivers.ble.twin.devices.catalogue import make
 
     twin = make(name, 1)
     decoder = BleAdvertisement().decoder()

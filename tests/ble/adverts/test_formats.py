@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from drivers.ble.advertisement import AdvertOptions
-from drivers.ble.adverts.formats import FORMATS, NAMES, Filter, recognise
-from drivers.ble.peripheral import Advert
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.adverts.driver import AdvertOptions
+from gatepost.drivers.ble.adverts.formats import FORMATS, NAMES, Filter, recognise
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.uuids import uuid
 
 
 def advert(services=None, makers=None, name=""):
@@ -74,9 +74,9 @@ def test_the_options_name_the_formats():
 def test_a_format_is_loaded_with_its_first_advertisement_and_cryptography_with_the_first_key():
     code = (
         "import sys\n"
-        "from drivers.ble.advertisement import AdvertOptions, BleAdvertisement\n"
-        "from drivers.ble.peripheral import Advert\n"
-        "here = 'drivers.ble.adverts.'\n"
+        "from gatepost.drivers.ble.adverts.driver import AdvertOptions, BleAdvertisement\n"
+        "from gatepost.drivers.ble.peripheral import Advert\n"
+        "here = 'gatepost.drivers.ble.adverts.'\n"
         "loaded = lambda: {name.removeprefix(here) for name in sys.modules if name.startswith(here)}\n"
         "decoder = BleAdvertisement(AdvertOptions()).decoder()\n"
         "assert not loaded() & {'ruuvi', 'govee', 'mi_scale', 'eddystone', 'ibeacon', 'atc', 'bthome'}, loaded()\n"

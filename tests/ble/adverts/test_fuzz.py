@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.ble.adverts import atc, bthome, eddystone, govee, ibeacon, mi_scale, ruuvi
-from drivers.ble.adverts.cipher import Cipher
-from drivers.ble.adverts.decoder import AdvertDecoder
-from drivers.ble.adverts.formats import FORMATS, recognise
-from drivers.ble.adverts.memory import MOST_PLACES, Memory
-from drivers.ble.peripheral import Advert
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD, UNCERTAIN, Reading
+from gatepost.drivers.ble.adverts import atc, bthome, eddystone, govee, ibeacon, mi_scale, ruuvi
+from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.ble.adverts.decoder import AdvertDecoder
+from gatepost.drivers.ble.adverts.formats import FORMATS, recognise
+from gatepost.drivers.ble.adverts.memory import MOST_PLACES, Memory
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
 
 KEY = bytes(range(16))
 CIPHER, MAC = Cipher(KEY), bytes.fromhex("a4c138d5d498")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from agent.devices.options import options_of
-from agent.errors import SettingsWrong
-from agent.settings import load
-from agent.settings.secret import resolve_secret
-from drivers.ble.advertisement import AdvertOptions
-from drivers.driver import Registry
+from gatepost.agent.core.errors import SettingsWrong
+from gatepost.agent.devices.manager import options_of
+from gatepost.agent.settings import load
+from gatepost.agent.settings.secret import resolve_secret
+from gatepost.drivers.ble.adverts.driver import AdvertOptions
+from gatepost.drivers.driver import Registry
 
 KEY = "231d39c1d7cc1ab1aee224cd096db932"
 REGISTRY = Registry.installed()

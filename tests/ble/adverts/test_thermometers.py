@@ -2,9 +2,9 @@
 
 import pytest
 
-from drivers.ble.adverts import atc, govee, ruuvi
-from drivers.ble.adverts.cipher import Cipher
-from drivers.frames import FrameError
+from gatepost.drivers.ble.adverts import atc, govee, ruuvi
+from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.checksums import FrameError
 
 RUUVI, ATC, GOVEE = 0x0499, 0x181A, 0xEC88
 VALID5 = "0512fc5394c37c0004fffc040cac364200cdcbb8334c884f"

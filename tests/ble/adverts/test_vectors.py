@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.ble.adverts.bthome_objects import KINDS, STATE
-from drivers.vectors import judge
+from gatepost.drivers.ble.adverts.bthome_objects import KINDS, STATE
+from gatepost.drivers.testing.vectors import judge
 
 OWN = json.loads((Path(__file__).parent / "vectors.json").read_text("utf-8"))["vectors"]
 OPEN = json.loads((Path(__file__).parents[2] / "vectors" / "adverts.json").read_text("utf-8"))["vectors"]

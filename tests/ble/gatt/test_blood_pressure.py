@@ -1,9 +1,9 @@
 import pytest
 
-from drivers.ble.gatt import blood_pressure as bp
-from drivers.ble.gatt import blood_pressure_enhanced as enhanced
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.ble.gatt import blood_pressure as bp
+from gatepost.drivers.ble.gatt import blood_pressure_enhanced as enhanced
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
 
 FULL = "1e 7800 5000 5d00 e90701020708 09 4800 02 0000"
 

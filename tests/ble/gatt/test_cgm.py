@@ -2,11 +2,11 @@ from decimal import Decimal
 
 import pytest
 
-from drivers.ble.gatt import cgm, cgm_session, e2e_crc
-from drivers.ble.gatt.cgm_session import Feature, Session
-from drivers.ble.gatt.times import DateTime
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.ble.gatt import cgm, cgm_session, e2e_crc
+from gatepost.drivers.ble.gatt.cgm_session import Feature, Session
+from gatepost.drivers.ble.gatt.times import DateTime
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
 
 PLAIN = bytes.fromhex("06000c100600")
 FULL = bytes.fromhex("0fe3d2e405000214ff02f0e5f38e3f")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from drivers.ble.gatt import battery, user_data
-from drivers.ble.gatt import device_information as info
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt import battery, user_data
+from gatepost.drivers.ble.gatt import device_information as info
+from gatepost.drivers.checksums import FrameError
 
 
 def test_battery():

@@ -1,10 +1,10 @@
 import pytest
 
-from drivers.ble.gatt import environment
-from drivers.ble.gatt.environment import KINDS, SFLOAT
-from drivers.frames import FrameError
-from drivers.metrics import find
-from drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.ble.gatt import environment
+from gatepost.drivers.ble.gatt.environment import KINDS, SFLOAT
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.metrics import find
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
 
 
 def read(short, raw):

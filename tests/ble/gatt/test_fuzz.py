@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.ble.gatt import (
+from gatepost.drivers.ble.gatt import (
     blood_pressure,
     blood_pressure_enhanced,
     body_composition,
@@ -23,11 +23,11 @@ from drivers.ble.gatt import (
     thermometer,
     weight,
 )
-from drivers.frames import FrameError
-from drivers.metrics import METRICS
-from drivers.reading import BAD, GOOD, UNCERTAIN
-from drivers.vectors import judge
-from drivers.vectors.gatt import TABLE
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.metrics import METRICS
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.testing.vectors import judge
+from gatepost.drivers.testing.vectors.gatt import TABLE
 
 FILES = sorted((Path(__file__).parents[2] / "vectors").glob("*.json"))
 VECTORS = [vector for file in FILES for vector in json.loads(file.read_text("utf-8"))["vectors"]]

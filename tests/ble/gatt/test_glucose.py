@@ -1,9 +1,9 @@
 import pytest
 
-from drivers.ble.gatt import glucose, glucose_context
-from drivers.frames import FrameError
-from drivers.metrics import find
-from drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.ble.gatt import glucose, glucose_context
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.metrics import find
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
 
 MILLIGRAMS = "02 0500 e807060f080f00 64b0 11"
 FULL = "1b 0500 e807060f080f00 fbff 64b0 21 0000"

@@ -1,8 +1,8 @@
 import pytest
 
-from drivers.ble.gatt import heart_rate
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD
+from gatepost.drivers.ble.gatt import heart_rate
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD
 
 
 def read(raw, **more):

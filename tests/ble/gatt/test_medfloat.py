@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.ble.gatt.medfloat import Missing, decode_float, decode_sfloat, encode_float, encode_sfloat
+from gatepost.drivers.ble.gatt.medfloat import Missing, decode_float, decode_sfloat, encode_float, encode_sfloat
 
 SPECIAL = {
     Missing.NAN: (0x07FF, 0x007FFFFF),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from drivers.ble.uuids import uuid
-from drivers.vectors import NotBuilt, judge
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.testing.vectors import NotBuilt, judge
 
 PMD = "FB005C81-02E7-F387-1CAD-8ACD2D8DF0C8"
 DATA = "FB005C82-02E7-F387-1CAD-8ACD2D8DF0C8"

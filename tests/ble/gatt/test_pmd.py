@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.ble.gatt import pmd, pmd_data
-from drivers.ble.gatt.pmd import Features, Setting, Type
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt import pmd, pmd_data
+from gatepost.drivers.ble.gatt.pmd import Features, Setting, Type
+from gatepost.drivers.checksums import FrameError
 
 TIME = (2_000_000_000).to_bytes(8, "little")
 SMALL = st.integers(-7, 7)

@@ -2,10 +2,10 @@ from decimal import Decimal
 
 import pytest
 
-from drivers.ble.gatt import nonin
-from drivers.ble.gatt import pulse_oximeter as plx
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.ble.gatt import nonin
+from gatepost.drivers.ble.gatt import pulse_oximeter as plx
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
 
 SPOT = "0f 6100 4b00 e807060f080f00 0001 010000 23f0"
 CONTINUOUS = "1f 6100 4b00 6200 4c00 6000 4a00 2000 010000 57f0"

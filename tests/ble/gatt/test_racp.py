@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.ble.gatt import racp
-from drivers.ble.gatt.racp import By, ControlPoint, Op, Operator
-from drivers.ble.gatt.times import DateTime
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt import racp
+from gatepost.drivers.ble.gatt.racp import By, ControlPoint, Op, Operator
+from gatepost.drivers.ble.gatt.times import DateTime
+from gatepost.drivers.checksums import FrameError
 
 TIME = DateTime(2024, 6, 15, 8, 15, 0)
 NUMBERS = st.integers(0, 0xFFFF)

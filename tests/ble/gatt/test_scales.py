@@ -1,9 +1,9 @@
 import pytest
 
-from drivers.ble.gatt import body_composition as body
-from drivers.ble.gatt import weight
-from drivers.frames import FrameError
-from drivers.reading import BAD, GOOD
+from gatepost.drivers.ble.gatt import body_composition as body
+from gatepost.drivers.ble.gatt import weight
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import BAD, GOOD
 
 WEIGHT = "0e e82b e407060f080f2d 02 e700 d506"
 BODY = "fe0f c800 e7070206121c00 02 a41a c201 e02e 1027 4c1d 1027 8813 b036 d606"

@@ -1,9 +1,9 @@
 import pytest
 
-from drivers.ble.gatt import thermometer
-from drivers.frames import FrameError
-from drivers.metrics import find
-from drivers.reading import BAD, GOOD, UNCERTAIN
+from gatepost.drivers.ble.gatt import thermometer
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.metrics import find
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
 
 FULL = "06 6e0100ff dc070c050b321b 03"
 

@@ -2,9 +2,9 @@ from datetime import datetime
 
 import pytest
 
-from drivers.ble.gatt import times
-from drivers.ble.gatt.times import DateTime
-from drivers.frames import FrameError
+from gatepost.drivers.ble.gatt import times
+from gatepost.drivers.ble.gatt.times import DateTime
+from gatepost.drivers.checksums import FrameError
 
 MOMENT = DateTime(2025, 1, 2, 7, 8, 9)
 WIRE = bytes.fromhex("e907010207 0809")

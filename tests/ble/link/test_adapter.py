@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from drivers.ble.link import LinkFailed
-from drivers.ble.twin.bus import PrivateBus
-from drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.link.links import LinkFailed
+from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.daemon import Daemon
 from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, reason
 

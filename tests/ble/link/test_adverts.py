@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from drivers.ble.link import LinkFailed
-from drivers.ble.peripheral import Advert
-from drivers.ble.twin.daemon import Daemon
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.link.links import LinkFailed
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
 from tests.ble.link.rig import Heard, Kind, Rig, Strap, reason
 

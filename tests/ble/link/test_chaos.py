@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 
-from drivers.ble.link import LinkFailed
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.air import OnAir
-from drivers.ble.twin.bus import PrivateBus
-from drivers.ble.twin.daemon import Daemon, Timing
+from gatepost.drivers.ble.link.links import LinkFailed
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.air import OnAir
+from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.daemon import Daemon, Timing
 from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, read, subscribe
 

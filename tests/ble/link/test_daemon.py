@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from drivers.ble.gatt_link import GattLink
-from drivers.ble.link import LinkFailed, Reason
-from drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.link.gatt_link import GattLink
+from gatepost.drivers.ble.link.links import LinkFailed, Reason
+from gatepost.drivers.ble.twin.daemon import Daemon
 from tests.ble.conftest import until
 from tests.ble.link.rig import LONG, Rig, Strap, read, reason, subscribe
 

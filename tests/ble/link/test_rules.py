@@ -13,18 +13,17 @@ import pytest
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 from dbus_fast import Message, MessageType
 
-from drivers.ble.bluez import BluezError
-from drivers.ble.bonding import Bonding, Step
-from drivers.ble.connected import ConnectedPeripheral, told
-from drivers.ble.failure import LinkFailed, Reason, explain
-from drivers.ble.pairing import AGENT, PATH, answer
-from drivers.ble.patience import Patience
-from drivers.ble.pauses import Pauses
-from drivers.ble.peripheral import GattValue
-from drivers.ble.slots import Slots
-from drivers.ble.strength import Strength
-from drivers.ble.tuning import Tuning
-from drivers.ble.wanted import Wanted, adapter_of, address_of
+from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, told
+from gatepost.drivers.ble.link.connect_policy import Patience, Pauses
+from gatepost.drivers.ble.link.rssi_reporter import Strength
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.stack.bond_policy import Bonding, Step
+from gatepost.drivers.ble.stack.connection_slots import Slots
+from gatepost.drivers.ble.stack.dbus_client import BluezError
+from gatepost.drivers.ble.stack.device_filter import Wanted, adapter_of, address_of
+from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, explain
+from gatepost.drivers.ble.stack.pairing_agent import AGENT, PATH, answer
+from gatepost.drivers.ble.stack.timing import Tuning
 
 PLACE = "/org/bluez/hci0/dev_AA_BB_CC_DD_EE_FF"
 TUNING = Tuning()
@@ -364,8 +363,8 @@ def test_a_battery_level_is_a_percentage() -> None:
 
 
 def test_refusals_carry_the_att_code() -> None:
-    from drivers.ble.connected import _explained
-    from drivers.ble.peripheral import GattError
+    from gatepost.drivers.ble.link.bleak_peripheral import _explained
+    from gatepost.drivers.ble.peripheral import GattError
 
     cases: list[tuple[Exception, int | None]] = [
         (BleakGATTProtocolError(0x80), 0x80),
@@ -413,7 +412,15 @@ async def test_whoever_waits_for_an_answer_is_told_when_the_connection_ends() ->
 # -- memory
 
 
-@pytest.mark.parametrize("module", ["drivers.ble.link", "drivers.ble.driver", "drivers.ble.advertisement", "agent.app"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "gatepost.drivers.ble.link.links",
+        "gatepost.drivers.ble.driver",
+        "gatepost.drivers.ble.adverts.driver",
+        "gatepost.agent.app",
+    ],
+)
 def test_no_bluetooth_library_is_loaded_before_a_ble_device_is_configured(module: str) -> None:
     program = f"import sys, {module}; print([name for name in sys.modules if name.split('.')[0] in {LIBRARIES!r}])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.ble.link import LinkFailed
-from drivers.ble.peripheral import Advert
-from drivers.ble.survey import survey
-from drivers.ble.twin.bus import PrivateBus
-from drivers.ble.twin.daemon import Daemon
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.link.links import LinkFailed
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.stack.survey import survey
+from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.uuids import uuid
 from tests.ble.link.rig import QUICK, Strap, reason
 
 

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from typing import Any
 
-from drivers.ble.driver import BleDriver
-from drivers.ble.peripheral import Characteristic, GattError, GattValue
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral
-from drivers.ble.uuids import uuid
-from drivers.driver import CommandFailed, Moment
-from drivers.reading import Reading, Reply
+from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.driver import CommandFailed, Moment
+from gatepost.drivers.reading import Reading, Reply
 
 
 class Lost(Exception):

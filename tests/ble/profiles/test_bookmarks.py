@@ -7,8 +7,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.ble.bookmarks import MOST_RUNS, Download, Taken
-from drivers.ble.ledger import Found, Ledger
+from gatepost.drivers.ble.stored_records.bookmarks import MOST_RUNS, Download, Taken
+from gatepost.drivers.ble.stored_records.numbered_records import Found, Ledger
 
 QUICK = settings(max_examples=100, deadline=None)
 spans = st.tuples(st.integers(0, 300), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from agent.clock import SystemClock
-from agent.devices.devices import Devices
-from agent.events import Events
-from agent.settings.model import Device
-from drivers.ble.link import BleLinks
-from drivers.ble.twin.daemon import Daemon
-from drivers.ble.twin.devices.catalogue import make
-from drivers.driver import Registry
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.manager import Devices
+from gatepost.agent.settings.model import Device
+from gatepost.drivers.ble.link.links import BleLinks
+from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.devices.catalogue import make
+from gatepost.drivers.driver import Registry
 from tests.ble.link.rig import QUICK
 from tests.devices.fakes import QUICK as LIMITS
 from tests.devices.fakes import MemoryStore, until

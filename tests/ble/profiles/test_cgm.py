@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from drivers.ble.commands import ReadStored
-from drivers.ble.options import RecordOptions
-from drivers.ble.profiles.cgm import BleCgm
-from drivers.ble.twin.devices.cgm import CgmTwin
+from gatepost.drivers.ble.profiles.cgm import BleCgm
+from gatepost.drivers.ble.profiles.commands import ReadStored
+from gatepost.drivers.ble.profiles.options import RecordOptions
+from gatepost.drivers.ble.twin.devices.cgm import CgmTwin
 from tests.ble.profiles.bench import Bench, play, values
 
 

@@ -10,28 +10,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.ble.commands import SyncTime
-from drivers.ble.driver import Ble, BleDriver
-from drivers.ble.forbidden import FORBIDDEN
-from drivers.ble.gatt import nonin
-from drivers.ble.options import AllOptions, BleOptions
-from drivers.ble.peripheral import Advert, GattError, GattValue
-from drivers.ble.profiles import BY_SERVICE, profile, profiles
-from drivers.ble.profiles.blood_pressure import BleBloodPressure
-from drivers.ble.profiles.glucose import BleGlucose
-from drivers.ble.profiles.heart_rate import BleHeartRate
-from drivers.ble.profiles.polar import BlePolarH10
-from drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
-from drivers.ble.profiles.thermometer import BleThermometer
-from drivers.ble.twin.devices.blood_pressure import BloodPressureTwin
-from drivers.ble.twin.devices.glucose import GlucoseTwin
-from drivers.ble.twin.devices.heart_rate import HeartRateTwin
-from drivers.ble.twin.devices.monitor import MonitorTwin
-from drivers.ble.twin.devices.thermometer import ThermometerTwin
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
-from drivers.ble.uuids import uuid
-from drivers.driver import CommandFailed, Registry, WrongDevice
-from drivers.reading import Reading
+from gatepost.drivers.ble.driver import Ble, BleDriver
+from gatepost.drivers.ble.gatt import nonin
+from gatepost.drivers.ble.peripheral import Advert, GattError, GattValue
+from gatepost.drivers.ble.profiles import BY_SERVICE, profile, profiles
+from gatepost.drivers.ble.profiles.blood_pressure import BleBloodPressure
+from gatepost.drivers.ble.profiles.commands import SyncTime
+from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
+from gatepost.drivers.ble.profiles.glucose import BleGlucose
+from gatepost.drivers.ble.profiles.heart_rate import BleHeartRate
+from gatepost.drivers.ble.profiles.options import AllOptions, BleOptions
+from gatepost.drivers.ble.profiles.polar import BlePolarH10
+from gatepost.drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
+from gatepost.drivers.ble.profiles.thermometer import BleThermometer
+from gatepost.drivers.ble.twin.devices.blood_pressure import BloodPressureTwin
+from gatepost.drivers.ble.twin.devices.glucose import GlucoseTwin
+from gatepost.drivers.ble.twin.devices.heart_rate import HeartRateTwin
+from gatepost.drivers.ble.twin.devices.monitor import MonitorTwin
+from gatepost.drivers.ble.twin.devices.thermometer import ThermometerTwin
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.driver import CommandFailed, Registry, WrongDevice
+from gatepost.drivers.reading import Reading
 from tests.ble.profiles.bench import Bench, play
 
 QUICK = settings(max_examples=100, deadline=None)

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from drivers.ble.driver import FIRST_REST, LAST_REST
-from drivers.ble.options import RecordOptions
-from drivers.ble.peripheral import GattError
-from drivers.ble.profiles.glucose import BleGlucose
-from drivers.ble.twin.devices.glucose import GlucoseTwin
-from drivers.driver import SessionOver
+from gatepost.drivers.ble.driver import FIRST_REST, LAST_REST
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.profiles.glucose import BleGlucose
+from gatepost.drivers.ble.profiles.options import RecordOptions
+from gatepost.drivers.ble.twin.devices.glucose import GlucoseTwin
+from gatepost.drivers.driver import SessionOver
 from tests.ble.profiles.bench import Bench, play, values
 
 
@@ -285,7 +285,7 @@ def test_refusals_of_the_service(code):
 def test_a_meter_that_knows_only_the_simplest_question():
     async def scene():
         b = bench(stored=6)
-        from drivers.ble.twin.devices.records import NO_OP, NO_OPERATOR, _Refused
+        from gatepost.drivers.ble.twin.devices.records import NO_OP, NO_OPERATOR, _Refused
 
         chosen = b.twin.access._chosen
 
@@ -327,7 +327,7 @@ def test_the_command_asks_for_all_and_reports_nothing_twice():
         b.driver = BleGlucose(RecordOptions(records=False))
 
         async def command():
-            from drivers.ble.commands import ReadStored
+            from gatepost.drivers.ble.profiles.commands import ReadStored
 
             await asyncio.sleep(3)
             first = await b.command("read_stored", ReadStored())

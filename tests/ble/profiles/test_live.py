@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-from drivers.ble.options import BleOptions, EnvironmentOptions, RecordOptions
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profiles.environment import BleEnvironment
-from drivers.ble.profiles.heart_rate import BleHeartRate
-from drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
-from drivers.ble.profiles.thermometer import BleThermometer
-from drivers.ble.twin.devices.environment import EnvironmentTwin
-from drivers.ble.twin.devices.heart_rate import HeartRateTwin
-from drivers.ble.twin.devices.oximeter import PulseOximeterTwin
-from drivers.ble.twin.devices.thermometer import ThermometerTwin
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
-from drivers.ble.uuids import uuid
-from drivers.driver import NoParameters
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profiles.environment import BleEnvironment
+from gatepost.drivers.ble.profiles.heart_rate import BleHeartRate
+from gatepost.drivers.ble.profiles.options import BleOptions, EnvironmentOptions, RecordOptions
+from gatepost.drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
+from gatepost.drivers.ble.profiles.thermometer import BleThermometer
+from gatepost.drivers.ble.twin.devices.environment import EnvironmentTwin
+from gatepost.drivers.ble.twin.devices.heart_rate import HeartRateTwin
+from gatepost.drivers.ble.twin.devices.oximeter import PulseOximeterTwin
+from gatepost.drivers.ble.twin.devices.thermometer import ThermometerTwin
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.driver import NoParameters
 from tests.ble.profiles.bench import Bench, play, values
 
 
@@ -180,7 +180,7 @@ def test_options_are_checked():
     import msgspec
     import pytest
 
-    from drivers.ble.options import AllOptions, ScaleOptions
+    from gatepost.drivers.ble.profiles.options import AllOptions, ScaleOptions
 
     for wrong in ({"passkey": "12345"}, {"passkey": 123456}, {"permit": ["everything"]}, {"pair": "maybe"}):
         with pytest.raises(msgspec.ValidationError):

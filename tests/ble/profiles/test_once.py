@@ -7,17 +7,17 @@ from datetime import timedelta
 
 import pytest
 
-from drivers.ble.bookmarks import MOST_SEEN, Seen
-from drivers.ble.commands import ReadStored
-from drivers.ble.options import RecordOptions, ScaleOptions
-from drivers.ble.profiles.blood_pressure import BleBloodPressure
-from drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
-from drivers.ble.profiles.weight_scale import BleWeightScale
-from drivers.ble.twin.devices.blood_pressure import BloodPressureTwin
-from drivers.ble.twin.devices.oximeter import PulseOximeterTwin
-from drivers.ble.twin.devices.scale import WeightScaleTwin
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
-from drivers.driver import CommandFailed
+from gatepost.drivers.ble.profiles.blood_pressure import BleBloodPressure
+from gatepost.drivers.ble.profiles.commands import ReadStored
+from gatepost.drivers.ble.profiles.options import RecordOptions, ScaleOptions
+from gatepost.drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
+from gatepost.drivers.ble.profiles.weight_scale import BleWeightScale
+from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, Seen
+from gatepost.drivers.ble.twin.devices.blood_pressure import BloodPressureTwin
+from gatepost.drivers.ble.twin.devices.oximeter import PulseOximeterTwin
+from gatepost.drivers.ble.twin.devices.scale import WeightScaleTwin
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
+from gatepost.drivers.driver import CommandFailed
 from tests.ble.profiles.bench import Bench, play, values
 
 
@@ -245,7 +245,7 @@ def test_stored_spot_checks_once():
 def test_stored_spot_checks_without_a_time_are_counted():
     async def scene():
         b = spot(stored=0)
-        from drivers.ble.twin.devices.records import Record
+        from gatepost.drivers.ble.twin.devices.records import Record
 
         def store(text: str) -> None:
             value = ((b.twin._spot, bytes.fromhex(text)),)

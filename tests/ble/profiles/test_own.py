@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from drivers.ble.peripheral import GattValue
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
-from drivers.driver import WrongDevice
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
+from gatepost.drivers.driver import WrongDevice
 from tests.ble.profiles.bench import Bench, play, values
 
 PAGE = (Path(__file__).parents[3] / "docs" / "drivers-ble.md").read_text("utf-8")

@@ -7,11 +7,11 @@ import struct
 
 import pytest
 
-from drivers.ble.gatt import pmd_data
-from drivers.ble.options import StreamOptions
-from drivers.ble.polar_waves import SECOND, PolarWaves
-from drivers.ble.profiles.polar import BlePolarH10
-from drivers.ble.twin.devices.polar import PolarH10Twin
+from gatepost.drivers.ble.gatt import pmd_data
+from gatepost.drivers.ble.profiles.options import StreamOptions
+from gatepost.drivers.ble.profiles.polar import BlePolarH10
+from gatepost.drivers.ble.profiles.polar_waveforms import SECOND, PolarWaves
+from gatepost.drivers.ble.twin.devices.polar import PolarH10Twin
 from tests.ble.profiles.bench import Bench, play
 
 

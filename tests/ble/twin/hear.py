@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from drivers.ble.decoder import BleDecoder
-from drivers.ble.peripheral import GattValue
-from drivers.ble.profiles.blood_pressure import BleBloodPressure
-from drivers.ble.profiles.cgm import BleCgm
-from drivers.ble.profiles.environment import BleEnvironment
-from drivers.ble.profiles.glucose import BleGlucose
-from drivers.ble.profiles.heart_rate import BleHeartRate
-from drivers.ble.profiles.polar import BlePolarH10
-from drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
-from drivers.ble.profiles.thermometer import BleThermometer
-from drivers.ble.profiles.weight_scale import BleWeightScale
-from drivers.ble.twin.devices.catalogue import make
-from drivers.reading import Reading, Reply
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profiles.blood_pressure import BleBloodPressure
+from gatepost.drivers.ble.profiles.cgm import BleCgm
+from gatepost.drivers.ble.profiles.decoder import BleDecoder
+from gatepost.drivers.ble.profiles.environment import BleEnvironment
+from gatepost.drivers.ble.profiles.glucose import BleGlucose
+from gatepost.drivers.ble.profiles.heart_rate import BleHeartRate
+from gatepost.drivers.ble.profiles.polar import BlePolarH10
+from gatepost.drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
+from gatepost.drivers.ble.profiles.thermometer import BleThermometer
+from gatepost.drivers.ble.profiles.weight_scale import BleWeightScale
+from gatepost.drivers.ble.twin.devices.catalogue import make
+from gatepost.drivers.reading import Reading, Reply
 
 KINDS = {
     kind.name: kind

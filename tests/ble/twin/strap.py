@@ -12,9 +12,9 @@ from bleak.exc import BleakBluetoothNotAvailableError
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
+from gatepost.drivers.ble.uuids import uuid
 
 ADDRESS = "C0:FF:EE:00:00:01"
 SITE, STREAM, POINT = (uuid(number) for number in (0x2A38, 0x2A37, 0x2A39))

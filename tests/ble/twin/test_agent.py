@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from drivers.ble.twin.bus import PrivateBus
-from drivers.ble.twin.daemon import Daemon
-from drivers.ble.twin.devices.catalogue import driver_of, make, secure
-from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.devices.catalogue import driver_of, make, secure
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
 from tests.integration.rig import Agent, agent, settings_for
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.ble.advertisement import AdvertOptions, BleAdvertisement
-from drivers.ble.twin.devices.catalogue import BROADCASTERS, make
-from drivers.reading import Reading
+from gatepost.drivers.ble.adverts.driver import AdvertOptions, BleAdvertisement
+from gatepost.drivers.ble.twin.devices.catalogue import BROADCASTERS, make
+from gatepost.drivers.reading import Reading
 
 KEY = bytes(range(16))
 

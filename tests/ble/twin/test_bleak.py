@@ -8,9 +8,9 @@ import pytest
 from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakGATTProtocolError
 
-from drivers.ble.peripheral import Advert
-from drivers.ble.twin.daemon import Daemon
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, POINT, SITE, STREAM, Strap, find
 

@@ -7,14 +7,14 @@ from datetime import datetime
 
 import pytest
 
-from drivers.ble.advertisement import AdvertOptions
-from drivers.ble.options import ScaleOptions
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.catalogue import DEVICES, NAMES, make, secure, variant
-from drivers.ble.twin.devices.encode import crc, date_time, medfloat, sfloat
-from drivers.ble.twin.devices.polar import CONTROL
-from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.reading import BAD, Reading
+from gatepost.drivers.ble.adverts.driver import AdvertOptions
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.profiles.options import ScaleOptions
+from gatepost.drivers.ble.twin.devices.catalogue import DEVICES, NAMES, make, secure, variant
+from gatepost.drivers.ble.twin.devices.encode import crc, date_time, medfloat, sfloat
+from gatepost.drivers.ble.twin.devices.polar import CONTROL
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.reading import BAD, Reading
 from tests.ble.twin.hear import KINDS, Heard
 
 MOMENT = datetime(2026, 11, 20, 10, 30)  # noqa: DTZ001

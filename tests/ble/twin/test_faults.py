@@ -9,9 +9,9 @@ from bleak import BleakClient, BleakScanner
 from bleak.backends.bluezdbus.adapter import BleakAdapterBlueZDBus
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 
-from drivers.ble.twin.bus import PrivateBus
-from drivers.ble.twin.daemon import Daemon, Timing
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.daemon import Daemon, Timing
+from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, SITE, STREAM, Strap, find
 

@@ -9,8 +9,8 @@ from bleak import BleakClient
 from bleak.exc import BleakDBusError, BleakError
 from dbus_fast import Message
 
-from drivers.ble.twin.bus import PrivateBus
-from drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.daemon import Daemon
 from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, SITE, PairingAgent, Strap, find
 

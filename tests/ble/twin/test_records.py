@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.encode import date_time
-from drivers.ble.twin.devices.glucose import GlucoseTwin
-from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.devices.encode import date_time
+from gatepost.drivers.ble.twin.devices.glucose import GlucoseTwin
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.uuids import uuid
 from tests.ble.twin.test_devices import MOMENT
 
 MEASUREMENT, CONTEXT, POINT = (uuid(number) for number in (0x2A18, 0x2A34, 0x2A52))

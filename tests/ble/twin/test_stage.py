@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from bleak import BleakClient
 
-from drivers.ble.twin.bus import NoBus, PrivateBus
-from drivers.ble.twin.console import Console
-from drivers.ble.twin.devices.catalogue import make
-from drivers.ble.twin.stage import Placed, Stage, drop
+from gatepost.drivers.ble.twin.bus import NoBus, PrivateBus
+from gatepost.drivers.ble.twin.console import Console
+from gatepost.drivers.ble.twin.devices.catalogue import make
+from gatepost.drivers.ble.twin.stage import Placed, Stage, drop
 from tests.ble.conftest import bleak_lets_go, until
 from tests.ble.twin.strap import find
 from tests.project.checkout import ROOT
@@ -86,7 +86,14 @@ async def test_orders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_process_of_its_own() -> None:
-    program = [sys.executable, "-m", "drivers.ble.twin", 'ble-glucose::{"stored": 3}', "bthome:3", "--attached"]
+    program = [
+        sys.executable,
+        "-m",
+        "gatepost.drivers.ble.twin",
+        'ble-glucose::{"stored": 3}',
+        "bthome:3",
+        "--attached",
+    ]
     process = await asyncio.create_subprocess_exec(
         *program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -115,7 +122,7 @@ def test_a_drop() -> None:
 async def test_a_bus_ends_with_a_process_that_is_killed() -> None:
     program = (
         "import asyncio, os\n"
-        "from drivers.ble.twin.bus import PrivateBus\n"
+        "from gatepost.drivers.ble.twin.bus import PrivateBus\n"
         "async def main():\n"
         "    async with PrivateBus() as bus:\n"
         "        print(bus.pid, flush=True)\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import struct
 
-from drivers.ble.peripheral import Advert
-from drivers.ble.twin.devices.encode import date_time
-from drivers.ble.twin.devices.health import address
-from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.twin.devices.encode import date_time
+from gatepost.drivers.ble.twin.devices.health import address
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.uuids import uuid
 
 
 class Beacon(TwinPeripheral):

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from drivers.ble.twin.devices.encode import date_time, sfloat, u16
-from drivers.ble.twin.devices.health import HealthTwin
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
+from gatepost.drivers.ble.twin.devices.encode import date_time, sfloat, u16
+from gatepost.drivers.ble.twin.devices.health import HealthTwin
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 KPA, STAMP, PULSE, USER, STATUS = 0x01, 0x02, 0x04, 0x08, 0x10
 MOVED, LOOSE, IRREGULAR = 0x01, 0x02, 0x04

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from drivers.ble.twin.peripheral import TwinPeripheral
-from drivers.ble.uuids import uuid
+from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.uuids import uuid
 
-HERE = "drivers.ble.twin.devices."
+HERE = "gatepost.drivers.ble.twin.devices."
 DEVICES = {
     "ble": "monitor:MonitorTwin",
     "ble-blood-pressure": "blood_pressure:BloodPressureTwin",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.encode import crc, date_time, read_date_time, sfloat, u16
-from drivers.ble.twin.devices.health import HealthTwin
-from drivers.ble.twin.devices.records import Record, RecordAccess
-from drivers.ble.twin.peripheral import CCC_IMPROPER, TwinCharacteristic, TwinService
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.devices.encode import crc, date_time, read_date_time, sfloat, u16
+from gatepost.drivers.ble.twin.devices.health import HealthTwin
+from gatepost.drivers.ble.twin.devices.records import Record, RecordAccess
+from gatepost.drivers.ble.twin.peripheral import CCC_IMPROPER, TwinCharacteristic, TwinService
 
 TREND, QUALITY, WARNING, CALIBRATION, STATUS = 0x01, 0x02, 0x20, 0x40, 0x80
 LOW, HIGH = 0x01, 0x02

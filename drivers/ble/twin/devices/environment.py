@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from drivers.ble.twin.devices.encode import sfloat, u16
-from drivers.ble.twin.devices.health import HealthTwin
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
+from gatepost.drivers.ble.twin.devices.encode import sfloat, u16
+from gatepost.drivers.ble.twin.devices.health import HealthTwin
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 MEASUREMENT, DESCRIPTION = 0x290C, 0x2901
 

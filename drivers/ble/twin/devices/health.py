@@ -6,9 +6,9 @@ import struct
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.encode import current_time, date_time, read_date_time
-from drivers.ble.twin.peripheral import OUT_OF_RANGE, TwinCharacteristic, TwinPeripheral, TwinService
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.devices.encode import current_time, date_time, read_date_time
+from gatepost.drivers.ble.twin.peripheral import OUT_OF_RANGE, TwinCharacteristic, TwinPeripheral, TwinService
 
 FULL_BATTERY = 100
 

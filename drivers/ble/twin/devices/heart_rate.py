@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.encode import u16
-from drivers.ble.twin.devices.health import HealthTwin
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.devices.encode import u16
+from gatepost.drivers.ble.twin.devices.health import HealthTwin
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 SUPPORTED, TOUCHING, ENERGY, RR, WIDE = 0x04, 0x02, 0x08, 0x10, 0x01
 MOST_RR = 7  # that fit beside everything else in twenty octets

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from drivers.ble.twin.devices.encode import medfloat, sfloat, u16
-from drivers.ble.twin.devices.health import HealthTwin
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
+from gatepost.drivers.ble.twin.devices.encode import medfloat, sfloat, u16
+from gatepost.drivers.ble.twin.devices.health import HealthTwin
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 
 class MonitorTwin(HealthTwin):

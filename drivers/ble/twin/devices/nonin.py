@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from drivers.ble.twin.devices.health import HealthTwin
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
+from gatepost.drivers.ble.twin.devices.health import HealthTwin
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 SERVICE, DATA, CONTROL = (
     "46a970e0-0d5f-11e2-8b5e-0002a5d5c51b",

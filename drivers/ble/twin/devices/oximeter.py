@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from drivers.ble.twin.devices.encode import date_time, sfloat, u16
-from drivers.ble.twin.devices.health import HealthTwin
-from drivers.ble.twin.devices.records import Record, RecordAccess
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
+from gatepost.drivers.ble.twin.devices.encode import date_time, sfloat, u16
+from gatepost.drivers.ble.twin.devices.health import HealthTwin
+from gatepost.drivers.ble.twin.devices.records import Record, RecordAccess
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 # spot check
 STAMP, SPOT_STATUS, SPOT_SENSOR, SPOT_PAI = 0x01, 0x02, 0x04, 0x08

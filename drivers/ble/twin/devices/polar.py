@@ -6,9 +6,9 @@ import math
 import struct
 from itertools import pairwise
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.heart_rate import HeartRateTwin
-from drivers.ble.twin.peripheral import CCC_IMPROPER, TwinCharacteristic, TwinService
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.devices.heart_rate import HeartRateTwin
+from gatepost.drivers.ble.twin.peripheral import CCC_IMPROPER, TwinCharacteristic, TwinService
 
 SERVICE, CONTROL, DATA = (f"fb005c8{digit}-02e7-f387-1cad-8acd2d8df0c8" for digit in "012")
 ECG, ACC = 0, 2

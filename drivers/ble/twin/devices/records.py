@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.encode import read_date_time, u16
-from drivers.ble.twin.peripheral import CCC_IMPROPER, IN_PROGRESS, TwinCharacteristic
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.devices.encode import read_date_time, u16
+from gatepost.drivers.ble.twin.peripheral import CCC_IMPROPER, IN_PROGRESS, TwinCharacteristic
 
 REPORT, DELETE, ABORT, COUNT, NUMBER, RESPONSE = range(1, 7)
 ALL, UP_TO, FROM, RANGE, FIRST, LAST = range(1, 7)

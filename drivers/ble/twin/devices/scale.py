@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import struct
 
-from drivers.ble.twin.devices.encode import date_time, u16
-from drivers.ble.twin.devices.health import HealthTwin
-from drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
+from gatepost.drivers.ble.twin.devices.encode import date_time, u16
+from gatepost.drivers.ble.twin.devices.health import HealthTwin
+from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 POUNDS, STAMP, USER, BMI = 0x01, 0x02, 0x04, 0x08
 BASAL, MUSCLE_SHARE, MUSCLE, FAT_FREE, WATER, IMPEDANCE, MASS, HEIGHT = (1 << bit for bit in (3, 4, 5, 6, 8, 9, 10, 11))

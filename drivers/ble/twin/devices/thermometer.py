@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.encode import date_time, medfloat, u16
-from drivers.ble.twin.devices.health import HealthTwin
-from drivers.ble.twin.peripheral import OUT_OF_RANGE, TwinCharacteristic, TwinService
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.devices.encode import date_time, medfloat, u16
+from gatepost.drivers.ble.twin.devices.health import HealthTwin
+from gatepost.drivers.ble.twin.peripheral import OUT_OF_RANGE, TwinCharacteristic, TwinService
 
 FAHRENHEIT, STAMP, TYPE = 0x01, 0x02, 0x04
 EAR = 3

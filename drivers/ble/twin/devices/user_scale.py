@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from drivers.ble.peripheral import GattError
-from drivers.ble.twin.devices.scale import WeightScaleTwin
-from drivers.ble.twin.peripheral import CCC_IMPROPER, TwinCharacteristic, TwinService
+from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.devices.scale import WeightScaleTwin
+from gatepost.drivers.ble.twin.peripheral import CCC_IMPROPER, TwinCharacteristic, TwinService
 
 REGISTER, CONSENT, DELETE, RESPONSE = 0x01, 0x02, 0x03, 0x20
 SUCCESS, NO_OP, BAD_PARAMETER, FAILED, NOT_AUTHORISED = range(1, 6)

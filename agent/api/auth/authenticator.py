@@ -1,0 +1,166 @@
+"""Stands before the TCP listener: who asks is found out here, and nowhere else.
+
+In this order: rate of the address, lock-out, credentials (bearer token, JWT, or session cookie), rate of the client.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.types import Scope
+
+from gatepost.agent.api.agent_interface import App
+from gatepost.agent.api.auth.principal import EVERY_TOPIC, LOCAL, Needed, Who
+from gatepost.agent.api.auth.rate_limits import Lockout, Rate, group
+from gatepost.agent.api.auth.sessions import SAFE, Session, Sessions, check_csrf, check_origin
+from gatepost.agent.api.auth.tokens import PREFIX, WRONG, Token, Tokens
+from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.errors import TooMany, Unauthenticated
+
+log = logging.getLogger(__name__)
+
+SHARED = 4.0  # several clients may share an address: so many times the rate of one
+REFUSALS_TOLD = 0.2  # a second, into the audit log
+NO_TOKEN = "this needs a token"  # noqa: S105
+SEND_TOKEN = "send `Authorization: Bearer <token>`; `gatepost token create` makes one"  # noqa: S105
+
+Judge = Callable[[str], Who]
+
+
+class Gate:
+    """`jwt` judges JWTs where settings allow them: it gives who it is, or raises Unauthenticated."""
+
+    def __init__(self, app: App, tokens: Tokens, sessions: Sessions) -> None:
+        self.jwt: Judge | None = None
+        self.tokens = tokens
+        self.sessions = sessions
+        self._app = app
+        clock: Clock = app.clock
+        self._rate = Rate(clock.monotonic)
+        self._lockout = Lockout(clock.monotonic)
+        self._told = Rate(clock.monotonic)
+        self._untold = 0
+
+    async def admit(self, scope: Scope, needed: Needed) -> Who | None:
+        headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        address = address_of(scope)
+        self._pace(f"address {address}", SHARED)
+        if needed == "open":
+            self._pace(f"open {address}")
+            return None
+        given = bearer(headers)
+        if given is not None:
+            who, name = await self._bearer(given, address)
+        else:
+            session = self.session(scope)
+            if session is None or (b"sec-fetch-site", b"cross-site") in scope["headers"]:
+                self._pace(f"open {address}")
+                raise Unauthenticated(NO_TOKEN, SEND_TOKEN)
+            _check_page(scope, headers, session)
+            who, name = session.who, f"session {session.key}"
+        self._pace(name)
+        return who
+
+    def session(self, scope: Scope) -> Session | None:
+        cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+        if not cookies:
+            return None
+        return self.sessions.find(cookies.decode("latin-1"), scope["scheme"] in ("https", "wss"))
+
+    async def sign_in(self, secret: str, address: str, code: bool = False) -> tuple[Who, str | None]:
+        """Who a token, a JWT or a login code (`code`) stands for, and the id of the token; raises Unauthenticated."""
+        if not code:
+            who, _, token = await self._judge(secret, address)
+            return who, token
+        self._check_lock(address)
+        role = self.sessions.redeem(secret)
+        if role is None:
+            raise self._refused(address, "this login code does not hold", "`gatepost token browser` makes one")
+        return Who("browser", role, *(((), ()) if role == "viewer" else (EVERY_TOPIC, EVERY_TOPIC))), None
+
+    async def _bearer(self, given: str, address: str) -> tuple[Who, str]:
+        who, name, _ = await self._judge(given, address)
+        return who, name
+
+    async def _judge(self, given: str, address: str) -> tuple[Who, str, str | None]:
+        self._check_lock(address)
+        found: tuple[Who, str, str | None]
+        try:
+            if given.startswith(PREFIX) or self.jwt is None:
+                token: Token = await self.tokens.check(given)
+                found = token.as_who(), f"token {token.id}", token.id
+            else:
+                who = self.jwt(given)
+                found = who, f"client {who.name}", None
+        except Unauthenticated as error:
+            if error.kind == "token-expired":  # whoever has it once had access: no guessing
+                self._note(address, error.kind)
+                raise
+            raise self._refused(address, error.message, error.hint) from None
+        self._lockout.succeeded(address)
+        return found
+
+    def _check_lock(self, address: str) -> None:
+        left = self._lockout.locked(address)
+        if left:
+            raise TooMany("too many failed attempts from this address", "wait, then use a valid token", left, "locked")
+
+    def _refused(self, address: str, message: str, hint: str) -> Unauthenticated:
+        lock = self._lockout.failed(address)
+        self._note(address, "locked" if lock else "unauthenticated")
+        return Unauthenticated(message or WRONG, hint)
+
+    def _note(self, address: str, why: str) -> None:
+        """Into the audit log, but never faster than it can bear."""
+        if self._told.take("audit", REFUSALS_TOLD):
+            self._untold += 1
+            return
+        self._app.audit.record("api-refused", address=address, reason=why, more=self._untold or None)
+        self._untold = 0
+
+    def _pace(self, key: str, times: float = 1.0) -> None:
+        wait = self._rate.take(key, self._app.settings.api.rate_limit * times)
+        if wait:
+            raise TooMany("too many requests", "ask less often; api.rate_limit says how often", wait)
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    client = scope.get("client")
+    return "" if client is None else group(client[0])
+
+
+def bearer(headers: Mapping[bytes, bytes]) -> str | None:
+    """What `Authorization: Bearer` carries; None where there is none. Raises Unauthenticated for another scheme."""
+    given = headers.get(b"authorization")
+    if given is None:
+        return None
+    scheme, _, value = given.decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer" or not value.strip():
+        raise Unauthenticated("only bearer tokens are taken", SEND_TOKEN)
+    return value.strip()
+
+
+def _check_page(scope: Scope, headers: Mapping[bytes, bytes], session: Session) -> None:
+    if scope["type"] == "websocket" or headers.get(b"upgrade", b"").lower() == b"websocket":
+        check_origin(headers, required=True)
+    elif scope["method"] not in SAFE:
+        check_origin(headers, required=False)
+        check_csrf(session, headers)
+
+
+def holds(gate: Gate, who: Who, scope: Scope) -> bool:
+    """Asks without counting as an attempt; a session is kept from growing idle by it."""
+    if who is LOCAL:
+        return True
+    given = bearer(dict(scope["headers"]))
+    if given is None:
+        return gate.session(scope) is not None
+    if given.startswith(PREFIX) or gate.jwt is None:
+        return gate.tokens.get(given.removeprefix(PREFIX).partition("_")[0]) is not None
+    try:
+        gate.jwt(given)
+    except Unauthenticated:
+        return False
+    return True

@@ -1,0 +1,52 @@
+"""Roles, and who asks."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+from starlette.types import Scope
+
+from gatepost.agent.api.auth.topic_permissions import allows, covers
+
+Role = Literal["viewer", "operator", "admin"]
+Needed = Literal["open", "viewer", "operator", "admin"]
+RANK = {"open": 0, "viewer": 1, "operator": 2, "admin": 3}
+EVERY_TOPIC = ("#", "$SYS/#")
+
+
+class Who(NamedTuple):
+    """`publish` and `subscribe`: MQTT topic filters of what may be published and subscribed to."""
+
+    name: str
+    role: Role
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+
+    def may(self, needed: Needed) -> bool:
+        return RANK[self.role] >= RANK[needed]
+
+    def may_publish(self, topic: str) -> bool:
+        return allows(self.publish, topic)
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """To everything that the filter matches."""
+        return covers(self.subscribe, topic_filter)
+
+
+NOBODY = Who("", "viewer")  # asks what is open to everybody
+LOCAL = Who("local", "admin", EVERY_TOPIC, EVERY_TOPIC)
+
+
+class Guard(Protocol):
+    """Stands before every route and the WebSocket of a listener."""
+
+    async def admit(self, scope: Scope, needed: Needed) -> Who | None:
+        """Who asks; None where the route is open to everybody. Raises Unauthenticated, Forbidden, TooMany, Locked."""
+        ...
+
+
+class LocalGuard:
+    """Of the Unix socket: whoever may open it is trusted."""
+
+    async def admit(self, scope: Scope, needed: Needed) -> Who | None:
+        return LOCAL

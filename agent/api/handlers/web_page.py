@@ -1,0 +1,81 @@
+"""The web page and its files, from the wheel. They hold no data: what they show, they ask the API for like anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from pathlib import Path
+
+from starlette.types import Receive, Scope, Send
+
+from gatepost.agent.api.http.responses import Answer
+from gatepost.agent.api.http.router import Ask
+from gatepost.agent.core.errors import NotFound
+
+WEB = Path(__file__).parents[2] / "web"
+INDEX = "index.html"
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+FILE = re.compile(r"[a-z][a-z-]*\.(?:js|css|svg)")
+
+# Nothing but the gateway's own files and its own API; no script or style inside of the page; no frame around it.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "cache-control": "no-cache",  # kept, and asked for again by its ETag: a new version counts at once
+    "content-security-policy": POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+class File(Answer):
+    """A file of the page, or 304 to a browser that has it."""
+
+    def __init__(self, body: bytes, kind: str, held: str | None) -> None:
+        etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        same = held is not None and etag in {tag.strip().removeprefix("W/") for tag in held.split(",")}
+        self.status = 304 if same else 200
+        self.body = b"" if same else body
+        self.headers = {**HEADERS, "etag": etag}
+        if not same:
+            self.headers |= {"content-type": kind, "content-length": str(len(body))}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+async def index(ask: Ask) -> Answer:
+    return await file(ask, INDEX)
+
+
+async def static(ask: Ask) -> Answer:
+    name = ask.path["file"]
+    if not FILE.fullmatch(name):
+        raise _nothing(name)
+    return await file(ask, name)
+
+
+async def file(ask: Ask, name: str) -> Answer:
+    """A file of the page by its name, which is trusted."""
+    try:
+        body = await asyncio.to_thread((WEB / name).read_bytes)
+    except FileNotFoundError:
+        raise _nothing(name) from None
+    return File(body, KINDS[Path(name).suffix], ask.header("if-none-match"))
+
+
+def _nothing(name: str) -> NotFound:
+    return NotFound(f"the page has no file {name[:64]!r}", "open / for the page")

@@ -1,0 +1,1 @@
+"""HTTP for the API: listeners, parsing, routing, responses. Nothing is imported here."""

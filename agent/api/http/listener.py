@@ -1,0 +1,70 @@
+"""One place where the API is served: its sockets, its connections, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from gatepost.agent.api.http.h11_protocol import Limits, Protocol, config_of
+from gatepost.agent.api.websocket.connection import Client
+
+# isort: split
+from uvicorn.server import ServerState  # only once `protocol` has made it lean
+
+HANDSHAKE = 5.0  # seconds for TLS
+FAREWELL = 2.0
+
+
+class Listener:
+    """`serve` once, `close` to take no more connections, `drain` to end those that there are."""
+
+    def __init__(self, application: ASGIApp, limits: Limits, state: Mapping[str, Any] | None = None) -> None:
+        self.state = ServerState()
+        self._config = config_of(application)
+        self._limits = limits
+        self._app_state = dict(state or {})  # `scope["state"]` of every request
+        self._servers: list[asyncio.AbstractServer] = []
+
+    async def serve_unix(self, bound: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_unix_server(self._protocol, sock=bound))
+
+    async def serve_tcp(self, bound: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        handshake, farewell = (None, None) if tls is None else (HANDSHAKE, FAREWELL)
+        for each in bound:
+            server = await loop.create_server(
+                self._protocol, sock=each, ssl=tls, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=farewell
+            )
+            self._servers.append(server)
+
+    def _protocol(self) -> Protocol:
+        return Protocol(
+            self._config, self.state, self._app_state, _loop=asyncio.get_running_loop(), limits=self._limits
+        )
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    async def drain(self, timeout: float) -> None:
+        """Gives running requests `timeout` seconds, then ends them."""
+        for connection in list(self.state.connections):
+            connection.shutdown()
+        held: set[Any] = set(self.state.connections)
+        tasks: set[asyncio.Future[None]] = {each.ended for each in held if isinstance(each, Client)}
+        tasks |= self.state.tasks
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=timeout)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=timeout)
+        for connection in list(self.state.connections):
+            connection.transport.abort()

@@ -1,0 +1,288 @@
+"""From the route table to an ASGI application: the path is found, this decodes, calls, and shapes errors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gatepost.agent.api.agent_interface import App
+from gatepost.agent.api.auth.authenticator import Gate
+from gatepost.agent.api.auth.principal import LOCAL, NOBODY, Guard, Needed, Who
+from gatepost.agent.api.auth.sessions import SAFE
+from gatepost.agent.api.http.errors import INTERNAL, body_of, status_of
+from gatepost.agent.api.http.responses import Answer, Lines
+from gatepost.agent.api.schemas.requests import NoQuery
+from gatepost.agent.core.errors import (
+    BadInput,
+    Forbidden,
+    GatepostError,
+    NoSuchMethod,
+    NotFound,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+
+_PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
+
+
+class _Place(NamedTuple):
+    pattern: re.Pattern[str]
+    endpoint: ASGIApp
+
+
+class Paths:
+    """`/devices/{id}`: one part of a path; `{topic:path}`: all that is left, slashes too. Tried in their order; the
+    endpoint finds what they matched in `scope["path_params"]`."""
+
+    def __init__(self, endpoints: Iterable[tuple[str, ASGIApp]], nothing_here: ASGIApp) -> None:
+        self._places = [_Place(_compiled(path), endpoint) for path, endpoint in endpoints]
+        self._nothing_here = nothing_here
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        for place in self._places:
+            matched = place.pattern.fullmatch(path)
+            if matched is not None:
+                scope["path_params"] = matched.groupdict()
+                await place.endpoint(scope, receive, send)
+                return
+        await self._nothing_here(scope, receive, send)
+
+
+def _compiled(path: str) -> re.Pattern[str]:
+    pattern, end = "", 0
+    for found in _PARAMETER.finditer(path):
+        pattern += re.escape(path[end : found.start()])
+        pattern += f"(?P<{found[1]}>{'.+' if found[2] else '[^/]+'})"
+        end = found.end()
+    return re.compile(pattern + re.escape(path[end:]), re.DOTALL)
+
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT = 1 << 20
+BODY_TIME = 10.0  # seconds in which a body must have arrived
+TIME = 30.0  # seconds that a handler may take
+
+
+class Ask(NamedTuple):
+    """One request, decoded: `path` and `query` are validated, `raw` is the body as it came."""
+
+    app: App
+    path: dict[str, str]
+    query: Any
+    body: Any
+    raw: bytes
+    source: str  # "cli" or "api"
+    closing: asyncio.Event
+    gate: Gate  # tokens and sessions
+    scope: Scope
+    who: Who = LOCAL
+    headers: Mapping[bytes, bytes] = {}
+
+    def header(self, name: str) -> str | None:
+        """A header of the request by its name in lower case."""
+        value = self.headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+
+class Route(NamedTuple):
+    """One line of the route table. `answer` says in words what the JSON of a good answer is; `time` None = endless.
+
+    `role` is the least that may ask; a route without one is not served.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Ask], Awaitable[Any]]
+    summary: str
+    answer: str
+    query: type[msgspec.Struct] = NoQuery
+    body: type[msgspec.Struct] | None = None
+    time: float | None = TIME
+    role: Needed | None = None
+
+
+def application(
+    app: App,
+    routes: Iterable[Route],
+    closing: asyncio.Event,
+    gate: Gate,
+    guard: Guard,
+) -> ASGIApp:
+    """Paths are tried in the order of the table; `closing` ends the endless answers, `guard` says who asks."""
+    paths: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        if route.role is None:
+            log.error("%s %s names no role and is not served", route.method, route.path)
+            continue
+        paths.setdefault(route.path, {})[route.method] = route
+    found = [(path, _Endpoint(app, methods, closing, gate, guard)) for path, methods in paths.items()]
+    return Paths(found, _nothing_here)
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    error = NotFound(f"there is nothing at {scope['path']}", "see the routes in the documentation")
+    await Answer(body_of(error), 404)(scope, receive, send)
+
+
+class _Endpoint:
+    """All methods of one path."""
+
+    def __init__(self, app: App, methods: dict[str, Route], closing: asyncio.Event, gate: Gate, guard: Guard) -> None:
+        self._app = app
+        self._gate = gate
+        self._methods = methods
+        self._closing = closing
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(scope, receive)
+        except GatepostError as error:
+            answer = refusal(error)
+        except TimeoutError:
+            answer = refusal(Unavailable("the agent took too long to answer", "try again"))
+        except asyncio.CancelledError:  # the server stops and waits no longer
+            answer = refusal(Unavailable("the agent is stopping"))
+        except Exception:
+            log.exception("the API could not answer %s %s", scope["method"], scope["path"])
+            answer = refusal(INTERNAL)
+        await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | Lines:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        route = self._methods.get(method)
+        if route is None:
+            raise NoSuchMethod(method, sorted(self._methods))
+        who = await self._authorised(scope, route)
+        headers = dict(scope["headers"])
+        raw = b"" if route.body is None else await read_body(headers, receive)
+        ask = Ask(
+            app=self._app,
+            path=scope["path_params"],
+            query=decode_query(scope["query_string"], route.query),
+            body=None if route.body is None else decode_body(raw, route.body),
+            raw=raw,
+            source="cli" if headers.get(b"user-agent", b"").startswith(b"gatepost-cli/") else "api",
+            closing=self._closing,
+            gate=self._gate,
+            scope=scope,
+            who=who,
+            headers=headers,
+        )
+        async with asyncio.timeout(route.time):
+            found = await route.handler(ask)
+        if method not in SAFE and who is not LOCAL:
+            self._app.audit.record("api", by=who.name, method=method, path=scope["path"])
+        return found if isinstance(found, Answer | Lines) else Answer(found)
+
+    async def _authorised(self, scope: Scope, route: Route) -> Who:
+        """The one place where it is decided: who asks, and whether they may."""
+        assert route.role is not None  # else it is not in the table
+        who = await self._guard.admit(scope, route.role)
+        if route.role == "open":
+            return who or NOBODY
+        if who is None or not who.may(route.role):
+            raise Forbidden(f"this takes the role {route.role}", "use a token with that role")
+        return who
+
+
+def refusal(error: GatepostError) -> Answer:
+    headers = {}
+    if isinstance(error, NoSuchMethod):
+        headers["allow"] = ", ".join(error.allowed)
+    if isinstance(error, TooLarge | Unavailable):
+        headers["connection"] = "close"  # what is left of the body is not read
+    if isinstance(error, TooMany):
+        headers["retry-after"] = str(math.ceil(error.wait))
+    if isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    return Answer(body_of(error), status_of(error), headers)
+
+
+def decode_query(query: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    """Raises BadInput naming the parameter for an unknown, repeated or wrong one."""
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=bool(query), max_num_fields=50)
+    except ValueError as error:
+        raise BadInput(f"query: {error}", "name=value&name=value, percent-encoded") from None
+    values = dict(pairs)
+    known = kind.__struct_fields__
+    for name, _ in pairs:
+        if name not in known:
+            takes = f"this route takes {', '.join(known)}" if known else "this route takes no query parameters"
+            raise BadInput(f"query: unknown parameter {name[:64]!r}", takes)
+    if len(values) != len(pairs):
+        raise BadInput("query: a parameter is given twice")
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(*_plain(error, values, kind)) from None
+
+
+def _plain(error: msgspec.ValidationError, values: dict[str, str], kind: type[msgspec.Struct]) -> tuple[str, str]:
+    """Message and hint: which parameter is wrong, and what it takes."""
+    name, what = _place(error)
+    told: Any = msgspec.inspect.type_info(kind)
+    for field in told.fields:
+        if field.encode_name == name:
+            wants = _description(field.type)
+            given = values.get(name, "")[:64]
+            return f"{name}: {given!r} is not {wants}" if wants else f"{name}: {what}", ""
+    return f"query: {what}", ""
+
+
+def _description(kind: Any) -> str:
+    """Of a type, or of one part of a union."""
+    told = (getattr(kind, "extra_json_schema", None) or {}).get("description", "")
+    if told:
+        return str(told)
+    parts = getattr(getattr(kind, "type", kind), "types", ())
+    return next((text for part in parts if (text := _description(part))), "")
+
+
+def _place(error: msgspec.DecodeError | UnicodeDecodeError) -> tuple[str, str]:
+    """("action", "invalid enum value 'explode'") of msgspec's sentence; no name where it is about the whole."""
+    what, _, path = str(error).partition(" - at `$")
+    return path.removeprefix(".").removesuffix("`"), what[:1].lower() + what[1:]
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """At most BODY_LIMIT octets in BODY_TIME seconds; raises TooLarge, BadInput."""
+    too_large = TooLarge(f"the body is larger than {BODY_LIMIT} octets")
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > BODY_LIMIT:
+        raise too_large
+    body = bytearray()
+    async with asyncio.timeout(BODY_TIME):
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BadInput("the client left before its body was complete")
+            body += message.get("body", b"")
+            if len(body) > BODY_LIMIT:
+                raise too_large
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def decode_body(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    """Raises BadInput; an empty body is `{}`."""
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except RecursionError:
+        raise BadInput("body: too deeply nested", "a JSON object as the documentation of this route says") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
+        name, what = _place(error)
+        raise BadInput(f"{name or 'body'}: {what}", "a JSON object as the documentation of this route says") from None

@@ -1,0 +1,153 @@
+"""Serves the API of one agent on its Unix socket and, where settings say so, on TCP; nothing wakes up by itself.
+
+uvicorn's own Server ticks ten times a second for a Date header and its exit flag; here the event loop alone decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from gatepost.agent.api.agent_interface import App
+from gatepost.agent.api.auth.authenticator import Gate
+from gatepost.agent.api.auth.principal import LocalGuard
+from gatepost.agent.api.auth.sessions import Sessions
+from gatepost.agent.api.auth.tokens import Tokens
+from gatepost.agent.api.http import sockets, unix_socket
+from gatepost.agent.api.http.cors import Cors
+from gatepost.agent.api.http.h11_protocol import Limits
+from gatepost.agent.api.http.listener import Listener
+from gatepost.agent.api.http.router import application
+from gatepost.agent.api.routes import ROUTES
+from gatepost.agent.api.websocket.broadcaster import Hub, Live
+from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.settings import resolve_secret
+from gatepost.agent.settings.model import Api, Secret
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 32
+TCP_CONNECTIONS = 64
+PER_ADDRESS = 32
+PATIENCE = 10.0  # seconds in which a connection must have asked something
+STOP = 2.0  # seconds for running requests at the end
+
+
+class ApiServer:
+    """`await serve()`, `await apply(settings)` when they changed, later `await stop()`."""
+
+    def __init__(
+        self,
+        app: App,
+        path: Path,
+        *,
+        connections: int = CONNECTIONS,
+        patience: float = PATIENCE,
+        resolve: Callable[[Secret | None], str | None] = lambda secret: resolve_secret(secret, os.environ),
+    ) -> None:
+        self.path = path
+        self.tcp: str | None = None  # the address that is served
+        self.trouble = ""  # why TCP or JWTs are not served as the settings say
+        self._app = app
+        self._patience = patience
+        self._resolve = resolve
+        self._closing = asyncio.Event()
+        self.hub = Hub(app)
+        self._tokens = Tokens(app.store, app.clock)
+        self._gate = Gate(app, self._tokens, Sessions(app.clock, lambda token: self._tokens.get(token) is not None))
+        self._tokens.on_revoked.append(self._gate.sessions.close_of)
+        self._local = Listener(
+            application(app, ROUTES, self._closing, self._gate, LocalGuard()),
+            Limits(connections, connections, patience),
+            {"hub": self.hub},
+        )
+        self._remote: Listener | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._on_stored = app.store.on_stored
+        self._live = Live(app)
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._inode = 0
+        self._serving = False
+
+    @property
+    def serving(self) -> bool:
+        return self._serving
+
+    async def serve(self) -> None:
+        """Returns when clients can connect; raises SocketTaken, SocketWrong, StoreError."""
+        await self._tokens.load()
+        bound = unix_socket.bind(self.path)
+        self._inode = self.path.lstat().st_ino
+        await self._local.serve_unix(bound)
+        self._on_stored.append(self._live.stored)
+        self._serving = True
+        log.info("the API listens at %s", self.path)
+        try:
+            await self.apply(self._app.settings.api)
+        except GatepostError as error:  # the command line still reaches the agent
+            self.trouble = error.message
+            log.error("%s; %s", error.message, error.hint)
+
+    async def apply(self, api: Api) -> None:
+        """Serves where `api` says, with certificate and keys as their files are now.
+
+        Raises ListenWrong, JwtWrong, SettingsWrong.
+        """
+        self._gate.jwt = None  # whatever goes wrong below: none is taken by settings that do not hold any more
+        await self._apply_tcp(api)
+        if api.listen is not None and api.jwt is not None:
+            from gatepost.agent.api.auth.jwt import JwtJudge
+
+            self._gate.jwt = await asyncio.to_thread(JwtJudge, api.jwt, self._resolve)
+        self.trouble = ""
+
+    async def _apply_tcp(self, api: Api) -> None:
+        if api.listen == self.tcp and (api.tls is None) == (self._tls is None):
+            if api.tls is not None:
+                sockets.certificate(api.tls, into=self._tls)
+            return
+        if api.listen is None:
+            self._end_tcp()
+            return
+        context = None if api.tls is None else sockets.certificate(api.tls)
+        if api.listen == self.tcp:  # the port is needed again
+            self._end_tcp()
+        bound = await sockets.bind(api.listen)
+        self._end_tcp()
+        remote = Listener(
+            Cors(application(self._app, ROUTES, self._closing, self._gate, self._gate), self._app),
+            Limits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
+            {"hub": self.hub},
+        )
+        await remote.serve_tcp(bound, context)
+        self._remote, self._tls, self.tcp = remote, context, api.listen
+        log.info("the API listens at %s%s", api.listen, "" if context is None else " with TLS")
+
+    def _end_tcp(self) -> None:
+        """Takes no more connections there; what runs ends by itself: it may be what changed the settings."""
+        remote, self._remote, self._tls, self.tcp = self._remote, None, None, None
+        if remote is not None:
+            remote.close()
+            task = asyncio.create_task(remote.drain(STOP))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def stop(self, timeout: float = STOP) -> None:
+        """Takes no more connections, ends live streams, gives running requests `timeout` seconds, then ends them."""
+        if not self._serving:
+            return
+        self._serving = False
+        self._local.close()
+        unix_socket.unlink(self.path, self._inode)
+        self._on_stored.remove(self._live.stored)
+        self._closing.set()
+        ends = [self._local.drain(timeout), *self._leaving]
+        if self._remote is not None:
+            self._remote.close()
+            ends.append(self._remote.drain(timeout))
+            self._remote = None
+        await asyncio.gather(*ends)

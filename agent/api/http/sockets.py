@@ -1,0 +1,98 @@
+"""The TCP address that the API listens on, and the certificate that it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from contextlib import suppress
+
+from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.settings.model import ApiTls, split_address
+
+BACKLOG = 64
+LOOKUP = 5.0  # seconds to find the addresses of a name
+QUIET = 60  # seconds of silence after which a peer is asked whether it is still there
+ASK_EVERY = 15
+LOST_AFTER = 60_000  # milliseconds in which what was sent must be acknowledged
+FREEBIND: int | None = getattr(
+    socket, "IP_FREEBIND", 15 if os.name == "posix" and os.uname().sysname == "Linux" else None
+)
+
+
+class ListenWrong(GatepostError):
+    """The API cannot be served at `api.listen`, or not with its certificate."""
+
+    key = "listen-failed"
+
+
+async def bind(listen: str) -> list[socket.socket]:
+    """A listening socket for each address of `host:port`; an address that comes later is waited for by the system.
+
+    Raises ListenWrong.
+    """
+    host, port = split_address(listen)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(LOOKUP):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, TimeoutError):
+        raise ListenWrong(f"api.listen: {host} is no address of this machine", "write 127.0.0.1:8765") from None
+    bound: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((info[0], info[4]) for info in found):
+            bound.append(_one(family, address))
+    except OSError as error:
+        for each in bound:
+            each.close()
+        why = error.strerror or "failed"
+        raise ListenWrong(f"the API cannot listen at {listen}: {why}", "choose another api.listen") from None
+    return bound
+
+
+def _one(family: int, address: tuple[object, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _option(listener, socket.IPPROTO_IP, FREEBIND, 1)
+        # Accepted connections inherit these: a peer that is gone without a word is noticed.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", QUIET), ("TCP_KEEPINTVL", ASK_EVERY), ("TCP_USER_TIMEOUT", LOST_AFTER)):
+            _option(listener, socket.IPPROTO_TCP, getattr(socket, name, None), value)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _option(listener: socket.socket, level: int, option: int | None, value: int) -> None:
+    if option is not None:
+        with suppress(OSError):  # a comfort, not a need
+            listener.setsockopt(level, option, value)
+
+
+def certificate(tls: ApiTls, into: ssl.SSLContext | None = None) -> ssl.SSLContext:
+    """TLS 1.2 and later with this certificate; `into` is given it for connections to come. Raises ListenWrong."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        for each in (context, into):
+            if each is not None:
+                each.load_cert_chain(tls.cert, tls.key, password=_no_password)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or "failed"
+        message = f"api.tls: the certificate {tls.cert} cannot be used: {why}"
+        raise ListenWrong(
+            message, "cert is a PEM file with its chain, key its private key without a password"
+        ) from None
+    return into or context
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")

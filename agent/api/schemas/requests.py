@@ -1,0 +1,173 @@
+"""What may be asked: query parameters and bodies of the routes as types, so they validate and document themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from gatepost.agent.settings.model import Name
+
+Limit = Annotated[int, Meta(ge=1, le=1000, description="a number from 1 to 1000")]
+Which = Annotated[Name, Meta(description="a name: letters, digits, `_`, `.` and `-`, at most 64")]
+Moment = Annotated[datetime, Meta(tz=True, description="a time as RFC 3339 with a zone, such as 2026-11-20T10:30:00Z")]
+Cursor = Annotated[int, Meta(ge=1, le=2**63 - 1, description="the `cursor` of the answer before")]
+
+
+class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """No query parameters."""
+
+
+class Page(Struct, frozen=True, forbid_unknown_fields=True):
+    limit: Limit = 100
+
+
+class LedgerPage(Page, frozen=True, forbid_unknown_fields=True):
+    cursor: Cursor | None = None
+
+
+class AuditPage(LedgerPage, frozen=True, forbid_unknown_fields=True):
+    what: Annotated[str | None, Meta(description="only entries of this kind")] = None
+
+
+class DeadLetterPage(Struct, frozen=True, forbid_unknown_fields=True):
+    limit: Limit = 100
+    broker: Which | None = None
+
+
+class History(Struct, frozen=True, forbid_unknown_fields=True):
+    """Stored readings, newest first: a page of 100 unless `limit` says otherwise; as CSV all of them."""
+
+    since: Moment | None = None
+    until: Moment | None = None
+    metric: str | None = None
+    limit: Limit | None = None
+    cursor: Cursor | None = None
+
+
+class AllHistory(History, frozen=True, forbid_unknown_fields=True):
+    device: Which | None = None
+
+
+class Follow(Struct, frozen=True, forbid_unknown_fields=True):
+    """Live readings, after the `last` stored ones."""
+
+    device: Which | None = None
+    metric: str | None = None
+    last: Annotated[int, Meta(ge=0, le=1000, description="a number from 0 to 1000")] = 0
+
+
+class Control(Struct, frozen=True, forbid_unknown_fields=True):
+    action: Literal["connect", "disconnect"]
+
+
+class NoBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """No body, or `{}`."""
+
+
+class CommandBody(Struct, frozen=True):
+    """A command as in MQTT; further members are parameters that stand flat beside `command`. The desk judges it."""
+
+    command: str
+    id: str | None = None
+    parameters: dict[str, Any] = {}
+
+
+Role = Literal["viewer", "operator", "admin"]
+Filters = Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=64, description="MQTT topic filters")]
+
+
+class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Topics that are not named: every one, but none for a viewer."""
+
+    role: Role
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@ -]{1,64}$", description="what it is for")] | None = None
+    expires: Annotated[
+        str | None, Meta(examples=["30d"], description="a duration such as 30d; null = until it is revoked")
+    ] = None
+    publish: Filters | None = None
+    subscribe: Filters | None = None
+
+
+class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """One of the two."""
+
+    token: Annotated[str, Meta(max_length=16384)] | None = None
+    code: Annotated[str, Meta(max_length=128, description="of `gatepost token browser`; good once")] | None = None
+
+
+class CodeBody(Struct, frozen=True, forbid_unknown_fields=True):
+    role: Role = "operator"
+
+
+class NewBroker(Struct, frozen=True):
+    """A broker: its name, and beside it its settings as in a settings file (docs/settings.md)."""
+
+    name: Which
+    url: str
+
+
+class BrokerBody(Struct, frozen=True):
+    """The settings of a broker as in a settings file (docs/settings.md); these and no others hold then."""
+
+    url: str
+
+
+class NewDevice(Struct, frozen=True):
+    """A device: its id, and beside it its settings as in a settings file (docs/settings.md); `type` = `driver`."""
+
+    device_id: Which
+
+
+class DeviceBody(Struct, frozen=True):
+    """The settings of a device as in a settings file (docs/settings.md); these and no others hold then."""
+
+
+TopicName = Annotated[str, Meta(min_length=1, max_length=1024, description="a topic")]
+TopicFilter = Annotated[str, Meta(min_length=1, max_length=1024, description="a topic, or a filter with `+` and `#`")]
+
+
+class PublishBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A string goes out as it is (`encoding` base64: the octets that it stands for), anything else as JSON."""
+
+    topic: TopicName
+    payload: Any = ""
+    broker: Which | None = None
+    encoding: Literal["text", "json", "base64"] | None = None
+    qos: Literal[0, 1, 2] = 1
+    retain: bool = False
+
+
+class BroadcastBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """For every gateway of the organization, this one too; `broker` None = through every one that is connected."""
+
+    payload: dict[str, Any]
+    broker: Which | None = None
+
+
+class SubscriptionBody(Struct, frozen=True, forbid_unknown_fields=True):
+    topic: TopicFilter
+    broker: Which | None = None
+    qos: Literal[0, 1, 2] = 0
+
+
+class OfBroker(Struct, frozen=True, forbid_unknown_fields=True):
+    broker: Which | None = None
+
+
+class TopicPage(Struct, frozen=True, forbid_unknown_fields=True):
+    broker: Which | None = None
+    topic: TopicFilter | None = None
+    limit: Limit = 1000
+
+
+class MessagePage(Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of messages, newest first."""
+
+    broker: Which | None = None
+    topic: TopicFilter | None = None
+    direction: Literal["in", "out"] | None = None
+    since: Moment | None = None
+    limit: Limit = 100
+    cursor: Cursor | None = None

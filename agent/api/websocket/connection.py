@@ -1,0 +1,276 @@
+"""One client of the WebSocket: bounded in what waits for it, told what it missed, ended when it takes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from gatepost.agent.api.auth.principal import Who
+from gatepost.agent.api.auth.rate_limits import Rate
+from gatepost.agent.api.websocket.event_filter import Said, Selection
+from gatepost.agent.core.errors import BadInput, GatepostError
+
+if TYPE_CHECKING:
+    from gatepost.agent.api.websocket.broadcaster import Hub
+
+BUFFER = 32 * 1024  # octets in the transport, above which it counts as full
+SYSTEM = 128 * 1024  # octets in the system's buffer
+WAITING = 128 * 1024  # octets that wait for one client,
+EVENTS = 1000  # and events
+TALK = 10.0  # messages a second of a client, and twice that at once
+CONT, TEXT, CLOSE = 0, 1, 8
+LEAVES, WRONG_KIND, TOO_MUCH, NO_ANSWER, TOO_SLOW, NO_RIGHT = 1001, 1003, 1008, 1011, 1013, 4401
+
+
+class Patience(NamedTuple):
+    """Seconds."""
+
+    ping: float = 20.0  # between two
+    stuck: float = 10.0  # in which a full buffer must have become less full
+    farewell: float = 3.0  # for the end of the closing handshake
+
+
+class Client(asyncio.Protocol):
+    """Made by `Hub.welcome`; `ended` is done when the connection is gone."""
+
+    def __init__(
+        self, hub: Hub, protocol: Any, who: Who, holds: Callable[[], bool], selection: Selection, address: str
+    ) -> None:
+        self.who = who
+        self.address = address
+        self.selection = selection
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.Transport
+        self._hub = hub
+        self._protocol = protocol
+        self._holds = holds
+        self._loop = asyncio.get_running_loop()
+        self._rate = Rate(self._loop.time)
+        self._timer: asyncio.TimerHandle | None = None  # of being stuck, later of closing
+        self._connections: set[Any] = set()
+        self._queue: deque[tuple[bytes, int]] = deque()  # frames that wait, and how many events they are
+        self._octets = self._events = self._lost = self._unread = 0
+        self._paused = self._closing = False
+        self._heard = True
+        self._part: bytearray | None = None
+
+    # --- the connection
+
+    def begin(self, transport: asyncio.Transport, connections: set[Any], early: bytes) -> None:
+        """Takes the connection over; `early` came behind the request, `connections` are those of the listener."""
+        self.transport, self._connections = transport, connections
+        connections.add(self)
+        transport.set_protocol(self)
+        transport.set_write_buffer_limits(high=BUFFER)
+        raw = transport.get_extra_info("socket")
+        if raw is not None:
+            with suppress(OSError, AttributeError, TypeError):  # a comfort: the system takes megabytes otherwise
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM)
+        self._push()
+        self._hub.join(self)
+        transport.resume_reading()
+        if early:
+            self.data_received(early)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        self._protocol.receive_data(data)
+        for frame in self._protocol.events_received():
+            if self._closing:
+                break
+            self._frame(frame)
+        self._push()  # after what was answered: it may be the end
+        if not self._closing and self._protocol.close_expected():
+            self._leave()
+
+    def eof_received(self) -> bool:
+        self._leave()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        self._relax()
+        self._connections.discard(self)
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        if not self._closing:
+            self.transport.pause_reading()  # or its pings make answers without end
+            self._watch()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._closing:
+            return
+        self._relax()
+        self._heard = True
+        self.transport.resume_reading()
+        while self._queue and not self._paused:
+            self._tell_lost()
+            frames, count = self._queue.popleft()
+            self._octets -= len(frames)
+            self._events -= count
+            self._hub.waiting -= len(frames)
+            self.transport.write(frames)
+        if self._lost and not self._paused:
+            self._tell_lost()
+
+    def _push(self) -> None:
+        for octets in self._protocol.data_to_send():
+            if octets:
+                self.transport.write(octets)
+            elif self.transport.can_write_eof() and not self.transport.is_closing():
+                self.transport.write_eof()  # what it still sends is read, else it might never see why
+            else:
+                self.transport.close()
+
+    # --- what it is told
+
+    def feed(self, frames: bytes, count: int) -> None:
+        """Frames of `count` events, shared with others; never waits."""
+        if self._closing:
+            return
+        if not self._paused:
+            self._tell_lost()
+            self.transport.write(frames)
+            return
+        while self._queue and not self._room(len(frames), count):
+            old, gone = self._queue.popleft()
+            self._octets -= len(old)
+            self._events -= gone
+            self._hub.waiting -= len(old)
+            self.miss(gone)
+        if not self._room(len(frames), count):
+            self.miss(count)
+            return
+        self._queue.append((frames, count))
+        self._octets += len(frames)
+        self._events += count
+        self._hub.waiting += len(frames)
+
+    def miss(self, count: int) -> None:
+        """So many events did not reach it; it is told before the next one that does."""
+        self._lost += count
+        self._hub.lost += count
+
+    def say(self, kind: str, data: Any) -> None:
+        """A frame for this client alone."""
+        self.feed(self._hub.frame(kind, data), 0)
+
+    def _room(self, octets: int, count: int) -> bool:
+        return self._octets + octets <= WAITING and self._events + count <= EVENTS and self._hub.room_for(octets)
+
+    def _tell_lost(self) -> None:
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            self.transport.write(self._hub.frame("lost", {"count": lost}))
+
+    # --- what it says
+
+    def _frame(self, frame: Any) -> None:
+        if frame.opcode == TEXT:
+            self._part = bytearray(frame.data)
+        elif frame.opcode == CONT and self._part is not None:
+            self._part += frame.data
+        elif frame.opcode >= CLOSE:  # answered below
+            return
+        else:
+            self.close(WRONG_KIND, "text frames only")
+            return
+        if frame.fin:
+            message, self._part = bytes(self._part), None
+            self._message(message)
+
+    def _message(self, message: bytes) -> None:
+        if self._rate.take("", TALK):
+            self.close(TOO_MUCH, "too many messages")
+            return
+        try:
+            self._heed(message)
+        except GatepostError as error:
+            self.say("error", error.as_dict())
+
+    def _heed(self, message: bytes) -> None:
+        hint = '{"subscribe": {"events": [...], "devices": [...], "metrics": [...]}} or {"ping": ...}'
+        try:
+            said = msgspec.json.decode(message, type=Said)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadInput(f"message: {error}", hint) from None
+        if isinstance(said.subscribe, Selection):
+            said.subscribe.check()
+            self._hub.choose(self, said.subscribe)
+            self.say("subscribed", said.subscribe.as_dict())
+        if said.ping is not msgspec.UNSET:
+            self.say("pong", said.ping)
+
+    # --- how it ends
+
+    def beat(self) -> None:
+        """From time to time: asks whether it is there, and whether it still may be."""
+        if self._closing:
+            return
+        if not self._holds():
+            self.close(NO_RIGHT, "what it signed in with does not hold any more")
+        elif self._paused:
+            pass  # `_stuck` judges
+        elif not self._heard:
+            self.close(NO_ANSWER, "no answer to a ping")
+        else:
+            self._heard = False
+            self._protocol.send_ping(b"")
+            self._push()
+
+    def shutdown(self) -> None:
+        """As the listener asks its connections to."""
+        self.close(LEAVES, "the agent stops, or serves elsewhere")
+
+    def close(self, code: int, reason: str) -> None:
+        """The closing handshake; who does not take part is cut off."""
+        if self._closing:
+            return
+        lost = self._lost + self._events
+        self._leave()
+        if lost:
+            self.transport.write(self._hub.frame("lost", {"count": lost}))
+        if self._protocol.close_sent is None:
+            self._protocol.send_close(code, reason)
+        self._push()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _leave(self) -> None:
+        """Gets no more events; whatever happens, the connection is gone soon."""
+        if self._closing:
+            return
+        self._closing = True
+        self._hub.leave(self)
+        self._hub.waiting -= self._octets
+        self._queue.clear()
+        self._octets = self._events = 0
+        self._relax()
+        self._timer = self._loop.call_later(self._hub.patience.farewell, self.transport.abort)
+
+    def _watch(self) -> None:
+        self._relax()
+        self._unread = self.transport.get_write_buffer_size()
+        self._timer = self._loop.call_later(self._hub.patience.stuck, self._stuck)
+
+    def _stuck(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unread:
+            self._watch()
+        else:
+            self._hub.cut_off += 1
+            self.close(TOO_SLOW, "too slow: nothing was taken for too long")
+
+    def _relax(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

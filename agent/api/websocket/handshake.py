@@ -1,0 +1,55 @@
+"""The names of `websockets` that are used: its protocol without I/O, loaded with the first client (1.4 MiB)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+
+from gatepost.agent.core.errors import GatepostError
+
+MESSAGE_LIMIT = 16 * 1024  # octets of what a client says
+VERSION = "13"
+
+# It would tell of every connection, and with `debug` of every frame.
+_SILENT = logging.Logger("gatepost.agent.api.websocket.handshake", logging.CRITICAL + 1)
+
+
+class HandshakeWrong(GatepostError):
+    """This is no WebSocket handshake."""
+
+    key = "upgrade-required"
+
+
+def accept(headers: list[tuple[bytes, bytes]]) -> Any:
+    """A `ServerProtocol` that is open, with the handshake's answer ready to be sent; raises HandshakeWrong."""
+    from websockets.datastructures import Headers
+    from websockets.http11 import Request
+    from websockets.protocol import State
+    from websockets.server import ServerProtocol
+
+    asked = Request("/ws", Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]))
+    answer = ServerProtocol(logger=_SILENT).accept(asked)
+    if answer.status_code != 101:
+        raise wrong()
+    protocol = ServerProtocol(state=State.OPEN, max_size=MESSAGE_LIMIT, logger=_SILENT)  # HTTP was read already
+    protocol.writes.append(answer.serialize())
+    return protocol
+
+
+def wrong() -> HandshakeWrong:
+    return HandshakeWrong("this is a WebSocket", f"open it as ws:// or wss://, version {VERSION} (RFC 6455)")
+
+
+def frame(text: bytes) -> bytes:
+    """A text frame from the server."""
+    from websockets.frames import Frame, Opcode
+
+    return Frame(Opcode.TEXT, text).serialize(mask=False)
+
+
+def told(kind: str, data: Any, at: str, number: int) -> bytes:
+    """The frame of an event; raises TypeError for what is no JSON."""
+    said = {"event": kind, "data": data, "at": at, "n": number}
+    return frame(orjson.dumps(said, option=orjson.OPT_NON_STR_KEYS))

@@ -1,0 +1,34 @@
+"""The command `gatepost`. `run` starts without the libraries of the other verbs: the agent's memory counts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gatepost.agent.cli import default_config
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 failed, 2 usage, 78 settings wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    config = run_config(given)
+    if config is not None:
+        from gatepost.agent.main import run_agent
+
+        return run_agent(config)
+    from gatepost.agent.cli.main import gatepost
+
+    return gatepost(given)
+
+
+def run_config(arguments: Sequence[str]) -> Path | None:
+    """The settings of a plain `run [--config PATH]`; None for everything else, which the whole command line judges."""
+    match arguments:
+        case ["run"]:
+            return default_config()
+        case ["run", "--config" | "-c", path] if not path.startswith("-"):
+            return Path(path)
+        case ["run", option] if option.startswith("--config=") and option != "--config=":
+            return Path(option.removeprefix("--config="))
+    return None

@@ -1,0 +1,115 @@
+"""Which verbs there are. Each lives in a file of its own, which is imported when the verb is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from gatepost.agent.cli.support.output import complain
+from gatepost.agent.core.errors import GatepostError, SettingsWrong
+from gatepost.agent.process.exits import Exit
+from gatepost.client import GatewayError
+
+INTERRUPTED = 130  # as the shell says it
+
+VERBS = (
+    "run",
+    "demo",
+    "check",
+    "config",
+    "status",
+    "devices",
+    "brokers",
+    "drivers",
+    "readings",
+    "backlog",
+    "send",
+    "publish",
+    "subscribe",
+    "export",
+    "reload",
+    "doctor",
+    "store",
+    "scan",
+    "simulate",
+    "record",
+    "replay",
+    "token",
+    "completion",
+    "version",
+)
+
+
+class _Verbs(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in VERBS:
+            return None
+        command = typer.main.get_command(import_module(f"gatepost.agent.cli.verbs.{cmd_name}").verb)
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Errors of the tree end with a sentence and an exit code, an impatient user or reader ends quietly."""
+        try:
+            return super().invoke(ctx)
+        except SettingsWrong as error:
+            complain(error.message, error.hint)
+            code: int = Exit.SETTINGS
+        except (GatewayError, GatepostError) as error:
+            complain(error.message, error.hint)
+            code = Exit.FAILED
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except BrokenPipeError:
+            _silence()
+            code = Exit.DONE
+        raise typer.Exit(code)
+
+
+root = typer.Typer(
+    cls=_Verbs,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    epilog="`gatepost VERB --help` explains a verb. Exit codes: 0 done, 1 failed, 2 usage, 78 settings wrong.",
+)
+
+
+@root.callback()
+def _root() -> None:
+    """Edge gateway agent: reads medical and sensor devices, stores every reading, forwards it over MQTT."""
+
+
+def gatepost(arguments: Sequence[str]) -> int:
+    """Runs a verb; the exit code."""
+    if "_GATEPOST_COMPLETE" in os.environ:  # a shell asks what may follow
+        from typer._completion_classes import completion_init
+
+        completion_init()
+    try:
+        root(args=list(arguments), prog_name="gatepost")
+        code: Any = Exit.DONE
+    except SystemExit as end:
+        code = end.code
+    try:
+        if not sys.stdout.closed:  # a verb that wrote through a wrapper may have closed it when its reader left
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def _silence() -> None:
+    """Nobody reads on: what is still buffered must not fail at the end of the process."""
+    if not sys.stdout.closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

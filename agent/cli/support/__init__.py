@@ -1,0 +1,1 @@
+"""Helpers that verbs share: access to the agent, output, tables, options."""

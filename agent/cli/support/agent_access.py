@@ -1,0 +1,115 @@
+"""What verbs share: their options, and how they find the running agent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatepost.agent.cli import DEFAULT_CONFIG, default_config
+from gatepost.agent.cli.support.output import complain
+from gatepost.client import DEFAULT_SOCKET, TIMEOUT, GatewayClient
+
+if TYPE_CHECKING:
+    from gatepost.agent.settings import Loaded
+
+AGENT = "gatepost-cli/1"
+SOCKET_OVERRIDE = "GATEPOST_API__SOCKET"
+COMPLETION_TIME = 0.5  # seconds
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Socket = Annotated[
+    Path | None,
+    typer.Option("--socket", help="The agent's socket; default: $GATEPOST_SOCKET, else api.socket of the settings."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help=f"The settings; default: $GATEPOST_CONFIG, else {DEFAULT_CONFIG}."),
+]
+
+
+def new(**options: Any) -> typer.Typer:
+    """The Typer application of one verb."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, **options)
+
+
+def connected(socket: Path | None, config: Path | None, timeout: float = TIMEOUT) -> GatewayClient:
+    """A client for the agent that the options name; nothing is sent yet."""
+    return GatewayClient(find_socket(socket, config), timeout, AGENT)
+
+
+def find_socket(socket: Path | None, config: Path | None) -> Path:
+    """--socket, else --config, else $GATEPOST_SOCKET, else that of $GATEPOST_CONFIG or of the installed settings, else
+    the installed default."""
+    if socket is not None:
+        return socket
+    if config is not None:
+        return socket_of(config)
+    if named := os.environ.get("GATEPOST_SOCKET"):
+        return Path(named)
+    main = default_config()
+    if os.environ.get("GATEPOST_CONFIG") or os.access(main, os.R_OK):
+        return socket_of(main)
+    return Path(DEFAULT_SOCKET)
+
+
+def socket_of(config: Path) -> Path:
+    """api.socket of these settings; settings that do not hold are asked as far as they can be read."""
+    loaded = load_settings(config)
+    if loaded.settings is not None:
+        return Path(loaded.settings.api.socket)
+    found = _socket_in(loaded.files)
+    complain(f"the settings {config} do not hold; asking the agent at {found}", "`gatepost check` says what is wrong")
+    return found
+
+
+def load_settings(config: Path) -> Loaded:
+    """The settings as the agent would read them."""
+    from gatepost.agent.settings import load
+    from gatepost.drivers.driver import Registry
+
+    return load(config, os.environ, Registry.installed())
+
+
+def _socket_in(files: Sequence[Path]) -> Path:
+    """api.socket by itself: of the environment, else of the last of the files that says it."""
+    named = [text for name, text in os.environ.items() if name.upper() == SOCKET_OVERRIDE and text]
+    said = (text for text in (*named, *map(_said, reversed(files))) if text)
+    return Path(next(said, DEFAULT_SOCKET))
+
+
+def _said(file: Path) -> str | None:
+    import yaml
+
+    try:
+        return str(yaml.safe_load(file.read_text("utf-8"))["api"]["socket"] or "")
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def device_names(incomplete: str) -> list[str]:
+    """For an argument or option that takes a device."""
+    return _names(incomplete, "devices", "id")
+
+
+def broker_names(incomplete: str) -> list[str]:
+    """For an argument or option that takes a broker."""
+    return _names(incomplete, "brokers", "name")
+
+
+def _names(incomplete: str, what: str, key: str) -> list[str]:
+    """Nothing where no agent answers in time: who completes must never wait for it."""
+    try:
+        client: Any = connected(None, None, COMPLETION_TIME)
+        answer = getattr(client, what)()
+        return [each[key] for each in answer[what] if str(each[key]).startswith(incomplete)]
+    except Exception:
+        return []
+
+
+OfDevice = Annotated[
+    str | None, typer.Option("--device", "-d", help="Of this device only.", autocompletion=device_names)
+]

@@ -1,0 +1,91 @@
+"""How verbs print: tables and JSON on stdout, complaints on stderr; colour only on a terminal that wants it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from gatepost.agent.cli.support.tables import BELOW, GAP, NOTHING, Plan, fold
+
+GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied", "recognised"})
+BAD = frozenset({"error", "offline", "refused", "failed", "problem", "rejected", "damaged", "full", "LAST GOOD ONES"})
+COLOURS = {"good": "32", "bad": "31", "middling": "33"}
+
+
+def coloured() -> bool:
+    """Whether stdout is a terminal that takes colours (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def screen() -> int | None:
+    """The letters of a line: $COLUMNS, else those of the terminal; None = no limit, for files and programs."""
+    try:
+        return int(os.environ["COLUMNS"]) or None
+    except (KeyError, ValueError):
+        pass
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def say(text: str = "", indent: int = 4) -> None:
+    """A line, folded between words where the terminal is narrower; the rest of it indented."""
+    for line in fold(text, screen(), indent):
+        print(line)
+
+
+def say_as_is(text: str) -> None:
+    """Never folded: what is copied, or read by programs."""
+    print(text)
+
+
+def complain(message: str, hint: str = "") -> None:
+    """An error for a person, on stderr."""
+    for line in [*fold(f"gatepost: {message}", screen(), 2), *(fold(f"  {hint}", screen(), 2) if hint else [])]:
+        print(line, file=sys.stderr)
+
+
+def say_json(value: Any) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+def say_line(value: Any) -> None:
+    """One JSON line, at once."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+def state(word: str) -> str:
+    """A state, green or red where colours are shown; other words are yellow."""
+    if not coloured():
+        return word
+    mood = "good" if word.strip() in GOOD else "bad" if word.strip() in BAD else "middling"
+    return f"\x1b[{COLOURS[mood]}m{word}\x1b[0m"
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    states: Sequence[str] = (),
+    below: Sequence[str] = (),
+    paths: Sequence[str] = (),
+) -> None:
+    """Rows under headings; `states` names the columns that hold states, `below` those that move to a line below
+    first where the terminal is too narrow, `paths` those that may be shortened."""
+    cells = [[NOTHING if value is None or value == "" else str(value) for value in row] for row in rows]
+    plan = Plan(columns, cells, screen(), below, paths)
+    print(GAP.join(text for _, text in plan.heading()).rstrip())
+    for number in range(len(cells)):
+        parts = [state(text) if name in states else text for name, text in plan.row(number)]
+        print(GAP.join(parts).rstrip())
+        more = plan.below(number)
+        widest = max((len(name) for name, _ in more), default=0)
+        for name, text in more:
+            label = f"{BELOW}{name:{widest}}{GAP}"
+            say(label + text, len(label))

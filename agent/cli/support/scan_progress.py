@@ -1,0 +1,42 @@
+"""What both scans share: the duration that was asked for, and what is shown meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+LONGEST = 3600.0  # seconds
+
+
+def seconds_of(duration: str) -> float:
+    from gatepost.agent.settings.units import parse_duration
+
+    try:
+        seconds = parse_duration(duration)
+    except ValueError as wrong:
+        raise typer.BadParameter(f"--for: {wrong}") from None
+    if not 0 < seconds <= LONGEST:
+        raise typer.BadParameter("--for: more than nothing, and at most 1h")
+    return seconds
+
+
+def filled(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Without the columns in which no row has anything."""
+    kept = [at for at in range(len(columns)) if any(row[at] not in (None, "") for row in rows)]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """A line on a terminal's stderr, gone at the end; gives what changes its words."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task(what)
+        yield lambda words: shown.update(task, description=words)

@@ -1,0 +1,1 @@
+"""One file for each verb; a verb is imported when it is used."""

@@ -1,0 +1,56 @@
+"""`gatepost check`: every mistake in the settings at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from gatepost.agent.cli import default_config
+from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
+from gatepost.agent.cli.support.formatting import count
+from gatepost.agent.cli.support.output import say, say_json
+from gatepost.agent.process.exits import Exit
+
+MAIN_FILE = "gatepost.yaml"
+
+verb = new()
+
+
+@verb.command("check")
+def check(
+    path: Annotated[Path | None, typer.Argument(help="The settings; default: those of --config.")] = None,
+    config: Config = None,
+    secrets: Annotated[bool, typer.Option("--secrets", help="Also try to read every secret and certificate.")] = False,
+    json: Json = False,
+) -> None:
+    """Print every problem of the settings.
+
+    Reads them as the agent would, conf.d/*.yaml included, and prints `file:line:column: key: what; hint`. Exit code 78
+    when there is an error, 0 with warnings only. Needs no agent.
+
+    \b
+    Example:
+      gatepost check /etc/gatepost/gatepost.yaml --secrets
+    """
+    main = path or config or default_config()
+    if main.is_dir():
+        main = main / MAIN_FILE
+    loaded = load_settings(main)
+    problems = loaded.problems + (loaded.check_secrets(os.environ) if secrets else [])
+    errors = sum(problem.severity == "error" for problem in problems)
+    warnings = len(problems) - errors
+    if json:
+        files = [str(file) for file in loaded.files]
+        say_json({"ok": not errors, "files": files, "problems": msgspec.to_builtins(problems), "notes": loaded.notes})
+    else:
+        for problem in problems:
+            say(str(problem))
+        for note in loaded.notes:
+            say(f"note: {note}")
+        say(f"{count(len(loaded.files), 'file')}, {count(errors, 'error')}, {count(warnings, 'warning')}")
+    if errors:
+        raise typer.Exit(Exit.SETTINGS)

@@ -1,0 +1,70 @@
+"""`gatepost config`: the effective settings, each key with where it was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gatepost.agent.cli import default_config
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, load_settings, new
+from gatepost.agent.cli.support.output import complain, say, say_json, table
+from gatepost.agent.process.exits import Exit
+
+verb = new()
+
+
+@verb.command("config")
+def show(
+    running: Annotated[
+        bool, typer.Option("--running", help="Ask the agent for the settings in force instead of reading the files.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the settings, for editors.")
+    ] = False,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Print the effective settings, each with where it was written.
+
+    That is file, line and column, or `default`. Secrets and patients are hidden. Reads the files; `--running` (or
+    `--socket`) asks the agent.
+
+    \b
+    Example:
+      gatepost config --config /etc/gatepost/gatepost.yaml
+      gatepost config --schema > gatepost.schema.json
+    """
+    if schema:
+        from gatepost.agent.settings.schema import schema as json_schema
+        from gatepost.drivers.driver import Registry
+
+        say_json(json_schema(Registry.installed()))
+        return
+    if running or socket is not None:
+        lines = connected(socket, config).settings()["settings"]
+    else:
+        from gatepost.agent.settings.redacted_view import shown
+
+        loaded = load_settings(config or default_config())
+        if loaded.settings is None:
+            for problem in loaded.errors:
+                say(str(problem))
+            complain("the settings do not hold", "`gatepost config --running` shows what the agent runs with")
+            raise typer.Exit(Exit.SETTINGS)
+        lines = shown(loaded.settings, loaded.origins)
+    if json:
+        say_json({"settings": lines})
+    else:
+        _print(lines, (config or default_config()).absolute().parent)
+
+
+def _print(lines: list[dict[str, str]], directory: Path) -> None:
+    """Files beside the settings are named from their directory."""
+    beside = f"{directory}/"
+    rows = [(line["key"], line["value"], line["origin"].removeprefix(beside)) for line in lines]
+    table(("key", "value", "from"), rows, below=("value", "from"))
+    if any(line["origin"].startswith(beside) for line in lines):
+        say(f"files: in {directory}")

@@ -1,0 +1,111 @@
+"""`gatepost devices`: the devices and how each is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
+from gatepost.agent.cli.support.formatting import ago, count, since, span
+from gatepost.agent.cli.support.output import say, say_json, state, table
+
+BELOW = ("why", "port", "driver")
+PATHS = ("port",)
+LABEL = 10
+STOPPED = "monitoring-stopped"
+
+verb = new()
+
+
+@verb.command("devices")
+def show(
+    device: Annotated[str | None, typer.Argument(help="Explain this one.", autocompletion=device_names)] = None,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show the devices, or explain one with its commands.
+
+    \b
+    Example:
+      gatepost devices
+      gatepost devices oximeter-1
+    """
+    client = connected(socket, config)
+    answer: Mapping[str, Any] = client.devices() if device is None else client.device(device)
+    if json:
+        say_json(answer)
+    elif device is not None:
+        _explain(answer)
+    elif not answer["devices"]:
+        say("no device is configured")
+    else:
+        table(
+            ("device", "status", "driver", "port", "readings", "last", "faults", "why"),
+            rows(answer["devices"]),
+            states=("status",),
+            below=BELOW,
+            paths=PATHS,
+        )
+
+
+def rows(devices: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            device["id"],
+            device["status"],
+            device["driver"],
+            device.get("port"),
+            count(device.get("readings")),
+            ago(device.get("last_reading")),
+            count(faults) if (faults := sum((device.get("faults") or {}).values())) else None,
+            why(device),
+        )
+        for device in devices
+    ]
+
+
+def why(device: Mapping[str, Any]) -> str | None:
+    """Why it is as it is, or why it says nothing."""
+    message = device.get("message") or None
+    if device.get("monitoring", True) or (message and device.get("reason") != STOPPED):
+        return message
+    return f"{message or 'reporting stopped by a command'}; `gatepost send {device['id']} start_monitoring`"
+
+
+def _explain(device: Mapping[str, Any]) -> None:
+    say(f"{device['id']}: {state(device['status'])} {since(device.get('since'))}")
+    every, last = device.get("every"), device.get("last_reading")
+    lines = [
+        ("why", device.get("message") or why(device)),
+        ("to do", device.get("hint")),
+        ("driver", f"{device['driver']} at {device.get('port') or '-'}"),
+        ("readings", count(device.get("readings")) + (f", the last {ago(last)}" if last else "")),
+        ("pace", f"a reading every {span(every)}" if every else "every reading"),
+    ]
+    lines += [("fault", f"{kind}: {count(number)}") for kind, number in (device.get("faults") or {}).items() if number]
+    lines += [("command", _command(command)) for command in device.get("commands") or []]
+    for label, text in lines:
+        if text:
+            say(f"  {label:{LABEL}}{text}", LABEL + 2)
+
+
+def _command(command: dict[str, Any]) -> str:
+    told = f"{command['name']}({parameters(command.get('parameters') or {})}): {command['title']}"
+    given = " ".join(f"{name}={value}" for name, value in (command.get("example") or {}).items())
+    return f"{told}; such as {given}" if given else told
+
+
+def parameters(schema: dict[str, Any]) -> str:
+    """`interval, duration` of a command's JSON Schema; `[duration]` may be left out."""
+    schema = _resolved(schema, schema)
+    required = schema.get("required") or []
+    return ", ".join(name if name in required else f"[{name}]" for name in schema.get("properties") or {})
+
+
+def _resolved(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    found: dict[str, Any] = (whole.get("$defs") or {}).get(name, schema)
+    return found

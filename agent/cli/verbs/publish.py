@@ -1,0 +1,59 @@
+"""`gatepost publish`: a message through one of the agent's brokers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
+from gatepost.agent.cli.support.formatting import size
+from gatepost.agent.cli.support.output import say, say_json
+from gatepost.agent.core.errors import GatepostError
+
+verb = new()
+
+
+@verb.command("publish")
+def publish(
+    broker: Annotated[str, typer.Argument(help="`gatepost brokers` lists them.", autocompletion=broker_names)],
+    topic: Annotated[str, typer.Argument(help="One topic, without + and #.")],
+    payload: Annotated[str | None, typer.Argument(help="Goes out as it is; or --file.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="The payload, octet by octet; - is the standard input.")
+    ] = None,
+    qos: Annotated[int, typer.Option("--qos", min=0, max=2, help="Quality of service.")] = 1,
+    retain: Annotated[bool, typer.Option("--retain", help="The broker keeps it for who comes later.")] = False,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Publish a message through a broker.
+
+    It goes out at once or not at all: nothing is stored for a broker that is away.
+
+    \b
+    Example:
+      gatepost publish hospital ward/7/notes 'all quiet' --retain
+      gatepost publish hospital ward/7/notes --file note.json
+    """
+    if (payload is None) == (file is None):
+        raise typer.BadParameter("either PAYLOAD or --file is needed")
+    content: str | bytes = payload if payload is not None else _read(file)
+    sent = connected(socket, config).publish(broker, topic, content, qos=qos, retain=retain)
+    if json:
+        say_json(sent)
+    else:
+        kept = ", retained" if sent["retain"] else ""
+        say(f"{sent['broker']}: {size(sent['size'])} to {sent['topic']}, QoS {sent['qos']}{kept}")
+
+
+def _read(file: Path | None) -> bytes:
+    if file is None or str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise GatepostError(f"{file}: {error.strerror}") from error

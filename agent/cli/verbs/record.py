@@ -1,0 +1,120 @@
+"""`gatepost record`: what a device of the running agent says and is told, into a file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
+from gatepost.agent.cli.support.output import complain, say, say_json
+from gatepost.agent.core.errors import GatepostError
+from gatepost.client import GatewayError
+
+verb = new()
+
+
+@verb.command("record")
+def record(
+    device: Annotated[str, typer.Argument(help="`gatepost devices` lists them.", autocompletion=device_names)],
+    file: Annotated[Path, typer.Argument(help="The recording, JSON lines; it must not be there yet.")],
+    duration: Annotated[
+        str | None,
+        typer.Option("--for", metavar="DURATION", help="How long, such as 30s; default: until Ctrl-C."),
+    ] = None,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Keep the raw bytes of a device, for replay.
+
+    With their times, for `gatepost replay` or for a developer.
+
+    The device goes on working as usual. The file holds what it measures, and no passwords or keys.
+
+    \b
+    Example:
+      gatepost record oximeter-1 oximeter.rec --for 1m
+    """
+    seconds = _seconds(duration)
+    client = connected(socket, config)
+    client.device(device)  # says so when there is none
+    tally = {"heard": 0, "said": 0, "notes": 0, "octets": 0}
+    try:
+        with file.open("xb") as out:
+            file.chmod(0o600)
+            _record(client.raw(device), out, tally, seconds)
+    except FileExistsError:
+        raise GatepostError(f"{file} is there already", "name another file") from None
+    except OSError as error:
+        raise GatepostError(f"{file}: {error.strerror}") from error
+    if json:
+        say_json({"device": device, "file": str(file), **tally})
+    else:
+        say(f"{file}: {tally['heard']} times heard ({tally['octets']} octets), {tally['said']} times said")
+    if not tally["heard"]:
+        complain(f"{device} said nothing in this time", f"`gatepost devices {device}` shows how it is")
+
+
+def _record(lines: Any, out: Any, tally: dict[str, int], seconds: float | None) -> None:
+    """Until the time is over or Ctrl-C; every line is in the file when it is counted."""
+    import signal
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    end = None if seconds is None else time.monotonic() + seconds
+    if seconds is not None:  # a silent device must not keep it waiting
+        signal.signal(signal.SIGALRM, _over)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("recording, Ctrl-C ends it")
+            for line in lines:
+                out.write(line)
+                out.flush()
+                _count(orjson.loads(line), tally)
+                progress.update(task, description=f"recording: {tally['heard']} heard, {tally['said']} said")
+                if end is not None and time.monotonic() >= end:
+                    return
+        raise GatewayError("agent-left", "the agent stopped")
+    except (KeyboardInterrupt, _TimeIsOver):
+        return
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class _TimeIsOver(Exception):
+    """The duration has passed."""
+
+
+def _over(number: int, frame: Any) -> None:
+    raise _TimeIsOver
+
+
+def _count(moment: dict[str, Any], tally: dict[str, int]) -> None:
+    if "heard" in moment or "advert" in moment:
+        tally["heard"] += 1
+        tally["octets"] += len(moment.get("heard", "")) // 2
+    elif "said" in moment:
+        tally["said"] += 1
+    elif "note" in moment:
+        tally["notes"] += 1
+
+
+def _seconds(duration: str | None) -> float | None:
+    from gatepost.agent.settings.units import parse_duration
+
+    if duration is None:
+        return None
+    try:
+        seconds = parse_duration(duration)
+    except ValueError as wrong:
+        raise typer.BadParameter(f"--for: {wrong}") from None
+    if seconds <= 0:
+        raise typer.BadParameter("--for: more than nothing is needed")
+    return seconds

@@ -1,0 +1,152 @@
+"""`gatepost simulate`: a simulated device on a PTY, or simulated BLE devices on a bus, for trials without hardware."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from gatepost.agent.cli.support.agent_access import Json, new
+from gatepost.agent.cli.support.driver_options import given
+from gatepost.agent.cli.support.output import say, say_line
+from gatepost.agent.cli.verbs.drivers import unknown
+from gatepost.agent.core.errors import GatepostError
+from gatepost.drivers.driver import Driver, Registry
+
+verb = new()
+
+
+@verb.command("simulate")
+def simulate(
+    drivers: Annotated[list[str], typer.Argument(metavar="DRIVER", help="`gatepost drivers` lists them.")],
+    link: Annotated[
+        Path | None, typer.Option("--link", help="Serial: where the device appears, a symbolic link; 1-wire: a folder.")
+    ] = None,
+    bus: Annotated[
+        Path | None, typer.Option("--bus", help="BLE: the bus's socket; default in a new temporary folder.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of the driver.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same readings.")] = 0,
+    speed: Annotated[float, typer.Option("--speed", min=0.001, help="Times as fast as the device.")] = 1.0,
+    json: Json = False,
+) -> None:
+    """Run simulated devices until Ctrl-C.
+
+    One serial device on a PTY, configured as `port: LINK`; or any number of BLE devices, which need no adapter: the
+    agent is started with the bus that is printed, and finds an emulated bluetoothd there. A driver named twice is two
+    devices.
+
+    \b
+    Example:
+      gatepost simulate lines --link /tmp/probe --option format=csv --option 'columns=["t","h"]'
+      gatepost simulate ble-heart-rate ble-glucose
+    """
+    registry = Registry.installed()
+    if _is_ble(drivers[0], registry):
+        if link is not None:
+            raise typer.BadParameter("a BLE device has no --link; it is found by its address")
+        from gatepost.agent.cli.support.simulate_ble import run
+
+        chosen = _each(drivers, registry, option or [])
+        asyncio.run(run(chosen, given(chosen[0][1], option or []), bus, seed, speed, json, ending))
+        return
+    kind = registry.get(drivers[0])
+    if kind.transport not in ("serial", "w1"):
+        raise GatepostError(f"{kind.name} is no serial device: a PTY cannot stand in for it")
+    if len(drivers) > 1:
+        raise typer.BadParameter("one serial device at a time; start another `gatepost simulate` for the next")
+    if bus is not None:
+        raise typer.BadParameter(f"{kind.name} is a serial device; it needs --link, not --bus")
+    if link is None:
+        raise typer.BadParameter("a serial device needs --link: where it appears, for example --link /tmp/device")
+    if link.exists() and not link.is_symlink():
+        raise GatepostError(f"{link} is there and no symbolic link", "name another place with --link")
+    run_it = _run if kind.transport == "serial" else _run_w1
+    asyncio.run(run_it(kind, _options(kind, option or []), link, seed, speed, json))
+
+
+def _is_ble(name: str, registry: Registry) -> bool:
+    """Raises NotFound for a name that means nothing."""
+    if name in registry:
+        return registry.get(name).transport == "ble"
+    from gatepost.drivers.ble.twin.devices.catalogue import VARIANTS
+
+    if name not in VARIANTS:
+        raise unknown(name, registry)
+    return True
+
+
+def _each(names: list[str], registry: Registry, pairs: list[str]) -> list[tuple[str, type[Driver], Any]]:
+    """Name, driver and options of each BLE device; raises NotFound, GatepostError or BadParameter."""
+    from gatepost.drivers.ble.twin.devices.catalogue import driver_of
+
+    out = []
+    for name in names:
+        if not _is_ble(name, registry):
+            raise GatepostError(f"{name} is no BLE device", "simulate it by itself, with --link")
+        driver = driver_of(name)
+        if driver not in registry:
+            raise unknown(driver, registry)
+        kind = registry.get(driver)
+        out.append((name, kind, _options(kind, pairs)))
+    return out
+
+
+async def _run(kind: type[Driver], options: Any, link: Path, seed: int, speed: float, json: bool) -> None:
+    from gatepost.drivers.testing.pty import PtyTwin
+
+    end = ending()
+    try:
+        async with PtyTwin(kind.twin(options, seed), link, speed=speed) as twin:
+            if json:
+                say_line({"driver": kind.name, "link": str(link), "device": twin.device})
+            else:
+                say(f"{kind.name} speaks at {link} ({twin.device}); Ctrl-C ends it")
+            await end.wait()
+    except OSError as error:
+        raise GatepostError(f"{link}: {error.strerror}", "name another place with --link") from error
+
+
+async def _run_w1(kind: type[Driver], options: Any, folder: Path, seed: int, speed: float, json: bool) -> None:
+    """A sensor of the kernel's 1-wire bus is a folder with a file."""
+    from gatepost.drivers.onewire.twin import W1Folder
+
+    end = ending()
+    sensor = W1Folder(kind.twin(options, seed), folder)
+    try:
+        sensor.update()
+        if json:
+            say_line({"driver": kind.name, "link": str(folder), "device": str(folder / "w1_slave")})
+        else:
+            say(f"{kind.name} is at {folder}; Ctrl-C ends it")
+        running = asyncio.create_task(sensor.run(speed))
+        await end.wait()
+        running.cancel()
+        await asyncio.wait([running])
+    except OSError as error:
+        raise GatepostError(f"{folder}: {error.strerror}", "name another place with --link") from error
+
+
+def ending() -> asyncio.Event:
+    """Set at Ctrl-C or SIGTERM from now on: what was made is taken away then."""
+    end = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    return end
+
+
+def _options(kind: type[Driver], pairs: list[str]) -> Any:
+    """The driver's options, those of its example where it cannot do without any; raises BadParameter."""
+    values = given(kind, pairs)
+    if not values and any(field.required for field in msgspec.structs.fields(kind.options_type)):
+        values = kind.example_options
+    try:
+        return msgspec.convert(values, kind.options_type)
+    except msgspec.ValidationError as error:
+        raise typer.BadParameter(f"{error}; `gatepost drivers {kind.name}` explains the options") from None

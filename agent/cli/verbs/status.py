@@ -1,0 +1,75 @@
+"""`gatepost status`: the agent on one screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
+from gatepost.agent.cli.support.formatting import ago, count, size, span
+from gatepost.agent.cli.support.output import say, say_json, state, table
+from gatepost.agent.cli.verbs.brokers import address, owed
+from gatepost.agent.cli.verbs.devices import BELOW, PATHS, rows
+
+LABEL = 10
+
+verb = new()
+
+
+@verb.command("status")
+def show(socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """Show the agent on one screen.
+
+    Clock, store, settings, devices, brokers and what they are owed.
+
+    \b
+    Example:
+      gatepost status
+      gatepost status --socket /tmp/trial/api.sock --json
+    """
+    answer = connected(socket, config).status()
+    if json:
+        say_json(answer)
+        return
+    _head(answer)
+    if answer["devices"]:
+        say()
+        devices = [row[:6] + row[7:] for row in rows(answer["devices"])]
+        table(("device", "status", "driver", "port", "readings", "last", "why"), devices, ("status",), BELOW, PATHS)
+    if answer["brokers"]:
+        say()
+        columns = ("broker", "state", "address", "delivered", "owed", "oldest", "why")
+        table(columns, map(_broker, answer["brokers"]), ("state",), ("why", "delivered", "address"))
+
+
+def _head(answer: dict[str, Any]) -> None:
+    gateway, clock, store = answer["gateway"], answer["clock"], answer["store"]
+    up = f"up {span(answer['uptime'])}" if answer.get("uptime") is not None else ""
+    say("  ".join(part for part in (f"gateway   {gateway['id']}", answer.get("version") or "", up) if part))
+    mark = state("synchronised") if clock["synchronised"] else state("unsynchronised")
+    say(f"clock     {mark}, {clock['now'][:19]}Z")
+    figures = f"{size(store.get('bytes'))}, {count(store.get('stored'))} stored since the start"
+    figures += f", {count(store['queue'])} waiting" if store.get("queue") else ""
+    say(f"store     {state(store['state'])}, {figures}", LABEL)
+    say(f"settings  {settings_line(answer.get('settings') or {})}", LABEL)
+
+
+def settings_line(settings: dict[str, Any]) -> str:
+    """Whether the files hold, and how the last reload ended."""
+    last = settings.get("reload")
+    if settings.get("last_good"):
+        wrong = count(len(settings.get("problems") or []), "problem")
+        return f"{state('LAST GOOD ONES')}: {wrong} in the files (gatepost check)"
+    if not last:
+        return "as read at the start"
+    if last.get("applied"):
+        return f"{state('applied')} {ago(last.get('at'))}"
+    problems = last.get("problems") or []
+    why = problems[0] if len(problems) == 1 else count(len(problems), "problem")
+    return f"{state('refused')} {ago(last.get('at'))}: {why}; those before are in force (see `gatepost check`)"
+
+
+def _broker(broker: dict[str, Any]) -> tuple[Any, ...]:
+    lanes = broker.get("delivered_by_lane") or {}
+    delivered = ", ".join(f"{count(number)} {lane}" for lane, number in lanes.items() if number)
+    delivered = delivered or "nothing yet"
+    return (broker["name"], broker["state"], address(broker), delivered, *owed(broker), broker.get("reason"))

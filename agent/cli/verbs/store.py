@@ -1,0 +1,120 @@
+"""`gatepost store`: check and repair the database while no agent runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatepost.agent import lock
+from gatepost.agent.cli import default_config
+from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
+from gatepost.agent.cli.support.formatting import count
+from gatepost.agent.cli.support.output import say, say_json
+from gatepost.agent.core.errors import SettingsWrong, StoreError
+from gatepost.agent.process.exits import Exit
+
+if TYPE_CHECKING:
+    from gatepost.agent.store.salvage import Report
+
+Named = Annotated[Path | None, typer.Argument(metavar="[PATH]", help="The database; default: that of the settings.")]
+
+verb = new(no_args_is_help=True)
+
+
+@verb.callback()
+def store() -> None:
+    """Check or repair the database of an agent that is stopped.
+
+    \b
+    Example:
+      gatepost store check --config /etc/gatepost/gatepost.yaml
+    """
+
+
+@verb.command()
+def check(path: Named = None, config: Config = None, json: Json = False) -> None:
+    """Read everything and verify every checksum; changes nothing. Exit code 1 when it is damaged.
+
+    \b
+    Example:
+      gatepost store check /var/lib/gatepost/gatepost.db
+    """
+    from gatepost.agent.store.salvage import check as look
+
+    report = _work(look, path, config, json)
+    if not json:
+        say("healthy" if report.healthy else "damaged: `gatepost store repair` saves what can be read")
+    if not report.healthy:
+        raise typer.Exit(Exit.FAILED)
+
+
+@verb.command()
+def repair(path: Named = None, config: Config = None, json: Json = False) -> None:
+    """Save what can be read of a damaged database into a new one.
+
+    The damaged file is set aside; a healthy one is left alone.
+
+    \b
+    Example:
+      gatepost store repair --config /etc/gatepost/gatepost.yaml
+    """
+    from gatepost.agent.store.salvage import repair as mend
+
+    report = _work(mend, path, config, json)
+    if json:
+        return
+    if report.healthy:
+        say("healthy: nothing to repair")
+    else:
+        say(f"rebuilt with {count(report.rows, 'row')}; the damaged file is now {report.aside}")
+        if report.lost:
+            say(f"{count(report.lost, 'row')} that a broker was still owed could not be read")
+
+
+def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, json: bool) -> Report:
+    from gatepost.agent.store.schema import is_log
+
+    database = path or _of_settings(config or default_config())
+    with alone(database):
+        if not is_log(database):
+            raise StoreError(f"{database} is no Gatepost log", "name the database, or the settings with --config")
+        report = do(database)
+    if json:
+        say_json(asdict(report))
+    else:
+        for problem in report.problems:
+            say(f"problem: {problem}")
+        say(f"{report.path}: {count(report.rows, 'row')}, {count(report.damaged)} damaged")
+    return report
+
+
+@contextmanager
+def alone(database: Path) -> Iterator[None]:
+    """No agent runs on this database, and none that ran before starts meanwhile; raises StoreError."""
+    if not database.exists():
+        raise StoreError(f"there is no database at {database}", "name the file, or the settings with --config")
+    try:
+        held = lock.take(database.parent) if (database.parent / lock.NAME).exists() else None
+    except lock.Taken:
+        raise StoreError(f"an agent runs on {database}", "stop it first: `systemctl stop gatepost`") from None
+    except OSError as error:
+        raise StoreError(f"{database}: {error.strerror}", "use sudo, or become the user gatepost") from error
+    try:
+        yield
+    finally:
+        if held is not None:
+            held.close()
+
+
+def _of_settings(config: Path) -> Path:
+    loaded: Any = load_settings(config)
+    if loaded.settings is None and not loaded.files:
+        raise SettingsWrong(f"there are no settings at {config}", "name the database, or the settings with --config")
+    from gatepost.agent.store.schema import DATABASE
+
+    return Path(loaded.state_dir) / DATABASE

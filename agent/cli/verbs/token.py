@@ -1,0 +1,149 @@
+"""`gatepost token`: who may use the API over TCP."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
+from gatepost.agent.cli.support.output import say, say_as_is, say_json, table
+from gatepost.client import Call
+
+TOKENS = "/api/v1/tokens"
+
+
+class Role(StrEnum):
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+AsRole = Annotated[Role, typer.Option("--role", help="What it may: see, also make things happen, or everything.")]
+
+verb = new(no_args_is_help=True)
+
+
+@verb.callback()
+def token() -> None:
+    """Make, list and revoke tokens for the API on TCP (api.listen).
+
+    \b
+    Example:
+      gatepost token create --role operator --expires 30d --name nurse-station
+    """
+
+
+@verb.command()
+def create(
+    role: AsRole,
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="DURATION", help="How long it lives, such as 30d; default: for ever."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What it is for.")] = None,
+    publish: Annotated[
+        list[str] | None,
+        typer.Option("--publish", metavar="PATTERN", help="Topics that it may publish on; repeatable."),
+    ] = None,
+    subscribe: Annotated[
+        list[str] | None,
+        typer.Option("--subscribe", metavar="PATTERN", help="Topics that it may subscribe to; repeatable."),
+    ] = None,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Make a token. It is shown this once: the agent keeps only what recognises it.
+
+    Topics are MQTT filters, + and # included. Without them it may use every topic, or none as a viewer.
+
+    \b
+    Example:
+      gatepost token create --role operator --expires 30d --publish 'alarms/#'
+    """
+    body = {"role": role.value, "name": name, "expires": expires, "publish": publish, "subscribe": subscribe}
+    made: Any = connected(socket, config).request(
+        Call("POST", TOKENS, body={key: value for key, value in body.items() if value})
+    )
+    if json:
+        say_json(made)
+        return
+    say_as_is(made["token"])
+    until = f"until {made['expires']}" if made["expires"] else "until it is revoked"
+    typer.echo(f"{made['role']} {made['name']}, {until}; it is not shown again", err=True)
+
+
+@verb.command("list")
+def every(socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """List the tokens; their secrets are not kept.
+
+    \b
+    Example:
+      gatepost token list
+    """
+    found: Any = connected(socket, config).request(Call("GET", TOKENS))
+    if json:
+        say_json(found)
+        return
+    if not found["tokens"]:
+        say("no tokens: `gatepost token create --role viewer` makes one")
+        return
+    columns = ["ID", "NAME", "ROLE", "EXPIRES", "LAST USE", "PUBLISH", "SUBSCRIBE"]
+    rows = [
+        [
+            each["id"],
+            each["name"],
+            each["role"],
+            _day(each["expires"]) or "never",
+            _day(each["used"]) or "never",
+            " ".join(each["publish"]),
+            " ".join(each["subscribe"]),
+        ]
+        for each in found["tokens"]
+    ]
+    table(columns, rows, below=["SUBSCRIBE", "PUBLISH"])
+
+
+@verb.command()
+def revoke(
+    ident: Annotated[str, typer.Argument(metavar="ID", help="As `gatepost token list` shows it.")],
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Revoke a token: it does not hold from now on, nor do sessions that were opened with it.
+
+    \b
+    Example:
+      gatepost token revoke 3f9a0c52d1e7
+    """
+    from urllib.parse import quote
+
+    was: Any = connected(socket, config).request(Call("DELETE", f"{TOKENS}/{quote(ident, safe='')}"))
+    if json:
+        say_json(was)
+    else:
+        say(f"revoked: {was['role']} {was['name']}")
+
+
+@verb.command()
+def browser(role: AsRole = Role.OPERATOR, socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """Make a login code for the web page: good once, for a few minutes.
+
+    \b
+    Example:
+      gatepost token browser --role viewer
+    """
+    made: Any = connected(socket, config).request(Call("POST", "/api/v1/session/code", body={"role": role.value}))
+    if json:
+        say_json(made)
+        return
+    say_as_is(made["code"])
+    typer.echo(f"signs in as {made['role']}, once, within {made['seconds'] / 60:g} minutes", err=True)
+
+
+def _day(moment: str | None) -> str:
+    """2026-11-20 10:30 of an RFC 3339 time."""
+    return "" if moment is None else moment[:16].replace("T", " ")

@@ -1,0 +1,76 @@
+"""What the audit log is told of commands: names and decisions, never values, tokens or subject references."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from gatepost.agent.commands.authorization import declared
+from gatepost.agent.commands.model import Refusal, Request, Response
+from gatepost.agent.commands.parsed_command import Order
+from gatepost.agent.core.token_bucket import Budget
+from gatepost.agent.store.command_ledger import Entry
+from gatepost.drivers.driver import Command
+
+NAME = re.compile(r"[a-z0-9_.-]{1,64}")
+BURST = 100
+EVERY = 10.0  # seconds for one more line about refused commands: at most about 9,000 lines a day
+SUMMARY = 60.0
+
+
+class Recorder(Protocol):
+    """Takes an entry without waiting; agent/audit/log.py."""
+
+    def record(self, what: str, **fields: Any) -> None: ...
+
+
+class Journal:
+    """Refusals, which anybody can provoke, are bounded; what was over the bound is summed up."""
+
+    def __init__(self, audit: Recorder, monotonic: Callable[[], float]) -> None:
+        self._audit = audit
+        self._budget = Budget(BURST, EVERY, monotonic)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, what: str, **fields: Any) -> None:
+        self._audit.record(what, **fields)
+
+    def begun(self, request: Request, order: Order, command: Command) -> None:
+        names = [name for name in declared(command) if name in order.parameters]
+        self._audit.record("command", **_who(request, order, command.name), decision="begun", parameters=names)
+
+    def ended(self, entry: Entry, response: Response) -> None:
+        key = response.error["key"] if response.error else None
+        self._audit.record(
+            "command",
+            source=entry.source,
+            target=entry.target or "gateway",
+            command=entry.command,
+            id=entry.id,
+            decision=response.status,
+            key=key,
+        )
+
+    def refused(self, request: Request, order: Order, refusal: Refusal) -> None:
+        if not self._budget.take():
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(SUMMARY, self.sum_up)
+            return
+        name = order.command if order.command and NAME.fullmatch(order.command) else None
+        self._audit.record("command", **_who(request, order, name), decision=refusal.status, key=refusal.key)
+
+    def sum_up(self) -> None:
+        """Say how many refusals were not written down one by one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        count = self._budget.collect()
+        if count:
+            self._audit.record("commands-refused", count=count)
+
+
+def _who(request: Request, order: Order, name: str | None) -> dict[str, Any]:
+    target = "gateway" if request.target is None else request.target
+    return {"source": request.source, "target": target, "command": name, "id": order.id}

@@ -1,0 +1,133 @@
+"""The gateway's own commands: what they take, and which action of the app each one is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from gatepost.agent.commands.expiry import parse_time
+from gatepost.agent.devices.builtin_commands import Accepted
+from gatepost.drivers.driver import Command
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Subject = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
+Outcome = dict[str, Any] | Accepted
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters."""
+
+
+class SetLogLevel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    level: Literal["debug", "info", "warning", "error"]
+
+
+class OneBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    broker: Name
+
+
+class Resend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+    """Stored readings of a time: `from` included, `to` excluded (None: until now), of one device or of all."""
+
+    since: Annotated[str, Meta(max_length=64)]
+    until: Annotated[str, Meta(max_length=64)] | None = None
+    device: Name | None = None
+
+    def __post_init__(self) -> None:
+        first, last = self.span()
+        if last is not None and first >= last:
+            raise ValueError("from: expected a time before `to`")
+
+    def span(self) -> tuple[int, int | None]:
+        """Microseconds since 1970 (UTC); ValueError names the parameter."""
+        values: list[int | None] = []
+        for name, text in (("from", self.since), ("to", self.until)):
+            try:
+                values.append(None if text is None else parse_time(text))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        first, last = values
+        assert first is not None
+        return first, last
+
+
+class AssignPatient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`patient` is an opaque subject reference; null ends the assignment."""
+
+    device: Name
+    patient: Subject | None
+
+
+class GatewayActions(Protocol):
+    """What the app can do; each raises a GatepostError when it could not, and may return Accepted when it lasts."""
+
+    async def ping(self) -> Outcome: ...
+
+    async def status(self) -> Outcome: ...
+
+    async def reload(self) -> Outcome: ...
+
+    async def set_log_level(self, level: str) -> Outcome: ...
+
+    async def connect_broker(self, broker: str) -> Outcome: ...
+
+    async def disconnect_broker(self, broker: str) -> Outcome: ...
+
+    async def resend(self, since: int, until: int | None, device: str | None) -> Outcome:
+        """Send stored readings again; times in microseconds since 1970, `until` None = now, `device` None = all."""
+        ...
+
+    async def assign_patient(self, device: str, patient: str | None) -> Outcome: ...
+
+
+def _resend(actions: GatewayActions, given: Any) -> Awaitable[Outcome]:
+    since, until = given.span()
+    return actions.resend(since, until, given.device)
+
+
+_TABLE: tuple[tuple[Command, Callable[[GatewayActions, Any], Awaitable[Outcome]]], ...] = (
+    (Command("ping", "Whether the gateway answers", Nothing), lambda do, _: do.ping()),
+    (Command("status", "What runs, and how it is", Nothing), lambda do, _: do.status()),
+    (Command("reload", "Read the settings again and apply what changed", Nothing), lambda do, _: do.reload()),
+    (
+        Command("set_log_level", "Log more or less until the next start", SetLogLevel, example={"level": "debug"}),
+        lambda do, given: do.set_log_level(given.level),
+    ),
+    (
+        Command("connect_broker", "Connect a configured broker", OneBroker, example={"broker": "hospital"}),
+        lambda do, given: do.connect_broker(given.broker),
+    ),
+    (
+        Command("disconnect_broker", "Disconnect a broker; readings wait", OneBroker, example={"broker": "hospital"}),
+        lambda do, given: do.disconnect_broker(given.broker),
+    ),
+    (
+        Command(
+            "resend",
+            "Send stored readings of a time again",
+            Resend,
+            example={"from": "2026-11-20T10:00:00Z", "to": "2026-11-20T11:00:00Z", "device": "cuff-3"},
+        ),
+        _resend,
+    ),
+    (
+        Command(
+            "assign_patient",
+            "Whose readings a device takes from now on",
+            AssignPatient,
+            example={"device": "cuff-3", "patient": "P-001"},
+        ),
+        lambda do, given: do.assign_patient(given.device, given.patient),
+    ),
+)
+
+COMMANDS: dict[str, Command] = {command.name: command for command, _ in _TABLE}
+_ACTIONS = {command.name: action for command, action in _TABLE}
+
+
+def act(actions: GatewayActions, command: str, parameters: msgspec.Struct) -> Awaitable[Outcome]:
+    """The action of a command of COMMANDS, with its validated parameters."""
+    return _ACTIONS[command](actions, parameters)

@@ -1,0 +1,1 @@
+"""Clock, errors, events, backoff, token bucket: what every room may use."""

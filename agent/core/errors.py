@@ -1,0 +1,149 @@
+"""The tree of errors. Each has a stable key, a sentence for a person, and a hint; command line, log and API share it.
+
+GatepostError
+├── SettingsWrong            settings-wrong          the settings do not hold; carries the problems
+├── StoreError               store-error             the log could not do it
+│   ├── StoreFull            store-full              no room, and `when_full: refuse`
+│   └── StoreDamaged         store-damaged           the file is not a healthy log
+├── UplinkError              broker-error            a broker could not be reached or refused
+│   └── NotConnected         broker-not-connected    nothing can be sent to it now
+├── DeviceError              device-error            a device could not do it
+│   ├── DeviceOffline        device-offline          it is not there now
+│   └── DeviceBusy           busy                    it is doing something else
+├── Rejected                 (its own key)           a command that the desk refused
+├── NotFound                 not-found               no such device, broker, ...
+├── BadInput                 bad-input               a request is wrong: a parameter, its body
+├── TooLarge                 too-large               its body is too large
+├── NoSuchMethod             method-not-allowed      the path has no such method
+├── Unavailable              unavailable             not now: the agent stops, or it took too long
+├── Unauthenticated          unauthenticated         no token, or an invalid one
+├── Forbidden                forbidden               known, but not allowed to
+├── TooMany                  too-many-requests       too many requests or failed attempts
+├── Conflict                 conflict                not in this state
+└── PreconditionFailed       precondition-failed     `If-Match` names another state
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class GatepostError(Exception):
+    """Root: `key` is stable, `message` a sentence without secrets or patient data, `hint` what to do."""
+
+    key: ClassVar[str] = "failed"
+
+    def __init__(self, message: str, hint: str = "", key: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.kind = key or type(self).key
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"key": self.kind, "message": self.message, "hint": self.hint}
+
+
+class SettingsWrong(GatepostError):
+    key = "settings-wrong"
+
+
+class StoreError(GatepostError):
+    key = "store-error"
+
+
+class StoreFull(StoreError):
+    key = "store-full"
+
+
+class StoreDamaged(StoreError):
+    key = "store-damaged"
+
+
+class UplinkError(GatepostError):
+    key = "broker-error"
+
+
+class NotConnected(UplinkError):
+    key = "broker-not-connected"
+
+
+class DeviceError(GatepostError):
+    key = "device-error"
+
+
+class DeviceOffline(DeviceError):
+    key = "device-offline"
+
+
+class DeviceBusy(DeviceError):
+    key = "busy"
+
+
+class Rejected(GatepostError):
+    """A command refused by the desk; the key is one of the contract's rejection keys."""
+
+    key = "rejected"
+
+
+class NotFound(GatepostError):
+    key = "not-found"
+
+
+class BadInput(GatepostError):
+    """The request itself is wrong: a query parameter, the body."""
+
+    key = "bad-input"
+
+
+class TooLarge(GatepostError):
+    key = "too-large"
+
+
+class NoSuchMethod(GatepostError):
+    """`allowed`: the methods that this path has."""
+
+    key = "method-not-allowed"
+
+    def __init__(self, method: str, allowed: list[str]) -> None:
+        super().__init__(f"{method} is not possible here", f"this path takes {', '.join(allowed)}")
+        self.allowed = allowed
+
+
+class Unavailable(GatepostError):
+    """Not now: the agent stops, or it took too long."""
+
+    key = "unavailable"
+
+
+class Unauthenticated(GatepostError):
+    """No token, or one that does not hold."""
+
+    key = "unauthenticated"
+
+
+class Forbidden(GatepostError):
+    """Known, but not allowed to."""
+
+    key = "forbidden"
+
+
+class TooMany(GatepostError):
+    """Too many requests, or too many failed attempts; `wait` seconds."""
+
+    key = "too-many-requests"
+
+    def __init__(self, message: str, hint: str, wait: float, key: str = "") -> None:
+        super().__init__(message, hint, key)
+        self.wait = wait
+
+
+class Conflict(GatepostError):
+    """Not in this state."""
+
+    key = "conflict"
+
+
+class PreconditionFailed(GatepostError):
+    """`If-Match` names another state than the one there is."""
+
+    key = "precondition-failed"

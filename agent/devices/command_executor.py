@@ -1,0 +1,149 @@
+"""Commands of one device: those that the gateway gives every device, and the driver's own.
+
+`status`, `start_monitoring`, `stop_monitoring`, `set_interval` work on a device that is away; they are kept by the
+store before they take effect (monitoring.py). `read_now` waits for the next reading of a device that speaks by itself,
+reports it at once outside of the pace, also while monitoring is stopped, and answers when it is stored. A driver with a
+`read_now` of its own asks its device; a driver's own command of a generic name goes before the gateway's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.errors import DeviceBusy, DeviceOffline, Rejected
+from gatepost.agent.devices.builtin_commands import GENERIC, SetInterval, StartMonitoring
+from gatepost.agent.devices.desired_state import Desired, Order
+from gatepost.agent.devices.device_session import Runner
+from gatepost.agent.devices.health import reason_of
+from gatepost.agent.devices.interfaces import Store
+from gatepost.agent.devices.reading_pipeline import Asked
+from gatepost.agent.devices.status_view import view_of
+from gatepost.agent.settings.problem import in_words
+from gatepost.drivers.driver import Command, CommandFailed, Driver
+from gatepost.drivers.reading import Reading
+
+STORED_WITHIN = 10.0  # seconds; a store that takes longer is in trouble
+
+
+def commands_of(driver: Driver | type[Driver]) -> dict[str, Command]:
+    """What a device of this driver understands, by name; a command of the driver's own stands for the gateway's."""
+    return {command.name: command for command in (*GENERIC, *driver.commands)}
+
+
+class Orders:
+    """Executes one command of one device. Raises Rejected, DeviceOffline, DeviceBusy, CommandFailed, StoreError."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def execute(self, runner: Runner, name: str, parameters: dict[str, Any], source: str = "") -> dict[str, Any]:
+        command = commands_of(runner.driver).get(name)
+        if command is None:
+            known = ", ".join(sorted(commands_of(runner.driver)))
+            raise Rejected(f"{runner.name} has no command {name}", f"it has {known}", key="unknown-command")
+        try:
+            given = msgspec.convert(parameters, command.parameters)
+        except (msgspec.ValidationError, ValueError) as wrong:
+            raise Rejected(
+                f"{name}: {in_words(str(wrong))}", "see the command's parameters", key="bad-parameters"
+            ) from None
+        if command in runner.driver.commands:
+            return await self._own(runner, command, given)
+        match name:
+            case "status":
+                return view_of(runner, self._clock).as_dict()
+            case "read_now":
+                return await self._read_now(runner, command)
+            case _:
+                return await self._want(runner, given, source)
+
+    async def _want(self, runner: Runner, given: msgspec.Struct, source: str) -> dict[str, Any]:
+        """Change what is wanted of the device."""
+        now, boot, every = self._clock.now(), self._clock.boot_id, runner.device.every
+
+        def change(desired: Desired) -> Desired:
+            match given:
+                case StartMonitoring():
+                    return desired.started(given.interval, given.duration, every, now, boot, source)
+                case SetInterval():
+                    return desired.paced(given.interval, every, Order(now.wall, source))
+                case _:
+                    return desired.stopped(Order(now.wall, source))
+
+        await runner.order(change)
+        return {**runner.desired.as_dict(), "every": runner.every}
+
+    async def _read_now(self, runner: Runner, command: Command) -> dict[str, Any]:
+        if runner.link is None:
+            raise _offline(runner)
+        ask = runner.intake.ask()
+        try:
+            async with asyncio.timeout(command.timeout):
+                asked = await ask
+        except TimeoutError:
+            message = f"{runner.name} gave no reading within {command.timeout:g} s"
+            raise CommandFailed("timeout", message) from None
+        finally:
+            runner.intake.forget(ask)
+        return await self._shown(asked)
+
+    async def _own(self, runner: Runner, command: Command, given: msgspec.Struct) -> dict[str, Any]:
+        if runner.link is None:
+            raise _offline(runner)
+        if runner.intake.exchange is not None:
+            raise DeviceBusy(f"{runner.name} is carrying out another command", "try again when that is done")
+        exchange = runner.exchange(runner.link, at_once=command.name == "read_now")
+        runner.intake.exchange = exchange
+        try:
+            async with asyncio.timeout(command.timeout):
+                result = await runner.driver.execute(command.name, given, exchange)
+        except CommandFailed:
+            raise
+        except TimeoutError:
+            message = f"{runner.name} did not answer within {command.timeout:g} s"
+            raise CommandFailed("timeout", message) from None
+        except Exception as error:
+            raise self._failure(runner, error) from error
+        finally:
+            runner.intake.exchange = None
+            runner.nudge()
+        if exchange.at_once and exchange.answer is not None:
+            item, seq = exchange.answer
+            if isinstance(item, Reading) and seq:
+                return {**await self._shown(Asked(item, seq)), **result}
+        return result
+
+    def _failure(self, runner: Runner, error: Exception) -> CommandFailed:
+        reason = reason_of(error)
+        if reason.key == "failed":
+            runner.health.faults.add("command-error", reason.message)
+            return CommandFailed("driver-error", f"the driver could not do it: {reason.message}")
+        return CommandFailed("connection-lost", reason.message)
+
+    async def _shown(self, asked: Asked) -> dict[str, Any]:
+        """The reading that was asked for, once it is stored."""
+        try:
+            async with asyncio.timeout(STORED_WITHIN):
+                await self._store.stored(asked.seq)
+        except TimeoutError:
+            raise CommandFailed("store-timeout", f"the reading was not stored within {STORED_WITHIN:g} s") from None
+        reading = asked.reading
+        return {
+            "reading_id": self._store.reading_id(asked.seq),
+            "metric_type": reading.metric,
+            "values": reading.values,
+            "units": reading.units,
+            "quality": reading.quality,
+            "flags": list(reading.flags),
+        }
+
+
+def _offline(runner: Runner) -> DeviceOffline:
+    reason = runner.health.reason
+    why = f": {reason.message}" if reason.message else ""
+    return DeviceOffline(f"{runner.name} is not there now{why}", reason.hint)

@@ -1,0 +1,111 @@
+"""What the devices room needs of its neighbours: a link to hardware, and the store's front door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from gatepost.agent.core.clock import Stamp
+from gatepost.agent.settings.model import Device
+from gatepost.drivers.driver import Driver
+
+Chunk = Any  # what the link hears and the decoder takes: bytes, GattValue or Advert; len() is its octets
+
+
+class Ears(NamedTuple):
+    """Where a link tells what happens, on the event loop, between `open` and `close`."""
+
+    data: Callable[[Chunk], None]
+    lost: Callable[[Exception | None], None]  # once, when the connection goes by itself
+    waiting: Callable[[str, str, str], None]  # while `open` waits: a stable key, a sentence, a hint
+    known: Callable[[dict[str, Any]], None]  # parts of the device's status: signal_strength, battery
+
+
+class Link(Protocol):
+    """The way to one device, opened again after it was lost. Every await is bounded, but for an `open` that waits for a
+    sleepy device to show itself and says so (`Ears.waiting`).
+
+    Failures carry `reason` (an enum), `message` and `hint`. Bytes and the loss are told on the event loop, not after
+    `close`.
+    """
+
+    @property
+    def can_pause(self) -> bool: ...
+
+    async def open(self, timeout: float) -> None: ...
+
+    def pause(self) -> None:
+        """Take nothing more from the device until `resume`."""
+        ...
+
+    def resume(self) -> None: ...
+
+    async def send(self, data: bytes, timeout: float) -> None: ...
+
+    async def close(self, timeout: float) -> None:
+        """Also after a failed or cancelled `open`; never raises for a port that is gone."""
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """What the hardware counted, by kind, for people to see."""
+        ...
+
+
+Connect = Callable[[Device, Driver, Ears], Link]
+
+
+class Links(Protocol):
+    """The kinds of links that this gateway has."""
+
+    def get(self, transport: str) -> Connect | None: ...
+
+    async def close(self) -> None:
+        """What the links share, for example a scanner."""
+        ...
+
+
+class Store(Protocol):
+    """The part of the log that devices speak to."""
+
+    def series(self, device: str, patient: str | None, common: dict[str, Any]) -> int:
+        """The number under which what repeats from reading to reading is kept."""
+        ...
+
+    def append(
+        self, series: int, stamp: Stamp, body: bytes, urgent: bool = False, mark: tuple[str, Any] | None = None
+    ) -> int:
+        """The sequence number that it will have; 0 = the queue is full and nothing was kept. `mark`: small state that
+        is written in the transaction of this reading."""
+        ...
+
+    def lost(self, device: str, count: int, reason: str) -> None: ...
+
+    async def room(self) -> None: ...
+
+    async def stored(self, seq: int, hurry: bool = False) -> None:
+        """Until it is on disk; `hurry`: somebody is kept waiting for it."""
+        ...
+
+    def reading_id(self, seq: int) -> str: ...
+
+    async def state_get(self, key: str) -> Any | None: ...
+
+    async def state_put(self, key: str, value: Any) -> None: ...
+
+    async def states(self, prefix: str) -> dict[str, Any]:
+        """The small state under every key that begins so, by the rest of the key."""
+        ...
+
+
+class Limits(NamedTuple):
+    """Bounds in seconds; tests shorten them."""
+
+    open: float = 15.0  # a port that vanished in mid-open blocked for 5 s
+    send: float = 5.0
+    farewell: float = 0.5  # for all of it
+    close: float = 1.0
+    stop: float = 1.8  # a whole device, farewell and close included
+    first_retry: float = 0.5
+    last_retry: float = 30.0
+    settle: float = 30.0  # what was taken from the device must be on disk before it is asked again
+    good: float = 30.0  # a link that held so long starts its backoff anew

@@ -1,0 +1,66 @@
+"""The links that this gateway has; each kind is loaded when the first device asks for it."""
+
+from __future__ import annotations
+
+import logging
+from random import Random
+from typing import Any
+
+from gatepost.agent.devices.interfaces import Connect, Ears, Link
+from gatepost.agent.settings.model import Device
+from gatepost.drivers.driver import Driver, Line
+
+
+class HardwareLinks:
+    """Serial ports, Bluetooth LE, and the kernel's 1-wire files. Owned by Devices."""
+
+    def __init__(self, rng: Random, log: logging.Logger) -> None:
+        self._rng = rng
+        self._log = log
+        self._radio: Any = None
+        self._kinds: dict[str, Connect] = {"serial": serial_link, "ble": self._ble_link, "w1": w1_link}
+
+    def get(self, transport: str) -> Connect | None:
+        return self._kinds.get(transport)
+
+    async def close(self) -> None:
+        if self._radio is not None:
+            await self._radio.close()
+
+    def _ble_link(self, device: Device, driver: Driver, ears: Ears) -> Link:
+        if self._radio is None:
+            from gatepost.drivers.ble.link.links import BleLinks  # some MiB that only BLE devices are worth
+
+            self._radio = BleLinks(self._rng, self._log)
+        link: Link = self._radio.connect(device.address, device.name, device.adapter, driver, ears)
+        return link
+
+
+def serial_link(device: Device, driver: Driver, ears: Ears) -> Link:
+    """A serial port with the driver's line settings where the device's settings say nothing else."""
+    from gatepost.drivers.serial.port.link import SerialLink
+
+    assert device.port is not None
+    return SerialLink(
+        device.port, line_of(device, driver), rts=device.rts, dtr=device.dtr, on_data=ears.data, on_lost=ears.lost
+    )
+
+
+def line_of(device: Device, driver: Driver | type[Driver]) -> Line:
+    ours = driver.line
+    return Line(
+        baudrate=ours.baudrate if device.baudrate is None else device.baudrate,
+        bytesize=ours.bytesize if device.bytesize is None else device.bytesize,
+        parity=ours.parity if device.parity is None else device.parity,
+        stopbits=ours.stopbits if device.stopbits is None else device.stopbits,
+        flow=ours.flow if device.flow is None else device.flow,
+    )
+
+
+def w1_link(device: Device, driver: Driver, ears: Ears) -> Link:
+    """A sensor of the kernel's 1-wire driver: its file is read every now and then."""
+    from gatepost.drivers.onewire.link import W1Link
+
+    assert device.port is not None
+    link: Link = W1Link(device.port, driver.options.interval, on_data=ears.data, on_lost=ears.lost)
+    return link

@@ -1,0 +1,256 @@
+"""The set of devices that run: settings come in with `apply`, commands with `execute`, views go out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.errors import DeviceError, NotFound, SettingsWrong
+from gatepost.agent.core.events import Events
+from gatepost.agent.devices.command_executor import Orders, commands_of
+from gatepost.agent.devices.device_session import Runner, hard
+from gatepost.agent.devices.health import CHANGED, REMOVED, STOPPING, Reason, State, fault_of, reason_of
+from gatepost.agent.devices.interfaces import Connect, Limits, Links, Store
+from gatepost.agent.devices.link_factory import HardwareLinks
+from gatepost.agent.devices.recorder import Tape
+from gatepost.agent.devices.status_view import DeviceView, view_of
+from gatepost.agent.settings.effective import secret_options, without_secrets
+from gatepost.agent.settings.model import Device, Secret, SecretRef
+from gatepost.agent.settings.problem import in_words
+from gatepost.agent.settings.secret import is_reference, resolve_secret
+from gatepost.drivers.driver import Command, Driver, Registry, UnknownDriver
+from gatepost.drivers.recording import Header
+
+Resolve = Callable[[Secret], str | None]
+
+
+def options_of(written: Mapping[str, Any], kind: type[msgspec.Struct], resolve: Resolve) -> msgspec.Struct:
+    """Raises msgspec.ValidationError, or SettingsWrong for a secret that cannot be had."""
+    secret = secret_options(kind)
+    values = {
+        name: resolve(SecretRef(**value)) if name in secret and is_reference(value) else value
+        for name, value in written.items()
+    }
+    return msgspec.convert(values, kind)
+
+
+LIMITS = Limits()
+CLOSE = 2.0  # seconds for all devices together
+
+PORTS = {
+    "serial": "a path such as /dev/serial/by-id/..., or a pyserial URL",
+    "w1": "the sensor's number, 28-... as under /sys/bus/w1/devices",
+}
+
+OnStatus = Callable[[str, dict[str, Any]], None]
+
+
+class Devices:
+    """Every configured device, one Runner each. `on_status(device id, payload)` hears of every change of state."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        store: Store,
+        clock: Clock,
+        events: Events,
+        rng: Random,
+        log: logging.Logger,
+        *,
+        links: Links | None = None,
+        limits: Limits = LIMITS,
+        resolve: Resolve = lambda secret: resolve_secret(secret, os.environ),
+    ) -> None:
+        """`resolve` reads a secret among a driver's options; SettingsWrong."""
+        self.on_status: OnStatus | None = None
+        self._registry = registry
+        self._store = store
+        self._clock = clock
+        self._events = events
+        self._rng = rng
+        self._log = log
+        self._links = links or HardwareLinks(rng, log)
+        self._limits = limits
+        self._resolve = resolve
+        self._orders = Orders(store, clock)
+        self._runners: dict[str, Runner] = {}
+        self._lock = asyncio.Lock()
+        self._closed = False
+        self._applying: asyncio.Future[None] | None = None
+
+    # -- settings
+
+    async def apply(self, devices: dict[str, Device]) -> None:
+        """Run exactly these. What did not change is left alone; patient, every, thresholds, brokers and token change
+        without reopening. DeviceError naming every device that cannot be built, and then nothing has changed."""
+        self._applying = asyncio.ensure_future(self._apply(dict(devices)))
+        await asyncio.shield(self._applying)  # half of a change would be worse than one that comes late
+
+    async def _apply(self, devices: dict[str, Device]) -> None:
+        async with self._lock:
+            if self._closed:
+                raise DeviceError("the devices were closed")
+            built = self._build_all(devices)
+            gone = {name: runner for name, runner in self._runners.items() if name in built or name not in devices}
+            kept = {name: runner for name, runner in self._runners.items() if name not in gone}
+            await self._stop(gone, {name: CHANGED if name in built else REMOVED for name in gone})
+            for name, runner in kept.items():
+                if runner.device != devices[name]:
+                    runner.adjust(devices[name])
+            self._runners = {name: built.get(name) or kept[name] for name in devices}
+            await asyncio.gather(*(self._start(runner) for runner in built.values()))
+
+    def set_patient(self, device_id: str, patient: str | None) -> None:
+        """Readings from now on are this patient's; until the next `apply` that says otherwise."""
+        runner = self._runner(device_id)
+        runner.adjust(replace(runner.device, patient=patient))
+
+    def _build_all(self, devices: dict[str, Device]) -> dict[str, Runner]:
+        """A runner for each device that is new or must be opened anew; none of them does anything yet."""
+        built, wrong = {}, []
+        for name, device in devices.items():
+            running = self._runners.get(name)
+            if running is not None and hard(running.device) == hard(device):
+                continue
+            try:
+                built[name] = self._build(name, device)
+            except DeviceError as error:
+                wrong.append(error)
+        if wrong:
+            raise DeviceError("; ".join(error.message for error in wrong), wrong[0].hint)
+        return built
+
+    def _build(self, name: str, device: Device) -> Runner:
+        try:
+            kind = self._registry.get(device.driver)
+        except UnknownDriver:
+            raise DeviceError(f"{name}: there is no driver {device.driver}", "`gatepost drivers` lists them") from None
+        except Exception as error:  # an installed package may fail in any way
+            raise DeviceError(f"{name}: the driver {device.driver} cannot be loaded: {error}") from error
+        connect = self._links.get(kind.transport)
+        if connect is None:
+            raise DeviceError(f"{name}: this gateway has no {kind.transport} link")
+        if kind.transport in PORTS and not device.port:
+            raise DeviceError(f"{name}: `port` is missing", PORTS[kind.transport])
+        if kind.transport == "ble" and not (device.address or device.name):
+            raise DeviceError(f"{name}: `address` or `name` is missing", "`gatepost scan ble` shows what is there")
+        try:
+            driver = kind(options_of(device.options, kind.options_type, self._resolve))
+            return self._runner_of(name, device, driver, connect)
+        except SettingsWrong as error:
+            raise DeviceError(f"{name}: options: {error.message}", error.hint) from None
+        except msgspec.ValidationError as error:
+            raise DeviceError(
+                f"{name}: options: {in_words(str(error))}", f"`gatepost drivers {device.driver}` explains them"
+            ) from None
+        except Exception as error:
+            raise DeviceError(f"{name}: the driver {device.driver} cannot be set up: {error}") from error
+
+    def _runner_of(self, name: str, device: Device, driver: Driver, connect: Connect) -> Runner:
+        return Runner(
+            name,
+            device,
+            driver,
+            connect,
+            self._store,
+            self._clock,
+            self._rng,
+            self._log,
+            self._limits,
+            self._on_change,
+        )
+
+    # -- views
+
+    def get(self, device_id: str) -> DeviceView | None:
+        runner = self._runners.get(device_id)
+        return None if runner is None else view_of(runner, self._clock)
+
+    def views(self) -> list[DeviceView]:
+        return [view_of(runner, self._clock) for runner in self._runners.values()]
+
+    def tape(self, device_id: str) -> tuple[Header, Tape]:
+        """For a recording of it; NotFound."""
+        runner = self._runner(device_id)
+        device = runner.device
+        header = Header(
+            driver=device.driver,
+            device=device_id,
+            started=rfc3339(self._clock.now().wall),
+            options=without_secrets(device.options, runner.driver.options_type),
+            bookmarks=dict(runner.driver.bookmarks),
+        )
+        return header, runner.tape
+
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """The status message of each device as it is now, for an uplink that has just connected."""
+        return {name: runner.health.payload() for name, runner in self._runners.items()}
+
+    def _on_change(self, runner: Runner, before: State) -> None:
+        payload = runner.health.payload()
+        if runner.health.state is before:
+            pass  # it told something of itself
+        elif runner.health.online:
+            self._events.emit("device.connected", payload)
+        elif before is State.ONLINE:
+            self._events.emit("device.disconnected", payload)
+        if self.on_status is not None:
+            try:
+                self.on_status(runner.name, payload)
+            except Exception as error:  # a listener's fault stops no device
+                self._log.error("%s: its status could not be passed on: %s", runner.name, error)
+
+    # -- commands
+
+    def commands(self, device_id: str) -> dict[str, Command]:
+        """What the device understands, by name; NotFound."""
+        return commands_of(self._runner(device_id).driver)
+
+    async def execute(
+        self, device_id: str, command: str, parameters: dict[str, Any], source: str = ""
+    ) -> dict[str, Any]:
+        """The result; `source` is who asked for it, as people are told.
+
+        NotFound, Rejected, DeviceOffline, DeviceBusy, CommandFailed (gatepost.drivers.driver), StoreError."""
+        return await self._orders.execute(self._runner(device_id), command, parameters, source)
+
+    def _runner(self, device_id: str) -> Runner:
+        runner = self._runners.get(device_id)
+        if runner is None:
+            raise NotFound(f"there is no device {device_id}", "`gatepost devices` lists them")
+        return runner
+
+    # -- the end
+
+    async def close(self) -> None:
+        """Stop every device and hand over what is held; within CLOSE seconds."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(CLOSE):
+                async with self._lock:
+                    await self._stop(self._runners, dict.fromkeys(self._runners, STOPPING))
+                    await self._links.close()
+        except TimeoutError:
+            self._log.error("some devices did not stop within %.1f s", CLOSE)
+
+    async def _start(self, runner: Runner) -> None:
+        try:
+            await runner.start()
+        except Exception as error:  # the others run all the same; the view shows it
+            self._log.error("%s could not be started: %s", runner.name, error)
+            runner.health.fail(reason_of(error))
+
+    async def _stop(self, runners: Mapping[str, Runner], reasons: Mapping[str, Reason]) -> None:
+        """Side by side; a failure of one leaves the others to end."""
+        work = [runner.stop(reasons[name]) for name, runner in runners.items()]
+        for name, result in zip(runners, await asyncio.gather(*work, return_exceptions=True), strict=True):
+            if isinstance(result, Exception):
+                self._log.error("%s did not stop as it should: %s", name, fault_of(result))

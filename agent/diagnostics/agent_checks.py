@@ -1,0 +1,177 @@
+"""What only the running agent can know is the matter: clock, disk, store, each device, each broker and its backlog."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from gatepost.agent.api.agent_interface import App
+from gatepost.agent.api.handlers.readings import EPOCH
+from gatepost.agent.diagnostics.device_checks import of_device
+from gatepost.agent.diagnostics.finding import Finding, by_weight
+from gatepost.agent.settings.model import Settings
+
+SPARE = 1.5  # times the reserve: less free space than that is worth a warning
+LATE = timedelta(minutes=1)  # a live reading is upstream within seconds
+RECENT = timedelta(days=1)
+FULL = "the log is full"
+REASONS = 3  # that are told
+DEAD = 1000  # dead letters that are counted
+
+
+async def findings(app: App) -> list[Finding]:
+    """Worst first; empty when all is well."""
+    now = EPOCH + timedelta(microseconds=app.clock.now().wall)
+    found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status()), *_api(app.status())]
+    found += _gaps(await app.store.gaps(100), now)
+    for view in app.devices.views():
+        found += of_device(view.as_dict(), now)
+    owed = {str(entry["broker"]): entry for entry in await app.store.backlog()}
+    dead: dict[str, list[str]] = {}
+    for letter in await app.store.dead_letters(DEAD):
+        dead.setdefault(letter["broker"], []).append(str(letter["reason"]))
+    for broker in app.uplinks.views():
+        state = broker.as_dict()
+        name = state["name"]
+        found += _broker(state, owed.get(name, {}), dead.get(name, []), now)
+    return by_weight([*found, *_nothing_to_do(app.settings)])
+
+
+def _api(status: dict[str, Any]) -> Iterator[Finding]:
+    trouble = (status.get("api") or {}).get("trouble")
+    if trouble:
+        yield Finding(
+            "problem",
+            "gateway",
+            "the API is not served on TCP as the settings say",
+            trouble,
+            "see api.listen, api.tls and api.jwt; `gatepost reload` tries again",
+        )
+
+
+def _clock(app: App) -> Iterator[Finding]:
+    if not app.clock.now().synchronised:
+        yield Finding(
+            "warning",
+            "clock",
+            "the clock is not synchronised",
+            "no time source has answered since this box started",
+            "see `timedatectl`; readings are sent marked `unsynchronised`, those still here are corrected afterwards",
+        )
+
+
+def _disk(app: App) -> Iterator[Finding]:
+    path, reserve = app.settings.gateway.state_dir, app.settings.store.reserve
+    try:
+        seen = os.statvfs(path)
+    except OSError as error:
+        yield Finding("problem", "disk", f"{path} cannot be looked at", str(error.strerror), "see gateway.state_dir")
+        return
+    free = seen.f_bavail * seen.f_frsize
+    if free < reserve * SPARE:
+        yield Finding(
+            "problem" if free < reserve else "warning",
+            "disk",
+            f"{free // 1_000_000} MB are free at {path}",
+            f"store.reserve keeps {reserve // 1_000_000} MB free: below it the oldest readings go, or none are taken",
+            "free some space, or lower store.keep or store.reserve",
+        )
+
+
+def _store(stats: dict[str, Any]) -> Iterator[Finding]:
+    state = str(stats["state"])
+    if state.startswith(FULL):
+        do = "bring the broker back that readings wait for, or raise store.max_size"
+        yield Finding("problem", "store", state, "more is owed to a broker than the log may hold", do)
+    elif state != "ok":
+        yield Finding("problem", "store", "the store does not take readings as it should", state, "see the log")
+    if stats.get("repairs"):
+        yield Finding(
+            "warning",
+            "store",
+            "the database was damaged and has been rebuilt from what could be read",
+            "a power cut or a failing card is the usual cause",
+            "the damaged file lies beside the new one; `gatepost backlog` and the gap records say what was lost",
+        )
+
+
+def _settings(status: dict[str, Any]) -> Iterator[Finding]:
+    settings = status.get("settings") or {}
+    last = settings.get("reload") or {}
+    problems = settings.get("problems") or last.get("problems") or []
+    wrong = "; ".join(map(str, problems[:3])) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+    do = "`gatepost check` explains each of them"
+    if settings.get("last_good"):
+        what = "the last good settings are used: the files had errors when the agent started, and have not held since"
+        yield Finding("problem", "settings", what, wrong, do)
+    elif last and not last.get("applied"):
+        what = "the newest settings were refused; the agent runs with those before"
+        yield Finding("problem", "settings", what, wrong, do)
+
+
+def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
+    recent = [gap for gap in gaps if now - datetime.fromisoformat(gap["time"]) < RECENT]
+    if recent:
+        count = sum(int(gap["count"]) for gap in recent)
+        reasons = ", ".join(sorted({str(gap["reason"]) for gap in recent}))
+        yield Finding(
+            "warning", "store", f"{_readings(count)} lost within a day", reasons, "`gatepost backlog --gaps` lists them"
+        )
+
+
+def _broker(state: dict[str, Any], owed: dict[str, Any], dead: list[str], now: datetime) -> Iterator[Finding]:
+    about = f"broker {state['name']}"
+    waiting = int(owed.get("readings") or 0)
+    oldest = owed.get("oldest")
+    since = f"; {_readings(waiting)} waiting for it, the oldest since {_short(oldest)}" if waiting else ""
+    reason, do = str(state.get("message") or state.get("reason") or ""), str(state.get("hint") or "")
+    match state["state"]:
+        case "connected":
+            if waiting and oldest and now - datetime.fromisoformat(oldest) > LATE:
+                yield Finding(
+                    "note",
+                    about,
+                    f"{_readings(waiting)} not upstream yet, the oldest of {_short(oldest)}",
+                    "it is connected: the backlog drains beside the live readings, by backlog.share and backlog.rate",
+                    "wait, or raise them",
+                )
+        case "disconnected":
+            text = "it was disconnected by a command, or `active: false` stands in its settings"
+            yield Finding("note", about, f"it is not connected on purpose{since}", text, do or _connect(state))
+        case "refused":
+            yield Finding(
+                "problem", about, f"it refuses this gateway{since}", reason, do or "see its username and password"
+            )
+        case _:
+            yield Finding("problem", about, f"it is not connected{since}", reason, do or "is it reachable from here?")
+    if dead:
+        yield Finding(
+            "warning",
+            about,
+            f"it refused {_readings(len(dead))}{' or more' if len(dead) >= DEAD else ''} for good",
+            ", ".join(list(dict.fromkeys(dead))[:REASONS]),
+            "`gatepost backlog --dead-letters` lists them; `gatepost send gateway resend` sends readings again, where "
+            "commands.allow permits it",
+        )
+
+
+def _short(moment: Any) -> str:
+    """RFC 3339 to the second."""
+    return f"{str(moment)[:19]}Z"
+
+
+def _readings(number: int) -> str:
+    return "1 reading" if number == 1 else f"{number} readings"
+
+
+def _connect(state: dict[str, Any]) -> str:
+    return f"`gatepost brokers connect {state['name']}`"
+
+
+def _nothing_to_do(settings: Settings) -> Iterator[Finding]:
+    if not settings.devices:
+        yield Finding("note", "settings", "no device is configured", "", "`gatepost drivers` shows what can be read")
+    if not settings.brokers:
+        yield Finding("note", "settings", "no broker is configured", "", "readings are stored, and kept for store.keep")

@@ -1,0 +1,95 @@
+"""What is the matter with a device, from its view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from gatepost.agent.diagnostics.finding import Finding
+
+QUIET = 5.0  # seconds: what is shorter is no silence, whatever the usual gap
+QUIET_GAPS = 5  # times the usual gap
+FAULTS = 10  # fewer say nothing of the format
+FEW = 0.25  # readings for each fault
+LATELY = 30.0  # seconds without a reading while faults come
+MINUTE = 60
+
+
+def of_device(view: dict[str, Any], now: datetime) -> Iterator[Finding]:
+    """At most one finding: what explains the most."""
+    about = f"device {view['id']}"
+    message, hint = str(view.get("message") or ""), str(view.get("hint") or "")
+    match view["status"]:
+        case "error":
+            yield Finding("problem", about, "it cannot be used", message, hint)
+        case "offline" if view.get("reason") == "silent":
+            yield Finding("warning", about, "its port is open, and it says nothing", message, hint)
+        case "offline":
+            what = message or f"it is not there ({view.get('port') or view['driver']})"
+            yield Finding("warning", about, what, "", hint)
+        case "online":
+            yield from _online(view, about, now)
+
+
+def _online(view: dict[str, Any], about: str, now: datetime) -> Iterator[Finding]:
+    driver = view["driver"]
+    faults = _faults(view)
+    quiet, usual = view.get("quiet_for"), view.get("usual_gap")
+    if misunderstood := _misunderstood(view, sum(faults.values()), now):
+        yield Finding(
+            "warning",
+            about,
+            misunderstood,
+            ", ".join(f"{kind}: {count}" for kind, count in faults.items()),
+            f"are the format and the line settings right? `gatepost drivers {driver}` explains them",
+        )
+    elif quiet is not None and usual and quiet > max(QUIET, QUIET_GAPS * usual):
+        yield Finding(
+            "warning",
+            about,
+            f"nothing came for {_span(quiet)}",
+            f"its port is open, and it usually says something every {_span(usual)}",
+            "is it switched on, and is its cable plugged in at both ends?",
+        )
+    elif not view.get("monitoring", True):
+        reason = str(view.get("message") or "reporting was stopped by a command")
+        do = str(view.get("hint") or f"`gatepost send {view['id']} start_monitoring` starts it again")
+        yield Finding("note", about, "its readings are not reported", reason, do)
+    elif not view.get("last_reading"):
+        yield Finding(
+            "warning",
+            about,
+            "its port is open and no reading has come",
+            ", ".join(f"{kind}: {count}" for kind, count in faults.items())
+            or "it is switched off, waits for a measurement, or speaks at another speed",
+            f"is the driver right? `gatepost drivers {driver}` shows its line settings",
+        )
+
+
+def _misunderstood(view: dict[str, Any], wrong: int, now: datetime) -> str:
+    """A sentence when much of what comes is not understood: hardly anything ever was, or nothing is any more."""
+    recent = int(view.get("faults_recent", wrong))
+    understood = int(view.get("decoded", view.get("readings")) or 0)
+    if recent and wrong >= FAULTS and understood < wrong * FEW:
+        return f"{wrong} lines or messages could not be understood, {understood} could"
+    last = view.get("last_reading")
+    if recent >= FAULTS and view.get("monitoring", True):
+        if last is None:
+            return f"{recent} lines or messages could not be understood of late, and no reading has come"
+        age = (now - datetime.fromisoformat(last)).total_seconds()
+        if age > max(LATELY, 2 * float(view.get("every") or 0)):
+            return f"{recent} lines or messages could not be understood of late, the last reading is {_span(age)} old"
+    return ""
+
+
+def _faults(view: dict[str, Any]) -> dict[str, int]:
+    """The decoder's own where they are told apart."""
+    told = view.get("decoder_faults")
+    return {kind: count for kind, count in ((told or view.get("faults")) or {}).items() if count}
+
+
+def _span(seconds: float) -> str:
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s" if seconds < QUIET else f"{seconds:.0f} s"
+    return f"{seconds / MINUTE:.0f} min" if seconds < MINUTE * MINUTE else f"{seconds / MINUTE / MINUTE:.1f} h"

@@ -1,0 +1,94 @@
+"""What can be found out without the agent: settings, ports, disk, clock, database file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from gatepost.agent.cli.verbs.store import alone
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.core.errors import StoreError
+from gatepost.agent.diagnostics.finding import Finding
+from gatepost.agent.settings import Loaded
+from gatepost.agent.settings.model import Settings
+
+
+def of_settings(loaded: Loaded) -> Iterator[Finding]:
+    """Each problem of the settings."""
+    for problem in loaded.problems:
+        severity = "problem" if problem.severity == "error" else "warning"
+        what = f"{problem.origin}: {problem.key + ': ' if problem.key else ''}{problem.message}"
+        yield Finding(severity, "settings", what, "", problem.hint)  # type: ignore[arg-type]
+
+
+def of_box(loaded: Loaded, running: bool) -> Iterator[Finding]:
+    """What the box itself says; a running agent knows its devices, disk and clock better."""
+    state_dir = Path(loaded.state_dir)
+    if not running:
+        if loaded.settings is not None:
+            yield from _ports(loaded.settings)
+            yield from _disk(state_dir, loaded.settings.store.reserve)
+        yield from _clock()
+        yield from _database(state_dir)
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    for name, device in settings.devices.items():
+        if device.port is None or "://" in device.port:
+            continue
+        about = f"device {name}"
+        try:
+            mode = os.stat(device.port).st_mode
+        except FileNotFoundError:
+            hint = "is it plugged in? `ls -l /dev/serial/by-id` shows what is"
+            yield Finding("warning", about, f"{device.port} is not there", "the device is unplugged or off", hint)
+            continue
+        except OSError as error:
+            yield Finding("problem", about, f"{device.port} cannot be looked at", str(error.strerror))
+            continue
+        if not stat.S_ISCHR(mode):
+            yield Finding("problem", about, f"{device.port} is no serial port", "", "see its `port`")
+        elif not os.access(device.port, os.R_OK | os.W_OK):
+            hint = "the agent's user must be in the group of the port, usually dialout (the service is)"
+            yield Finding("warning", about, f"{device.port} may not be opened by this user", "permission", hint)
+
+
+def _disk(state_dir: Path, reserve: int) -> Iterator[Finding]:
+    place = next((path for path in (state_dir, *state_dir.parents) if path.exists()), Path("/"))
+    seen = os.statvfs(place)
+    free = seen.f_bavail * seen.f_frsize
+    if free < reserve:
+        why = f"store.reserve keeps {reserve // 1_000_000} MB free"
+        yield Finding("problem", "disk", f"{free // 1_000_000} MB are free at {place}", why, "free some space")
+
+
+def _clock() -> Iterator[Finding]:
+    if not SystemClock().synchronised:
+        why = "no time source has answered since this box started"
+        yield Finding("warning", "clock", "the clock is not synchronised", why, "see `timedatectl`")
+
+
+def _database(state_dir: Path) -> Iterator[Finding]:
+    from gatepost.agent.store.schema import DATABASE, MAGIC
+
+    path = state_dir / DATABASE
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MAGIC))
+    except FileNotFoundError:
+        yield Finding("note", "store", f"there is no database at {path} yet", "the first start makes it")
+        return
+    except OSError as error:
+        yield Finding("note", "store", f"{path} cannot be read by this user", str(error.strerror), "use sudo")
+        return
+    if head != MAGIC and head:
+        hint = "`gatepost store repair`, or just start: the agent sets a damaged file aside"
+        yield Finding("problem", "store", f"{path} is no database", "its beginning was overwritten", hint)
+        return
+    try:
+        with alone(path):
+            pass
+    except StoreError as error:
+        yield Finding("note", "store", error.message)

@@ -1,0 +1,78 @@
+"""Run the agent in the foreground: settings, signals, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from gatepost.agent.app import App
+from gatepost.agent.core.errors import GatepostError, SettingsWrong
+from gatepost.agent.process.exits import Exit
+from gatepost.agent.process.logs import Logs
+from gatepost.agent.settings import Loaded, load
+from gatepost.agent.settings.last_good import LastGood
+from gatepost.agent.settings.model import Settings
+from gatepost.drivers.driver import Registry
+
+log = logging.getLogger("gatepost")
+
+
+def run_agent(config: Path) -> int:
+    """`gatepost run`: the exit code. 78 when there are no usable settings, neither now nor from an earlier run."""
+    env = dict(os.environ)
+    os.umask(0o077)  # readings are nobody else's; the socket gets its own mode
+    gc.set_threshold(20_000, 20, 50)  # readings are made and dropped by the thousand, and hardly ever in cycles
+    logs = Logs(sys.stderr, env)
+    try:
+        loaded = load(config, env, Registry.installed())
+        for problem in loaded.problems:
+            log.log(logging.ERROR if problem in loaded.errors else logging.WARNING, "settings: %s", problem)
+        settings = loaded.settings or _last_good(loaded)
+        if settings is None:
+            log.error("there are no usable settings; `gatepost check %s` explains them", config)
+            return Exit.SETTINGS
+        logs.apply(settings.logging.level, settings.logging.format)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(_live(lambda: App(loaded, settings, config, env, logs)))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # one more on the last metres must not spoil the exit code
+        return code
+    finally:
+        logs.close()
+
+
+async def _live(make: Callable[[], App]) -> int:
+    app = make()
+    app.listen()
+    try:
+        app.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await app.start()
+    except SettingsWrong as error:
+        log.error("%s %s", error.message, error.hint)
+        return Exit.SETTINGS
+    except GatepostError as error:
+        log.error("the agent cannot start: %s %s", error.message, error.hint)
+        return Exit.FAILED
+    except OSError as error:
+        log.error("the agent cannot start: the state directory %s: %s", app.state_dir, error.strerror)
+        return Exit.FAILED
+    try:
+        await app.run()
+    finally:
+        await app.close()
+    return Exit.DONE
+
+
+def _last_good(loaded: Loaded) -> Settings | None:
+    settings = LastGood(loaded.state_dir).read()
+    if settings is not None:
+        log.error("the settings have errors: running with the ones that were applied last")
+    return settings

@@ -1,0 +1,66 @@
+"""What must hold for the API: where it listens, and that nobody overhears it unless that is meant."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+
+from gatepost.agent.settings.model import is_loopback, split_address
+from gatepost.agent.settings.problem import quoted
+from gatepost.agent.settings.rules.base import Rules
+
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
+
+def check_api(rules: Rules) -> None:
+    _check_listen(rules)
+    _check_jwt(rules)
+    for index, origin in enumerate(rules.section("api").get("cors_origins", [])):
+        if not ORIGIN.fullmatch(origin):
+            hint = "write it as browsers send it: https://ward.example, with the port where it is not the usual one"
+            rules.error(("api", "cors_origins", str(index)), "bad-origin", f"{quoted(origin)} is no web origin", hint)
+
+
+def _check_jwt(rules: Rules) -> None:
+    jwt = rules.section("api", "jwt")
+    if "algorithm" not in jwt:
+        return
+    path = ("api", "jwt")
+    needed, other = ("key", "jwks_file") if jwt["algorithm"] == "HS256" else ("jwks_file", "key")
+    if needed not in jwt and not rules.written((*path, needed)):
+        what = f"{jwt['algorithm']} needs {needed}"
+        rules.error((*path, "algorithm"), "missing", what, f"add api.jwt.{needed}")
+    if other in jwt:
+        rules.error((*path, other), "no-effect", f"{jwt['algorithm']} takes no {other}", f"remove api.jwt.{other}")
+    for key in ("issuer", "audience"):
+        if jwt.get(key) == "":
+            rules.error((*path, key), "bad-value", "an empty text", "as the provider writes it into its tokens")
+    if find_spec("jwt") is None:
+        rules.error(path, "not-installed", "needs the library PyJWT", "pip install 'gatepost[jwt]'")
+
+
+def _check_listen(rules: Rules) -> None:
+    api = rules.section("api")
+    listen = api.get("listen")
+    if listen is None:
+        for key in ("tls", "insecure"):
+            if api.get(key):
+                rules.warn(
+                    ("api", key), "no-effect", "has no effect without api.listen", "add api.listen, or remove it"
+                )
+        return
+    path = ("api", "listen")
+    try:
+        host, _ = split_address(listen)
+    except ValueError:
+        rules.error(path, "bad-address", f"{quoted(listen)} is no host:port", "write 127.0.0.1:8765")
+        return
+    if is_loopback(host) or "tls" in api or rules.written(("api", "tls")):
+        return
+    if api.get("insecure"):
+        message = "tokens and readings can be overheard on the way"
+        rules.warn(path, "insecure", message, "add api.tls with cert and key")
+    else:
+        message = f"{quoted(listen)} can be reached by others, and there is no TLS"
+        hint = "add api.tls with cert and key, listen at 127.0.0.1, or write api.insecure: true if that is meant"
+        rules.error(path, "insecure", message, hint)

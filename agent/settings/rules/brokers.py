@@ -1,0 +1,168 @@
+"""What must hold for a broker: its URLs, certificates, topics, format, and that no two share a client id."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from gatepost.agent.settings.model import TOPICS, Topic
+from gatepost.agent.settings.problem import Path, closest, listed, quoted
+from gatepost.agent.settings.rules.base import Rules
+
+FORMATS = ("devices",)
+PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_MEANT = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "http": "ws", "https": "wss"}
+_HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
+
+
+def check_brokers(rules: Rules) -> None:
+    for name, broker in rules.section("brokers").items():
+        path = ("brokers", name)
+        places = [("url",), *(("failover", str(index)) for index in range(len(broker.get("failover", []))))]
+        urls = [(place, url) for place, url in zip(places, _urls(broker), strict=True) if url is not None]
+        split = [check_url(rules, url, (*path, *place)) for place, url in urls]
+        _check_tls(rules, path, [part.scheme for part in split if part])
+        _check_format(rules, path)
+        check_topics(rules, path)
+    _check_client_ids(rules)
+
+
+def check_url(rules: Rules, url: str, path: Path) -> SplitResult | None:
+    """None when it is reported; a message never shows a URL that may hold a password."""
+    shown = quoted(url) if "@" not in url else "the URL"
+    scheme, mark, _ = url.partition("://")
+    if not mark or scheme not in PORTS:
+        meant = _MEANT.get(scheme.lower(), scheme.lower() if scheme.lower() in PORTS else "")
+        hint = "write mqtt://HOST:1883, mqtts://HOST:8883, ws:// or wss://"
+        if mark and meant:
+            hint = f"write {meant}://"
+        elif not mark and "@" not in url and _HOST.fullmatch(url):
+            hint = f"write mqtt://{url}"
+        rules.error(path, "bad-url", f"{shown} does not start with mqtt://, mqtts://, ws:// or wss://", hint)
+        return None
+    try:
+        parts = urlsplit(url)
+        host, port, user = parts.hostname, parts.port, parts.username is not None
+    except ValueError:
+        hint = "a port is 1 to 65535; an IPv6 address stands in brackets"
+        rules.error(path, "bad-url", f"{shown} has no usable host and port", hint)
+        return None
+    if user or "@" in parts.netloc:
+        hint = "use username and password, with the password as a secret reference"
+        rules.error(path, "url-credentials", "a URL must not hold a user name or password", hint)
+        return None
+    if not host or not _HOST.fullmatch(host) or port == 0:
+        rules.error(path, "bad-url", f"{shown} has no usable host and port", f"write {scheme}://HOST:{PORTS[scheme]}")
+        return None
+    if scheme in ("mqtt", "mqtts") and parts.path.strip("/"):
+        rules.error(path, "bad-url", f"a {scheme} URL has no path", "remove it; only ws and wss have one")
+        return None
+    if parts.fragment or (parts.query and scheme in ("mqtt", "mqtts")):
+        rules.error(path, "bad-url", f"{shown} has parts that mean nothing here", "end it after the port or the path")
+        return None
+    return parts
+
+
+def check_topics(rules: Rules, path: Path) -> None:
+    """Overridden topics: known keys and placeholders, publishable, and never one that is also subscribed to."""
+    topics = rules.section(*path, "topics")
+    used: dict[str, list[str]] = {}
+    for key, topic in TOPICS.items():
+        used.setdefault(topics.get(key, topic.default), []).append(key)
+    for key, text in topics.items():
+        here = (*path, "topics", key)
+        if key not in TOPICS:
+            near = closest(key, TOPICS)
+            hint = f"did you mean {near}?" if near else f"known: {', '.join(TOPICS)}"
+            rules.report.error(rules.checker.key_of(here), here, "unknown-key", f"{quoted(key)} is no topic", hint)
+            continue
+        wrong = _topic_fault(key, text, TOPICS[key], rules.section("gateway"))
+        if wrong:
+            rules.error(here, "bad-topic", *wrong)
+        for other in used[text]:
+            if TOPICS[other].subscribed != TOPICS[key].subscribed:
+                hint = "the gateway would hear itself; choose another topic"
+                rules.error(here, "bad-topic", f"the same topic as {other}", hint)
+
+
+def _topic_fault(key: str, text: str, topic: Topic, gateway: dict[str, object]) -> tuple[str, str] | None:
+    used = re.findall(r"\{([^{}]*)\}", text)
+    rest = re.sub(r"\{[^{}]*\}", "", text)
+    unknown = [name for name in used if name not in topic.placeholders]
+    if not text or len(text.encode("utf-8", "replace")) > 1024:
+        return "a topic has 1 to 1024 octets", f"default: {topic.default}"
+    if unknown or "{" in rest or "}" in rest:
+        names = listed(f"{{{name}}}" for name in sorted(topic.placeholders))
+        what = f"{{{unknown[0]}}}" if unknown else "a single brace"
+        return f"{what} cannot be filled in", f"here: {names}"
+    if missing := topic.needs - set(used):
+        return f"{{{min(missing)}}} must stand in it", f"default: {topic.default}"
+    if "org" in used and not gateway.get("organization") and key != "broadcast":
+        return "{org} needs gateway.organization", "set it, or leave {org} out"
+    if text.startswith("$"):
+        return "a topic that starts with $ belongs to the broker", f"default: {topic.default}"
+    if "+" in rest or "#" in rest:
+        return "a topic has no wildcard", "leave + and # out; {device} stands for every device"
+    if topic.subscribed and "device" in used and (text.split("/").count("{device}"), used.count("device")) != (1, 1):
+        return "{device} must be a level of its own, once", f"default: {topic.default}"
+    return None
+
+
+def _check_tls(rules: Rules, path: Path, schemes: list[str]) -> None:
+    tls = rules.section(*path, "tls")
+    here = (*path, "tls")
+    if not tls:
+        return
+    if schemes and not any(scheme in ("mqtts", "wss") for scheme in schemes):
+        hint = f"use {'wss' if schemes[0] == 'ws' else 'mqtts'}:// to encrypt the connection"
+        rules.warn(here, "tls-unused", f"certificates have no effect with {schemes[0]}://", hint)
+    for one, other in (("cert", "key"), ("key", "cert")):
+        if one in tls and other not in tls and not rules.written((*here, other)):
+            rules.error((*here, one), "missing", f"{one} without {other}", f"add brokers.{path[1]}.tls.{other}")
+    if tls.get("verify") is False:
+        hint = "name the broker's CA in tls.ca instead"
+        rules.warn((*here, "verify"), "tls-unverified", "anybody can pose as this broker", hint)
+
+
+def _check_format(rules: Rules, path: Path) -> None:
+    broker = rules.section(*path)
+    name = broker.get("format", FORMATS[0])
+    if name not in FORMATS:
+        near = closest(name, FORMATS)
+        hint = f"did you mean {near}?" if near else f"known: {', '.join(FORMATS)}"
+        rules.error((*path, "format"), "unknown-format", f"there is no format {quoted(name)}", hint)
+    batch = broker.get("batch", {})
+    if batch.get("readings", 1) > 1:
+        message = "batches are not part of this version: each reading is a message of its own"
+        rules.error((*path, "batch", "readings"), "not-built", message, "write 1")
+    if batch.get("compress", "none") != "none":
+        message = "compression is not part of this version"
+        rules.error((*path, "batch", "compress"), "not-built", message, "write none")
+    if batch.get("delay", 0) > 0:
+        message = "has no effect without batches"
+        rules.warn((*path, "batch", "delay"), "no-effect", message, "remove it")
+
+
+def _check_client_ids(rules: Rules) -> None:
+    """A broker hangs up on the older of two connections with one client id: the two would fight for ever."""
+    seen: dict[tuple[str, int | None, str], str] = {}
+    for name, broker in rules.section("brokers").items():
+        client = broker.get("client_id", "")
+        for url in filter(None, _urls(broker)):
+            try:
+                parts = urlsplit(url)
+                spot = (parts.hostname or "", parts.port or PORTS.get(parts.scheme), client)
+            except ValueError:
+                continue
+            other = seen.setdefault(spot, name)
+            if other != name:
+                path = ("brokers", name, "client_id" if client else "url")
+                message = f"the same broker and client id as brokers.{other}"
+                rules.error(path, "same-client", message, "give one of them a client_id of its own")
+                break
+
+
+def _urls(broker: dict[str, Any]) -> list[str | None]:
+    """The URL (None when it is missing or wrong) and those to fall back on."""
+    return [broker.get("url"), *broker.get("failover", [])]

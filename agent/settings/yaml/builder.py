@@ -1,0 +1,184 @@
+"""YAML events -> the tree: anchors, merge keys, duplicate keys, tags; bounded, without recursion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gatepost.agent.settings.problem import Origin, Path, Report, quoted
+from gatepost.agent.settings.yaml.nodes import AMBIGUOUS_WORDS, Entry, Items, Map, Node, Scalar
+
+if TYPE_CHECKING:
+    from yaml import Event
+
+MAX_DEPTH = 30
+MAX_NODES = 100_000  # with aliases counted each time they are used
+
+_CORE = "tag:yaml.org,2002:"
+_MERGE = "<<"
+
+
+class _Open:
+    """A collection that is being read."""
+
+    def __init__(self, node: Map | Items, anchor: str | None) -> None:
+        self.node = node
+        self.anchor = anchor
+        self.key: Scalar | None = None
+        self.bad_key = False
+        self.merged: list[Map] = []
+        self.size = 1
+        self.depth = 1
+
+
+class Builder:
+    """Takes events one by one; `root` is the document, `partial()` what there is when the rest cannot be read."""
+
+    def __init__(self, name: str, report: Report) -> None:
+        self.name = name
+        self.root: Node | None = None
+        self.whole = True  # False = something was left out, so what is missing is no problem of its own
+        self.last = Origin(name, 1, 1)
+        self._report = report
+        self._open: list[_Open] = []
+        self._anchors: dict[str, tuple[Node, int, int]] = {}
+        self._documents = 0
+        self._nodes = 0
+
+    def take(self, event: Event) -> bool:
+        """False = stop reading here."""
+        import yaml
+
+        if event.start_mark is not None:
+            self.last = Origin(self.name, event.start_mark.line + 1, event.start_mark.column + 1)
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                hint = "put it into a file of its own in conf.d"
+                return self._refuse("several-documents", "a second document starts with ---", hint)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._tagged(event)
+            plain = bool(event.implicit[0]) or (not event.style and event.tag not in (None, "!", _CORE + "str"))
+            self._add(Scalar(event.value, self.last, plain), event.anchor)
+        elif isinstance(event, yaml.AliasEvent):
+            return self._alias(event.anchor or "")
+        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            if len(self._open) >= MAX_DEPTH:
+                return self._refuse("too-deep", f"is nested more than {MAX_DEPTH} levels deep", "settings need six")
+            self._tagged(event)
+            opened = Map({}, self.last) if isinstance(event, yaml.MappingStartEvent) else Items([], self.last)
+            self._open.append(_Open(opened, event.anchor))
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            self._close()
+        if self._nodes > MAX_NODES:
+            return self._refuse("too-big", f"holds more than {MAX_NODES} values", "look for aliases of aliases")
+        return True
+
+    def partial(self) -> Node | None:
+        self.whole = False
+        while self._open:
+            self._close()
+        return self.root
+
+    def _refuse(self, code: str, message: str, hint: str) -> bool:
+        self._report.error(self.last, self._path(), code, message, hint)
+        self.partial()
+        return False
+
+    def _path(self) -> Path:
+        return tuple(
+            opened.key.text if opened.key else str(len(opened.node.values)) if isinstance(opened.node, Items) else ""
+            for opened in self._open
+            if opened.key or isinstance(opened.node, Items)
+        )
+
+    def _tagged(self, event: Any) -> None:
+        tag = event.tag
+        if tag is not None and tag != "!" and not tag.startswith(_CORE):
+            hint = (
+                "write a secret as {credential: NAME}, {file: PATH} or {env: NAME}" if "secret" in tag else "remove it"
+            )
+            self._report.error(self.last, self._path(), "tag", f"the tag {quoted(tag)} means nothing here", hint)
+
+    def _alias(self, anchor: str) -> bool:
+        found = self._anchors.get(anchor)
+        if found is None:
+            inside = any(opened.anchor == anchor for opened in self._open)
+            message = f"*{anchor} " + ("is used inside itself" if inside else "is not defined before it")
+            self._report.error(self.last, self._path(), "alias", message, f"define it with &{anchor} before")
+            self.whole = False
+            self._skip()
+            return True
+        node, size, depth = found
+        if len(self._open) + depth > MAX_DEPTH:
+            return self._refuse("too-deep", f"is nested more than {MAX_DEPTH} levels deep", "settings need six")
+        self._add(node, None, size, depth)
+        return True
+
+    def _skip(self) -> None:
+        """A value that is left out."""
+        if self._open and isinstance(self._open[-1].node, Map):
+            top = self._open[-1]
+            if top.key is None and not top.bad_key:
+                top.bad_key = True
+            else:
+                top.key, top.bad_key = None, False
+
+    def _close(self) -> None:
+        top = self._open.pop()
+        if isinstance(top.node, Map):
+            for merged in reversed(top.merged):
+                for name, entry in merged.items():
+                    top.node.entries.setdefault(name, entry)
+        self._add(top.node, top.anchor, top.size, top.depth)
+
+    def _add(self, node: Node, anchor: str | None, size: int = 1, depth: int = 0) -> None:
+        self._nodes += size
+        if anchor is not None:
+            self._anchors[anchor] = (node, size, depth)
+        if not self._open:
+            if self.root is None:
+                self.root = node
+            return
+        top = self._open[-1]
+        top.size += size
+        top.depth = max(top.depth, depth + 1)
+        if isinstance(top.node, Items):
+            top.node.values.append(node)
+        elif top.key is None and not top.bad_key:
+            self._key(top, node)
+        else:
+            if top.key is not None:
+                self._value(top, top.node, top.key, node)
+            top.key, top.bad_key = None, False
+
+    def _key(self, top: _Open, node: Node) -> None:
+        if isinstance(node, Scalar) and not (node.plain and node.text in ("", "~")):
+            if node.trap == "word" and node.text.lower() in AMBIGUOUS_WORDS:
+                message = f"the key {node.text} is true or false to many YAML readers"
+                hint = f'here it is the word; put it in quotes: "{node.text}":'
+                self._report.warn(node.origin, (*self._path(), node.text), "ambiguous-word", message, hint)
+            top.key = node
+            return
+        top.bad_key = True
+        self.whole = False
+        self._report.error(node.origin, self._path(), "bad-key", "a key must be a word", "write `name: value`")
+
+    def _value(self, top: _Open, target: Map, key: Scalar, node: Node) -> None:
+        if key.text == _MERGE and key.plain:
+            parts = node.values if isinstance(node, Items) else [node]
+            maps = [part for part in parts if isinstance(part, Map)]
+            if len(maps) != len(parts):
+                self._report.error(
+                    key.origin, self._path(), "merge-key", "<< takes a map or a list of maps", "write <<: *name"
+                )
+            top.merged.extend(reversed(maps))
+        elif key.text in target.entries:
+            first = target.entries[key.text].key
+            message = f"the key stands twice, first at line {first.line}, column {first.column}"
+            self._report.error(key.origin, self._path(), "duplicate-key", message, "keep one of them")
+            earlier = target.entries[key.text].value
+            if isinstance(earlier, Map) and isinstance(node, Map):  # judge what both hold
+                both = Map({**node.entries, **earlier.entries}, earlier.origin)
+                target.entries[key.text] = Entry(target.entries[key.text].key, both)
+        else:
+            target.entries[key.text] = Entry(key.origin, node)

@@ -1,0 +1,112 @@
+"""The settings as written: maps, lists and scalars that remember where they stand, and how two of them merge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from gatepost.agent.settings.problem import Origin, Path, Report
+
+AMBIGUOUS_WORDS = frozenset(("yes", "no", "on", "off"))  # booleans of YAML 1.1, words of YAML 1.2
+
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9A-Fa-f]+|0o[0-7]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_OCTAL = re.compile(r"[-+]?0[0-9]+")
+_SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+_GROUPED = re.compile(r"[-+]?[0-9]+(?:_[0-9]+)+")
+
+Trap = Literal["", "word", "octal", "sexagesimal", "grouped"]
+
+
+class Scalar(NamedTuple):
+    """One value as text; `plain` = without quotes, `loose` = of an environment variable, which knows no quotes."""
+
+    text: str
+    origin: Origin
+    plain: bool = True
+    loose: bool = False
+
+    @property
+    def null(self) -> bool:
+        return self.plain and self.text in _NULL
+
+    @property
+    def value(self) -> bool | int | float | str | None:
+        """As YAML 1.2 resolves it."""
+        text = self.text
+        if not self.plain:
+            return text
+        if text in _NULL:
+            return None
+        if text in _BOOL:
+            return _BOOL[text]
+        if _INT.fullmatch(text) and len(text) <= 40:
+            return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+        if _FLOAT.fullmatch(text) and not _OCTAL.fullmatch(text) and len(text) <= 40:
+            return float(text)
+        return text
+
+    @property
+    def trap(self) -> Trap:
+        """Why YAML 1.1 would read something else."""
+        if not self.plain:
+            return ""
+        if self.text.lower() in AMBIGUOUS_WORDS:
+            return "word"
+        if _OCTAL.fullmatch(self.text):
+            return "octal"
+        if _SEXAGESIMAL.fullmatch(self.text):
+            return "sexagesimal"
+        return "grouped" if _GROUPED.fullmatch(self.text) else ""
+
+
+class Entry(NamedTuple):
+    """A key of a map with where it stands, and its value."""
+
+    key: Origin
+    value: Node
+
+
+class Map(NamedTuple):
+    """A map; a null entry stays as the mark that its key was removed."""
+
+    entries: dict[str, Entry]
+    origin: Origin
+
+    def items(self) -> Iterator[tuple[str, Entry]]:
+        return iter(self.entries.items())
+
+
+class Items(NamedTuple):
+    """A list."""
+
+    values: list[Node]
+    origin: Origin
+
+
+Node = Scalar | Map | Items
+
+
+def is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.null
+
+
+def merge(below: Map, above: Map, report: Report, path: Path = ()) -> Map:
+    """Maps merge deep, scalars and lists replace, `null` removes. A key with nothing behind it removes no map."""
+    entries = dict(below.entries)
+    for name, entry in above.items():
+        lower = entries.get(name)
+        here = (*path, name)
+        if lower is not None and isinstance(lower.value, Map):
+            if isinstance(entry.value, Map):
+                entries[name] = Entry(entry.key, merge(lower.value, entry.value, report, here))
+                continue
+            if isinstance(entry.value, Scalar) and entry.value.null and not entry.value.text and lower.value.entries:
+                message = "nothing stands behind the key, so the settings before it stay"
+                report.warn(entry.key, here, "empty-section", message, "delete the line, or write null to remove them")
+                continue
+        entries[name] = entry
+    return Map(entries, above.origin if above.entries else below.origin)

@@ -1,0 +1,131 @@
+"""The ledger of commands: a row before execution, its outcome after; so an id is executed at most once, over restarts.
+
+Times are microseconds since 1970 (UTC). Every writing call is durable (fsynced) when it returns.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from gatepost.agent.core.clock import Stamp
+from gatepost.agent.core.errors import StoreError
+
+DAY = 86_400_000_000
+KEEP = 30 * DAY
+KEEP_AT_MOST = 366 * DAY  # however far `expires_at` lies ahead
+UNUSABLE = (sqlite3.Error, OSError, ValueError)  # aiosqlite says ValueError once the connection is closed
+ROWS = 100_000  # bounds the table on a box whose clock is never synchronised
+
+
+class Database(Protocol):
+    """Named statements: `name` is a file of agent/store/sql without `.sql`."""
+
+    async def write(self, name: str, params: Sequence[Any] | Mapping[str, Any], /) -> int: ...
+
+    async def read(self, name: str, params: Sequence[Any] | Mapping[str, Any], /) -> list[tuple[Any, ...]]: ...
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A command that was let through; `target` "" is the gateway, `digest` is of its parameters."""
+
+    id: str
+    target: str
+    source: str
+    command: str
+    digest: bytes
+    state: str = "executing"
+    recorded: int = 0
+    finished: int | None = None
+    floating: bool = False  # the id is a digest of a payload that had no time of its own
+    topic: str | None = None
+    correlation: bytes | None = None
+    response: bytes | None = None
+    answered: bool = False
+
+
+class Ledger:
+    """At most once, and no answer forgotten. Every call raises StoreError when the database cannot do it."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def begin(self, entry: Entry, stamp: Stamp, valid_until: int = 0, window: int | None = None) -> bool:
+        """Record before execution; False = the id is known, execute nothing.
+
+        The row is kept for 30 days and as long as the command is valid. A `floating` id is known for `window`
+        microseconds only (None: as long as its row is kept).
+        """
+        keep = max(stamp.wall + KEEP, min(valid_until, stamp.wall + KEEP_AT_MOST)) if stamp.synchronised else 0
+        values = {
+            "id": entry.id,
+            "target": entry.target,
+            "source": entry.source,
+            "command": entry.command,
+            "digest": entry.digest,
+            "recorded": stamp.wall,
+            "keep_until": keep,
+            "floating": int(entry.floating),
+            "topic": entry.topic,
+            "correlation": entry.correlation,
+            "answered": int(entry.answered),
+            "window": -1 if window is None else window,
+        }
+        return await self._write("ledger_begin", values) == 1
+
+    async def finish(self, id: str, state: str, now: int, response: bytes, answered: bool = False) -> bool:  # noqa: A002
+        """Record the outcome, or `accepted`; False when there is no unfinished row of that id."""
+        values = {"id": id, "state": state, "finished": now, "response": response, "answered": int(answered)}
+        return await self._write("ledger_finish", values) == 1
+
+    async def find(self, id: str) -> Entry | None:  # noqa: A002
+        rows = await self._read("ledger_find", {"id": id})
+        return _entry(rows[0]) if rows else None
+
+    async def interrupted(self, now: int) -> int:
+        """At start, before anything is begun: what an earlier process left unfinished becomes `outcome-unknown`."""
+        return await self._write("ledger_interrupt", {"finished": now})
+
+    async def unanswered(self, source: str, limit: int = 100, after: int = -1) -> list[Entry]:
+        """Oldest first: outcomes whose answer was never acknowledged; `after` = `recorded` of the last one seen."""
+        rows = await self._read("ledger_unanswered", {"source": source, "limit": limit, "after": after})
+        return [_entry(row) for row in rows]
+
+    async def answered(self, id: str, state: str) -> None:  # noqa: A002
+        """The answer that told `state` was acknowledged."""
+        await self._write("ledger_answered", {"id": id, "state": state})
+
+    async def history(self, target: str | None = None, limit: int = 100, before: int | None = None) -> list[Entry]:
+        """Newest first; `target` None = all, "" = the gateway's own; `before` = `recorded` of the last one seen."""
+        rows = await self._read("ledger_history", {"target": target, "limit": limit, "before": before})
+        return [_entry(row) for row in rows]
+
+    async def prune(self, stamp: Stamp, rows: int = ROWS) -> int:
+        """Forget what is past its time (only by a synchronised clock), and the oldest beyond `rows`."""
+        gone = 0
+        if stamp.synchronised:
+            await self._write("ledger_date", {"keep_until": stamp.wall + KEEP})
+            gone = await self._write("ledger_prune", {"now": stamp.wall})
+        return gone + await self._write("ledger_trim", {"rows": rows})
+
+    async def _write(self, name: str, params: Mapping[str, Any]) -> int:
+        try:
+            return await self._db.write(name, params)
+        except UNUSABLE as error:
+            raise StoreError("The ledger of commands cannot be written.", f"The database says: {error}.") from error
+
+    async def _read(self, name: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        try:
+            return await self._db.read(name, params)
+        except UNUSABLE as error:
+            raise StoreError("The ledger of commands cannot be read.", f"The database says: {error}.") from error
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    values = dict(zip(Entry.__struct_fields__, row, strict=True))
+    values["floating"] = bool(values["floating"])
+    values["answered"] = bool(values["answered"])
+    return Entry(**values)

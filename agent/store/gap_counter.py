@@ -1,0 +1,70 @@
+"""Counted losses on their way to becoming gap records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gatepost.agent.core.clock import Stamp, rfc3339
+
+
+def gap_dict(row: tuple[Any, ...]) -> dict[str, Any]:
+    """A gap without its number: what was lost, when and why."""
+    time, reason, device, brokers, count, urgent, first, last, since, until = row[:10]
+    return {
+        "time": rfc3339(time),
+        "reason": reason,
+        "device_id": device or None,
+        "brokers": brokers.split(",") if brokers else [],
+        "count": count,
+        "urgent": urgent,
+        "first": first,
+        "last": last,
+        "since": rfc3339(since) if since is not None else None,
+        "until": rfc3339(until) if until is not None else None,
+    }
+
+
+@dataclass
+class Loss:
+    """Readings of one device lost for one reason since the last gap record; times are wall microseconds."""
+
+    device: str
+    reason: str
+    count: int
+    since: int
+    until: int
+
+
+class Losses:
+    """Adds up losses by device and reason, so that a flood of them becomes one gap record a commit."""
+
+    def __init__(self) -> None:
+        self._losses: dict[tuple[str, str], Loss] = {}
+        self.total = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._losses)
+
+    def add(self, device: str, count: int, reason: str, stamp: Stamp) -> None:
+        self.total += count
+        loss = self._losses.get((device, reason))
+        if loss is None:
+            self._losses[device, reason] = Loss(device, reason, count, stamp.wall, stamp.wall)
+        else:
+            loss.count += count
+            loss.until = stamp.wall
+
+    def take(self) -> list[Loss]:
+        taken = list(self._losses.values())
+        self._losses = {}
+        return taken
+
+    def give_back(self, losses: list[Loss]) -> None:
+        """The commit failed: they are still to be recorded."""
+        for loss in losses:
+            newer = self._losses.get((loss.device, loss.reason))
+            if newer is not None:
+                loss.count += newer.count
+                loss.until = newer.until
+            self._losses[loss.device, loss.reason] = loss

@@ -1,0 +1,196 @@
+"""What rides along with a commit of readings: boot and series, positions of brokers, dead letters, gap records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gatepost.agent.core.backoff import Pace
+from gatepost.agent.core.clock import Clock
+from gatepost.agent.store.boot_clock import Row
+from gatepost.agent.store.database import Run
+from gatepost.agent.store.gap_counter import Loss, Losses
+from gatepost.agent.store.model import Series, series_row
+from gatepost.agent.store.positions import TRACKS, Position
+
+SAVE_ROWS = 2000  # settled rows after which positions are written,
+SAVE_SECONDS = 5.0  # or this long after the last time: a crash repeats at most as much
+MAX_DEAD = 10_000  # as many as the file keeps; the oldest go first, here as there
+DeadLetter = tuple[int | None, str]
+
+
+class RideAlong:
+    """Collects what is to be written in the next transaction, and keeps it until a transaction held.
+
+    `announce` appends the event row of a gap and returns its sequence number, 0 when there is no room now.
+    """
+
+    def __init__(self, clock: Clock, losses: Losses, announce: Callable[[tuple[Any, ...]], int]) -> None:
+        self.positions: dict[str, Position] = {}
+        self.before_save: list[Callable[[], None]] = []  # lanes note here what they settled
+        self.losses = losses
+        self.forget_starting = False  # the next write of positions makes the mark of a salvaged file pointless
+        self._clock = clock
+        self._announce = announce
+        self._boots: list[Row] = []
+        self._series: list[Series] = []
+        self._dead: dict[tuple[str, int], DeadLetter] = {}
+        self._told: dict[int, int] = {}  # gap id -> seq of the event row that tells of it
+        self._told_to = 0  # gaps up to this id have an event row
+        self._untold = False  # there was no room for one
+        self._pace = Pace()
+        self._saved_at = clock.monotonic()
+        self._settled = 0  # rows settled since positions were written
+        self._changed = False
+        self._now = False
+        self._ending = False
+        self._taken = _Taken()
+
+    def add_boot(self, row: Row) -> None:
+        self._boots.append(row)
+
+    def add_series(self, series: Series) -> None:
+        self._series.append(series)
+
+    def add_dead(self, broker: str, seq: int, code: int | None, reason: str) -> None:
+        while len(self._dead) >= MAX_DEAD:
+            del self._dead[next(iter(self._dead))]
+        self._dead[broker, seq] = (code, reason)
+
+    def buried(self) -> set[int]:
+        """Rows with a dead letter that is not in the file yet."""
+        return {seq for dead in (self._dead, self._taken.dead) for _, seq in dead}
+
+    def tell(self, gaps: list[tuple[Any, ...]]) -> None:
+        """Give each gap (a row of gap_untold) an event row; the next commit holds both."""
+        for gap in gaps:
+            if gap[0] > self._told_to:
+                seq = self._announce(gap)
+                self._untold = not seq
+                if not seq:
+                    return
+                self._told[gap[0]] = seq
+                self._told_to = gap[0]
+
+    @property
+    def told_to(self) -> int:
+        return self._told_to
+
+    def refile(self, untold: list[tuple[Any, ...]]) -> None:
+        """The file was mended, and its gaps may have other ids now."""
+        ids = {gap[0] for gap in untold}
+        self._told = {gap: seq for gap, seq in self._told.items() if gap in ids}
+        self._told_to = max(self._told, default=0)
+        self.tell(untold)
+
+    def settled(self, rows: int) -> None:
+        """A lane has settled rows, and will note them when asked."""
+        self._settled += rows
+        self._changed = True
+
+    @property
+    def unsaved(self) -> bool:
+        return self._changed or any(position.dirty for position in self.positions.values())
+
+    def save_now(self) -> None:
+        """Make positions due."""
+        self._now = True
+
+    def finish(self) -> None:
+        """Make everything due, for a clean stop."""
+        self._ending = self._now = True
+
+    def due(self) -> bool:
+        """Whether this alone is worth a commit."""
+        return bool(self._dead or self._told or self._untold) or self._losses_left() == 0 or self._positions_due()
+
+    def losses_left(self) -> float | None:
+        """Seconds until counted losses are to be written; None when there are none."""
+        return self._losses_left()
+
+    async def write(self, run: Run) -> None:
+        # Taken in one go: a position must never be written without the dead letter that let it pass.
+        taken = self._taken = _Taken()
+        taken.boots, self._boots = self._boots, []
+        taken.series, self._series = self._series, []
+        taken.told, self._told = self._told, {}
+        if self._losses_left() == 0:
+            taken.losses = self.losses.take()
+        if self._dead or self._positions_due():
+            self._take_positions(taken)
+        taken.dead, self._dead = self._dead, {}
+        for boot in taken.boots:
+            await run("boot_put", boot)
+        await run.many("series_add", [series_row(series) for series in taken.series])
+        for gap, event in taken.told.items():
+            await run("gap_told", (event, gap))
+        now = self._clock.now().wall
+        for loss in taken.losses:
+            gap_row = (now, loss.reason, loss.device, None, loss.count, 0, None, None, loss.since, loss.until)
+            await run("gap_add", gap_row)
+        if taken.losses or taken.told or self._untold:  # one look finds a limited number: go on until there are none
+            taken.untold = await run.read("gap_untold", (self._told_to,))
+        await run.many("dead_letter_add", [(now, broker, seq, *why) for (broker, seq), why in taken.dead.items()])
+        for position, rows in taken.positions:
+            for track in TRACKS:
+                await run("owed_clear", (position.broker, track))
+            await run.many("owed_add", rows)
+        if taken.positions and taken.forget_starting:
+            await run("meta_drop", ("starting",))
+
+    def held(self) -> None:
+        taken, self._taken = self._taken, _Taken()
+        if taken.saved:
+            self._saved_at = self._clock.monotonic()
+        if taken.losses:
+            self._pace.told(self._clock.monotonic())
+        if taken.positions and taken.forget_starting:
+            self.forget_starting = False
+        self.tell(taken.untold)
+
+    def failed(self) -> None:
+        taken, self._taken = self._taken, _Taken()
+        self._boots = taken.boots + self._boots
+        self._series = taken.series + self._series
+        self._dead = {**taken.dead, **self._dead}
+        self._told = {**taken.told, **self._told}
+        self.losses.give_back(taken.losses)
+        for position, _ in taken.positions:
+            position.dirty = True
+        self._now = self._now or taken.saved
+
+    def _losses_left(self) -> float | None:
+        if not self.losses:
+            return None
+        return 0.0 if self._ending else self._pace.left(self._clock.monotonic())
+
+    def _positions_due(self) -> bool:
+        if not self.unsaved:
+            return False
+        return self._now or self._settled >= SAVE_ROWS or self._clock.monotonic() - self._saved_at >= SAVE_SECONDS
+
+    def _take_positions(self, taken: _Taken) -> None:
+        for note in self.before_save:
+            note()
+        self._settled, self._changed, self._now = 0, False, False
+        taken.saved = True
+        taken.forget_starting = self.forget_starting
+        for position in self.positions.values():
+            if position.dirty:
+                taken.positions.append((position, position.rows()))
+                position.dirty = False
+
+
+class _Taken:
+    """What the open transaction holds."""
+
+    def __init__(self) -> None:
+        self.boots: list[Row] = []
+        self.series: list[Series] = []
+        self.dead: dict[tuple[str, int], DeadLetter] = {}
+        self.told: dict[int, int] = {}
+        self.losses: list[Loss] = []
+        self.untold: list[tuple[Any, ...]] = []
+        self.positions: list[tuple[Position, list[tuple[Any, ...]]]] = []
+        self.forget_starting = False
+        self.saved = False

@@ -1,0 +1,196 @@
+"""Rows out of the file: pages for the lanes, history, single ones; each with its series in memory."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import orjson
+
+from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.errors import StoreError
+from gatepost.agent.store.database import Database, Params, Rows
+from gatepost.agent.store.model import History, Record, is_sound
+from gatepost.agent.store.positions import NORMAL, URGENT_TRACK
+from gatepost.agent.store.ranges import FOREVER, Range
+from gatepost.agent.store.series import SeriesBook
+from gatepost.agent.store.writer import explain
+from gatepost.agent.store.zone_map import Zones
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+PATIENCE = 1.0  # seconds that one search or count may take
+PAGES = {NORMAL: "reading_page", URGENT_TRACK: "reading_page_urgent"}
+NAMED = 20  # damaged rows that the log names one by one
+
+
+class Owing(NamedTuple):
+    """How many rows are in some ranges, and the first one's number; not `exact` when counting took too long."""
+
+    rows: int
+    first: int | None
+    exact: bool
+
+
+class Lookup:
+    """Reads on behalf of the store. `trouble` mends what it can and says whether to try again."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        book: SeriesBook,
+        head: Callable[[], int],
+        on_damaged: Callable[[], None],
+        trouble: Callable[[sqlite3.Error], Awaitable[bool]],
+    ) -> None:
+        self.zones = Zones(database)
+        self._database = database
+        self._clock = clock
+        self._book = book
+        self._head = head
+        self._on_damaged = on_damaged
+        self._trouble = trouble
+        self._damaged: set[int] = set()
+
+    async def one(self, seq: int) -> Record | None:
+        found, _, _ = await self._records(self._database.read, "reading_one", (seq,))
+        return found[0] if found else None
+
+    async def page(self, track: int, lo: int, hi: int, limit: int) -> list[Record]:
+        """Up to `limit` records of a track in [lo, hi), in order. Fewer than `limit`: there are no more."""
+        hi = min(hi, self._head() + 1)
+        found: list[Record] = []
+        while len(found) < limit:
+            wanted = limit - len(found)
+            part, rows, last = await self._records(self._database.read, PAGES[track], (lo, hi, wanted))
+            found += part
+            if rows < wanted:
+                break
+            lo = last + 1
+        return found
+
+    async def history(
+        self,
+        device: str | None,
+        metric: str | None,
+        since: int | None,
+        until: int | None,
+        limit: int,
+        before: int | None,
+    ) -> History:
+        found = History()
+        wanted = await self._series_wanted(device, metric)
+        if wanted is not None and not wanted:
+            return found
+        whole = wanted is None and since is None and until is None
+        params: dict[str, Any] = {"series": None if wanted is None else orjson.dumps(sorted(wanted)).decode()}
+        params |= {"since": since, "until": until}
+        give_up = self._clock.monotonic() + PATIENCE
+        at = min(FOREVER if before is None else before, self._head() + 1)  # everything from here on was looked at
+        looked = False  # at least at one stretch: the next page must get further
+        while len(found) < limit and not (looked and self._clock.monotonic() > give_up):
+            looked = True
+            lo, hi = self.zones.bounds(at - 1)
+            if hi <= self._head() + 1 and not whole:
+                zone = await self._mend_and_try(self.zones.look, at - 1)
+                if not zone.series:
+                    last = (await self._search("reading_before", (lo,)))[0][0]
+                    if last is None:
+                        return found
+                    at = last + 1
+                    continue
+                if not zone.may_hold(wanted, since, until):
+                    at = lo
+                    continue
+            left = limit - len(found)
+            span = {**params, "lo": 0 if whole else lo, "hi": at, "limit": left}
+            part, rows, lowest = await self._records(self._database.search, "reading_history", span)
+            found += part
+            if whole and rows < left:
+                return found
+            at = lowest if rows == left else lo
+        found.cursor = at if at > 1 else None
+        return found
+
+    async def owing(self, track: int, ranges: Iterable[Range], give_up: float) -> Owing:
+        """How many of a track's rows are in these ranges, counted until `give_up`."""
+        total, first, exact = 0, None, True
+        for lo, hi in ranges:
+            hi = min(hi, self._head() + 1)
+            if track == URGENT_TRACK:
+                count = await self._count("reading_count_urgent", lo, hi)
+            else:
+                count, sure = await self._normal(lo, hi, give_up)
+                exact = exact and sure
+            total += count
+            if first is None and count:
+                page, _, _ = await self._records(self._database.read, PAGES[track], (lo, hi, 1))
+                first = page[0].seq if page else None
+        return Owing(total, first, exact)
+
+    async def _normal(self, lo: int, hi: int, give_up: float) -> tuple[int, bool]:
+        count = 0
+        while lo < hi:
+            start, end = self.zones.bounds(lo)
+            if self._clock.monotonic() > give_up:
+                return count + hi - lo - await self._count("reading_count_urgent", lo, hi), False
+            if start == lo and end <= hi:
+                found = await self._mend_and_try(self.zones.count, start)
+            else:
+                end = min(hi, end)
+                found = await self._count("reading_count", lo, end)
+            count += found
+            lo = end if found else (await self._search("reading_from", (end,)))[0][0] or hi
+        return count, True
+
+    async def _count(self, name: str, lo: int, hi: int) -> int:
+        return int((await self._search(name, (lo, hi)))[0][0])
+
+    async def _series_wanted(self, device: str | None, metric: str | None) -> set[int] | None:
+        if device is None and metric is None:
+            return None
+        rows = await self._search("series_wanted", {"device": device, "metric": metric})
+        return {row[0] for row in rows}
+
+    async def _search(self, name: str, params: Params) -> Rows:
+        return await self._mend_and_try(self._database.search, name, params)
+
+    async def _records(
+        self, read: Callable[[str, Params], Awaitable[Rows]], name: str, params: Any
+    ) -> tuple[list[Record], int, int]:
+        """The good ones; how many rows there were, damaged ones included; the last one's sequence number."""
+        return await self._mend_and_try(self._look, read, name, params)
+
+    async def _look(
+        self, read: Callable[[str, Params], Awaitable[Rows]], name: str, params: Any
+    ) -> tuple[list[Record], int, int]:
+        rows = await read(name, params)
+        records = []
+        for seq, series, wall, mono, bits, crc, body in rows:
+            if is_sound((seq, series, wall, mono, bits), crc, body):
+                records.append(Record(seq, series, wall, mono, bits, body))
+            else:
+                self._bad_row(seq)
+        await self._book.load(self._database, {record.series for record in records})
+        return records, len(rows), rows[-1][0] if rows else 0
+
+    async def _mend_and_try(self, look: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        while True:
+            try:
+                return await look(*args, **kwargs)
+            except sqlite3.Error as error:
+                if not await self._trouble(error):
+                    raise StoreError(f"The log could not be read: {explain(error)}.") from error
+
+    def _bad_row(self, seq: int) -> None:
+        if seq not in self._damaged:
+            self._damaged.add(seq)
+            if len(self._damaged) <= NAMED:
+                log.error("row %d of the log is damaged; it is left out", seq)
+            self._on_damaged()

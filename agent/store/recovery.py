@@ -1,0 +1,141 @@
+"""What is done about a failed statement: room is made, a damaged file is mended under the running agent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+
+from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.errors import StoreError
+from gatepost.agent.store import salvage as maintenance
+from gatepost.agent.store.database import Database, NotOpen, Params
+from gatepost.agent.store.schema import migrate
+from gatepost.agent.store.writer import explain, is_damage, is_full
+
+log = logging.getLogger(__name__)
+
+PROBES: tuple[tuple[str, Params], ...] = (
+    ("reading_last", ()),
+    ("reading_first", ()),
+    ("series_top", ()),
+    ("boots", ()),
+    ("owed_load", ()),
+    ("gap_untold", (0,)),
+    ("gap_list", (0,)),
+    ("series_load", (0,)),
+    ("meta_get", ("floor",)),
+    ("state_get", ("",)),
+    ("ledger_find", {"id": ""}),
+)
+EASY = 3  # mended so often at once; after that
+PAUSE = 300.0  # so many seconds apart: a card that dies must not be filled with copies of the log
+
+
+class Mender:
+    """`trouble` says whether what failed is worth trying again at once."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        make_room: Callable[[], Awaitable[None]],
+        next_seq: Callable[[], int],
+        epoch: str,
+        on_mended: Callable[[maintenance.Report], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._make_room = make_room
+        self._next_seq = next_seq
+        self._epoch = epoch
+        self._on_mended = on_mended
+        self._healing = asyncio.Lock()
+        self._tried_at = float("-inf")
+        self._tries = 0
+
+    async def trouble(self, error: sqlite3.Error) -> bool:
+        if is_damage(error) or isinstance(error, NotOpen):
+            return await self._heal()
+        if is_full(error):
+            # The write-ahead log first: emptied, it has room for the transactions that make more.
+            for step in (self._empty_log, self._make_room, self._empty_log):
+                try:
+                    await step()
+                except sqlite3.Error as again:
+                    log.debug("no room could be made: %s", again)
+        return False
+
+    async def _empty_log(self) -> None:
+        await self._database.checkpoint("RESTART")
+
+    async def _heal(self) -> bool:
+        seen = self._database.generation
+        async with self._healing:
+            if self._database.generation != seen:
+                return True
+            if not self._may_try():
+                return False
+            log.error("the database is damaged; carrying over what can be read into a new one")
+            try:
+                async with self._database.mending():
+                    report = await self._replace()
+                    if report is not None:
+                        await self._on_mended(report)
+            except (OSError, sqlite3.Error, StoreError) as error:
+                log.error("the database could not be mended: %s", error)
+                return False
+            return report is not None
+
+    def _may_try(self) -> bool:
+        now = self._clock.monotonic()
+        if now - self._tried_at >= PAUSE:
+            self._tries = max(0, self._tries - 1)
+        if self._tries >= EASY and now - self._tried_at < PAUSE:
+            return False
+        self._tries += 1
+        self._tried_at = now
+        return True
+
+    async def _replace(self) -> maintenance.Report | None:
+        """The new file is open when it returns; None when there is none, and the old one is open again."""
+        database = self._database
+        report = None
+        try:
+            report = await asyncio.to_thread(maintenance.salvage, database.path, self._next_seq(), self._epoch)
+        except (OSError, sqlite3.Error) as error:
+            text = explain(error) if isinstance(error, sqlite3.Error) else str(error)
+            log.error("what can be read could not be carried over: %s", text)
+            await asyncio.to_thread(maintenance.settle, database.path)
+            if not database.path.exists():
+                raise
+        await database.open()
+        if report is not None:
+            for probe, params in PROBES:
+                await database.probe(probe, params)
+        return report
+
+
+async def open_file(database: Database, gateway: str) -> tuple[str, maintenance.Report | None]:
+    """The log epoch, and the report of a repair. Raises sqlite3.Error, OSError; StoreError for a newer agent's file."""
+    maintenance.settle(database.path)
+    try:
+        return await _open(database, gateway), None
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+    report = await asyncio.to_thread(maintenance.salvage, database.path)
+    return await _open(database, gateway), report
+
+
+async def _open(database: Database, gateway: str) -> str:
+    await database.open()
+    try:
+        epoch = await migrate(database, gateway)
+        for probe, params in PROBES:
+            await database.probe(probe, params)
+    except BaseException:
+        await database.close()
+        raise
+    return epoch

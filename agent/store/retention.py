@@ -1,0 +1,290 @@
+"""Retention: age, size, and the free space that is never used. What is still owed goes last, with a gap record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+import orjson
+
+from gatepost.agent.core.clock import US, Clock
+from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.store.database import PAGE_SIZE, Database, Run
+from gatepost.agent.store.pending_writes import RideAlong
+from gatepost.agent.store.positions import NORMAL, TRACKS, URGENT_TRACK
+from gatepost.agent.store.ranges import Range, Ranges
+from gatepost.agent.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+EVERY = 60.0  # seconds between two looks, unless much was stored,
+SPACING = 1.0  # and never sooner than this
+STEP_ROWS = 5000  # rows a deleting transaction: commits of readings go between
+LOOK_FIRST, LOOK_ROWS = 500, 20_000  # rows a look at their age: the first one, and those after it
+LEAST_SPARE, SPARE = 32_000, 2_000_000  # room made beyond what is needed, so that it is not made row by row
+LEAST_ROW, MOST_ROW = 30, 1000  # octets: what a row takes is learnt while room is made
+KEEP_GAPS = 10_000
+KEEP_DEAD = 10_000
+MOST_RANGES = 10_000
+SUFFIXES = {NORMAL: "", URGENT_TRACK: "_urgent"}  # of the statements for each track
+
+
+def free_space(path: str) -> int:
+    """Octets of the file system that this user may still write."""
+    seen = os.statvfs(path)
+    return seen.f_bavail * seen.f_frsize
+
+
+class Upkeep:
+    """The retention rule, applied every minute and whenever the disk is full.
+
+    Nothing is removed before `configured` says which brokers there are.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        ride: RideAlong,
+        clock: Clock,
+        boot: int,
+        free: Callable[[], int],
+        on_deleted: Callable[[int, int], None],
+        on_trouble: Callable[[sqlite3.Error], Awaitable[bool]],
+    ) -> None:
+        self.settings = StoreSettings()
+        self.configured: Collection[str] | None = None
+        self.state = "ok"
+        self.dropped = 0
+        self._database = database
+        self._writer = writer
+        self._ride = ride
+        self._clock = clock
+        self._boot = boot
+        self._free = free
+        self._on_deleted = on_deleted
+        self._on_trouble = on_trouble
+        self._old_to = 0  # everything below is older than it is kept
+        self._look_from = 0  # the age of everything below is known, or never will be
+        self._cleared: dict[int, list[Range]] = {}  # by track: what was deleted when it had become old
+        self._generation = database.generation
+        self._pruned_at = 0  # the oldest boot when unused series were looked for
+        self._grown = 0
+        self._allowance = self.settings.max_size // 50
+        self._soon = asyncio.Event()
+        self._lock = asyncio.Lock()
+
+    def grown(self, octets: int) -> None:
+        """So much was stored; a share of the allowed size is worth a look before the minute is over."""
+        self._grown += octets
+        if self._grown > self._allowance:
+            self._soon.set()
+
+    async def run(self) -> None:
+        """The task; an error is reported and the next look comes as usual."""
+        while True:
+            self._soon.clear()
+            self._grown = 0
+            try:
+                await self.once()
+            except sqlite3.Error as error:
+                log.warning("retention could not run: %s", error)
+                await self._on_trouble(error)
+            await asyncio.sleep(SPACING)
+            try:
+                async with asyncio.timeout(EVERY):
+                    await self._soon.wait()
+            except TimeoutError:
+                continue
+
+    async def once(self) -> None:
+        async with self._lock:
+            if self.configured is not None:
+                await self._expire()
+                await self._fit()
+                await self._prune()
+
+    async def make_room(self) -> None:
+        """The disk said that it is full: drop what the rule allows, so that pages can be used again. What is owed goes
+        only where the disk really has less left than its reserve."""
+        async with self._lock:
+            if self.configured is not None:
+                sizes = await self.sizes()
+                missing = self._spare(sizes) - (sizes["file"] - sizes["used"])
+                if missing > 0:
+                    await self._drop(missing, owed=self._free() < self.settings.reserve)
+        self._soon.set()
+
+    async def sizes(self) -> dict[str, int]:
+        """Octets in use by rows, octets of the file, and of the write-ahead log."""
+        pages = int(await self._database.pragma("page_count"))
+        spare = int(await self._database.pragma("freelist_count"))
+        wal = self._database.path.with_name(self._database.path.name + "-wal")
+        return {
+            "used": (pages - spare) * PAGE_SIZE,
+            "file": pages * PAGE_SIZE,
+            "wal": wal.stat().st_size if wal.exists() else 0,
+        }
+
+    async def _expire(self) -> None:
+        if self._generation != self._database.generation:  # a mended file may hold again what was deleted
+            self._generation = self._database.generation
+            self._look_from, self._cleared = 0, {}
+        await self._find_old()
+        for track in TRACKS:
+            due = self._delivered(track, self._old_to)
+            for lo, hi in _without(due, self._cleared.get(track, [])):
+                await self._delete(track, lo, hi)
+            self._cleared[track] = due
+
+    async def _find_old(self) -> None:
+        now = self._clock.now()
+        keep = int(self.settings.keep * US)
+        limit = LOOK_FIRST
+        while self._look_from < self._writer.head:
+            # Readings of earlier boots are judged by the wall clock, which must be right for that.
+            wall = now.wall - keep if now.synchronised else None
+            params = {"lo": self._look_from, "limit": limit, "boot": self._boot, "mono": now.mono - keep, "wall": wall}
+            last, old, young = (await self._database.read("upkeep_expired", params))[0]
+            if last is None or (wall is None and old is None):
+                return
+            if old is not None:
+                self._old_to = old + 1
+            elif young:
+                return
+            self._look_from = last + 1 if old is None else old + 1
+            limit = LOOK_ROWS
+
+    async def _fit(self) -> None:
+        sizes = await self.sizes()
+        over, self._allowance = sizes["used"] - self.settings.max_size, self.settings.max_size // 50
+        if over > 0:
+            over += min(SPARE, self.settings.max_size // 20)
+        if self._free() < self.settings.reserve:
+            # The file may not grow: what is written from now on must find free pages in it.
+            spare = self._spare(sizes)
+            over = max(over, spare - (sizes["file"] - sizes["used"]))
+            self._allowance = min(self._allowance, spare // 2)
+        if over <= 0:
+            self._say("ok")
+        else:
+            await self._drop(over)
+
+    def _spare(self, sizes: dict[str, int]) -> int:
+        """Octets to be kept free in a file that cannot grow: a small part of it, and what waits to be written."""
+        return max(LEAST_SPARE, min(SPARE, sizes["used"] // 10), 2 * self._writer.waiting_octets)
+
+    async def _drop(self, octets: int, owed: bool = True) -> None:
+        goal = (await self.sizes())["used"] - octets
+        for track in TRACKS:
+            for lo, hi in self._delivered(track, self._writer.head):
+                if await self._delete(track, lo, hi, goal):
+                    return self._say("ok")
+        if not owed:
+            return None
+        if self.settings.when_full == "refuse":
+            return self._say("refusing")
+        for track in (NORMAL, URGENT_TRACK):
+            for lo, hi in list(self._owed(track)):
+                if await self._delete(track, lo, min(hi, self._writer.head), goal, gap=True):
+                    return self._say("dropping")
+        return self._say("dropping")
+
+    def _say(self, state: str) -> None:
+        if state != self.state:
+            level = logging.INFO if state == "ok" else logging.WARNING
+            log.log(level, "retention: %s", {"ok": "within its limits again"}.get(state, f"the log is full, {state}"))
+        self.state = state
+        why = "the log is full and store.when_full says refuse" if state == "refusing" else None
+        if self._writer.refusing != why:
+            self._writer.refuse(why)
+
+    async def _first(self) -> int:
+        return int((await self._database.read("reading_first"))[0][0])
+
+    def _owed(self, track: int) -> Ranges:
+        for note in self._ride.before_save:
+            note()
+        owed = Ranges(limit=MOST_RANGES)
+        for broker in self.configured or ():
+            position = self._ride.positions.get(broker)
+            for lo, hi in position.owed[track] if position else ():
+                owed.add(lo, hi)
+        return owed
+
+    def _delivered(self, track: int, hi: int) -> list[Range]:
+        """What no configured broker owes, below `hi`; the newest row always stays, it carries the sequence on."""
+        owed = self._owed(track)
+        for seq in self._ride.buried():  # not before it is written down why it was not delivered
+            owed.add(seq, seq + 1)
+        return owed.outside(0, min(hi, self._writer.head))
+
+    async def _delete(self, track: int, lo: int, hi: int, goal: int | None = None, gap: bool = False) -> bool:
+        """Delete a track's rows of [lo, hi), oldest first; true once no more than `goal` octets are in use."""
+        limit, suffix = STEP_ROWS, SUFFIXES[track]
+        before, gone, row = 0, 0, MOST_ROW
+        while lo < hi:
+            if goal is not None:
+                used = (await self.sizes())["used"]
+                if used <= goal:
+                    return True
+                if gone:
+                    row = min(MOST_ROW, max(LEAST_ROW, (before - used) // gone))
+                limit, before = max(100, min(STEP_ROWS, (used - goal) // row)), used
+            edge = (await self._database.read("upkeep_edge" + suffix, {"lo": lo, "hi": hi, "limit": limit}))[0][0]
+            if edge is None:
+                break
+            span = {"lo": lo, "hi": int(edge) + 1}
+            dropped = 0
+            async with self._database.transaction() as run:
+                if gap:
+                    dropped = await self._record(run, track, span)
+                gone = await run("upkeep_delete" + suffix, span)
+            if gone:
+                self._on_deleted(span["lo"], span["hi"])
+            if dropped:
+                self.dropped += dropped
+                self._ride.tell(await self._database.read("gap_untold", (self._ride.told_to,)))
+                self._writer.wake()
+            if gap:
+                for broker in self.configured or ():
+                    self._ride.positions[broker].settle(track, span["lo"], span["hi"])
+            lo = span["hi"]
+        return goal is not None and (await self.sizes())["used"] <= goal
+
+    async def _record(self, run: Run, track: int, span: dict[str, int]) -> int:
+        positions = self._ride.positions
+        owing = [b for b in self.configured or () if positions[b].owed[track].within(span["lo"], span["hi"])]
+        now = self._clock.now().wall
+        victims: list[tuple[Any, ...]] = await run.read("upkeep_victims" + SUFFIXES[track], span)
+        for device, count, urgent, first, last, since, until in victims:
+            row = (now, "log-full", device or None, ",".join(owing), count, urgent, first, last, since, until)
+            await run("gap_add", row)
+        return sum(victim[1] for victim in victims)
+
+    async def _prune(self) -> None:
+        gaps, dead = (await self._database.read("upkeep_surplus", (KEEP_GAPS, KEEP_DEAD)))[0]
+        if gaps:
+            await self._database.write("gap_prune", (KEEP_GAPS,))
+        if dead:
+            await self._database.write("dead_letter_prune", (KEEP_DEAD,))
+        oldest = await self._database.read("upkeep_oldest_boot")
+        if oldest and oldest[0][1] and oldest[0][0] != self._pruned_at:
+            unused = [row[0] for row in await self._database.search("series_unused", (self._boot,))]
+            if unused:
+                async with self._database.transaction() as run:
+                    await run("series_prune", (orjson.dumps(unused).decode(),))
+                    await run("boot_prune", (self._boot, oldest[0][0]))
+            self._pruned_at = oldest[0][0]
+
+
+def _without(ranges: list[Range], taken: list[Range]) -> list[Range]:
+    """The parts of `ranges` outside of `taken`."""
+    left = Ranges(ranges, limit=1 << 30)  # never joined: what is between is not to be deleted
+    for lo, hi in taken:
+        left.subtract(lo, hi)
+    return list(left)

@@ -1,0 +1,265 @@
+"""Check a log, and carry what can be read of a damaged one into a new file. Plain sqlite3: runs in a thread, or from
+the command line while no agent runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gatepost.agent.core.errors import StoreError
+from gatepost.agent.store import carve
+from gatepost.agent.store.database import PAGE_SIZE, sql
+from gatepost.agent.store.model import is_sound, lost_series, series_from, series_row, text_checksum
+from gatepost.agent.store.ranges import FOREVER, Ranges
+from gatepost.agent.store.schema import EPOCH_BYTES, STEPS, VERSION, too_new
+
+JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError)  # what sqlite3 says of a file with flipped bits
+SIDE_TABLES = ("meta", "boot", "series", "owed", "gap", "dead_letter", "state", "ledger")
+SUFFIXES = ("", "-wal", "-shm")
+SOUND: dict[str, Callable[[tuple[Any, ...]], bool]] = {
+    "series": lambda row: series_from(row) is not None,
+    "owed": lambda row: row[-1] == text_checksum(*row[:-1]),
+}
+MOST_ASIDE = 3  # damaged files that are kept: on a dying card they would fill what is left of it
+
+
+@dataclass
+class Report:
+    """What a check or a repair found."""
+
+    path: str
+    healthy: bool = True
+    problems: list[str] = field(default_factory=list)
+    rows: int = 0
+    damaged: int = 0  # rows whose checksum failed
+    lost: int = 0  # rows that a broker still owed and that could not be read
+    aside: str = ""  # where the damaged file is now
+
+    @property
+    def aside_name(self) -> str:
+        return Path(self.aside).name if self.aside else ""
+
+    def problem(self, what: str) -> None:
+        self.healthy = False
+        self.problems.append(what)
+
+
+def check(path: Path) -> Report:
+    """Read everything: SQLite's own integrity check, then the checksum of every row. Changes nothing, but for a repair
+    that was interrupted: that is finished.
+
+    Raises StoreError when there is no file, or a newer agent wrote it.
+    """
+    report = Report(str(path))
+    settle(path)
+    if not path.exists():
+        raise StoreError(f"There is no database at {path}.", "Name the file, or the settings with --config.")
+    try:
+        with contextlib.closing(_open_readonly(path)) as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise too_new(version)
+            for (line,) in db.execute("PRAGMA integrity_check(20)"):
+                if line != "ok":
+                    report.problem(str(line))
+            known = {row[0] for row in db.execute("SELECT * FROM series") if series_from(row)}
+            for seq, series, wall, mono, bits, crc, body in db.execute("SELECT * FROM reading ORDER BY seq"):
+                report.rows += 1
+                if not is_sound((seq, series, wall, mono, bits), crc, body):
+                    report.damaged += 1
+                elif series not in known:
+                    known.add(series)
+                    report.problem(f"series {series} is lost")
+    except UNREADABLE as error:
+        report.problem(str(error))
+    if report.damaged:
+        report.problem(f"{report.damaged} rows fail their checksum")
+    return report
+
+
+def repair(path: Path) -> Report:
+    """Check, and where the file is damaged set it aside and carry over what can be read."""
+    report = check(path)
+    if report.healthy:
+        return report
+    salvaged = salvage(path)
+    salvaged.problems = report.problems
+    return salvaged
+
+
+def salvage(path: Path, next_seq: int = 0, epoch: str | None = None) -> Report:
+    """Make a new file from every row that reads and passes its checksum, and set the damaged one aside.
+
+    The epoch stays when it is given or can be read, and the sequence jumps ahead: no id is ever given twice. A crash
+    at any moment leaves either the damaged file in its place, or a finished new one that `settle` puts there.
+    """
+    report = Report(str(path), healthy=False, aside=str(_aside(path)))
+    fresh = _beside(path, ".salvage")
+    _remove(fresh)
+    with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new:
+        new.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        new.execute("PRAGMA synchronous = FULL")
+        for names in STEPS.values():
+            for name in names:
+                new.executescript(sql(name))
+        new.execute(f"PRAGMA user_version = {VERSION}")
+        new.execute("BEGIN")
+        _carry(path, new, report, next_seq, epoch)
+        new.execute("COMMIT")
+    fresh.rename(_beside(path, ".mended"))
+    _sync(path.parent)
+    settle(path, Path(report.aside))
+    return report
+
+
+def settle(path: Path, aside: Path | None = None) -> None:
+    """Finish what a crash may have interrupted: a new file that is whole takes the place of the damaged one."""
+    mended = _beside(path, ".mended")
+    if not mended.exists():
+        return
+    aside = aside or _aside(path)
+    for suffix in reversed(SUFFIXES):  # the log first: it must not be taken for one of the new file
+        source = _beside(path, suffix)
+        if source.exists():
+            source.rename(_beside(aside, suffix))
+    mended.rename(path)
+    _sync(path.parent)
+    for old in sorted(path.parent.glob(f"{path.name}.damaged-*Z"))[:-MOST_ASIDE]:
+        _remove(old)
+
+
+def _carry(aside: Path, new: sqlite3.Connection, report: Report, next_seq: int, epoch: str | None) -> None:
+    """First what SQLite itself can still read; where it fails, whatever the raw pages hold."""
+    complete: dict[str, bool] = dict.fromkeys(SIDE_TABLES, False)
+    whole = False
+    try:
+        with contextlib.closing(_open_readonly(aside)) as old:
+            for table in SIDE_TABLES:
+                complete[table] = _copy_table(old, new, table)
+            whole = _copy_rows(old, new, report)
+    except UNREADABLE as error:
+        report.problem(str(error))
+    if not complete["series"] or not whole:
+        for series in carve.series(aside):
+            new.execute("INSERT OR IGNORE INTO series VALUES (?, ?, ?, ?, ?, ?)", series_row(series))
+    if not whole:
+        insert = sql("reading_insert").replace("INSERT", "INSERT OR IGNORE", 1)
+        for row in carve.readings(aside):
+            report.rows += new.execute(insert, row).rowcount
+    _patch_series(new)
+    meta = carve.meta(aside)
+    kept = dict(new.execute("SELECT key, value FROM meta"))
+    floors = [int(found["floor"]) for found in (meta, kept) if found.get("floor", "").isdecimal()]
+    seen = [next_seq, *(floor for floor in floors if floor < FOREVER // 2)]
+    seen += [n or 0 for n in new.execute("SELECT (SELECT max(seq) FROM reading), max(lo) FROM owed").fetchone()]
+    highest = max(seen)
+    epoch = epoch or kept.get("epoch") or meta.get("epoch") or secrets.token_hex(EPOCH_BYTES)
+    new.execute(sql("meta_put"), ("epoch", epoch))
+    new.execute(sql("meta_put"), ("floor", str(highest + JUMP)))
+    if not complete["owed"]:
+        # Nobody knows what was delivered: every broker gets everything again, which its ids make harmless.
+        new.execute("DELETE FROM owed")
+        new.execute(sql("meta_put"), ("starting", "1"))
+    report.lost = _missing(new, highest)
+    if report.lost:
+        now = int(datetime.now(UTC).timestamp() * 1e6)
+        new.execute(sql("gap_add"), (now, "damaged-database", None, None, report.lost, 0, None, None, None, None))
+
+
+def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, report: Report) -> bool:
+    """Rows in order until the first that cannot be read; whether that was the end."""
+    try:
+        for row in old.execute("SELECT seq, series, wall, mono, bits, crc, body FROM reading ORDER BY seq"):
+            if is_sound(row[:5], row[5], row[6]):
+                new.execute(sql("reading_insert"), row)
+                report.rows += 1
+            else:
+                report.damaged += 1
+    except UNREADABLE as error:
+        report.problem(str(error))
+        return False
+    return True
+
+
+def _open_readonly(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> bool:
+    """Whether the whole table could be read."""
+    try:
+        columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
+        marks = ", ".join("?" * len(columns))
+        whole, sound = True, SOUND.get(table, _any)
+        for row in old.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 - names of our own schema
+            if sound(row):
+                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+            else:
+                whole = False
+    except UNREADABLE:
+        return False
+    return whole
+
+
+def _any(_: tuple[Any, ...]) -> bool:
+    return True
+
+
+def _patch_series(new: sqlite3.Connection) -> None:
+    """Rows whose series could not be read are kept, under a series that says so, of a boot without a known clock."""
+    for (boot,) in new.execute("SELECT DISTINCT boot FROM series WHERE boot NOT IN (SELECT id FROM boot)").fetchall():
+        new.execute("INSERT INTO boot (id, name) VALUES (?, ?)", (boot, f"lost-{boot}-{secrets.token_hex(4)}"))
+    orphans = "SELECT DISTINCT series FROM reading WHERE series NOT IN (SELECT id FROM series)"
+    numbers = [row[0] for row in new.execute(orphans)]
+    if numbers:
+        name = f"lost-{secrets.token_hex(4)}"
+        boot = new.execute("INSERT INTO boot (name) VALUES (?)", (name,)).lastrowid or 0
+        new.executemany(sql("series_add"), [series_row(lost_series(number, boot)) for number in numbers])
+
+
+def _missing(new: sqlite3.Connection, highest: int) -> int:
+    """Rows owed that are not there, without the numbers that an earlier repair left out."""
+    owed = Ranges(limit=100_000)
+    for lo, hi in new.execute("SELECT lo, hi FROM owed"):
+        owed.add(lo, min(hi, highest + 1))
+    lost = 0
+    for lo, hi in owed:
+        last, jumped, present = lo - 1, 0, 0
+        for (seq,) in new.execute("SELECT seq FROM reading WHERE seq >= ? AND seq < ? ORDER BY seq", (lo, hi)):
+            if seq - last > JUMP // 2:
+                jumped += seq - last - 1
+            last, present = seq, present + 1
+        if hi - 1 - last > JUMP // 2:
+            jumped += hi - 1 - last
+        lost += hi - lo - present - jumped
+    return max(0, lost)
+
+
+def _aside(path: Path) -> Path:
+    return _beside(path, f".damaged-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S.%fZ')}")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _remove(path: Path) -> None:
+    for suffix in (*SUFFIXES, "-journal"):
+        _beside(path, suffix).unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    """A rename holds only once the directory is on the disk."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,128 @@
+"""Messages that came in and went out on topics that people follow, and the topics seen; in memory, bounded."""
+
+from __future__ import annotations
+
+import base64
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.events import Events
+
+MOST = 1000  # messages,
+OCTETS = 1_000_000  # of payload in all,
+AGE = 3600 * 1_000_000  # microseconds
+PAYLOAD = 4096  # octets of one that are kept
+TOPICS = 1000
+MESSAGE = "message"
+
+Direction = Literal["in", "out"]
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """`at` in microseconds since 1970; `payload` is the beginning of one that is longer (`size`)."""
+
+    number: int
+    at: int
+    broker: str
+    topic: str
+    payload: bytes
+    size: int
+    qos: int
+    retain: bool
+    direction: Direction
+
+    def as_dict(self) -> dict[str, Any]:
+        payload, encoding = _shown(self.payload, self.size > len(self.payload))
+        return {
+            "cursor": self.number,
+            "at": rfc3339(self.at),
+            "broker": self.broker,
+            "topic": self.topic,
+            "direction": self.direction,
+            "qos": self.qos,
+            "retain": self.retain,
+            "size": self.size,
+            "payload": payload,
+            "encoding": encoding,
+            "truncated": self.size > len(self.payload),
+        }
+
+
+class Seen(msgspec.Struct):
+    """What was heard of one topic at one broker."""
+
+    count: int
+    last: int
+    size: int
+    retain: bool
+
+
+class MessageBook:
+    """The oldest goes when there are too many, too large or too old ones; of topics the one that was quiet longest."""
+
+    def __init__(self, clock: Clock, events: Events) -> None:
+        self._clock = clock
+        self._events = events
+        self._messages: deque[Message] = deque()
+        self._octets = 0
+        self._number = 0
+        self._topics: OrderedDict[tuple[str, str], Seen] = OrderedDict()
+
+    def take(self, broker: str, topic: str, payload: bytes, qos: int, retain: bool, direction: Direction) -> Message:
+        """Kept, counted, and told to those who watch."""
+        self._number += 1
+        now = self._clock.now().wall
+        kept = bytes(payload[:PAYLOAD])
+        message = Message(self._number, now, broker, topic, kept, len(payload), qos, retain, direction)
+        self._messages.append(message)
+        self._octets += len(kept)
+        self._trim(now)
+        seen = self._topics.pop((broker, topic), None) or Seen(0, 0, 0, False)
+        self._topics[broker, topic] = Seen(seen.count + 1, now, len(payload), retain)
+        while len(self._topics) > TOPICS:
+            self._topics.popitem(last=False)
+        if self._events.watched:
+            self._events.emit(MESSAGE, message.as_dict())
+        return message
+
+    def newest(self, wanted: Callable[[Message], bool], limit: int, before: int | None) -> list[Message]:
+        """Those of them, newest first, from before this number on."""
+        self._trim(self._clock.now().wall)
+        found: list[Message] = []
+        for message in reversed(self._messages):
+            if len(found) == limit:
+                break
+            if (before is None or message.number < before) and wanted(message):
+                found.append(message)
+        return found
+
+    def topics(self) -> Iterator[dict[str, Any]]:
+        """The last heard first."""
+        for (broker, topic), seen in reversed(self._topics.items()):
+            yield {
+                "broker": broker,
+                "topic": topic,
+                "count": seen.count,
+                "last": rfc3339(seen.last),
+                "size": seen.size,
+                "retain": seen.retain,
+            }
+
+    def _trim(self, now: int) -> None:
+        messages = self._messages
+        while messages and (len(messages) > MOST or self._octets > OCTETS or now - messages[0].at > AGE):
+            self._octets -= len(messages.popleft().payload)
+
+
+def _shown(payload: bytes, cut: bool) -> tuple[str, str]:
+    """As text where it is such; a character that was cut in two at the end is left out."""
+    try:
+        return payload.decode(), "text"
+    except UnicodeDecodeError as error:
+        if cut and error.end == len(payload) and error.start >= len(payload) - 3:
+            return payload[: error.start].decode(), "text"
+    return base64.b64encode(payload).decode(), "base64"

@@ -1,0 +1,67 @@
+"""Errors of the network in words: why no connection came about, and how an open one ended."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+
+from gatepost.agent.uplink.mqtt.endpoint import Endpoint
+from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed, Lost
+from gatepost.agent.uplink.mqtt.tls import tls_failed
+
+_HINTS = {
+    errno.ECONNREFUSED: "no broker listens there: check host and port of url, and that the broker runs",
+    errno.EHOSTUNREACH: "check the network of this machine",
+    errno.ENETUNREACH: "check the network of this machine",
+    errno.ETIMEDOUT: "check the network, and that no firewall is in the way",
+}
+
+
+_SPOKEN = {"mqtts": "TLS", "ws": "WebSocket", "wss": "TLS and WebSocket"}
+
+
+def unanswered(endpoint: Endpoint, timeout: float, connected: bool) -> ConnectFailed:
+    if connected:
+        hint = "something listens there, but it may be no MQTT broker, or it is stuck"
+        return ConnectFailed("timeout", f"{endpoint} did not answer CONNECT within {timeout:g} s", hint)
+    hint = "check host, port and scheme of url, the network, and that no firewall is in the way"
+    return ConnectFailed("timeout", f"no connection to {endpoint} within {timeout:g} s", hint)
+
+
+def explain_failure(problem: Exception | None, endpoint: Endpoint, before_connack: bool = False) -> ConnectFailed:
+    """`before_connack`: the connection stood, and ended before the broker answered CONNECT."""
+    if isinstance(problem, ConnectFailed):
+        return problem
+    if isinstance(problem, ssl.SSLError):
+        return tls_failed(problem, endpoint.host)
+    if before_connack:
+        hint = "it may not know this MQTT version, or this client is not welcome; the broker's log may say more"
+        if not endpoint.secure:
+            hint = f"the port may speak TLS (try {endpoint.scheme}s://); else {hint}"
+        return ConnectFailed("closed", f"{endpoint} closed the connection without answering CONNECT", hint, "protocol")
+    if isinstance(problem, socket.gaierror):
+        hint = "check the host in url and the name service of this machine"
+        return ConnectFailed("unknown-host", f"the name {endpoint.host} could not be resolved", hint)
+    if isinstance(problem, OSError):
+        number = problem.errno or 0
+        said = os.strerror(number) if number else str(problem) or type(problem).__name__
+        hint = _HINTS.get(number, "")
+        if number in (errno.ECONNRESET, errno.EPIPE, 0) and endpoint.scheme != "mqtt":
+            hint = f"the port may not speak {_SPOKEN[endpoint.scheme]}: check port and scheme of url"
+        return ConnectFailed("unreachable", f"no connection to {endpoint}: {said}", hint)
+    if isinstance(problem, UnicodeError):
+        return ConnectFailed("settings", f"{endpoint.host} is no valid host name", "check url", "later")
+    return ConnectFailed("settings", f"no CONNECT could be made: {problem}", "check this broker's settings", "later")
+
+
+def describe_end(problem: Exception | None) -> Lost:
+    if problem is None:
+        return Lost(None, "the broker closed the connection", "the broker's log may say why")
+    if isinstance(problem, OSError) and problem.errno == errno.ETIMEDOUT:
+        hint = "check the network between here and the broker"
+        return Lost(None, "the broker's machine no longer answers", hint, silent=True)
+    if isinstance(problem, OSError) and problem.errno:
+        return Lost(None, f"the connection broke: {os.strerror(problem.errno)}")
+    return Lost(None, f"the connection broke: {type(problem).__name__}")

@@ -1,0 +1,159 @@
+"""Messages from the broker: in order, few at once, acknowledged only after they were dealt with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from gatepost.agent.uplink.mqtt.reason_codes import IMPLEMENTATION_ERROR, REFUSED
+
+log = logging.getLogger(__name__)
+
+
+class Inbound(msgspec.Struct, gc=False):
+    """One received message. `properties` (MQTT 5) by the names response_topic, correlation_data (octets),
+    message_expiry_interval (seconds), content_type, user_property (list of pairs), ...; empty with 3.1.1."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    dup: bool
+    properties: dict[str, Any]
+
+
+OnMessage = Callable[[Inbound], Awaitable[int]]
+
+
+class _Entry:
+    __slots__ = ("code", "message", "mid")
+
+    def __init__(self, message: Inbound, mid: int) -> None:
+        self.message = message
+        self.mid = mid
+        self.code: int | None = None  # known when it was dealt with
+
+
+class Inbox:
+    """Starts `on_message` in order of arrival, `at_once` at a time; sends its code as PUBACK / PUBREC, again in order.
+
+    What waits is bounded: QoS 0 beyond `waiting` is dropped and counted; QoS 1 and 2 beyond it pause the reading.
+    `seen` are packet ids of QoS 2 messages dealt with and not yet released; it outlives a connection with its session.
+    """
+
+    def __init__(
+        self,
+        on_message: OnMessage,
+        answer: Callable[[int, int, int], None],
+        pause: Callable[[bool], None],
+        seen: set[int],
+        *,
+        at_once: int = 8,
+        waiting: int = 1000,
+        octets: int = 4_194_304,
+        patience: float = 30.0,
+    ) -> None:
+        self._on_message = on_message
+        self._answer = answer  # (qos, packet id, reason code)
+        self._pause = pause
+        self._seen = seen
+        self._at_once = at_once
+        self._most = waiting
+        self._most_octets = octets
+        self._patience = patience
+        self._line: deque[_Entry] = deque()  # not yet acknowledged, in order of arrival
+        self._waiting: deque[_Entry] = deque()
+        self._octets = 0
+        self._open: set[int] = set()  # packet ids of QoS 2 being dealt with
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._paused = False
+        self.dropped = 0
+        self.failed = 0
+
+    def take(self, message: Inbound, mid: int) -> None:
+        """`mid` is 0 for QoS 0."""
+        full = len(self._waiting) >= self._most or self._octets >= self._most_octets
+        if message.qos == 0 and full:
+            self.dropped += 1
+            return
+        if message.qos == 2:
+            if mid in self._open:
+                return
+            if mid in self._seen:
+                self._answer(2, mid, 0)
+                return
+            self._open.add(mid)
+        entry = _Entry(message, mid)
+        self._line.append(entry)
+        self._waiting.append(entry)
+        self._octets += len(message.payload)
+        if full and not self._paused:
+            self._paused = True
+            self._pause(True)
+        self._start()
+
+    def release(self, mid: int) -> bool:
+        """PUBREL: the packet id may come again with a new message. False when it was not known."""
+        known = mid in self._seen
+        self._seen.discard(mid)
+        return known
+
+    @property
+    def busy(self) -> int:
+        """Messages taken and not yet dealt with."""
+        return len(self._waiting) + len(self._tasks)
+
+    async def drain(self, timeout: float) -> None:
+        """Until all is dealt with, at most `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        while self._tasks and (left := until - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    async def stop(self) -> None:
+        """Give up what is not finished."""
+        self._waiting.clear()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
+    def _start(self) -> None:
+        while self._waiting and len(self._tasks) < self._at_once:
+            entry = self._waiting.popleft()
+            self._octets -= len(entry.message.payload)
+            task = asyncio.get_running_loop().create_task(self._work(entry))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        if self._paused and len(self._waiting) <= self._most // 2 and self._octets <= self._most_octets // 2:
+            self._paused = False
+            self._pause(False)
+
+    async def _work(self, entry: _Entry) -> None:
+        code = IMPLEMENTATION_ERROR
+        try:
+            async with asyncio.timeout(self._patience):
+                code = await self._on_message(entry.message)
+        except Exception as problem:
+            self.failed += 1
+            log.warning("a message on %s could not be dealt with: %s", entry.message.topic, type(problem).__name__)
+        finally:
+            if entry.message.qos == 2:
+                self._open.discard(entry.mid)
+        entry.code = code
+        if entry.message.qos == 2 and code < REFUSED:
+            self._seen.add(entry.mid)
+        while self._line and (code_ := self._line[0].code) is not None:
+            first = self._line.popleft()
+            if first.message.qos:
+                self._answer(first.message.qos, first.mid, code_)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._start()

@@ -1,0 +1,170 @@
+"""The way out of one connection: PUBLISH encoded, corked, in flight until it is acknowledged.
+
+Packet ids are FIRST_ID and up; those below are left to gmqtt's own generator for SUBSCRIBE and UNSUBSCRIBE.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.uplink.mqtt.codec import MAX_REMAINING, NO_PROPERTIES, publish_head
+from gatepost.agent.uplink.mqtt.reason_codes import REFUSED
+
+FIRST_ID = 64
+LAST_ID = 65_535
+MOST_IN_FLIGHT = 65_000  # leaves ids to search through when a window is full
+_PUBREL = b"\x62\x02"
+
+OnAck = Callable[[list[tuple[int, int]]], None]
+
+
+class WindowFull(UplinkError):
+    """The broker's receive maximum is reached; the caller's window should be no wider than it."""
+
+    key = "broker-window-full"
+
+
+class Outlet(Protocol):
+    """Where octets go; `paused` while the kernel has not taken all of them."""
+
+    paused: bool
+    last_in: float
+
+    def write(self, data: bytes) -> None: ...
+
+
+class Sender:
+    """Hot path; the limits are the broker's, from CONNACK. Nothing is sent unless `is_open`."""
+
+    def __init__(self, outlet: Outlet, version: int, on_ack: OnAck, monotonic: Callable[[], float], where: str) -> None:
+        self._outlet = outlet
+        self._on_ack = on_ack
+        self._monotonic = monotonic
+        self._where = where
+        self._no_properties = NO_PROPERTIES if version == 5 else b""
+        self._call_soon = asyncio.get_running_loop().call_soon
+        self._out: list[bytes] = []
+        self._sent: list[int] = []  # tags of QoS 0 that the kernel has not taken yet
+        self._mid = FIRST_ID - 1
+        self._stamp = 0.0
+        self._released: set[int] = set()  # QoS 2: PUBREL sent, PUBCOMP due
+        self.flight: dict[int, tuple[int, float]] = {}  # packet id -> (tag, sent at), in order of sending
+        self.corked = False  # something is queued for the end of this loop turn
+        self.is_open = False
+        self.receive_maximum = MOST_IN_FLIGHT
+        self.maximum_qos = 2
+        self.retain_available = True
+        self.last_ack_at = monotonic()
+
+    def publish(self, topic: bytes, payload: bytes, qos: int, retain: bool, properties: bytes, tag: int) -> None:
+        """Queue a message for the end of this loop turn. Raises NotConnected, WindowFull, UplinkError (too long).
+
+        `properties` as the connection made them. The caller has checked the topic and the broker's maximum packet size;
+        a QoS above the broker's maximum is lowered to it, `retain` is left out where the broker keeps none.
+        """
+        if not self.is_open:
+            raise NotConnected(f"not connected to {self._where}")
+        if qos > self.maximum_qos:
+            qos = self.maximum_qos
+        command = 0x30 | qos << 1
+        if retain and self.retain_available:
+            command |= 1
+        properties = properties or self._no_properties
+        topic_length = len(topic)
+        remaining = topic_length + len(properties) + len(payload) + (4 if qos else 2)
+        if remaining > MAX_REMAINING:
+            raise UplinkError("a message is longer than MQTT allows", key="broker-message-too-large")
+        if not self.corked:
+            self.corked = True
+            self._stamp = self._monotonic()
+            self._call_soon(self.flush)
+        head = publish_head(command, remaining, topic_length)
+        if not qos:
+            self._sent.append(tag)
+            self._out += (head, topic, properties, payload)
+            return
+        flight = self.flight
+        if len(flight) >= self.receive_maximum:
+            raise WindowFull(f"{len(flight)} messages are in flight to {self._where}", "lower window")
+        mid = self._mid + 1
+        while mid in flight or mid > LAST_ID:
+            mid = mid + 1 if mid < LAST_ID else FIRST_ID
+        self._mid = mid
+        flight[mid] = (tag, self._stamp)
+        self._out += (head, topic, mid.to_bytes(2, "big"), properties, payload)
+
+    def queue(self, packet: bytes) -> None:
+        """Any other packet, in order with the messages; also before CONNACK."""
+        self._out.append(packet)
+        if not self.corked:
+            self.corked = True
+            self._stamp = self._monotonic()
+            self._call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what this loop turn has queued as one; happens by itself at its end."""
+        self.corked = False
+        out = self._out
+        if out:
+            self._out = []
+            self._outlet.write(b"".join(out))
+        if self._sent:
+            self.taken()
+
+    def taken(self) -> None:
+        """The kernel may have everything now: QoS 0 is done then."""
+        if self._sent and not self._out and not self._outlet.paused and self.is_open:
+            sent, self._sent = self._sent, []
+            self._on_ack([(tag, 0) for tag in sent])
+
+    def acked(self, acks: list[tuple[int, int]]) -> None:
+        self.last_ack_at = self._outlet.last_in
+        self._on_ack(acks)
+
+    def pubrec(self, mid: int, code: int) -> bool:
+        """First half of QoS 2; true when the message has ended with it: refused."""
+        if code >= REFUSED:
+            return True
+        if mid in self.flight:
+            self._released.add(mid)
+            self.last_ack_at = self._outlet.last_in
+            self.queue(_PUBREL + mid.to_bytes(2, "big"))
+        return False
+
+    def released(self, mid: int) -> bool:
+        """PUBCOMP: whether PUBREL was sent for it, so that the message is done."""
+        known = mid in self._released
+        self._released.discard(mid)
+        return known
+
+    def stop(self) -> None:
+        self.is_open = False
+        self._out.clear()
+
+    @property
+    def count(self) -> int:
+        """Messages without their acknowledgement."""
+        return len(self.flight) + len(self._sent)
+
+    @property
+    def queued(self) -> int:
+        """Octets not yet written."""
+        return sum(map(len, self._out))
+
+    def unacked(self) -> list[int]:
+        """Tags without their acknowledgement, in order of sending (QoS 0 last)."""
+        return [tag for tag, _ in self.flight.values()] + self._sent
+
+    def oldest(self) -> float | None:
+        """When the first message in flight was sent."""
+        for _, sent in self.flight.values():
+            return sent
+        return None
+
+    def stalled(self, limit: float, now: float) -> bool:
+        """Whether messages are in flight and none was acknowledged for `limit` seconds."""
+        oldest = self.oldest()
+        return oldest is not None and now - max(self.last_ack_at, oldest) >= limit

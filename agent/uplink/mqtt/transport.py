@@ -1,0 +1,267 @@
+"""The way to a broker: TCP, TLS or WebSocket, opened and tuned; and the octets of MQTT over it, cut into packets.
+
+`Stream` is gmqtt's protocol with its reading replaced: no StreamReader and no task, one pass over each received chunk,
+acknowledgements collected without a function call each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from gmqtt.mqtt.protocol import MQTTProtocol
+
+from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions
+from gatepost.agent.uplink.mqtt.dial import dial
+from gatepost.agent.uplink.mqtt.endpoint import Endpoint
+from gatepost.agent.uplink.mqtt.publisher import Sender
+
+CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 0x20, 0x30, 0x40, 0x50, 0x70
+_TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
+
+
+class Owner(Protocol):
+    """What a stream tells its connection."""
+
+    def received(self, command: int, body: bytes) -> None:
+        """Any packet that is no plain acknowledgement."""
+
+    def oversized(self, command: int, head: bytes) -> None:
+        """A PUBLISH beyond `limit` is being skipped; `head` holds its topic and packet id."""
+
+    def broken(self, code: int, message: str) -> None:
+        """The peer does not keep to the protocol."""
+
+    def ended(self, problem: Exception | None) -> None: ...
+
+
+class Stream(MQTTProtocol):  # type: ignore[misc]
+    """Octets in and out of one connection. `limit`: the largest packet that is taken in."""
+
+    def __init__(self, limit: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(connection_state=None, id_generator=None)
+        self._limit = limit
+        self._monotonic = monotonic
+        self._owner: Owner | None = None
+        self._sender: Sender | None = None
+        self._rest = b""
+        self._skip = 0  # octets of an oversized packet still to come
+        self._quickack: Callable[[], None] | None = None
+        self._greeted = False
+        self._quickack_due = False
+        self._call_soon = asyncio.get_running_loop().call_soon
+        self._running = False
+        self.paused = False
+        self.last_in = self.last_out = monotonic()
+
+    def wire(self, owner: Owner, sender: Sender, connection_state: Any, id_generator: Any) -> None:
+        """The last two are gmqtt's: its protocol version and its packet ids."""
+        self._owner, self._sender = owner, sender
+        self._connection_state, self.id_generator = connection_state, id_generator
+
+    # -- the transport's side ------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super(MQTTProtocol, self).connection_made(transport)  # past gmqtt's read loop: data_received parses
+        self._running = True
+        self.last_in = self.last_out = self._monotonic()
+        with contextlib.suppress(AttributeError, NotImplementedError):
+            transport.set_write_buffer_limits(high=1, low=0)  # type: ignore[attr-defined]  # paused = not all handed over
+        self._quickack = _quickack_of(transport)
+
+    def eof_received(self) -> bool:
+        return False  # half-closed is closed
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        if self._sender is not None:
+            self._sender.taken()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._running = False
+        self._quickack = None
+        self._rest = b""
+        super(MQTTProtocol, self).connection_lost(None)  # gmqtt would log the trace of every loss
+        if self._owner is not None:
+            self._owner.ended(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Hot: thousands of acknowledgements a second come through here."""
+        owner, sender = self._owner, self._sender
+        if not self._running or owner is None or sender is None:
+            return
+        self.last_in = self._monotonic()
+        if not self._greeted:
+            if data[0] != CONNACK:
+                owner.broken(0x81, "something that is no MQTT")
+                return
+            self._greeted = True
+        if self._skip:
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            data = data[skipped:]
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        acks: list[tuple[int, int]] = []
+        take = sender.flight.pop
+        at, end = 0, len(data)
+        while at + 1 < end:
+            command = data[at]
+            length = data[at + 1]
+            body = at + 2
+            if length > 0x7F:
+                length, body = _long_length(data, at, end)
+                if length < 0:
+                    if body < 0:
+                        owner.broken(0x81, "a packet with a malformed length")
+                    break
+            after = body + length
+            if after > end:
+                if length > self._limit:
+                    self._oversized(owner, command, data, body, after)
+                    at = end if self._skip else at
+                break
+            if command == PUBACK and length > 1:
+                entry = take(data[body] << 8 | data[body + 1], None)
+                if entry is not None:
+                    acks.append((entry[0], data[body + 2] if length > 2 else 0))
+            elif command in (PUBREC, PUBCOMP) and length > 1:
+                mid = data[body] << 8 | data[body + 1]
+                code = data[body + 2] if length > 2 else 0
+                if command == PUBREC:
+                    ended = sender.pubrec(mid, code)
+                else:
+                    ended, code = sender.released(mid), 0  # the broker owns it since PUBREC
+                entry = take(mid, None) if ended else None
+                if entry is not None:
+                    acks.append((entry[0], code))
+            else:
+                if acks:  # before what may end the connection
+                    sender.acked(acks)
+                    acks = []
+                owner.received(command, data[body:after])
+                if not self._running:
+                    at = end
+                    break
+            at = after
+        if at < end and self._running:
+            self._rest = data[at:] if at else data
+        if acks:
+            sender.acked(acks)
+        if self._quickack is not None and sender.flight and not sender.corked and not self._quickack_due:
+            self._quickack_due = True
+            self._call_soon(self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        """TCP's acknowledgement rides on what is sent next. Where nothing is, a broker with Nagle's algorithm would
+        hold back the rest of its answers until a timer runs out."""
+        self._quickack_due = False
+        sender = self._sender
+        if self._running and sender is not None and not sender.corked and self.last_out < self.last_in:
+            assert self._quickack is not None
+            self._quickack()
+
+    def _oversized(self, owner: Owner, command: int, data: bytes, body: int, after: int) -> None:
+        """Skip a packet that is not worth the memory, once its topic and packet id are here to refuse it by."""
+        if command & 0xF0 != PUBLISH:
+            owner.broken(0x95, "a packet larger than this gateway takes")
+            return
+        have = len(data) - body
+        if have < 2 or have < (needed := 4 + (data[body] << 8 | data[body + 1])):
+            return
+        self._skip = after - len(data)
+        owner.oversized(command, data[body : body + needed])
+
+    # -- the connection's side -----------------------------------------------------------------------------------------
+
+    def write_data(self, data: bytes) -> None:
+        """gmqtt's own packets: CONNECT, SUBSCRIBE, PINGREQ, DISCONNECT, acknowledgements."""
+        if self._sender is not None:
+            self._sender.queue(bytes(data))
+
+    def write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self.last_out = self._monotonic()
+        transport.write(data)
+
+    @property
+    def unsent(self) -> int:
+        """Octets that wait in this process for the kernel to take them."""
+        transport = self._transport
+        return 0 if transport is None or not self._connected.is_set() else int(transport.get_write_buffer_size())
+
+    def pause(self, on: bool) -> None:
+        """Stop or go on reading, acknowledgements included."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            with contextlib.suppress(RuntimeError):
+                transport.pause_reading() if on else transport.resume_reading()
+
+    def abort(self) -> None:
+        self._running = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def shut(self) -> None:
+        """Close when everything written is out; bounded by the caller."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+
+
+def _long_length(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Remaining length of more than one octet: (length, where the body starts); (-1, 0) when it is not all here,
+    (-1, -1) when it is malformed."""
+    length = 0
+    for count in range(4):
+        place = at + 1 + count
+        if place >= end:
+            return -1, 0
+        octet = data[place]
+        length |= (octet & 0x7F) << 7 * count
+        if octet < 0x80:
+            return length, place + 1
+    return -1, -1
+
+
+def _quickack_of(transport: asyncio.BaseTransport) -> Callable[[], None] | None:
+    """What makes the kernel acknowledge received octets at once; None where it cannot."""
+    link = transport.get_extra_info("socket")
+    if link is None or _TCP_QUICKACK is None or getattr(link, "family", None) not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    option = _TCP_QUICKACK
+    set_option = link.setsockopt
+
+    def quickack() -> None:
+        with contextlib.suppress(OSError):
+            set_option(socket.IPPROTO_TCP, option, 1)
+
+    return quickack
+
+
+async def open_transport(endpoint: Endpoint, stream: Stream, options: ConnectOptions) -> asyncio.Transport:
+    """Connect `stream` to the endpoint; raises OSError, ssl.SSLError or ConnectFailed. The caller bounds it."""
+    link: dict[str, Any] = {"ssl": options.context, "server_hostname": endpoint.host} if endpoint.secure else {}
+    upgrade = None
+    if endpoint.websocket:
+        from gatepost.agent.uplink.mqtt.websocket import WebSocketOpener
+
+        upgrade = WebSocketOpener(endpoint, options.inbound_size)
+    link["sock"] = dialled = await dial(endpoint.host, endpoint.port, options.dead_after)
+    try:
+        if upgrade is not None:
+            return await upgrade.open(stream, link)
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: stream, **link)
+    except BaseException:
+        dialled.close()
+        raise
+    return transport

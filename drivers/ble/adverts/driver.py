@@ -1,0 +1,135 @@
+"""Driver `ble-advertisement`: sensors and beacons that broadcast what they measure; nothing is ever connected."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta
+
+from gatepost.drivers.ble.adverts.bthome_objects import AIR, KINDS, OTHER, STATE
+from gatepost.drivers.ble.adverts.cipher import EXTRA, available
+from gatepost.drivers.ble.adverts.decoder import AGAIN, AdvertDecoder, Clock
+from gatepost.drivers.ble.adverts.formats import FORMATS
+from gatepost.drivers.ble.adverts.memory import Memory
+from gatepost.drivers.driver import CommandFailed, Driver, Exchange, WrongDevice
+from gatepost.drivers.metrics import METRICS
+from gatepost.drivers.options import OptionProblem, Options
+
+SEALING = frozenset(form.name for form in FORMATS if form.seals)
+SLEEPY = frozenset(("mi-scale",))  # speaks only when somebody steps on it
+
+PATIENCE, LONGEST = 20.0, 3600.0  # seconds until something should have been understood
+STRANGER = 60.0  # seconds after which a device that speaks nothing known is called another one
+
+_NUMBERS = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place in (AIR, OTHER))
+_STATES = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place == STATE)
+_MORE = ("movement", "sequence", "adverts", "uptime", "temperature_remote", "humidity_remote", "battery_remote")
+_EVENTS = ("button", "dimmer", "dimmer_steps")
+
+
+class AdvertOptions(Options, frozen=True, forbid_unknown_fields=True):
+    """What is listened for, and the key of a sensor that encrypts."""
+
+    format: Annotated[
+        Literal["auto", "bthome", "ruuvi", "atc", "govee", "mi-scale", "eddystone", "ibeacon"],
+        Meta(description="auto: the first format that fits; sensors before beacons"),
+    ] = "auto"
+    key: Annotated[
+        str,
+        Meta(
+            pattern=r"^([0-9A-Fa-f]{32})?$",
+            description="the sensor's own key (bind key): 32 hex digits; never shown",
+            extra={"secret": True},
+        ),
+    ] = ""
+    repeat: Annotated[
+        float,
+        Meta(ge=0, le=86400, description="seconds after which an unchanged value without a number counts as measured"),
+    ] = AGAIN
+
+    def problems(self) -> list[OptionProblem]:
+        if not self.key:
+            return []
+        if not available():
+            return [OptionProblem(f"a key cannot be used: {EXTRA}", ("key",))]
+        if self.format != "auto" and self.format not in SEALING:
+            return [OptionProblem(f"no effect: {self.format} is never encrypted", ("key",), ("format",), warning=True)]
+        return []
+
+    def __repr__(self) -> str:
+        key = "***" if self.key else ""
+        return f"AdvertOptions(format={self.format!r}, key={key!r}, repeat={self.repeat!r})"
+
+
+class BleAdvertisement(Driver):
+    """BTHome v2, RuuviTag, ATC and pvvx, Govee, Mi scales, Eddystone, iBeacon."""
+
+    name = "ble-advertisement"
+    title = "Sensors and beacons that broadcast: BTHome v2, RuuviTag, ATC / pvvx, Govee, Mi scale, Eddystone, iBeacon"
+    transport = "ble"
+    advertisement: ClassVar[bool] = True  # the link listens and never connects
+    metrics = ("environment", "state", "event", "presence", "body_weight", "body_composition")
+    values = tuple(
+        dict.fromkeys(
+            (
+                *(value.name for name in metrics for value in METRICS[name].values),
+                *_NUMBERS,
+                *_MORE,
+                *_STATES,
+                *_EVENTS,
+            )
+        )
+    )
+    every = 1.0
+    keeps_records = True  # weighings
+    options_type = AdvertOptions
+    example_options: ClassVar[dict[str, Any]] = {"format": "auto"}
+    source = "docs/drivers.md, ble-advertisement, which names the specification of each format"
+
+    def __init__(self, options: Any = None, clock: Clock = time.monotonic) -> None:
+        super().__init__(options)
+        self.steady = self.options.format not in SLEEPY
+        self._clock = clock
+        self._memory = Memory()
+        self._decoder: AdvertDecoder | None = None
+
+    def decoder(self) -> AdvertDecoder:
+        self._decoder = AdvertDecoder(
+            self._clock,
+            wanted=self.options.format,
+            key=bytes.fromhex(self.options.key),
+            again=self.options.repeat,
+            memory=self._memory,
+            bookmarks=lambda: self.bookmarks,
+            on_sleepy=self._sleepy,
+        )
+        return self._decoder
+
+    async def converse(self, talk: Exchange) -> None:
+        """Until something was understood. A sensor whose key is missing or wrong, or that speaks nothing known, would
+        else be online and give nothing for ever."""
+        decoder, patience, waited = self._decoder, PATIENCE, 0.0
+        while decoder is not None and not decoder.understood:
+            try:
+                await talk.wait(lambda item: True, patience)
+            except TimeoutError:
+                waited += patience
+                patience = min(patience * 2, LONGEST)
+                if decoder.locked_out:
+                    raise CommandFailed("wrong-key", decoder.locked_out) from None
+                if decoder.stranger and self.options.format == "auto" and waited >= STRANGER:
+                    raise WrongDevice(decoder.stranger) from None
+
+    def _sleepy(self) -> None:
+        self.steady = False
+
+    @classmethod
+    def twin(cls, options: Any = None, seed: int = 0) -> Any:
+        from gatepost.drivers.ble.twin.devices.catalogue import ADVERTISEMENT, make
+
+        options = options or AdvertOptions()
+        name = ADVERTISEMENT if options.format == "auto" else options.format
+        if options.key and name in (ADVERTISEMENT, "bthome"):
+            return make(name, seed, key=bytes.fromhex(options.key))
+        return make(name, seed)

@@ -1,0 +1,1 @@
+"""The link between a driver and its BLE device: advertisements or a GATT connection."""

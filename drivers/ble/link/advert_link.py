@@ -1,0 +1,109 @@
+"""A link to a device that only advertises: nothing is connected, every advertisement is data."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gatepost.drivers.ble.link.rssi_reporter import Strength
+from gatepost.drivers.ble.stack.device_filter import Wanted
+from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason
+from gatepost.drivers.ble.stack.scanner import Listener, Sighting
+
+if TYPE_CHECKING:
+    from gatepost.drivers.ble.link.links import Ears
+    from gatepost.drivers.ble.stack.shared_stack import Radio
+
+WAITS = "waits for the device to show itself"
+
+
+class AdvertLink:
+    """Open once the device was heard; lost only with the adapter. Duplicates are the decoder's part."""
+
+    can_pause = False
+
+    def __init__(self, radio: Callable[[], Radio], wanted: Wanted, adapter: str | None, ears: Ears) -> None:
+        self._radio = radio
+        self._wanted = wanted
+        self._adapter = adapter
+        self._ears = ears
+        self._end: Callable[[], None] | None = None
+        self._strength: Strength | None = None
+        self._open = False
+        self.adverts = 0
+
+    async def open(self, timeout: float = 0.0) -> None:
+        """Waits without a limit until the device is heard; LinkFailed when nothing can be heard."""
+        radio = self._radio()
+        first: asyncio.Future[Sighting] = asyncio.get_running_loop().create_future()
+
+        def seen(sighting: Sighting) -> None:
+            if self._open:
+                self._hear(sighting)
+            elif not first.done():
+                first.set_result(sighting)
+
+        def failed(failure: LinkFailed) -> None:
+            if self._open:
+                self._stop()
+                self._ears.lost(failure)
+            elif not first.done():
+                first.set_exception(failure)
+
+        self._stop()
+        while True:
+            adapter = await radio.adapter(self._adapter, self._ears.waiting)
+            self._ears.waiting("waiting", WAITS, "is it in reach, and has its battery charge?")
+            first = asyncio.get_running_loop().create_future()
+            self._end = adapter.scanner.listen(Listener(self._wanted, seen, failed))
+            try:
+                sighting = await first
+                break
+            except LinkFailed as failure:
+                self._stop()
+                if failure.reason is not Reason.ADAPTER_OFF:
+                    raise
+            except BaseException:
+                self._stop()
+                raise
+        self._strength = Strength(self._ears.known, radio.tuning)
+        self._open = True
+        asyncio.get_running_loop().call_soon(self._hear, sighting)
+
+    def pause(self) -> None:
+        """Nothing slows an advertiser down."""
+
+    def resume(self) -> None:
+        """See `pause`."""
+
+    async def send(self, data: bytes, timeout: float = 0.0) -> None:
+        raise LinkFailed(Reason.SETTINGS, f"{self._wanted} only advertises; nothing can be sent to it")
+
+    async def close(self, timeout: float = 0.0) -> None:
+        self._stop()
+
+    def counters(self) -> dict[str, int]:
+        """Nothing that is heard can be known to be wrong here."""
+        return {}
+
+    def statistics(self) -> dict[str, int]:
+        """Advertisements; the last signal strength in dBm."""
+        counts = {"advertisements": self.adverts}
+        if self._strength is not None and self._strength.last is not None:
+            counts["rssi"] = self._strength.last
+        return counts
+
+    def _stop(self) -> None:
+        self._open = False
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+
+    def _hear(self, sighting: Sighting) -> None:
+        if not self._open:
+            return
+        self.adverts += 1
+        if self._strength is not None:
+            self._strength.heard(sighting.rssi, sighting.at)
+        self._ears.data(sighting.advert)

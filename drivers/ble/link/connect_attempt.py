@@ -1,0 +1,149 @@
+"""One bounded connection attempt through bleak, repeated by bleak-retry-connector where it failed for a moment.
+
+bleak-retry-connector is loaded with the first such failure: it is more than a MiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from bleak import BleakClient
+from bleak.backends.device import BLEDevice
+from bleak.exc import BleakError
+
+from gatepost.drivers.ble.stack.link_errors import Reason, dropped, explain, timed_out
+from gatepost.drivers.ble.stack.timing import Tuning
+
+# Trying again at once, without a new advertisement, mends none of these.
+FINAL = frozenset(
+    {
+        Reason.GONE,
+        Reason.IN_PROGRESS,
+        Reason.NO_SERVICE,
+        Reason.ADAPTER_OFF,
+        Reason.PERMISSION,
+        Reason.PAIRING,
+    }
+)
+PASSING_ERRORS = (AttributeError, EOFError, BrokenPipeError, KeyError)  # what bleak raises beside its own
+STORM = 3  # times that a bonded device hung up within one attempt: bleak itself would go on until its time limit
+ATTEMPTS = 3  # within the time limit, for what passes by itself: interference
+
+
+class _Client(BleakClient):
+    """Ends the row of attempts on what another one cannot mend."""
+
+    final: frozenset[Reason] = FINAL
+
+    async def connect(self, **kwargs: Any) -> None:
+        try:
+            await super().connect(**kwargs)
+        except BleakError as error:
+            failure = explain(self.address, error)
+            if failure.reason in self.final:
+                raise failure from error
+            raise
+
+
+class _BondedClient(_Client):
+    """A bonded device that hangs up at once may have lost its bond: that is for the caller to judge."""
+
+    final = FINAL | {Reason.DROPPED}
+
+
+class Connecting:
+    """`strays`: attempts that were given up and have not ended yet; they take back what they did."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+        self._strays: set[asyncio.Task[Any]] = set()
+
+    async def connect(
+        self, what: str, device: BLEDevice, bonded: bool, on_lost: Callable[[BleakClient], None]
+    ) -> BleakClient:
+        """A client whose services are known; LinkFailed. Ends within the limits, whatever bluetoothd does."""
+        storm = asyncio.Event()
+        ends = 0
+
+        def ended(client: BleakClient) -> None:
+            nonlocal ends
+            ends += 1
+            if bonded and ends >= STORM:
+                storm.set()
+            on_lost(client)
+
+        work = self._repeatedly(what, device, _BondedClient if bonded else _Client, ended)
+        task = asyncio.get_running_loop().create_task(work, name=f"connect {what}")
+        watch = asyncio.get_running_loop().create_task(storm.wait())
+        try:
+            await asyncio.wait((task, watch), timeout=self._tuning.connect, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,), timeout=self._tuning.undo)
+        except asyncio.CancelledError:
+            task.cancel()
+            self._abandon(task)
+            raise
+        finally:
+            watch.cancel()
+        if not task.done() or task.cancelled():
+            self._abandon(task)
+            raise dropped(what) if storm.is_set() else timed_out(what, "connecting")
+        error = task.exception()
+        if error is not None:
+            raise explain(what, error) from error
+        return task.result()
+
+    async def _repeatedly(
+        self, what: str, device: BLEDevice, kind: type[_Client], ended: Callable[[BleakClient], None]
+    ) -> BleakClient:
+        client = kind(device, disconnected_callback=ended, timeout=self._tuning.connect)
+        try:
+            await client.connect()
+        except (*PASSING_ERRORS, BleakError):
+            from bleak_retry_connector import establish_connection
+        else:
+            return client
+        return await establish_connection(
+            kind,
+            device,
+            what,
+            disconnected_callback=ended,
+            max_attempts=ATTEMPTS - 1,
+            use_services_cache=False,  # bleak's own may be older than the daemon's
+        )
+
+    def _abandon(self, task: asyncio.Task[BleakClient]) -> None:
+        self._strays.add(task)
+        task.add_done_callback(self._strayed)
+
+    def _strayed(self, task: asyncio.Task[BleakClient]) -> None:
+        self._strays.discard(task)
+        if task.cancelled() or task.exception() is not None:
+            return
+        self.let_go(task.result())  # it succeeded at the last moment
+
+    def let_go(self, client: BleakClient) -> asyncio.Task[None]:
+        """Disconnect, always and in the background: after a lost link too, or BlueZ would serve the dead client."""
+        task = asyncio.get_running_loop().create_task(self._disconnect(client), name="disconnect")
+        self._strays.add(task)
+        task.add_done_callback(self._strays.discard)
+        return task
+
+    async def _disconnect(self, client: BleakClient) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(self._tuning.disconnect):
+                await client.disconnect()
+
+    async def close(self, timeout: float) -> None:
+        """What still runs may end; what does not is cancelled."""
+        if self._strays:
+            await asyncio.wait(tuple(self._strays), timeout=timeout)
+        left = tuple(self._strays)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=timeout)

@@ -1,0 +1,218 @@
+"""One connection to a peripheral: bonding as it is asked for, its loss, and what is left to do after it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from bleak import BleakClient
+
+from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, told
+from gatepost.drivers.ble.link.connect_policy import Patience
+from gatepost.drivers.ble.stack.bond_policy import Bonding, Step
+from gatepost.drivers.ble.stack.dbus_client import BATTERY, DEVICE, BluezError
+from gatepost.drivers.ble.stack.device_filter import adapter_of
+from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, dropped, lost
+
+if TYPE_CHECKING:
+    from gatepost.drivers.ble.link.links import Ears
+    from gatepost.drivers.ble.stack.shared_stack import Radio
+
+
+class By(Enum):
+    """Who ended a connection."""
+
+    US = "us"
+    THEM = "them"
+    RADIO = "radio"
+
+
+class Remembered:
+    """What a link knows of its device from one connection to the next."""
+
+    def __init__(self, what: str, patience: Patience, bonding: Bonding, log: logging.Logger) -> None:
+        self.what = what
+        self.patience = patience
+        self.bonding = bonding
+        self.log = log
+        self.counts: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+
+
+class GattSession:
+    """Tells its ears of the loss once it was `open`. What it was given to `own` is undone when it is really gone."""
+
+    def __init__(self, radio: Radio, known: Remembered, ears: Ears, path: str, bonded: bool) -> None:
+        self.path = path
+        self.open = False
+        self.peripheral: ConnectedPeripheral | None = None
+        self._radio = radio
+        self._known = known
+        self._ears = ears
+        self._bonded = bonded
+        self._stack = AsyncExitStack()
+        self._client: BleakClient | None = None
+        self._began = 0.0
+        self._over: LinkFailed | None = None
+        self._forget = False
+        self._parting: asyncio.Task[None] | None = None
+        self._unwatch: Callable[[], None] = lambda: None
+        self._generation = radio.bluez.generation
+
+    @property
+    def notifications(self) -> int:
+        """Those not yet counted in what is remembered."""
+        return 0 if self.peripheral is None or self._over is not None else self.peripheral.notifications
+
+    # -- its life
+
+    def own(self, stack: AsyncExitStack) -> None:
+        """Its slot and its claims."""
+        self._stack = stack
+
+    def on_gone(self, client: BleakClient) -> None:
+        """bleak's word that the client is not connected; attempts that fail before it is ours say so too."""
+        if client is self._client:
+            self._end(lost(self._known.what), By.THEM)
+
+    async def begin(self, client: BleakClient, name: str) -> None:
+        """The client is connected: make the peripheral ready to be spoken to. LinkFailed."""
+        self._client = client
+        self._began = asyncio.get_running_loop().time()
+        self._unwatch = self._radio.bluez.watch(self._on_radio)
+        self._known.counts["connects"] += 1
+        self.peripheral = ConnectedPeripheral(
+            client,
+            self.path,
+            name,
+            on_value=self._ears.data,
+            on_refused=self._on_refused,
+            pair_it=self._pair,
+        )
+        if not self.peripheral.characteristics:
+            self._forget = not self._bonded
+            raise LinkFailed(Reason.GONE, f"{self._known.what}: it showed no services")
+        self._bonded = await self._is_bonded()
+        if self._known.bonding.begin(self._bonded) is Step.PAIR:
+            await self._pair()
+        with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
+            self._known_now(told(await self._radio.bluez.properties(self.path, BATTERY)))
+        if not client.is_connected:
+            self._end(dropped(self._known.what), By.THEM)
+        if self._over is not None:
+            raise self._over
+        self.open = True
+
+    def _known_now(self, known: dict[str, Any]) -> None:
+        if known:
+            self._ears.known(known)
+
+    def part(self) -> asyncio.Task[None]:
+        """Let go, whatever state it is in; the task ends when the connection is really gone."""
+        self.open = False
+        self._end(lost(self._known.what), By.US)
+        if self._parting is None:
+            self._parting = asyncio.get_running_loop().create_task(self._part(), name=f"leave {self._known.what}")
+        return self._parting
+
+    async def _part(self) -> None:
+        async with self._stack:
+            if self._client is not None:
+                if self.peripheral is not None and self.peripheral.denied and self._client.is_connected:
+                    await self._compare()
+                await asyncio.shield(self._radio.connecting.let_go(self._client))
+            if self._forget:
+                await forget_device(self._radio, self._known, self.path)
+
+    async def _compare(self) -> None:
+        """bleak says that the device is connected, an answer of the daemon said that it is not: ask."""
+        with contextlib.suppress(LinkFailed, TimeoutError):
+            try:
+                connected = (await self._radio.bluez.properties(self.path, DEVICE)).get("Connected")
+            except BluezError:
+                connected = False  # it does not know the device
+            if not connected and self._client is not None and self._client.is_connected:
+                self._radio.bluez.distrust()
+
+    # -- its end
+
+    def _on_radio(self) -> None:
+        """An adapter that went or a daemon that was killed does not always say that its connections are gone."""
+        bluez = self._radio.bluez
+        state = bluez.adapters.get(adapter_of(self.path))
+        if bluez.generation != self._generation or state is None or not state.powered:
+            self._end(lost(self._known.what), By.RADIO)
+
+    def _end(self, failure: LinkFailed, by: By) -> None:
+        if self._over is not None:
+            return
+        self._over = failure
+        self._unwatch()
+        if self.peripheral is None:
+            return
+        self._known.counts["notifications"] += self.peripheral.notifications
+        if by is not By.RADIO:
+            self._judge(self.peripheral, by)
+        self.peripheral.end(failure)
+        if self.open:
+            self.open = False
+            self._known.counts["lost"] += 1
+            self._ears.lost(failure)
+
+    def _judge(self, peripheral: ConnectedPeripheral, by: By) -> None:
+        """What the end says about the device."""
+        known, now = self._known, asyncio.get_running_loop().time()
+        heard, seconds = peripheral.heard, now - self._began
+        known.patience.over(now, seconds, heard)
+        # Hanging up on a request is no sign of trust, though what needs no bond was read before.
+        trusted = peripheral.notifications > 0 or (heard and not peripheral.asked)
+        if by is By.THEM and known.bonding.ended(self._bonded, seconds, trusted, now) is Step.RENEW:
+            self._forget = True
+        doubtful = peripheral.stale or (peripheral.missed and not heard and by is By.US)
+        if doubtful and known.bonding.distrust(self._bonded, now):
+            self._forget = True  # the services that BlueZ keeps of it may be those of an older firmware
+
+    # -- bonding
+
+    async def _is_bonded(self) -> bool:
+        try:
+            return bool((await self._radio.bluez.properties(self.path, DEVICE)).get("Paired"))
+        except (BluezError, TimeoutError):
+            return self._bonded
+
+    async def _pair(self) -> None:
+        await self._radio.pairing.pair(self._known.what, self.path)
+        self._bonded = True
+        self._known.bonding.bonded()
+        self._known.counts["bonds"] += 1
+
+    async def _on_refused(self, code: int) -> bool:
+        """A request was refused for want of security: whether it may be made once more."""
+        self._known.faults["refused"] += 1
+        self._bonded = await self._is_bonded()
+        match self._known.bonding.refused(self._bonded, asyncio.get_running_loop().time()):
+            case Step.PAIR:
+                await self._pair()
+                return True
+            case Step.RENEW:
+                self._forget = True
+                raise LinkFailed(
+                    Reason.BOND_LOST,
+                    f"{self._known.what}: the device does not know its bond any more; it is paired anew",
+                    "put it in pairing mode if it does not take the new bond",
+                )
+        return False
+
+
+async def forget_device(radio: Radio, known: Remembered, path: str) -> None:
+    """Have the system forget a device with its bond and its services, so that it is found and asked anew."""
+    known.faults["forgotten"] += 1
+    known.log.info("%s: forgotten by the system, to be found anew", known.what)
+    with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
+        await radio.bluez.remove(path)

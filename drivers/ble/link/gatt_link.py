@@ -1,0 +1,273 @@
+"""A link to one peripheral that is connected: wait until it shows itself, take a slot, connect, and let go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from bleak import BleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+
+from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral
+from gatepost.drivers.ble.link.connect_policy import Patience
+from gatepost.drivers.ble.link.gatt_connection import GattSession, Remembered, forget_device
+from gatepost.drivers.ble.link.rssi_reporter import Strength
+from gatepost.drivers.ble.stack.adapter import Adapter
+from gatepost.drivers.ble.stack.bond_policy import Bonding, Step
+from gatepost.drivers.ble.stack.dbus_client import DEVICE, BluezError
+from gatepost.drivers.ble.stack.device_filter import Wanted
+from gatepost.drivers.ble.stack.link_errors import PASSING, LinkFailed, Reason, dropped, error_name, explain
+from gatepost.drivers.ble.stack.scanner import Listener, Sighting
+from gatepost.drivers.driver import Driver
+
+
+async def catch(
+    adapter: Adapter, wanted: Wanted, welcome: Callable[[Sighting], bool], limit: float | None = None
+) -> Sighting | None:
+    """The first advertisement that `welcome` takes; None after `limit` seconds. LinkFailed: nothing can be heard."""
+    caught: asyncio.Future[Sighting] = asyncio.get_running_loop().create_future()
+
+    def seen(sighting: Sighting) -> None:
+        if not caught.done() and welcome(sighting):
+            caught.set_result(sighting)
+
+    def failed(failure: LinkFailed) -> None:
+        if not caught.done():
+            caught.set_exception(failure)
+
+    end = adapter.scanner.listen(Listener(wanted, seen, failed))
+    try:
+        async with asyncio.timeout(limit):
+            return await caught
+    except TimeoutError:
+        return None
+    finally:
+        end()
+
+
+if TYPE_CHECKING:
+    from gatepost.drivers.ble.link.links import Ears
+    from gatepost.drivers.ble.stack.shared_stack import Radio
+
+WAITS = ("waiting", "waits for the device to show itself", "switch it on, press its button, or take a measurement")
+STUCK = frozenset({Reason.TIMEOUT, Reason.IN_PROGRESS, Reason.RADIO})
+PENDING = 2  # attempts in a row that an earlier one blocked, before the device is forgotten
+
+
+class GattLink:
+    """One object can be opened again after it was closed or lost; it never has two connections at a time.
+
+    `peripheral` is there while it is open. Every step but the wait for the device is bounded.
+    """
+
+    can_pause = False
+
+    def __init__(
+        self, radio: Callable[[], Radio], wanted: Wanted, adapter: str | None, driver: Driver, ears: Ears
+    ) -> None:
+        self._get_radio = radio
+        self._wanted = wanted
+        self._adapter = adapter
+        self._ears = ears
+        self._driver = driver
+        self._known: Remembered | None = None
+        self._strength: Strength | None = None
+        self._session: GattSession | None = None
+        self._parting: asyncio.Task[None] | None = None
+        self._passkey = ""
+        self._pending = 0
+        self._looked: int | None = None  # with which generation of the daemon
+
+    @property
+    def peripheral(self) -> ConnectedPeripheral | None:
+        return None if self._session is None or not self._session.open else self._session.peripheral
+
+    async def open(self, timeout: float = 0.0) -> None:
+        """Waits without a limit for the device to show itself, and connects each time it does until that works.
+
+        LinkFailed for what another advertisement does not mend: no adapter, no service, no permission, no pairing.
+        """
+        radio = self._get_radio()
+        known = self._remember(radio)
+        if self._session is not None:
+            await self.close()
+        while True:
+            adapter = await radio.adapter(self._adapter, self._ears.waiting)
+            began = asyncio.get_running_loop().time()
+            try:
+                if await self._attempt(radio, known, adapter):
+                    return
+            except LinkFailed as failure:
+                if failure.reason not in PASSING and failure.reason is not Reason.ADAPTER_OFF:
+                    raise
+                known.faults[failure.reason.value] += 1
+                self._ears.waiting(failure.reason.value, failure.message, failure.hint)
+            # Whatever fails at once, or finds the device taken, is not tried in a tight loop.
+            await asyncio.sleep(began + radio.tuning.first_strike / 2 - asyncio.get_running_loop().time())
+
+    def pause(self) -> None:
+        """A peripheral cannot be slowed down."""
+
+    def resume(self) -> None:
+        """See `pause`."""
+
+    async def send(self, data: bytes, timeout: float = 0.0) -> None:
+        raise LinkFailed(Reason.SETTINGS, f"{self._wanted}: a BLE device is written to by characteristic")
+
+    async def close(self, timeout: float = 2.0) -> None:
+        """Disconnects, in the background where that takes longer."""
+        session, self._session = self._session, None
+        if session is not None:
+            self._parting = session.part()
+            await asyncio.wait((self._parting,), timeout=timeout)
+
+    def counters(self) -> dict[str, int]:
+        """What went wrong and was not told otherwise, by kind, since the link was made."""
+        return {} if self._known is None else dict(self._known.faults)
+
+    def statistics(self) -> dict[str, int]:
+        """Connections, losses, bonds, notifications; the last signal strength in dBm."""
+        if self._known is None:
+            return {}
+        counts = self._known.counts.copy()
+        if self._session is not None:
+            counts["notifications"] += self._session.notifications
+        if self._strength is not None and self._strength.last is not None:
+            counts["rssi"] = self._strength.last
+        return dict(counts)
+
+    # -- one attempt
+
+    def _remember(self, radio: Radio) -> Remembered:
+        if self._known is None:
+            tuning, options = radio.tuning, self._driver.options
+            hold_off = getattr(self._driver, "hold_off", 0.0 if self._driver.steady else tuning.hold_off)
+            self._passkey = str(getattr(options, "pin", None) or getattr(options, "passkey", None) or "")
+            bonding = Bonding(str(getattr(options, "pair", "auto")), bool(self._passkey), radio.rng, tuning)
+            self._known = Remembered(str(self._wanted), Patience(hold_off, radio.rng, tuning), bonding, radio.log)
+            self._strength = Strength(self._ears.known, tuning)
+        return self._known
+
+    async def _attempt(self, radio: Radio, known: Remembered, adapter: Adapter) -> bool:
+        """Wait for the device, and connect it; False when it was gone, or taken, before its turn came."""
+        if not self._driver.steady:
+            adapter.slots.visitors.add(self)
+        if self._parting is not None:
+            await asyncio.wait((self._parting,), timeout=radio.tuning.disconnect + radio.tuning.undo)
+        sighting = await self._left_over(radio, adapter)
+        adopted = sighting is not None
+        if sighting is None:
+            if not known.patience.strikes:
+                self._ears.waiting(*WAITS)
+            sighting = await self._catch(adapter, known, None)
+        if not adapter.slots.free(self._driver.steady):
+            full = f"the connections of {adapter.name} are in use ({adapter.slots.used} of {adapter.slots.limit})"
+            self._ears.waiting("waiting-for-slot", full, "it is connected when another device lets go")
+        try:
+            async with AsyncExitStack() as stack:
+                stack.callback(await adapter.slots.take(self._driver.steady))
+                async with adapter.turn:
+                    if sighting and asyncio.get_running_loop().time() - sighting.at > radio.tuning.fresh:
+                        sighting = await self._catch(adapter, known, radio.tuning.catch)
+                    if sighting is None or adapter.claims.get(sighting.path, self) is not self:
+                        return False
+                    session, client = await self._connect(radio, known, adapter, sighting, stack)
+        except LinkFailed as failure:
+            if sighting is not None and failure.reason is not Reason.ADAPTER_OFF:
+                await self._struck(radio, known, adapter, sighting, failure, adopted)
+            raise
+        try:
+            await session.begin(client, sighting.name)
+        except BaseException:
+            self._parting = session.part()
+            raise
+        self._session = session
+        self._pending = 0
+        adapter.works()
+        if self._strength is not None:
+            self._strength.heard(sighting.rssi, sighting.at)
+        return True
+
+    async def _catch(self, adapter: Adapter, known: Remembered, limit: float | None) -> Sighting | None:
+        def welcome(sighting: Sighting) -> bool:
+            return adapter.claims.get(sighting.path, self) is self and known.patience.shown(sighting.at)
+
+        return await catch(adapter, self._wanted, welcome, limit)
+
+    async def _left_over(self, radio: Radio, adapter: Adapter) -> Sighting | None:
+        """The device where it is connected already: a killed process leaves that, and no scan shows it."""
+        for path, properties in (await self._kept(radio, adapter)).items():
+            if not properties.get("Connected") or path in adapter.claims:
+                continue
+            name = properties.get("Name") or properties.get("Alias") or ""
+            if self._wanted.matches(properties["Address"], path, name):
+                device = BLEDevice(properties["Address"], name, {"path": path, "props": properties})
+                data = AdvertisementData(name, {}, {}, [], None, -127, (path, properties))
+                return Sighting(device, data, asyncio.get_running_loop().time())
+        return None
+
+    async def _kept(self, radio: Radio, adapter: Adapter) -> dict[str, dict[str, Any]]:
+        """What the daemon knows of devices that may be ours: all of them once, after that the one of our address."""
+        bluez, root = radio.bluez, f"/org/bluez/{adapter.name}/"
+        try:
+            if self._looked == bluez.generation and self._wanted.address:
+                path = root + "dev_" + self._wanted.address.replace(":", "_")
+                return {path: await bluez.properties(path, DEVICE)}
+            found = {path: of[DEVICE] for path, of in (await bluez.objects()).items() if DEVICE in of}
+        except (BluezError, TimeoutError) as error:
+            failure = explain(adapter.name, error)
+            if failure.reason is Reason.GONE or "UnknownInterface" in error_name(error):
+                return {}
+            raise failure from error
+        self._looked = bluez.generation
+        return {path: properties for path, properties in found.items() if path.startswith(root)}
+
+    async def _connect(
+        self, radio: Radio, known: Remembered, adapter: Adapter, sighting: Sighting, stack: AsyncExitStack
+    ) -> tuple[GattSession, BleakClient]:
+        """A session that has the slot; or LinkFailed, and the slot is given back."""
+        path, bonded = sighting.path, bool(sighting.properties.get("Paired"))
+        adapter.claims[path] = self
+        stack.callback(adapter.claims.pop, path, None)
+        if known.bonding.allowed:
+            radio.pairing.devices[path] = self._passkey
+            stack.callback(radio.pairing.devices.pop, path, None)
+            await radio.pairing.register()
+        session = GattSession(radio, known, self._ears, path, bonded)
+        async with adapter.scanner.paused():
+            client = await radio.connecting.connect(known.what, sighting.device, bonded, session.on_gone)
+        if not client.is_connected:
+            radio.connecting.let_go(client)
+            raise dropped(known.what)
+        session.own(stack.pop_all())
+        return session, client
+
+    async def _struck(
+        self,
+        radio: Radio,
+        known: Remembered,
+        adapter: Adapter,
+        sighting: Sighting,
+        failure: LinkFailed,
+        adopted: bool,
+    ) -> None:
+        """After a connection that failed: what may have kept it from succeeding is put out of the way."""
+        now = asyncio.get_running_loop().time()
+        bonded = bool(sighting.properties.get("Paired"))
+        known.patience.strike(now)
+        if failure.reason in STUCK:
+            adapter.failed()
+        self._pending = self._pending + 1 if failure.reason is Reason.IN_PROGRESS else 0
+        forget = self._pending >= PENDING and not bonded
+        if failure.reason in (Reason.DROPPED, Reason.PAIRING, Reason.RADIO):
+            sure = failure.reason is not Reason.RADIO
+            forget |= known.bonding.ended(bonded, 0.0, False, now, sure=sure) is Step.RENEW
+        with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
+            if adopted or self._pending:
+                await radio.bluez.call(sighting.path, DEVICE, "Disconnect", timeout=radio.tuning.undo)
+        if forget:
+            await forget_device(radio, known, sighting.path)

@@ -1,0 +1,84 @@
+"""One connection with a peripheral, for what its profiles ask of it. The link bonds where the device asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
+from gatepost.drivers.ble.uuids import short, uuid
+from gatepost.drivers.driver import Exchange
+from gatepost.drivers.reading import Faults
+
+READ = 5.0  # seconds; a sleepy device has not many
+WRITE = 5.0
+SUBSCRIBE = 10.0
+STREAMS = frozenset({"notify", "indicate"})
+
+
+class Session:
+    """`device_clock`: what the device's own clock said at the beginning, where it tells."""
+
+    def __init__(self, talk: Exchange, faults: Faults) -> None:
+        self.talk = talk
+        self.peripheral = talk.peripheral
+        self.faults = faults
+        self.asking = asyncio.Lock()  # one procedure at a time
+        self.device_clock: datetime | None = None
+
+    def find(self, characteristic: int | str, service: int | str = "") -> Characteristic | None:
+        """The first one, where it is there: nothing is suspect about one that is not."""
+        wanted, where = uuid(characteristic), uuid(service) if service else ""
+        for each in self.peripheral.characteristics:
+            if each.uuid == wanted and where in ("", each.service):
+                return each
+        return None
+
+    async def read(self, characteristic: int | str, service: int | str = "") -> bytes | None:
+        """None when it is not there, cannot be read, or is refused; TimeoutError."""
+        found = self.find(characteristic, service)
+        if found is None or "read" not in found.properties:
+            return None
+        return await self.value_of(found)
+
+    async def value_of(self, characteristic: Characteristic) -> bytes | None:
+        """None when it is refused."""
+        try:
+            return await self.peripheral.read(characteristic, READ)
+        except GattError as refused:
+            self.faults.add("not-read", f"{short(characteristic.uuid)}: {refused}")
+            return None
+
+    async def hear(self, characteristic: Characteristic) -> bool:
+        """Reads it, and has the decoder take it as if it had been notified; whether there was something."""
+        data = await self.value_of(characteristic)
+        if data is None:
+            return False
+        self.talk.feed(GattValue(characteristic.uuid, data, characteristic.handle, characteristic.service))
+        return True
+
+    async def write(self, characteristic: Characteristic, data: bytes, timeout: float = WRITE) -> None:
+        """GattError, TimeoutError."""
+        response = "write" in characteristic.properties
+        await self.peripheral.write(characteristic, data, response=response, timeout=timeout)
+
+    async def subscribe(self, characteristic: Characteristic) -> None:
+        """GattError, TimeoutError."""
+        await self.peripheral.subscribe(characteristic, SUBSCRIBE)
+
+    async def subscribe_all(self, service: str, characteristics: tuple[str, ...], needed: bool = True) -> None:
+        """Those that are there and speak by themselves, in this order. One that is refused is counted; GattError when
+        none is granted and one is `needed`."""
+        granted, refusal = 0, None
+        for each in characteristics:
+            found = self.find(each, service)
+            if found is None or not STREAMS & found.properties:
+                continue
+            try:
+                await self.subscribe(found)
+                granted += 1
+            except GattError as refused:
+                self.faults.add("not-subscribed", f"{short(each)}: {refused}")
+                refusal = refused
+        if refusal is not None and needed and not granted:
+            raise refusal

@@ -1,0 +1,105 @@
+"""The clock of a device: Date Time (2A08) inside a measurement service, or Current Time (2A2B) in a service of its own.
+
+A&D devices expect 2A08 right after connecting. Omron takes 2A2B only when its clock is off by more than some ten
+minutes, and some only once a measurement has come. A clock that is near enough is left alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from gatepost.drivers.ble.gatt import times
+from gatepost.drivers.ble.peripheral import Characteristic, GattError
+from gatepost.drivers.ble.profile import Profile
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.uuids import short, uuid
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.driver import CommandFailed
+
+CURRENT_TIME_SERVICE = uuid(0x1805)
+DATE_TIME, CURRENT_TIME = uuid(0x2A08), uuid(0x2A2B)
+WRONG = timedelta(minutes=10)  # set without being told to
+OFF = timedelta(seconds=5)  # set when told to
+WRITABLE = frozenset({"write", "write-without-response"})
+
+
+class Clocks:
+    """The clocks of one connected device. `refused`: the device did not let itself be set; try again after a
+    measurement."""
+
+    def __init__(self, session: Session, profiles: list[Profile]) -> None:
+        self.refused = False
+        self._session = session
+        self._profiles = profiles
+
+    @property
+    def _found(self) -> list[tuple[Characteristic, bool]]:
+        """Each with whether devices of its kind expect to be set."""
+        found = []
+        expects = any(profile.sets_clock for profile in self._profiles)
+        for profile in self._profiles:
+            there = self._session.find(DATE_TIME, profile.service)
+            if there is not None:
+                found.append((there, profile.sets_clock))
+        there = self._session.find(CURRENT_TIME, CURRENT_TIME_SERVICE)
+        if there is not None:
+            found.append((there, expects))
+        return found
+
+    async def look(self) -> None:
+        """Remembers what the device's own clock says, before anybody sets it; TimeoutError."""
+        for characteristic, _ in self._found:
+            told = await self._told(characteristic)
+            if told is not None:
+                self._session.device_clock = told
+                return
+
+    async def keep(self, wanted: bool | None) -> None:
+        """As the option `set_clock` says; None = devices that expect it, whose clock is wrong. TimeoutError."""
+        self.refused = False
+        if wanted is False:
+            return
+        for characteristic, expected in self._found:
+            if not (wanted or expected) or not WRITABLE & characteristic.properties:
+                continue
+            now = self._session.talk.now()
+            if not now.trusted:
+                self._session.faults.add("clock-not-set", "the gateway's own clock is not in step")
+                return
+            told = await self._told(characteristic)
+            if told is not None and abs(told - now.local) <= (OFF if wanted else WRONG):
+                continue
+            try:
+                await self._write(characteristic, self._session.talk.now().local)
+            except GattError as refused:
+                self.refused = True
+                self._session.faults.add("clock-not-set", f"{short(characteristic.uuid)}: {refused}")
+
+    async def set(self, moment: datetime | None) -> dict[str, object]:
+        """By a command; None = the gateway's time. CommandFailed, GattError, TimeoutError."""
+        there = [each for each, _ in self._found if WRITABLE & each.properties]
+        if not there:
+            raise CommandFailed("unsupported", "this device has no clock that can be set")
+        now = self._session.talk.now()
+        if moment is None and not now.trusted:
+            raise CommandFailed("clock-not-trusted", "the gateway's own clock is not in step; name the time")
+        moment = (moment or now.local).replace(tzinfo=None)
+        for characteristic in there:
+            await self._write(characteristic, moment)
+        return {"time": moment.isoformat(timespec="seconds")}
+
+    async def _write(self, characteristic: Characteristic, moment: datetime) -> None:
+        if characteristic.uuid == DATE_TIME:
+            data = times.DateTime.of(moment).encode()
+        else:
+            data = times.current_time(moment).encode()
+        await self._session.write(characteristic, data)
+
+    async def _told(self, characteristic: Characteristic) -> datetime | None:
+        if "read" not in characteristic.properties:
+            return None
+        told = await self._session.value_of(characteristic)
+        try:
+            return times.decode_date_time(told).moment() if told is not None else None
+        except FrameError:
+            return None

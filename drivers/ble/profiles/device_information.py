@@ -1,0 +1,40 @@
+"""What a device says of itself: the Device Information service (180A) and its battery (180F), for its status."""
+
+from __future__ import annotations
+
+from gatepost.drivers.ble.gatt import battery, device_information
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.checksums import FrameError
+
+DEVICE_INFORMATION, BATTERY = uuid(0x180A), uuid(0x180F)
+LEVEL, LEVEL_STATUS = uuid(0x2A19), uuid(0x2BED)
+
+
+async def introduce(session: Session) -> dict[str, str]:
+    """Tells what the device says of itself, and gives it back. Nothing depends on it: when the device is slow to
+    answer, the rest is left out."""
+    known: dict[str, str] = {}
+    try:
+        for short, name in device_information.STRINGS.items():
+            told = await session.read(short, DEVICE_INFORMATION)
+            text = device_information.decode_text(told) if told else ""
+            if text:
+                known[name] = text
+        await tell_battery(session)
+    except TimeoutError:
+        session.faults.add("slow", "the device did not answer when it was asked for its name and battery")
+    if known:
+        session.talk.tell(**known)
+    return known
+
+
+async def tell_battery(session: Session) -> None:
+    """TimeoutError."""
+    told = await session.read(LEVEL, BATTERY)
+    if told is None:
+        return
+    try:
+        session.talk.tell(battery=battery.decode(told))
+    except FrameError as wrong:
+        session.faults.add(wrong.kind, "the level of the battery cannot be read")

@@ -1,0 +1,1 @@
+"""The Bluetooth stack: BlueZ over D-Bus, adapters, scanner, slots, bonding."""

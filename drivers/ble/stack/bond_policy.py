@@ -1,0 +1,99 @@
+"""When to bond with a device, and when a bond is worth nothing any more. No I/O.
+
+The peripheral may lose its bond (a new battery, a second phone): the host then encrypts with a key that the other one
+does not know, and every connection ends at once, or every read is refused. The cure is to forget the device, find it
+again, and bond anew; once, and after that only with long pauses.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from random import Random
+
+from gatepost.drivers.ble.link.connect_policy import Pauses
+from gatepost.drivers.ble.stack.timing import Tuning
+
+# ATT errors that mean "not on such a link" (Core Specification, Vol 3, Part F, 3.4.1.1): authentication,
+# authorization, encryption key size, encryption.
+REFUSALS = frozenset({0x05, 0x08, 0x0C, 0x0F})
+# Connections in a row that end at once, until the bond is taken for lost; what may have other reasons counts half.
+BRIEF_ENDS = 2.0
+
+
+class Step(Enum):
+    NONE = "none"
+    PAIR = "pair"
+    RENEW = "renew"  # forget the device and its bond; pair at the next connection
+
+
+class Bonding:
+    """The policy of one device: `auto` bonds when the device asks for it, `always` at once, `never` not at all.
+
+    `now` is any clock in seconds that does not go back.
+    """
+
+    def __init__(self, policy: str, has_passkey: bool, rng: Random, tuning: Tuning) -> None:
+        self.policy = policy
+        self._eager = policy == "always" or (has_passkey and policy != "never")
+        self._tuning = tuning
+        self._pauses = Pauses(tuning.first_renewal * 2, tuning.last_renewal, rng)
+        self._next_renewal = 0.0
+        self._anew = False  # the bond was forgotten
+        self._tried = False  # in this session
+        self._brief = 0.0
+
+    @property
+    def allowed(self) -> bool:
+        return self.policy != "never"
+
+    def begin(self, paired: bool) -> Step:
+        """A connection is there."""
+        self._tried = False
+        if paired or not (self._eager or self._anew):
+            return Step.NONE
+        self._tried = True
+        return Step.PAIR
+
+    def refused(self, paired: bool, now: float) -> Step:
+        """A request was refused for want of security."""
+        if not self.allowed:
+            return Step.NONE
+        if paired and not self._tried:
+            return self._renew(now)
+        if self._tried:
+            return Step.NONE
+        self._tried = True
+        return Step.PAIR
+
+    def ended(self, paired: bool, seconds: float, heard: bool, now: float, *, sure: bool = True) -> Step:
+        """The other side ended the connection (or prevented it: 0 s); `heard`: it gave some data. Not `sure`: that may
+        have been something else."""
+        tried, self._tried = self._tried, False  # the next connection may end before it began
+        if heard:
+            self._brief = 0.0
+            return Step.NONE
+        if not paired or tried or not self.allowed or seconds > self._tuning.brief:
+            return Step.NONE
+        self._brief += 1.0 if sure else 0.5
+        return self._renew(now) if self._brief >= BRIEF_ENDS else Step.NONE
+
+    def distrust(self, paired: bool, now: float) -> bool:
+        """What the system keeps of the device seems wrong: whether to have it forgotten, and its bond with it."""
+        if now < self._next_renewal or (paired and not self.allowed):
+            return False
+        self._next_renewal = now + self._pauses.next()
+        self._anew |= paired
+        return True
+
+    def bonded(self) -> None:
+        """Pairing succeeded."""
+        self._anew = False
+        self._brief = 0.0
+
+    def _renew(self, now: float) -> Step:
+        if now < self._next_renewal:
+            return Step.NONE
+        self._next_renewal = now + self._pauses.next()
+        self._anew = True
+        self._brief = 0.0
+        return Step.RENEW

@@ -1,0 +1,273 @@
+"""The agent's own line to bluetoothd: which adapters there are, whether the daemon came anew, single bounded calls.
+
+Scanning and connections go through bleak; this line is for what bleak does not tell or do (doc/org.bluez.Adapter.rst
+and org.bluez.Device.rst of BlueZ).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from dbus_fast import BusType, Message, MessageType, Variant, unpack_variants
+from dbus_fast.aio.message_bus import MessageBus
+
+from gatepost.drivers.ble.stack.device_filter import adapter_of
+from gatepost.drivers.ble.stack.link_errors import LinkFailed, adapter_off, explain, no_adapter, no_service
+from gatepost.drivers.ble.stack.timing import Tuning
+
+SERVICE = "org.bluez"
+ADAPTER = "org.bluez.Adapter1"
+DEVICE = "org.bluez.Device1"
+BATTERY = "org.bluez.Battery1"
+_DBUS = "org.freedesktop.DBus"
+_OBJECTS = "org.freedesktop.DBus.ObjectManager"
+_PROPERTIES = "org.freedesktop.DBus.Properties"
+
+_RULES = (
+    f"type='signal',sender='{_DBUS}',interface='{_DBUS}',member='NameOwnerChanged',arg0='{SERVICE}'",
+    f"type='signal',sender='{SERVICE}',interface='{_PROPERTIES}',member='PropertiesChanged',arg0='{ADAPTER}'",
+    f"type='signal',sender='{SERVICE}',interface='{_OBJECTS}',member='InterfacesAdded'",
+    f"type='signal',sender='{SERVICE}',interface='{_OBJECTS}',member='InterfacesRemoved'",
+)
+
+
+class BluezError(Exception):
+    """bluetoothd answered with an error; `dbus_error` is its name."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{text or name}")
+        self.dbus_error = name
+
+
+class AdapterState(NamedTuple):
+    powered: bool
+    central: bool  # whether it can connect to LE peripherals
+
+
+class Bluez:
+    """`generation` grows each time the daemon, or the way to it, goes, or what was heard of it proves wrong: what was
+    known before is void then.
+
+    `watch(callback)`: something about adapters or the daemon changed. `handler`: answers calls to objects of ours.
+    """
+
+    def __init__(self, tuning: Tuning, log: logging.Logger) -> None:
+        self.generation = 0
+        self.adapters: dict[str, AdapterState] = {}
+        self.outages: Counter[str] = Counter()  # how often each adapter went off or away: its scans end with that
+        self.handler: Callable[[Message], Message | None] | None = None
+        self._tuning = tuning
+        self._log = log
+        self._bus: MessageBus | None = None
+        self._owner: str | None = None
+        self._opening = asyncio.Lock()
+        self._trusted_until = 0.0
+        self._watchers: list[Callable[[], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def owner(self) -> str | None:
+        """The bus name of bluetoothd's connection; None = it is not there."""
+        return self._owner
+
+    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Gives what ends it."""
+        self._watchers.append(callback)
+        return lambda: self._watchers.remove(callback)
+
+    async def ready(self) -> None:
+        """Connected to the bus, and bluetoothd is there; LinkFailed."""
+        async with self._opening:
+            if self._bus is not None and not self._bus.connected:
+                self._gone()
+            if self._bus is None:
+                await self._open()
+            if self._owner is None:
+                await self._look()
+
+    def pick(self, name: str | None) -> str:
+        """The name of the adapter to use: the one named, else the first LE adapter that is on. LinkFailed."""
+        if self._owner is None:
+            raise no_service()
+        fit = [key for key in sorted(self.adapters) if self.adapters[key].central and name in (None, key)]
+        if not fit:
+            raise no_adapter(name)
+        powered = [key for key in fit if self.adapters[key].powered]
+        if not powered:
+            raise adapter_off(fit[0])
+        return powered[0]
+
+    async def call(
+        self, path: str, interface: str, member: str, signature: str = "", body: Any = (), timeout: float | None = None
+    ) -> list[Any]:
+        """What bluetoothd answers; BluezError, LinkFailed, TimeoutError."""
+        return await self._ask(SERVICE, path, interface, member, signature, body, timeout)
+
+    async def properties(self, path: str, interface: str) -> dict[str, Any]:
+        answer = await self.call(path, _PROPERTIES, "GetAll", "s", [interface])
+        return dict(unpack_variants(answer[0]))
+
+    async def put(self, path: str, interface: str, name: str, value: Variant, timeout: float | None = None) -> None:
+        await self.call(path, _PROPERTIES, "Set", "ssv", [interface, name, value], timeout)
+
+    async def objects(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Everything that bluetoothd knows, by path and interface."""
+        answer = await self.call("/", _OBJECTS, "GetManagedObjects")
+        return {path: {name: unpack_variants(inner) for name, inner in of.items()} for path, of in answer[0].items()}
+
+    async def remove(self, device_path: str) -> None:
+        """Forget a device, its bond and its cached services; one that is not there is forgotten already."""
+        try:
+            await self.call(f"/org/bluez/{adapter_of(device_path)}", ADAPTER, "RemoveDevice", "o", [device_path])
+        except BluezError as error:
+            if not error.dbus_error.endswith(("DoesNotExist", "UnknownObject", "UnknownMethod")):
+                raise
+
+    def distrust(self) -> None:
+        """A signal was lost, and bleak knows things that are not so: it is to read everything anew."""
+        now = asyncio.get_running_loop().time()
+        if now < self._trusted_until:
+            return
+        self._trusted_until = now + self._tuning.last_strike
+        self._log.warning("the Bluetooth service and what was heard of it are out of step; it is asked anew")
+        self.generation += 1
+        self._tell()
+
+    async def close(self) -> None:
+        self._watchers.clear()
+        bus, self._bus, self._owner = self._bus, None, None
+        if bus is not None:
+            bus.disconnect()
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=1.0)
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    # -- the bus
+
+    async def _open(self) -> None:
+        bus = MessageBus(bus_type=BusType.SYSTEM, auth_timeout=self._tuning.call)
+        try:
+            async with asyncio.timeout(self._tuning.call):
+                await bus.connect()
+            bus.add_message_handler(self._hear)
+            self._bus = bus
+            for rule in _RULES:
+                await self._ask(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", [rule], None)
+        except BaseException as error:
+            self._bus = None
+            bus.disconnect()
+            if isinstance(error, Exception):
+                raise explain("Bluetooth", error) from error
+            raise
+        self._spawn(self._stand_by(bus))
+
+    async def _stand_by(self, bus: MessageBus) -> None:
+        """Notices that the bus itself ends."""
+        with contextlib.suppress(Exception):  # whatever ended it
+            await bus.wait_for_disconnect()
+        if self._bus is bus:
+            self._log.warning("the connection to the system's D-Bus was lost")
+            self._gone()
+
+    def _gone(self) -> None:
+        self._bus = None
+        self._turn(None)
+
+    async def _look(self) -> None:
+        """Learn who serves, and its adapters; asking starts a service that can be started."""
+        generation = self.generation
+        try:
+            objects = await self.objects()
+            owner = (await self._ask(_DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", [SERVICE], None))[0]
+        except Exception as error:
+            raise explain("Bluetooth", error) from error
+        if generation != self.generation and self._owner != owner:
+            return  # it came anew meanwhile; its adapters tell of themselves
+        self._owner = owner
+        self.adapters = {
+            adapter_of(path): _state_of(of[ADAPTER], None) for path, of in objects.items() if ADAPTER in of
+        }
+        self._tell()
+
+    async def _ask(
+        self, service: str, path: str, interface: str, member: str, signature: str, body: Any, timeout: float | None
+    ) -> list[Any]:
+        if self._bus is None or not self._bus.connected:
+            raise no_service()  # a call on a dead bus would wait for ever
+        message = Message(service, path, interface, member, signature=signature, body=list(body))
+        async with asyncio.timeout(self._tuning.call if timeout is None else timeout):
+            reply = await self._bus.call(message)
+        if reply is None:
+            raise no_service()
+        if reply.message_type is MessageType.ERROR:
+            raise BluezError(reply.error_name or "", str(reply.body[0]) if reply.body else "")
+        return list(reply.body)
+
+    # -- what the daemon tells
+
+    def _hear(self, message: Message) -> Message | None:
+        if message.message_type is MessageType.METHOD_CALL:
+            ours = self.handler is not None and message.sender == self._owner
+            return self.handler(message) if ours and self.handler is not None else None
+        if message.message_type is not MessageType.SIGNAL:
+            return None
+        match message.member:
+            case "NameOwnerChanged" if message.sender == _DBUS and message.body[0] == SERVICE:
+                self._turn(message.body[2] or None)
+            case "PropertiesChanged" if message.body[0] == ADAPTER:
+                self._adapter(message.path or "", message.body[1])
+            case "InterfacesAdded" if ADAPTER in message.body[1]:
+                self._adapter(message.body[0], message.body[1][ADAPTER])
+            case "InterfacesRemoved" if ADAPTER in message.body[1]:
+                if self.adapters.pop(adapter_of(message.body[0]), None) is not None:
+                    self.outages[adapter_of(message.body[0])] += 1
+                    self._tell()
+        return None
+
+    def _turn(self, owner: str | None) -> None:
+        """The daemon went (None) or came; nothing that the last one told holds."""
+        if owner == self._owner:
+            return
+        if self._owner is not None:
+            self.generation += 1
+        self._owner = owner
+        self.adapters = {}
+        self._log.info("the Bluetooth service %s", "went away" if owner is None else "is there")
+        self._tell()
+        if owner is not None:
+            self._spawn(self._look_again())
+
+    async def _look_again(self) -> None:
+        with contextlib.suppress(LinkFailed):  # whoever needs it asks again, and is told why
+            await self._look()
+
+    def _adapter(self, path: str, changed: Mapping[str, Any]) -> None:
+        name = adapter_of(path)
+        before = self.adapters.get(name)
+        self.adapters[name] = _state_of(unpack_variants(dict(changed)), before)
+        if before is not None and before.powered and not self.adapters[name].powered:
+            self.outages[name] += 1
+        if self.adapters[name] != before:
+            self._tell()
+
+    def _tell(self) -> None:
+        for callback in tuple(self._watchers):
+            callback()
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _state_of(properties: Mapping[str, Any], before: AdapterState | None) -> AdapterState:
+    powered = properties.get("Powered", before.powered if before else False)
+    roles = properties.get("Roles")
+    central = (before.central if before else True) if roles is None else "central" in roles
+    return AdapterState(bool(powered), central)

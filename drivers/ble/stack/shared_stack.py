@@ -1,0 +1,91 @@
+"""What the BLE links of a process share: the line to bluetoothd, adapters, pairing. Loaded with the first of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from random import Random
+
+from gatepost.drivers.ble.link.connect_attempt import Connecting
+from gatepost.drivers.ble.stack import bleak_cache
+from gatepost.drivers.ble.stack.adapter import Adapter
+from gatepost.drivers.ble.stack.dbus_client import Bluez
+from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason
+from gatepost.drivers.ble.stack.pairing_agent import Pairing
+from gatepost.drivers.ble.stack.timing import Tuning
+
+Say = Callable[[str, str, str], None]
+
+
+class Radio:
+    """Belongs to the event loop in which it is made."""
+
+    def __init__(self, rng: Random, log: logging.Logger, tuning: Tuning) -> None:
+        bleak_cache.hush()
+        self.rng = rng
+        self.log = log
+        self.tuning = tuning
+        self.bluez = Bluez(tuning, log)
+        self.pairing = Pairing(self.bluez, tuning, log)
+        self.connecting = Connecting(tuning)
+        self._adapters: dict[str, Adapter] = {}
+        self._generation = self.bluez.generation
+        self._forgetting: asyncio.Task[None] | None = None
+        self._unwatch = self.bluez.watch(self._changed)
+
+    async def adapter(self, name: str | None, say: Say) -> Adapter:
+        """The adapter to use, which is on. One that is off is waited for; one that is missing only as long as a service
+        that starts takes to find it. LinkFailed."""
+        patient_until = asyncio.get_running_loop().time() + self.tuning.grace
+        while True:
+            if self._forgetting is not None:
+                await asyncio.wait((self._forgetting,), timeout=self.tuning.call)
+            changed = asyncio.Event()
+            unwatch = self.bluez.watch(changed.set)
+            try:
+                try:
+                    await self.bluez.ready()
+                    return self.known(self.bluez.pick(name))
+                except LinkFailed as failure:
+                    off = failure.reason is Reason.ADAPTER_OFF
+                    left = patient_until - asyncio.get_running_loop().time()
+                    if not off and (left <= 0 or failure.reason not in (Reason.NO_ADAPTER, Reason.NO_SERVICE)):
+                        raise
+                    if off:  # else whoever asked is told soon, or it is there
+                        say(failure.reason.value, failure.message, failure.hint)
+                with contextlib.suppress(TimeoutError):  # looked at again in any case: a signal may be lost
+                    async with asyncio.timeout(self.tuning.last_scan_retry if off else left):
+                        await changed.wait()
+            finally:
+                unwatch()
+
+    def known(self, name: str) -> Adapter:
+        """The one object of this adapter."""
+        if name not in self._adapters:
+            self._adapters[name] = Adapter(name, self.bluez, self.rng, self.tuning, self.log)
+        return self._adapters[name]
+
+    def _changed(self) -> None:
+        """A daemon that went leaves bleak with what it said last."""
+        if self.bluez.generation != self._generation:
+            self._generation = self.bluez.generation
+            before = self._forgetting
+            self._forgetting = asyncio.get_running_loop().create_task(self._forget(before), name="forget the daemon")
+
+    async def _forget(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait((before,))
+        await bleak_cache.forget()
+
+    async def close(self, timeout: float) -> None:
+        """Each step within `timeout`."""
+        self._unwatch()
+        for adapter in self._adapters.values():
+            await adapter.close(timeout)
+        await self.connecting.close(timeout)
+        if self._forgetting is not None:
+            await asyncio.wait((self._forgetting,), timeout=timeout)
+        await bleak_cache.forget(timeout)
+        await self.bluez.close()

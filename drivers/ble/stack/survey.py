@@ -1,0 +1,63 @@
+"""What is in the air: every device that advertises within a time, for people who look for theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from random import Random
+
+from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.stack.device_filter import Wanted
+from gatepost.drivers.ble.stack.link_errors import LinkFailed
+from gatepost.drivers.ble.stack.timing import Tuning
+
+ANY = Wanted(name="*")
+MOST = 1000  # devices; in a busy place with changing addresses there is no end of them
+
+
+async def survey(
+    seconds: float,
+    adapter: str | None = None,
+    *,
+    on_seen: Callable[[Advert], None] = lambda advert: None,
+    log: logging.Logger | None = None,
+    tuning: Tuning | None = None,
+) -> list[Advert]:
+    """The newest advertisement of each device, the strongest first; `on_seen` hears of all of them at once.
+
+    LinkFailed where nothing can be heard, an adapter that is off included.
+    """
+    from gatepost.drivers.ble.stack.scanner import Listener, Sighting
+    from gatepost.drivers.ble.stack.shared_stack import Radio
+
+    radio = Radio(Random(), log or logging.getLogger(__name__), tuning or Tuning())  # noqa: S311  # spreads retries
+    found: dict[str, Advert] = {}
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def seen(sighting: Sighting) -> None:
+        if sighting.rssi is None:
+            return  # it is connected
+        advert = sighting.advert
+        if advert.address in found or len(found) < MOST:
+            found[advert.address] = advert
+            on_seen(advert)
+
+    def cannot(failure: LinkFailed) -> None:
+        if not failed.done():
+            failed.set_exception(failure)
+
+    try:
+        await radio.bluez.ready()
+        scanner = radio.known(radio.bluez.pick(adapter)).scanner
+        end = scanner.listen(Listener(ANY, seen, cannot))
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await failed
+        finally:
+            end()
+    finally:
+        await radio.close(1.0)
+    return sorted(found.values(), key=lambda advert: -999 if advert.rssi is None else advert.rssi, reverse=True)

@@ -1,0 +1,1 @@
+"""Downloading records that a BLE device has stored, each once."""

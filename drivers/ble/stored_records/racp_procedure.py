@@ -1,0 +1,165 @@
+"""Asking for stored records: the procedures of the Record Access Control Point (GATT Specification Supplement; Glucose
+Profile 1.0, 5.5).
+
+Answers come through the decoder: a Reply `racp` for the control point; a Reading or a Reply `record` for a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from enum import Enum
+from random import Random
+from typing import NamedTuple
+
+from gatepost.drivers.ble.gatt import racp
+from gatepost.drivers.ble.gatt.racp import ControlPoint, Op
+from gatepost.drivers.ble.peripheral import Characteristic, GattError
+from gatepost.drivers.ble.profile import Items
+from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.driver import Exchange
+from gatepost.drivers.reading import Reading, Reply
+
+ANSWER, RECORD = "racp", "record"
+IN_PROGRESS, CCC_IMPROPER = 0x80, 0x81  # ATT errors of the service
+NOT_COMPLETED = 8
+MOST_RECORDS = 1 << 17  # twice as many as there are numbers
+
+
+class Timing(NamedTuple):
+    """Seconds."""
+
+    ask: float = 4.0  # a procedure whose answer is one value
+    quiet: float = 20.0  # between two records
+    abort: float = 2.0
+    farewell: float = 0.3  # an abort while the connection is being ended
+    retry: float = 0.5  # after `not completed`; doubles
+    tries: int = 5
+
+
+class Outcome(Enum):
+    DONE = "done"
+    NONE = "none"  # the device has no such records
+    REFUSED = "refused"  # it does not know the question
+
+
+class RecordsFailed(TimeoutError):
+    """The device did not bring the procedure to its end; the text says how."""
+
+
+def answer(data: bytes) -> Items:
+    """A value of the control point, for a profile's decoder; FrameError."""
+    point = racp.decode(data)
+    return [Reply(ANSWER, {name: getattr(point, name) for name in point.__struct_fields__})]
+
+
+def record(**known: object) -> Reply:
+    """A record that is not reported: it was stored before, or was only looked at."""
+    return Reply(RECORD, dict(known))
+
+
+class Procedures:
+    """One procedure at a time on one control point. Raises GattError, RecordsFailed, or what the link raises."""
+
+    def __init__(
+        self,
+        session: Session,
+        talk: Exchange,
+        control: Characteristic,
+        rng: Random | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self._session = session
+        self._talk = talk
+        self._control = control
+        self._rng = rng or Random()  # noqa: S311  # spreads retries
+        self._timing = timing or Timing()
+        self.seen: list[Reply] = []  # records of the last procedure that were only looked at; the newest ones
+
+    async def count(self, request: bytes) -> int | None:
+        """How many records there are; None when the device does not tell."""
+        try:
+            said = await self._perform(request, self._timing.ask, None)
+        except (GattError, RecordsFailed):
+            return None  # not every device knows this question
+        return said.count if said.op == Op.COUNT_IS else 0 if said.response_code == racp.NO_RECORDS else None
+
+    async def report(self, request: bytes, total: int | None = None, quick: bool = False) -> Outcome:
+        """Records come while this waits. `quick`: there is one at most."""
+        said = await self._perform(request, self._timing.ask if quick else self._timing.quiet, total)
+        if said.response_code == racp.SUCCESS:
+            return Outcome.DONE
+        if said.response_code == racp.NO_RECORDS:
+            return Outcome.NONE
+        return Outcome.REFUSED
+
+    async def _perform(self, request: bytes, quiet: float, total: int | None) -> ControlPoint:
+        pause = self._timing.retry
+        for left in reversed(range(self._timing.tries)):
+            try:
+                said = await self._once(request, quiet, total)
+                if said.response_code != NOT_COMPLETED:
+                    return said
+            except GattError as refused:
+                if not left or refused.code not in (IN_PROGRESS, CCC_IMPROPER):
+                    raise
+                if refused.code == CCC_IMPROPER:
+                    await self._session.subscribe(self._control)
+                else:
+                    await self.abort()
+            if left:
+                await asyncio.sleep(pause * self._rng.uniform(0.5, 1.0))
+                pause *= 2
+        raise RecordsFailed("the device began to tell its records several times and did not end")
+
+    async def _once(self, request: bytes, quiet: float, total: int | None) -> ControlPoint:
+        await self._drain()
+        self.seen.clear()
+        done = 0
+        try:
+            await self._session.write(self._control, request)
+            while True:
+                said = await self._talk.wait(lambda item: _relevant(item, request[0]), quiet)
+                if isinstance(said, ControlPoint):
+                    return said
+                done += 1
+                if done > MOST_RECORDS:
+                    await self.abort()
+                    raise RecordsFailed("the device tells records without an end")
+                if isinstance(said, Reply):
+                    self.seen = [*self.seen[-1:], said]
+                if total is not None:
+                    self._talk.progress("records", done, total)
+        except TimeoutError as silent:
+            await self.abort()
+            raise RecordsFailed("the device fell silent in the middle of its records") from silent
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                await self._session.write(self._control, racp.ABORT, self._timing.farewell)
+            raise
+
+    async def abort(self) -> None:
+        """End what the device is doing; it may have come to its end by itself."""
+        with contextlib.suppress(GattError, TimeoutError):
+            await self._session.write(self._control, racp.ABORT, self._timing.abort)
+            await self._talk.wait(lambda item: _answer_to(item, Op.ABORT), self._timing.abort)
+
+    async def _drain(self) -> None:
+        """Answers to what was asked before are none to what is asked now."""
+        with contextlib.suppress(TimeoutError):
+            await self._talk.wait(lambda item: None, 0)
+
+
+def _relevant(item: Reading | Reply, op: int) -> ControlPoint | Reading | Reply | None:
+    if isinstance(item, Reading):
+        return item if item.mark is not None else None  # a live value beside it is none of the records
+    return item if item.kind == RECORD else _answer_to(item, op)
+
+
+def _answer_to(item: Reading | Reply, op: int) -> ControlPoint | None:
+    if not isinstance(item, Reply) or item.kind != ANSWER:
+        return None
+    point = ControlPoint(**item.fields)
+    if point.op == Op.RESPONSE:
+        return point if point.request_op == op else None
+    return point if op == Op.COUNT and point.op == Op.COUNT_IS else None

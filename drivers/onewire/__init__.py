@@ -1,0 +1,1 @@
+"""1-Wire sensors through the kernel."""

@@ -1,0 +1,1 @@
+"""A&D UA-767PC blood pressure monitor."""

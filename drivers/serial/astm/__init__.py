@@ -1,0 +1,1 @@
+"""Glucose meters that speak ASTM E1381 / E1394."""

@@ -1,0 +1,88 @@
+"""Driver `astm-glucose`: glucose meters and analysers that send by ASTM E1381 and E1394 (Contour and others)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gatepost.drivers.driver import Driver, Exchange, Forbidden, Line, Recognition, Twin
+from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.serial.astm.decoder import AstmDecoder
+from gatepost.drivers.serial.astm.frames import EOT
+from gatepost.drivers.serial.astm.twin import AstmTwin
+
+PATIENCE = 30.0  # seconds without a word from the sender after which a transfer is over (E1381, 6.5.2)
+STORING = 12.0  # seconds for the disk; the sender gives up after 15
+
+
+class AstmOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What makes the device speak."""
+
+    wake: Annotated[
+        Literal["none", "eot"],
+        Meta(description="none: it sends by itself; eot: it wants to hear EOT first, as some Contour meters do"),
+    ] = "none"
+
+
+class AstmGlucose(Driver):
+    """Receives; a frame is acknowledged once what it said is on disk. It never sends a record or a command."""
+
+    name = "astm-glucose"
+    title = "Glucose meter or analyser by ASTM E1381 and E1394"
+    line = Line(9600, 8, "N", 1)
+    metrics = ("glucose",)
+    steady = False
+    keeps_records = True
+    options_type = AstmOptions
+    example_options: ClassVar[dict[str, Any]] = {"wake": "eot"}
+    forbidden = (Forbidden("command", re.compile(rb"[^\x04\x06\x15]")),)
+    recognition = Recognition(telling=("astm",))  # its enquiry
+    source = "ASTM E1381-95 (CLSI LIS01), ASTM E1394-97 (CLSI LIS02)"
+
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self._decoder: AstmDecoder | None = None
+
+    @classmethod
+    def value_names(cls, options: Any = None) -> tuple[str, ...]:
+        return ()  # an analyser has analytes of its own
+
+    def decoder(self) -> AstmDecoder:
+        self._decoder = AstmDecoder(self.bookmarks)
+        return self._decoder
+
+    def greeting(self) -> tuple[bytes, ...]:
+        return (bytes((EOT,)),) if self.options.wake == "eot" else ()
+
+    async def converse(self, talk: Exchange) -> None:
+        decoder = self._decoder
+        assert decoder is not None, "the decoder is made before the conversation begins"
+        told: dict[str, str] = {}
+        frames = 0
+        while True:
+            if not decoder.asks:
+                try:
+                    await talk.wait(_said, PATIENCE)
+                except TimeoutError:
+                    decoder.expire()
+                continue
+            ask = decoder.asks.popleft()
+            frames = frames + 1 if ask.store else 0
+            if ask.store:
+                await talk.stored(STORING)
+                talk.progress("receiving frames", frames)
+            if decoder.device != told:
+                told = dict(decoder.device)
+                talk.tell(**told)
+            await talk.send(ask.answer)
+
+    @classmethod
+    def twin(cls, options: Any = None, seed: int = 0) -> Twin:
+        return AstmTwin(seed)
+
+
+def _said(item: Reading | Reply) -> Reply | None:
+    return item if isinstance(item, Reply) else None

@@ -1,0 +1,162 @@
+"""ASTM E1394 (CLSI LIS02) records: H header, P patient, O order, R result, L end. The header says what parts fields.
+
+Contour meters put what they call user marks and the time of a result where E1394 has flags and the result's status.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+import msgspec
+
+from gatepost.drivers.checksums import FrameError
+
+TYPES = "HPORLCQMSD"
+_TIME = re.compile(r"\d{8}(?:\d{4}(?:\d{2})?)?")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?")
+_OVER, _UNDER = ("HI", "HIGH"), ("LO", "LOW")
+
+
+class Delimiters(NamedTuple):
+    field: str = "|"
+    repeat: str = "\\"
+    component: str = "^"
+    escape: str = "&"
+
+
+class Header(msgspec.Struct, frozen=True, gc=False):
+    delimiters: Delimiters
+    product: str = ""
+    serial_number: str = ""
+    timestamp: list[int] | None = None
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """One result; `value` None when it is none, `text` then says what the device wrote. `user_marks`: the markers are
+    those of a Contour, not abnormal flags of the standard."""
+
+    sequence: int | None
+    analyte: str
+    value: float | int | None
+    text: str
+    unit: str
+    reference: str
+    markers: list[str]
+    status: str
+    timestamp: list[int] | None
+    user_marks: bool
+
+    @property
+    def beyond(self) -> str:
+        """over, under, or empty: outside of what the device measures."""
+        shown = self.text.upper()
+        if ">" in self.markers or shown.startswith(">") or shown in _OVER:
+            return "over"
+        if "<" in self.markers or shown.startswith("<") or shown in _UNDER:
+            return "under"
+        return ""
+
+
+def decode_header(text: str) -> Header:
+    """FrameError truncated or bad_header."""
+    if len(text) < 5:
+        raise FrameError("truncated")
+    marks = Delimiters(*text[1:5])
+    if text[0] != "H" or len(set(marks)) < 4 or any(mark.isalnum() or mark.isspace() for mark in marks):
+        raise FrameError("bad_header")
+    fields = text.split(marks.field)
+    sender = _at(fields, 4).split(marks.component)
+    return Header(marks, unescape(sender[0], marks), _serial(sender, marks), time_of(_at(fields, 13)))
+
+
+def decode_result(text: str, marks: Delimiters = Delimiters()) -> Result:  # noqa: B008  # it is immutable
+    """FrameError truncated, bad_header or bad_format."""
+    fields = text.rstrip("\r\n").split(marks.field)
+    if fields[0] != "R":
+        raise FrameError("bad_header")
+    if len(fields) < 4:
+        raise FrameError("truncated")
+    analyte = _analyte(fields[2].split(marks.component))
+    shown = unescape(fields[3].split(marks.component)[0], marks).strip()
+    sequence = fields[1].strip()
+    if not analyte or not shown or not re.fullmatch(r"\d*", sequence, re.ASCII):
+        raise FrameError("bad_format")
+    unit = _at(fields, 4).split(marks.component)
+    contour = time_of(_at(fields, 8))
+    parts = [part for repeat in _at(fields, 6).split(marks.repeat) for part in repeat.split("/")]
+    return Result(
+        int(sequence) if sequence else None,
+        unescape(analyte, marks).strip(),
+        number(shown),
+        shown,
+        unescape(unit[0], marks).strip(),
+        unescape(_at(unit, 1), marks).strip(),
+        [part.strip() for part in parts if part.strip()],
+        "" if contour else _at(fields, 8),
+        contour or time_of(_at(fields, 12)) or time_of(_at(fields, 11)),
+        contour is not None,
+    )
+
+
+def is_control(order: str, marks: Delimiters) -> bool:
+    """Whether an order is for a control specimen: action code Q."""
+    return _at(order.split(marks.field), 11).strip().upper() == "Q"
+
+
+def split_records(text: str) -> list[str]:
+    return [line for line in re.split(r"[\r\n]+", text) if line]
+
+
+def unescape(text: str, marks: Delimiters) -> str:
+    """Escape sequences (`&F&`, `&X41&`) turned into what they stand for."""
+    if marks.escape not in text:
+        return text
+    told = {"F": marks.field, "R": marks.repeat, "S": marks.component, "E": marks.escape}
+
+    def one(found: re.Match[str]) -> str:
+        inner = found[1]
+        if inner[:1] == "X" and re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", inner[1:]):
+            return bytes.fromhex(inner[1:]).decode("latin-1")
+        return told.get(inner, "")
+
+    mark = re.escape(marks.escape)
+    return re.sub(f"{mark}([^{mark}]{{0,64}}){mark}", one, text)
+
+
+def number(shown: str) -> float | int | None:
+    """A number in digits as a number, exactly; anything else is none."""
+    if not _NUMBER.fullmatch(shown) or not shown.isascii() or len(shown) > 18:
+        return None
+    try:
+        return float(Decimal(shown)) if "." in shown else int(shown)
+    except (InvalidOperation, OverflowError):
+        return None
+
+
+def time_of(text: str) -> list[int] | None:
+    """YYYYMMDD[HHMM[SS]] as numbers; None when it is no time."""
+    if not text.isascii() or not _TIME.fullmatch(text):
+        return None
+    parts = [int(text[:4]), *(int(text[i : i + 2]) for i in range(4, len(text), 2))]
+    limits = ((1, 12), (1, 31), (0, 23), (0, 59), (0, 60))
+    fits = all(low <= part <= high for part, (low, high) in zip(parts[1:], limits, strict=False))
+    return parts if fits else None
+
+
+def _serial(sender: list[str], marks: Delimiters) -> str:
+    """Product ^ versions ^ serial number ^ ...; versions are a list with points in it."""
+    for part in sender[1:]:
+        if part and marks.repeat not in part and not re.fullmatch(r"[Vv]?[\d.]*\.[\d.]*", part):
+            return unescape(part, marks).strip()
+    return ""
+
+
+def _analyte(test: list[str]) -> str:
+    """The manufacturer's own name, the fourth part; else the first part that says something."""
+    return _at(test, 3) or next((part for part in test if part), "")
+
+
+def _at(fields: list[str], index: int) -> str:
+    return fields[index] if index < len(fields) else ""

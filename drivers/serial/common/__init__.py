@@ -1,0 +1,1 @@
+"""Parts that serial protocols share: line splitting, frame sync, digests of records."""

@@ -1,0 +1,38 @@
+"""What a decoder learns of its device beside readings (a battery that runs low, a serial number), on its way into the
+device's status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatepost.drivers.driver import Exchange
+from gatepost.drivers.reading import Reading, Reply
+
+KNOWN = "known"
+LONG = 3600.0  # seconds between two looks at nothing
+
+
+class News:
+    """Gives a reply when something is learned for the first time, or has changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def learn(self, **known: Any) -> list[Reply]:
+        """None is nothing to learn."""
+        fresh = {name: value for name, value in known.items() if value is not None and self._known.get(name) != value}
+        self._known |= fresh
+        return [Reply(KNOWN, fresh)] if fresh else []
+
+
+async def follow(talk: Exchange) -> None:
+    """Tell what the decoder learns, as long as the session lasts."""
+    while True:
+        try:
+            talk.tell(**await talk.wait(_known, LONG))
+        except TimeoutError:
+            continue
+
+
+def _known(item: Reading | Reply) -> dict[str, Any] | None:
+    return item.fields if isinstance(item, Reply) and item.kind == KNOWN else None

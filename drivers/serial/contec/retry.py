@@ -1,0 +1,41 @@
+"""What to do when a Contec oximeter cannot give its stored records now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+from gatepost.drivers.driver import CommandFailed, Exchange
+
+FINAL = frozenset({"connection-lost", "forbidden"})  # failures that waiting does not mend
+
+
+class Retry:
+    """Work of a conversation that may have to wait for the device: it records just now, it does not answer. Tried again
+    after a pause that doubles and is scattered; each success begins anew."""
+
+    def __init__(self, rng: Random, first: float = 30.0, last: float = 3600.0) -> None:
+        self._rng = rng
+        self._first = first
+        self._last = last
+
+    async def until_done(self, talk: Exchange, work: Callable[[], Awaitable[Any]]) -> None:
+        """What is wrong is told in the device's status as `stored_records`; a lost connection ends it."""
+        pause = self._first
+        while True:
+            try:
+                await work()
+            except TimeoutError:
+                why = "no-answer"
+            except CommandFailed as failed:
+                if failed.key in FINAL:
+                    raise
+                why = failed.key
+            else:
+                talk.tell(stored_records="read")
+                return
+            talk.tell(stored_records=why)
+            await asyncio.sleep(pause * self._rng.uniform(0.75, 1.25))
+            pause = min(2 * pause, self._last)

@@ -1,0 +1,148 @@
+"""Contec five-octet protocol: frames of live data, and the answer that holds a stored recording.
+
+Octet 0: bit 7 set, 6 beep, 5 SpO2 falling, 4 searched too long or finger out, 0-3 signal strength. Octet 1: waveform.
+Octet 2: bit 6 is bit 7 of the pulse rate, 5 searching, 4 probe error, 0-3 bar graph. Octet 3: pulse rate, bits 0-6.
+Octet 4: SpO2. No checksum: only octet 0 has bit 7 set. Zero means no value.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import Faults
+from gatepost.drivers.serial.common.frame_sync import Stranger
+
+SIZE = 5
+RECORD = 3  # octets of a stored record
+STORED_HEADER = bytes.fromhex("f28000f28000f28000")
+READ_STORED, END_STORED = b"\xf5\xf5", b"\xf6\xf6\xf6"
+
+
+class Live(msgspec.Struct, frozen=True, gc=False):
+    """One frame. None = the device has no value."""
+
+    signal_strength: int
+    search_timeout: bool
+    spo2_drop: bool
+    beep: bool
+    waveform: int
+    bar: int
+    probe_error: bool
+    searching: bool
+    pulse_rate: int | None
+    spo2: int | None
+
+
+def decode_live(frame: bytes) -> Live:
+    """Exactly one frame of five octets; FrameError truncated, bad_length or bad_sync."""
+    if len(frame) < SIZE:
+        raise FrameError("truncated")
+    if len(frame) > SIZE:
+        raise FrameError("bad_length")
+    status, waveform, bar, pulse, spo2 = frame
+    if not status & 0x80 or (waveform | bar | pulse | spo2) & 0x80:
+        raise FrameError("bad_sync")
+    return Live(
+        signal_strength=status & 0x0F,
+        search_timeout=bool(status & 0x10),
+        spo2_drop=bool(status & 0x20),
+        beep=bool(status & 0x40),
+        waveform=waveform,
+        bar=bar & 0x0F,
+        probe_error=bool(bar & 0x10),
+        searching=bool(bar & 0x20),
+        pulse_rate=(pulse | (bar & 0x40) << 1) or None,
+        spo2=spo2 or None,
+    )
+
+
+def decode_stored(frame: bytes) -> list[dict[str, int | None]]:
+    """The answer to F5 F5: header, length - 1 in three groups of seven bits, records of three octets, one a second."""
+    head = len(STORED_HEADER)
+    if not STORED_HEADER.startswith(frame[:head]):
+        raise FrameError("bad_header")
+    if len(frame) < head + 3:
+        raise FrameError("truncated")
+    length = stored_length(frame[head : head + 3])
+    body = frame[head + 3 :]
+    if len(body) < length:
+        raise FrameError("truncated")
+    if len(body) > length or length % 3:
+        raise FrameError("bad_length")
+    return [decode_record(body[i : i + RECORD]) for i in range(0, length, RECORD)]
+
+
+def stored_length(octets: bytes) -> int:
+    """The length of what follows, from three groups of seven bits; FrameError bad_header."""
+    high, middle, low = octets
+    if not high & 0x80 or not middle & 0x80 or low & 0x80:
+        raise FrameError("bad_header")
+    return ((high & 0x7F) << 14 | (middle & 0x7F) << 7 | low) + 1
+
+
+def encode_stored(records: list[tuple[int, int]]) -> bytes:
+    """The answer with these records of pulse rate and SpO2; for twins and tests."""
+    length = RECORD * len(records) - 1
+    head = bytes((0x80 | length >> 14, 0x80 | length >> 7 & 0x7F, length & 0x7F))
+    body = b"".join(bytes((0xF0 | pulse >> 7, 0x80 | pulse & 0x7F, spo2)) for pulse, spo2 in records)
+    return STORED_HEADER + head + body
+
+
+def decode_record(octets: bytes) -> dict[str, int | None]:
+    """One stored record; FrameError bad_sync. None = the device had no value."""
+    mark, pulse, spo2 = octets
+    if mark & 0xFE != 0xF0 or not pulse & 0x80 or spo2 & 0x80:
+        raise FrameError("bad_sync")
+    return {"pulse_rate": ((mark & 1) << 7 | pulse & 0x7F) or None, "spo2": spo2 or None}
+
+
+class LiveFrames:
+    """Octets in any chunks -> frames. `None` in the result stands where octets were skipped to find the next frame."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._rest = b""
+        self._lost = True  # the first octets after opening may be the end of a frame: no fault
+        self._stranger = Stranger(faults)
+
+    def feed(self, data: bytes) -> list[Live | None]:
+        data = self._rest + data
+        frames: list[Live | None] = []
+        at, end = 0, len(data)
+        while at < end:
+            bad = self._first_wrong(data, at, min(at + SIZE, end))
+            if bad is not None:
+                if not self._lost:
+                    self._lost = True
+                    self._faults.add("resync", "octets that belong to no frame were skipped")
+                    frames.append(None)
+                self._stranger.skip(bad - at)
+                at = bad
+            elif end - at < SIZE:
+                break
+            else:
+                self._lost = False
+                self._stranger.known()
+                frames.append(decode_live(data[at : at + SIZE]))
+                at += SIZE
+        self._rest = data[at:]
+        return frames
+
+    @staticmethod
+    def _first_wrong(data: bytes, at: int, end: int) -> int | None:
+        """Where to look on when no frame begins at `at`; None = what is there looks right."""
+        if not data[at] & 0x80:
+            return at + 1
+        for i in range(at + 1, end):
+            if data[i] & 0x80:
+                return i
+        return None
+
+
+def encode_live(frame: Live) -> bytes:
+    """The five octets of a frame, as the device sends them."""
+    pulse = frame.pulse_rate or 0
+    status = frame.signal_strength | frame.search_timeout << 4 | frame.spo2_drop << 5 | frame.beep << 6
+    bar = frame.bar | frame.probe_error << 4 | frame.searching << 5 | pulse >> 7 << 6
+    return bytes((0x80 | status, frame.waveform, bar, pulse & 0x7F, frame.spo2 or 0))

@@ -1,0 +1,102 @@
+"""Contec protocol V7: packets of the device -> readings and replies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatepost.drivers.reading import BAD, UNCERTAIN, Faults, Reading, Reply
+from gatepost.drivers.serial.common.frame_sync import Trust
+from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
+from gatepost.drivers.serial.contec import v7_packets as v7
+from gatepost.drivers.serial.contec.records import Download
+from gatepost.drivers.serial.contec.v7_segments import RECORD, describe
+
+METRIC = "pulse_oximetry"
+UNITS = {"spo2": "%", "heart_rate": "/min", "perfusion_index": "%"}
+ABOUT_SEGMENTS = {v7.START_DATE: "start-date", v7.START_TIME: "start-time", v7.SEGMENTS: "segments"}
+
+
+class Contec7Decoder:
+    """Packets -> readings after two consistent ones in a row, and replies. Stored records go to `download`; `feed(b"")`
+    gives a batch of those that are let through."""
+
+    def __init__(self, waveform: bool = False, download: Download | None = None) -> None:
+        self.faults = Faults()
+        self._packets = v7.PacketReader(self.faults)
+        self._download = download or Download()
+        self._trust = Trust(8, 4)  # 1/min and %: what may change within 1/60 s
+        self._pleth = PlethBlocks(METRIC) if waveform else None
+
+    def feed(self, data: bytes) -> list[Reading | Reply]:
+        if not data:
+            return self._download.drain()
+        out: list[Reading | Reply] = []
+        stored = False
+        for packet in self._packets.feed(data):
+            if packet is None:
+                self._trust.lose()
+                stored |= self._download.listening
+                self._download.damage()
+                if self._pleth:
+                    out += self._pleth.lose()
+            elif packet.type == v7.LIVE:
+                live = v7.decode_live(packet.data)
+                if self._trust.judge(live.pulse_rate, live.spo2):
+                    out.append(reading(live))
+                    if self._pleth:
+                        out += self._pleth.add(live.waveform)
+            elif packet.type in RECORD:
+                stored = True
+                self._download.add(packet.data, RECORD[packet.type])
+            else:
+                out.append(reply(packet))
+        if stored:
+            out.append(self._download.state())
+        return out
+
+
+def reading(live: v7.Live) -> Reading:
+    """What one live packet says about the person."""
+    values: dict[str, Any] = {}
+    flags: list[str] = []
+    why = _why(live)
+    for name, value in (("spo2", live.spo2), ("heart_rate", live.pulse_rate)):
+        if value:
+            values[name] = value
+        else:
+            flags.append(f"{name}:{why or 'no-signal'}")
+    if live.pi_pct is not None and values:
+        values["perfusion_index"] = live.pi_pct
+    if live.spo2_low:
+        flags.append("spo2-low")
+    quality = BAD if not values else UNCERTAIN if why or len(values) < 2 else "good"
+    if why and live.spo2 and live.pulse_rate:
+        flags.append(why)
+    units = UNITS if len(values) == len(UNITS) else {name: UNITS[name] for name in values}
+    return Reading(METRIC, values, units, tuple(flags), quality)
+
+
+def _why(live: v7.Live) -> str | None:
+    if live.search_timeout or live.probe_error:
+        return "no-finger"  # the probe is the clip itself: these units report a missing finger as an error of it
+    return "searching" if live.searching else None
+
+
+def reply(packet: v7.Packet) -> Reply:
+    """Any packet that is neither live data nor stored records."""
+    data = packet.data
+    if packet.type == v7.FEEDBACK:
+        return Reply("feedback", v7.feedback(data))
+    if packet.type == v7.IDENTITY:
+        return Reply("identity", {"id": data.decode("ascii", "replace").strip("\0 ")})
+    if packet.type == v7.PI_SUPPORT:
+        return Reply("pi-support", {"supported": data[0] == 0})
+    if packet.type == v7.LENGTH:
+        return Reply("length", v7.decode_length(data))
+    if packet.type == v7.IDLE:
+        return Reply("idle", {})
+    if packet.type == v7.DISCONNECT:
+        return Reply("disconnect", {"reason": data[0], "text": v7.REASONS.get(data[0], "unknown")})
+    if packet.type in ABOUT_SEGMENTS:
+        return Reply(ABOUT_SEGMENTS[packet.type], describe(packet.type, data) or {})
+    return Reply("packet", {"type": packet.type, "data": list(data)})

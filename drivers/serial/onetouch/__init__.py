@@ -1,0 +1,1 @@
+"""OneTouch Ultra 2 glucose meter."""

@@ -1,0 +1,1 @@
+"""Pulse oximeters that print ASCII lines."""

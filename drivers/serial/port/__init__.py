@@ -1,0 +1,1 @@
+"""The serial port: opening, reading, writing, errors."""

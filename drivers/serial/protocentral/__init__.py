@@ -1,0 +1,1 @@
+"""ProtoCentral ECG boards and HealthyPi."""

@@ -1,0 +1,1 @@
+"""Weighing scales: A&D, CAS, Mettler Toledo SICS."""

@@ -1,0 +1,1 @@
+"""Test kit for drivers, shipped for drivers of other packages too."""

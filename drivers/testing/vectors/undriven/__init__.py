@@ -1,0 +1,1 @@
+"""Decoders of vectors that no driver uses."""
