@@ -16,30 +16,30 @@ import msgspec
 from gatepost.agent import lock
 from gatepost.agent.api.http.server import ApiServer
 from gatepost.agent.audit.log import AuditLog
-from gatepost.agent.commands.authentication import Guard
-from gatepost.agent.commands.dispatcher import Desk
-from gatepost.agent.commands.model import Answer, Request
+from gatepost.agent.commands.authentication import CommandAuthenticator
+from gatepost.agent.commands.dispatcher import CommandDispatcher
+from gatepost.agent.commands.model import AddressedResponse, CommandRequest
 from gatepost.agent.core.clock import Clock, SystemClock, rfc3339
-from gatepost.agent.core.clock_monitor import Timekeeper
+from gatepost.agent.core.clock_monitor import ClockMonitor
 from gatepost.agent.core.errors import DeviceError, GatepostError, NotConnected, StoreError, UplinkError
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.manager import Devices
-from gatepost.agent.gateway_commands import Actions
-from gatepost.agent.process.logs import Logs
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.gateway_commands import GatewayCommands
+from gatepost.agent.process.logs import AgentLogs
 from gatepost.agent.process.notify import Notifier
 from gatepost.agent.process.supervisor import Supervisor
 from gatepost.agent.process.watchdog import Watchdog, interval_from
-from gatepost.agent.settings import Loaded, Origin, Watcher, changes, load, resolve_secret
-from gatepost.agent.settings.editor import ApiDrop
+from gatepost.agent.settings import LoadedSettings, Origin, SettingsWatcher, changes, load, resolve_secret
+from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.last_good import LastGood
-from gatepost.agent.settings.model import Device, Secret, Settings
+from gatepost.agent.settings.model import DeviceSettings, Secret, Settings
 from gatepost.agent.store import Store
-from gatepost.agent.uplink.broker_discovery import Discovery
-from gatepost.agent.uplink.broker_link import Parts
-from gatepost.agent.uplink.manager import Uplinks
-from gatepost.agent.uplink.message_log import MessageBook
-from gatepost.agent.uplink.mqtt.connection import Inbound
-from gatepost.agent.uplink.topic_subscriptions import Following
+from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
+from gatepost.agent.uplink.broker_link import UplinkContext
+from gatepost.agent.uplink.manager import BrokerManager
+from gatepost.agent.uplink.message_log import MessageLog
+from gatepost.agent.uplink.mqtt.connection import InboundMessage
+from gatepost.agent.uplink.topic_subscriptions import TopicSubscriptions
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.installed import version
 
@@ -57,27 +57,29 @@ FINAL = ("broker-refused-message", "broker-topic-wrong", "broker-message-too-lar
 class App:
     """One running agent. `start`, then `run` until `stop` is asked for; `close` ends everything within 5 s."""
 
-    def __init__(self, loaded: Loaded, settings: Settings, config: Path, env: Mapping[str, str], logs: Logs) -> None:
+    def __init__(
+        self, loaded: LoadedSettings, settings: Settings, config: Path, env: Mapping[str, str], logs: AgentLogs
+    ) -> None:
         self.settings = settings
         self.loaded = loaded
         self.logs = logs
         self.state_dir = Path(settings.gateway.state_dir)
         self.own_drops = self.state_dir / "conf.d"
-        self.drop = ApiDrop(self)
+        self.drop = SettingsEditor(self)
         self.clock: Clock = SystemClock()
-        self.events = Events()
+        self.events = EventBus()
         self.rng = Random()  # noqa: S311 - jitter, no secret
         self.registry = Registry.installed()
-        self.following = Following()
-        self.book = MessageBook(self.clock, self.events)
-        self.discovery = Discovery(self.clock.monotonic)
+        self.following = TopicSubscriptions()
+        self.book = MessageLog(self.clock, self.events)
+        self.discovery = BrokerDiscovery(self.clock.monotonic)
         self.supervisor = Supervisor(log, self.rng)
         self.notifier = Notifier.from_environment(env)
         self.started = self.clock.now().wall
         self.store: Store
-        self.devices: Devices
-        self.uplinks: Uplinks
-        self.desk: Desk
+        self.devices: DeviceManager
+        self.uplinks: BrokerManager
+        self.desk: CommandDispatcher
         self.audit: AuditLog
         self._config = config
         self._env = env
@@ -88,7 +90,7 @@ class App:
         self._hangups: set[asyncio.Task[Any]] = set()
         self._progress: tuple[int, float] | None = None  # commits while readings wait, and since when it is so many
         self._restricted: dict[str, list[str]] | None = None
-        self._watcher = Watcher(loaded.watched, loaded.signature)
+        self._watcher = SettingsWatcher(loaded.watched, loaded.signature)
 
     # --- start and stop
 
@@ -109,7 +111,7 @@ class App:
         for name, task in self.store.tasks().items():
             self.supervisor.start(name, task)
         self.audit = await AuditLog.open(self.state_dir / AUDIT, self.clock, self.store.state_get, self.store.state_put)
-        self.devices = Devices(
+        self.devices = DeviceManager(
             self.registry,
             self.store,
             self.clock,
@@ -119,7 +121,7 @@ class App:
             resolve=self._resolve,
         )
         self.devices.on_status = self._device_status
-        parts = Parts(
+        parts = UplinkContext(
             store=self.store,
             clock=self.clock,
             rng=self.rng,
@@ -133,13 +135,13 @@ class App:
             followed=self.following.of,
             on_message=self._on_message,
         )
-        self.uplinks = Uplinks(parts, self.supervisor)
-        guard = Guard(self._token_of, lambda: self._resolve(self.settings.commands.signing.key))
-        self.desk = Desk(
+        self.uplinks = BrokerManager(parts, self.supervisor)
+        guard = CommandAuthenticator(self._token_of, lambda: self._resolve(self.settings.commands.signing.key))
+        self.desk = CommandDispatcher(
             self.store.ledger,
             self.audit,
             self.devices,
-            Actions(self),
+            GatewayCommands(self),
             settings,
             self.clock,
             guard,
@@ -155,7 +157,7 @@ class App:
             log.error("the local API is not served: %s; %s", error.message, error.hint)
             self._api = None
         self.notifier.ready("starting devices and brokers")
-        self.supervisor.start("timekeeper", Timekeeper(self.clock, self.store, self.audit).run)
+        self.supervisor.start("timekeeper", ClockMonitor(self.clock, self.store, self.audit).run)
         self.supervisor.start("settings.watch", self._watch_settings)
         interval = interval_from(self._env, os.getpid())
         if interval is not None:
@@ -223,7 +225,7 @@ class App:
     def origins(self) -> Mapping[tuple[str, ...], Origin]:
         return self.loaded.origins
 
-    def load_with(self, own_drops: Path) -> Loaded:
+    def load_with(self, own_drops: Path) -> LoadedSettings:
         """The settings as they would be with the agent's own drops of this directory; blocks."""
         return load(self._config, self._env, self.registry, own_drops)
 
@@ -297,7 +299,7 @@ class App:
             return
         except DeviceError as error:
             log.error("%s; %s", error.message, error.hint)
-        devices: dict[str, Device] = {}
+        devices: dict[str, DeviceSettings] = {}
         for name, device in settings.devices.items():
             try:
                 await self.devices.apply({**devices, name: device})
@@ -338,11 +340,11 @@ class App:
         self.uplinks.device_status(device, payload)
         self._say()
 
-    async def _on_command(self, broker: str, device: str | None, message: Inbound, broadcast: bool) -> None:
+    async def _on_command(self, broker: str, device: str | None, message: InboundMessage, broadcast: bool) -> None:
         properties = message.properties
         expiry = properties.get("message_expiry_interval")
         await self.desk.handle(
-            Request(
+            CommandRequest(
                 source=f"{'broadcast' if broadcast else 'mqtt'}:{broker}",
                 target=device,
                 payload=bytes(message.payload),
@@ -354,14 +356,14 @@ class App:
             )
         )
 
-    def _on_message(self, broker: str, message: Inbound) -> None:
+    def _on_message(self, broker: str, message: InboundMessage) -> None:
         self.book.take(broker, message.topic, bytes(message.payload), message.qos, message.retain, "in")
 
     async def _on_connected(self, broker: str) -> None:
         self._say()
         await self.desk.resume(broker)
 
-    async def _answer(self, answer: Answer) -> bool:
+    async def _answer(self, answer: AddressedResponse) -> bool:
         """Whether the broker is done with it: acknowledged, or refused for good."""
         uplink = self.uplinks.get(answer.source.partition(":")[2])
         if uplink is None:

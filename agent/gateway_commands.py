@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.core.errors import NotFound, SettingsWrong, StoreError
 from gatepost.agent.settings.own_drops import remove_drop, write_drop
-from gatepost.agent.uplink.broker_link import Uplink
+from gatepost.agent.uplink.broker_link import BrokerLink
 
 if TYPE_CHECKING:
     from gatepost.agent.app import App
@@ -16,7 +16,7 @@ PATIENTS = "patients"  # key of the store's small state, and name of the agent's
 DROP = "50-patients.yaml"
 
 
-class Actions:
+class GatewayCommands:
     """Implements gatepost.agent.commands.gateway_commands.GatewayActions."""
 
     def __init__(self, app: App) -> None:
@@ -87,7 +87,7 @@ class Actions:
             raise StoreError(f"{drop} could not be written: {error.strerror or error}.") from error
         await app.store.state_put(PATIENTS, {name: assigned[name] for name in known})
 
-    def _uplink(self, broker: str) -> Uplink:
+    def _uplink(self, broker: str) -> BrokerLink:
         uplink = self._app.uplinks.get(broker)
         if uplink is None:
             raise NotFound(f"There is no broker named {broker}.", "`gatepost brokers` lists them.")

@@ -12,7 +12,7 @@ from gatepost.agent.core.errors import GatepostError
 NAME = "gatepost.lock"
 
 
-class Taken(GatepostError):
+class StateDirInUse(GatepostError):
     key = "state-dir-taken"
 
 
@@ -25,7 +25,7 @@ def take(state_dir: Path) -> IO[str]:
         handle.seek(0)
         owner = handle.read(20).strip()
         handle.close()
-        raise Taken(
+        raise StateDirInUse(
             f"Another agent uses the state directory {state_dir}{f' (process {owner})' if owner else ''}.",
             "Stop it first, or give this one another gateway.state_dir.",
         ) from None

@@ -15,9 +15,9 @@ import uvloop
 
 from gatepost.agent.app import App
 from gatepost.agent.core.errors import GatepostError, SettingsWrong
-from gatepost.agent.process.exits import Exit
-from gatepost.agent.process.logs import Logs
-from gatepost.agent.settings import Loaded, load
+from gatepost.agent.process.exits import ExitCode
+from gatepost.agent.process.logs import AgentLogs
+from gatepost.agent.settings import LoadedSettings, load
 from gatepost.agent.settings.last_good import LastGood
 from gatepost.agent.settings.model import Settings
 from gatepost.drivers.driver import Registry
@@ -30,7 +30,7 @@ def run_agent(config: Path) -> int:
     env = dict(os.environ)
     os.umask(0o077)  # readings are nobody else's; the socket gets its own mode
     gc.set_threshold(20_000, 20, 50)  # readings are made and dropped by the thousand, and hardly ever in cycles
-    logs = Logs(sys.stderr, env)
+    logs = AgentLogs(sys.stderr, env)
     try:
         loaded = load(config, env, Registry.installed())
         for problem in loaded.problems:
@@ -38,7 +38,7 @@ def run_agent(config: Path) -> int:
         settings = loaded.settings or _last_good(loaded)
         if settings is None:
             log.error("there are no usable settings; `gatepost check %s` explains them", config)
-            return Exit.SETTINGS
+            return ExitCode.SETTINGS
         logs.apply(settings.logging.level, settings.logging.format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(_live(lambda: App(loaded, settings, config, env, logs)))
@@ -57,21 +57,21 @@ async def _live(make: Callable[[], App]) -> int:
         await app.start()
     except SettingsWrong as error:
         log.error("%s %s", error.message, error.hint)
-        return Exit.SETTINGS
+        return ExitCode.SETTINGS
     except GatepostError as error:
         log.error("the agent cannot start: %s %s", error.message, error.hint)
-        return Exit.FAILED
+        return ExitCode.FAILED
     except OSError as error:
         log.error("the agent cannot start: the state directory %s: %s", app.state_dir, error.strerror)
-        return Exit.FAILED
+        return ExitCode.FAILED
     try:
         await app.run()
     finally:
         await app.close()
-    return Exit.DONE
+    return ExitCode.DONE
 
 
-def _last_good(loaded: Loaded) -> Settings | None:
+def _last_good(loaded: LoadedSettings) -> Settings | None:
     settings = LastGood(loaded.state_dir).read()
     if settings is not None:
         log.error("the settings have errors: running with the ones that were applied last")

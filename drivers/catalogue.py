@@ -11,7 +11,7 @@ NUMBER, LIST, COUNT, TEXT, WAVEFORM = "number", "list", "count", "text", "wavefo
 VITAL_SIGNS, LABORATORY, PROCEDURE, SURROUNDINGS = "vital-signs", "laboratory", "procedure", "surroundings"
 
 
-class Codes(msgspec.Struct, frozen=True):
+class MetricCodes(msgspec.Struct, frozen=True):
     """LOINC and IEEE 11073-10101 (MDC, partition * 65536 + term) codes. `loinc_by_unit` goes before `loinc`."""
 
     loinc: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class Codes(msgspec.Struct, frozen=True):
         return (self.loinc_by_unit[unit],) if unit in self.loinc_by_unit else self.loinc
 
 
-class Value(Codes, frozen=True, kw_only=True):
+class MetricValue(MetricCodes, frozen=True, kw_only=True):
     """One value of a metric. `units`: those that devices report (UCUM), the usual one first. `by_flag`: codes that say
     more exactly what it is when the reading has the flag, for example where a temperature was taken."""
 
@@ -32,14 +32,14 @@ class Value(Codes, frozen=True, kw_only=True):
     title: str
     units: tuple[str, ...] = ()
     kind: str = NUMBER
-    by_flag: dict[str, Codes] = {}
+    by_flag: dict[str, MetricCodes] = {}
 
     @property
     def unit(self) -> str:
         """The usual unit; empty for values without one."""
         return self.units[0] if self.units else ""
 
-    def codes(self, flags: Iterable[str] = ()) -> Codes:
+    def codes(self, flags: Iterable[str] = ()) -> MetricCodes:
         """The codes of this value in a reading with these flags."""
         return next((self.by_flag[flag] for flag in flags if flag in self.by_flag), self)
 
@@ -50,12 +50,12 @@ class Metric(msgspec.Struct, frozen=True):
 
     name: str
     title: str
-    values: tuple[Value, ...]
-    waveforms: tuple[Value, ...] = ()
+    values: tuple[MetricValue, ...]
+    waveforms: tuple[MetricValue, ...] = ()
     kind: str = VITAL_SIGNS
     momentary: bool = False
 
-    def value(self, name: str) -> Value | None:
+    def value(self, name: str) -> MetricValue | None:
         return next((value for value in (*self.values, *self.waveforms) if value.name == name), None)
 
 
@@ -69,10 +69,10 @@ def value(
     *,
     kind: str = NUMBER,
     loinc_by_unit: dict[str, str] | None = None,
-    by_flag: dict[str, Codes] | None = None,
-) -> Value:
+    by_flag: dict[str, MetricCodes] | None = None,
+) -> MetricValue:
     """A Value, short to write: one unit or code needs no tuple."""
-    return Value(
+    return MetricValue(
         name=name,
         title=title,
         units=(units,) if isinstance(units, str) else units,
@@ -87,11 +87,11 @@ def value(
 
 def waveform(
     name: str, title: str, units: str | tuple[str, ...], mdc: int | None = None, mdc_name: str = "", loinc: str = ""
-) -> Value:
+) -> MetricValue:
     """A channel of samples."""
     return value(name, title, units, loinc or (), mdc, mdc_name, kind=WAVEFORM)
 
 
-def count(name: str, title: str, unit: str = "") -> Value:
+def count(name: str, title: str, unit: str = "") -> MetricValue:
     """A whole number that only counts or names something."""
     return value(name, title, unit or (), kind=COUNT)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 ENTRY_POINTS = "gatepost.drivers"
 
 
-class Line(msgspec.Struct, frozen=True):
+class SerialSettings(msgspec.Struct, frozen=True):
     """Serial line settings; parity N, E, O, M, S; flow none, rtscts, xonxoff."""
 
     baudrate: int = 9600
@@ -62,7 +62,7 @@ class KeepAlive(msgspec.Struct, frozen=True):
     interval: float
 
 
-class Forbidden(NamedTuple):
+class ForbiddenWrite(NamedTuple):
     """Words that no driver may say to its device (erase, tare, zero, ...) unless the device's option `permit` names
     them. `pattern` is searched in what is written; for BLE in the octets written to `characteristic` (a full UUID)."""
 
@@ -71,7 +71,7 @@ class Forbidden(NamedTuple):
     characteristic: str = ""
 
 
-class Question(NamedTuple):
+class ScanProbe(NamedTuple):
     """Words that change nothing on any device and make this one say who it is; `options` are those of a device that was
     found so."""
 
@@ -79,16 +79,16 @@ class Question(NamedTuple):
     options: dict[str, Any] = {}  # noqa: RUF012  # a NamedTuple, never changed
 
 
-class Recognition(NamedTuple):
+class ScanHints(NamedTuple):
     """How a scan knows such a device, beside the readings that its decoder finds; all of it may be left out.
 
     `lines`: line settings other than the driver's own that are common. `telling`: kinds of Reply that nothing else
     gives. `questions` are only asked when a person wants that. `names`: how BLE names begin.
     """
 
-    lines: tuple[Line, ...] = ()
+    lines: tuple[SerialSettings, ...] = ()
     telling: tuple[str, ...] = ()
-    questions: tuple[Question, ...] = ()
+    questions: tuple[ScanProbe, ...] = ()
     names: tuple[str, ...] = ()
 
 
@@ -101,14 +101,14 @@ class Decoder(Protocol):
     def feed(self, data: Any, /) -> list[Reading | Reply]: ...
 
 
-class Moment(NamedTuple):
+class LocalTime(NamedTuple):
     """The gateway's local wall time, without a zone, for devices that have a clock; `trusted` once it is in step."""
 
     local: datetime
     trusted: bool
 
 
-class Exchange(Protocol):
+class DeviceIO(Protocol):
     """What a command or a conversation may do with its device. Everything that waits is bounded."""
 
     async def send(self, data: bytes) -> None:
@@ -132,7 +132,7 @@ class Exchange(Protocol):
         """Until every reading with a `mark` that was decoded so far is on disk; TimeoutError."""
         ...
 
-    def now(self) -> Moment: ...
+    def now(self) -> LocalTime: ...
 
     def tell(self, **known: Any) -> None:
         """Parts of the device's status: battery (%), signal_strength (dBm), firmware, serial_number, ..."""
@@ -186,7 +186,7 @@ class Driver(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     transport: ClassVar[str] = "serial"
-    line: ClassVar[Line] = Line()
+    line: ClassVar[SerialSettings] = SerialSettings()
     metrics: ClassVar[tuple[str, ...]] = ()
     values: ClassVar[tuple[str, ...]] = ()  # names of its values; () = those of the catalogue for `metrics`
     every: ClassVar[float] = 0.0  # default pace in seconds; 0 = every reading
@@ -198,8 +198,8 @@ class Driver(ABC):
     commands: ClassVar[tuple[Command, ...]] = ()  # beyond those that the gateway gives every device
     keep_alive: KeepAlive | None = None  # may depend on the options
     keeps_records: ClassVar[bool] = False  # its readings may carry marks: without bookmarks it is not opened
-    forbidden: ClassVar[tuple[Forbidden, ...]] = ()  # what must never be said, enforced by the gateway
-    recognition: ClassVar[Recognition] = Recognition()  # for `gatepost scan`
+    forbidden: ClassVar[tuple[ForbiddenWrite, ...]] = ()  # what must never be said, enforced by the gateway
+    recognition: ClassVar[ScanHints] = ScanHints()  # for `gatepost scan`
     source: ClassVar[str] = ""  # specification and section
 
     def __init__(self, options: Any = None) -> None:
@@ -229,7 +229,7 @@ class Driver(ABC):
         """Octets to send before closing."""
         return ()
 
-    async def converse(self, talk: Exchange) -> None:  # noqa: B027  # most devices need none
+    async def converse(self, talk: DeviceIO) -> None:  # noqa: B027  # most devices need none
         """Beside the decoder, from the greeting until the link closes: ask for records, set clocks, subscribe.
 
         May return when there is nothing more to say. Raises SessionOver, WrongDevice, CommandFailed or TimeoutError;
@@ -244,7 +244,7 @@ class Driver(ABC):
                 return rule.name
         return None
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
         """Carry out one of `commands`; raises CommandFailed or TimeoutError."""
         raise CommandFailed("unknown-command", f"{self.name} has no command {command!r}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatepost.drivers.catalogue import COUNT, PROCEDURE, SURROUNDINGS, TEXT, Metric, Value, count, value, waveform
+from gatepost.drivers.catalogue import COUNT, PROCEDURE, SURROUNDINGS, TEXT, Metric, MetricValue, count, value, waveform
 
 _TEMPERATURE = ("Cel", "[degF]")
 _ACCELERATION = ("m[g]", "[g]", "m/s2")
@@ -73,7 +73,7 @@ SENSOR = (
 )
 
 
-def _axis(name: str) -> Value:
+def _axis(name: str) -> MetricValue:
     return waveform(name, f"{name} axis", _ACCELERATION)
 
 

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gatepost.drivers.catalogue import LABORATORY, LIST, PROCEDURE, Codes, Metric, Value, count, value, waveform
+from gatepost.drivers.catalogue import (
+    LABORATORY,
+    LIST,
+    PROCEDURE,
+    Metric,
+    MetricCodes,
+    MetricValue,
+    count,
+    value,
+    waveform,
+)
 from gatepost.drivers.environment_values import SURROUNDING_METRICS
 
 _PRESSURE = ("mm[Hg]", "kPa")
@@ -24,17 +34,17 @@ _RECORD = count("sequence_number", "number of the record in the device's memory"
 _LOST = count("lost_samples", "samples lost before this block")
 
 
-def _heart_rate(mdc: int, mdc_name: str, name: str = "heart_rate", title: str = "heart rate") -> Value:
+def _heart_rate(mdc: int, mdc_name: str, name: str = "heart_rate", title: str = "heart rate") -> MetricValue:
     return value(name, title, "/min", "8867-4", mdc, mdc_name)
 
 
-def _saturation(name: str, title: str) -> Value:
+def _saturation(name: str, title: str) -> MetricValue:
     return value(name, title, "%", ("2708-6", "59408-5"), 150456, "MDC_PULS_OXIM_SAT_O2")
 
 
 def _mass(
     name: str, title: str, loinc: str | tuple[str, ...] = (), mdc: int | None = None, mdc_name: str = ""
-) -> Value:
+) -> MetricValue:
     return value(name, title, _MASS, loinc, mdc, mdc_name)
 
 
@@ -56,15 +66,15 @@ _BESIDE_OXYGEN = (
 
 # Flag of the site -> its codes; the code of a body temperature stands before that of the site.
 _SITES = {
-    "site-armpit": Codes((_BODY, "8328-7"), 188452, "MDC_TEMP_AXILLA"),
-    "site-body": Codes((_BODY,), 150364, "MDC_TEMP_BODY"),
-    "site-ear": Codes((_BODY, "8333-7"), 188428, "MDC_TEMP_EAR"),
-    "site-finger": Codes((_BODY,), 188432, "MDC_TEMP_FINGER"),
-    "site-gastro-intestinal": Codes((_BODY,), 188456, "MDC_TEMP_GIT"),
-    "site-mouth": Codes((_BODY, "8331-1"), 188424, "MDC_TEMP_ORAL"),
-    "site-rectum": Codes((_BODY, "8332-9"), 188420, "MDC_TEMP_RECT"),
-    "site-toe": Codes((_BODY,), 188448, "MDC_TEMP_TOE"),
-    "site-tympanum": Codes((_BODY, "8333-7"), 150392, "MDC_TEMP_TYMP"),
+    "site-armpit": MetricCodes((_BODY, "8328-7"), 188452, "MDC_TEMP_AXILLA"),
+    "site-body": MetricCodes((_BODY,), 150364, "MDC_TEMP_BODY"),
+    "site-ear": MetricCodes((_BODY, "8333-7"), 188428, "MDC_TEMP_EAR"),
+    "site-finger": MetricCodes((_BODY,), 188432, "MDC_TEMP_FINGER"),
+    "site-gastro-intestinal": MetricCodes((_BODY,), 188456, "MDC_TEMP_GIT"),
+    "site-mouth": MetricCodes((_BODY, "8331-1"), 188424, "MDC_TEMP_ORAL"),
+    "site-rectum": MetricCodes((_BODY, "8332-9"), 188420, "MDC_TEMP_RECT"),
+    "site-toe": MetricCodes((_BODY,), 188448, "MDC_TEMP_TOE"),
+    "site-tympanum": MetricCodes((_BODY, "8333-7"), 150392, "MDC_TEMP_TYMP"),
 }
 
 _CAPILLARY = {"mg/dL": "41653-7", "mmol/L": "14743-9"}
@@ -72,16 +82,16 @@ _UNSPECIFIED = {"mg/dL": "2339-0", "mmol/L": "15074-8"}
 _INTERSTITIAL = {"mg/dL": "99504-3"}
 # Flag of the sample -> its codes.
 _SAMPLES = {
-    "sample-capillary-whole-blood": Codes((), 160184, "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD", _CAPILLARY),
-    "sample-capillary-plasma": Codes((), 160188, "MDC_CONC_GLU_CAPILLARY_PLASMA", _CAPILLARY),
-    "sample-venous-whole-blood": Codes((), 160192, "MDC_CONC_GLU_VENOUS_WHOLEBLOOD"),
-    "sample-venous-plasma": Codes((), 160196, "MDC_CONC_GLU_VENOUS_PLASMA"),
-    "sample-arterial-whole-blood": Codes((), 160200, "MDC_CONC_GLU_ARTERIAL_WHOLEBLOOD"),
-    "sample-arterial-plasma": Codes((), 160204, "MDC_CONC_GLU_ARTERIAL_PLASMA"),
-    "sample-undetermined-whole-blood": Codes((), 160364, "MDC_CONC_GLU_UNDETERMINED_WHOLEBLOOD", _UNSPECIFIED),
-    "sample-undetermined-plasma": Codes((), 160368, "MDC_CONC_GLU_UNDETERMINED_PLASMA", _UNSPECIFIED),
-    "sample-interstitial-fluid": Codes((), 160212, "MDC_CONC_GLU_ISF", _INTERSTITIAL),
-    "sample-control-solution": Codes((), 160208, "MDC_CONC_GLU_CONTROL"),
+    "sample-capillary-whole-blood": MetricCodes((), 160184, "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD", _CAPILLARY),
+    "sample-capillary-plasma": MetricCodes((), 160188, "MDC_CONC_GLU_CAPILLARY_PLASMA", _CAPILLARY),
+    "sample-venous-whole-blood": MetricCodes((), 160192, "MDC_CONC_GLU_VENOUS_WHOLEBLOOD"),
+    "sample-venous-plasma": MetricCodes((), 160196, "MDC_CONC_GLU_VENOUS_PLASMA"),
+    "sample-arterial-whole-blood": MetricCodes((), 160200, "MDC_CONC_GLU_ARTERIAL_WHOLEBLOOD"),
+    "sample-arterial-plasma": MetricCodes((), 160204, "MDC_CONC_GLU_ARTERIAL_PLASMA"),
+    "sample-undetermined-whole-blood": MetricCodes((), 160364, "MDC_CONC_GLU_UNDETERMINED_WHOLEBLOOD", _UNSPECIFIED),
+    "sample-undetermined-plasma": MetricCodes((), 160368, "MDC_CONC_GLU_UNDETERMINED_PLASMA", _UNSPECIFIED),
+    "sample-interstitial-fluid": MetricCodes((), 160212, "MDC_CONC_GLU_ISF", _INTERSTITIAL),
+    "sample-control-solution": MetricCodes((), 160208, "MDC_CONC_GLU_CONTROL"),
 }
 
 _LEADS = {
@@ -238,7 +248,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric
 MOMENTARY = frozenset(metric.name for metric in _METRICS if metric.momentary)
 
 
-def find(metric: str, value: str) -> Value | None:
+def find(metric: str, value: str) -> MetricValue | None:
     """What the catalogue knows of a value of a metric."""
     known = METRICS.get(metric)
     return known.value(value) if known else None

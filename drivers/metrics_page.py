@@ -14,7 +14,7 @@ from gatepost.drivers.ble.gatt import (
     pulse_oximeter,
     thermometer,
 )
-from gatepost.drivers.catalogue import NUMBER, Codes, Metric
+from gatepost.drivers.catalogue import NUMBER, Metric, MetricCodes
 from gatepost.drivers.metrics import METRICS
 
 INTRODUCTION = """# Metrics and flags
@@ -113,7 +113,7 @@ def _metric(metric: Metric) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _codes(codes: Codes) -> str:
+def _codes(codes: MetricCodes) -> str:
     by_unit = (f"{code} (`{unit}`)" for unit, code in codes.loinc_by_unit.items())
     loinc = ", ".join([*codes.loinc, *by_unit]) or "-"
     return f"{loinc} | " + ("-" if codes.mdc is None else f"{codes.mdc} `{codes.mdc_name}`")

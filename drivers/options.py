@@ -33,7 +33,7 @@ class WrongOptions(ValueError):
         self.problems = problems
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DriverOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of options with rules between them: `problems` names what is wrong, and nothing with an error is made."""
 
     def problems(self) -> list[OptionProblem]:

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from gatepost.drivers.ble.peripheral import Advert, GattValue
+from gatepost.drivers.ble.peripheral import Advertisement, GattValue
 
 FORMAT = "gatepost-recording"
 VERSION = 1
 LONGEST = 1 << 20  # characters of a line
 
 
-class Header(msgspec.Struct, frozen=True):
+class RecordingHeader(msgspec.Struct, frozen=True):
     """What a recording is of; `started` is RFC 3339, `options` are the driver's without its secrets."""
 
     driver: str
@@ -33,12 +33,12 @@ class Header(msgspec.Struct, frozen=True):
         return _line({"format": FORMAT, "version": VERSION, **msgspec.to_builtins(self)})
 
 
-class Moment(NamedTuple):
+class RecordedMoment(NamedTuple):
     """`at`: seconds since the start. `heard` is what the decoder was given; None where something was `said`, or where
     there is a `note` (the link opened, was lost, ...)."""
 
     at: float
-    heard: bytes | GattValue | Advert | None = None
+    heard: bytes | GattValue | Advertisement | None = None
     said: bytes | None = None
     characteristic: str = ""
     note: str = ""
@@ -48,7 +48,7 @@ class RecordingWrong(ValueError):
     """That is no recording, or a line of it is none: the text says which and why."""
 
 
-def line(moment: Moment) -> bytes:
+def line(moment: RecordedMoment) -> bytes:
     """One moment as a line."""
     at: dict[str, Any] = {"t": round(moment.at, 6)}
     match moment.heard:
@@ -57,7 +57,7 @@ def line(moment: Moment) -> bytes:
         case GattValue() as value:
             known = {"uuid": value.uuid, "handle": value.handle, "service": value.service}
             return _line({**at, "heard": value.data.hex(), **known})
-        case Advert() as advert:
+        case Advertisement() as advert:
             return _line({**at, "advert": _advert_out(advert)})
     if moment.said is not None:
         where = {"uuid": moment.characteristic} if moment.characteristic else {}
@@ -65,7 +65,7 @@ def line(moment: Moment) -> bytes:
     return _line({**at, "note": moment.note})
 
 
-def read(lines: Iterable[bytes]) -> tuple[Header, Iterator[Moment]]:
+def read(lines: Iterable[bytes]) -> tuple[RecordingHeader, Iterator[RecordedMoment]]:
     """The header, and the moments as they are asked for; raises RecordingWrong, also while they are. A last line that
     was cut off is left out."""
     numbered = enumerate(lines, 1)
@@ -76,13 +76,13 @@ def read(lines: Iterable[bytes]) -> tuple[Header, Iterator[Moment]]:
     if told.get("version") != VERSION:
         raise RecordingWrong(f"line 1: a recording of version {told.get('version')!r}; this gatepost reads {VERSION}")
     try:
-        header = msgspec.convert(told, Header)
+        header = msgspec.convert(told, RecordingHeader)
     except msgspec.ValidationError as wrong:
         raise RecordingWrong(f"line 1: {wrong}") from None
     return header, _moments(numbered)
 
 
-def _moments(numbered: Iterable[tuple[int, bytes]]) -> Iterator[Moment]:
+def _moments(numbered: Iterable[tuple[int, bytes]]) -> Iterator[RecordedMoment]:
     for number, text in numbered:
         if not text.strip():
             continue
@@ -96,21 +96,23 @@ def _moments(numbered: Iterable[tuple[int, bytes]]) -> Iterator[Moment]:
             raise RecordingWrong(f"line {number}: {wrong}") from None
 
 
-def _moment(told: Mapping[str, Any]) -> Moment:
+def _moment(told: Mapping[str, Any]) -> RecordedMoment:
     at = float(told["t"])
     if "advert" in told:
-        return Moment(at, _advert_in(told["advert"]))
+        return RecordedMoment(at, _advert_in(told["advert"]))
     if "heard" in told:
         data = bytes.fromhex(told["heard"])
         if "uuid" not in told:
-            return Moment(at, data)
-        return Moment(at, GattValue(str(told["uuid"]), data, int(told.get("handle", 0)), str(told.get("service", ""))))
+            return RecordedMoment(at, data)
+        return RecordedMoment(
+            at, GattValue(str(told["uuid"]), data, int(told.get("handle", 0)), str(told.get("service", "")))
+        )
     if "said" in told:
-        return Moment(at, said=bytes.fromhex(told["said"]), characteristic=str(told.get("uuid", "")))
-    return Moment(at, note=str(told["note"]))
+        return RecordedMoment(at, said=bytes.fromhex(told["said"]), characteristic=str(told.get("uuid", "")))
+    return RecordedMoment(at, note=str(told["note"]))
 
 
-def _advert_out(advert: Advert) -> dict[str, Any]:
+def _advert_out(advert: Advertisement) -> dict[str, Any]:
     return {
         "address": advert.address,
         "name": advert.name,
@@ -121,8 +123,8 @@ def _advert_out(advert: Advert) -> dict[str, Any]:
     }
 
 
-def _advert_in(told: Mapping[str, Any]) -> Advert:
-    return Advert(
+def _advert_in(told: Mapping[str, Any]) -> Advertisement:
+    return Advertisement(
         str(told["address"]),
         str(told.get("name", "")),
         told.get("rssi"),

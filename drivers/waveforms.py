@@ -17,7 +17,7 @@ LOST = "lost_samples"
 MOST = 16384  # samples of one channel that are held at most
 
 
-class Channel(NamedTuple):
+class WaveformChannel(NamedTuple):
     """One curve: value = sample * scale + offset, in `unit` (UCUM)."""
 
     name: str
@@ -32,7 +32,7 @@ class WaveformBlocks:
     All channels have the same `rate_hz` and their blocks end together. Holds one block of each channel at most.
     """
 
-    def __init__(self, metric: str, rate_hz: float, channels: Sequence[Channel], seconds: float = 1.0) -> None:
+    def __init__(self, metric: str, rate_hz: float, channels: Sequence[WaveformChannel], seconds: float = 1.0) -> None:
         self._size = min(MOST, max(1, round(rate_hz * seconds)))
         self._lanes = [_Lane(metric, rate_hz, channel) for channel in channels]
         self._rows = 0
@@ -87,7 +87,7 @@ class WaveformBlocks:
 class _Lane:
     """What is held of one channel, and what the next block must say."""
 
-    def __init__(self, metric: str, rate_hz: float, channel: Channel) -> None:
+    def __init__(self, metric: str, rate_hz: float, channel: WaveformChannel) -> None:
         self.samples: list[int] = []
         self.remarks: list[str] = []
         self.values: dict[str, int | float | str] = {}

@@ -1,4 +1,4 @@
-"""What the API asks of the running agent. `gatepost.agent.app.App` is one; tests pass a fake of the same shape."""
+"""The interface that the API needs from the running agent; tests pass a fake of the same shape."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gatepost.agent.commands.model import Request, Response
+from gatepost.agent.commands.model import CommandRequest, CommandResponse
 from gatepost.agent.core.clock import Clock
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.recorder import Tape
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.settings.model import Settings
-from gatepost.agent.store.command_ledger import Entry
-from gatepost.agent.store.model import History, Record, Series
+from gatepost.agent.store.command_ledger import LedgerEntry
+from gatepost.agent.store.model import HistoryPage, Record, Series
 from gatepost.drivers.driver import Command, Registry
-from gatepost.drivers.recording import Header
+from gatepost.drivers.recording import RecordingHeader
 
 if TYPE_CHECKING:
-    from gatepost.agent.settings import Loaded, Origin
-    from gatepost.agent.settings.editor import ApiDrop
-    from gatepost.agent.uplink.broker_discovery import Discovery
-    from gatepost.agent.uplink.message_log import MessageBook
-    from gatepost.agent.uplink.topic_subscriptions import Following
+    from gatepost.agent.settings import LoadedSettings, Origin
+    from gatepost.agent.settings.editor import SettingsEditor
+    from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
+    from gatepost.agent.uplink.message_log import MessageLog
+    from gatepost.agent.uplink.topic_subscriptions import TopicSubscriptions
 
 
-class View(Protocol):
+class StateView(Protocol):
     """The state of a device or a broker at this moment, ready for JSON."""
 
     def as_dict(self) -> dict[str, Any]: ...
 
 
-class Outcomes(Protocol):
+class CommandOutcomes(Protocol):
     @property
     def outcomes(self) -> Mapping[str, str]: ...
 
 
-class Broker(View, Protocol):
+class BrokerInterface(StateView, Protocol):
     @property
     def name(self) -> str: ...
 
     @property
-    def followed(self) -> Outcomes: ...
+    def followed(self) -> CommandOutcomes: ...
 
     def topic(self, key: str, /) -> str: ...
 
@@ -60,31 +60,33 @@ class Broker(View, Protocol):
     async def disconnect(self) -> None: ...
 
 
-class Devices(Protocol):
-    def get(self, device: str, /) -> View | None: ...
+class DevicesInterface(Protocol):
+    def get(self, device: str, /) -> StateView | None: ...
 
-    def views(self) -> Sequence[View]: ...
+    def views(self) -> Sequence[StateView]: ...
 
     def commands(self, device: str, /) -> Mapping[str, Command]: ...
 
-    def tape(self, device: str, /) -> tuple[Header, Tape]: ...
+    def tape(self, device: str, /) -> tuple[RecordingHeader, DeviceRecorder]: ...
 
 
-class Brokers(Protocol):
-    def get(self, name: str, /) -> Broker | None: ...
+class BrokersInterface(Protocol):
+    def get(self, name: str, /) -> BrokerInterface | None: ...
 
-    def views(self) -> Sequence[Broker]: ...
-
-
-class Ledger(Protocol):
-    async def history(self, target: str | None = ..., limit: int = ..., before: int | None = ...) -> list[Entry]: ...
+    def views(self) -> Sequence[BrokerInterface]: ...
 
 
-class Store(Protocol):
+class LedgerInterface(Protocol):
+    async def history(
+        self, target: str | None = ..., limit: int = ..., before: int | None = ...
+    ) -> list[LedgerEntry]: ...
+
+
+class StoreInterface(Protocol):
     """Times in microseconds since 1970."""
 
     @property
-    def ledger(self) -> Ledger: ...
+    def ledger(self) -> LedgerInterface: ...
 
     @property
     def state(self) -> str: ...
@@ -111,7 +113,7 @@ class Store(Protocol):
         until: int | None = ...,
         limit: int = ...,
         before: int | None = ...,
-    ) -> History: ...
+    ) -> HistoryPage: ...
 
     async def backlog(self) -> list[dict[str, Any]]: ...
 
@@ -128,11 +130,11 @@ class Store(Protocol):
     async def state_put(self, key: str, value: Any, /) -> None: ...
 
 
-class Desk(Protocol):
-    async def handle(self, request: Request) -> Response: ...
+class DispatcherInterface(Protocol):
+    async def handle(self, request: CommandRequest) -> CommandResponse: ...
 
 
-class Audit(Protocol):
+class AuditInterface(Protocol):
     def record(self, what: str, **fields: Any) -> None: ...
 
     async def tail(
@@ -140,7 +142,7 @@ class Audit(Protocol):
     ) -> list[dict[str, Any]]: ...
 
 
-class App(Protocol):
+class AgentInterface(Protocol):
     """Read-only here: the API changes nothing but through these methods."""
 
     @property
@@ -160,40 +162,40 @@ class App(Protocol):
         ...
 
     @property
-    def drop(self) -> ApiDrop:
+    def drop(self) -> SettingsEditor:
         """The one of them that the API writes."""
         ...
 
     @property
-    def following(self) -> Following: ...
+    def following(self) -> TopicSubscriptions: ...
 
     @property
-    def book(self) -> MessageBook: ...
+    def book(self) -> MessageLog: ...
 
     @property
-    def discovery(self) -> Discovery: ...
+    def discovery(self) -> BrokerDiscovery: ...
 
-    def load_with(self, own_drops: Path) -> Loaded:
+    def load_with(self, own_drops: Path) -> LoadedSettings:
         """The settings as they would be with the agent's own drops of this directory; blocks."""
         ...
 
     @property
-    def store(self) -> Store: ...
+    def store(self) -> StoreInterface: ...
 
     @property
-    def devices(self) -> Devices: ...
+    def devices(self) -> DevicesInterface: ...
 
     @property
-    def uplinks(self) -> Brokers: ...
+    def uplinks(self) -> BrokersInterface: ...
 
     @property
-    def desk(self) -> Desk: ...
+    def desk(self) -> DispatcherInterface: ...
 
     @property
-    def audit(self) -> Audit: ...
+    def audit(self) -> AuditInterface: ...
 
     @property
-    def events(self) -> Events: ...
+    def events(self) -> EventBus: ...
 
     @property
     def clock(self) -> Clock: ...

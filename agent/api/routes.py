@@ -24,7 +24,7 @@ from gatepost.agent.api.handlers import (
 from gatepost.agent.api.http.router import Route
 from gatepost.agent.api.schemas import requests
 from gatepost.agent.api.websocket import endpoint
-from gatepost.agent.api.websocket.event_filter import Listen
+from gatepost.agent.api.websocket.event_filter import ListenQuery
 
 V1 = "/api/v1"
 CHANGE_TIME = 60.0
@@ -42,7 +42,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint.listen,
         "Live events over WebSocket; an answer of HTTP only where it cannot be opened",
         '{"error": {"key": "upgrade-required", ...}} with 426, when this is no WebSocket handshake',
-        query=Listen,
+        query=ListenQuery,
         role="viewer",
     ),
     Route(
@@ -161,7 +161,7 @@ ROUTES: tuple[Route, ...] = (
         brokers.control,
         "Connect or disconnect a broker",
         "its state",
-        body=requests.Control,
+        body=requests.BrokerControl,
         role="operator",
     ),
     Route("GET", f"{V1}/devices", devices.every, "The devices", '{"devices": [...]}', role="viewer"),
@@ -217,7 +217,7 @@ ROUTES: tuple[Route, ...] = (
         readings.of_device,
         "Stored readings of a device, newest first",
         '{"readings": [...], "cursor": for the next page, or null}',
-        query=requests.History,
+        query=requests.HistoryQuery,
         role="viewer",
     ),
     Route(
@@ -263,7 +263,7 @@ ROUTES: tuple[Route, ...] = (
         readings.follow,
         "Readings as they are taken, one JSON object a line, until the client leaves",
         'readings; {"lost": count} where the client was too slow',
-        query=requests.Follow,
+        query=requests.FollowQuery,
         role="viewer",
     ),
     Route(
@@ -337,7 +337,7 @@ ROUTES: tuple[Route, ...] = (
         store_log.gaps,
         "What was lost, when and why",
         '{"gaps": [...]}',
-        query=requests.Page,
+        query=requests.PageQuery,
         role="viewer",
     ),
     Route(

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gatepost.agent.audit.hash_chain import GENESIS, MAX_LINE, Link, files, link, newest_first, seal, torn_note, unseal
+from gatepost.agent.audit.hash_chain import (
+    GENESIS,
+    MAX_LINE,
+    ChainLink,
+    files,
+    link,
+    newest_first,
+    seal,
+    torn_note,
+    unseal,
+)
 
 
 class AuditFile:
@@ -20,9 +30,9 @@ class AuditFile:
         self._handle: int | None = None
         self._size = 0
         self._leftover = b""  # of a write that failed in the middle
-        self.last = Link(0, GENESIS)
+        self.last = ChainLink(0, GENESIS)
 
-    def open(self, head: Link | None, time: str) -> list[dict[str, Any]]:
+    def open(self, head: ChainLink | None, time: str) -> list[dict[str, Any]]:
         """Find the chain's end; `head` is the end as known from elsewhere. Returns notes to be written first."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         notes: list[dict[str, Any]] = []
@@ -80,7 +90,7 @@ class AuditFile:
             os.close(self._handle)
             self._handle = None
 
-    def _mend(self, time: str) -> tuple[bytes, Link]:
+    def _mend(self, time: str) -> tuple[bytes, ChainLink]:
         """End the torn line where it stands, and say so in the chain."""
         line, last = seal({"time": time, **torn_note(self._leftover)}, self.last)
         return b"\n" + line, last

@@ -20,14 +20,14 @@ MAX_LINE = 1 << 20
 KEEP = 15  # full files beside the current one
 
 
-class Link(NamedTuple):
+class ChainLink(NamedTuple):
     """The last line so far."""
 
     seq: int
     hash: str
 
 
-class Broken(NamedTuple):
+class ChainBreak(NamedTuple):
     """The first place that does not hold."""
 
     file: str
@@ -35,20 +35,20 @@ class Broken(NamedTuple):
     why: str
 
 
-class Verified(NamedTuple):
+class ChainReport(NamedTuple):
     """`torn` = marked leftovers of crashes (harmless); `broken` None = the chain holds."""
 
     lines: int
     torn: int
-    broken: Broken | None
+    broken: ChainBreak | None
 
 
-def seal(entry: dict[str, Any], last: Link) -> tuple[bytes, Link]:
+def seal(entry: dict[str, Any], last: ChainLink) -> tuple[bytes, ChainLink]:
     """An entry as the next line (with its line end), and the link that it makes."""
     full = entry | {"seq": last.seq + 1, "prev": last.hash}
     digest = _digest(full)
     line = orjson.dumps(full | {"hash": digest}, option=orjson.OPT_SORT_KEYS)
-    return line + b"\n", Link(last.seq + 1, digest)
+    return line + b"\n", ChainLink(last.seq + 1, digest)
 
 
 def unseal(line: bytes) -> dict[str, Any] | None:
@@ -64,8 +64,8 @@ def unseal(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def link(entry: dict[str, Any]) -> Link:
-    return Link(entry["seq"], entry["hash"])
+def link(entry: dict[str, Any]) -> ChainLink:
+    return ChainLink(entry["seq"], entry["hash"])
 
 
 def torn_note(leftover: bytes) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def files(path: Path) -> list[Path]:
     return [*older, path] if path.exists() else older
 
 
-def verify(path: Path, head: Link | None = None, keep: int = KEEP) -> Verified:
+def verify(path: Path, head: ChainLink | None = None, keep: int = KEEP) -> ChainReport:
     """Check every line; `head` is a link that is known from elsewhere, which shows a cut-off end. Reads only.
 
     The chain may begin late only where `keep` full files are there, so that older ones have gone.
@@ -94,12 +94,12 @@ def verify(path: Path, head: Link | None = None, keep: int = KEEP) -> Verified:
 
 
 class _Check:
-    def __init__(self, head: Link | None, whole: bool) -> None:
+    def __init__(self, head: ChainLink | None, whole: bool) -> None:
         self._head = head
         self._whole = whole
-        self._last: Link | None = None
+        self._last: ChainLink | None = None
         self._leftover: tuple[str, int, bytes] | None = None  # an unreadable line, until its note is seen
-        self._broken: Broken | None = None
+        self._broken: ChainBreak | None = None
         self._place = ("", 0)
         self._lines = 0
         self._torn = 0
@@ -137,7 +137,7 @@ class _Check:
             return "is not the line that was written"
         return "the log was found damaged here" if entry.get("what") in DAMAGED else ""
 
-    def finish(self) -> Verified:
+    def finish(self) -> ChainReport:
         if self._leftover is not None:
             file, line, left = self._leftover
             if left.endswith(b"\n"):
@@ -149,11 +149,11 @@ class _Check:
             self._fail(self._place[0], self._place[1] + 1, f"the end is missing: {missing} lines")
         return self.result()
 
-    def result(self) -> Verified:
-        return Verified(self._lines, self._torn, self._broken)
+    def result(self) -> ChainReport:
+        return ChainReport(self._lines, self._torn, self._broken)
 
     def _fail(self, file: str, line: int, why: str) -> bool:
-        self._broken = Broken(file, line, why)
+        self._broken = ChainBreak(file, line, why)
         return False
 
 

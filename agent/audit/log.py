@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gatepost.agent.audit.file import AuditFile
-from gatepost.agent.audit.hash_chain import KEEP, Link, Verified, newest_first, unseal, verify
+from gatepost.agent.audit.hash_chain import KEEP, ChainLink, ChainReport, newest_first, unseal, verify
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import GatepostError
 
@@ -58,7 +58,7 @@ class AuditLog:
         """Find the end of the chain and go on; what is wrong with the file is noted in it. Raises OSError."""
         file = AuditFile(path, max_bytes, keep)
         known = await state_get(HEAD)
-        head = Link(int(known["seq"]), str(known["hash"])) if known else None
+        head = ChainLink(int(known["seq"]), str(known["hash"])) if known else None
         audit = cls(path, file, clock, state_put, keep)
         notes = await asyncio.to_thread(file.open, head, rfc3339(clock.now().wall))
         for note in notes:
@@ -89,7 +89,7 @@ class AuditLog:
             await self._save_head()
         await asyncio.to_thread(self._file.close)
 
-    async def verify(self) -> Verified:
+    async def verify(self) -> ChainReport:
         """Check the whole chain against its end as this process wrote it."""
         await self.flush()
         return await asyncio.to_thread(verify, self.path, self._file.last, self._keep)

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from gatepost.agent.cli.support.output import complain
 from gatepost.agent.core.errors import GatepostError, SettingsWrong
-from gatepost.agent.process.exits import Exit
+from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayError
 
 INTERRUPTED = 130  # as the shell says it
@@ -63,15 +63,15 @@ class _Verbs(TyperGroup):
             return super().invoke(ctx)
         except SettingsWrong as error:
             complain(error.message, error.hint)
-            code: int = Exit.SETTINGS
+            code: int = ExitCode.SETTINGS
         except (GatewayError, GatepostError) as error:
             complain(error.message, error.hint)
-            code = Exit.FAILED
+            code = ExitCode.FAILED
         except KeyboardInterrupt:
             code = INTERRUPTED
         except BrokenPipeError:
             _silence()
-            code = Exit.DONE
+            code = ExitCode.DONE
         raise typer.Exit(code)
 
 
@@ -98,7 +98,7 @@ def gatepost(arguments: Sequence[str]) -> int:
         completion_init()
     try:
         root(args=list(arguments), prog_name="gatepost")
-        code: Any = Exit.DONE
+        code: Any = ExitCode.DONE
     except SystemExit as end:
         code = end.code
     try:
@@ -106,7 +106,7 @@ def gatepost(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
     except BrokenPipeError:
         _silence()
-    return code if isinstance(code, int) else Exit.DONE
+    return code if isinstance(code, int) else ExitCode.DONE
 
 
 def _silence() -> None:

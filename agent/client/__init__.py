@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatepost.client.answers import Broker, Device, Event, Reading, ReadingPage, Response
+from gatepost.client.answers import BrokerDict, DeviceDict, LiveEvent, ReadingDict, ReadingPage, ResponseDict
 from gatepost.client.blocking import TIMEOUT, GatewayClient
 from gatepost.client.errors import (
     BadInput,
-    Changed,
     Conflict,
+    EtagChanged,
     GatewayError,
     GatewayTimeout,
     NoAgent,
@@ -29,7 +29,7 @@ from gatepost.client.errors import (
     Unavailable,
 )
 from gatepost.client.place import DEFAULT_SOCKET
-from gatepost.client.wire import Call
+from gatepost.client.wire import ApiCall
 
 if TYPE_CHECKING:
     from gatepost.client.waiting import AsyncGatewayClient
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_SOCKET",
     "TIMEOUT",
+    "ApiCall",
     "AsyncGatewayClient",
     "BadInput",
-    "Broker",
-    "Call",
-    "Changed",
+    "BrokerDict",
     "Conflict",
-    "Device",
-    "Event",
+    "DeviceDict",
+    "EtagChanged",
     "GatewayClient",
     "GatewayError",
     "GatewayTimeout",
+    "LiveEvent",
     "NoAgent",
     "NotAllowed",
     "NotAuthenticated",
     "NotFound",
     "NotTrusted",
     "RateLimited",
-    "Reading",
+    "ReadingDict",
     "ReadingPage",
-    "Response",
+    "ResponseDict",
     "Unavailable",
 ]
 

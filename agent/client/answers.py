@@ -11,7 +11,7 @@ FRAME |= {"device_timestamp", "clock", "urgent", "replayed", "quality", "flags"}
 FRAME |= {"samples", "rate_hz", "scale", "offset", "unit"}
 
 
-class Reading(dict[str, Any]):
+class ReadingDict(dict[str, Any]):
     """A reading in the form of docs/interfaces.md, and short ways to what it holds."""
 
     @property
@@ -37,17 +37,17 @@ class Reading(dict[str, Any]):
 
 
 class ReadingPage(TypedDict):
-    readings: list[Reading]
+    readings: list[ReadingDict]
     cursor: int | None
 
 
-class Problem(TypedDict):
+class ProblemDict(TypedDict):
     key: str
     message: str
     hint: str
 
 
-class Response(TypedDict):
+class ResponseDict(TypedDict):
     """Of a command; `status`: accepted, done, failed, rejected, outcome-unknown."""
 
     id: str
@@ -55,11 +55,11 @@ class Response(TypedDict):
     command: str
     status: str
     result: Any
-    error: Problem | None
+    error: ProblemDict | None
     timestamp: str
 
 
-class Device(TypedDict, total=False):
+class DeviceDict(TypedDict, total=False):
     id: str
     driver: str
     port: str | None
@@ -81,11 +81,11 @@ class Device(TypedDict, total=False):
     warnings: list[str]
 
 
-class Devices(TypedDict):
-    devices: list[Device]
+class DeviceListDict(TypedDict):
+    devices: list[DeviceDict]
 
 
-class Broker(TypedDict, total=False):
+class BrokerDict(TypedDict, total=False):
     name: str
     state: str
     url: str
@@ -99,11 +99,11 @@ class Broker(TypedDict, total=False):
     warnings: list[str]
 
 
-class Brokers(TypedDict):
-    brokers: list[Broker]
+class BrokerListDict(TypedDict):
+    brokers: list[BrokerDict]
 
 
-class Event(TypedDict, total=False):
+class LiveEvent(TypedDict, total=False):
     """Of /ws: `event` says what, `data` is what it is about, `at` when, `n` counts them."""
 
     event: str
@@ -117,4 +117,4 @@ Json = dict[str, Any]
 
 def page(answer: Any) -> ReadingPage:
     """Its readings as Readings."""
-    return {"readings": [Reading(each) for each in answer["readings"]], "cursor": answer["cursor"]}
+    return {"readings": [ReadingDict(each) for each in answer["readings"]], "cursor": answer["cursor"]}

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import orjson
 
-from gatepost.client.answers import Event, Reading
-from gatepost.client.calls import Blocking, Verbs, follow, history, raw
+from gatepost.client.answers import LiveEvent, ReadingDict
+from gatepost.client.calls import BlockingCalls, GatewayCalls, follow, history, raw
 from gatepost.client.errors import GatewayTimeout, broke
-from gatepost.client.place import Place
-from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, Call, Head, checked, head_of, meaning, request_of
+from gatepost.client.place import AgentAddress
+from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, ApiCall, ResponseHead, checked, head_of, meaning, request_of
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ TIMEOUT = 10.0  # seconds
 HEAD_LINES = 100
 
 
-class GatewayClient(Verbs, Blocking):
+class GatewayClient(GatewayCalls, BlockingCalls):
     """Talks to an agent; a connection for each call, so one client serves many threads."""
 
     def __init__(
@@ -38,11 +38,11 @@ class GatewayClient(Verbs, Blocking):
     ) -> None:
         """`address`: the socket (default $GATEPOST_SOCKET, else the installed one), or http:// or https:// with a
         `token` and the PEM file `ca` that is trusted. `agent` is the User-Agent. Raises ValueError."""
-        self.place = Place(address, token, ca, agent)
+        self.place = AgentAddress(address, token, ca, agent)
         self.path = self.place.name
         self.timeout = timeout
 
-    def request(self, call: Call[T]) -> T:
+    def request(self, call: ApiCall[T]) -> T:
         with self._opened(call) as (head, stream):
             content = _exactly(stream, checked(head.length))
         return meaning(call, head, content)
@@ -55,7 +55,7 @@ class GatewayClient(Verbs, Blocking):
         until: datetime | str | None = None,
         metric: str | None = None,
         page: int = 1000,
-    ) -> Iterator[Reading]:
+    ) -> Iterator[ReadingDict]:
         """Every stored reading, newest first, of one device or of all; asks page by page as you go."""
         query = {"since": since, "until": until, "metric": metric}
         cursor = None
@@ -66,11 +66,11 @@ class GatewayClient(Verbs, Blocking):
             if cursor is None:
                 return
 
-    def follow(self, device: str | None = None, metric: str | None = None, last: int = 0) -> Iterator[Reading]:
+    def follow(self, device: str | None = None, metric: str | None = None, last: int = 0) -> Iterator[ReadingDict]:
         """Live readings after the `last` stored ones, until you stop or the agent does; `{"lost": n}` where this
         client was too slow."""
         for line in self._lines(follow(device, metric, last), LINE_LIMIT):
-            yield Reading(orjson.loads(line))
+            yield ReadingDict(orjson.loads(line))
 
     def events(
         self,
@@ -79,24 +79,24 @@ class GatewayClient(Verbs, Blocking):
         devices: Sequence[str] | None = None,
         metrics: Sequence[str] | None = None,
         reconnect: bool = True,
-    ) -> Iterator[Event]:
+    ) -> Iterator[LiveEvent]:
         """Live events over /ws: names and patterns (`bp-*`), None = all of them.
 
         A lost connection is opened again, ever less often; then comes an event `reconnected` whose data says from
         `since` until `until` what may be missing (`history` has the readings). An event `missed` says how many this
         client was too slow for. Without `reconnect` a lost connection raises GatewayError.
         """
-        from gatepost.client.live import Stream, blocking
+        from gatepost.client.live import EventStream, blocking
 
         wanted = {"events": events, "devices": devices, "metrics": metrics}
-        return blocking(Stream(self.place, self.timeout, wanted), reconnect)
+        return blocking(EventStream(self.place, self.timeout, wanted), reconnect)
 
     def raw(self, device: str) -> Iterator[bytes]:
         """A recording of a device, line by line (drivers/recording.py), until you stop or the agent does."""
         for line in self._lines(raw(device), 2 * LINE_LIMIT):
             yield line + b"\n"
 
-    def _lines(self, call: Call[Any], limit: int) -> Iterator[bytes]:
+    def _lines(self, call: ApiCall[Any], limit: int) -> Iterator[bytes]:
         with self._opened(call) as (head, stream):
             if head.status >= BAD:
                 meaning(call, head, _exactly(stream, checked(head.length)))
@@ -108,7 +108,7 @@ class GatewayClient(Verbs, Blocking):
                 yield from lines
 
     @contextmanager
-    def _opened(self, call: Call[Any]) -> Iterator[tuple[Head, BufferedReader]]:
+    def _opened(self, call: ApiCall[Any]) -> Iterator[tuple[ResponseHead, BufferedReader]]:
         seconds = call.timeout or self.timeout
         connection: socket.socket | None = None
         try:

@@ -7,8 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
-from gatepost.client.answers import Broker, Brokers, Device, Devices, Json, ReadingPage, Response, page
-from gatepost.client.wire import Call, part
+from gatepost.client.answers import (
+    BrokerDict,
+    BrokerListDict,
+    DeviceDict,
+    DeviceListDict,
+    Json,
+    ReadingPage,
+    ResponseDict,
+    page,
+)
+from gatepost.client.wire import ApiCall, part
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,170 +27,172 @@ V1 = "/api/v1"
 CHANGE_TIME = 60.0  # seconds: a change of the settings is tried before it is kept
 
 
-class Blocking:
+class BlockingCalls:
     """Its verbs give the answer."""
 
-    def request(self, call: Call[T]) -> T:
+    def request(self, call: ApiCall[T]) -> T:
         """The answer; raises GatewayError and its subclasses."""
         raise NotImplementedError
 
 
-class Waiting:
+class AsyncCalls:
     """Its verbs are awaited."""
 
-    def request(self, call: Call[T]) -> Awaitable[T]:
+    def request(self, call: ApiCall[T]) -> Awaitable[T]:
         """The answer; raises GatewayError and its subclasses."""
         raise NotImplementedError
 
 
-class Verb(Protocol, Generic[P, T_co]):
+class CallMethod(Protocol, Generic[P, T_co]):
     """A method that gives T or Awaitable[T], as its client does."""
 
     @overload
-    def __get__(self, client: Blocking, owner: type[Any] | None = None) -> Callable[P, T_co]: ...
+    def __get__(self, client: BlockingCalls, owner: type[Any] | None = None) -> Callable[P, T_co]: ...
     @overload
-    def __get__(self, client: Waiting, owner: type[Any] | None = None) -> Callable[P, Awaitable[T_co]]: ...
+    def __get__(self, client: AsyncCalls, owner: type[Any] | None = None) -> Callable[P, Awaitable[T_co]]: ...
     @overload
     def __get__(self, client: None, owner: type[Any] | None = None) -> Callable[..., Any]: ...
 
 
-def verb(asks: Callable[Concatenate[Any, P], Call[T]]) -> Verb[P, T]:
+def verb(asks: Callable[Concatenate[Any, P], ApiCall[T]]) -> CallMethod[P, T]:
     """The method whose request `asks` makes."""
 
     @wraps(asks)
     def method(client: Any, *arguments: Any, **options: Any) -> Any:
         return client.request(asks(client, *arguments, **options))
 
-    return cast(Verb[P, T], method)
+    return cast(CallMethod[P, T], method)
 
 
-def _get(path: str, **query: Any) -> Call[Any]:
-    return Call("GET", V1 + path, query)
+def _get(path: str, **query: Any) -> ApiCall[Any]:
+    return ApiCall("GET", V1 + path, query)
 
 
-def _put(path: str, settings: Mapping[str, Any], etag: str | None) -> Call[Any]:
-    return Call("PUT", V1 + path, body=dict(settings), timeout=CHANGE_TIME, headers=_matching(etag))
+def _put(path: str, settings: Mapping[str, Any], etag: str | None) -> ApiCall[Any]:
+    return ApiCall("PUT", V1 + path, body=dict(settings), timeout=CHANGE_TIME, headers=_matching(etag))
 
 
 def _matching(etag: str | None) -> dict[str, str]:
     return {} if etag is None else {"If-Match": etag}
 
 
-class Verbs:
+class GatewayCalls:
     """Answers are the JSON of the API (docs/interfaces.md) as dicts and lists."""
 
     @verb
-    def health(self) -> Call[Json]:
+    def health(self) -> ApiCall[Json]:
         """Whether the agent answers; needs no token."""
-        return Call("GET", "/health")
+        return ApiCall("GET", "/health")
 
     @verb
-    def health_detailed(self) -> Call[Json]:
-        return Call("GET", "/health/detailed")
+    def health_detailed(self) -> ApiCall[Json]:
+        return ApiCall("GET", "/health/detailed")
 
     @verb
-    def metrics(self) -> Call[str]:
+    def metrics(self) -> ApiCall[str]:
         """The text that Prometheus scrapes."""
-        return Call("GET", "/metrics", text=True)
+        return ApiCall("GET", "/metrics", text=True)
 
     @verb
-    def openapi(self) -> Call[Json]:
-        return Call("GET", "/openapi.json")
+    def openapi(self) -> ApiCall[Json]:
+        return ApiCall("GET", "/openapi.json")
 
     @verb
-    def status(self) -> Call[Json]:
+    def status(self) -> ApiCall[Json]:
         return _get("/status")
 
     @verb
-    def stats(self) -> Call[Json]:
+    def stats(self) -> ApiCall[Json]:
         return _get("/stats")
 
     @verb
-    def settings(self) -> Call[Json]:
+    def settings(self) -> ApiCall[Json]:
         return _get("/settings")
 
     @verb
-    def doctor(self) -> Call[Json]:
+    def doctor(self) -> ApiCall[Json]:
         return _get("/doctor")
 
     @verb
-    def reload(self) -> Call[Json]:
-        return Call("POST", f"{V1}/reload", timeout=CHANGE_TIME)
+    def reload(self) -> ApiCall[Json]:
+        return ApiCall("POST", f"{V1}/reload", timeout=CHANGE_TIME)
 
     # brokers
 
     @verb
-    def brokers(self) -> Call[Brokers]:
+    def brokers(self) -> ApiCall[BrokerListDict]:
         return _get("/brokers")
 
     @verb
-    def brokers_status(self) -> Call[Brokers]:
+    def brokers_status(self) -> ApiCall[BrokerListDict]:
         return _get("/brokers/status")
 
     @verb
-    def discovered_brokers(self) -> Call[Json]:
+    def discovered_brokers(self) -> ApiCall[Json]:
         """Brokers that announce themselves in the local network."""
         return _get("/brokers/discovered")
 
     @verb
-    def broker(self, name: str) -> Call[Broker]:
+    def broker(self, name: str) -> ApiCall[BrokerDict]:
         return _get(f"/brokers/{part(name)}")
 
     @verb
-    def add_broker(self, name: str, settings: Mapping[str, Any]) -> Call[Broker]:
+    def add_broker(self, name: str, settings: Mapping[str, Any]) -> ApiCall[BrokerDict]:
         """Settings as in a settings file; Conflict when there is one of that name."""
-        return Call("POST", f"{V1}/brokers", body={**settings, "name": name}, timeout=CHANGE_TIME)
+        return ApiCall("POST", f"{V1}/brokers", body={**settings, "name": name}, timeout=CHANGE_TIME)
 
     @verb
-    def replace_broker(self, name: str, settings: Mapping[str, Any], *, etag: str | None = None) -> Call[Broker]:
+    def replace_broker(self, name: str, settings: Mapping[str, Any], *, etag: str | None = None) -> ApiCall[BrokerDict]:
         """All of its settings; with the `etag` of what you saw, Changed when it is no longer so."""
         return _put(f"/brokers/{part(name)}", settings, etag)
 
     @verb
-    def remove_broker(self, name: str, *, etag: str | None = None) -> Call[Json]:
+    def remove_broker(self, name: str, *, etag: str | None = None) -> ApiCall[Json]:
         """What it was owed is not sent any more."""
-        return Call("DELETE", f"{V1}/brokers/{part(name)}", timeout=CHANGE_TIME, headers=_matching(etag))
+        return ApiCall("DELETE", f"{V1}/brokers/{part(name)}", timeout=CHANGE_TIME, headers=_matching(etag))
 
     @verb
-    def connect_broker(self, name: str) -> Call[Broker]:
-        return Call("POST", f"{V1}/brokers/{part(name)}/control", body={"action": "connect"})
+    def connect_broker(self, name: str) -> ApiCall[BrokerDict]:
+        return ApiCall("POST", f"{V1}/brokers/{part(name)}/control", body={"action": "connect"})
 
     @verb
-    def disconnect_broker(self, name: str) -> Call[Broker]:
-        return Call("POST", f"{V1}/brokers/{part(name)}/control", body={"action": "disconnect"})
+    def disconnect_broker(self, name: str) -> ApiCall[BrokerDict]:
+        return ApiCall("POST", f"{V1}/brokers/{part(name)}/control", body={"action": "disconnect"})
 
     # devices
 
     @verb
-    def devices(self) -> Call[Devices]:
+    def devices(self) -> ApiCall[DeviceListDict]:
         return _get("/devices")
 
     @verb
-    def device(self, device: str) -> Call[Device]:
+    def device(self, device: str) -> ApiCall[DeviceDict]:
         return _get(f"/devices/{part(device)}")
 
     @verb
-    def add_device(self, device: str, settings: Mapping[str, Any]) -> Call[Device]:
+    def add_device(self, device: str, settings: Mapping[str, Any]) -> ApiCall[DeviceDict]:
         """Settings as in a settings file; Conflict when there is one of that id."""
-        return Call("POST", f"{V1}/devices", body={**settings, "device_id": device}, timeout=CHANGE_TIME)
+        return ApiCall("POST", f"{V1}/devices", body={**settings, "device_id": device}, timeout=CHANGE_TIME)
 
     @verb
-    def replace_device(self, device: str, settings: Mapping[str, Any], *, etag: str | None = None) -> Call[Device]:
+    def replace_device(
+        self, device: str, settings: Mapping[str, Any], *, etag: str | None = None
+    ) -> ApiCall[DeviceDict]:
         """All of its settings; with the `etag` of what you saw, Changed when it is no longer so."""
         return _put(f"/devices/{part(device)}", settings, etag)
 
     @verb
-    def remove_device(self, device: str, *, etag: str | None = None) -> Call[Json]:
+    def remove_device(self, device: str, *, etag: str | None = None) -> ApiCall[Json]:
         """Its readings are kept."""
-        return Call("DELETE", f"{V1}/devices/{part(device)}", timeout=CHANGE_TIME, headers=_matching(etag))
+        return ApiCall("DELETE", f"{V1}/devices/{part(device)}", timeout=CHANGE_TIME, headers=_matching(etag))
 
     @verb
-    def data(self, /, device: str, **query: Any) -> Call[ReadingPage]:
+    def data(self, /, device: str, **query: Any) -> ApiCall[ReadingPage]:
         """Stored readings of a device, newest first: since, until (datetime or RFC 3339), metric, limit, cursor."""
         return _get(f"/devices/{part(device)}/data", **query)._replace(shape=page)
 
     @verb
-    def readings(self, /, **query: Any) -> Call[ReadingPage]:
+    def readings(self, /, **query: Any) -> ApiCall[ReadingPage]:
         """Stored readings, newest first: as `data`, and device."""
         return _get("/readings", **query)._replace(shape=page)
 
@@ -197,17 +208,17 @@ class Verbs:
         *,
         timeout: float | None = None,
         **members: Any,
-    ) -> Call[Response]:
+    ) -> ApiCall[ResponseDict]:
         """A command for a device, None = for the gateway; `members` such as id, token, expires_at go with it.
 
         The answer is the command's response; a rejected one raises GatewayError with the rejection's key.
         """
         path = f"{V1}/gateway/command" if device is None else f"{V1}/devices/{part(device)}/command"
         body = {"command": command, "parameters": dict(parameters or {}), **members}
-        return Call("POST", path, body=body, timeout=timeout)
+        return ApiCall("POST", path, body=body, timeout=timeout)
 
     @verb
-    def commands(self, device: str, limit: int = 100, cursor: int | None = None) -> Call[Json]:
+    def commands(self, device: str, limit: int = 100, cursor: int | None = None) -> ApiCall[Json]:
         """The ledger of a device's commands, newest first."""
         return _get(f"/devices/{part(device)}/commands", limit=limit, cursor=cursor)
 
@@ -216,7 +227,7 @@ class Verbs:
     @verb
     def publish(
         self, broker: str | None, topic: str, payload: Any, *, qos: int = 1, retain: bool = False
-    ) -> Call[Json]:
+    ) -> ApiCall[Json]:
         """A message through a broker, None = the only one there is: text and octets as they are, anything else as JSON.
 
         Unavailable when it is not connected.
@@ -224,58 +235,58 @@ class Verbs:
         body = {"broker": broker, "topic": topic, "payload": payload, "qos": qos, "retain": retain}
         if isinstance(payload, bytes):
             body |= {"payload": b64encode(payload).decode(), "encoding": "base64"}
-        return Call("POST", f"{V1}/publish", body=body)
+        return ApiCall("POST", f"{V1}/publish", body=body)
 
     @verb
-    def broadcast(self, payload: Mapping[str, Any], *, broker: str | None = None) -> Call[Json]:
+    def broadcast(self, payload: Mapping[str, Any], *, broker: str | None = None) -> ApiCall[Json]:
         """A command (docs/commands.md) for every gateway of the organization, through every connected broker."""
-        return Call("POST", f"{V1}/broadcast", body={"payload": dict(payload), "broker": broker})
+        return ApiCall("POST", f"{V1}/broadcast", body={"payload": dict(payload), "broker": broker})
 
     @verb
-    def subscriptions(self) -> Call[Json]:
+    def subscriptions(self) -> ApiCall[Json]:
         return _get("/subscriptions")
 
     @verb
-    def subscribe(self, broker: str | None, topic: str, *, qos: int = 0) -> Call[Json]:
+    def subscribe(self, broker: str | None, topic: str, *, qos: int = 0) -> ApiCall[Json]:
         """Its messages are then in `messages` and among the events; kept until `unsubscribe`."""
-        return Call("POST", f"{V1}/subscriptions", body={"broker": broker, "topic": topic, "qos": qos})
+        return ApiCall("POST", f"{V1}/subscriptions", body={"broker": broker, "topic": topic, "qos": qos})
 
     @verb
-    def unsubscribe(self, topic: str, *, broker: str | None = None) -> Call[Json]:
-        return Call("DELETE", f"{V1}/subscriptions/{part(topic)}", {"broker": broker})
+    def unsubscribe(self, topic: str, *, broker: str | None = None) -> ApiCall[Json]:
+        return ApiCall("DELETE", f"{V1}/subscriptions/{part(topic)}", {"broker": broker})
 
     @verb
-    def messages(self, /, **query: Any) -> Call[Json]:
+    def messages(self, /, **query: Any) -> ApiCall[Json]:
         """Messages heard or published, newest first: broker, topic, direction (in, out), since, limit, cursor."""
         return _get("/messages", **query)
 
     @verb
-    def topics(self, /, **query: Any) -> Call[Json]:
+    def topics(self, /, **query: Any) -> ApiCall[Json]:
         """Topics seen: broker, topic, limit."""
         return _get("/topics", **query)
 
     # what is owed, lost, refused, done
 
     @verb
-    def backlog(self) -> Call[Json]:
+    def backlog(self) -> ApiCall[Json]:
         return _get("/backlog")
 
     @verb
-    def gaps(self, limit: int = 100) -> Call[Json]:
+    def gaps(self, limit: int = 100) -> ApiCall[Json]:
         return _get("/gaps", limit=limit)
 
     @verb
-    def dead_letters(self, limit: int = 100, broker: str | None = None) -> Call[Json]:
+    def dead_letters(self, limit: int = 100, broker: str | None = None) -> ApiCall[Json]:
         return _get("/dead-letters", limit=limit, broker=broker)
 
     @verb
-    def audit(self, limit: int = 100, cursor: int | None = None, what: str | None = None) -> Call[Json]:
+    def audit(self, limit: int = 100, cursor: int | None = None, what: str | None = None) -> ApiCall[Json]:
         return _get("/audit", limit=limit, cursor=cursor, what=what)
 
     # tokens
 
     @verb
-    def tokens(self) -> Call[Json]:
+    def tokens(self) -> ApiCall[Json]:
         return _get("/tokens")
 
     @verb
@@ -287,24 +298,24 @@ class Verbs:
         expires: str | None = None,
         publish: Sequence[str] | None = None,
         subscribe: Sequence[str] | None = None,
-    ) -> Call[Json]:
+    ) -> ApiCall[Json]:
         """The answer's `token` is told this once; `expires` such as 30d, topics as MQTT filters."""
         body = {"role": role, "name": name, "expires": expires, "publish": publish, "subscribe": subscribe}
-        return Call("POST", f"{V1}/tokens", body={key: value for key, value in body.items() if value is not None})
+        return ApiCall("POST", f"{V1}/tokens", body={key: value for key, value in body.items() if value is not None})
 
     @verb
-    def revoke_token(self, ident: str) -> Call[Json]:
-        return Call("DELETE", f"{V1}/tokens/{part(ident)}")
+    def revoke_token(self, ident: str) -> ApiCall[Json]:
+        return ApiCall("DELETE", f"{V1}/tokens/{part(ident)}")
 
 
-def follow(device: str | None, metric: str | None, last: int) -> Call[Any]:
+def follow(device: str | None, metric: str | None, last: int) -> ApiCall[Any]:
     return _get("/readings/follow", device=device, metric=metric, last=last)
 
 
-def raw(device: str) -> Call[Any]:
+def raw(device: str) -> ApiCall[Any]:
     return _get(f"/devices/{part(device)}/raw")
 
 
-def history(device: str | None, query: Mapping[str, Any], size: int, cursor: int | None) -> Call[ReadingPage]:
+def history(device: str | None, query: Mapping[str, Any], size: int, cursor: int | None) -> ApiCall[ReadingPage]:
     path = "/readings" if device is None else f"/devices/{part(device)}/data"
     return _get(path, **query, limit=size, cursor=cursor)._replace(shape=page)

@@ -94,7 +94,7 @@ class Conflict(GatewayError):
     """409."""
 
 
-class Changed(Conflict):
+class EtagChanged(Conflict):
     """412: it is no longer as `etag` says."""
 
 
@@ -118,7 +118,7 @@ KINDS: dict[int, type[GatewayError]] = {
     404: NotFound,
     405: BadInput,
     409: Conflict,
-    412: Changed,
+    412: EtagChanged,
     413: BadInput,
     422: BadInput,
     429: RateLimited,

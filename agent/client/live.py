@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 import orjson
 
-from gatepost.client.answers import Event
+from gatepost.client.answers import LiveEvent
 from gatepost.client.errors import GatewayError, GatewayTimeout, broke, refused
-from gatepost.client.place import Place
+from gatepost.client.place import AgentAddress
 
 FIRST, LONGEST = 0.5, 30.0  # seconds between attempts
 WAITING = 64  # frames that wait here before the agent has to
@@ -23,10 +23,10 @@ GONE = "reconnected"
 LASTING = frozenset({400, 401, 403, 404, 405, 422, 426})  # asking again would not help
 
 
-class Stream:
+class EventStream:
     """One way to the events: its address, and where it was when a connection was lost."""
 
-    def __init__(self, place: Place, timeout: float, wanted: dict[str, Sequence[str] | None]) -> None:
+    def __init__(self, place: AgentAddress, timeout: float, wanted: dict[str, Sequence[str] | None]) -> None:
         self.place = place
         self._timeout = timeout
         given = {name: ",".join(patterns) for name, patterns in wanted.items() if patterns is not None}
@@ -55,7 +55,7 @@ class Stream:
             found |= {"ssl": place.tls(), "proxy": None}
         return found
 
-    def opened(self) -> Event | None:
+    def opened(self) -> LiveEvent | None:
         """To tell after a lost connection: from when until when events may be missing."""
         self.wait, self._was_there = FIRST, True
         lost, self._lost = self._lost, None
@@ -64,9 +64,9 @@ class Stream:
         now = _now()
         return {"event": GONE, "at": now, "data": {"since": self._last, "until": now, "why": lost.message}}
 
-    def heard(self, frame: str | bytes) -> Event:
+    def heard(self, frame: str | bytes) -> LiveEvent:
         """Raises ValueError."""
-        event: Event = orjson.loads(frame)
+        event: LiveEvent = orjson.loads(frame)
         self._last = event.get("at", self._last)
         return event
 
@@ -100,7 +100,7 @@ class Stream:
         return broke(self.place.name, error)
 
 
-async def waiting(stream: Stream, reconnect: bool) -> AsyncIterator[Event]:
+async def waiting(stream: EventStream, reconnect: bool) -> AsyncIterator[LiveEvent]:
     """Events until you stop; raises GatewayError."""
     _needed()
     from websockets.asyncio.client import connect, unix_connect
@@ -120,7 +120,7 @@ async def waiting(stream: Stream, reconnect: bool) -> AsyncIterator[Event]:
         await asyncio.sleep(seconds)
 
 
-def blocking(stream: Stream, reconnect: bool) -> Iterator[Event]:
+def blocking(stream: EventStream, reconnect: bool) -> Iterator[LiveEvent]:
     """As `waiting`."""
     _needed()
     from websockets.exceptions import WebSocketException

@@ -16,7 +16,7 @@ DEFAULT_SOCKET = "/run/gatepost/api.sock"
 PORTS = {"http": 80, "https": 443}
 
 
-class Place:
+class AgentAddress:
     """`path` is the socket, or None where `host` and `port` are used; `headers` go with every request."""
 
     def __init__(

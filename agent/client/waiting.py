@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 
 import orjson
 
-from gatepost.client.answers import Event, Reading
+from gatepost.client.answers import LiveEvent, ReadingDict
 from gatepost.client.blocking import TIMEOUT
-from gatepost.client.calls import Verbs, Waiting, follow, history
+from gatepost.client.calls import AsyncCalls, GatewayCalls, follow, history
 from gatepost.client.errors import GatewayTimeout, broke
-from gatepost.client.place import Place
-from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, Call, Head, checked, head_of, meaning, request_of
+from gatepost.client.place import AgentAddress
+from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, ApiCall, ResponseHead, checked, head_of, meaning, request_of
 
 T = TypeVar("T")
 
 
-class AsyncGatewayClient(Verbs, Waiting):
+class AsyncGatewayClient(GatewayCalls, AsyncCalls):
     """Talks to an agent; its methods are awaited."""
 
     def __init__(
@@ -34,14 +34,14 @@ class AsyncGatewayClient(Verbs, Waiting):
         ca: str | Path | None = None,
     ) -> None:
         """As GatewayClient."""
-        self.place = Place(address, token, ca, agent)
+        self.place = AgentAddress(address, token, ca, agent)
         self.path = self.place.name
         self.timeout = timeout
 
-    def request(self, call: Call[T]) -> Awaitable[T]:
+    def request(self, call: ApiCall[T]) -> Awaitable[T]:
         return self._request(call)
 
-    async def _request(self, call: Call[T]) -> T:
+    async def _request(self, call: ApiCall[T]) -> T:
         seconds = call.timeout or self.timeout
         try:
             async with asyncio.timeout(seconds), self._opened(call) as (head, reader):
@@ -58,7 +58,7 @@ class AsyncGatewayClient(Verbs, Waiting):
         until: datetime | str | None = None,
         metric: str | None = None,
         page: int = 1000,
-    ) -> AsyncIterator[Reading]:
+    ) -> AsyncIterator[ReadingDict]:
         """As GatewayClient.history."""
         query = {"since": since, "until": until, "metric": metric}
         cursor = None
@@ -72,7 +72,7 @@ class AsyncGatewayClient(Verbs, Waiting):
 
     async def follow(
         self, device: str | None = None, metric: str | None = None, last: int = 0
-    ) -> AsyncIterator[Reading]:
+    ) -> AsyncIterator[ReadingDict]:
         """As GatewayClient.follow."""
         call = follow(device, metric, last)
         async with self._opened(call) as (head, reader):
@@ -80,7 +80,7 @@ class AsyncGatewayClient(Verbs, Waiting):
                 async with asyncio.timeout(self.timeout):
                     meaning(call, head, await reader.readexactly(checked(head.length)))
             async for line in _lines(reader):
-                yield Reading(orjson.loads(line))
+                yield ReadingDict(orjson.loads(line))
 
     def events(
         self,
@@ -89,15 +89,15 @@ class AsyncGatewayClient(Verbs, Waiting):
         devices: Sequence[str] | None = None,
         metrics: Sequence[str] | None = None,
         reconnect: bool = True,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncIterator[LiveEvent]:
         """As GatewayClient.events."""
-        from gatepost.client.live import Stream, waiting
+        from gatepost.client.live import EventStream, waiting
 
         wanted = {"events": events, "devices": devices, "metrics": metrics}
-        return waiting(Stream(self.place, self.timeout, wanted), reconnect)
+        return waiting(EventStream(self.place, self.timeout, wanted), reconnect)
 
     @asynccontextmanager
-    async def _opened(self, call: Call[Any]) -> AsyncIterator[tuple[Head, asyncio.StreamReader]]:
+    async def _opened(self, call: ApiCall[Any]) -> AsyncIterator[tuple[ResponseHead, asyncio.StreamReader]]:
         seconds = call.timeout or self.timeout
         writer: asyncio.StreamWriter | None = None
         try:

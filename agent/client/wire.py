@@ -18,7 +18,7 @@ BAD = 400
 T = TypeVar("T")
 
 
-class Call(NamedTuple, Generic[T]):
+class ApiCall(NamedTuple, Generic[T]):
     """One request whose good answer is a T; `timeout` None = the client's own."""
 
     method: str
@@ -40,7 +40,7 @@ class Call(NamedTuple, Generic[T]):
         return b"" if self.body is None else orjson.dumps(self.body)
 
 
-class Head(NamedTuple):
+class ResponseHead(NamedTuple):
     """Of an answer; `length` None = a stream, in chunks."""
 
     status: int
@@ -48,7 +48,7 @@ class Head(NamedTuple):
     headers: Mapping[str, str]
 
 
-def request_of(call: Call[Any], headers: Mapping[str, str]) -> bytes:
+def request_of(call: ApiCall[Any], headers: Mapping[str, str]) -> bytes:
     """What goes out for a call."""
     content = call.content
     told = {**headers, **call.headers, "Content-Length": str(len(content))}
@@ -58,7 +58,7 @@ def request_of(call: Call[Any], headers: Mapping[str, str]) -> bytes:
     return f"{call.method} {call.target} HTTP/1.1\r\n{lines}\r\n".encode() + content
 
 
-def head_of(raw: bytes) -> Head:
+def head_of(raw: bytes) -> ResponseHead:
     """Raises ValueError when that is no HTTP."""
     first, *lines = raw.decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
@@ -66,7 +66,7 @@ def head_of(raw: bytes) -> Head:
         raise ValueError("that is no HTTP")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     length = headers.get("content-length")
-    return Head(int(rest[:3]), None if length is None else int(length), headers)
+    return ResponseHead(int(rest[:3]), None if length is None else int(length), headers)
 
 
 def checked(length: int | None) -> int:
@@ -76,7 +76,7 @@ def checked(length: int | None) -> int:
     return length
 
 
-def meaning(call: Call[T], head: Head, content: bytes) -> T:
+def meaning(call: ApiCall[T], head: ResponseHead, content: bytes) -> T:
     """What a good answer says; raises what a bad one says."""
     if call.text and head.status < BAD:
         return cast(T, content.decode("utf-8", "replace"))

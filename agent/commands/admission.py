@@ -9,37 +9,37 @@ import msgspec
 
 from gatepost.agent.commands import authorization, gateway_commands
 from gatepost.agent.commands.expiry import too_old
-from gatepost.agent.commands.model import GATEWAY, Refusal, Request
-from gatepost.agent.commands.parsed_command import Order
+from gatepost.agent.commands.model import GATEWAY, CommandRequest, RefusedCommand
+from gatepost.agent.commands.parsed_command import ParsedCommand
 from gatepost.agent.core.clock import US, Clock, rfc3339
 from gatepost.agent.core.errors import GatepostError
-from gatepost.agent.devices.builtin_commands import WITHOUT_DEVICE, Accepted
+from gatepost.agent.devices.builtin_commands import WITHOUT_DEVICE, AcceptedCommand
 from gatepost.agent.settings.model import Settings
-from gatepost.agent.store.command_ledger import Entry, Ledger
+from gatepost.agent.store.command_ledger import CommandLedger, LedgerEntry
 from gatepost.drivers.driver import Command
 
 HARMLESS = frozenset({"ping", "status"})  # they change nothing: never busy, and they work while the disk is full
 
 
-class View(Protocol):
+class DeviceStates(Protocol):
     def as_dict(self) -> dict[str, Any]: ...
 
 
 class DeviceRoom(Protocol):
     """What the desk needs of agent/devices."""
 
-    def get(self, id: str, /) -> View | None: ...  # noqa: A002
+    def get(self, id: str, /) -> DeviceStates | None: ...  # noqa: A002
 
     def commands(self, device_id: str, /) -> Mapping[str, Command]: ...
 
     async def execute(
         self, device_id: str, command: str, parameters: dict[str, Any], source: str, /
-    ) -> dict[str, Any] | Accepted:
+    ) -> dict[str, Any] | AcceptedCommand:
         """Raises DeviceBusy and Rejected when nothing was done."""
         ...
 
 
-class Job(NamedTuple):
+class AdmittedCommand(NamedTuple):
     """A command that may be carried out; `alone` = no other such one of its target beside it."""
 
     command: Command
@@ -48,13 +48,15 @@ class Job(NamedTuple):
     alone: bool
 
 
-class Judge:
-    def __init__(self, ledger: Ledger, devices: DeviceRoom, clock: Clock) -> None:
+class CommandAdmission:
+    def __init__(self, ledger: CommandLedger, devices: DeviceRoom, clock: Clock) -> None:
         self._ledger = ledger
         self._devices = devices
         self._clock = clock
 
-    async def verdict(self, request: Request, order: Order, settings: Settings) -> Job | Refusal:
+    async def verdict(
+        self, request: CommandRequest, order: ParsedCommand, settings: Settings
+    ) -> AdmittedCommand | RefusedCommand:
         """A job, or why not; a repeat is told first, whatever has changed since."""
         assert order.command is not None
         ttl = settings.commands.default_ttl
@@ -70,47 +72,51 @@ class Judge:
         late = too_old(now, order.issued, order.expires, ttl, request.expires_in)
         return late or self._job(request, order, settings)
 
-    def _job(self, request: Request, order: Order, settings: Settings) -> Job | Refusal:
+    def _job(
+        self, request: CommandRequest, order: ParsedCommand, settings: Settings
+    ) -> AdmittedCommand | RefusedCommand:
         view = None if request.target is None else self._devices.get(request.target)
         if request.target is not None and view is None:
-            return Refusal("unknown-device", "There is no device of that name.", "`gatepost devices` lists them.")
+            return RefusedCommand(
+                "unknown-device", "There is no device of that name.", "`gatepost devices` lists them."
+            )
         known = gateway_commands.COMMANDS if request.target is None else self._devices.commands(request.target)
         subject = "gateway" if request.target is None else request.target
         command = known.get(order.command or "")
         if command is None:
             hint = f"It knows {', '.join(sorted(known))}."
-            return Refusal("unknown-command", f"{subject} has no such command.", hint)
+            return RefusedCommand("unknown-command", f"{subject} has no such command.", hint)
         if not authorization.permitted(settings.commands.allow, subject, command.name):
-            return Refusal("not-allowed", f"{command.name} is not allowed for {subject}.", "See commands.allow.")
+            return RefusedCommand("not-allowed", f"{command.name} is not allowed for {subject}.", "See commands.allow.")
         parameters = authorization.validated(command, order.parameters)
-        if isinstance(parameters, Refusal):
+        if isinstance(parameters, RefusedCommand):
             return parameters
         told = {"status": "online"} if view is None else view.as_dict()
         if told.get("status") != "online" and command.name not in WITHOUT_DEVICE:
             return not_there(subject, told)
-        return Job(command, parameters, request.target or GATEWAY, command.name not in HARMLESS)
+        return AdmittedCommand(command, parameters, request.target or GATEWAY, command.name not in HARMLESS)
 
 
-def not_there(device: str, told: Mapping[str, Any]) -> Refusal:
+def not_there(device: str, told: Mapping[str, Any]) -> RefusedCommand:
     """Why it is not online, where that is known: a device of the wrong kind does not come back by itself."""
     state = "in error" if told.get("status") == "error" else str(told.get("status"))
     why = told.get("message")
     hint = told.get("hint") if state == "in error" else None
-    return Refusal(
+    return RefusedCommand(
         "device-offline",
         f"{device} is {state}: {why}" if why else f"{device} is {state}.",
         str(hint or "Send it again when the device is back."),
     )
 
 
-def free_again(request: Request, order: Order, earlier: Entry, now: int, ttl: float) -> bool:
+def free_again(request: CommandRequest, order: ParsedCommand, earlier: LedgerEntry, now: int, ttl: float) -> bool:
     """A payload without id and time means the same wish again after a while, unless the broker repeats it."""
     ended = earlier.state not in ("executing", "accepted")
     quiet = abs(now - earlier.recorded) > ttl * US
     return order.floating and earlier.floating and ended and quiet and not request.redelivered
 
 
-def duplicate(earlier: Entry | None) -> Refusal:
+def duplicate(earlier: LedgerEntry | None) -> RefusedCommand:
     """`earlier` None = at work at this moment."""
     state = "executing" if earlier is None else earlier.state
     told: dict[str, Any] = {"status": state}
@@ -119,9 +125,9 @@ def duplicate(earlier: Entry | None) -> Refusal:
         if earlier.finished is not None:
             told["timestamp"] = rfc3339(earlier.finished)
     hint = "Give each command an id of its own; this one is not carried out a second time."
-    return Refusal("duplicate", f"The id is known: {state}.", hint, {"earlier": told})
+    return RefusedCommand("duplicate", f"The id is known: {state}.", hint, {"earlier": told})
 
 
-def unrecorded(error: GatepostError) -> Refusal:
+def unrecorded(error: GatepostError) -> RefusedCommand:
     """What cannot be recorded is not carried out."""
-    return Refusal(error.kind, f"Nothing was carried out: {error.message}", error.hint, status="failed")
+    return RefusedCommand(error.kind, f"Nothing was carried out: {error.message}", error.hint, status="failed")

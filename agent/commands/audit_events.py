@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gatepost.agent.commands.authorization import declared
-from gatepost.agent.commands.model import Refusal, Request, Response
-from gatepost.agent.commands.parsed_command import Order
-from gatepost.agent.core.token_bucket import Budget
-from gatepost.agent.store.command_ledger import Entry
+from gatepost.agent.commands.model import CommandRequest, CommandResponse, RefusedCommand
+from gatepost.agent.commands.parsed_command import ParsedCommand
+from gatepost.agent.core.token_bucket import TokenBucket
+from gatepost.agent.store.command_ledger import LedgerEntry
 from gatepost.drivers.driver import Command
 
 NAME = re.compile(r"[a-z0-9_.-]{1,64}")
@@ -20,28 +20,28 @@ EVERY = 10.0  # seconds for one more line about refused commands: at most about 
 SUMMARY = 60.0
 
 
-class Recorder(Protocol):
+class AuditRecorder(Protocol):
     """Takes an entry without waiting; agent/audit/log.py."""
 
     def record(self, what: str, **fields: Any) -> None: ...
 
 
-class Journal:
+class AuditEvents:
     """Refusals, which anybody can provoke, are bounded; what was over the bound is summed up."""
 
-    def __init__(self, audit: Recorder, monotonic: Callable[[], float]) -> None:
+    def __init__(self, audit: AuditRecorder, monotonic: Callable[[], float]) -> None:
         self._audit = audit
-        self._budget = Budget(BURST, EVERY, monotonic)
+        self._budget = TokenBucket(BURST, EVERY, monotonic)
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, what: str, **fields: Any) -> None:
         self._audit.record(what, **fields)
 
-    def begun(self, request: Request, order: Order, command: Command) -> None:
+    def begun(self, request: CommandRequest, order: ParsedCommand, command: Command) -> None:
         names = [name for name in declared(command) if name in order.parameters]
         self._audit.record("command", **_who(request, order, command.name), decision="begun", parameters=names)
 
-    def ended(self, entry: Entry, response: Response) -> None:
+    def ended(self, entry: LedgerEntry, response: CommandResponse) -> None:
         key = response.error["key"] if response.error else None
         self._audit.record(
             "command",
@@ -53,7 +53,7 @@ class Journal:
             key=key,
         )
 
-    def refused(self, request: Request, order: Order, refusal: Refusal) -> None:
+    def refused(self, request: CommandRequest, order: ParsedCommand, refusal: RefusedCommand) -> None:
         if not self._budget.take():
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(SUMMARY, self.sum_up)
@@ -71,6 +71,6 @@ class Journal:
             self._audit.record("commands-refused", count=count)
 
 
-def _who(request: Request, order: Order, name: str | None) -> dict[str, Any]:
+def _who(request: CommandRequest, order: ParsedCommand, name: str | None) -> dict[str, Any]:
     target = "gateway" if request.target is None else request.target
     return {"source": request.source, "target": target, "command": name, "id": order.id}

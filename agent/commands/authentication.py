@@ -7,14 +7,14 @@ import hmac
 import logging
 from collections.abc import Callable
 
-from gatepost.agent.commands.model import Refusal, Request
-from gatepost.agent.commands.parsed_command import Order
+from gatepost.agent.commands.model import CommandRequest, RefusedCommand
+from gatepost.agent.commands.parsed_command import ParsedCommand
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.settings.model import Settings
 
 log = logging.getLogger(__name__)
 
-UNAUTHENTICATED = Refusal(
+UNAUTHENTICATED = RefusedCommand(
     "unauthenticated",
     "The command's token or signature is missing or wrong.",
     "A device with a `token` wants it in every command; see commands.signing for signatures.",
@@ -26,20 +26,20 @@ def sign(key: str, canonical: bytes) -> str:
     return hmac.new(key.encode(), canonical, hashlib.sha256).hexdigest()
 
 
-class Guard:
+class CommandAuthenticator:
     """Secrets come through callables, so that a rotated one counts at once; one that cannot be had shuts the door."""
 
     def __init__(self, token_of: Callable[[str], str | None], signing_key: Callable[[], str | None]) -> None:
         self._token_of = token_of
         self._signing_key = signing_key
 
-    def refusal(self, request: Request, order: Order, settings: Settings) -> Refusal | None:
+    def refusal(self, request: CommandRequest, order: ParsedCommand, settings: Settings) -> RefusedCommand | None:
         if request.trusted:
             return None
         good = self._signed(order, settings) and self._knows_token(request, order, settings)
         return None if good else UNAUTHENTICATED
 
-    def _knows_token(self, request: Request, order: Order, settings: Settings) -> bool:
+    def _knows_token(self, request: CommandRequest, order: ParsedCommand, settings: Settings) -> bool:
         device = None if request.target is None else settings.devices.get(request.target)
         if request.target is None or device is None or device.token is None:
             return True
@@ -47,7 +47,7 @@ class Guard:
         wanted = self._secret(lambda: self._token_of(name), f"the token of {name}")
         return wanted is not None and hmac.compare_digest(wanted.encode(), (order.token or "").encode())
 
-    def _signed(self, order: Order, settings: Settings) -> bool:
+    def _signed(self, order: ParsedCommand, settings: Settings) -> bool:
         signing = settings.commands.signing
         if signing.key is None or (order.signature is None and not signing.required):
             return not signing.required

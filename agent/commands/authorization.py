@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.agent.commands.model import Refusal
+from gatepost.agent.commands.model import RefusedCommand
 from gatepost.agent.settings.problem import in_words
 from gatepost.agent.settings.units import DURATION_PATTERN
 from gatepost.drivers.driver import Command
@@ -35,12 +35,12 @@ def permitted(allow: Mapping[str, Sequence[str]], subject: str, command: str) ->
     )
 
 
-def validated(command: Command, parameters: dict[str, Any]) -> msgspec.Struct | Refusal:
+def validated(command: Command, parameters: dict[str, Any]) -> msgspec.Struct | RefusedCommand:
     """The parameters as the struct that the command declares; a refusal names the parameter and what is expected."""
     try:
         return msgspec.convert(parameters, command.parameters, strict=True)
     except (msgspec.ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        return Refusal("bad-parameters", _explain(str(error), _kinds(command)), _usage(command))
+        return RefusedCommand("bad-parameters", _explain(str(error), _kinds(command)), _usage(command))
 
 
 def declared(command: Command) -> list[str]:

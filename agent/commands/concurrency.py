@@ -7,9 +7,9 @@ import logging
 from collections import Counter
 from typing import Any, NamedTuple
 
-from gatepost.agent.commands.model import Refusal, Status
+from gatepost.agent.commands.model import RefusedCommand, Status
 from gatepost.agent.core.errors import DeviceBusy, GatepostError, Rejected
-from gatepost.agent.devices.builtin_commands import Accepted
+from gatepost.agent.devices.builtin_commands import AcceptedCommand
 from gatepost.drivers.driver import CommandFailed
 
 log = logging.getLogger(__name__)
@@ -19,16 +19,16 @@ LASTING = 4  # accepted and not finished, for each target
 GRACE = 1.0  # seconds for a cancelled command to let go
 
 
-class Outcome(NamedTuple):
+class ExecutionOutcome(NamedTuple):
     """How an execution ended; `lasting` is there when the status is `accepted`."""
 
     status: Status
     result: dict[str, Any] | None = None
     error: dict[str, str] | None = None
-    lasting: Accepted | None = None
+    lasting: AcceptedCommand | None = None
 
 
-class Bench:
+class ExecutionSlots:
     """Places are taken before the ledger is asked and given back when the work has really ended."""
 
     def __init__(self, places: int = AT_WORK) -> None:
@@ -37,14 +37,16 @@ class Bench:
         self._targets: set[str] = set()
         self.lasting: Counter[str] = Counter()
 
-    def take(self, target: str, alone: bool) -> Refusal | None:
+    def take(self, target: str, alone: bool) -> RefusedCommand | None:
         """A place; `alone` = no other such command of this target beside it."""
         if self._taken >= self._places:
-            return Refusal("busy", f"{self._places} commands are at work.", "Try again when one of them has ended.")
+            return RefusedCommand(
+                "busy", f"{self._places} commands are at work.", "Try again when one of them has ended."
+            )
         if alone and target in self._targets:
-            return Refusal("busy", "Another command is at work there.", "Try again when it has ended.")
+            return RefusedCommand("busy", "Another command is at work there.", "Try again when it has ended.")
         if alone and self.lasting[target] >= LASTING:
-            return Refusal("busy", f"{LASTING} lasting commands are under way there.", "Stop one of them first.")
+            return RefusedCommand("busy", f"{LASTING} lasting commands are under way there.", "Stop one of them first.")
         self._taken += 1
         if alone:
             self._targets.add(target)
@@ -55,7 +57,7 @@ class Bench:
         if alone:
             self._targets.discard(target)
 
-    async def run(self, task: asyncio.Future[Any], limit: float) -> Outcome:
+    async def run(self, task: asyncio.Future[Any], limit: float) -> ExecutionOutcome:
         """Wait for it; never raises for what it does. The task is not done where it would not let go in time."""
         try:
             await asyncio.wait({task}, timeout=limit)
@@ -74,12 +76,12 @@ async def _stop(task: asyncio.Future[Any]) -> None:
     await asyncio.wait({task}, timeout=GRACE)
 
 
-def timed_out(limit: float) -> Outcome:
+def timed_out(limit: float) -> ExecutionOutcome:
     error = {"key": "timeout", "message": f"It took longer than {limit:g} s.", "hint": "See commands.timeout."}
-    return Outcome("failed", None, error)
+    return ExecutionOutcome("failed", None, error)
 
 
-def outcome_of(task: asyncio.Future[Any]) -> Outcome:
+def outcome_of(task: asyncio.Future[Any]) -> ExecutionOutcome:
     """What a finished task came to."""
     if task.cancelled():
         return _failed("cancelled", "It was given up: the device or the gateway changed meanwhile.")
@@ -87,17 +89,17 @@ def outcome_of(task: asyncio.Future[Any]) -> Outcome:
     if error is not None:
         return failure(error)
     result = task.result()
-    if isinstance(result, Accepted):
-        return Outcome("accepted", result.result, lasting=result)
-    return Outcome("done", result if isinstance(result, dict) else {})
+    if isinstance(result, AcceptedCommand):
+        return ExecutionOutcome("accepted", result.result, lasting=result)
+    return ExecutionOutcome("done", result if isinstance(result, dict) else {})
 
 
-def failure(error: BaseException) -> Outcome:
+def failure(error: BaseException) -> ExecutionOutcome:
     """What is told of an error; one outside the tree is logged, and told without its text."""
     if isinstance(error, Rejected | DeviceBusy):
-        return Outcome("rejected", None, error.as_dict())
+        return ExecutionOutcome("rejected", None, error.as_dict())
     if isinstance(error, GatepostError):
-        return Outcome("failed", None, error.as_dict())
+        return ExecutionOutcome("failed", None, error.as_dict())
     if isinstance(error, CommandFailed):
         return _failed(error.key, str(error))
     if isinstance(error, TimeoutError):
@@ -106,5 +108,5 @@ def failure(error: BaseException) -> Outcome:
     return _failed("failed", "It failed for a reason that is in the gateway's log.")
 
 
-def _failed(key: str, message: str) -> Outcome:
-    return Outcome("failed", None, {"key": key, "message": message, "hint": ""})
+def _failed(key: str, message: str) -> ExecutionOutcome:
+    return ExecutionOutcome("failed", None, {"key": key, "message": message, "hint": ""})

@@ -7,29 +7,29 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from gatepost.agent.commands.admission import DeviceRoom, Judge, duplicate
-from gatepost.agent.commands.audit_events import Journal, Recorder
-from gatepost.agent.commands.authentication import Guard
-from gatepost.agent.commands.concurrency import Bench, Outcome, failure
-from gatepost.agent.commands.execution import Work
+from gatepost.agent.commands.admission import CommandAdmission, DeviceRoom, duplicate
+from gatepost.agent.commands.audit_events import AuditEvents, AuditRecorder
+from gatepost.agent.commands.authentication import CommandAuthenticator
+from gatepost.agent.commands.concurrency import ExecutionOutcome, ExecutionSlots, failure
+from gatepost.agent.commands.execution import CommandExecution
 from gatepost.agent.commands.gateway_commands import GatewayActions
-from gatepost.agent.commands.model import Refusal, Request, Response
-from gatepost.agent.commands.parsed_command import Order, understand
-from gatepost.agent.commands.responder import UNKNOWN, Answers, Send
+from gatepost.agent.commands.model import CommandRequest, CommandResponse, RefusedCommand
+from gatepost.agent.commands.parsed_command import ParsedCommand, understand
+from gatepost.agent.commands.responder import UNKNOWN, CommandResponder, Send
 from gatepost.agent.core.clock import Clock, rfc3339
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.builtin_commands import Accepted
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.builtin_commands import AcceptedCommand
 from gatepost.agent.settings.model import Settings
-from gatepost.agent.store.command_ledger import Entry, Ledger
+from gatepost.agent.store.command_ledger import CommandLedger, LedgerEntry
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-CLOSING = Refusal("busy", "The gateway is stopping.", "Try again in a moment.")
+CLOSING = RefusedCommand("busy", "The gateway is stopping.", "Try again in a moment.")
 
 
-class Desk:
+class CommandDispatcher:
     """`settings` is replaced by the app when they change.
 
     Answers to brokers go through `send`, which says whether the broker is done with the message (acknowledged, or
@@ -39,26 +39,26 @@ class Desk:
 
     def __init__(
         self,
-        ledger: Ledger,
-        audit: Recorder,
+        ledger: CommandLedger,
+        audit: AuditRecorder,
         devices: DeviceRoom,
         actions: GatewayActions,
         settings: Settings,
         clock: Clock,
-        guard: Guard,
+        guard: CommandAuthenticator,
         send: Send,
-        events: Events | None = None,
+        events: EventBus | None = None,
     ) -> None:
         self.settings = settings
         self._ledger = ledger
         self._clock = clock
         self._guard = guard
         self._events = events
-        self._journal = Journal(audit, clock.monotonic)
-        self._bench = Bench()
-        self._judge = Judge(ledger, devices, clock)
-        self._work = Work(ledger, self._journal, devices, actions, clock, self._bench)
-        self._answers = Answers(ledger, send, lambda: self.settings.gateway.id)
+        self._journal = AuditEvents(audit, clock.monotonic)
+        self._bench = ExecutionSlots()
+        self._judge = CommandAdmission(ledger, devices, clock)
+        self._work = CommandExecution(ledger, self._journal, devices, actions, clock, self._bench)
+        self._answers = CommandResponder(ledger, send, lambda: self.settings.gateway.id)
         self._known: set[str] = set()  # ids on the way to or through execution
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lasting: set[asyncio.Task[Any]] = set()
@@ -73,11 +73,11 @@ class Desk:
         await self._ledger.prune(stamp)
         return count
 
-    async def handle(self, request: Request) -> Response:
+    async def handle(self, request: CommandRequest) -> CommandResponse:
         """Decide, carry out, answer; never raises for what a request says. Cancelling the caller cancels no command."""
         order, refusal = understand(request)
         if request.retained:
-            refusal = Refusal(
+            refusal = RefusedCommand(
                 "retained",
                 "Retained commands are refused: they would come again at every connection.",
                 "Publish without the retain flag, and clear the retained message with an empty one.",
@@ -95,7 +95,7 @@ class Desk:
         except asyncio.CancelledError:
             if not task.cancelled():
                 raise
-            return self._response(request, order, Outcome("outcome-unknown", error=UNKNOWN))
+            return self._response(request, order, ExecutionOutcome("outcome-unknown", error=UNKNOWN))
         except Exception as error:
             log.exception("a command could not be handled")
             return self._response(request, order, failure(error))
@@ -117,15 +117,15 @@ class Desk:
         await asyncio.gather(*left, return_exceptions=True)
         self._journal.sum_up()
 
-    async def _carry(self, request: Request, order: Order) -> Response:
+    async def _carry(self, request: CommandRequest, order: ParsedCommand) -> CommandResponse:
         try:
             verdict = await self._judge.verdict(request, order, self.settings)
-            if not isinstance(verdict, Refusal):
+            if not isinstance(verdict, RefusedCommand):
                 done = await self._work.do(request, order, verdict, self.settings.commands)
-                verdict = done if isinstance(done, Refusal) else verdict
-            if isinstance(verdict, Refusal):
+                verdict = done if isinstance(done, RefusedCommand) else verdict
+            if isinstance(verdict, RefusedCommand):
                 return await self._refuse(request, order, verdict)
-            assert not isinstance(done, Refusal)
+            assert not isinstance(done, RefusedCommand)
             entry, outcome = done
             finished = asyncio.ensure_future(outcome.lasting.finished) if outcome.lasting else None
             response = self._response(request, order, outcome)
@@ -138,7 +138,9 @@ class Desk:
             self._spawn(self._follow(request, order, entry, lasting), self._lasting)
         return response
 
-    async def _follow(self, request: Request, order: Order, entry: Entry, lasting: Accepted) -> None:
+    async def _follow(
+        self, request: CommandRequest, order: ParsedCommand, entry: LedgerEntry, lasting: AcceptedCommand
+    ) -> None:
         """An accepted command to its end; its place among the lasting ones is held until then."""
         self._bench.lasting[entry.target] += 1
         try:
@@ -149,13 +151,13 @@ class Desk:
             self._bench.lasting[entry.target] -= 1
         await self._tell(request, entry, response)
 
-    async def _tell(self, request: Request, entry: Entry, response: Response) -> None:
+    async def _tell(self, request: CommandRequest, entry: LedgerEntry, response: CommandResponse) -> None:
         self._show(request, response)
         if request.remote:
             await self._answers.tell(entry, response.status, response.as_bytes())
 
-    async def _refuse(self, request: Request, order: Order, refusal: Refusal) -> Response:
-        response = self._response(request, order, Outcome(refusal.status, refusal.result, refusal.error))
+    async def _refuse(self, request: CommandRequest, order: ParsedCommand, refusal: RefusedCommand) -> CommandResponse:
+        response = self._response(request, order, ExecutionOutcome(refusal.status, refusal.result, refusal.error))
         self._journal.refused(request, order, refusal)
         if refusal.key != "duplicate":  # that id has an outcome of its own
             self._show(request, response)
@@ -163,13 +165,13 @@ class Desk:
             await self._answers.refuse(request, response)
         return response
 
-    def _show(self, request: Request, response: Response) -> None:
+    def _show(self, request: CommandRequest, response: CommandResponse) -> None:
         """To live views: what was decided, refusals too."""
         if self._events is not None and self._events.watched:
             self._events.emit("command", {**response.as_dict(), "source": request.source})
 
-    def _response(self, request: Request, order: Order, outcome: Outcome) -> Response:
-        return Response(
+    def _response(self, request: CommandRequest, order: ParsedCommand, outcome: ExecutionOutcome) -> CommandResponse:
+        return CommandResponse(
             order.id,
             request.target,
             order.command,

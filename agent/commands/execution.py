@@ -12,17 +12,17 @@ import msgspec
 import orjson
 
 from gatepost.agent.commands import gateway_commands
-from gatepost.agent.commands.admission import HARMLESS, DeviceRoom, Job, duplicate, unrecorded
-from gatepost.agent.commands.audit_events import Journal
-from gatepost.agent.commands.concurrency import Bench, Outcome
+from gatepost.agent.commands.admission import HARMLESS, AdmittedCommand, DeviceRoom, duplicate, unrecorded
+from gatepost.agent.commands.audit_events import AuditEvents
+from gatepost.agent.commands.concurrency import ExecutionOutcome, ExecutionSlots
 from gatepost.agent.commands.expiry import valid_until
-from gatepost.agent.commands.model import Refusal, Request, Response
-from gatepost.agent.commands.parsed_command import Order
+from gatepost.agent.commands.model import CommandRequest, CommandResponse, RefusedCommand
+from gatepost.agent.commands.parsed_command import ParsedCommand
 from gatepost.agent.commands.responder import topic_of
 from gatepost.agent.core.clock import US, Clock
 from gatepost.agent.core.errors import GatepostError
-from gatepost.agent.settings.model import Commands
-from gatepost.agent.store.command_ledger import Entry, Ledger
+from gatepost.agent.settings.model import CommandSettings
+from gatepost.agent.store.command_ledger import CommandLedger, LedgerEntry
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +31,15 @@ MAX_KEPT = 64 * 1024  # octets of a response that the ledger keeps for a later a
 PRUNE_EACH = 500
 
 
-class Work:
+class CommandExecution:
     def __init__(
         self,
-        ledger: Ledger,
-        journal: Journal,
+        ledger: CommandLedger,
+        journal: AuditEvents,
         devices: DeviceRoom,
         actions: gateway_commands.GatewayActions,
         clock: Clock,
-        bench: Bench,
+        bench: ExecutionSlots,
     ) -> None:
         self._ledger = ledger
         self._journal = journal
@@ -49,7 +49,9 @@ class Work:
         self._bench = bench
         self._begun = 0
 
-    async def do(self, request: Request, order: Order, job: Job, settings: Commands) -> tuple[Entry, Outcome] | Refusal:
+    async def do(
+        self, request: CommandRequest, order: ParsedCommand, job: AdmittedCommand, settings: CommandSettings
+    ) -> tuple[LedgerEntry, ExecutionOutcome] | RefusedCommand:
         """The place on the bench is given back when the work has really ended."""
         refusal = self._bench.take(job.target, job.alone)
         if refusal is not None:
@@ -70,7 +72,7 @@ class Work:
             else:  # it would not let go: the device stays busy until it does
                 task.add_done_callback(free)
 
-    async def finish(self, entry: Entry, response: Response) -> None:
+    async def finish(self, entry: LedgerEntry, response: CommandResponse) -> None:
         """Record the outcome; where that fails, the next start will say outcome-unknown."""
         kept = response.as_bytes()
         if len(kept) > MAX_KEPT:
@@ -81,7 +83,7 @@ class Work:
             log.error("the outcome of %s could not be recorded: %s", entry.command, error.message)
         self._journal.ended(entry, response)
 
-    async def _start(self, request: Request, job: Job) -> Any:
+    async def _start(self, request: CommandRequest, job: AdmittedCommand) -> Any:
         work: Awaitable[Any]
         if request.target is None:
             work = gateway_commands.act(self._actions, job.command.name, job.parameters)
@@ -90,7 +92,9 @@ class Work:
             work = self._devices.execute(request.target, job.command.name, given, request.source)
         return await work
 
-    async def _begin(self, request: Request, order: Order, entry: Entry, settings: Commands) -> Refusal | None:
+    async def _begin(
+        self, request: CommandRequest, order: ParsedCommand, entry: LedgerEntry, settings: CommandSettings
+    ) -> RefusedCommand | None:
         stamp = self._clock.now()
         until = valid_until(order.issued, order.expires, settings.default_ttl) or 0
         window = None if request.redelivered else round(settings.default_ttl * US)
@@ -106,10 +110,10 @@ class Work:
         return None
 
 
-def _entry(request: Request, order: Order, job: Job) -> Entry:
+def _entry(request: CommandRequest, order: ParsedCommand, job: AdmittedCommand) -> LedgerEntry:
     open_ = {name: value for name, value in order.parameters.items() if name not in PRIVATE}
     digest = hashlib.sha256(orjson.dumps(open_, option=orjson.OPT_SORT_KEYS)).digest()
-    return Entry(
+    return LedgerEntry(
         order.id,
         job.target,
         request.source,

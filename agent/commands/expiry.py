@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from gatepost.agent.commands.model import Refusal
+from gatepost.agent.commands.model import RefusedCommand
 from gatepost.agent.core.clock import US, Stamp
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,7 +33,9 @@ def valid_until(issued: int | None, expires: int | None, ttl: float) -> int | No
     return None if issued is None else issued + round(ttl * US)
 
 
-def too_old(now: Stamp, issued: int | None, expires: int | None, ttl: float, left: float | None) -> Refusal | None:
+def too_old(
+    now: Stamp, issued: int | None, expires: int | None, ttl: float, left: float | None
+) -> RefusedCommand | None:
     """A refusal when the command's time is over, or has not come.
 
     A clock that is not synchronised lags behind (a box without a battery-backed clock resumes where it stopped): what
@@ -41,15 +43,15 @@ def too_old(now: Stamp, issued: int | None, expires: int | None, ttl: float, lef
     """
     end = valid_until(issued, expires, ttl)
     if end is not None and now.wall >= end:
-        return Refusal(
+        return RefusedCommand(
             "expired",
             f"The command was valid until {_span((now.wall - end) / US)} ago.",
             "Send it again with a later expires_at; check the clocks if it was sent just now.",
         )
     if end is None and left is not None and left <= 0:
-        return Refusal("expired", "The message's expiry interval is over.", "Send it again.")
+        return RefusedCommand("expired", "The message's expiry interval is over.", "Send it again.")
     if issued is not None and now.synchronised and issued > now.wall + AHEAD:
-        return Refusal(
+        return RefusedCommand(
             "expired",
             f"The command's issued_at lies {_span((issued - now.wall) / US)} ahead of the gateway's clock.",
             "Check the sender's clock.",

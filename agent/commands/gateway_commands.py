@@ -9,15 +9,15 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.agent.commands.expiry import parse_time
-from gatepost.agent.devices.builtin_commands import Accepted
+from gatepost.agent.devices.builtin_commands import AcceptedCommand
 from gatepost.drivers.driver import Command
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Subject = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
-Outcome = dict[str, Any] | Accepted
+Outcome = dict[str, Any] | AcceptedCommand
 
 
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
 
@@ -29,7 +29,9 @@ class OneBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: Name
 
 
-class Resend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+class ResendParameters(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}
+):
     """Stored readings of a time: `from` included, `to` excluded (None: until now), of one device or of all."""
 
     since: Annotated[str, Meta(max_length=64)]
@@ -89,9 +91,9 @@ def _resend(actions: GatewayActions, given: Any) -> Awaitable[Outcome]:
 
 
 _TABLE: tuple[tuple[Command, Callable[[GatewayActions, Any], Awaitable[Outcome]]], ...] = (
-    (Command("ping", "Whether the gateway answers", Nothing), lambda do, _: do.ping()),
-    (Command("status", "What runs, and how it is", Nothing), lambda do, _: do.status()),
-    (Command("reload", "Read the settings again and apply what changed", Nothing), lambda do, _: do.reload()),
+    (Command("ping", "Whether the gateway answers", NoParameters), lambda do, _: do.ping()),
+    (Command("status", "What runs, and how it is", NoParameters), lambda do, _: do.status()),
+    (Command("reload", "Read the settings again and apply what changed", NoParameters), lambda do, _: do.reload()),
     (
         Command("set_log_level", "Log more or less until the next start", SetLogLevel, example={"level": "debug"}),
         lambda do, given: do.set_log_level(given.level),
@@ -108,7 +110,7 @@ _TABLE: tuple[tuple[Command, Callable[[GatewayActions, Any], Awaitable[Outcome]]
         Command(
             "resend",
             "Send stored readings of a time again",
-            Resend,
+            ResendParameters,
             example={"from": "2026-11-20T10:00:00Z", "to": "2026-11-20T11:00:00Z", "device": "cuff-3"},
         ),
         _resend,

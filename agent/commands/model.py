@@ -11,7 +11,7 @@ Status = Literal["accepted", "done", "failed", "rejected", "outcome-unknown"]
 GATEWAY = ""  # the ledger's target for commands of the gateway itself
 
 
-class Request(msgspec.Struct, frozen=True):
+class CommandRequest(msgspec.Struct, frozen=True):
     """A command as it arrived; `target` is a device id, None = the gateway.
 
     `source` is `mqtt:<broker>`, `broadcast:<broker>`, `api` or `cli`. `trusted` sources are vouched for by who may
@@ -35,7 +35,7 @@ class Request(msgspec.Struct, frozen=True):
         return self.source.startswith(("mqtt:", "broadcast:"))
 
 
-class Refusal(NamedTuple):
+class RefusedCommand(NamedTuple):
     """Why a command is not carried out; `silent` = not even answered (nobody who asked would be told by it).
 
     `status` is `failed` where the reason is no fault of the command.
@@ -53,7 +53,7 @@ class Refusal(NamedTuple):
         return {"key": self.key, "message": self.message, "hint": self.hint}
 
 
-class Response(msgspec.Struct, frozen=True):
+class CommandResponse(msgspec.Struct, frozen=True):
     """The answer, in the members of the contract; `gateway_id` tells who answers where there is no device."""
 
     id: str
@@ -79,7 +79,7 @@ class Response(msgspec.Struct, frozen=True):
             return orjson.dumps(body | {"result": {"unreadable": True}})
 
 
-class Answer(NamedTuple):
+class AddressedResponse(NamedTuple):
     """A response on its way to who asked: the uplink makes the topic where `response_topic` is None."""
 
     source: str

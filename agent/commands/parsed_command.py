@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 from gatepost.agent.commands.expiry import parse_time
-from gatepost.agent.commands.model import GATEWAY, Refusal, Request
+from gatepost.agent.commands.model import GATEWAY, CommandRequest, RefusedCommand
 
 MAX_PAYLOAD = 64 * 1024
 MAX_ID = 128
@@ -19,7 +19,7 @@ RESPONSE = frozenset({"device_id", "status", "error", "timestamp"})
 EXAMPLE = 'Send a JSON object such as {"id": "1", "command": "status"}.'
 
 
-class Order(msgspec.Struct):
+class ParsedCommand(msgspec.Struct):
     """A command as it was understood; times in microseconds since 1970. Its repr shows no secrets."""
 
     id: str
@@ -37,39 +37,39 @@ class Order(msgspec.Struct):
         return f"Order(id={self.id!r}, command={self.command!r})"
 
 
-def understand(request: Request) -> tuple[Order, Refusal | None]:
+def understand(request: CommandRequest) -> tuple[ParsedCommand, RefusedCommand | None]:
     """What is asked, as far as it can be understood; there is always an id to answer with."""
-    order = Order(id=_fallback_id(request), floating=not request.correlation)
+    order = ParsedCommand(id=_fallback_id(request), floating=not request.correlation)
     if len(request.payload) > MAX_PAYLOAD:
-        return order, Refusal("malformed", f"The payload has more than {MAX_PAYLOAD} octets.", EXAMPLE)
+        return order, RefusedCommand("malformed", f"The payload has more than {MAX_PAYLOAD} octets.", EXAMPLE)
     if not request.payload:  # what a subscriber sees when a retained message is cleared
-        return order, Refusal("malformed", "The payload is empty.", EXAMPLE, silent=True)
+        return order, RefusedCommand("malformed", "The payload is empty.", EXAMPLE, silent=True)
     try:
         body = orjson.loads(request.payload)
         if not isinstance(body, dict):
-            return order, Refusal("malformed", "The payload is JSON, but no object.", EXAMPLE)
+            return order, RefusedCommand("malformed", "The payload is JSON, but no object.", EXAMPLE)
         signed = {name: value for name, value in body.items() if name != "signature"}
         order.canonical = orjson.dumps(signed, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONDecodeError:
-        return order, Refusal("malformed", "The payload is no JSON in UTF-8.", EXAMPLE)
+        return order, RefusedCommand("malformed", "The payload is no JSON in UTF-8.", EXAMPLE)
     except TypeError:  # the encoder's bound is lower than the decoder's
-        return order, Refusal("malformed", "The payload is nested too deeply.", EXAMPLE)
+        return order, RefusedCommand("malformed", "The payload is nested too deeply.", EXAMPLE)
     return order, _fill(order, body)
 
 
-def _fill(order: Order, body: dict[str, Any]) -> Refusal | None:
+def _fill(order: ParsedCommand, body: dict[str, Any]) -> RefusedCommand | None:
     given = body.get("id")
     if given is not None:
         if isinstance(given, bool) or not isinstance(given, str | int) or not _plain(str(given)):
-            return Refusal("malformed", f"id: expected 1 to {MAX_ID} printable characters.", EXAMPLE)
+            return RefusedCommand("malformed", f"id: expected 1 to {MAX_ID} printable characters.", EXAMPLE)
         order.id, order.own_id, order.floating = str(given), True, False
     command = body.get("command")
     if isinstance(command, str) and len(command) <= MAX_COMMAND and command.isprintable():
         order.command = command or None
     if body.keys() >= RESPONSE and "parameters" not in body:
-        return Refusal("malformed", "The payload is a response, no command.", "Check the topics.", silent=True)
+        return RefusedCommand("malformed", "The payload is a response, no command.", "Check the topics.", silent=True)
     if order.command is None:
-        return Refusal("malformed", "command: expected the name of a command.", EXAMPLE)
+        return RefusedCommand("malformed", "command: expected the name of a command.", EXAMPLE)
     for name in ("issued_at", "expires_at"):
         value = body.get(name)
         if value is None:
@@ -77,7 +77,7 @@ def _fill(order: Order, body: dict[str, Any]) -> Refusal | None:
         try:
             moment = parse_time(value if isinstance(value, str) else "")
         except ValueError as error:
-            return Refusal("malformed", f"{name}: {error}.", "Times are RFC 3339 in UTC.")
+            return RefusedCommand("malformed", f"{name}: {error}.", "Times are RFC 3339 in UTC.")
         order.floating = False
         if name == "issued_at":
             order.issued = moment
@@ -87,18 +87,18 @@ def _fill(order: Order, body: dict[str, Any]) -> Refusal | None:
     return _take_parameters(order, body)
 
 
-def _take_parameters(order: Order, body: dict[str, Any]) -> Refusal | None:
+def _take_parameters(order: ParsedCommand, body: dict[str, Any]) -> RefusedCommand | None:
     inner = body.get("parameters")
     if inner is not None and not isinstance(inner, dict):
-        return Refusal("malformed", "parameters: expected an object.", EXAMPLE)
+        return RefusedCommand("malformed", "parameters: expected an object.", EXAMPLE)
     flat = {name: value for name, value in body.items() if name not in RESERVED}
     order.parameters = flat | (inner or {})
     if inner and flat.keys() & inner.keys():
-        return Refusal("malformed", "A parameter stands in `parameters` and beside it.", "Say each one once.")
+        return RefusedCommand("malformed", "A parameter stands in `parameters` and beside it.", "Say each one once.")
     return None
 
 
-def _fallback_id(request: Request) -> str:
+def _fallback_id(request: CommandRequest) -> str:
     """The MQTT 5 correlation data, else a digest of target and payload (which holds `issued_at`)."""
     if request.correlation:
         plain = len(request.correlation) * 2 <= MAX_ID

@@ -6,14 +6,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from gatepost.agent.commands.model import GATEWAY, Answer, Request, Response
+from gatepost.agent.commands.model import GATEWAY, AddressedResponse, CommandRequest, CommandResponse
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.errors import GatepostError
-from gatepost.agent.store.command_ledger import Entry, Ledger
+from gatepost.agent.store.command_ledger import CommandLedger, LedgerEntry
 
 log = logging.getLogger(__name__)
 
-Send = Callable[[Answer], Awaitable[bool]]
+Send = Callable[[AddressedResponse], Awaitable[bool]]
 AT_ONCE = 64
 LIMIT = 15.0  # seconds for one acknowledgement
 IN_VAIN = 3  # answers in a row that are not taken: the link is gone again
@@ -25,7 +25,7 @@ UNKNOWN = {
 }
 
 
-def topic_of(request: Request) -> str | None:
+def topic_of(request: CommandRequest) -> str | None:
     """The response topic that the request named, if a message can be published to it."""
     topic = request.response_topic
     if not topic or len(topic.encode("utf-8", "replace")) > TOPIC_OCTETS or topic.startswith("$"):
@@ -33,10 +33,10 @@ def topic_of(request: Request) -> str | None:
     return None if set(topic) & {"+", "#", "\0"} else topic
 
 
-class Answers:
+class CommandResponder:
     """Bounded: what does not fit is left for the link's next return (rejections, which no row remembers, are lost)."""
 
-    def __init__(self, ledger: Ledger, send: Send, gateway: Callable[[], str]) -> None:
+    def __init__(self, ledger: CommandLedger, send: Send, gateway: Callable[[], str]) -> None:
         self._ledger = ledger
         self._send = send
         self._gateway = gateway
@@ -45,21 +45,23 @@ class Answers:
         self._resuming: set[str] = set()
         self.lost = 0
 
-    async def refuse(self, request: Request, response: Response) -> None:
+    async def refuse(self, request: CommandRequest, response: CommandResponse) -> None:
         """Answer a command that has no row."""
         taken = await self._one(
-            Answer(request.source, request.target, topic_of(request), request.correlation, response.as_bytes())
+            AddressedResponse(
+                request.source, request.target, topic_of(request), request.correlation, response.as_bytes()
+            )
         )
         self.lost += not taken
 
-    async def tell(self, entry: Entry, state: str, payload: bytes) -> bool:
+    async def tell(self, entry: LedgerEntry, state: str, payload: bytes) -> bool:
         """Answer a command of the ledger; whether that was acknowledged and noted."""
         if entry.id in self._under_way and await self._settled(entry.id, state):
             return True
         self._under_way[entry.id] = asyncio.Event()
         try:
             target = None if entry.target == GATEWAY else entry.target
-            if not await self._one(Answer(entry.source, target, entry.topic, entry.correlation, payload)):
+            if not await self._one(AddressedResponse(entry.source, target, entry.topic, entry.correlation, payload)):
                 return False
             await self._ledger.answered(entry.id, state)
             return True
@@ -96,13 +98,15 @@ class Answers:
         entry = await self._ledger.find(id)
         return entry is None or entry.answered or entry.state != state
 
-    def _unknown(self, entry: Entry) -> bytes:
+    def _unknown(self, entry: LedgerEntry) -> bytes:
         gateway = self._gateway() if entry.target == GATEWAY else None
         when = rfc3339(entry.finished or entry.recorded)
         device = entry.target or None
-        return Response(entry.id, device, entry.command, "outcome-unknown", None, UNKNOWN, when, gateway).as_bytes()
+        return CommandResponse(
+            entry.id, device, entry.command, "outcome-unknown", None, UNKNOWN, when, gateway
+        ).as_bytes()
 
-    async def _one(self, answer: Answer) -> bool:
+    async def _one(self, answer: AddressedResponse) -> bool:
         if self._count >= AT_ONCE:
             return False
         self._count += 1

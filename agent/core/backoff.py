@@ -7,7 +7,7 @@ from random import Random
 FIRST, MOST = 1.0, 60.0  # seconds between two tellings: doubled each time, forgotten after a quiet spell of MOST
 
 
-class Pace:
+class RepeatLimiter:
     """`left` until the next telling may be; `told` when it was."""
 
     def __init__(self) -> None:

@@ -15,11 +15,11 @@ SOON, SELDOM = 5.0, 60.0  # seconds between two looks, before and after the cloc
 STEP = 1 * US  # a smaller difference is slewing, which is how a disciplined clock moves
 
 
-class Recorder(Protocol):
+class EventRecorder(Protocol):
     def record(self, what: str, **fields: object) -> None: ...
 
 
-class Log(Protocol):
+class ClockLog(Protocol):
     """What is told of the clock to the store."""
 
     def event(self, kind: str, fields: dict[str, Any]) -> int: ...
@@ -27,12 +27,12 @@ class Log(Protocol):
     async def clock_in_step(self) -> bool: ...
 
 
-class Timekeeper:
+class ClockMonitor:
     def __init__(
         self,
         clock: Clock,
-        store: Log,
-        audit: Recorder,
+        store: ClockLog,
+        audit: EventRecorder,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._sleep = sleep

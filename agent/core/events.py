@@ -15,17 +15,17 @@ class Event(NamedTuple):
     data: dict[str, Any]
 
 
-class Listener(asyncio.Queue[Event]):
+class EventQueue(asyncio.Queue[Event]):
     """One listener's bounded queue; `lost` counts the events that it was too slow for."""
 
     lost = 0
 
 
-class Events:
+class EventBus:
     """Listeners get a bounded queue each; when it is full the oldest event goes and `lost` counts it."""
 
     def __init__(self) -> None:
-        self._queues: list[Listener] = []
+        self._queues: list[EventQueue] = []
         self.lost = 0
 
     @property
@@ -42,8 +42,8 @@ class Events:
             queue.put_nowait(Event(kind, data))
 
     @contextmanager
-    def listen(self, size: int = 1000) -> Iterator[Listener]:
-        queue = Listener(size)
+    def listen(self, size: int = 1000) -> Iterator[EventQueue]:
+        queue = EventQueue(size)
         self._queues.append(queue)
         try:
             yield queue

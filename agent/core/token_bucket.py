@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Budget:
+class TokenBucket:
     """`burst` at once, then one each `every` seconds; `missed` counts what was over it since last asked."""
 
     def __init__(self, burst: int, every: float, monotonic: Callable[[], float]) -> None:

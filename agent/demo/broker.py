@@ -11,7 +11,7 @@ from amqtt.broker import Broker
 
 PLUGINS = {
     "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
-    "gatepost.agent.demo.mqtt_tap.Tell": {},
+    "gatepost.agent.demo.mqtt_tap.MqttTap": {},
 }
 
 

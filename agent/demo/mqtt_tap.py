@@ -10,7 +10,7 @@ from amqtt.mqtt.publish import PublishPacket
 from amqtt.plugins.base import BasePlugin
 
 
-class Tell(BasePlugin[Any]):  # type: ignore[misc]  # amqtt is untyped
+class MqttTap(BasePlugin[Any]):  # type: ignore[misc]  # amqtt is untyped
     # At the packet, before it is acknowledged: told later, a broker that ends in between would have taken a reading
     # that the agent never sends again, and nobody would have counted it.
     async def on_mqtt_packet_received(self, *, packet: Any, session: Any = None) -> None:

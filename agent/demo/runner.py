@@ -22,8 +22,8 @@ import yaml
 from gatepost.agent.core.clock import Clock, SystemClock
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.demo.processes import STARTING, BrokerAway, end, start_agent
-from gatepost.agent.demo.statistics import Board
-from gatepost.agent.demo.view import Lines, Picture, told, view_of
+from gatepost.agent.demo.statistics import DemoStatistics
+from gatepost.agent.demo.view import PlainView, RichView, told, view_of
 from gatepost.client import AsyncGatewayClient, GatewayError
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.testing.pty import PtyTwin
@@ -39,7 +39,7 @@ DEVICES: dict[str, dict[str, Any]] = {
 }
 
 
-class Demo:
+class DemoRunner:
     """`away`: the broker goes away for this many seconds of every three times as many; 0 = only when asked."""
 
     def __init__(self, folder: Path, clock: Clock, away: float, plain: bool) -> None:
@@ -48,7 +48,7 @@ class Demo:
         self._client = AsyncGatewayClient(folder / "api.sock", timeout=5.0)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()  # asked twice: without waiting for what is on its way
-        self.board = Board(
+        self.board = DemoStatistics(
             {name: device["driver"] for name, device in DEVICES.items()}, lambda: clock.monotonic() - began
         )
         self._port = _free_port()
@@ -111,7 +111,7 @@ class Demo:
 
     async def _show(
         self,
-        view: Lines | Picture,
+        view: PlainView | RichView,
         seconds: float | None,
         agent: asyncio.subprocess.Process,
         devices: AsyncExitStack,
@@ -217,7 +217,7 @@ def run(seconds: float | None, away: float, plain: bool) -> None:
 
 
 async def _run(folder: Path, seconds: float | None, away: float, plain: bool) -> None:
-    await Demo(folder, SystemClock(), away, plain).run(seconds)
+    await DemoRunner(folder, SystemClock(), away, plain).run(seconds)
 
 
 def _free_port() -> int:

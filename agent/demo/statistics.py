@@ -16,7 +16,7 @@ PLAIN = {
 
 
 @dataclass(frozen=True)
-class Counts:
+class ReadingCounts:
     """Of one device, or of all, at one moment: delivered <= stored <= taken, whatever goes on meanwhile."""
 
     taken: int = 0
@@ -25,8 +25,8 @@ class Counts:
     replayed: int = 0  # of the delivered: from the backlog
     repeated: int = 0  # deliveries of a reading that the broker had already
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+    def __add__(self, other: ReadingCounts) -> ReadingCounts:
+        return ReadingCounts(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def backlog(self) -> int:
@@ -34,14 +34,14 @@ class Counts:
 
 
 @dataclass
-class Device:
+class DeviceStatistics:
     """What was seen stored and delivered is kept by id; `counts` and `shown` are of the frame that is shown."""
 
     name: str
     driver: str
     status: str = "starting"
     shown: str = ""
-    counts: Counts = Counts()
+    counts: ReadingCounts = ReadingCounts()
     values: str = ""
     stored: set[str] = field(default_factory=set)
     delivered: set[str] = field(default_factory=set)
@@ -49,11 +49,11 @@ class Device:
     repeated: int = 0
 
 
-class Board:
+class DemoStatistics:
     """Devices by id, the broker, and what happened last. Counts change by whole frames: `freeze`, then `show`."""
 
     def __init__(self, devices: dict[str, str], elapsed: Callable[[], float]) -> None:
-        self.devices = {name: Device(name, driver) for name, driver in devices.items()}
+        self.devices = {name: DeviceStatistics(name, driver) for name, driver in devices.items()}
         self.broker = "starting"
         self.oldest: str | None = None
         self.lost = 0
@@ -62,8 +62,8 @@ class Board:
         self.heard: Callable[[str], None] = lambda _: None
 
     @property
-    def total(self) -> Counts:
-        return sum((device.counts for device in self.devices.values()), Counts())
+    def total(self) -> ReadingCounts:
+        return sum((device.counts for device in self.devices.values()), ReadingCounts())
 
     def note(self, text: str) -> None:
         """Something happened; the time since the start goes before it."""
@@ -90,15 +90,15 @@ class Board:
         device.delivered.add(name)
         device.replayed += bool(told.get("replayed"))
 
-    def freeze(self) -> dict[str, Counts]:
+    def freeze(self) -> dict[str, ReadingCounts]:
         """What was stored and delivered until now. What was taken is asked for afterwards, so it is never less."""
         return {
-            device.name: Counts(0, len(device.stored), len(device.delivered), device.replayed, device.repeated)
+            device.name: ReadingCounts(0, len(device.stored), len(device.delivered), device.replayed, device.repeated)
             for device in self.devices.values()
         }
 
     def show(
-        self, frozen: dict[str, Counts], devices: Sequence[Mapping[str, Any]], lost: int, status: bool = True
+        self, frozen: dict[str, ReadingCounts], devices: Sequence[Mapping[str, Any]], lost: int, status: bool = True
     ) -> None:
         """The next frame, with the agent's own account of its devices; without `status` theirs stays as it is."""
         self.lost = lost

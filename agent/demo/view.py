@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from gatepost.agent.demo.layout import lines
-from gatepost.agent.demo.statistics import Board
+from gatepost.agent.demo.statistics import DemoStatistics
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -17,15 +17,15 @@ FRAME = 4  # columns that the frame takes
 PLAIN_EVERY = 8  # draws to a plain summary
 
 
-class Lines:
+class PlainView:
     """For logs and pipes: what happens, at once, and a summary every few seconds."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: DemoStatistics) -> None:
         self._board = board
         self._draws = 0
         board.heard = _write
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> PlainView:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -47,16 +47,16 @@ class Lines:
         _write(f"{board.elapsed():5.1f} s  broker: {board.broker}, backlog {board.total.backlog}")
 
 
-class Picture:
+class RichView:
     """For people, through rich."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: DemoStatistics) -> None:
         from rich.live import Live
 
         self._board = board
         self._live = Live(self._drawn(), refresh_per_second=4, transient=False)
 
-    def __enter__(self) -> Picture:
+    def __enter__(self) -> RichView:
         self._live.__enter__()
         return self
 
@@ -67,14 +67,14 @@ class Picture:
     def draw(self) -> None:
         self._live.update(self._drawn())
 
-    def _drawn(self) -> Fitted:
-        return Fitted(self._board)
+    def _drawn(self) -> FittedTable:
+        return FittedTable(self._board)
 
 
-class Fitted:
+class FittedTable:
     """Drawn anew for the width that the terminal has at that moment."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: DemoStatistics) -> None:
         self._board = board
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -100,14 +100,14 @@ class Fitted:
         yield Text("\n".join(board.notes), style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def told(board: Board) -> None:
+def told(board: DemoStatistics) -> None:
     """The account at the end, below whatever was shown."""
     for line in board.summary() if board.total.taken else ():
         _write(line)
 
 
-def view_of(board: Board, plain: bool) -> Lines | Picture:
-    return Lines(board) if plain else Picture(board)
+def view_of(board: DemoStatistics, plain: bool) -> PlainView | RichView:
+    return PlainView(board) if plain else RichView(board)
 
 
 def _style(state: str) -> str:

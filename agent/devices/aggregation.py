@@ -22,7 +22,7 @@ MOST_NAMES = 256  # values, and flags, of one window; a device that makes up nam
 RANK = {GOOD: 0, UNCERTAIN: 1, BAD: 2}
 
 
-class Window(Protocol):
+class AggregationWindow(Protocol):
     """Readings of one metric that wait to be reported as one."""
 
     count: int
@@ -34,7 +34,7 @@ class Window(Protocol):
         ...
 
 
-def window(how: str) -> Window:
+def window(how: str) -> AggregationWindow:
     """`how`: "median" or "last"."""
     return MedianWindow() if how == "median" else LastWindow()
 

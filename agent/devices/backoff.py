@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 
-class Backoff:
+class DeviceBackoff:
     """`pause()` gives the seconds to wait before the next attempt; `reset()` starts anew after a success."""
 
     def __init__(self, first: float, last: float, rng: Random) -> None:

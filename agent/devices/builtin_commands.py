@@ -35,7 +35,7 @@ def seconds(value: float | str, name: str = "duration") -> float:
     return float(value)
 
 
-class Accepted(NamedTuple):
+class AcceptedCommand(NamedTuple):
     """What an executor returns for a command that lasts: `result` now, the final result once `finished` is done.
 
     After `within` seconds the command counts as failed with the key `timeout`.
@@ -46,11 +46,11 @@ class Accepted(NamedTuple):
     within: float = DAY + 60
 
 
-class Status(msgspec.Struct, forbid_unknown_fields=True):
+class StatusParameters(msgspec.Struct, forbid_unknown_fields=True):
     """What the gateway knows of the device now."""
 
 
-class ReadNow(msgspec.Struct, forbid_unknown_fields=True):
+class ReadNowParameters(msgspec.Struct, forbid_unknown_fields=True):
     """The next reading, reported at once."""
 
 
@@ -81,8 +81,8 @@ class SetInterval(msgspec.Struct, forbid_unknown_fields=True):
 
 
 GENERIC: tuple[Command, ...] = (
-    Command("status", "What the gateway knows of this device", Status),
-    Command("read_now", "Take a reading now", ReadNow),
+    Command("status", "What the gateway knows of this device", StatusParameters),
+    Command("read_now", "Take a reading now", ReadNowParameters),
     Command(
         "start_monitoring",
         "Report readings, at a pace and for a time",

@@ -16,11 +16,11 @@ import msgspec
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import DeviceBusy, DeviceOffline, Rejected
 from gatepost.agent.devices.builtin_commands import GENERIC, SetInterval, StartMonitoring
-from gatepost.agent.devices.desired_state import Desired, Order
-from gatepost.agent.devices.device_session import Runner
+from gatepost.agent.devices.desired_state import DesiredState, OrderSource
+from gatepost.agent.devices.device_session import DeviceSession
 from gatepost.agent.devices.health import reason_of
-from gatepost.agent.devices.interfaces import Store
-from gatepost.agent.devices.reading_pipeline import Asked
+from gatepost.agent.devices.interfaces import ReadingStore
+from gatepost.agent.devices.reading_pipeline import RequestedReading
 from gatepost.agent.devices.status_view import view_of
 from gatepost.agent.settings.problem import in_words
 from gatepost.drivers.driver import Command, CommandFailed, Driver
@@ -34,14 +34,16 @@ def commands_of(driver: Driver | type[Driver]) -> dict[str, Command]:
     return {command.name: command for command in (*GENERIC, *driver.commands)}
 
 
-class Orders:
+class CommandExecutor:
     """Executes one command of one device. Raises Rejected, DeviceOffline, DeviceBusy, CommandFailed, StoreError."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: ReadingStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
-    async def execute(self, runner: Runner, name: str, parameters: dict[str, Any], source: str = "") -> dict[str, Any]:
+    async def execute(
+        self, runner: DeviceSession, name: str, parameters: dict[str, Any], source: str = ""
+    ) -> dict[str, Any]:
         command = commands_of(runner.driver).get(name)
         if command is None:
             known = ", ".join(sorted(commands_of(runner.driver)))
@@ -62,23 +64,23 @@ class Orders:
             case _:
                 return await self._want(runner, given, source)
 
-    async def _want(self, runner: Runner, given: msgspec.Struct, source: str) -> dict[str, Any]:
+    async def _want(self, runner: DeviceSession, given: msgspec.Struct, source: str) -> dict[str, Any]:
         """Change what is wanted of the device."""
         now, boot, every = self._clock.now(), self._clock.boot_id, runner.device.every
 
-        def change(desired: Desired) -> Desired:
+        def change(desired: DesiredState) -> DesiredState:
             match given:
                 case StartMonitoring():
                     return desired.started(given.interval, given.duration, every, now, boot, source)
                 case SetInterval():
-                    return desired.paced(given.interval, every, Order(now.wall, source))
+                    return desired.paced(given.interval, every, OrderSource(now.wall, source))
                 case _:
-                    return desired.stopped(Order(now.wall, source))
+                    return desired.stopped(OrderSource(now.wall, source))
 
         await runner.order(change)
         return {**runner.desired.as_dict(), "every": runner.every}
 
-    async def _read_now(self, runner: Runner, command: Command) -> dict[str, Any]:
+    async def _read_now(self, runner: DeviceSession, command: Command) -> dict[str, Any]:
         if runner.link is None:
             raise _offline(runner)
         ask = runner.intake.ask()
@@ -92,7 +94,7 @@ class Orders:
             runner.intake.forget(ask)
         return await self._shown(asked)
 
-    async def _own(self, runner: Runner, command: Command, given: msgspec.Struct) -> dict[str, Any]:
+    async def _own(self, runner: DeviceSession, command: Command, given: msgspec.Struct) -> dict[str, Any]:
         if runner.link is None:
             raise _offline(runner)
         if runner.intake.exchange is not None:
@@ -115,17 +117,17 @@ class Orders:
         if exchange.at_once and exchange.answer is not None:
             item, seq = exchange.answer
             if isinstance(item, Reading) and seq:
-                return {**await self._shown(Asked(item, seq)), **result}
+                return {**await self._shown(RequestedReading(item, seq)), **result}
         return result
 
-    def _failure(self, runner: Runner, error: Exception) -> CommandFailed:
+    def _failure(self, runner: DeviceSession, error: Exception) -> CommandFailed:
         reason = reason_of(error)
         if reason.key == "failed":
             runner.health.faults.add("command-error", reason.message)
             return CommandFailed("driver-error", f"the driver could not do it: {reason.message}")
         return CommandFailed("connection-lost", reason.message)
 
-    async def _shown(self, asked: Asked) -> dict[str, Any]:
+    async def _shown(self, asked: RequestedReading) -> dict[str, Any]:
         """The reading that was asked for, once it is stored."""
         try:
             async with asyncio.timeout(STORED_WITHIN):
@@ -143,7 +145,7 @@ class Orders:
         }
 
 
-def _offline(runner: Runner) -> DeviceOffline:
+def _offline(runner: DeviceSession) -> DeviceOffline:
     reason = runner.health.reason
     why = f": {reason.message}" if reason.message else ""
     return DeviceOffline(f"{runner.name} is not there now{why}", reason.hint)

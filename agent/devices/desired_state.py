@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from gatepost.agent.core.clock import US, Stamp, rfc3339
 
 
-class Order(msgspec.Struct, frozen=True, omit_defaults=True):
+class OrderSource(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who ordered it ("mqtt:hospital", "api", "cli", "" = unknown), and when, in microseconds of wall time."""
 
     wall: int
@@ -28,7 +28,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         return {"source": self.source or None, "since": rfc3339(self.wall)}
 
 
-class Timed(msgspec.Struct, frozen=True, omit_defaults=True):
+class TimedMonitoring(msgspec.Struct, frozen=True, omit_defaults=True):
     """Monitoring for a time: its end in microseconds, wall and boot time, and the boot that the latter is of."""
 
     duration: float
@@ -36,7 +36,7 @@ class Timed(msgspec.Struct, frozen=True, omit_defaults=True):
     mono: int
     boot: str
     interval: float | None = None
-    by: Order | None = None
+    by: OrderSource | None = None
 
     def remaining(self, now: Stamp, boot: str) -> float:
         """Seconds left; 0 when it is over."""
@@ -44,15 +44,15 @@ class Timed(msgspec.Struct, frozen=True, omit_defaults=True):
         return min(max(0.0, left / US), self.duration)
 
 
-class Desired(msgspec.Struct, frozen=True, omit_defaults=True):
+class DesiredState(msgspec.Struct, frozen=True, omit_defaults=True):
     """`every` is the device's own setting when `interval` was ordered; `stopped_by`, `paced_by` whose orders hold."""
 
     monitoring: bool = True
     interval: float | None = None
     every: float | None = None
-    timed: Timed | None = None
-    stopped_by: Order | None = None
-    paced_by: Order | None = None
+    timed: TimedMonitoring | None = None
+    stopped_by: OrderSource | None = None
+    paced_by: OrderSource | None = None
 
     @property
     def reporting(self) -> bool:
@@ -73,28 +73,28 @@ class Desired(msgspec.Struct, frozen=True, omit_defaults=True):
         now: Stamp,
         boot: str,
         source: str = "",
-    ) -> Desired:
-        by = Order(now.wall, source)
+    ) -> DesiredState:
+        by = OrderSource(now.wall, source)
         if duration is not None:
             end = round(duration * US)
-            return replace(self, timed=Timed(duration, now.wall + end, now.mono + end, boot, interval, by))
+            return replace(self, timed=TimedMonitoring(duration, now.wall + end, now.mono + end, boot, interval, by))
         if interval is None:
             return replace(self, monitoring=True, timed=None, stopped_by=None)
         return replace(self, monitoring=True, timed=None, stopped_by=None, interval=interval, every=every, paced_by=by)
 
-    def stopped(self, by: Order | None = None) -> Desired:
+    def stopped(self, by: OrderSource | None = None) -> DesiredState:
         """Also when it was stopped before: then the first order is the one that told."""
         told = self.stopped_by if not self.reporting and self.stopped_by is not None else by
         return replace(self, monitoring=False, timed=None, stopped_by=told)
 
-    def paced(self, interval: float, every: float | None, by: Order | None = None) -> Desired:
+    def paced(self, interval: float, every: float | None, by: OrderSource | None = None) -> DesiredState:
         timed = None if self.timed is None else replace(self.timed, interval=None)
         return replace(self, interval=interval, every=every, timed=timed, paced_by=by)
 
-    def without_time(self) -> Desired:
+    def without_time(self) -> DesiredState:
         return replace(self, timed=None)
 
-    def under(self, every: float | None, now: Stamp, boot: str) -> Desired:
+    def under(self, every: float | None, now: Stamp, boot: str) -> DesiredState:
         """What still holds under these settings at this moment."""
         still = self
         if still.interval is not None and still.every != every:
@@ -126,7 +126,7 @@ class Desired(msgspec.Struct, frozen=True, omit_defaults=True):
         return shown
 
 
-def _told(by: Order | None) -> dict[str, Any]:
+def _told(by: OrderSource | None) -> dict[str, Any]:
     """Of an order from before they were signed nothing is known."""
     return {"source": None, "since": None} if by is None else by.as_dict()
 
@@ -135,10 +135,10 @@ def state_key(device: str) -> str:
     return f"device:{device}"
 
 
-def load(value: Any) -> Desired:
+def load(value: Any) -> DesiredState:
     """From what the store kept; msgspec.ValidationError when that is nothing of ours."""
-    return Desired() if value is None else msgspec.convert(value, Desired)
+    return DesiredState() if value is None else msgspec.convert(value, DesiredState)
 
 
-def dump(desired: Desired) -> Any:
+def dump(desired: DesiredState) -> Any:
     return msgspec.to_builtins(desired)

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gatepost.agent.core.clock import US, Clock
-from gatepost.agent.devices.health import Health
-from gatepost.agent.devices.interfaces import Link
-from gatepost.agent.devices.store_queue import Outlet
-from gatepost.drivers.driver import CommandFailed, Driver, Moment
+from gatepost.agent.devices.health import DeviceHealth
+from gatepost.agent.devices.interfaces import DeviceLink
+from gatepost.agent.devices.store_queue import StoreQueue
+from gatepost.drivers.driver import CommandFailed, Driver, LocalTime
 from gatepost.drivers.reading import Reading, Reply
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ T = TypeVar("T")
 MOST_HEARD = 1000  # items kept between two waits; a stream beside the answer pushes the oldest out
 
 
-class Speaker:
+class GuardedWriter:
     """The only mouth of a device: nothing that its driver lists as forbidden gets past it. `on_said` hears what went
     out, for a recording."""
 
@@ -32,7 +32,7 @@ class Speaker:
         self._timeout = timeout
         self.on_said: Callable[[bytes, str], None] | None = None
 
-    async def say(self, link: Link, data: bytes) -> None:
+    async def say(self, link: DeviceLink, data: bytes) -> None:
         """CommandFailed `forbidden`, or what the link raises."""
         self.allow(data)
         await link.send(data, self._timeout)
@@ -65,10 +65,10 @@ class DeviceExchange:
 
     def __init__(
         self,
-        link: Link,
-        speaker: Speaker,
-        outlet: Outlet,
-        health: Health,
+        link: DeviceLink,
+        speaker: GuardedWriter,
+        outlet: StoreQueue,
+        health: DeviceHealth,
         clock: Clock,
         at_once: bool = False,
         feed: Callable[[Any], None] = _unheard,
@@ -76,7 +76,7 @@ class DeviceExchange:
         self.at_once = at_once
         self.feed = feed
         self.answer: tuple[Reading | Reply, int] | None = None
-        self._link: Link | None = link
+        self._link: DeviceLink | None = link
         self._speaker = speaker
         self._outlet = outlet
         self._health = health
@@ -107,16 +107,16 @@ class DeviceExchange:
         peripheral = getattr(self._attached(), "peripheral", None)
         if peripheral is None:
             raise CommandFailed("no-peripheral", "this device is not connected by Bluetooth LE")
-        return Guarded(peripheral, self._speaker)
+        return GuardedPeripheral(peripheral, self._speaker)
 
     async def stored(self, timeout: float = 30.0) -> None:
         async with asyncio.timeout(timeout):
             await self._outlet.marked()
 
-    def now(self) -> Moment:
+    def now(self) -> LocalTime:
         stamp = self._clock.now()
         local = datetime.fromtimestamp(stamp.wall / US)  # noqa: DTZ006  # a device's clock is local and has no zone
-        return Moment(local, stamp.synchronised)
+        return LocalTime(local, stamp.synchronised)
 
     def tell(self, **known: Any) -> None:
         self._health.tell(known)
@@ -134,16 +134,16 @@ class DeviceExchange:
         self._link = None
         self._more.set()
 
-    def _attached(self) -> Link:
+    def _attached(self) -> DeviceLink:
         if self._link is None:
             raise CommandFailed("connection-lost", "the connection to the device was lost before it answered")
         return self._link
 
 
-class Guarded:
+class GuardedPeripheral:
     """A peripheral that is not told what its driver forbids."""
 
-    def __init__(self, peripheral: Peripheral, speaker: Speaker) -> None:
+    def __init__(self, peripheral: Peripheral, speaker: GuardedWriter) -> None:
         self._peripheral = peripheral
         self._speaker = speaker
         self.find = peripheral.find

@@ -13,16 +13,25 @@ from msgspec.structs import replace
 
 from gatepost.agent.core.clock import US, Clock
 from gatepost.agent.devices import desired_state
-from gatepost.agent.devices.backoff import Backoff
-from gatepost.agent.devices.desired_state import Desired
-from gatepost.agent.devices.device_io import DeviceExchange, Speaker
-from gatepost.agent.devices.health import HUNG_UP, LOST, Health, Reason, State, Tally, fault_of, reason_of
-from gatepost.agent.devices.interfaces import Connect, Ears, Limits, Link, Store
-from gatepost.agent.devices.reading_pipeline import Intake, mark_key
-from gatepost.agent.devices.recorder import Tape
+from gatepost.agent.devices.backoff import DeviceBackoff
+from gatepost.agent.devices.desired_state import DesiredState
+from gatepost.agent.devices.device_io import DeviceExchange, GuardedWriter
+from gatepost.agent.devices.health import (
+    HUNG_UP,
+    LOST,
+    DeviceCounters,
+    DeviceHealth,
+    DeviceState,
+    StatusReason,
+    fault_of,
+    reason_of,
+)
+from gatepost.agent.devices.interfaces import Connect, DeviceLimits, DeviceLink, LinkEvents, ReadingStore
+from gatepost.agent.devices.reading_pipeline import ReadingPipeline, mark_key
+from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.devices.series_cache import SeriesOf
-from gatepost.agent.devices.store_queue import Outlet
-from gatepost.agent.settings.model import Device
+from gatepost.agent.devices.store_queue import StoreQueue
+from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Driver, SessionOver
 
 # What changes without the link noticing.
@@ -45,48 +54,48 @@ class NotStored(Exception):
     hint = "see the state of the store in `gatepost status`"
 
 
-def hard(device: Device) -> Device:
+def hard(device: DeviceSettings) -> DeviceSettings:
     """The settings without those that a running device takes over as it is."""
     return replace(device, **SOFT)
 
 
-class Runner:
+class DeviceSession:
     """One configured device. `start`, `adjust` for soft changes, `stop`; everything it runs ends with it."""
 
     def __init__(
         self,
         name: str,
-        device: Device,
+        device: DeviceSettings,
         driver: Driver,
         connect: Connect,
-        store: Store,
+        store: ReadingStore,
         clock: Clock,
         rng: Random,
         log: logging.Logger,
-        limits: Limits,
-        on_change: Callable[[Runner, State], None],
+        limits: DeviceLimits,
+        on_change: Callable[[DeviceSession, DeviceState], None],
     ) -> None:
         self.name = name
         self.device = device
         self.driver = driver
         self.limits = limits
-        self.tally = Tally()
-        self.desired = Desired()
-        self.health = Health(name, clock, log, lambda before: on_change(self, before))
-        self.link: Link | None = None  # while it is open
+        self.tally = DeviceCounters()
+        self.desired = DesiredState()
+        self.health = DeviceHealth(name, clock, log, lambda before: on_change(self, before))
+        self.link: DeviceLink | None = None  # while it is open
         self.retry_at: float | None = None  # on the clock's monotonic seconds
-        self.outlet = Outlet(name, store, self.tally, log)
-        self.speaker = Speaker(driver, limits.send)
+        self.outlet = StoreQueue(name, store, self.tally, log)
+        self.speaker = GuardedWriter(driver, limits.send)
         self._series = SeriesOf(name, store)
-        self.intake = Intake(name, clock, self._series, self.outlet, self.tally, self.health, log)
-        ears = Ears(self.intake.chunk, self._on_lost, self._on_waiting, self.health.tell)
+        self.intake = ReadingPipeline(name, clock, self._series, self.outlet, self.tally, self.health, log)
+        ears = LinkEvents(self.intake.chunk, self._on_lost, self._on_waiting, self.health.tell)
         self._link = connect(device, driver, ears)
-        self.tape = Tape(clock.monotonic, self._on_tape)
+        self.tape = DeviceRecorder(clock.monotonic, self._on_tape)
         self._store = store
         self._clock = clock
         self._log = log
-        self._backoff = Backoff(limits.first_retry, limits.last_retry, rng)
-        self._ended: asyncio.Future[Reason] | None = None
+        self._backoff = DeviceBackoff(limits.first_retry, limits.last_retry, rng)
+        self._ended: asyncio.Future[StatusReason] | None = None
         self._rest = 0.0  # seconds that the conversation wants the device to be left alone
         self._ordering = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -106,11 +115,11 @@ class Runner:
         except Exception as error:  # the device runs by its settings all the same
             self.health.faults.add("state-unreadable", type(error).__name__)
             self._log.error("%s: what commands ordered of it earlier could not be read: %s", self.name, error)
-            desired = Desired()
+            desired = DesiredState()
         self._hold(desired)
         self._spawn(self._supervised(), self.name)
 
-    def adjust(self, device: Device) -> None:
+    def adjust(self, device: DeviceSettings) -> None:
         """Take over soft changes; readings that are held belong to the patient, pace and thresholds before."""
         before, self.device = self.device, device
         if before.patient != device.patient:
@@ -122,7 +131,7 @@ class Runner:
         if before.thresholds != device.thresholds or before.every != device.every:
             self._hold(self.desired)
 
-    async def order(self, change: Callable[[Desired], Desired]) -> None:
+    async def order(self, change: Callable[[DesiredState], DesiredState]) -> None:
         """Keep what a command wants, and then do it; one at a time. The store's errors pass through."""
         async with self._ordering:
             desired = change(self.desired)
@@ -138,7 +147,7 @@ class Runner:
                 return pace
         return self.driver.every
 
-    def _hold(self, desired: Desired) -> None:
+    def _hold(self, desired: DesiredState) -> None:
         now = self._clock.now()
         self.desired = desired.under(self.device.every, now, self._clock.boot_id)
         self.intake.report_every(self.every, self.driver.pace, self.desired.reporting)
@@ -191,10 +200,10 @@ class Runner:
             await asyncio.sleep(pause)
             self.retry_at = None
 
-    async def _session(self) -> Reason:
+    async def _session(self) -> StatusReason:
         """One opening of the link; why it ended. Raises what the link or the driver raised."""
         link, driver, limits = self._link, self.driver, self.limits
-        ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
+        ended: asyncio.Future[StatusReason] = asyncio.get_running_loop().create_future()
         self._ended = ended
         self._wake.clear()
         opened = conversation = None
@@ -214,7 +223,7 @@ class Runner:
             for words in driver.greeting():
                 await self.speaker.say(link, words)
             if self.health.reason.key not in UNPROVEN and not ended.done():
-                self.health.turn(State.ONLINE)
+                self.health.turn(DeviceState.ONLINE)
             talk = self.intake.talk = self.exchange(link)
             conversation = asyncio.get_running_loop().create_task(self._converse(talk), name=f"talk {self.name}")
             return await self._stay(link, ended)
@@ -236,7 +245,7 @@ class Runner:
                 return  # it has none, as a rule
             raise NotStored(f"what was stored of this device is not known now: {error}") from error
 
-    def exchange(self, link: Link, at_once: bool = False) -> DeviceExchange:
+    def exchange(self, link: DeviceLink, at_once: bool = False) -> DeviceExchange:
         """For a command, or the conversation."""
         return DeviceExchange(link, self.speaker, self.outlet, self.health, self._clock, at_once, self.intake.chunk)
 
@@ -246,7 +255,7 @@ class Runner:
             await self.driver.converse(talk)
         except SessionOver as over:
             self._rest = over.pause
-            self._end(Reason("asleep", str(over)))
+            self._end(StatusReason("asleep", str(over)))
         except Exception as error:
             self._end(reason_of(error))
         finally:
@@ -262,7 +271,7 @@ class Runner:
             conversation.cancel()
             await asyncio.wait((conversation,), timeout=self.limits.farewell)
 
-    async def _stay(self, link: Link, ended: asyncio.Future[Reason]) -> Reason:
+    async def _stay(self, link: DeviceLink, ended: asyncio.Future[StatusReason]) -> StatusReason:
         """Until the session ends. Sleeps through: only a keep-alive and a watchdog that the device has wake it."""
         keep = self.driver.keep_alive
         next_keep = None if keep is None else self._clock.monotonic() + keep.interval
@@ -284,7 +293,7 @@ class Runner:
                 next_keep = max(next_keep + keep.interval, self._clock.monotonic())
             if silence and silence == self._silence and self._quiet_for() >= silence:
                 hint = "is it switched on, and are its line settings right?"
-                return Reason("silent", f"nothing came for {silence:g} s", hint)
+                return StatusReason("silent", f"nothing came for {silence:g} s", hint)
         return ended.result()
 
     async def _sleep(self, seconds: float | None) -> None:
@@ -319,7 +328,7 @@ class Runner:
             self.intake.heard = now
         return (now - self.intake.heard) / US
 
-    async def _leave(self, link: Link, ended: asyncio.Future[Reason]) -> None:
+    async def _leave(self, link: DeviceLink, ended: asyncio.Future[StatusReason]) -> None:
         """Farewell where there is somebody to hear it, and close; bounded, and no error gets out."""
         opened, self.link = self.link is not None, None
         if self.intake.exchange is not None:
@@ -339,7 +348,7 @@ class Runner:
             self.health.faults.add("close", str(error) or type(error).__name__)
             self._log.warning("%s: closing failed: %s", self.name, error)
 
-    def _end(self, reason: Reason) -> None:
+    def _end(self, reason: StatusReason) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(reason)
             self._wake.set()
@@ -354,11 +363,11 @@ class Runner:
     def _on_waiting(self, key: str, message: str, hint: str) -> None:
         """The link waits for the device; one that was found wanting stays so until something is decoded."""
         if self.link is None and self.health.reason.key not in UNPROVEN:
-            self.health.turn(State.OFFLINE, Reason(key, message, hint))
+            self.health.turn(DeviceState.OFFLINE, StatusReason(key, message, hint))
 
     def _on_broken(self, error: Exception) -> None:
         message = f"the driver failed on what the device sent: {fault_of(error)}"
-        self._end(Reason("decoder-error", message, "tell the maker of the driver"))
+        self._end(StatusReason("decoder-error", message, "tell the maker of the driver"))
 
     def _on_news(self, decoded: bool) -> None:
         """The first bytes and the first thing decoded of a session show that the device is really there."""
@@ -366,7 +375,7 @@ class Runner:
             self.intake.on_news = None
             self._backoff.reset()
         if self.link is not None and not self.health.online and (decoded or self.health.reason.key == "silent"):
-            self.health.turn(State.ONLINE)
+            self.health.turn(DeviceState.ONLINE)
         elif not decoded and self.health.online and self.driver.transport == "serial":
             self._doubt()
 
@@ -376,13 +385,13 @@ class Runner:
         if came >= GARBLED and self._decoder_faults > self._before[2]:
             what = f"{came} octets came, and none of it is what {self.driver.name} reads; {self.intake.last_fault}"
             hint = "another device or other line settings? `gatepost scan serial` says what speaks at the port"
-            self.health.fail(Reason("not-understood", what, hint))
+            self.health.fail(StatusReason("not-understood", what, hint))
 
     @property
     def _decoder_faults(self) -> int:
         return sum(self.intake.faults.values())
 
-    async def stop(self, reason: Reason) -> None:
+    async def stop(self, reason: StatusReason) -> None:
         """End everything, hand over what is held; within `limits.stop` and a moment."""
         self._stopped = True
         if self._timed is not None:
@@ -398,4 +407,4 @@ class Runner:
         self.intake.flush()
         await self.outlet.close()
         self.retry_at = None
-        self.health.turn(State.STOPPED, reason)
+        self.health.turn(DeviceState.STOPPED, reason)

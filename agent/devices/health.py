@@ -15,7 +15,7 @@ from gatepost.drivers.driver import CommandFailed, WrongDevice
 from gatepost.drivers.reading import Faults
 
 
-class State(StrEnum):
+class DeviceState(StrEnum):
     """STARTING: not opened yet. OFFLINE: not there. ERROR: there is something to put right. Both are tried again."""
 
     STARTING = "starting"
@@ -25,10 +25,10 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
-TOLD = (State.ONLINE, State.OFFLINE, State.ERROR)  # the contract's words
+TOLD = (DeviceState.ONLINE, DeviceState.OFFLINE, DeviceState.ERROR)  # the contract's words
 
 
-class Reason(NamedTuple):
+class StatusReason(NamedTuple):
     """Why a device is not online: a stable key, a sentence, and what to do."""
 
     key: str
@@ -36,12 +36,12 @@ class Reason(NamedTuple):
     hint: str = ""
 
 
-NOTHING = Reason("", "")
-LOST = Reason("lost", "the connection was lost")
-HUNG_UP = Reason("asleep", "it hung up after it had told what it measured")
-STOPPING = Reason("stopped", "the gateway stops")
-REMOVED = Reason("removed", "the device was removed from the settings")
-CHANGED = Reason("changed", "the device is opened anew with changed settings")
+NOTHING = StatusReason("", "")
+LOST = StatusReason("lost", "the connection was lost")
+HUNG_UP = StatusReason("asleep", "it hung up after it had told what it measured")
+STOPPING = StatusReason("stopped", "the gateway stops")
+REMOVED = StatusReason("removed", "the device was removed from the settings")
+CHANGED = StatusReason("changed", "the device is opened anew with changed settings")
 
 # The ways of a device that sleeps between its measurements: no faults, and nothing to warn of at each visit.
 USUAL = frozenset({"asleep", "waiting"})
@@ -65,24 +65,26 @@ ERRORS = frozenset(
 )
 
 
-def reason_of(error: BaseException) -> Reason:
+def reason_of(error: BaseException) -> StatusReason:
     """What a link's failure says of itself; anything else is a `timeout`, an `io` error, or a failure of ours."""
     kind = getattr(error, "reason", None)
     text = str(getattr(error, "message", "") or error) or type(error).__name__
     if isinstance(kind, Enum):
-        return Reason(str(kind.value), text, str(getattr(error, "hint", "")))
+        return StatusReason(str(kind.value), text, str(getattr(error, "hint", "")))
     match error:
         case TimeoutError():
-            return Reason("timeout", "the device did not answer in time" if text == "TimeoutError" else text)
+            return StatusReason("timeout", "the device did not answer in time" if text == "TimeoutError" else text)
         case WrongDevice():
-            return Reason("wrong-device", text, "`gatepost drivers` lists them, `gatepost scan` finds one that fits")
+            return StatusReason(
+                "wrong-device", text, "`gatepost drivers` lists them, `gatepost scan` finds one that fits"
+            )
         case CommandFailed():
-            return Reason(error.key, text)
+            return StatusReason(error.key, text)
         case GattError():
-            return Reason("refused", text, "does the device want to be paired? See its option `pair`")
+            return StatusReason("refused", text, "does the device want to be paired? See its option `pair`")
     if isinstance(error, OSError):
-        return Reason("io", text)
-    return Reason("failed", f"it failed: {fault_of(error)}", "this is a fault of the gateway or of the driver")
+        return StatusReason("io", text)
+    return StatusReason("failed", f"it failed: {fault_of(error)}", "this is a fault of the gateway or of the driver")
 
 
 def fault_of(error: BaseException) -> str:
@@ -95,7 +97,7 @@ def fault_of(error: BaseException) -> str:
     )
 
 
-class Tally:
+class DeviceCounters:
     """What one device did since it was configured. Plain numbers: the hot path adds to them."""
 
     __slots__ = ("bytes", "decoded", "dropped", "last_wall", "readings", "reconnects", "unreported")
@@ -110,17 +112,19 @@ class Tally:
         self.last_wall = 0  # microseconds since 1970 of the newest reading handed to the store
 
 
-class Health:
+class DeviceHealth:
     """State machine of one device. A change is logged once and told to `on_change`; repeats only count as faults. That
     it sleeps, or is waited for, is usual: no fault, and a warning only where it has never been there yet."""
 
-    def __init__(self, device: str, clock: Clock, log: logging.Logger, on_change: Callable[[State], None]) -> None:
+    def __init__(
+        self, device: str, clock: Clock, log: logging.Logger, on_change: Callable[[DeviceState], None]
+    ) -> None:
         self._device = device
         self._clock = clock
         self._log = log
         self._on_change = on_change
         self._told_waiting = False
-        self.state = State.STARTING
+        self.state = DeviceState.STARTING
         self.reason = NOTHING
         self.since = clock.now().wall
         self.faults = Faults()
@@ -129,9 +133,9 @@ class Health:
 
     @property
     def online(self) -> bool:
-        return self.state is State.ONLINE
+        return self.state is DeviceState.ONLINE
 
-    def turn(self, state: State, reason: Reason = NOTHING) -> None:
+    def turn(self, state: DeviceState, reason: StatusReason = NOTHING) -> None:
         """Go to `state`; the same state for the same reason only renews the sentence."""
         before, same = self.state, (state, reason.key) == (self.state, self.reason.key)
         self.state, self.reason = state, reason
@@ -144,8 +148,8 @@ class Health:
         self._log.log(level, "%s is %s%s%s", self._device, state, why, hint, extra={"device": self._device})
         self._on_change(before)
 
-    def _worth_a_warning(self, state: State, key: str) -> bool:
-        if state not in (State.OFFLINE, State.ERROR):
+    def _worth_a_warning(self, state: DeviceState, key: str) -> bool:
+        if state not in (DeviceState.OFFLINE, DeviceState.ERROR):
             return False
         if key not in USUAL:
             return True
@@ -159,15 +163,15 @@ class Health:
         if news - {"signal_strength"} and self.state in TOLD:
             self._on_change(self.state)
 
-    def fail(self, reason: Reason) -> None:
+    def fail(self, reason: StatusReason) -> None:
         """Not online any more, or still not. A device that sleeps has no fault."""
         if reason.key not in USUAL:
             self.faults.add(reason.key, reason.message)
-        self.turn(State.ERROR if reason.key in ERRORS else State.OFFLINE, reason)
+        self.turn(DeviceState.ERROR if reason.key in ERRORS else DeviceState.OFFLINE, reason)
 
     def payload(self) -> dict[str, Any]:
         """The contract's status message; a device that is stopped, or starts, is offline for whoever reads it."""
-        status = self.state if self.state in TOLD else State.OFFLINE
+        status = self.state if self.state in TOLD else DeviceState.OFFLINE
         payload: dict[str, Any] = {
             "device_id": self._device,
             "status": str(status),

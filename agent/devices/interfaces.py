@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from gatepost.agent.core.clock import Stamp
-from gatepost.agent.settings.model import Device
+from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Driver
 
 Chunk = Any  # what the link hears and the decoder takes: bytes, GattValue or Advert; len() is its octets
 
 
-class Ears(NamedTuple):
+class LinkEvents(NamedTuple):
     """Where a link tells what happens, on the event loop, between `open` and `close`."""
 
     data: Callable[[Chunk], None]
@@ -21,9 +21,9 @@ class Ears(NamedTuple):
     known: Callable[[dict[str, Any]], None]  # parts of the device's status: signal_strength, battery
 
 
-class Link(Protocol):
+class DeviceLink(Protocol):
     """The way to one device, opened again after it was lost. Every await is bounded, but for an `open` that waits for a
-    sleepy device to show itself and says so (`Ears.waiting`).
+    sleepy device to show itself and says so (`LinkEvents.waiting`).
 
     Failures carry `reason` (an enum), `message` and `hint`. Bytes and the loss are told on the event loop, not after
     `close`.
@@ -51,10 +51,10 @@ class Link(Protocol):
         ...
 
 
-Connect = Callable[[Device, Driver, Ears], Link]
+Connect = Callable[[DeviceSettings, Driver, LinkEvents], DeviceLink]
 
 
-class Links(Protocol):
+class LinkKinds(Protocol):
     """The kinds of links that this gateway has."""
 
     def get(self, transport: str) -> Connect | None: ...
@@ -64,7 +64,7 @@ class Links(Protocol):
         ...
 
 
-class Store(Protocol):
+class ReadingStore(Protocol):
     """The part of the log that devices speak to."""
 
     def series(self, device: str, patient: str | None, common: dict[str, Any]) -> int:
@@ -97,7 +97,7 @@ class Store(Protocol):
         ...
 
 
-class Limits(NamedTuple):
+class DeviceLimits(NamedTuple):
     """Bounds in seconds; tests shorten them."""
 
     open: float = 15.0  # a port that vanished in mid-open blocked for 5 s

@@ -6,9 +6,9 @@ import logging
 from random import Random
 from typing import Any
 
-from gatepost.agent.devices.interfaces import Connect, Ears, Link
-from gatepost.agent.settings.model import Device
-from gatepost.drivers.driver import Driver, Line
+from gatepost.agent.devices.interfaces import Connect, DeviceLink, LinkEvents
+from gatepost.agent.settings.model import DeviceSettings
+from gatepost.drivers.driver import Driver, SerialSettings
 
 
 class HardwareLinks:
@@ -27,16 +27,16 @@ class HardwareLinks:
         if self._radio is not None:
             await self._radio.close()
 
-    def _ble_link(self, device: Device, driver: Driver, ears: Ears) -> Link:
+    def _ble_link(self, device: DeviceSettings, driver: Driver, ears: LinkEvents) -> DeviceLink:
         if self._radio is None:
             from gatepost.drivers.ble.link.links import BleLinks  # some MiB that only BLE devices are worth
 
             self._radio = BleLinks(self._rng, self._log)
-        link: Link = self._radio.connect(device.address, device.name, device.adapter, driver, ears)
+        link: DeviceLink = self._radio.connect(device.address, device.name, device.adapter, driver, ears)
         return link
 
 
-def serial_link(device: Device, driver: Driver, ears: Ears) -> Link:
+def serial_link(device: DeviceSettings, driver: Driver, ears: LinkEvents) -> DeviceLink:
     """A serial port with the driver's line settings where the device's settings say nothing else."""
     from gatepost.drivers.serial.port.link import SerialLink
 
@@ -46,9 +46,9 @@ def serial_link(device: Device, driver: Driver, ears: Ears) -> Link:
     )
 
 
-def line_of(device: Device, driver: Driver | type[Driver]) -> Line:
+def line_of(device: DeviceSettings, driver: Driver | type[Driver]) -> SerialSettings:
     ours = driver.line
-    return Line(
+    return SerialSettings(
         baudrate=ours.baudrate if device.baudrate is None else device.baudrate,
         bytesize=ours.bytesize if device.bytesize is None else device.bytesize,
         parity=ours.parity if device.parity is None else device.parity,
@@ -57,10 +57,10 @@ def line_of(device: Device, driver: Driver | type[Driver]) -> Line:
     )
 
 
-def w1_link(device: Device, driver: Driver, ears: Ears) -> Link:
+def w1_link(device: DeviceSettings, driver: Driver, ears: LinkEvents) -> DeviceLink:
     """A sensor of the kernel's 1-wire driver: its file is read every now and then."""
     from gatepost.drivers.onewire.link import W1Link
 
     assert device.port is not None
-    link: Link = W1Link(device.port, driver.options.interval, on_data=ears.data, on_lost=ears.lost)
+    link: DeviceLink = W1Link(device.port, driver.options.interval, on_data=ears.data, on_lost=ears.lost)
     return link

@@ -14,20 +14,20 @@ from msgspec.structs import replace
 
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import DeviceError, NotFound, SettingsWrong
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.command_executor import Orders, commands_of
-from gatepost.agent.devices.device_session import Runner, hard
-from gatepost.agent.devices.health import CHANGED, REMOVED, STOPPING, Reason, State, fault_of, reason_of
-from gatepost.agent.devices.interfaces import Connect, Limits, Links, Store
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.command_executor import CommandExecutor, commands_of
+from gatepost.agent.devices.device_session import DeviceSession, hard
+from gatepost.agent.devices.health import CHANGED, REMOVED, STOPPING, DeviceState, StatusReason, fault_of, reason_of
+from gatepost.agent.devices.interfaces import Connect, DeviceLimits, LinkKinds, ReadingStore
 from gatepost.agent.devices.link_factory import HardwareLinks
-from gatepost.agent.devices.recorder import Tape
+from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.devices.status_view import DeviceView, view_of
 from gatepost.agent.settings.effective import secret_options, without_secrets
-from gatepost.agent.settings.model import Device, Secret, SecretRef
+from gatepost.agent.settings.model import DeviceSettings, Secret, SecretRef
 from gatepost.agent.settings.problem import in_words
 from gatepost.agent.settings.secret import is_reference, resolve_secret
 from gatepost.drivers.driver import Command, Driver, Registry, UnknownDriver
-from gatepost.drivers.recording import Header
+from gatepost.drivers.recording import RecordingHeader
 
 Resolve = Callable[[Secret], str | None]
 
@@ -42,7 +42,7 @@ def options_of(written: Mapping[str, Any], kind: type[msgspec.Struct], resolve: 
     return msgspec.convert(values, kind)
 
 
-LIMITS = Limits()
+LIMITS = DeviceLimits()
 CLOSE = 2.0  # seconds for all devices together
 
 PORTS = {
@@ -53,20 +53,20 @@ PORTS = {
 OnStatus = Callable[[str, dict[str, Any]], None]
 
 
-class Devices:
+class DeviceManager:
     """Every configured device, one Runner each. `on_status(device id, payload)` hears of every change of state."""
 
     def __init__(
         self,
         registry: Registry,
-        store: Store,
+        store: ReadingStore,
         clock: Clock,
-        events: Events,
+        events: EventBus,
         rng: Random,
         log: logging.Logger,
         *,
-        links: Links | None = None,
-        limits: Limits = LIMITS,
+        links: LinkKinds | None = None,
+        limits: DeviceLimits = LIMITS,
         resolve: Resolve = lambda secret: resolve_secret(secret, os.environ),
     ) -> None:
         """`resolve` reads a secret among a driver's options; SettingsWrong."""
@@ -80,21 +80,21 @@ class Devices:
         self._links = links or HardwareLinks(rng, log)
         self._limits = limits
         self._resolve = resolve
-        self._orders = Orders(store, clock)
-        self._runners: dict[str, Runner] = {}
+        self._orders = CommandExecutor(store, clock)
+        self._runners: dict[str, DeviceSession] = {}
         self._lock = asyncio.Lock()
         self._closed = False
         self._applying: asyncio.Future[None] | None = None
 
     # -- settings
 
-    async def apply(self, devices: dict[str, Device]) -> None:
+    async def apply(self, devices: dict[str, DeviceSettings]) -> None:
         """Run exactly these. What did not change is left alone; patient, every, thresholds, brokers and token change
         without reopening. DeviceError naming every device that cannot be built, and then nothing has changed."""
         self._applying = asyncio.ensure_future(self._apply(dict(devices)))
         await asyncio.shield(self._applying)  # half of a change would be worse than one that comes late
 
-    async def _apply(self, devices: dict[str, Device]) -> None:
+    async def _apply(self, devices: dict[str, DeviceSettings]) -> None:
         async with self._lock:
             if self._closed:
                 raise DeviceError("the devices were closed")
@@ -113,7 +113,7 @@ class Devices:
         runner = self._runner(device_id)
         runner.adjust(replace(runner.device, patient=patient))
 
-    def _build_all(self, devices: dict[str, Device]) -> dict[str, Runner]:
+    def _build_all(self, devices: dict[str, DeviceSettings]) -> dict[str, DeviceSession]:
         """A runner for each device that is new or must be opened anew; none of them does anything yet."""
         built, wrong = {}, []
         for name, device in devices.items():
@@ -128,7 +128,7 @@ class Devices:
             raise DeviceError("; ".join(error.message for error in wrong), wrong[0].hint)
         return built
 
-    def _build(self, name: str, device: Device) -> Runner:
+    def _build(self, name: str, device: DeviceSettings) -> DeviceSession:
         try:
             kind = self._registry.get(device.driver)
         except UnknownDriver:
@@ -154,8 +154,8 @@ class Devices:
         except Exception as error:
             raise DeviceError(f"{name}: the driver {device.driver} cannot be set up: {error}") from error
 
-    def _runner_of(self, name: str, device: Device, driver: Driver, connect: Connect) -> Runner:
-        return Runner(
+    def _runner_of(self, name: str, device: DeviceSettings, driver: Driver, connect: Connect) -> DeviceSession:
+        return DeviceSession(
             name,
             device,
             driver,
@@ -177,11 +177,11 @@ class Devices:
     def views(self) -> list[DeviceView]:
         return [view_of(runner, self._clock) for runner in self._runners.values()]
 
-    def tape(self, device_id: str) -> tuple[Header, Tape]:
+    def tape(self, device_id: str) -> tuple[RecordingHeader, DeviceRecorder]:
         """For a recording of it; NotFound."""
         runner = self._runner(device_id)
         device = runner.device
-        header = Header(
+        header = RecordingHeader(
             driver=device.driver,
             device=device_id,
             started=rfc3339(self._clock.now().wall),
@@ -194,13 +194,13 @@ class Devices:
         """The status message of each device as it is now, for an uplink that has just connected."""
         return {name: runner.health.payload() for name, runner in self._runners.items()}
 
-    def _on_change(self, runner: Runner, before: State) -> None:
+    def _on_change(self, runner: DeviceSession, before: DeviceState) -> None:
         payload = runner.health.payload()
         if runner.health.state is before:
             pass  # it told something of itself
         elif runner.health.online:
             self._events.emit("device.connected", payload)
-        elif before is State.ONLINE:
+        elif before is DeviceState.ONLINE:
             self._events.emit("device.disconnected", payload)
         if self.on_status is not None:
             try:
@@ -222,7 +222,7 @@ class Devices:
         NotFound, Rejected, DeviceOffline, DeviceBusy, CommandFailed (gatepost.drivers.driver), StoreError."""
         return await self._orders.execute(self._runner(device_id), command, parameters, source)
 
-    def _runner(self, device_id: str) -> Runner:
+    def _runner(self, device_id: str) -> DeviceSession:
         runner = self._runners.get(device_id)
         if runner is None:
             raise NotFound(f"there is no device {device_id}", "`gatepost devices` lists them")
@@ -241,14 +241,14 @@ class Devices:
         except TimeoutError:
             self._log.error("some devices did not stop within %.1f s", CLOSE)
 
-    async def _start(self, runner: Runner) -> None:
+    async def _start(self, runner: DeviceSession) -> None:
         try:
             await runner.start()
         except Exception as error:  # the others run all the same; the view shows it
             self._log.error("%s could not be started: %s", runner.name, error)
             runner.health.fail(reason_of(error))
 
-    async def _stop(self, runners: Mapping[str, Runner], reasons: Mapping[str, Reason]) -> None:
+    async def _stop(self, runners: Mapping[str, DeviceSession], reasons: Mapping[str, StatusReason]) -> None:
         """Side by side; a failure of one leaves the others to end."""
         work = [runner.stop(reasons[name]) for name, runner in runners.items()]
         for name, result in zip(runners, await asyncio.gather(*work, return_exceptions=True), strict=True):

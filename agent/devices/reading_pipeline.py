@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from gatepost.agent.core.clock import Clock, Stamp
 from gatepost.agent.devices.device_io import DeviceExchange
 from gatepost.agent.devices.encoding import encode
-from gatepost.agent.devices.health import Health, Tally, fault_of
+from gatepost.agent.devices.health import DeviceCounters, DeviceHealth, fault_of
 from gatepost.agent.devices.interfaces import Chunk
-from gatepost.agent.devices.report_schedule import Pace, pace
+from gatepost.agent.devices.report_schedule import ReportSchedule, pace
 from gatepost.agent.devices.series_cache import SeriesOf
-from gatepost.agent.devices.store_queue import Outlet
-from gatepost.agent.devices.thresholds import Thresholds
-from gatepost.agent.devices.traffic_stats import Rhythm
-from gatepost.agent.settings.model import Threshold
+from gatepost.agent.devices.store_queue import StoreQueue
+from gatepost.agent.devices.thresholds import ThresholdWatch
+from gatepost.agent.devices.traffic_stats import TrafficStats
+from gatepost.agent.settings.model import ThresholdSettings
 from gatepost.drivers.driver import Decoder
 from gatepost.drivers.reading import Faults, Reading, Reply
 
@@ -34,14 +34,14 @@ def mark_key(device: str, name: str = "") -> str:
     return f"mark:{device}:{name}"
 
 
-class Asked(NamedTuple):
+class RequestedReading(NamedTuple):
     """A reading that a command waited for, and the sequence number it was stored under."""
 
     reading: Reading
     seq: int
 
 
-class Intake:
+class ReadingPipeline:
     """Takes the bytes of one device. `on_news(decoded)` hears of each chunk until it is None; `on_broken` of a decoder
     that raised, which gets no more bytes."""
 
@@ -50,9 +50,9 @@ class Intake:
         device: str,
         clock: Clock,
         series: SeriesOf,
-        outlet: Outlet,
-        tally: Tally,
-        health: Health,
+        outlet: StoreQueue,
+        tally: DeviceCounters,
+        health: DeviceHealth,
         log: logging.Logger,
     ) -> None:
         self._device = device
@@ -65,10 +65,10 @@ class Intake:
         self._feed: Callable[[Chunk], list[Reading | Reply]] | None = None
         self._on_broken: Callable[[Exception], None] = _ignore
         self._stamp = clock.now()
-        self._thresholds = Thresholds({})
-        self._pace: Pace = pace(0.0, "last", self._thresholds, self._report)
+        self._thresholds = ThresholdWatch({})
+        self._pace: ReportSchedule = pace(0.0, "last", self._thresholds, self._report)
         self._monitoring = True
-        self._asks: list[asyncio.Future[Asked]] = []
+        self._asks: list[asyncio.Future[RequestedReading]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._armed: int | None = None
         self._grace = 0
@@ -78,14 +78,14 @@ class Intake:
         self.talk: DeviceExchange | None = None  # of the driver's conversation
         self.tap: Callable[[Any], None] | None = None  # hears every chunk, for a recording
         self.on_news: Callable[[bool], None] | None = None
-        self.rhythm = Rhythm()
+        self.rhythm = TrafficStats()
         self.heard = self._stamp.mono  # when bytes came last, microseconds of the stamp's monotonic clock
 
     # -- settings
 
-    def watch(self, limits: Mapping[str, Threshold]) -> None:
+    def watch(self, limits: Mapping[str, ThresholdSettings]) -> None:
         """New thresholds; takes effect with the next `report_every`."""
-        self._thresholds = Thresholds(limits)
+        self._thresholds = ThresholdWatch(limits)
 
     def report_every(self, every: float, how: str, monitoring: bool) -> None:
         """The pace from now on; what the old one held is reported first."""
@@ -227,7 +227,7 @@ class Intake:
         asks, self._asks = self._asks, []
         for ask in asks:
             if not ask.done():
-                ask.set_result(Asked(reading, seq))
+                ask.set_result(RequestedReading(reading, seq))
 
     def _report(self, reading: Reading, urgent: bool) -> int:
         mark = reading.mark
@@ -290,13 +290,13 @@ class Intake:
 
     # -- commands
 
-    def ask(self) -> asyncio.Future[Asked]:
+    def ask(self) -> asyncio.Future[RequestedReading]:
         """The next reading, no waveform: reported as it is and at once, whatever the pace, monitoring or not."""
-        ask: asyncio.Future[Asked] = asyncio.get_running_loop().create_future()
+        ask: asyncio.Future[RequestedReading] = asyncio.get_running_loop().create_future()
         self._asks.append(ask)
         return ask
 
-    def forget(self, ask: asyncio.Future[Asked]) -> None:
+    def forget(self, ask: asyncio.Future[RequestedReading]) -> None:
         if ask in self._asks:
             self._asks.remove(ask)
 

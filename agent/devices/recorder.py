@@ -8,61 +8,63 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gatepost.agent.devices.interfaces import Chunk
-from gatepost.drivers.recording import Moment
+from gatepost.drivers.recording import RecordedMoment
 
 WAITING = 20_000  # moments that wait for a slow listener before the oldest are dropped and counted
 
 
-class Reel:
+class RecordingQueue:
     """What one listener has not taken yet; `on_news` is called when something comes."""
 
     def __init__(self) -> None:
         self.lost = 0
         self.on_news: Callable[[], None] = _nothing
-        self._waiting: deque[Moment] = deque()
+        self._waiting: deque[RecordedMoment] = deque()
 
-    def put(self, moment: Moment) -> None:
+    def put(self, moment: RecordedMoment) -> None:
         if len(self._waiting) >= WAITING:
             self._waiting.popleft()
             self.lost += 1
         self._waiting.append(moment)
         self.on_news()
 
-    def take(self) -> list[Moment]:
+    def take(self) -> list[RecordedMoment]:
         """What came since, oldest first; where some were dropped, a note says how many."""
         moments = list(self._waiting)
         self._waiting.clear()
         if self.lost and moments:
-            moments.insert(0, Moment(moments[0].at, note=f"{self.lost} moments went by faster than they were taken"))
+            moments.insert(
+                0, RecordedMoment(moments[0].at, note=f"{self.lost} moments went by faster than they were taken")
+            )
             self.lost = 0
         return moments
 
 
-class Tape:
+class DeviceRecorder:
     """`heard`, `said` and `note` from the device; `listen` for a recorder. `now` gives seconds."""
 
     def __init__(self, now: Callable[[], float], on_use: Callable[[bool], None]) -> None:
         self._now = now
         self._on_use = on_use
-        self._reels: list[Reel] = []
+        self._reels: list[RecordingQueue] = []
 
     def heard(self, chunk: Chunk) -> None:
-        self._put(Moment(self._now(), chunk))
+        self._put(RecordedMoment(self._now(), chunk))
 
     def said(self, data: bytes, characteristic: str) -> None:
-        self._put(Moment(self._now(), said=data, characteristic=characteristic))
+        self._put(RecordedMoment(self._now(), said=data, characteristic=characteristic))
 
     def note(self, what: str) -> None:
         if self._reels:
-            self._put(Moment(self._now(), note=what))
+            self._put(RecordedMoment(self._now(), note=what))
 
-    def _put(self, moment: Moment) -> None:
+    def _put(self, moment: RecordedMoment) -> None:
         for reel in self._reels:
             reel.put(moment)
 
     @contextmanager
-    def listen(self) -> Iterator[Reel]:
-        reel = Reel()
+    def listen(self) -> Iterator[RecordingQueue]:
+        reel = RecordingQueue()
         self._reels.append(reel)
         self._on_use(True)
         try:

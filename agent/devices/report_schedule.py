@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gatepost.agent.devices.aggregation import window
-from gatepost.agent.devices.thresholds import INSIDE, Thresholds
+from gatepost.agent.devices.thresholds import INSIDE, ThresholdWatch
 from gatepost.drivers.metrics import MOMENTARY
 from gatepost.drivers.reading import Reading
 
@@ -31,7 +31,7 @@ Report = Callable[[Reading, bool], int]
 """Takes a reading and whether it is urgent; returns its sequence number, 0 when it has none yet."""
 
 
-class Pace(Protocol):
+class ReportSchedule(Protocol):
     """When readings are reported; times are microseconds of the stamp's monotonic clock."""
 
     plain: bool  # every reading goes on as it is, and none is judged
@@ -49,14 +49,14 @@ class Pace(Protocol):
         ...
 
 
-def pace(every: float, how: str, thresholds: Thresholds, report: Report) -> Pace:
-    return Paced(every, how, thresholds, report) if every > 0 else EveryReading(thresholds, report)
+def pace(every: float, how: str, thresholds: ThresholdWatch, report: Report) -> ReportSchedule:
+    return PacedSchedule(every, how, thresholds, report) if every > 0 else EveryReading(thresholds, report)
 
 
 class EveryReading:
     """No condensing."""
 
-    def __init__(self, thresholds: Thresholds, report: Report) -> None:
+    def __init__(self, thresholds: ThresholdWatch, report: Report) -> None:
         self._thresholds = thresholds
         self._report = report
         self.plain = not thresholds
@@ -80,12 +80,12 @@ class _Lane:
         self.due = 0
 
 
-class Paced:
+class PacedSchedule:
     """One report of each metric in `every` seconds, condensed."""
 
     plain = False
 
-    def __init__(self, every: float, how: str, thresholds: Thresholds, report: Report) -> None:
+    def __init__(self, every: float, how: str, thresholds: ThresholdWatch, report: Report) -> None:
         self._every = max(1, round(every * 1_000_000))
         self._how = how
         self._thresholds = thresholds

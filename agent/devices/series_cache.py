@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.devices.interfaces import Store
+from gatepost.agent.devices.interfaces import ReadingStore
 from gatepost.drivers.reading import Reading
 
 MOST = 256  # series of one device and patient; a device that makes up flags or units beyond them writes them each time
@@ -17,7 +17,7 @@ MOST_UNITS = 8  # sets of units of one metric, quality and flags
 class SeriesOf:
     """Finds the series of a reading; `assign` changes the patient."""
 
-    def __init__(self, device: str, store: Store) -> None:
+    def __init__(self, device: str, store: ReadingStore) -> None:
         self._device = device
         self._store = store
         self._patient: str | None = None

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from gatepost.agent.core.clock import Clock, rfc3339
-from gatepost.agent.devices.device_session import Runner
-from gatepost.agent.devices.health import Reason
+from gatepost.agent.devices.device_session import DeviceSession
+from gatepost.agent.devices.health import StatusReason
 
 
 class DeviceView(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class DeviceView(msgspec.Struct, frozen=True):
         return {**known, **shown}
 
 
-def view_of(runner: Runner, clock: Clock) -> DeviceView:
+def view_of(runner: DeviceSession, clock: Clock) -> DeviceView:
     health, tally, device = runner.health, runner.tally, runner.device
     decoder_faults = runner.intake.faults
     faults = dict(decoder_faults)
@@ -104,12 +104,12 @@ def view_of(runner: Runner, clock: Clock) -> DeviceView:
     )
 
 
-def _stopped(runner: Runner) -> Reason:
+def _stopped(runner: DeviceSession) -> StatusReason:
     """Why a device that is there reports nothing."""
     by = runner.desired.stopped_by
     who = f" ({by.source})" if by is not None and by.source else ""
     when = f" at {rfc3339(by.wall)[:19]}Z" if by is not None else ""  # a person needs no microseconds
-    return Reason(
+    return StatusReason(
         "monitoring-stopped",
         f"reporting was stopped by a command{who}{when}",
         f"`gatepost send {runner.name} start_monitoring` starts it again",

@@ -12,8 +12,8 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from gatepost.agent.core.clock import Stamp
-from gatepost.agent.devices.health import Tally
-from gatepost.agent.devices.interfaces import Link, Store
+from gatepost.agent.devices.health import DeviceCounters
+from gatepost.agent.devices.interfaces import DeviceLink, ReadingStore
 
 MOST_WAITING = 10_000  # readings of one device; a paused link adds at most what was on its way
 QUEUE_FULL = "queue-full"
@@ -28,16 +28,16 @@ class _Waiting(NamedTuple):
     mark: tuple[str, Any] | None
 
 
-class Outlet:
+class StoreQueue:
     """`put` from the hot path; one task of its own while something waits."""
 
-    def __init__(self, device: str, store: Store, tally: Tally, log: logging.Logger) -> None:
+    def __init__(self, device: str, store: ReadingStore, tally: DeviceCounters, log: logging.Logger) -> None:
         self._device = device
         self._store = store
         self._append = store.append
         self._tally = tally
         self._log = log
-        self._link: Link | None = None
+        self._link: DeviceLink | None = None
         self._waiting: deque[_Waiting] = deque()
         self._draining: asyncio.Task[None] | None = None
         self._marked = 0  # sequence number of the newest reading with a mark
@@ -48,7 +48,7 @@ class Outlet:
         """Whether the device is being kept waiting."""
         return bool(self._waiting)
 
-    def attach(self, link: Link | None) -> None:
+    def attach(self, link: DeviceLink | None) -> None:
         """The link to pause; a new one is paused at once while something waits."""
         self._link = link
         if link is not None and self._waiting and link.can_pause:

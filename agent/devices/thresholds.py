@@ -11,25 +11,25 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, NamedTuple
 
-from gatepost.agent.settings.model import Threshold
+from gatepost.agent.settings.model import ThresholdSettings
 
 MOST_METRICS = 64  # a device that makes up metric names shares one state beyond these
 
 
-class Verdict(NamedTuple):
+class ThresholdVerdict(NamedTuple):
     """`outside`: a value of this reading is outside; `changed`: one went out, came back, or changed sides."""
 
     outside: bool
     changed: bool
 
 
-INSIDE = Verdict(False, False)
+INSIDE = ThresholdVerdict(False, False)
 
 
-class Thresholds:
+class ThresholdWatch:
     """The limits of one device, and on which side of them its values are."""
 
-    def __init__(self, limits: Mapping[str, Threshold]) -> None:
+    def __init__(self, limits: Mapping[str, ThresholdSettings]) -> None:
         self._limits = [
             (name, -inf if limit.min is None else limit.min, inf if limit.max is None else limit.max)
             for name, limit in limits.items()
@@ -39,7 +39,7 @@ class Thresholds:
     def __bool__(self) -> bool:
         return bool(self._limits)
 
-    def judge(self, metric: str, values: Mapping[str, Any]) -> Verdict:
+    def judge(self, metric: str, values: Mapping[str, Any]) -> ThresholdVerdict:
         outside = changed = False
         sides: dict[str, int] | None = None
         for name, low, high in self._limits:
@@ -54,7 +54,7 @@ class Thresholds:
             if sides.get(name, 0) != side:
                 sides[name] = side
                 changed = True
-        return Verdict(outside, changed) if outside or changed else INSIDE
+        return ThresholdVerdict(outside, changed) if outside or changed else INSIDE
 
     def _of(self, metric: str) -> dict[str, int]:
         sides = self._sides.get(metric)

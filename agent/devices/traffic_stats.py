@@ -9,7 +9,7 @@ FADES = 0.98  # for each further gap: a device that speaks in bursts is used to 
 SPAN = 60_000_000  # microseconds: `recent` looks back over one to two of these
 
 
-class Rhythm:
+class TrafficStats:
     """Times are microseconds of the stamp's monotonic clock. `heard` for every chunk of bytes, `spoke` for every chunk
     in which something could be decoded."""
 

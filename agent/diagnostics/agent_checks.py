@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from gatepost.agent.api.agent_interface import App
+from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.handlers.readings import EPOCH
 from gatepost.agent.diagnostics.device_checks import of_device
 from gatepost.agent.diagnostics.finding import Finding, by_weight
@@ -21,7 +21,7 @@ REASONS = 3  # that are told
 DEAD = 1000  # dead letters that are counted
 
 
-async def findings(app: App) -> list[Finding]:
+async def findings(app: AgentInterface) -> list[Finding]:
     """Worst first; empty when all is well."""
     now = EPOCH + timedelta(microseconds=app.clock.now().wall)
     found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status()), *_api(app.status())]
@@ -51,7 +51,7 @@ def _api(status: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _clock(app: App) -> Iterator[Finding]:
+def _clock(app: AgentInterface) -> Iterator[Finding]:
     if not app.clock.now().synchronised:
         yield Finding(
             "warning",
@@ -62,7 +62,7 @@ def _clock(app: App) -> Iterator[Finding]:
         )
 
 
-def _disk(app: App) -> Iterator[Finding]:
+def _disk(app: AgentInterface) -> Iterator[Finding]:
     path, reserve = app.settings.gateway.state_dir, app.settings.store.reserve
     try:
         seen = os.statvfs(path)

@@ -11,11 +11,11 @@ from gatepost.agent.cli.verbs.store import alone
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.diagnostics.finding import Finding
-from gatepost.agent.settings import Loaded
+from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.model import Settings
 
 
-def of_settings(loaded: Loaded) -> Iterator[Finding]:
+def of_settings(loaded: LoadedSettings) -> Iterator[Finding]:
     """Each problem of the settings."""
     for problem in loaded.problems:
         severity = "problem" if problem.severity == "error" else "warning"
@@ -23,7 +23,7 @@ def of_settings(loaded: Loaded) -> Iterator[Finding]:
         yield Finding(severity, "settings", what, "", problem.hint)  # type: ignore[arg-type]
 
 
-def of_box(loaded: Loaded, running: bool) -> Iterator[Finding]:
+def of_box(loaded: LoadedSettings, running: bool) -> Iterator[Finding]:
     """What the box itself says; a running agent knows its devices, disk and clock better."""
     state_dir = Path(loaded.state_dir)
     if not running:

@@ -31,7 +31,7 @@ REMEMBERED = 512  # different lines
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "held_back"}
 
 
-class Repeats(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Lets BURST lines of one kind through in WINDOW seconds; the first one of the next window carries the count.
 
     The same kind: one logger, level and sentence about the same names; its numbers may differ.
@@ -113,7 +113,7 @@ class _Handler(logging.StreamHandler[TextIO]):
         self.lost += 1
 
 
-class Logs:
+class AgentLogs:
     """The process's log: set up once, its level and style changeable while it runs, `close` undoes it."""
 
     def __init__(
@@ -129,7 +129,7 @@ class Logs:
         self._root = logging.getLogger()
         self._before = self._root.level
         self._handler = _Handler(stream)
-        self._handler.addFilter(Repeats(monotonic))
+        self._handler.addFilter(RepeatFilter(monotonic))
         self._root.addHandler(self._handler)
         for name, least in QUIET.items():
             logging.getLogger(name).setLevel(least)

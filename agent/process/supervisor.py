@@ -19,7 +19,7 @@ LONGEST_PAUSE = 30.0
 STEADY = 60.0  # seconds of running after which earlier failures are forgotten
 
 
-class State(StrEnum):
+class TaskState(StrEnum):
     RUNNING = "running"
     WAITING = "waiting"  # failed, and will be started again
     FAILED = "failed"  # failed, and stays so
@@ -31,19 +31,19 @@ class TaskView(NamedTuple):
     """One task for status and health: failures in all, and the last of them (`Type: text`)."""
 
     name: str
-    state: State
+    state: TaskState
     failures: int
     error: str
 
     @property
     def healthy(self) -> bool:
-        return self.state not in (State.WAITING, State.FAILED)
+        return self.state not in (TaskState.WAITING, TaskState.FAILED)
 
 
 class _Supervised:
     def __init__(self, name: str) -> None:
         self.name = name
-        self.state = State.RUNNING
+        self.state = TaskState.RUNNING
         self.failures = 0
         self.in_a_row = 0
         self.error = ""
@@ -117,11 +117,11 @@ class Supervisor:
     async def _run(self, entry: _Supervised, factory: Factory, restart: bool) -> None:
         try:
             while True:
-                entry.state = State.RUNNING
+                entry.state = TaskState.RUNNING
                 began = self._monotonic()
                 error = await self._once(factory)
                 if error is None:
-                    entry.state = State.DONE
+                    entry.state = TaskState.DONE
                     return
                 again = restart and not self._stopping
                 pause = self._pause(entry, self._monotonic() - began) if again else None
@@ -130,7 +130,7 @@ class Supervisor:
                     return
                 await self._sleep(pause)
         except asyncio.CancelledError:
-            entry.state = State.STOPPED
+            entry.state = TaskState.STOPPED
             raise
 
     async def _once(self, factory: Factory) -> BaseException | None:
@@ -159,6 +159,6 @@ class Supervisor:
         traceback = error if not isinstance(error, GatepostError) and text != entry.error else None
         entry.failures += 1
         entry.error = text
-        entry.state = State.FAILED if pause is None else State.WAITING
+        entry.state = TaskState.FAILED if pause is None else TaskState.WAITING
         then = "it stays down" if pause is None else f"it starts again in {pause:.1f} s"
         self._log.error("%s failed: %s; %s", entry.name, text, then, exc_info=traceback)

@@ -12,7 +12,7 @@ SECTIONS = ("gateway", "store", "commands", "api", "logging")
 AT_START = (("gateway", "id"), ("gateway", "state_dir"), ("api", "socket"))  # what a running agent cannot change
 
 
-class Difference(msgspec.Struct, frozen=True):
+class NameDiff(msgspec.Struct, frozen=True):
     """Names that came, went, and stayed with other settings."""
 
     added: tuple[str, ...] = ()
@@ -23,11 +23,11 @@ class Difference(msgspec.Struct, frozen=True):
         return bool(self.added or self.removed or self.changed)
 
 
-class Changes(msgspec.Struct, frozen=True):
+class SettingsDiff(msgspec.Struct, frozen=True):
     """`sections` are those of one piece that differ; `at_start` dotted keys that wait for the next start."""
 
-    devices: Difference = Difference()
-    brokers: Difference = Difference()
+    devices: NameDiff = NameDiff()
+    brokers: NameDiff = NameDiff()
     sections: tuple[str, ...] = ()
     at_start: tuple[str, ...] = ()
 
@@ -43,9 +43,9 @@ class Changes(msgspec.Struct, frozen=True):
         return found
 
 
-def changes(old: Settings, new: Settings) -> Changes:
+def changes(old: Settings, new: Settings) -> SettingsDiff:
     """From `old` to `new`; names in the order of the settings."""
-    return Changes(
+    return SettingsDiff(
         devices=_difference(old.devices, new.devices),
         brokers=_difference(old.brokers, new.brokers),
         sections=tuple(name for name in SECTIONS if getattr(old, name) != getattr(new, name)),
@@ -57,8 +57,8 @@ def changes(old: Settings, new: Settings) -> Changes:
     )
 
 
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> Difference:
-    return Difference(
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> NameDiff:
+    return NameDiff(
         added=tuple(name for name in new if name not in old),
         removed=tuple(name for name in old if name not in new),
         changed=tuple(name for name in new if name in old and new[name] != old[name]),

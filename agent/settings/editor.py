@@ -70,8 +70,8 @@ def _remove(settings: dict[str, Any], key: Key) -> None:
 
 
 if TYPE_CHECKING:
-    from gatepost.agent.api.agent_interface import App
-    from gatepost.agent.settings import Loaded, Problem
+    from gatepost.agent.api.agent_interface import AgentInterface
+    from gatepost.agent.settings import LoadedSettings, Problem
 
 DROP = "60-api.yaml"
 LISTS = {"brokers": "broker", "devices": "device"}
@@ -81,7 +81,7 @@ Section = Literal["brokers", "devices"]
 T = TypeVar("T")
 
 
-class Terms(NamedTuple):
+class Preconditions(NamedTuple):
     """What must hold for a change: `If-Match` and `If-None-Match` as they were sent; `new` = it must not exist yet."""
 
     match: str | None = None
@@ -90,7 +90,7 @@ class Terms(NamedTuple):
     source: str = "api"
 
 
-class Changed(NamedTuple):
+class ChangeResult(NamedTuple):
     """`created`: it was not there before. `warnings`: what is odd about it, without secrets."""
 
     created: bool
@@ -109,10 +109,10 @@ class WrongSettings(SettingsWrong):
         return {**super().as_dict(), "where": self.problems[0]["where"], "problems": self.problems}
 
 
-class ApiDrop:
+class SettingsEditor:
     """Brokers and devices by name: read - change - validate with the real loader - write - apply; or all as before."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: AgentInterface) -> None:
         self._app = app
         self._salt = os.urandom(16)  # a digest of settings must not let a password be guessed
         self._turn = asyncio.Lock()
@@ -135,12 +135,12 @@ class ApiDrop:
         mine = {origin.file == path for key, origin in self._app.origins.items() if key[:2] == (section, name)}
         return "override" if len(mine) == 2 else "api" if mine == {True} else "files"
 
-    async def put(self, section: Section, name: str, settings: Mapping[str, Any], terms: Terms) -> Changed:
+    async def put(self, section: Section, name: str, settings: Mapping[str, Any], terms: Preconditions) -> ChangeResult:
         """These and no other settings, `***` standing for what is there. Raises WrongSettings, Conflict,
         PreconditionFailed, StoreError; then all is as it was."""
         return await self._whole(self._put(section, name, settings, terms))
 
-    async def remove(self, section: Section, name: str, terms: Terms) -> None:
+    async def remove(self, section: Section, name: str, terms: Preconditions) -> None:
         """Also what a user's file configures. Raises NotFound, Conflict, PreconditionFailed, StoreError."""
         await self._whole(self._remove(section, name, terms))
 
@@ -161,7 +161,9 @@ class ApiDrop:
         if not task.cancelled():
             task.exception()  # the asker has it, if it is still there
 
-    async def _put(self, section: Section, name: str, settings: Mapping[str, Any], terms: Terms) -> Changed:
+    async def _put(
+        self, section: Section, name: str, settings: Mapping[str, Any], terms: Preconditions
+    ) -> ChangeResult:
         async with self._turn:
             there = self._check(section, name, terms)
             if settings.get(NEEDED[section]) is None:
@@ -172,9 +174,9 @@ class ApiDrop:
             mine = drop.get(section, {}).get(name) or {}
             merged = over(settings, mine, keys_of(below.origins, section, name), (section, name))
             warnings = await self._change(drop, _with(drop, section, name, merged), (section, name), terms)
-        return Changed(not there, warnings)
+        return ChangeResult(not there, warnings)
 
-    async def _remove(self, section: Section, name: str, terms: Terms) -> None:
+    async def _remove(self, section: Section, name: str, terms: Preconditions) -> None:
         async with self._turn:
             if not self._check(section, name, terms):
                 raise NotFound(f"there is no {LISTS[section]} {name!r}", f"`gatepost {section}` lists them")
@@ -198,10 +200,10 @@ class ApiDrop:
             if mine is None:
                 return False
             changed = _with(drop, "devices", device, {**mine, "patient": patient})
-            await self._change(drop, changed, ("devices", device), Terms(source="assign_patient"))
+            await self._change(drop, changed, ("devices", device), Preconditions(source="assign_patient"))
             return True
 
-    def _check(self, section: Section, name: str, terms: Terms) -> bool:
+    def _check(self, section: Section, name: str, terms: Preconditions) -> bool:
         """Whether it exists; raises when that, or the state that it is in, is not as the asker thinks."""
         etag = self.etag(section, name)
         if terms.new and etag is not None:
@@ -213,7 +215,7 @@ class ApiDrop:
         return etag is not None
 
     async def _change(
-        self, old: dict[str, Any], new: dict[str, Any], about: tuple[str, str], terms: Terms
+        self, old: dict[str, Any], new: dict[str, Any], about: tuple[str, str], terms: Preconditions
     ) -> list[dict[str, str]]:
         """Validate, write, apply; what is odd about it."""
         loaded = await asyncio.to_thread(self._load, new)
@@ -233,7 +235,7 @@ class ApiDrop:
             raise WrongSettings([{"where": where, "message": text, "hint": ""} for text in result["problems"] or ["?"]])
         return [_told(problem) for problem in loaded.warnings if problem.key.startswith(".".join(about) + ".")]
 
-    def _load(self, drop: dict[str, Any]) -> Loaded:
+    def _load(self, drop: dict[str, Any]) -> LoadedSettings:
         """The settings with this content of the drop; blocks. Raises StoreError."""
         try:
             with tempfile.TemporaryDirectory(prefix=".try-", dir=self._app.own_drops.parent) as directory:

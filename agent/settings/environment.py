@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import inspect as types
 
-from gatepost.agent.settings.problem import Origin, Path, Report, closest, quoted
-from gatepost.agent.settings.yaml.nodes import Entry, Items, Map, Node, Scalar
+from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, quoted
+from gatepost.agent.settings.yaml.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode
 
 PREFIX = "GATEPOST_"
 NOT_SETTINGS = frozenset(("GATEPOST_SOCKET", "GATEPOST_CONFIG"))  # they tell the command line where the agent is
@@ -19,7 +19,7 @@ def origin_of(name: str) -> Origin:
     return Origin(f"environment variable {name}")
 
 
-def override(tree: Map, environ: Mapping[str, str], root: types.Type, report: Report) -> Map:
+def override(tree: MapNode, environ: Mapping[str, str], root: types.Type, report: ProblemReport) -> MapNode:
     """The tree with the overrides in it. Upper and lower case, and `_` for `-` or `.`, make no difference."""
     referenced = set(_references(tree))
     for name in sorted(environ):
@@ -37,7 +37,9 @@ def override(tree: Map, environ: Mapping[str, str], root: types.Type, report: Re
     return tree
 
 
-def _put(tree: Map, parts: list[str], kind: types.Type, name: str, text: str, report: Report, path: Path) -> Map | None:
+def _put(
+    tree: MapNode, parts: list[str], kind: types.Type, name: str, text: str, report: ProblemReport, path: Path
+) -> MapNode | None:
     """The tree with the value put in, or None when there is no such key."""
     origin = origin_of(name)
     section = _section(kind)
@@ -55,7 +57,7 @@ def _put(tree: Map, parts: list[str], kind: types.Type, name: str, text: str, re
     value: Node
     if len(parts) > 1:
         below = tree.entries.get(key)
-        under = below.value if below and isinstance(below.value, Map) else Map({}, origin)
+        under = below.value if below and isinstance(below.value, MapNode) else MapNode({}, origin)
         filled = _put(under, parts[1:], inner, name, text, report, here)
         if filled is None:
             return None
@@ -66,12 +68,12 @@ def _put(tree: Map, parts: list[str], kind: types.Type, name: str, text: str, re
             hint = "a list or a section is set in a file"
             report.error(origin, here, "unknown-environment", "an environment variable sets one value", hint)
             return None
-        value = Scalar(text, origin, plain=True, loose=True)
+        value = ScalarNode(text, origin, plain=True, loose=True)
         where = origin
-    return Map({**tree.entries, key: Entry(where, value)}, tree.origin)
+    return MapNode({**tree.entries, key: MapEntry(where, value)}, tree.origin)
 
 
-def _match(part: str, section: types.StructType | types.DictType, tree: Map) -> tuple[str, types.Type | None]:
+def _match(part: str, section: types.StructType | types.DictType, tree: MapNode) -> tuple[str, types.Type | None]:
     if isinstance(section, types.StructType):
         for field in section.fields:
             if _folded(field.encode_name) == _folded(part):
@@ -110,12 +112,12 @@ def _takes_scalar(kind: types.Type) -> bool:
 def _references(node: Node) -> list[str]:
     """Names of environment variables that secrets refer to."""
     found: list[str] = []
-    if isinstance(node, Map):
+    if isinstance(node, MapNode):
         for key, entry in node.items():
-            if key == "env" and isinstance(entry.value, Scalar):
+            if key == "env" and isinstance(entry.value, ScalarNode):
                 found.append(entry.value.text)
             found += _references(entry.value)
-    elif isinstance(node, Items):
+    elif isinstance(node, ListNode):
         for item in node.values:
             found += _references(item)
     return found

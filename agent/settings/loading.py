@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gatepost.agent.settings import model
-from gatepost.agent.settings.model import Gateway
-from gatepost.agent.settings.problem import DEFAULT, ERROR, WARNING, Origin, Problem, Report
+from gatepost.agent.settings.model import GatewaySettings
+from gatepost.agent.settings.problem import DEFAULT, ERROR, WARNING, Origin, Problem, ProblemReport
 from gatepost.agent.settings.problem import Path as Key
 from gatepost.agent.settings.watch import Signature, signature
-from gatepost.agent.settings.yaml.nodes import Entry, Map, Scalar, is_null, merge
+from gatepost.agent.settings.yaml.nodes import MapEntry, MapNode, ScalarNode, is_null, merge
 
 
 def gateway_id(host: str | None = None) -> str:
@@ -29,7 +29,7 @@ def state_directory(environ: Mapping[str, str]) -> tuple[Path, str]:
     given = environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given), "environment variable STATE_DIRECTORY"
-    return Path(Gateway().state_dir), "default"
+    return Path(GatewaySettings().state_dir), "default"
 
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ SUFFIX = ".yaml"
 HOST_NAME = Origin("host name")
 
 
-class Loaded(msgspec.Struct, kw_only=True):
+class LoadedSettings(msgspec.Struct, kw_only=True):
     """What was read. `settings` is None when there are errors; problems are in the order of files and lines."""
 
     settings: model.Settings | None
@@ -73,32 +73,32 @@ class Loaded(msgspec.Struct, kw_only=True):
         return check_secrets(self.settings, environ, self.origins) if self.settings else []
 
 
-def load(path: Path, env: Mapping[str, str], registry: Registry, own_drops: Path | None = None) -> Loaded:
+def load(path: Path, env: Mapping[str, str], registry: Registry, own_drops: Path | None = None) -> LoadedSettings:
     """Reads the main file, `conf.d/*.yaml` beside it, the agent's own drops, and the environment. Never raises."""
     from msgspec import inspect
 
     from gatepost.agent.settings.environment import override
-    from gatepost.agent.settings.validator import Checker
+    from gatepost.agent.settings.validator import SettingsValidator
 
     root = inspect.type_info(model.Settings)
-    report = Report()
+    report = ProblemReport()
     reader = _Reader(report)
     tree = reader.users_files(path)
-    state_dir, said_by = _state_dir(override(tree, env, root, Report()), env)
+    state_dir, said_by = _state_dir(override(tree, env, root, ProblemReport()), env)
     own = own_drops if own_drops is not None else state_dir / DROPS
     tree = reader.own_drops(own, tree, path.parent / DROPS)
     tree = override(tree, env, root, report)
     if not reader.files and not tree.entries and all(p.severity == WARNING for p in report.problems):
         hint = "copy the sample config/gatepost.yaml to this place, or name another with --config"
         report.error(Origin(str(path), 1, 1), (), "no-settings", "there are no settings", hint)
-    checker = Checker(report, root)
+    checker = SettingsValidator(report, root)
     values = checker.check(tree, root, ())
     checker.origins.pop((), None)
     _check_rules(tree, values, checker, registry, reader.whole)
     _fill(values, checker.origins, state_dir, said_by)
     settings = _convert(values, report, path) if not any(p.severity == ERROR for p in report.problems) else None
     order = {str(file): index for index, file in enumerate(reader.files)}
-    return Loaded(
+    return LoadedSettings(
         settings=settings,
         problems=sorted(report.problems, key=lambda one: (order.get(one.file, len(order)), one.line, one.column)),
         origins=checker.origins,
@@ -122,7 +122,7 @@ def drops_in(directory: Path) -> list[Path]:
 class _Reader:
     """Merges files one after the other and remembers what was looked at."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ProblemReport) -> None:
         self.report = report
         self.files: list[Path] = []
         self.watched: list[Path] = []
@@ -130,9 +130,9 @@ class _Reader:
         self.notes: list[str] = []
         self.whole = True
 
-    def users_files(self, path: Path) -> Map:
+    def users_files(self, path: Path) -> MapNode:
         self._watch(path, path.parent / DROPS)
-        tree = Map({}, Origin(str(path), 1, 1))
+        tree = MapNode({}, Origin(str(path), 1, 1))
         drops = self._drops(path.parent / DROPS)
         if _is_there(path):
             tree = self._merge(tree, path)
@@ -142,7 +142,7 @@ class _Reader:
             tree = self._merge(tree, drop)
         return tree
 
-    def own_drops(self, directory: Path, tree: Map, users: Path) -> Map:
+    def own_drops(self, directory: Path, tree: MapNode, users: Path) -> MapNode:
         if directory.absolute() == users.absolute():
             return tree
         self._watch(directory)
@@ -161,13 +161,13 @@ class _Reader:
         self.watched += paths
         self.signature.update(signature(paths))
 
-    def _left_over(self, above: Map, tree: Map) -> None:
+    def _left_over(self, above: MapNode, tree: MapNode) -> None:
         """Takes out what only amends a broker or a device that the user has removed since."""
         for section, needed in (("brokers", "url"), ("devices", "driver")):
             below, mine = _section(tree, section), _section(above, section)
             for name, entry in list(mine.items()):
                 there = name in below and not is_null(below[name].value)
-                if not there and isinstance(entry.value, Map) and needed not in entry.value.entries:
+                if not there and isinstance(entry.value, MapNode) and needed not in entry.value.entries:
                     del mine[name]
                     message = "nothing else is known of it, so what the agent kept for it has no effect"
                     self.report.warn(entry.key, (section, name), "left-over", message, "delete it here")
@@ -188,10 +188,10 @@ class _Reader:
             return []
         return drops_in(directory)
 
-    def _merge(self, tree: Map, path: Path) -> Map:
+    def _merge(self, tree: MapNode, path: Path) -> MapNode:
         return merge(tree, self._read(path), self.report)
 
-    def _read(self, path: Path) -> Map:
+    def _read(self, path: Path) -> MapNode:
         from gatepost.agent.settings.yaml.reader import read_file
 
         self.files.append(path)
@@ -211,20 +211,20 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _state_dir(tree: Map, env: Mapping[str, str]) -> tuple[Path, str]:
+def _state_dir(tree: MapNode, env: Mapping[str, str]) -> tuple[Path, str]:
     entry = _section(tree, "gateway").get("state_dir")
-    if entry and isinstance(entry.value, Scalar) and not is_null(entry.value) and "\0" not in entry.value.text:
+    if entry and isinstance(entry.value, ScalarNode) and not is_null(entry.value) and "\0" not in entry.value.text:
         return Path(entry.value.text), ""
     return state_directory(env)
 
 
-def _check_rules(tree: Map, values: dict[str, Any], checker: Any, registry: Registry, whole: bool) -> None:
+def _check_rules(tree: MapNode, values: dict[str, Any], checker: Any, registry: Registry, whole: bool) -> None:
     from gatepost.agent.settings.rules import base
     from gatepost.agent.settings.rules.api import check_api
     from gatepost.agent.settings.rules.brokers import check_brokers
     from gatepost.agent.settings.rules.devices import check_devices
 
-    judge = base.Rules(values, checker, registry, whole)
+    judge = base.RuleContext(values, checker, registry, whole)
     check_brokers(judge)
     check_devices(judge, _options(tree))
     base.check_routes(judge)
@@ -235,17 +235,17 @@ def _check_rules(tree: Map, values: dict[str, Any], checker: Any, registry: Regi
     base.check_socket(judge)
 
 
-def _section(tree: Map, name: str) -> dict[str, Entry]:
+def _section(tree: MapNode, name: str) -> dict[str, MapEntry]:
     entry = tree.entries.get(name)
-    return entry.value.entries if entry and isinstance(entry.value, Map) else {}
+    return entry.value.entries if entry and isinstance(entry.value, MapNode) else {}
 
 
-def _options(tree: Map) -> dict[str, Map]:
+def _options(tree: MapNode) -> dict[str, MapNode]:
     """The options of each device as they are written."""
     found = {}
     for name, device in _section(tree, "devices").items():
-        options = device.value.entries.get("options") if isinstance(device.value, Map) else None
-        if options and isinstance(options.value, Map):
+        options = device.value.entries.get("options") if isinstance(device.value, MapNode) else None
+        if options and isinstance(options.value, MapNode):
             found[name] = options.value
     return found
 
@@ -260,7 +260,7 @@ def _fill(values: dict[str, Any], origins: dict[Key, Origin], state_dir: Path, s
         origins[("gateway", "state_dir")] = Origin(said_by)
 
 
-def _convert(values: dict[str, Any], report: Report, path: Path) -> model.Settings | None:
+def _convert(values: dict[str, Any], report: ProblemReport, path: Path) -> model.Settings | None:
     try:
         return msgspec.convert(values, model.Settings)
     except msgspec.ValidationError as error:  # a rule of the types that the checker does not know

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 
-class Topic(NamedTuple):
+class TopicDefault(NamedTuple):
     """A default topic with `{placeholders}`; `needs` must stand in every override."""
 
     default: str
@@ -27,16 +27,16 @@ _DATA = frozenset(("gateway", "org", "device", "metric"))
 _ONE = frozenset(("device",))
 
 TOPICS = {
-    "data": Topic("devices/{device}/data", _DATA),
-    "device_status": Topic("devices/{device}/status", _DEVICE, needs=_ONE),
-    "commands": Topic("devices/{device}/commands", _DEVICE, subscribed=True, needs=_ONE),
-    "responses": Topic("devices/{device}/responses", _DEVICE),
-    "gateway_status": Topic("gateways/{gateway}/status", _GATEWAY),
-    "gateway_events": Topic("gateways/{gateway}/events", _GATEWAY),
-    "gateway_commands": Topic("gateways/{gateway}/commands", _GATEWAY, subscribed=True),
-    "gateway_responses": Topic("gateways/{gateway}/responses", _GATEWAY),
-    "broadcast": Topic("organizations/{org}/broadcast", _GATEWAY, subscribed=True),
-    "batch": Topic("gateways/{gateway}/data", _GATEWAY),
+    "data": TopicDefault("devices/{device}/data", _DATA),
+    "device_status": TopicDefault("devices/{device}/status", _DEVICE, needs=_ONE),
+    "commands": TopicDefault("devices/{device}/commands", _DEVICE, subscribed=True, needs=_ONE),
+    "responses": TopicDefault("devices/{device}/responses", _DEVICE),
+    "gateway_status": TopicDefault("gateways/{gateway}/status", _GATEWAY),
+    "gateway_events": TopicDefault("gateways/{gateway}/events", _GATEWAY),
+    "gateway_commands": TopicDefault("gateways/{gateway}/commands", _GATEWAY, subscribed=True),
+    "gateway_responses": TopicDefault("gateways/{gateway}/responses", _GATEWAY),
+    "broadcast": TopicDefault("organizations/{org}/broadcast", _GATEWAY, subscribed=True),
+    "batch": TopicDefault("gateways/{gateway}/data", _GATEWAY),
 }
 
 
@@ -91,7 +91,7 @@ class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Unknown keys are problems."""
 
 
-class Gateway(_Section, frozen=True):
+class GatewaySettings(_Section, frozen=True):
     id: Annotated[Name, Meta(description="name of this gateway in topics and payloads; default: the host name")] = ""
     organization: Annotated[
         Name | None, Meta(description="also obeys commands on organizations/<organization>/broadcast")
@@ -102,7 +102,7 @@ class Gateway(_Section, frozen=True):
     labels: Annotated[dict[str, str], Meta(description="your own key: value notes about this gateway")] = {}
 
 
-class Store(_Section, frozen=True):
+class StoreSettings(_Section, frozen=True):
     commit_interval: Annotated[
         Seconds,
         Meta(
@@ -119,40 +119,40 @@ class Store(_Section, frozen=True):
     ] = "drop-oldest"
 
 
-class Tls(_Section, frozen=True):
+class TlsSettings(_Section, frozen=True):
     ca: Annotated[str | None, Meta(description="file of CA certificates; default: those of the system")] = None
     cert: Annotated[str | None, Meta(description="file of the client certificate (with key)")] = None
     key: Annotated[str | None, Meta(description="file of the client certificate's private key")] = None
     verify: Annotated[bool, Meta(description="check the broker's certificate and host name")] = True
 
 
-class Batch(_Section, frozen=True):
+class BatchSettings(_Section, frozen=True):
     readings: Annotated[Positive, Meta(description="readings in one message")] = 1
     delay: Annotated[Seconds, Meta(description="how long to wait for a batch to fill")] = 0.0
     compress: Annotated[Literal["none", "gzip", "zstd"], Meta(description="compression of a batch")] = "none"
 
 
-class Route(_Section, frozen=True):
+class RouteRule(_Section, frozen=True):
     """What a broker is given: device and metric patterns (shell style); an empty list means every one."""
 
     devices: Annotated[list[str], Meta(description="device patterns, shell style; empty = every device")] = []
     metrics: Annotated[list[str], Meta(description="metric_type patterns, shell style; empty = every metric")] = []
 
 
-class Backlog(_Section, frozen=True):
+class BacklogSettings(_Section, frozen=True):
     share: Annotated[Share, Meta(description="weight of the backlog beside live readings, 0 to 1")] = 0.2
     rate: Annotated[
         PerSecond, Meta(extra={"bare": True}, description="most backlog messages per second; 0 = no limit")
     ] = 0.0
 
 
-class Broker(_Section, frozen=True):
+class BrokerSettings(_Section, frozen=True):
     url: Annotated[str, Meta(description="mqtt://, mqtts://, ws:// or wss://, host and port")]
     failover: Annotated[list[str], Meta(description="URLs to try in turn when `url` is not reachable")] = []
     username: Annotated[str | None, Meta(description="user name at the broker")] = None
     password: Annotated[Secret | None, Meta(description="password at the broker: a secret")] = None
     client_id: Annotated[str | None, Meta(description="MQTT client id; default: gatepost-<gateway id>")] = None
-    tls: Annotated[Tls, Meta(description="certificates of mqtts and wss")] = field(default_factory=Tls)
+    tls: Annotated[TlsSettings, Meta(description="certificates of mqtts and wss")] = field(default_factory=TlsSettings)
     protocol: Annotated[
         Literal["auto", "5", "3.1.1"], Meta(description="MQTT version; auto tries 5 and falls back to 3.1.1")
     ] = "auto"
@@ -161,23 +161,25 @@ class Broker(_Section, frozen=True):
     window: Annotated[int, Meta(ge=1, le=60000, description="messages in flight")] = 100
     format: Annotated[str, Meta(description="payload format of readings")] = "devices"
     topics: Annotated[dict[str, str], Meta(description="topics that differ from the defaults, by their key")] = {}
-    batch: Annotated[Batch, Meta(description="several readings in one message")] = field(default_factory=Batch)
+    batch: Annotated[BatchSettings, Meta(description="several readings in one message")] = field(
+        default_factory=BatchSettings
+    )
     routes: Annotated[
-        list[Route], Meta(description="which readings this broker is given: any route that matches; empty = all")
+        list[RouteRule], Meta(description="which readings this broker is given: any route that matches; empty = all")
     ] = []
-    backlog: Annotated[Backlog, Meta(description="pace of what is sent late, after an outage")] = field(
-        default_factory=Backlog
+    backlog: Annotated[BacklogSettings, Meta(description="pace of what is sent late, after an outage")] = field(
+        default_factory=BacklogSettings
     )
     commands: Annotated[bool, Meta(description="whether commands from this broker are obeyed")] = True
     active: Annotated[bool, Meta(description="false = configured, not connected")] = True
 
 
-class Threshold(_Section, frozen=True):
+class ThresholdSettings(_Section, frozen=True):
     min: Annotated[float | None, Meta(description="a value below makes the reading urgent")] = None
     max: Annotated[float | None, Meta(description="a value above makes the reading urgent")] = None
 
 
-class Device(_Section, frozen=True):
+class DeviceSettings(_Section, frozen=True):
     driver: Annotated[str, Meta(description="name of the driver; `gatepost drivers` lists them")]
     port: Annotated[str | None, Meta(description="serial: a path (best /dev/serial/by-id/...) or a pyserial URL")] = (
         None
@@ -218,20 +220,20 @@ class Device(_Section, frozen=True):
         Seconds | None, Meta(description="report at most this often; 0 = every reading; default: the driver's")
     ] = None
     thresholds: Annotated[
-        dict[str, Threshold], Meta(description="a value outside makes the reading urgent, by value name")
+        dict[str, ThresholdSettings], Meta(description="a value outside makes the reading urgent, by value name")
     ] = {}
     options: Annotated[
         dict[str, Any], Meta(extra={"driver": True}, description="the driver's own options, validated by it")
     ] = {}
 
 
-class Signing(_Section, frozen=True):
+class SigningSettings(_Section, frozen=True):
     algorithm: Annotated[Literal["hmac-sha256"], Meta(description="how commands are signed")] = "hmac-sha256"
     key: Annotated[Secret | None, Meta(description="the shared key: a secret")] = None
     required: Annotated[bool, Meta(description="refuse commands without a signature")] = False
 
 
-class Commands(_Section, frozen=True):
+class CommandSettings(_Section, frozen=True):
     allow: Annotated[
         dict[str, list[str]],
         Meta(description='who may do what: {device pattern, "gateway" or "*": [command names or "*"]}'),
@@ -242,7 +244,9 @@ class Commands(_Section, frozen=True):
     )
     default_ttl: Annotated[PositiveSeconds, Meta(description="life of a command that names no expiry")] = 60.0
     timeout: Annotated[PositiveSeconds, Meta(description="longest execution of a command")] = 30.0
-    signing: Annotated[Signing, Meta(description="signatures of commands")] = field(default_factory=Signing)
+    signing: Annotated[SigningSettings, Meta(description="signatures of commands")] = field(
+        default_factory=SigningSettings
+    )
 
 
 class ApiTls(_Section, frozen=True):
@@ -252,7 +256,7 @@ class ApiTls(_Section, frozen=True):
     key: Annotated[str, Meta(description="file of the certificate's private key, PEM, without a password")]
 
 
-class Jwt(_Section, frozen=True):
+class JwtSettings(_Section, frozen=True):
     """JSON Web Tokens of one's own identity provider."""
 
     algorithm: Annotated[Literal["HS256", "RS256", "ES256"], Meta(description="the one that tokens are signed with")]
@@ -265,7 +269,7 @@ class Jwt(_Section, frozen=True):
     ] = "role"
 
 
-class Api(_Section, frozen=True):
+class ApiSettings(_Section, frozen=True):
     socket: Annotated[str, Meta(description="path of the Unix socket that the command line uses")] = (
         "/run/gatepost/api.sock"
     )
@@ -274,12 +278,12 @@ class Api(_Section, frozen=True):
     insecure: Annotated[
         bool, Meta(description="true = TCP beyond this machine without TLS: tokens and readings can be overheard")
     ] = False
-    jwt: Annotated[Jwt | None, Meta(description="also take JWTs of your identity provider")] = None
+    jwt: Annotated[JwtSettings | None, Meta(description="also take JWTs of your identity provider")] = None
     cors_origins: Annotated[list[str], Meta(description="web origins that may call the TCP API")] = []
     rate_limit: Annotated[PerSecond, Meta(description="most requests of one client")] = 20.0
 
 
-class Logging(_Section, frozen=True):
+class LoggingSettings(_Section, frozen=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severity that is logged")
     ] = "info"
@@ -287,12 +291,18 @@ class Logging(_Section, frozen=True):
 
 
 class Settings(_Section, frozen=True):
-    gateway: Annotated[Gateway, Meta(description="who this gateway is")] = field(default_factory=Gateway)
-    store: Annotated[Store, Meta(description="the durable log of readings")] = field(default_factory=Store)
-    brokers: Annotated[dict[Name, Broker], Meta(description="MQTT brokers, by a name of your choice")] = {}
-    devices: Annotated[dict[Name, Device], Meta(description="devices, by their id")] = {}
-    commands: Annotated[Commands, Meta(description="commands from brokers, API and command line")] = field(
-        default_factory=Commands
+    gateway: Annotated[GatewaySettings, Meta(description="who this gateway is")] = field(
+        default_factory=GatewaySettings
     )
-    api: Annotated[Api, Meta(description="the local API")] = field(default_factory=Api)
-    logging: Annotated[Logging, Meta(description="what the agent logs")] = field(default_factory=Logging)
+    store: Annotated[StoreSettings, Meta(description="the durable log of readings")] = field(
+        default_factory=StoreSettings
+    )
+    brokers: Annotated[dict[Name, BrokerSettings], Meta(description="MQTT brokers, by a name of your choice")] = {}
+    devices: Annotated[dict[Name, DeviceSettings], Meta(description="devices, by their id")] = {}
+    commands: Annotated[CommandSettings, Meta(description="commands from brokers, API and command line")] = field(
+        default_factory=CommandSettings
+    )
+    api: Annotated[ApiSettings, Meta(description="the local API")] = field(default_factory=ApiSettings)
+    logging: Annotated[LoggingSettings, Meta(description="what the agent logs")] = field(
+        default_factory=LoggingSettings
+    )

@@ -82,7 +82,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         return ": ".join([*parts, self.message]) + (f"; {self.hint}" if self.hint else "")
 
 
-class Report:
+class ProblemReport:
     """Collects problems, each once, and no more than a person would ever read."""
 
     LIMIT = 1000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gatepost.agent.settings.model import Device, SecretRef, Settings
+from gatepost.agent.settings.model import DeviceSettings, SecretRef, Settings
 
 if TYPE_CHECKING:
     from gatepost.agent.settings import Origin
@@ -41,7 +41,7 @@ def configured(found: msgspec.Struct, registry: Registry) -> dict[str, Any]:
     from gatepost.agent.settings.effective import secret_words
 
     settings: dict[str, Any] = _plain(found, msgspec.inspect.type_info(type(found)))
-    if isinstance(found, Device):
+    if isinstance(found, DeviceSettings):
         if found.patient is not None:
             settings["patient"] = HIDDEN
         if options := settings.get("options"):

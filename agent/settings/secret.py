@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gatepost.agent.core.errors import SettingsWrong
 from gatepost.agent.settings.model import Secret, SecretRef, Settings
-from gatepost.agent.settings.problem import DEFAULT, Origin, Problem, Report
+from gatepost.agent.settings.problem import DEFAULT, Origin, Problem, ProblemReport
 from gatepost.agent.settings.problem import Path as Key
 
 MISSING = "secret-missing"
@@ -82,7 +82,7 @@ def check_secrets(
     settings: Settings, environ: Mapping[str, str], origins: Mapping[Key, Origin] | None = None
 ) -> list[Problem]:
     """Secrets that cannot be read now (errors), files that others can read (warnings), certificates not there."""
-    report = Report()
+    report = ProblemReport()
     places = origins or {}
     for key, secret in secrets_of(settings):
         origin = places.get(key, DEFAULT)
@@ -107,7 +107,7 @@ def check_secrets(
     return report.problems
 
 
-def _check_readable(path: Path, key: Key, origins: Mapping[Key, Origin], report: Report) -> None:
+def _check_readable(path: Path, key: Key, origins: Mapping[Key, Origin], report: ProblemReport) -> None:
     origin = origins.get(key, DEFAULT)
     try:
         with path.open("rb"):

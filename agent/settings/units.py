@@ -45,7 +45,7 @@ class WrongUnit(ValueError):
         self.hint = hint
 
 
-class Unit(NamedTuple):
+class QuantityKind(NamedTuple):
     """One kind of quantity: how to read it, how to show it, what its spelling looks like to an editor."""
 
     parse: Callable[[str], float]
@@ -118,9 +118,9 @@ def show_rate(rate: float) -> str:
 
 
 UNITS = {
-    "duration": Unit(parse_duration, show_duration, DURATION_PATTERN, _EXAMPLES["duration"]),
-    "size": Unit(parse_size, show_size, SIZE_PATTERN, _EXAMPLES["size"]),
-    "rate": Unit(parse_rate, show_rate, RATE_PATTERN, _EXAMPLES["rate"]),
+    "duration": QuantityKind(parse_duration, show_duration, DURATION_PATTERN, _EXAMPLES["duration"]),
+    "size": QuantityKind(parse_size, show_size, SIZE_PATTERN, _EXAMPLES["size"]),
+    "rate": QuantityKind(parse_rate, show_rate, RATE_PATTERN, _EXAMPLES["rate"]),
 }
 
 

@@ -6,20 +6,20 @@ from typing import Any
 
 from msgspec import inspect as types
 
-from gatepost.agent.settings.problem import Origin, Path, Report, closest, fold, listed, quoted
-from gatepost.agent.settings.yaml.nodes import AMBIGUOUS_WORDS, Entry, Items, Map, Node, Scalar, is_null
-from gatepost.agent.settings.yaml.scalars import WRONG, Scalars, matches
+from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, fold, listed, quoted
+from gatepost.agent.settings.yaml.nodes import AMBIGUOUS_WORDS, ListNode, MapEntry, MapNode, Node, ScalarNode, is_null
+from gatepost.agent.settings.yaml.scalars import WRONG, ScalarChecker, matches
 
 
-class Checker:
+class SettingsValidator:
     """Judges on after every error. `origins` and `keys` say where each value and each key stands."""
 
-    def __init__(self, report: Report, root: types.Type | None = None) -> None:
+    def __init__(self, report: ProblemReport, root: types.Type | None = None) -> None:
         self.report = report
         self.origins: dict[Path, Origin] = {}
         self.keys: dict[Path, Origin] = {}
         self.secrets: set[Path] = set()
-        self._scalars = Scalars(report)
+        self._scalars = ScalarChecker(report)
         self._root = root
         self._places: dict[str, list[str]] = {}
 
@@ -39,28 +39,28 @@ class Checker:
         while isinstance(kind, types.Metadata):
             extra = {**(kind.extra or {}), **extra}
             kind = kind.type
-        self.origins[path] = self.keys.get(path, node.origin) if isinstance(node, Map) else node.origin
-        if extra.get("secret") and isinstance(node, Map):
+        self.origins[path] = self.keys.get(path, node.origin) if isinstance(node, MapNode) else node.origin
+        if extra.get("secret") and isinstance(node, MapNode):
             return self._struct(node, _reference(), path)
         if isinstance(kind, types.UnionType):
             return self._union(node, kind, path, extra)
         if isinstance(kind, types.AnyType):
             return self._plain(node, path)
-        if isinstance(node, Map):
+        if isinstance(node, MapNode):
             if isinstance(kind, types.StructType):
                 return self._struct(node, kind, path)
             if isinstance(kind, types.DictType):
                 return {} if extra.get("driver") else self._dict(node, kind, path)  # the driver's type judges these
-        elif isinstance(node, Items):
+        elif isinstance(node, ListNode):
             if isinstance(kind, (types.ListType, types.SetType, types.FrozenSetType, types.VarTupleType)):
                 return self._list(node, [kind.item_type] * len(node.values), path)
             if isinstance(kind, types.TupleType) and len(kind.item_types) == len(node.values):
                 return self._list(node, list(kind.item_types), path)
-        elif isinstance(kind, Scalars.KINDS):
+        elif isinstance(kind, ScalarChecker.KINDS):
             return self._scalars.check(node, kind, path, extra, path in self.secrets)
         return self._mismatch(node, (kind,), path, extra)
 
-    def _struct(self, node: Map, kind: types.StructType, path: Path) -> dict[str, Any]:
+    def _struct(self, node: MapNode, kind: types.StructType, path: Path) -> dict[str, Any]:
         fields = {field.encode_name: field for field in kind.fields}
         result: dict[str, Any] = {}
         for name, entry in node.items():
@@ -89,7 +89,7 @@ class Checker:
             _index(self._root, (), self._places)
         return self._places
 
-    def _unknown(self, name: str, entry: Entry, known: list[str], path: Path) -> None:
+    def _unknown(self, name: str, entry: MapEntry, known: list[str], path: Path) -> None:
         near = closest(name, known)
         places = self._elsewhere.get(fold(name), [])
         here = ".".join((*path, name))
@@ -106,7 +106,7 @@ class Checker:
             hint = f"did you mean {far}?" if far and far != here else hint
         self.report.error(entry.key, (*path, name), "unknown-key", f"{quoted(name)} is no key here", hint)
 
-    def _dict(self, node: Map, kind: types.DictType, path: Path) -> dict[str, Any]:
+    def _dict(self, node: MapNode, kind: types.DictType, path: Path) -> dict[str, Any]:
         pattern = _pattern(kind.key_type)
         result: dict[str, Any] = {}
         for name, entry in node.items():
@@ -123,7 +123,7 @@ class Checker:
                 result[name] = value
         return result
 
-    def _list(self, node: Items, kinds: list[types.Type], path: Path) -> Any:
+    def _list(self, node: ListNode, kinds: list[types.Type], path: Path) -> Any:
         """The whole list or WRONG, so that an index always means the item at that place in the file."""
         result = []
         for index, (item, kind) in enumerate(zip(node.values, kinds, strict=True)):
@@ -138,11 +138,11 @@ class Checker:
     def _union(self, node: Node, union: types.UnionType, path: Path, extra: dict[str, Any]) -> Any:
         kinds = [kind for kind in union.types if not isinstance(kind, types.NoneType)]
         fitting = [kind for kind in kinds if _same_shape(node, _bare(kind))]
-        if isinstance(node, Map) and len(fitting) > 1:
+        if isinstance(node, MapNode) and len(fitting) > 1:
             fitting = [kind for kind in fitting if _tag_matches(node, _bare(kind))] or fitting[:1]
         if len(fitting) > 1:
             for kind in fitting:
-                trial = Checker(Report())
+                trial = SettingsValidator(ProblemReport())
                 if trial.check(node, kind, path) is not WRONG and not trial.report.problems:
                     return self.check(node, kind, path)
         if fitting:
@@ -151,7 +151,7 @@ class Checker:
 
     def _plain(self, node: Node, path: Path) -> Any:
         """Data without a type of its own, resolved as YAML 1.2 does."""
-        if isinstance(node, Map):
+        if isinstance(node, MapNode):
             result = {}
             for name, entry in node.items():
                 self.keys[(*path, name)] = entry.key
@@ -160,7 +160,7 @@ class Checker:
                     if value is not WRONG:
                         result[name] = value
             return result
-        if isinstance(node, Items):
+        if isinstance(node, ListNode):
             return self._list(node, [types.AnyType()] * len(node.values), path)
         return self._scalars.plain(node, path)
 
@@ -168,11 +168,11 @@ class Checker:
         expected = listed(dict.fromkeys(shape(kind, extra) for kind in kinds))
         hint = ""
         first = _bare(kinds[0])
-        if isinstance(node, Map):
+        if isinstance(node, MapNode):
             found = "a section"
-        elif isinstance(node, Items):
+        elif isinstance(node, ListNode):
             found = "a list"
-            if len(node.values) == 1 and isinstance(node.values[0], Scalar):
+            if len(node.values) == 1 and isinstance(node.values[0], ScalarNode):
                 hint = "write the value without the brackets or the dash"
         else:
             found = "a value" if path in self.secrets else quoted(node.text)
@@ -194,7 +194,7 @@ def shape(kind: types.Type, extra: dict[str, Any] | None = None) -> str:
         return "a section"
     if isinstance(kind, (types.ListType, types.SetType, types.FrozenSetType, types.VarTupleType, types.TupleType)):
         return "a list"
-    return Scalars.shape(kind, extra)
+    return ScalarChecker.shape(kind, extra)
 
 
 def _bare(kind: types.Type) -> types.Type:
@@ -209,18 +209,18 @@ def _pattern(kind: types.Type) -> str | None:
 
 
 def _same_shape(node: Node, kind: types.Type) -> bool:
-    if isinstance(node, Map):
+    if isinstance(node, MapNode):
         return isinstance(kind, (types.StructType, types.DictType))
-    if isinstance(node, Items):
+    if isinstance(node, ListNode):
         return shape(kind) == "a list"
-    return isinstance(kind, Scalars.KINDS)
+    return isinstance(kind, ScalarChecker.KINDS)
 
 
-def _tag_matches(node: Map, kind: types.Type) -> bool:
+def _tag_matches(node: MapNode, kind: types.Type) -> bool:
     if not isinstance(kind, types.StructType) or kind.tag_field is None:
         return False
     entry = node.entries.get(kind.tag_field)
-    return entry is not None and isinstance(entry.value, Scalar) and entry.value.text == str(kind.tag)
+    return entry is not None and isinstance(entry.value, ScalarNode) and entry.value.text == str(kind.tag)
 
 
 def _holds_secret(kind: types.Type) -> bool:

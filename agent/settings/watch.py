@@ -35,8 +35,8 @@ def _stat(path: Path | str) -> tuple[int, ...]:
     return (found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode)
 
 
-class Watcher:
-    """`async for _ in Watcher(paths)` gives one turn for each change, when it has come to rest.
+class SettingsWatcher:
+    """`async for _ in SettingsWatcher(paths)` gives one turn for each change, when it has come to rest.
 
     `since` is how the paths looked when they were read, so that nothing in between is missed; `paths` may be replaced
     while it runs.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 Row = tuple[int, str, int | None]  # number, boot id of the kernel, wall - boot time in microseconds or None
 
 
-class Boots:
+class BootClock:
     """`current` is this boot's number; it is new (and to be written) when the file does not know this boot."""
 
     def __init__(self, rows: Iterable[Row], top: int, name: str) -> None:

@@ -21,7 +21,7 @@ UNUSABLE = (sqlite3.Error, OSError, ValueError)  # aiosqlite says ValueError onc
 ROWS = 100_000  # bounds the table on a box whose clock is never synchronised
 
 
-class Database(Protocol):
+class NamedStatements(Protocol):
     """Named statements: `name` is a file of agent/store/sql without `.sql`."""
 
     async def write(self, name: str, params: Sequence[Any] | Mapping[str, Any], /) -> int: ...
@@ -29,7 +29,7 @@ class Database(Protocol):
     async def read(self, name: str, params: Sequence[Any] | Mapping[str, Any], /) -> list[tuple[Any, ...]]: ...
 
 
-class Entry(msgspec.Struct, frozen=True):
+class LedgerEntry(msgspec.Struct, frozen=True):
     """A command that was let through; `target` "" is the gateway, `digest` is of its parameters."""
 
     id: str
@@ -47,13 +47,13 @@ class Entry(msgspec.Struct, frozen=True):
     answered: bool = False
 
 
-class Ledger:
+class CommandLedger:
     """At most once, and no answer forgotten. Every call raises StoreError when the database cannot do it."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: NamedStatements) -> None:
         self._db = db
 
-    async def begin(self, entry: Entry, stamp: Stamp, valid_until: int = 0, window: int | None = None) -> bool:
+    async def begin(self, entry: LedgerEntry, stamp: Stamp, valid_until: int = 0, window: int | None = None) -> bool:
         """Record before execution; False = the id is known, execute nothing.
 
         The row is kept for 30 days and as long as the command is valid. A `floating` id is known for `window`
@@ -81,7 +81,7 @@ class Ledger:
         values = {"id": id, "state": state, "finished": now, "response": response, "answered": int(answered)}
         return await self._write("ledger_finish", values) == 1
 
-    async def find(self, id: str) -> Entry | None:  # noqa: A002
+    async def find(self, id: str) -> LedgerEntry | None:  # noqa: A002
         rows = await self._read("ledger_find", {"id": id})
         return _entry(rows[0]) if rows else None
 
@@ -89,7 +89,7 @@ class Ledger:
         """At start, before anything is begun: what an earlier process left unfinished becomes `outcome-unknown`."""
         return await self._write("ledger_interrupt", {"finished": now})
 
-    async def unanswered(self, source: str, limit: int = 100, after: int = -1) -> list[Entry]:
+    async def unanswered(self, source: str, limit: int = 100, after: int = -1) -> list[LedgerEntry]:
         """Oldest first: outcomes whose answer was never acknowledged; `after` = `recorded` of the last one seen."""
         rows = await self._read("ledger_unanswered", {"source": source, "limit": limit, "after": after})
         return [_entry(row) for row in rows]
@@ -98,7 +98,9 @@ class Ledger:
         """The answer that told `state` was acknowledged."""
         await self._write("ledger_answered", {"id": id, "state": state})
 
-    async def history(self, target: str | None = None, limit: int = 100, before: int | None = None) -> list[Entry]:
+    async def history(
+        self, target: str | None = None, limit: int = 100, before: int | None = None
+    ) -> list[LedgerEntry]:
         """Newest first; `target` None = all, "" = the gateway's own; `before` = `recorded` of the last one seen."""
         rows = await self._read("ledger_history", {"target": target, "limit": limit, "before": before})
         return [_entry(row) for row in rows]
@@ -124,8 +126,8 @@ class Ledger:
             raise StoreError("The ledger of commands cannot be read.", f"The database says: {error}.") from error
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
-    values = dict(zip(Entry.__struct_fields__, row, strict=True))
+def _entry(row: tuple[Any, ...]) -> LedgerEntry:
+    values = dict(zip(LedgerEntry.__struct_fields__, row, strict=True))
     values["floating"] = bool(values["floating"])
     values["answered"] = bool(values["answered"])
-    return Entry(**values)
+    return LedgerEntry(**values)

@@ -144,13 +144,13 @@ class Database:
             await whole(_script(_open(self._writer), text))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Run]:
+    async def transaction(self) -> AsyncIterator[TransactionRun]:
         """A transaction on the writing connection; fsynced when the block is left, rolled back on an error."""
         async with self._lock:
             writer = _open(self._writer)
             try:
                 await whole(_execute(writer, "BEGIN IMMEDIATE"))
-                yield Run(writer)
+                yield TransactionRun(writer)
                 await whole(_execute(writer, "COMMIT"))
             except BaseException:
                 await whole(_roll_back(writer))
@@ -192,7 +192,7 @@ class Database:
                 raise problem
 
 
-class Run:
+class TransactionRun:
     """Statements inside a transaction."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:

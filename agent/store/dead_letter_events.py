@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gatepost.agent.core.backoff import Pace
+from gatepost.agent.core.backoff import RepeatLimiter
 
 MOST_KINDS = 50
 Kind = tuple[str, int | None, str]  # broker, reason code, reason
@@ -14,12 +14,12 @@ Kind = tuple[str, int | None, str]  # broker, reason code, reason
 
 @dataclass
 class _Waiting:
-    pace: Pace = field(default_factory=Pace)
+    pace: RepeatLimiter = field(default_factory=RepeatLimiter)
     reading: str = ""
     count: int = 0
 
 
-class Burials:
+class DeadLetterEvents:
     """`tell` stores an event."""
 
     def __init__(self, tell: Callable[[dict[str, Any]], object]) -> None:

@@ -26,7 +26,7 @@ def gap_dict(row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 @dataclass
-class Loss:
+class GapCount:
     """Readings of one device lost for one reason since the last gap record; times are wall microseconds."""
 
     device: str
@@ -36,11 +36,11 @@ class Loss:
     until: int
 
 
-class Losses:
+class GapCounter:
     """Adds up losses by device and reason, so that a flood of them becomes one gap record a commit."""
 
     def __init__(self) -> None:
-        self._losses: dict[tuple[str, str], Loss] = {}
+        self._losses: dict[tuple[str, str], GapCount] = {}
         self.total = 0
 
     def __bool__(self) -> bool:
@@ -50,17 +50,17 @@ class Losses:
         self.total += count
         loss = self._losses.get((device, reason))
         if loss is None:
-            self._losses[device, reason] = Loss(device, reason, count, stamp.wall, stamp.wall)
+            self._losses[device, reason] = GapCount(device, reason, count, stamp.wall, stamp.wall)
         else:
             loss.count += count
             loss.until = stamp.wall
 
-    def take(self) -> list[Loss]:
+    def take(self) -> list[GapCount]:
         taken = list(self._losses.values())
         self._losses = {}
         return taken
 
-    def give_back(self, losses: list[Loss]) -> None:
+    def give_back(self, losses: list[GapCount]) -> None:
         """The commit failed: they are still to be recorded."""
         for loss in losses:
             newer = self._losses.get((loss.device, loss.reason))

@@ -24,7 +24,7 @@ class Record(msgspec.Struct, gc=False):
     body: bytes
 
 
-class History(list[Record]):
+class HistoryPage(list[Record]):
     """Newest first. `cursor`: pass it as `before` for what follows; None = that was all.
 
     A search over much of the log stops after a second, with what it found and the cursor where to go on.

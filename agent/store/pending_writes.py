@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gatepost.agent.core.backoff import Pace
+from gatepost.agent.core.backoff import RepeatLimiter
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.store.boot_clock import Row
-from gatepost.agent.store.database import Run
-from gatepost.agent.store.gap_counter import Loss, Losses
+from gatepost.agent.store.database import TransactionRun
+from gatepost.agent.store.gap_counter import GapCount, GapCounter
 from gatepost.agent.store.model import Series, series_row
-from gatepost.agent.store.positions import TRACKS, Position
+from gatepost.agent.store.positions import TRACKS, DeliveryPosition
 
 SAVE_ROWS = 2000  # settled rows after which positions are written,
 SAVE_SECONDS = 5.0  # or this long after the last time: a crash repeats at most as much
@@ -19,14 +19,14 @@ MAX_DEAD = 10_000  # as many as the file keeps; the oldest go first, here as the
 DeadLetter = tuple[int | None, str]
 
 
-class RideAlong:
+class PendingWrites:
     """Collects what is to be written in the next transaction, and keeps it until a transaction held.
 
     `announce` appends the event row of a gap and returns its sequence number, 0 when there is no room now.
     """
 
-    def __init__(self, clock: Clock, losses: Losses, announce: Callable[[tuple[Any, ...]], int]) -> None:
-        self.positions: dict[str, Position] = {}
+    def __init__(self, clock: Clock, losses: GapCounter, announce: Callable[[tuple[Any, ...]], int]) -> None:
+        self.positions: dict[str, DeliveryPosition] = {}
         self.before_save: list[Callable[[], None]] = []  # lanes note here what they settled
         self.losses = losses
         self.forget_starting = False  # the next write of positions makes the mark of a salvaged file pointless
@@ -38,7 +38,7 @@ class RideAlong:
         self._told: dict[int, int] = {}  # gap id -> seq of the event row that tells of it
         self._told_to = 0  # gaps up to this id have an event row
         self._untold = False  # there was no room for one
-        self._pace = Pace()
+        self._pace = RepeatLimiter()
         self._saved_at = clock.monotonic()
         self._settled = 0  # rows settled since positions were written
         self._changed = False
@@ -108,7 +108,7 @@ class RideAlong:
         """Seconds until counted losses are to be written; None when there are none."""
         return self._losses_left()
 
-    async def write(self, run: Run) -> None:
+    async def write(self, run: TransactionRun) -> None:
         # Taken in one go: a position must never be written without the dead letter that let it pass.
         taken = self._taken = _Taken()
         taken.boots, self._boots = self._boots, []
@@ -189,8 +189,8 @@ class _Taken:
         self.series: list[Series] = []
         self.dead: dict[tuple[str, int], DeadLetter] = {}
         self.told: dict[int, int] = {}
-        self.losses: list[Loss] = []
+        self.losses: list[GapCount] = []
         self.untold: list[tuple[Any, ...]] = []
-        self.positions: list[tuple[Position, list[tuple[Any, ...]]]] = []
+        self.positions: list[tuple[DeliveryPosition, list[tuple[Any, ...]]]] = []
         self.forget_starting = False
         self.saved = False

@@ -12,7 +12,7 @@ NORMAL, URGENT_TRACK = 0, 1
 TRACKS = (NORMAL, URGENT_TRACK)
 
 
-class Position:
+class DeliveryPosition:
     """What one broker owes. Changes are kept in memory and written with the next commit (`dirty`): a crash before
     that repeats the readings, with their ids."""
 
@@ -22,7 +22,7 @@ class Position:
         self.dirty = False
 
     @classmethod
-    def starting(cls, broker: str, seq: int) -> Position:
+    def starting(cls, broker: str, seq: int) -> DeliveryPosition:
         """A broker seen for the first time owes everything from `seq` on."""
         position = cls(broker)
         position.owe(seq, FOREVER)
@@ -49,12 +49,12 @@ def owed_row(broker: str, track: int, lo: int, hi: int) -> tuple[Any, ...]:
     return (broker, track, lo, hi, text_checksum(broker, track, lo, hi))
 
 
-def load(rows: Iterable[tuple[Any, ...]]) -> dict[str, Position]:
+def load(rows: Iterable[tuple[Any, ...]]) -> dict[str, DeliveryPosition]:
     """Positions by broker. One with a damaged row owes everything again: repeats are harmless, a hole is not."""
-    positions: dict[str, Position] = {}
+    positions: dict[str, DeliveryPosition] = {}
     doubtful: set[str] = set()
     for broker, track, lo, hi, crc in rows:
-        position = positions.setdefault(broker, Position(broker))
+        position = positions.setdefault(broker, DeliveryPosition(broker))
         if crc == text_checksum(broker, track, lo, hi):
             position.owed[track].add(lo, hi)
         else:

@@ -12,12 +12,12 @@ import orjson
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.database import Database, Params, Rows
-from gatepost.agent.store.model import History, Record, is_sound
+from gatepost.agent.store.model import HistoryPage, Record, is_sound
 from gatepost.agent.store.positions import NORMAL, URGENT_TRACK
 from gatepost.agent.store.ranges import FOREVER, Range
 from gatepost.agent.store.series import SeriesBook
 from gatepost.agent.store.writer import explain
-from gatepost.agent.store.zone_map import Zones
+from gatepost.agent.store.zone_map import ZoneMap
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ PAGES = {NORMAL: "reading_page", URGENT_TRACK: "reading_page_urgent"}
 NAMED = 20  # damaged rows that the log names one by one
 
 
-class Owing(NamedTuple):
+class UndeliveredCount(NamedTuple):
     """How many rows are in some ranges, and the first one's number; not `exact` when counting took too long."""
 
     rows: int
@@ -37,7 +37,7 @@ class Owing(NamedTuple):
     exact: bool
 
 
-class Lookup:
+class StoreQueries:
     """Reads on behalf of the store. `trouble` mends what it can and says whether to try again."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Lookup:
         on_damaged: Callable[[], None],
         trouble: Callable[[sqlite3.Error], Awaitable[bool]],
     ) -> None:
-        self.zones = Zones(database)
+        self.zones = ZoneMap(database)
         self._database = database
         self._clock = clock
         self._book = book
@@ -83,8 +83,8 @@ class Lookup:
         until: int | None,
         limit: int,
         before: int | None,
-    ) -> History:
-        found = History()
+    ) -> HistoryPage:
+        found = HistoryPage()
         wanted = await self._series_wanted(device, metric)
         if wanted is not None and not wanted:
             return found
@@ -118,7 +118,7 @@ class Lookup:
         found.cursor = at if at > 1 else None
         return found
 
-    async def owing(self, track: int, ranges: Iterable[Range], give_up: float) -> Owing:
+    async def owing(self, track: int, ranges: Iterable[Range], give_up: float) -> UndeliveredCount:
         """How many of a track's rows are in these ranges, counted until `give_up`."""
         total, first, exact = 0, None, True
         for lo, hi in ranges:
@@ -132,7 +132,7 @@ class Lookup:
             if first is None and count:
                 page, _, _ = await self._records(self._database.read, PAGES[track], (lo, hi, 1))
                 first = page[0].seq if page else None
-        return Owing(total, first, exact)
+        return UndeliveredCount(total, first, exact)
 
     async def _normal(self, lo: int, hi: int, give_up: float) -> tuple[int, bool]:
         count = 0

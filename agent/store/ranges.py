@@ -96,7 +96,7 @@ class Ranges:
 MOST = 400
 
 
-class Runs:
+class RangeCollector:
     """Numbers come in falling order. More than MOST ranges are joined over the smaller holes."""
 
     def __init__(self) -> None:

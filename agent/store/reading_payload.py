@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.api.agent_interface import Store
+from gatepost.agent.api.agent_interface import StoreInterface
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.store.model import URGENT, Record
 
 SCHEMA = 1
 
 
-def payload(store: Store, gateway: str, record: Record) -> dict[str, Any]:
+def payload(store: StoreInterface, gateway: str, record: Record) -> dict[str, Any]:
     """The reading in format `devices`; `replayed` is false, since nobody sent it."""
     series = store.series_of(record.series)
     wall, clock = store.time_of(record)

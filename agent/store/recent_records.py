@@ -13,7 +13,7 @@ MAX_BYTES = 1_000_000
 ROW_COST = 200  # octets that a record takes beside its body
 
 
-class Tail:
+class RecentRecords:
     """A bounded run of records in sequence order. `start` is the first sequence number that it can answer for."""
 
     def __init__(self, start: int) -> None:

@@ -33,7 +33,7 @@ EASY = 3  # mended so often at once; after that
 PAUSE = 300.0  # so many seconds apart: a card that dies must not be filled with copies of the log
 
 
-class Mender:
+class StoreRecovery:
     """`trouble` says whether what failed is worth trying again at once."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Mender:
         make_room: Callable[[], Awaitable[None]],
         next_seq: Callable[[], int],
         epoch: str,
-        on_mended: Callable[[maintenance.Report], Awaitable[None]],
+        on_mended: Callable[[maintenance.SalvageReport], Awaitable[None]],
     ) -> None:
         self._database = database
         self._clock = clock
@@ -98,7 +98,7 @@ class Mender:
         self._tried_at = now
         return True
 
-    async def _replace(self) -> maintenance.Report | None:
+    async def _replace(self) -> maintenance.SalvageReport | None:
         """The new file is open when it returns; None when there is none, and the old one is open again."""
         database = self._database
         report = None
@@ -117,7 +117,7 @@ class Mender:
         return report
 
 
-async def open_file(database: Database, gateway: str) -> tuple[str, maintenance.Report | None]:
+async def open_file(database: Database, gateway: str) -> tuple[str, maintenance.SalvageReport | None]:
     """The log epoch, and the report of a repair. Raises sqlite3.Error, OSError; StoreError for a newer agent's file."""
     maintenance.settle(database.path)
     try:

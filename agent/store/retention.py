@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 
 from gatepost.agent.core.clock import US, Clock
-from gatepost.agent.settings.model import Store as StoreSettings
-from gatepost.agent.store.database import PAGE_SIZE, Database, Run
-from gatepost.agent.store.pending_writes import RideAlong
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.store.database import PAGE_SIZE, Database, TransactionRun
+from gatepost.agent.store.pending_writes import PendingWrites
 from gatepost.agent.store.positions import NORMAL, TRACKS, URGENT_TRACK
 from gatepost.agent.store.ranges import Range, Ranges
-from gatepost.agent.store.writer import Writer
+from gatepost.agent.store.writer import StoreWriter
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def free_space(path: str) -> int:
     return seen.f_bavail * seen.f_frsize
 
 
-class Upkeep:
+class RetentionRule:
     """The retention rule, applied every minute and whenever the disk is full.
 
     Nothing is removed before `configured` says which brokers there are.
@@ -48,8 +48,8 @@ class Upkeep:
     def __init__(
         self,
         database: Database,
-        writer: Writer,
-        ride: RideAlong,
+        writer: StoreWriter,
+        ride: PendingWrites,
         clock: Clock,
         boot: int,
         free: Callable[[], int],
@@ -256,7 +256,7 @@ class Upkeep:
             lo = span["hi"]
         return goal is not None and (await self.sizes())["used"] <= goal
 
-    async def _record(self, run: Run, track: int, span: dict[str, int]) -> int:
+    async def _record(self, run: TransactionRun, track: int, span: dict[str, int]) -> int:
         positions = self._ride.positions
         owing = [b for b in self.configured or () if positions[b].owed[track].within(span["lo"], span["hi"])]
         now = self._clock.now().wall

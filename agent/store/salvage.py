@@ -32,7 +32,7 @@ MOST_ASIDE = 3  # damaged files that are kept: on a dying card they would fill w
 
 
 @dataclass
-class Report:
+class SalvageReport:
     """What a check or a repair found."""
 
     path: str
@@ -52,13 +52,13 @@ class Report:
         self.problems.append(what)
 
 
-def check(path: Path) -> Report:
+def check(path: Path) -> SalvageReport:
     """Read everything: SQLite's own integrity check, then the checksum of every row. Changes nothing, but for a repair
     that was interrupted: that is finished.
 
     Raises StoreError when there is no file, or a newer agent wrote it.
     """
-    report = Report(str(path))
+    report = SalvageReport(str(path))
     settle(path)
     if not path.exists():
         raise StoreError(f"There is no database at {path}.", "Name the file, or the settings with --config.")
@@ -85,7 +85,7 @@ def check(path: Path) -> Report:
     return report
 
 
-def repair(path: Path) -> Report:
+def repair(path: Path) -> SalvageReport:
     """Check, and where the file is damaged set it aside and carry over what can be read."""
     report = check(path)
     if report.healthy:
@@ -95,13 +95,13 @@ def repair(path: Path) -> Report:
     return salvaged
 
 
-def salvage(path: Path, next_seq: int = 0, epoch: str | None = None) -> Report:
+def salvage(path: Path, next_seq: int = 0, epoch: str | None = None) -> SalvageReport:
     """Make a new file from every row that reads and passes its checksum, and set the damaged one aside.
 
     The epoch stays when it is given or can be read, and the sequence jumps ahead: no id is ever given twice. A crash
     at any moment leaves either the damaged file in its place, or a finished new one that `settle` puts there.
     """
-    report = Report(str(path), healthy=False, aside=str(_aside(path)))
+    report = SalvageReport(str(path), healthy=False, aside=str(_aside(path)))
     fresh = _beside(path, ".salvage")
     _remove(fresh)
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new:
@@ -136,7 +136,7 @@ def settle(path: Path, aside: Path | None = None) -> None:
         _remove(old)
 
 
-def _carry(aside: Path, new: sqlite3.Connection, report: Report, next_seq: int, epoch: str | None) -> None:
+def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq: int, epoch: str | None) -> None:
     """First what SQLite itself can still read; where it fails, whatever the raw pages hold."""
     complete: dict[str, bool] = dict.fromkeys(SIDE_TABLES, False)
     whole = False
@@ -174,7 +174,7 @@ def _carry(aside: Path, new: sqlite3.Connection, report: Report, next_seq: int, 
         new.execute(sql("gap_add"), (now, "damaged-database", None, None, report.lost, 0, None, None, None, None))
 
 
-def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, report: Report) -> bool:
+def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, report: SalvageReport) -> bool:
     """Rows in order until the first that cannot be read; whether that was the end."""
     try:
         for row in old.execute("SELECT seq, series, wall, mono, bits, crc, body FROM reading ORDER BY seq"):

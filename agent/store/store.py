@@ -14,25 +14,25 @@ import orjson
 
 from gatepost.agent.core.clock import Clock, Stamp, rfc3339
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.core.events import Events
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store import gap_counter
 from gatepost.agent.store import salvage as maintenance
-from gatepost.agent.store.boot_clock import Boots
-from gatepost.agent.store.command_ledger import Ledger
+from gatepost.agent.store.boot_clock import BootClock
+from gatepost.agent.store.command_ledger import CommandLedger
 from gatepost.agent.store.database import Database
-from gatepost.agent.store.dead_letter_events import Burials
-from gatepost.agent.store.gap_counter import Losses
-from gatepost.agent.store.model import IN_STEP, History, Record, Series
-from gatepost.agent.store.pending_writes import RideAlong
-from gatepost.agent.store.positions import TRACKS, URGENT_TRACK, Position, load
-from gatepost.agent.store.queries import PATIENCE, Lookup
-from gatepost.agent.store.ranges import Runs
-from gatepost.agent.store.recent_records import Tail
-from gatepost.agent.store.recovery import Mender, open_file
-from gatepost.agent.store.retention import Upkeep, free_space
+from gatepost.agent.store.dead_letter_events import DeadLetterEvents
+from gatepost.agent.store.gap_counter import GapCounter
+from gatepost.agent.store.model import IN_STEP, HistoryPage, Record, Series
+from gatepost.agent.store.pending_writes import PendingWrites
+from gatepost.agent.store.positions import TRACKS, URGENT_TRACK, DeliveryPosition, load
+from gatepost.agent.store.queries import PATIENCE, StoreQueries
+from gatepost.agent.store.ranges import RangeCollector
+from gatepost.agent.store.recent_records import RecentRecords
+from gatepost.agent.store.recovery import StoreRecovery, open_file
+from gatepost.agent.store.retention import RetentionRule, free_space
 from gatepost.agent.store.series import SeriesBook, whole_series
-from gatepost.agent.store.writer import Writer, explain, is_damage
+from gatepost.agent.store.writer import StoreWriter, explain, is_damage
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ SAVE_SOON = 5.0  # seconds until changed positions are written when no reading b
 class Store:
     """One database file. Made by `open`; the owner runs `tasks()` and calls `close`."""
 
-    def __init__(self, path: Path, gateway: str, clock: Clock, events: Events, rng: Random) -> None:
+    def __init__(self, path: Path, gateway: str, clock: Clock, events: EventBus, rng: Random) -> None:
         self.path = path
         self.gateway = gateway
         self.epoch = ""
@@ -63,7 +63,7 @@ class Store:
         gateway: str,
         settings: StoreSettings,
         clock: Clock,
-        events: Events,
+        events: EventBus,
         rng: Random | None = None,
         free: Callable[[], int] | None = None,
     ) -> Store:
@@ -185,7 +185,7 @@ class Store:
         until: int | None = None,
         limit: int = 100,
         before: int | None = None,
-    ) -> History:
+    ) -> HistoryPage:
         """Newest first; times in wall microseconds, `before` a sequence number: the `cursor` of what came before.
 
         It may stop early, see History; pages for the brokers never wait behind it.
@@ -197,11 +197,11 @@ class Store:
 
     # --- brokers
 
-    def position(self, broker: str) -> Position:
+    def position(self, broker: str) -> DeliveryPosition:
         """What this broker name owes; a name seen for the first time owes everything from now on."""
         if broker not in self._ride.positions:
             starting = self._starting if self._ride.forget_starting else 0
-            self._ride.positions[broker] = Position.starting(broker, starting or self.head + 1)
+            self._ride.positions[broker] = DeliveryPosition.starting(broker, starting or self.head + 1)
             self._ride.save_now()
             self._writer.wake()
         return self._ride.positions[broker]
@@ -244,7 +244,7 @@ class Store:
 
     async def owe_again(self, since: int, until: int | None, device: str | None) -> int:
         """Every configured broker owes the readings of [since, until) again; how many there are."""
-        count, runs, before = 0, Runs(), None
+        count, runs, before = 0, RangeCollector(), None
         while True:
             part = await self.history(device, None, since, until, PART, before)
             for record in part:
@@ -371,7 +371,7 @@ class Store:
     # --- opening and mending
 
     async def _load(
-        self, settings: StoreSettings, free: Callable[[], int], report: maintenance.Report | None = None
+        self, settings: StoreSettings, free: Callable[[], int], report: maintenance.SalvageReport | None = None
     ) -> None:
         """`report`: of a repair that was made just before."""
         self._database = Database(self.path)
@@ -389,21 +389,21 @@ class Store:
             )
         ]
         next_seq = max(last, floor) + 1
-        self._losses = Losses()
-        self._burials = Burials(lambda fields: self.event("dead-letter", fields))
-        self._ride = RideAlong(clock, self._losses, self._announce)
+        self._losses = GapCounter()
+        self._burials = DeadLetterEvents(lambda fields: self.event("dead-letter", fields))
+        self._ride = PendingWrites(clock, self._losses, self._announce)
         self._ride.forget_starting = bool(self._starting)
-        self._tail = Tail(next_seq)
-        self._writer = Writer(
+        self._tail = RecentRecords(next_seq)
+        self._writer = StoreWriter(
             database, clock, next_seq, settings.commit_interval, self._ride, self._stored, self._trouble, self._rng
         )
-        self._boots = Boots(await database.read("boots"), top_boot, clock.boot_id)
+        self._boots = BootClock(await database.read("boots"), top_boot, clock.boot_id)
         if self._boots.is_new:
             self._ride.add_boot(self._boots.row())
         known = whole_series(await database.read("series_load", (self._boots.current,)))
         self._book = SeriesBook(self._boots.current, top, known, self._ride.add_series)
-        self._lookup = Lookup(database, clock, self._book, lambda: self.head, self._damaged_row, self._trouble)
-        self._upkeep = Upkeep(
+        self._lookup = StoreQueries(database, clock, self._book, lambda: self.head, self._damaged_row, self._trouble)
+        self._upkeep = RetentionRule(
             database,
             self._writer,
             self._ride,
@@ -414,10 +414,10 @@ class Store:
             self._trouble,
         )
         self._upkeep.settings = settings
-        self._mender = Mender(
+        self._mender = StoreRecovery(
             database, clock, self._upkeep.make_room, lambda: self._writer.next_seq, self.epoch, self._mended
         )
-        self.ledger = Ledger(database)
+        self.ledger = CommandLedger(database)
         self._ride.positions = load(await database.read("owed_load"))
         self._ride.tell(await database.read("gap_untold", (0,)))
         if report is not None:
@@ -430,7 +430,7 @@ class Store:
     async def _trouble(self, error: sqlite3.Error) -> bool:
         return await self._mender.trouble(error)
 
-    async def _mended(self, report: maintenance.Report) -> None:
+    async def _mended(self, report: maintenance.SalvageReport) -> None:
         """A new file is open, nobody else reads or writes yet. What memory knows is newer than what it holds."""
         for boot in self._boots.rows():
             self._ride.add_boot(boot)
@@ -444,7 +444,7 @@ class Store:
         self._lookup.zones.forget()
         self._report_repair(report)
 
-    def _report_repair(self, report: maintenance.Report) -> None:
+    def _report_repair(self, report: maintenance.SalvageReport) -> None:
         self.repairs += 1
         log.error("the damaged database was set aside as %s; %d rows carried over", report.aside, report.rows)
         self.event("store-repaired", {"rows": report.rows, "lost_at_least": report.lost, "file": report.aside_name})

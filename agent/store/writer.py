@@ -11,7 +11,7 @@ from typing import Protocol
 
 from gatepost.agent.core.clock import Clock, Stamp
 from gatepost.agent.core.errors import StoreFull
-from gatepost.agent.store.database import Database, Run, whole
+from gatepost.agent.store.database import Database, TransactionRun, whole
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, checksum
 
 log = logging.getLogger(__name__)
@@ -33,19 +33,19 @@ STRANGE = (
 )  # SQLITE_ERROR, and no statement of ours is wrong
 
 
-class Extras(Protocol):
+class ExtraWrites(Protocol):
     """What else goes into the same transaction, and what to do when it held or failed."""
 
     def due(self) -> bool: ...
 
-    async def write(self, run: Run) -> None: ...
+    async def write(self, run: TransactionRun) -> None: ...
 
     def held(self) -> None: ...
 
     def failed(self) -> None: ...
 
 
-class Writer:
+class StoreWriter:
     """The bounded queue before the disk and the task that commits it.
 
     At most one commit in `interval` seconds, except at once for a reading after a quiet spell, for an urgent one, and
@@ -58,7 +58,7 @@ class Writer:
         clock: Clock,
         next_seq: int,
         interval: float,
-        extras: Extras,
+        extras: ExtraWrites,
         on_stored: Callable[[list[Record]], None],
         on_trouble: Callable[[sqlite3.Error], Awaitable[bool]],
         rng: Random,

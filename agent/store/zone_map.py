@@ -26,7 +26,7 @@ class Zone(NamedTuple):
         return (since is None or self.last >= since) and (until is None or self.first < until)
 
 
-class Zones:
+class ZoneMap:
     """Zones below the head do not grow any more; `forget` those from which rows are deleted."""
 
     def __init__(self, database: Database) -> None:

@@ -21,7 +21,7 @@ NO_NETWORK = "the network cannot be searched"
 Found = list[dict[str, Any]]
 
 
-class Discovery:
+class BrokerDiscovery:
     """One search at a time. `interfaces` as zeroconf takes them: None = all."""
 
     def __init__(self, monotonic: Callable[[], float], interfaces: list[str] | None = None) -> None:

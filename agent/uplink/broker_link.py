@@ -16,23 +16,30 @@ import orjson
 from gatepost.agent.core.backoff import STEADY, Backoff
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import NotConnected, SettingsWrong, UplinkError
-from gatepost.agent.core.events import Events
-from gatepost.agent.settings.model import Broker, Secret
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.settings.model import BrokerSettings, Secret
 from gatepost.agent.store import Store
-from gatepost.agent.uplink.command_subscriptions import Subscriptions
-from gatepost.agent.uplink.delivery import Session, Tally
-from gatepost.agent.uplink.followed_topics import Followed
+from gatepost.agent.uplink.command_subscriptions import CommandSubscriptions
+from gatepost.agent.uplink.delivery import BrokerDelivery, DeliveryCounters
+from gatepost.agent.uplink.followed_topics import FollowedTopics
 from gatepost.agent.uplink.formats import FORMATS
 from gatepost.agent.uplink.formats.devices import CONTENT_TYPE, DevicesFormat
 from gatepost.agent.uplink.lanes import Lanes
-from gatepost.agent.uplink.mqtt.connection import ConnectFailed, Connection, ConnectOptions, Inbound, Lost, Will
-from gatepost.agent.uplink.mqtt.endpoint import Endpoint
+from gatepost.agent.uplink.mqtt.connection import (
+    ConnectFailed,
+    ConnectionLost,
+    ConnectOptions,
+    InboundMessage,
+    LastWill,
+    MqttConnection,
+)
+from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
 from gatepost.agent.uplink.mqtt.tls import tls_context
 from gatepost.agent.uplink.mqtt.version_fallback import ProtocolChoice
-from gatepost.agent.uplink.poison_messages import NOT_THE_MESSAGE, Poison
-from gatepost.agent.uplink.routing import Routes
-from gatepost.agent.uplink.topics import Topics
+from gatepost.agent.uplink.poison_messages import NOT_THE_MESSAGE, PoisonMessages
+from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.topics import BrokerTopics
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +54,8 @@ KICKS = 2  # connections in a row that did not hold, until another address of th
 TAKEN_OVER = 30.0  # another client with our id: two that fight would otherwise kick each other without end
 
 
-Failure = ConnectFailed | SettingsWrong | UplinkError | Lost
-Step = Callable[[Connection], Awaitable[None]]
+Failure = ConnectFailed | SettingsWrong | UplinkError | ConnectionLost
+Step = Callable[[MqttConnection], Awaitable[None]]
 
 
 class NotTaken(UplinkError):
@@ -58,50 +65,50 @@ class NotTaken(UplinkError):
 
 
 @dataclass(frozen=True)
-class Parts:
+class UplinkContext:
     """What every uplink works with."""
 
     store: Store
     clock: Clock
     rng: Random
-    events: Events
+    events: EventBus
     gateway: str
     organization: str | None
     resolve: Callable[[Secret | None], str | None]
     devices: Callable[[], Mapping[str, dict[str, Any]]]  # device id -> status payload to publish on connecting
-    on_command: Callable[[str, str | None, Inbound, bool], Awaitable[None]]  # broker, device, message, broadcast
+    on_command: Callable[[str, str | None, InboundMessage, bool], Awaitable[None]]  # broker, device, message, broadcast
     on_connected: Callable[[str], Awaitable[None]]
     followed: Callable[[str], Mapping[str, int]] = lambda _: {}  # broker -> topic filters that people follow, QoS
-    on_message: Callable[[str, Inbound], None] = lambda *_: None  # broker, a message on one of those
+    on_message: Callable[[str, InboundMessage], None] = lambda *_: None  # broker, a message on one of those
 
 
-class Uplink:
+class BrokerLink:
     """`run` is the task; the state says in words what goes on."""
 
-    def __init__(self, name: str, settings: Broker, routes: Routes, parts: Parts) -> None:
+    def __init__(self, name: str, settings: BrokerSettings, routes: BrokerRoutes, parts: UplinkContext) -> None:
         self.name = name
         self.settings = settings
         self.state = "disconnected"
         self.reason = ""
         self.hint = ""
         self._told = ("", "")
-        self.tally = Tally()
+        self.tally = DeliveryCounters()
         self._parts = parts
         self._routes = routes
-        self._topics = Topics(settings.topics, parts.gateway, parts.organization)
+        self._topics = BrokerTopics(settings.topics, parts.gateway, parts.organization)
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._backoff = Backoff(parts.rng)
-        self._poison = Poison()
+        self._poison = PoisonMessages()
         self._protocol = ProtocolChoice(settings.protocol)
-        self._subscriptions = Subscriptions(name, self._topics, parts)
-        self.followed = Followed(name, parts, self._subscriptions.held)
+        self._subscriptions = CommandSubscriptions(name, self._topics, parts)
+        self.followed = FollowedTopics(name, parts, self._subscriptions.held)
         self._statuses: dict[str, Mapping[str, Any]] = {}
         self._to_tell = asyncio.Event()  # statuses, or another set of devices
         self._other_devices = False
-        self._session: Session | None = None
-        self._connection: Connection | None = None
+        self._session: BrokerDelivery | None = None
+        self._connection: MqttConnection | None = None
         self._since = parts.clock.now().wall
         self._attempts = 0
         self._connects = 0
@@ -125,7 +132,7 @@ class Uplink:
             (event.set if state else event.clear)()
         self._changed.set()
 
-    def update(self, settings: Broker, routes: Routes) -> bool:
+    def update(self, settings: BrokerSettings, routes: BrokerRoutes) -> bool:
         """Take over what needs no new connection; False when it needs one."""
         same = _without_soft(settings) == _without_soft(self.settings)
         if same:
@@ -189,7 +196,7 @@ class Uplink:
         return self._topics(key)
 
     async def follow(self, topic: str) -> None:
-        """Subscribe now to a filter that `Parts.followed` names, or end it; when away: on the next connection.
+        """Subscribe now to a filter that `UplinkContext.followed` names, or end it; when away: on the next connection.
         UplinkError."""
         if self._connection is not None and self._connection.is_open:
             await self.followed.again(self._connection, topic)
@@ -267,7 +274,7 @@ class Uplink:
             log.debug("%s: no connection: %s", self.name, failure)
         return failure
 
-    async def _while_wanted(self, opening: Coroutine[Any, Any, Connection]) -> Connection | None:
+    async def _while_wanted(self, opening: Coroutine[Any, Any, MqttConnection]) -> MqttConnection | None:
         """None when the connection is not wanted any more; then nothing of the attempt is left."""
         attempt = asyncio.ensure_future(opening)
         unwanted = asyncio.ensure_future(self._unwanted.wait())
@@ -282,14 +289,14 @@ class Uplink:
                 with contextlib.suppress(asyncio.CancelledError, UplinkError, SettingsWrong):
                     await attempt
 
-    async def _open(self, url: str) -> Connection:
+    async def _open(self, url: str) -> MqttConnection:
         settings, parts = self.settings, self._parts
-        endpoint = Endpoint.parse(url)
+        endpoint = BrokerEndpoint.parse(url)
         tls = settings.tls
         context = None
         if endpoint.secure:
             context = await asyncio.to_thread(tls_context, tls.ca, tls.cert, tls.key, tls.verify)
-        will = Will(self._topics("gateway_status"), self._status("offline", "the connection was lost"))
+        will = LastWill(self._topics("gateway_status"), self._status("offline", "the connection was lost"))
         options = ConnectOptions(
             client_id=settings.client_id or f"gatepost-{parts.gateway}",
             protocol=self._protocol.current,
@@ -299,14 +306,14 @@ class Uplink:
             will=will._replace(content_type=CONTENT_TYPE),
             context=context,
         )
-        connection = Connection(
+        connection = MqttConnection(
             endpoint, options, on_ack=self._on_ack, on_message=self._on_message, on_lost=self._on_lost
         )
-        self._lost: asyncio.Future[Lost] = asyncio.get_running_loop().create_future()
+        self._lost: asyncio.Future[ConnectionLost] = asyncio.get_running_loop().create_future()
         await connection.open(OPEN_TIMEOUT)
         return connection
 
-    async def _serve(self, connection: Connection) -> Lost | None:
+    async def _serve(self, connection: MqttConnection) -> ConnectionLost | None:
         parts, settings = self._parts, self.settings
         self._connection = connection
         began = parts.clock.monotonic()
@@ -349,11 +356,11 @@ class Uplink:
         store = self._parts.store
         return Lanes(store.position(self.name), store.head, self.settings.backlog.share)
 
-    def _new_session(self, connection: Connection) -> Session:
+    def _new_session(self, connection: MqttConnection) -> BrokerDelivery:
         parts, settings = self._parts, self.settings
         assert settings.format in FORMATS
         render = DevicesFormat(parts.gateway, parts.store.epoch, self._topics, connection.version)
-        return Session(
+        return BrokerDelivery(
             self.name,
             parts.store,
             self._lanes(),
@@ -368,7 +375,7 @@ class Uplink:
             on_broken=self._on_lost,
         )
 
-    async def _until_over(self, connection: Connection, settings: Broker) -> Lost | None:
+    async def _until_over(self, connection: MqttConnection, settings: BrokerSettings) -> ConnectionLost | None:
         """Until the connection is lost (how), or is not wanted any more (None)."""
         while True:
             changed = asyncio.ensure_future(self._changed.wait())
@@ -384,7 +391,7 @@ class Uplink:
                 await self._part(connection, "disconnected on request")
                 return None
 
-    async def _greet(self, connection: Connection) -> None:
+    async def _greet(self, connection: MqttConnection) -> None:
         """Subscribe, say that we are here, tell the statuses, answer what could not be answered before; then tell what
         changes. What fails is tried again as long as the connection stands."""
         self._other_devices = False
@@ -404,7 +411,7 @@ class Uplink:
             await asyncio.sleep(pause)
             due, pause = [*(step for step in failed if step != self._tell), self._tell], min(AGAIN_MOST, 2 * pause)
 
-    async def _done(self, step: Step, connection: Connection) -> bool:
+    async def _done(self, step: Step, connection: MqttConnection) -> bool:
         try:
             await step(connection)
         except UplinkError as error:
@@ -415,27 +422,27 @@ class Uplink:
             return False
         return True
 
-    async def _subscribe(self, connection: Connection) -> None:
+    async def _subscribe(self, connection: MqttConnection) -> None:
         if self.settings.commands:
             await self._subscriptions.subscribe(connection, list(self._parts.devices()))
 
-    async def _on_message(self, message: Inbound) -> int:
+    async def _on_message(self, message: InboundMessage) -> int:
         if self.followed.take(message) and self.settings.commands:
             return await self._subscriptions.on_message(message)
         return 0
 
-    async def _follow_devices(self, connection: Connection) -> None:
+    async def _follow_devices(self, connection: MqttConnection) -> None:
         if self._other_devices and self.settings.commands:
             await self._subscriptions.update(connection, list(self._parts.devices()))
         self._other_devices = False
 
-    async def _hello(self, _: Connection) -> None:
+    async def _hello(self, _: MqttConnection) -> None:
         await self.send(self._topics("gateway_status"), self._status("online"), retain=True)
 
-    async def _resume(self, _: Connection) -> None:
+    async def _resume(self, _: MqttConnection) -> None:
         await self._parts.on_connected(self.name)
 
-    async def _tell(self, _: Connection) -> None:
+    async def _tell(self, _: MqttConnection) -> None:
         """The newest status of each device that has a new one."""
         while self._statuses:
             device, status = next(iter(self._statuses.items()))
@@ -446,7 +453,7 @@ class Uplink:
             if self._statuses.get(device) is status:
                 del self._statuses[device]
 
-    async def _part(self, connection: Connection, why: str) -> None:
+    async def _part(self, connection: MqttConnection, why: str) -> None:
         if connection.is_open and self._session is not None:
             self._session.hold()
             try:
@@ -501,12 +508,12 @@ class Uplink:
         if self._session is not None:
             self._session.on_ack(acks)
 
-    def _on_lost(self, lost: Lost) -> None:
+    def _on_lost(self, lost: ConnectionLost) -> None:
         if not self._lost.done():
             self._lost.set_result(lost)
 
 
-def _without_soft(settings: Broker) -> dict[str, Any]:
+def _without_soft(settings: BrokerSettings) -> dict[str, Any]:
     """The settings whose change needs a new connection."""
     soft = ("routes", "backlog", "active")
     return {name: getattr(settings, name) for name in settings.__struct_fields__ if name not in soft}

@@ -7,12 +7,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from gatepost.agent.core.errors import NotConnected, UplinkError
-from gatepost.agent.uplink.mqtt.connection import Connection, Inbound
+from gatepost.agent.uplink.mqtt.connection import InboundMessage, MqttConnection
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
-from gatepost.agent.uplink.topics import Topics
+from gatepost.agent.uplink.topics import BrokerTopics
 
 if TYPE_CHECKING:
-    from gatepost.agent.uplink.broker_link import Parts
+    from gatepost.agent.uplink.broker_link import UplinkContext
 
 log = logging.getLogger(__name__)
 
@@ -22,23 +22,23 @@ OWNED_WAIT = 1.0  # seconds in which a retained status tells that a device belon
 MOST_ASKED = 4  # unknown devices looked up at once
 
 
-class Subscriptions:
+class CommandSubscriptions:
     """Commands for devices come by one wildcard subscription where the broker allows it, else one for each device.
 
     A command for a device that is not configured here is answered only if no gateway has published a status for it:
     on a broker that several gateways share it is most likely another one's.
     """
 
-    def __init__(self, name: str, topics: Topics, parts: Parts) -> None:
+    def __init__(self, name: str, topics: BrokerTopics, parts: UplinkContext) -> None:
         self._name = name
         self._topics = topics
         self._parts = parts
-        self._connection: Connection | None = None
+        self._connection: MqttConnection | None = None
         self._single: set[str] | None = None  # subscribed topics, where the wildcard is not possible
         self._asking: dict[str, asyncio.Event] = {}
         self.held: set[str] = set()  # filters that the broker granted
 
-    async def subscribe(self, connection: Connection, devices: list[str]) -> None:
+    async def subscribe(self, connection: MqttConnection, devices: list[str]) -> None:
         """Raises UplinkError when the broker does not answer; refused filters are logged."""
         self._connection = connection
         self.held.clear()
@@ -52,7 +52,7 @@ class Subscriptions:
             self._single = set()
             await self.update(connection, devices)
 
-    async def update(self, connection: Connection, devices: list[str]) -> None:
+    async def update(self, connection: MqttConnection, devices: list[str]) -> None:
         """Where each device has a subscription of its own: bring them in line with the devices there are."""
         if self._single is None:
             return
@@ -65,7 +65,7 @@ class Subscriptions:
             self.held.difference_update(old)
         self._single = wanted
 
-    async def _ask(self, connection: Connection, filters: list[str], quiet: bool = False) -> list[str]:
+    async def _ask(self, connection: MqttConnection, filters: list[str], quiet: bool = False) -> list[str]:
         """Subscribe; the filters that were refused."""
         codes = await connection.subscribe([(topic, 1) for topic in filters], SUBSCRIBE_TIMEOUT)
         refused = [topic for topic, code in zip(filters, codes, strict=True) if code >= REFUSED]
@@ -74,7 +74,7 @@ class Subscriptions:
             log.warning("%s: subscription refused (%s): %s", self._name, explain(max(codes)).phrase, ", ".join(refused))
         return refused
 
-    async def on_message(self, message: Inbound) -> int:
+    async def on_message(self, message: InboundMessage) -> int:
         """Returns the reason code of the acknowledgement; the desk has recorded the command by then."""
         topic = message.topic
         if topic in self._asking:

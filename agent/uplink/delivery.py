@@ -14,13 +14,13 @@ import orjson
 from gatepost.agent.core.errors import NotConnected, StoreError, UplinkError
 from gatepost.agent.store import Record, Store
 from gatepost.agent.store.model import EVENT, URGENT, Series
-from gatepost.agent.uplink.formats import Format
+from gatepost.agent.uplink.formats import PayloadFormat
 from gatepost.agent.uplink.lanes import Lane, Lanes
 from gatepost.agent.uplink.mqtt.codec import check_topic
-from gatepost.agent.uplink.mqtt.connection import Connection, Lost, packet_size
+from gatepost.agent.uplink.mqtt.connection import ConnectionLost, MqttConnection, packet_size
 from gatepost.agent.uplink.mqtt.reason_codes import PACKET_TOO_LARGE, REFUSED, explain
-from gatepost.agent.uplink.poison_messages import QUIET, Poison
-from gatepost.agent.uplink.routing import Routes
+from gatepost.agent.uplink.poison_messages import QUIET, PoisonMessages
+from gatepost.agent.uplink.routing import BrokerRoutes
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ PATIENT = (0x96, 0x97)  # message rate too high, quota exceeded: the broker's ma
 
 
 @dataclass
-class Tally:
+class DeliveryCounters:
     """Counts of one broker since the start."""
 
     sent: int = 0
@@ -50,7 +50,7 @@ class Tally:
     last_delivery: float | None = None  # wall seconds
 
 
-class Session:
+class BrokerDelivery:
     """From the moment the connection is open to its end. `pump` may be called at any time; it never waits or raises.
 
     `on_broken` hears when the connection is of no use any more for a reason that the connection itself cannot see.
@@ -61,16 +61,16 @@ class Session:
         name: str,
         store: Store,
         lanes: Lanes,
-        render: Format,
-        routes: Routes,
-        poison: Poison,
-        tally: Tally,
+        render: PayloadFormat,
+        routes: BrokerRoutes,
+        poison: PoisonMessages,
+        tally: DeliveryCounters,
         *,
         qos: int,
         window: int,
         rate: float,
         monotonic: Callable[[], float],
-        on_broken: Callable[[Lost], None],
+        on_broken: Callable[[ConnectionLost], None],
     ) -> None:
         self.lanes = lanes
         self.routes = routes
@@ -85,7 +85,7 @@ class Session:
         self._monotonic = monotonic
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
-        self._connection: Connection | None = None
+        self._connection: MqttConnection | None = None
         self._flying: dict[int, Lane] = {}
         self._wanted: dict[int, bool] = {}
         self._good_topics: set[bytes] = set()
@@ -107,7 +107,7 @@ class Session:
         self._next_lanes: Callable[[], Lanes] | None = None
         self._oldest: tuple[int, int, float] | None = None  # first in flight, delivered when it came to be so, and when
 
-    def start(self, connection: Connection) -> None:
+    def start(self, connection: MqttConnection) -> None:
         self._connection = connection
         self._window = max(1, min(self._window, connection.receive_maximum - SPARE_IDS))
         if self._poison.suspect is not None:
@@ -133,7 +133,9 @@ class Session:
             self._fill(connection, now)
         except Exception as error:  # must not reach the store or the connection, which call this
             log.exception("%s: sending failed", self._name)
-            self._on_broken(Lost(None, f"sending failed: {type(error).__name__}", "the log holds more", silent=True))
+            self._on_broken(
+                ConnectionLost(None, f"sending failed: {type(error).__name__}", "the log holds more", silent=True)
+            )
 
     def renew(self, lanes: Callable[[], Lanes]) -> None:
         """What is owed was extended: go on with new lanes as soon as nothing is in flight."""
@@ -144,7 +146,7 @@ class Session:
         """Send no more readings: the end is near, and what is in flight should be acknowledged by then."""
         self._held = True
 
-    def _fill(self, connection: Connection, now: float) -> None:
+    def _fill(self, connection: MqttConnection, now: float) -> None:
         if self._next_lanes is not None:
             if self._flying:
                 return
@@ -191,7 +193,7 @@ class Session:
                 return None
         return self.lanes.choose(backlog_allowed)
 
-    def _send(self, connection: Connection, lane: Lane) -> None:
+    def _send(self, connection: MqttConnection, lane: Lane) -> None:
         record = lane.buffer[0]
         store = self._store
         try:
@@ -238,7 +240,7 @@ class Session:
         return wanted
 
     def _problem(
-        self, connection: Connection, topic: bytes, payload: bytes, properties: bytes, qos: int
+        self, connection: MqttConnection, topic: bytes, payload: bytes, properties: bytes, qos: int
     ) -> tuple[int, str] | None:
         most = connection.maximum_packet_size
         if most is not None:
@@ -261,7 +263,7 @@ class Session:
         self._later((1.0 - self._tokens) / self._rate)
         return False
 
-    def reroute(self, routes: Routes, share: float, rate: float) -> None:
+    def reroute(self, routes: BrokerRoutes, share: float, rate: float) -> None:
         """The settings changed in what needs no new connection."""
         self.routes = routes
         self.lanes.share = share
@@ -490,4 +492,4 @@ class Session:
         elif delivered > self._oldest[1] and now - self._oldest[2] >= ACK_LIMIT:
             # What came later was acknowledged: this one's acknowledgement is lost, and the position would stay behind.
             message = f"the broker left out an acknowledgement for {ACK_LIMIT:g} s"
-            self._on_broken(Lost(None, message, "the broker does not keep to MQTT", silent=True))
+            self._on_broken(ConnectionLost(None, message, "the broker does not keep to MQTT", silent=True))

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Set
 from typing import TYPE_CHECKING
 
-from gatepost.agent.uplink.mqtt.connection import Connection, Inbound
+from gatepost.agent.uplink.mqtt.connection import InboundMessage, MqttConnection
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
 
 if TYPE_CHECKING:
-    from gatepost.agent.uplink.broker_link import Parts
+    from gatepost.agent.uplink.broker_link import UplinkContext
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +21,11 @@ COPIES = 5.0  # seconds in which a second copy comes where two of our subscripti
 RECENT = 64
 
 
-class Followed:
+class FollowedTopics:
     """`outcomes`: each filter that the broker was asked for on this connection, "" = subscribed, else why not.
     `held` are the filters that commands come by: those are neither asked for again nor ended."""
 
-    def __init__(self, name: str, parts: Parts, held: Set[str]) -> None:
+    def __init__(self, name: str, parts: UplinkContext, held: Set[str]) -> None:
         self._held = held
         self.outcomes: dict[str, str] = {}
         self._name = name
@@ -37,7 +37,7 @@ class Followed:
         """A new connection knows of none."""
         self.outcomes = {}
 
-    async def follow(self, connection: Connection) -> None:
+    async def follow(self, connection: MqttConnection) -> None:
         """Bring the connection in line with what is wanted; UplinkError when the broker does not answer."""
         async with self._turn:
             wanted = self._parts.followed(self._name)
@@ -56,13 +56,13 @@ class Followed:
                 if code >= REFUSED:
                     log.warning("%s: subscription refused (%s): %s", self._name, explain(code).phrase, topic)
 
-    async def again(self, connection: Connection, topic: str) -> None:
+    async def again(self, connection: MqttConnection, topic: str) -> None:
         """As above, and this one anew: its QoS may be another."""
         if topic in self._parts.followed(self._name):
             self.outcomes.pop(topic, None)
         await self.follow(connection)
 
-    def take(self, message: Inbound) -> bool:
+    def take(self, message: InboundMessage) -> bool:
         """Hands on what is followed; False for a copy of a message that was heard just before."""
         if not any(matches(topic, message.topic) for topic in self._parts.followed(self._name)):
             return True

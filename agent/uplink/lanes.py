@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from gatepost.agent.store.model import Record
-from gatepost.agent.store.positions import NORMAL, URGENT_TRACK, Position
+from gatepost.agent.store.positions import NORMAL, URGENT_TRACK, DeliveryPosition
 from gatepost.agent.store.ranges import FOREVER, Range
 
 LOW = 150  # fewer loaded records than this ask for the next page
@@ -127,7 +127,7 @@ MOST_SHARE = 0.95  # of the backlog: live readings always get through
 class Lanes:
     """What a broker owes at the start of a connection, split: urgent rows, what comes from now on, and the backlog."""
 
-    def __init__(self, position: Position, head: int, share: float) -> None:
+    def __init__(self, position: DeliveryPosition, head: int, share: float) -> None:
         normal = position.owed[NORMAL]
         start = head + 1
         self.urgent = Lane("urgent", URGENT_TRACK, position.owed[URGENT_TRACK])

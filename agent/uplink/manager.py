@@ -8,49 +8,49 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatepost.agent.process.supervisor import Supervisor
-from gatepost.agent.settings.model import Broker
-from gatepost.agent.uplink.broker_link import Parts, Uplink
-from gatepost.agent.uplink.routing import Routes
+from gatepost.agent.settings.model import BrokerSettings
+from gatepost.agent.uplink.broker_link import BrokerLink, UplinkContext
+from gatepost.agent.uplink.routing import BrokerRoutes
 
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 3.0
 
 
-class Uplinks:
+class BrokerManager:
     """`apply` brings what runs in line with the settings; only brokers that changed are touched."""
 
-    def __init__(self, parts: Parts, supervisor: Supervisor) -> None:
+    def __init__(self, parts: UplinkContext, supervisor: Supervisor) -> None:
         self._parts = parts
         self._supervisor = supervisor
-        self._uplinks: dict[str, Uplink] = {}
+        self._uplinks: dict[str, BrokerLink] = {}
 
     async def apply(
-        self, brokers: Mapping[str, Broker], device_brokers: Mapping[str, Sequence[str] | None]
+        self, brokers: Mapping[str, BrokerSettings], device_brokers: Mapping[str, Sequence[str] | None]
     ) -> list[str]:
         """Names of the brokers whose connection was started, stopped or made anew."""
         changed = [name for name in self._uplinks if name not in brokers]
         await asyncio.gather(*(self._stop(name) for name in changed))
         self._parts.store.keep_for(list(brokers))
         for name, settings in brokers.items():
-            routes = Routes(name, settings.routes, device_brokers)
+            routes = BrokerRoutes(name, settings.routes, device_brokers)
             running = self._uplinks.get(name)
             if running is not None:
                 if running.update(settings, routes):
                     running.devices_changed()
                     continue
                 await self._stop(name)
-            uplink = self._uplinks[name] = Uplink(name, settings, routes, self._parts)
+            uplink = self._uplinks[name] = BrokerLink(name, settings, routes, self._parts)
             if running is not None:
                 uplink.tally = running.tally
             self._supervisor.start(f"uplink.{name}", uplink.run)
             changed.append(name)
         return changed
 
-    def get(self, name: str) -> Uplink | None:
+    def get(self, name: str) -> BrokerLink | None:
         return self._uplinks.get(name)
 
-    def views(self) -> list[Uplink]:
+    def views(self) -> list[BrokerLink]:
         return list(self._uplinks.values())
 
     def device_status(self, device: str, status: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from gatepost.agent.core.clock import Clock, rfc3339
-from gatepost.agent.core.events import Events
+from gatepost.agent.core.events import EventBus
 
 MOST = 1000  # messages,
 OCTETS = 1_000_000  # of payload in all,
@@ -22,7 +22,7 @@ MESSAGE = "message"
 Direction = Literal["in", "out"]
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
+class LoggedMessage(msgspec.Struct, frozen=True, gc=False):
     """`at` in microseconds since 1970; `payload` is the beginning of one that is longer (`size`)."""
 
     number: int
@@ -52,7 +52,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         }
 
 
-class Seen(msgspec.Struct):
+class SeenTopic(msgspec.Struct):
     """What was heard of one topic at one broker."""
 
     count: int
@@ -61,38 +61,40 @@ class Seen(msgspec.Struct):
     retain: bool
 
 
-class MessageBook:
+class MessageLog:
     """The oldest goes when there are too many, too large or too old ones; of topics the one that was quiet longest."""
 
-    def __init__(self, clock: Clock, events: Events) -> None:
+    def __init__(self, clock: Clock, events: EventBus) -> None:
         self._clock = clock
         self._events = events
-        self._messages: deque[Message] = deque()
+        self._messages: deque[LoggedMessage] = deque()
         self._octets = 0
         self._number = 0
-        self._topics: OrderedDict[tuple[str, str], Seen] = OrderedDict()
+        self._topics: OrderedDict[tuple[str, str], SeenTopic] = OrderedDict()
 
-    def take(self, broker: str, topic: str, payload: bytes, qos: int, retain: bool, direction: Direction) -> Message:
+    def take(
+        self, broker: str, topic: str, payload: bytes, qos: int, retain: bool, direction: Direction
+    ) -> LoggedMessage:
         """Kept, counted, and told to those who watch."""
         self._number += 1
         now = self._clock.now().wall
         kept = bytes(payload[:PAYLOAD])
-        message = Message(self._number, now, broker, topic, kept, len(payload), qos, retain, direction)
+        message = LoggedMessage(self._number, now, broker, topic, kept, len(payload), qos, retain, direction)
         self._messages.append(message)
         self._octets += len(kept)
         self._trim(now)
-        seen = self._topics.pop((broker, topic), None) or Seen(0, 0, 0, False)
-        self._topics[broker, topic] = Seen(seen.count + 1, now, len(payload), retain)
+        seen = self._topics.pop((broker, topic), None) or SeenTopic(0, 0, 0, False)
+        self._topics[broker, topic] = SeenTopic(seen.count + 1, now, len(payload), retain)
         while len(self._topics) > TOPICS:
             self._topics.popitem(last=False)
         if self._events.watched:
             self._events.emit(MESSAGE, message.as_dict())
         return message
 
-    def newest(self, wanted: Callable[[Message], bool], limit: int, before: int | None) -> list[Message]:
+    def newest(self, wanted: Callable[[LoggedMessage], bool], limit: int, before: int | None) -> list[LoggedMessage]:
         """Those of them, newest first, from before this number on."""
         self._trim(self._clock.now().wall)
-        found: list[Message] = []
+        found: list[LoggedMessage] = []
         for message in reversed(self._messages):
             if len(found) == limit:
                 break

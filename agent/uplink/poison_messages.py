@@ -10,7 +10,7 @@ NOT_THE_MESSAGE = frozenset((0x88, 0x89, 0x8A, 0x8B, 0x8D, 0x8E, 0x96, 0x97, 0x9
 QUIET = 2.0  # seconds that the link must hold before the suspect is sent
 
 
-class Poison:
+class PoisonMessages:
     """Watches which message was first in flight when the broker hung up.
 
     The same one twice in a row makes it a suspect: it is then sent alone, after the link has held for QUIET seconds,

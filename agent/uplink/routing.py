@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from gatepost.agent.settings.model import Route
+from gatepost.agent.settings.model import RouteRule
 
 
-class Routes:
+class BrokerRoutes:
     """Routes of one broker, and the devices that name the brokers they report to."""
 
     def __init__(
-        self, broker: str, routes: Sequence[Route], device_brokers: Mapping[str, Sequence[str] | None]
+        self, broker: str, routes: Sequence[RouteRule], device_brokers: Mapping[str, Sequence[str] | None]
     ) -> None:
         self._broker = broker
         self._routes = tuple(routes)
         self._device_brokers = dict(device_brokers)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Routes) and vars(self) == vars(other)
+        return isinstance(other, BrokerRoutes) and vars(self) == vars(other)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -35,7 +35,7 @@ class Routes:
         return not self._routes or any(_matches(route, device, metric) for route in self._routes)
 
 
-def _matches(route: Route, device: str, metric: str) -> bool:
+def _matches(route: RouteRule, device: str, metric: str) -> bool:
     return _any(route.devices, device) and _any(route.metrics, metric)
 
 

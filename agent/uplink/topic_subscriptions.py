@@ -12,7 +12,7 @@ KEY = "followed"  # of the store's small state
 MOST = 100
 
 
-class Small(Protocol):
+class StateStore(Protocol):
     """The store's small state."""
 
     async def state_get(self, key: str, /) -> Any: ...
@@ -20,14 +20,14 @@ class Small(Protocol):
     async def state_put(self, key: str, value: Any, /) -> None: ...
 
 
-class Following:
+class TopicSubscriptions:
     """`load` once; then `of` answers at any time."""
 
     def __init__(self) -> None:
         self._topics: dict[str, dict[str, int]] = {}
         self._turn = asyncio.Lock()
 
-    async def load(self, store: Small) -> None:
+    async def load(self, store: StateStore) -> None:
         """Raises StoreError."""
         found = await store.state_get(KEY)
         self._topics = found if isinstance(found, dict) else {}
@@ -39,7 +39,7 @@ class Following:
     def all(self) -> list[tuple[str, str, int]]:
         return [(broker, topic, qos) for broker, topics in self._topics.items() for topic, qos in topics.items()]
 
-    async def put(self, store: Small, broker: str, topic: str, qos: int) -> bool:
+    async def put(self, store: StateStore, broker: str, topic: str, qos: int) -> bool:
         """Durable when it returns; whether it is a new one. Raises Conflict when there are too many, StoreError."""
         async with self._turn:
             new = topic not in self.of(broker)
@@ -48,12 +48,12 @@ class Following:
             await self._keep(store, {**self._topics, broker: {**self.of(broker), topic: qos}})
             return new
 
-    async def remove(self, store: Small, broker: str, topic: str) -> None:
+    async def remove(self, store: StateStore, broker: str, topic: str) -> None:
         """Raises StoreError."""
         async with self._turn:
             rest = {name: qos for name, qos in self.of(broker).items() if name != topic}
             await self._keep(store, {name: topics for name, topics in {**self._topics, broker: rest}.items() if topics})
 
-    async def _keep(self, store: Small, topics: dict[str, dict[str, int]]) -> None:
+    async def _keep(self, store: StateStore, topics: dict[str, dict[str, int]]) -> None:
         await store.state_put(KEY, topics or None)
         self._topics = topics

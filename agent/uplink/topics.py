@@ -20,7 +20,7 @@ DEFAULTS: dict[str, str] = {
 }
 
 
-class Topics:
+class BrokerTopics:
     """Topics of one broker: the defaults with the settings' own laid over them."""
 
     def __init__(self, own: Mapping[str, str], gateway: str, organization: str | None) -> None:

@@ -14,18 +14,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from gatepost.drivers.ble.peripheral import GattError, GattValue, Peripheral
-from gatepost.drivers.ble.profile import HELD, Memory, Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile import HELD, Profile, ProfileMemory
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles import BY_SERVICE, profiles
-from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME, ReadStored, SyncTime
+from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME, BleSyncTime, ReadStored
 from gatepost.drivers.ble.profiles.decoder import TICK, BleDecoder, Kind
-from gatepost.drivers.ble.profiles.device_clock import Clocks
+from gatepost.drivers.ble.profiles.device_clock import DeviceClocks
 from gatepost.drivers.ble.profiles.device_information import BATTERY, introduce
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.options import AllOptions, BleOptions
 from gatepost.drivers.ble.stored_records.racp_procedure import RecordsFailed
 from gatepost.drivers.ble.uuids import short, uuid
-from gatepost.drivers.driver import CommandFailed, Driver, Exchange, SessionOver, WrongDevice
+from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, SessionOver, WrongDevice
 from gatepost.drivers.reading import Faults, Reading, Reply
 
 HOLD = 2.0  # seconds that the rest of a measurement may be late
@@ -52,7 +52,7 @@ class BleDriver(Driver):
         super().__init__(options)
         self._kept: dict[str, Any] = {}  # what profiles keep over sessions
         self._decoder: BleDecoder | None = None
-        self._session: Session | None = None  # once it may be asked for something
+        self._session: ProfileSession | None = None  # once it may be asked for something
         self._profiles: list[Profile] = []
         self._visits = 0  # in a row that brought nothing new
 
@@ -61,8 +61,8 @@ class BleDriver(Driver):
     def decoder(self) -> BleDecoder:
         self._session = None
 
-        def memory(faults: Faults) -> Memory:
-            return Memory(self.options, faults, self.bookmarks, self._kept)
+        def memory(faults: Faults) -> ProfileMemory:
+            return ProfileMemory(self.options, faults, self.bookmarks, self._kept)
 
         self._decoder = BleDecoder(memory, (), self._kind_for)
         return self._decoder
@@ -82,9 +82,9 @@ class BleDriver(Driver):
 
     # -- a session
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         decoder = self._decoder or self.decoder()
-        session = Session(talk, decoder.faults)
+        session = ProfileSession(talk, decoder.faults)
         self._profiles = decoder.use(self._choose(session.peripheral), session.peripheral.address)
         try:
             clocks = await self._prepare(session)
@@ -108,9 +108,9 @@ class BleDriver(Driver):
             raise WrongDevice(f"{_described(peripheral, shown)}; no driver knows what to do with that")
         return kinds
 
-    async def _prepare(self, session: Session) -> Clocks:
+    async def _prepare(self, session: ProfileSession) -> DeviceClocks:
         await introduce(session)
-        clocks = Clocks(session, self._profiles)
+        clocks = DeviceClocks(session, self._profiles)
         await clocks.look()
         for each in self._profiles:
             await each.prepare(session)
@@ -119,7 +119,7 @@ class BleDriver(Driver):
         await clocks.keep(self.options.set_clock)
         return clocks
 
-    async def _begin(self, session: Session, wanted: Profile) -> None:
+    async def _begin(self, session: ProfileSession, wanted: Profile) -> None:
         """What only fails to tell its records does not keep the others from reporting."""
         try:
             await wanted.begin(session)
@@ -128,7 +128,7 @@ class BleDriver(Driver):
                 raise
             session.faults.add("not-asked", f"{wanted.title}: {failed}")
 
-    async def _rest(self, talk: Exchange) -> None:
+    async def _rest(self, talk: DeviceIO) -> None:
         """A device of which everything was taken is left alone for a while: longer when it had nothing new."""
         asked = [each for each in self._profiles if not each.helper]
         if not all(each.done for each in asked):
@@ -138,7 +138,7 @@ class BleDriver(Driver):
         self._visits = 0 if any(each.fetched for each in asked) else self._visits + 1
         raise SessionOver("all its records are stored", min(LAST_REST, FIRST_REST * 2.0 ** max(0, self._visits - 1)))
 
-    async def _stay(self, session: Session, clocks: Clocks) -> None:
+    async def _stay(self, session: ProfileSession, clocks: DeviceClocks) -> None:
         """Whatever is due while the device is connected; at once when nothing ever is."""
         loop = asyncio.get_running_loop()
         talk = session.talk
@@ -164,7 +164,7 @@ class BleDriver(Driver):
                     await chore.do(talk)
                     due[index] = loop.time() + chore.interval
 
-    async def _part(self, session: Session) -> None:
+    async def _part(self, session: ProfileSession) -> None:
         """Also when the connection is lost; takes a fraction of a second, and no error gets out."""
         with contextlib.suppress(Exception):
             async with asyncio.timeout(FAREWELL):
@@ -174,13 +174,13 @@ class BleDriver(Driver):
 
     # -- commands
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
         session = self._session
         if session is None:
             raise CommandFailed("busy", "the device is connected, and still being asked what it is")
         try:
-            if isinstance(parameters, SyncTime):
-                return await Clocks(session, self._profiles).set(parameters.time)
+            if isinstance(parameters, BleSyncTime):
+                return await DeviceClocks(session, self._profiles).set(parameters.time)
             for each in self._profiles:
                 if isinstance(parameters, ReadStored) and each.stores:
                     return await each.read_stored(session, exchange, parameters.all)

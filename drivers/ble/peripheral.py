@@ -22,7 +22,7 @@ class GattValue(msgspec.Struct, frozen=True, gc=False):
         return len(self.data)
 
 
-class Advert(msgspec.Struct, frozen=True, gc=False):
+class Advertisement(msgspec.Struct, frozen=True, gc=False):
     """One advertisement as BlueZ merged it: service data by full UUID, manufacturer data by company id."""
 
     address: str

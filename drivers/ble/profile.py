@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, NamedTuple
 
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.driver import CommandFailed, DeviceIO
 from gatepost.drivers.reading import Faults, Reading, Reply
 
 Items = list[Reading | Reply]
@@ -17,7 +17,7 @@ FROM_MEMORY = "from-memory"  # flag of a record that the device had stored
 HELD = Reply("held", {})  # something is held because more of it may come: see `flush`
 
 
-class Memory(NamedTuple):
+class ProfileMemory(NamedTuple):
     """What profiles share: the options, where faults are counted, the stored marks, what is kept from one connection to
     the next, the device's address."""
 
@@ -32,11 +32,11 @@ class Memory(NamedTuple):
         return f"{kind}/{self.address}"
 
 
-class Chore(NamedTuple):
+class ProfileTask(NamedTuple):
     """Something to be done every `interval` seconds while the device is connected."""
 
     interval: float
-    do: Callable[[Exchange], Awaitable[None]]
+    do: Callable[[DeviceIO], Awaitable[None]]
 
 
 class Profile:
@@ -55,7 +55,7 @@ class Profile:
     stores: ClassVar[bool] = False  # answers `read_stored`
     reads: ClassVar[bool] = False  # answers `read_now`
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         self.memory = memory
 
     def decode(self, value: GattValue) -> Items:
@@ -66,27 +66,27 @@ class Profile:
         """What is held because more of it might have come."""
         return []
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: ProfileSession) -> None:
         """Read features and what else the decoding needs; TimeoutError, GattError."""
 
-    async def subscribe(self, session: Session) -> None:
+    async def subscribe(self, session: ProfileSession) -> None:
         await session.subscribe_all(self.service, self.streams)
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, session: ProfileSession) -> None:
         """Ask for what does not come by itself."""
 
-    async def read_stored(self, session: Session, talk: Exchange, everything: bool) -> dict[str, Any]:
+    async def read_stored(self, session: ProfileSession, talk: DeviceIO, everything: bool) -> dict[str, Any]:
         """The command of that name; CommandFailed, TimeoutError."""
         raise CommandFailed("unsupported", f"this {self.title} has no stored records to be asked for")
 
-    async def read_now(self, session: Session, talk: Exchange) -> dict[str, Any]:
+    async def read_now(self, session: ProfileSession, talk: DeviceIO) -> dict[str, Any]:
         """The command of that name; CommandFailed, TimeoutError."""
         raise CommandFailed("unsupported", f"this {self.title} cannot be asked for a value")
 
-    async def farewell(self, session: Session) -> None:
+    async def farewell(self, session: ProfileSession) -> None:
         """While the connection is being ended; has a fraction of a second."""
 
-    def chores(self, session: Session) -> list[Chore]:
+    def chores(self, session: ProfileSession) -> list[ProfileTask]:
         return []
 
     @property

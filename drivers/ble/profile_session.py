@@ -7,7 +7,7 @@ from datetime import datetime
 
 from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
 from gatepost.drivers.ble.uuids import short, uuid
-from gatepost.drivers.driver import Exchange
+from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Faults
 
 READ = 5.0  # seconds; a sleepy device has not many
@@ -16,10 +16,10 @@ SUBSCRIBE = 10.0
 STREAMS = frozenset({"notify", "indicate"})
 
 
-class Session:
+class ProfileSession:
     """`device_clock`: what the device's own clock said at the beginning, where it tells."""
 
-    def __init__(self, talk: Exchange, faults: Faults) -> None:
+    def __init__(self, talk: DeviceIO, faults: Faults) -> None:
         self.talk = talk
         self.peripheral = talk.peripheral
         self.faults = faults

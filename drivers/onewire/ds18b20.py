@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import Command, Driver, Exchange
+from gatepost.drivers.driver import Command, DeviceIO, Driver
 from gatepost.drivers.onewire.scratchpad import POWER_ON, decode_w1_slave
 from gatepost.drivers.onewire.twin import Ds18b20Twin
 from gatepost.drivers.options import MetricName
@@ -82,7 +82,7 @@ class Ds18b20(Driver):
     def decoder(self) -> Ds18b20Decoder:
         return Ds18b20Decoder(self.options)
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
         if command != "read_now":
             return await super().execute(command, parameters, exchange)
         await exchange.send(b"read")  # the link reads the file, whatever is said

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gatepost.drivers.ble.adverts.formats import FORMATS, KEY_WANTED, Recognised, recognise
-from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.adverts.formats import FORMATS, KEY_WANTED, RecognisedAdvert, recognise
+from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.profiles import profiles
 from gatepost.drivers.ble.uuids import short, uuid
 from gatepost.drivers.driver import Driver, Registry
@@ -15,7 +15,7 @@ GENERIC = frozenset(map(uuid, (0x1800, 0x1801, 0x180A)))  # what every device sh
 PRESENCE = frozenset(form.name for form in FORMATS if form.presence)
 
 
-class Seen(NamedTuple):
+class SeenAdvert(NamedTuple):
     """`driver` is None where none fits; `needs` is what a person must add to the options."""
 
     what: str
@@ -24,7 +24,7 @@ class Seen(NamedTuple):
     needs: str = ""
 
 
-def describe(advert: Advert, registry: Registry) -> Seen:
+def describe(advert: Advertisement, registry: Registry) -> SeenAdvert:
     """Sensors that broadcast before profiles that want a connection, those before beacons."""
     broadcast = recognise(advert) if ADVERTISEMENT in registry else []
     sensors = [one for one in broadcast if one.format not in PRESENCE]
@@ -35,16 +35,16 @@ def describe(advert: Advert, registry: Registry) -> Seen:
     if kinds or named is not None:
         titles = ", ".join(kind.title for kind in kinds) if kinds else named.title if named else ""
         driver = named.name if named is not None else _for({kind.service for kind in kinds}, registry)
-        return Seen(titles, driver)
+        return SeenAdvert(titles, driver)
     if broadcast:
         return _broadcast(broadcast[0])
-    return Seen(_unknown(advert))
+    return SeenAdvert(_unknown(advert))
 
 
-def _broadcast(found: Recognised) -> Seen:
+def _broadcast(found: RecognisedAdvert) -> SeenAdvert:
     options = {name: value for name, value in found.options.items() if value != KEY_WANTED}
     needs = "key" if len(options) < len(found.options) else ""
-    return Seen(found.title, ADVERTISEMENT, options, needs)
+    return SeenAdvert(found.title, ADVERTISEMENT, options, needs)
 
 
 def _by_name(name: str, registry: Registry) -> type[Driver] | None:
@@ -80,7 +80,7 @@ def _ble_drivers(registry: Registry) -> list[type[Driver]]:
     return found
 
 
-def _unknown(advert: Advert) -> str:
+def _unknown(advert: Advertisement) -> str:
     shown = [short(service) for service in advert.services if service not in GENERIC]
     shown += [short(service) for service in advert.service_data if short(service) not in shown]
     if shown:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from gatepost.drivers.driver import Line
+from gatepost.drivers.driver import SerialSettings
 from gatepost.drivers.serial.port.link_errors import LinkFailed, explain, lost
 from gatepost.drivers.serial.port.open_port import change_line, close_port, has_descriptor, is_pty, open_port
 
@@ -18,12 +18,12 @@ READ = 4096
 MOST = 1 << 18  # octets of one hearing: a line at 921600 baud says less in two seconds
 
 
-class Ear:
-    """`with Ear(port, line)`: open, exclusively; closed in every case. LinkFailed when it cannot be opened, is lost or
+class BlockingPort:
+    """`with BlockingPort(port, line)`: opened exclusively, always closed. LinkFailed when it does not open, is lost or
     does not take what is said. `plain`: it has no speed, so one hearing is all there is."""
 
     def __init__(
-        self, port: str, line: Line, over: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+        self, port: str, line: SerialSettings, over: Callable[[], bool], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.port = port
         self.line = line
@@ -45,7 +45,7 @@ class Ear:
         handle, self._handle = self._handle, None
         close_port(handle)
 
-    def tune(self, line: Line) -> None:
+    def tune(self, line: SerialSettings) -> None:
         """Listen with these settings from now on."""
         if self.plain:
             return

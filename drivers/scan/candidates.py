@@ -6,16 +6,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gatepost.drivers.driver import Driver, Line, Registry
+from gatepost.drivers.driver import Driver, Registry, SerialSettings
 
 LINES = "lines"  # understands much: asked last, see guess.py
 
 
-class Candidate(NamedTuple):
+class DriverCandidate(NamedTuple):
     """A driver with its own options; `line` is how the port is set for it."""
 
     driver: type[Driver]
-    line: Line
+    line: SerialSettings
 
     def make(self) -> Driver:
         return self.driver()
@@ -39,13 +39,13 @@ def _needs_options(driver: type[Driver]) -> bool:
     return any(field.required for field in msgspec.structs.fields(driver.options_type))
 
 
-def by_line(registry: Registry) -> dict[Line, list[Candidate]]:
+def by_line(registry: Registry) -> dict[SerialSettings, list[DriverCandidate]]:
     """Line settings in the order in which they are tried: those of most drivers first. Some have no driver but
     `lines`, which is for any. How many stop bits there are makes no difference to who only listens."""
-    groups: dict[Line, list[Candidate]] = {}
+    groups: dict[SerialSettings, list[DriverCandidate]] = {}
     for driver in serial_drivers(registry):
         for line in dict.fromkeys((driver.line, *driver.recognition.lines)):
-            groups.setdefault(_heard_as(line), []).append(Candidate(driver, line))
+            groups.setdefault(_heard_as(line), []).append(DriverCandidate(driver, line))
     if LINES in registry:
         any_text = registry.get(LINES)
         for line in (any_text.line, *any_text.recognition.lines):
@@ -54,20 +54,20 @@ def by_line(registry: Registry) -> dict[Line, list[Candidate]]:
     return {line: groups[line] for line in order}
 
 
-def _heard_as(line: Line) -> Line:
+def _heard_as(line: SerialSettings) -> SerialSettings:
     return msgspec.structs.replace(line, stopbits=1)
 
 
-def all_of(groups: dict[Line, list[Candidate]]) -> list[Candidate]:
+def all_of(groups: dict[SerialSettings, list[DriverCandidate]]) -> list[DriverCandidate]:
     """Each driver once, with its own line settings: where there is no speed, as on a pseudo terminal."""
-    found: dict[str, Candidate] = {}
+    found: dict[str, DriverCandidate] = {}
     for candidates in groups.values():
         for candidate in candidates:
-            found.setdefault(candidate.driver.name, Candidate(candidate.driver, candidate.driver.line))
+            found.setdefault(candidate.driver.name, DriverCandidate(candidate.driver, candidate.driver.line))
     return list(found.values())
 
 
-def line_keys(line: Line, usual: Line) -> dict[str, Any]:
+def line_keys(line: SerialSettings, usual: SerialSettings) -> dict[str, Any]:
     """What the settings of a device must say where a line is not the driver's usual one."""
     names = ("baudrate", "bytesize", "parity", "stopbits", "flow")
     return {name: getattr(line, name) for name in names if getattr(line, name) != getattr(usual, name)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from gatepost.drivers.driver import Decoder, Line
+from gatepost.drivers.driver import Decoder, SerialSettings
 from gatepost.drivers.reading import Reading, Reply
-from gatepost.drivers.scan.candidates import LINES, Candidate
-from gatepost.drivers.scan.text_options_guesser import Guess, guess, text_share
+from gatepost.drivers.scan.candidates import LINES, DriverCandidate
+from gatepost.drivers.scan.text_options_guesser import OptionsGuess, guess, text_share
 
 SURE, LIKELY = "sure", "likely"
 KEPT = 65536  # octets that are kept for a look at the text
@@ -20,12 +20,12 @@ TOLD = 2.0  # what an answer to a question counts
 SAMPLE = 60  # letters
 
 
-class Verdict(NamedTuple):
+class DriverMatch(NamedTuple):
     """A driver that understands what was heard. `share` is that of the good in all it found."""
 
     driver: str
     certainty: str
-    line: Line
+    line: SerialSettings
     options: dict[str, Any]
     readings: int
     faults: int
@@ -40,7 +40,7 @@ class Verdict(NamedTuple):
 class _Trial:
     """One candidate and what it made of it."""
 
-    def __init__(self, candidate: Candidate, options: dict[str, Any], asked: bool) -> None:
+    def __init__(self, candidate: DriverCandidate, options: dict[str, Any], asked: bool) -> None:
         self.candidate = candidate
         self.readings = 0
         self._options = options
@@ -72,7 +72,7 @@ class _Trial:
         elif item.kind in self.candidate.driver.recognition.telling:
             self._told += 1
 
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> DriverMatch | None:
         if self._decoder is None:
             return None
         faults = self._decoder.faults.total
@@ -89,17 +89,17 @@ class _Trial:
         sure = (proof >= ENOUGH and not faults) or (proof >= MANY and share >= CLEAN)
         driver = self.candidate.driver.name
         certainty = SURE if sure else LIKELY
-        return Verdict(driver, certainty, self.candidate.line, self._options, self.readings, faults, weight, share)
+        return DriverMatch(driver, certainty, self.candidate.line, self._options, self.readings, faults, weight, share)
 
 
-class Judge:
+class DriverMatcher:
     """For one hearing. `text` is the line setting under which text may be for the driver `lines`; None = it is not
     asked. `asked`: what is heard is the answer to a question of the only candidate, whose `options` then hold."""
 
     def __init__(
         self,
-        candidates: Iterable[Candidate],
-        text: Line | None = None,
+        candidates: Iterable[DriverCandidate],
+        text: SerialSettings | None = None,
         *,
         asked: bool = False,
         options: dict[str, Any] | None = None,
@@ -115,7 +115,7 @@ class Judge:
         for trial in self._trials:
             trial.feed(data)
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[DriverMatch]:
         """The best first."""
         found = [verdict for trial in self._trials if (verdict := trial.verdict()) is not None]
         lines = self._lines()
@@ -143,14 +143,14 @@ class Judge:
         """The share of text in what was heard."""
         return text_share(self._kept)
 
-    def _lines(self) -> Verdict | None:
+    def _lines(self) -> DriverMatch | None:
         if self._text is None:
             return None
-        found: Guess | None = guess(self._kept)
+        found: OptionsGuess | None = guess(self._kept)
         if found is None:
             return None
         certainty = SURE if found.lines >= 3 and not found.faults else LIKELY
         share = found.readings / (found.readings + found.faults)
-        return Verdict(
+        return DriverMatch(
             LINES, certainty, self._text, found.options, found.readings, found.faults, float(found.readings), share
         )

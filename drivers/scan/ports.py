@@ -12,7 +12,7 @@ FAMILIES = frozenset(("10", "22", "28", "3b", "42"))  # that the driver ds18b20 
 _SENSOR = re.compile(r"([0-9a-f]{2})-[0-9a-f]{12}")
 
 
-class Port(NamedTuple):
+class SerialPort(NamedTuple):
     """`path` is what a person should write into the settings; `device` what the kernel calls it now."""
 
     path: str
@@ -29,7 +29,7 @@ class Port(NamedTuple):
         return "" if self.vendor is None or self.product_id is None else f"{self.vendor:04x}:{self.product_id:04x}"
 
 
-def ports(links: Path = LINKS) -> list[Port]:
+def ports(links: Path = LINKS) -> list[SerialPort]:
     """Those that the system knows, by the names that stay: a PTY is not among them."""
     from gatepost.drivers.serial.port.open_port import listed
 
@@ -38,7 +38,7 @@ def ports(links: Path = LINKS) -> list[Port]:
     for each in listed():
         real = os.path.realpath(each.device)
         found.append(
-            Port(
+            SerialPort(
                 named.get(real, each.device),
                 each.device,
                 each.vid,
@@ -51,11 +51,11 @@ def ports(links: Path = LINKS) -> list[Port]:
     return sorted(found, key=lambda port: port.device)
 
 
-def given(path: str) -> Port:
+def given(path: str) -> SerialPort:
     """A port that a person named."""
     real = os.path.realpath(path) if "://" not in path else path
     known = next((port for port in ports() if os.path.realpath(port.device) == real), None)
-    return Port(path, path) if known is None else known._replace(path=path)
+    return SerialPort(path, path) if known is None else known._replace(path=path)
 
 
 def sensors(root: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gatepost.drivers.options import Options
+from gatepost.drivers.options import DriverOptions
 from gatepost.drivers.reading import Reading
 from gatepost.drivers.serial.lines.driver import LinesDecoder
 from gatepost.drivers.serial.lines.formats import number
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _GROUP = r"[-+]?\d+(?:\.\d+)?"
 
 
-class Guess(NamedTuple):
+class OptionsGuess(NamedTuple):
     """Options of `lines`, and what came of them: lines, readings, faults."""
 
     options: dict[str, Any]
@@ -44,7 +44,7 @@ def text_share(data: bytes) -> float:
     return good / len(text)
 
 
-def guess(data: bytes) -> Guess | None:
+def guess(data: bytes) -> OptionsGuess | None:
     """The first form with which nearly every whole line is understood; None = none is. The first line may lack its
     beginning, the last one its end: neither is looked at, but for a first one that names the columns."""
     ended = re.split(rb"\r\n|\n|\r", data)
@@ -135,12 +135,12 @@ def _literal(text: str) -> str:
     return r"\s*".join(re.escape(word) for word in re.split(r" ", text)) if text.strip() else r"\s*" if text else ""
 
 
-def _tried(options: dict[str, Any], lines: list[bytes]) -> Guess | None:
+def _tried(options: dict[str, Any], lines: list[bytes]) -> OptionsGuess | None:
     try:
         built = msgspec.convert(options, LinesOptions)
     except msgspec.ValidationError:
         return None
-    if isinstance(built, Options) and any(not problem.warning for problem in built.problems()):
+    if isinstance(built, DriverOptions) and any(not problem.warning for problem in built.problems()):
         return None
     decoder = LinesDecoder(built)
     readings = [item for line in lines for item in decoder.feed(line + b"\n") if isinstance(item, Reading)]
@@ -148,4 +148,4 @@ def _tried(options: dict[str, Any], lines: list[bytes]) -> Guess | None:
     faults = decoder.faults.total
     if not useful or useful < len(readings) or faults > len(lines) // 10:
         return None
-    return Guess(options, len(lines), useful, faults)
+    return OptionsGuess(options, len(lines), useful, faults)

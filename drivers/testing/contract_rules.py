@@ -22,7 +22,7 @@ NUMBERED = re.compile(r"_[0-9]+$")  # a device with several of one kind
 ALWAYS = {"channel", LOST}  # values that drivers/waveforms.py adds
 
 
-class Broken(AssertionError):
+class BrokenPromise(AssertionError):
     """A promise that a driver does not keep; the text says which, for which driver, and how to see it again."""
 
 

@@ -6,7 +6,7 @@
         assert_driver(AcmeThermometer)
 
 `assert_driver` does all of it with what the driver's own twin says. Each promise has a function of its own, for other
-options, octets that a real device said, or a closer look. All raise `Broken`, an AssertionError whose text says which
+options, octets that a real device said, or a closer look. All raise `BrokenPromise`, an AssertionError that says which
 promise is broken and with which seed; the same seed gives the same run. No test runner is needed, nothing waits, and
 nothing is real: time is virtual (virtual_session.py). Call them from a plain function, not from a coroutine.
 """
@@ -21,7 +21,7 @@ import msgspec
 
 from gatepost.drivers.driver import CommandFailed, Driver, SessionOver, Twin, WrongDevice
 from gatepost.drivers.reading import Reading, Reply
-from gatepost.drivers.testing.contract_rules import Broken, amount, complaint, held
+from gatepost.drivers.testing.contract_rules import BrokenPromise, amount, complaint, held
 from gatepost.drivers.testing.hostile_octets import (
     MOST_HELD,
     Make,
@@ -39,9 +39,9 @@ from gatepost.drivers.testing.hostile_octets import (
 )
 from gatepost.drivers.testing.virtual_session import (
     ForbiddenWords,
-    Session,
-    Stuck,
+    SessionStuck,
     VirtualLoop,
+    VirtualSession,
     in_virtual_time,
     play,
     session,
@@ -50,9 +50,9 @@ from gatepost.drivers.testing.virtual_session import (
 __all__ = [
     "ENDINGS",
     "MOST_HELD",
-    "Broken",
-    "Session",
+    "BrokenPromise",
     "VirtualLoop",
+    "VirtualSession",
     "amount",
     "assert_bounded",
     "assert_commands",
@@ -95,7 +95,7 @@ def traffic(make: Make, seconds: float = 30.0, seed: int = 0) -> list[bytes]:
     return done.chunks
 
 
-def assert_conversation(make: Make, seconds: float = 30.0, seed: int = 0) -> Session:
+def assert_conversation(make: Make, seconds: float = 30.0, seed: int = 0) -> VirtualSession:
     """With its twin the driver comes to readings, says nothing forbidden, and its conversation fails in nothing."""
     driver = make()
     done = _session(driver, seconds, seed)
@@ -123,7 +123,7 @@ def assert_recovers(make: Make, seconds: float = 30.0, seed: int = 0, rounds: in
             raise broken(driver, "after a session full of noise the next one gives no reading", seed + number)
 
 
-async def _twice(driver: Driver, noisy: _Noisy, seconds: float) -> tuple[Session, Session]:
+async def _twice(driver: Driver, noisy: _Noisy, seconds: float) -> tuple[VirtualSession, VirtualSession]:
     first = await play(driver, noisy, seconds)
     noisy.noise = False
     return first, await play(driver, noisy, seconds)
@@ -214,11 +214,11 @@ def assert_driver(
 ) -> None:
     """All promises of a serial driver, with `options` as in a drop; default none, its example where it needs some."""
     if kind.transport == "ble":
-        raise Broken(f"{kind.name}: the kit is for drivers whose decoder takes octets, and this one is for BLE")
+        raise BrokenPromise(f"{kind.name}: the kit is for drivers whose decoder takes octets, and this one is for BLE")
     make = maker(kind, options)
     for question in kind.recognition.questions:
         if rule := make().objection(question.words):
-            raise Broken(f"{kind.name}: a scan would ask {question.words!r}, which its rule {rule!r} forbids")
+            raise BrokenPromise(f"{kind.name}: a scan would ask {question.words!r}, which its rule {rule!r} forbids")
     assert_twin(make, seed)
     done = assert_conversation(make, seconds, seed)
     chunks = enough(done.chunks)
@@ -261,24 +261,24 @@ def _converted(kind: type[Driver], options: dict[str, Any]) -> Any:
     try:
         return msgspec.convert(options, kind.options_type)
     except msgspec.ValidationError as error:
-        raise Broken(f"{kind.name}: these options are wrong: {error}") from error
+        raise BrokenPromise(f"{kind.name}: these options are wrong: {error}") from error
 
 
-def _session(driver: Driver, seconds: float, seed: int) -> Session:
+def _session(driver: Driver, seconds: float, seed: int) -> VirtualSession:
     return _ran(driver, play(driver, driver.twin(driver.options, seed), seconds), seed)
 
 
 def _ran(driver: Driver, work: Coroutine[Any, Any, T], seed: int) -> T:
     try:
         return in_virtual_time(work)
-    except (ForbiddenWords, Stuck) as error:
+    except (ForbiddenWords, SessionStuck) as error:
         raise broken(driver, str(error), seed) from error
     except Exception as error:
         raise broken(driver, f"its session with its twin failed: {error!r}", seed) from error
 
 
 def _check_outcome(
-    driver: Driver, done: Session, seed: int, allowed: tuple[type[Exception], ...] = (SessionOver,)
+    driver: Driver, done: VirtualSession, seed: int, allowed: tuple[type[Exception], ...] = (SessionOver,)
 ) -> None:
     told = allowed is ENDINGS and hasattr(
         done.outcome, "reason"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from gatepost.drivers.driver import Decoder, Driver
 from gatepost.drivers.reading import Reading, Reply
-from gatepost.drivers.testing.contract_rules import Broken, amount, complaint, held, unfinished
+from gatepost.drivers.testing.contract_rules import BrokenPromise, amount, complaint, held, unfinished
 
 MOST_HELD = 65536  # octets of data that a decoder may hold
 SECRET = b"SECRET-97-mmHg"
@@ -192,5 +192,5 @@ def feed(driver: Driver, decoder: Decoder, pieces: Iterable[bytes], seed: int) -
     return out
 
 
-def broken(driver: Driver, what: str, seed: int | None = None) -> Broken:
-    return Broken(f"{driver.name}: {what}" + (f" (seed {seed})" if seed is not None else ""))
+def broken(driver: Driver, what: str, seed: int | None = None) -> BrokenPromise:
+    return BrokenPromise(f"{driver.name}: {what}" + (f" (seed {seed})" if seed is not None else ""))

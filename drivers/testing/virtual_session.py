@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from gatepost.drivers.driver import Driver, Moment, Twin
+from gatepost.drivers.driver import Driver, LocalTime, Twin
 from gatepost.drivers.reading import Reading, Reply
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ EPOCH = datetime(2026, 11, 20, 10, 30)  # noqa: DTZ001  # the local wall time at
 MOST_HEARD = 1000  # items kept between two waits, as the gateway does
 
 
-class Stuck(RuntimeError):
+class SessionStuck(RuntimeError):
     """Everything waits, and no time limit is running."""
 
 
@@ -42,7 +42,7 @@ class _Jump(selectors.DefaultSelector):
         if ready:
             return ready
         if timeout is None:
-            raise Stuck("everything waits, and no time limit is running")
+            raise SessionStuck("everything waits, and no time limit is running")
         self._passed(timeout)
         return ready
 
@@ -68,7 +68,7 @@ def in_virtual_time(work: Coroutine[Any, Any, T]) -> T:
 
 
 @dataclass
-class Session:
+class VirtualSession:
     """What came of a session. `chunks`: what the device said, piece by piece; `outcome`: what ended the conversation,
     None = it ended by itself or goes on."""
 
@@ -95,7 +95,7 @@ class Session:
 class VirtualExchange:
     """The Exchange of a session: a twin at the other end, and a store that never fails."""
 
-    def __init__(self, driver: Driver, twin: Twin, session: Session) -> None:
+    def __init__(self, driver: Driver, twin: Twin, session: VirtualSession) -> None:
         self._driver = driver
         self._twin = twin
         self._session = session
@@ -150,8 +150,8 @@ class VirtualExchange:
     async def stored(self, timeout: float = 30.0) -> None:
         await asyncio.sleep(0)
 
-    def now(self) -> Moment:
-        return Moment(EPOCH + timedelta(seconds=asyncio.get_running_loop().time()), True)
+    def now(self) -> LocalTime:
+        return LocalTime(EPOCH + timedelta(seconds=asyncio.get_running_loop().time()), True)
 
     def tell(self, **known: Any) -> None:
         self._session.told |= known
@@ -160,20 +160,26 @@ class VirtualExchange:
         self._session.progress.append((what, done, total))
 
 
-def session(driver: Driver, twin: Twin, seconds: float = 30.0, execute: tuple[str, Any] | None = None) -> Session:
+def session(
+    driver: Driver, twin: Twin, seconds: float = 30.0, execute: tuple[str, Any] | None = None
+) -> VirtualSession:
     """`driver` with `twin` for so many seconds of virtual time, as the gateway runs it: bookmarks, greeting,
     conversation, keep-alive, farewell. `execute`: a command and its parameters, carried out in the middle of it."""
     return in_virtual_time(play(driver, twin, seconds, execute))
 
 
-async def play(driver: Driver, twin: Twin, seconds: float = 30.0, execute: tuple[str, Any] | None = None) -> Session:
+async def play(
+    driver: Driver, twin: Twin, seconds: float = 30.0, execute: tuple[str, Any] | None = None
+) -> VirtualSession:
     """The same within a coroutine: several sessions of one driver belong on one loop."""
-    done = Session(marks=dict(driver.bookmarks))
+    done = VirtualSession(marks=dict(driver.bookmarks))
     await _run(driver, twin, seconds, execute, done)
     return done
 
 
-async def _run(driver: Driver, twin: Twin, seconds: float, execute: tuple[str, Any] | None, done: Session) -> None:
+async def _run(
+    driver: Driver, twin: Twin, seconds: float, execute: tuple[str, Any] | None, done: VirtualSession
+) -> None:
     exchange = VirtualExchange(driver, twin, done)
     until = asyncio.get_running_loop().time() + seconds
     for words in driver.greeting():

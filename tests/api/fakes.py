@@ -10,21 +10,21 @@ import msgspec
 import orjson
 
 from gatepost.agent.audit.log import AuditLog
-from gatepost.agent.commands.model import Response
+from gatepost.agent.commands.model import CommandResponse
 from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.errors import NotConnected
-from gatepost.agent.core.events import Events
+from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC
-from gatepost.agent.devices.recorder import Tape
-from gatepost.agent.settings.editor import ApiDrop
-from gatepost.agent.settings.model import Broker, Device, Gateway, SecretRef, Settings
+from gatepost.agent.devices.recorder import DeviceRecorder
+from gatepost.agent.settings.editor import SettingsEditor
+from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, GatewaySettings, SecretRef, Settings
 from gatepost.agent.settings.problem import Origin
 from gatepost.agent.store.store import Store
-from gatepost.agent.uplink.broker_discovery import Discovery
-from gatepost.agent.uplink.message_log import MessageBook
-from gatepost.agent.uplink.topic_subscriptions import Following
+from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
+from gatepost.agent.uplink.message_log import MessageLog
+from gatepost.agent.uplink.topic_subscriptions import TopicSubscriptions
 from gatepost.drivers.driver import Registry
-from gatepost.drivers.recording import Header
+from gatepost.drivers.recording import RecordingHeader
 
 START = 1_795_000_000_000_000  # microseconds: 2026-11-18
 
@@ -116,7 +116,9 @@ class FakeDevices:
         return list(self.by_id.values())
 
     def tape(self, device):
-        return Header("contec-cms50d-plus", device), self.tapes.setdefault(device, Tape(time.monotonic, self.on_tape))
+        return RecordingHeader("contec-cms50d-plus", device), self.tapes.setdefault(
+            device, DeviceRecorder(time.monotonic, self.on_tape)
+        )
 
     def on_tape(self, used):
         self.taped = used
@@ -165,7 +167,9 @@ class FakeDesk:
                 status, result, error = "failed", None, {"key": "io", "message": "it broke", "hint": "look"}
             case "last":
                 status, result = "accepted", None
-        return Response(body["id"], request.target, body["command"], status, result, error, "2026-11-18T00:00:02Z")
+        return CommandResponse(
+            body["id"], request.target, body["command"], status, result, error, "2026-11-18T00:00:02Z"
+        )
 
 
 class FakeApp:
@@ -173,7 +177,7 @@ class FakeApp:
 
     def __init__(self, directory):
         self.clock = FakeClock()
-        self.events = Events()
+        self.events = EventBus()
         self.devices = FakeDevices()
         self.uplinks = FakeBrokers()
         self.desk = FakeDesk()
@@ -181,23 +185,23 @@ class FakeApp:
         self.outcome = {"applied": True, "changed": ["devices.cuff-3"], "problems": []}
         self.last_reload = None
         self.settings = Settings(
-            gateway=Gateway(id="ward-7", state_dir=str(directory)),
+            gateway=GatewaySettings(id="ward-7", state_dir=str(directory)),
             store=msgspec.structs.replace(Settings().store, commit_interval=0.01, reserve=0),
             brokers={
-                "hospital": Broker(url="mqtt://h:1883", password="open-sesame"),
-                "lab": Broker(url="mqtt://l:1883", password=SecretRef(credential="lab")),
+                "hospital": BrokerSettings(url="mqtt://h:1883", password="open-sesame"),
+                "lab": BrokerSettings(url="mqtt://l:1883", password=SecretRef(credential="lab")),
             },
             devices={
-                "oximeter-1": Device(driver="lines", port="/dev/ttyUSB0", patient="P-001"),
-                "cuff-3": Device(driver="lines", port="/dev/ttyUSB9"),
+                "oximeter-1": DeviceSettings(driver="lines", port="/dev/ttyUSB0", patient="P-001"),
+                "cuff-3": DeviceSettings(driver="lines", port="/dev/ttyUSB9"),
             },
         )
         self.registry = Registry.installed()
         self.own_drops = directory / "conf.d"
-        self.drop = ApiDrop(self)
-        self.following = Following()
-        self.book = MessageBook(self.clock, self.events)
-        self.discovery = Discovery(self.clock.monotonic)
+        self.drop = SettingsEditor(self)
+        self.following = TopicSubscriptions()
+        self.book = MessageLog(self.clock, self.events)
+        self.discovery = BrokerDiscovery(self.clock.monotonic)
         self.origins = {("brokers", "hospital", "url"): Origin("/etc/gatepost/gatepost.yaml", 7, 5)}
         self._tasks = []
 

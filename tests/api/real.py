@@ -12,7 +12,7 @@ import httpx
 import yaml
 
 from gatepost.agent.app import App
-from gatepost.agent.process.logs import Logs
+from gatepost.agent.process.logs import AgentLogs
 from gatepost.agent.settings import load
 from gatepost.drivers.driver import Registry
 
@@ -34,7 +34,7 @@ def written(folder: Path, **sections: Any) -> Path:
 async def running(config: Path) -> AsyncIterator[tuple[App, httpx.AsyncClient]]:
     loaded = load(config, {}, Registry.installed())
     assert loaded.settings is not None, loaded.problems
-    logs = Logs(io.StringIO(), {})
+    logs = AgentLogs(io.StringIO(), {})
     app = App(loaded, loaded.settings, config, {}, logs)
     app.state_dir.mkdir(parents=True, exist_ok=True)
     await app.start()

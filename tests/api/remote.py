@@ -7,7 +7,7 @@ import socket
 import httpx
 import msgspec
 
-from gatepost.agent.settings.model import Api
+from gatepost.agent.settings.model import ApiSettings
 
 
 def free_port():
@@ -19,7 +19,7 @@ def free_port():
 def listening(app, **api):
     api.setdefault("listen", f"127.0.0.1:{free_port()}")
     api.setdefault("rate_limit", 0.0)
-    app.settings = msgspec.structs.replace(app.settings, api=Api(**api))
+    app.settings = msgspec.structs.replace(app.settings, api=ApiSettings(**api))
     return app.settings.api
 
 

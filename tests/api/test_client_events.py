@@ -7,8 +7,8 @@ import pytest
 
 from gatepost.agent.api.http.server import ApiServer
 from gatepost.client import AsyncGatewayClient, BadInput, GatewayClient, GatewayError, NoAgent, NotAuthenticated, live
-from gatepost.client.live import Stream
-from gatepost.client.place import Place
+from gatepost.client.live import EventStream
+from gatepost.client.place import AgentAddress
 from tests.api.remote import free_port
 
 RECEIVED = "device.data.received"
@@ -88,7 +88,7 @@ async def test_what_asking_again_does_not_help_is_an_error_at_once(remote):
 
 
 def test_attempts_become_rarer_and_are_never_given_up():
-    stream = Stream(Place("/none.sock"), 1.0, {})
+    stream = EventStream(AgentAddress("/none.sock"), 1.0, {})
     stream.opened()
     waits = [stream.failed(ConnectionResetError(), True) for _ in range(12)]
     assert waits[:3] == [0.5, 1.0, 2.0]

@@ -9,8 +9,8 @@ from gatepost.agent.api.http.server import ApiServer
 from gatepost.client import (
     AsyncGatewayClient,
     BadInput,
-    Changed,
     Conflict,
+    EtagChanged,
     GatewayClient,
     GatewayError,
     NoAgent,
@@ -63,7 +63,7 @@ async def test_errors_have_classes(remote, kind):
 def test_every_status_has_its_class():
     body = {"error": {"key": "k", "message": "m", "hint": None}}
     assert type(refused(409, body)) is Conflict
-    assert type(refused(412, body)) is Changed
+    assert type(refused(412, body)) is EtagChanged
     assert type(refused(500, body)) is GatewayError
     slow = refused(429, body, "7")
     assert isinstance(slow, RateLimited)
@@ -146,7 +146,7 @@ async def test_history_goes_from_page_to_page(app, remote):
 
 async def test_an_etag_keeps_what_somebody_else_changed(app, server):
     client = AsyncGatewayClient(server.path)
-    with pytest.raises(Changed):
+    with pytest.raises(EtagChanged):
         await client.replace_device("oximeter-1", {"driver": "lines", "port": "/dev/ttyUSB0"}, etag='"old"')
     with pytest.raises(Conflict):
         await client.add_device("oximeter-1", {"driver": "lines", "port": "/dev/ttyUSB0"})

@@ -58,10 +58,10 @@ async def test_what_is_no_command_is_422(app, http, body):
 
 
 async def test_the_ledger_of_a_device(app, http):
-    from gatepost.agent.store.command_ledger import Entry
+    from gatepost.agent.store.command_ledger import LedgerEntry
 
     for number in range(3):
-        entry = Entry(id=str(number), target="oximeter-1", source="cli", command="ping", digest=b"")
+        entry = LedgerEntry(id=str(number), target="oximeter-1", source="cli", command="ping", digest=b"")
         await app.store.ledger.begin(entry, app.clock.now())
     await app.store.ledger.finish("2", "done", app.clock.now().wall, b'{"status":"done"}')
     page = (await http.get("/api/v1/devices/oximeter-1/commands", params={"limit": 2})).json()

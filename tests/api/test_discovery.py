@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gatepost.agent.uplink.broker_discovery import NOT_INSTALLED, Discovery
+from gatepost.agent.uplink.broker_discovery import NOT_INSTALLED, BrokerDiscovery
 
 
 async def test_without_the_library_the_answer_is_empty_and_says_why(http, monkeypatch):
@@ -24,7 +24,7 @@ async def test_a_network_that_cannot_be_searched_is_said(monkeypatch):
             raise OSError(101, "Network is unreachable")
 
     monkeypatch.setattr(importlib, "import_module", lambda name: Library)
-    found, hint = await Discovery(time.monotonic).search(0)
+    found, hint = await BrokerDiscovery(time.monotonic).search(0)
     assert (found, hint) == ([], "the network cannot be searched: Network is unreachable")
 
 
@@ -40,7 +40,7 @@ async def test_a_broker_that_announces_itself_is_found():
     )
     try:
         await (await engine.async_register_service(info))
-        found, hint = await Discovery(time.monotonic, ["127.0.0.1"]).search(1.5)
+        found, hint = await BrokerDiscovery(time.monotonic, ["127.0.0.1"]).search(1.5)
     finally:
         await engine.async_close()
     assert hint == ""

@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gatepost.agent.api.auth.jwt import JwtJudge, JwtWrong, role_in
 from gatepost.agent.core.errors import Forbidden, Unauthenticated
-from gatepost.agent.settings.model import Jwt
+from gatepost.agent.settings.model import JwtSettings
 from tests.api.remote import listening
 
 jwt = pytest.importorskip("jwt")
 SECRET = "k" * 40
-SHARED = Jwt(algorithm="HS256", issuer="https://login.example", audience="gatepost", key=SECRET)
+SHARED = JwtSettings(algorithm="HS256", issuer="https://login.example", audience="gatepost", key=SECRET)
 
 
 def claims(**other):
@@ -95,7 +95,7 @@ def test_public_keys_are_found_by_their_id(tmp_path, algorithm):
 
     one, other, stranger = make(), make(), make()
     file = key_set(tmp_path, ("one", one), ("other", other))
-    ask = judge(Jwt(algorithm=algorithm, issuer=SHARED.issuer, audience=SHARED.audience, jwks_file=file))
+    ask = judge(JwtSettings(algorithm=algorithm, issuer=SHARED.issuer, audience=SHARED.audience, jwks_file=file))
     assert ask(jwt.encode(claims(), other, algorithm, headers={"kid": "other"})).role == "operator"
     for key, kid in ((one, "other"), (stranger, "one"), (one, "nobody"), (one, None)):
         with pytest.raises(Unauthenticated):
@@ -105,7 +105,7 @@ def test_public_keys_are_found_by_their_id(tmp_path, algorithm):
 def test_a_public_key_is_never_taken_for_a_shared_secret(tmp_path):
     key = rsa.generate_private_key(65537, 2048)
     file = key_set(tmp_path, ("one", key))
-    ask = judge(Jwt(algorithm="RS256", issuer=SHARED.issuer, audience=SHARED.audience, jwks_file=file))
+    ask = judge(JwtSettings(algorithm="RS256", issuer=SHARED.issuer, audience=SHARED.audience, jwks_file=file))
     public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     forged = jwt.encode(claims(), base64.b64encode(public), "HS256", headers={"kid": "one"})
     with pytest.raises(Unauthenticated):
@@ -117,14 +117,14 @@ def test_a_file_that_is_no_key_set_is_said(tmp_path, text):
     file = tmp_path / "jwks.json"
     file.write_text(text)
     with pytest.raises(JwtWrong):
-        judge(Jwt(algorithm="RS256", issuer="i", audience="a", jwks_file=str(file)))
+        judge(JwtSettings(algorithm="RS256", issuer="i", audience="a", jwks_file=str(file)))
     with pytest.raises(JwtWrong):
-        judge(Jwt(algorithm="RS256", issuer="i", audience="a", jwks_file=str(tmp_path / "nothing")))
+        judge(JwtSettings(algorithm="RS256", issuer="i", audience="a", jwks_file=str(tmp_path / "nothing")))
 
 
 def test_a_short_secret_is_refused():
     with pytest.raises(JwtWrong, match="32"):
-        judge(Jwt(algorithm="HS256", issuer="i", audience="a", key="short"))
+        judge(JwtSettings(algorithm="HS256", issuer="i", audience="a", key="short"))
 
 
 @pytest.mark.parametrize(

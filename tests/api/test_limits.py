@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gatepost.agent.api.auth.rate_limits import FREE, LONGEST, TABLE, Lockout, Rate, group
+from gatepost.agent.api.auth.rate_limits import FREE, LONGEST, TABLE, AddressLockout, RateLimiter, group
 from gatepost.agent.api.auth.topic_permissions import allows, covers, is_filter
 
 
@@ -17,7 +17,7 @@ class Now:
 
 def test_a_rate_allows_a_burst_and_then_its_pace():
     now = Now()
-    rate = Rate(now)
+    rate = RateLimiter(now)
     assert [rate.take("a", 5.0) for _ in range(10)] == [0.0] * 10
     assert rate.take("a", 5.0) == pytest.approx(0.2)
     now.at = 0.2
@@ -28,11 +28,11 @@ def test_a_rate_allows_a_burst_and_then_its_pace():
 
 
 def test_a_slow_rate_allows_one_at_least():
-    assert Rate(Now()).take("a", 0.1) == 0.0
+    assert RateLimiter(Now()).take("a", 0.1) == 0.0
 
 
 def test_tables_are_bounded():
-    rate, lockout = Rate(Now()), Lockout(Now())
+    rate, lockout = RateLimiter(Now()), AddressLockout(Now())
     for number in range(2 * TABLE):
         rate.take(str(number), 1.0)
         lockout.failed(str(number))
@@ -41,7 +41,7 @@ def test_tables_are_bounded():
 
 def test_failed_attempts_lock_out_ever_longer_and_are_forgiven():
     now = Now()
-    lockout = Lockout(now)
+    lockout = AddressLockout(now)
     assert [lockout.failed("a") for _ in range(FREE)] == [0.0] * FREE
     assert [lockout.failed("a") for _ in range(3)] == [2.0, 4.0, 8.0]
     assert lockout.locked("a") == 8.0

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gatepost.agent.api.auth.principal import Who
+from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.api.http.router import application
 from gatepost.agent.api.routes import ROUTES
-from gatepost.agent.core.events import Events
-from gatepost.agent.uplink.message_log import AGE, MOST, OCTETS, PAYLOAD, TOPICS, MessageBook
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.uplink.message_log import AGE, MOST, OCTETS, PAYLOAD, TOPICS, MessageLog
 from tests.api.fakes import FakeClock
 from tests.api.real import running, written
 from tests.uplink.broker import Mosquitto, free_port, until
@@ -195,7 +195,7 @@ class Fixed:
 async def test_permissions_of_topics_are_kept(app):
     import asyncio
 
-    who = Who("nurse", "operator", ("ward/7/#",), ("ward/7/+",))
+    who = Principal("nurse", "operator", ("ward/7/#",), ("ward/7/+",))
     transport = httpx.ASGITransport(application(app, ROUTES, asyncio.Event(), None, Fixed(who)))
     async with httpx.AsyncClient(transport=transport, base_url="http://x/api/v1") as http:
         body = {"broker": "hospital", "topic": "ward/8/x", "payload": "x"}
@@ -212,7 +212,7 @@ async def test_permissions_of_topics_are_kept(app):
 
 def test_the_history_is_bounded_by_count_size_and_age():
     clock = FakeClock()
-    book = MessageBook(clock, Events())
+    book = MessageLog(clock, EventBus())
     for number in range(MOST + TOPICS):
         book.take("a", f"t/{number}", b"x", 0, False, "in")
     found = book.newest(lambda _: True, 10 * MOST, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.agent.api.http.router import Paths
+from gatepost.agent.api.http.router import PathMatcher
 
 
 def endpoint(name):
@@ -14,7 +14,7 @@ def endpoint(name):
     return answer
 
 
-PATHS = Paths(
+PATHS = PathMatcher(
     [
         ("/devices", endpoint("all")),
         ("/devices/status", endpoint("status")),

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.agent.api.auth.principal import Who
-from gatepost.agent.api.auth.sessions import IDLE, LONGEST, MOST, Sessions
+from gatepost.agent.api.auth.principal import Principal
+from gatepost.agent.api.auth.sessions import IDLE, LONGEST, MOST, SessionStore
 from tests.api.remote import listening
 
 CONTROL = "/api/v1/brokers/hospital/control"
@@ -91,8 +91,8 @@ async def test_a_login_code_is_good_for_a_while_only(remote):
 
 
 def test_sessions_end_by_themselves_and_are_bounded(app_clock):
-    sessions = Sessions(app_clock, lambda token: True)
-    who = Who("a", "viewer")
+    sessions = SessionStore(app_clock, lambda token: True)
+    who = Principal("a", "viewer")
 
     def found(session):
         return sessions.find(f"x=1; gatepost_session={session.key}", secure=False)

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from gatepost.agent.api.http.server import ApiServer
 from gatepost.agent.api.http.sockets import ListenWrong, bind
-from gatepost.agent.settings.model import Api, ApiTls
+from gatepost.agent.settings.model import ApiSettings, ApiTls
 
 
 def free_port():
@@ -49,7 +49,7 @@ def write_certificate(directory, name="localhost"):
 
 
 def listening(app, **api):
-    app.settings = msgspec.structs.replace(app.settings, api=Api(**api))
+    app.settings = msgspec.structs.replace(app.settings, api=ApiSettings(**api))
     return app.settings.api
 
 

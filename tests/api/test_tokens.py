@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.agent.api.auth.tokens import MOST, Tokens
+from gatepost.agent.api.auth.tokens import MOST, TokenStore
 from gatepost.agent.core.errors import Conflict, NotFound, Unauthenticated
 
 DAY = 86400.0
@@ -10,7 +10,7 @@ DAY = 86400.0
 
 @pytest.fixture
 async def tokens(app):
-    return Tokens(app.store, app.clock)
+    return TokenStore(app.store, app.clock)
 
 
 async def test_a_token_holds_and_tells_who_has_it(tokens):
@@ -24,14 +24,14 @@ async def test_tokens_are_found_again_after_a_restart_by_their_hash_alone(app, t
     _, text = await tokens.create("admin")
     kept = await app.store.states("api-token:")
     assert text.rpartition("_")[2] not in str(kept)
-    again = Tokens(app.store, app.clock)
+    again = TokenStore(app.store, app.clock)
     await again.load()
     assert (await again.check(text)).role == "admin"
 
 
 async def test_equal_secrets_have_different_hashes(app):
     numbers = iter([b"a" * 6, b"s" * 32, b"1" * 16, b"b" * 6, b"s" * 32, b"2" * 16])
-    tokens = Tokens(app.store, app.clock, lambda count: next(numbers))
+    tokens = TokenStore(app.store, app.clock, lambda count: next(numbers))
     one, _ = await tokens.create("viewer")
     other, _ = await tokens.create("viewer")
     assert one.digest != other.digest
@@ -59,7 +59,7 @@ async def test_a_token_expires(app, tokens):
 async def test_a_revoked_token_does_not_hold_even_after_a_restart(app, tokens):
     made, text = await tokens.create("viewer")
     await tokens.revoke(made.id)
-    again = Tokens(app.store, app.clock)
+    again = TokenStore(app.store, app.clock)
     await again.load()
     for each in (tokens, again):
         with pytest.raises(Unauthenticated):
@@ -83,7 +83,7 @@ async def test_the_last_use_is_written_rarely(app, tokens):
 async def test_a_damaged_token_does_not_hold_and_harms_no_other(app, tokens):
     _, text = await tokens.create("viewer")
     await app.store.state_put("api-token:bad", {"role": "king"})
-    again = Tokens(app.store, app.clock)
+    again = TokenStore(app.store, app.clock)
     await again.load()
     assert [token.role for token in again.every()] == ["viewer"]
     await again.check(text)

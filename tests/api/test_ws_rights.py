@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gatepost.agent.api.auth.principal import Who
+from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.core.errors import Unauthenticated
 from tests.api.websocket_clients import over_tcp, patient, said
 
@@ -108,7 +108,7 @@ async def test_jwts_are_judged_again(remote):
     def judge(text):
         if not holds:
             raise Unauthenticated("it is over")
-        return Who("someone", "viewer")
+        return Principal("someone", "viewer")
 
     remote.server._gate.jwt = judge
     async with over_tcp(remote, headers={"authorization": "Bearer a.b.c"}) as socket:

@@ -120,9 +120,11 @@ async def test_a_client_that_answers_stays(server):
 async def test_clients_with_the_same_filter_share_their_frames(app, server, monkeypatch):
     hub = patient(server)
     fed = []
-    feed = limits.Client.feed
+    feed = limits.WebSocketConnection.feed
     monkeypatch.setattr(
-        limits.Client, "feed", lambda self, chunk, count: (fed.append((count, chunk)), feed(self, chunk, count))
+        limits.WebSocketConnection,
+        "feed",
+        lambda self, chunk, count: (fed.append((count, chunk)), feed(self, chunk, count)),
     )
     async with local(server) as one, local(server) as two:
         await said(one), await said(two)

@@ -1,6 +1,6 @@
 """A private bus with an emulated org.bluez for every BLE test: `bus`, `bluez`; unmodified bleak finds it.
 
-A test that needs another daemon (several adapters, slots, real timing) makes its own `Daemon(bus.address, ...)`.
+A test that needs another daemon (several adapters, slots, real timing) makes its own `TwinDaemon(bus.address, ...)`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ async def bus(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PrivateBus]:
 
 
 @pytest.fixture
-async def bluez(bus: PrivateBus) -> AsyncIterator[Daemon]:
+async def bluez(bus: PrivateBus) -> AsyncIterator[TwinDaemon]:
     """The emulated daemon with one adapter, hci0, in this event loop."""
-    async with Daemon(bus.address) as daemon:
+    async with TwinDaemon(bus.address) as daemon:
         yield daemon
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from gatepost.agent.store.command_ledger import Entry
+from gatepost.agent.store.command_ledger import LedgerEntry
 
 
 def test_status_on_one_screen(gatepost, agent):
@@ -200,7 +200,7 @@ def test_send_waits_for_a_command_that_lasts(gatepost, agent):
 
     async def lasting(request):
         response = await handle(request)
-        entry = Entry(id=response.id, target="oximeter-1", source="cli", command="last", digest=b"")
+        entry = LedgerEntry(id=response.id, target="oximeter-1", source="cli", command="last", digest=b"")
         await store.ledger.begin(entry, clock.now())
         final = {"id": response.id, "device_id": "oximeter-1", "command": "last", "status": "failed"}
         final |= {"result": None, "error": {"key": "io", "message": "it broke", "hint": ""}}

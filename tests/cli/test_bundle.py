@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from gatepost.agent.cli.verbs import bundle
-from gatepost.agent.cli.verbs.bundle import Scrubber
+from gatepost.agent.cli.verbs.bundle import PrivacyScrubber
 
 SECRETS = ("open-sesame", "device-token-1", "P-001", "signing-key-1")
 SETTINGS = """
@@ -77,7 +77,7 @@ def test_a_file_that_is_there_is_not_replaced(gatepost, planted, place):
 
 
 def test_words_are_hidden_as_words_and_members_by_their_name():
-    scrub = Scrubber(["1", "P-1", ""])
+    scrub = PrivacyScrubber(["1", "P-1", ""])
     assert scrub.text("P-1 and P-10, 1 and 21") == "*** and P-10, *** and 21"
     assert scrub.json({"patient_id": "new", "n": 1, "deep": [{"token": "x"}, "1"]}) == {
         "patient_id": "***",

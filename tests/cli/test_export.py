@@ -9,7 +9,7 @@ import pytest
 from gatepost.agent.cli.support.export_writers import output
 from gatepost.agent.cli.verbs.export import ATTEMPTS, PAGE, pages
 from gatepost.agent.core.errors import GatepostError
-from gatepost.client import GatewayError, RateLimited, Reading, Unavailable
+from gatepost.client import GatewayError, RateLimited, ReadingDict, Unavailable
 from tests.cli.conftest import spawn
 
 QUIET = {"device": None, "metric": None}
@@ -60,7 +60,7 @@ def test_never_half_a_file(tmp_path):
 
     def interrupted():
         with output(str(file), "csv", False) as out:
-            out.write([Reading(id="a", metric_type="m", spo2=1)])
+            out.write([ReadingDict(id="a", metric_type="m", spo2=1)])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -81,7 +81,7 @@ class Flaky:
         self.asked.append(query)
         if self.errors:
             raise self.errors.pop(0)
-        return {"readings": [Reading(n=query["cursor"])], "cursor": 7 if query["cursor"] is None else None}
+        return {"readings": [ReadingDict(n=query["cursor"])], "cursor": 7 if query["cursor"] is None else None}
 
 
 def test_a_page_that_does_not_come_is_asked_for_again():
@@ -112,7 +112,7 @@ def test_a_waveform_and_lists_are_json_in_csv(capsysbinary, monkeypatch):
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, write_through=True))
     wave = {"samples": [1, 2], "rate_hz": 2, "scale": 0.1, "offset": 0, "unit": "mV", "channel": "I"}
     with output("-", "csv", False) as out:
-        out.write([Reading(id="a", metric_type="ecg", flags=["x", "y"], rr_intervals=[1, 2], **wave)])
+        out.write([ReadingDict(id="a", metric_type="ecg", flags=["x", "y"], rr_intervals=[1, 2], **wave)])
     rows = {row["name"]: row for row in csv.DictReader(io.StringIO(raw.getvalue().decode()))}
     assert rows["samples"]["value"] == "[1,2]"
     assert (rows["rate_hz"]["value"], rows["scale"]["value"]) == ("2", "0.1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatepost.agent.cli.support.formatting import clock_time
-from gatepost.agent.cli.support.tables import Plan, fold, shortened
+from gatepost.agent.cli.support.tables import ColumnPlan, fold, shortened
 
 LONG = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
 SETTINGS = f"""
@@ -92,27 +92,27 @@ def changes(word):
 
 
 def test_a_table_that_fits_is_left_alone():
-    plan = Plan(("a", "why"), [["x", "because of y"]], 20, ("why",))
+    plan = ColumnPlan(("a", "why"), [["x", "because of y"]], 20, ("why",))
     assert [text for _, text in plan.row(0)] == ["x", "because of y"]
     assert plan.below(0) == []
 
 
 def test_only_the_cells_that_do_not_fit_move_below():
-    plan = Plan(("a", "why"), [["x", "because of y"], ["y", "because of something else"]], 20, ("why",))
+    plan = ColumnPlan(("a", "why"), [["x", "because of y"], ["y", "because of something else"]], 20, ("why",))
     assert [text for _, text in plan.row(1)] == ["y", " " * 12]
     assert plan.below(1) == [("why", "because of something else")]
     assert plan.below(0) == []
 
 
 def test_a_column_none_of_whose_cells_fits_has_no_heading():
-    plan = Plan(("a", "b", "why"), [["x", "1", "because of y"]], 10, ("why",))
+    plan = ColumnPlan(("a", "b", "why"), [["x", "1", "because of y"]], 10, ("why",))
     assert [name for name, _ in plan.heading()] == ["a", "b"]
 
 
 def test_paths_are_shortened_first_and_told_in_full_where_they_move():
-    plan = Plan(("a", "port"), [["x", LONG]], 40, ("port",), ("port",))
+    plan = ColumnPlan(("a", "port"), [["x", LONG]], 40, ("port",), ("port",))
     assert plan.row(0)[1][1] == "usb-FTDI_FT…5BI-if00-port0"[:11] + "…" + LONG[-12:]
-    assert Plan(("a", "port"), [["x", LONG]], 20, ("port",), ("port",)).below(0) == [("port", LONG)]
+    assert ColumnPlan(("a", "port"), [["x", LONG]], 20, ("port",), ("port",)).below(0) == [("port", LONG)]
     assert shortened("/dev/serial/by-id/usb-short") == "usb-short"
 
 

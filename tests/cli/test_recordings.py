@@ -9,7 +9,7 @@ import time
 import pytest
 
 from gatepost.drivers.driver import Registry
-from gatepost.drivers.recording import Header, Moment, line, read
+from gatepost.drivers.recording import RecordedMoment, RecordingHeader, line, read
 from tests.cli.conftest import spawn
 
 
@@ -26,8 +26,11 @@ def recorded(place):
     twin = Registry.installed().get("contec-cms50d-plus").twin(seed=1)
     said = b"".join(twin.tick() for _ in range(600))
     path = place / "oximeter.rec"
-    moments = [Moment(0.0, note="opened"), *(Moment(at / 70, said[at : at + 7]) for at in range(0, len(said), 7))]
-    path.write_bytes(Header("contec-cms50d-plus", "oximeter-1").line() + b"".join(map(line, moments)))
+    moments = [
+        RecordedMoment(0.0, note="opened"),
+        *(RecordedMoment(at / 70, said[at : at + 7]) for at in range(0, len(said), 7)),
+    ]
+    path.write_bytes(RecordingHeader("contec-cms50d-plus", "oximeter-1").line() + b"".join(map(line, moments)))
     return path
 
 
@@ -102,8 +105,14 @@ def test_replay_of_what_is_no_recording(gatepost, place, recorded):
 def test_answers_that_mean_nothing_without_their_questions(gatepost, place):
     kind = Registry.installed().get("modbus-rtu")
     twin, question = kind.twin(seed=1), bytes.fromhex("01040000000271cb")
-    moments = [Moment(0.0, note="opened"), Moment(0.1, said=question), Moment(0.2, heard=twin.hear(question))]
+    moments = [
+        RecordedMoment(0.0, note="opened"),
+        RecordedMoment(0.1, said=question),
+        RecordedMoment(0.2, heard=twin.hear(question)),
+    ]
     path = place / "bus.rec"
-    path.write_bytes(Header("modbus-rtu", "bus", options=kind.example_options).line() + b"".join(map(line, moments)))
+    path.write_bytes(
+        RecordingHeader("modbus-rtu", "bus", options=kind.example_options).line() + b"".join(map(line, moments))
+    )
     reading = json.loads(gatepost("replay", path, "--json").out.splitlines()[-2])["reading"]
     assert reading["units"] == {"temperature": "Cel", "humidity": "%"}

@@ -14,9 +14,9 @@ import yaml
 
 from gatepost.agent.cli.support.output import screen
 from gatepost.agent.settings import load
-from gatepost.drivers.driver import Line, Registry
+from gatepost.drivers.driver import Registry, SerialSettings
 from gatepost.drivers.onewire import link as w1_link
-from gatepost.drivers.scan.ports import Port
+from gatepost.drivers.scan.ports import SerialPort
 from gatepost.drivers.serial.port.open_port import close_port, open_port
 from tests.cli.conftest import spawn
 
@@ -144,7 +144,7 @@ def test_ids_that_are_taken_are_not_given_again(gatepost, twins, settings, place
 
 def test_a_port_that_cannot_be_heard_is_a_line(gatepost, main, place, twins):
     (link,) = twins("contec-cms50d-plus")
-    port = open_port(str(link), Line(), None, None)
+    port = open_port(str(link), SerialSettings(), None, None)
     try:
         shown = gatepost("scan", "serial", "--port", link, "--port", place / "none", "--config", main, "--json")
     finally:
@@ -159,14 +159,14 @@ def test_a_port_that_cannot_be_heard_is_a_line(gatepost, main, place, twins):
 def test_ports_of_the_running_agent_are_left_to_it(gatepost, agent, twins, monkeypatch):
     (link,) = twins("contec-cms50d-plus")
     agent.app.devices.by_id["oximeter-1"].state["port"] = str(link)
-    monkeypatch.setattr("gatepost.drivers.scan.ports.ports", lambda: [Port(str(link), str(link))])
+    monkeypatch.setattr("gatepost.drivers.scan.ports.ports", lambda: [SerialPort(str(link), str(link))])
     shown = json.loads(gatepost("scan", "serial", "--json").out)
     (port,) = shown["ports"]
     assert port["state"] == "left-alone"
     assert port["octets"] == 0
     assert port["configured"] == {"id": "oximeter-1", "driver": "lines", "status": "online"}
     assert shown["drop"] == ""
-    port = open_port(str(link), Line(), None, None)
+    port = open_port(str(link), SerialSettings(), None, None)
     try:
         busy = json.loads(gatepost("scan", "serial", "--port", link, "--json").out)["ports"][0]
     finally:
@@ -190,7 +190,7 @@ def test_sensors_of_the_1_wire_bus(gatepost, main, place, monkeypatch):
 
 def test_usb_adapters_are_named(gatepost, main, monkeypatch):
     long = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
-    port = Port(long, "/dev/ttyUSB7", 0x0403, 0x6001, "FTDI", "FT232R USB UART", "A50285BI")
+    port = SerialPort(long, "/dev/ttyUSB7", 0x0403, 0x6001, "FTDI", "FT232R USB UART", "A50285BI")
     monkeypatch.setattr("gatepost.drivers.scan.ports.ports", lambda: [port])
     monkeypatch.setenv("COLUMNS", "80")
     shown = gatepost("scan", "serial", "--config", main)

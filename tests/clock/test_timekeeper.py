@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gatepost.agent.core.clock import US, Stamp
-from gatepost.agent.core.clock_monitor import SELDOM, SOON, Timekeeper
+from gatepost.agent.core.clock_monitor import SELDOM, SOON, ClockMonitor
 
 
 class Clock:
@@ -66,7 +66,7 @@ async def run(turns: list[Callable[[Clock], None]]) -> tuple[Log, Audit, list[fl
         turn(clock)
 
     with pytest.raises(asyncio.CancelledError):
-        await Timekeeper(clock, log, audit, sleep).run()
+        await ClockMonitor(clock, log, audit, sleep).run()
     return log, audit, pauses
 
 

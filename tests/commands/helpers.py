@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import orjson
 
-from gatepost.agent.commands.authentication import Guard
-from gatepost.agent.commands.dispatcher import Desk
-from gatepost.agent.commands.model import Answer, Request, Response
+from gatepost.agent.commands.authentication import CommandAuthenticator
+from gatepost.agent.commands.dispatcher import CommandDispatcher
+from gatepost.agent.commands.model import AddressedResponse, CommandRequest, CommandResponse
 from gatepost.agent.core.clock import US, Stamp
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.builtin_commands import GENERIC, Accepted
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.builtin_commands import GENERIC, AcceptedCommand
 from gatepost.agent.settings.model import Settings
-from gatepost.agent.store.command_ledger import Ledger
+from gatepost.agent.store.command_ledger import CommandLedger
 from gatepost.agent.store.database import Database, sql
 from gatepost.drivers.driver import Command
 
@@ -88,7 +88,7 @@ class Room:
             await self.gate.wait()
         if self.error is not None:
             raise self.error
-        return Accepted({"for": 60}, self.lasting) if self.lasting is not None else self.result
+        return AcceptedCommand({"for": 60}, self.lasting) if self.lasting is not None else self.result
 
 
 class Actions:
@@ -123,32 +123,32 @@ class Office:
 
     def __init__(self, database: Database, settings: Settings, clock: SetClock) -> None:
         self.clock = clock
-        self.ledger = Ledger(database)
+        self.ledger = CommandLedger(database)
         self.audit = Lines()
         self.room = Room()
         self.actions = Actions()
-        self.events = Events()
+        self.events = EventBus()
         self.tokens: dict[str, str] = {}
         self.key: str | None = None
-        self.sent: list[Answer] = []
+        self.sent: list[AddressedResponse] = []
         self.link = True
         self.slow: asyncio.Event | None = None  # an acknowledgement waits for it
-        guard = Guard(lambda device: self.tokens.get(device), lambda: self.key)
-        self.desk = Desk(
+        guard = CommandAuthenticator(lambda device: self.tokens.get(device), lambda: self.key)
+        self.desk = CommandDispatcher(
             self.ledger, self.audit, self.room, self.actions, settings, clock, guard, self._send, self.events
         )
 
-    async def _send(self, answer: Answer) -> bool:
+    async def _send(self, answer: AddressedResponse) -> bool:
         if self.link:
             self.sent.append(answer)
         if self.slow is not None:
             await self.slow.wait()
         return self.link
 
-    async def ask(self, body: Any, target: str | None = "oximeter-1", **more: Any) -> Response:
+    async def ask(self, body: Any, target: str | None = "oximeter-1", **more: Any) -> CommandResponse:
         payload = body if isinstance(body, bytes) else orjson.dumps(body)
         return await self.desk.handle(
-            Request(**{"source": "mqtt:hospital", "target": target, "payload": payload} | more)
+            CommandRequest(**{"source": "mqtt:hospital", "target": target, "payload": payload} | more)
         )
 
     @property

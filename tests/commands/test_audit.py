@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gatepost.agent.audit import file as audit_file
-from gatepost.agent.audit.hash_chain import Link, newest_first, unseal, verify
+from gatepost.agent.audit.hash_chain import ChainLink, newest_first, unseal, verify
 from gatepost.agent.audit.log import WAITING, AuditLog
 
 from .helpers import SetClock
@@ -28,8 +28,8 @@ class State:
         self.values[key] = value
 
     @property
-    def head(self) -> Link:
-        return Link(**self.values["audit-head"])
+    def head(self) -> ChainLink:
+        return ChainLink(**self.values["audit-head"])
 
 
 class Shelf:
@@ -96,7 +96,7 @@ def resealed(lines: list[bytes]) -> list[bytes]:
 
     first = orjson.loads(lines[0])
     bare = {name: value for name, value in first.items() if name not in ("seq", "prev", "hash")}
-    return [seal(bare | {"number": 99}, Link(0, GENESIS))[0].rstrip(b"\n"), *lines[1:]]
+    return [seal(bare | {"number": 99}, ChainLink(0, GENESIS))[0].rstrip(b"\n"), *lines[1:]]
 
 
 @pytest.mark.parametrize(

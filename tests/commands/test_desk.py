@@ -10,7 +10,7 @@ from gatepost.agent.commands import concurrency
 from gatepost.agent.commands.admission import not_there
 from gatepost.agent.commands.concurrency import AT_WORK, LASTING
 from gatepost.agent.core.errors import DeviceBusy, DeviceOffline
-from gatepost.agent.store.command_ledger import Ledger
+from gatepost.agent.store.command_ledger import CommandLedger
 from gatepost.agent.store.database import Database
 from gatepost.drivers.driver import CommandFailed
 
@@ -350,7 +350,7 @@ async def test_no_value_token_or_subject_reaches_the_audit(office: Office) -> No
     assert "'parameters': ['device', 'patient']" in text
     assert "P-001" not in text
     assert "hush" not in text
-    ledger: Ledger = office.ledger
+    ledger: CommandLedger = office.ledger
     assert "P-001" not in repr(await ledger.history())
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from gatepost.agent.commands.model import Request
+from gatepost.agent.commands.model import CommandRequest
 from gatepost.agent.commands.parsed_command import RESERVED, understand
 
 from .helpers import Office, SetClock, open_database, settings
@@ -42,7 +42,7 @@ def dumps(body: Any) -> bytes:
 
 payloads = st.binary(max_size=200) | bodies.map(dumps)
 requests = st.builds(
-    Request,
+    CommandRequest,
     source=st.sampled_from(["mqtt:a", "broadcast:a", "api", "cli", ""]),
     target=st.none() | st.sampled_from(["oximeter-1", "scale-2", "nobody", ""]),
     payload=payloads,
@@ -57,7 +57,7 @@ requests = st.builds(
 
 @effort(max_examples=60, deadline=None)
 @given(st.lists(requests, min_size=1, max_size=8))
-def test_whatever_comes_there_is_one_response_and_one_decision(batch: list[Request]) -> None:
+def test_whatever_comes_there_is_one_response_and_one_decision(batch: list[CommandRequest]) -> None:
     """Nothing raises; each request is answered or dropped on purpose, is in the audit, and runs at most once."""
 
     async def run(directory: Path) -> None:
@@ -85,7 +85,7 @@ def test_whatever_comes_there_is_one_response_and_one_decision(batch: list[Reque
 
 @effort(max_examples=500, deadline=None)
 @given(requests)
-def test_a_payload_is_understood_or_refused(request: Request) -> None:
+def test_a_payload_is_understood_or_refused(request: CommandRequest) -> None:
     order, refusal = understand(request)
     assert 0 < len(order.id) <= 128
     assert refusal is not None or order.command

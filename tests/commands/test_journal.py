@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from gatepost.agent.commands.audit_events import BURST, EVERY
-from gatepost.agent.core.token_bucket import Budget
+from gatepost.agent.core.token_bucket import TokenBucket
 
 from .helpers import Office
 
@@ -18,7 +18,7 @@ async def test_a_flood_of_refusals_is_summed_up(office: Office) -> None:
 
 def test_a_budget_fills_up_again_to_its_burst() -> None:
     now = [0.0]
-    budget = Budget(2, EVERY, lambda: now[0])
+    budget = TokenBucket(2, EVERY, lambda: now[0])
     assert [budget.take() for _ in range(3)] == [True, True, False]
     now[0] += EVERY
     assert [budget.take() for _ in range(2)] == [True, False]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gatepost.agent.core.clock import US, Stamp
-from gatepost.agent.store.command_ledger import DAY, Entry, Ledger
+from gatepost.agent.store.command_ledger import DAY, CommandLedger, LedgerEntry
 from gatepost.agent.store.database import Database
 
 from .helpers import BOUND, T0, Office, SetClock, settings
@@ -164,12 +164,12 @@ async def test_what_an_earlier_process_left_is_outcome_unknown(office: Office, d
     assert await later.desk.start() == 0
 
 
-def entry(id: str = "a", **more: object) -> Entry:  # noqa: A002
-    return Entry(id, "", "mqtt:x", "ping", b"", **more)  # type: ignore[arg-type]
+def entry(id: str = "a", **more: object) -> LedgerEntry:  # noqa: A002
+    return LedgerEntry(id, "", "mqtt:x", "ping", b"", **more)  # type: ignore[arg-type]
 
 
 async def test_rows_are_kept_as_long_as_a_repeat_could_come(database: Database) -> None:
-    ledger = Ledger(database)
+    ledger = CommandLedger(database)
     start = Stamp(T0, 0, True)
     assert await ledger.begin(entry("short"), start)
     assert await ledger.begin(entry("long"), start, valid_until=T0 + 90 * DAY)
@@ -191,7 +191,7 @@ async def test_rows_are_kept_as_long_as_a_repeat_could_come(database: Database) 
 
 
 async def test_the_table_is_bounded_oldest_first(database: Database) -> None:
-    ledger = Ledger(database)
+    ledger = CommandLedger(database)
     for number in range(10):
         await ledger.begin(entry(str(number)), Stamp(T0 + number, 0, False))
         await ledger.finish(str(number), "done", T0, b"{}")
@@ -200,7 +200,7 @@ async def test_the_table_is_bounded_oldest_first(database: Database) -> None:
 
 
 async def test_an_acknowledged_accepted_is_not_taken_for_the_final_answer(database: Database) -> None:
-    ledger = Ledger(database)
+    ledger = CommandLedger(database)
     await ledger.begin(entry(), Stamp(T0, 0, True))
     await ledger.finish("a", "accepted", T0, b"1")
     await ledger.finish("a", "done", T0, b"2")
@@ -210,7 +210,7 @@ async def test_an_acknowledged_accepted_is_not_taken_for_the_final_answer(databa
 
 
 async def test_history_pages_newest_first_for_one_target(database: Database) -> None:
-    ledger = Ledger(database)
+    ledger = CommandLedger(database)
     for number in range(5):
         await ledger.begin(entry(str(number)), Stamp(T0 + number, 0, True))
     first = await ledger.history("", limit=2)
@@ -221,7 +221,7 @@ async def test_history_pages_newest_first_for_one_target(database: Database) -> 
 
 @pytest.mark.parametrize("state", ["executing", "accepted"])
 async def test_a_floating_id_at_work_is_never_free(database: Database, state: str) -> None:
-    ledger = Ledger(database)
+    ledger = CommandLedger(database)
     assert await ledger.begin(entry(floating=True), Stamp(T0, 0, True), window=1)
     if state == "accepted":
         await ledger.finish("a", "accepted", T0, b"{}")

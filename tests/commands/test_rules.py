@@ -9,7 +9,7 @@ import pytest
 from msgspec import Meta
 
 from gatepost.agent.commands.authorization import validated
-from gatepost.agent.commands.model import Refusal
+from gatepost.agent.commands.model import RefusedCommand
 from gatepost.agent.devices.builtin_commands import GENERIC
 from gatepost.drivers.driver import Command
 
@@ -58,6 +58,6 @@ COMMANDS["weigh"] = Command("weigh", "Weigh", Weigh)
 )
 def test_it_is_told_in_words(command: str, parameters: dict[str, Any], message: str, hint: str) -> None:
     refusal = validated(COMMANDS[command], parameters)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, RefusedCommand)
     assert refusal.message == message
     assert refusal.hint == hint

@@ -13,14 +13,16 @@ import msgspec
 import orjson
 
 from gatepost.agent.core.clock import US, Stamp
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.interfaces import Connect, Ears, Limits
-from gatepost.agent.devices.manager import Devices
-from gatepost.agent.settings.model import Device
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.interfaces import Connect, DeviceLimits, LinkEvents
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Command, CommandFailed, Driver, KeepAlive, Registry
 from gatepost.drivers.reading import Faults, Reading, Reply, Waveform
 
-QUICK = Limits(open=1.0, send=0.5, farewell=0.2, close=0.2, stop=0.6, first_retry=0.01, last_retry=0.05, good=30.0)
+QUICK = DeviceLimits(
+    open=1.0, send=0.5, farewell=0.2, close=0.2, stop=0.6, first_retry=0.01, last_retry=0.05, good=30.0
+)
 
 
 async def until(true: Callable[[], Any], timeout: float = 5.0) -> Any:
@@ -144,7 +146,7 @@ class LinkFailed(Exception):
 class MemoryLink:
     """A link to a device that the test plays: `say` is the device speaking, `heard` what it was told."""
 
-    def __init__(self, bench: Bench, device: Device, ears: Ears) -> None:
+    def __init__(self, bench: Bench, device: DeviceSettings, ears: LinkEvents) -> None:
         self.device = device
         self.bench = bench
         self.is_open = self.paused = False
@@ -344,10 +346,10 @@ class Bench:
         self.statuses: list[tuple[str, dict[str, Any]]] = []
         self.store = store or MemoryStore()
         self.clock = clock or SystemClock()
-        self.events = Events()
+        self.events = EventBus()
         kinds = (TestDriver, KeepAliveDriver, MedianDriver, SilentDriver, AskedDriver)
         sources: dict[str, Callable[[], type[Driver]]] = {kind.name: (lambda kind=kind: kind) for kind in kinds}
-        self.devices = Devices(
+        self.devices = DeviceManager(
             Registry(sources | {"elsewhere": _cannot_load}),
             self.store,
             self.clock,
@@ -365,7 +367,7 @@ class Bench:
     async def close(self) -> None:
         self.closed_links = True
 
-    def _connect(self, device: Device, driver: Driver, ears: Ears) -> MemoryLink:
+    def _connect(self, device: DeviceSettings, driver: Driver, ears: LinkEvents) -> MemoryLink:
         link = MemoryLink(self, device, ears)
         self.links.append(link)
         return link
@@ -381,7 +383,7 @@ class Bench:
 
     async def online(self, name: str = "d", **settings: Any) -> MemoryLink:
         """Apply one device and wait until it is there."""
-        await self.devices.apply({name: Device(**({"driver": "test", "port": "/dev/x"} | settings))})
+        await self.devices.apply({name: DeviceSettings(**({"driver": "test", "port": "/dev/x"} | settings))})
         await until(lambda: self.view(name)["status"] == "online")
         return self.link
 

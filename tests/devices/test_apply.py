@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from gatepost.agent.core.errors import DeviceError
-from gatepost.agent.settings.model import Device, Threshold
+from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
 from tests.devices.fakes import Bench, line, until
 
 
-def device(**settings) -> Device:
-    return Device(**({"driver": "test", "port": "/dev/x"} | settings))
+def device(**settings) -> DeviceSettings:
+    return DeviceSettings(**({"driver": "test", "port": "/dev/x"} | settings))
 
 
 async def all_online(bench: Bench) -> None:
@@ -71,7 +71,7 @@ async def test_patient_pace_thresholds_brokers_and_token_change_without_reopenin
     soft = {
         "patient": "P-2",
         "every": 0.0,
-        "thresholds": {"v": Threshold(max=5)},
+        "thresholds": {"v": ThresholdSettings(max=5)},
         "brokers": ["b"],
         "token": "t",
     }
@@ -113,12 +113,12 @@ async def test_after_the_end_nothing_starts(bench: Bench):
 
 async def test_line_settings_are_the_drivers_where_the_device_says_nothing():
     from gatepost.agent.devices.link_factory import line_of
-    from gatepost.drivers.driver import Line
+    from gatepost.drivers.driver import SerialSettings
     from tests.devices.fakes import TestDriver
 
-    assert line_of(device(), TestDriver()) == Line()
+    assert line_of(device(), TestDriver()) == SerialSettings()
     changed = device(baudrate=2400, bytesize=7, parity="E", stopbits=2, flow="xonxoff")
-    assert line_of(changed, TestDriver()) == Line(2400, 7, "E", 2, "xonxoff")
+    assert line_of(changed, TestDriver()) == SerialSettings(2400, 7, "E", 2, "xonxoff")
 
 
 async def test_a_change_whose_caller_gives_up_is_still_made_whole(bench: Bench):

@@ -8,7 +8,7 @@ import pytest
 
 from gatepost.agent.core.errors import DeviceBusy, DeviceOffline, NotFound, Rejected
 from gatepost.agent.devices.command_executor import commands_of
-from gatepost.agent.settings.model import Device, Threshold
+from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
 from gatepost.drivers.driver import CommandFailed
 from tests.devices.fakes import AskedDriver, Bench, HandClock, LinkFailed, MemoryStore, Why, line, until
 
@@ -25,7 +25,7 @@ async def test_what_a_device_understands(bench: Bench):
 
 async def test_status_is_the_view_also_of_a_device_that_is_away(bench: Bench):
     bench.trouble = LinkFailed(Why.MISSING, "not there")
-    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "offline")
     shown = await bench.devices.execute("d", "status", {})
     assert (shown["id"], shown["status"], shown["reason"]) == ("d", "offline", "missing")
@@ -165,7 +165,7 @@ async def test_a_link_lost_in_the_middle_fails_the_command_at_once(bench: Bench)
 
 async def test_a_device_that_is_away_takes_no_command(bench: Bench):
     bench.trouble = LinkFailed(Why.MISSING, "not there")
-    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     with pytest.raises(DeviceOffline):
         await bench.devices.execute("d", "who", {})
 
@@ -184,7 +184,7 @@ async def test_a_cancelled_command_leaves_the_device_free(bench: Bench):
 
 
 async def test_stopped_readings_are_not_reported_and_counted(bench: Bench):
-    link = await bench.online(thresholds={"v": Threshold(max=1)})
+    link = await bench.online(thresholds={"v": ThresholdSettings(max=1)})
     await bench.devices.execute("d", "stop_monitoring", {})
     link.say(line(v=1), line(v=2))
     view = bench.view()
@@ -208,7 +208,7 @@ async def test_an_interval_is_kept_over_restarts_until_the_settings_change():
     second = Bench(store)
     await second.online(every=2, patient="P-1")
     assert second.view()["every"] == 30.0
-    await second.devices.apply({"d": Device(driver="test", port="/dev/x", every=5)})
+    await second.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x", every=5)})
     assert second.view()["every"] == 5
     await second.devices.close()
     third = Bench(store)
@@ -354,7 +354,7 @@ async def test_an_ordered_interval_says_where_it_comes_from_until_the_file_says_
     }
     await bench.devices.execute("d", "start_monitoring", {})
     assert bench.view()["orders"] == {"interval": {"source": "api", "since": since, "seconds": 30.0}}
-    await bench.devices.apply({"d": Device(driver="test", port="/dev/x", every=5)})
+    await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x", every=5)})
     assert bench.view()["orders"] == {}
     await bench.devices.close()
 

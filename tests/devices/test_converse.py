@@ -98,9 +98,9 @@ def meters(bench: Bench) -> Bench:
 
 
 async def started(bench: Bench, driver: str) -> None:
-    from gatepost.agent.settings.model import Device
+    from gatepost.agent.settings.model import DeviceSettings
 
-    await bench.devices.apply({"d": Device(driver=driver, port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver=driver, port="/dev/x")})
 
 
 async def test_records_are_taken_once_over_sessions_whatever_the_pace(meters: Bench) -> None:

@@ -5,16 +5,16 @@ import re
 
 import pytest
 
-from gatepost.agent.devices.device_io import MOST_HEARD, DeviceExchange, Speaker
-from gatepost.agent.devices.health import Health, Tally
-from gatepost.agent.devices.store_queue import Outlet
-from gatepost.drivers.driver import CommandFailed, Forbidden
+from gatepost.agent.devices.device_io import MOST_HEARD, DeviceExchange, GuardedWriter
+from gatepost.agent.devices.health import DeviceCounters, DeviceHealth
+from gatepost.agent.devices.store_queue import StoreQueue
+from gatepost.drivers.driver import CommandFailed, ForbiddenWrite
 from gatepost.drivers.reading import Reading, Reply
 from tests.devices.fakes import Bench, HandClock, TestDriver
 
 
 class Shy(TestDriver):
-    forbidden = (Forbidden("erase", re.compile(rb"^DMZ")),)
+    forbidden = (ForbiddenWrite("erase", re.compile(rb"^DMZ")),)
 
 
 class Wire:
@@ -31,9 +31,9 @@ def made() -> tuple[DeviceExchange, Wire]:
     wire = Wire()
     bench = Bench()
     clock = HandClock()
-    health = Health("d", clock, logging.getLogger("test"), lambda before: None)
-    outlet = Outlet("d", bench.store, Tally(), logging.getLogger("test"))
-    return DeviceExchange(wire, Speaker(Shy(), 1.0), outlet, health, clock), wire  # type: ignore[arg-type]
+    health = DeviceHealth("d", clock, logging.getLogger("test"), lambda before: None)
+    outlet = StoreQueue("d", bench.store, DeviceCounters(), logging.getLogger("test"))
+    return DeviceExchange(wire, GuardedWriter(Shy(), 1.0), outlet, health, clock), wire  # type: ignore[arg-type]
 
 
 def number(item: Reading | Reply) -> int | None:

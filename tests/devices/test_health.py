@@ -10,13 +10,13 @@ import pytest
 
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.devices.device_session import GARBLED
-from gatepost.agent.devices.health import Health, Reason, State
-from gatepost.agent.settings.model import Device
+from gatepost.agent.devices.health import DeviceHealth, DeviceState, StatusReason
+from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import SessionOver
 from tests.devices.fakes import Bench, TestDriver, line, until
 
-WAITS = Reason("waiting", "waits for the device to show itself", "press its button")
-SLEEPS = Reason("asleep", "all its records are stored")
+WAITS = StatusReason("waiting", "waits for the device to show itself", "press its button")
+SLEEPS = StatusReason("asleep", "all its records are stored")
 
 
 class Sleepy(TestDriver):
@@ -40,26 +40,26 @@ class Cuff(TestDriver):
 
 
 @pytest.fixture
-def health() -> Health:
-    return Health("meter", SystemClock(), logging.getLogger("test.health"), lambda before: None)
+def health() -> DeviceHealth:
+    return DeviceHealth("meter", SystemClock(), logging.getLogger("test.health"), lambda before: None)
 
 
-def test_visits_of_a_sleepy_device_warn_once_at_most(health: Health, caplog: pytest.LogCaptureFixture) -> None:
+def test_visits_of_a_sleepy_device_warn_once_at_most(health: DeviceHealth, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "test.health"):
         for _ in range(3):
-            health.turn(State.OFFLINE, WAITS)
-            health.turn(State.ONLINE)
+            health.turn(DeviceState.OFFLINE, WAITS)
+            health.turn(DeviceState.ONLINE)
             health.fail(SLEEPS)
     levels = [record.levelno for record in caplog.records]
     assert levels == [logging.WARNING] + [logging.INFO] * 8
     assert dict(health.faults) == {}
 
 
-def test_a_lost_device_is_warned_of_each_time(health: Health, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lost_device_is_warned_of_each_time(health: DeviceHealth, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "test.health"):
         for _ in range(2):
-            health.turn(State.ONLINE)
-            health.fail(Reason("lost", "the connection was lost"))
+            health.turn(DeviceState.ONLINE)
+            health.fail(StatusReason("lost", "the connection was lost"))
     assert [record.levelno for record in caplog.records] == [logging.INFO, logging.WARNING] * 2
     assert dict(health.faults) == {"lost": 2}
 
@@ -70,7 +70,7 @@ def registered(bench: Bench, kind: type[TestDriver]) -> None:
 
 async def test_a_session_that_had_all_it_wanted_is_no_fault(bench: Bench) -> None:
     registered(bench, Sleepy)
-    await bench.devices.apply({"d": Device(driver="sleepy", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="sleepy", port="/dev/x")})
     await until(lambda: bench.link.opened >= 3)
     assert bench.view()["faults"] == {}
 
@@ -83,7 +83,7 @@ async def cuff(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 async def paired(bench: Bench) -> None:
-    await bench.devices.apply({"d": Device(driver="cuff", address="AA:BB:CC:DD:EE:FF")})
+    await bench.devices.apply({"d": DeviceSettings(driver="cuff", address="AA:BB:CC:DD:EE:FF")})
     await until(lambda: bench.view()["status"] == "online")
 
 
@@ -149,7 +149,7 @@ class Dump(TestDriver):
 
 async def test_octets_without_a_fault_are_no_reason_for_doubt(bench: Bench) -> None:
     registered(bench, Dump)
-    await bench.devices.apply({"d": Device(driver="dump", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="dump", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "online")
     bench.link.say(bytes(2 * GARBLED))
     assert bench.view()["status"] == "online"

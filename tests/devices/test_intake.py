@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gatepost.agent.devices import store_queue
-from gatepost.agent.settings.model import Threshold
+from gatepost.agent.settings.model import ThresholdSettings
 from tests.devices.fakes import Bench, line, until
 
 
@@ -33,7 +33,7 @@ async def test_a_chunk_has_one_time_and_a_reading_its_contract(bench: Bench):
 
 
 async def test_what_cannot_be_written_or_is_no_reading_is_counted_and_the_rest_goes_on(bench: Bench):
-    for settings in ({}, {"thresholds": {"v": Threshold(max=100)}}):
+    for settings in ({}, {"thresholds": {"v": ThresholdSettings(max=100)}}):
         link = await bench.online(**settings)
         bench.store.rows.clear()
         link.say(line(v=1) + line(set=1) + line(strange=1) + line(v=2))
@@ -51,7 +51,7 @@ async def test_a_store_that_fails_is_counted_and_never_raises_into_the_link(benc
 
 
 async def test_outside_of_thresholds_is_urgent(bench: Bench):
-    link = await bench.online(thresholds={"v": Threshold(min=90)})
+    link = await bench.online(thresholds={"v": ThresholdSettings(min=90)})
     link.say(line(v=95), line(v=89), line(w=1), line(v=90))
     assert bench.store.values("urgent") == [False, True, False, False]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from gatepost.agent.devices.backoff import Backoff
-from gatepost.agent.settings.model import Device
+from gatepost.agent.devices.backoff import DeviceBackoff
+from gatepost.agent.settings.model import DeviceSettings
 from tests.devices.fakes import QUICK, Bench, LinkFailed, Why, line, until
 
 
@@ -25,7 +25,7 @@ async def test_it_opens_greets_and_is_online(bench: Bench):
 async def test_a_missing_port_is_offline_said_once_and_found_when_it_comes(bench: Bench, caplog):
     bench.trouble = LinkFailed(Why.MISSING, "/dev/x is not there", "plug it in")
     with caplog.at_level(logging.INFO, "test.devices"):
-        await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+        await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
         await until(lambda: bench.link.attempts > 5)
         view = bench.view()
         assert (view["status"], view["reason"], view["hint"]) == ("offline", "missing", "plug it in")
@@ -39,7 +39,7 @@ async def test_a_missing_port_is_offline_said_once_and_found_when_it_comes(bench
 
 async def test_what_a_person_must_mend_is_an_error(bench: Bench):
     bench.trouble = LinkFailed(Why.PERMISSION, "may not be opened", "add the group dialout")
-    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "error")
     assert bench.view()["next_retry_in"] is not None
 
@@ -61,7 +61,7 @@ async def test_a_lost_link_is_reopened_with_a_fresh_decoder(bench: Bench):
 def test_pauses_double_are_bounded_vary_and_start_anew():
     from random import Random
 
-    backoff = Backoff(0.5, 30.0, Random(7))
+    backoff = DeviceBackoff(0.5, 30.0, Random(7))
     pauses = [backoff.pause() for _ in range(20)]
     assert all(0.5 <= pause <= 30.0 for pause in pauses)
     assert pauses[0] <= 1.0
@@ -85,7 +85,7 @@ async def test_a_reading_resets_the_backoff_and_opening_alone_does_not():
 
 
 async def test_a_silent_device_is_reopened_and_not_called_online_before_it_speaks(bench: Bench):
-    await bench.devices.apply({"d": Device(driver="silent", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="silent", port="/dev/x")})
     await until(lambda: bench.view()["reason"] == "silent")
     link = bench.link
     assert b"bye" in link.heard
@@ -125,7 +125,7 @@ async def test_a_silent_open_device_wakes_nothing(bench: Bench):
 
 
 async def test_a_decoder_that_raises_is_counted_and_replaced_and_others_go_on(bench: Bench, caplog):
-    await bench.devices.apply({name: Device(driver="test", port=f"/dev/{name}") for name in ("d", "e")})
+    await bench.devices.apply({name: DeviceSettings(driver="test", port=f"/dev/{name}") for name in ("d", "e")})
     await until(lambda: all(view.status == "online" for view in bench.devices.views()))
     bad, good = bench.links
     bad.say(line(v=1), line(**{"raise": 1}), line(v=2))
@@ -146,7 +146,7 @@ async def test_an_unexpected_failure_is_visible_and_tried_again(bench: Bench, mo
     from tests.devices.fakes import TestDriver
 
     monkeypatch.setattr(TestDriver, "greeting", lambda self: 1 / 0)
-    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "error" and bench.link.attempts > 2)
     assert bench.view()["reason"] == "failed"
     assert "ZeroDivisionError" in bench.view()["message"]
@@ -183,7 +183,7 @@ async def test_the_end_is_bounded_when_a_port_hangs(bench: Bench, caplog):
 
 async def test_the_end_comes_while_a_port_is_being_opened(bench: Bench):
     bench.open_hangs = True
-    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.link.attempts == 1)
     async with asyncio.timeout(0.5):
         await bench.devices.close()
@@ -228,14 +228,14 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure_and_tried_again
 
     with monkeypatch.context() as patched:
         patched.setattr(MemoryLink, "open", cancelled)
-        await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+        await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
         await until(lambda: bench.view()["status"] == "error" and bench.link.attempts > 1)
     await until(lambda: bench.view()["status"] == "online")
 
 
 async def test_the_status_message_uses_the_contracts_words(bench: Bench):
     bench.open_hangs = True
-    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     status = bench.devices.statuses()["d"]
     assert (status["status"], status["reason"]) == ("offline", "starting")
     assert bench.view()["status"] == "starting"

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from gatepost.agent.devices.report_schedule import MOST_METRICS, Pace, pace
-from gatepost.agent.devices.thresholds import Thresholds
-from gatepost.agent.settings.model import Threshold
+from gatepost.agent.devices.report_schedule import MOST_METRICS, ReportSchedule, pace
+from gatepost.agent.devices.thresholds import ThresholdWatch
+from gatepost.agent.settings.model import ThresholdSettings
 from gatepost.drivers.reading import Reading, Waveform
 
 SECOND = 1_000_000
@@ -23,13 +23,13 @@ class Reports:
         return seen
 
 
-def made(every: float, how: str = "median", low: float | None = None) -> tuple[Pace, Reports]:
+def made(every: float, how: str = "median", low: float | None = None) -> tuple[ReportSchedule, Reports]:
     reports = Reports()
-    limits = {} if low is None else {"v": Threshold(min=low)}
-    return pace(every, how, Thresholds(limits), reports), reports
+    limits = {} if low is None else {"v": ThresholdSettings(min=low)}
+    return pace(every, how, ThresholdWatch(limits), reports), reports
 
 
-def feed(paced: Pace, start: float, step: float, *values: float) -> None:
+def feed(paced: ReportSchedule, start: float, step: float, *values: float) -> None:
     for number, value in enumerate(values):
         paced.take(Reading("m", {"v": value}), round((start + number * step) * SECOND))
 
@@ -156,7 +156,7 @@ def test_made_up_metrics_are_bounded_and_reported_as_they_come():
 
 def test_nothing_that_happened_is_held_or_condensed():
     reports = []
-    paced = pace(60, "last", Thresholds({}), lambda reading, urgent: reports.append(reading.values) or len(reports))
+    paced = pace(60, "last", ThresholdWatch({}), lambda reading, urgent: reports.append(reading.values) or len(reports))
     for second, key in enumerate(("press", "double-press", "press")):
         paced.take(Reading("event", {"button": key}), second * SECOND)
         paced.take(Reading("state", {"door_open": second % 2 == 0}), second * SECOND)

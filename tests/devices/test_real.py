@@ -13,11 +13,11 @@ import orjson
 import pytest
 
 from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.interfaces import Limits
-from gatepost.agent.devices.manager import Devices
-from gatepost.agent.settings.model import Device, Threshold
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.interfaces import DeviceLimits
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store.store import Store
 from gatepost.drivers.driver import Registry, Twin
 from gatepost.drivers.serial.contec.v5_driver import ContecCms50dPlus
@@ -27,7 +27,7 @@ from gatepost.drivers.serial.scales.and_driver import AndScale
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import until
 
-LIMITS = Limits(first_retry=0.02, last_retry=0.1)
+LIMITS = DeviceLimits(first_retry=0.02, last_retry=0.1)
 KINDS = (Lines, ContecCms50dPlus, ContecCms50V7, AndScale)
 
 
@@ -35,11 +35,11 @@ class House:
     def __init__(self, store: Store, root: Path) -> None:
         self.root = root
         self.store = store
-        self.devices = Devices(
+        self.devices = DeviceManager(
             Registry({kind.name: (lambda kind=kind: kind) for kind in KINDS}),  # type: ignore[misc]
             store,
             SystemClock(),
-            Events(),
+            EventBus(),
             random.Random(3),
             logging.getLogger("test.devices"),
             limits=LIMITS,
@@ -62,7 +62,7 @@ class House:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     store = await Store.open(
-        tmp_path / "log.db", "gw", StoreSettings(commit_interval=0.02, reserve=0), SystemClock(), Events()
+        tmp_path / "log.db", "gw", StoreSettings(commit_interval=0.02, reserve=0), SystemClock(), EventBus()
     )
     tasks = [asyncio.create_task(run(), name=name) for name, run in store.tasks().items()]
     house = House(store, tmp_path)
@@ -99,7 +99,7 @@ def pty(house: House, twin: Twin, name: str = "tty", **given: Any) -> PtyTwin:
 async def test_lines_from_a_pty_to_the_log_over_an_unplugging(house: House):
     printer = Printer()
     async with pty(house, printer, patient=True) as twin:
-        await house.devices.apply({"p": Device(driver="lines", port=str(twin.path), patient="P-1")})
+        await house.devices.apply({"p": DeviceSettings(driver="lines", port=str(twin.path), patient="P-1")})
         await until(lambda: house.view("p")["readings"] > 20)
         await twin.vanish()
         await until(lambda: house.view("p")["status"] == "offline")
@@ -129,8 +129,10 @@ async def test_lines_from_a_pty_to_the_log_over_an_unplugging(house: House):
 @pytest.mark.parametrize("kind", [ContecCms50dPlus, ContecCms50V7])
 async def test_an_oximeter_is_reported_at_its_pace(house: House, kind: Any):
     async with pty(house, kind.twin()) as twin:
-        limits = {"spo2": Threshold(min=1)}
-        await house.devices.apply({"o": Device(driver=kind.name, port=str(twin.path), every=0.2, thresholds=limits)})
+        limits = {"spo2": ThresholdSettings(min=1)}
+        await house.devices.apply(
+            {"o": DeviceSettings(driver=kind.name, port=str(twin.path), every=0.2, thresholds=limits)}
+        )
         await until(lambda: house.view("o")["readings"] >= 5, timeout=10)
         view = house.view("o")
         assert view["decoded"] > 4 * (view["readings"] - 2)
@@ -143,7 +145,7 @@ async def test_an_oximeter_is_reported_at_its_pace(house: House, kind: Any):
 
 async def test_commands_of_an_oximeter(house: House):
     async with pty(house, ContecCms50V7.twin()) as twin:
-        await house.devices.apply({"o": Device(driver=ContecCms50V7.name, port=str(twin.path), every=60)})
+        await house.devices.apply({"o": DeviceSettings(driver=ContecCms50V7.name, port=str(twin.path), every=60)})
         await until(lambda: house.view("o")["decoded"] > 10)
         told = await house.devices.execute("o", "device_id", {})
         assert told["id"]
@@ -158,7 +160,7 @@ async def test_commands_of_an_oximeter(house: House):
 
 async def test_a_scale_is_asked(house: House):
     async with pty(house, AndScale.twin()) as twin:
-        await house.devices.apply({"s": Device(driver="and-scale", port=str(twin.path))})
+        await house.devices.apply({"s": DeviceSettings(driver="and-scale", port=str(twin.path))})
         await until(lambda: house.view("s")["status"] == "online")
         result = await house.devices.execute("s", "read_now", {})
         assert result["weight"] == result["values"]["weight"]
@@ -167,7 +169,7 @@ async def test_a_scale_is_asked(house: House):
 
 async def test_a_port_that_is_not_there_comes_later(house: House):
     path = house.root / "tty"
-    await house.devices.apply({"p": Device(driver="lines", port=str(path))})
+    await house.devices.apply({"p": DeviceSettings(driver="lines", port=str(path))})
     await until(lambda: house.view("p")["reason"] == "missing")
     assert house.view("p")["hint"]
     async with pty(house, Printer()):
@@ -176,7 +178,7 @@ async def test_a_port_that_is_not_there_comes_later(house: House):
 
 async def test_two_devices_cannot_share_a_port(house: House):
     async with pty(house, Printer()) as twin:
-        both = {name: Device(driver="lines", port=str(twin.path)) for name in ("a", "b")}
+        both = {name: DeviceSettings(driver="lines", port=str(twin.path)) for name in ("a", "b")}
         await house.devices.apply(both)
         await until(lambda: sorted(house.view(name)["status"] for name in both) == ["error", "online"])
         assert {house.view(name)["reason"] for name in both} == {"busy", None}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.agent.devices.traffic_stats import Rhythm
+from gatepost.agent.devices.traffic_stats import TrafficStats
 from tests.devices.fakes import Bench, HandClock, MemoryStore, line
 
 SECOND = 1_000_000
 
 
-def beaten(*gaps: float) -> Rhythm:
-    rhythm, now = Rhythm(), 5 * SECOND
+def beaten(*gaps: float) -> TrafficStats:
+    rhythm, now = TrafficStats(), 5 * SECOND
     rhythm.begin(now)
     rhythm.spoke(now)
     for gap in gaps:
@@ -46,7 +46,7 @@ def test_the_time_between_two_sessions_is_no_gap():
 
 
 def test_faults_of_late():
-    rhythm = Rhythm()
+    rhythm = TrafficStats()
 
     def chunk(second: int, faults: int) -> None:
         if rhythm.heard(second * SECOND):
@@ -92,12 +92,12 @@ async def test_a_device_that_is_kept_waiting_is_not_quiet():
 
 
 async def test_a_device_that_was_never_there_was_not_quiet_either():
-    from gatepost.agent.settings.model import Device
+    from gatepost.agent.settings.model import DeviceSettings
     from tests.devices.fakes import LinkFailed, Why, until
 
     bench = Bench()
     bench.trouble = LinkFailed(Why.MISSING, "not there")
-    await bench.devices.apply({"d": Device(driver="test", port="/dev/x")})
+    await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "offline")
     assert bench.view()["quiet_for"] is None
     await bench.devices.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gatepost.agent.devices import recorder as module
-from gatepost.agent.devices.recorder import Tape
+from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.drivers.driver import Registry
-from gatepost.drivers.recording import Moment
+from gatepost.drivers.recording import RecordedMoment
 from tests.devices.fakes import Bench, line, until
 
 
@@ -41,12 +41,12 @@ async def test_nothing_is_tapped_when_nobody_listens(bench: Bench) -> None:
 
 def test_a_slow_listener_loses_the_oldest_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAITING", 3)
-    tape = Tape(lambda: 7.0, lambda used: None)
+    tape = DeviceRecorder(lambda: 7.0, lambda used: None)
     with tape.listen() as reel:
         for number in range(5):
             tape.heard(bytes([number]))
         told = reel.take()
-        assert told[0] == Moment(7.0, note="2 moments went by faster than they were taken")
+        assert told[0] == RecordedMoment(7.0, note="2 moments went by faster than they were taken")
         assert [moment.heard for moment in told[1:]] == [b"\x02", b"\x03", b"\x04"]
         tape.heard(b"x")
         assert [moment.heard for moment in reel.take()] == [b"x"]

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import math
 
-from gatepost.agent.devices.thresholds import MOST_METRICS, Thresholds
-from gatepost.agent.settings.model import Threshold
+from gatepost.agent.devices.thresholds import MOST_METRICS, ThresholdWatch
+from gatepost.agent.settings.model import ThresholdSettings
 
 
-def spo2() -> Thresholds:
-    return Thresholds({"spo2": Threshold(min=90), "heart_rate": Threshold(min=40, max=130)})
+def spo2() -> ThresholdWatch:
+    return ThresholdWatch({"spo2": ThresholdSettings(min=90), "heart_rate": ThresholdSettings(min=40, max=130)})
 
 
 def test_a_limit_itself_is_inside():

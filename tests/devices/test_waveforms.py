@@ -6,9 +6,9 @@ import random
 import orjson
 
 from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.manager import Devices
-from gatepost.agent.settings.model import Device
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.serial.cyton.driver import OpenBciCyton
 from gatepost.drivers.serial.protocentral.driver import ProtocentralAds1292r
@@ -21,7 +21,7 @@ KINDS = (ProtocentralAds1292r, OpenBciCyton)
 
 def house(store):
     registry = Registry({kind.name: (lambda kind=kind: kind) for kind in KINDS})
-    return Devices(registry, store, SystemClock(), Events(), random.Random(1), logging.getLogger("test.waves"))
+    return DeviceManager(registry, store, SystemClock(), EventBus(), random.Random(1), logging.getLogger("test.waves"))
 
 
 def samples(store, device, channel):
@@ -37,7 +37,7 @@ async def test_boards_at_500_hz_lose_nothing_even_at_a_slow_pace(tmp_path):
     settings = {"driver": "protocentral-ads1292r", "options": options, "every": 60}
     for port in ports:
         await port.appear()
-    await devices.apply({name: Device(port=str(tmp_path / name), **settings) for name in twins})
+    await devices.apply({name: DeviceSettings(port=str(tmp_path / name), **settings) for name in twins})
     await until(lambda: all(len(samples(store, name, "ecg")) >= 5000 for name in twins), 30.0)
     await devices.close()
     for port in ports:
@@ -59,7 +59,7 @@ async def test_a_cyton_is_started_heard_and_stopped(tmp_path):
     devices = house(store)
     twin = OpenBciCyton.twin(seed=3)
     async with PtyTwin(twin, tmp_path / "cyton", speed=10, patient=True):
-        drop = Device(driver="openbci-cyton", port=str(tmp_path / "cyton"), options={"channels": ["I", "II"]})
+        drop = DeviceSettings(driver="openbci-cyton", port=str(tmp_path / "cyton"), options={"channels": ["I", "II"]})
         await devices.apply({"cyton": drop})
         await until(lambda: len(samples(store, "cyton", "II")) >= 750, 20.0)
         view = devices.get("cyton").as_dict()

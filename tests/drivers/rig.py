@@ -8,16 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.interfaces import Limits, Links
-from gatepost.agent.devices.manager import Devices
-from gatepost.agent.settings.model import Device
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.interfaces import DeviceLimits, LinkKinds
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Registry
 from tests.devices import fakes
 from tests.devices.fakes import MemoryStore
 
 PATIENCE = 30.0  # seconds until a condition must hold, on a machine that has much to do
-LIMITS = Limits(first_retry=0.02, last_retry=0.1)
+LIMITS = DeviceLimits(first_retry=0.02, last_retry=0.1)
 
 
 async def until(true: Callable[[], Any]) -> Any:
@@ -28,18 +28,18 @@ async def until(true: Callable[[], Any]) -> Any:
 class Rig:
     """`run` one device called d; `restart` is a new agent on the same log."""
 
-    def __init__(self, links: Links | None = None, store: MemoryStore | None = None) -> None:
+    def __init__(self, links: LinkKinds | None = None, store: MemoryStore | None = None) -> None:
         self.store = store or MemoryStore()
         self._links = links
         self.devices = self._fresh()
-        self._running: dict[str, Device] = {}
+        self._running: dict[str, DeviceSettings] = {}
 
-    def _fresh(self) -> Devices:
-        return Devices(
+    def _fresh(self) -> DeviceManager:
+        return DeviceManager(
             Registry.installed(),
             self.store,
             SystemClock(),
-            Events(),
+            EventBus(),
             random.Random(3),
             logging.getLogger("test.devices"),
             links=self._links,
@@ -47,7 +47,7 @@ class Rig:
         )
 
     async def run(self, driver: str, port: object, **options: Any) -> None:
-        self._running = {"d": Device(driver=driver, port=str(port), options=options)}
+        self._running = {"d": DeviceSettings(driver=driver, port=str(port), options=options)}
         await self.devices.apply(self._running)
 
     async def restart(self) -> None:

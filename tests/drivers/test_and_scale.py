@@ -4,8 +4,8 @@ import pytest
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reply
-from gatepost.drivers.serial.scales.and_driver import AndOptions, AndScale, ReadNow
-from gatepost.drivers.serial.scales.and_format import Weighing, decode_line, encode_line
+from gatepost.drivers.serial.scales.and_driver import AndOptions, AndReadNow, AndScale
+from gatepost.drivers.serial.scales.and_format import AndWeighing, decode_line, encode_line
 
 
 def read(*lines, **options):
@@ -19,18 +19,18 @@ def read(*lines, **options):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("ST,+00123.45  g", Weighing("stable", 123.45, "g")),
-        ("ST,+0001.234 kg", Weighing("stable", 1.234, "kg")),
-        ("US,-0000.500 kg", Weighing("unstable", -0.5, "kg")),
-        ("ST,+    1.25 lb", Weighing("stable", 1.25, "lb")),
-        ("QT,+00000012 PC", Weighing("stable_count", 12, "PC")),
-        ("ST,+000123.4  %", Weighing("stable", 123.4, "%")),
-        ("ST,OK,+0001.234 kg", Weighing("stable", 1.234, "kg", "OK")),
-        ("US,--,+0001.234 kg", Weighing("unstable", 1.234, "kg", "--")),
-        ("ST,+00123,45  g", Weighing("stable", 123.45, "g")),
-        ("OL,+9999999E+19", Weighing("overload", None)),
-        ("OL,HI,+0012.345 kg", Weighing("overload", None, None, "HI")),
-        ("OL,-9999999E+19", Weighing("overload", None, below=True)),
+        ("ST,+00123.45  g", AndWeighing("stable", 123.45, "g")),
+        ("ST,+0001.234 kg", AndWeighing("stable", 1.234, "kg")),
+        ("US,-0000.500 kg", AndWeighing("unstable", -0.5, "kg")),
+        ("ST,+    1.25 lb", AndWeighing("stable", 1.25, "lb")),
+        ("QT,+00000012 PC", AndWeighing("stable_count", 12, "PC")),
+        ("ST,+000123.4  %", AndWeighing("stable", 123.4, "%")),
+        ("ST,OK,+0001.234 kg", AndWeighing("stable", 1.234, "kg", "OK")),
+        ("US,--,+0001.234 kg", AndWeighing("unstable", 1.234, "kg", "--")),
+        ("ST,+00123,45  g", AndWeighing("stable", 123.45, "g")),
+        ("OL,+9999999E+19", AndWeighing("overload", None)),
+        ("OL,HI,+0012.345 kg", AndWeighing("overload", None, None, "HI")),
+        ("OL,-9999999E+19", AndWeighing("overload", None, below=True)),
     ],
 )
 def test_the_format(line, expected):
@@ -130,7 +130,7 @@ async def test_it_only_ever_asks(twin_exchange):
     driver = AndScale(AndOptions(mode="repeat"))
     exchange = twin_exchange(driver.twin(AndOptions(mode="poll"), seed=1), driver.decoder())
     for stable in (False, True):
-        await driver.execute("read_now", ReadNow(stable), exchange)
+        await driver.execute("read_now", AndReadNow(stable), exchange)
     spoken = {words.strip() for words in (*exchange.sent, *driver.greeting(), *driver.farewell())}
     assert spoken == {b"Q", b"S", b"SIR", b"C"}
     assert not spoken & FORBIDDEN
@@ -141,10 +141,10 @@ async def test_read_now_and_when_stable(twin_exchange):
     twin = driver.twin(AndOptions(mode="poll"), seed=1)
     exchange = twin_exchange(twin, driver.decoder())
     twin._settling = 3
-    now = await driver.execute("read_now", ReadNow(), exchange)
+    now = await driver.execute("read_now", AndReadNow(), exchange)
     assert now["quality"] == UNCERTAIN
     assert now["units"] == {"weight": "kg"}
-    stable = await driver.execute("read_now", ReadNow(stable=True), exchange)
+    stable = await driver.execute("read_now", AndReadNow(stable=True), exchange)
     assert (stable["quality"], stable["flags"]) == (GOOD, [])
     assert stable["weight"] == twin._weight
 
@@ -154,7 +154,7 @@ async def test_an_error_of_the_scale_fails_the_command(twin_exchange):
     exchange = twin_exchange(driver.twin(), driver.decoder())
     exchange.twin.hear = lambda data: b"EC,E02\r\n"
     with pytest.raises(CommandFailed, match="E02"):
-        await driver.execute("read_now", ReadNow(), exchange)
+        await driver.execute("read_now", AndReadNow(), exchange)
 
 
 async def test_a_scale_that_is_off_times_out(twin_exchange):
@@ -162,14 +162,14 @@ async def test_a_scale_that_is_off_times_out(twin_exchange):
     exchange = twin_exchange(driver.twin(AndOptions(mode="poll")), driver.decoder())
     exchange.twin.hear = lambda data: b""
     with pytest.raises(TimeoutError):
-        await driver.execute("read_now", ReadNow(), exchange)
+        await driver.execute("read_now", AndReadNow(), exchange)
 
 
 def test_encoding_is_the_other_way_round():
     for weighing in (
-        Weighing("stable", 72.35, "kg"),
-        Weighing("unstable", -1.5, "lb", "LO"),
-        Weighing("overload", None),
+        AndWeighing("stable", 72.35, "kg"),
+        AndWeighing("unstable", -1.5, "lb", "LO"),
+        AndWeighing("overload", None),
     ):
         assert decode_line(encode_line(weighing).decode()) == weighing
 

@@ -10,7 +10,7 @@ from gatepost.drivers.serial.and_ua767pc.driver import AndUa767pc, Ua767Decoder
 from gatepost.drivers.serial.and_ua767pc.record import (
     HEADER,
     START,
-    Result,
+    CuffResult,
     decode_packet,
     decode_result,
     encode_result,
@@ -42,8 +42,8 @@ def test_a_result():
 
 
 def test_the_second_number_is_a_difference():
-    assert decode_result(b"801D4C4152") == Result(0x80, 105, 76, 65, 82)
-    assert decode_result(b"80FFFFffff") == Result(0x80, 510, 255, 255, 255)
+    assert decode_result(b"801D4C4152") == CuffResult(0x80, 105, 76, 65, 82)
+    assert decode_result(b"80FFFFffff") == CuffResult(0x80, 510, 255, 255, 255)
 
 
 def test_an_error_gives_no_values_whatever_follows():
@@ -153,7 +153,7 @@ def test_it_opens_and_closes_remote_mode():
 
 
 def test_what_the_twin_says_reads_as_it_was():
-    for result in (Result(0x80, 120, 80, 72, 93), Result(3)):
+    for result in (CuffResult(0x80, 120, 80, 72, 93), CuffResult(3)):
         assert decode_result(encode_result(result)) == result
 
 

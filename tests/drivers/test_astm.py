@@ -10,8 +10,18 @@ from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.astm import driver as astm
 from gatepost.drivers.serial.astm.decoder import AstmDecoder, reading
 from gatepost.drivers.serial.astm.driver import AstmGlucose, AstmOptions
-from gatepost.drivers.serial.astm.frames import ACK, ENQ, EOT, LONGEST, NAK, Frame, Receiver, decode_frame, encode_frame
-from gatepost.drivers.serial.astm.records import Delimiters, decode_header, decode_result, number, time_of, unescape
+from gatepost.drivers.serial.astm.frames import (
+    ACK,
+    ENQ,
+    EOT,
+    LONGEST,
+    NAK,
+    AstmFrame,
+    AstmReceiver,
+    decode_frame,
+    encode_frame,
+)
+from gatepost.drivers.serial.astm.records import AstmDelimiters, decode_header, decode_result, number, time_of, unescape
 from gatepost.drivers.serial.astm.twin import AstmTwin
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.drivers.rig import Rig, until
@@ -26,7 +36,7 @@ ENQUIRY, END = bytes((ENQ,)), bytes((EOT,))
 def frames(*records, first=1, last=True):
     count = len(records)
     return [
-        encode_frame(Frame((first + i) % 8, last and i == count - 1, record.encode("latin-1") + b"\r"))
+        encode_frame(AstmFrame((first + i) % 8, last and i == count - 1, record.encode("latin-1") + b"\r"))
         for i, record in enumerate(records)
     ]
 
@@ -52,7 +62,7 @@ def test_a_frame_among_other_octets():
     [(b"", "truncated"), (b"\x05\x04", "bad_sync"), (b"\x021R|8", "truncated"), (b"\x021R|8\r\x03", "truncated"),
      (b"\x021R|8\r\x034", "truncated"), (b"\x021A\x0300\r\n", "bad_checksum"), (b"\x021A\x03zz\r\n", "bad_checksum"),
      (b"\x028A\x037C\r\n", "bad_frame"), (b"\x02\x0303\r\n", "bad_frame"), (b"\x021A\x02\x0377\r\n", "bad_frame"),
-     (encode_frame(Frame(1, True, b"A\r"))[:-2] + b"xy", "bad_frame")],
+     (encode_frame(AstmFrame(1, True, b"A\r"))[:-2] + b"xy", "bad_frame")],
 )  # fmt: skip
 def test_what_is_no_frame_is_refused(octets, kind):
     with pytest.raises(FrameError, match=kind):
@@ -64,7 +74,7 @@ def hear(receiver, *chunks):
 
 
 def test_a_transfer():
-    receiver = Receiver(Faults())
+    receiver = AstmReceiver(Faults())
     one, two = frames(HEADER, RESULT)
     assert hear(receiver, ENQUIRY, one, two, END) == [
         ("enquiry", b"\x06"), ("frame", b"\x06"), ("frame", b"\x06"), ("end", b"")
@@ -73,7 +83,7 @@ def test_a_transfer():
 
 def test_a_damaged_frame_is_asked_for_again_and_a_repeated_one_taken_once():
     faults = Faults()
-    receiver = Receiver(faults)
+    receiver = AstmReceiver(faults)
     one, two = frames(HEADER, RESULT)
     assert hear(receiver, ENQUIRY, one, two.replace(b"133", b"134"), two, two, END) == [
         ("enquiry", b"\x06"), ("frame", b"\x06"), ("refused", b"\x15"), ("frame", b"\x06"), ("duplicate", b"\x06"),
@@ -83,24 +93,24 @@ def test_a_damaged_frame_is_asked_for_again_and_a_repeated_one_taken_once():
 
 
 def test_numbers_go_round_and_a_missing_frame_is_noticed():
-    receiver = Receiver(Faults())
+    receiver = AstmReceiver(Faults())
     many = frames(*[f"C|{i}" for i in range(20)])
     assert {kind for kind, _ in hear(receiver, ENQUIRY, *many)} == {"enquiry", "frame"}
-    receiver = Receiver(Faults())
+    receiver = AstmReceiver(Faults())
     assert hear(receiver, ENQUIRY, many[0], many[2])[-1] == ("refused", b"\x15")
     assert hear(receiver, many[1], many[2]) == [("frame", b"\x06")] * 2
 
 
 def test_without_an_enquiry_nothing_is_answered():
     faults = Faults()
-    receiver = Receiver(faults)
+    receiver = AstmReceiver(faults)
     assert hear(receiver, *frames(HEADER), b"\x02bad\x0300\r\n", END) == [("frame", b"")]
     assert faults.counts == {}
     assert receiver.feed(frames(HEADER)[0])[0].outside
 
 
 def test_a_new_enquiry_starts_anew():
-    receiver = Receiver(Faults())
+    receiver = AstmReceiver(Faults())
     one, two = frames(HEADER, RESULT)
     assert hear(receiver, ENQUIRY, one, two, ENQUIRY, one) == [
         ("enquiry", b"\x06"), ("frame", b"\x06"), ("frame", b"\x06"), ("enquiry", b"\x06"), ("frame", b"\x06")
@@ -109,7 +119,7 @@ def test_a_new_enquiry_starts_anew():
 
 def test_a_sender_that_stops():
     faults = Faults()
-    receiver = Receiver(faults)
+    receiver = AstmReceiver(faults)
     receiver.feed(ENQUIRY + b"\x021half")
     receiver.expire()
     assert faults.counts == {"timeout": 1}
@@ -120,7 +130,7 @@ def test_a_sender_that_stops():
 
 def test_a_frame_without_an_end_is_bounded():
     faults = Faults()
-    receiver = Receiver(faults)
+    receiver = AstmReceiver(faults)
     receiver.feed(ENQUIRY + b"\x021")
     for _ in range(100):
         receiver.feed(b"x" * 1000)
@@ -159,11 +169,11 @@ def test_after_anything_the_next_message_is_read(garbage):
 
 def test_a_header_names_its_delimiters_and_the_meter():
     header = decode_header(HEADER)
-    assert header.delimiters == Delimiters("|", "\\", "^", "&")
+    assert header.delimiters == AstmDelimiters("|", "\\", "^", "&")
     assert (header.product, header.serial_number) == ("Bayer7390", "7390-2336773")
     assert header.timestamp == [2019, 9, 22, 13, 4]
     other = decode_header("H!~@%!!!Maker@1.0@SN77")
-    assert other.delimiters == Delimiters("!", "~", "@", "%")
+    assert other.delimiters == AstmDelimiters("!", "~", "@", "%")
     assert other.serial_number == "SN77"
 
 
@@ -206,7 +216,7 @@ def test_what_is_no_result_is_refused(text, kind):
 
 
 def test_escapes_numbers_and_times():
-    marks = Delimiters()
+    marks = AstmDelimiters()
     assert unescape("a&F&b&S&c&R&d&E&e&X41&f&.br&g", marks) == "a|b^c\\d&eAfg"
     assert unescape("a & b", marks) == "a & b"
     assert [number(text) for text in ("133", "7.40", "-1.", "1e5", "", "٣", "nan", "1" * 30)] == [
@@ -263,8 +273,8 @@ def test_the_unit_is_the_records():
 
 def test_a_record_over_two_frames_and_two_in_one():
     decoder = AstmDecoder({})
-    one = encode_frame(Frame(1, False, HEADER.encode() + b"\r" + RESULT[:12].encode()))
-    two = encode_frame(Frame(2, True, RESULT[12:].encode() + b"\r" + b"L|1"))
+    one = encode_frame(AstmFrame(1, False, HEADER.encode() + b"\r" + RESULT[:12].encode()))
+    two = encode_frame(AstmFrame(2, True, RESULT[12:].encode() + b"\r" + b"L|1"))
     items = decoder.feed(ENQUIRY + one + two + END)
     assert [item.values for item in items if isinstance(item, Reading)] == [{"glucose": 133}]
     assert decoder.faults.counts == {}
@@ -272,7 +282,7 @@ def test_a_record_over_two_frames_and_two_in_one():
 
 def test_a_message_that_ends_in_the_middle_of_a_record_is_counted():
     decoder = AstmDecoder({})
-    decoder.feed(ENQUIRY + encode_frame(Frame(1, False, b"R|1|^^^Gluc")) + END)
+    decoder.feed(ENQUIRY + encode_frame(AstmFrame(1, False, b"R|1|^^^Gluc")) + END)
     assert decoder.faults.counts == {"incomplete": 1}
 
 

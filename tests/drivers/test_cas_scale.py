@@ -6,7 +6,7 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
 from gatepost.drivers.serial.scales.cas_driver import CasOptions, CasScale
 from gatepost.drivers.serial.scales.cas_format import (
-    Weighing,
+    CasWeighing,
     decode_and,
     decode_bare,
     decode_full,
@@ -29,7 +29,7 @@ def read(*lines, **options):
 
 
 def test_the_22_octets():
-    assert decode_full(GOOD_LINE) == Weighing(
+    assert decode_full(GOOD_LINE) == CasWeighing(
         "stable", "gross", 13.5, "kg", 49, True, False, False, True, False, False
     )  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_what_is_not_the_22_octets_is_refused(octets, kind):
     ],
 )
 def test_the_18_octets_and_their_clones(octets, state, mode, value, unit):
-    assert decode_and(octets) == decode_line(octets) == Weighing(state, mode, value, unit)
+    assert decode_and(octets) == decode_line(octets) == CasWeighing(state, mode, value, unit)
 
 
 @pytest.mark.parametrize("octets", [b"ST,GS,+0004.876", b"ST,GS,kg", b"ST,GS,+00x4.87kg", b"GS,+0004.876kg", b"ST,GS,"])
@@ -164,9 +164,9 @@ def test_the_relay_form():
 
 def test_encoding_is_the_other_way_round():
     for weighing in (
-        Weighing("stable", "gross", 72.5, "kg", 49, True, False, False, True, False, False),
-        Weighing("unstable", "net", 3.5, "t", 50, False, True, True, False, True, True),
-        Weighing("overload", "gross", None, "kg", 49, True, False, False, True, False, False),
+        CasWeighing("stable", "gross", 72.5, "kg", 49, True, False, False, True, False, False),
+        CasWeighing("unstable", "net", 3.5, "t", 50, False, True, True, False, True, True),
+        CasWeighing("overload", "gross", None, "kg", 49, True, False, False, True, False, False),
     ):
         assert decode_full(encode_full(weighing)) == weighing
 

@@ -4,7 +4,7 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults
 from gatepost.drivers.serial.contec import v5_frames
 from gatepost.drivers.serial.contec.v5_driver import Contec5Options, ContecCms50dPlus
-from gatepost.drivers.serial.contec.v5_frames import Live, decode_live, decode_stored, encode_live
+from gatepost.drivers.serial.contec.v5_frames import V5LiveData, decode_live, decode_stored, encode_live
 
 GOOD_FRAME = bytes.fromhex("8632054861")  # 72/min, 97 %
 
@@ -22,7 +22,7 @@ def live(**changes):
         "pulse_rate": 72,
         "spo2": 97,
     }
-    return Live(**(usual | changes))
+    return V5LiveData(**(usual | changes))
 
 
 def readings(data, **options):

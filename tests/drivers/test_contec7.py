@@ -6,7 +6,7 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.contec import v7_packets as v7
-from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50V7, SyncTime
+from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50V7, ContecSyncTime
 from gatepost.drivers.serial.contec.v7_twin import Contec7Twin
 
 CAPTURED = bytes.fromhex("01e085b396c1e1ffff")  # 65/min, 97 %, no PI
@@ -20,11 +20,11 @@ def decoder(**options):
 
 
 def feedback(command, reason=0):
-    return v7.encode_reply(v7.Packet(v7.FEEDBACK, bytes((command, reason))))
+    return v7.encode_reply(v7.V7Packet(v7.FEEDBACK, bytes((command, reason))))
 
 
 def with_pi(percent):
-    return v7.encode_live(v7.Live(5, False, False, False, False, 51, False, 6, True, 165, 97, percent))
+    return v7.encode_live(v7.V7LiveData(5, False, False, False, False, 51, False, 6, True, 165, 97, percent))
 
 
 def test_a_captured_packet():
@@ -49,7 +49,7 @@ def test_no_finger():
 @pytest.mark.parametrize("octet", range(7))
 def test_bit_7_of_every_octet_travels_in_octet_1(octet):
     data = bytes(0x80 if i == octet else 0x01 for i in range(7))
-    wire = v7.encode_reply(v7.Packet(v7.IDENTITY, data))
+    wire = v7.encode_reply(v7.V7Packet(v7.IDENTITY, data))
     assert all(byte & 0x80 for byte in wire[1:])
     assert v7.decode_packet(wire) == (v7.IDENTITY, data)
 
@@ -82,8 +82,8 @@ def test_a_packet_cut_short_costs_the_trust():
 
 def test_replies():
     found = decoder()
-    identity = v7.encode_reply(v7.Packet(v7.IDENTITY, b"CMS50F\0"))
-    support = v7.encode_reply(v7.Packet(v7.PI_SUPPORT, b"\0"))
+    identity = v7.encode_reply(v7.V7Packet(v7.IDENTITY, b"CMS50F\0"))
+    support = v7.encode_reply(v7.V7Packet(v7.PI_SUPPORT, b"\0"))
     replies = found.feed(
         IDLE + identity + support + feedback(0xA1, 5) + bytes.fromhex("088080808fd08180") + b"\x10\x80\x82"
     )
@@ -159,7 +159,7 @@ async def test_identity_while_live_data_rests(table):
 )
 async def test_the_clock_is_set(table, given, date, time):
     driver, exchange = table
-    await driver.execute("sync_time", SyncTime(given), exchange)
+    await driver.execute("sync_time", ContecSyncTime(given), exchange)
     assert exchange.twin.clock_date == date
     assert exchange.twin.clock_time == time
     assert exchange.twin.live
@@ -170,7 +170,7 @@ async def test_a_refusal_of_the_device_fails_the_command_and_live_data_goes_on(t
     obey = exchange.twin.hear
     exchange.twin.hear = lambda data: feedback(0xB2, 3) if data[2] == 0xB2 else obey(data)
     with pytest.raises(CommandFailed) as failed:
-        await driver.execute("sync_time", SyncTime(), exchange)
+        await driver.execute("sync_time", ContecSyncTime(), exchange)
     assert failed.value.key == "recording"
     assert exchange.twin.live
 
@@ -214,6 +214,6 @@ def test_the_twin_stops_without_a_keep_alive_in_the_hosts_time_however_fast_it_i
 
 
 def test_memory_is_bounded():
-    reader = v7.PacketReader(Faults())
+    reader = v7.V7PacketReader(Faults())
     reader.feed(b"\x01\x80" * 10000)
     assert len(reader._rest) < v7.LONGEST

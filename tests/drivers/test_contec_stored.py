@@ -10,8 +10,8 @@ from gatepost.drivers.reading import BAD, Reading
 from gatepost.drivers.serial.contec import records as contec_records
 from gatepost.drivers.serial.contec import retry
 from gatepost.drivers.serial.contec import v7_packets as v7
-from gatepost.drivers.serial.contec.records import Taken
-from gatepost.drivers.serial.contec.retry import Retry
+from gatepost.drivers.serial.contec.records import TakenOctets
+from gatepost.drivers.serial.contec.retry import ConversationRetry
 from gatepost.drivers.serial.contec.v5_driver import Contec5Options, ContecCms50dPlus
 from gatepost.drivers.serial.contec.v5_frames import END_STORED, READ_STORED, encode_stored
 from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50V7
@@ -191,7 +191,7 @@ async def test_another_device_on_the_port_starts_anew(table):
     await driver.execute("read_stored", None, exchange)
     driver.bookmarks = exchange.marks
     hear = exchange.twin.hear
-    other = v7.encode_reply(v7.Packet(v7.IDENTITY, b"OTHER\0\0"))
+    other = v7.encode_reply(v7.V7Packet(v7.IDENTITY, b"OTHER\0\0"))
     exchange.twin.hear = lambda data: other if data[2] == v7.DEVICE_ID else hear(data)
     assert (await driver.execute("read_stored", None, exchange))["new_records"] == 90
     assert set(exchange.marks) == {"stored:SIM0001:0", "stored:OTHER:0"}
@@ -283,7 +283,7 @@ async def test_a_device_that_records_just_now_refuses(table):
     driver = ContecCms50V7()
     exchange = table(driver)
     hear = exchange.twin.hear
-    busy = v7.encode_reply(v7.Packet(v7.FEEDBACK, bytes((v7.ASK_STORED, 3))))
+    busy = v7.encode_reply(v7.V7Packet(v7.FEEDBACK, bytes((v7.ASK_STORED, 3))))
     exchange.twin.hear = lambda data: busy if data[2] == v7.ASK_STORED else hear(data)
     with pytest.raises(CommandFailed) as failed:
         await driver.execute("read_stored", None, exchange)
@@ -377,18 +377,18 @@ async def test_a_failed_attempt_is_tried_again_later_and_told(monkeypatch, table
 
     monkeypatch.setattr(retry.asyncio, "sleep", sleep)
     exchange = table(ContecCms50V7())
-    await Retry(random.Random(1), first=10.0).until_done(exchange, work)
+    await ConversationRetry(random.Random(1), first=10.0).until_done(exchange, work)
     assert exchange.known["stored_records"] == "read"
     assert 7.5 <= pauses[0] <= 12.5
     assert 15 <= pauses[1] <= 25
     outcomes.append(CommandFailed("connection-lost", ""))
     with pytest.raises(CommandFailed):
-        await Retry(random.Random(1)).until_done(exchange, work)
+        await ConversationRetry(random.Random(1)).until_done(exchange, work)
 
 
 @pytest.mark.parametrize("value", [None, 7, {}, [1], [["a"]], [["a", "b"], ["c", 3]]])
 def test_a_strange_bookmark_is_no_bookmark(value):
-    assert Taken.read(value).octets in ({}, {"c": 3})
+    assert TakenOctets.read(value).octets in ({}, {"c": 3})
 
 
 def test_special_values_of_records():
@@ -404,7 +404,7 @@ def test_a_stored_recording_that_nobody_asked_for_is_no_live_data():
 def test_stored_packets_that_nobody_asked_for_are_not_kept():
     driver = ContecCms50V7(Contec7Options())
     decoder = driver.decoder()
-    decoder.feed(v7.encode_reply(v7.Packet(v7.STORED, bytes(6))) * 1000)
+    decoder.feed(v7.encode_reply(v7.V7Packet(v7.STORED, bytes(6))) * 1000)
     assert driver._download.received == 0
     assert decoder.feed(b"") == []
 
@@ -413,7 +413,7 @@ def test_a_lost_octet_is_noticed_at_once():
     driver = ContecCms50V7()
     decoder = driver.decoder()
     driver._download.expect(600)
-    packet = v7.encode_reply(v7.Packet(v7.STORED, bytes((97, 72) * 3)))
+    packet = v7.encode_reply(v7.V7Packet(v7.STORED, bytes((97, 72) * 3)))
     decoder.feed(packet * 3 + packet[:-1] + packet)
     assert driver._download.damaged
     assert not driver._download.complete
@@ -425,7 +425,7 @@ async def test_octets_beyond_the_last_record_are_taken_with_it(table):
     exchange = table(driver)
     exchange.twin.segments = [a_night(5, index=False)]
     hear = exchange.twin.hear
-    odd = v7.encode_reply(v7.Packet(v7.LENGTH, bytes((0, 0, 11, 0, 0, 0))))
+    odd = v7.encode_reply(v7.V7Packet(v7.LENGTH, bytes((0, 0, 11, 0, 0, 0))))
     exchange.twin.hear = lambda data: odd if data[2] == v7.ASK_LENGTH else hear(data)
     assert (await driver.execute("read_stored", None, exchange))["new_records"] == 5
     exchange.sent.clear()

@@ -12,7 +12,14 @@ from gatepost.drivers.driver import CommandFailed, WrongDevice
 from gatepost.drivers.options import WrongOptions
 from gatepost.drivers.reading import GOOD, UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.cyton.driver import CytonDecoder, CytonOptions, OpenBciCyton
-from gatepost.drivers.serial.cyton.packets import Packet, PacketReader, Words, decode_packet, encode_packet, int24
+from gatepost.drivers.serial.cyton.packets import (
+    CytonPacket,
+    CytonPacketReader,
+    CytonText,
+    decode_packet,
+    encode_packet,
+    int24,
+)
 from gatepost.drivers.serial.cyton.twin import CytonTwin
 
 EIGHT = (1, -2, 3, -4, 5, -6, 7, -8)
@@ -23,7 +30,7 @@ def packets(count, first=0):
 
 
 def samples(items):
-    return [item.sample if isinstance(item, Packet) else item for item in items]
+    return [item.sample if isinstance(item, CytonPacket) else item for item in items]
 
 
 def options(**given):
@@ -93,7 +100,7 @@ def test_marks_within_the_data_do_not_mislead():
     full = int24(b"\xa0\xc0\xa0")
     stream = b"".join(encode_packet(i, (full,) * 8, (-16192, -16192, -16192)) for i in range(6))
     for cut in range(33):
-        reader = PacketReader(Faults())
+        reader = CytonPacketReader(Faults())
         found = samples(reader.feed(stream[cut:]))
         assert found == list(range(1 if cut else 0, 6)), cut
 
@@ -101,25 +108,25 @@ def test_marks_within_the_data_do_not_mislead():
 def test_octets_lost_in_the_middle_cost_one_packet_and_one_count():
     stream = b"".join(packets(9))
     faults = Faults()
-    reader = PacketReader(faults)
+    reader = CytonPacketReader(faults)
     assert samples(reader.feed(stream[:110] + stream[120:])) == [0, 1, 2, None, 4, 5, 6, 7, 8]
     assert faults.counts == {"resync": 1}
 
 
 def test_one_packet_alone_is_not_believed_unless_asked_for():
     alone = packets(1)[0] + b"\0" * 99
-    assert samples(PacketReader(Faults()).feed(alone)) == []
-    assert samples(PacketReader(Faults(), lone=True).feed(alone))[0] == 0
-    reader = PacketReader(Faults())
+    assert samples(CytonPacketReader(Faults()).feed(alone)) == []
+    assert samples(CytonPacketReader(Faults(), lone=True).feed(alone))[0] == 0
+    reader = CytonPacketReader(Faults())
     assert reader.feed(packets(1)[0]) == []
     assert samples(reader.finish()) == [0]
 
 
 def test_words_up_to_their_end():
-    reader = PacketReader(Faults())
+    reader = CytonPacketReader(Faults())
     stream = b"\xffOpenBCI V3\r\nFirmware: v3.1.2\r\n$$$" + b"".join(packets(3)) + b"Stopped$$$"
     found = [item for octet in stream for item in reader.feed(bytes((octet,)))]
-    assert isinstance(found[0], Words)
+    assert isinstance(found[0], CytonText)
     assert found[0].text.endswith("Firmware: v3.1.2")
     assert [*samples(found[1:4]), found[4]] == [0, 1, 2, None]
     assert found[5].text == "Stopped"
@@ -133,10 +140,10 @@ def test_words_up_to_their_end():
 )
 def test_any_garbage_in_any_pieces(before, between, sizes, pieces):
     stream = before + b"".join(packets(8)) + between + b"".join(packets(8, 100))
-    whole = PacketReader(Faults()).feed(stream)
-    reader = PacketReader(Faults())
+    whole = CytonPacketReader(Faults()).feed(stream)
+    reader = CytonPacketReader(Faults())
     assert [item for piece in pieces(stream, sizes) for item in reader.feed(piece)] == whole
-    found = samples(item for item in whole if isinstance(item, Packet))
+    found = samples(item for item in whole if isinstance(item, CytonPacket))
     assert set(found) >= {*range(2, 7), *range(102, 108)}
 
 

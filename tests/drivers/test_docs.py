@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gatepost.drivers.driver import Registry
-from gatepost.drivers.serial.lines.fields import Field
+from gatepost.drivers.serial.lines.fields import LineField
 from gatepost.drivers.serial.port.link_errors import Reason
 from gatepost.drivers.testing.vectors.ecg import AD8232_FIELDS, AD8232_PATTERN
 
@@ -38,7 +38,7 @@ def test_every_driver_option_and_command_is_explained(name):
 
 
 def test_every_key_of_a_field_and_every_reason_is_explained():
-    for key in msgspec.structs.fields(Field):
+    for key in msgspec.structs.fields(LineField):
         assert f"`{key.name}`" in PAGE
     for reason in Reason:
         assert f"| `{reason.value}` |" in PAGE

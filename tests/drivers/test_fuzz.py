@@ -8,16 +8,18 @@ from hypothesis import strategies as st
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.reading import Reading
 from gatepost.drivers.serial.lines.driver import Lines, LinesOptions
-from gatepost.drivers.serial.lines.fields import Field
+from gatepost.drivers.serial.lines.fields import LineField
 from gatepost.drivers.testing import driver_kit
 
 REGISTRY = Registry.installed()
 OCTETS = [name for name in REGISTRY.names if REGISTRY.get(name).transport != "ble"]  # the others: tests/ble
 LINES = [
     LinesOptions(max_line=80),
-    LinesOptions(max_line=40, fields={"a": Field("x", "V", 0.1, -3.0, ["1", 2]), "/b/0": Field("y")}, device_time="t"),
+    LinesOptions(
+        max_line=40, fields={"a": LineField("x", "V", 0.1, -3.0, ["1", 2]), "/b/0": LineField("y")}, device_time="t"
+    ),
     LinesOptions(max_line=40, format="keyvalue"),
-    LinesOptions(max_line=40, format="csv", columns=["a", "", "b"], fields={"a": Field(scale=10)}),
+    LinesOptions(max_line=40, format="csv", columns=["a", "", "b"], fields={"a": LineField(scale=10)}),
     LinesOptions(max_line=40, format="regex", pattern=r"(?P<a>\S+)(?: (?P<b>\S+))?"),
     LinesOptions(max_line=40, format="keyvalue", line_end="\r\n", encoding="latin-1", separator=":", delimiter="|"),
 ]

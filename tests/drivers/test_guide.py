@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.drivers.driver import CommandFailed, Exchange, Forbidden, SessionOver, WrongDevice
-from gatepost.drivers.options import OptionProblem, Options
-from gatepost.drivers.serial.common.frame_sync import Trust
+from gatepost.drivers.driver import CommandFailed, DeviceIO, ForbiddenWrite, SessionOver, WrongDevice
+from gatepost.drivers.options import DriverOptions, OptionProblem
+from gatepost.drivers.serial.common.frame_sync import FrameTrust
 from gatepost.drivers.testing.driver_kit import assert_driver, assert_pieces, assert_survives, in_virtual_time, session
 from gatepost.drivers.testing.pty import PtyTwin
 from gatepost.drivers.waveforms import WaveformBlocks
@@ -127,8 +127,17 @@ def test_its_code_is_as_clean_as_ours(package):
 
 def test_everything_that_the_page_names_is_there():
     """The names are imported above: a page about what is gone fails here."""
-    named = (assert_driver, assert_pieces, assert_survives, session, in_virtual_time, Options, OptionProblem, Trust)
-    named += (PtyTwin, WaveformBlocks, CommandFailed, Exchange, Forbidden, SessionOver, WrongDevice)
+    named = (
+        assert_driver,
+        assert_pieces,
+        assert_survives,
+        session,
+        in_virtual_time,
+        DriverOptions,
+        OptionProblem,
+        FrameTrust,
+    )
+    named += (PtyTwin, WaveformBlocks, CommandFailed, DeviceIO, ForbiddenWrite, SessionOver, WrongDevice)
     for thing in named:
         assert thing.__name__ in PAGE, thing
     for method in ("converse", "greeting", "farewell", "decoder", "objection", "twin", "execute", "value_names"):

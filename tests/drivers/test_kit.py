@@ -11,10 +11,10 @@ from gatepost.drivers.driver import (
     Command,
     CommandFailed,
     Driver,
-    Forbidden,
+    ForbiddenWrite,
     KeepAlive,
-    Question,
-    Recognition,
+    ScanHints,
+    ScanProbe,
     SessionOver,
 )
 from gatepost.drivers.reading import BAD, Faults, Reading, Reply, Waveform
@@ -81,7 +81,7 @@ class Thermometer(Driver):
     title = "a thermometer"
     metrics = ("temperature",)
     keeps_records = True
-    forbidden = (Forbidden("erase", re.compile(rb"^Z")),)
+    forbidden = (ForbiddenWrite("erase", re.compile(rb"^Z")),)
     commands = (Command("memory", "Read the memory"),)
 
     def decoder(self):
@@ -105,7 +105,7 @@ class Thermometer(Driver):
 
 def broken(what, says, **members):
     kind = type("Bad", (Thermometer,), members)
-    with pytest.raises(driver_kit.Broken, match=says):
+    with pytest.raises(driver_kit.BrokenPromise, match=says):
         what(kind)
 
 
@@ -297,7 +297,7 @@ async def misbehave(self, talk):
         ({"greeting": lambda self: (b"Z",)}, "'erase' forbids"),
         ({"farewell": lambda self: (b"Z1",)}, "'erase' forbids"),
         ({"keep_alive": KeepAlive(b"Z", 1.0)}, "'erase' forbids"),
-        ({"recognition": Recognition(questions=(Question(b"Z"),))}, "a scan would ask b'Z'"),
+        ({"recognition": ScanHints(questions=(ScanProbe(b"Z"),))}, "a scan would ask b'Z'"),
         ({"keeps_records": False}, "`keeps_records` is false"),
         ({"example_options": {"x": 1}}, "these options are wrong"),
         ({"decoder": lambda self: Good()}, "with the bookmark of record"),
@@ -408,7 +408,7 @@ def test_a_session_that_can_never_go_on_is_told():
             async with asyncio.Lock():
                 await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(driver_kit.Broken, match=r"no time limit|session with its twin failed|nothing within"):
+    with pytest.raises(driver_kit.BrokenPromise, match=r"no time limit|session with its twin failed|nothing within"):
         driver_kit.traffic(type("Deaf", (Deaf,), with_twin(Timeless)))
 
 
@@ -437,7 +437,7 @@ def test_what_is_held():
 
 
 def test_a_driver_for_ble_is_not_for_the_kit():
-    with pytest.raises(driver_kit.Broken, match="takes octets"):
+    with pytest.raises(driver_kit.BrokenPromise, match="takes octets"):
         driver_kit.assert_driver(type("Radio", (Thermometer,), {"transport": "ble"}))
 
 
@@ -448,5 +448,5 @@ def test_options_of_a_maker():
     kind = type("Needs", (Thermometer,), {"options_type": Options, "example_options": {"needed": 7}})
     assert driver_kit.maker(kind)().options.needed == 7
     assert driver_kit.maker(kind, {"needed": 8})().options.needed == 8
-    with pytest.raises(driver_kit.Broken, match="options are wrong"):
+    with pytest.raises(driver_kit.BrokenPromise, match="options are wrong"):
         driver_kit.maker(kind, {})

@@ -9,11 +9,11 @@ import tty
 
 import pytest
 
-from gatepost.drivers.driver import Line
+from gatepost.drivers.driver import SerialSettings
 from gatepost.drivers.serial.port import open_port as ports
 from gatepost.drivers.serial.port.link import LinkFailed, Reason, SerialLink
 
-LINE = Line(9600)
+LINE = SerialSettings(9600)
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -75,7 +75,9 @@ def ears():
     return Ears()
 
 
-@pytest.mark.parametrize("line", [Line(19200, 8, "O", 1), Line(2400, 7, "E", 1), Line(9600, 7, "N", 2)])
+@pytest.mark.parametrize(
+    "line", [SerialSettings(19200, 8, "O", 1), SerialSettings(2400, 7, "E", 1), SerialSettings(9600, 7, "N", 2)]
+)
 @pytest.mark.parametrize("prefix", ["", "spy://"])
 def test_a_pty_is_opened_again_whatever_the_line_settings(run, port, ears, line, prefix):
     """It has neither parity nor byte size; the C library refuses the second request for what cannot be."""
@@ -98,7 +100,7 @@ def test_a_real_port_is_asked_for_its_line_settings(monkeypatch):
 
     monkeypatch.setattr(ports.serial, "serial_for_url", made)
     with pytest.raises(OSError, match="enough"):
-        ports.open_port("/dev/null", Line(2400, 7, "E", 2), None, None)
+        ports.open_port("/dev/null", SerialSettings(2400, 7, "E", 2), None, None)
     assert (asked["bytesize"], asked["parity"], asked["stopbits"]) == (7, "E", 2)
 
 
@@ -257,7 +259,9 @@ def test_what_cannot_be_opened_says_why(run, ears, path, reason):
     run(scenario)
 
 
-@pytest.mark.parametrize("line", [Line(-5), Line(9600, 9), Line(9600, 8, "X"), Line(9600, 8, "N", 3)])
+@pytest.mark.parametrize(
+    "line", [SerialSettings(-5), SerialSettings(9600, 9), SerialSettings(9600, 8, "X"), SerialSettings(9600, 8, "N", 3)]
+)
 def test_impossible_line_settings(run, port, ears, line):
     async def scenario():
         with pytest.raises(LinkFailed) as failed:
@@ -297,7 +301,7 @@ def test_pause_slows_the_far_end_and_resume_loses_nothing(run, port, ears, event
 
 def test_a_real_line_without_flow_control_cannot_be_paused():
     def link(path, flow):
-        return Ears().link(path, Line(9600, flow=flow))
+        return Ears().link(path, SerialSettings(9600, flow=flow))
 
     assert not link("/dev/ttyUSB0", "none").can_pause
     assert link("/dev/ttyUSB0", "rtscts").can_pause

@@ -15,8 +15,8 @@ from gatepost.drivers.serial.common.no_answer import NoAnswer
 from gatepost.drivers.serial.modbus import driver as modbus
 from gatepost.drivers.serial.modbus.decoder import ModbusDecoder
 from gatepost.drivers.serial.modbus.driver import EXAMPLE, ModbusRtu
-from gatepost.drivers.serial.modbus.frames import Answer, answer_size, decode_answer, find_answer, request
-from gatepost.drivers.serial.modbus.options import LAST, ModbusOptions, Register, blocks
+from gatepost.drivers.serial.modbus.frames import ModbusResponse, answer_size, decode_answer, find_answer, request
+from gatepost.drivers.serial.modbus.options import LAST, ModbusOptions, ModbusRegister, blocks
 from gatepost.drivers.serial.modbus.twin import ModbusTwin
 from gatepost.drivers.serial.modbus.values import octets, raw_number, scaled
 from gatepost.drivers.testing.pty import PtyTwin
@@ -45,8 +45,8 @@ def test_a_request_is_as_the_document_has_it():
 
 
 def test_answers():
-    assert decode_answer(bytes.fromhex("01040400f0022bbac8")) == Answer(1, 4, [240, 555], [])
-    assert decode_answer(bytes.fromhex("018302c0f1")) == Answer(1, 3, [], [], 2)
+    assert decode_answer(bytes.fromhex("01040400f0022bbac8")) == ModbusResponse(1, 4, [240, 555], [])
+    assert decode_answer(bytes.fromhex("018302c0f1")) == ModbusResponse(1, 3, [], [], 2)
     bits = decode_answer(sealed(1, 1, 2, 0xCD, 0x01)).bits
     assert bits[:10] == [True, False, True, True, False, False, True, True, True, False]
 
@@ -138,8 +138,8 @@ def test_neighbours_are_read_together():
 
 
 def test_the_base_is_what_the_manual_counts_from():
-    assert Register("a", 1, base=1).start == 0
-    assert Register("a", 1).start == 1
+    assert ModbusRegister("a", 1, base=1).start == 0
+    assert ModbusRegister("a", 1).start == 1
 
 
 @pytest.mark.parametrize(

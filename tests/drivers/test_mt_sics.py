@@ -5,8 +5,8 @@ import pytest
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reply
-from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions, ReadNow
-from gatepost.drivers.serial.scales.mt_sics_format import Answer, decode_line, encode_weight
+from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions, SicsReadNow
+from gatepost.drivers.serial.scales.mt_sics_format import SicsResponse, decode_line, encode_weight
 
 
 def read(*lines, **options):
@@ -20,21 +20,21 @@ def read(*lines, **options):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("S S     100.00 g", Answer("stable", 100, "g", width=10)),
-        ("S D     129.07 g", Answer("dynamic", 129.07, "g", width=10)),
-        ("S S      -0.53 g", Answer("stable", -0.53, "g", width=10)),
-        ("S S         12 PCS", Answer("stable", 12, "PCS", width=10)),
-        ("S S    72.3500 kg", Answer("stable", 72.35, "kg", width=10)),
-        ("S I", Answer("not_executable")),
-        ("S +", Answer("overload")),
-        ("S -", Answer("underload")),
-        ("S L", Answer("error", code="L", command="S")),
-        ("ES", Answer("error", code="ES")),
-        ("ET", Answer("error", code="ET")),
-        ("EL", Answer("error", code="EL")),
-        ('I4 A "B021002593"', Answer("answer", command="I4", text="B021002593")),
-        ("I4 I", Answer("error", code="I", command="I4")),
-        ("Z A", Answer("answer", command="Z", text="")),
+        ("S S     100.00 g", SicsResponse("stable", 100, "g", width=10)),
+        ("S D     129.07 g", SicsResponse("dynamic", 129.07, "g", width=10)),
+        ("S S      -0.53 g", SicsResponse("stable", -0.53, "g", width=10)),
+        ("S S         12 PCS", SicsResponse("stable", 12, "PCS", width=10)),
+        ("S S    72.3500 kg", SicsResponse("stable", 72.35, "kg", width=10)),
+        ("S I", SicsResponse("not_executable")),
+        ("S +", SicsResponse("overload")),
+        ("S -", SicsResponse("underload")),
+        ("S L", SicsResponse("error", code="L", command="S")),
+        ("ES", SicsResponse("error", code="ES")),
+        ("ET", SicsResponse("error", code="ET")),
+        ("EL", SicsResponse("error", code="EL")),
+        ('I4 A "B021002593"', SicsResponse("answer", command="I4", text="B021002593")),
+        ("I4 I", SicsResponse("error", code="I", command="I4")),
+        ("Z A", SicsResponse("answer", command="Z", text="")),
     ],
 )
 def test_answers(line, expected):
@@ -128,9 +128,9 @@ async def test_read_now_and_when_stable(twin_exchange):
     driver = MtSics()
     exchange = twin_exchange(driver.twin(seed=1), driver.decoder())
     exchange.twin._settling = 3
-    now = await driver.execute("read_now", ReadNow(), exchange)
+    now = await driver.execute("read_now", SicsReadNow(), exchange)
     assert (now["quality"], now["units"]) == (UNCERTAIN, {"weight": "kg"})
-    stable = await driver.execute("read_now", ReadNow(stable=True), exchange)
+    stable = await driver.execute("read_now", SicsReadNow(stable=True), exchange)
     assert (stable["quality"], stable["weight"]) == (GOOD, exchange.twin._weight)
 
 
@@ -138,7 +138,7 @@ async def test_a_question_in_between_does_not_end_the_repetition(twin_exchange):
     driver = MtSics(MtSicsOptions(mode="repeat"))
     exchange = twin_exchange(driver.twin(driver.options), driver.decoder())
     exchange.twin.hear(driver.greeting()[0])
-    await driver.execute("read_now", ReadNow(stable=True), exchange)
+    await driver.execute("read_now", SicsReadNow(stable=True), exchange)
     assert exchange.twin.streams
     assert exchange.sent == [b"S\r\n", b"SIR\r\n"]
 
@@ -151,7 +151,7 @@ async def test_a_refusal_fails_the_command(twin_exchange, answer, key):
     exchange = twin_exchange(driver.twin(), driver.decoder())
     exchange.twin.hear = lambda data: answer
     with pytest.raises(CommandFailed) as failed:
-        await driver.execute("read_now", ReadNow(), exchange)
+        await driver.execute("read_now", SicsReadNow(), exchange)
     assert failed.value.key == key
 
 
@@ -160,14 +160,14 @@ async def test_a_balance_that_is_off_times_out(twin_exchange):
     exchange = twin_exchange(driver.twin(), driver.decoder())
     exchange.twin.hear = lambda data: b""
     with pytest.raises(TimeoutError):
-        await driver.execute("read_now", ReadNow(), exchange)
+        await driver.execute("read_now", SicsReadNow(), exchange)
     with pytest.raises(CommandFailed):
         await driver.execute("tare", None, exchange)
 
 
 def test_encoding_is_the_other_way_round():
-    assert decode_line(encode_weight(72.35, "kg", True).decode()) == Answer("stable", 72.35, "kg", width=10)
-    assert decode_line(encode_weight(-7, "g", False, 0).decode()) == Answer("dynamic", -7, "g", width=10)
+    assert decode_line(encode_weight(72.35, "kg", True).decode()) == SicsResponse("stable", 72.35, "kg", width=10)
+    assert decode_line(encode_weight(-7, "g", False, 0).decode()) == SicsResponse("dynamic", -7, "g", width=10)
 
 
 def test_the_twin_refuses_what_changes_it():

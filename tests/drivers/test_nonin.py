@@ -12,7 +12,7 @@ from gatepost.drivers.options import WrongOptions
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.nonin import formats as form
 from gatepost.drivers.serial.nonin.driver import Nonin, NoninOptions
-from gatepost.drivers.serial.nonin.stream import FrameReader
+from gatepost.drivers.serial.nonin.stream import NoninFrameReader
 from gatepost.drivers.serial.nonin.twin import NoninTwin, frame2, frame7, spot_check
 
 NOW = datetime(2026, 11, 20, 8, 30, 45)  # noqa: DTZ001
@@ -309,7 +309,7 @@ def test_the_waveform(number):
 
 def test_a_checksum_by_chance_is_no_frame():
     """After garbage one good frame of eight bits of checksum is not believed."""
-    reader = FrameReader(Faults(), wide=True)
+    reader = NoninFrameReader(Faults(), wide=True)
     chance = frame7(0x80, 5, 5)
     assert reader.feed(chance + b"\x01\x02\x03" * 10) == []
 

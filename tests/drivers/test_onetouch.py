@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import CommandFailed, Moment, Registry, WrongDevice
+from gatepost.drivers.driver import CommandFailed, LocalTime, Registry, WrongDevice
 from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
 from gatepost.drivers.serial.common.no_answer import NoAnswer
 from gatepost.drivers.serial.onetouch import driver as onetouch
 from gatepost.drivers.serial.onetouch.decoder import OneTouchDecoder
-from gatepost.drivers.serial.onetouch.driver import OneTouchOptions, OneTouchUltra2, SyncTime
+from gatepost.drivers.serial.onetouch.driver import OneTouchOptions, OneTouchSyncTime, OneTouchUltra2
 from gatepost.drivers.serial.onetouch.lines import (
-    Clock,
-    Memory,
-    Record,
-    Serial,
-    Unit,
-    Version,
+    ClockReply,
+    MemoryHeader,
+    OneTouchRecord,
+    SerialReply,
+    UnitReply,
+    VersionReply,
     decode_line,
     encode_line,
 )
@@ -39,7 +39,7 @@ def record(shown="  105 ", meal="N", comment="00"):
 
 
 def test_a_record():
-    assert record() == Record(datetime(2013, 8, 3, 22, 12), 105, False, False, "none", "00")  # noqa: DTZ001
+    assert record() == OneTouchRecord(datetime(2013, 8, 3, 22, 12), 105, False, False, "none", "00")  # noqa: DTZ001
     assert record("C 105 ").control_solution
     assert record("  105?").parity_error
     assert (record("  HIGH").mg_dl, record("  HIGH").over_range) == (None, True)
@@ -49,12 +49,12 @@ def test_a_record():
 
 def test_other_lines():
     told = {
-        'P 020,"ABC12345Y","MG/DL "': Memory(20, "ABC12345Y", "mg/dL"),
-        'P 000,"ABC12345Y","MMOL/L"': Memory(0, "ABC12345Y", "mmol/L"),
-        '@ "ABC12345Y"': Serial("ABC12345Y"),
-        "?P02.00.00 30/08/06": Version("P02.00.00 30/08/06"),
-        'SU?,"MMOL/L"': Unit("mmol/L"),
-        'F "SUN","11/22/26","08:09:10   "': Clock(datetime(2026, 11, 22, 8, 9, 10)),  # noqa: DTZ001
+        'P 020,"ABC12345Y","MG/DL "': MemoryHeader(20, "ABC12345Y", "mg/dL"),
+        'P 000,"ABC12345Y","MMOL/L"': MemoryHeader(0, "ABC12345Y", "mmol/L"),
+        '@ "ABC12345Y"': SerialReply("ABC12345Y"),
+        "?P02.00.00 30/08/06": VersionReply("P02.00.00 30/08/06"),
+        'SU?,"MMOL/L"': UnitReply("mmol/L"),
+        'F "SUN","11/22/26","08:09:10   "': ClockReply(datetime(2026, 11, 22, 8, 9, 10)),  # noqa: DTZ001
     }
     for text, expected in told.items():
         assert decode_line(encode_line(text).decode()) == expected
@@ -174,7 +174,7 @@ class Talk:
         self.stores += 1
 
     def now(self):
-        return Moment(datetime(2026, 1, 6, 12, 0), self._trusted)  # noqa: DTZ001
+        return LocalTime(datetime(2026, 1, 6, 12, 0), self._trusted)  # noqa: DTZ001
 
     def tell(self, **known):
         self.known |= known
@@ -274,14 +274,14 @@ async def test_read_stored_gives_only_what_is_new():
 async def test_the_clock_is_set_only_when_asked_and_only_to_a_sure_time():
     driver, twin = OneTouchUltra2(), OneTouchTwin()
     talk = Talk(twin, driver)
-    assert await driver.execute("sync_time", SyncTime(), talk) == {"time": "2026-01-06T12:00:00"}
+    assert await driver.execute("sync_time", OneTouchSyncTime(), talk) == {"time": "2026-01-06T12:00:00"}
     assert twin.clock == datetime(2026, 1, 6, 12, 0)  # noqa: DTZ001
-    given = SyncTime(datetime(2026, 11, 20, 10, 30))  # noqa: DTZ001
+    given = OneTouchSyncTime(datetime(2026, 11, 20, 10, 30))  # noqa: DTZ001
     assert await driver.execute("sync_time", given, Talk(twin, driver, trusted=False)) == {
         "time": "2026-11-20T10:30:00"
     }
     with pytest.raises(CommandFailed, match="not synchronised"):
-        await driver.execute("sync_time", SyncTime(), Talk(twin, driver, trusted=False))
+        await driver.execute("sync_time", OneTouchSyncTime(), Talk(twin, driver, trusted=False))
 
 
 def test_nothing_is_ever_erased():

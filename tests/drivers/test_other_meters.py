@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from gatepost.drivers.checksums import FrameError, sum8
 from gatepost.drivers.testing.vectors import judge
 from gatepost.drivers.testing.vectors.undriven import beurer_record, freestyle_lines, lifescan_frames, taidoc_frames
-from gatepost.drivers.testing.vectors.undriven.lifescan_frames import Frame
-from gatepost.drivers.testing.vectors.undriven.taidoc_frames import Message
+from gatepost.drivers.testing.vectors.undriven.lifescan_frames import LifescanFrame
+from gatepost.drivers.testing.vectors.undriven.taidoc_frames import TaidocMessage
+
+BIT = st.integers(0, 1)
 
 
-@given(st.builds(Frame, st.binary(max_size=30), st.integers(0, 1), st.integers(0, 1), st.booleans(), st.booleans(),
-                 st.booleans()))  # fmt: skip
+@given(st.builds(LifescanFrame, st.binary(max_size=30), BIT, BIT, st.booleans(), st.booleans(), st.booleans()))
 def test_lifescan_frames_there_and_back(frame):
     octets = lifescan_frames.encode_frame(frame)
     assert lifescan_frames.decode_frame(octets) == frame
@@ -33,7 +34,7 @@ def test_what_is_no_lifescan_frame(octets, kind):
         lifescan_frames.decode_frame(bytes.fromhex(octets))
 
 
-@given(st.builds(Message, st.integers(0, 255), st.binary(min_size=4, max_size=4), st.booleans()))
+@given(st.builds(TaidocMessage, st.integers(0, 255), st.binary(min_size=4, max_size=4), st.booleans()))
 def test_taidoc_messages_there_and_back(message):
     octets = taidoc_frames.encode_message(message)
     assert taidoc_frames.decode_message(octets) == message
@@ -42,7 +43,7 @@ def test_taidoc_messages_there_and_back(message):
 
 
 def test_what_is_no_taidoc_message():
-    good = taidoc_frames.encode_message(Message(0x22, bytes(4), True))
+    good = taidoc_frames.encode_message(TaidocMessage(0x22, bytes(4), True))
     strange = b"\x51\x22\0\0\0\0\xa4"
     for octets, kind in ((good[:7], "truncated"), (good + b"\0", "bad_length"), (b"\x52" + good[1:], "bad_sync"),
                          (strange + bytes((sum8(strange),)), "bad_frame")):  # fmt: skip

@@ -11,15 +11,15 @@ import orjson
 import pytest
 
 from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.interfaces import Limits
-from gatepost.agent.devices.manager import Devices
-from gatepost.agent.settings.model import Device
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.interfaces import DeviceLimits
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.settings.model import DeviceSettings
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store.store import Store
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.reading import Reading
-from gatepost.drivers.serial.contec.retry import Retry
+from gatepost.drivers.serial.contec.retry import ConversationRetry
 from gatepost.drivers.serial.contec.v7_twin import a_night
 from gatepost.drivers.serial.port.link import SerialLink
 from gatepost.drivers.testing import driver_kit
@@ -93,17 +93,17 @@ class House:
 
     async def __aenter__(self):
         self.store = await Store.open(
-            self.root / "log.db", "gw", StoreSettings(commit_interval=0.01, reserve=0), SystemClock(), Events()
+            self.root / "log.db", "gw", StoreSettings(commit_interval=0.01, reserve=0), SystemClock(), EventBus()
         )
         self._tasks = [asyncio.create_task(run(), name=name) for name, run in self.store.tasks().items()]
-        self.devices = Devices(
+        self.devices = DeviceManager(
             REGISTRY,
             self.store,
             SystemClock(),
-            Events(),
+            EventBus(),
             random.Random(3),
             logging.getLogger("test"),
-            limits=Limits(first_retry=0.02, last_retry=0.1),
+            limits=DeviceLimits(first_retry=0.02, last_retry=0.1),
         )
         return self
 
@@ -134,7 +134,7 @@ class House:
 
 @pytest.mark.parametrize("name", ["contec-cms50-v7", "contec-cms50d-plus"])
 async def test_stored_records_reach_the_log_once_however_often_the_agent_is_stopped(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(Retry.__init__, "__defaults__", (0.2, 1.0))  # a busy machine may miss an answer
+    monkeypatch.setattr(ConversationRetry.__init__, "__defaults__", (0.2, 1.0))  # a busy machine may miss an answer
     kind = REGISTRY.get(name)
     device = {"driver": name, "every": 3600.0, "options": {"records": True}}
     count, rng = 3000, random.Random(5)
@@ -144,7 +144,7 @@ async def test_stored_records_reach_the_log_once_however_often_the_agent_is_stop
     async with PtyTwin(person, tmp_path / "port", speed=8, patient=True) as twin:
         for _ in range(12):
             async with House(tmp_path) as house:
-                await house.devices.apply({"o": Device(port=str(twin.path), **device)})
+                await house.devices.apply({"o": DeviceSettings(port=str(twin.path), **device)})
                 head = house.store.head
                 enough = head + rng.randrange(1, 600)
                 await until(
@@ -153,7 +153,7 @@ async def test_stored_records_reach_the_log_once_however_often_the_agent_is_stop
                     )
                 )
         async with House(tmp_path) as house:
-            await house.devices.apply({"o": Device(port=str(twin.path), **device)})
+            await house.devices.apply({"o": DeviceSettings(port=str(twin.path), **device)})
             await until(lambda: house.view("o").get("stored_records") == "read")
             again = await house.devices.execute("o", "read_stored", {})
             assert again["new_records"] == 0
@@ -165,7 +165,9 @@ async def test_stored_records_reach_the_log_once_however_often_the_agent_is_stop
 
 async def test_a_scale_is_weighed_by_command_and_its_number_is_shown(tmp_path, eventually):
     async with PtyTwin(REGISTRY.get("mt-sics").twin(seed=1), tmp_path / "port") as twin, House(tmp_path) as house:
-        await house.devices.apply({"s": Device(driver="mt-sics", port=str(twin.path), options={"interval": 0.2})})
+        await house.devices.apply(
+            {"s": DeviceSettings(driver="mt-sics", port=str(twin.path), options={"interval": 0.2})}
+        )
         await eventually(lambda: house.view("s").get("serial_number") == "B021002593")
         result = await house.devices.execute("s", "read_now", {"stable": True})
         assert result["quality"] == "good"

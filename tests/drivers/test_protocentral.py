@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading
 from gatepost.drivers.serial.protocentral.driver import HealthyPi, ProtocentralAds1292r
-from gatepost.drivers.serial.protocentral.frames import FrameReader, decode_frame, encode_frame
+from gatepost.drivers.serial.protocentral.frames import ProtocentralFrameReader, decode_frame, encode_frame
 from gatepost.drivers.serial.protocentral.signals import ADS1292R, HEALTHYPI, ads1292r, encode_ads1292r, healthypi
 from gatepost.drivers.serial.protocentral.twin import ProtocentralTwin
 
@@ -54,7 +54,7 @@ def test_both_endings_are_taken():
     assert whole.hex() == "0afa08000288ff590148001000000b"
     short = whole[:-2] + b"\x0b"
     assert decode_frame(whole) == decode_frame(short)
-    reader = FrameReader(Faults(), ADS1292R)
+    reader = ProtocentralFrameReader(Faults(), ADS1292R)
     assert [ads1292r(frame).ecg for frame in reader.feed(whole + short + whole)] == [(-120,)] * 3
 
 
@@ -97,15 +97,15 @@ def test_types_and_lengths_of_other_boards_are_refused():
 )
 def test_any_garbage_in_any_pieces(garbage, sizes, pieces):
     stream = garbage + b"".join(ads(i) for i in range(20)) + garbage + b"".join(ads(i) for i in range(50, 70))
-    whole = FrameReader(Faults(), ADS1292R).feed(stream)
-    reader = FrameReader(Faults(), ADS1292R)
+    whole = ProtocentralFrameReader(Faults(), ADS1292R).feed(stream)
+    reader = ProtocentralFrameReader(Faults(), ADS1292R)
     assert [item for piece in pieces(stream, sizes) for item in reader.feed(piece)] == whole
     found = [ads1292r(frame).ecg[0] for frame in whole if frame]
     assert set(found) >= {*range(1, 19), *range(51, 70)}
 
 
 def test_a_header_in_garbage_does_not_swallow_the_frames_after_it():
-    reader = FrameReader(Faults(), HEALTHYPI)
+    reader = ProtocentralFrameReader(Faults(), HEALTHYPI)
     found = [frame for frame in reader.feed(b"\x0a\xfa\x32\x00\x03" + pi3() * 9) if frame]
     assert len(found) == 9
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gatepost.drivers.driver import Moment, Registry
+from gatepost.drivers.driver import LocalTime, Registry
 from gatepost.drivers.reading import Reading
 from gatepost.drivers.serial.lines.driver import LinesOptions, LinesTwin
 from gatepost.drivers.serial.port.link import SerialLink
@@ -61,7 +61,7 @@ class Talk:
         return
 
     def now(self):
-        return Moment(EPOCH, True)
+        return LocalTime(EPOCH, True)
 
 
 SERIAL = sorted(kind.name for kind in Registry.installed() if kind.transport == "serial")

@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.drivers.ble.peripheral import Advert, GattValue
-from gatepost.drivers.recording import Header, Moment, RecordingWrong, line, read
+from gatepost.drivers.ble.peripheral import Advertisement, GattValue
+from gatepost.drivers.recording import RecordedMoment, RecordingHeader, RecordingWrong, line, read
 
-HEADER = Header("contec-cms50d-plus", "oximeter-1", "2026-11-20T10:30:00Z", "0.1.0", {"waveform": True}, {"a": [1, 2]})
+HEADER = RecordingHeader(
+    "contec-cms50d-plus", "oximeter-1", "2026-11-20T10:30:00Z", "0.1.0", {"waveform": True}, {"a": [1, 2]}
+)
 
 chunks = st.one_of(
     st.binary(min_size=1),
     st.builds(GattValue, st.sampled_from(["2a37", "x"]), st.binary(), st.integers(0, 65535), st.text(max_size=5)),
     st.builds(
-        Advert,
+        Advertisement,
         st.just("AA:BB:CC:DD:EE:FF"),
         st.text(max_size=9),
         st.none() | st.integers(-127, 20),
@@ -27,11 +29,13 @@ chunks = st.one_of(
     ),
 )
 moments = st.one_of(
-    st.builds(lambda at, heard: Moment(float(at), heard), st.integers(0, 10**6), chunks),
+    st.builds(lambda at, heard: RecordedMoment(float(at), heard), st.integers(0, 10**6), chunks),
     st.builds(
-        lambda data, uuid: Moment(1.5, said=data, characteristic=uuid), st.binary(), st.sampled_from(["", "2a52"])
+        lambda data, uuid: RecordedMoment(1.5, said=data, characteristic=uuid),
+        st.binary(),
+        st.sampled_from(["", "2a52"]),
     ),
-    st.builds(lambda note: Moment(2.0, note=note), st.text(max_size=20)),
+    st.builds(lambda note: RecordedMoment(2.0, note=note), st.text(max_size=20)),
 )
 
 
@@ -43,8 +47,8 @@ def test_what_is_written_is_read_again(told):
 
 
 def test_a_line_that_was_cut_off_at_the_end_is_left_out():
-    last = line(Moment(2.0, b"\x01\x02"))
-    _, found = read([HEADER.line(), line(Moment(1.0, b"\x01")), last[:-4]])
+    last = line(RecordedMoment(2.0, b"\x01\x02"))
+    _, found = read([HEADER.line(), line(RecordedMoment(1.0, b"\x01")), last[:-4]])
     assert [moment.at for moment in found] == [1.0]
 
 

@@ -9,7 +9,7 @@ import pytest
 import serial
 import serial.rfc2217
 
-from gatepost.drivers.driver import Line
+from gatepost.drivers.driver import SerialSettings
 from gatepost.drivers.serial.port.link import LinkFailed, Reason, SerialLink
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial's own thread
@@ -59,7 +59,7 @@ def server():
 
 async def test_it_sets_the_line_talks_and_notices_the_end(server, eventually):
     heard, lost = bytearray(), []
-    link = SerialLink(server.url, Line(19200, 7, "E"), on_data=heard.extend, on_lost=lost.append)
+    link = SerialLink(server.url, SerialSettings(19200, 7, "E"), on_data=heard.extend, on_lost=lost.append)
     await link.open()
     assert link.can_pause
     assert server.settings == (19200, 7, "E")
@@ -74,7 +74,7 @@ async def test_it_sets_the_line_talks_and_notices_the_end(server, eventually):
 
 async def test_a_paused_link_keeps_a_bounded_amount(server, eventually):
     heard = bytearray()
-    link = SerialLink(server.url, Line(9600), on_data=heard.extend, on_lost=lambda exc: None)
+    link = SerialLink(server.url, SerialSettings(9600), on_data=heard.extend, on_lost=lambda exc: None)
     await link.open()
     link.pause()
     words = bytes(range(256)) * 400  # more than the handler's own queue may hold
@@ -97,7 +97,7 @@ async def test_a_paused_link_keeps_a_bounded_amount(server, eventually):
 
 
 async def test_a_server_that_is_none():
-    link = SerialLink("rfc2217://127.0.0.1:1", Line(9600), on_data=print, on_lost=print)
+    link = SerialLink("rfc2217://127.0.0.1:1", SerialSettings(9600), on_data=print, on_lost=print)
     with pytest.raises(LinkFailed) as failed:
         await link.open()
     assert failed.value.reason is Reason.MISSING

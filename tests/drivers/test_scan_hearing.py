@@ -10,9 +10,9 @@ import threading
 import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
-from gatepost.drivers.driver import Line, Registry
+from gatepost.drivers.driver import Registry, SerialSettings
 from gatepost.drivers.scan import port_probe as module
-from gatepost.drivers.scan.port_probe import Hearing, settings
+from gatepost.drivers.scan.port_probe import PortProbe, settings
 from gatepost.drivers.scan.ports import given, ports, sensors
 from gatepost.drivers.serial.port.open_port import change_line, close_port, open_port
 from gatepost.drivers.testing.pty import PtyTwin
@@ -21,7 +21,7 @@ REGISTRY = Registry.installed()
 
 
 async def heard(path, seconds=1.0, **more):
-    return await asyncio.to_thread(Hearing(str(path), REGISTRY, seconds, **more).run)
+    return await asyncio.to_thread(PortProbe(str(path), REGISTRY, seconds, **more).run)
 
 
 class Mute:
@@ -46,7 +46,7 @@ async def test_a_twin_is_known_and_its_port_is_free_again(tmp_path, name):
         found = await heard(twin.path)
         assert found.state == "recognised"
         assert settings(found.verdicts[0], REGISTRY) == {"driver": name}
-        close_port(open_port(str(twin.path), Line(), None, None))
+        close_port(open_port(str(twin.path), SerialSettings(), None, None))
 
 
 async def test_a_silent_port_hears_nothing_from_us(tmp_path):
@@ -103,7 +103,7 @@ async def test_what_cannot_be_opened_is_told(tmp_path):
     (tmp_path / "file").write_text("x")
     assert (await heard(tmp_path / "file")).state == "settings"
     async with PtyTwin(Mute(), tmp_path / "port"):
-        port = open_port(str(tmp_path / "port"), Line(), None, None)
+        port = open_port(str(tmp_path / "port"), SerialSettings(), None, None)
         try:
             assert (await heard(tmp_path / "port")).state == "busy"
         finally:
@@ -122,9 +122,9 @@ class Wire:
     """An Ear at a real line: what is said makes sense only with the right settings."""
 
     plain = False
-    right = Line()
+    right = SerialSettings()
     twin = Mute()
-    tuned: list[Line]
+    tuned: list[SerialSettings]
 
     def __init__(self, port, line, over):
         self.line = line
@@ -157,16 +157,16 @@ def test_the_speed_is_found(monkeypatch, name):
     monkeypatch.setattr(module, "Ear", Wire)
     monkeypatch.setattr(Wire, "right", kind.line)
     monkeypatch.setattr(Wire, "twin", kind.twin(None, 3))
-    found = Hearing("/dev/wire", REGISTRY, 4.0).run()
+    found = PortProbe("/dev/wire", REGISTRY, 4.0).run()
     assert settings(found.verdicts[0], REGISTRY) == {"driver": name}
     assert Wire.tuned[-1] == kind.line  # and then no further
 
 
 def test_another_speed_of_lines_is_told(monkeypatch):
     monkeypatch.setattr(module, "Ear", Wire)
-    monkeypatch.setattr(Wire, "right", Line(115200))
+    monkeypatch.setattr(Wire, "right", SerialSettings(115200))
     monkeypatch.setattr(Wire, "twin", REGISTRY.get("lines").twin(None, 3))
-    found = Hearing("/dev/wire", REGISTRY, 10.0).run()
+    found = PortProbe("/dev/wire", REGISTRY, 10.0).run()
     assert settings(found.verdicts[0], REGISTRY) == {
         "driver": "lines",
         "baudrate": 115200,
@@ -177,9 +177,9 @@ def test_another_speed_of_lines_is_told(monkeypatch):
 async def test_an_open_port_takes_other_settings(tmp_path):
     """Reading goes on as before: nothing there is no hang-up."""
     async with PtyTwin(Mute(), tmp_path / "port"):
-        port = open_port(str(tmp_path / "port"), Line(), None, None)
+        port = open_port(str(tmp_path / "port"), SerialSettings(), None, None)
         try:
-            change_line(port, Line(4800))
+            change_line(port, SerialSettings(4800))
             assert port.baudrate == 4800
             with pytest.raises(BlockingIOError):
                 os.read(port.fileno(), 10)

@@ -8,9 +8,9 @@ import random
 import msgspec
 import pytest
 
-from gatepost.drivers.driver import Line, Registry
+from gatepost.drivers.driver import Registry, SerialSettings
 from gatepost.drivers.scan.candidates import all_of, by_line, line_keys
-from gatepost.drivers.scan.driver_matcher import LIKELY, SURE, Judge
+from gatepost.drivers.scan.driver_matcher import LIKELY, SURE, DriverMatcher
 from gatepost.drivers.scan.naming import device_id
 from gatepost.drivers.scan.text_options_guesser import guess
 from gatepost.drivers.serial.lines.driver import LinesDecoder
@@ -19,7 +19,7 @@ from gatepost.drivers.serial.lines.options import LinesOptions
 REGISTRY = Registry.installed()
 GROUPS = by_line(REGISTRY)
 EVERYBODY = all_of(GROUPS)
-TEXT = Line(9600)
+TEXT = SerialSettings(9600)
 
 
 def said(name, seconds=4.0, **options):
@@ -29,7 +29,7 @@ def said(name, seconds=4.0, **options):
 
 
 def judged(pieces):
-    judge = Judge(EVERYBODY, TEXT)
+    judge = DriverMatcher(EVERYBODY, TEXT)
     for piece in pieces:
         judge.feed(piece)
     return judge
@@ -140,13 +140,20 @@ def test_text_without_a_driver_is_shown():
 
 
 def test_line_settings_are_told_only_where_they_differ():
-    assert line_keys(Line(9600, 8, "N", 1), Line(9600)) == {}
-    assert line_keys(Line(115200, 7, "E"), Line(9600)) == {"baudrate": 115200, "bytesize": 7, "parity": "E"}
+    assert line_keys(SerialSettings(9600, 8, "N", 1), SerialSettings(9600)) == {}
+    assert line_keys(SerialSettings(115200, 7, "E"), SerialSettings(9600)) == {
+        "baudrate": 115200,
+        "bytesize": 7,
+        "parity": "E",
+    }
 
 
 def test_every_line_setting_is_tried_once():
     assert len({(line.baudrate, line.bytesize, line.parity) for line in GROUPS}) == len(GROUPS)
-    assert {one.driver.name for one in GROUPS[Line(9600)]} >= {"and-ua767pc", "nonin"}  # two stop bits, and one
+    assert {one.driver.name for one in GROUPS[SerialSettings(9600)]} >= {
+        "and-ua767pc",
+        "nonin",
+    }  # two stop bits, and one
     assert "modbus-rtu" not in {one.driver.name for one in EVERYBODY}  # nothing is heard without knowing its registers
 
 
@@ -182,7 +189,7 @@ def test_with_wrong_line_settings_nobody_is_found(name):
     levels = list(wave(b"".join(said(name, 2.0))[:600], driver.line))
     found = {}
     for line, candidates in GROUPS.items():
-        judge = Judge(candidates, line)
+        judge = DriverMatcher(candidates, line)
         judge.feed(resampled(levels, driver.line.baudrate, line))
         if verdicts := judge.verdicts():
             found[line] = verdicts[0].driver

@@ -4,14 +4,14 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.drivers.serial.common.record_digests import DIGEST, MOST, SHARDS, Seen
+from gatepost.drivers.serial.common.record_digests import DIGEST, MOST, SHARDS, RecordDigests
 
 RECORDS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=60)
 
 
 def take(bookmarks, records, owner="M1"):
     """One dump; the marks of the records that are new, as they would be stored one after the other."""
-    seen = Seen(bookmarks, twins=True)
+    seen = RecordDigests(bookmarks, twins=True)
     seen.begin()
     return [(record, mark) for record in records if (mark := seen.mark(owner, *record)) is not None]
 
@@ -31,7 +31,7 @@ def test_the_same_record_twice_in_a_dump_is_two():
 
 
 def test_what_is_heard_twice_is_one_record_where_there_are_no_twins():
-    seen = Seen({})
+    seen = RecordDigests({})
     assert [seen.mark("M1", 1, 100) is None for _ in range(3)] == [False, True, True]
 
 

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
-from gatepost.drivers.waveforms import MOST, Channel, WaveformBlocks
+from gatepost.drivers.waveforms import MOST, WaveformBlocks, WaveformChannel
 
-ECG = Channel("ecg", "uV", 0.5, 1.0)
-RESP = Channel("respiration", "{raw}")
+ECG = WaveformChannel("ecg", "uV", 0.5, 1.0)
+RESP = WaveformChannel("respiration", "{raw}")
 
 
 def add_all(blocks, rows):

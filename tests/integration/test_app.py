@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gatepost.agent.app import STUCK, App
-from gatepost.agent.process.logs import Logs
+from gatepost.agent.process.logs import AgentLogs
 from gatepost.agent.settings import load
 from gatepost.drivers.driver import Registry
 
@@ -26,7 +26,7 @@ async def app(folder: Path, settings: dict[str, Any]) -> AsyncIterator[App]:
     config.write_text(yaml.safe_dump(settings), "utf-8")
     loaded = load(config, {}, Registry.installed())
     assert loaded.settings is not None, loaded.problems
-    logs = Logs(io.StringIO(), {})
+    logs = AgentLogs(io.StringIO(), {})
     one = App(loaded, loaded.settings, config, {}, logs)
     one.state_dir.mkdir(parents=True, exist_ok=True)
     await one.start()
@@ -115,11 +115,11 @@ async def test_the_watchdog_hears_of_a_log_that_stores_nothing(tmp_path: Path, m
 
 
 async def test_an_assignment_is_one_at_a_time(tmp_path: Path) -> None:
-    from gatepost.agent.gateway_commands import Actions
+    from gatepost.agent.gateway_commands import GatewayCommands
 
     devices = {name: lines(tmp_path / name) for name in "abcd"}
     async with app(tmp_path, settings_for(tmp_path, None, devices)) as one:
-        actions = Actions(one)
+        actions = GatewayCommands(one)
         await asyncio.gather(*(actions.assign_patient(name, f"P-{name}") for name in "abcd"))
         assert {name: device.patient for name, device in one.settings.devices.items()} == {
             name: f"P-{name}" for name in "abcd"

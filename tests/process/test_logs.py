@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gatepost.agent.process.logs import BURST, REMEMBERED, WINDOW, Logs, goes_to_journal
+from gatepost.agent.process.logs import BURST, REMEMBERED, WINDOW, AgentLogs, goes_to_journal
 
 LOG = logging.getLogger("agent.test")
 
@@ -32,8 +32,8 @@ def time() -> Time:
 
 
 @pytest.fixture
-def logs(stream: io.StringIO, time: Time) -> Iterator[Logs]:
-    made = Logs(stream, {}, monotonic=time)
+def logs(stream: io.StringIO, time: Time) -> Iterator[AgentLogs]:
+    made = AgentLogs(stream, {}, monotonic=time)
     yield made
     made.close()
 
@@ -42,7 +42,7 @@ def lines(stream: io.StringIO) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def test_text(logs: Logs, stream: io.StringIO) -> None:
+def test_text(logs: AgentLogs, stream: io.StringIO) -> None:
     LOG.warning("%s is away", "hospital")
     (line,) = lines(stream)
     stamp, level, rest = line.split(" ", 2)
@@ -50,7 +50,7 @@ def test_text(logs: Logs, stream: io.StringIO) -> None:
     assert (level, rest) == ("warning", "agent.test: hospital is away")
 
 
-def test_the_level_changes_while_it_runs(logs: Logs, stream: io.StringIO) -> None:
+def test_the_level_changes_while_it_runs(logs: AgentLogs, stream: io.StringIO) -> None:
     LOG.debug("unheard")
     logs.set_level("debug")
     LOG.debug("heard")
@@ -62,7 +62,7 @@ def test_the_level_changes_while_it_runs(logs: Logs, stream: io.StringIO) -> Non
     assert logs.level == "error"
 
 
-def test_json_carries_extras_and_traceback(logs: Logs, stream: io.StringIO) -> None:
+def test_json_carries_extras_and_traceback(logs: AgentLogs, stream: io.StringIO) -> None:
     logs.apply("info", "json")
     try:
         raise OSError("no")
@@ -78,7 +78,7 @@ def test_the_journal_gets_priorities_on_every_line() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, ours.makefile("w", buffering=1) as stream:
         stat = os.fstat(ours.fileno())
-        logs = Logs(stream, {"JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"})
+        logs = AgentLogs(stream, {"JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"})
         try:
             LOG.info("quiet")
             LOG.warning("hm")
@@ -104,7 +104,7 @@ def test_another_stream_is_not_the_journal(stream: io.StringIO) -> None:
     assert not goes_to_journal(stream, {"JOURNAL_STREAM": "1:2"})
 
 
-def test_repeats_are_held_back_and_counted(logs: Logs, stream: io.StringIO, time: Time) -> None:
+def test_repeats_are_held_back_and_counted(logs: AgentLogs, stream: io.StringIO, time: Time) -> None:
     for number in range(100):
         LOG.warning("%s: %d bad lines", "probe-2", number)
     LOG.warning("%s: %d bad lines", "probe-3", 1)  # another name is another line
@@ -114,21 +114,21 @@ def test_repeats_are_held_back_and_counted(logs: Logs, stream: io.StringIO, time
     assert lines(stream)[-1].endswith(f"probe-2: 100 bad lines ({100 - BURST} more like this were held back)")
 
 
-def test_debug_is_never_held_back(logs: Logs, stream: io.StringIO) -> None:
+def test_debug_is_never_held_back(logs: AgentLogs, stream: io.StringIO) -> None:
     logs.set_level("debug")
     for _ in range(50):
         LOG.debug("tick")
     assert len(lines(stream)) == 50
 
 
-def test_memory_of_repeats_is_bounded(logs: Logs) -> None:
+def test_memory_of_repeats_is_bounded(logs: AgentLogs) -> None:
     for number in range(REMEMBERED * 2):
         LOG.info("device %s", f"d{number}")
     (repeats,) = logs._handler.filters
     assert len(repeats._seen) == REMEMBERED  # type: ignore[union-attr]
 
 
-def test_libraries_are_quiet_even_at_debug(logs: Logs, stream: io.StringIO) -> None:
+def test_libraries_are_quiet_even_at_debug(logs: AgentLogs, stream: io.StringIO) -> None:
     logs.set_level("debug")
     for name in ("gmqtt", "gmqtt.mqtt.protocol", "aiosqlite", "asyncio"):
         logging.getLogger(name).debug("payload")
@@ -138,7 +138,7 @@ def test_libraries_are_quiet_even_at_debug(logs: Logs, stream: io.StringIO) -> N
 
 def test_a_log_that_cannot_be_written_harms_nobody() -> None:
     stream = io.StringIO()
-    logs = Logs(stream, {})
+    logs = AgentLogs(stream, {})
     try:
         stream.close()
         LOG.error("nobody hears this")
@@ -149,6 +149,6 @@ def test_a_log_that_cannot_be_written_harms_nobody() -> None:
 
 def test_close_leaves_nothing_behind(stream: io.StringIO) -> None:
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
-    Logs(stream, {}, level="debug").close()
+    AgentLogs(stream, {}, level="debug").close()
     assert logging.getLogger().handlers == handlers
     assert logging.getLogger().level == level

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from gatepost.agent.core.errors import UplinkError
-from gatepost.agent.process.supervisor import LONGEST_PAUSE, STEADY, State, Supervisor
+from gatepost.agent.process.supervisor import LONGEST_PAUSE, STEADY, Supervisor, TaskState
 
 LOG = logging.getLogger("test.supervisor")
 BOUND = 5.0
@@ -60,14 +60,14 @@ async def test_a_failing_task_is_named_and_starts_again(caplog: pytest.LogCaptur
     await asyncio.wait_for(done.wait(), BOUND)
     assert time.slept == [0.5, 1.0, 2.0]
     (view,) = owner.views()
-    assert (view.name, view.state, view.failures) == ("uplink hospital", State.RUNNING, 3)
+    assert (view.name, view.state, view.failures) == ("uplink hospital", TaskState.RUNNING, 3)
     assert view.error == "UplinkError: broker hung up"
     assert view.healthy
     assert caplog.records[0].getMessage() == (
         "uplink hospital failed: UplinkError: broker hung up; it starts again in 0.5 s"
     )
     assert await owner.stop(BOUND) == []
-    assert owner.views()[0].state is State.STOPPED
+    assert owner.views()[0].state is TaskState.STOPPED
 
 
 async def test_an_unexpected_failure_shows_its_place_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -81,7 +81,7 @@ async def test_an_unexpected_failure_shows_its_place_once(caplog: pytest.LogCapt
 
     owner = supervisor(Time())
     owner.start("store upkeep", work)
-    await until(lambda: owner.views()[0].state is State.DONE)
+    await until(lambda: owner.views()[0].state is TaskState.DONE)
     assert [bool(record.exc_info and record.exc_info[1]) for record in caplog.records] == [True, False, False]
 
 
@@ -99,7 +99,7 @@ async def pauses(rng: random.Random) -> list[float]:
 
     owner = supervisor(time, rng)
     owner.start("x", work)
-    await until(lambda: owner.views()[0].state is State.DONE)
+    await until(lambda: owner.views()[0].state is TaskState.DONE)
     return time.slept
 
 
@@ -118,7 +118,7 @@ async def test_without_restart_a_failure_stays() -> None:
 
     owner = supervisor(Time())
     owner.start("once", work, restart=False)
-    await until(lambda: owner.views()[0].state is State.FAILED)
+    await until(lambda: owner.views()[0].state is TaskState.FAILED)
     assert not owner.views()[0].healthy
     assert await owner.stop(BOUND) == []
 
@@ -160,7 +160,7 @@ async def test_stop_is_bounded_and_names_what_did_not_stop(caplog: pytest.LogCap
     assert await owner.stop(0.05) == ["stubborn"]
     assert caplog.records[-1].getMessage() == "did not stop within 0.1 s: stubborn"
     release.set()
-    await until(lambda: all(view.state is not State.RUNNING for view in owner.views()))
+    await until(lambda: all(view.state is not TaskState.RUNNING for view in owner.views()))
 
 
 async def test_a_failure_while_stopping_starts_nothing_again() -> None:
@@ -190,7 +190,7 @@ async def test_names_are_unique_while_running_and_free_after() -> None:
 
     owner = supervisor(Time())
     owner.start("a", short)
-    await until(lambda: owner.views()[0].state is State.DONE)
+    await until(lambda: owner.views()[0].state is TaskState.DONE)
     owner.start("a", forever)
     with pytest.raises(ValueError, match="running already"):
         owner.start("a", forever)

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from gatepost.agent.settings import Loaded, load
+from gatepost.agent.settings import LoadedSettings, load
 from gatepost.drivers.driver import Command, Decoder, Driver, Registry, Twin
-from gatepost.drivers.options import OptionProblem, Options
+from gatepost.drivers.options import DriverOptions, OptionProblem
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +73,7 @@ class NewClip(Clip):
     name = "clip-7"
 
 
-class RuledOptions(Options, frozen=True, forbid_unknown_fields=True):
+class RuledOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     low: int = 1
     high: int = 10
     word: str = "all"
@@ -116,7 +116,7 @@ def registry() -> Registry:
     return Registry({**{kind.name: (lambda kind=kind: kind) for kind in kinds}, "broken": _broken})
 
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedSettings]
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def read(tmp_path: Path, registry: Registry) -> Load:
         drops: Mapping[str, str] | None = None,
         own: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
-    ) -> Loaded:
+    ) -> LoadedSettings:
         if main is not None:
             (tmp_path / "gatepost.yaml").write_bytes(main.encode() if isinstance(main, str) else main)
         for directory, files in (("conf.d", drops), ("own", own)):
@@ -140,7 +140,7 @@ def read(tmp_path: Path, registry: Registry) -> Load:
     return _read
 
 
-def told(loaded: Loaded) -> list[str]:
+def told(loaded: LoadedSettings) -> list[str]:
     """`line:column code key`, warnings with a leading `w`."""
     return [
         f"{'w ' if problem.severity == 'warning' else ''}{problem.line}:{problem.column} {problem.code} {problem.key}"

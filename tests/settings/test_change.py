@@ -3,11 +3,18 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gatepost.agent.settings import changes
-from gatepost.agent.settings.model import Api, Broker, Device, Gateway, Settings, Store
+from gatepost.agent.settings.model import (
+    ApiSettings,
+    BrokerSettings,
+    DeviceSettings,
+    GatewaySettings,
+    Settings,
+    StoreSettings,
+)
 
 OLD = Settings(
-    brokers={"a": Broker(url="mqtt://a"), "b": Broker(url="mqtt://b")},
-    devices={"p": Device(driver="x"), "q": Device(driver="x"), "r": Device(driver="x")},
+    brokers={"a": BrokerSettings(url="mqtt://a"), "b": BrokerSettings(url="mqtt://b")},
+    devices={"p": DeviceSettings(driver="x"), "q": DeviceSettings(driver="x"), "r": DeviceSettings(driver="x")},
 )
 
 
@@ -20,9 +27,13 @@ def test_nothing_changed():
 def test_only_what_differs_is_named():
     new = replace(
         OLD,
-        brokers={"b": Broker(url="mqtt://b", qos=2), "c": Broker(url="mqtt://c")},
-        devices={"q": Device(driver="x", patient="P"), "r": Device(driver="x"), "s": Device(driver="x")},
-        store=Store(keep=1.0),
+        brokers={"b": BrokerSettings(url="mqtt://b", qos=2), "c": BrokerSettings(url="mqtt://c")},
+        devices={
+            "q": DeviceSettings(driver="x", patient="P"),
+            "r": DeviceSettings(driver="x"),
+            "s": DeviceSettings(driver="x"),
+        },
+        store=StoreSettings(keep=1.0),
     )
     found = changes(OLD, new)
     assert found.brokers.added == ("c",)
@@ -37,6 +48,6 @@ def test_only_what_differs_is_named():
 
 
 def test_what_waits_for_the_next_start():
-    found = changes(OLD, replace(OLD, gateway=Gateway(id="x", labels={"a": "b"}), api=Api(socket="/s")))
+    found = changes(OLD, replace(OLD, gateway=GatewaySettings(id="x", labels={"a": "b"}), api=ApiSettings(socket="/s")))
     assert found.sections == ("gateway", "api")
     assert found.at_start == ("gateway.id", "api.socket")

@@ -10,7 +10,7 @@ import pytest
 from msgspec import inspect as types
 
 from gatepost.agent.settings.effective import effective
-from gatepost.agent.settings.model import TOPICS, Broker, Device, SecretRef, Settings, Threshold
+from gatepost.agent.settings.model import TOPICS, BrokerSettings, DeviceSettings, SecretRef, Settings, ThresholdSettings
 
 TEXT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
 ROWS = {
@@ -45,8 +45,8 @@ def test_every_key_is_there_and_no_other():
 
 def test_the_defaults_are_the_true_ones():
     settings = Settings(
-        brokers={"NAME": Broker(url="mqtt://x")},
-        devices={"NAME": Device(driver="x", thresholds={"VALUE": Threshold()})},
+        brokers={"NAME": BrokerSettings(url="mqtt://x")},
+        devices={"NAME": DeviceSettings(driver="x", thresholds={"VALUE": ThresholdSettings()})},
     )
     true = {key: value for key, value, _ in effective(settings, {})}
     for key, (_, default, _) in ROWS.items():

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.agent.settings.own_drops import remove_drop, render, write_drop
-from gatepost.agent.settings.problem import Report
-from gatepost.agent.settings.yaml.nodes import Items, Map
+from gatepost.agent.settings.problem import ProblemReport
+from gatepost.agent.settings.yaml.nodes import ListNode, MapNode
 from gatepost.agent.settings.yaml.reader import read_bytes
 
 
 def plain(node):
-    if isinstance(node, Map):
+    if isinstance(node, MapNode):
         return {name: plain(entry.value) for name, entry in node.items()}
-    if isinstance(node, Items):
+    if isinstance(node, ListNode):
         return [plain(item) for item in node.values]
     assert not node.trap
     return node.value
@@ -37,7 +37,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(TEXT.filter(bool), VALUES, max_size=4))
 def test_what_is_written_reads_back_the_same(settings):
-    report = Report()
+    report = ProblemReport()
     tree, whole = read_bytes(render(settings).encode(), "drop", report)
     assert report.problems == []
     assert whole

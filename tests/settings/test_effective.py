@@ -37,9 +37,9 @@ def test_every_value_with_its_origin(read, tmp_path):
 def test_a_password_among_the_options_of_a_driver_is_hidden():
     settings = Settings(devices={})
     from gatepost.agent.settings.effective import effective
-    from gatepost.agent.settings.model import Device
+    from gatepost.agent.settings.model import DeviceSettings
 
-    settings = Settings(devices={"p": Device(driver="x", options={"token": "geheim", "n": {"PIN": 1234}})})
+    settings = Settings(devices={"p": DeviceSettings(driver="x", options={"token": "geheim", "n": {"PIN": 1234}})})
     text = str(effective(settings, {}))
     assert "geheim" not in text
     assert "1234" not in text

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from gatepost.agent.settings import Watcher
+from gatepost.agent.settings import SettingsWatcher
 from gatepost.agent.settings.watch import INTERVAL, signature
 
 
@@ -50,7 +50,7 @@ def paths(place):
 
 async def test_nothing_changes_nothing_told_and_few_looks(place):
     sleeps = Sleeps(None, None, None)
-    assert await count(Watcher(paths(place), sleep=sleeps)) == 0
+    assert await count(SettingsWatcher(paths(place), sleep=sleeps)) == 0
     assert set(sleeps.seconds) == {INTERVAL}
     assert 1 / INTERVAL <= 0.5
 
@@ -67,7 +67,7 @@ async def test_nothing_changes_nothing_told_and_few_looks(place):
     ],
 )
 async def test_each_change_is_told_once(place, change):
-    watcher = Watcher(paths(place), sleep=Sleeps(lambda: change(place), None, None, None))
+    watcher = SettingsWatcher(paths(place), sleep=Sleeps(lambda: change(place), None, None, None))
     assert await count(watcher) == 1
 
 
@@ -80,7 +80,7 @@ async def test_it_waits_until_the_writing_has_ended(place):
     told = []
     write = [lambda n=n: (place / "conf.d" / "10.yaml").write_text("x" * n) for n in (1, 2, 3)]
     sleeps = Sleeps(*write, None)
-    watcher = Watcher(paths(place), sleep=sleeps)
+    watcher = SettingsWatcher(paths(place), sleep=sleeps)
     async for _ in watcher:
         told.append((place / "conf.d" / "10.yaml").read_text())
         break
@@ -95,23 +95,23 @@ async def test_a_change_that_is_taken_back_is_none(place):
         (place / "conf.d" / "x.yaml").unlink()
 
     sleeps = Sleeps(lambda: (place / "conf.d" / "x.yaml").write_text(""), back, None, None)
-    assert await count(Watcher(paths(place), sleep=sleeps)) == 0
+    assert await count(SettingsWatcher(paths(place), sleep=sleeps)) == 0
     assert (place / "main.yaml").stat().st_mtime_ns == before.st_mtime_ns
 
 
 async def test_a_change_between_reading_and_watching_is_not_missed(place):
     since = signature(paths(place))
     (place / "main.yaml").write_text("a: 333")
-    assert await count(Watcher(paths(place), since, sleep=Sleeps(None, None, None))) == 1
+    assert await count(SettingsWatcher(paths(place), since, sleep=Sleeps(None, None, None))) == 1
 
 
 async def test_hidden_files_of_editors_are_no_change(place):
     change = Sleeps(lambda: (place / "conf.d" / ".10.yaml.swp").write_text("x"), None, None)
-    assert await count(Watcher(paths(place), sleep=change)) == 0
+    assert await count(SettingsWatcher(paths(place), sleep=change)) == 0
 
 
 async def test_what_is_watched_may_change(place):
     (place / "more").write_text("x")
-    watcher = Watcher(paths(place), sleep=Sleeps(lambda: (place / "more").write_text("xx"), None, None))
+    watcher = SettingsWatcher(paths(place), sleep=Sleeps(lambda: (place / "more").write_text("xx"), None, None))
     watcher.watch([place / "more"])
     assert await count(watcher) == 1

@@ -14,8 +14,8 @@ import orjson
 import pytest
 
 from gatepost.agent.core.clock import Stamp
-from gatepost.agent.core.events import Events
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store import Store
 
 GOOD = {"metric_type": "reading", "units": {}, "quality": "good", "flags": []}
@@ -103,7 +103,7 @@ async def start(tmp_path: Path, clock: HandClock) -> AsyncIterator[Callable[...,
             path: Path = tmp_path / "gatepost.db",
         ) -> AsyncIterator[Running]:
             settings = settings or StoreSettings(commit_interval=0.0)
-            store = await Store.open(path, "gw", settings, clock, Events(), Random(1), free)
+            store = await Store.open(path, "gw", settings, clock, EventBus(), Random(1), free)
             store.keep_for(brokers)
             running = Running(store, clock, [asyncio.create_task(task()) for task in store.tasks().values()])
             try:

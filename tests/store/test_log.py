@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store import EVENT, URGENT
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.writer import QUEUE_ROWS

@@ -18,7 +18,7 @@ from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store import check, repair
 from gatepost.agent.store import salvage as maintenance
-from gatepost.agent.store.command_ledger import Entry
+from gatepost.agent.store.command_ledger import LedgerEntry
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import GOOD, HandClock, database, until
 
@@ -96,7 +96,7 @@ async def test_everything_that_is_in_flight_while_the_file_is_mended_goes_on(sta
         stamp = Stamp(1, 1, True)
 
         async def entry(number: int) -> bool:
-            return await store.ledger.begin(Entry(f"id-{number}", "d", "api", "ping", b""), stamp)
+            return await store.ledger.begin(LedgerEntry(f"id-{number}", "d", "api", "ping", b""), stamp)
 
         calls: list[asyncio.Task[Any]] = []
         make: list[Callable[[int], Any]] = [
@@ -233,7 +233,7 @@ async def test_numbers_left_out_by_a_repair_are_not_told_as_lost(start: Any, tmp
 
 
 async def test_after_a_repair_a_full_log_drops_no_more_than_it_must(start: Any, tmp_path: Path) -> None:
-    from gatepost.agent.settings.model import Store as StoreSettings
+    from gatepost.agent.settings.model import StoreSettings as StoreSettings
 
     async with start() as run:
         await run.put_all(2000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gatepost.agent.core.events import Events
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store import EVENT, Store, writer
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import HandClock, Running
@@ -73,7 +73,7 @@ class Log(RuleBasedStateMachine):
         return self.place / f"{self.opened}.db"
 
     async def open(self) -> Running:
-        store = await Store.open(self.path, "gw", RULES, self.clock, Events(), Random(1), lambda: 1 << 40)
+        store = await Store.open(self.path, "gw", RULES, self.clock, EventBus(), Random(1), lambda: 1 << 40)
         store.keep_for(("a",))
         self.head_at_start = (await store._database.read("reading_last"))[0][0]
         return Running(store, self.clock, [asyncio.create_task(store.tasks()["store.writer"]())])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store.positions import NORMAL
 from tests.store.conftest import HandClock, until
 

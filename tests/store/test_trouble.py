@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store import check, repair
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import database, until
@@ -204,11 +204,11 @@ def test_a_healthy_file_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
 
     async def fill_it() -> None:
-        from gatepost.agent.core.events import Events
+        from gatepost.agent.core.events import EventBus
         from gatepost.agent.store import Store
         from tests.store.conftest import HandClock
 
-        store = await Store.open(path, "gw", StoreSettings(), HandClock(), Events())
+        store = await Store.open(path, "gw", StoreSettings(), HandClock(), EventBus())
         await store.close()
 
     asyncio.run(fill_it())

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 import pytest
 
-from gatepost.agent.core.events import Events
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store import Store
 from gatepost.agent.store import store as store_module
 from gatepost.agent.store.ranges import FOREVER
@@ -39,7 +39,7 @@ async def test_nothing_is_removed_before_it_is_known_which_brokers_there_are(
     async with start(KEEP) as run:
         await run.put_all(10)
     clock.pass_seconds(30 * DAY)
-    store = await Store.open(tmp_path / "gatepost.db", "gw", KEEP, clock, Events(), Random(1), lambda: 0)
+    store = await Store.open(tmp_path / "gatepost.db", "gw", KEEP, clock, EventBus(), Random(1), lambda: 0)
     await store._upkeep.once()
     await store._upkeep.make_room()
     assert len(await store.page(0, 0, FOREVER, 100)) == 10

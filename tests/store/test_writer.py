@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gatepost.agent.core.errors import StoreFull
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store import writer as module
 from tests.store.conftest import until
 

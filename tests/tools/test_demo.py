@@ -16,8 +16,8 @@ import pytest
 from rich.console import Console
 
 from gatepost.agent.demo.layout import lines
-from gatepost.agent.demo.statistics import Board, Counts, values
-from gatepost.agent.demo.view import Fitted
+from gatepost.agent.demo.statistics import DemoStatistics, ReadingCounts, values
+from gatepost.agent.demo.view import FittedTable
 
 pytestmark = pytest.mark.skipif(find_spec("amqtt") is None, reason="the extra `demo` is not installed")
 
@@ -105,8 +105,8 @@ def test_killed_it_takes_its_processes_along(tmp_path):
     assert alive == []
 
 
-def board() -> Board:
-    return Board({"a": "lines"}, lambda: 0.0)
+def board() -> DemoStatistics:
+    return DemoStatistics({"a": "lines"}, lambda: 0.0)
 
 
 def test_the_board_counts_a_reading_once():
@@ -115,7 +115,7 @@ def test_the_board_counts_a_reading_once():
         seen.stored({"device_id": "a", "id": "g:e:1", "t": 3, "units": {"t": "Cel"}})
         seen.delivered({"device_id": "a", "id": "g:e:1", "replayed": True})
     seen.delivered({"device_id": "stranger", "id": "g:e:2"})
-    assert seen.freeze() == {"a": Counts(stored=1, delivered=1, replayed=1, repeated=1)}
+    assert seen.freeze() == {"a": ReadingCounts(stored=1, delivered=1, replayed=1, repeated=1)}
     assert seen.devices["a"].values == "t 3 Cel"
 
 
@@ -127,9 +127,9 @@ def test_a_frame_never_contradicts_itself():
     for number in range(3, 6):  # what comes while the agent is asked
         seen.stored({"device_id": "a", "id": f"g:e:{number}"})
         seen.delivered({"device_id": "a", "id": f"g:e:{number}"})
-    assert seen.total == Counts()
+    assert seen.total == ReadingCounts()
     seen.show(frozen, [{"id": "a", "readings": 3, "status": "online"}], lost=0)
-    assert seen.total == Counts(taken=3, stored=2, delivered=1)
+    assert seen.total == ReadingCounts(taken=3, stored=2, delivered=1)
     assert seen.total.backlog == 1
     assert seen.summary() == [
         "taken 3, stored 2, delivered 1, lost 0 (from the backlog 0, repeated 0)",
@@ -140,10 +140,10 @@ def test_a_frame_never_contradicts_itself():
 
 @pytest.mark.parametrize("width", [38, 40, 56, 60, 76, 80, 100, 120, 160, 200])
 def test_counters_and_the_last_reading_are_there_at_every_width(width):
-    seen = Board({"oximeter-1": "contec-cms50d-plus", "scale-3": "and-scale"}, lambda: 0.0)
+    seen = DemoStatistics({"oximeter-1": "contec-cms50d-plus", "scale-3": "and-scale"}, lambda: 0.0)
     seen.stored({"device_id": "oximeter-1", "id": "1", "spo2": 97, "heart_rate": 72, "units": {"spo2": "%"}})
     readings = [{"id": name, "readings": 1234567, "status": "online"} for name in ("oximeter-1", "scale-3")]
-    seen.show({name: Counts(0, 123456, 98765) for name in seen.devices}, readings, lost=0)
+    seen.show({name: ReadingCounts(0, 123456, 98765) for name in seen.devices}, readings, lost=0)
     drawn = [line.text for line in lines(seen, width)]
     assert max(map(len, drawn)) <= width, drawn
     whole = "\n".join(drawn)
@@ -161,7 +161,7 @@ def test_the_picture_keeps_to_its_width(width):
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=False)
     with console.capture() as capture:
-        console.print(Fitted(seen))
+        console.print(FittedTable(seen))
     drawn = capture.get().splitlines()
     assert max(map(len, drawn)) <= width
     assert "temperature 21.5 Cel" in capture.get()

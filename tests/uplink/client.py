@@ -7,7 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gatepost.agent.uplink.mqtt.connection import Connection, ConnectOptions, Endpoint, Inbound, Lost
+from gatepost.agent.uplink.mqtt.connection import (
+    BrokerEndpoint,
+    ConnectionLost,
+    ConnectOptions,
+    InboundMessage,
+    MqttConnection,
+)
 
 
 class Recorder:
@@ -16,16 +22,16 @@ class Recorder:
     def __init__(self, url: str, **options: Any) -> None:
         self.acks: list[tuple[int, int]] = []
         self.chunks: list[int] = []
-        self.messages: list[Inbound] = []
-        self.losses: list[Lost] = []
+        self.messages: list[InboundMessage] = []
+        self.losses: list[ConnectionLost] = []
         self.answer = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.dealt = 0
         self.acked_while_open: list[bool] = []
         options.setdefault("client_id", "gatepost-test")
-        self.connection = Connection(
-            Endpoint.parse(url),
+        self.connection = MqttConnection(
+            BrokerEndpoint.parse(url),
             ConnectOptions(**options),
             on_ack=self._acked,
             on_message=self._message,
@@ -37,7 +43,7 @@ class Recorder:
         self.acked_while_open.append(self.connection.is_open)
         self.chunks.append(len(acks))
 
-    async def _message(self, message: Inbound) -> int:
+    async def _message(self, message: InboundMessage) -> int:
         self.messages.append(message)
         await self.gate.wait()
         self.dealt += 1

@@ -10,15 +10,15 @@ import orjson
 
 from gatepost.agent.core.errors import NotConnected, StoreError
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
-from gatepost.agent.store.positions import Position
-from gatepost.agent.store.recent_records import Tail
-from gatepost.agent.uplink.delivery import Session, Tally
-from gatepost.agent.uplink.formats import Rendered
+from gatepost.agent.store.positions import DeliveryPosition
+from gatepost.agent.store.recent_records import RecentRecords
+from gatepost.agent.uplink.delivery import BrokerDelivery, DeliveryCounters
+from gatepost.agent.uplink.formats import RenderedMessage
 from gatepost.agent.uplink.lanes import Lanes
-from gatepost.agent.uplink.mqtt.connection import Lost
+from gatepost.agent.uplink.mqtt.connection import ConnectionLost
 from gatepost.agent.uplink.mqtt.publisher import WindowFull
-from gatepost.agent.uplink.poison_messages import Poison
-from gatepost.agent.uplink.routing import Routes
+from gatepost.agent.uplink.poison_messages import PoisonMessages
+from gatepost.agent.uplink.routing import BrokerRoutes
 
 EPOCH = "0123abcd"
 WALL = 1_795_000_000_000_000
@@ -29,7 +29,7 @@ class FakeStore:
 
     def __init__(self, memory: int = 1_000_000, first: int = 1) -> None:
         self.rows: dict[int, Record] = {}
-        self.positions: dict[str, Position] = {}
+        self.positions: dict[str, DeliveryPosition] = {}
         self.series: dict[int, Series] = {}
         self.dead_events: list[int] = []
         self.dead: list[tuple[str, int, int | None, str]] = []
@@ -43,7 +43,7 @@ class FakeStore:
         self.epoch = EPOCH
         self._memory = memory
         self._first = first
-        self._tail = Tail(first)
+        self._tail = RecentRecords(first)
 
     def add(
         self, urgent: bool = False, device: str = "d", metric: str = "reading", event: bool = False, body: bytes = b""
@@ -68,7 +68,7 @@ class FakeStore:
 
     def _forget(self, start: int) -> None:
         kept = [self.rows[seq] for seq in sorted(self.rows) if seq >= start]
-        self._tail = Tail(start)
+        self._tail = RecentRecords(start)
         self._tail.extend(kept)
 
     # -- what a session asks
@@ -102,8 +102,8 @@ class FakeStore:
         if event:
             self.dead_events.append(seq)
 
-    def position(self, broker: str) -> Position:
-        return self.positions.setdefault(broker, Position.starting(broker, self._first))
+    def position(self, broker: str) -> DeliveryPosition:
+        return self.positions.setdefault(broker, DeliveryPosition.starting(broker, self._first))
 
 
 class FakeConnection:
@@ -164,8 +164,8 @@ class FakeFormat:
     def __init__(self, store: FakeStore) -> None:
         self._store = store
 
-    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> Rendered:
-        return Rendered(series.device.encode(), (b"old " if replayed else b"new ") + record.body, b"")
+    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> RenderedMessage:
+        return RenderedMessage(series.device.encode(), (b"old " if replayed else b"new ") + record.body, b"")
 
 
 class Rig:
@@ -173,13 +173,13 @@ class Rig:
 
     def __init__(self, memory: int = 1_000_000, **options: Any) -> None:
         self.store = FakeStore(memory)
-        self.poison = Poison()
-        self.tally = Tally()
-        self.lost: list[Lost] = []
+        self.poison = PoisonMessages()
+        self.tally = DeliveryCounters()
+        self.lost: list[ConnectionLost] = []
         self.now = 1000.0
         self.options: dict[str, Any] = {"qos": 1, "window": 10, "rate": 0.0, **options}
         self.connection: FakeConnection
-        self.session: Session
+        self.session: BrokerDelivery
 
     def connect(
         self, receive_maximum: int = 1000, share: float = 0.5, routes: Sequence[Any] = (), **attributes: Any
@@ -188,12 +188,12 @@ class Rig:
         self.connection = connection = FakeConnection(receive_maximum)
         for name, value in attributes.items():
             setattr(connection, name, value)
-        self.session = Session(
+        self.session = BrokerDelivery(
             "b",
             self.store,  # type: ignore[arg-type]
             Lanes(position, self.store.head, share),
             FakeFormat(self.store),
-            Routes("b", list(routes), {}),
+            BrokerRoutes("b", list(routes), {}),
             self.poison,
             self.tally,
             monotonic=lambda: self.now,

@@ -13,15 +13,15 @@ from typing import Any
 import orjson
 
 from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.core.events import Events
+from gatepost.agent.core.events import EventBus
 from gatepost.agent.process.supervisor import Supervisor
 from gatepost.agent.settings import resolve_secret
-from gatepost.agent.settings.model import Broker
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.settings.model import BrokerSettings
+from gatepost.agent.settings.model import StoreSettings as StoreSettings
 from gatepost.agent.store import Store
-from gatepost.agent.uplink.broker_link import Parts, Uplink
-from gatepost.agent.uplink.manager import Uplinks
-from gatepost.agent.uplink.mqtt.connection import Inbound
+from gatepost.agent.uplink.broker_link import BrokerLink, UplinkContext
+from gatepost.agent.uplink.manager import BrokerManager
+from gatepost.agent.uplink.mqtt.connection import InboundMessage
 
 from .broker import until
 from .client import Recorder
@@ -33,14 +33,14 @@ class Gateway:
         self.supervisor = supervisor
         self.environ: dict[str, str] = {}
         self.statuses: dict[str, dict[str, Any]] = {}
-        self.commands: list[tuple[str, str | None, Inbound, bool]] = []
+        self.commands: list[tuple[str, str | None, InboundMessage, bool]] = []
         self.connected: list[str] = []
         self.failing_resumes = 0
-        self.parts = Parts(
+        self.parts = UplinkContext(
             store=store,
             clock=SystemClock(),
             rng=Random(7),
-            events=Events(),
+            events=EventBus(),
             gateway="gw",
             organization="org",
             resolve=lambda secret: resolve_secret(secret, self.environ),
@@ -48,10 +48,10 @@ class Gateway:
             on_command=self._command,
             on_connected=self._resume,
         )
-        self.uplinks = Uplinks(self.parts, supervisor)
-        self.brokers: dict[str, Broker] = {}
+        self.uplinks = BrokerManager(self.parts, supervisor)
+        self.brokers: dict[str, BrokerSettings] = {}
 
-    async def _command(self, broker: str, device: str | None, message: Inbound, broadcast: bool) -> None:
+    async def _command(self, broker: str, device: str | None, message: InboundMessage, broadcast: bool) -> None:
         self.commands.append((broker, device, message, broadcast))
 
     async def _resume(self, broker: str) -> None:
@@ -60,14 +60,16 @@ class Gateway:
             raise RuntimeError("the ledger could not be read")
         self.connected.append(broker)
 
-    async def apply(self, reports_to: Mapping[str, Sequence[str] | None] | None = None, **brokers: Broker) -> list[str]:
+    async def apply(
+        self, reports_to: Mapping[str, Sequence[str] | None] | None = None, **brokers: BrokerSettings
+    ) -> list[str]:
         self.brokers = brokers
         changed = await self.uplinks.apply(brokers, reports_to or {})
         for uplink in self.uplinks.views():
             uplink._backoff._first, uplink._backoff._most = 0.02, 0.1
         return changed
 
-    def uplink(self, name: str = "a") -> Uplink:
+    def uplink(self, name: str = "a") -> BrokerLink:
         found = self.uplinks.get(name)
         assert found is not None
         return found
@@ -84,7 +86,7 @@ class Gateway:
         await self.store.stored(seqs[-1])
         return seqs
 
-    async def state(self, wanted: str, name: str = "a", seconds: float = 10) -> Uplink:
+    async def state(self, wanted: str, name: str = "a", seconds: float = 10) -> BrokerLink:
         uplink = self.uplink(name)
         try:
             await until(lambda: uplink.state == wanted, seconds)
@@ -106,7 +108,7 @@ class Gateway:
 async def gateway(folder: Path, interval: float = 0.0) -> AsyncIterator[Gateway]:
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
     clock = SystemClock()
-    store = await Store.open(folder / "gatepost.db", "gw", StoreSettings(commit_interval=interval), clock, Events())
+    store = await Store.open(folder / "gatepost.db", "gw", StoreSettings(commit_interval=interval), clock, EventBus())
     supervisor = Supervisor(logging.getLogger("test"), Random(1))
     for name, task in store.tasks().items():
         supervisor.start(name, task)
@@ -130,7 +132,7 @@ class Listener:
         self._recorder = recorder
 
     @property
-    def messages(self) -> list[Inbound]:
+    def messages(self) -> list[InboundMessage]:
         return self._recorder.messages
 
     def on(self, topic: str) -> list[dict[str, Any]]:

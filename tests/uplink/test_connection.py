@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatepost.agent.core.errors import NotConnected, UplinkError
-from gatepost.agent.uplink.mqtt.connection import ConnectFailed, Will, WindowFull, packet_size
+from gatepost.agent.uplink.mqtt.connection import ConnectFailed, LastWill, WindowFull, packet_size
 from gatepost.agent.uplink.mqtt.tls import tls_context
 
 from .broker import Authority, Mosquitto, running, until
@@ -117,7 +117,7 @@ async def test_maximum_packet_size_is_learnt_and_exact(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_will_is_published_when_killed_and_not_after_close(broker: Mosquitto, protocol: str) -> None:
-    will = Will("gateways/é/status", b"offline", 1, True, "text/plain")
+    will = LastWill("gateways/é/status", b"offline", 1, True, "text/plain")
     async with connected(broker.url, client_id="watcher", protocol="5") as watcher:
         await watcher.connection.subscribe([("gateways/+/status", 1)], 5)
         polite = Recorder(broker.url, client_id="gé", will=will, protocol=protocol)

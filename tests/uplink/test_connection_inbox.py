@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from gatepost.agent.uplink.mqtt.inbox import Inbound, Inbox
+from gatepost.agent.uplink.mqtt.inbox import InboundMessage, MessageInbox
 
 from .broker import until
 
 
-def message(topic: str, qos: int = 1) -> Inbound:
-    return Inbound(topic, b"x", qos, False, False, {})
+def message(topic: str, qos: int = 1) -> InboundMessage:
+    return InboundMessage(topic, b"x", qos, False, False, {})
 
 
 async def test_acknowledged_in_order_of_arrival() -> None:
@@ -18,12 +18,12 @@ async def test_acknowledged_in_order_of_arrival() -> None:
     answers: list[tuple[int, int, int]] = []
     started: list[str] = []
 
-    async def work(inbound: Inbound) -> int:
+    async def work(inbound: InboundMessage) -> int:
         started.append(inbound.topic)
         await gates[inbound.topic].wait()
         return 0
 
-    inbox = Inbox(work, lambda *answer: answers.append(answer), lambda on: None, set())
+    inbox = MessageInbox(work, lambda *answer: answers.append(answer), lambda on: None, set())
     for mid, name in enumerate("abc", 1):
         inbox.take(message(name, 2 if name == "b" else 1), mid)
     await until(lambda: started == ["a", "b", "c"])
@@ -39,12 +39,12 @@ async def test_acknowledged_in_order_of_arrival() -> None:
 async def test_stop_ends_what_runs_and_acknowledges_nothing() -> None:
     answers: list[tuple[int, int, int]] = []
 
-    async def work(inbound: Inbound) -> int:
+    async def work(inbound: InboundMessage) -> int:
         await asyncio.Event().wait()
         return 0
 
     seen: set[int] = set()
-    inbox = Inbox(work, lambda *answer: answers.append(answer), lambda on: None, seen, at_once=1)
+    inbox = MessageInbox(work, lambda *answer: answers.append(answer), lambda on: None, seen, at_once=1)
     inbox.take(message("a", 2), 1)
     inbox.take(message("b"), 2)
     await asyncio.sleep(0)
@@ -58,11 +58,11 @@ async def test_a_refused_qos_2_message_may_come_again() -> None:
     answers: list[tuple[int, int, int]] = []
     taken: list[str] = []
 
-    async def work(inbound: Inbound) -> int:
+    async def work(inbound: InboundMessage) -> int:
         taken.append(inbound.topic)
         return 0x97
 
-    inbox = Inbox(work, lambda *answer: answers.append(answer), lambda on: None, set())
+    inbox = MessageInbox(work, lambda *answer: answers.append(answer), lambda on: None, set())
     for _ in range(2):
         inbox.take(message("a", 2), 1)
         await until(lambda: inbox.busy == 0)
@@ -76,12 +76,12 @@ async def test_a_repeat_of_a_qos_2_message_that_is_being_dealt_with_is_ignored()
     answers: list[tuple[int, int, int]] = []
     taken: list[str] = []
 
-    async def work(inbound: Inbound) -> int:
+    async def work(inbound: InboundMessage) -> int:
         taken.append(inbound.topic)
         await gate.wait()
         return 0
 
-    inbox = Inbox(work, lambda *answer: answers.append(answer), lambda on: None, set())
+    inbox = MessageInbox(work, lambda *answer: answers.append(answer), lambda on: None, set())
     inbox.take(message("a", 2), 1)
     inbox.take(message("a", 2), 1)
     gate.set()
@@ -94,11 +94,13 @@ async def test_reading_pauses_when_too_much_waits_and_goes_on_when_half_is_done(
     gate = asyncio.Event()
     pauses: list[tuple[bool, int]] = []
 
-    async def work(inbound: Inbound) -> int:
+    async def work(inbound: InboundMessage) -> int:
         await gate.wait()
         return 0
 
-    inbox = Inbox(work, lambda *answer: None, lambda on: pauses.append((on, inbox.busy)), set(), at_once=1, waiting=4)
+    inbox = MessageInbox(
+        work, lambda *answer: None, lambda on: pauses.append((on, inbox.busy)), set(), at_once=1, waiting=4
+    )
     for mid in range(1, 8):
         inbox.take(message("a"), mid)
     assert [on for on, _ in pauses] == [True]
@@ -111,11 +113,11 @@ async def test_reading_pauses_when_too_much_waits_and_goes_on_when_half_is_done(
 async def test_waiting_octets_are_bounded_too() -> None:
     gate = asyncio.Event()
 
-    async def work(inbound: Inbound) -> int:
+    async def work(inbound: InboundMessage) -> int:
         await gate.wait()
         return 0
 
-    inbox = Inbox(work, lambda *answer: None, lambda on: None, set(), at_once=1, octets=2)
+    inbox = MessageInbox(work, lambda *answer: None, lambda on: None, set(), at_once=1, octets=2)
     for _ in range(10):
         inbox.take(message("a", 0), 0)
     assert inbox.dropped == 7

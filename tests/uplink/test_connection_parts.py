@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic, encode_properties, packet_size, varint
 from gatepost.agent.uplink.mqtt.connection import (
+    BrokerEndpoint,
     ConnectFailed,
-    Connection,
+    ConnectionLost,
     ConnectOptions,
-    Endpoint,
-    Lost,
+    MqttConnection,
     ProtocolChoice,
 )
-from gatepost.agent.uplink.mqtt.keepalive import Pulse
-from gatepost.agent.uplink.mqtt.publisher import Sender
+from gatepost.agent.uplink.mqtt.keepalive import KeepaliveTimer
+from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.mqtt.reason_codes import CODES, explain
 
 # -- endpoint ----------------------------------------------------------------------------------------------------------
@@ -43,9 +43,9 @@ from gatepost.agent.uplink.mqtt.reason_codes import CODES, explain
     ],
 )
 def test_urls(url: str, expected: tuple[str, str, int, str]) -> None:
-    endpoint = Endpoint.parse(url)
+    endpoint = BrokerEndpoint.parse(url)
     assert tuple(endpoint) == expected
-    assert Endpoint.parse(str(endpoint)) == endpoint
+    assert BrokerEndpoint.parse(str(endpoint)) == endpoint
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_urls(url: str, expected: tuple[str, str, int, str]) -> None:
 )
 def test_wrong_urls_are_explained(url: str, says: str) -> None:
     with pytest.raises(UplinkError) as caught:
-        Endpoint.parse(url)
+        BrokerEndpoint.parse(url)
     assert says in f"{caught.value.message} {caught.value.hint}"
 
 
 def test_a_password_in_a_url_is_not_repeated() -> None:
     with pytest.raises(UplinkError) as caught:
-        Endpoint.parse("mqtt://me:hush@h")
+        BrokerEndpoint.parse("mqtt://me:hush@h")
     assert "hush" not in f"{caught.value.message} {caught.value.hint}"
     assert "password" in caught.value.hint
 
@@ -90,9 +90,11 @@ class Wire:
         self.data += data
 
 
-def sender(version: int, on_ack: Callable[[list[tuple[int, int]]], None] = lambda acks: None) -> tuple[Sender, Wire]:
+def sender(
+    version: int, on_ack: Callable[[list[tuple[int, int]]], None] = lambda acks: None
+) -> tuple[MqttPublisher, Wire]:
     wire = Wire()
-    one = Sender(wire, version, on_ack, lambda: 1.0, "test")
+    one = MqttPublisher(wire, version, on_ack, lambda: 1.0, "test")
     one.is_open = True
     return one, wire
 
@@ -182,7 +184,7 @@ async def test_properties_of_3_1_1_are_none() -> None:
 
     for protocol, expected in (("3.1.1", b""), ("5", b"\0")):
         options = ConnectOptions(client_id="c", protocol=protocol)  # type: ignore[arg-type]
-        one = Connection(Endpoint.parse("mqtt://h"), options, on_ack=print, on_message=nothing, on_lost=print)
+        one = MqttConnection(BrokerEndpoint.parse("mqtt://h"), options, on_ack=print, on_message=nothing, on_lost=print)
         assert one.properties() == expected
 
 
@@ -221,7 +223,7 @@ class Clockwork:
         self.pings: list[float] = []
         self.died: float | None = None
         self.answers = answers
-        self.pulse = Pulse(interval, self, self._ping, self._dead, lambda: self.now, self._later)
+        self.pulse = KeepaliveTimer(interval, self, self._ping, self._dead, lambda: self.now, self._later)
 
     def _later(self, delay: float, call: Callable[[], None]) -> Any:
         entry = (self.now + delay, call)
@@ -347,6 +349,6 @@ def test_every_refusal_of_the_standard_is_known_and_unknown_ones_are_named() -> 
 
 
 def test_a_disconnect_without_a_reason() -> None:
-    lost = Lost.disconnected(0)
+    lost = ConnectionLost.disconnected(0)
     assert (lost.taken_over, lost.retry) == (False, "soon")
     assert "without a reason" in lost.message

@@ -15,7 +15,7 @@ from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.devices.encoding import encode
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
 from gatepost.agent.uplink.formats.devices import KNOWN, DevicesFormat
-from gatepost.agent.uplink.topics import Topics
+from gatepost.agent.uplink.topics import BrokerTopics
 from gatepost.drivers.reading import Reading, Waveform
 
 WALL = 1_795_170_600_123_456  # 2026-11-20T10:30:00.123456Z
@@ -23,7 +23,7 @@ RFC = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
 
 
 def make(version: int = 5, **topics: str) -> DevicesFormat:
-    return DevicesFormat("ward-7", "6f2c9a1b", Topics(topics, "ward-7", "org"), version)
+    return DevicesFormat("ward-7", "6f2c9a1b", BrokerTopics(topics, "ward-7", "org"), version)
 
 
 def common_of(reading: Reading) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from gmqtt.mqtt.constants import MQTTCommands
 from gmqtt.mqtt.protocol import BaseMQTTProtocol, MQTTProtocol
 from gmqtt.subscription import Subscription
 
-from gatepost.agent.uplink.mqtt.connection import ConnectOptions, Will
+from gatepost.agent.uplink.mqtt.connection import ConnectOptions, LastWill
 from gatepost.agent.uplink.mqtt.gmqtt_client import NoStorage, PassiveClient, make_client
-from gatepost.agent.uplink.mqtt.transport import Stream
+from gatepost.agent.uplink.mqtt.transport import MqttStream
 
 
 class Transport:
@@ -44,7 +44,7 @@ class Transport:
 def wired(protocol: Any = "5", **options: Any) -> tuple[Any, Any, Transport]:
     """(client, gmqtt's connection, transport) as connection.py puts them together; packets go out unqueued."""
     client = make_client(ConnectOptions(client_id="c", protocol=protocol, **options), {})
-    stream = Stream(1000)
+    stream = MqttStream(1000)
     transport = Transport()
     sender = SimpleNamespace(queue=transport.write)
     stream.wire(SimpleNamespace(), sender, client._connection_state, client._package_handler.id_generator)  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ async def test_the_protocol_is_made_before_its_connection_and_reads_nothing_itse
 
 
 async def test_connect_is_written_with_will_and_credentials() -> None:
-    will = Will("w", b"gone", 1, True, "text/plain")
+    will = LastWill("w", b"gone", 1, True, "text/plain")
     client, connection, transport = wired(username="u", password="p", will=will)
     await connection.auth(
         "é".encode(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gatepost.agent.store.model import IN_STEP, URGENT, Record
-from gatepost.agent.store.positions import Position
+from gatepost.agent.store.positions import DeliveryPosition
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.uplink.lanes import LOW, PAGE, Lane, Lanes
 
@@ -18,8 +18,8 @@ def rows(lo: int, hi: int, size: int = 10) -> list[Record]:
     return [row(seq, size) for seq in range(lo, hi)]
 
 
-def owing(*ranges: tuple[int, int]) -> Position:
-    position = Position("b")
+def owing(*ranges: tuple[int, int]) -> DeliveryPosition:
+    position = DeliveryPosition("b")
     for lo, hi in ranges:
         position.owe(lo, hi)
     return position

@@ -5,35 +5,35 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.agent.uplink.poison_messages import CONDEMN_AFTER, SUSPECT_AFTER, Poison
+from gatepost.agent.uplink.poison_messages import CONDEMN_AFTER, SUSPECT_AFTER, PoisonMessages
 
 
-def suspect(poison: Poison, seq: int) -> None:
+def suspect(poison: PoisonMessages, seq: int) -> None:
     for _ in range(SUSPECT_AFTER):
         assert poison.hung_up(seq, False) is None
     assert poison.suspect == seq
 
 
 def test_a_poisonous_message_is_condemned_after_it_was_sent_alone() -> None:
-    poison = Poison()
+    poison = PoisonMessages()
     suspect(poison, 5)
     assert [poison.hung_up(5, True) for _ in range(CONDEMN_AFTER)] == [None] * (CONDEMN_AFTER - 1) + [5]
     assert poison.suspect is None
 
 
 def test_hang_ups_before_anything_was_sent_condemn_nobody() -> None:
-    poison = Poison()
+    poison = PoisonMessages()
     suspect(poison, 5)
     assert {poison.hung_up(None, False) for _ in range(100)} == {None}
 
 
 def test_one_that_was_never_alone_is_not_condemned() -> None:
-    poison = Poison()
+    poison = PoisonMessages()
     assert {poison.hung_up(5, False) for _ in range(100)} == {None}
 
 
 def test_an_acknowledgement_acquits() -> None:
-    poison = Poison()
+    poison = PoisonMessages()
     suspect(poison, 5)
     for _ in range(CONDEMN_AFTER - 1):
         poison.hung_up(5, True)
@@ -45,14 +45,14 @@ def test_an_acknowledgement_acquits() -> None:
 
 
 def test_another_first_in_between_starts_the_count_anew() -> None:
-    poison = Poison()
+    poison = PoisonMessages()
     for seq in (1, 2, 1, 2, 1):
         poison.hung_up(seq, False)
     assert poison.suspect is None
 
 
 def test_a_second_poison_in_front_of_the_suspect_becomes_the_suspect() -> None:
-    poison = Poison()
+    poison = PoisonMessages()
     suspect(poison, 5)
     results = [poison.hung_up(9, True) for _ in range(SUSPECT_AFTER + CONDEMN_AFTER)]
     assert results[-1] == 9
@@ -60,7 +60,7 @@ def test_a_second_poison_in_front_of_the_suspect_becomes_the_suspect() -> None:
 
 
 def test_a_broker_that_hangs_up_on_everything_costs_one_reading_at_most() -> None:
-    poison = Poison()
+    poison = PoisonMessages()
     condemned = [poison.hung_up(5, True) for _ in range(SUSPECT_AFTER + CONDEMN_AFTER)]
     assert condemned[-1] == 5
     assert {poison.hung_up(6, True) for _ in range(100)} == {None}
@@ -72,7 +72,7 @@ def test_a_broker_that_hangs_up_on_everything_costs_one_reading_at_most() -> Non
 @given(st.lists(st.integers(1, 1000), max_size=200))
 def test_a_kicker_condemns_nobody(firsts: list[int]) -> None:
     """It hangs up at any time, with anything in flight; what is alone is acknowledged."""
-    poison = Poison()
+    poison = PoisonMessages()
     for first in firsts:
         assert poison.hung_up(first, False) is None
         if poison.suspect is not None:

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from gatepost.agent.core.errors import NotConnected, UplinkError
-from gatepost.agent.settings.model import Route
+from gatepost.agent.settings.model import RouteRule
 from gatepost.agent.uplink import delivery as session_module
 from gatepost.agent.uplink.poison_messages import QUIET, SUSPECT_AFTER
-from gatepost.agent.uplink.routing import Routes
+from gatepost.agent.uplink.routing import BrokerRoutes
 
 from .broker import until
 from .fakes import FAILURE, Rig
@@ -290,7 +290,7 @@ async def test_readings_that_are_not_routed_are_passed_over_and_settled() -> Non
     for device in "xaxaxx":
         rig.store.add(device=device)
     rig.store.add(device="x", event=True)
-    connection = rig.connect(routes=[Route(devices=["a"])])
+    connection = rig.connect(routes=[RouteRule(devices=["a"])])
     assert connection.sent == [2, 4, 7]
     connection.ack(2, 4, 7)
     rig.session.settle()
@@ -301,16 +301,16 @@ async def test_readings_that_are_not_routed_are_passed_over_and_settled() -> Non
 async def test_what_is_passed_over_is_told_to_the_store() -> None:
     rig = Rig()
     rig.store.add(device="x")
-    rig.connect(routes=[Route(devices=["a"])])
+    rig.connect(routes=[RouteRule(devices=["a"])])
     assert rig.store.settled_calls == 1
 
 
 async def test_other_routes_count_at_once() -> None:
     rig = Rig()
-    connection = rig.connect(routes=[Route(devices=["a"])])
+    connection = rig.connect(routes=[RouteRule(devices=["a"])])
     rig.store.add(device="x")
     rig.session.pump()
-    rig.session.reroute(Routes("b", [], {}), 0.2, 0.0)
+    rig.session.reroute(BrokerRoutes("b", [], {}), 0.2, 0.0)
     rig.store.add(device="x")
     rig.session.pump()
     assert connection.sent == [2]
@@ -427,7 +427,7 @@ async def test_a_suspect_that_is_not_routed_any_more_is_acquitted() -> None:
     rig.store.add(device="a")
     rig.poison.hung_up(1, False)
     rig.poison.hung_up(1, False)
-    connection = rig.connect(routes=[Route(devices=["a"])])
+    connection = rig.connect(routes=[RouteRule(devices=["a"])])
     rig.now += QUIET
     rig.session.pump()
     connection.ack(2)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gatepost.agent.settings.model import Route
+from gatepost.agent.settings.model import RouteRule
 from gatepost.agent.uplink import delivery, lanes
 
 from .fakes import Rig
@@ -149,9 +149,9 @@ class SessionModel(RuleBasedStateMachine):
     def routes_change(self, hidden: bool) -> None:
         def change() -> None:
             self.hidden = hidden
-            from gatepost.agent.uplink.routing import Routes
+            from gatepost.agent.uplink.routing import BrokerRoutes
 
-            self.rig.session.reroute(Routes("b", self._routes(), {}), 0.5, self.rig.options["rate"])
+            self.rig.session.reroute(BrokerRoutes("b", self._routes(), {}), 0.5, self.rig.options["rate"])
 
         self._run(change)
 
@@ -169,8 +169,8 @@ class SessionModel(RuleBasedStateMachine):
 
     # -- what must hold
 
-    def _routes(self) -> list[Route]:
-        return [Route(devices=["d"])] if self.hidden else []
+    def _routes(self) -> list[RouteRule]:
+        return [RouteRule(devices=["d"])] if self.hidden else []
 
     def _hidden(self, seq: int) -> bool:
         return self.hidden and self.store.series[self.store.rows[seq].series].device == "x"

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.agent.uplink.mqtt.codec import check_topic
-from gatepost.agent.uplink.topics import Topics
+from gatepost.agent.uplink.topics import BrokerTopics
 
 NAMES = st.text("abcXYZ019_.-", min_size=1, max_size=64)
 
 
 def test_the_contract_s_defaults() -> None:
-    topics = Topics({}, "ward-7", "org-123")
+    topics = BrokerTopics({}, "ward-7", "org-123")
     assert topics("data", "cuff-3", "blood_pressure") == "devices/cuff-3/data"
     assert topics("device_status", "cuff-3") == "devices/cuff-3/status"
     assert topics("commands", "cuff-3") == "devices/cuff-3/commands"
@@ -29,14 +29,14 @@ def test_the_contract_s_defaults() -> None:
 
 
 def test_a_topic_of_one_s_own() -> None:
-    topics = Topics({"data": "{org}/{gateway}/{device}/{metric}"}, "g", "o")
+    topics = BrokerTopics({"data": "{org}/{gateway}/{device}/{metric}"}, "g", "o")
     assert topics("data", "d", "m") == "o/g/d/m"
     assert topics("commands", "d") == "devices/d/commands"
 
 
 @given(st.text(min_size=1, max_size=40))
 def test_no_level_is_smuggled_in_by_a_metric(metric: str) -> None:
-    topics = Topics({"data": "a/{metric}/z"}, "g", None)
+    topics = BrokerTopics({"data": "a/{metric}/z"}, "g", None)
     topic = topics("data", "d", metric)
     assert re.fullmatch(r"a/[^/]*/z", topic, re.DOTALL)
     try:
@@ -47,7 +47,7 @@ def test_no_level_is_smuggled_in_by_a_metric(metric: str) -> None:
 
 
 def test_a_name_is_no_placeholder() -> None:
-    assert Topics({"data": "{device}/{metric}"}, "g", None)("data", "d", "{device}") == "d/{device}"
+    assert BrokerTopics({"data": "{device}/{metric}"}, "g", None)("data", "d", "{device}") == "d/{device}"
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_a_name_is_no_placeholder() -> None:
     ],
 )
 def test_wildcards(template: str, wildcard: str | None) -> None:
-    assert Topics({"commands": template}, "g", None).wildcard("commands") == wildcard
+    assert BrokerTopics({"commands": template}, "g", None).wildcard("commands") == wildcard
 
 
 @given(NAMES)
 def test_a_device_is_found_again(name: str) -> None:
-    topics = Topics({}, "g", None)
+    topics = BrokerTopics({}, "g", None)
     assert topics.device_of("commands", topics("commands", name)) == name
 
 
 @pytest.mark.parametrize("topic", ["devices/d/data", "devices/d/commands/x", "devices//x/commands", "commands", ""])
 def test_another_topic_names_no_device(topic: str) -> None:
-    assert Topics({}, "g", None).device_of("commands", topic) is None
+    assert BrokerTopics({}, "g", None).device_of("commands", topic) is None

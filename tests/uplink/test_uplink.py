@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gatepost.agent.core.errors import NotConnected, UplinkError
-from gatepost.agent.settings.model import Backlog, Broker, Route, SecretRef, Tls
+from gatepost.agent.settings.model import BacklogSettings, BrokerSettings, RouteRule, SecretRef, TlsSettings
 from gatepost.agent.uplink import broker_link as uplink_module
 
 from .broker import Authority, FakeBroker, Mosquitto, free_port, running, until
@@ -39,7 +39,7 @@ async def gw(tmp_path: Path) -> AsyncIterator[Gateway]:
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_readings_arrive(gw: Gateway, broker: Mosquitto, protocol: Any, qos: Any) -> None:
     async with listening(broker.url, protocol="5") as there:
-        await gw.apply(a=Broker(broker.url, protocol=protocol, qos=qos))
+        await gw.apply(a=BrokerSettings(broker.url, protocol=protocol, qos=qos))
         uplink = await gw.state("connected")
         await gw.put(*range(50))
         await until(lambda: len(there.readings()) >= 50)
@@ -55,7 +55,7 @@ async def test_readings_arrive(gw: Gateway, broker: Mosquitto, protocol: Any, qo
 
 
 async def test_after_an_outage_the_backlog_comes_beside_live(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker(broker.url, window=20))
+    await gw.apply(a=BrokerSettings(broker.url, window=20))
     await gw.state("connected")
     await gw.put(*range(10))
     await gw.delivered()
@@ -86,7 +86,7 @@ async def test_after_an_outage_the_backlog_comes_beside_live(gw: Gateway, broker
 async def test_will_status_and_goodbye(gw: Gateway, broker: Mosquitto, tmp_path: Path) -> None:
     gw.statuses = {"d": {"device_id": "d", "status": "online"}, "e": {"device_id": "e", "status": "offline"}}
     async with listening(broker.url) as there:
-        await gw.apply(a=Broker(broker.url))
+        await gw.apply(a=BrokerSettings(broker.url))
         uplink = await gw.state("connected")
         status = "gateways/gw/status"
         await until(lambda: [s["status"] for s in there.on(status)] == ["online"])
@@ -108,18 +108,18 @@ async def test_will_status_and_goodbye(gw: Gateway, broker: Mosquitto, tmp_path:
 
 async def test_a_clean_stop_leaves_nothing_to_repeat(gw: Gateway, broker: Mosquitto) -> None:
     async with listening(broker.url) as there:
-        await gw.apply(a=Broker(broker.url, window=10))
+        await gw.apply(a=BrokerSettings(broker.url, window=10))
         await gw.state("connected")
         await gw.put(*range(500))
         await gw.uplinks.close()
-        await gw.apply(a=Broker(broker.url, window=10))
+        await gw.apply(a=BrokerSettings(broker.url, window=10))
         await gw.delivered()
         await until(lambda: len(there.readings()) >= 500)
         assert sorted(there.numbers()) == list(range(500))
 
 
 async def test_disconnect_and_connect_at_run_time(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker(broker.url))
+    await gw.apply(a=BrokerSettings(broker.url))
     uplink = await gw.state("connected")
     await uplink.disconnect()
     await gw.state("disconnected")
@@ -134,7 +134,7 @@ async def test_disconnect_and_connect_at_run_time(gw: Gateway, broker: Mosquitto
 
 
 async def test_a_broker_that_is_not_active_waits_to_be_connected(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker(broker.url, active=False))
+    await gw.apply(a=BrokerSettings(broker.url, active=False))
     uplink = await gw.state("disconnected")
     assert uplink.as_dict()["attempts"] == 0
     await uplink.connect()
@@ -144,7 +144,7 @@ async def test_a_broker_that_is_not_active_waits_to_be_connected(gw: Gateway, br
 async def test_disconnect_does_not_wait_for_an_attempt_under_way(gw: Gateway) -> None:
     async with FakeBroker() as fake:
         fake.on[1] = lambda peer, command, body: None  # no CONNACK
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         uplink = gw.uplink()
         await until(lambda: fake.peers and fake.peers[0].packets)
         assert uplink.state == "connecting"
@@ -155,7 +155,7 @@ async def test_disconnect_does_not_wait_for_an_attempt_under_way(gw: Gateway) ->
 
 async def test_failover(gw: Gateway, broker: Mosquitto) -> None:
     dead = f"mqtt://127.0.0.1:{free_port()}"
-    await gw.apply(a=Broker(dead, failover=[dead, broker.url]))
+    await gw.apply(a=BrokerSettings(dead, failover=[dead, broker.url]))
     uplink = await gw.state("connected")
     assert uplink.as_dict()["endpoint"] == str(broker.url)
     await gw.put(1)
@@ -165,7 +165,7 @@ async def test_failover(gw: Gateway, broker: Mosquitto) -> None:
 async def test_an_address_that_accepts_and_hangs_up_gives_way(gw: Gateway, broker: Mosquitto) -> None:
     async with FakeBroker() as fake:
         fake.on[8] = lambda peer, command, body: peer.hang_up()
-        await gw.apply(a=Broker(fake.url, failover=[broker.url]))
+        await gw.apply(a=BrokerSettings(fake.url, failover=[broker.url]))
         await until(lambda: gw.uplink().state == "connected" and gw.uplink().as_dict()["endpoint"] == broker.url)
         assert len(fake.peers) <= 3
 
@@ -173,7 +173,7 @@ async def test_an_address_that_accepts_and_hangs_up_gives_way(gw: Gateway, broke
 async def test_one_broker_in_the_dark_does_not_hold_up_the_other(gw: Gateway, broker: Mosquitto) -> None:
     async with FakeBroker() as fake:
         fake.on[1] = lambda peer, command, body: peer.stall()
-        await gw.apply(dark=Broker(fake.url), a=Broker(broker.url))
+        await gw.apply(dark=BrokerSettings(fake.url), a=BrokerSettings(broker.url))
         await gw.state("connected")
         await gw.put(*range(300))
         await gw.delivered()
@@ -184,7 +184,7 @@ async def test_one_broker_in_the_dark_does_not_hold_up_the_other(gw: Gateway, br
 async def test_a_password_that_is_refused(gw: Gateway, tmp_path: Path) -> None:
     async with running(Mosquitto(tmp_path / "m", users={"ward": "right"})) as strict:
         gw.environ["PASSWORD"] = "wrong"
-        await gw.apply(a=Broker(strict.url, username="ward", password=SecretRef(env="PASSWORD")))
+        await gw.apply(a=BrokerSettings(strict.url, username="ward", password=SecretRef(env="PASSWORD")))
         uplink = await gw.state("refused")
         assert "not authori" in uplink.reason or "bad user name" in uplink.reason
         assert uplink.hint
@@ -194,7 +194,7 @@ async def test_a_password_that_is_refused(gw: Gateway, tmp_path: Path) -> None:
 
 
 async def test_a_password_that_is_not_there(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker(broker.url, username="ward", password=SecretRef(env="NOWHERE")))
+    await gw.apply(a=BrokerSettings(broker.url, username="ward", password=SecretRef(env="NOWHERE")))
     uplink = await gw.state("refused")
     assert "NOWHERE" in uplink.reason
     gw.environ["NOWHERE"] = "x"
@@ -204,16 +204,16 @@ async def test_a_password_that_is_not_there(gw: Gateway, broker: Mosquitto) -> N
 async def test_a_certificate_of_another_authority(gw: Gateway, authority: Authority, tmp_path: Path) -> None:
     other = Authority(tmp_path / "other", "another authority")
     async with running(Mosquitto(tmp_path / "m", authority=authority)) as secure:
-        await gw.apply(a=Broker(secure.url, tls=Tls(ca=str(other.ca))))
+        await gw.apply(a=BrokerSettings(secure.url, tls=TlsSettings(ca=str(other.ca))))
         uplink = await gw.state("refused")
         assert "certificate is not trusted" in uplink.reason
         assert "tls.ca" in uplink.hint
-        await gw.apply(a=Broker(secure.url, tls=Tls(ca=str(authority.ca))))
+        await gw.apply(a=BrokerSettings(secure.url, tls=TlsSettings(ca=str(authority.ca))))
         await gw.state("connected")
 
 
 async def test_a_certificate_file_that_is_missing(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker("mqtts://127.0.0.1:1", tls=Tls(ca="/nowhere/ca.pem")))
+    await gw.apply(a=BrokerSettings("mqtts://127.0.0.1:1", tls=TlsSettings(ca="/nowhere/ca.pem")))
     uplink = await gw.state("refused")
     assert "/nowhere/ca.pem" in uplink.reason
 
@@ -224,8 +224,8 @@ async def test_routes_of_broker_and_device(gw: Gateway, broker: Mosquitto, tmp_p
         listening(broker.url) as here,
         listening(second.url) as there,
     ):
-        routes = [Route(devices=["bp-*"]), Route(metrics=["heart_rate"])]
-        brokers = {"a": Broker(broker.url, routes=routes), "b": Broker(second.url)}
+        routes = [RouteRule(devices=["bp-*"]), RouteRule(metrics=["heart_rate"])]
+        brokers = {"a": BrokerSettings(broker.url, routes=routes), "b": BrokerSettings(second.url)}
         await gw.apply({"private": ["b"]}, **brokers)
         await gw.state("connected")
         await gw.state("connected", "b")
@@ -239,7 +239,7 @@ async def test_routes_of_broker_and_device(gw: Gateway, broker: Mosquitto, tmp_p
         assert (here.numbers("bp-1"), here.numbers("x"), here.numbers("private")) == ([1], [2], [])
         assert (there.numbers("bp-1"), there.numbers("x"), there.numbers("private")) == ([1], [2, 3], [4])
         # other routes count without a new connection
-        changed = await gw.apply({}, a=Broker(broker.url, backlog=Backlog(share=0.5)), b=brokers["b"])
+        changed = await gw.apply({}, a=BrokerSettings(broker.url, backlog=BacklogSettings(share=0.5)), b=brokers["b"])
         assert changed == []
         await gw.put(5, device="x", metric="other")
         await until(lambda: here.numbers("x") == [2, 5])
@@ -247,11 +247,11 @@ async def test_routes_of_broker_and_device(gw: Gateway, broker: Mosquitto, tmp_p
 
 
 async def test_only_the_broker_that_changed_is_connected_anew(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker(broker.url, client_id="one"), b=Broker(broker.url, client_id="two"))
+    await gw.apply(a=BrokerSettings(broker.url, client_id="one"), b=BrokerSettings(broker.url, client_id="two"))
     await gw.state("connected")
     await gw.state("connected", "b")
     kept = gw.uplink("a")
-    assert await gw.apply(a=gw.brokers["a"], b=Broker(broker.url, client_id="two", window=7)) == ["b"]
+    assert await gw.apply(a=gw.brokers["a"], b=BrokerSettings(broker.url, client_id="two", window=7)) == ["b"]
     assert gw.uplink("a") is kept
     await gw.state("connected", "b")
     assert await gw.apply(a=gw.brokers["a"]) == ["b"]
@@ -259,11 +259,11 @@ async def test_only_the_broker_that_changed_is_connected_anew(gw: Gateway, broke
 
 
 async def test_a_broker_that_comes_later_owes_what_comes_from_then_on(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker(broker.url))
+    await gw.apply(a=BrokerSettings(broker.url))
     await gw.put(*range(10))
     await gw.delivered()
     async with listening(broker.url, ["later/#"]) as there:
-        later = Broker(broker.url, client_id="later", topics={"data": "later/{device}"})
+        later = BrokerSettings(broker.url, client_id="later", topics={"data": "later/{device}"})
         await gw.apply(a=gw.brokers["a"], b=later)
         await gw.state("connected", "b")
         await gw.put(10)
@@ -274,7 +274,7 @@ async def test_a_broker_that_comes_later_owes_what_comes_from_then_on(gw: Gatewa
 
 async def test_what_is_owed_again_goes_out_with_the_backlog(gw: Gateway, broker: Mosquitto) -> None:
     async with listening(broker.url) as there:
-        await gw.apply(a=Broker(broker.url))
+        await gw.apply(a=BrokerSettings(broker.url))
         uplink = await gw.state("connected")
         await gw.put(*range(20))
         await until(lambda: len(there.readings()) == 20)
@@ -290,7 +290,7 @@ async def test_what_is_owed_again_goes_out_with_the_backlog(gw: Gateway, broker:
 
 async def test_commands_are_handed_over(gw: Gateway, broker: Mosquitto) -> None:
     gw.statuses = {"d": {"device_id": "d", "status": "online"}}
-    await gw.apply(a=Broker(broker.url))
+    await gw.apply(a=BrokerSettings(broker.url))
     await gw.state("connected")
     async with listening(broker.url, ["gateways/gw/status"]) as there:
         await until(lambda: there.on("gateways/gw/status"))
@@ -312,7 +312,7 @@ async def test_commands_are_handed_over(gw: Gateway, broker: Mosquitto) -> None:
 
 
 async def test_a_device_of_another_gateway_is_left_to_it(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker(broker.url))
+    await gw.apply(a=BrokerSettings(broker.url))
     await gw.state("connected")
     async with listening(broker.url, ["gateways/gw/status"]) as there:
         await until(lambda: there.on("gateways/gw/status"))
@@ -325,7 +325,7 @@ async def test_a_device_of_another_gateway_is_left_to_it(gw: Gateway, broker: Mo
 
 
 async def test_without_commands_nothing_is_subscribed(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker(broker.url, commands=False))
+    await gw.apply(a=BrokerSettings(broker.url, commands=False))
     await gw.state("connected")
     await until(lambda: gw.connected)
     async with listening(broker.url) as there:
@@ -335,7 +335,7 @@ async def test_without_commands_nothing_is_subscribed(gw: Gateway, broker: Mosqu
 
 
 async def test_sending_something_else(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=Broker(broker.url))
+    await gw.apply(a=BrokerSettings(broker.url))
     uplink = await gw.state("connected")
     async with listening(broker.url, ["x/#"]) as there:
         await uplink.send("x/y", b"{}")
@@ -349,7 +349,7 @@ async def test_sending_something_else(gw: Gateway, broker: Mosquitto) -> None:
 
 async def test_what_the_broker_finds_too_large_is_refused_and_kills_no_connection(gw: Gateway, tmp_path: Path) -> None:
     async with running(Mosquitto(tmp_path / "m", max_packet_size=500)) as small:
-        await gw.apply(a=Broker(small.url))
+        await gw.apply(a=BrokerSettings(small.url))
         uplink = await gw.state("connected")
         with pytest.raises(uplink_module.NotTaken):
             await uplink.send("x", b"y" * 600)
@@ -363,7 +363,7 @@ async def test_what_the_broker_finds_too_large_is_refused_and_kills_no_connectio
 
 async def test_a_failing_resume_is_tried_again(gw: Gateway, broker: Mosquitto) -> None:
     gw.failing_resumes = 2
-    await gw.apply(a=Broker(broker.url))
+    await gw.apply(a=BrokerSettings(broker.url))
     await until(lambda: gw.connected == ["a"])
     assert gw.uplink().as_dict()["connects"] == 1
 
@@ -372,7 +372,7 @@ async def test_devices_that_come_later_are_subscribed_where_no_wildcard_is_possi
     gw: Gateway, broker: Mosquitto
 ) -> None:
     gw.statuses = {"d": {"device_id": "d", "status": "online"}}
-    await gw.apply(a=Broker(broker.url))
+    await gw.apply(a=BrokerSettings(broker.url))
     uplink = await gw.state("connected")
     await until(lambda: gw.connected)
     uplink._subscriptions._single = {"devices/d/commands"}  # as after a refused wildcard

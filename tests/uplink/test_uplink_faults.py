@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gatepost.agent.settings.model import Broker
+from gatepost.agent.settings.model import BrokerSettings
 from gatepost.agent.uplink import broker_link as uplink_module
 from gatepost.agent.uplink import delivery as session_module
 from tests.store.conftest import database
@@ -109,7 +109,7 @@ async def test_cut_off_at_random_nothing_is_lost_and_ids_are_kept(gw: Gateway) -
             return fake._published(peer, command, body)
 
         fake.on[PUBLISH] = unsteady
-        await gw.apply(a=Broker(fake.url, window=30))
+        await gw.apply(a=BrokerSettings(fake.url, window=30))
         for start in range(0, 2000, 100):
             await gw.put(*range(start, start + 100))
         await gw.delivered()
@@ -128,7 +128,7 @@ async def test_cut_off_at_random_nothing_is_lost_and_ids_are_kept(gw: Gateway) -
 async def test_a_poisonous_reading_is_a_dead_letter_and_the_lane_goes_on(gw: Gateway) -> None:
     async with Journal() as fake:
         fake.poison = {5}
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await gw.state("connected")
         seqs = await gw.put(*range(12))
         await gw.delivered(seconds=30)
@@ -144,7 +144,7 @@ async def test_a_poisonous_reading_is_a_dead_letter_and_the_lane_goes_on(gw: Gat
 async def test_two_poisonous_readings_in_a_row(gw: Gateway) -> None:
     async with Journal() as fake:
         fake.poison = {0, 1}
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await gw.put(0, 1, 2)
         await until(lambda: gw.uplink().tally.dead == 1, 30)
         number = 3
@@ -160,7 +160,7 @@ async def test_two_poisonous_readings_in_a_row(gw: Gateway) -> None:
 async def test_a_poisonous_urgent_reading_does_not_shut_the_others_out(gw: Gateway) -> None:
     async with Journal() as fake:
         fake.poison = {"u", "v"}
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await gw.put("u", "v", urgent=True)
         await gw.put(1, 2)
         await until(lambda: gw.uplink().tally.dead == 1, 30)
@@ -175,7 +175,7 @@ async def test_a_broker_that_hangs_up_on_every_reading_does_not_eat_the_log(
     monkeypatch.setattr(session_module, "WITNESS", 0.1)
     async with Journal() as fake:
         fake.poison = {"all"}
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await gw.put(*range(10))
         await until(lambda: len(fake.peers) > 25, 30)
         assert len(await gw.store.dead_letters()) <= 1
@@ -188,7 +188,7 @@ async def test_a_broker_that_hangs_up_on_every_reading_does_not_eat_the_log(
 async def test_connect_then_kick_condemns_nobody_and_backs_off(gw: Gateway) -> None:
     async with Journal() as fake:
         fake.on[SUBSCRIBE] = lambda peer, command, body: peer.hang_up()
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await gw.put(*range(10))
         uplink = gw.uplink()
         await until(lambda: len(fake.peers) > 12, 20)
@@ -212,7 +212,7 @@ async def test_a_broker_that_says_it_is_busy_makes_no_suspect(gw: Gateway) -> No
             return calm(peer, command, body)
 
         fake.on[PUBLISH] = busy
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await gw.put(1)
         await until(lambda: len(fake.peers) > 8, 20)
         assert gw.uplink()._poison.suspect is None
@@ -224,7 +224,7 @@ async def test_a_broker_that_says_it_is_busy_makes_no_suspect(gw: Gateway) -> No
 async def test_a_half_open_link_is_found_while_data_waits(gw: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "ACK_LIMIT", 0.3)
     async with Journal() as fake:
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         uplink = await gw.state("connected")
         await until(lambda: fake.others)
         fake.peer.stall()
@@ -243,7 +243,7 @@ async def test_a_broker_that_acknowledges_nothing_makes_no_suspect(
     monkeypatch.setattr(session_module, "ACK_LIMIT", 0.1)
     async with Journal() as fake:
         fake.forget = True
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await gw.put(1)
         await until(lambda: len(fake.peers) > 8, 20)
         assert gw.uplink()._poison.suspect is None
@@ -255,7 +255,7 @@ async def test_a_broker_that_acknowledges_nothing_makes_no_suspect(
 async def test_refusals_for_now_and_for_good(gw: Gateway) -> None:
     async with Journal() as fake:
         fake.refusals = {2: 0x97, 3: 0x99}
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await gw.put(*range(6))
         await until(lambda: sum(one["n"] == 2 for one in fake.sent) >= 3)
         assert 2 not in fake.numbers
@@ -274,7 +274,7 @@ async def test_auto_falls_back_to_3_1_1(gw: Gateway) -> None:
             return packet(0x20, b"\0\x84\0") if peer.version == 5 else packet(0x20, b"\0\0")
 
         fake.on[CONNECT] = only_old
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         uplink = await gw.state("connected")
         assert uplink.as_dict()["protocol"] == "3.1.1"
         await gw.put(1)
@@ -284,7 +284,7 @@ async def test_auto_falls_back_to_3_1_1(gw: Gateway) -> None:
 
 async def test_taken_over(gw: Gateway) -> None:
     async with Journal() as fake:
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         uplink = await gw.state("connected")
         with gw.parts.events.listen() as events:
             fake.peer.send(packet(0xE0, b"\x8e\x00"))
@@ -307,7 +307,7 @@ async def test_a_subscription_without_answer_is_asked_again(gw: Gateway, monkeyp
             return None if asked < 3 else granted(peer, command, body)
 
         fake.on[SUBSCRIBE] = late
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await until(lambda: asked >= 4)
         await until(lambda: any(topic == "gateways/gw/status" for topic, _ in fake.others))
         assert gw.uplink().as_dict()["connects"] == 1
@@ -323,7 +323,7 @@ async def test_a_refused_status_does_not_hold_up_the_others(gw: Gateway) -> None
             return packet(0x40, publish_id(command, body) + b"\x87\x00") if topic == "devices/d/status" else answer
 
         fake.on[PUBLISH] = refuse
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await until(lambda: any(topic == "devices/e/status" for topic, _ in fake.others))
         await until(lambda: gw.connected)
         assert gw.uplink().state == "connected"
@@ -331,7 +331,7 @@ async def test_a_refused_status_does_not_hold_up_the_others(gw: Gateway) -> None
 
 async def test_a_broker_that_takes_one_message_at_a_time(gw: Gateway) -> None:
     async with Journal(connack=packet(0x20, b"\0\0\x03\x21\x00\x01")) as fake:
-        await gw.apply(a=Broker(fake.url))
+        await gw.apply(a=BrokerSettings(fake.url))
         await gw.put(*range(200))
         await until(lambda: gw.connected)
         await gw.delivered()
@@ -343,7 +343,7 @@ async def test_damaged_rows_do_not_end_the_backlog(gw: Gateway, tmp_path: Path) 
     """A page with a row left out is no last page."""
 
     async with Journal() as fake:
-        await gw.apply(a=Broker(fake.url, active=False))
+        await gw.apply(a=BrokerSettings(fake.url, active=False))
         for start in range(0, 12_000, 1000):  # more than memory holds
             await gw.put(*range(start, start + 1000))
         with database(tmp_path / "state" / "gatepost.db") as db:

@@ -136,11 +136,11 @@ class Talk(Subject):
         self.items += len(second.readings)
         return "" if second.readings else "gave no reading in the session after"
 
-    def _clean(self, seconds: float) -> driver_kit.Session:
+    def _clean(self, seconds: float) -> driver_kit.VirtualSession:
         driver = self._make()
         return driver_kit.session(driver, driver.twin(driver.options, 1), seconds)
 
-    async def _sessions(self, driver: Driver) -> tuple[driver_kit.Session, driver_kit.Session]:
+    async def _sessions(self, driver: Driver) -> tuple[driver_kit.VirtualSession, driver_kit.VirtualSession]:
         twin = driver.twin(driver.options, 1)
         hostile = Hostile(self._pieces)
         first = await driver_kit.play(driver, hostile, len(self._pieces) * hostile.interval / 2 + 5)
@@ -262,15 +262,15 @@ class Gatt(Subject):
 
     @staticmethod
     def _wrapped(vector: dict[str, Any], piece: bytes) -> Any:
-        from gatepost.drivers.ble.peripheral import Advert, GattValue
+        from gatepost.drivers.ble.peripheral import Advertisement, GattValue
         from gatepost.drivers.ble.uuids import uuid
 
         if vector["kind"] == "gatt":
             return GattValue(uuid(vector["uuid"]), piece)
         address = vector.get("mac") or "AA:BB:CC:DD:EE:FF"
         if "manufacturer_id" in vector:
-            return Advert(address, manufacturer_data={int(vector["manufacturer_id"]): piece})
-        return Advert(address, service_data={uuid(vector.get("service_data_uuid", "fcd2")): piece})
+            return Advertisement(address, manufacturer_data={int(vector["manufacturer_id"]): piece})
+        return Advertisement(address, service_data={uuid(vector.get("service_data_uuid", "fcd2")): piece})
 
 
 def _octets(vector: dict[str, Any]) -> bytes:

@@ -11,11 +11,11 @@ from typing import Any
 
 from starlette.types import Scope
 
-from gatepost.agent.api.agent_interface import App
-from gatepost.agent.api.auth.principal import EVERY_TOPIC, LOCAL, Needed, Who
-from gatepost.agent.api.auth.rate_limits import Lockout, Rate, group
-from gatepost.agent.api.auth.sessions import SAFE, Session, Sessions, check_csrf, check_origin
-from gatepost.agent.api.auth.tokens import PREFIX, WRONG, Token, Tokens
+from gatepost.agent.api.agent_interface import AgentInterface
+from gatepost.agent.api.auth.principal import EVERY_TOPIC, LOCAL, Needed, Principal
+from gatepost.agent.api.auth.rate_limits import AddressLockout, RateLimiter, group
+from gatepost.agent.api.auth.sessions import SAFE, LoginSession, SessionStore, check_csrf, check_origin
+from gatepost.agent.api.auth.tokens import PREFIX, WRONG, ApiToken, TokenStore
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import TooMany, Unauthenticated
 
@@ -26,24 +26,24 @@ REFUSALS_TOLD = 0.2  # a second, into the audit log
 NO_TOKEN = "this needs a token"  # noqa: S105
 SEND_TOKEN = "send `Authorization: Bearer <token>`; `gatepost token create` makes one"  # noqa: S105
 
-Judge = Callable[[str], Who]
+Judge = Callable[[str], Principal]
 
 
-class Gate:
+class Authenticator:
     """`jwt` judges JWTs where settings allow them: it gives who it is, or raises Unauthenticated."""
 
-    def __init__(self, app: App, tokens: Tokens, sessions: Sessions) -> None:
+    def __init__(self, app: AgentInterface, tokens: TokenStore, sessions: SessionStore) -> None:
         self.jwt: Judge | None = None
         self.tokens = tokens
         self.sessions = sessions
         self._app = app
         clock: Clock = app.clock
-        self._rate = Rate(clock.monotonic)
-        self._lockout = Lockout(clock.monotonic)
-        self._told = Rate(clock.monotonic)
+        self._rate = RateLimiter(clock.monotonic)
+        self._lockout = AddressLockout(clock.monotonic)
+        self._told = RateLimiter(clock.monotonic)
         self._untold = 0
 
-    async def admit(self, scope: Scope, needed: Needed) -> Who | None:
+    async def admit(self, scope: Scope, needed: Needed) -> Principal | None:
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
         address = address_of(scope)
         self._pace(f"address {address}", SHARED)
@@ -63,13 +63,13 @@ class Gate:
         self._pace(name)
         return who
 
-    def session(self, scope: Scope) -> Session | None:
+    def session(self, scope: Scope) -> LoginSession | None:
         cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
         if not cookies:
             return None
         return self.sessions.find(cookies.decode("latin-1"), scope["scheme"] in ("https", "wss"))
 
-    async def sign_in(self, secret: str, address: str, code: bool = False) -> tuple[Who, str | None]:
+    async def sign_in(self, secret: str, address: str, code: bool = False) -> tuple[Principal, str | None]:
         """Who a token, a JWT or a login code (`code`) stands for, and the id of the token; raises Unauthenticated."""
         if not code:
             who, _, token = await self._judge(secret, address)
@@ -78,18 +78,18 @@ class Gate:
         role = self.sessions.redeem(secret)
         if role is None:
             raise self._refused(address, "this login code does not hold", "`gatepost token browser` makes one")
-        return Who("browser", role, *(((), ()) if role == "viewer" else (EVERY_TOPIC, EVERY_TOPIC))), None
+        return Principal("browser", role, *(((), ()) if role == "viewer" else (EVERY_TOPIC, EVERY_TOPIC))), None
 
-    async def _bearer(self, given: str, address: str) -> tuple[Who, str]:
+    async def _bearer(self, given: str, address: str) -> tuple[Principal, str]:
         who, name, _ = await self._judge(given, address)
         return who, name
 
-    async def _judge(self, given: str, address: str) -> tuple[Who, str, str | None]:
+    async def _judge(self, given: str, address: str) -> tuple[Principal, str, str | None]:
         self._check_lock(address)
-        found: tuple[Who, str, str | None]
+        found: tuple[Principal, str, str | None]
         try:
             if given.startswith(PREFIX) or self.jwt is None:
-                token: Token = await self.tokens.check(given)
+                token: ApiToken = await self.tokens.check(given)
                 found = token.as_who(), f"token {token.id}", token.id
             else:
                 who = self.jwt(given)
@@ -142,7 +142,7 @@ def bearer(headers: Mapping[bytes, bytes]) -> str | None:
     return value.strip()
 
 
-def _check_page(scope: Scope, headers: Mapping[bytes, bytes], session: Session) -> None:
+def _check_page(scope: Scope, headers: Mapping[bytes, bytes], session: LoginSession) -> None:
     if scope["type"] == "websocket" or headers.get(b"upgrade", b"").lower() == b"websocket":
         check_origin(headers, required=True)
     elif scope["method"] not in SAFE:
@@ -150,7 +150,7 @@ def _check_page(scope: Scope, headers: Mapping[bytes, bytes], session: Session) 
         check_csrf(session, headers)
 
 
-def holds(gate: Gate, who: Who, scope: Scope) -> bool:
+def holds(gate: Authenticator, who: Principal, scope: Scope) -> bool:
     """Asks without counting as an attempt; a session is kept from growing idle by it."""
     if who is LOCAL:
         return True

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gatepost.agent.api.auth.principal import EVERY_TOPIC, RANK, Role, Who
+from gatepost.agent.api.auth.principal import EVERY_TOPIC, RANK, Principal, Role
 from gatepost.agent.api.auth.tokens import WRONG
 from gatepost.agent.core.errors import Forbidden, GatepostError, Unauthenticated
-from gatepost.agent.settings.model import Jwt, Secret
+from gatepost.agent.settings.model import JwtSettings, Secret
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class JwtWrong(GatepostError):
 class JwtJudge:
     """Called with a token: who it is. Raises Unauthenticated, Forbidden; made once from the settings, JwtWrong."""
 
-    def __init__(self, settings: Jwt, resolve: Callable[[Secret | None], str | None]) -> None:
+    def __init__(self, settings: JwtSettings, resolve: Callable[[Secret | None], str | None]) -> None:
         try:
             import jwt
         except ImportError:
@@ -43,7 +43,7 @@ class JwtJudge:
         self._settings = settings
         self._keys = self._shared(resolve) if settings.algorithm == "HS256" else self._public()
 
-    def __call__(self, text: str) -> Who:
+    def __call__(self, text: str) -> Principal:
         settings, jwt = self._settings, self._jwt
         if len(text) > LONGEST:
             raise Unauthenticated(WRONG, HINT)
@@ -68,7 +68,7 @@ class JwtJudge:
             hint = f"the claim {settings.role_claim} must be viewer, operator or admin"
             raise Forbidden("this token names no role", hint)
         topics = () if role == "viewer" else EVERY_TOPIC
-        return Who(f"jwt:{str(claims['sub'])[:64]}", role, topics, topics)
+        return Principal(f"jwt:{str(claims['sub'])[:64]}", role, topics, topics)
 
     def _key_of(self, text: str) -> Any:
         """By the key id in its head; without one the only key there is."""

@@ -14,7 +14,7 @@ RANK = {"open": 0, "viewer": 1, "operator": 2, "admin": 3}
 EVERY_TOPIC = ("#", "$SYS/#")
 
 
-class Who(NamedTuple):
+class Principal(NamedTuple):
     """`publish` and `subscribe`: MQTT topic filters of what may be published and subscribed to."""
 
     name: str
@@ -33,14 +33,14 @@ class Who(NamedTuple):
         return covers(self.subscribe, topic_filter)
 
 
-NOBODY = Who("", "viewer")  # asks what is open to everybody
-LOCAL = Who("local", "admin", EVERY_TOPIC, EVERY_TOPIC)
+NOBODY = Principal("", "viewer")  # asks what is open to everybody
+LOCAL = Principal("local", "admin", EVERY_TOPIC, EVERY_TOPIC)
 
 
-class Guard(Protocol):
+class AccessGuard(Protocol):
     """Stands before every route and the WebSocket of a listener."""
 
-    async def admit(self, scope: Scope, needed: Needed) -> Who | None:
+    async def admit(self, scope: Scope, needed: Needed) -> Principal | None:
         """Who asks; None where the route is open to everybody. Raises Unauthenticated, Forbidden, TooMany, Locked."""
         ...
 
@@ -48,5 +48,5 @@ class Guard(Protocol):
 class LocalGuard:
     """Of the Unix socket: whoever may open it is trusted."""
 
-    async def admit(self, scope: Scope, needed: Needed) -> Who | None:
+    async def admit(self, scope: Scope, needed: Needed) -> Principal | None:
         return LOCAL

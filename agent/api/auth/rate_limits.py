@@ -26,7 +26,7 @@ def group(address: str) -> str:
     return str(found)
 
 
-class Rate:
+class RateLimiter:
     """A bucket of tokens for each key: `rate` a second, and twice that at once."""
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -48,7 +48,7 @@ class Rate:
         return wait
 
 
-class Lockout:
+class AddressLockout:
     """Addresses whose attempts failed: after a few, each further one costs twice the time."""
 
     def __init__(self, now: Callable[[], float]) -> None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gatepost.agent.api.auth.principal import Role, Who
+from gatepost.agent.api.auth.principal import Principal, Role
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import Conflict, Forbidden
 
@@ -24,16 +24,16 @@ SECURE = "__Host-gatepost_session"  # browsers take it over TLS only, and from t
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Session(NamedTuple):
+class LoginSession(NamedTuple):
     key: str
     csrf: str
-    who: Who
+    who: Principal
     token: str | None  # id of the token that it was opened with
     opened: float
     seen: float
 
 
-class Sessions:
+class SessionStore:
     """`holds` says whether a token still does. Times are of the monotonic clock."""
 
     def __init__(
@@ -42,20 +42,20 @@ class Sessions:
         self._clock = clock
         self._holds = holds
         self._entropy = entropy
-        self._open: dict[str, Session] = {}
+        self._open: dict[str, LoginSession] = {}
         self._codes: dict[str, tuple[Role, float]] = {}
 
-    def open(self, who: Who, token: str | None) -> Session:
+    def open(self, who: Principal, token: str | None) -> LoginSession:
         """The one that is longest unused makes room."""
         self._tidy()
         if len(self._open) >= MOST:
             del self._open[min(self._open.values(), key=lambda session: session.seen).key]
         now = self._clock.monotonic()
-        session = Session(self._random(), self._random(), who, token, now, now)
+        session = LoginSession(self._random(), self._random(), who, token, now, now)
         self._open[session.key] = session
         return session
 
-    def find(self, cookies: str, secure: bool) -> Session | None:
+    def find(self, cookies: str, secure: bool) -> LoginSession | None:
         """The session that the `Cookie` header names, if it still holds."""
         session = self._open.get(_cookie(cookies, SECURE if secure else PLAIN))
         if session is None:
@@ -67,7 +67,7 @@ class Sessions:
         session = self._open[session.key] = session._replace(seen=now)
         return session
 
-    def close(self, session: Session) -> None:
+    def close(self, session: LoginSession) -> None:
         self._open.pop(session.key, None)
 
     def close_of(self, token: str) -> None:
@@ -95,7 +95,7 @@ class Sessions:
         for session in [session for session in self._open.values() if self._over(session, now)]:
             self.close(session)
 
-    def _over(self, session: Session, now: float) -> bool:
+    def _over(self, session: LoginSession, now: float) -> bool:
         return (
             now - session.seen > IDLE
             or now - session.opened > LONGEST
@@ -106,7 +106,7 @@ class Sessions:
         return base64.urlsafe_b64encode(self._entropy(32)).decode().rstrip("=")
 
 
-def set_cookie(session: Session | None, secure: bool) -> str:
+def set_cookie(session: LoginSession | None, secure: bool) -> str:
     """The `Set-Cookie` that gives the session to a browser, or (None) takes it away."""
     name = SECURE if secure else PLAIN
     value, age = ("", 0) if session is None else (session.key, int(LONGEST))
@@ -122,7 +122,7 @@ def check_origin(headers: Mapping[bytes, bytes], required: bool) -> None:
         raise Forbidden("a page of another origin may not do this", "open the gateway's own page", "wrong-origin")
 
 
-def check_csrf(session: Session, headers: Mapping[bytes, bytes]) -> None:
+def check_csrf(session: LoginSession, headers: Mapping[bytes, bytes]) -> None:
     """Raises Forbidden when a request that changes something does not carry the session's second secret."""
     given = headers.get(b"x-csrf-token", b"")
     if not hmac.compare_digest(given, session.csrf.encode()):

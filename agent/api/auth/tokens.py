@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gatepost.agent.api.agent_interface import Store
-from gatepost.agent.api.auth.principal import EVERY_TOPIC, Role, Who
+from gatepost.agent.api.agent_interface import StoreInterface
+from gatepost.agent.api.auth.principal import EVERY_TOPIC, Principal, Role
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import Conflict, NotFound, StoreError, Unauthenticated
 
@@ -33,7 +33,7 @@ WRONG = "this token does not hold"
 HINT = "`gatepost token create` makes one"
 
 
-class Token(Struct, frozen=True):
+class ApiToken(Struct, frozen=True):
     """Times in microseconds since 1970; `expires` None = never."""
 
     id: str
@@ -47,8 +47,8 @@ class Token(Struct, frozen=True):
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
 
-    def as_who(self) -> Who:
-        return Who(self.name, self.role, self.publish, self.subscribe)
+    def as_who(self) -> Principal:
+        return Principal(self.name, self.role, self.publish, self.subscribe)
 
     def as_dict(self) -> dict[str, Any]:
         """For people: nothing that could be used."""
@@ -63,32 +63,32 @@ class Token(Struct, frozen=True):
         }
 
 
-NONE = Token("", "", "viewer", "00" * 16, "00" * 32, 0)  # compared with where there is no such token
+NONE = ApiToken("", "", "viewer", "00" * 16, "00" * 32, 0)  # compared with where there is no such token
 
 
-class Tokens:
+class TokenStore:
     """`load` once before the first question."""
 
-    def __init__(self, store: Store, clock: Clock, entropy: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, store: StoreInterface, clock: Clock, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self.on_revoked: list[Callable[[str], None]] = []
         self._store = store
         self._clock = clock
         self._entropy = entropy
-        self._by_id: dict[str, Token] = {}
+        self._by_id: dict[str, ApiToken] = {}
         self._written: dict[str, int] = {}
 
     async def load(self) -> None:
         """Raises StoreError."""
         for ident, value in (await self._store.states(KEY)).items():
             try:
-                self._by_id[ident] = msgspec.convert(value, Token)
+                self._by_id[ident] = msgspec.convert(value, ApiToken)
             except msgspec.ValidationError:
                 log.error("what is kept of the token %s is damaged; it does not hold any more", ident)
 
-    def every(self) -> list[Token]:
+    def every(self) -> list[ApiToken]:
         return sorted(self._by_id.values(), key=lambda token: token.created)
 
-    def get(self, ident: str) -> Token | None:
+    def get(self, ident: str) -> ApiToken | None:
         """One that holds now."""
         token = self._by_id.get(ident)
         return None if token is None or self._expired(token) else token
@@ -100,7 +100,7 @@ class Tokens:
         lifetime: float | None = None,
         publish: list[str] | None = None,
         subscribe: list[str] | None = None,
-    ) -> tuple[Token, str]:
+    ) -> tuple[ApiToken, str]:
         """The token and its text, which is told this once; topics None = every one, but none for a viewer.
 
         Raises Conflict, StoreError.
@@ -112,7 +112,7 @@ class Tokens:
             raise Conflict(f"there are {MOST} tokens already", "revoke those that are not used any more")
         topics = () if role == "viewer" else EVERY_TOPIC
         ident, secret, salt = self._entropy(6).hex(), _text(self._entropy(32)), self._entropy(16)
-        token = Token(
+        token = ApiToken(
             id=ident,
             name=name or f"token-{ident}",
             role=role,
@@ -127,7 +127,7 @@ class Tokens:
         self._by_id[ident] = token
         return token, f"{PREFIX}{ident}_{secret}"
 
-    async def revoke(self, ident: str) -> Token:
+    async def revoke(self, ident: str) -> ApiToken:
         """It does not hold from now on, and nothing that was opened with it; raises NotFound, StoreError."""
         token = self._by_id.get(ident)
         if token is None:
@@ -135,7 +135,7 @@ class Tokens:
         await self._forget(ident)
         return token
 
-    async def check(self, text: str) -> Token:
+    async def check(self, text: str) -> ApiToken:
         """The token that `text` is; raises Unauthenticated, with the same words whatever is wrong with it."""
         ident, _, secret = text.removeprefix(PREFIX).partition("_")
         token = self._by_id.get(ident, NONE)
@@ -147,10 +147,10 @@ class Tokens:
         await self._note_use(token)
         return token
 
-    def _expired(self, token: Token) -> bool:
+    def _expired(self, token: ApiToken) -> bool:
         return token.expires is not None and self._clock.now().wall >= token.expires
 
-    async def _note_use(self, token: Token) -> None:
+    async def _note_use(self, token: ApiToken) -> None:
         """In memory each time, on the disk once in a while: a card wears."""
         now = self._clock.now().wall
         used = msgspec.structs.replace(token, used=now)

@@ -6,13 +6,13 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from gatepost.agent.api.agent_interface import Broker
+from gatepost.agent.api.agent_interface import BrokerInterface
 from gatepost.agent.api.handlers import settings_editing
-from gatepost.agent.api.http.responses import Answer
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.responses import JsonResponse
+from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import BadInput, NotFound
-from gatepost.agent.core.events import Listener
-from gatepost.agent.settings.editor import Changed
+from gatepost.agent.core.events import EventQueue
+from gatepost.agent.settings.editor import ChangeResult
 from gatepost.agent.settings.redacted_view import of_broker
 
 STATUS = "broker.status"
@@ -21,46 +21,46 @@ FAILED = frozenset({"waiting", "refused"})
 SETTLE = 3.0  # seconds in which the answer may wait for the outcome
 
 
-async def every(ask: Ask) -> dict[str, Any]:
+async def every(ask: ApiRequest) -> dict[str, Any]:
     owed = await _owed(ask)
     return {"brokers": [_with_settings(ask, view.as_dict(), owed) for view in ask.app.uplinks.views()]}
 
 
-async def states(ask: Ask) -> dict[str, Any]:
+async def states(ask: ApiRequest) -> dict[str, Any]:
     owed = await _owed(ask)
     found = [view.as_dict() for view in ask.app.uplinks.views()]
     return {"brokers": [{**state, "owed": owed.get(state["name"])} for state in found]}
 
 
-async def one(ask: Ask) -> Answer:
+async def one(ask: ApiRequest) -> JsonResponse:
     return await _shown(ask, ask.path["name"])
 
 
-async def create(ask: Ask) -> Answer:
+async def create(ask: ApiRequest) -> JsonResponse:
     name = settings_editing.name_of(ask.body.name)
     return await _put(
         ask, name, {key: value for key, value in settings_editing.settings_of(ask).items() if key != "name"}, True
     )
 
 
-async def replace(ask: Ask) -> Answer:
+async def replace(ask: ApiRequest) -> JsonResponse:
     return await _put(ask, settings_editing.name_of(ask.path["name"]), settings_editing.settings_of(ask), False)
 
 
-async def remove(ask: Ask) -> dict[str, Any]:
+async def remove(ask: ApiRequest) -> dict[str, Any]:
     name = ask.path["name"]
     await ask.app.drop.remove("brokers", name, settings_editing.terms_of(ask))
     return {"name": name, "removed": True}
 
 
-async def _put(ask: Ask, name: str, settings: dict[str, Any], new: bool) -> Answer:
+async def _put(ask: ApiRequest, name: str, settings: dict[str, Any], new: bool) -> JsonResponse:
     if name in RESERVED:
         raise BadInput(f"name: {name!r} is the name of a route", "choose another one")
     changed = await ask.app.drop.put("brokers", name, settings, settings_editing.terms_of(ask, new))
     return await _shown(ask, name, changed)
 
 
-async def _shown(ask: Ask, name: str, changed: Changed | None = None) -> Answer:
+async def _shown(ask: ApiRequest, name: str, changed: ChangeResult | None = None) -> JsonResponse:
     broker = ask.app.uplinks.get(name)
     if broker is None:
         raise no_broker(name)
@@ -68,14 +68,14 @@ async def _shown(ask: Ask, name: str, changed: Changed | None = None) -> Answer:
     return settings_editing.answer(body, f"brokers/{name}", changed)
 
 
-async def discovered(ask: Ask) -> dict[str, Any]:
+async def discovered(ask: ApiRequest) -> dict[str, Any]:
     """`configured`: the name of the broker in the settings that has this URL already, or null."""
     found, hint = await ask.app.discovery.search()
     names = {broker.url: name for name, broker in ask.app.settings.brokers.items()}
     return {"brokers": [{**one, "configured": names.get(one["url"])} for one in found], "hint": hint}
 
 
-async def control(ask: Ask) -> dict[str, Any]:
+async def control(ask: ApiRequest) -> dict[str, Any]:
     name = ask.path["name"]
     broker = ask.app.uplinks.get(name)
     if broker is None:
@@ -91,7 +91,7 @@ async def control(ask: Ask) -> dict[str, Any]:
     return broker.as_dict()
 
 
-async def _settled(broker: Broker, name: str, goal: str, heard: Listener) -> None:
+async def _settled(broker: BrokerInterface, name: str, goal: str, heard: EventQueue) -> None:
     """Until the broker is as wanted, or an attempt has failed."""
     while broker.as_dict()["state"] != goal:
         event = await heard.get()
@@ -103,12 +103,12 @@ def no_broker(name: str) -> NotFound:
     return NotFound(f"there is no broker {name!r}", "`gatepost brokers` lists them")
 
 
-async def _owed(ask: Ask) -> dict[str, dict[str, Any]]:
+async def _owed(ask: ApiRequest) -> dict[str, dict[str, Any]]:
     """What each broker is still owed, by its name."""
     return {str(entry["broker"]): entry for entry in await ask.app.store.backlog()}
 
 
-def _with_settings(ask: Ask, state: dict[str, Any], owed: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _with_settings(ask: ApiRequest, state: dict[str, Any], owed: dict[str, dict[str, Any]]) -> dict[str, Any]:
     name = state["name"]
     return {
         **state,

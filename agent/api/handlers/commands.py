@@ -9,24 +9,24 @@ import orjson
 
 from gatepost.agent.api.handlers.devices import no_device
 from gatepost.agent.api.http.errors import REJECTED
-from gatepost.agent.api.http.responses import Answer
-from gatepost.agent.api.http.router import Ask
-from gatepost.agent.commands.model import Request
+from gatepost.agent.api.http.responses import JsonResponse
+from gatepost.agent.api.http.router import ApiRequest
+from gatepost.agent.commands.model import CommandRequest
 from gatepost.agent.core.clock import rfc3339
-from gatepost.agent.store.command_ledger import Entry
+from gatepost.agent.store.command_ledger import LedgerEntry
 
 ACCEPTED = 202
 
 
-async def to_device(ask: Ask) -> Answer:
+async def to_device(ask: ApiRequest) -> JsonResponse:
     return await _through_the_desk(ask, ask.path["id"])
 
 
-async def to_gateway(ask: Ask) -> Answer:
+async def to_gateway(ask: ApiRequest) -> JsonResponse:
     return await _through_the_desk(ask, None)
 
 
-async def of_device(ask: Ask) -> dict[str, Any]:
+async def of_device(ask: ApiRequest) -> dict[str, Any]:
     device = ask.path["id"]
     if ask.app.devices.get(device) is None:
         raise no_device(device)
@@ -35,7 +35,7 @@ async def of_device(ask: Ask) -> dict[str, Any]:
     return {"commands": [as_dict(entry) for entry in entries], "cursor": cursor}
 
 
-def as_dict(entry: Entry) -> dict[str, Any]:
+def as_dict(entry: LedgerEntry) -> dict[str, Any]:
     """A ledger entry; the response without what a retry would need only."""
     return {
         "id": entry.id,
@@ -49,18 +49,18 @@ def as_dict(entry: Entry) -> dict[str, Any]:
     }
 
 
-async def _through_the_desk(ask: Ask, target: str | None) -> Answer:
+async def _through_the_desk(ask: ApiRequest, target: str | None) -> JsonResponse:
     """The command's response is the answer; one that was rejected also has the status of its error.
 
     A command without an id gets one: each request is a command of its own.
     """
     members = orjson.loads(ask.raw)
     members.setdefault("id", uuid.uuid4().hex)
-    request = Request(source=ask.source, target=target, payload=orjson.dumps(members), trusted=True)
+    request = CommandRequest(source=ask.source, target=target, payload=orjson.dumps(members), trusted=True)
     response = await ask.app.desk.handle(request)
     status = 200
     if response.status == "accepted":
         status = ACCEPTED
     elif response.status == "rejected":
         status = REJECTED.get((response.error or {}).get("key", ""), 409)
-    return Answer(orjson.Fragment(response.as_bytes()), status)
+    return JsonResponse(orjson.Fragment(response.as_bytes()), status)

@@ -7,37 +7,37 @@ from typing import Any
 import msgspec
 
 from gatepost.agent.api.handlers import settings_editing
-from gatepost.agent.api.http.responses import Answer
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.responses import JsonResponse
+from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import BadInput, NotFound
-from gatepost.agent.settings.editor import Changed
+from gatepost.agent.settings.editor import ChangeResult
 from gatepost.drivers.driver import Command
 
 
-async def every(ask: Ask) -> dict[str, Any]:
+async def every(ask: ApiRequest) -> dict[str, Any]:
     found = [view.as_dict() for view in ask.app.devices.views()]
     return {"devices": [{**view, **settings_editing.about(ask, "devices", view["id"])} for view in found]}
 
 
-async def one(ask: Ask) -> Answer:
+async def one(ask: ApiRequest) -> JsonResponse:
     return _shown(ask, ask.path["id"])
 
 
-async def create(ask: Ask) -> Answer:
+async def create(ask: ApiRequest) -> JsonResponse:
     return await _put(ask, settings_editing.name_of(ask.body.device_id), True)
 
 
-async def replace(ask: Ask) -> Answer:
+async def replace(ask: ApiRequest) -> JsonResponse:
     return await _put(ask, settings_editing.name_of(ask.path["id"]), False)
 
 
-async def remove(ask: Ask) -> dict[str, Any]:
+async def remove(ask: ApiRequest) -> dict[str, Any]:
     device = ask.path["id"]
     await ask.app.drop.remove("devices", device, settings_editing.terms_of(ask))
     return {"id": device, "removed": True}
 
 
-async def _put(ask: Ask, device: str, new: bool) -> Answer:
+async def _put(ask: ApiRequest, device: str, new: bool) -> JsonResponse:
     settings = settings_editing.settings_of(ask)
     if settings.pop("device_id", device) != device:
         raise BadInput("device_id: is another one than that of the path", "a device cannot be renamed")
@@ -49,7 +49,7 @@ async def _put(ask: Ask, device: str, new: bool) -> Answer:
     return _shown(ask, device, changed)
 
 
-def _shown(ask: Ask, device: str, changed: Changed | None = None) -> Answer:
+def _shown(ask: ApiRequest, device: str, changed: ChangeResult | None = None) -> JsonResponse:
     view = ask.app.devices.get(device)
     if view is None:
         raise no_device(device)

@@ -6,21 +6,21 @@ import asyncio
 from typing import Any
 
 from gatepost.agent.api.handlers import web_page
-from gatepost.agent.api.http.responses import Answer
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.responses import JsonResponse
+from gatepost.agent.api.http.router import ApiRequest
 
 
-async def openapi(ask: Ask) -> Answer:
+async def openapi(ask: ApiRequest) -> JsonResponse:
     return await asyncio.to_thread(_made)
 
 
-async def docs(ask: Ask) -> Answer:
+async def docs(ask: ApiRequest) -> JsonResponse:
     return await web_page.file(ask, "docs.html")
 
 
-def _made() -> Answer:
+def _made() -> JsonResponse:
     from gatepost.agent.api.routes import ROUTES
     from gatepost.agent.api.schemas.openapi import document
 
     made: dict[str, Any] = document(ROUTES)
-    return Answer(made)
+    return JsonResponse(made)

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 
 from gatepost.agent.api.handlers.devices import described
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import NotFound
 
 
-async def every(ask: Ask) -> dict[str, Any]:
+async def every(ask: ApiRequest) -> dict[str, Any]:
     return {"drivers": ask.app.registry.names}
 
 
-async def one(ask: Ask) -> dict[str, Any]:
+async def one(ask: ApiRequest) -> dict[str, Any]:
     """With the JSON Schema of its options."""
     name = ask.path["driver"]
     if name not in ask.app.registry:

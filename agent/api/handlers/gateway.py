@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gatepost.agent.api.handlers.brokers import states
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.diagnostics.agent_checks import findings
 from gatepost.agent.settings.redacted_view import shown
@@ -14,12 +14,12 @@ LAST_GOOD = "last good settings"
 WELL = {"devices": ("online", "stopped", "starting"), "brokers": ("connected", "disconnected")}
 
 
-async def health(ask: Ask) -> dict[str, Any]:
+async def health(ask: ApiRequest) -> dict[str, Any]:
     """That this is answered is the news: the event loop turns."""
     return {"status": "ok"}
 
 
-async def health_detailed(ask: Ask) -> dict[str, Any]:
+async def health_detailed(ask: ApiRequest) -> dict[str, Any]:
     """Every part with its state; `degraded` names no reason: `doctor` does."""
     app = ask.app
     parts = {
@@ -34,7 +34,7 @@ async def health_detailed(ask: Ask) -> dict[str, Any]:
     return {"status": "ok" if well else "degraded", "parts": parts}
 
 
-async def status(ask: Ask) -> dict[str, Any]:
+async def status(ask: ApiRequest) -> dict[str, Any]:
     app, gateway = ask.app, ask.app.settings.gateway
     return {
         **app.status(),
@@ -46,7 +46,7 @@ async def status(ask: Ask) -> dict[str, Any]:
     }
 
 
-async def stats(ask: Ask) -> dict[str, Any]:
+async def stats(ask: ApiRequest) -> dict[str, Any]:
     app = ask.app
     return {
         "uptime": app.status().get("uptime"),
@@ -57,7 +57,7 @@ async def stats(ask: Ask) -> dict[str, Any]:
     }
 
 
-async def settings(ask: Ask) -> dict[str, Any]:
+async def settings(ask: ApiRequest) -> dict[str, Any]:
     told = ask.app.status().get("settings") or {}
     lines = shown(ask.app.settings, ask.app.origins)
     if told.get("last_good"):  # the files say something else, or nothing that could be read
@@ -65,15 +65,15 @@ async def settings(ask: Ask) -> dict[str, Any]:
     return {"settings": lines}
 
 
-async def reload(ask: Ask) -> dict[str, Any]:
+async def reload(ask: ApiRequest) -> dict[str, Any]:
     return await ask.app.reload(ask.source)
 
 
-async def doctor(ask: Ask) -> dict[str, Any]:
+async def doctor(ask: ApiRequest) -> dict[str, Any]:
     return {"findings": await findings(ask.app)}
 
 
-def clock(ask: Ask) -> dict[str, Any]:
+def clock(ask: ApiRequest) -> dict[str, Any]:
     stamp = ask.app.clock.now()
     return {"now": rfc3339(stamp.wall), "synchronised": stamp.synchronised, "boot": ask.app.clock.boot_id}
 

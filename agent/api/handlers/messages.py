@@ -9,22 +9,22 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.api.agent_interface import Broker
+from gatepost.agent.api.agent_interface import BrokerInterface
 from gatepost.agent.api.handlers.brokers import no_broker
 from gatepost.agent.api.handlers.readings import micros
-from gatepost.agent.api.http.responses import Answer
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.responses import JsonResponse
+from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.api.schemas.requests import BroadcastBody, MessagePage, PublishBody
 from gatepost.agent.core.errors import BadInput, Conflict, Forbidden, GatepostError, NotConnected, NotFound
 from gatepost.agent.uplink.followed_topics import matches
-from gatepost.agent.uplink.message_log import Message
+from gatepost.agent.uplink.message_log import LoggedMessage
 from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic
 
 LARGEST = 256 * 1024  # octets of a payload
 SHORT = 5.0  # seconds that the answer waits for the broker's word about a subscription
 
 
-async def publish(ask: Ask) -> dict[str, Any]:
+async def publish(ask: ApiRequest) -> dict[str, Any]:
     body: PublishBody = ask.body
     broker = _broker(ask, body.broker)
     problem = check_topic(body.topic)
@@ -37,7 +37,7 @@ async def publish(ask: Ask) -> dict[str, Any]:
     return {"broker": broker.name, "topic": body.topic, "qos": body.qos, "retain": body.retain, "size": len(payload)}
 
 
-async def broadcast(ask: Ask) -> dict[str, Any]:
+async def broadcast(ask: ApiRequest) -> dict[str, Any]:
     body: BroadcastBody = ask.body
     if ask.app.settings.gateway.organization is None:
         raise Conflict("this gateway belongs to no organization", "set gateway.organization", "no-organization")
@@ -56,7 +56,7 @@ async def broadcast(ask: Ask) -> dict[str, Any]:
     return {"brokers": outcomes}
 
 
-async def _cast(ask: Ask, broker: Broker, payload: bytes, kind: str) -> dict[str, Any]:
+async def _cast(ask: ApiRequest, broker: BrokerInterface, payload: bytes, kind: str) -> dict[str, Any]:
     topic = broker.topic("broadcast")
     try:
         await broker.send(topic, payload, 1, False, {"content_type": kind})
@@ -66,7 +66,7 @@ async def _cast(ask: Ask, broker: Broker, payload: bytes, kind: str) -> dict[str
     return {"broker": broker.name, "topic": topic}
 
 
-async def subscriptions(ask: Ask) -> dict[str, Any]:
+async def subscriptions(ask: ApiRequest) -> dict[str, Any]:
     found = [
         _subscription(ask, broker, topic, qos)
         for broker, topic, qos in ask.app.following.all()
@@ -75,7 +75,7 @@ async def subscriptions(ask: Ask) -> dict[str, Any]:
     return {"subscriptions": found}
 
 
-async def subscribe(ask: Ask) -> Answer:
+async def subscribe(ask: ApiRequest) -> JsonResponse:
     body = ask.body
     broker = _broker(ask, body.broker)
     problem = check_filter(body.topic)
@@ -85,10 +85,10 @@ async def subscribe(ask: Ask) -> Answer:
         raise Forbidden("you may not subscribe to this topic", "use a token that may")
     new = await ask.app.following.put(ask.app.store, broker.name, body.topic, body.qos)
     await _follow(broker, body.topic)
-    return Answer(_subscription(ask, broker.name, body.topic, body.qos), 201 if new else 200)
+    return JsonResponse(_subscription(ask, broker.name, body.topic, body.qos), 201 if new else 200)
 
 
-async def unsubscribe(ask: Ask) -> dict[str, Any]:
+async def unsubscribe(ask: ApiRequest) -> dict[str, Any]:
     topic, name = ask.path["topic"], ask.query.broker
     if not _may_follow(ask, topic):
         raise Forbidden("you may not end this subscription", "use a token that may subscribe to it")
@@ -103,11 +103,11 @@ async def unsubscribe(ask: Ask) -> dict[str, Any]:
     return {"topic": topic, "brokers": held, "removed": True}
 
 
-async def messages(ask: Ask) -> dict[str, Any]:
+async def messages(ask: ApiRequest) -> dict[str, Any]:
     query: MessagePage = ask.query
     since = micros(query.since)
 
-    def wanted(message: Message) -> bool:
+    def wanted(message: LoggedMessage) -> bool:
         return (
             query.broker in (None, message.broker)
             and query.direction in (None, message.direction)
@@ -124,7 +124,7 @@ async def messages(ask: Ask) -> dict[str, Any]:
     }
 
 
-async def topics(ask: Ask) -> dict[str, Any]:
+async def topics(ask: ApiRequest) -> dict[str, Any]:
     query = ask.query
     _check_pattern(query.topic)
     found = [
@@ -137,7 +137,7 @@ async def topics(ask: Ask) -> dict[str, Any]:
     return {"topics": found[: query.limit]}
 
 
-def _broker(ask: Ask, name: str | None) -> Broker:
+def _broker(ask: ApiRequest, name: str | None) -> BrokerInterface:
     """The named one; without a name the only one there is."""
     if name is None:
         every = ask.app.uplinks.views()
@@ -150,7 +150,7 @@ def _broker(ask: Ask, name: str | None) -> Broker:
     return broker
 
 
-async def _follow(broker: Broker, topic: str) -> None:
+async def _follow(broker: BrokerInterface, topic: str) -> None:
     """As far as the broker answers soon; the list of subscriptions tells what came of it."""
     try:
         async with asyncio.timeout(SHORT):
@@ -159,7 +159,7 @@ async def _follow(broker: Broker, topic: str) -> None:
         return  # it is asked again on the next connection
 
 
-def _subscription(ask: Ask, broker: str, topic: str, qos: int) -> dict[str, Any]:
+def _subscription(ask: ApiRequest, broker: str, topic: str, qos: int) -> dict[str, Any]:
     uplink = ask.app.uplinks.get(broker)
     outcome = None if uplink is None else uplink.followed.outcomes.get(topic)
     connected = uplink is not None and uplink.as_dict()["state"] == "connected"
@@ -188,16 +188,16 @@ def _payload(value: Any, encoding: str | None) -> tuple[bytes, str]:
     return payload, kind
 
 
-def _may_publish(ask: Ask, topic: str) -> None:
+def _may_publish(ask: ApiRequest, topic: str) -> None:
     if "#" not in ask.who.publish and not ask.who.may_publish(topic):
         raise Forbidden("you may not publish to this topic", "use a token that may")
 
 
-def _may_follow(ask: Ask, topic: str) -> bool:
+def _may_follow(ask: ApiRequest, topic: str) -> bool:
     return "#" in ask.who.subscribe or ask.who.may_subscribe(topic)
 
 
-def _may_see(ask: Ask, topic: str) -> bool:
+def _may_see(ask: ApiRequest, topic: str) -> bool:
     return "#" in ask.who.subscribe or any(matches(allowed, topic) for allowed in ask.who.subscribe)
 
 

@@ -9,14 +9,14 @@ from resource import getpagesize
 from typing import Any, NamedTuple
 
 from gatepost.agent.api.handlers.readings import EPOCH
-from gatepost.agent.api.http.responses import Text
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.responses import TextResponse
+from gatepost.agent.api.http.router import ApiRequest
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 FAULTS = 20  # kinds of faults of one device that are told apart
 
 
-class Sample(NamedTuple):
+class MetricSample(NamedTuple):
     """One line; a name that ends in `_total` is a counter, others are gauges."""
 
     name: str
@@ -25,7 +25,7 @@ class Sample(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
 
 
-async def scrape(ask: Ask) -> Text:
+async def scrape(ask: ApiRequest) -> TextResponse:
     owed = {str(entry["broker"]): entry for entry in await ask.app.store.backlog()}
     now = (ask.app.clock.now().wall) / 1e6
     samples = [*_process(ask), *_store(await ask.app.store.stats())]
@@ -34,12 +34,12 @@ async def scrape(ask: Ask) -> Text:
     for broker in ask.app.uplinks.views():
         state = broker.as_dict()
         samples += _broker(state, owed.get(state["name"], {}), now)
-    return Text(exposition(samples), KIND)
+    return TextResponse(exposition(samples), KIND)
 
 
-def exposition(samples: list[Sample]) -> str:
+def exposition(samples: list[MetricSample]) -> str:
     """Samples of one name stand together under its HELP and TYPE."""
-    families: dict[str, list[Sample]] = {}
+    families: dict[str, list[MetricSample]] = {}
     for sample in samples:
         families.setdefault(sample.name, []).append(sample)
     lines = []
@@ -52,48 +52,54 @@ def exposition(samples: list[Sample]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _process(ask: Ask) -> Iterator[Sample]:
+def _process(ask: ApiRequest) -> Iterator[MetricSample]:
     status = ask.app.status()
     labels = (("version", str(status.get("version", ""))),)
-    yield Sample("gatepost_info", "The version that runs.", 1, labels)
-    yield Sample("gatepost_uptime_seconds", "Time since the agent was started.", float(status.get("uptime") or 0))
+    yield MetricSample("gatepost_info", "The version that runs.", 1, labels)
+    yield MetricSample("gatepost_uptime_seconds", "Time since the agent was started.", float(status.get("uptime") or 0))
     synchronised = ask.app.clock.now().synchronised
-    yield Sample("gatepost_clock_synchronised", "Whether the clock of the box is synchronised.", synchronised)
-    yield Sample("gatepost_events_lost_total", "Events that live views were too slow for.", ask.app.events.lost)
+    yield MetricSample("gatepost_clock_synchronised", "Whether the clock of the box is synchronised.", synchronised)
+    yield MetricSample("gatepost_events_lost_total", "Events that live views were too slow for.", ask.app.events.lost)
     resident = _resident()
     if resident is not None:
-        yield Sample("process_resident_memory_bytes", "Resident memory.", resident)
+        yield MetricSample("process_resident_memory_bytes", "Resident memory.", resident)
 
 
-def _store(stats: dict[str, Any]) -> Iterator[Sample]:
-    yield Sample("gatepost_store_up", "Whether the log takes readings.", stats["state"] == "ok")
-    yield Sample("gatepost_store_bytes", "Octets in use in the log.", stats["bytes"])
-    yield Sample("gatepost_store_file_bytes", "Size of the database file.", stats["file_bytes"])
-    yield Sample("gatepost_store_wal_bytes", "Size of its write-ahead log.", stats["wal_bytes"])
-    yield Sample("gatepost_store_queue", "Rows that wait to be stored.", stats["queue"])
-    yield Sample("gatepost_store_commits_total", "Transactions since the start.", stats["commits"])
-    yield Sample("gatepost_store_rows_total", "Rows stored since the start.", stats["stored"])
-    yield Sample("gatepost_store_commit_seconds", "What the last commit took.", stats["commit_seconds"])
-    yield Sample("gatepost_gap_readings_total", "Readings that could not be taken: a gap each.", stats["lost"])
-    yield Sample("gatepost_dropped_readings_total", "Readings removed while a broker owed them.", stats["dropped"])
+def _store(stats: dict[str, Any]) -> Iterator[MetricSample]:
+    yield MetricSample("gatepost_store_up", "Whether the log takes readings.", stats["state"] == "ok")
+    yield MetricSample("gatepost_store_bytes", "Octets in use in the log.", stats["bytes"])
+    yield MetricSample("gatepost_store_file_bytes", "Size of the database file.", stats["file_bytes"])
+    yield MetricSample("gatepost_store_wal_bytes", "Size of its write-ahead log.", stats["wal_bytes"])
+    yield MetricSample("gatepost_store_queue", "Rows that wait to be stored.", stats["queue"])
+    yield MetricSample("gatepost_store_commits_total", "Transactions since the start.", stats["commits"])
+    yield MetricSample("gatepost_store_rows_total", "Rows stored since the start.", stats["stored"])
+    yield MetricSample("gatepost_store_commit_seconds", "What the last commit took.", stats["commit_seconds"])
+    yield MetricSample("gatepost_gap_readings_total", "Readings that could not be taken: a gap each.", stats["lost"])
+    yield MetricSample(
+        "gatepost_dropped_readings_total", "Readings removed while a broker owed them.", stats["dropped"]
+    )
 
 
-def _device(view: dict[str, Any]) -> Iterator[Sample]:
+def _device(view: dict[str, Any]) -> Iterator[MetricSample]:
     label = (("device", str(view["id"])),)
-    yield Sample("gatepost_device_up", "Whether the device is online.", view["status"] == "online", label)
-    yield Sample("gatepost_device_readings_total", "Readings reported.", view.get("readings") or 0, label)
-    yield Sample("gatepost_device_dropped_total", "Readings dropped before the log.", view.get("dropped") or 0, label)
-    yield Sample("gatepost_device_reconnects_total", "Times it was opened again.", view.get("reconnects") or 0, label)
+    yield MetricSample("gatepost_device_up", "Whether the device is online.", view["status"] == "online", label)
+    yield MetricSample("gatepost_device_readings_total", "Readings reported.", view.get("readings") or 0, label)
+    yield MetricSample(
+        "gatepost_device_dropped_total", "Readings dropped before the log.", view.get("dropped") or 0, label
+    )
+    yield MetricSample(
+        "gatepost_device_reconnects_total", "Times it was opened again.", view.get("reconnects") or 0, label
+    )
     faults = sorted((view.get("faults") or {}).items(), key=lambda each: -each[1])
     told = [*faults[:FAULTS], ("other", sum(count for _, count in faults[FAULTS:]))]
     for kind, count in told if len(faults) > FAULTS else faults:
         text = "What went wrong with the device, by kind."
-        yield Sample("gatepost_device_faults_total", text, count, (*label, ("kind", kind)))
+        yield MetricSample("gatepost_device_faults_total", text, count, (*label, ("kind", kind)))
 
 
-def _broker(state: dict[str, Any], owed: dict[str, Any], now: float) -> Iterator[Sample]:
+def _broker(state: dict[str, Any], owed: dict[str, Any], now: float) -> Iterator[MetricSample]:
     label = (("broker", str(state["name"])),)
-    yield Sample("gatepost_broker_up", "Whether the broker is connected.", state["state"] == "connected", label)
+    yield MetricSample("gatepost_broker_up", "Whether the broker is connected.", state["state"] == "connected", label)
     for key, name, text in (
         ("connects", "gatepost_broker_connects_total", "Connections made."),
         ("attempts", "gatepost_broker_attempts_total", "Connections tried."),
@@ -103,12 +109,14 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], now: float) -> Iterator
         ("dead_letters", "gatepost_broker_dead_letters_total", "Readings that it refused for good."),
         ("in_flight", "gatepost_broker_in_flight", "Readings sent and not yet acknowledged."),
     ):
-        yield Sample(name, text, state.get(key) or 0, label)
-    yield Sample("gatepost_broker_backlog_readings", "Readings that it is owed.", owed.get("readings") or 0, label)
-    yield Sample("gatepost_broker_backlog_urgent", "Urgent ones among them.", owed.get("urgent") or 0, label)
+        yield MetricSample(name, text, state.get(key) or 0, label)
+    yield MetricSample(
+        "gatepost_broker_backlog_readings", "Readings that it is owed.", owed.get("readings") or 0, label
+    )
+    yield MetricSample("gatepost_broker_backlog_urgent", "Urgent ones among them.", owed.get("urgent") or 0, label)
     oldest = owed.get("oldest")
     age = 0.0 if oldest is None else max(0.0, now - (datetime.fromisoformat(oldest) - EPOCH).total_seconds())
-    yield Sample("gatepost_broker_backlog_age_seconds", "Age of the oldest reading that it is owed.", age, label)
+    yield MetricSample("gatepost_broker_backlog_age_seconds", "Age of the oldest reading that it is owed.", age, label)
 
 
 def _resident() -> int | None:

@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 
 from gatepost.agent.api.handlers.devices import no_device
-from gatepost.agent.api.http.responses import Lines
-from gatepost.agent.api.http.router import Ask
-from gatepost.agent.api.schemas.requests import Follow, History
+from gatepost.agent.api.http.responses import StreamingResponse
+from gatepost.agent.api.http.router import ApiRequest
+from gatepost.agent.api.schemas.requests import FollowQuery, HistoryQuery
 from gatepost.agent.api.websocket.broadcaster import TAKEN
-from gatepost.agent.core.events import Event, Listener
+from gatepost.agent.core.events import Event, EventQueue
 from gatepost.agent.store import csv_export
 from gatepost.agent.store.reading_payload import payload
 
@@ -25,24 +25,24 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LINE = orjson.OPT_APPEND_NEWLINE
 
 
-async def of_device(ask: Ask) -> dict[str, Any] | Lines:
+async def of_device(ask: ApiRequest) -> dict[str, Any] | StreamingResponse:
     return await _found(ask, ask.path["id"])
 
 
-async def of_all(ask: Ask) -> dict[str, Any] | Lines:
+async def of_all(ask: ApiRequest) -> dict[str, Any] | StreamingResponse:
     return await _found(ask, ask.query.device)
 
 
-async def _found(ask: Ask, device: str | None) -> dict[str, Any] | Lines:
+async def _found(ask: ApiRequest, device: str | None) -> dict[str, Any] | StreamingResponse:
     """JSON with a page, or, to those who accept `text/csv`, all that was asked for: from `cursor` on to the end, or
     `limit` readings."""
     page = await _page(ask, device, ask.query.limit or PAGE, ask.query.cursor)
     if "text/csv" not in (ask.header("accept") or "").lower():
         return page
-    return Lines(_csv(ask, device, page), ask.closing, b"text/csv; charset=utf-8; header=present")
+    return StreamingResponse(_csv(ask, device, page), ask.closing, b"text/csv; charset=utf-8; header=present")
 
 
-async def _csv(ask: Ask, device: str | None, page: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+async def _csv(ask: ApiRequest, device: str | None, page: dict[str, Any]) -> AsyncGenerator[bytes, None]:
     yield csv_export.header() + csv_export.rows(page["readings"])
     left = None if ask.query.limit is None else ask.query.limit - len(page["readings"])
     while page["cursor"] is not None and (left is None or left > 0):
@@ -51,19 +51,19 @@ async def _csv(ask: Ask, device: str | None, page: dict[str, Any]) -> AsyncGener
         left = None if left is None else left - len(page["readings"])
 
 
-async def follow(ask: Ask) -> Lines:
+async def follow(ask: ApiRequest) -> StreamingResponse:
     device = ask.query.device
     if device is not None and ask.app.devices.get(device) is None:
         raise no_device(device)  # nothing would ever come
-    return Lines(_live(ask), ask.closing)
+    return StreamingResponse(_live(ask), ask.closing)
 
 
-async def _page(ask: Ask, device: str | None, limit: int, cursor: int | None) -> dict[str, Any]:
+async def _page(ask: ApiRequest, device: str | None, limit: int, cursor: int | None) -> dict[str, Any]:
     """`cursor` leads to the next page, null after the last one; a page of a long search may be short, or empty.
 
     A device that was removed from the settings is known as long as its history is kept; NotFound for others.
     """
-    query: History = ask.query
+    query: HistoryQuery = ask.query
     store, gateway = ask.app.store, ask.app.settings.gateway.id
     records = await store.history(device, query.metric, micros(query.since), micros(query.until), limit, cursor)
     searched = cursor is None and records.cursor is None
@@ -72,9 +72,9 @@ async def _page(ask: Ask, device: str | None, limit: int, cursor: int | None) ->
     return {"readings": [payload(store, gateway, record) for record in records], "cursor": records.cursor}
 
 
-async def _live(ask: Ask) -> AsyncGenerator[bytes, None]:
+async def _live(ask: ApiRequest) -> AsyncGenerator[bytes, None]:
     """Lines of readings; where the client was too slow, a line `{"lost": count}`."""
-    wanted: Follow = ask.query
+    wanted: FollowQuery = ask.query
     with ask.app.events.listen(WAITING) as heard:
         told = 0
         first, seen = await _last(ask, wanted)
@@ -92,7 +92,7 @@ async def _live(ask: Ask) -> AsyncGenerator[bytes, None]:
                 yield b"".join(lines)
 
 
-async def _last(ask: Ask, wanted: Follow) -> tuple[bytes, set[str]]:
+async def _last(ask: ApiRequest, wanted: FollowQuery) -> tuple[bytes, set[str]]:
     """The newest stored readings, oldest first, and their ids: some may come again as live ones."""
     if not wanted.last:
         return b"", set()
@@ -102,7 +102,7 @@ async def _last(ask: Ask, wanted: Follow) -> tuple[bytes, set[str]]:
     return b"".join(orjson.dumps(reading, option=LINE) for reading in found), {reading["id"] for reading in found}
 
 
-async def _some(heard: Listener) -> list[Event]:
+async def _some(heard: EventQueue) -> list[Event]:
     """What waits, at least one event and at most CHUNK."""
     events = [await heard.get()]
     try:
@@ -113,7 +113,7 @@ async def _some(heard: Listener) -> list[Event]:
     return events
 
 
-def _matches(event: Event, wanted: Follow) -> bool:
+def _matches(event: Event, wanted: FollowQuery) -> bool:
     return (
         event.kind == TAKEN
         and wanted.device in (None, event.data.get("device_id"))

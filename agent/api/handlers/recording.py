@@ -8,23 +8,23 @@ from collections.abc import AsyncGenerator
 from msgspec.structs import replace
 
 from gatepost.agent.api.handlers.devices import no_device
-from gatepost.agent.api.http.responses import Lines
-from gatepost.agent.api.http.router import Ask
-from gatepost.agent.devices.recorder import Tape
+from gatepost.agent.api.http.responses import StreamingResponse
+from gatepost.agent.api.http.router import ApiRequest
+from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.drivers import recording
 from gatepost.drivers.installed import version
-from gatepost.drivers.recording import Header
+from gatepost.drivers.recording import RecordingHeader
 
 
-async def of_device(ask: Ask) -> Lines:
+async def of_device(ask: ApiRequest) -> StreamingResponse:
     device = ask.path["id"]
     if ask.app.devices.get(device) is None:
         raise no_device(device)
     header, tape = ask.app.devices.tape(device)
-    return Lines(_moments(replace(header, gateway_version=version("gatepost")), tape, ask), ask.closing)
+    return StreamingResponse(_moments(replace(header, gateway_version=version("gatepost")), tape, ask), ask.closing)
 
 
-async def _moments(header: Header, tape: Tape, ask: Ask) -> AsyncGenerator[bytes, None]:
+async def _moments(header: RecordingHeader, tape: DeviceRecorder, ask: ApiRequest) -> AsyncGenerator[bytes, None]:
     began = ask.app.clock.monotonic()
     news = asyncio.Event()
     with tape.listen() as reel:

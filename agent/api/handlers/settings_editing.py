@@ -6,15 +6,15 @@ from typing import Any
 
 import msgspec
 
-from gatepost.agent.api.http.responses import Answer
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.responses import JsonResponse
+from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import BadInput
-from gatepost.agent.settings.editor import Changed, Section, Terms
+from gatepost.agent.settings.editor import ChangeResult, Preconditions, Section
 from gatepost.agent.settings.model import Name
 from gatepost.agent.settings.redacted_view import configured
 
 
-def about(ask: Ask, section: Section, name: str) -> dict[str, Any]:
+def about(ask: ApiRequest, section: Section, name: str) -> dict[str, Any]:
     """`configured`: the settings as one would send them back; `origin`, `etag`."""
     found = getattr(ask.app.settings, section).get(name)
     if found is None:
@@ -26,21 +26,21 @@ def about(ask: Ask, section: Section, name: str) -> dict[str, Any]:
     }
 
 
-def answer(body: dict[str, Any], place: str, changed: Changed | None) -> Answer:
+def answer(body: dict[str, Any], place: str, changed: ChangeResult | None) -> JsonResponse:
     headers = {"etag": body["etag"]} if body.get("etag") else {}
     if changed is None:
-        return Answer(body, 200, headers)
+        return JsonResponse(body, 200, headers)
     if changed.created:
         headers["location"] = f"/api/v1/{place}"
-    return Answer({**body, "warnings": changed.warnings}, 201 if changed.created else 200, headers)
+    return JsonResponse({**body, "warnings": changed.warnings}, 201 if changed.created else 200, headers)
 
 
-def terms_of(ask: Ask, new: bool = False) -> Terms:
+def terms_of(ask: ApiRequest, new: bool = False) -> Preconditions:
     source = ask.source if ask.who.name == "local" else f"{ask.source}:{ask.who.name}"
-    return Terms(ask.header("if-match"), ask.header("if-none-match"), new, source)
+    return Preconditions(ask.header("if-match"), ask.header("if-none-match"), new, source)
 
 
-def settings_of(ask: Ask) -> dict[str, Any]:
+def settings_of(ask: ApiRequest) -> dict[str, Any]:
     """The body as it came, which the loader of settings judges. Raises BadInput."""
     try:
         found: dict[str, Any] = msgspec.json.decode(ask.raw or b"{}", type=dict[str, Any])

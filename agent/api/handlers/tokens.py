@@ -6,19 +6,19 @@ from typing import Any
 
 from gatepost.agent.api.auth.principal import LOCAL
 from gatepost.agent.api.auth.topic_permissions import is_filter
-from gatepost.agent.api.http.responses import Answer
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.responses import JsonResponse
+from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import BadInput
 from gatepost.agent.settings.units import WrongUnit, parse_duration
 
 CREATED = 201
 
 
-async def every(ask: Ask) -> dict[str, Any]:
+async def every(ask: ApiRequest) -> dict[str, Any]:
     return {"tokens": [token.as_dict() for token in ask.gate.tokens.every()]}
 
 
-async def create(ask: Ask) -> Answer:
+async def create(ask: ApiRequest) -> JsonResponse:
     """The only time that the token's text is told."""
     body = ask.body
     if body.name is not None and (body.name == LOCAL.name or body.name != body.name.strip()):
@@ -33,10 +33,10 @@ async def create(ask: Ask) -> Answer:
     ask.app.audit.record(
         "token-created", id=token.id, name=token.name, role=token.role, expires=body.expires, by=ask.who.name
     )
-    return Answer({**token.as_dict(), "token": text}, CREATED, {"location": f"/api/v1/tokens/{token.id}"})
+    return JsonResponse({**token.as_dict(), "token": text}, CREATED, {"location": f"/api/v1/tokens/{token.id}"})
 
 
-async def revoke(ask: Ask) -> dict[str, Any]:
+async def revoke(ask: ApiRequest) -> dict[str, Any]:
     token = await ask.gate.tokens.revoke(ask.path["id"])
     ask.app.audit.record("token-revoked", id=token.id, name=token.name, role=token.role, by=ask.who.name)
     return token.as_dict()

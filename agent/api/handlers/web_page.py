@@ -9,8 +9,8 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from gatepost.agent.api.http.responses import Answer
-from gatepost.agent.api.http.router import Ask
+from gatepost.agent.api.http.responses import JsonResponse
+from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import NotFound
 
 WEB = Path(__file__).parents[2] / "web"
@@ -39,7 +39,7 @@ HEADERS = {
 }
 
 
-class File(Answer):
+class PageFile(JsonResponse):
     """A file of the page, or 304 to a browser that has it."""
 
     def __init__(self, body: bytes, kind: str, held: str | None) -> None:
@@ -57,24 +57,24 @@ class File(Answer):
         await send({"type": "http.response.body", "body": self.body})
 
 
-async def index(ask: Ask) -> Answer:
+async def index(ask: ApiRequest) -> JsonResponse:
     return await file(ask, INDEX)
 
 
-async def static(ask: Ask) -> Answer:
+async def static(ask: ApiRequest) -> JsonResponse:
     name = ask.path["file"]
     if not FILE.fullmatch(name):
         raise _nothing(name)
     return await file(ask, name)
 
 
-async def file(ask: Ask, name: str) -> Answer:
+async def file(ask: ApiRequest, name: str) -> JsonResponse:
     """A file of the page by its name, which is trusted."""
     try:
         body = await asyncio.to_thread((WEB / name).read_bytes)
     except FileNotFoundError:
         raise _nothing(name) from None
-    return File(body, KINDS[Path(name).suffix], ask.header("if-none-match"))
+    return PageFile(body, KINDS[Path(name).suffix], ask.header("if-none-match"))
 
 
 def _nothing(name: str) -> NotFound:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatepost.agent.api.agent_interface import App
+from gatepost.agent.api.agent_interface import AgentInterface
 
 METHODS = b"GET, POST, PUT, DELETE"
 HEADERS = b"authorization, content-type, if-match, accept"
@@ -12,10 +12,10 @@ EXPOSED = b"etag, retry-after, location"
 KEPT = b"600"  # seconds that a browser may remember the answer
 
 
-class Cors:
+class CorsPolicy:
     """Cookies are never taken from other origins: such a page sends a token of its own."""
 
-    def __init__(self, inner: ASGIApp, app: App) -> None:
+    def __init__(self, inner: ASGIApp, app: AgentInterface) -> None:
         self._inner = inner
         self._app = app
 

@@ -46,7 +46,7 @@ FULL = (
 )
 
 
-class Limits:
+class ConnectionLimits:
     """Of one listener: `connections` in all and of one `address`; `patience` seconds for a request's head."""
 
     def __init__(self, connections: int, address: int, patience: float) -> None:
@@ -55,8 +55,8 @@ class Limits:
         self.patience = patience
 
 
-class Protocol(H11Protocol):
-    def __init__(self, *args: Any, limits: Limits, **options: Any) -> None:
+class BoundedH11Protocol(H11Protocol):
+    def __init__(self, *args: Any, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(*args, **options)
         self._limits = limits
         self._deadline: asyncio.TimerHandle | None = None
@@ -108,7 +108,7 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def _too_many(self) -> bool:
-        held = [other for other in self.connections if isinstance(other, Protocol)]
+        held = [other for other in self.connections if isinstance(other, BoundedH11Protocol)]
         if len(held) > self._limits.connections:
             return True
         if self.client is None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from gatepost.agent.api.http.h11_protocol import Limits, Protocol, config_of
-from gatepost.agent.api.websocket.connection import Client
+from gatepost.agent.api.http.h11_protocol import BoundedH11Protocol, ConnectionLimits, config_of
+from gatepost.agent.api.websocket.connection import WebSocketConnection
 
 # isort: split
 from uvicorn.server import ServerState  # only once `protocol` has made it lean
@@ -20,10 +20,10 @@ HANDSHAKE = 5.0  # seconds for TLS
 FAREWELL = 2.0
 
 
-class Listener:
+class HttpListener:
     """`serve` once, `close` to take no more connections, `drain` to end those that there are."""
 
-    def __init__(self, application: ASGIApp, limits: Limits, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, application: ASGIApp, limits: ConnectionLimits, state: Mapping[str, Any] | None = None) -> None:
         self.state = ServerState()
         self._config = config_of(application)
         self._limits = limits
@@ -43,8 +43,8 @@ class Listener:
             )
             self._servers.append(server)
 
-    def _protocol(self) -> Protocol:
-        return Protocol(
+    def _protocol(self) -> BoundedH11Protocol:
+        return BoundedH11Protocol(
             self._config, self.state, self._app_state, _loop=asyncio.get_running_loop(), limits=self._limits
         )
 
@@ -58,7 +58,7 @@ class Listener:
         for connection in list(self.state.connections):
             connection.shutdown()
         held: set[Any] = set(self.state.connections)
-        tasks: set[asyncio.Future[None]] = {each.ended for each in held if isinstance(each, Client)}
+        tasks: set[asyncio.Future[None]] = {each.ended for each in held if isinstance(each, WebSocketConnection)}
         tasks |= self.state.tasks
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=timeout)

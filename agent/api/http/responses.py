@@ -1,4 +1,4 @@
-"""What a handler gives back: anything that JSON can say, an `Answer` with a status of its own, or endless `Lines`."""
+"""Responses: a handler returns a value for JSON, a `JsonResponse` with its own status, or a `StreamingResponse`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLAIN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}  # re
 FAREWELL = 1.0  # seconds that the end of a stream may take to leave
 
 
-class Answer:
+class JsonResponse:
     """A JSON body with its status; NaN and infinity become null."""
 
     kind = JSON
@@ -34,7 +34,7 @@ class Answer:
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Text(Answer):
+class TextResponse(JsonResponse):
     """A body that is no JSON."""
 
     def __init__(self, body: str, kind: str) -> None:
@@ -44,7 +44,7 @@ class Text(Answer):
         self.kind = kind.encode()
 
 
-class Lines:
+class StreamingResponse:
     """JSON lines, or text of another kind, until `chunks` ends, the client leaves or the agent stops. The first chunk
     is made before the headers go out, so a client that has them misses nothing that follows."""
 

@@ -13,12 +13,12 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatepost.agent.api.agent_interface import App
-from gatepost.agent.api.auth.authenticator import Gate
-from gatepost.agent.api.auth.principal import LOCAL, NOBODY, Guard, Needed, Who
+from gatepost.agent.api.agent_interface import AgentInterface
+from gatepost.agent.api.auth.authenticator import Authenticator
+from gatepost.agent.api.auth.principal import LOCAL, NOBODY, AccessGuard, Needed, Principal
 from gatepost.agent.api.auth.sessions import SAFE
 from gatepost.agent.api.http.errors import INTERNAL, body_of, status_of
-from gatepost.agent.api.http.responses import Answer, Lines
+from gatepost.agent.api.http.responses import JsonResponse, StreamingResponse
 from gatepost.agent.api.schemas.requests import NoQuery
 from gatepost.agent.core.errors import (
     BadInput,
@@ -40,7 +40,7 @@ class _Place(NamedTuple):
     endpoint: ASGIApp
 
 
-class Paths:
+class PathMatcher:
     """`/devices/{id}`: one part of a path; `{topic:path}`: all that is left, slashes too. Tried in their order; the
     endpoint finds what they matched in `scope["path_params"]`."""
 
@@ -75,19 +75,19 @@ BODY_TIME = 10.0  # seconds in which a body must have arrived
 TIME = 30.0  # seconds that a handler may take
 
 
-class Ask(NamedTuple):
+class ApiRequest(NamedTuple):
     """One request, decoded: `path` and `query` are validated, `raw` is the body as it came."""
 
-    app: App
+    app: AgentInterface
     path: dict[str, str]
     query: Any
     body: Any
     raw: bytes
     source: str  # "cli" or "api"
     closing: asyncio.Event
-    gate: Gate  # tokens and sessions
+    gate: Authenticator  # tokens and sessions
     scope: Scope
-    who: Who = LOCAL
+    who: Principal = LOCAL
     headers: Mapping[bytes, bytes] = {}
 
     def header(self, name: str) -> str | None:
@@ -104,7 +104,7 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    handler: Callable[[Ask], Awaitable[Any]]
+    handler: Callable[[ApiRequest], Awaitable[Any]]
     summary: str
     answer: str
     query: type[msgspec.Struct] = NoQuery
@@ -114,11 +114,11 @@ class Route(NamedTuple):
 
 
 def application(
-    app: App,
+    app: AgentInterface,
     routes: Iterable[Route],
     closing: asyncio.Event,
-    gate: Gate,
-    guard: Guard,
+    gate: Authenticator,
+    guard: AccessGuard,
 ) -> ASGIApp:
     """Paths are tried in the order of the table; `closing` ends the endless answers, `guard` says who asks."""
     paths: dict[str, dict[str, Route]] = {}
@@ -128,18 +128,25 @@ def application(
             continue
         paths.setdefault(route.path, {})[route.method] = route
     found = [(path, _Endpoint(app, methods, closing, gate, guard)) for path, methods in paths.items()]
-    return Paths(found, _nothing_here)
+    return PathMatcher(found, _nothing_here)
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
     error = NotFound(f"there is nothing at {scope['path']}", "see the routes in the documentation")
-    await Answer(body_of(error), 404)(scope, receive, send)
+    await JsonResponse(body_of(error), 404)(scope, receive, send)
 
 
 class _Endpoint:
     """All methods of one path."""
 
-    def __init__(self, app: App, methods: dict[str, Route], closing: asyncio.Event, gate: Gate, guard: Guard) -> None:
+    def __init__(
+        self,
+        app: AgentInterface,
+        methods: dict[str, Route],
+        closing: asyncio.Event,
+        gate: Authenticator,
+        guard: AccessGuard,
+    ) -> None:
         self._app = app
         self._gate = gate
         self._methods = methods
@@ -160,7 +167,7 @@ class _Endpoint:
             answer = refusal(INTERNAL)
         await answer(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer | Lines:
+    async def _answer(self, scope: Scope, receive: Receive) -> JsonResponse | StreamingResponse:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         route = self._methods.get(method)
         if route is None:
@@ -168,7 +175,7 @@ class _Endpoint:
         who = await self._authorised(scope, route)
         headers = dict(scope["headers"])
         raw = b"" if route.body is None else await read_body(headers, receive)
-        ask = Ask(
+        ask = ApiRequest(
             app=self._app,
             path=scope["path_params"],
             query=decode_query(scope["query_string"], route.query),
@@ -185,9 +192,9 @@ class _Endpoint:
             found = await route.handler(ask)
         if method not in SAFE and who is not LOCAL:
             self._app.audit.record("api", by=who.name, method=method, path=scope["path"])
-        return found if isinstance(found, Answer | Lines) else Answer(found)
+        return found if isinstance(found, JsonResponse | StreamingResponse) else JsonResponse(found)
 
-    async def _authorised(self, scope: Scope, route: Route) -> Who:
+    async def _authorised(self, scope: Scope, route: Route) -> Principal:
         """The one place where it is decided: who asks, and whether they may."""
         assert route.role is not None  # else it is not in the table
         who = await self._guard.admit(scope, route.role)
@@ -198,7 +205,7 @@ class _Endpoint:
         return who
 
 
-def refusal(error: GatepostError) -> Answer:
+def refusal(error: GatepostError) -> JsonResponse:
     headers = {}
     if isinstance(error, NoSuchMethod):
         headers["allow"] = ", ".join(error.allowed)
@@ -208,7 +215,7 @@ def refusal(error: GatepostError) -> Answer:
         headers["retry-after"] = str(math.ceil(error.wait))
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = "Bearer"
-    return Answer(body_of(error), status_of(error), headers)
+    return JsonResponse(body_of(error), status_of(error), headers)
 
 
 def decode_query(query: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:

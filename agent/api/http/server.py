@@ -12,21 +12,21 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from gatepost.agent.api.agent_interface import App
-from gatepost.agent.api.auth.authenticator import Gate
+from gatepost.agent.api.agent_interface import AgentInterface
+from gatepost.agent.api.auth.authenticator import Authenticator
 from gatepost.agent.api.auth.principal import LocalGuard
-from gatepost.agent.api.auth.sessions import Sessions
-from gatepost.agent.api.auth.tokens import Tokens
+from gatepost.agent.api.auth.sessions import SessionStore
+from gatepost.agent.api.auth.tokens import TokenStore
 from gatepost.agent.api.http import sockets, unix_socket
-from gatepost.agent.api.http.cors import Cors
-from gatepost.agent.api.http.h11_protocol import Limits
-from gatepost.agent.api.http.listener import Listener
+from gatepost.agent.api.http.cors import CorsPolicy
+from gatepost.agent.api.http.h11_protocol import ConnectionLimits
+from gatepost.agent.api.http.listener import HttpListener
 from gatepost.agent.api.http.router import application
 from gatepost.agent.api.routes import ROUTES
-from gatepost.agent.api.websocket.broadcaster import Hub, Live
+from gatepost.agent.api.websocket.broadcaster import Broadcaster, LiveReadings
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.settings import resolve_secret
-from gatepost.agent.settings.model import Api, Secret
+from gatepost.agent.settings.model import ApiSettings, Secret
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class ApiServer:
 
     def __init__(
         self,
-        app: App,
+        app: AgentInterface,
         path: Path,
         *,
         connections: int = CONNECTIONS,
@@ -56,19 +56,21 @@ class ApiServer:
         self._patience = patience
         self._resolve = resolve
         self._closing = asyncio.Event()
-        self.hub = Hub(app)
-        self._tokens = Tokens(app.store, app.clock)
-        self._gate = Gate(app, self._tokens, Sessions(app.clock, lambda token: self._tokens.get(token) is not None))
+        self.hub = Broadcaster(app)
+        self._tokens = TokenStore(app.store, app.clock)
+        self._gate = Authenticator(
+            app, self._tokens, SessionStore(app.clock, lambda token: self._tokens.get(token) is not None)
+        )
         self._tokens.on_revoked.append(self._gate.sessions.close_of)
-        self._local = Listener(
+        self._local = HttpListener(
             application(app, ROUTES, self._closing, self._gate, LocalGuard()),
-            Limits(connections, connections, patience),
+            ConnectionLimits(connections, connections, patience),
             {"hub": self.hub},
         )
-        self._remote: Listener | None = None
+        self._remote: HttpListener | None = None
         self._tls: ssl.SSLContext | None = None
         self._on_stored = app.store.on_stored
-        self._live = Live(app)
+        self._live = LiveReadings(app)
         self._leaving: set[asyncio.Task[None]] = set()
         self._inode = 0
         self._serving = False
@@ -92,7 +94,7 @@ class ApiServer:
             self.trouble = error.message
             log.error("%s; %s", error.message, error.hint)
 
-    async def apply(self, api: Api) -> None:
+    async def apply(self, api: ApiSettings) -> None:
         """Serves where `api` says, with certificate and keys as their files are now.
 
         Raises ListenWrong, JwtWrong, SettingsWrong.
@@ -105,7 +107,7 @@ class ApiServer:
             self._gate.jwt = await asyncio.to_thread(JwtJudge, api.jwt, self._resolve)
         self.trouble = ""
 
-    async def _apply_tcp(self, api: Api) -> None:
+    async def _apply_tcp(self, api: ApiSettings) -> None:
         if api.listen == self.tcp and (api.tls is None) == (self._tls is None):
             if api.tls is not None:
                 sockets.certificate(api.tls, into=self._tls)
@@ -118,9 +120,9 @@ class ApiServer:
             self._end_tcp()
         bound = await sockets.bind(api.listen)
         self._end_tcp()
-        remote = Listener(
-            Cors(application(self._app, ROUTES, self._closing, self._gate, self._gate), self._app),
-            Limits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
+        remote = HttpListener(
+            CorsPolicy(application(self._app, ROUTES, self._closing, self._gate, self._gate), self._app),
+            ConnectionLimits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
             {"hub": self.hub},
         )
         await remote.serve_tcp(bound, context)

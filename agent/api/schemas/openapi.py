@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gatepost.agent.api.http.router import Route
-from gatepost.agent.api.schemas.responses import JSON, REPLIES, Error, Reply
+from gatepost.agent.api.schemas.responses import JSON, REPLIES, ErrorBody, RouteReply
 from gatepost.drivers.installed import version
 
 REF = "#/components/schemas/{name}"
@@ -46,7 +46,7 @@ TAGS = {
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """Of every route that is served, except pages for people."""
     served = [route for route in routes if route.role is not None and route.path not in WITHOUT]
-    kinds: list[Any] = [Error]
+    kinds: list[Any] = [ErrorBody]
     for route in served:
         kinds += [kind for kind in (route.query, route.body, _reply(route).kind) if kind is not None]
     unique = list({str(kind): kind for kind in kinds}.values())
@@ -87,8 +87,8 @@ _SCHEMES = {
 }
 
 
-def _reply(route: Route) -> Reply:
-    return REPLIES.get((route.method, route.path), Reply(dict[str, Any], (200, 201, 202)))
+def _reply(route: Route) -> RouteReply:
+    return REPLIES.get((route.method, route.path), RouteReply(dict[str, Any], (200, 201, 202)))
 
 
 def _operation(route: Route, by_kind: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
@@ -128,8 +128,8 @@ def _parameters(route: Route, by_kind: dict[str, Any], components: dict[str, Any
     return found
 
 
-def _responses(route: Route, reply: Reply, by_kind: dict[str, Any]) -> dict[str, Any]:
-    error = {JSON: {"schema": by_kind[str(Error)]}}
+def _responses(route: Route, reply: RouteReply, by_kind: dict[str, Any]) -> dict[str, Any]:
+    error = {JSON: {"schema": by_kind[str(ErrorBody)]}}
     good: dict[str, Any] = {} if reply.kind is None else {"schema": by_kind[str(reply.kind)]}
     content = {reply.media: good}
     if reply.other is not None:

@@ -19,11 +19,11 @@ class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """No query parameters."""
 
 
-class Page(Struct, frozen=True, forbid_unknown_fields=True):
+class PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 100
 
 
-class LedgerPage(Page, frozen=True, forbid_unknown_fields=True):
+class LedgerPage(PageQuery, frozen=True, forbid_unknown_fields=True):
     cursor: Cursor | None = None
 
 
@@ -36,7 +36,7 @@ class DeadLetterPage(Struct, frozen=True, forbid_unknown_fields=True):
     broker: Which | None = None
 
 
-class History(Struct, frozen=True, forbid_unknown_fields=True):
+class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Stored readings, newest first: a page of 100 unless `limit` says otherwise; as CSV all of them."""
 
     since: Moment | None = None
@@ -46,11 +46,11 @@ class History(Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Cursor | None = None
 
 
-class AllHistory(History, frozen=True, forbid_unknown_fields=True):
+class AllHistory(HistoryQuery, frozen=True, forbid_unknown_fields=True):
     device: Which | None = None
 
 
-class Follow(Struct, frozen=True, forbid_unknown_fields=True):
+class FollowQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Live readings, after the `last` stored ones."""
 
     device: Which | None = None
@@ -58,7 +58,7 @@ class Follow(Struct, frozen=True, forbid_unknown_fields=True):
     last: Annotated[int, Meta(ge=0, le=1000, description="a number from 0 to 1000")] = 0
 
 
-class Control(Struct, frozen=True, forbid_unknown_fields=True):
+class BrokerControl(Struct, frozen=True, forbid_unknown_fields=True):
     action: Literal["connect", "disconnect"]
 
 

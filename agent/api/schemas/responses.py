@@ -14,7 +14,7 @@ from gatepost.agent.diagnostics.finding import Finding
 State = dict[str, Any]
 
 
-class Problem(Struct):
+class ErrorDetail(Struct):
     """`key` is stable, `message` a sentence, `hint` what to do."""
 
     key: str
@@ -22,39 +22,39 @@ class Problem(Struct):
     hint: str
 
 
-class Error(Struct):
-    error: Problem
+class ErrorBody(Struct):
+    error: ErrorDetail
 
 
-class Health(Struct):
+class HealthReport(Struct):
     status: Literal["ok"]
 
 
-class Clock(Struct):
+class ClockState(Struct):
     now: str
     synchronised: bool
     boot: str
 
 
-class Parts(Struct):
+class HealthParts(Struct):
     store: State
-    clock: Clock
+    clock: ClockState
     devices: dict[str, str]
     brokers: dict[str, str]
 
 
 class HealthDetailed(Struct):
     status: Literal["ok", "degraded"]
-    parts: Parts
+    parts: HealthParts
 
 
-class Gateway(Struct):
+class GatewayInfo(Struct):
     id: str
     organization: str | None
     labels: dict[str, str]
 
 
-class Broker(Struct):
+class BrokerView(Struct):
     """`owed` is what it is still owed, `configured` its settings as one would send them back."""
 
     name: str
@@ -72,11 +72,11 @@ class Broker(Struct):
     warnings: list[Any] | UnsetType = UNSET
 
 
-class Brokers(Struct):
-    brokers: list[Broker]
+class BrokerList(Struct):
+    brokers: list[BrokerView]
 
 
-class Command(Struct):
+class CommandView(Struct):
     """`parameters` is a JSON Schema."""
 
     name: str
@@ -86,7 +86,7 @@ class Command(Struct):
     example: Any = UNSET
 
 
-class Device(Struct):
+class DeviceView(Struct):
     id: str
     driver: str
     port: str | None
@@ -100,38 +100,38 @@ class Device(Struct):
     faults: dict[str, int]
     every: float
     monitoring: bool
-    commands: list[Command] | UnsetType = UNSET
+    commands: list[CommandView] | UnsetType = UNSET
     configured: State | UnsetType = UNSET
     origin: Any = UNSET
     etag: str | UnsetType | None = UNSET
     warnings: list[Any] | UnsetType = UNSET
 
 
-class Devices(Struct):
-    devices: list[Device]
+class DeviceList(Struct):
+    devices: list[DeviceView]
 
 
-class Status(Struct):
+class StatusReport(Struct):
     version: str
     started: str
     uptime: float
-    gateway: Gateway
-    clock: Clock
+    gateway: GatewayInfo
+    clock: ClockState
     store: State
-    devices: list[Device]
-    brokers: list[Broker]
+    devices: list[DeviceView]
+    brokers: list[BrokerView]
     settings: State
 
 
-class Stats(Struct):
+class StatsReport(Struct):
     uptime: float | None
     store: State
     events_lost: int
-    devices: dict[str, Device]
-    brokers: dict[str, Broker]
+    devices: dict[str, DeviceView]
+    brokers: dict[str, BrokerView]
 
 
-class Setting(Struct):
+class SettingView(Struct):
     """`origin` is `file:line:column`, `default` or the like."""
 
     key: str
@@ -140,20 +140,20 @@ class Setting(Struct):
 
 
 class SettingsShown(Struct):
-    settings: list[Setting]
+    settings: list[SettingView]
 
 
-class Findings(Struct):
+class FindingList(Struct):
     findings: list[Finding]
 
 
-class Reloaded(Struct):
+class ReloadResult(Struct):
     applied: bool
     changed: list[str]
     problems: list[str]
 
 
-class Response(Struct):
+class CommandOutcome(Struct):
     """The outcome of a command. A rejected one has the status of its error."""
 
     id: str
@@ -161,12 +161,12 @@ class Response(Struct):
     status: Literal["accepted", "done", "failed", "rejected", "outcome-unknown"]
     timestamp: str
     result: Any = None
-    error: Problem | None = None
+    error: ErrorDetail | None = None
     device_id: str | UnsetType | None = UNSET
     gateway_id: str | UnsetType = UNSET
 
 
-class Entry(Struct):
+class LedgerEntryView(Struct):
     """Of the ledger of commands."""
 
     id: str
@@ -179,12 +179,12 @@ class Entry(Struct):
     response: State | None
 
 
-class Entries(Struct):
-    commands: list[Entry]
+class LedgerPage(Struct):
+    commands: list[LedgerEntryView]
     cursor: int | None
 
 
-class Reading(Struct):
+class ReadingPayload(Struct):
     """The values stand beside these members, by name."""
 
     id: str
@@ -202,18 +202,18 @@ class Reading(Struct):
     flags: list[str] | UnsetType = UNSET
 
 
-class Readings(Struct):
+class ReadingList(Struct):
     """`cursor` leads to the next page; null after the last one."""
 
-    readings: list[Reading]
+    readings: list[ReadingPayload]
     cursor: int | str | None
 
 
-class Backlog(Struct):
+class BacklogView(Struct):
     backlog: list[State]
 
 
-class Gaps(Struct):
+class GapList(Struct):
     gaps: list[State]
 
 
@@ -235,12 +235,12 @@ class AuditEntry(Struct):
     what: str
 
 
-class Audited(Struct):
+class AuditPage(Struct):
     audit: list[AuditEntry]
     cursor: int | None
 
 
-class Token(Struct):
+class TokenView(Struct):
     """Times are RFC 3339; `expires` null = until it is revoked."""
 
     id: str
@@ -253,17 +253,17 @@ class Token(Struct):
     subscribe: list[str]
 
 
-class Tokens(Struct):
-    tokens: list[Token]
+class TokenList(Struct):
+    tokens: list[TokenView]
 
 
-class NewToken(Token):
+class NewToken(TokenView):
     """`token` is its text, told this once."""
 
     token: str
 
 
-class Session(Struct):
+class SessionView(Struct):
     """`csrf` goes with every request of a page that changes something, as X-CSRF-Token."""
 
     name: str
@@ -273,25 +273,25 @@ class Session(Struct):
     csrf: str | None
 
 
-class Ended(Struct):
+class SignedOut(Struct):
     ended: bool
 
 
-class Code(Struct):
+class LoginCode(Struct):
     code: str
     role: Literal["viewer", "operator", "admin"]
     seconds: float
 
 
-class Drivers(Struct):
+class DriverList(Struct):
     drivers: list[str]
 
 
-class Driver(Struct):
+class DriverView(Struct):
     name: str
     title: str
     options: State
-    commands: list[Command]
+    commands: list[CommandView]
 
 
 class BrokerRemoved(Struct):
@@ -304,25 +304,25 @@ class DeviceRemoved(Struct):
     removed: bool
 
 
-class Subscriptions(Struct):
+class SubscriptionList(Struct):
     subscriptions: list[State]
 
 
-class Messages(Struct):
+class MessagePage(Struct):
     messages: list[State]
     cursor: int | None
 
 
-class Topics(Struct):
+class TopicList(Struct):
     topics: list[State]
 
 
-class Discovered(Struct):
+class DiscoveredBrokers(Struct):
     brokers: list[State]
     hint: str
 
 
-class Reply(NamedTuple):
+class RouteReply(NamedTuple):
     """Of one route: the type of its JSON (None = no JSON), the statuses of success, the media type, and another one
     that the client may accept."""
 
@@ -336,54 +336,54 @@ JSON = "application/json"
 LINES = "application/x-ndjson"
 V1 = "/api/v1"
 
-REPLIES: dict[tuple[str, str], Reply] = {
-    ("GET", "/health"): Reply(Health),
-    ("GET", "/health/detailed"): Reply(HealthDetailed),
-    ("GET", "/metrics"): Reply(None, media="text/plain"),
-    ("GET", f"{V1}/status"): Reply(Status),
-    ("GET", f"{V1}/stats"): Reply(Stats),
-    ("GET", f"{V1}/settings"): Reply(SettingsShown),
-    ("GET", f"{V1}/doctor"): Reply(Findings),
-    ("POST", f"{V1}/reload"): Reply(Reloaded),
-    ("POST", f"{V1}/gateway/command"): Reply(Response, (200, 202)),
-    ("GET", f"{V1}/brokers"): Reply(Brokers),
-    ("POST", f"{V1}/brokers"): Reply(Broker, (201,)),
-    ("GET", f"{V1}/brokers/status"): Reply(Brokers),
-    ("GET", f"{V1}/brokers/discovered"): Reply(Discovered),
-    ("GET", f"{V1}/brokers/{{name}}"): Reply(Broker),
-    ("PUT", f"{V1}/brokers/{{name}}"): Reply(Broker, (200, 201)),
-    ("DELETE", f"{V1}/brokers/{{name}}"): Reply(BrokerRemoved),
-    ("POST", f"{V1}/brokers/{{name}}/control"): Reply(Broker),
-    ("GET", f"{V1}/devices"): Reply(Devices),
-    ("POST", f"{V1}/devices"): Reply(Device, (201,)),
-    ("GET", f"{V1}/devices/{{id}}"): Reply(Device),
-    ("PUT", f"{V1}/devices/{{id}}"): Reply(Device, (200, 201)),
-    ("DELETE", f"{V1}/devices/{{id}}"): Reply(DeviceRemoved),
-    ("GET", f"{V1}/devices/{{id}}/data"): Reply(Readings, other="text/csv"),
-    ("GET", f"{V1}/devices/{{id}}/raw"): Reply(None, media=LINES),
-    ("POST", f"{V1}/devices/{{id}}/command"): Reply(Response, (200, 202)),
-    ("GET", f"{V1}/devices/{{id}}/commands"): Reply(Entries),
-    ("GET", f"{V1}/drivers"): Reply(Drivers),
-    ("GET", f"{V1}/drivers/{{driver}}"): Reply(Driver),
-    ("GET", f"{V1}/readings"): Reply(Readings, other="text/csv"),
-    ("GET", f"{V1}/readings/follow"): Reply(None, media=LINES),
-    ("GET", f"{V1}/backlog"): Reply(Backlog),
-    ("GET", f"{V1}/gaps"): Reply(Gaps),
-    ("GET", f"{V1}/dead-letters"): Reply(DeadLetters),
-    ("GET", f"{V1}/audit"): Reply(Audited),
-    ("GET", f"{V1}/tokens"): Reply(Tokens),
-    ("POST", f"{V1}/tokens"): Reply(NewToken, (201,)),
-    ("DELETE", f"{V1}/tokens/{{id}}"): Reply(Token),
-    ("GET", f"{V1}/session"): Reply(Session),
-    ("POST", f"{V1}/session"): Reply(Session, (201,)),
-    ("DELETE", f"{V1}/session"): Reply(Ended),
-    ("POST", f"{V1}/session/code"): Reply(Code, (201,)),
-    ("POST", f"{V1}/publish"): Reply(State, (200, 202)),
-    ("POST", f"{V1}/broadcast"): Reply(State, (200, 202)),
-    ("GET", f"{V1}/subscriptions"): Reply(Subscriptions),
-    ("POST", f"{V1}/subscriptions"): Reply(State, (200, 201)),
-    ("DELETE", f"{V1}/subscriptions/{{topic:path}}"): Reply(State),
-    ("GET", f"{V1}/messages"): Reply(Messages),
-    ("GET", f"{V1}/topics"): Reply(Topics),
-    ("GET", "/openapi.json"): Reply(dict[str, Any]),
+REPLIES: dict[tuple[str, str], RouteReply] = {
+    ("GET", "/health"): RouteReply(HealthReport),
+    ("GET", "/health/detailed"): RouteReply(HealthDetailed),
+    ("GET", "/metrics"): RouteReply(None, media="text/plain"),
+    ("GET", f"{V1}/status"): RouteReply(StatusReport),
+    ("GET", f"{V1}/stats"): RouteReply(StatsReport),
+    ("GET", f"{V1}/settings"): RouteReply(SettingsShown),
+    ("GET", f"{V1}/doctor"): RouteReply(FindingList),
+    ("POST", f"{V1}/reload"): RouteReply(ReloadResult),
+    ("POST", f"{V1}/gateway/command"): RouteReply(CommandOutcome, (200, 202)),
+    ("GET", f"{V1}/brokers"): RouteReply(BrokerList),
+    ("POST", f"{V1}/brokers"): RouteReply(BrokerView, (201,)),
+    ("GET", f"{V1}/brokers/status"): RouteReply(BrokerList),
+    ("GET", f"{V1}/brokers/discovered"): RouteReply(DiscoveredBrokers),
+    ("GET", f"{V1}/brokers/{{name}}"): RouteReply(BrokerView),
+    ("PUT", f"{V1}/brokers/{{name}}"): RouteReply(BrokerView, (200, 201)),
+    ("DELETE", f"{V1}/brokers/{{name}}"): RouteReply(BrokerRemoved),
+    ("POST", f"{V1}/brokers/{{name}}/control"): RouteReply(BrokerView),
+    ("GET", f"{V1}/devices"): RouteReply(DeviceList),
+    ("POST", f"{V1}/devices"): RouteReply(DeviceView, (201,)),
+    ("GET", f"{V1}/devices/{{id}}"): RouteReply(DeviceView),
+    ("PUT", f"{V1}/devices/{{id}}"): RouteReply(DeviceView, (200, 201)),
+    ("DELETE", f"{V1}/devices/{{id}}"): RouteReply(DeviceRemoved),
+    ("GET", f"{V1}/devices/{{id}}/data"): RouteReply(ReadingList, other="text/csv"),
+    ("GET", f"{V1}/devices/{{id}}/raw"): RouteReply(None, media=LINES),
+    ("POST", f"{V1}/devices/{{id}}/command"): RouteReply(CommandOutcome, (200, 202)),
+    ("GET", f"{V1}/devices/{{id}}/commands"): RouteReply(LedgerPage),
+    ("GET", f"{V1}/drivers"): RouteReply(DriverList),
+    ("GET", f"{V1}/drivers/{{driver}}"): RouteReply(DriverView),
+    ("GET", f"{V1}/readings"): RouteReply(ReadingList, other="text/csv"),
+    ("GET", f"{V1}/readings/follow"): RouteReply(None, media=LINES),
+    ("GET", f"{V1}/backlog"): RouteReply(BacklogView),
+    ("GET", f"{V1}/gaps"): RouteReply(GapList),
+    ("GET", f"{V1}/dead-letters"): RouteReply(DeadLetters),
+    ("GET", f"{V1}/audit"): RouteReply(AuditPage),
+    ("GET", f"{V1}/tokens"): RouteReply(TokenList),
+    ("POST", f"{V1}/tokens"): RouteReply(NewToken, (201,)),
+    ("DELETE", f"{V1}/tokens/{{id}}"): RouteReply(TokenView),
+    ("GET", f"{V1}/session"): RouteReply(SessionView),
+    ("POST", f"{V1}/session"): RouteReply(SessionView, (201,)),
+    ("DELETE", f"{V1}/session"): RouteReply(SignedOut),
+    ("POST", f"{V1}/session/code"): RouteReply(LoginCode, (201,)),
+    ("POST", f"{V1}/publish"): RouteReply(State, (200, 202)),
+    ("POST", f"{V1}/broadcast"): RouteReply(State, (200, 202)),
+    ("GET", f"{V1}/subscriptions"): RouteReply(SubscriptionList),
+    ("POST", f"{V1}/subscriptions"): RouteReply(State, (200, 201)),
+    ("DELETE", f"{V1}/subscriptions/{{topic:path}}"): RouteReply(State),
+    ("GET", f"{V1}/messages"): RouteReply(MessagePage),
+    ("GET", f"{V1}/topics"): RouteReply(TopicList),
+    ("GET", "/openapi.json"): RouteReply(dict[str, Any]),
 }

@@ -9,14 +9,14 @@ import asyncio
 import logging
 from typing import Any
 
-from gatepost.agent.api.agent_interface import App
-from gatepost.agent.api.auth.principal import Who
-from gatepost.agent.api.websocket.connection import Client, Patience
-from gatepost.agent.api.websocket.event_filter import Selection, Sieve
+from gatepost.agent.api.agent_interface import AgentInterface
+from gatepost.agent.api.auth.principal import Principal
+from gatepost.agent.api.websocket.connection import WebSocketConnection, WebSocketTimeouts
+from gatepost.agent.api.websocket.event_filter import EventFilter, EventSelection
 from gatepost.agent.api.websocket.handshake import told
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.errors import TooMany, Unavailable
-from gatepost.agent.core.events import Event, Listener
+from gatepost.agent.core.events import Event, EventQueue
 from gatepost.agent.store.model import EVENT
 from gatepost.agent.store.reading_payload import payload
 
@@ -30,10 +30,10 @@ GATEWAY = {  # what the gateway says of itself, and as which event it is told
 }
 
 
-class Live:
+class LiveReadings:
     """`stored` belongs into the store's `on_stored`; each new reading becomes an event in the payload form."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: AgentInterface) -> None:
         self._app = app
         self._next = app.store.head + 1
         self._more = False
@@ -70,21 +70,21 @@ BATCH = 100  # events told in one go,
 CHUNK = 48 * 1024  # or octets
 PACE = 0.05  # seconds between two goes: single events are gathered a little
 
-_Group = tuple[Sieve, dict[Client, None]]
+_Group = tuple[EventFilter, dict[WebSocketConnection, None]]
 
 
-class Hub:
+class Broadcaster:
     """`waiting`: octets in the clients' queues; `lost`: events that did not reach one; `cut_off`: clients ended."""
 
-    def __init__(self, app: App, patience: Patience | None = None, most: int = MOST) -> None:
-        self.patience = patience or Patience()
+    def __init__(self, app: AgentInterface, patience: WebSocketTimeouts | None = None, most: int = MOST) -> None:
+        self.patience = patience or WebSocketTimeouts()
         self.waiting = self.lost = self.cut_off = 0
         self._app = app
         self._most = most
-        self._groups: dict[tuple[Selection, tuple[str, ...]], _Group] = {}
-        self._clients: dict[Client, None] = {}
+        self._groups: dict[tuple[EventSelection, tuple[str, ...]], _Group] = {}
+        self._clients: dict[WebSocketConnection, None] = {}
         self._number = self._missed = 0
-        self._heard: Listener | None = None
+        self._heard: EventQueue | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -92,7 +92,7 @@ class Hub:
     def clients(self) -> int:
         return len(self._clients)
 
-    def check_room(self, who: Who, address: str) -> None:
+    def check_room(self, who: Principal, address: str) -> None:
         """Raises Unavailable, TooMany when there is no room for one more."""
         if len(self._clients) >= self._most:
             raise Unavailable(f"there are {self._most} WebSocket clients already", "try again later")
@@ -104,7 +104,7 @@ class Hub:
 
     # --- who listens
 
-    def join(self, client: Client) -> None:
+    def join(self, client: WebSocketConnection) -> None:
         self._clients[client] = None
         self._sort_in(client)
         client.say(
@@ -121,7 +121,7 @@ class Hub:
             self._task = asyncio.create_task(self._run())
             self._timer = asyncio.get_running_loop().call_later(self.patience.ping, self._beat)
 
-    def leave(self, client: Client) -> None:
+    def leave(self, client: WebSocketConnection) -> None:
         if client not in self._clients:
             return
         del self._clients[client]
@@ -132,7 +132,7 @@ class Hub:
             if self._timer is not None:
                 self._timer.cancel()
 
-    def choose(self, client: Client, selection: Selection) -> None:
+    def choose(self, client: WebSocketConnection, selection: EventSelection) -> None:
         """What happened before is still told by the old one."""
         while self._heard is not None and not self._heard.empty():
             self._go(self._heard)
@@ -140,13 +140,13 @@ class Hub:
         client.selection = selection
         self._sort_in(client)
 
-    def _sort_in(self, client: Client) -> None:
+    def _sort_in(self, client: WebSocketConnection) -> None:
         key = client.selection, client.who.subscribe
         if key not in self._groups:
-            self._groups[key] = Sieve(*key), {}
+            self._groups[key] = EventFilter(*key), {}
         self._groups[key][1][client] = None
 
-    def _sort_out(self, client: Client) -> None:
+    def _sort_out(self, client: WebSocketConnection) -> None:
         key = client.selection, client.who.subscribe
         del self._groups[key][1][client]
         if not self._groups[key][1]:
@@ -174,7 +174,7 @@ class Hub:
                 self._go(heard, await heard.get())
                 await asyncio.sleep(0 if heard.qsize() >= BATCH else PACE)
 
-    def _go(self, heard: Listener, *events: Event) -> None:
+    def _go(self, heard: EventQueue, *events: Event) -> None:
         batch = list(events)
         while len(batch) < BATCH and not heard.empty():
             batch.append(heard.get_nowait())

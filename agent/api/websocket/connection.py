@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from gatepost.agent.api.auth.principal import Who
-from gatepost.agent.api.auth.rate_limits import Rate
-from gatepost.agent.api.websocket.event_filter import Said, Selection
+from gatepost.agent.api.auth.principal import Principal
+from gatepost.agent.api.auth.rate_limits import RateLimiter
+from gatepost.agent.api.websocket.event_filter import ClientMessage, EventSelection
 from gatepost.agent.core.errors import BadInput, GatepostError
 
 if TYPE_CHECKING:
-    from gatepost.agent.api.websocket.broadcaster import Hub
+    from gatepost.agent.api.websocket.broadcaster import Broadcaster
 
 BUFFER = 32 * 1024  # octets in the transport, above which it counts as full
 SYSTEM = 128 * 1024  # octets in the system's buffer
@@ -28,7 +28,7 @@ CONT, TEXT, CLOSE = 0, 1, 8
 LEAVES, WRONG_KIND, TOO_MUCH, NO_ANSWER, TOO_SLOW, NO_RIGHT = 1001, 1003, 1008, 1011, 1013, 4401
 
 
-class Patience(NamedTuple):
+class WebSocketTimeouts(NamedTuple):
     """Seconds."""
 
     ping: float = 20.0  # between two
@@ -36,11 +36,17 @@ class Patience(NamedTuple):
     farewell: float = 3.0  # for the end of the closing handshake
 
 
-class Client(asyncio.Protocol):
-    """Made by `Hub.welcome`; `ended` is done when the connection is gone."""
+class WebSocketConnection(asyncio.Protocol):
+    """Made by `Broadcaster.welcome`; `ended` is done when the connection is gone."""
 
     def __init__(
-        self, hub: Hub, protocol: Any, who: Who, holds: Callable[[], bool], selection: Selection, address: str
+        self,
+        hub: Broadcaster,
+        protocol: Any,
+        who: Principal,
+        holds: Callable[[], bool],
+        selection: EventSelection,
+        address: str,
     ) -> None:
         self.who = who
         self.address = address
@@ -51,7 +57,7 @@ class Client(asyncio.Protocol):
         self._protocol = protocol
         self._holds = holds
         self._loop = asyncio.get_running_loop()
-        self._rate = Rate(self._loop.time)
+        self._rate = RateLimiter(self._loop.time)
         self._timer: asyncio.TimerHandle | None = None  # of being stuck, later of closing
         self._connections: set[Any] = set()
         self._queue: deque[tuple[bytes, int]] = deque()  # frames that wait, and how many events they are
@@ -201,10 +207,10 @@ class Client(asyncio.Protocol):
     def _heed(self, message: bytes) -> None:
         hint = '{"subscribe": {"events": [...], "devices": [...], "metrics": [...]}} or {"ping": ...}'
         try:
-            said = msgspec.json.decode(message, type=Said)
+            said = msgspec.json.decode(message, type=ClientMessage)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadInput(f"message: {error}", hint) from None
-        if isinstance(said.subscribe, Selection):
+        if isinstance(said.subscribe, EventSelection):
             said.subscribe.check()
             self._hub.choose(self, said.subscribe)
             self.say("subscribed", said.subscribe.as_dict())

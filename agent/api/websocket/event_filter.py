@@ -20,7 +20,7 @@ REMEMBERED = 500  # names whose answer is kept
 Patterns = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...], Meta(max_length=64)]
 
 
-class Selection(Struct, frozen=True, forbid_unknown_fields=True):
+class EventSelection(Struct, frozen=True, forbid_unknown_fields=True):
     """What is null or left out lets everything through, an empty list nothing. Devices and metrics say nothing about
     events that have none."""
 
@@ -38,34 +38,34 @@ class Selection(Struct, frozen=True, forbid_unknown_fields=True):
         return {name: getattr(self, name) for name in ("events", "devices", "metrics")}
 
 
-EVERYTHING = Selection()
+EVERYTHING = EventSelection()
 
 
-class Said(Struct, frozen=True, forbid_unknown_fields=True):
+class ClientMessage(Struct, frozen=True, forbid_unknown_fields=True):
     """A message of a client."""
 
-    subscribe: Selection | UnsetType = UNSET
+    subscribe: EventSelection | UnsetType = UNSET
     ping: Any = UNSET
 
 
-class Listen(Struct, frozen=True, forbid_unknown_fields=True):
+class ListenQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """The first filter; lists are separated by commas, `*` stands for anything."""
 
     events: Annotated[str, Meta(max_length=1024, description="kinds of events, separated by commas")] | None = None
     devices: Annotated[str, Meta(max_length=4096, description="devices, separated by commas")] | None = None
     metrics: Annotated[str, Meta(max_length=4096, description="metric types, separated by commas")] | None = None
 
-    def selection(self) -> Selection:
+    def selection(self) -> EventSelection:
         """Raises BadInput."""
-        selection = Selection(_listed(self.events), _listed(self.devices), _listed(self.metrics))
+        selection = EventSelection(_listed(self.events), _listed(self.devices), _listed(self.metrics))
         selection.check()
         return selection
 
 
-class Sieve:
+class EventFilter:
     """A selection with what its clients may see of messages: `topics` are MQTT topic filters."""
 
-    def __init__(self, selection: Selection, topics: tuple[str, ...]) -> None:
+    def __init__(self, selection: EventSelection, topics: tuple[str, ...]) -> None:
         self._kinds = {kind for kind in KINDS if _any(selection.events, kind)}
         self._selection = selection
         self._topics = topics

@@ -14,7 +14,7 @@ from gatepost.agent.cli.support.output import complain
 from gatepost.client import DEFAULT_SOCKET, TIMEOUT, GatewayClient
 
 if TYPE_CHECKING:
-    from gatepost.agent.settings import Loaded
+    from gatepost.agent.settings import LoadedSettings
 
 AGENT = "gatepost-cli/1"
 SOCKET_OVERRIDE = "GATEPOST_API__SOCKET"
@@ -66,7 +66,7 @@ def socket_of(config: Path) -> Path:
     return found
 
 
-def load_settings(config: Path) -> Loaded:
+def load_settings(config: Path) -> LoadedSettings:
     """The settings as the agent would read them."""
     from gatepost.agent.settings import load
     from gatepost.drivers.driver import Registry

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Protocol, cast
 import orjson
 
 from gatepost.agent.core.errors import GatepostError
-from gatepost.client import Reading
+from gatepost.client import ReadingDict
 
 # As GET /api/v1/readings answers to Accept: text/csv.
 COLUMNS = [
@@ -28,12 +28,12 @@ COLUMNS = [
 WAVEFORM = ("samples", "rate_hz", "scale", "offset")
 
 
-class Output(Protocol):
-    def write(self, readings: Sequence[Reading]) -> None: ...
+class ExportOutput(Protocol):
+    def write(self, readings: Sequence[ReadingDict]) -> None: ...
     def close(self) -> None: ...
 
 
-def rows(reading: Reading) -> Iterator[dict[str, Any]]:
+def rows(reading: ReadingDict) -> Iterator[dict[str, Any]]:
     """One for each value; a waveform has `samples` and what makes values of them."""
     measured = reading.measured | {name: reading[name] for name in WAVEFORM if name in reading}
     common = {name: reading.get(name) for name in COLUMNS}
@@ -47,7 +47,7 @@ class _Lines:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
-    def write(self, readings: Sequence[Reading]) -> None:
+    def write(self, readings: Sequence[ReadingDict]) -> None:
         self._file.writelines(orjson.dumps(reading, option=orjson.OPT_APPEND_NEWLINE) for reading in readings)
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class _Csv:
         self._csv = csv.DictWriter(self._text, COLUMNS)
         self._csv.writeheader()
 
-    def write(self, readings: Sequence[Reading]) -> None:
+    def write(self, readings: Sequence[ReadingDict]) -> None:
         self._csv.writerows(
             {name: _cell(value) for name, value in row.items()} for reading in readings for row in rows(reading)
         )
@@ -87,7 +87,7 @@ class _Parquet:
         self._schema = pyarrow.schema({**kinds, "text": pyarrow.string()})
         self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
 
-    def write(self, readings: Sequence[Reading]) -> None:
+    def write(self, readings: Sequence[ReadingDict]) -> None:
         found = [_typed(row, reading) for reading in readings for row in rows(reading)]
         if found:
             self._writer.write_table(self._arrow.Table.from_pylist(found, self._schema))
@@ -100,7 +100,7 @@ FORMATS: dict[str, Any] = {"csv": _Csv, "jsonl": _Lines, "parquet": _Parquet}
 
 
 @contextmanager
-def output(file: str, form: str, force: bool) -> Iterator[Output]:
+def output(file: str, form: str, force: bool) -> Iterator[ExportOutput]:
     """Raises GatepostError; then there is no file, or the one that was there."""
     if file == "-":
         if form == "parquet":
@@ -140,7 +140,7 @@ def _cell(value: Any) -> Any:
     return orjson.dumps(value).decode() if isinstance(value, list | dict) else value
 
 
-def _typed(row: dict[str, Any], reading: Reading) -> dict[str, Any]:
+def _typed(row: dict[str, Any], reading: ReadingDict) -> dict[str, Any]:
     value = row["value"]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     text = None if number or value is None else str(_cell(value))

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.cli.support.tables import BELOW, GAP, NOTHING, Plan, fold
+from gatepost.agent.cli.support.tables import BELOW, GAP, NOTHING, ColumnPlan, fold
 
 GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied", "recognised"})
 BAD = frozenset({"error", "offline", "refused", "failed", "problem", "rejected", "damaged", "full", "LAST GOOD ONES"})
@@ -79,7 +79,7 @@ def table(
     """Rows under headings; `states` names the columns that hold states, `below` those that move to a line below
     first where the terminal is too narrow, `paths` those that may be shortened."""
     cells = [[NOTHING if value is None or value == "" else str(value) for value in row] for row in rows]
-    plan = Plan(columns, cells, screen(), below, paths)
+    plan = ColumnPlan(columns, cells, screen(), below, paths)
     print(GAP.join(text for _, text in plan.heading()).rstrip())
     for number in range(len(cells)):
         parts = [state(text) if name in states else text for name, text in plan.row(number)]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.cli.support.formatting import count, span
 from gatepost.agent.cli.support.output import complain, say, say_json, table
-from gatepost.agent.cli.support.scan_drop import Drop, finish, place
-from gatepost.agent.cli.support.scan_known_ports import Configured, Known, configured
+from gatepost.agent.cli.support.scan_drop import ScanDrop, finish, place
+from gatepost.agent.cli.support.scan_known_ports import ConfiguredDevice, ConfiguredDevices, configured
 from gatepost.agent.cli.support.scan_progress import filled, progress, seconds_of
 from gatepost.agent.core.errors import GatepostError
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.peripheral import Advert
-    from gatepost.drivers.scan.adverts import Seen
+    from gatepost.drivers.ble.peripheral import Advertisement
+    from gatepost.drivers.scan.adverts import SeenAdvert
 
 CONNECTED = "connected to the agent: it does not advertise"
 UNHEARD = "configured; not heard now"
@@ -58,19 +58,19 @@ def run(
 # -- listening
 
 
-def _listen(seconds: float, adapter: str | None) -> list[Advert]:
+def _listen(seconds: float, adapter: str | None) -> list[Advertisement]:
     try:
         from gatepost.drivers.ble.stack.link_errors import LinkFailed
         from gatepost.drivers.ble.stack.survey import survey
-        from gatepost.drivers.ble.stack.timing import Tuning
+        from gatepost.drivers.ble.stack.timing import BleTiming
     except ImportError as error:
         raise GatepostError(f"Bluetooth needs {error.name}", "it comes with Gatepost on Linux") from None
 
-    found: dict[str, Advert] = {}
-    tuning = Tuning(stuck=NEVER)  # a quiet place is no reason to switch an adapter off that others use
+    found: dict[str, Advertisement] = {}
+    tuning = BleTiming(stuck=NEVER)  # a quiet place is no reason to switch an adapter off that others use
 
-    async def look(tell: Callable[[str], None]) -> list[Advert]:
-        def seen(advert: Advert) -> None:
+    async def look(tell: Callable[[str], None]) -> list[Advertisement]:
+        def seen(advert: Advertisement) -> None:
             found[advert.address] = advert
             tell(f"listening: {count(len(found), 'device')}, Ctrl-C ends it")
 
@@ -93,17 +93,17 @@ def _listen(seconds: float, adapter: str | None) -> list[Advert]:
         raise GatepostError(f"Bluetooth needs {error.name}", "it comes with Gatepost on Linux") from None
 
 
-def _is_wanted(advert: Advert, wanted: list[str]) -> bool:
-    from gatepost.drivers.ble.stack.device_filter import Wanted
+def _is_wanted(advert: Advertisement, wanted: list[str]) -> bool:
+    from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 
     if not wanted:
         return True
-    names = [Wanted.of(None, one) for one in wanted]
-    addresses = [Wanted.of(one, None) for one in wanted]
+    names = [DeviceFilter.of(None, one) for one in wanted]
+    addresses = [DeviceFilter.of(one, None) for one in wanted]
     return any(one.matches(advert.address, "", advert.name) for one in (*names, *addresses))
 
 
-def _describe(advert: Advert) -> Seen:
+def _describe(advert: Advertisement) -> SeenAdvert:
     from gatepost.drivers.driver import Registry
     from gatepost.drivers.scan.adverts import describe
 
@@ -113,7 +113,12 @@ def _describe(advert: Advert) -> Seen:
 # -- telling
 
 
-def _print(shown: list[tuple[Advert, Seen, Known | None]], absent: list[Known], others: int, seconds: float) -> None:
+def _print(
+    shown: list[tuple[Advertisement, SeenAdvert, ConfiguredDevice | None]],
+    absent: list[ConfiguredDevice],
+    others: int,
+    seconds: float,
+) -> None:
     if shown or absent:
         rows = [
             (advert.address, advert.name, advert.rssi, seen.driver, seen.what, mine and str(mine))
@@ -129,7 +134,7 @@ def _print(shown: list[tuple[Advert, Seen, Known | None]], absent: list[Known], 
         say(f"{count(others, 'other device')} without a driver; --all lists them")
 
 
-def _told(advert: Advert, seen: Seen, mine: Known | None) -> dict[str, Any]:
+def _told(advert: Advertisement, seen: SeenAdvert, mine: ConfiguredDevice | None) -> dict[str, Any]:
     return {
         "address": advert.address,
         "name": advert.name,
@@ -143,17 +148,17 @@ def _told(advert: Advert, seen: Seen, mine: Known | None) -> dict[str, Any]:
     }
 
 
-def _absent(known: Configured, heard: list[Known | None]) -> list[Known]:
+def _absent(known: ConfiguredDevices, heard: list[ConfiguredDevice | None]) -> list[ConfiguredDevice]:
     """Configured, and not heard: what is connected does not advertise."""
     there = {one.id for one in heard if one is not None}
     return [one for one in known.devices if (one.address or one.name) and one.id not in there]
 
 
-def _why(one: Known) -> str:
+def _why(one: ConfiguredDevice) -> str:
     return CONNECTED if one.status == "online" and one.driver != BROADCAST else UNHEARD
 
 
-def _drop(shown: list[tuple[Advert, Seen, Known | None]], known: Configured) -> Drop:
+def _drop(shown: list[tuple[Advertisement, SeenAdvert, ConfiguredDevice | None]], known: ConfiguredDevices) -> ScanDrop:
     from gatepost.drivers.scan.naming import device_id
 
     devices: dict[str, dict[str, Any]] = {}
@@ -169,4 +174,4 @@ def _drop(shown: list[tuple[Advert, Seen, Known | None]], known: Configured) -> 
             devices[name]["options"] = seen.options
         if seen.needs:
             remarks.append(f"{name} is encrypted: add its `{seen.needs}` under options.")
-    return Drop(devices, remarks)
+    return ScanDrop(devices, remarks)

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 from gatepost.agent.cli import default_config
 from gatepost.agent.cli.support.agent_access import load_settings
 from gatepost.agent.cli.support.output import complain, say, say_as_is
-from gatepost.agent.cli.support.scan_known_ports import Configured
+from gatepost.agent.cli.support.scan_known_ports import ConfiguredDevices
 from gatepost.agent.core.errors import GatepostError, SettingsWrong
 
 DROPS = "conf.d"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
-class Drop(NamedTuple):
+class ScanDrop(NamedTuple):
     """`devices` by id, as they stand in the settings; `remarks` are for a person."""
 
     devices: dict[str, dict[str, Any]]
@@ -34,7 +34,7 @@ class Drop(NamedTuple):
         return "".join(f"# {remark}\n" for remark in self.remarks) + as_yaml({"devices": self.devices})
 
 
-def place(name: str, config: Path | None, known: Configured) -> Path:
+def place(name: str, config: Path | None, known: ConfiguredDevices) -> Path:
     """Where `--write NAME` goes; raises GatepostError before anything is scanned for nothing."""
     main = config or default_config()
     name = name.removesuffix(".yaml")
@@ -50,7 +50,7 @@ def place(name: str, config: Path | None, known: Configured) -> Path:
     return path
 
 
-def write(drop: Drop, path: Path) -> None:
+def write(drop: ScanDrop, path: Path) -> None:
     """A new file, 0640, of the group of its directory, so that the agent can read it; never over another one."""
     from gatepost.agent.core.atomic_file import sync_directory
 
@@ -77,14 +77,16 @@ def write(drop: Drop, path: Path) -> None:
         raise GatepostError(f"{path}: {error.strerror}", hint) from error
 
 
-def effect(known: Configured) -> str:
+def effect(known: ConfiguredDevices) -> str:
     """How a new drop comes to count."""
     if known.agent:
         return "the agent takes it over within seconds, at once with `gatepost reload`; `gatepost devices` shows it"
     return "it counts when the agent is started; `gatepost check` looks at it before"
 
 
-def finish(drop: Drop, path: Path | None, known: Configured, config: Path | None, json: bool) -> dict[str, Any]:
+def finish(
+    drop: ScanDrop, path: Path | None, known: ConfiguredDevices, config: Path | None, json: bool
+) -> dict[str, Any]:
     """Write it or show it; what is to be told of that in JSON."""
     if path is None:
         if drop.devices and not json:

@@ -15,7 +15,7 @@ from gatepost.client import GatewayError, NoAgent
 _ADDRESS = re.compile(r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}")
 
 
-class Known(NamedTuple):
+class ConfiguredDevice(NamedTuple):
     """A configured device. `status` as the agent says it; "" = only the settings know it."""
 
     id: str
@@ -34,10 +34,10 @@ class Known(NamedTuple):
         return {"id": self.id, "driver": self.driver, "status": self.status}
 
 
-class Configured(NamedTuple):
+class ConfiguredDevices(NamedTuple):
     """`broken`: there are settings, and they do not hold; `agent`: one answers."""
 
-    devices: list[Known]
+    devices: list[ConfiguredDevice]
     broken: bool
     agent: bool
     notes: list[str]
@@ -46,33 +46,35 @@ class Configured(NamedTuple):
     def ids(self) -> set[str]:
         return {device.id for device in self.devices}
 
-    def at_port(self, path: str) -> Known | None:
+    def at_port(self, path: str) -> ConfiguredDevice | None:
         """Who has this port, under whatever name."""
         real = _real(path)
         return next((device for device in self.devices if device.port and _real(device.port) == real), None)
 
-    def in_the_air(self, address: str, name: str) -> Known | None:
+    def in_the_air(self, address: str, name: str) -> ConfiguredDevice | None:
         """Who means this peripheral."""
-        from gatepost.drivers.ble.stack.device_filter import Wanted
+        from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 
         for device in self.devices:
-            wanted = Wanted.of(device.address, device.name)
+            wanted = DeviceFilter.of(device.address, device.name)
             if (wanted.address or wanted.name) and wanted.matches(address, "", name):
                 return device
         return None
 
 
-def configured(socket: Path | None, config: Path | None) -> Configured:
+def configured(socket: Path | None, config: Path | None) -> ConfiguredDevices:
     """The agent's word counts before that of the settings; neither needs to be there."""
     main = config or default_config()
     loaded = load_settings(main)
-    found: dict[str, Known] = {}
+    found: dict[str, ConfiguredDevice] = {}
     notes: list[str] = []
     settings = loaded.settings
     if settings is None and loaded.files:
         notes.append(f"the settings {main} do not hold, so what they configure is not known; `gatepost check` says why")
     for name, device in (settings.devices if settings is not None else {}).items():
-        found[name] = Known(name, device.driver, device.port or "", str(device.address or ""), device.name or "")
+        found[name] = ConfiguredDevice(
+            name, device.driver, device.port or "", str(device.address or ""), device.name or ""
+        )
     agent = True
     try:
         views = connected(socket, config).devices()["devices"]
@@ -85,17 +87,17 @@ def configured(socket: Path | None, config: Path | None) -> Configured:
         notes.append(f"the running agent could not be asked: {error.message}")
     for view in views:
         found[view["id"]] = _running(view)
-    return Configured(list(found.values()), settings is None and bool(loaded.files), agent, notes)
+    return ConfiguredDevices(list(found.values()), settings is None and bool(loaded.files), agent, notes)
 
 
-def _running(view: Mapping[str, Any]) -> Known:
+def _running(view: Mapping[str, Any]) -> ConfiguredDevice:
     place = str(view.get("port") or "")
     status = str(view.get("status") or "?")
     if _ADDRESS.fullmatch(place):
-        return Known(view["id"], view["driver"], "", place, "", status)
+        return ConfiguredDevice(view["id"], view["driver"], "", place, "", status)
     if str(view["driver"]).startswith("ble") and "/" not in place:
-        return Known(view["id"], view["driver"], "", "", place, status)
-    return Known(view["id"], view["driver"], place, "", "", status)
+        return ConfiguredDevice(view["id"], view["driver"], "", "", place, status)
+    return ConfiguredDevice(view["id"], view["driver"], place, "", "", status)
 
 
 def _real(path: str) -> str:

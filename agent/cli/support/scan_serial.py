@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import complain, say, say_json, table
-from gatepost.agent.cli.support.scan_drop import Drop, finish, place
-from gatepost.agent.cli.support.scan_known_ports import Configured, Known, configured
+from gatepost.agent.cli.support.scan_drop import ScanDrop, finish, place
+from gatepost.agent.cli.support.scan_known_ports import ConfiguredDevice, ConfiguredDevices, configured
 from gatepost.agent.cli.support.scan_progress import filled, progress, seconds_of
 from gatepost.drivers.driver import Registry
 
 if TYPE_CHECKING:
-    from gatepost.drivers.scan.port_probe import Found
-    from gatepost.drivers.scan.ports import Port
+    from gatepost.drivers.scan.port_probe import PortFinding
+    from gatepost.drivers.scan.ports import SerialPort
 
 LEFT_ALONE, W1 = "left-alone", "ds18b20"
 PATIENCE = 60.0  # seconds beyond twice its time after which a port counts as hanging in the system
 ENDING = 3.0  # seconds that ports get to be closed after Ctrl-C
 
 
-class Result(NamedTuple):
+class ScanResult(NamedTuple):
     """A port or 1-wire sensor, what was found there, and who has it."""
 
-    port: Port
-    found: Found
-    mine: Known | None
+    port: SerialPort
+    found: PortFinding
+    mine: ConfiguredDevice | None
 
 
 def run(
@@ -59,7 +59,7 @@ def run(
         say_json({"seconds": seconds, "ports": [_told(result, registry) for result in results], **told})
 
 
-def _ports(given: list[str]) -> list[Port]:
+def _ports(given: list[str]) -> list[SerialPort]:
     from gatepost.drivers.scan.ports import given as named
     from gatepost.drivers.scan.ports import ports
 
@@ -70,23 +70,23 @@ def _ports(given: list[str]) -> list[Port]:
 
 
 def _look(
-    ports: list[Port], known: Configured, registry: Registry, seconds: float, ask: bool, insisted: bool
-) -> list[Result]:
+    ports: list[SerialPort], known: ConfiguredDevices, registry: Registry, seconds: float, ask: bool, insisted: bool
+) -> list[ScanResult]:
     """All ports at once, each in a thread of its own. What the agent has is left to it, unless it is named."""
-    from gatepost.drivers.scan.port_probe import Found, Hearing
+    from gatepost.drivers.scan.port_probe import PortFinding, PortProbe
 
     over = threading.Event()
     crew = _Crew()
-    alone = Found(LEFT_ALONE, message="the running agent has it")
-    hangs = Found("timeout", message="the system does not answer", hint="unplug and replug it")
+    alone = PortFinding(LEFT_ALONE, message="the running agent has it")
+    hangs = PortFinding("timeout", message="the system does not answer", hint="unplug and replug it")
     owners = {port.path: known.at_port(port.path) for port in ports}
-    found: dict[str, Found] = {}
+    found: dict[str, PortFinding] = {}
     for port in ports:
         mine = owners[port.path]
         if mine is not None and mine.status and not insisted:
             found[port.path] = alone
             continue
-        hearing = Hearing(port.path, registry, seconds, ask=ask, step=crew.told(port.path), over=over.is_set)
+        hearing = PortProbe(port.path, registry, seconds, ask=ask, step=crew.told(port.path), over=over.is_set)
         crew.start(port.path, hearing.run)
     try:
         with progress("listening") as tell:
@@ -99,7 +99,7 @@ def _look(
     for path, mine in owners.items():
         if mine is not None and mine.status and path in found and found[path].state == "busy":
             found[path] = alone._replace(state="busy")
-    return [Result(port, found.get(port.path, hangs), owners[port.path]) for port in ports]
+    return [ScanResult(port, found.get(port.path, hangs), owners[port.path]) for port in ports]
 
 
 class _Crew:
@@ -107,9 +107,9 @@ class _Crew:
     the thread for ended."""
 
     def __init__(self) -> None:
-        self.done: dict[str, Found] = {}
+        self.done: dict[str, PortFinding] = {}
         self._doing: dict[str, str] = {}
-        self._results: SimpleQueue[tuple[str, Found]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[str, PortFinding]] = SimpleQueue()
 
     def told(self, path: str) -> Callable[[str], None]:
         """Takes what is being done at this port."""
@@ -119,16 +119,16 @@ class _Crew:
 
         return told
 
-    def start(self, path: str, work: Callable[[], Found]) -> None:
+    def start(self, path: str, work: Callable[[], PortFinding]) -> None:
         self._doing[path] = "opening"
 
         def run() -> None:
             try:
                 found = work()
             except Exception as error:  # a driver of another package can fail in any way
-                from gatepost.drivers.scan.port_probe import Found
+                from gatepost.drivers.scan.port_probe import PortFinding
 
-                found = Found("failed", message=f"{type(error).__name__}: {error}")
+                found = PortFinding("failed", message=f"{type(error).__name__}: {error}")
             self._results.put((path, found))
 
         threading.Thread(target=run, daemon=True, name=f"scan {path}").start()
@@ -150,24 +150,24 @@ class _Crew:
         return f"{done}: {busy[0].rpartition('/')[2]}: {self._doing[busy[0]]}, Ctrl-C ends it"
 
 
-def _sensors(known: Configured, registry: Registry) -> list[Result]:
+def _sensors(known: ConfiguredDevices, registry: Registry) -> list[ScanResult]:
     """On the kernel's 1-wire bus; they are not read."""
-    from gatepost.drivers.driver import Line
+    from gatepost.drivers.driver import SerialSettings
     from gatepost.drivers.onewire import link
-    from gatepost.drivers.scan.driver_matcher import SURE, Verdict
-    from gatepost.drivers.scan.port_probe import RECOGNISED, Found
-    from gatepost.drivers.scan.ports import Port, sensors
+    from gatepost.drivers.scan.driver_matcher import SURE, DriverMatch
+    from gatepost.drivers.scan.port_probe import RECOGNISED, PortFinding
+    from gatepost.drivers.scan.ports import SerialPort, sensors
 
     if W1 not in registry:
         return []
-    found = Found(RECOGNISED, (Verdict(W1, SURE, Line(), {}, 0, 0, 0.0, 1.0),))
-    return [Result(Port(name, name), found, known.at_port(name)) for name in sensors(link.ROOT)]
+    found = PortFinding(RECOGNISED, (DriverMatch(W1, SURE, SerialSettings(), {}, 0, 0, 0.0, 1.0),))
+    return [ScanResult(SerialPort(name, name), found, known.at_port(name)) for name in sensors(link.ROOT)]
 
 
 # -- telling
 
 
-def _print(results: list[Result], seconds: float, ask: bool) -> None:
+def _print(results: list[ScanResult], seconds: float, ask: bool) -> None:
     if not results:
         say("no serial port and no 1-wire sensor is there")
         say("is the adapter plugged in? see `dmesg`; --port names a port that the system does not list")
@@ -180,7 +180,7 @@ def _print(results: list[Result], seconds: float, ask: bool) -> None:
         say(f"silent for {seconds:g} s: some devices speak only when they are asked (--ask), or have measured")
 
 
-def _row(result: Result) -> tuple[Any, ...]:
+def _row(result: ScanResult) -> tuple[Any, ...]:
     from gatepost.drivers.scan.port_probe import named
 
     port, found, mine = result
@@ -190,7 +190,7 @@ def _row(result: Result) -> tuple[Any, ...]:
     return (port.path, found.state, best and best.driver, line, mine and str(mine), usb, _what(found))
 
 
-def _what(found: Found) -> str:
+def _what(found: PortFinding) -> str:
     """How sure it is, or why nothing is known."""
     if found.message:
         return f"{found.message}; {found.hint}" if found.hint else found.message
@@ -206,7 +206,7 @@ def _what(found: Found) -> str:
     return "; ".join(parts)
 
 
-def _told(result: Result, registry: Registry) -> dict[str, Any]:
+def _told(result: ScanResult, registry: Registry) -> dict[str, Any]:
     from gatepost.drivers.scan.port_probe import settings
 
     port, found, mine = result
@@ -233,7 +233,7 @@ def _told(result: Result, registry: Registry) -> dict[str, Any]:
     }
 
 
-def _drop(results: list[Result], known: Configured, registry: Registry) -> Drop:
+def _drop(results: list[ScanResult], known: ConfiguredDevices, registry: Registry) -> ScanDrop:
     from gatepost.drivers.scan.naming import device_id
     from gatepost.drivers.scan.port_probe import settings
 
@@ -249,4 +249,4 @@ def _drop(results: list[Result], known: Configured, registry: Registry) -> Drop:
         devices[name] = {"driver": entry.pop("driver"), "port": port.path, **entry}
         if best.certainty != "sure":
             remarks.append(f"{name}: {best.driver} is likely, not certain.")
-    return Drop(devices, remarks)
+    return ScanDrop(devices, remarks)

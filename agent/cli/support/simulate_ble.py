@@ -33,14 +33,14 @@ async def run(
     bus can be had."""
     try:
         from gatepost.drivers.ble.twin.bus import NoBus
-        from gatepost.drivers.ble.twin.stage import Placed, Stage, drop
+        from gatepost.drivers.ble.twin.stage import PlacedTwin, TwinStage, drop
     except ImportError as error:
         raise GatepostError(f"simulating BLE needs {error.name}", "it comes with Gatepost on Linux") from None
     made = made_of(chosen, seed)
     end = ending()
     try:
-        async with Stage([device for _, _, device in made], bus, speed=speed) as stage:
-            placed = [Placed(name, driver, device.address, given) for name, driver, device in made]
+        async with TwinStage([device for _, _, device in made], bus, speed=speed) as stage:
+            placed = [PlacedTwin(name, driver, device.address, given) for name, driver, device in made]
             if json:
                 devices = [{"name": each.name, "driver": each.driver, "address": each.address} for each in placed]
                 say_line({"bus": stage.bus.address, "devices": devices, "drop": drop(placed)})

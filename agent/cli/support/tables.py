@@ -45,7 +45,7 @@ def shortened(path: str, limit: int = SHORT) -> str:
     return f"{name[:head]}…{name[-(limit - 1 - head) :]}"
 
 
-class Plan:
+class ColumnPlan:
     """Which columns stand beside each other in `width` letters, and how wide each is.
 
     Where rows are too wide, paths are shortened; then cells of the columns `below` move to lines of their own, the

@@ -82,10 +82,10 @@ def address(broker: Mapping[str, Any]) -> str | None:
 
 
 def _stands_in(endpoint: str, url: str | None) -> bool:
-    from gatepost.agent.uplink.mqtt.endpoint import Endpoint
+    from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 
     try:
-        return url is not None and endpoint != str(Endpoint.parse(url))
+        return url is not None and endpoint != str(BrokerEndpoint.parse(url))
     except GatepostError:
         return False
 

@@ -19,7 +19,7 @@ import orjson
 
 from gatepost.agent.cli.verbs.version import versions
 from gatepost.agent.core.errors import GatepostError
-from gatepost.agent.settings import Loaded
+from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.model import SecretRef
 from gatepost.agent.settings.redacted_view import shown
 from gatepost.client import GatewayClient, GatewayError
@@ -49,7 +49,7 @@ It holds names and addresses of devices and brokers. It holds no readings, patie
 """
 
 
-class Scrubber:
+class PrivacyScrubber:
     """Hides what is known to be private wherever it stands as a word of its own, and what looks like a secret."""
 
     def __init__(self, private: Iterable[str]) -> None:
@@ -72,7 +72,7 @@ class Scrubber:
         return [self.json(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def private_of(loaded: Loaded | None) -> Iterator[str]:
+def private_of(loaded: LoadedSettings | None) -> Iterator[str]:
     """Patients and the secrets that stand in the settings themselves."""
     if loaded is None or loaded.settings is None:
         return
@@ -94,14 +94,14 @@ def _plain(secret: str | SecretRef | None) -> Iterator[str]:
 def pack(
     file: Path,
     client: GatewayClient | None,
-    loaded: Loaded | None,
+    loaded: LoadedSettings | None,
     findings: list[dict[str, Any]],
     log: Callable[[], str],
 ) -> list[str]:
     """The names of what is in it now; raises GatepostError."""
     if file.exists():
         raise GatepostError(f"{file} is there already", "name another file")
-    scrub = Scrubber(private_of(loaded))
+    scrub = PrivacyScrubber(private_of(loaded))
     members = {"README.txt": README.encode()}
     members["versions.json"] = _json(versions())
     members["findings.json"] = _json(scrub.json(findings))

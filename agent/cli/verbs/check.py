@@ -13,7 +13,7 @@ from gatepost.agent.cli import default_config
 from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import say, say_json
-from gatepost.agent.process.exits import Exit
+from gatepost.agent.process.exits import ExitCode
 
 MAIN_FILE = "gatepost.yaml"
 
@@ -53,4 +53,4 @@ def check(
             say(f"note: {note}")
         say(f"{count(len(loaded.files), 'file')}, {count(errors, 'error')}, {count(warnings, 'warning')}")
     if errors:
-        raise typer.Exit(Exit.SETTINGS)
+        raise typer.Exit(ExitCode.SETTINGS)

@@ -13,14 +13,14 @@ from gatepost.agent.cli.support.output import say_as_is
 verb = new()
 
 
-class Shell(StrEnum):
+class ShellName(StrEnum):
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
 
 
 @verb.command("completion")
-def completion(shell: Annotated[Shell, typer.Argument(help="Of which shell.")]) -> None:
+def completion(shell: Annotated[ShellName, typer.Argument(help="Of which shell.")]) -> None:
     """Print the completion script of a shell.
 
     Names of devices and brokers come from the running agent, if it answers at once.

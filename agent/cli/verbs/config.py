@@ -10,7 +10,7 @@ import typer
 from gatepost.agent.cli import default_config
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, load_settings, new
 from gatepost.agent.cli.support.output import complain, say, say_json, table
-from gatepost.agent.process.exits import Exit
+from gatepost.agent.process.exits import ExitCode
 
 verb = new()
 
@@ -53,7 +53,7 @@ def show(
             for problem in loaded.errors:
                 say(str(problem))
             complain("the settings do not hold", "`gatepost config --running` shows what the agent runs with")
-            raise typer.Exit(Exit.SETTINGS)
+            raise typer.Exit(ExitCode.SETTINGS)
         lines = shown(loaded.settings, loaded.origins)
     if json:
         say_json({"settings": lines})

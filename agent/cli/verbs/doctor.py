@@ -15,7 +15,7 @@ from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import coloured, say, say_json
 from gatepost.agent.diagnostics.finding import Finding, by_weight
 from gatepost.agent.diagnostics.offline_checks import of_box, of_settings
-from gatepost.agent.process.exits import Exit
+from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayError, NoAgent
 
 COLOURS = {"problem": "31", "warning": "33", "note": "36"}
@@ -69,7 +69,7 @@ def examine(
     else:
         _print(found)
     if any(finding.severity == "problem" for finding in found):
-        raise typer.Exit(Exit.FAILED)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _pack(bundle: Path, socket: Path | None, main: Path | None, found: list[Finding], json: bool) -> None:

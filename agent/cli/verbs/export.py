@@ -15,7 +15,7 @@ from gatepost.agent.cli.support.export_writers import output
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import complain, say, say_json
 from gatepost.agent.cli.verbs.readings import moment
-from gatepost.client import GatewayClient, GatewayError, GatewayTimeout, NoAgent, RateLimited, Reading, Unavailable
+from gatepost.client import GatewayClient, GatewayError, GatewayTimeout, NoAgent, RateLimited, ReadingDict, Unavailable
 
 PAGE = 1000
 ATTEMPTS = 6  # at one page
@@ -24,7 +24,7 @@ FIRST_WAIT = 0.5  # seconds, then twice as long each time
 verb = new()
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
@@ -33,7 +33,7 @@ class Format(StrEnum):
 @verb.command("export")
 def export(
     file: Annotated[str, typer.Argument(help="Where to; - is the standard output.")],
-    form: Annotated[Format, typer.Option("--format", "-f", help="csv and parquet have a row for each value.")],
+    form: Annotated[ExportFormat, typer.Option("--format", "-f", help="csv and parquet have a row for each value.")],
     device: OfDevice = None,
     metric: Annotated[str | None, typer.Option("--metric", "-m", help="Of this metric_type only.")] = None,
     since: Annotated[
@@ -76,7 +76,7 @@ def pages(
     query: dict[str, Any],
     tell: Callable[[str, str], None],
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[list[Reading]]:
+) -> Iterator[list[ReadingDict]]:
     """All of them; a page that does not come is asked for again, a few times. Raises GatewayError."""
     cursor = None
     while True:

@@ -8,7 +8,7 @@ import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
 from gatepost.agent.cli.support.output import complain, say, say_json
-from gatepost.agent.process.exits import Exit
+from gatepost.agent.process.exits import ExitCode
 
 TIMEOUT = 60.0  # seconds: devices that are gone may be closed on the way
 
@@ -36,4 +36,4 @@ def ask(socket: Socket = None, config: Config = None, json: Json = False) -> Non
             say(str(problem))
         complain("the new settings were refused; the agent goes on with the ones it has", "`gatepost check`")
     if not outcome["applied"]:
-        raise typer.Exit(Exit.SETTINGS)
+        raise typer.Exit(ExitCode.SETTINGS)

@@ -18,7 +18,7 @@ from gatepost.agent.core.errors import GatepostError
 if TYPE_CHECKING:
     from gatepost.drivers.driver import Driver
     from gatepost.drivers.reading import Reading, Reply
-    from gatepost.drivers.recording import Header, Moment
+    from gatepost.drivers.recording import RecordedMoment, RecordingHeader
 
 verb = new()
 
@@ -98,7 +98,7 @@ class _Player:
         self.last_fault = self._decoder.faults.last or self.last_fault
 
 
-def _play(player: _Player, moments: Iterator[Moment], raw: bool, json: bool) -> tuple[int, int]:
+def _play(player: _Player, moments: Iterator[RecordedMoment], raw: bool, json: bool) -> tuple[int, int]:
     readings = heard = 0
     for moment in moments:
         if raw:
@@ -136,7 +136,7 @@ def _show(at: float, item: Reading | Reply, json: bool) -> int:
     return int(kind == "reading")
 
 
-def _show_raw(moment: Moment, json: bool) -> None:
+def _show_raw(moment: RecordedMoment, json: bool) -> None:
     from gatepost.drivers.recording import line
 
     text = line(moment).decode().strip()
@@ -146,7 +146,7 @@ def _show_raw(moment: Moment, json: bool) -> None:
         say(f"{moment.at:10.3f}  {text}")
 
 
-def _driver(header: Header, name: str | None, pairs: list[str]) -> _Player:
+def _driver(header: RecordingHeader, name: str | None, pairs: list[str]) -> _Player:
     from gatepost.drivers.driver import Registry
 
     registry = Registry.installed()

@@ -11,7 +11,7 @@ from msgspec.json import encode
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
 from gatepost.agent.cli.support.output import complain, say, say_json, state
-from gatepost.agent.process.exits import Exit
+from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayClient, GatewayError, GatewayTimeout
 
 GATEWAY = "gateway"
@@ -70,7 +70,7 @@ def send(
     else:
         tell(answer)
     if answer["status"] not in ("done", "accepted"):
-        raise typer.Exit(Exit.FAILED)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def parsed(parameters: list[str]) -> dict[str, Any]:

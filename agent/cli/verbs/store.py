@@ -16,10 +16,10 @@ from gatepost.agent.cli.support.agent_access import Config, Json, load_settings,
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import say, say_json
 from gatepost.agent.core.errors import SettingsWrong, StoreError
-from gatepost.agent.process.exits import Exit
+from gatepost.agent.process.exits import ExitCode
 
 if TYPE_CHECKING:
-    from gatepost.agent.store.salvage import Report
+    from gatepost.agent.store.salvage import SalvageReport
 
 Named = Annotated[Path | None, typer.Argument(metavar="[PATH]", help="The database; default: that of the settings.")]
 
@@ -50,7 +50,7 @@ def check(path: Named = None, config: Config = None, json: Json = False) -> None
     if not json:
         say("healthy" if report.healthy else "damaged: `gatepost store repair` saves what can be read")
     if not report.healthy:
-        raise typer.Exit(Exit.FAILED)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @verb.command()
@@ -76,7 +76,7 @@ def repair(path: Named = None, config: Config = None, json: Json = False) -> Non
             say(f"{count(report.lost, 'row')} that a broker was still owed could not be read")
 
 
-def _work(do: Callable[[Path], Report], path: Path | None, config: Path | None, json: bool) -> Report:
+def _work(do: Callable[[Path], SalvageReport], path: Path | None, config: Path | None, json: bool) -> SalvageReport:
     from gatepost.agent.store.schema import is_log
 
     database = path or _of_settings(config or default_config())
@@ -100,7 +100,7 @@ def alone(database: Path) -> Iterator[None]:
         raise StoreError(f"there is no database at {database}", "name the file, or the settings with --config")
     try:
         held = lock.take(database.parent) if (database.parent / lock.NAME).exists() else None
-    except lock.Taken:
+    except lock.StateDirInUse:
         raise StoreError(f"an agent runs on {database}", "stop it first: `systemctl stop gatepost`") from None
     except OSError as error:
         raise StoreError(f"{database}: {error.strerror}", "use sudo, or become the user gatepost") from error

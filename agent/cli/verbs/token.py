@@ -9,18 +9,18 @@ import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
 from gatepost.agent.cli.support.output import say, say_as_is, say_json, table
-from gatepost.client import Call
+from gatepost.client import ApiCall
 
 TOKENS = "/api/v1/tokens"
 
 
-class Role(StrEnum):
+class TokenRole(StrEnum):
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
 
 
-AsRole = Annotated[Role, typer.Option("--role", help="What it may: see, also make things happen, or everything.")]
+AsRole = Annotated[TokenRole, typer.Option("--role", help="What it may: see, also make things happen, or everything.")]
 
 verb = new(no_args_is_help=True)
 
@@ -65,7 +65,7 @@ def create(
     """
     body = {"role": role.value, "name": name, "expires": expires, "publish": publish, "subscribe": subscribe}
     made: Any = connected(socket, config).request(
-        Call("POST", TOKENS, body={key: value for key, value in body.items() if value})
+        ApiCall("POST", TOKENS, body={key: value for key, value in body.items() if value})
     )
     if json:
         say_json(made)
@@ -83,7 +83,7 @@ def every(socket: Socket = None, config: Config = None, json: Json = False) -> N
     Example:
       gatepost token list
     """
-    found: Any = connected(socket, config).request(Call("GET", TOKENS))
+    found: Any = connected(socket, config).request(ApiCall("GET", TOKENS))
     if json:
         say_json(found)
         return
@@ -121,7 +121,7 @@ def revoke(
     """
     from urllib.parse import quote
 
-    was: Any = connected(socket, config).request(Call("DELETE", f"{TOKENS}/{quote(ident, safe='')}"))
+    was: Any = connected(socket, config).request(ApiCall("DELETE", f"{TOKENS}/{quote(ident, safe='')}"))
     if json:
         say_json(was)
     else:
@@ -129,14 +129,16 @@ def revoke(
 
 
 @verb.command()
-def browser(role: AsRole = Role.OPERATOR, socket: Socket = None, config: Config = None, json: Json = False) -> None:
+def browser(
+    role: AsRole = TokenRole.OPERATOR, socket: Socket = None, config: Config = None, json: Json = False
+) -> None:
     """Make a login code for the web page: good once, for a few minutes.
 
     \b
     Example:
       gatepost token browser --role viewer
     """
-    made: Any = connected(socket, config).request(Call("POST", "/api/v1/session/code", body={"role": role.value}))
+    made: Any = connected(socket, config).request(ApiCall("POST", "/api/v1/session/code", body={"role": role.value}))
     if json:
         say_json(made)
         return

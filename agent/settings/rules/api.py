@@ -7,12 +7,12 @@ from importlib.util import find_spec
 
 from gatepost.agent.settings.model import is_loopback, split_address
 from gatepost.agent.settings.problem import quoted
-from gatepost.agent.settings.rules.base import Rules
+from gatepost.agent.settings.rules.base import RuleContext
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
-def check_api(rules: Rules) -> None:
+def check_api(rules: RuleContext) -> None:
     _check_listen(rules)
     _check_jwt(rules)
     for index, origin in enumerate(rules.section("api").get("cors_origins", [])):
@@ -21,7 +21,7 @@ def check_api(rules: Rules) -> None:
             rules.error(("api", "cors_origins", str(index)), "bad-origin", f"{quoted(origin)} is no web origin", hint)
 
 
-def _check_jwt(rules: Rules) -> None:
+def _check_jwt(rules: RuleContext) -> None:
     jwt = rules.section("api", "jwt")
     if "algorithm" not in jwt:
         return
@@ -39,7 +39,7 @@ def _check_jwt(rules: Rules) -> None:
         rules.error(path, "not-installed", "needs the library PyJWT", "pip install 'gatepost[jwt]'")
 
 
-def _check_listen(rules: Rules) -> None:
+def _check_listen(rules: RuleContext) -> None:
     api = rules.section("api")
     listen = api.get("listen")
     if listen is None:

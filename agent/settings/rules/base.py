@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import inspect as types
 
-from gatepost.agent.settings.problem import Origin, Path, Report, closest, quoted
-from gatepost.agent.settings.validator import Checker
+from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, quoted
+from gatepost.agent.settings.validator import SettingsValidator
 
 if TYPE_CHECKING:
     from gatepost.drivers.driver import Driver, Registry
@@ -28,14 +28,14 @@ LONGEST_SOCKET = 100  # octets: sun_path has 108, and a socket is made under a l
 DEVICE_COMMANDS = ("status", "read_now", "start_monitoring", "stop_monitoring", "set_interval")
 
 
-class Rules:
+class RuleContext:
     """What a rule may use: the values that fit their types, where they stand, the drivers, the report."""
 
-    def __init__(self, values: dict[str, Any], checker: Checker, registry: Registry, whole: bool) -> None:
+    def __init__(self, values: dict[str, Any], checker: SettingsValidator, registry: Registry, whole: bool) -> None:
         self.values = values
         self.checker = checker
         self.registry = registry
-        self.report: Report = checker.report
+        self.report: ProblemReport = checker.report
         self.whole = whole  # False = a file could not be read to its end, so something may only seem to be missing
         self.options: dict[str, types.Type] = {}  # what the options of a driver are, by its name
         self.built: dict[str, Any] = {}  # the options as the driver takes them, where they are right, by device id
@@ -65,7 +65,7 @@ class Rules:
         return [path[1] for path in self.checker.keys if len(path) == 2 and path[0] == section]
 
 
-def check_secrets_written(rules: Rules) -> None:
+def check_secrets_written(rules: RuleContext) -> None:
     """A secret is a reference with exactly one place; plain text works and is warned about."""
     for path in sorted(rules.checker.secrets):
         holder = rules.section(*path[:-1])
@@ -83,7 +83,7 @@ def check_secrets_written(rules: Rules) -> None:
                     rules.error((*path, key), "bad-secret", f"{quoted(text)} is no usable name", "a plain name")
 
 
-def check_paths(rules: Rules) -> None:
+def check_paths(rules: RuleContext) -> None:
     """Relative paths depend on where the agent was started."""
     paths: list[tuple[Path, Any]] = [(("gateway", "state_dir"), rules.section("gateway").get("state_dir"))]
     paths += [(("api", "socket"), rules.section("api").get("socket"))]
@@ -102,14 +102,14 @@ def check_paths(rules: Rules) -> None:
             rules.warn(path, "relative-path", f"{quoted(value)} depends on where the agent is started", hint)
 
 
-def check_socket(rules: Rules) -> None:
+def check_socket(rules: RuleContext) -> None:
     path = rules.section("api").get("socket")
     if isinstance(path, str) and len(os.fsencode(path)) > LONGEST_SOCKET:
         message = f"a socket path of {len(os.fsencode(path))} octets; the system takes {LONGEST_SOCKET}"
         rules.error(("api", "socket"), "bad-path", message, "choose a shorter directory, such as /run/gatepost")
 
 
-def check_commands(rules: Rules) -> None:
+def check_commands(rules: RuleContext) -> None:
     """Names in the allow list are judged against what the configured devices understand."""
     known = {*GATEWAY_COMMANDS, *DEVICE_COMMANDS}
     for driver in rules.drivers.values():
@@ -134,7 +134,7 @@ def check_commands(rules: Rules) -> None:
         rules.error(path, "missing", "signatures are required but there is no key", "add commands.signing.key")
 
 
-def check_routes(rules: Rules) -> None:
+def check_routes(rules: RuleContext) -> None:
     """Patterns that match nothing are probably misspelt."""
     if not rules.whole:
         return
@@ -150,7 +150,7 @@ def check_routes(rules: Rules) -> None:
                         rules.warn(path, "no-match", message, _meant(pattern, known))
 
 
-def _metrics(rules: Rules) -> list[str]:
+def _metrics(rules: RuleContext) -> list[str]:
     """Every metric_type that the configured devices can give; empty when that cannot be known."""
     found: set[str] = set()
     for name in rules.names("devices"):

@@ -6,9 +6,9 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from gatepost.agent.settings.model import TOPICS, Topic
+from gatepost.agent.settings.model import TOPICS, TopicDefault
 from gatepost.agent.settings.problem import Path, closest, listed, quoted
-from gatepost.agent.settings.rules.base import Rules
+from gatepost.agent.settings.rules.base import RuleContext
 
 FORMATS = ("devices",)
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -16,7 +16,7 @@ _MEANT = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "http": "ws", "https": 
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 
 
-def check_brokers(rules: Rules) -> None:
+def check_brokers(rules: RuleContext) -> None:
     for name, broker in rules.section("brokers").items():
         path = ("brokers", name)
         places = [("url",), *(("failover", str(index)) for index in range(len(broker.get("failover", []))))]
@@ -28,7 +28,7 @@ def check_brokers(rules: Rules) -> None:
     _check_client_ids(rules)
 
 
-def check_url(rules: Rules, url: str, path: Path) -> SplitResult | None:
+def check_url(rules: RuleContext, url: str, path: Path) -> SplitResult | None:
     """None when it is reported; a message never shows a URL that may hold a password."""
     shown = quoted(url) if "@" not in url else "the URL"
     scheme, mark, _ = url.partition("://")
@@ -64,7 +64,7 @@ def check_url(rules: Rules, url: str, path: Path) -> SplitResult | None:
     return parts
 
 
-def check_topics(rules: Rules, path: Path) -> None:
+def check_topics(rules: RuleContext, path: Path) -> None:
     """Overridden topics: known keys and placeholders, publishable, and never one that is also subscribed to."""
     topics = rules.section(*path, "topics")
     used: dict[str, list[str]] = {}
@@ -86,7 +86,7 @@ def check_topics(rules: Rules, path: Path) -> None:
                 rules.error(here, "bad-topic", f"the same topic as {other}", hint)
 
 
-def _topic_fault(key: str, text: str, topic: Topic, gateway: dict[str, object]) -> tuple[str, str] | None:
+def _topic_fault(key: str, text: str, topic: TopicDefault, gateway: dict[str, object]) -> tuple[str, str] | None:
     used = re.findall(r"\{([^{}]*)\}", text)
     rest = re.sub(r"\{[^{}]*\}", "", text)
     unknown = [name for name in used if name not in topic.placeholders]
@@ -109,7 +109,7 @@ def _topic_fault(key: str, text: str, topic: Topic, gateway: dict[str, object]) 
     return None
 
 
-def _check_tls(rules: Rules, path: Path, schemes: list[str]) -> None:
+def _check_tls(rules: RuleContext, path: Path, schemes: list[str]) -> None:
     tls = rules.section(*path, "tls")
     here = (*path, "tls")
     if not tls:
@@ -125,7 +125,7 @@ def _check_tls(rules: Rules, path: Path, schemes: list[str]) -> None:
         rules.warn((*here, "verify"), "tls-unverified", "anybody can pose as this broker", hint)
 
 
-def _check_format(rules: Rules, path: Path) -> None:
+def _check_format(rules: RuleContext, path: Path) -> None:
     broker = rules.section(*path)
     name = broker.get("format", FORMATS[0])
     if name not in FORMATS:
@@ -144,7 +144,7 @@ def _check_format(rules: Rules, path: Path) -> None:
         rules.warn((*path, "batch", "delay"), "no-effect", message, "remove it")
 
 
-def _check_client_ids(rules: Rules) -> None:
+def _check_client_ids(rules: RuleContext) -> None:
     """A broker hangs up on the older of two connections with one client id: the two would fight for ever."""
     seen: dict[tuple[str, int | None, str], str] = {}
     for name, broker in rules.section("brokers").items():

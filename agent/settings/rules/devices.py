@@ -10,10 +10,10 @@ import msgspec
 from msgspec import inspect as types
 
 from gatepost.agent.settings.problem import Path, closest, dotted, in_words, listed, meant, quoted
-from gatepost.agent.settings.rules.base import Rules
-from gatepost.agent.settings.yaml.nodes import Map
+from gatepost.agent.settings.rules.base import RuleContext
+from gatepost.agent.settings.yaml.nodes import MapNode
 from gatepost.agent.settings.yaml.scalars import WRONG
-from gatepost.drivers.options import Options, WrongOptions
+from gatepost.drivers.options import DriverOptions, WrongOptions
 
 if TYPE_CHECKING:
     from gatepost.drivers.driver import Driver
@@ -29,7 +29,7 @@ _NEED_PORT = {
 }
 
 
-def check_devices(rules: Rules, written: dict[str, Map]) -> None:
+def check_devices(rules: RuleContext, written: dict[str, MapNode]) -> None:
     """`written` holds the options of each device as they stand in the files."""
     for name, device in rules.section("devices").items():
         path = ("devices", name)
@@ -42,7 +42,7 @@ def check_devices(rules: Rules, written: dict[str, Map]) -> None:
     _check_addresses(rules)
 
 
-def _check_names(rules: Rules) -> None:
+def _check_names(rules: RuleContext) -> None:
     for name in rules.names("devices"):
         if name == GATEWAY and rules.written(("devices", name)):
             path = ("devices", name)
@@ -50,7 +50,7 @@ def _check_names(rules: Rules) -> None:
             rules.report.error(rules.checker.key_of(path), path, "reserved-name", message, "give it another name")
 
 
-def _check_driver(rules: Rules, path: Path, device: dict[str, Any], options: Map | None) -> None:
+def _check_driver(rules: RuleContext, path: Path, device: dict[str, Any], options: MapNode | None) -> None:
     name = device.get("driver")
     if name is None:
         return
@@ -70,7 +70,7 @@ def _check_driver(rules: Rules, path: Path, device: dict[str, Any], options: Map
     rules.drivers[path[1]] = driver
     rules.options[name] = kind
     before = len(rules.report.problems)
-    tree = options or Map({}, rules.where(path))
+    tree = options or MapNode({}, rules.where(path))
     values = rules.checker.check(tree, kind, (*path, "options"))
     if options is None:
         rules.checker.origins.pop((*path, "options"), None)  # nobody wrote them: `default`
@@ -82,7 +82,9 @@ def _check_driver(rules: Rules, path: Path, device: dict[str, Any], options: Map
     _check_transport(rules, path, device, driver.transport)
 
 
-def _build_options(rules: Rules, path: Path, driver: type[Driver], values: dict[str, Any], wrong: set[str]) -> None:
+def _build_options(
+    rules: RuleContext, path: Path, driver: type[Driver], values: dict[str, Any], wrong: set[str]
+) -> None:
     """What the driver itself has to say, for example about two options that exclude each other. `wrong` are keys that
     were reported already: what rests on them is not judged."""
     here = (*path, "options")
@@ -96,7 +98,7 @@ def _build_options(rules: Rules, path: Path, driver: type[Driver], values: dict[
     known = {key.removeprefix(start).partition(".")[0] for key in wrong}
     try:
         options = msgspec.convert(values, driver.options_type)
-        found = options.problems() if isinstance(options, Options) else []
+        found = options.problems() if isinstance(options, DriverOptions) else []
         if not wrong:
             rules.built[path[1]] = options
     except Exception as error:  # the code of a driver, which may be of another package
@@ -113,7 +115,7 @@ def _build_options(rules: Rules, path: Path, driver: type[Driver], values: dict[
             told((*here, *problem.path), code, problem.message, hint)
 
 
-def _option_error(rules: Rules, here: Path, text: str, values: dict[str, Any]) -> None:
+def _option_error(rules: RuleContext, here: Path, text: str, values: dict[str, Any]) -> None:
     """At the place that the text of an exception names."""
     message, _, spot = text.partition(" - at `$")
     inner = tuple(part for part in spot.rstrip("`").replace("[", ".").replace("]", "").split(".") if part)
@@ -123,7 +125,7 @@ def _option_error(rules: Rules, here: Path, text: str, values: dict[str, Any]) -
     )
 
 
-def _check_transport(rules: Rules, path: Path, device: dict[str, Any], transport: str) -> None:
+def _check_transport(rules: RuleContext, path: Path, device: dict[str, Any], transport: str) -> None:
     if transport in _NEED_PORT and "port" not in device and not rules.written((*path, "port")):
         if rules.whole:
             where = rules.checker.key_of(path)
@@ -139,12 +141,12 @@ def _check_transport(rules: Rules, path: Path, device: dict[str, Any], transport
             rules.warn((*path, key), "no-effect", message, "remove it")
 
 
-def _check_stopbits(rules: Rules, path: Path, device: dict[str, Any]) -> None:
+def _check_stopbits(rules: RuleContext, path: Path, device: dict[str, Any]) -> None:
     if device.get("stopbits") not in (None, 1, 1.5, 2):
         rules.error((*path, "stopbits"), "bad-choice", "expected 1, 1.5 or 2", "")
 
 
-def _check_brokers(rules: Rules, path: Path, device: dict[str, Any]) -> None:
+def _check_brokers(rules: RuleContext, path: Path, device: dict[str, Any]) -> None:
     known = rules.names("brokers")
     for index, name in enumerate(device.get("brokers") or []):
         near = closest(name, known)
@@ -157,7 +159,7 @@ def _check_brokers(rules: Rules, path: Path, device: dict[str, Any]) -> None:
         rules.warn((*path, "brokers"), "no-broker", "its readings are stored and sent nowhere", hint)
 
 
-def _check_thresholds(rules: Rules, path: Path) -> None:
+def _check_thresholds(rules: RuleContext, path: Path) -> None:
     thresholds = rules.section(*path, "thresholds")
     names = _value_names(rules, path[1]) if thresholds else ()
     for value, threshold in thresholds.items():
@@ -175,7 +177,7 @@ def _check_thresholds(rules: Rules, path: Path) -> None:
             rules.warn(here, "no-effect", "a threshold without min or max", "add one of them")
 
 
-def _value_names(rules: Rules, name: str) -> tuple[str, ...]:
+def _value_names(rules: RuleContext, name: str) -> tuple[str, ...]:
     """What the values of a device can be called; empty when that cannot be known."""
     if name not in rules.drivers:
         return ()
@@ -185,7 +187,7 @@ def _value_names(rules: Rules, name: str) -> tuple[str, ...]:
         return ()
 
 
-def _check_ports(rules: Rules) -> None:
+def _check_ports(rules: RuleContext) -> None:
     """A port belongs to one device; two names of one port are one port."""
     seen: dict[str, str] = {}
     for name, device in rules.section("devices").items():
@@ -211,7 +213,7 @@ def _check_ports(rules: Rules) -> None:
         _only_one(rules, seen, name, port if mark else _real(port), "port")
 
 
-def _check_addresses(rules: Rules) -> None:
+def _check_addresses(rules: RuleContext) -> None:
     """A peripheral that is connected belongs to one device; an advertisement may be heard by several."""
     seen: dict[str, str] = {}
     for name, device in rules.section("devices").items():
@@ -221,7 +223,7 @@ def _check_addresses(rules: Rules) -> None:
             _only_one(rules, seen, name, str(address).upper(), "address")
 
 
-def _only_one(rules: Rules, seen: dict[str, str], name: str, place: str, key: str) -> None:
+def _only_one(rules: RuleContext, seen: dict[str, str], name: str, place: str, key: str) -> None:
     other = seen.setdefault(place, name)
     if other != name:
         spot = rules.where(("devices", other, key))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatepost.agent.settings.problem import Origin, Path, Report, quoted
-from gatepost.agent.settings.yaml.nodes import AMBIGUOUS_WORDS, Entry, Items, Map, Node, Scalar
+from gatepost.agent.settings.problem import Origin, Path, ProblemReport, quoted
+from gatepost.agent.settings.yaml.nodes import AMBIGUOUS_WORDS, ListNode, MapEntry, MapNode, Node, ScalarNode
 
 if TYPE_CHECKING:
     from yaml import Event
@@ -20,20 +20,20 @@ _MERGE = "<<"
 class _Open:
     """A collection that is being read."""
 
-    def __init__(self, node: Map | Items, anchor: str | None) -> None:
+    def __init__(self, node: MapNode | ListNode, anchor: str | None) -> None:
         self.node = node
         self.anchor = anchor
-        self.key: Scalar | None = None
+        self.key: ScalarNode | None = None
         self.bad_key = False
-        self.merged: list[Map] = []
+        self.merged: list[MapNode] = []
         self.size = 1
         self.depth = 1
 
 
-class Builder:
+class YamlBuilder:
     """Takes events one by one; `root` is the document, `partial()` what there is when the rest cannot be read."""
 
-    def __init__(self, name: str, report: Report) -> None:
+    def __init__(self, name: str, report: ProblemReport) -> None:
         self.name = name
         self.root: Node | None = None
         self.whole = True  # False = something was left out, so what is missing is no problem of its own
@@ -58,14 +58,14 @@ class Builder:
         elif isinstance(event, yaml.ScalarEvent):
             self._tagged(event)
             plain = bool(event.implicit[0]) or (not event.style and event.tag not in (None, "!", _CORE + "str"))
-            self._add(Scalar(event.value, self.last, plain), event.anchor)
+            self._add(ScalarNode(event.value, self.last, plain), event.anchor)
         elif isinstance(event, yaml.AliasEvent):
             return self._alias(event.anchor or "")
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             if len(self._open) >= MAX_DEPTH:
                 return self._refuse("too-deep", f"is nested more than {MAX_DEPTH} levels deep", "settings need six")
             self._tagged(event)
-            opened = Map({}, self.last) if isinstance(event, yaml.MappingStartEvent) else Items([], self.last)
+            opened = MapNode({}, self.last) if isinstance(event, yaml.MappingStartEvent) else ListNode([], self.last)
             self._open.append(_Open(opened, event.anchor))
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             self._close()
@@ -86,9 +86,9 @@ class Builder:
 
     def _path(self) -> Path:
         return tuple(
-            opened.key.text if opened.key else str(len(opened.node.values)) if isinstance(opened.node, Items) else ""
+            opened.key.text if opened.key else str(len(opened.node.values)) if isinstance(opened.node, ListNode) else ""
             for opened in self._open
-            if opened.key or isinstance(opened.node, Items)
+            if opened.key or isinstance(opened.node, ListNode)
         )
 
     def _tagged(self, event: Any) -> None:
@@ -116,7 +116,7 @@ class Builder:
 
     def _skip(self) -> None:
         """A value that is left out."""
-        if self._open and isinstance(self._open[-1].node, Map):
+        if self._open and isinstance(self._open[-1].node, MapNode):
             top = self._open[-1]
             if top.key is None and not top.bad_key:
                 top.bad_key = True
@@ -125,7 +125,7 @@ class Builder:
 
     def _close(self) -> None:
         top = self._open.pop()
-        if isinstance(top.node, Map):
+        if isinstance(top.node, MapNode):
             for merged in reversed(top.merged):
                 for name, entry in merged.items():
                     top.node.entries.setdefault(name, entry)
@@ -142,7 +142,7 @@ class Builder:
         top = self._open[-1]
         top.size += size
         top.depth = max(top.depth, depth + 1)
-        if isinstance(top.node, Items):
+        if isinstance(top.node, ListNode):
             top.node.values.append(node)
         elif top.key is None and not top.bad_key:
             self._key(top, node)
@@ -152,7 +152,7 @@ class Builder:
             top.key, top.bad_key = None, False
 
     def _key(self, top: _Open, node: Node) -> None:
-        if isinstance(node, Scalar) and not (node.plain and node.text in ("", "~")):
+        if isinstance(node, ScalarNode) and not (node.plain and node.text in ("", "~")):
             if node.trap == "word" and node.text.lower() in AMBIGUOUS_WORDS:
                 message = f"the key {node.text} is true or false to many YAML readers"
                 hint = f'here it is the word; put it in quotes: "{node.text}":'
@@ -163,10 +163,10 @@ class Builder:
         self.whole = False
         self._report.error(node.origin, self._path(), "bad-key", "a key must be a word", "write `name: value`")
 
-    def _value(self, top: _Open, target: Map, key: Scalar, node: Node) -> None:
+    def _value(self, top: _Open, target: MapNode, key: ScalarNode, node: Node) -> None:
         if key.text == _MERGE and key.plain:
-            parts = node.values if isinstance(node, Items) else [node]
-            maps = [part for part in parts if isinstance(part, Map)]
+            parts = node.values if isinstance(node, ListNode) else [node]
+            maps = [part for part in parts if isinstance(part, MapNode)]
             if len(maps) != len(parts):
                 self._report.error(
                     key.origin, self._path(), "merge-key", "<< takes a map or a list of maps", "write <<: *name"
@@ -177,8 +177,8 @@ class Builder:
             message = f"the key stands twice, first at line {first.line}, column {first.column}"
             self._report.error(key.origin, self._path(), "duplicate-key", message, "keep one of them")
             earlier = target.entries[key.text].value
-            if isinstance(earlier, Map) and isinstance(node, Map):  # judge what both hold
-                both = Map({**node.entries, **earlier.entries}, earlier.origin)
-                target.entries[key.text] = Entry(target.entries[key.text].key, both)
+            if isinstance(earlier, MapNode) and isinstance(node, MapNode):  # judge what both hold
+                both = MapNode({**node.entries, **earlier.entries}, earlier.origin)
+                target.entries[key.text] = MapEntry(target.entries[key.text].key, both)
         else:
-            target.entries[key.text] = Entry(key.origin, node)
+            target.entries[key.text] = MapEntry(key.origin, node)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from gatepost.agent.settings.problem import Origin, Path, Report
+from gatepost.agent.settings.problem import Origin, Path, ProblemReport
 
 AMBIGUOUS_WORDS = frozenset(("yes", "no", "on", "off"))  # booleans of YAML 1.1, words of YAML 1.2
 
@@ -21,7 +21,7 @@ _GROUPED = re.compile(r"[-+]?[0-9]+(?:_[0-9]+)+")
 Trap = Literal["", "word", "octal", "sexagesimal", "grouped"]
 
 
-class Scalar(NamedTuple):
+class ScalarNode(NamedTuple):
     """One value as text; `plain` = without quotes, `loose` = of an environment variable, which knows no quotes."""
 
     text: str
@@ -63,50 +63,55 @@ class Scalar(NamedTuple):
         return "grouped" if _GROUPED.fullmatch(self.text) else ""
 
 
-class Entry(NamedTuple):
+class MapEntry(NamedTuple):
     """A key of a map with where it stands, and its value."""
 
     key: Origin
     value: Node
 
 
-class Map(NamedTuple):
+class MapNode(NamedTuple):
     """A map; a null entry stays as the mark that its key was removed."""
 
-    entries: dict[str, Entry]
+    entries: dict[str, MapEntry]
     origin: Origin
 
-    def items(self) -> Iterator[tuple[str, Entry]]:
+    def items(self) -> Iterator[tuple[str, MapEntry]]:
         return iter(self.entries.items())
 
 
-class Items(NamedTuple):
+class ListNode(NamedTuple):
     """A list."""
 
     values: list[Node]
     origin: Origin
 
 
-Node = Scalar | Map | Items
+Node = ScalarNode | MapNode | ListNode
 
 
 def is_null(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.null
+    return isinstance(node, ScalarNode) and node.null
 
 
-def merge(below: Map, above: Map, report: Report, path: Path = ()) -> Map:
+def merge(below: MapNode, above: MapNode, report: ProblemReport, path: Path = ()) -> MapNode:
     """Maps merge deep, scalars and lists replace, `null` removes. A key with nothing behind it removes no map."""
     entries = dict(below.entries)
     for name, entry in above.items():
         lower = entries.get(name)
         here = (*path, name)
-        if lower is not None and isinstance(lower.value, Map):
-            if isinstance(entry.value, Map):
-                entries[name] = Entry(entry.key, merge(lower.value, entry.value, report, here))
+        if lower is not None and isinstance(lower.value, MapNode):
+            if isinstance(entry.value, MapNode):
+                entries[name] = MapEntry(entry.key, merge(lower.value, entry.value, report, here))
                 continue
-            if isinstance(entry.value, Scalar) and entry.value.null and not entry.value.text and lower.value.entries:
+            if (
+                isinstance(entry.value, ScalarNode)
+                and entry.value.null
+                and not entry.value.text
+                and lower.value.entries
+            ):
                 message = "nothing stands behind the key, so the settings before it stay"
                 report.warn(entry.key, here, "empty-section", message, "delete the line, or write null to remove them")
                 continue
         entries[name] = entry
-    return Map(entries, above.origin if above.entries else below.origin)
+    return MapNode(entries, above.origin if above.entries else below.origin)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatepost.agent.settings.problem import Origin, Report, quoted
-from gatepost.agent.settings.yaml.builder import Builder
-from gatepost.agent.settings.yaml.nodes import Map, Scalar
+from gatepost.agent.settings.problem import Origin, ProblemReport, quoted
+from gatepost.agent.settings.yaml.builder import YamlBuilder
+from gatepost.agent.settings.yaml.nodes import MapNode, ScalarNode
 
 if TYPE_CHECKING:
     from yaml import MarkedYAMLError
@@ -33,32 +33,32 @@ _SPEECH = (
 _LOCAL = ("mapping values are not allowed here", "that cannot start any token", "unknown escape character")
 
 
-def read_file(path: Path, report: Report) -> tuple[Map, bool]:
+def read_file(path: Path, report: ProblemReport) -> tuple[MapNode, bool]:
     """The tree of the file and whether all of it could be read."""
     top = Origin(str(path), 1, 1)
     try:
         if not path.is_file():
             report.error(top, (), "unreadable", "is no file", "settings are files that end in .yaml")
-            return Map({}, top), False
+            return MapNode({}, top), False
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         report.error(top, (), "unreadable", f"cannot be read: {error.strerror or error}", "check its permissions")
-        return Map({}, top), False
+        return MapNode({}, top), False
     return read_bytes(data, str(path), report)
 
 
-def read_bytes(data: bytes, name: str, report: Report) -> tuple[Map, bool]:
+def read_bytes(data: bytes, name: str, report: ProblemReport) -> tuple[MapNode, bool]:
     """As `read_file`, of what the file holds."""
     top = Origin(name, 1, 1)
     if len(data) > MAX_BYTES:
         report.error(top, (), "too-big", f"is larger than {MAX_BYTES} bytes", "settings are a few kilobytes")
-        return Map({}, top), False
+        return MapNode({}, top), False
     before = len(report.problems)
     text = _decode(data, name, report)
     whole = len(report.problems) == before
     for _ in range(MAX_RETRIES):
-        builder = Builder(name, report)
+        builder = YamlBuilder(name, report)
         wrong = _parse(text, builder)
         if wrong is None:
             root = builder.root
@@ -69,18 +69,18 @@ def read_bytes(data: bytes, name: str, report: Report) -> tuple[Map, bool]:
         if not local:
             break
         text = _without(text, line)
-    if isinstance(root, Map):
+    if isinstance(root, MapNode):
         return root, whole and builder.whole
-    if root is not None and not (isinstance(root, Scalar) and root.null):
+    if root is not None and not (isinstance(root, ScalarNode) and root.null):
         message = "a settings file holds `section: ...` keys, not " + (
-            "one value" if isinstance(root, Scalar) else "a list"
+            "one value" if isinstance(root, ScalarNode) else "a list"
         )
         report.error(root.origin, (), "wrong-type", message, "start with a section such as `devices:`")
         whole = False
-    return Map({}, top), whole
+    return MapNode({}, top), whole
 
 
-def _parse(text: str, builder: Builder) -> MarkedYAMLError | None:
+def _parse(text: str, builder: YamlBuilder) -> MarkedYAMLError | None:
     import yaml
 
     try:
@@ -98,7 +98,7 @@ def _parse(text: str, builder: Builder) -> MarkedYAMLError | None:
     return None
 
 
-def _decode(data: bytes, name: str, report: Report) -> str:
+def _decode(data: bytes, name: str, report: ProblemReport) -> str:
     import codecs
 
     from yaml.reader import Reader
@@ -140,7 +140,7 @@ def _without(text: str, line: int) -> str:
     return "\n".join(lines)
 
 
-def _explain(error: MarkedYAMLError, text: str, name: str, report: Report) -> tuple[int, bool]:
+def _explain(error: MarkedYAMLError, text: str, name: str, report: ProblemReport) -> tuple[int, bool]:
     """Reports it; gives the line (from 0) and whether the rest of the file can be read without that line."""
     lines = _lines(text)
     mark = error.problem_mark or error.context_mark

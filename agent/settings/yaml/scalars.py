@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec import inspect as types
 
-from gatepost.agent.settings.problem import Path, Report, closest, listed, quoted
+from gatepost.agent.settings.problem import Path, ProblemReport, closest, listed, quoted
 from gatepost.agent.settings.units import UNITS, WrongUnit
-from gatepost.agent.settings.yaml.nodes import Scalar
+from gatepost.agent.settings.yaml.nodes import ScalarNode
 
 WRONG: Any = object()
 
@@ -18,15 +18,15 @@ _TRUE = frozenset(("yes", "on", "y", "1", "true", "enable", "enabled"))
 _FALSE = frozenset(("no", "off", "n", "0", "false", "disable", "disabled"))
 
 
-class Scalars:
+class ScalarChecker:
     """Checks scalars; what is wrong goes to the report, never with the value of a secret in it."""
 
     KINDS = (types.StrType, types.IntType, types.FloatType, types.BoolType, types.LiteralType, types.EnumType)
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ProblemReport) -> None:
         self._report = report
 
-    def check(self, node: Scalar, kind: types.Type, path: Path, extra: dict[str, Any], secret: bool) -> Any:
+    def check(self, node: ScalarNode, kind: types.Type, path: Path, extra: dict[str, Any], secret: bool) -> Any:
         if isinstance(kind, types.StrType):
             return self._text(node, kind, path, secret)
         if isinstance(kind, types.BoolType):
@@ -51,7 +51,7 @@ class Scalars:
         }
         return names.get(type(kind), "a value")
 
-    def plain(self, node: Scalar, path: Path) -> Any:
+    def plain(self, node: ScalarNode, path: Path) -> Any:
         """A value whose type nobody declared."""
         if node.trap in ("octal", "grouped"):
             return self._ambiguous(node, path)
@@ -61,7 +61,7 @@ class Scalars:
             return self._wrong(node, path, "out-of-range", f"{node.text} is too large", "")
         return value
 
-    def _text(self, node: Scalar, kind: types.StrType, path: Path, secret: bool) -> Any:
+    def _text(self, node: ScalarNode, kind: types.StrType, path: Path, secret: bool) -> Any:
         text, shown = node.text, "the value" if secret else quoted(node.text)
         value = node.value
         if not node.loose:
@@ -82,7 +82,7 @@ class Scalars:
             return self._wrong(node, path, "out-of-range", f"longer than {kind.max_length} characters", "")
         return text
 
-    def _bool(self, node: Scalar, path: Path) -> Any:
+    def _bool(self, node: ScalarNode, path: Path) -> Any:
         value = node.value
         if isinstance(value, bool):
             return value
@@ -94,7 +94,7 @@ class Scalars:
         hint += " without quotes" if not node.plain and word in ("true", "false") else ""
         return self._wrong(node, path, "not-a-bool", f"expected true or false, found {quoted(node.text)}", hint)
 
-    def _choice(self, node: Scalar, values: tuple[Any, ...], path: Path, spellings: dict[str, str] | None) -> Any:
+    def _choice(self, node: ScalarNode, values: tuple[Any, ...], path: Path, spellings: dict[str, str] | None) -> Any:
         """`spellings`: what else may be written for a value; case does not count then."""
         for value in values:
             if str(value) == node.text:
@@ -115,7 +115,9 @@ class Scalars:
         message = f"expected {listed((*others, *values))}, found {quoted(node.text)}"
         return self._wrong(node, path, "bad-choice", message, hint)
 
-    def _number(self, node: Scalar, kind: types.IntType | types.FloatType, path: Path, extra: dict[str, Any]) -> Any:
+    def _number(
+        self, node: ScalarNode, kind: types.IntType | types.FloatType, path: Path, extra: dict[str, Any]
+    ) -> Any:
         unit = extra.get("unit")
         value = node.value
         bare = unit is None or (extra.get("bare") and isinstance(value, (int, float)))
@@ -139,9 +141,9 @@ class Scalars:
             return self._wrong(node, path, "out-of-range", f"{quoted(node.text)} is out of range", outside)
         return value
 
-    def _no_number(self, node: Scalar, kind: types.IntType | types.FloatType, path: Path) -> Any:
+    def _no_number(self, node: ScalarNode, kind: types.IntType | types.FloatType, path: Path) -> Any:
         hint = ""
-        if not node.plain and isinstance(Scalar(node.text, node.origin).value, (int, float)):
+        if not node.plain and isinstance(ScalarNode(node.text, node.origin).value, (int, float)):
             hint = "remove the quotes"
         elif re.fullmatch(r"[-+]?\.(inf|nan)", node.text, re.IGNORECASE):
             hint = "only finite numbers"
@@ -150,7 +152,7 @@ class Scalars:
         message = f"expected {self.shape(kind, {})}, found {quoted(node.text)}"
         return self._wrong(node, path, "wrong-type", message, hint)
 
-    def _ambiguous(self, node: Scalar, path: Path) -> Any:
+    def _ambiguous(self, node: ScalarNode, path: Path) -> Any:
         text = node.text
         if node.trap == "octal":
             digits = text.lstrip("+-0") or "0"
@@ -165,7 +167,7 @@ class Scalars:
             hint = f'write {text.replace("_", "")}, or "{text}" if it is a text'
         return self._wrong(node, path, "ambiguous-number", message, hint)
 
-    def _warn_trap(self, node: Scalar, path: Path, secret: bool = False) -> None:
+    def _warn_trap(self, node: ScalarNode, path: Path, secret: bool = False) -> None:
         if not node.trap:
             return
         shown = "the value" if secret else node.text
@@ -177,7 +179,7 @@ class Scalars:
             message = f"{shown} is a number to many YAML readers"
             self._report.warn(node.origin, path, "ambiguous-number", message, hint)
 
-    def _wrong(self, node: Scalar, path: Path, code: str, message: str, hint: str) -> Any:
+    def _wrong(self, node: ScalarNode, path: Path, code: str, message: str, hint: str) -> Any:
         self._report.error(node.origin, path, code, message, hint)
         return WRONG
 

@@ -9,7 +9,7 @@ from gatepost.agent.store.model import Record, Series
 FORMATS = ("devices",)
 
 
-class Rendered(NamedTuple):
+class RenderedMessage(NamedTuple):
     """A message ready to publish; `properties` as an MQTT 5 property block, b"" for 3.1.1."""
 
     topic: bytes
@@ -17,7 +17,7 @@ class Rendered(NamedTuple):
     properties: bytes
 
 
-class Format(Protocol):
+class PayloadFormat(Protocol):
     """Record -> message. `wall` in microseconds; `clock` synchronised, rectified or unsynchronised."""
 
-    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> Rendered: ...
+    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> RenderedMessage: ...

@@ -7,9 +7,9 @@ import time
 import orjson
 
 from gatepost.agent.store.model import EVENT, URGENT, Record, Series
-from gatepost.agent.uplink.formats import Rendered
+from gatepost.agent.uplink.formats import RenderedMessage
 from gatepost.agent.uplink.mqtt.codec import encode_properties
-from gatepost.agent.uplink.topics import Topics
+from gatepost.agent.uplink.topics import BrokerTopics
 
 CONTENT_TYPE = "application/json"
 SCHEMA = 1
@@ -20,7 +20,7 @@ SECONDS = 100  # seconds remembered as text: live and backlog come by turns
 class DevicesFormat:
     """Joins what repeats (the series, rendered once) with what does not (the stored body), without parsing either."""
 
-    def __init__(self, gateway: str, epoch: str, topics: Topics, version: int) -> None:
+    def __init__(self, gateway: str, epoch: str, topics: BrokerTopics, version: int) -> None:
         self._prefix = f"{gateway}:{epoch}:".encode()
         self._gateway = orjson.dumps(gateway)
         self._topics = topics
@@ -30,7 +30,7 @@ class DevicesFormat:
         self._marks: dict[tuple[bool, bool, str], bytes] = {}
         self._blocks: dict[int, bytes] = {}
 
-    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> Rendered:
+    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> RenderedMessage:
         known = self._known.get(series.number)
         if known is None:
             known = self._remember(series)
@@ -49,7 +49,7 @@ class DevicesFormat:
         if record.bits & EVENT:
             tail = b""
         payload = b'{"id":"%b%b%b.%06dZ"%b%b' % (name, middle, moment, micros, tail, end)
-        return Rendered(topic, payload, self._block(name) if self._with_properties else b"")
+        return RenderedMessage(topic, payload, self._block(name) if self._with_properties else b"")
 
     def _remember(self, series: Series) -> tuple[bytes, bytes]:
         if len(self._known) >= KNOWN:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import Any
 
-from gatepost.agent.uplink.mqtt.inbox import Inbound
+from gatepost.agent.uplink.mqtt.inbox import InboundMessage
 
 _MANY = {"user_property", "subscription_identifier"}  # may stand more than once
 
@@ -15,7 +15,7 @@ def parse_publish(
     command: int,
     body: bytes,
     parse_properties: Callable[[bytes], tuple[dict[str, list[Any]] | None, bytes | None]] | None = None,
-) -> tuple[Inbound, int]:
+) -> tuple[InboundMessage, int]:
     """(message, packet id; 0 for QoS 0). Raises ValueError, IndexError or UnicodeDecodeError when it is malformed.
 
     `parse_properties` is gmqtt's; without it the body ends after the packet id.
@@ -43,7 +43,7 @@ def parse_publish(
             raise ValueError("malformed properties")
         properties = {name: values if name in _MANY else values[0] for name, values in found.items()}
         payload = bytes(rest)
-    return Inbound(topic, payload, qos, bool(command & 1), bool(command & 8), properties), mid
+    return InboundMessage(topic, payload, qos, bool(command & 1), bool(command & 8), properties), mid
 
 
 MAX_STRING = 65_535

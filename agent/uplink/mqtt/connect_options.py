@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gatepost.agent.uplink.mqtt.version_fallback import Version
 
 
-class Will(NamedTuple):
+class LastWill(NamedTuple):
     """What the broker publishes for this client when it is gone without a DISCONNECT."""
 
     topic: str
@@ -32,7 +32,7 @@ class ConnectOptions:
     username: str | None = None
     password: str | bytes | None = None
     keepalive: int = 30
-    will: Will | None = None
+    will: LastWill | None = None
     context: ssl.SSLContext | None = None
     clean_start: bool = True
     session_expiry: int = 0  # MQTT 5: how long the broker keeps the session after the connection's end

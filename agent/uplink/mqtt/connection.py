@@ -17,27 +17,33 @@ from gmqtt.mqtt.constants import MQTTCommands
 
 from gatepost.agent.core.errors import NotConnected
 from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic, encode_properties, packet_size, parse_publish
-from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions, Will
-from gatepost.agent.uplink.mqtt.endpoint import Endpoint
+from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions, LastWill
+from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.error_text import describe_end, explain_failure, unanswered
 from gatepost.agent.uplink.mqtt.gmqtt_client import first_values, make_client
-from gatepost.agent.uplink.mqtt.inbox import Inbound, Inbox
-from gatepost.agent.uplink.mqtt.keepalive import Pulse
-from gatepost.agent.uplink.mqtt.publisher import FIRST_ID, LAST_ID, MOST_IN_FLIGHT, OnAck, Sender, WindowFull
-from gatepost.agent.uplink.mqtt.reason_codes import MALFORMED, PACKET_TOO_LARGE, PROTOCOL_ERROR, ConnectFailed, Lost
-from gatepost.agent.uplink.mqtt.subscriber import Asker
-from gatepost.agent.uplink.mqtt.transport import Stream, open_transport
+from gatepost.agent.uplink.mqtt.inbox import InboundMessage, MessageInbox
+from gatepost.agent.uplink.mqtt.keepalive import KeepaliveTimer
+from gatepost.agent.uplink.mqtt.publisher import FIRST_ID, LAST_ID, MOST_IN_FLIGHT, MqttPublisher, OnAck, WindowFull
+from gatepost.agent.uplink.mqtt.reason_codes import (
+    MALFORMED,
+    PACKET_TOO_LARGE,
+    PROTOCOL_ERROR,
+    ConnectFailed,
+    ConnectionLost,
+)
+from gatepost.agent.uplink.mqtt.subscriber import MqttSubscriber
+from gatepost.agent.uplink.mqtt.transport import MqttStream, open_transport
 from gatepost.agent.uplink.mqtt.version_fallback import ProtocolChoice
 
 __all__ = [
+    "BrokerEndpoint",
     "ConnectFailed",
     "ConnectOptions",
-    "Connection",
-    "Endpoint",
-    "Inbound",
-    "Lost",
+    "ConnectionLost",
+    "InboundMessage",
+    "LastWill",
+    "MqttConnection",
     "ProtocolChoice",
-    "Will",
     "WindowFull",
     "check_filter",
     "check_topic",
@@ -47,7 +53,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-class Connection:
+class MqttConnection:
     """Made for one attempt, on a running loop: `open` once, publish until `on_lost`; `close` always ends it.
 
     `on_ack` gets (tag, reason code) in wire order, all of one received chunk at once; QoS 0 counts as acknowledged
@@ -58,12 +64,12 @@ class Connection:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: BrokerEndpoint,
         options: ConnectOptions,
         *,
         on_ack: OnAck,
-        on_message: Callable[[Inbound], Awaitable[int]],
-        on_lost: Callable[[Lost], None],
+        on_message: Callable[[InboundMessage], Awaitable[int]],
+        on_lost: Callable[[ConnectionLost], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.endpoint = endpoint
@@ -75,11 +81,11 @@ class Connection:
         self.server: dict[str, Any] = {}  # CONNACK properties by gmqtt's names
         self._on_lost = on_lost
         self._monotonic = monotonic
-        self._stream = Stream(options.inbound_size, monotonic)
-        self._sender = Sender(self._stream, self.version, on_ack, monotonic, str(endpoint))
+        self._stream = MqttStream(options.inbound_size, monotonic)
+        self._sender = MqttPublisher(self._stream, self.version, on_ack, monotonic, str(endpoint))
         self.publish = self._sender.publish  # no further call on the hot path
         self.flush = self._sender.flush
-        self._inbox = Inbox(
+        self._inbox = MessageInbox(
             on_message,
             self._answer,
             self._stream.pause,
@@ -89,13 +95,13 @@ class Connection:
         )
         self._handler: Any = None  # gmqtt's MqttPackageHandler
         self._mqtt: Any = None  # gmqtt's MQTTConnection
-        self._pulse: Pulse | None = None
+        self._pulse: KeepaliveTimer | None = None
         self._connack: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()
         self._opened = False
         self._given_up = False  # by close or abort: no on_lost
-        self._lost: Lost | None = None
-        self._asker = Asker(str(endpoint))
+        self._lost: ConnectionLost | None = None
+        self._asker = MqttSubscriber(str(endpoint))
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -166,7 +172,7 @@ class Connection:
         handler.id_generator._max = FIRST_ID  # gmqtt has set it to the receive maximum
         self._learn(bool(body[0] & 1), first_values(handler._connack_properties))
         ping, later = self._mqtt._send_ping_request, asyncio.get_running_loop().call_later
-        self._pulse = Pulse(self.keepalive, self._stream, ping, self._silent, self._monotonic, later)
+        self._pulse = KeepaliveTimer(self.keepalive, self._stream, ping, self._silent, self._monotonic, later)
         self._asker.mqtt = self._mqtt
         self._opened = self._sender.is_open = True
         self._sender.last_ack_at = self._monotonic()
@@ -262,7 +268,7 @@ class Connection:
             return False
         count = len(self._sender.flight)
         message = f"the broker acknowledged nothing for {limit:g} s while {count} messages were in flight"
-        self._die(Lost(None, message, "the link is half-open or the broker is stuck", silent=True))
+        self._die(ConnectionLost(None, message, "the link is half-open or the broker is stuck", silent=True))
         return True
 
     # -- subscriptions -------------------------------------------------------------------------------------------------
@@ -315,14 +321,14 @@ class Connection:
                 async with asyncio.timeout(timeout):
                     await self._ended.wait()
 
-    def _die(self, lost: Lost) -> None:
+    def _die(self, lost: ConnectionLost) -> None:
         if self._lost is None:
             self._lost = lost
         self._stop()
 
     def _silent(self) -> None:
         hint = "the link is half-open or the broker is stuck"
-        self._die(Lost(None, "the broker did not answer a ping", hint, silent=True))
+        self._die(ConnectionLost(None, "the broker did not answer a ping", hint, silent=True))
 
     # -- what the stream tells (transport.Owner) -----------------------------------------------------------------------
 
@@ -343,7 +349,7 @@ class Connection:
             self._connack.set_exception(
                 ConnectFailed("malformed", f"the broker sent {message}", "check the port in url", "later")
             )
-        self._die(Lost(code, f"the broker sent {message}", "the broker does not keep to MQTT", retry="later"))
+        self._die(ConnectionLost(code, f"the broker sent {message}", "the broker does not keep to MQTT", retry="later"))
 
     def ended(self, problem: Exception | None) -> None:
         self._stop()
@@ -372,7 +378,7 @@ class Connection:
     def _on_disconnect(self, command: int, body: bytes) -> None:
         code = body[0] if body else 0
         said = first_values(self._handler._parse_properties(body[1:])[0] if len(body) > 1 else None)
-        self._die(Lost.disconnected(code, said.get("reason_string", ""), said.get("server_reference", "")))
+        self._die(ConnectionLost.disconnected(code, said.get("reason_string", ""), said.get("server_reference", "")))
 
     def _answer(self, qos: int, mid: int, code: int) -> None:
         if self.is_open:

@@ -12,7 +12,7 @@ WEBSOCKET_PATH = "/mqtt"
 _OTHER_NAMES = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "mqtt+ssl": "mqtts", "http": "ws", "https": "wss"}
 
 
-class Endpoint(NamedTuple):
+class BrokerEndpoint(NamedTuple):
     """One address of a broker; `path` (with its query) only for ws and wss."""
 
     scheme: str
@@ -33,7 +33,7 @@ class Endpoint(NamedTuple):
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     @classmethod
-    def parse(cls, url: str) -> Endpoint:
+    def parse(cls, url: str) -> BrokerEndpoint:
         """Raises UplinkError `broker-url-wrong`; the message never repeats a password that stands in the URL."""
         parts = urlsplit(url.strip())
         scheme = parts.scheme.lower()

@@ -7,8 +7,8 @@ import os
 import socket
 import ssl
 
-from gatepost.agent.uplink.mqtt.endpoint import Endpoint
-from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed, Lost
+from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
+from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed, ConnectionLost
 from gatepost.agent.uplink.mqtt.tls import tls_failed
 
 _HINTS = {
@@ -22,7 +22,7 @@ _HINTS = {
 _SPOKEN = {"mqtts": "TLS", "ws": "WebSocket", "wss": "TLS and WebSocket"}
 
 
-def unanswered(endpoint: Endpoint, timeout: float, connected: bool) -> ConnectFailed:
+def unanswered(endpoint: BrokerEndpoint, timeout: float, connected: bool) -> ConnectFailed:
     if connected:
         hint = "something listens there, but it may be no MQTT broker, or it is stuck"
         return ConnectFailed("timeout", f"{endpoint} did not answer CONNECT within {timeout:g} s", hint)
@@ -30,7 +30,7 @@ def unanswered(endpoint: Endpoint, timeout: float, connected: bool) -> ConnectFa
     return ConnectFailed("timeout", f"no connection to {endpoint} within {timeout:g} s", hint)
 
 
-def explain_failure(problem: Exception | None, endpoint: Endpoint, before_connack: bool = False) -> ConnectFailed:
+def explain_failure(problem: Exception | None, endpoint: BrokerEndpoint, before_connack: bool = False) -> ConnectFailed:
     """`before_connack`: the connection stood, and ended before the broker answered CONNECT."""
     if isinstance(problem, ConnectFailed):
         return problem
@@ -56,12 +56,12 @@ def explain_failure(problem: Exception | None, endpoint: Endpoint, before_connac
     return ConnectFailed("settings", f"no CONNECT could be made: {problem}", "check this broker's settings", "later")
 
 
-def describe_end(problem: Exception | None) -> Lost:
+def describe_end(problem: Exception | None) -> ConnectionLost:
     if problem is None:
-        return Lost(None, "the broker closed the connection", "the broker's log may say why")
+        return ConnectionLost(None, "the broker closed the connection", "the broker's log may say why")
     if isinstance(problem, OSError) and problem.errno == errno.ETIMEDOUT:
         hint = "check the network between here and the broker"
-        return Lost(None, "the broker's machine no longer answers", hint, silent=True)
+        return ConnectionLost(None, "the broker's machine no longer answers", hint, silent=True)
     if isinstance(problem, OSError) and problem.errno:
-        return Lost(None, f"the connection broke: {os.strerror(problem.errno)}")
-    return Lost(None, f"the connection broke: {type(problem).__name__}")
+        return ConnectionLost(None, f"the connection broke: {os.strerror(problem.errno)}")
+    return ConnectionLost(None, f"the connection broke: {type(problem).__name__}")

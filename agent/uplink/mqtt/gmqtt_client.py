@@ -13,7 +13,7 @@ from gmqtt.client import Client, Message
 from gmqtt.mqtt.constants import MQTTCommands
 
 from gatepost.agent.uplink.mqtt.codec import check_topic
-from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions, Will
+from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions, LastWill
 from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed
 
 TEXT_LIMIT = 200  # of a reason string that a broker sends
@@ -72,7 +72,7 @@ def make_client(options: ConnectOptions, hooks: dict[MQTTCommands, Hook]) -> Any
     return client
 
 
-def _will(will: Will) -> Any:
+def _will(will: LastWill) -> Any:
     problem = check_topic(will.topic)
     if problem is not None:
         raise ConnectFailed("settings", f"last will: {problem}", "check the topics of this broker", "later")

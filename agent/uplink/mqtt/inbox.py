@@ -15,7 +15,7 @@ from gatepost.agent.uplink.mqtt.reason_codes import IMPLEMENTATION_ERROR, REFUSE
 log = logging.getLogger(__name__)
 
 
-class Inbound(msgspec.Struct, gc=False):
+class InboundMessage(msgspec.Struct, gc=False):
     """One received message. `properties` (MQTT 5) by the names response_topic, correlation_data (octets),
     message_expiry_interval (seconds), content_type, user_property (list of pairs), ...; empty with 3.1.1."""
 
@@ -27,19 +27,19 @@ class Inbound(msgspec.Struct, gc=False):
     properties: dict[str, Any]
 
 
-OnMessage = Callable[[Inbound], Awaitable[int]]
+OnMessage = Callable[[InboundMessage], Awaitable[int]]
 
 
 class _Entry:
     __slots__ = ("code", "message", "mid")
 
-    def __init__(self, message: Inbound, mid: int) -> None:
+    def __init__(self, message: InboundMessage, mid: int) -> None:
         self.message = message
         self.mid = mid
         self.code: int | None = None  # known when it was dealt with
 
 
-class Inbox:
+class MessageInbox:
     """Starts `on_message` in order of arrival, `at_once` at a time; sends its code as PUBACK / PUBREC, again in order.
 
     What waits is bounded: QoS 0 beyond `waiting` is dropped and counted; QoS 1 and 2 beyond it pause the reading.
@@ -75,7 +75,7 @@ class Inbox:
         self.dropped = 0
         self.failed = 0
 
-    def take(self, message: Inbound, mid: int) -> None:
+    def take(self, message: InboundMessage, mid: int) -> None:
         """`mid` is 0 for QoS 0."""
         full = len(self._waiting) >= self._most or self._octets >= self._most_octets
         if message.qos == 0 and full:

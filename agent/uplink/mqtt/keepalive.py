@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class Line(Protocol):
+class LineActivity(Protocol):
     """When octets last came in and went out, monotonic seconds."""
 
     last_in: float
     last_out: float
 
 
-class Timer(Protocol):
+class TimerHandle(Protocol):
     def cancel(self) -> None: ...
 
 
-class Pulse:
+class KeepaliveTimer:
     """Wakes at most three times in a keep-alive interval on a silent line, once on a busy one.
 
     Silence in either direction for 0.9 of the interval sends a ping; nothing at all for another half is death:
@@ -27,11 +27,11 @@ class Pulse:
     def __init__(
         self,
         interval: float,
-        line: Line,
+        line: LineActivity,
         ping: Callable[[], None],
         dead: Callable[[], None],
         monotonic: Callable[[], float],
-        call_later: Callable[[float, Callable[[], None]], Timer],
+        call_later: Callable[[float, Callable[[], None]], TimerHandle],
     ) -> None:
         self._interval = interval
         self._line = line
@@ -40,7 +40,7 @@ class Pulse:
         self._monotonic = monotonic
         self._call_later = call_later
         self._asked: float | None = None
-        self._timer: Timer | None = None
+        self._timer: TimerHandle | None = None
         if interval > 0:
             self._after(0.9 * interval)
 

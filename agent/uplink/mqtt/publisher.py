@@ -27,7 +27,7 @@ class WindowFull(UplinkError):
     key = "broker-window-full"
 
 
-class Outlet(Protocol):
+class PacketSink(Protocol):
     """Where octets go; `paused` while the kernel has not taken all of them."""
 
     paused: bool
@@ -36,10 +36,12 @@ class Outlet(Protocol):
     def write(self, data: bytes) -> None: ...
 
 
-class Sender:
+class MqttPublisher:
     """Hot path; the limits are the broker's, from CONNACK. Nothing is sent unless `is_open`."""
 
-    def __init__(self, outlet: Outlet, version: int, on_ack: OnAck, monotonic: Callable[[], float], where: str) -> None:
+    def __init__(
+        self, outlet: PacketSink, version: int, on_ack: OnAck, monotonic: Callable[[], float], where: str
+    ) -> None:
         self._outlet = outlet
         self._on_ack = on_ack
         self._monotonic = monotonic

@@ -12,7 +12,7 @@ from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.uplink.mqtt.codec import check_filter
 
 
-class Asker:
+class MqttSubscriber:
     """One question at a time; `where` names the broker in errors. `mqtt` is gmqtt's connection, None while not open."""
 
     def __init__(self, where: str) -> None:

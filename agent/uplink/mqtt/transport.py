@@ -1,6 +1,6 @@
 """The way to a broker: TCP, TLS or WebSocket, opened and tuned; and the octets of MQTT over it, cut into packets.
 
-`Stream` is gmqtt's protocol with its reading replaced: no StreamReader and no task, one pass over each received chunk,
+`MqttStream` is gmqtt's protocol with its reading replaced: no StreamReader, no task, one pass over each received chunk,
 acknowledgements collected without a function call each.
 """
 
@@ -17,14 +17,14 @@ from gmqtt.mqtt.protocol import MQTTProtocol
 
 from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions
 from gatepost.agent.uplink.mqtt.dial import dial
-from gatepost.agent.uplink.mqtt.endpoint import Endpoint
-from gatepost.agent.uplink.mqtt.publisher import Sender
+from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
+from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 
 CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 0x20, 0x30, 0x40, 0x50, 0x70
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 
-class Owner(Protocol):
+class StreamOwner(Protocol):
     """What a stream tells its connection."""
 
     def received(self, command: int, body: bytes) -> None:
@@ -39,15 +39,15 @@ class Owner(Protocol):
     def ended(self, problem: Exception | None) -> None: ...
 
 
-class Stream(MQTTProtocol):  # type: ignore[misc]
+class MqttStream(MQTTProtocol):  # type: ignore[misc]
     """Octets in and out of one connection. `limit`: the largest packet that is taken in."""
 
     def __init__(self, limit: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(connection_state=None, id_generator=None)
         self._limit = limit
         self._monotonic = monotonic
-        self._owner: Owner | None = None
-        self._sender: Sender | None = None
+        self._owner: StreamOwner | None = None
+        self._sender: MqttPublisher | None = None
         self._rest = b""
         self._skip = 0  # octets of an oversized packet still to come
         self._quickack: Callable[[], None] | None = None
@@ -58,7 +58,7 @@ class Stream(MQTTProtocol):  # type: ignore[misc]
         self.paused = False
         self.last_in = self.last_out = monotonic()
 
-    def wire(self, owner: Owner, sender: Sender, connection_state: Any, id_generator: Any) -> None:
+    def wire(self, owner: StreamOwner, sender: MqttPublisher, connection_state: Any, id_generator: Any) -> None:
         """The last two are gmqtt's: its protocol version and its packet ids."""
         self._owner, self._sender = owner, sender
         self._connection_state, self.id_generator = connection_state, id_generator
@@ -169,7 +169,7 @@ class Stream(MQTTProtocol):  # type: ignore[misc]
             assert self._quickack is not None
             self._quickack()
 
-    def _oversized(self, owner: Owner, command: int, data: bytes, body: int, after: int) -> None:
+    def _oversized(self, owner: StreamOwner, command: int, data: bytes, body: int, after: int) -> None:
         """Skip a packet that is not worth the memory, once its topic and packet id are here to refuse it by."""
         if command & 0xF0 != PUBLISH:
             owner.broken(0x95, "a packet larger than this gateway takes")
@@ -248,7 +248,7 @@ def _quickack_of(transport: asyncio.BaseTransport) -> Callable[[], None] | None:
     return quickack
 
 
-async def open_transport(endpoint: Endpoint, stream: Stream, options: ConnectOptions) -> asyncio.Transport:
+async def open_transport(endpoint: BrokerEndpoint, stream: MqttStream, options: ConnectOptions) -> asyncio.Transport:
     """Connect `stream` to the endpoint; raises OSError, ssl.SSLError or ConnectFailed. The caller bounds it."""
     link: dict[str, Any] = {"ssl": options.context, "server_hostname": endpoint.host} if endpoint.secure else {}
     upgrade = None

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from gatepost.agent.uplink.mqtt.endpoint import Endpoint
+from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed
 
 
@@ -146,7 +146,7 @@ class WebSocketTransport(asyncio.Protocol):
 class WebSocketOpener:
     """Opens one; made before anything is connected, so that a missing package is told first (ConnectFailed)."""
 
-    def __init__(self, endpoint: Endpoint, limit: int) -> None:
+    def __init__(self, endpoint: BrokerEndpoint, limit: int) -> None:
         types = _load()
         host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
         uri = types.parse_uri(f"{endpoint.scheme}://{host}:{endpoint.port}{endpoint.path}")

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.cipher import TAG, Cipher
-from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_text, measured
+from gatepost.drivers.ble.adverts.cipher import TAG, AdvertCipher
+from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_text, measured
 from gatepost.drivers.checksums import FrameError
 
 SERVICE = 0x181A
@@ -27,7 +27,7 @@ _SPAN = 256
 UNITS = {"temperature": "Cel", "humidity": "%", "battery": "%", "battery_voltage": "mV"}
 
 
-class Climate(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class AtcMeasurement(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One measurement. `trigger` and `flags` are the states of the firmware's trigger output."""
 
     format: str
@@ -41,19 +41,19 @@ class Climate(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     trigger: bool | None = None
 
 
-def decode(data: bytes, cipher: Cipher | None = None, mac: bytes | None = None) -> Climate:
+def decode(data: bytes, cipher: AdvertCipher | None = None, mac: bytes | None = None) -> AtcMeasurement:
     """FrameError unsupported (another length), no_key, no_address or decrypt_failed."""
     match len(data):
         case _ATC.size:
             own, temperature, humidity, battery, millivolts, counter = _ATC.unpack(data)
-            return Climate("atc1441", temperature / 10, humidity, battery, counter, mac_text(own), millivolts)
+            return AtcMeasurement("atc1441", temperature / 10, humidity, battery, counter, mac_text(own), millivolts)
         case _PVVX.size:
             own, temperature, humidity, millivolts, battery, counter, flags = _PVVX.unpack(data)
             who = mac_text(own[::-1])
-            return Climate("pvvx", temperature / 100, humidity / 100, battery, counter, who, millivolts, flags)
+            return AtcMeasurement("pvvx", temperature / 100, humidity / 100, battery, counter, who, millivolts, flags)
         case length if length == ATC_SEALED:
             temperature, humidity, battery = _open(data, cipher, mac)
-            return Climate(
+            return AtcMeasurement(
                 "atc1441-encrypted",
                 (temperature - 80) / 2,
                 humidity / 2,
@@ -63,12 +63,12 @@ def decode(data: bytes, cipher: Cipher | None = None, mac: bytes | None = None) 
             )
         case length if length == PVVX_SEALED:
             temperature, humidity, battery, flags = _PVVX_INNER.unpack(_open(data, cipher, mac))
-            return Climate("pvvx-encrypted", temperature / 100, humidity / 100, battery, data[0], flags=flags)
+            return AtcMeasurement("pvvx-encrypted", temperature / 100, humidity / 100, battery, data[0], flags=flags)
         case _:
             raise FrameError("unsupported")
 
 
-def _open(data: bytes, cipher: Cipher | None, mac: bytes | None) -> bytes:
+def _open(data: bytes, cipher: AdvertCipher | None, mac: bytes | None) -> bytes:
     if cipher is None:
         raise FrameError("no_key")
     if mac is None:
@@ -80,7 +80,7 @@ def _open(data: bytes, cipher: Cipher | None, mac: bytes | None) -> bytes:
     return plain
 
 
-def hear(data: bytes, sender: Sender) -> Heard:
+def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
     """A reading of the metric environment; the battery also for the status."""
     found = decode(data, sender.cipher, sender.mac)
     values: dict[str, Any] = {
@@ -92,8 +92,8 @@ def hear(data: bytes, sender: Sender) -> Heard:
         values["battery_voltage"] = found.battery_mv
     readings, told = (measured("environment", values, UNITS),), {"battery": found.battery_pct}
     if sealed(data):
-        return Heard(readings, told, counter=found.counter, span=_SPAN)
-    return Heard(readings, told, found.counter)
+        return HeardAdvert(readings, told, counter=found.counter, span=_SPAN)
+    return HeardAdvert(readings, told, found.counter)
 
 
 def fits(data: bytes) -> bool:

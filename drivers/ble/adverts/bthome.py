@@ -20,10 +20,10 @@ from gatepost.drivers.ble.adverts.bthome_objects import (
     TIME,
     TOLD,
     VERSION,
-    Kind,
+    BtHomeKind,
 )
-from gatepost.drivers.ble.adverts.cipher import TAG, Cipher
-from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_text
+from gatepost.drivers.ble.adverts.cipher import TAG, AdvertCipher
+from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_text
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
@@ -32,7 +32,7 @@ ENCRYPTED, WITH_MAC, TRIGGERED = 0x01, 0x02, 0x04
 MAC, COUNTER = 6, 4
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+class BtHomeObject(msgspec.Struct, frozen=True, gc=False):
     """One object; the number as the object's factor makes it, text, or octets as hex digits."""
 
     id: int
@@ -40,18 +40,18 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     value: int | float | str
 
 
-class Packet(msgspec.Struct, frozen=True):
+class BtHomePacket(msgspec.Struct, frozen=True):
     """One payload. `cut` says why objects at its end are missing: unknown_object, truncated, or nothing."""
 
     encrypted: bool
     trigger_based: bool
-    objects: tuple[Found, ...]
+    objects: tuple[BtHomeObject, ...]
     counter: int | None = None
     mac: str | None = None
     cut: str = ""
 
 
-def decode(data: bytes, cipher: Cipher | None = None, mac: bytes | None = None) -> Packet:
+def decode(data: bytes, cipher: AdvertCipher | None = None, mac: bytes | None = None) -> BtHomePacket:
     """One payload. FrameError bad_version, truncated, no_key, no_address or decrypt_failed.
 
     `mac` in the order in which it is written; one in the payload goes before it.
@@ -69,10 +69,12 @@ def decode(data: bytes, cipher: Cipher | None = None, mac: bytes | None = None) 
     if info & ENCRYPTED:
         body, counter = _open(body, info, cipher, own or mac)
     objects, cut = _objects(body)
-    return Packet(bool(info & ENCRYPTED), bool(info & TRIGGERED), objects, counter, mac_text(own) if own else None, cut)
+    return BtHomePacket(
+        bool(info & ENCRYPTED), bool(info & TRIGGERED), objects, counter, mac_text(own) if own else None, cut
+    )
 
 
-def _open(body: bytes, info: int, cipher: Cipher | None, mac: bytes | None) -> tuple[bytes, int]:
+def _open(body: bytes, info: int, cipher: AdvertCipher | None, mac: bytes | None) -> tuple[bytes, int]:
     if len(body) < COUNTER + TAG:
         raise FrameError("truncated")
     if cipher is None:
@@ -84,9 +86,9 @@ def _open(body: bytes, info: int, cipher: Cipher | None, mac: bytes | None) -> t
     return cipher.open(nonce, sealed + tag), int.from_bytes(counter, "little")
 
 
-def _objects(body: bytes) -> tuple[tuple[Found, ...], str]:
+def _objects(body: bytes) -> tuple[tuple[BtHomeObject, ...], str]:
     """Up to the first id that is unknown, since its length is, or the first object that is cut short."""
-    found: list[Found] = []
+    found: list[BtHomeObject] = []
     at, end = 0, len(body)
     while at < end:
         number = body[at]
@@ -102,12 +104,12 @@ def _objects(body: bytes) -> tuple[tuple[Found, ...], str]:
             at += 1
         if at + size > end:
             return tuple(found), "truncated"
-        found.append(Found(number, kind.name, _value(kind, body[at : at + size])))
+        found.append(BtHomeObject(number, kind.name, _value(kind, body[at : at + size])))
         at += size
     return tuple(found), ""
 
 
-def _value(kind: Kind, data: bytes) -> int | float | str:
+def _value(kind: BtHomeKind, data: bytes) -> int | float | str:
     match kind.form:
         case "":
             raw = int.from_bytes(data, "little", signed=kind.signed)
@@ -121,7 +123,7 @@ def _value(kind: Kind, data: bytes) -> int | float | str:
             return ".".join(map(str, reversed(data)))
 
 
-def event(found: Found) -> dict[str, Any]:
+def event(found: BtHomeObject) -> dict[str, Any]:
     """What a button or dimmer did: its name, steps of a dimmer; empty when it did nothing."""
     assert isinstance(found.value, int)
     code, steps = found.value & 0xFF, found.value >> 8
@@ -132,7 +134,7 @@ def event(found: Found) -> dict[str, Any]:
     return {"button": BUTTON.get(code, f"event-{code}")}
 
 
-def hear(data: bytes, sender: Sender) -> Heard:
+def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
     """Readings of the metrics environment, reading and event; states; battery and firmware for the status."""
     packet = decode(data, sender.cipher, sender.mac)
     values: dict[str, dict[str, Any]] = {AIR: {}, OTHER: {}, EVENT: {}}
@@ -166,7 +168,9 @@ def hear(data: bytes, sender: Sender) -> Heard:
     if values[EVENT] and "channel" in values[OTHER]:
         values[EVENT]["channel"] = values[OTHER].pop("channel")
     readings = tuple(Reading(place, values[place], units[place], device_time=time) for place in values if values[place])
-    return Heard(readings, told, stamp, packet.counter, states=states, sleepy=packet.trigger_based, fault=packet.cut)
+    return HeardAdvert(
+        readings, told, stamp, packet.counter, states=states, sleepy=packet.trigger_based, fault=packet.cut
+    )
 
 
 def _time(seconds: int) -> str | None:

@@ -19,7 +19,7 @@ def available() -> bool:
     return find_spec("cryptography") is not None
 
 
-class Cipher:
+class AdvertCipher:
     """Opens what was sealed with one key. ValueError for a key of another length, ImportError without the package."""
 
     def __init__(self, key: bytes) -> None:

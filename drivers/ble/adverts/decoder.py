@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gatepost.drivers.ble.adverts.cipher import Cipher
-from gatepost.drivers.ble.adverts.formats import Filter, Format
-from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_of
-from gatepost.drivers.ble.adverts.memory import Memory, Place
-from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.adverts.cipher import AdvertCipher
+from gatepost.drivers.ble.adverts.formats import AdvertFilter, AdvertFormat
+from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_of
+from gatepost.drivers.ble.adverts.memory import AdvertMemory, PayloadPlace
+from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults, Reading, Reply
@@ -45,17 +45,17 @@ class AdvertDecoder:
         wanted: str = "auto",
         key: bytes = b"",
         again: float = AGAIN,
-        memory: Memory | None = None,
+        memory: AdvertMemory | None = None,
         bookmarks: Callable[[], dict[str, Any]] = dict,
         on_sleepy: Callable[[], None] = lambda: None,
     ) -> None:
         self.faults = Faults()
         self._clock = clock
-        self._filter = Filter(wanted)
+        self._filter = AdvertFilter(wanted)
         self._choose = wanted == "auto"
-        self._cipher = Cipher(key) if key else None
+        self._cipher = AdvertCipher(key) if key else None
         self._again = again
-        self._memory = memory or Memory()
+        self._memory = memory or AdvertMemory()
         self._bookmarks = bookmarks
         self._on_sleepy = on_sleepy
         self._told_unknown = False
@@ -63,7 +63,7 @@ class AdvertDecoder:
         self.understood = False  # anything, since it was made
 
     def feed(self, advert: Any) -> list[Reading | Reply]:
-        if not isinstance(advert, Advert):
+        if not isinstance(advert, Advertisement):
             self.faults.add("not-an-advert", "something else than an advertisement")
             return []
         payloads = self._filter.payloads(advert)
@@ -85,7 +85,9 @@ class AdvertDecoder:
                 self._unknown(advert)
         return out
 
-    def _payload(self, form: Format, data: bytes, place: Place, advert: Advert, now: float) -> list[Reading | Reply]:
+    def _payload(
+        self, form: AdvertFormat, data: bytes, place: PayloadPlace, advert: Advertisement, now: float
+    ) -> list[Reading | Reply]:
         try:
             heard = self._heard(form, data, place, advert, now)
         except FrameError as wrong:
@@ -104,15 +106,17 @@ class AdvertDecoder:
             self._on_sleepy()
         return self._news(heard, now)
 
-    def _heard(self, form: Format, data: bytes, place: Place, advert: Advert, now: float) -> Heard:
+    def _heard(
+        self, form: AdvertFormat, data: bytes, place: PayloadPlace, advert: Advertisement, now: float
+    ) -> HeardAdvert:
         if self._cipher is not None and form.seals and not form.sealed(data):
             raise FrameError("not_encrypted")
-        heard = form.hear(data, Sender(mac_of(advert.address), advert.name, advert.rssi, self._cipher))
+        heard = form.hear(data, AdvertSender(mac_of(advert.address), advert.name, advert.rssi, self._cipher))
         if place.old(heard, now):
             raise FrameError("replayed")
         return heard
 
-    def _news(self, heard: Heard, now: float) -> list[Reading | Reply]:
+    def _news(self, heard: HeardAdvert, now: float) -> list[Reading | Reply]:
         memory = self._memory
         bookmarks = self._bookmarks()
         out: list[Reading | Reply] = [item for item in heard.readings if not memory.taken(item, bookmarks)]
@@ -137,7 +141,7 @@ class AdvertDecoder:
             return ""
         return self.faults.last
 
-    def _unknown(self, advert: Advert) -> None:
+    def _unknown(self, advert: Advertisement) -> None:
         """Said once: what it sends where nothing is known."""
         if not (advert.service_data or advert.manufacturer_data):
             return

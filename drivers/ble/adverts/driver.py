@@ -11,10 +11,10 @@ from gatepost.drivers.ble.adverts.bthome_objects import AIR, KINDS, OTHER, STATE
 from gatepost.drivers.ble.adverts.cipher import EXTRA, available
 from gatepost.drivers.ble.adverts.decoder import AGAIN, AdvertDecoder, Clock
 from gatepost.drivers.ble.adverts.formats import FORMATS
-from gatepost.drivers.ble.adverts.memory import Memory
-from gatepost.drivers.driver import CommandFailed, Driver, Exchange, WrongDevice
+from gatepost.drivers.ble.adverts.memory import AdvertMemory
+from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, WrongDevice
 from gatepost.drivers.metrics import METRICS
-from gatepost.drivers.options import OptionProblem, Options
+from gatepost.drivers.options import DriverOptions, OptionProblem
 
 SEALING = frozenset(form.name for form in FORMATS if form.seals)
 SLEEPY = frozenset(("mi-scale",))  # speaks only when somebody steps on it
@@ -28,7 +28,7 @@ _MORE = ("movement", "sequence", "adverts", "uptime", "temperature_remote", "hum
 _EVENTS = ("button", "dimmer", "dimmer_steps")
 
 
-class AdvertOptions(Options, frozen=True, forbid_unknown_fields=True):
+class AdvertOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     """What is listened for, and the key of a sensor that encrypts."""
 
     format: Annotated[
@@ -91,7 +91,7 @@ class BleAdvertisement(Driver):
         super().__init__(options)
         self.steady = self.options.format not in SLEEPY
         self._clock = clock
-        self._memory = Memory()
+        self._memory = AdvertMemory()
         self._decoder: AdvertDecoder | None = None
 
     def decoder(self) -> AdvertDecoder:
@@ -106,7 +106,7 @@ class BleAdvertisement(Driver):
         )
         return self._decoder
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         """Until something was understood. A sensor whose key is missing or wrong, or that speaks nothing known, would
         else be online and give nothing for ever."""
         decoder, patience, waited = self._decoder, PATIENCE, 0.0

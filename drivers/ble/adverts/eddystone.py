@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.heard import Heard, Sender, measured
+from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, measured
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
@@ -24,20 +24,20 @@ _ENDINGS = (".com", ".org", ".edu", ".net", ".info", ".biz", ".gov")
 TLM_UNITS = {"temperature": "Cel", "battery_voltage": "mV", "uptime": "s"}
 
 
-class Uid(msgspec.Struct, frozen=True, gc=False):
+class EddystoneUid(msgspec.Struct, frozen=True, gc=False):
     frame: str
     tx_power_0m: int
     namespace: str
     instance: str
 
 
-class Url(msgspec.Struct, frozen=True, gc=False):
+class EddystoneUrl(msgspec.Struct, frozen=True, gc=False):
     frame: str
     tx_power_0m: int
     url: str
 
 
-class Tlm(msgspec.Struct, frozen=True, gc=False):
+class EddystoneTlm(msgspec.Struct, frozen=True, gc=False):
     """None = the beacon does not measure it."""
 
     frame: str
@@ -47,7 +47,7 @@ class Tlm(msgspec.Struct, frozen=True, gc=False):
     uptime_s: int | float
 
 
-def decode(data: bytes) -> Uid | Url | Tlm:
+def decode(data: bytes) -> EddystoneUid | EddystoneUrl | EddystoneTlm:
     """FrameError truncated, bad_format, or unsupported: encrypted telemetry, ephemeral identifiers, other frames."""
     if not data:
         raise FrameError("truncated")
@@ -62,20 +62,20 @@ def decode(data: bytes) -> Uid | Url | Tlm:
             raise FrameError("unsupported")
 
 
-def _uid(data: bytes) -> Uid:
+def _uid(data: bytes) -> EddystoneUid:
     if len(data) < _UID.size:
         raise FrameError("truncated")
     _, power, namespace, instance = _UID.unpack_from(data)
-    return Uid("uid", power, namespace.hex(), instance.hex())
+    return EddystoneUid("uid", power, namespace.hex(), instance.hex())
 
 
-def _url(data: bytes) -> Url:
+def _url(data: bytes) -> EddystoneUrl:
     if len(data) < 3:
         raise FrameError("truncated")
     if data[2] >= len(_SCHEMES):
         raise FrameError("bad_format")
     power = int.from_bytes(data[1:2], "big", signed=True)
-    return Url("url", power, _SCHEMES[data[2]] + "".join(map(_character, data[3:])))
+    return EddystoneUrl("url", power, _SCHEMES[data[2]] + "".join(map(_character, data[3:])))
 
 
 def _character(code: int) -> str:
@@ -86,31 +86,31 @@ def _character(code: int) -> str:
     return chr(code)
 
 
-def _tlm(data: bytes) -> Tlm:
+def _tlm(data: bytes) -> EddystoneTlm:
     if len(data) > 1 and data[1]:
         raise FrameError("unsupported")  # version 1 is encrypted for its owner
     if len(data) < _TLM.size:
         raise FrameError("truncated")
     _, _, battery, temperature, count, uptime = _TLM.unpack_from(data)
-    return Tlm(
+    return EddystoneTlm(
         "tlm", battery or None, None if temperature == _NO_TEMPERATURE else temperature / 256, count, uptime / 10
     )
 
 
-def hear(data: bytes, sender: Sender) -> Heard:
+def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
     """UID and URL: presence. TLM: a reading of the metric environment."""
     found = decode(data)
-    if isinstance(found, Tlm):
+    if isinstance(found, EddystoneTlm):
         values: dict[str, Any] = {
             "temperature": found.temperature_c,
             "battery_voltage": found.battery_mv,
             "adverts": found.adv_count,
             "uptime": found.uptime_s,
         }
-        return Heard((measured("environment", values, TLM_UNITS),))
+        return HeardAdvert((measured("environment", values, TLM_UNITS),))
     what: dict[str, Any] = msgspec.structs.asdict(found)
     del what["frame"]
-    return Heard((presence(what, what.pop("tx_power_0m"), sender.rssi),))
+    return HeardAdvert((presence(what, what.pop("tx_power_0m"), sender.rssi),))
 
 
 def presence(what: dict[str, Any], tx_power: int, rssi: int | None) -> Reading:

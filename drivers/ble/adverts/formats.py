@@ -11,14 +11,14 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from gatepost.drivers.ble.adverts.heard import Heard, Sender
-from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert
+from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.uuids import uuid
 
 KEY_WANTED = "put its 32 hex digits here"  # no valid key, so that nobody overlooks it
 
 
-class Format(NamedTuple):
+class AdvertFormat(NamedTuple):
     """One place where a payload is found. `name` is the driver's option; more than one place may have the same.
 
     `presence`: it says who is there, and is left to itself while a sensor speaks.
@@ -35,11 +35,11 @@ class Format(NamedTuple):
     company: bool = False  # the decoder wants to know the company id
     varies: bool = False  # it sends different things in turn, each repeated on its own
 
-    def hear(self, data: bytes, sender: Sender) -> Heard:
+    def hear(self, data: bytes, sender: AdvertSender) -> HeardAdvert:
         """What the payload means; FrameError."""
         module = load(self.module)
         more = (self.key,) if self.company else ()
-        hear: Callable[..., Heard] = getattr(module, self.hears_with)
+        hear: Callable[..., HeardAdvert] = getattr(module, self.hears_with)
         return hear(data, sender, *more)
 
     def fits(self, data: bytes) -> bool:
@@ -62,14 +62,14 @@ def load(module: str) -> ModuleType:
     return import_module(f"gatepost.drivers.ble.adverts.{module}")
 
 
-def _formats() -> Iterator[Format]:
-    yield Format("bthome", "BTHome v2 sensor", "bthome", uuid(0xFCD2), seals=True, varies=True)
-    yield Format("ruuvi", "RuuviTag", "ruuvi", 0x0499)
-    yield Format("atc", "Xiaomi thermometer with custom firmware", "atc", uuid(0x181A), seals=True)
+def _formats() -> Iterator[AdvertFormat]:
+    yield AdvertFormat("bthome", "BTHome v2 sensor", "bthome", uuid(0xFCD2), seals=True, varies=True)
+    yield AdvertFormat("ruuvi", "RuuviTag", "ruuvi", 0x0499)
+    yield AdvertFormat("atc", "Xiaomi thermometer with custom firmware", "atc", uuid(0x181A), seals=True)
     for company in (0xEC88, 0x0001, 0x8801):
-        yield Format("govee", "Govee thermometer", "govee", company, company=True, varies=company == 0x0001)
-    yield Format("mi-scale", "Mi Smart Scale", "mi_scale", uuid(0x181D))
-    yield Format(
+        yield AdvertFormat("govee", "Govee thermometer", "govee", company, company=True, varies=company == 0x0001)
+    yield AdvertFormat("mi-scale", "Mi Smart Scale", "mi_scale", uuid(0x181D))
+    yield AdvertFormat(
         "mi-scale",
         "Mi Body Composition Scale",
         "mi_scale",
@@ -77,22 +77,22 @@ def _formats() -> Iterator[Format]:
         fits_with="fits_body",
         hears_with="hear_body",
     )
-    yield Format("eddystone", "Eddystone beacon", "eddystone", uuid(0xFEAA), presence=True, varies=True)
-    yield Format("ibeacon", "iBeacon", "ibeacon", 0x004C, presence=True)
+    yield AdvertFormat("eddystone", "Eddystone beacon", "eddystone", uuid(0xFEAA), presence=True, varies=True)
+    yield AdvertFormat("ibeacon", "iBeacon", "ibeacon", 0x004C, presence=True)
 
 
 FORMATS = tuple(_formats())
 NAMES = tuple(dict.fromkeys(form.name for form in FORMATS))
 
 
-class Payload(NamedTuple):
+class AdvertPayload(NamedTuple):
     """A payload in a place that some format has."""
 
-    form: Format
+    form: AdvertFormat
     data: bytes
 
 
-class Recognised(NamedTuple):
+class RecognisedAdvert(NamedTuple):
     """A format that a scan has found, and the options of the driver `ble-advertisement` for it."""
 
     format: str
@@ -100,39 +100,39 @@ class Recognised(NamedTuple):
     options: dict[str, Any]
 
 
-class Filter:
+class AdvertFilter:
     """The cheap first look: adverts without a place of a wanted format cost two dictionary walks and nothing else."""
 
     def __init__(self, wanted: str = "auto") -> None:
         """`wanted`: a name of NAMES, or auto for all."""
         chosen = [form for form in FORMATS if wanted in ("auto", form.name)]
-        self._places: dict[str | int, Format] = {form.key: form for form in chosen}
+        self._places: dict[str | int, AdvertFormat] = {form.key: form for form in chosen}
 
-    def payloads(self, advert: Advert) -> list[Payload]:
+    def payloads(self, advert: Advertisement) -> list[AdvertPayload]:
         """Those in a place of a wanted format; whether they fit is not yet asked."""
         find = self._places.get
-        found: list[Payload] = []
+        found: list[AdvertPayload] = []
         for service, data in advert.service_data.items():
             if (form := find(service)) is not None:
-                found.append(Payload(form, data))
+                found.append(AdvertPayload(form, data))
         for company, data in advert.manufacturer_data.items():
             if (form := find(company)) is not None:
-                found.append(Payload(form, data))
+                found.append(AdvertPayload(form, data))
         return found
 
 
-_ALL = Filter()
+_ALL = AdvertFilter()
 
 
-def recognise(advert: Advert) -> list[Recognised]:
+def recognise(advert: Advertisement) -> list[RecognisedAdvert]:
     """What `ble-advertisement` can make of it, sensors before beacons; empty for everything else."""
     fitting = [payload for payload in _ALL.payloads(advert) if payload.form.fits(payload.data)]
     fitting.sort(key=lambda payload: payload.form.presence)
-    found: dict[str, Recognised] = {}
+    found: dict[str, RecognisedAdvert] = {}
     for form, data in fitting:
         if form.sealed(data):
             title, options = f"{form.title}, encrypted", {"format": form.name, "key": KEY_WANTED}
         else:
             title, options = form.title, {"format": form.name}
-        found.setdefault(form.name, Recognised(form.name, title, options))
+        found.setdefault(form.name, RecognisedAdvert(form.name, title, options))
     return list(found.values())

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.heard import Heard, Sender, measured
+from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, measured
 from gatepost.drivers.checksums import FrameError
 
 COMPANY, NEWER, H5179 = 0xEC88, 0x0001, 0x8801
@@ -40,7 +40,7 @@ _OUTDOOR = (NEWER, 9)  # H5178: the octet before the numbers says which of its t
 UNITS = {"temperature": "Cel", "humidity": "%", "battery": "%"}
 
 
-class Govee(msgspec.Struct, frozen=True, gc=False):
+class GoveeMeasurement(msgspec.Struct, frozen=True, gc=False):
     """One measurement; None where the sensor reports an error. `sensor`: 0 the station itself, 1 its remote one."""
 
     temperature_c: float | None
@@ -50,7 +50,7 @@ class Govee(msgspec.Struct, frozen=True, gc=False):
     sensor: int = 0
 
 
-def decode(data: bytes, company: int = COMPANY, name: str = "") -> Govee:
+def decode(data: bytes, company: int = COMPANY, name: str = "") -> GoveeMeasurement:
     """FrameError truncated or unsupported. `name` tells some models apart that share company and length."""
     data = _unglued(data)
     packed, at = _layout(company, len(data), name)
@@ -73,7 +73,7 @@ def _unglued(data: bytes) -> bytes:
     return data[:-_GLUED] if len(data) > _GLUED and PADDING in data else data
 
 
-def decode_packed(data: bytes) -> Govee:
+def decode_packed(data: bytes) -> GoveeMeasurement:
     """Three octets, big-endian: bit 23 is the sign, the rest temperature in tenths * 1000 + humidity in tenths of a
     percent; then the battery with the error in bit 7. FrameError truncated."""
     if len(data) < _PACKED_SIZE:
@@ -82,19 +82,19 @@ def decode_packed(data: bytes) -> Govee:
     error, battery = bool(data[3] & 0x80), data[3] & 0x7F
     tenths, humidity = divmod(number & _NONE, 1000)
     if error or number & _NONE == _NONE:
-        return Govee(None, None, battery, True)
-    return Govee((-tenths if number >> 23 else tenths) / 10, humidity / 10, battery)
+        return GoveeMeasurement(None, None, battery, True)
+    return GoveeMeasurement((-tenths if number >> 23 else tenths) / 10, humidity / 10, battery)
 
 
-def decode_plain(data: bytes) -> Govee:
+def decode_plain(data: bytes) -> GoveeMeasurement:
     """Temperature s16 and humidity u16 in hundredths, little-endian, battery u8. FrameError truncated."""
     if len(data) < _PLAIN.size:
         raise FrameError("truncated")
     temperature, humidity, battery = _PLAIN.unpack_from(data)
-    return Govee(temperature / 100, humidity / 100, battery)
+    return GoveeMeasurement(temperature / 100, humidity / 100, battery)
 
 
-def hear(data: bytes, sender: Sender, company: int = COMPANY) -> Heard:
+def hear(data: bytes, sender: AdvertSender, company: int = COMPANY) -> HeardAdvert:
     """A reading of the metric environment; the battery also for the status."""
     found = decode(data, company, sender.name)
     suffix = "_remote" if found.sensor else ""
@@ -103,7 +103,7 @@ def hear(data: bytes, sender: Sender, company: int = COMPANY) -> Heard:
         values[f"battery{suffix}"] = found.battery_pct
     units = {f"{name}{suffix}": unit for name, unit in UNITS.items()}
     told = {} if found.sensor else {"battery": found.battery_pct}
-    return Heard((measured("environment", values, units, "sensor-fault"),), told)
+    return HeardAdvert((measured("environment", values, units, "sensor-fault"),), told)
 
 
 def fits(data: bytes, company: int = COMPANY) -> bool:

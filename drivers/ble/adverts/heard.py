@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.reading import BAD, GOOD, Reading
 
 MISSING = "not-available"  # why a value is missing that the sensor itself says it has not
@@ -15,16 +15,16 @@ MISSING = "not-available"  # why a value is missing that the sensor itself says 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
 
 
-class Sender(NamedTuple):
+class AdvertSender(NamedTuple):
     """Who sent it. `mac` is None where the platform hides it; `cipher` is None without a key."""
 
     mac: bytes | None = None
     name: str = ""
     rssi: int | None = None
-    cipher: Cipher | None = None
+    cipher: AdvertCipher | None = None
 
 
-class Heard(msgspec.Struct, frozen=True):
+class HeardAdvert(msgspec.Struct, frozen=True):
     """What one payload means.
 
     `told`: parts of the device's status: battery (%), firmware. `stamp`: packet id, sequence or measurement number; the

@@ -9,7 +9,7 @@ import msgspec
 
 from gatepost.drivers.ble.adverts.eddystone import presence
 from gatepost.drivers.ble.adverts.govee import PADDING
-from gatepost.drivers.ble.adverts.heard import Heard, Sender
+from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert
 from gatepost.drivers.checksums import FrameError
 
 COMPANY = 0x004C
@@ -18,7 +18,7 @@ _BEACON = Struct(">2s16sHHb")
 _KIND = b"\x02\x15"
 
 
-class Beacon(msgspec.Struct, frozen=True, gc=False):
+class IBeaconAdvert(msgspec.Struct, frozen=True, gc=False):
     """`tx_power_1m`: dBm, measured at one metre."""
 
     uuid: str
@@ -27,20 +27,20 @@ class Beacon(msgspec.Struct, frozen=True, gc=False):
     tx_power_1m: int
 
 
-def decode(data: bytes) -> Beacon:
+def decode(data: bytes) -> IBeaconAdvert:
     """FrameError unsupported (another message of Apple's) or truncated."""
     if data[:2] != _KIND[: len(data)]:
         raise FrameError("unsupported")
     if len(data) < _BEACON.size:
         raise FrameError("truncated")
     _, uuid, major, minor, power = _BEACON.unpack_from(data)
-    return Beacon(str(UUID(bytes=uuid)), major, minor, power)
+    return IBeaconAdvert(str(UUID(bytes=uuid)), major, minor, power)
 
 
-def hear(data: bytes, sender: Sender) -> Heard:
+def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
     found = decode(data)
     what = {"uuid": found.uuid, "major": found.major, "minor": found.minor}
-    return Heard((presence(what, found.tx_power_1m, sender.rssi),))
+    return HeardAdvert((presence(what, found.tx_power_1m, sender.rssi),))
 
 
 def fits(data: bytes) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost.drivers.ble.adverts.formats import Format, Payload
-from gatepost.drivers.ble.adverts.heard import Heard
+from gatepost.drivers.ble.adverts.formats import AdvertFormat, AdvertPayload
+from gatepost.drivers.ble.adverts.heard import HeardAdvert
 from gatepost.drivers.reading import Reading
 
 SAME_STAMP = 4.0  # seconds: another payload under the same number is the same measurement
@@ -20,7 +20,7 @@ MOST_MARKS = 8
 MOST_PLACES = 64
 
 
-class Place:
+class PayloadPlace:
     """Payloads of one kind. `at`: when the last one was taken that was no repetition."""
 
     __slots__ = ("at", "counter", "counter_at", "data", "stamp")
@@ -37,13 +37,13 @@ class Place:
         numbered = self.stamp is not None or self.counter is not None
         return data == self.data and now - self.at < (STAMPED if numbered else again)
 
-    def old(self, heard: Heard, now: float) -> bool:
+    def old(self, heard: HeardAdvert, now: float) -> bool:
         """Whether an encrypted payload was sent before what was heard already."""
         if heard.counter is None or self.counter is None or now - self.counter_at >= REBOOT:
             return False
         return (heard.counter - self.counter) % heard.span >= heard.span // 2
 
-    def same(self, heard: Heard, now: float) -> bool:
+    def same(self, heard: HeardAdvert, now: float) -> bool:
         """Whether it is the measurement before, whatever its octets."""
         if heard.counter is not None and heard.counter == self.counter and now - self.counter_at < REBOOT:
             return True
@@ -53,35 +53,35 @@ class Place:
         """Nothing could be made of it; not the same again, then."""
         self.data, self.at = data, now
 
-    def take(self, data: bytes, heard: Heard, now: float) -> None:
+    def take(self, data: bytes, heard: HeardAdvert, now: float) -> None:
         self.data, self.at, self.stamp = data, now, heard.stamp
         if heard.counter is not None:
             self.counter, self.counter_at = heard.counter, now
 
 
-class Memory:
+class AdvertMemory:
     """Of one device: its places, its states, what it weighed last, and which format it speaks."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str | int, int], Place] = {}
+        self._places: dict[tuple[str | int, int], PayloadPlace] = {}
         self._last: dict[str | int, bytes] = {}
         self._states: dict[str, tuple[bool, float]] = {}
         self._marks: dict[str, Any] = {}
         self._told: dict[str, Any] = {}
-        self._speaks: Format | None = None
+        self._speaks: AdvertFormat | None = None
         self._spoke = 0.0
 
-    def place(self, form: Format, data: bytes) -> Place:
+    def place(self, form: AdvertFormat, data: bytes) -> PayloadPlace:
         """Where payloads of this kind are remembered."""
         key = (form.key, form.variant(data))
         place = self._places.get(key)
         if place is None:
             if len(self._places) >= MOST_PLACES:
                 del self._places[next(iter(self._places))]
-            place = self._places[key] = Place()
+            place = self._places[key] = PayloadPlace()
         return place
 
-    def fresh(self, payloads: list[Payload]) -> list[Payload]:
+    def fresh(self, payloads: list[AdvertPayload]) -> list[AdvertPayload]:
         """Those to be looked at. BlueZ gives what it heard before along with the news: beside a payload that changed,
         one that did not is no news."""
         last = self._last
@@ -90,7 +90,7 @@ class Memory:
             last[form.key] = data
         return changed or payloads
 
-    def drowned(self, form: Format, now: float) -> bool:
+    def drowned(self, form: AdvertFormat, now: float) -> bool:
         """Whether another format is preferred: the first sensor format heard, while it is; sensors before beacons."""
         first = self._speaks
         return first is not None and first.name != form.name and now - self._spoke < REBOOT
@@ -100,7 +100,7 @@ class Memory:
         """Whether a sensor format was ever heard."""
         return self._speaks is not None
 
-    def spoke(self, form: Format, now: float) -> None:
+    def spoke(self, form: AdvertFormat, now: float) -> None:
         if not form.presence:
             self._speaks, self._spoke = form, now
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_text
+from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_text
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
@@ -26,7 +26,7 @@ UCUM = {"kg": "kg", "lb": "[lb_av]", "jin": "{jin}"}  # a jin is half a kilogram
 DIVISOR = {"kg": 200, "lb": 100, "jin": 100}
 
 
-class Weighing(msgspec.Struct, frozen=True):
+class MiScaleWeighing(msgspec.Struct, frozen=True):
     """What the scale shows; `timestamp` is its own clock, as sent."""
 
     unit: str
@@ -36,7 +36,7 @@ class Weighing(msgspec.Struct, frozen=True):
     timestamp: tuple[int, int, int, int, int, int]
 
 
-class BodyWeighing(Weighing, frozen=True):
+class BodyWeighing(MiScaleWeighing, frozen=True):
     """The same with the impedance, None where the scale has none (yet). `small`: something small was weighed."""
 
     impedance_present: bool
@@ -44,13 +44,13 @@ class BodyWeighing(Weighing, frozen=True):
     small: bool = False
 
 
-def decode(data: bytes) -> Weighing:
+def decode(data: bytes) -> MiScaleWeighing:
     """Service data 181D; FrameError truncated."""
     if len(data) < _V1.size:
         raise FrameError("truncated")
     flags, raw, *time = _V1.unpack_from(data)
     unit = _unit(bool(flags & 0x01), bool(flags & 0x10))
-    return Weighing(unit, bool(flags & _STABLE), bool(flags & _REMOVED), raw / DIVISOR[unit], _six(time))
+    return MiScaleWeighing(unit, bool(flags & _STABLE), bool(flags & _REMOVED), raw / DIVISOR[unit], _six(time))
 
 
 def decode_body(data: bytes) -> BodyWeighing:
@@ -81,18 +81,18 @@ def _six(time: list[int]) -> tuple[int, int, int, int, int, int]:
     return year, month, day, hour, minute, second
 
 
-def hear(data: bytes, sender: Sender) -> Heard:
+def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
     return _heard(decode(data), sender)
 
 
-def hear_body(data: bytes, sender: Sender) -> Heard:
+def hear_body(data: bytes, sender: AdvertSender) -> HeardAdvert:
     return _heard(decode_body(data), sender)
 
 
-def _heard(seen: Weighing, sender: Sender) -> Heard:
+def _heard(seen: MiScaleWeighing, sender: AdvertSender) -> HeardAdvert:
     """Each reading has a mark: what was weighed, and when by the scale's clock."""
     if not seen.stabilised or not seen.weight:
-        return Heard(sleepy=True)
+        return HeardAdvert(sleepy=True)
     time = _device_time(seen.timestamp)
     what = f"{'-'.join(map(str, seen.timestamp))} {seen.weight} {seen.unit}"
     whose = mac_text(sender.mac) if sender.mac else sender.name
@@ -104,7 +104,7 @@ def _heard(seen: Weighing, sender: Sender) -> Heard:
         return Reading(metric, values, units, (*missing, *flags), device_time=time, mark=mark)
 
     if isinstance(seen, BodyWeighing) and seen.small:
-        return Heard((reading("reading", {"mass": seen.weight}, {"mass": unit}),), sleepy=True)
+        return HeardAdvert((reading("reading", {"mass": seen.weight}, {"mass": unit}),), sleepy=True)
     found = [reading("body_weight", {"weight": seen.weight}, {"weight": unit})]
     if isinstance(seen, BodyWeighing) and seen.impedance_present:
         units = {"weight": unit}
@@ -113,7 +113,7 @@ def _heard(seen: Weighing, sender: Sender) -> Heard:
         else:
             values = {"weight": seen.weight, "impedance": seen.impedance_ohm}
             found.append(reading("body_composition", values, {**units, "impedance": "Ohm"}))
-    return Heard(tuple(found), sleepy=True)
+    return HeardAdvert(tuple(found), sleepy=True)
 
 
 def _device_time(parts: tuple[int, int, int, int, int, int]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.heard import Heard, Sender, mac_text, measured
+from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_text, measured
 from gatepost.drivers.checksums import FrameError
 
 COMPANY = 0x0499
@@ -29,7 +29,7 @@ UNITS = {
 }
 
 
-class Ruuvi(msgspec.Struct, frozen=True, gc=False):
+class RuuviMeasurement(msgspec.Struct, frozen=True, gc=False):
     """One measurement; None = the tag has no such value."""
 
     temperature_c: float | None
@@ -43,12 +43,12 @@ class Ruuvi(msgspec.Struct, frozen=True, gc=False):
     mac: str | None = None
 
 
-def decode5(data: bytes) -> Ruuvi:
+def decode5(data: bytes) -> RuuviMeasurement:
     """Data format 5 (RAWv2); FrameError bad_format or truncated."""
     _expect(data, 5, _RAW5.size)
     _, temperature, humidity, pressure, x, y, z, power, movement, sequence, mac = _RAW5.unpack_from(data)
     voltage, radio = power >> 5, power & 0x1F
-    return Ruuvi(
+    return RuuviMeasurement(
         None if temperature == _NONE_S16 else temperature / 200,
         None if humidity == _NONE_U16 else humidity / 400,
         None if pressure == _NONE_U16 else pressure + 50_000,
@@ -61,12 +61,12 @@ def decode5(data: bytes) -> Ruuvi:
     )
 
 
-def decode3(data: bytes) -> Ruuvi:
+def decode3(data: bytes) -> RuuviMeasurement:
     """Data format 3 (RAWv1), which has no mark for a missing value; FrameError bad_format or truncated."""
     _expect(data, 3, _RAW3.size)
     _, humidity, whole, hundredths, pressure, x, y, z, battery = _RAW3.unpack_from(data)
     temperature = (whole & 0x7F) * 100 + hundredths
-    return Ruuvi(
+    return RuuviMeasurement(
         (-temperature if whole & 0x80 else temperature) / 100,
         humidity / 2,
         pressure + 50_000,
@@ -86,7 +86,7 @@ def _axis(raw: int) -> int | None:
     return None if raw == _NONE_S16 else raw
 
 
-def hear(data: bytes, sender: Sender) -> Heard:
+def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
     """A reading of the metric environment."""
     tag = decode3(data) if data[:1] == b"\x03" else decode5(data)
     values: dict[str, Any] = {
@@ -100,7 +100,7 @@ def hear(data: bytes, sender: Sender) -> Heard:
     }
     if data[0] == 5:
         values |= {"movement": tag.movement, "sequence": tag.sequence}
-    return Heard((measured("environment", values, UNITS),), stamp=tag.sequence)
+    return HeardAdvert((measured("environment", values, UNITS),), stamp=tag.sequence)
 
 
 def fits(data: bytes) -> bool:

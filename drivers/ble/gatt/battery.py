@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.checksums import FrameError
 
 FULL = 100
@@ -40,12 +40,12 @@ class LevelStatus(msgspec.Struct, frozen=True, gc=False):
 
 def decode(data: bytes) -> int:
     """Per cent; FrameError out_of_range above 100."""
-    return _level(Cursor(data))
+    return _level(ValueCursor(data))
 
 
 def decode_status(data: bytes) -> LevelStatus:
     """Flags: 0 identifier, 1 level, 2 additional status."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     flags = cursor.u8()
     return LevelStatus(
         cursor.u16(),
@@ -55,7 +55,7 @@ def decode_status(data: bytes) -> LevelStatus:
     )
 
 
-def _level(cursor: Cursor) -> int:
+def _level(cursor: ValueCursor) -> int:
     level = cursor.u8()
     if level > FULL:
         raise FrameError("out_of_range")

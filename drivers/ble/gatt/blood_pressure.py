@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
-from gatepost.drivers.ble.gatt.medfloat import Missing, Number
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
+from gatepost.drivers.ble.gatt.medfloat import MissingNumber, Number
 from gatepost.drivers.ble.gatt.naming import bits
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.reading import Reading
 
@@ -34,7 +34,7 @@ FEATURES = {
 }
 
 
-class Status(msgspec.Struct, frozen=True, gc=False):
+class BloodPressureStatus(msgspec.Struct, frozen=True, gc=False):
     """`pulse_rate_range` is one of RANGES."""
 
     raw: int
@@ -45,7 +45,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     improper_position: bool
 
     @classmethod
-    def of(cls, raw: int) -> Status:
+    def of(cls, raw: int) -> BloodPressureStatus:
         return cls(raw, bool(raw & 1), bool(raw & 2), bool(raw & 4), RANGES[raw >> 3 & 3], bool(raw & 0x20))
 
     @property
@@ -54,7 +54,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
         return bits(self.raw, STATUS) + pulse
 
 
-class BloodPressure(msgspec.Struct, frozen=True, gc=False):
+class BloodPressureMeasurement(msgspec.Struct, frozen=True, gc=False):
     """`unit` is mmHg or kPa; a cuff pressure has None for diastolic and mean."""
 
     unit: str
@@ -64,7 +64,7 @@ class BloodPressure(msgspec.Struct, frozen=True, gc=False):
     timestamp: DateTime | None = None
     pulse_rate: Number | None = None
     user_id: int | None = None
-    status: Status | None = None
+    status: BloodPressureStatus | None = None
 
 
 class CuffPressure(msgspec.Struct, frozen=True, gc=False):
@@ -75,19 +75,21 @@ class CuffPressure(msgspec.Struct, frozen=True, gc=False):
     timestamp: DateTime | None = None
     pulse_rate: Number | None = None
     user_id: int | None = None
-    status: Status | None = None
+    status: BloodPressureStatus | None = None
 
 
-def decode(data: bytes) -> BloodPressure:
+def decode(data: bytes) -> BloodPressureMeasurement:
     """A blood pressure measurement."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     flags = cursor.u8()
-    return BloodPressure(_unit(flags), cursor.sfloat(), cursor.sfloat(), cursor.sfloat(), *_tail(cursor, flags))
+    return BloodPressureMeasurement(
+        _unit(flags), cursor.sfloat(), cursor.sfloat(), cursor.sfloat(), *_tail(cursor, flags)
+    )
 
 
 def decode_cuff(data: bytes) -> CuffPressure:
     """An intermediate cuff pressure."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     flags = cursor.u8()
     pressure, _, _ = cursor.sfloat(), cursor.sfloat(), cursor.sfloat()
     return CuffPressure(_unit(flags), pressure, *_tail(cursor, flags))
@@ -95,26 +97,28 @@ def decode_cuff(data: bytes) -> CuffPressure:
 
 def decode_feature(data: bytes) -> int:
     """The sixteen bits of a Blood Pressure Feature; FEATURES has the words."""
-    return Cursor(data).u16()
+    return ValueCursor(data).u16()
 
 
 def _unit(flags: int) -> str:
     return "kPa" if flags & 1 else "mmHg"
 
 
-def _tail(cursor: Cursor, flags: int) -> tuple[DateTime | None, Number | None, int | None, Status | None]:
+def _tail(
+    cursor: ValueCursor, flags: int
+) -> tuple[DateTime | None, Number | None, int | None, BloodPressureStatus | None]:
     return (
         cursor.date_time() if flags & 2 else None,
         cursor.sfloat() if flags & 4 else None,
         cursor.u8() if flags & 8 else None,
-        Status.of(cursor.u16()) if flags & 0x10 else None,
+        BloodPressureStatus.of(cursor.u16()) if flags & 0x10 else None,
     )
 
 
-def reading(found: BloodPressure, device_time: str | None = None) -> Reading:
+def reading(found: BloodPressureMeasurement, device_time: str | None = None) -> Reading:
     """kPa stay kPa. A mean of 0 or NaN is what devices send that have none: named in the flags, no doubt about the
     rest. `device_time` is for formats that tell the time otherwise than in `timestamp`."""
-    sheet = Sheet("blood_pressure")
+    sheet = ReadingBuilder("blood_pressure")
     unit = UCUM[found.unit]
     sheet.put("systolic", found.systolic, unit)
     sheet.put("diastolic", found.diastolic, unit)
@@ -129,16 +133,16 @@ def reading(found: BloodPressure, device_time: str | None = None) -> Reading:
 
 def cuff_reading(found: CuffPressure, device_time: str | None = None) -> Reading:
     """Metric cuff_pressure."""
-    sheet = Sheet("cuff_pressure")
+    sheet = ReadingBuilder("cuff_pressure")
     sheet.put("pressure", found.cuff_pressure, UCUM[found.unit])
     _more(sheet, found)
     time = found.timestamp.iso() if found.timestamp else device_time
     return sheet.reading("pressure", device_time=time)
 
 
-def _more(sheet: Sheet, found: BloodPressure | CuffPressure) -> None:
+def _more(sheet: ReadingBuilder, found: BloodPressureMeasurement | CuffPressure) -> None:
     rate = found.pulse_rate
-    if rate is not None and not isinstance(rate, Missing) and rate == 0:
+    if rate is not None and not isinstance(rate, MissingNumber) and rate == 0:
         sheet.leave("heart_rate", "no-signal")
     else:
         sheet.put("heart_rate", rate, "/min")

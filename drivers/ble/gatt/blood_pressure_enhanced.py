@@ -11,40 +11,46 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.blood_pressure import BloodPressure, CuffPressure, Status, cuff_reading, reading
-from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.blood_pressure import (
+    BloodPressureMeasurement,
+    BloodPressureStatus,
+    CuffPressure,
+    cuff_reading,
+    reading,
+)
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.reading import Reading
 
 EPOCHS = (datetime(1900, 1, 1), datetime(2000, 1, 1))  # noqa: DTZ001  # the device's wall time
 
 
-class Enhanced(msgspec.Struct, frozen=True, gc=False):
+class EnhancedBloodPressure(msgspec.Struct, frozen=True, gc=False):
     """A measurement, and its times as ISO 8601 without a zone."""
 
-    measured: BloodPressure | CuffPressure
+    measured: BloodPressureMeasurement | CuffPressure
     time: str | None = None
     user_facing_time: str | None = None
 
     def reading(self) -> Reading:
         """The time that the user saw is the device's wall time; else the time stamp."""
         time = self.user_facing_time or self.time
-        if isinstance(self.measured, BloodPressure):
+        if isinstance(self.measured, BloodPressureMeasurement):
             return reading(self.measured, time)
         return cuff_reading(self.measured, time)
 
 
-def decode(data: bytes) -> Enhanced:
+def decode(data: bytes) -> EnhancedBloodPressure:
     """An enhanced blood pressure measurement."""
     return _decode(data, pressures=3)
 
 
-def decode_cuff(data: bytes) -> Enhanced:
+def decode_cuff(data: bytes) -> EnhancedBloodPressure:
     """An enhanced intermediate cuff pressure."""
     return _decode(data, pressures=1)
 
 
-def _decode(data: bytes, pressures: int) -> Enhanced:
-    cursor = Cursor(data)
+def _decode(data: bytes, pressures: int) -> EnhancedBloodPressure:
+    cursor = ValueCursor(data)
     flags = cursor.u8()
     unit = "kPa" if flags & 1 else "mmHg"
     found = [cursor.sfloat() for _ in range(pressures)]
@@ -52,13 +58,15 @@ def _decode(data: bytes, pressures: int) -> Enhanced:
     time = _time(epoch, cursor) if flags & 2 else None
     rate = cursor.sfloat() if flags & 4 else None
     user = cursor.u8() if flags & 8 else None
-    status = Status.of(cursor.u16()) if flags & 0x10 else None
+    status = BloodPressureStatus.of(cursor.u16()) if flags & 0x10 else None
     facing = _time(epoch, cursor) if flags & 0x20 else None
     if pressures == 1:
-        return Enhanced(CuffPressure(unit, found[0], None, rate, user, status), time, facing)
-    return Enhanced(BloodPressure(unit, found[0], found[1], found[2], None, rate, user, status), time, facing)
+        return EnhancedBloodPressure(CuffPressure(unit, found[0], None, rate, user, status), time, facing)
+    return EnhancedBloodPressure(
+        BloodPressureMeasurement(unit, found[0], found[1], found[2], None, rate, user, status), time, facing
+    )
 
 
-def _time(epoch: datetime, cursor: Cursor) -> str | None:
+def _time(epoch: datetime, cursor: ValueCursor) -> str | None:
     seconds = cursor.uint(4)
     return (epoch + timedelta(seconds=seconds)).isoformat() if seconds else None

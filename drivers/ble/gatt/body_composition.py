@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.ble.gatt.weight import HEIGHT_STEP, MASS_STEP, TENTH, UCUM, UNSUCCESSFUL, USER_UNKNOWN
 from gatepost.drivers.reading import Reading
@@ -19,7 +19,7 @@ from gatepost.drivers.reading import Reading
 MASSES = ("muscle_mass", "fat_free_mass", "soft_lean_mass", "body_water_mass")
 
 
-class BodyComposition(msgspec.Struct, frozen=True, gc=False):
+class BodyCompositionMeasurement(msgspec.Struct, frozen=True, gc=False):
     """`body_fat_pct` None = the measurement was unsuccessful; masses in `unit` (kg or lb), height in m or in."""
 
     unit: str
@@ -39,7 +39,7 @@ class BodyComposition(msgspec.Struct, frozen=True, gc=False):
     height_unit: str | None = None
 
 
-class Feature(msgspec.Struct, frozen=True, gc=False):
+class BodyCompositionFeature(msgspec.Struct, frozen=True, gc=False):
     """Bits 0 to 10 of `features` are those of the optional fields; resolutions 0 = not said."""
 
     features: int
@@ -47,8 +47,8 @@ class Feature(msgspec.Struct, frozen=True, gc=False):
     height_resolution: int
 
 
-def decode(data: bytes) -> BodyComposition:
-    cursor = Cursor(data)
+def decode(data: bytes) -> BodyCompositionMeasurement:
+    cursor = ValueCursor(data)
     flags = cursor.u16()
     unit, length = ("lb", "in") if flags & 1 else ("kg", "m")
     mass, size = MASS_STEP[unit], HEIGHT_STEP[length]
@@ -57,7 +57,7 @@ def decode(data: bytes) -> BodyComposition:
         return cursor.u16() * step if flags >> bit & 1 else None
 
     fat = cursor.u16()
-    return BodyComposition(
+    return BodyCompositionMeasurement(
         unit=unit,
         body_fat_pct=None if fat == UNSUCCESSFUL else fat * TENTH,
         multiple_packet=bool(flags & 0x1000),
@@ -76,21 +76,21 @@ def decode(data: bytes) -> BodyComposition:
     )
 
 
-def decode_feature(data: bytes) -> Feature:
-    raw = Cursor(data).uint(4)
-    return Feature(raw, raw >> 11 & 0x0F, raw >> 15 & 0x07)
+def decode_feature(data: bytes) -> BodyCompositionFeature:
+    raw = ValueCursor(data).uint(4)
+    return BodyCompositionFeature(raw, raw >> 11 & 0x0F, raw >> 15 & 0x07)
 
 
-class Merger:
+class PacketMerger:
     """Puts together what came in several packets: at most two, since two hold every field.
 
     `feed` gives what is complete, `flush` what waits for a second packet that did not come.
     """
 
     def __init__(self) -> None:
-        self._first: BodyComposition | None = None
+        self._first: BodyCompositionMeasurement | None = None
 
-    def feed(self, packet: BodyComposition) -> list[BodyComposition]:
+    def feed(self, packet: BodyCompositionMeasurement) -> list[BodyCompositionMeasurement]:
         first, self._first = self._first, None
         if not packet.multiple_packet:
             return [packet] if first is None else [first, packet]
@@ -99,18 +99,18 @@ class Merger:
             return [] if first is None else [first]
         return [merge(first, packet)]
 
-    def flush(self) -> list[BodyComposition]:
+    def flush(self) -> list[BodyCompositionMeasurement]:
         first, self._first = self._first, None
         return [] if first is None else [first]
 
 
-def merge(first: BodyComposition, second: BodyComposition) -> BodyComposition:
+def merge(first: BodyCompositionMeasurement, second: BodyCompositionMeasurement) -> BodyCompositionMeasurement:
     """One measurement: each field from the first packet that has it."""
     missing = {name: getattr(second, name) for name in second.__struct_fields__ if getattr(first, name) is None}
     return msgspec.structs.replace(first, **missing)
 
 
-def _belong(first: BodyComposition, second: BodyComposition) -> bool:
+def _belong(first: BodyCompositionMeasurement, second: BodyCompositionMeasurement) -> bool:
     """What both have is the same, except the body fat, which stands in every packet."""
     return all(
         first_has == second_has or first_has is None or second_has is None
@@ -120,9 +120,9 @@ def _belong(first: BodyComposition, second: BodyComposition) -> bool:
     )
 
 
-def reading(found: BodyComposition) -> Reading:
+def reading(found: BodyCompositionMeasurement) -> Reading:
     """What a scale says of an unsuccessful measurement is its weight at most."""
-    sheet = Sheet("body_composition")
+    sheet = ReadingBuilder("body_composition")
     unit = UCUM[found.unit]
     sheet.put("weight", found.weight, unit)
     if found.height_unit:

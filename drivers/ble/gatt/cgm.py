@@ -9,13 +9,13 @@ from __future__ import annotations
 import msgspec
 
 from gatepost.drivers.ble.gatt import e2e_crc
-from gatepost.drivers.ble.gatt.cgm_session import Feature, Session
-from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.cgm_session import CgmFeature, CgmSession
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.glucose import CONTROL_LOCATION, CONTROL_TYPE, TYPES
 from gatepost.drivers.ble.gatt.glucose import LOCATIONS as GLUCOSE_LOCATIONS
 from gatepost.drivers.ble.gatt.medfloat import Number
 from gatepost.drivers.ble.gatt.naming import bits, words
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
@@ -51,7 +51,7 @@ DOUBTFUL_STATUS, DOUBTFUL_CAL_TEMP = 0b10_1101, 0b11_1000
 BELOW_RANGE, ABOVE_RANGE = 0x40, 0x80
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
+class CgmRecord(msgspec.Struct, frozen=True, gc=False):
     """`trend` in mg/dL/min, `quality` in %; the three octets of status None where they were not sent."""
 
     glucose_mg_dl: Number
@@ -63,7 +63,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     quality: Number | None = None
 
 
-def decode(data: bytes, crc: bool | None = None) -> list[Record]:
+def decode(data: bytes, crc: bool | None = None) -> list[CgmRecord]:
     """All records of a notification; one that is wrong spoils them all. `crc`: whether the CGM Feature tells of an
     E2E-CRC; None = unknown, then the sizes tell. FrameError truncated, bad_size or bad_crc."""
     if not data:
@@ -80,15 +80,15 @@ def decode(data: bytes, crc: bool | None = None) -> list[Record]:
     return records
 
 
-def _record(data: bytes, crc: bool | None) -> Record:
+def _record(data: bytes, crc: bool | None) -> CgmRecord:
     flags = data[1]
     length = SHORTEST + sum(octets for bit, octets in ((7, 1), (6, 1), (5, 1), (0, 2), (1, 2)) if flags >> bit & 1)
     plain, checked = length, length + e2e_crc.SIZE
     if len(data) not in {None: (plain, checked), True: (checked,), False: (plain,)}[crc]:
         raise FrameError("bad_size")
     e2e_crc.check(data, length, crc)
-    cursor = Cursor(data[2:length])
-    return Record(
+    cursor = ValueCursor(data[2:length])
+    return CgmRecord(
         glucose_mg_dl=cursor.sfloat(),
         time_offset_min=cursor.u16(),
         status=cursor.u8() if flags & 0x80 else None,
@@ -100,13 +100,13 @@ def _record(data: bytes, crc: bool | None) -> Record:
 
 
 def reading(
-    found: Record,
-    session: Session | None = None,
-    feature: Feature | None = None,
+    found: CgmRecord,
+    session: CgmSession | None = None,
+    feature: CgmFeature | None = None,
     mark: tuple[str, object] | None = None,
 ) -> Reading:
     """The device's time is the start of the session and the offset; None where the start is unknown."""
-    sheet = Sheet("continuous_glucose")
+    sheet = ReadingBuilder("continuous_glucose")
     warning = found.warning or 0
     sheet.put("glucose", found.glucose_mg_dl, "mg/dL")
     if feature and (feature.type == CONTROL_TYPE or feature.location == CONTROL_LOCATION):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from gatepost.drivers.ble.gatt import e2e_crc
-from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.medfloat import Number
 from gatepost.drivers.ble.gatt.times import DST, ZONE_STEP, ZONES, DateTime
 from gatepost.drivers.checksums import FrameError
@@ -37,7 +37,7 @@ FEATURES = {
 }
 
 
-class Feature(msgspec.Struct, frozen=True, gc=False):
+class CgmFeature(msgspec.Struct, frozen=True, gc=False):
     """`type` and `location` as in glucose.py."""
 
     features: int
@@ -46,7 +46,7 @@ class Feature(msgspec.Struct, frozen=True, gc=False):
     e2e_crc: bool
 
 
-class Status(msgspec.Struct, frozen=True, gc=False):
+class CgmStatus(msgspec.Struct, frozen=True, gc=False):
     """The three octets as in cgm.py."""
 
     time_offset_min: int
@@ -55,7 +55,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     warning: int
 
 
-class Session(msgspec.Struct, frozen=True, gc=False):
+class CgmSession(msgspec.Struct, frozen=True, gc=False):
     """Zeros until the start is known; offsets None where they are unknown or make no sense."""
 
     start: DateTime
@@ -63,7 +63,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     dst_offset_min: int | None
 
 
-class Calibration(msgspec.Struct, frozen=True, gc=False):
+class CgmCalibration(msgspec.Struct, frozen=True, gc=False):
     """One calibration that the device remembers; times in minutes since the start of the session."""
 
     glucose_mg_dl: Number
@@ -82,7 +82,7 @@ class OpsAnswer(msgspec.Struct, frozen=True, gc=False):
     op: int
     interval_min: int | None = None
     value: Number | None = None
-    calibration: Calibration | None = None
+    calibration: CgmCalibration | None = None
     calibration_record: int | None = None
     request_op: int | None = None
     response_code: int | None = None
@@ -103,40 +103,40 @@ RESPONSES = {
 }
 
 
-def decode_feature(data: bytes) -> Feature:
+def decode_feature(data: bytes) -> CgmFeature:
     """It always ends with a check value: FFFF where the device does not use them. FrameError truncated or bad_crc."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     features, nibbles, told = cursor.uint(3), cursor.u8(), cursor.u16()
     used = bool(features >> E2E_CRC_BIT & 1)
     if used:
         e2e_crc.check(data, 4, True)
     elif told != NO_CRC:
         raise FrameError("bad_crc")
-    return Feature(features, nibbles & 0x0F, nibbles >> 4, used)
+    return CgmFeature(features, nibbles & 0x0F, nibbles >> 4, used)
 
 
-def decode_status(data: bytes, crc: bool | None = None) -> Status:
+def decode_status(data: bytes, crc: bool | None = None) -> CgmStatus:
     e2e_crc.check(data, 5, crc)
-    cursor = Cursor(data)
-    return Status(cursor.u16(), cursor.u8(), cursor.u8(), cursor.u8())
+    cursor = ValueCursor(data)
+    return CgmStatus(cursor.u16(), cursor.u8(), cursor.u8(), cursor.u8())
 
 
-def decode_session_start(data: bytes, crc: bool | None = None) -> Session:
+def decode_session_start(data: bytes, crc: bool | None = None) -> CgmSession:
     e2e_crc.check(data, 9, crc)
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     start, zone, dst = cursor.date_time(), cursor.sint(1), cursor.u8()
-    return Session(start, zone * ZONE_STEP if zone in ZONES else None, DST.get(dst))
+    return CgmSession(start, zone * ZONE_STEP if zone in ZONES else None, DST.get(dst))
 
 
 def decode_run_time(data: bytes, crc: bool | None = None) -> int:
     """Hours that the session runs at most."""
     e2e_crc.check(data, 2, crc)
-    return Cursor(data).u16()
+    return ValueCursor(data).u16()
 
 
 def decode_ops(data: bytes, crc: bool | None = None) -> OpsAnswer:
     """FrameError truncated, bad_crc, or unsupported for an op code that is not known."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     op = cursor.u8()
     e2e_crc.check(data, 1 + _operand(op), crc)
     if op in INTERVALS:
@@ -148,7 +148,7 @@ def decode_ops(data: bytes, crc: bool | None = None) -> OpsAnswer:
     if op in CALIBRATIONS:
         glucose, offset, nibbles = cursor.sfloat(), cursor.u16(), cursor.u8()
         rest = (cursor.u16(), cursor.u16(), cursor.u8())
-        return OpsAnswer(op, calibration=Calibration(glucose, offset, nibbles & 0x0F, nibbles >> 4, *rest))
+        return OpsAnswer(op, calibration=CgmCalibration(glucose, offset, nibbles & 0x0F, nibbles >> 4, *rest))
     if op == RESPONSE:
         return OpsAnswer(op, request_op=cursor.u8(), response_code=cursor.u8())
     return OpsAnswer(op)

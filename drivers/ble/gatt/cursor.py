@@ -7,7 +7,7 @@ from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.checksums import FrameError
 
 
-class Cursor:
+class ValueCursor:
     """Takes fields from the front of a value; FrameError truncated when one is not there whole."""
 
     __slots__ = ("_at", "_data")

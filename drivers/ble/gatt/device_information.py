@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
 
 STRINGS = {
     0x2A24: "model",
@@ -46,10 +46,10 @@ def decode_text(data: bytes) -> str:
 
 
 def decode_system_id(data: bytes) -> SystemId:
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     return SystemId(cursor.uint(5), cursor.uint(3))
 
 
 def decode_pnp_id(data: bytes) -> PnpId:
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     return PnpId(cursor.u8(), cursor.u16(), cursor.u16(), cursor.u16())

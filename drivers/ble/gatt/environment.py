@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
-from gatepost.drivers.ble.gatt.medfloat import Missing
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
+from gatepost.drivers.ble.gatt.medfloat import MissingNumber
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.reading import Reading
 
 NOT_AVAILABLE = "not-available"  # the sensor itself says that it has no value
@@ -21,7 +21,7 @@ NOT_AVAILABLE = "not-available"  # the sensor itself says that it has no value
 SFLOAT = 0  # octets of the format that is no whole number
 
 
-class Kind(NamedTuple):
+class CharacteristicKind(NamedTuple):
     """How a characteristic is sent: `octets` (negative: signed), number * 10 ** power in `unit` (UCUM); `unknown` and
     `more` (so much, or more) are the raw numbers that mean that."""
 
@@ -36,39 +36,39 @@ class Kind(NamedTuple):
 MICROGRAMS = "ug/m3"
 
 KINDS = {
-    0x2A2C: Kind("magnetic_declination", 2, -2, "deg"),
-    0x2A6C: Kind("elevation", -3, -2, "m"),
-    0x2A6D: Kind("pressure", 4, -1, "Pa"),
-    0x2A6E: Kind("temperature", -2, -2, "Cel", -0x8000),
-    0x2A6F: Kind("humidity", 2, -2, "%", 0xFFFF),
-    0x2A70: Kind("wind_speed", 2, -2, "m/s"),
-    0x2A71: Kind("wind_direction", 2, -2, "deg"),
-    0x2A72: Kind("apparent_wind_speed", 2, -2, "m/s"),
-    0x2A73: Kind("apparent_wind_direction", 2, -2, "deg"),
-    0x2A74: Kind("gust_factor", 1, -1),
-    0x2A75: Kind("pollen", 3, 0, "/m3"),
-    0x2A76: Kind("uv_index", 1),
-    0x2A77: Kind("irradiance", 2, -1, "W/m2"),
-    0x2A78: Kind("rainfall", 2, 0, "mm"),
-    0x2A79: Kind("wind_chill", -1, 0, "Cel"),
-    0x2A7A: Kind("heat_index", -1, 0, "Cel"),
-    0x2A7B: Kind("dew_point", -1, 0, "Cel"),
-    0x2AA3: Kind("pressure_trend", 1),
-    0x2AFB: Kind("illuminance", 3, -2, "lx", 0xFFFFFF),
-    0x2B8C: Kind("co2", 2, 0, "[ppm]", 0xFFFF, 0xFFFE),
-    0x2BCF: Kind("ammonia", SFLOAT, 9, MICROGRAMS),
-    0x2BD0: Kind("carbon_monoxide", SFLOAT, 9, MICROGRAMS),
-    0x2BD1: Kind("methane", SFLOAT, 0, "[ppb]"),
-    0x2BD2: Kind("nitrogen_dioxide", SFLOAT, 9, MICROGRAMS),
-    0x2BD3: Kind("non_methane_voc", SFLOAT, 9, MICROGRAMS),
-    0x2BD4: Kind("ozone", SFLOAT, 9, MICROGRAMS),
-    0x2BD5: Kind("pm1", SFLOAT, 9, MICROGRAMS),
-    0x2BD6: Kind("pm25", SFLOAT, 9, MICROGRAMS),
-    0x2BD7: Kind("pm10", SFLOAT, 9, MICROGRAMS),
-    0x2BD8: Kind("sulfur_dioxide", SFLOAT, 9, MICROGRAMS),
-    0x2BD9: Kind("sulfur_hexafluoride", SFLOAT, 9, MICROGRAMS),
-    0x2BE4: Kind("noise", 1, 0, "dB[SPL]", 0xFF, 0xFE),
-    0x2BE7: Kind("tvoc", 2, 0, "[ppb]", 0xFFFF, 0xFFFE),
+    0x2A2C: CharacteristicKind("magnetic_declination", 2, -2, "deg"),
+    0x2A6C: CharacteristicKind("elevation", -3, -2, "m"),
+    0x2A6D: CharacteristicKind("pressure", 4, -1, "Pa"),
+    0x2A6E: CharacteristicKind("temperature", -2, -2, "Cel", -0x8000),
+    0x2A6F: CharacteristicKind("humidity", 2, -2, "%", 0xFFFF),
+    0x2A70: CharacteristicKind("wind_speed", 2, -2, "m/s"),
+    0x2A71: CharacteristicKind("wind_direction", 2, -2, "deg"),
+    0x2A72: CharacteristicKind("apparent_wind_speed", 2, -2, "m/s"),
+    0x2A73: CharacteristicKind("apparent_wind_direction", 2, -2, "deg"),
+    0x2A74: CharacteristicKind("gust_factor", 1, -1),
+    0x2A75: CharacteristicKind("pollen", 3, 0, "/m3"),
+    0x2A76: CharacteristicKind("uv_index", 1),
+    0x2A77: CharacteristicKind("irradiance", 2, -1, "W/m2"),
+    0x2A78: CharacteristicKind("rainfall", 2, 0, "mm"),
+    0x2A79: CharacteristicKind("wind_chill", -1, 0, "Cel"),
+    0x2A7A: CharacteristicKind("heat_index", -1, 0, "Cel"),
+    0x2A7B: CharacteristicKind("dew_point", -1, 0, "Cel"),
+    0x2AA3: CharacteristicKind("pressure_trend", 1),
+    0x2AFB: CharacteristicKind("illuminance", 3, -2, "lx", 0xFFFFFF),
+    0x2B8C: CharacteristicKind("co2", 2, 0, "[ppm]", 0xFFFF, 0xFFFE),
+    0x2BCF: CharacteristicKind("ammonia", SFLOAT, 9, MICROGRAMS),
+    0x2BD0: CharacteristicKind("carbon_monoxide", SFLOAT, 9, MICROGRAMS),
+    0x2BD1: CharacteristicKind("methane", SFLOAT, 0, "[ppb]"),
+    0x2BD2: CharacteristicKind("nitrogen_dioxide", SFLOAT, 9, MICROGRAMS),
+    0x2BD3: CharacteristicKind("non_methane_voc", SFLOAT, 9, MICROGRAMS),
+    0x2BD4: CharacteristicKind("ozone", SFLOAT, 9, MICROGRAMS),
+    0x2BD5: CharacteristicKind("pm1", SFLOAT, 9, MICROGRAMS),
+    0x2BD6: CharacteristicKind("pm25", SFLOAT, 9, MICROGRAMS),
+    0x2BD7: CharacteristicKind("pm10", SFLOAT, 9, MICROGRAMS),
+    0x2BD8: CharacteristicKind("sulfur_dioxide", SFLOAT, 9, MICROGRAMS),
+    0x2BD9: CharacteristicKind("sulfur_hexafluoride", SFLOAT, 9, MICROGRAMS),
+    0x2BE4: CharacteristicKind("noise", 1, 0, "dB[SPL]", 0xFF, 0xFE),
+    0x2BE7: CharacteristicKind("tvoc", 2, 0, "[ppb]", 0xFFFF, 0xFFFE),
 }
 PRESSURE_TREND = 0x2AA3
 TRENDS = (
@@ -85,52 +85,52 @@ TRENDS = (
 )
 
 
-class Sensed(msgspec.Struct, frozen=True, gc=False):
+class SensedValue(msgspec.Struct, frozen=True, gc=False):
     """`number` as it was sent, in the unit of the specification before any power of ten for reporting; a Missing when
     the sensor has none. `or_more`: it is beyond what the format can tell."""
 
     short: int
-    number: Decimal | Missing
+    number: Decimal | MissingNumber
     or_more: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> CharacteristicKind:
         return KINDS[self.short]
 
 
-def decode(short: int, data: bytes) -> Sensed:
+def decode(short: int, data: bytes) -> SensedValue:
     """`short`: a number of KINDS."""
     kind = KINDS[short]
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     if kind.octets == SFLOAT:
-        return Sensed(short, cursor.sfloat())
+        return SensedValue(short, cursor.sfloat())
     raw = cursor.uint(kind.octets) if kind.octets > 0 else cursor.sint(-kind.octets)
     if raw == kind.unknown:
-        return Sensed(short, Missing.NAN)
-    return Sensed(short, Decimal(raw).scaleb(kind.power), raw == kind.more)
+        return SensedValue(short, MissingNumber.NAN)
+    return SensedValue(short, Decimal(raw).scaleb(kind.power), raw == kind.more)
 
 
-def add(sheet: Sheet, found: Sensed) -> None:
+def add(sheet: ReadingBuilder, found: SensedValue) -> None:
     """One value of a reading; several characteristics may go into one."""
     kind = found.kind
-    if found.short == PRESSURE_TREND and not isinstance(found.number, Missing):
+    if found.short == PRESSURE_TREND and not isinstance(found.number, MissingNumber):
         if found.number in range(1, len(TRENDS)):
             sheet.values[kind.name] = TRENDS[int(found.number)]
         else:
             sheet.leave(kind.name, NOT_AVAILABLE)
     elif found.or_more:
-        sheet.leave(kind.name, Missing.OVER)
-    elif found.number is Missing.NAN and kind.octets != SFLOAT:
+        sheet.leave(kind.name, MissingNumber.OVER)
+    elif found.number is MissingNumber.NAN and kind.octets != SFLOAT:
         sheet.leave(kind.name, NOT_AVAILABLE)
-    elif kind.octets == SFLOAT and not isinstance(found.number, Missing):
+    elif kind.octets == SFLOAT and not isinstance(found.number, MissingNumber):
         sheet.put(kind.name, found.number.scaleb(kind.power), kind.unit)
     else:
         sheet.put(kind.name, found.number, kind.unit)
 
 
-def reading(*found: Sensed) -> Reading:
+def reading(*found: SensedValue) -> Reading:
     """What was read together, one value for each characteristic."""
-    sheet = Sheet("environment")
+    sheet = ReadingBuilder("environment")
     for each in found:
         add(sheet, each)
     return sheet.reading(*(each.kind.name for each in found))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
-from gatepost.drivers.ble.gatt.medfloat import Missing, Number
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
+from gatepost.drivers.ble.gatt.medfloat import MissingNumber, Number
 from gatepost.drivers.ble.gatt.naming import bits, words
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.reading import Reading
 
@@ -62,13 +62,13 @@ FEATURES = {
 OVERRUN, UNDERRUN = 0x7FFF, -0x8000  # of the time offset
 
 
-class Glucose(msgspec.Struct, frozen=True, gc=False):
+class GlucoseMeasurement(msgspec.Struct, frozen=True, gc=False):
     """`unit` is kg/L or mol/L; `time_offset` in minutes, or why there is none."""
 
     sequence: int
     base_time: DateTime
     context_follows: bool
-    time_offset: int | Missing | None = None
+    time_offset: int | MissingNumber | None = None
     unit: str | None = None
     concentration: Number | None = None
     type: int | None = None
@@ -86,7 +86,7 @@ class Glucose(msgspec.Struct, frozen=True, gc=False):
     @property
     def device_time(self) -> str | None:
         """ISO 8601; None when it is unknown."""
-        if isinstance(self.time_offset, Missing):
+        if isinstance(self.time_offset, MissingNumber):
             return None
         return self.base_time.iso(self.time_offset or 0)
 
@@ -97,18 +97,18 @@ class Glucose(msgspec.Struct, frozen=True, gc=False):
 
 def scaled(number: Number | None, power: int) -> Number | None:
     """Times a power of ten, exactly."""
-    return number if number is None or isinstance(number, Missing) else number.scaleb(power)
+    return number if number is None or isinstance(number, MissingNumber) else number.scaleb(power)
 
 
-def decode(data: bytes) -> Glucose:
-    cursor = Cursor(data)
+def decode(data: bytes) -> GlucoseMeasurement:
+    cursor = ValueCursor(data)
     flags = cursor.u8()
     sequence = cursor.u16()
     base = cursor.date_time()
-    offset: int | Missing | None = None
+    offset: int | MissingNumber | None = None
     if flags & 1:
         minutes = cursor.sint(2)
-        offset = {OVERRUN: Missing.OVER, UNDERRUN: Missing.UNDER}.get(minutes, minutes)
+        offset = {OVERRUN: MissingNumber.OVER, UNDERRUN: MissingNumber.UNDER}.get(minutes, minutes)
     unit = concentration = kind = location = None
     if flags & 2:
         unit = "mol/L" if flags & 4 else "kg/L"
@@ -116,17 +116,17 @@ def decode(data: bytes) -> Glucose:
         nibbles = cursor.u8()
         kind, location = nibbles & 0x0F, nibbles >> 4
     status = cursor.u16() if flags & 8 else None
-    return Glucose(sequence, base, bool(flags & 0x10), offset, unit, concentration, kind, location, status)
+    return GlucoseMeasurement(sequence, base, bool(flags & 0x10), offset, unit, concentration, kind, location, status)
 
 
 def decode_feature(data: bytes) -> int:
     """The sixteen bits of a Glucose Feature; FEATURES has the words."""
-    return Cursor(data).u16()
+    return ValueCursor(data).u16()
 
 
-def measured(found: Glucose, metric: str = "glucose") -> Sheet:
+def measured(found: GlucoseMeasurement, metric: str = "glucose") -> ReadingBuilder:
     """All that one measurement says, open for its context."""
-    sheet = Sheet(metric)
+    sheet = ReadingBuilder(metric)
     if found.unit == "kg/L":
         sheet.put("glucose", found.mg_dl, "mg/dL")
     elif found.unit:
@@ -144,12 +144,12 @@ def measured(found: Glucose, metric: str = "glucose") -> Sheet:
         sheet.doubt()
     sheet.flag(*words("sample", TYPES, found.type), *words("location", LOCATIONS, found.location))
     sheet.flag(*bits(status, STATUS))
-    if isinstance(found.time_offset, Missing):
+    if isinstance(found.time_offset, MissingNumber):
         sheet.flag(f"device-time:{found.time_offset}")
     sheet.put("sequence_number", found.sequence)
     return sheet
 
 
-def reading(found: Glucose, mark: tuple[str, object] | None = None) -> Reading:
+def reading(found: GlucoseMeasurement, mark: tuple[str, object] | None = None) -> Reading:
     """A measurement without context."""
     return measured(found).reading("glucose", device_time=found.device_time, mark=mark)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import msgspec
 
 from gatepost.drivers.ble.gatt import glucose
-from gatepost.drivers.ble.gatt.cursor import Cursor
-from gatepost.drivers.ble.gatt.medfloat import Missing, Number
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
+from gatepost.drivers.ble.gatt.medfloat import MissingNumber, Number
 from gatepost.drivers.ble.gatt.naming import words
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.reading import Reading
 
 CARBOHYDRATES = {1: "breakfast", 2: "lunch", 3: "dinner", 4: "snack", 5: "drink", 6: "supper", 7: "brunch"}
@@ -24,7 +24,7 @@ MEDICATIONS = {1: "rapid-acting", 2: "short-acting", 3: "intermediate-acting", 4
 EXERCISE_OVERRUN = 0xFFFF
 
 
-class Context(msgspec.Struct, frozen=True, gc=False):
+class GlucoseContext(msgspec.Struct, frozen=True, gc=False):
     """`medication_unit` is kg or L; `exercise_s` in seconds, or why there is none."""
 
     sequence: int
@@ -34,7 +34,7 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     meal: int | None = None
     tester: int | None = None
     health: int | None = None
-    exercise_s: int | Missing | None = None
+    exercise_s: int | MissingNumber | None = None
     exercise_pct: int | None = None
     medication_id: int | None = None
     medication: Number | None = None
@@ -42,22 +42,22 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     hba1c_pct: Number | None = None
 
 
-def decode(data: bytes) -> Context:
-    cursor = Cursor(data)
+def decode(data: bytes) -> GlucoseContext:
+    cursor = ValueCursor(data)
     flags = cursor.u8()
     sequence = cursor.u16()
     extended = cursor.u8() if flags & 0x80 else None
     carbohydrate, grams = (cursor.u8(), cursor.sfloat()) if flags & 1 else (None, None)
     meal = cursor.u8() if flags & 2 else None
     nibbles = cursor.u8() if flags & 4 else None
-    duration: int | Missing | None = None
+    duration: int | MissingNumber | None = None
     intensity = None
     if flags & 8:
         duration, intensity = cursor.u16(), cursor.u8()
         if duration == EXERCISE_OVERRUN:
-            duration = Missing.OVER
+            duration = MissingNumber.OVER
     medication, amount = (cursor.u8(), cursor.sfloat()) if flags & 0x10 else (None, None)
-    return Context(
+    return GlucoseContext(
         sequence=sequence,
         extended_flags=extended,
         carbohydrate_id=carbohydrate,
@@ -74,7 +74,7 @@ def decode(data: bytes) -> Context:
     )
 
 
-def add(sheet: Sheet, context: Context) -> None:
+def add(sheet: ReadingBuilder, context: GlucoseContext) -> None:
     """Its values and words, beside those of the measurement."""
     sheet.put("carbohydrate", context.carbohydrate_kg, "kg")
     sheet.put("exercise_duration", context.exercise_s, "s")
@@ -90,7 +90,9 @@ def add(sheet: Sheet, context: Context) -> None:
     )
 
 
-def reading(found: glucose.Glucose, context: Context | None, mark: tuple[str, object] | None = None) -> Reading:
+def reading(
+    found: glucose.GlucoseMeasurement, context: GlucoseContext | None, mark: tuple[str, object] | None = None
+) -> Reading:
     """A measurement with its context, where one of its sequence number came."""
     sheet = glucose.measured(found)
     if context is not None and context.sequence == found.sequence:

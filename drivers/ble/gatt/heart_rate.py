@@ -10,9 +10,9 @@ from decimal import Decimal
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.naming import words
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.reading import Reading
 
 LOCATIONS = {0: "other", 1: "chest", 2: "wrist", 3: "finger", 4: "hand", 5: "ear-lobe", 6: "foot"}
@@ -20,7 +20,7 @@ ENERGY_FULL = 0xFFFF  # the counter stays there until it is reset
 _RR_PLACES = Decimal("0.0001")
 
 
-class HeartRate(msgspec.Struct, frozen=True, gc=False):
+class HeartRateMeasurement(msgspec.Struct, frozen=True, gc=False):
     """`contact` None = the sensor does not watch it; `rr_1024` in 1/1024 s."""
 
     heart_rate: int
@@ -34,25 +34,25 @@ class HeartRate(msgspec.Struct, frozen=True, gc=False):
         return [float((Decimal(rr) * 1000 / 1024).quantize(_RR_PLACES)) for rr in self.rr_1024 or ()]
 
 
-def decode(data: bytes) -> HeartRate:
+def decode(data: bytes) -> HeartRateMeasurement:
     """Half an interval at the end is no interval."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     flags = cursor.u8()
     rate = cursor.u16() if flags & 1 else cursor.u8()
     contact = bool(flags & 2) if flags & 4 else None
     energy = cursor.u16() if flags & 8 else None
     intervals = tuple(cursor.u16() for _ in range(cursor.left // 2)) if flags & 0x10 else None
-    return HeartRate(rate, contact, energy, intervals)
+    return HeartRateMeasurement(rate, contact, energy, intervals)
 
 
 def decode_location(data: bytes) -> int:
     """The number of a body sensor location; LOCATIONS has the words."""
-    return Cursor(data).u8()
+    return ValueCursor(data).u8()
 
 
-def reading(measured: HeartRate, location: int | None = None) -> Reading:
+def reading(measured: HeartRateMeasurement, location: int | None = None) -> Reading:
     """Without contact there is neither a rate nor an interval, whatever the strap still sends."""
-    sheet = Sheet("heart_rate")
+    sheet = ReadingBuilder("heart_rate")
     lost = measured.contact is False
     if lost:
         sheet.leave("heart_rate", "no-contact")

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Missing(StrEnum):
+class MissingNumber(StrEnum):
     """Why there is no number; the words are those of flags."""
 
     NAN = "nan"
@@ -22,21 +22,21 @@ class Missing(StrEnum):
     RESERVED = "reserved"
 
 
-Number = Decimal | Missing
+Number = Decimal | MissingNumber
 
 
 class _Format(NamedTuple):
     mantissa: int  # bits
     exponent: int  # bits
 
-    def special(self) -> dict[int, Missing]:
+    def special(self) -> dict[int, MissingNumber]:
         highest = 1 << self.mantissa - 1
         return {
-            highest - 1: Missing.NAN,
-            highest: Missing.NRES,
-            highest - 2: Missing.OVER,
-            highest + 2: Missing.UNDER,
-            highest + 1: Missing.RESERVED,
+            highest - 1: MissingNumber.NAN,
+            highest: MissingNumber.NRES,
+            highest - 2: MissingNumber.OVER,
+            highest + 2: MissingNumber.UNDER,
+            highest + 1: MissingNumber.RESERVED,
         }
 
 
@@ -74,8 +74,8 @@ def _decode(raw: int, form: _Format) -> Decimal:
     return Decimal((int(mantissa < 0), tuple(map(int, str(abs(mantissa)))), exponent))
 
 
-def _encode(number: Number | int, form: _Format, special: dict[int, Missing]) -> int:
-    if isinstance(number, Missing):
+def _encode(number: Number | int, form: _Format, special: dict[int, MissingNumber]) -> int:
+    if isinstance(number, MissingNumber):
         return next(raw for raw, word in special.items() if word is number)
     sign, digits, power = Decimal(number).as_tuple()
     if not isinstance(power, int):

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
@@ -22,7 +22,7 @@ LENGTH = 10
 NO_SPO2, NO_RATE = 127, 511
 
 
-class Measurement(msgspec.Struct, frozen=True, gc=False):
+class NoninMeasurement(msgspec.Struct, frozen=True, gc=False):
     """None = the device has no value. `smartpoint`: the algorithm found a measurement of high quality."""
 
     synced: bool
@@ -39,7 +39,7 @@ class Measurement(msgspec.Struct, frozen=True, gc=False):
     pulse_rate: int | None
 
 
-def decode(data: bytes) -> Measurement:
+def decode(data: bytes) -> NoninMeasurement:
     """FrameError truncated or bad_length."""
     if not data:
         raise FrameError("truncated")
@@ -48,7 +48,7 @@ def decode(data: bytes) -> Measurement:
     if len(data) < LENGTH:
         raise FrameError("truncated")
     status, spo2, rate = data[1], data[7], int.from_bytes(data[8:10])
-    return Measurement(
+    return NoninMeasurement(
         synced=bool(status & 0x01),
         weak_signal=bool(status & 0x02),
         smartpoint=bool(status & 0x04),
@@ -64,8 +64,8 @@ def decode(data: bytes) -> Measurement:
     )
 
 
-def reading(found: Measurement) -> Reading:
-    sheet = Sheet("pulse_oximetry")
+def reading(found: NoninMeasurement) -> Reading:
+    sheet = ReadingBuilder("pulse_oximetry")
     why = "searching" if found.searching else "no-signal"
     for name, number, unit in (("spo2", found.spo2, "%"), ("heart_rate", found.pulse_rate, "/min")):
         if number is None:

@@ -14,7 +14,7 @@ from enum import IntEnum
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor, octets
+from gatepost.drivers.ble.gatt.cursor import ValueCursor, octets
 from gatepost.drivers.checksums import FrameError
 
 SERVICE = "fb005c80-02e7-f387-1cad-8acd2d8df0c8"
@@ -24,13 +24,13 @@ DATA = "fb005c82-02e7-f387-1cad-8acd2d8df0c8"
 FEATURES, ANSWER = 0x0F, 0xF0
 
 
-class Op(IntEnum):
+class PmdOp(IntEnum):
     GET_SETTINGS = 1
     START = 2
     STOP = 3
 
 
-class Type(IntEnum):
+class PmdType(IntEnum):
     ECG = 0
     PPG = 1
     ACC = 2
@@ -39,7 +39,7 @@ class Type(IntEnum):
     MAGNETOMETER = 6
 
 
-class Setting(IntEnum):
+class PmdSetting(IntEnum):
     RATE_HZ = 0
     RESOLUTION_BITS = 1
     RANGE = 2  # g for acceleration, deg/s for gyroscopes
@@ -49,12 +49,12 @@ class Setting(IntEnum):
 
 
 OCTETS = {
-    Setting.RATE_HZ: 2,
-    Setting.RESOLUTION_BITS: 2,
-    Setting.RANGE: 2,
-    Setting.RANGE_MILLI: 4,
-    Setting.CHANNELS: 1,
-    Setting.FACTOR: 4,
+    PmdSetting.RATE_HZ: 2,
+    PmdSetting.RESOLUTION_BITS: 2,
+    PmdSetting.RANGE: 2,
+    PmdSetting.RANGE_MILLI: 4,
+    PmdSetting.CHANNELS: 1,
+    PmdSetting.FACTOR: 4,
 }
 OK, ALREADY = 0, 6
 STATUS = {
@@ -76,7 +76,7 @@ STATUS = {
 }
 
 
-class Features(msgspec.Struct, frozen=True, gc=False):
+class PmdFeatures(msgspec.Struct, frozen=True, gc=False):
     """`mask`: bit n = measurement type n."""
 
     mask: int
@@ -85,7 +85,7 @@ class Features(msgspec.Struct, frozen=True, gc=False):
         return bool(self.mask >> kind & 1)
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class PmdResponse(msgspec.Struct, frozen=True, gc=False):
     """How a request went. `settings` by Setting: every value that the sensor offers, or the one that holds."""
 
     op: int
@@ -102,35 +102,35 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     @property
     def factor(self) -> float:
         """What compressed samples are multiplied by; 1 where the sensor names none."""
-        return float(self.settings.get(Setting.FACTOR, (1.0,))[0])
+        return float(self.settings.get(PmdSetting.FACTOR, (1.0,))[0])
 
 
-def decode(data: bytes) -> Features | Answer:
+def decode(data: bytes) -> PmdFeatures | PmdResponse:
     """What the control point holds or says; FrameError truncated, unsupported or out_of_range."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     head = cursor.u8()
     if head == FEATURES:
-        return Features(cursor.uint(min(max(cursor.left, 1), 8)))
+        return PmdFeatures(cursor.uint(min(max(cursor.left, 1), 8)))
     if head != ANSWER:
         raise FrameError("unsupported")
     op, kind, status = cursor.u8(), cursor.u8(), cursor.u8()
     more = bool(cursor.u8()) if cursor.left else False
-    return Answer(op, kind, status, more, _settings(cursor) if status == OK and op in (1, 2) else {})
+    return PmdResponse(op, kind, status, more, _settings(cursor) if status == OK and op in (1, 2) else {})
 
 
-def _settings(cursor: Cursor) -> dict[int, tuple[int | float, ...]]:
+def _settings(cursor: ValueCursor) -> dict[int, tuple[int | float, ...]]:
     found: dict[int, tuple[int | float, ...]] = {}
     while cursor.left:
         kind, count = cursor.u8(), cursor.u8()
-        if kind not in Setting._value2member_map_:
+        if kind not in PmdSetting._value2member_map_:
             break  # without its length nothing after it can be told
-        setting = Setting(kind)
+        setting = PmdSetting(kind)
         found[setting] = tuple(_value(setting, cursor.take(OCTETS[setting])) for _ in range(count))
     return found
 
 
-def _value(setting: Setting, raw: bytes) -> int | float:
-    if setting is Setting.FACTOR:
+def _value(setting: PmdSetting, raw: bytes) -> int | float:
+    if setting is PmdSetting.FACTOR:
         factor = float(struct.unpack("<f", raw)[0])
         if not math.isfinite(factor):
             raise FrameError("out_of_range")
@@ -139,31 +139,31 @@ def _value(setting: Setting, raw: bytes) -> int | float:
 
 
 def get_settings(kind: int) -> bytes:
-    return bytes((Op.GET_SETTINGS, kind))
+    return bytes((PmdOp.GET_SETTINGS, kind))
 
 
-def start(kind: int, settings: Mapping[Setting, int]) -> bytes:
+def start(kind: int, settings: Mapping[PmdSetting, int]) -> bytes:
     """With one value for each setting, in their order. ValueError when one does not fit."""
-    out = bytes((Op.START, kind))
+    out = bytes((PmdOp.START, kind))
     for setting, value in sorted(settings.items()):
-        if setting is Setting.FACTOR:
+        if setting is PmdSetting.FACTOR:
             raise ValueError("the factor is the sensor's to say")
         out += bytes((setting, 1)) + octets(value, OCTETS[setting])
     return out
 
 
 def stop(kind: int) -> bytes:
-    return bytes((Op.STOP, kind))
+    return bytes((PmdOp.STOP, kind))
 
 
-def encode_answer(answer: Answer) -> bytes:
+def encode_answer(answer: PmdResponse) -> bytes:
     """For twins and tests."""
     out = bytes((ANSWER, answer.op, answer.type, answer.status, answer.more))
     for kind, values in answer.settings.items():
-        setting = Setting(kind)
+        setting = PmdSetting(kind)
         out += bytes((setting, len(values)))
         for value in values:
-            if setting is Setting.FACTOR:
+            if setting is PmdSetting.FACTOR:
                 out += struct.pack("<f", value)
             else:
                 out += octets(int(value), OCTETS[setting])

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
-from gatepost.drivers.ble.gatt.pmd import Type
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
+from gatepost.drivers.ble.gatt.pmd import PmdType
 from gatepost.drivers.checksums import FrameError
 
 HEADER = 10
@@ -20,7 +20,7 @@ COMPRESSED = 0x80
 MOST_SAMPLES = 4096  # more than a value holds with one bit for each; differences of no bits could tell any number
 
 
-class Layout(NamedTuple):
+class SampleLayout(NamedTuple):
     """Channels and octets of a sample; `scale`: what a count is of the unit below."""
 
     channels: int
@@ -28,30 +28,30 @@ class Layout(NamedTuple):
     scale: float = 1.0
 
 
-PLAIN: dict[tuple[int, int], Layout] = {
-    (Type.ECG, 0): Layout(1, 3),
-    (Type.PPG, 0): Layout(4, 3),
-    (Type.ACC, 0): Layout(3, 1),
-    (Type.ACC, 1): Layout(3, 2),
-    (Type.ACC, 2): Layout(3, 3),
+PLAIN: dict[tuple[int, int], SampleLayout] = {
+    (PmdType.ECG, 0): SampleLayout(1, 3),
+    (PmdType.PPG, 0): SampleLayout(4, 3),
+    (PmdType.ACC, 0): SampleLayout(3, 1),
+    (PmdType.ACC, 1): SampleLayout(3, 2),
+    (PmdType.ACC, 2): SampleLayout(3, 3),
 }
-PACKED: dict[tuple[int, int], Layout] = {
-    (Type.PPG, 0): Layout(4, 3),
-    (Type.ACC, 0): Layout(3, 2, 1000.0),  # the factor gives g
-    (Type.ACC, 1): Layout(3, 2),
-    (Type.GYRO, 0): Layout(3, 2),
-    (Type.MAGNETOMETER, 0): Layout(3, 2),
+PACKED: dict[tuple[int, int], SampleLayout] = {
+    (PmdType.PPG, 0): SampleLayout(4, 3),
+    (PmdType.ACC, 0): SampleLayout(3, 2, 1000.0),  # the factor gives g
+    (PmdType.ACC, 1): SampleLayout(3, 2),
+    (PmdType.GYRO, 0): SampleLayout(3, 2),
+    (PmdType.MAGNETOMETER, 0): SampleLayout(3, 2),
 }
-UNITS = {Type.ECG: "uV", Type.ACC: "m[g]", Type.GYRO: "deg/s", Type.MAGNETOMETER: "G", Type.PPG: "{raw}"}
+UNITS = {PmdType.ECG: "uV", PmdType.ACC: "m[g]", PmdType.GYRO: "deg/s", PmdType.MAGNETOMETER: "G", PmdType.PPG: "{raw}"}
 CHANNELS = {
-    Type.ECG: ("ecg",),
-    Type.ACC: ("x", "y", "z"),
-    Type.GYRO: ("x", "y", "z"),
-    Type.MAGNETOMETER: ("x", "y", "z"),
+    PmdType.ECG: ("ecg",),
+    PmdType.ACC: ("x", "y", "z"),
+    PmdType.GYRO: ("x", "y", "z"),
+    PmdType.MAGNETOMETER: ("x", "y", "z"),
 }
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
+class PmdFrame(msgspec.Struct, frozen=True, gc=False):
     """`samples`: one tuple for each moment, oldest first; a value = count * factor of the sensor * `scale`. The time is
     that of the last sample, by the sensor's clock."""
 
@@ -65,33 +65,33 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     @property
     def unit(self) -> str:
         """UCUM."""
-        return UNITS[Type(self.measurement_type)]
+        return UNITS[PmdType(self.measurement_type)]
 
     def channel(self, index: int) -> list[int]:
         """All samples of one channel."""
         return [sample[index] for sample in self.samples]
 
 
-def decode(data: bytes) -> Frame:
+def decode(data: bytes) -> PmdFrame:
     """FrameError truncated, bad_size, or unsupported for a frame type that is not known."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     kind, time, form = cursor.u8(), cursor.uint(8), cursor.u8()
     compressed, form = bool(form & COMPRESSED), form & ~COMPRESSED
     layout = (PACKED if compressed else PLAIN).get((kind, form))
     if layout is None:
         raise FrameError("unsupported")
     samples = _packed(cursor, layout) if compressed else _plain(cursor, layout)
-    return Frame(kind, time, form, compressed, tuple(samples), layout.scale)
+    return PmdFrame(kind, time, form, compressed, tuple(samples), layout.scale)
 
 
-def _plain(cursor: Cursor, layout: Layout) -> list[tuple[int, ...]]:
+def _plain(cursor: ValueCursor, layout: SampleLayout) -> list[tuple[int, ...]]:
     samples = []
     while cursor.left:
         samples.append(tuple(cursor.sint(layout.octets) for _ in range(layout.channels)))
     return samples
 
 
-def _packed(cursor: Cursor, layout: Layout) -> list[tuple[int, ...]]:
+def _packed(cursor: ValueCursor, layout: SampleLayout) -> list[tuple[int, ...]]:
     if not cursor.left:
         return []
     last = tuple(cursor.sint(layout.octets) for _ in range(layout.channels))

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.medfloat import Number
 from gatepost.drivers.ble.gatt.naming import bits
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.reading import Reading
 
@@ -63,7 +63,7 @@ FEATURES = {
 }
 
 
-class Oximetry(msgspec.Struct, frozen=True, gc=False):
+class OximetryMeasurement(msgspec.Struct, frozen=True, gc=False):
     """A spot check or one of continuous measurements; `pai` is the pulse amplitude index in %."""
 
     spo2: Number
@@ -79,7 +79,7 @@ class Oximetry(msgspec.Struct, frozen=True, gc=False):
     clock_not_set: bool | None = None
 
 
-class Features(msgspec.Struct, frozen=True, gc=False):
+class OximeterFeatures(msgspec.Struct, frozen=True, gc=False):
     """What an oximeter can do, and which status bits it knows."""
 
     features: int
@@ -87,10 +87,10 @@ class Features(msgspec.Struct, frozen=True, gc=False):
     sensor_status_support: int | None = None
 
 
-def decode_spot(data: bytes) -> Oximetry:
-    cursor = Cursor(data)
+def decode_spot(data: bytes) -> OximetryMeasurement:
+    cursor = ValueCursor(data)
     flags = cursor.u8()
-    return Oximetry(
+    return OximetryMeasurement(
         spo2=cursor.sfloat(),
         pulse_rate=cursor.sfloat(),
         timestamp=cursor.date_time() if flags & 1 else None,
@@ -101,10 +101,10 @@ def decode_spot(data: bytes) -> Oximetry:
     )
 
 
-def decode_continuous(data: bytes) -> Oximetry:
-    cursor = Cursor(data)
+def decode_continuous(data: bytes) -> OximetryMeasurement:
+    cursor = ValueCursor(data)
     flags = cursor.u8()
-    return Oximetry(
+    return OximetryMeasurement(
         spo2=cursor.sfloat(),
         pulse_rate=cursor.sfloat(),
         spo2_fast=cursor.sfloat() if flags & 1 else None,
@@ -117,16 +117,16 @@ def decode_continuous(data: bytes) -> Oximetry:
     )
 
 
-def decode_features(data: bytes) -> Features:
-    cursor = Cursor(data)
+def decode_features(data: bytes) -> OximeterFeatures:
+    cursor = ValueCursor(data)
     features = cursor.u16()
-    return Features(features, cursor.u16() if features & 1 else None, cursor.uint(3) if features & 2 else None)
+    return OximeterFeatures(features, cursor.u16() if features & 1 else None, cursor.uint(3) if features & 2 else None)
 
 
-def reading(found: Oximetry, mark: tuple[str, object] | None = None) -> Reading:
+def reading(found: OximetryMeasurement, mark: tuple[str, object] | None = None) -> Reading:
     """Demonstrations, tests and what a sensor without a finger invents are no values. A time of a clock that was never
     set is none."""
-    sheet = Sheet("pulse_oximetry")
+    sheet = ReadingBuilder("pulse_oximetry")
     measurement = bits(found.measurement_status or 0, MEASUREMENT)
     sensor = bits(found.sensor_status or 0, SENSOR)
     numbers = (

@@ -12,12 +12,12 @@ from enum import IntEnum
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor, octets
+from gatepost.drivers.ble.gatt.cursor import ValueCursor, octets
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.checksums import FrameError
 
 
-class Op(IntEnum):
+class RacpOp(IntEnum):
     REPORT = 1
     DELETE = 2
     ABORT = 3
@@ -30,7 +30,7 @@ class Op(IntEnum):
     NEWEST_IS = 0x11  # Omron
 
 
-class Operator(IntEnum):
+class RacpOperator(IntEnum):
     NULL = 0
     ALL = 1
     LE = 2
@@ -40,7 +40,7 @@ class Operator(IntEnum):
     LAST = 6
 
 
-class By(IntEnum):
+class RacpFilter(IntEnum):
     """The filter type of an operand."""
 
     SEQUENCE = 1  # in the CGM service: minutes since the start of the session
@@ -60,8 +60,8 @@ RESPONSES = {
     9: "operand-not-supported",
     10: "server-busy",
 }
-OPERANDS = {Operator.LE: 1, Operator.GE: 1, Operator.RANGE: 2}
-ABOUT_RECORDS = (Op.REPORT, Op.DELETE, Op.COUNT, Op.REPORT_AND_COUNT)
+OPERANDS = {RacpOperator.LE: 1, RacpOperator.GE: 1, RacpOperator.RANGE: 2}
+ABOUT_RECORDS = (RacpOp.REPORT, RacpOp.DELETE, RacpOp.COUNT, RacpOp.REPORT_AND_COUNT)
 Bound = int | DateTime
 
 
@@ -85,33 +85,38 @@ class ControlPoint(msgspec.Struct, frozen=True, gc=False):
 
 def decode(data: bytes) -> ControlPoint:
     """FrameError truncated, bad_operator, bad_size, or unsupported for an op code or filter type that is not known."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     op, operator = cursor.u8(), cursor.u8()
-    if op not in Op._value2member_map_:
+    if op not in RacpOp._value2member_map_:
         raise FrameError("unsupported")
-    if (op in ABOUT_RECORDS) != (operator in range(1, 7)) or operator > Operator.LAST:
+    if (op in ABOUT_RECORDS) != (operator in range(1, 7)) or operator > RacpOperator.LAST:
         raise FrameError("bad_operator")
-    if op == Op.RESPONSE:
+    if op == RacpOp.RESPONSE:
         return ControlPoint(op, operator, cursor.u8(), cursor.u8())
-    if op in (Op.COUNT_IS, Op.REPORTED):
+    if op in (RacpOp.COUNT_IS, RacpOp.REPORTED):
         if cursor.left not in (0, 1, 2, 4):
             raise FrameError("bad_size")
         return ControlPoint(op, operator, count=cursor.uint(cursor.left or 1))
-    if op == Op.NEWEST_IS:
+    if op == RacpOp.NEWEST_IS:
         return ControlPoint(op, operator, sequence=cursor.u16())
-    bounds = OPERANDS.get(Operator(operator), 0)
+    bounds = OPERANDS.get(RacpOperator(operator), 0)
     if not bounds:
         return ControlPoint(op, operator)
     by = cursor.u8()
-    if by not in By._value2member_map_:
+    if by not in RacpFilter._value2member_map_:
         raise FrameError("unsupported")
-    found = tuple(cursor.u16() if by == By.SEQUENCE else cursor.date_time() for _ in range(bounds))
+    found = tuple(cursor.u16() if by == RacpFilter.SEQUENCE else cursor.date_time() for _ in range(bounds))
     return ControlPoint(op, operator, filter_type=by, bounds=found)
 
 
-def encode(op: Op, operator: Operator = Operator.NULL, bounds: Sequence[Bound] = (), by: By = By.SEQUENCE) -> bytes:
+def encode(
+    op: RacpOp,
+    operator: RacpOperator = RacpOperator.NULL,
+    bounds: Sequence[Bound] = (),
+    by: RacpFilter = RacpFilter.SEQUENCE,
+) -> bytes:
     """A request; ValueError when operator and bounds do not fit it."""
-    if (op in ABOUT_RECORDS) == (operator is Operator.NULL):
+    if (op in ABOUT_RECORDS) == (operator is RacpOperator.NULL):
         raise ValueError(f"{op.name} does not go with the operator {operator.name}")
     if len(bounds) != OPERANDS.get(operator, 0):
         raise ValueError(f"{operator.name} takes {OPERANDS.get(operator, 0)} bounds")
@@ -119,7 +124,7 @@ def encode(op: Op, operator: Operator = Operator.NULL, bounds: Sequence[Bound] =
     if bounds:
         out += bytes((by,))
     for bound in bounds:
-        if isinstance(bound, DateTime) != (by is By.TIME):
+        if isinstance(bound, DateTime) != (by is RacpFilter.TIME):
             raise ValueError("a time is a filter of its own")
         out += bound.encode() if isinstance(bound, DateTime) else octets(bound, 2)
     return out
@@ -127,26 +132,26 @@ def encode(op: Op, operator: Operator = Operator.NULL, bounds: Sequence[Bound] =
 
 def encode_response(request_op: int, response_code: int) -> bytes:
     """What a device says at the end of a procedure; for twins and tests."""
-    return bytes((Op.RESPONSE, Operator.NULL, request_op, response_code))
+    return bytes((RacpOp.RESPONSE, RacpOperator.NULL, request_op, response_code))
 
 
 def encode_count(count: int) -> bytes:
     """What a device says to a question for the number of records; for twins and tests."""
-    return bytes((Op.COUNT_IS, Operator.NULL)) + octets(count, 2)
+    return bytes((RacpOp.COUNT_IS, RacpOperator.NULL)) + octets(count, 2)
 
 
-REPORT_ALL = encode(Op.REPORT, Operator.ALL)
-REPORT_LAST = encode(Op.REPORT, Operator.LAST)
-COUNT_ALL = encode(Op.COUNT, Operator.ALL)
-ABORT = encode(Op.ABORT)
-OMRON_NEWEST = encode(Op.NEWEST)
+REPORT_ALL = encode(RacpOp.REPORT, RacpOperator.ALL)
+REPORT_LAST = encode(RacpOp.REPORT, RacpOperator.LAST)
+COUNT_ALL = encode(RacpOp.COUNT, RacpOperator.ALL)
+ABORT = encode(RacpOp.ABORT)
+OMRON_NEWEST = encode(RacpOp.NEWEST)
 
 
 def report_from(sequence: int) -> bytes:
     """Report the records with this sequence number and greater ones."""
-    return encode(Op.REPORT, Operator.GE, (sequence,))
+    return encode(RacpOp.REPORT, RacpOperator.GE, (sequence,))
 
 
 def count_from(sequence: int) -> bytes:
     """Count the records with this sequence number and greater ones."""
-    return encode(Op.COUNT, Operator.GE, (sequence,))
+    return encode(RacpOp.COUNT, RacpOperator.GE, (sequence,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from gatepost.drivers.ble.gatt.medfloat import Missing
+from gatepost.drivers.ble.gatt.medfloat import MissingNumber
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
 
 EXACT = 1 << 53  # above it a whole number goes as a float, as JSON's readers have it
@@ -20,7 +20,7 @@ def plain(number: Decimal | int) -> int | float:
     return int(number)
 
 
-class Sheet:
+class ReadingBuilder:
     """`put` what was measured, `leave` what must not be reported, `flag` what else is to be known."""
 
     def __init__(self, metric: str) -> None:
@@ -30,11 +30,11 @@ class Sheet:
         self.flags: list[str] = []
         self.quality = GOOD
 
-    def put(self, name: str, number: Decimal | int | Missing | None, unit: str = "") -> None:
+    def put(self, name: str, number: Decimal | int | MissingNumber | None, unit: str = "") -> None:
         """None = the device does not say anything about it."""
         if number is None:
             return
-        if isinstance(number, Missing):
+        if isinstance(number, MissingNumber):
             self.leave(name, number)
             return
         self.values[name] = plain(number)

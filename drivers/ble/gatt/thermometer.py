@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.medfloat import Number
 from gatepost.drivers.ble.gatt.naming import words
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.reading import Reading
 
@@ -29,7 +29,7 @@ SITES = {
 }
 
 
-class Temperature(msgspec.Struct, frozen=True, gc=False):
+class TemperatureMeasurement(msgspec.Struct, frozen=True, gc=False):
     """`unit` is C or F; `type` a number of SITES."""
 
     unit: str
@@ -38,11 +38,11 @@ class Temperature(msgspec.Struct, frozen=True, gc=False):
     type: int | None = None
 
 
-def decode(data: bytes) -> Temperature:
+def decode(data: bytes) -> TemperatureMeasurement:
     """A final or an intermediate temperature."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     flags = cursor.u8()
-    return Temperature(
+    return TemperatureMeasurement(
         unit="F" if flags & 1 else "C",
         temperature=cursor.float32(),
         timestamp=cursor.date_time() if flags & 2 else None,
@@ -52,17 +52,17 @@ def decode(data: bytes) -> Temperature:
 
 def decode_type(data: bytes) -> int:
     """The number of a site, for thermometers that measure at one only."""
-    return Cursor(data).u8()
+    return ValueCursor(data).u8()
 
 
 def decode_interval(data: bytes) -> int:
     """Seconds between two measurements; 0 = only when asked for."""
-    return Cursor(data).u16()
+    return ValueCursor(data).u16()
 
 
-def reading(found: Temperature, constant_type: int | None = None, intermediate: bool = False) -> Reading:
+def reading(found: TemperatureMeasurement, constant_type: int | None = None, intermediate: bool = False) -> Reading:
     """The site is the flag `site-...`; an intermediate value is uncertain and flagged."""
-    sheet = Sheet("body_temperature")
+    sheet = ReadingBuilder("body_temperature")
     sheet.put("temperature", found.temperature, UCUM[found.unit])
     sheet.flag(*words("site", SITES, constant_type if found.type is None else found.type))
     if intermediate:

@@ -10,11 +10,11 @@ from enum import IntEnum
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor, octets
+from gatepost.drivers.ble.gatt.cursor import ValueCursor, octets
 from gatepost.drivers.checksums import FrameError
 
 
-class Op(IntEnum):
+class UserDataOp(IntEnum):
     REGISTER = 1
     CONSENT = 2
     DELETE = 3
@@ -50,24 +50,24 @@ class UserControl(msgspec.Struct, frozen=True, gc=False):
 
 def decode(data: bytes) -> UserControl:
     """FrameError truncated, or unsupported for an op code that is not known."""
-    cursor = Cursor(data)
+    cursor = ValueCursor(data)
     op = cursor.u8()
-    if op == Op.RESPONSE:
+    if op == UserDataOp.RESPONSE:
         request, code = cursor.u8(), cursor.u8()
-        index = cursor.u8() if request == Op.REGISTER and code == 1 else None
+        index = cursor.u8() if request == UserDataOp.REGISTER and code == 1 else None
         return UserControl(op, index, request_op=request, response_code=code)
-    if op == Op.REGISTER:
+    if op == UserDataOp.REGISTER:
         return UserControl(op, consent=cursor.u16())
-    if op == Op.CONSENT:
+    if op == UserDataOp.CONSENT:
         return UserControl(op, cursor.u8(), cursor.u16())
-    if op in (Op.DELETE, Op.LIST_USERS):
+    if op in (UserDataOp.DELETE, UserDataOp.LIST_USERS):
         return UserControl(op)
-    if op == Op.DELETE_USERS:
+    if op == UserDataOp.DELETE_USERS:
         return UserControl(op, cursor.u8())
     raise FrameError("unsupported")
 
 
-def encode(op: Op, user_index: int | None = None, consent: int | None = None) -> bytes:
+def encode(op: UserDataOp, user_index: int | None = None, consent: int | None = None) -> bytes:
     """A request; ValueError when a number does not fit."""
     out = bytes((op,))
     if user_index is not None:
@@ -77,20 +77,22 @@ def encode(op: Op, user_index: int | None = None, consent: int | None = None) ->
 
 def give_consent(user_index: int, code: int) -> bytes:
     """Ask for the measurements of this user."""
-    return encode(Op.CONSENT, user_index, code)
+    return encode(UserDataOp.CONSENT, user_index, code)
 
 
 def encode_response(request_op: int, response_code: int, user_index: int | None = None) -> bytes:
     """For twins and tests."""
-    return bytes((Op.RESPONSE, request_op, response_code)) + (b"" if user_index is None else bytes((user_index,)))
+    return bytes((UserDataOp.RESPONSE, request_op, response_code)) + (
+        b"" if user_index is None else bytes((user_index,))
+    )
 
 
 def decode_change_increment(data: bytes) -> int:
     """Grows with every change of a user's data."""
-    return Cursor(data).uint(4)
+    return ValueCursor(data).uint(4)
 
 
 def decode_user_index(data: bytes) -> int | None:
     """None = no user is chosen."""
-    index = Cursor(data).u8()
+    index = ValueCursor(data).u8()
     return None if index == UNKNOWN_USER else index

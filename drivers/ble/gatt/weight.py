@@ -10,9 +10,9 @@ from decimal import Decimal
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.cursor import Cursor
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.naming import bits
-from gatepost.drivers.ble.gatt.reading_builder import Sheet
+from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.reading import Reading
 
@@ -30,7 +30,7 @@ HEIGHT_RESOLUTIONS_M = (None, 0.01, 0.005, 0.001)
 HEIGHT_RESOLUTIONS_IN = (None, 1, 0.5, 0.1)
 
 
-class Weight(msgspec.Struct, frozen=True, gc=False):
+class WeightMeasurement(msgspec.Struct, frozen=True, gc=False):
     """`weight` None = the measurement was unsuccessful; `unit` kg or lb, `height_unit` m or in."""
 
     unit: str
@@ -42,7 +42,7 @@ class Weight(msgspec.Struct, frozen=True, gc=False):
     height_unit: str | None = None
 
 
-class Feature(msgspec.Struct, frozen=True, gc=False):
+class WeightScaleFeature(msgspec.Struct, frozen=True, gc=False):
     """What a scale can do; resolutions are indexes into the tables above, 0 = not said."""
 
     features: int
@@ -54,8 +54,8 @@ class Feature(msgspec.Struct, frozen=True, gc=False):
         return bits(self.features, FEATURES)
 
 
-def decode(data: bytes) -> Weight:
-    cursor = Cursor(data)
+def decode(data: bytes) -> WeightMeasurement:
+    cursor = ValueCursor(data)
     flags = cursor.u8()
     unit, length = ("lb", "in") if flags & 1 else ("kg", "m")
     raw = cursor.u16()
@@ -65,17 +65,17 @@ def decode(data: bytes) -> Weight:
     if flags & 8:
         bmi, height = cursor.u16() * TENTH, cursor.u16() * HEIGHT_STEP[length]
     mass = None if raw == UNSUCCESSFUL else raw * MASS_STEP[unit]
-    return Weight(unit, mass, time, user, bmi, height, length if flags & 8 else None)
+    return WeightMeasurement(unit, mass, time, user, bmi, height, length if flags & 8 else None)
 
 
-def decode_feature(data: bytes) -> Feature:
-    raw = Cursor(data).uint(4)
-    return Feature(raw, raw >> 3 & 0x0F, raw >> 7 & 0x07)
+def decode_feature(data: bytes) -> WeightScaleFeature:
+    raw = ValueCursor(data).uint(4)
+    return WeightScaleFeature(raw, raw >> 3 & 0x0F, raw >> 7 & 0x07)
 
 
-def reading(found: Weight) -> Reading:
+def reading(found: WeightMeasurement) -> Reading:
     """An unsuccessful measurement has no weight, and no BMI that would rest on one."""
-    sheet = Sheet("body_weight")
+    sheet = ReadingBuilder("body_weight")
     if found.weight is None:
         sheet.leave("weight", "unsuccessful")
     else:

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gatepost.drivers.ble.link.rssi_reporter import Strength
-from gatepost.drivers.ble.stack.device_filter import Wanted
+from gatepost.drivers.ble.link.rssi_reporter import RssiReporter
+from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason
-from gatepost.drivers.ble.stack.scanner import Listener, Sighting
+from gatepost.drivers.ble.stack.scanner import AdvertListener, Sighting
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.link.links import Ears
-    from gatepost.drivers.ble.stack.shared_stack import Radio
+    from gatepost.drivers.ble.link.links import LinkEvents
+    from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
 WAITS = "waits for the device to show itself"
 
@@ -23,13 +23,15 @@ class AdvertLink:
 
     can_pause = False
 
-    def __init__(self, radio: Callable[[], Radio], wanted: Wanted, adapter: str | None, ears: Ears) -> None:
+    def __init__(
+        self, radio: Callable[[], SharedStack], wanted: DeviceFilter, adapter: str | None, ears: LinkEvents
+    ) -> None:
         self._radio = radio
         self._wanted = wanted
         self._adapter = adapter
         self._ears = ears
         self._end: Callable[[], None] | None = None
-        self._strength: Strength | None = None
+        self._strength: RssiReporter | None = None
         self._open = False
         self.adverts = 0
 
@@ -56,7 +58,7 @@ class AdvertLink:
             adapter = await radio.adapter(self._adapter, self._ears.waiting)
             self._ears.waiting("waiting", WAITS, "is it in reach, and has its battery charge?")
             first = asyncio.get_running_loop().create_future()
-            self._end = adapter.scanner.listen(Listener(self._wanted, seen, failed))
+            self._end = adapter.scanner.listen(AdvertListener(self._wanted, seen, failed))
             try:
                 sighting = await first
                 break
@@ -67,7 +69,7 @@ class AdvertLink:
             except BaseException:
                 self._stop()
                 raise
-        self._strength = Strength(self._ears.known, radio.tuning)
+        self._strength = RssiReporter(self._ears.known, radio.tuning)
         self._open = True
         asyncio.get_running_loop().call_soon(self._hear, sighting)
 

@@ -15,7 +15,7 @@ from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError
 
 from gatepost.drivers.ble.stack.link_errors import Reason, dropped, explain, timed_out
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 # Trying again at once, without a new advertisement, mends none of these.
 FINAL = frozenset(
@@ -54,10 +54,10 @@ class _BondedClient(_Client):
     final = FINAL | {Reason.DROPPED}
 
 
-class Connecting:
+class ConnectAttempts:
     """`strays`: attempts that were given up and have not ended yet; they take back what they did."""
 
-    def __init__(self, tuning: Tuning) -> None:
+    def __init__(self, tuning: BleTiming) -> None:
         self._tuning = tuning
         self._strays: set[asyncio.Task[Any]] = set()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 
-class Pauses:
+class ConnectPauses:
     """`next()` gives the seconds until the next attempt; `reset()` starts anew after a success."""
 
     def __init__(self, first: float, last: float, rng: Random) -> None:
@@ -25,13 +25,13 @@ class Pauses:
         self.taken = 0
 
 
-class Patience:
+class ConnectPolicy:
     """`now` is any clock in seconds that does not go back."""
 
-    def __init__(self, hold_off: float, rng: Random, tuning: Tuning) -> None:
+    def __init__(self, hold_off: float, rng: Random, tuning: BleTiming) -> None:
         self._hold_off = hold_off
         self._tuning = tuning
-        self._pauses = Pauses(tuning.first_strike * 2, tuning.last_strike, rng)
+        self._pauses = ConnectPauses(tuning.first_strike * 2, tuning.last_strike, rng)
         self._held_until = 0.0
         self._not_before = 0.0
         self._seen: float | None = None

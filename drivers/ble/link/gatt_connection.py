@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 from bleak import BleakClient
 
 from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, told
-from gatepost.drivers.ble.link.connect_policy import Patience
-from gatepost.drivers.ble.stack.bond_policy import Bonding, Step
+from gatepost.drivers.ble.link.connect_policy import ConnectPolicy
+from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
 from gatepost.drivers.ble.stack.dbus_client import BATTERY, DEVICE, BluezError
 from gatepost.drivers.ble.stack.device_filter import adapter_of
 from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, dropped, lost
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.link.links import Ears
-    from gatepost.drivers.ble.stack.shared_stack import Radio
+    from gatepost.drivers.ble.link.links import LinkEvents
+    from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
 
-class By(Enum):
+class DisconnectedBy(Enum):
     """Who ended a connection."""
 
     US = "us"
@@ -33,10 +33,10 @@ class By(Enum):
     RADIO = "radio"
 
 
-class Remembered:
+class RememberedDevice:
     """What a link knows of its device from one connection to the next."""
 
-    def __init__(self, what: str, patience: Patience, bonding: Bonding, log: logging.Logger) -> None:
+    def __init__(self, what: str, patience: ConnectPolicy, bonding: BondPolicy, log: logging.Logger) -> None:
         self.what = what
         self.patience = patience
         self.bonding = bonding
@@ -48,7 +48,7 @@ class Remembered:
 class GattSession:
     """Tells its ears of the loss once it was `open`. What it was given to `own` is undone when it is really gone."""
 
-    def __init__(self, radio: Radio, known: Remembered, ears: Ears, path: str, bonded: bool) -> None:
+    def __init__(self, radio: SharedStack, known: RememberedDevice, ears: LinkEvents, path: str, bonded: bool) -> None:
         self.path = path
         self.open = False
         self.peripheral: ConnectedPeripheral | None = None
@@ -79,7 +79,7 @@ class GattSession:
     def on_gone(self, client: BleakClient) -> None:
         """bleak's word that the client is not connected; attempts that fail before it is ours say so too."""
         if client is self._client:
-            self._end(lost(self._known.what), By.THEM)
+            self._end(lost(self._known.what), DisconnectedBy.THEM)
 
     async def begin(self, client: BleakClient, name: str) -> None:
         """The client is connected: make the peripheral ready to be spoken to. LinkFailed."""
@@ -99,12 +99,12 @@ class GattSession:
             self._forget = not self._bonded
             raise LinkFailed(Reason.GONE, f"{self._known.what}: it showed no services")
         self._bonded = await self._is_bonded()
-        if self._known.bonding.begin(self._bonded) is Step.PAIR:
+        if self._known.bonding.begin(self._bonded) is BondStep.PAIR:
             await self._pair()
         with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
             self._known_now(told(await self._radio.bluez.properties(self.path, BATTERY)))
         if not client.is_connected:
-            self._end(dropped(self._known.what), By.THEM)
+            self._end(dropped(self._known.what), DisconnectedBy.THEM)
         if self._over is not None:
             raise self._over
         self.open = True
@@ -116,7 +116,7 @@ class GattSession:
     def part(self) -> asyncio.Task[None]:
         """Let go, whatever state it is in; the task ends when the connection is really gone."""
         self.open = False
-        self._end(lost(self._known.what), By.US)
+        self._end(lost(self._known.what), DisconnectedBy.US)
         if self._parting is None:
             self._parting = asyncio.get_running_loop().create_task(self._part(), name=f"leave {self._known.what}")
         return self._parting
@@ -147,9 +147,9 @@ class GattSession:
         bluez = self._radio.bluez
         state = bluez.adapters.get(adapter_of(self.path))
         if bluez.generation != self._generation or state is None or not state.powered:
-            self._end(lost(self._known.what), By.RADIO)
+            self._end(lost(self._known.what), DisconnectedBy.RADIO)
 
-    def _end(self, failure: LinkFailed, by: By) -> None:
+    def _end(self, failure: LinkFailed, by: DisconnectedBy) -> None:
         if self._over is not None:
             return
         self._over = failure
@@ -157,7 +157,7 @@ class GattSession:
         if self.peripheral is None:
             return
         self._known.counts["notifications"] += self.peripheral.notifications
-        if by is not By.RADIO:
+        if by is not DisconnectedBy.RADIO:
             self._judge(self.peripheral, by)
         self.peripheral.end(failure)
         if self.open:
@@ -165,16 +165,16 @@ class GattSession:
             self._known.counts["lost"] += 1
             self._ears.lost(failure)
 
-    def _judge(self, peripheral: ConnectedPeripheral, by: By) -> None:
+    def _judge(self, peripheral: ConnectedPeripheral, by: DisconnectedBy) -> None:
         """What the end says about the device."""
         known, now = self._known, asyncio.get_running_loop().time()
         heard, seconds = peripheral.heard, now - self._began
         known.patience.over(now, seconds, heard)
         # Hanging up on a request is no sign of trust, though what needs no bond was read before.
         trusted = peripheral.notifications > 0 or (heard and not peripheral.asked)
-        if by is By.THEM and known.bonding.ended(self._bonded, seconds, trusted, now) is Step.RENEW:
+        if by is DisconnectedBy.THEM and known.bonding.ended(self._bonded, seconds, trusted, now) is BondStep.RENEW:
             self._forget = True
-        doubtful = peripheral.stale or (peripheral.missed and not heard and by is By.US)
+        doubtful = peripheral.stale or (peripheral.missed and not heard and by is DisconnectedBy.US)
         if doubtful and known.bonding.distrust(self._bonded, now):
             self._forget = True  # the services that BlueZ keeps of it may be those of an older firmware
 
@@ -197,10 +197,10 @@ class GattSession:
         self._known.faults["refused"] += 1
         self._bonded = await self._is_bonded()
         match self._known.bonding.refused(self._bonded, asyncio.get_running_loop().time()):
-            case Step.PAIR:
+            case BondStep.PAIR:
                 await self._pair()
                 return True
-            case Step.RENEW:
+            case BondStep.RENEW:
                 self._forget = True
                 raise LinkFailed(
                     Reason.BOND_LOST,
@@ -210,7 +210,7 @@ class GattSession:
         return False
 
 
-async def forget_device(radio: Radio, known: Remembered, path: str) -> None:
+async def forget_device(radio: SharedStack, known: RememberedDevice, path: str) -> None:
     """Have the system forget a device with its bond and its services, so that it is found and asked anew."""
     known.faults["forgotten"] += 1
     known.log.info("%s: forgotten by the system, to be found anew", known.what)

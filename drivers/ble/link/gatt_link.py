@@ -13,20 +13,20 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
 from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral
-from gatepost.drivers.ble.link.connect_policy import Patience
-from gatepost.drivers.ble.link.gatt_connection import GattSession, Remembered, forget_device
-from gatepost.drivers.ble.link.rssi_reporter import Strength
-from gatepost.drivers.ble.stack.adapter import Adapter
-from gatepost.drivers.ble.stack.bond_policy import Bonding, Step
+from gatepost.drivers.ble.link.connect_policy import ConnectPolicy
+from gatepost.drivers.ble.link.gatt_connection import GattSession, RememberedDevice, forget_device
+from gatepost.drivers.ble.link.rssi_reporter import RssiReporter
+from gatepost.drivers.ble.stack.adapter import BluetoothAdapter
+from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
 from gatepost.drivers.ble.stack.dbus_client import DEVICE, BluezError
-from gatepost.drivers.ble.stack.device_filter import Wanted
+from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 from gatepost.drivers.ble.stack.link_errors import PASSING, LinkFailed, Reason, dropped, error_name, explain
-from gatepost.drivers.ble.stack.scanner import Listener, Sighting
+from gatepost.drivers.ble.stack.scanner import AdvertListener, Sighting
 from gatepost.drivers.driver import Driver
 
 
 async def catch(
-    adapter: Adapter, wanted: Wanted, welcome: Callable[[Sighting], bool], limit: float | None = None
+    adapter: BluetoothAdapter, wanted: DeviceFilter, welcome: Callable[[Sighting], bool], limit: float | None = None
 ) -> Sighting | None:
     """The first advertisement that `welcome` takes; None after `limit` seconds. LinkFailed: nothing can be heard."""
     caught: asyncio.Future[Sighting] = asyncio.get_running_loop().create_future()
@@ -39,7 +39,7 @@ async def catch(
         if not caught.done():
             caught.set_exception(failure)
 
-    end = adapter.scanner.listen(Listener(wanted, seen, failed))
+    end = adapter.scanner.listen(AdvertListener(wanted, seen, failed))
     try:
         async with asyncio.timeout(limit):
             return await caught
@@ -50,8 +50,8 @@ async def catch(
 
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.link.links import Ears
-    from gatepost.drivers.ble.stack.shared_stack import Radio
+    from gatepost.drivers.ble.link.links import LinkEvents
+    from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
 WAITS = ("waiting", "waits for the device to show itself", "switch it on, press its button, or take a measurement")
 STUCK = frozenset({Reason.TIMEOUT, Reason.IN_PROGRESS, Reason.RADIO})
@@ -67,15 +67,20 @@ class GattLink:
     can_pause = False
 
     def __init__(
-        self, radio: Callable[[], Radio], wanted: Wanted, adapter: str | None, driver: Driver, ears: Ears
+        self,
+        radio: Callable[[], SharedStack],
+        wanted: DeviceFilter,
+        adapter: str | None,
+        driver: Driver,
+        ears: LinkEvents,
     ) -> None:
         self._get_radio = radio
         self._wanted = wanted
         self._adapter = adapter
         self._ears = ears
         self._driver = driver
-        self._known: Remembered | None = None
-        self._strength: Strength | None = None
+        self._known: RememberedDevice | None = None
+        self._strength: RssiReporter | None = None
         self._session: GattSession | None = None
         self._parting: asyncio.Task[None] | None = None
         self._passkey = ""
@@ -142,17 +147,19 @@ class GattLink:
 
     # -- one attempt
 
-    def _remember(self, radio: Radio) -> Remembered:
+    def _remember(self, radio: SharedStack) -> RememberedDevice:
         if self._known is None:
             tuning, options = radio.tuning, self._driver.options
             hold_off = getattr(self._driver, "hold_off", 0.0 if self._driver.steady else tuning.hold_off)
             self._passkey = str(getattr(options, "pin", None) or getattr(options, "passkey", None) or "")
-            bonding = Bonding(str(getattr(options, "pair", "auto")), bool(self._passkey), radio.rng, tuning)
-            self._known = Remembered(str(self._wanted), Patience(hold_off, radio.rng, tuning), bonding, radio.log)
-            self._strength = Strength(self._ears.known, tuning)
+            bonding = BondPolicy(str(getattr(options, "pair", "auto")), bool(self._passkey), radio.rng, tuning)
+            self._known = RememberedDevice(
+                str(self._wanted), ConnectPolicy(hold_off, radio.rng, tuning), bonding, radio.log
+            )
+            self._strength = RssiReporter(self._ears.known, tuning)
         return self._known
 
-    async def _attempt(self, radio: Radio, known: Remembered, adapter: Adapter) -> bool:
+    async def _attempt(self, radio: SharedStack, known: RememberedDevice, adapter: BluetoothAdapter) -> bool:
         """Wait for the device, and connect it; False when it was gone, or taken, before its turn came."""
         if not self._driver.steady:
             adapter.slots.visitors.add(self)
@@ -192,13 +199,13 @@ class GattLink:
             self._strength.heard(sighting.rssi, sighting.at)
         return True
 
-    async def _catch(self, adapter: Adapter, known: Remembered, limit: float | None) -> Sighting | None:
+    async def _catch(self, adapter: BluetoothAdapter, known: RememberedDevice, limit: float | None) -> Sighting | None:
         def welcome(sighting: Sighting) -> bool:
             return adapter.claims.get(sighting.path, self) is self and known.patience.shown(sighting.at)
 
         return await catch(adapter, self._wanted, welcome, limit)
 
-    async def _left_over(self, radio: Radio, adapter: Adapter) -> Sighting | None:
+    async def _left_over(self, radio: SharedStack, adapter: BluetoothAdapter) -> Sighting | None:
         """The device where it is connected already: a killed process leaves that, and no scan shows it."""
         for path, properties in (await self._kept(radio, adapter)).items():
             if not properties.get("Connected") or path in adapter.claims:
@@ -210,7 +217,7 @@ class GattLink:
                 return Sighting(device, data, asyncio.get_running_loop().time())
         return None
 
-    async def _kept(self, radio: Radio, adapter: Adapter) -> dict[str, dict[str, Any]]:
+    async def _kept(self, radio: SharedStack, adapter: BluetoothAdapter) -> dict[str, dict[str, Any]]:
         """What the daemon knows of devices that may be ours: all of them once, after that the one of our address."""
         bluez, root = radio.bluez, f"/org/bluez/{adapter.name}/"
         try:
@@ -227,7 +234,12 @@ class GattLink:
         return {path: properties for path, properties in found.items() if path.startswith(root)}
 
     async def _connect(
-        self, radio: Radio, known: Remembered, adapter: Adapter, sighting: Sighting, stack: AsyncExitStack
+        self,
+        radio: SharedStack,
+        known: RememberedDevice,
+        adapter: BluetoothAdapter,
+        sighting: Sighting,
+        stack: AsyncExitStack,
     ) -> tuple[GattSession, BleakClient]:
         """A session that has the slot; or LinkFailed, and the slot is given back."""
         path, bonded = sighting.path, bool(sighting.properties.get("Paired"))
@@ -248,9 +260,9 @@ class GattLink:
 
     async def _struck(
         self,
-        radio: Radio,
-        known: Remembered,
-        adapter: Adapter,
+        radio: SharedStack,
+        known: RememberedDevice,
+        adapter: BluetoothAdapter,
         sighting: Sighting,
         failure: LinkFailed,
         adopted: bool,
@@ -265,7 +277,7 @@ class GattLink:
         forget = self._pending >= PENDING and not bonded
         if failure.reason in (Reason.DROPPED, Reason.PAIRING, Reason.RADIO):
             sure = failure.reason is not Reason.RADIO
-            forget |= known.bonding.ended(bonded, 0.0, False, now, sure=sure) is Step.RENEW
+            forget |= known.bonding.ended(bonded, 0.0, False, now, sure=sure) is BondStep.RENEW
         with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
             if adopted or self._pending:
                 await radio.bluez.call(sighting.path, DEVICE, "Disconnect", timeout=radio.tuning.undo)

@@ -8,22 +8,22 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gatepost.drivers.ble.stack.device_filter import Wanted
+from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, no_service
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.driver import Driver
 
 if TYPE_CHECKING:
     from gatepost.drivers.ble.link.advert_link import AdvertLink
     from gatepost.drivers.ble.link.gatt_link import GattLink
-    from gatepost.drivers.ble.stack.shared_stack import Radio
+    from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
-__all__ = ["BleLinks", "Ears", "LinkFailed", "Reason", "Tuning"]
+__all__ = ["BleLinks", "BleTiming", "LinkEvents", "LinkFailed", "Reason"]
 
 CLOSE = 0.5  # seconds for what is under way when everything ends
 
 
-class Ears(Protocol):
+class LinkEvents(Protocol):
     """Where a link tells what happens, on the event loop, between `open` and `close`."""
 
     @property
@@ -50,18 +50,18 @@ class Ears(Protocol):
 class BleLinks:
     """Makes the links of all BLE devices of a process; they share adapters, scanners and the line to bluetoothd."""
 
-    def __init__(self, rng: Random, log: logging.Logger, tuning: Tuning | None = None) -> None:
+    def __init__(self, rng: Random, log: logging.Logger, tuning: BleTiming | None = None) -> None:
         self._rng = rng
         self._log = log
-        self._tuning = tuning or Tuning()
-        self._radio: Radio | None = None
+        self._tuning = tuning or BleTiming()
+        self._radio: SharedStack | None = None
 
     def connect(
-        self, address: str | None, name: str | None, adapter: str | None, driver: Driver, ears: Ears
+        self, address: str | None, name: str | None, adapter: str | None, driver: Driver, ears: LinkEvents
     ) -> GattLink | AdvertLink:
         """A link to the peripheral of this address, or else of this name; for a driver with `advertisement` one that
         only listens. `adapter` None = the first that is on."""
-        wanted = Wanted.of(address, name)
+        wanted = DeviceFilter.of(address, name)
         if getattr(driver, "advertisement", False):
             from gatepost.drivers.ble.link.advert_link import AdvertLink
 
@@ -70,14 +70,14 @@ class BleLinks:
 
         return GattLink(self.radio, wanted, adapter, driver, ears)
 
-    def radio(self) -> Radio:
+    def radio(self) -> SharedStack:
         """What they share; made at the first use, in the event loop that uses it. LinkFailed."""
         if self._radio is None:
             if sys.platform != "linux":
                 raise no_service()
-            from gatepost.drivers.ble.stack.shared_stack import Radio
+            from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
-            self._radio = Radio(self._rng, self._log, self._tuning)
+            self._radio = SharedStack(self._rng, self._log, self._tuning)
         return self._radio
 
     async def close(self) -> None:

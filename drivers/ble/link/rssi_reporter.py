@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 
-class Strength:
+class RssiReporter:
     """`now` is any clock in seconds."""
 
-    def __init__(self, known: Callable[[dict[str, Any]], None], tuning: Tuning) -> None:
+    def __init__(self, known: Callable[[dict[str, Any]], None], tuning: BleTiming) -> None:
         self.last: int | None = None
         self._known = known
         self._tuning = tuning

@@ -11,18 +11,18 @@ from gatepost.drivers.ble.uuids import uuid
 
 # In the order in which they are asked: who may see what, live values, stored records.
 BY_SERVICE = {
-    uuid(0x180F): "battery:Battery",
+    uuid(0x180F): "battery:BatteryProfile",
     uuid(0x181C): "user_data:UserData",
-    uuid(0x180D): "heart_rate:HeartRate",
-    uuid(0x1810): "blood_pressure:BloodPressure",
-    uuid(0x1809): "thermometer:Thermometer",
+    uuid(0x180D): "heart_rate:HeartRateProfile",
+    uuid(0x1810): "blood_pressure:BloodPressureProfile",
+    uuid(0x1809): "thermometer:ThermometerProfile",
     uuid(0x181D): "weight_scale:WeightScale",
-    uuid(0x181B): "body_composition:BodyComposition",
-    nonin.SERVICE: "nonin:Nonin",
+    uuid(0x181B): "body_composition:BodyCompositionProfile",
+    nonin.SERVICE: "nonin:NoninProfile",
     uuid(0x1822): "pulse_oximeter:PulseOximeter",
-    uuid(0x181A): "environment:Environment",
-    pmd.SERVICE: "polar:Polar",
-    uuid(0x1808): "glucose:Glucose",
+    uuid(0x181A): "environment:EnvironmentProfile",
+    pmd.SERVICE: "polar:PolarProfile",
+    uuid(0x1808): "glucose:GlucoseProfile",
     uuid(0x181F): "cgm:ContinuousGlucose",
 }
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from gatepost.drivers.ble.gatt import battery
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Chore, Items, Profile
-from gatepost.drivers.ble.profile_session import STREAMS, Session
+from gatepost.drivers.ble.profile import Items, Profile, ProfileTask
+from gatepost.drivers.ble.profile_session import STREAMS, ProfileSession
 from gatepost.drivers.ble.profiles.device_information import LEVEL, LEVEL_STATUS, tell_battery
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.driver import Exchange
+from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Reply
 
 LOOK = 1800.0  # seconds between two looks at a level that is not told
 
 
-class Battery(Profile):
+class BatteryProfile(Profile):
     service = uuid(0x180F)
     title = "battery"
     driver = "ble"
@@ -27,15 +27,15 @@ class Battery(Profile):
         level = battery.decode_status(value.data).battery_pct
         return [] if level is None else [Reply("battery", {"battery": level})]
 
-    async def subscribe(self, session: Session) -> None:
+    async def subscribe(self, session: ProfileSession) -> None:
         await session.subscribe_all(self.service, self.streams, needed=False)
 
-    def chores(self, session: Session) -> list[Chore]:
+    def chores(self, session: ProfileSession) -> list[ProfileTask]:
         level = session.find(LEVEL, self.service)
         if level is None or STREAMS & level.properties or "read" not in level.properties:
             return []
 
-        async def look(talk: Exchange) -> None:
+        async def look(talk: DeviceIO) -> None:
             await tell_battery(session)
 
-        return [Chore(LOOK, look)]
+        return [ProfileTask(LOOK, look)]

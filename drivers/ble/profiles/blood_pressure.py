@@ -7,17 +7,17 @@ from typing import ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import blood_pressure, blood_pressure_enhanced
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Memory, Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
-from gatepost.drivers.ble.stored_records.unnumbered_records import Once
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
 
 MEASUREMENT, CUFF, ENHANCED, ENHANCED_CUFF = uuid(0x2A35), uuid(0x2A36), uuid(0x2B34), uuid(0x2B35)
 PLAIN_OF = {ENHANCED: MEASUREMENT, ENHANCED_CUFF: CUFF}
 
 
-class BloodPressure(Profile):
+class BloodPressureProfile(Profile):
     """A cuff that has both the plain and the enhanced form of a value tells it once, in the plain one."""
 
     service = uuid(0x1810)
@@ -26,9 +26,9 @@ class BloodPressure(Profile):
     streams = (MEASUREMENT, CUFF, ENHANCED, ENHANCED_CUFF)
     sets_clock = True
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = Once(memory, "blood-pressure")
+        self._once = UnnumberedRecords(memory, "blood-pressure")
 
     def decode(self, value: GattValue) -> Items:
         data = value.data
@@ -42,12 +42,12 @@ class BloodPressure(Profile):
             case _:
                 return [blood_pressure_enhanced.decode_cuff(data).reading()]
 
-    async def subscribe(self, session: Session) -> None:
+    async def subscribe(self, session: ProfileSession) -> None:
         there = {each for each in self.streams if session.find(each, self.service) is not None}
         wanted = tuple(each for each in self.streams if PLAIN_OF.get(each) not in there)
         await session.subscribe_all(self.service, wanted)
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: ProfileSession) -> None:
         self._once.device_clock = session.device_clock
 
 
@@ -57,7 +57,7 @@ class BleBloodPressure(BleDriver):
     name = "ble-blood-pressure"
     title = "Blood pressure monitors (Bluetooth blood pressure profile)"
     metrics = ("blood_pressure", "cuff_pressure")
-    services = (BloodPressure.service,)
+    services = (BloodPressureProfile.service,)
     steady = False
     keeps_records = True
     commands: ClassVar = (SYNC_TIME,)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from gatepost.drivers.ble.gatt import body_composition
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import HELD, Items, Memory, Profile
-from gatepost.drivers.ble.profile_session import Session
-from gatepost.drivers.ble.stored_records.unnumbered_records import Once
+from gatepost.drivers.ble.profile import HELD, Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile_session import ProfileSession
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
 
 
-class BodyComposition(Profile):
+class BodyCompositionProfile(Profile):
     """A first packet waits for the second one until the next value, or until it has waited long enough."""
 
     service = uuid(0x181B)
@@ -20,11 +20,11 @@ class BodyComposition(Profile):
     streams = (uuid(0x2A9C),)
     sets_clock = True
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = Once(memory, "body-composition")
-        self._merger = body_composition.Merger()
-        self._first: body_composition.BodyComposition | None = None  # what waits in it
+        self._once = UnnumberedRecords(memory, "body-composition")
+        self._merger = body_composition.PacketMerger()
+        self._first: body_composition.BodyCompositionMeasurement | None = None  # what waits in it
 
     def decode(self, value: GattValue) -> Items:
         packet = body_composition.decode(value.data)
@@ -37,8 +37,8 @@ class BodyComposition(Profile):
         self._first = None
         return self._give(self._merger.flush())
 
-    def _give(self, whole: list[body_composition.BodyComposition]) -> Items:
+    def _give(self, whole: list[body_composition.BodyCompositionMeasurement]) -> Items:
         return [item for found in whole for item in self._once.give(body_composition.reading(found))]
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: ProfileSession) -> None:
         self._once.device_clock = session.device_clock

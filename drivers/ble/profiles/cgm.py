@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import cgm, cgm_session
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, Chore, Items, Memory, Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile import FROM_MEMORY, Items, Profile, ProfileMemory, ProfileTask
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED
 from gatepost.drivers.ble.profiles.options import RecordOptions
-from gatepost.drivers.ble.stored_records.numbered_records import Found, Ledger, fetch
-from gatepost.drivers.ble.stored_records.racp_procedure import Procedures, answer, record
+from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords, RecordsFound, fetch
+from gatepost.drivers.ble.stored_records.racp_procedure import RacpProcedures, answer, record
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.driver import CommandFailed, DeviceIO
 from gatepost.drivers.reading import Reply
 
 MEASUREMENT, CONTROL, OPS = uuid(0x2AA7), uuid(0x2A52), uuid(0x2AAC)
@@ -35,14 +35,14 @@ class ContinuousGlucose(Profile):
     driver = "ble-cgm"
     streams = (MEASUREMENT, CONTROL)
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
         self._mark = memory.mark("continuous-glucose")
         known = memory.bookmarks.get(self._mark)
-        self.ledger = Ledger(known, wraps=False)
+        self.ledger = NumberedRecords(known, wraps=False)
         self._start = _time(known.get("session")) if isinstance(known, dict) else None  # of the session in the ledger
-        self._session: cgm_session.Session | None = None
-        self._feature: cgm_session.Feature | None = None
+        self._session: cgm_session.CgmSession | None = None
+        self._feature: cgm_session.CgmFeature | None = None
         self._fetched = 0
 
     # -- sans-I/O
@@ -62,8 +62,8 @@ class ContinuousGlucose(Profile):
     def _crc(self) -> bool | None:
         return None if self._feature is None else self._feature.e2e_crc
 
-    def _measured(self, found: cgm.Record) -> Items:
-        stamp = Found(found.time_offset_min, "")
+    def _measured(self, found: cgm.CgmRecord) -> Items:
+        stamp = RecordsFound(found.time_offset_min, "")
         stored = self.ledger.stores(stamp)
         if self.ledger.probing or not self.ledger.take(stamp):
             return [record(number=stamp.number, stamp="")]
@@ -76,7 +76,7 @@ class ContinuousGlucose(Profile):
             reading.flags = (*reading.flags, FROM_MEMORY)
         return [reading]
 
-    def began(self, session: cgm_session.Session) -> None:
+    def began(self, session: cgm_session.CgmSession) -> None:
         """What the device says of its session: another one than that of the mark starts anew."""
         start = session.start.moment()
         self._session = session if start is not None else None
@@ -89,7 +89,7 @@ class ContinuousGlucose(Profile):
 
     # -- said to the device
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: ProfileSession) -> None:
         told = await session.read(FEATURE, self.service)
         if told is not None:
             try:
@@ -98,7 +98,7 @@ class ContinuousGlucose(Profile):
                 self.memory.faults.add(wrong.kind, "the features of the sensor cannot be read")
         await self._look_at_session(session)
 
-    async def _look_at_session(self, session: Session) -> None:
+    async def _look_at_session(self, session: ProfileSession) -> None:
         told = await session.read(START, self.service)
         if told is None:
             return
@@ -111,19 +111,19 @@ class ContinuousGlucose(Profile):
     def fetched(self) -> int:
         return self._fetched
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, session: ProfileSession) -> None:
         if self.memory.options.records and session.find(CONTROL, self.service) is not None:
             await self.read_stored(session, session.talk, False)
         self.ledger.caught_up = True
 
-    async def read_stored(self, session: Session, talk: Exchange, everything: bool) -> dict[str, Any]:
+    async def read_stored(self, session: ProfileSession, talk: DeviceIO, everything: bool) -> dict[str, Any]:
         control = session.find(CONTROL, self.service)
         if control is None:
             raise CommandFailed("unsupported", "this sensor has no stored records to be asked for")
         async with session.asking:
             self._fetched = 0
             self.ledger.caught_up = False
-            ask = Procedures(session, talk, control)
+            ask = RacpProcedures(session, talk, control)
             for _ in range(ROUNDS):  # what was measured meanwhile did not come live
                 before = self._fetched
                 await fetch(self.ledger, ask, everything)
@@ -132,12 +132,12 @@ class ContinuousGlucose(Profile):
             self.ledger.caught_up = True
         return {"records": self._fetched}
 
-    def chores(self, session: Session) -> list[Chore]:
-        async def look(talk: Exchange) -> None:
+    def chores(self, session: ProfileSession) -> list[ProfileTask]:
+        async def look(talk: DeviceIO) -> None:
             await self._look_at_session(session)
             await self.begin(session)
 
-        return [Chore(LOOK, look)]
+        return [ProfileTask(LOOK, look)]
 
 
 def _time(text: Any) -> datetime | None:

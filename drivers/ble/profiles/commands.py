@@ -11,7 +11,7 @@ from msgspec import Meta
 from gatepost.drivers.driver import Command
 
 
-class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BleSyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Set the device's clock."""
 
     time: Annotated[
@@ -28,5 +28,5 @@ class ReadStored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
 
 
-SYNC_TIME = Command("sync_time", "Set the device's clock", SyncTime, 15.0, {"time": "2026-11-20T10:30:00"})
+SYNC_TIME = Command("sync_time", "Set the device's clock", BleSyncTime, 15.0, {"time": "2026-11-20T10:30:00"})
 READ_STORED = Command("read_stored", "Fetch the records that are new in its memory", ReadStored, 600.0, {"all": True})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Memory, Profile
+from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory
 from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
@@ -22,7 +22,7 @@ class BleDecoder:
 
     def __init__(
         self,
-        memory: Callable[[Faults], Memory],
+        memory: Callable[[Faults], ProfileMemory],
         kinds: Iterable[Kind] = (),
         find: Callable[[GattValue], Kind | None] = lambda value: None,
     ) -> None:

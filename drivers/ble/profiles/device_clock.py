@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from gatepost.drivers.ble.gatt import times
 from gatepost.drivers.ble.peripheral import Characteristic, GattError
 from gatepost.drivers.ble.profile import Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.uuids import short, uuid
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed
@@ -23,11 +23,11 @@ OFF = timedelta(seconds=5)  # set when told to
 WRITABLE = frozenset({"write", "write-without-response"})
 
 
-class Clocks:
+class DeviceClocks:
     """The clocks of one connected device. `refused`: the device did not let itself be set; try again after a
     measurement."""
 
-    def __init__(self, session: Session, profiles: list[Profile]) -> None:
+    def __init__(self, session: ProfileSession, profiles: list[Profile]) -> None:
         self.refused = False
         self._session = session
         self._profiles = profiles

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatepost.drivers.ble.gatt import battery, device_information
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
 
@@ -11,7 +11,7 @@ DEVICE_INFORMATION, BATTERY = uuid(0x180A), uuid(0x180F)
 LEVEL, LEVEL_STATUS = uuid(0x2A19), uuid(0x2BED)
 
 
-async def introduce(session: Session) -> dict[str, str]:
+async def introduce(session: ProfileSession) -> dict[str, str]:
     """Tells what the device says of itself, and gives it back. Nothing depends on it: when the device is slow to
     answer, the rest is left out."""
     known: dict[str, str] = {}
@@ -29,7 +29,7 @@ async def introduce(session: Session) -> dict[str, str]:
     return known
 
 
-async def tell_battery(session: Session) -> None:
+async def tell_battery(session: ProfileSession) -> None:
     """TimeoutError."""
     told = await session.read(LEVEL, BATTERY)
     if told is None:

@@ -10,11 +10,11 @@ from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import environment
 from gatepost.drivers.ble.gatt.environment import KINDS
 from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
-from gatepost.drivers.ble.profile import Chore, Items, Memory, Profile
-from gatepost.drivers.ble.profile_session import STREAMS, Session
+from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory, ProfileTask
+from gatepost.drivers.ble.profile_session import STREAMS, ProfileSession
 from gatepost.drivers.ble.profiles.options import EnvironmentOptions
 from gatepost.drivers.ble.uuids import short, uuid
-from gatepost.drivers.driver import Command, CommandFailed, Exchange
+from gatepost.drivers.driver import Command, CommandFailed, DeviceIO
 from gatepost.drivers.reading import Reading
 
 KNOWN = {uuid(number): number for number in KINDS}
@@ -23,7 +23,7 @@ LONGEST_WORD = 24
 READ_NOW = Command("read_now", "Read every sensor of the device now", timeout=30.0)
 
 
-class Environment(Profile):
+class EnvironmentProfile(Profile):
     """One value for each reading. The first sensor of a kind has the plain name; another one has that which the device
     calls it (`temperature_probe`), or its number in the order of handles (`temperature_2`)."""
 
@@ -33,7 +33,7 @@ class Environment(Profile):
     reads = True
     streams = tuple(KNOWN)
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
         self._names: dict[tuple[str, int], str] = {}
 
@@ -55,24 +55,24 @@ class Environment(Profile):
             self._names[uuid, handle] = kind if place == 1 else own or f"{kind}_{place}"
         return self._names[uuid, handle]
 
-    def _sensors(self, session: Session) -> list[Characteristic]:
+    def _sensors(self, session: ProfileSession) -> list[Characteristic]:
         there = (each for each in session.peripheral.characteristics if each.service == self.service)
         return sorted((each for each in there if each.uuid in KNOWN), key=lambda each: each.handle)
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: ProfileSession) -> None:
         self._names.clear()
         for sensor in self._sensors(session):
             first = all(other != sensor.uuid for other, _ in self._names)
             self._name(sensor.uuid, sensor.handle, "" if first else await self._called(session, sensor))
 
-    async def _called(self, session: Session, sensor: Characteristic) -> str:
+    async def _called(self, session: ProfileSession, sensor: Characteristic) -> str:
         try:
             return await session.peripheral.description(sensor)
         except (GattError, TimeoutError) as refused:
             self.memory.faults.add("not-read", f"what {short(sensor.uuid)} is called: {refused}")
             return ""
 
-    async def subscribe(self, session: Session) -> None:
+    async def subscribe(self, session: ProfileSession) -> None:
         for sensor in self._sensors(session):
             if STREAMS & sensor.properties:
                 try:
@@ -80,10 +80,10 @@ class Environment(Profile):
                 except GattError as refused:
                     self.memory.faults.add("not-subscribed", f"{short(sensor.uuid)}: {refused}")
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, session: ProfileSession) -> None:
         await self._read(session, self._sensors(session))
 
-    async def _read(self, session: Session, sensors: list[Characteristic]) -> int:
+    async def _read(self, session: ProfileSession, sensors: list[Characteristic]) -> int:
         heard = 0
         async with session.asking:
             for sensor in sensors:
@@ -91,7 +91,7 @@ class Environment(Profile):
                     heard += await session.hear(sensor)
         return heard
 
-    async def read_now(self, session: Session, talk: Exchange) -> dict[str, Any]:
+    async def read_now(self, session: ProfileSession, talk: DeviceIO) -> dict[str, Any]:
         """Every sensor that can be read; CommandFailed."""
         if not await self._read(session, self._sensors(session)):
             raise CommandFailed("unsupported", "none of its sensors can be read")
@@ -109,15 +109,15 @@ class Environment(Profile):
             await talk.wait(gather, 0)
         return {**values, "units": units, "flags": flags}
 
-    def chores(self, session: Session) -> list[Chore]:
+    def chores(self, session: ProfileSession) -> list[ProfileTask]:
         silent = [each for each in self._sensors(session) if not STREAMS & each.properties]
         if not any("read" in each.properties for each in silent):
             return []
 
-        async def look(talk: Exchange) -> None:
+        async def look(talk: DeviceIO) -> None:
             await self._read(session, silent)
 
-        return [Chore(self.memory.options.poll, look)]
+        return [ProfileTask(self.memory.options.poll, look)]
 
 
 def _renamed(reading: Reading, name: str, other: str) -> Reading:
@@ -136,7 +136,7 @@ class BleEnvironment(BleDriver):
     title = "Environmental sensors (Bluetooth environmental sensing profile)"
     metrics = ("environment",)
     values = ()  # instances have numbers
-    services = (Environment.service,)
+    services = (EnvironmentProfile.service,)
     every = 10.0
     options_type = EnvironmentOptions
     example_options: ClassVar[dict[str, Any]] = {"poll": 30.0}

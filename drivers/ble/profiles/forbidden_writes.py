@@ -10,7 +10,7 @@ import re
 from typing import Literal
 
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.driver import Forbidden
+from gatepost.drivers.driver import ForbiddenWrite
 
 Word = Literal[
     "delete-records",
@@ -26,8 +26,8 @@ Word = Literal[
 ]
 
 
-def _rule(name: Word, characteristic: int, octets: str) -> Forbidden:
-    return Forbidden(name, re.compile(rf"\A[{octets}]".encode("latin-1"), re.DOTALL), uuid(characteristic))
+def _rule(name: Word, characteristic: int, octets: str) -> ForbiddenWrite:
+    return ForbiddenWrite(name, re.compile(rf"\A[{octets}]".encode("latin-1"), re.DOTALL), uuid(characteristic))
 
 
 FORBIDDEN = (

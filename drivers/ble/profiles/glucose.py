@@ -7,14 +7,14 @@ from typing import Any, ClassVar, NamedTuple
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import glucose, glucose_context
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, HELD, Items, Memory, Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile import FROM_MEMORY, HELD, Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.options import RecordOptions
-from gatepost.drivers.ble.stored_records.numbered_records import Found, Ledger, fetch
-from gatepost.drivers.ble.stored_records.racp_procedure import Procedures, answer, record
+from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords, RecordsFound, fetch
+from gatepost.drivers.ble.stored_records.racp_procedure import RacpProcedures, answer, record
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.driver import CommandFailed, DeviceIO
 
 MEASUREMENT, CONTEXT, CONTROL = uuid(0x2A18), uuid(0x2A34), uuid(0x2A52)
 
@@ -22,12 +22,12 @@ MEASUREMENT, CONTEXT, CONTROL = uuid(0x2A18), uuid(0x2A34), uuid(0x2A52)
 class _Pending(NamedTuple):
     """A measurement whose context has not come yet."""
 
-    found: glucose.Glucose
+    found: glucose.GlucoseMeasurement
     mark: tuple[str, Any]
     stored: bool
 
 
-class Glucose(Profile):
+class GlucoseProfile(Profile):
     """A measurement whose context follows waits for it until the next value, or until it has waited long enough; its
     mark goes with it."""
 
@@ -38,10 +38,10 @@ class Glucose(Profile):
     driver = "ble-glucose"
     streams = (MEASUREMENT, CONTEXT, CONTROL)
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
         self._mark = memory.mark("glucose")
-        self.ledger = Ledger(memory.bookmarks.get(self._mark))
+        self.ledger = NumberedRecords(memory.bookmarks.get(self._mark))
         self._pending: _Pending | None = None
         self._passed: int | None = None  # the number of a measurement that is not reported: neither is its context
         self._fetched = 0
@@ -64,8 +64,8 @@ class Glucose(Profile):
         found = glucose.decode(value.data)
         return [*self.flush(), *self._measured(found)]
 
-    def _measured(self, found: glucose.Glucose) -> Items:
-        stamp = Found(found.sequence, ",".join(map(str, found.base_time)))
+    def _measured(self, found: glucose.GlucoseMeasurement) -> Items:
+        stamp = RecordsFound(found.sequence, ",".join(map(str, found.base_time)))
         if self.ledger.probing:
             self._passed = found.sequence
             return [record(number=stamp.number, stamp=stamp.stamp)]
@@ -77,7 +77,7 @@ class Glucose(Profile):
         self._pending = _Pending(found, (self._mark, self.ledger.mark()), stored)
         return [HELD] if found.context_follows else self.flush()
 
-    def _context(self, context: glucose_context.Context) -> Items:
+    def _context(self, context: glucose_context.GlucoseContext) -> Items:
         pending = self._pending
         if pending is not None and pending.found.sequence == context.sequence:
             return self._give(context)
@@ -88,7 +88,7 @@ class Glucose(Profile):
     def flush(self) -> Items:
         return self._give(None)
 
-    def _give(self, context: glucose_context.Context | None) -> Items:
+    def _give(self, context: glucose_context.GlucoseContext | None) -> Items:
         pending, self._pending = self._pending, None
         if pending is None:
             return []
@@ -97,19 +97,19 @@ class Glucose(Profile):
             reading.flags = (*reading.flags, FROM_MEMORY)
         return [reading]
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, session: ProfileSession) -> None:
         if self.memory.options.records and session.find(CONTROL, self.service) is not None:
             await self.read_stored(session, session.talk, False)
             self._done = True
         self.ledger.caught_up = True
 
-    async def read_stored(self, session: Session, talk: Exchange, everything: bool) -> dict[str, Any]:
+    async def read_stored(self, session: ProfileSession, talk: DeviceIO, everything: bool) -> dict[str, Any]:
         control = session.find(CONTROL, self.service)
         if control is None:
             raise CommandFailed("unsupported", "this meter has no stored records to be asked for")
         async with session.asking:
             self._fetched = 0
-            await fetch(self.ledger, Procedures(session, talk, control), everything)
+            await fetch(self.ledger, RacpProcedures(session, talk, control), everything)
         return {"records": self._fetched}
 
 
@@ -119,7 +119,7 @@ class BleGlucose(BleDriver):
     name = "ble-glucose"
     title = "Blood glucose meters (Bluetooth glucose profile)"
     metrics = ("glucose",)
-    services = (Glucose.service,)
+    services = (GlucoseProfile.service,)
     steady = False
     keeps_records = True
     options_type = RecordOptions

@@ -8,7 +8,7 @@ from gatepost.drivers.ble.profile import Items, Profile
 from gatepost.drivers.ble.uuids import uuid
 
 
-class Nonin(Profile):
+class NoninProfile(Profile):
     service = nonin.SERVICE
     title = "Nonin oximeter"
     driver = "ble-pulse-oximeter"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from gatepost.drivers.ble.profiles.forbidden_writes import Word
-from gatepost.drivers.options import OptionProblem, Options
+from gatepost.drivers.options import DriverOptions, OptionProblem
 
 Passkey = Annotated[
     str,
@@ -38,7 +38,7 @@ AccelerationRate = Annotated[Literal[25, 50, 100, 200], Meta(description="sample
 AccelerationRange = Annotated[Literal[2, 4, 8], Meta(description="range of the acceleration, in g")]
 
 
-class BleOptions(Options, frozen=True, forbid_unknown_fields=True):
+class BleOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     """What every BLE device has."""
 
     pair: Annotated[

@@ -7,36 +7,36 @@ from typing import Any, ClassVar
 
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import pmd, pmd_data
-from gatepost.drivers.ble.gatt.pmd import Op, Setting, Type
+from gatepost.drivers.ble.gatt.pmd import PmdOp, PmdSetting, PmdType
 from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
-from gatepost.drivers.ble.profile import Chore, Items, Memory, Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory, ProfileTask
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.options import StreamOptions
 from gatepost.drivers.ble.profiles.polar_waveforms import PolarWaves
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import Exchange, Recognition
+from gatepost.drivers.driver import DeviceIO, ScanHints
 from gatepost.drivers.reading import Reading, Reply
 
 ANSWER = 5.0  # seconds
 WATCH = 15.0  # seconds without a frame after which a stream is started again
 FAREWELL = 0.2
 ECG_RATE, ECG_BITS, ACC_BITS = 130, 14, 16
-STREAMS = {"ecg": Type.ECG, "acceleration": Type.ACC}
-METRICS = {Type.ECG: "ecg", Type.ACC: "acceleration"}
+STREAMS = {"ecg": PmdType.ECG, "acceleration": PmdType.ACC}
+METRICS = {PmdType.ECG: "ecg", PmdType.ACC: "acceleration"}
 
 
-class Polar(Profile):
+class PolarProfile(Profile):
     service = pmd.SERVICE
     title = "Polar sensor"
     driver = "ble-polar-h10"
     streams = (pmd.CONTROL, pmd.DATA)
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
         # The curves go on over a lost connection: so what is missing between is seen.
         self._waves: dict[int, PolarWaves] = memory.kept.setdefault("polar", {})
-        self._rates: dict[int, float] = {Type.ECG: ECG_RATE, Type.ACC: memory.options.acceleration_rate}
+        self._rates: dict[int, float] = {PmdType.ECG: ECG_RATE, PmdType.ACC: memory.options.acceleration_rate}
         self._factors: dict[int, float] = {}
         self._frames: dict[int, int] = {}  # since the last look
         self._running: list[int] = []
@@ -46,7 +46,7 @@ class Polar(Profile):
     def decode(self, value: GattValue) -> Items:
         if value.uuid == pmd.CONTROL:
             said = pmd.decode(value.data)
-            return [Reply("pmd", {"answer": said})] if isinstance(said, pmd.Answer) else []
+            return [Reply("pmd", {"answer": said})] if isinstance(said, pmd.PmdResponse) else []
         frame = pmd_data.decode(value.data)
         kind = frame.measurement_type
         if kind not in METRICS:
@@ -54,8 +54,8 @@ class Polar(Profile):
         self._frames[kind] = self._frames.get(kind, 0) + 1
         if kind not in self._waves:
             scale = frame.scale * self._factors.get(kind, 1.0) if frame.compressed else 1.0
-            channels = pmd_data.CHANNELS[Type(kind)]
-            self._waves[kind] = PolarWaves(METRICS[Type(kind)], channels, frame.unit, self._rates[kind], scale)
+            channels = pmd_data.CHANNELS[PmdType(kind)]
+            self._waves[kind] = PolarWaves(METRICS[PmdType(kind)], channels, frame.unit, self._rates[kind], scale)
         return list(self._waves[kind].feed(frame))
 
     def flush(self) -> Items:
@@ -63,14 +63,14 @@ class Polar(Profile):
 
     # -- said to the device
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: ProfileSession) -> None:
         self._running.clear()
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, session: ProfileSession) -> None:
         for name in self.memory.options.streams:
             await self._start(session, session.talk, STREAMS[name])
 
-    async def _start(self, session: Session, talk: Exchange, kind: Type) -> None:
+    async def _start(self, session: ProfileSession, talk: DeviceIO, kind: PmdType) -> None:
         """A refusal is counted: the heart rate goes on, and it is tried again later."""
         control = session.find(pmd.CONTROL, self.service)
         if control is None:
@@ -86,22 +86,22 @@ class Polar(Profile):
             why = "it does not answer" if said is None else said.text
             self.memory.faults.add("stream-refused", f"{METRICS[kind]}: {why}")
             return
-        rate = float(settings[Setting.RATE_HZ])
+        rate = float(settings[PmdSetting.RATE_HZ])
         if self._rates[kind] != rate:
             self._waves.pop(kind, None)
         self._rates[kind], self._factors[kind] = rate, said.factor
         if kind not in self._running:
             self._running.append(kind)
 
-    def _settings(self, kind: Type, offered: dict[int, tuple[int | float, ...]]) -> dict[Setting, int]:
+    def _settings(self, kind: PmdType, offered: dict[int, tuple[int | float, ...]]) -> dict[PmdSetting, int]:
         """What is wanted where the sensor offers it, else the nearest that it does."""
-        if kind is Type.ECG:
-            wanted = {Setting.RATE_HZ: ECG_RATE, Setting.RESOLUTION_BITS: ECG_BITS}
+        if kind is PmdType.ECG:
+            wanted = {PmdSetting.RATE_HZ: ECG_RATE, PmdSetting.RESOLUTION_BITS: ECG_BITS}
         else:
             wanted = {
-                Setting.RATE_HZ: self.memory.options.acceleration_rate,
-                Setting.RESOLUTION_BITS: ACC_BITS,
-                Setting.RANGE: self.memory.options.acceleration_range,
+                PmdSetting.RATE_HZ: self.memory.options.acceleration_rate,
+                PmdSetting.RESOLUTION_BITS: ACC_BITS,
+                PmdSetting.RANGE: self.memory.options.acceleration_range,
             }
         return {
             setting: int(min(offered.get(setting) or (value,), key=lambda each: abs(each - value)))
@@ -109,14 +109,14 @@ class Polar(Profile):
         }
 
     async def _ask(
-        self, session: Session, talk: Exchange, control: Characteristic, request: bytes
-    ) -> pmd.Answer | None:
+        self, session: ProfileSession, talk: DeviceIO, control: Characteristic, request: bytes
+    ) -> pmd.PmdResponse | None:
         """None when it does not answer, or refuses to be written to."""
 
-        def answered(item: Reading | Reply) -> pmd.Answer | None:
+        def answered(item: Reading | Reply) -> pmd.PmdResponse | None:
             if not isinstance(item, Reply) or item.kind != "pmd":
                 return None
-            said: pmd.Answer = item.fields["answer"]
+            said: pmd.PmdResponse = item.fields["answer"]
             return said if (said.op, said.type) == (request[0], request[1]) else None
 
         with contextlib.suppress(TimeoutError):
@@ -130,24 +130,24 @@ class Polar(Profile):
             self.memory.faults.add("stream-refused", str(refused))
             return None
 
-    def chores(self, session: Session) -> list[Chore]:
-        async def watch(talk: Exchange) -> None:
+    def chores(self, session: ProfileSession) -> list[ProfileTask]:
+        async def watch(talk: DeviceIO) -> None:
             for name in self.memory.options.streams:
                 kind = STREAMS[name]
                 if not self._frames.get(kind):
                     await self._start(session, talk, kind)
                 self._frames[kind] = 0
 
-        return [Chore(WATCH, watch)] if self.memory.options.streams else []
+        return [ProfileTask(WATCH, watch)] if self.memory.options.streams else []
 
-    async def farewell(self, session: Session) -> None:
+    async def farewell(self, session: ProfileSession) -> None:
         """A stream that is not stopped would drain the sensor, and refuse to be started again."""
         control = session.find(pmd.CONTROL, self.service)
         running, self._running = self._running, []
         if control is None:
             return
         for kind in running:
-            await session.peripheral.write(control, bytes((Op.STOP, kind)), timeout=FAREWELL)
+            await session.peripheral.write(control, bytes((PmdOp.STOP, kind)), timeout=FAREWELL)
 
 
 class BlePolarH10(BleDriver):
@@ -157,7 +157,7 @@ class BlePolarH10(BleDriver):
     title = "Polar H10: ECG, acceleration and heart rate"
     metrics = ("ecg", "acceleration", "heart_rate")
     services = (pmd.SERVICE,)
-    recognition = Recognition(names=("Polar H10 ",))  # it does not advertise its own service
+    recognition = ScanHints(names=("Polar H10 ",))  # it does not advertise its own service
     companions = (uuid(0x180D),)
     silence = 60.0
     options_type = StreamOptions

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime, timedelta
 
-from gatepost.drivers.ble.gatt.pmd_data import Frame
+from gatepost.drivers.ble.gatt.pmd_data import PmdFrame
 from gatepost.drivers.reading import Reading
-from gatepost.drivers.waveforms import Channel, WaveformBlocks
+from gatepost.drivers.waveforms import WaveformBlocks, WaveformChannel
 
 EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001  # the sensor's wall time
 SECOND = 1_000_000_000  # ns
@@ -26,13 +26,13 @@ class PolarWaves:
 
     def __init__(self, metric: str, channels: tuple[str, ...], unit: str, rate_hz: float, scale: float = 1.0) -> None:
         self._nominal = self._rate = float(rate_hz)
-        self._blocks = WaveformBlocks(metric, rate_hz, [Channel(name, unit, scale) for name in channels])
+        self._blocks = WaveformBlocks(metric, rate_hz, [WaveformChannel(name, unit, scale) for name in channels])
         self._frames: deque[tuple[int, int]] = deque(maxlen=WINDOW)  # time, samples up to then
         self._count = 0
         self._last: int | None = None
         self._fresh = True  # the next row begins a block
 
-    def feed(self, frame: Frame) -> list[Reading]:
+    def feed(self, frame: PmdFrame) -> list[Reading]:
         if not frame.samples:
             return []
         count, time = len(frame.samples), frame.timestamp_ns

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import nonin, pulse_oximeter, racp
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, Items, Memory, Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile import FROM_MEMORY, Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.options import RecordOptions
-from gatepost.drivers.ble.stored_records.racp_procedure import Procedures, answer
-from gatepost.drivers.ble.stored_records.unnumbered_records import Once
+from gatepost.drivers.ble.stored_records.racp_procedure import RacpProcedures, answer
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.driver import CommandFailed, DeviceIO
 
 SPOT, CONTINUOUS, CONTROL = uuid(0x2A5E), uuid(0x2A5F), uuid(0x2A52)
 STORES = 1 << 2  # of the features
@@ -30,9 +30,9 @@ class PulseOximeter(Profile):
     driver = "ble-pulse-oximeter"
     streams = (SPOT, CONTINUOUS, CONTROL)
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = Once(memory, "spot-check")
+        self._once = UnnumberedRecords(memory, "spot-check")
         self._equals: dict[bytes, int] | None = None  # while records are being fetched
         self._fetched = 0
 
@@ -57,22 +57,22 @@ class PulseOximeter(Profile):
     def fetched(self) -> int:
         return self._fetched
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: ProfileSession) -> None:
         self._once.device_clock = session.device_clock
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, session: ProfileSession) -> None:
         told = await session.read(0x2A60, self.service)
         if told is not None and not pulse_oximeter.decode_features(told).features & STORES:
             return
         if self.memory.options.records and session.find(CONTROL, self.service) is not None:
             await self.read_stored(session, session.talk, False)
 
-    async def read_stored(self, session: Session, talk: Exchange, everything: bool) -> dict[str, Any]:
+    async def read_stored(self, session: ProfileSession, talk: DeviceIO, everything: bool) -> dict[str, Any]:
         control = session.find(CONTROL, self.service)
         if control is None:
             raise CommandFailed("unsupported", "this oximeter has no stored spot checks to be asked for")
         async with session.asking:
-            ask = Procedures(session, talk, control)
+            ask = RacpProcedures(session, talk, control)
             total = await ask.count(racp.COUNT_ALL)
             if total == 0:
                 return {"records": 0}

@@ -7,10 +7,10 @@ from typing import ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import thermometer
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Memory, Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
-from gatepost.drivers.ble.stored_records.unnumbered_records import Once
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
 
 MEASUREMENT, INTERMEDIATE = uuid(0x2A1C), uuid(0x2A1E)
@@ -18,16 +18,16 @@ TYPE = 0x2A1D
 MEMORY = 128  # few keep more, and one that measures every second should not cost the disk much
 
 
-class Thermometer(Profile):
+class ThermometerProfile(Profile):
     service = uuid(0x1809)
     title = "thermometer"
     driver = "ble-thermometer"
     streams = (MEASUREMENT, INTERMEDIATE)
     sets_clock = True
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = Once(memory, "body-temperature", MEMORY)
+        self._once = UnnumberedRecords(memory, "body-temperature", MEMORY)
         self._site: int | None = None  # of a thermometer that measures at one place only
 
     def decode(self, value: GattValue) -> Items:
@@ -36,7 +36,7 @@ class Thermometer(Profile):
             return [thermometer.reading(found, self._site, intermediate=True)]
         return self._once.give(thermometer.reading(found, self._site))
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: ProfileSession) -> None:
         self._once.device_clock = session.device_clock
         self._site = None
         told = await session.read(TYPE, self.service)
@@ -50,7 +50,7 @@ class BleThermometer(BleDriver):
     name = "ble-thermometer"
     title = "Thermometers (Bluetooth health thermometer profile)"
     metrics = ("body_temperature",)
-    services = (Thermometer.service,)
+    services = (ThermometerProfile.service,)
     steady = False
     keeps_records = True
     commands: ClassVar = (SYNC_TIME,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatepost.drivers.ble.gatt import user_data
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.profile import Items, Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.reading import Reading, Reply
@@ -26,11 +26,11 @@ class UserData(Profile):
         if value.uuid != CONTROL:
             return []
         said = user_data.decode(value.data)
-        if said.op != user_data.Op.RESPONSE:
+        if said.op != user_data.UserDataOp.RESPONSE:
             return []
         return [Reply("user-control", {"op": said.request_op, "code": said.response_code, "text": said.text})]
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, session: ProfileSession) -> None:
         """CommandFailed `no-consent` when the scale does not accept the user."""
         index = getattr(self.memory.options, "user_index", None)
         code = getattr(self.memory.options, "consent", "")
@@ -50,6 +50,6 @@ class UserData(Profile):
 
 
 def _consented(item: Reading | Reply) -> dict[str, object] | None:
-    if isinstance(item, Reply) and item.kind == "user-control" and item.fields["op"] == user_data.Op.CONSENT:
+    if isinstance(item, Reply) and item.kind == "user-control" and item.fields["op"] == user_data.UserDataOp.CONSENT:
         return item.fields
     return None

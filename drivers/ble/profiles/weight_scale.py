@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import weight
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Memory, Profile
-from gatepost.drivers.ble.profile_session import Session
+from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
 from gatepost.drivers.ble.profiles.options import ScaleOptions
-from gatepost.drivers.ble.stored_records.unnumbered_records import Once
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
 
 
@@ -22,14 +22,14 @@ class WeightScale(Profile):
     streams = (uuid(0x2A9D),)
     sets_clock = True
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = Once(memory, "body-weight")
+        self._once = UnnumberedRecords(memory, "body-weight")
 
     def decode(self, value: GattValue) -> Items:
         return self._once.give(weight.reading(weight.decode(value.data)))
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: ProfileSession) -> None:
         self._once.device_clock = session.device_clock
 
 

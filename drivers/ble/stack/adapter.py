@@ -11,30 +11,30 @@ from typing import Any
 
 from dbus_fast import Variant
 
-from gatepost.drivers.ble.link.connect_policy import Pauses
-from gatepost.drivers.ble.stack.connection_slots import Slots
-from gatepost.drivers.ble.stack.dbus_client import ADAPTER, Bluez
+from gatepost.drivers.ble.link.connect_policy import ConnectPauses
+from gatepost.drivers.ble.stack.connection_slots import ConnectionSlots
+from gatepost.drivers.ble.stack.dbus_client import ADAPTER, BluezClient
 from gatepost.drivers.ble.stack.scanner import Scanner
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 
-class Adapter:
+class BluetoothAdapter:
     """`turn`: one connection attempt at a time. `slots`: connections that the hardware can hold.
 
     `claims` says which device (its path) belongs to which link: two entries of the settings may fit one peripheral.
     """
 
-    def __init__(self, name: str, bluez: Bluez, rng: Random, tuning: Tuning, log: logging.Logger) -> None:
+    def __init__(self, name: str, bluez: BluezClient, rng: Random, tuning: BleTiming, log: logging.Logger) -> None:
         self.name = name
         self.turn = asyncio.Lock()
-        self.slots = Slots(tuning.slots)
+        self.slots = ConnectionSlots(tuning.slots)
         self.claims: dict[str, object] = {}
         self.cycles = 0
         self._bluez = bluez
         self._tuning = tuning
         self._log = log
         self._failures = 0
-        self._pauses = Pauses(tuning.first_cycle * 2, tuning.last_cycle, rng)
+        self._pauses = ConnectPauses(tuning.first_cycle * 2, tuning.last_cycle, rng)
         self._next_cycle = 0.0
         self._cycling: asyncio.Task[None] | None = None
         self.scanner = Scanner(name, bluez, rng, tuning, log, self.failed)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from enum import Enum
 from random import Random
 
-from gatepost.drivers.ble.link.connect_policy import Pauses
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.link.connect_policy import ConnectPauses
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 # ATT errors that mean "not on such a link" (Core Specification, Vol 3, Part F, 3.4.1.1): authentication,
 # authorization, encryption key size, encryption.
@@ -20,23 +20,23 @@ REFUSALS = frozenset({0x05, 0x08, 0x0C, 0x0F})
 BRIEF_ENDS = 2.0
 
 
-class Step(Enum):
+class BondStep(Enum):
     NONE = "none"
     PAIR = "pair"
     RENEW = "renew"  # forget the device and its bond; pair at the next connection
 
 
-class Bonding:
+class BondPolicy:
     """The policy of one device: `auto` bonds when the device asks for it, `always` at once, `never` not at all.
 
     `now` is any clock in seconds that does not go back.
     """
 
-    def __init__(self, policy: str, has_passkey: bool, rng: Random, tuning: Tuning) -> None:
+    def __init__(self, policy: str, has_passkey: bool, rng: Random, tuning: BleTiming) -> None:
         self.policy = policy
         self._eager = policy == "always" or (has_passkey and policy != "never")
         self._tuning = tuning
-        self._pauses = Pauses(tuning.first_renewal * 2, tuning.last_renewal, rng)
+        self._pauses = ConnectPauses(tuning.first_renewal * 2, tuning.last_renewal, rng)
         self._next_renewal = 0.0
         self._anew = False  # the bond was forgotten
         self._tried = False  # in this session
@@ -46,36 +46,36 @@ class Bonding:
     def allowed(self) -> bool:
         return self.policy != "never"
 
-    def begin(self, paired: bool) -> Step:
+    def begin(self, paired: bool) -> BondStep:
         """A connection is there."""
         self._tried = False
         if paired or not (self._eager or self._anew):
-            return Step.NONE
+            return BondStep.NONE
         self._tried = True
-        return Step.PAIR
+        return BondStep.PAIR
 
-    def refused(self, paired: bool, now: float) -> Step:
+    def refused(self, paired: bool, now: float) -> BondStep:
         """A request was refused for want of security."""
         if not self.allowed:
-            return Step.NONE
+            return BondStep.NONE
         if paired and not self._tried:
             return self._renew(now)
         if self._tried:
-            return Step.NONE
+            return BondStep.NONE
         self._tried = True
-        return Step.PAIR
+        return BondStep.PAIR
 
-    def ended(self, paired: bool, seconds: float, heard: bool, now: float, *, sure: bool = True) -> Step:
+    def ended(self, paired: bool, seconds: float, heard: bool, now: float, *, sure: bool = True) -> BondStep:
         """The other side ended the connection (or prevented it: 0 s); `heard`: it gave some data. Not `sure`: that may
         have been something else."""
         tried, self._tried = self._tried, False  # the next connection may end before it began
         if heard:
             self._brief = 0.0
-            return Step.NONE
+            return BondStep.NONE
         if not paired or tried or not self.allowed or seconds > self._tuning.brief:
-            return Step.NONE
+            return BondStep.NONE
         self._brief += 1.0 if sure else 0.5
-        return self._renew(now) if self._brief >= BRIEF_ENDS else Step.NONE
+        return self._renew(now) if self._brief >= BRIEF_ENDS else BondStep.NONE
 
     def distrust(self, paired: bool, now: float) -> bool:
         """What the system keeps of the device seems wrong: whether to have it forgotten, and its bond with it."""
@@ -90,10 +90,10 @@ class Bonding:
         self._anew = False
         self._brief = 0.0
 
-    def _renew(self, now: float) -> Step:
+    def _renew(self, now: float) -> BondStep:
         if now < self._next_renewal:
-            return Step.NONE
+            return BondStep.NONE
         self._next_renewal = now + self._pauses.next()
         self._anew = True
         self._brief = 0.0
-        return Step.RENEW
+        return BondStep.RENEW

@@ -19,7 +19,7 @@ class _Waiter(NamedTuple):
     turn: asyncio.Future[None]
 
 
-class Slots:
+class ConnectionSlots:
     """`limit`: how many there are. `visitors`: the links to devices that come now and then, as long as they exist."""
 
     def __init__(self, limit: int) -> None:

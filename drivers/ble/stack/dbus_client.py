@@ -18,7 +18,7 @@ from dbus_fast.aio.message_bus import MessageBus
 
 from gatepost.drivers.ble.stack.device_filter import adapter_of
 from gatepost.drivers.ble.stack.link_errors import LinkFailed, adapter_off, explain, no_adapter, no_service
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 SERVICE = "org.bluez"
 ADAPTER = "org.bluez.Adapter1"
@@ -49,14 +49,14 @@ class AdapterState(NamedTuple):
     central: bool  # whether it can connect to LE peripherals
 
 
-class Bluez:
+class BluezClient:
     """`generation` grows each time the daemon, or the way to it, goes, or what was heard of it proves wrong: what was
     known before is void then.
 
     `watch(callback)`: something about adapters or the daemon changed. `handler`: answers calls to objects of ours.
     """
 
-    def __init__(self, tuning: Tuning, log: logging.Logger) -> None:
+    def __init__(self, tuning: BleTiming, log: logging.Logger) -> None:
         self.generation = 0
         self.adapters: dict[str, AdapterState] = {}
         self.outages: Counter[str] = Counter()  # how often each adapter went off or away: its scans end with that

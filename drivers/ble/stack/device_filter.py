@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 
-class Wanted(NamedTuple):
+class DeviceFilter(NamedTuple):
     """An address (in capitals), or a name: the whole of it, its beginning, or a pattern with `*` and `?`. `*` alone is
     any device."""
 
@@ -14,7 +14,7 @@ class Wanted(NamedTuple):
     name: str = ""
 
     @classmethod
-    def of(cls, address: str | None, name: str | None) -> Wanted:
+    def of(cls, address: str | None, name: str | None) -> DeviceFilter:
         return cls((address or "").strip().upper().replace("-", ":"), (name or "").strip())
 
     def __str__(self) -> str:

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio.message_bus import MessageBus
 
-from gatepost.drivers.ble.stack.dbus_client import DEVICE, SERVICE, Bluez, BluezError
+from gatepost.drivers.ble.stack.dbus_client import DEVICE, SERVICE, BluezClient, BluezError
 from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, error_name, explain
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 AGENT = "org.bluez.Agent1"
 MANAGER = "org.bluez.AgentManager1"
@@ -48,10 +48,10 @@ def answer(message: Message, devices: Devices) -> Message | None:
     return Message.new_error(message, REJECTED, "not for this device")
 
 
-class Pairing:
+class PairingAgent:
     """The agent of one process, registered when the first device needs it. `devices` may pair."""
 
-    def __init__(self, bluez: Bluez, tuning: Tuning, log: logging.Logger) -> None:
+    def __init__(self, bluez: BluezClient, tuning: BleTiming, log: logging.Logger) -> None:
         self.devices: dict[str, str] = {}
         self._bluez = bluez
         self._tuning = tuning

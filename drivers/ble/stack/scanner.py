@@ -18,13 +18,13 @@ from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
-from gatepost.drivers.ble.link.connect_policy import Pauses
-from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.link.connect_policy import ConnectPauses
+from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.stack.bleak_cache import stop_discovery
-from gatepost.drivers.ble.stack.dbus_client import Bluez
-from gatepost.drivers.ble.stack.device_filter import Wanted
+from gatepost.drivers.ble.stack.dbus_client import BluezClient
+from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, explain
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 
 class Sighting(NamedTuple):
@@ -51,8 +51,8 @@ class Sighting(NamedTuple):
         return None if self.data.rssi == -127 else self.data.rssi
 
     @property
-    def advert(self) -> Advert:
-        return Advert(
+    def advert(self) -> Advertisement:
+        return Advertisement(
             address=self.device.address.upper(),
             name=self.name,
             rssi=self.rssi,
@@ -62,10 +62,10 @@ class Sighting(NamedTuple):
         )
 
 
-class Listener(NamedTuple):
+class AdvertListener(NamedTuple):
     """Who listens: `seen` for each advertisement that matches, `failed` when there can be none now."""
 
-    wanted: Wanted
+    wanted: DeviceFilter
     seen: Callable[[Sighting], None]
     failed: Callable[[LinkFailed], None]
 
@@ -74,7 +74,13 @@ class Scanner:
     """Starts and stops by itself. `on_stuck` hears of failures that a living adapter would not have."""
 
     def __init__(
-        self, adapter: str, bluez: Bluez, rng: Random, tuning: Tuning, log: logging.Logger, on_stuck: Callable[[], None]
+        self,
+        adapter: str,
+        bluez: BluezClient,
+        rng: Random,
+        tuning: BleTiming,
+        log: logging.Logger,
+        on_stuck: Callable[[], None],
     ) -> None:
         self.adapter = adapter
         self.heard = 0  # advertisements, of any device
@@ -83,9 +89,9 @@ class Scanner:
         self._tuning = tuning
         self._log = log
         self._on_stuck = on_stuck
-        self._quiet = Pauses(tuning.quiet * 2, tuning.last_quiet, rng)
-        self._retry = Pauses(tuning.scan_retry * 2, tuning.last_scan_retry, rng)
-        self._listeners: dict[int, Listener] = {}
+        self._quiet = ConnectPauses(tuning.quiet * 2, tuning.last_quiet, rng)
+        self._retry = ConnectPauses(tuning.scan_retry * 2, tuning.last_scan_retry, rng)
+        self._listeners: dict[int, AdvertListener] = {}
         self._number = 0
         self._pauses = 0
         self._running = False
@@ -99,7 +105,7 @@ class Scanner:
 
     # -- who listens
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: AdvertListener) -> Callable[[], None]:
         """Gives what ends it."""
         self._number += 1
         number = self._number

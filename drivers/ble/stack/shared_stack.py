@@ -8,34 +8,34 @@ import logging
 from collections.abc import Callable
 from random import Random
 
-from gatepost.drivers.ble.link.connect_attempt import Connecting
+from gatepost.drivers.ble.link.connect_attempt import ConnectAttempts
 from gatepost.drivers.ble.stack import bleak_cache
-from gatepost.drivers.ble.stack.adapter import Adapter
-from gatepost.drivers.ble.stack.dbus_client import Bluez
+from gatepost.drivers.ble.stack.adapter import BluetoothAdapter
+from gatepost.drivers.ble.stack.dbus_client import BluezClient
 from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason
-from gatepost.drivers.ble.stack.pairing_agent import Pairing
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.pairing_agent import PairingAgent
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 Say = Callable[[str, str, str], None]
 
 
-class Radio:
+class SharedStack:
     """Belongs to the event loop in which it is made."""
 
-    def __init__(self, rng: Random, log: logging.Logger, tuning: Tuning) -> None:
+    def __init__(self, rng: Random, log: logging.Logger, tuning: BleTiming) -> None:
         bleak_cache.hush()
         self.rng = rng
         self.log = log
         self.tuning = tuning
-        self.bluez = Bluez(tuning, log)
-        self.pairing = Pairing(self.bluez, tuning, log)
-        self.connecting = Connecting(tuning)
-        self._adapters: dict[str, Adapter] = {}
+        self.bluez = BluezClient(tuning, log)
+        self.pairing = PairingAgent(self.bluez, tuning, log)
+        self.connecting = ConnectAttempts(tuning)
+        self._adapters: dict[str, BluetoothAdapter] = {}
         self._generation = self.bluez.generation
         self._forgetting: asyncio.Task[None] | None = None
         self._unwatch = self.bluez.watch(self._changed)
 
-    async def adapter(self, name: str | None, say: Say) -> Adapter:
+    async def adapter(self, name: str | None, say: Say) -> BluetoothAdapter:
         """The adapter to use, which is on. One that is off is waited for; one that is missing only as long as a service
         that starts takes to find it. LinkFailed."""
         patient_until = asyncio.get_running_loop().time() + self.tuning.grace
@@ -61,10 +61,10 @@ class Radio:
             finally:
                 unwatch()
 
-    def known(self, name: str) -> Adapter:
+    def known(self, name: str) -> BluetoothAdapter:
         """The one object of this adapter."""
         if name not in self._adapters:
-            self._adapters[name] = Adapter(name, self.bluez, self.rng, self.tuning, self.log)
+            self._adapters[name] = BluetoothAdapter(name, self.bluez, self.rng, self.tuning, self.log)
         return self._adapters[name]
 
     def _changed(self) -> None:

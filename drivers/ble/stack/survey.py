@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable
 from random import Random
 
-from gatepost.drivers.ble.peripheral import Advert
-from gatepost.drivers.ble.stack.device_filter import Wanted
+from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 from gatepost.drivers.ble.stack.link_errors import LinkFailed
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 
-ANY = Wanted(name="*")
+ANY = DeviceFilter(name="*")
 MOST = 1000  # devices; in a busy place with changing addresses there is no end of them
 
 
@@ -21,19 +21,19 @@ async def survey(
     seconds: float,
     adapter: str | None = None,
     *,
-    on_seen: Callable[[Advert], None] = lambda advert: None,
+    on_seen: Callable[[Advertisement], None] = lambda advert: None,
     log: logging.Logger | None = None,
-    tuning: Tuning | None = None,
-) -> list[Advert]:
+    tuning: BleTiming | None = None,
+) -> list[Advertisement]:
     """The newest advertisement of each device, the strongest first; `on_seen` hears of all of them at once.
 
     LinkFailed where nothing can be heard, an adapter that is off included.
     """
-    from gatepost.drivers.ble.stack.scanner import Listener, Sighting
-    from gatepost.drivers.ble.stack.shared_stack import Radio
+    from gatepost.drivers.ble.stack.scanner import AdvertListener, Sighting
+    from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
-    radio = Radio(Random(), log or logging.getLogger(__name__), tuning or Tuning())  # noqa: S311  # spreads retries
-    found: dict[str, Advert] = {}
+    radio = SharedStack(Random(), log or logging.getLogger(__name__), tuning or BleTiming())  # noqa: S311  # spreads retries
+    found: dict[str, Advertisement] = {}
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def seen(sighting: Sighting) -> None:
@@ -51,7 +51,7 @@ async def survey(
     try:
         await radio.bluez.ready()
         scanner = radio.known(radio.bluez.pick(adapter)).scanner
-        end = scanner.listen(Listener(ANY, seen, cannot))
+        end = scanner.listen(AdvertListener(ANY, seen, cannot))
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):

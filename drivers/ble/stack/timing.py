@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Tuning(NamedTuple):
+class BleTiming(NamedTuple):
     call: float = 10.0  # one question to bluetoothd
     grace: float = 3.0  # for a service that starts, and its adapters, to be there
     connect: float = 20.0  # one connection with its services; an adapter out of slots shows only as this

@@ -1,6 +1,6 @@
 """What of a device's stored records is on disk already, in a few octets of JSON that ride with each record.
 
-`Taken` is for records with numbers, `Seen` for those that are only told apart by what they say. Both read any JSON:
+`TakenNumbers` is for numbered records, `NewestDigests` for those told apart by their content. Both read any JSON:
 what is not theirs means that nothing was taken yet.
 """
 
@@ -17,7 +17,7 @@ MOST_SEEN = 512  # more than any cuff or scale keeps
 DIGEST = 6  # octets
 
 
-class Taken:
+class TakenNumbers:
     """Numbers of records: all up to `to`, and `runs` above it, each (first, last), apart and in order.
 
     Runs come about while a download is under way beside live records, or in another order than its numbers. When there
@@ -29,7 +29,7 @@ class Taken:
         self.runs: list[tuple[int, int]] = []
 
     @classmethod
-    def load(cls, mark: Any) -> Taken:
+    def load(cls, mark: Any) -> TakenNumbers:
         taken = cls()
         if isinstance(mark, dict) and type(mark.get("to")) is int:
             taken.to = mark["to"]
@@ -42,8 +42,8 @@ class Taken:
     def dump(self) -> dict[str, Any]:
         return {"to": self.to, "runs": [list(run) for run in self.runs]} if self.runs else {"to": self.to}
 
-    def copy(self) -> Taken:
-        other = Taken(self.to)
+    def copy(self) -> TakenNumbers:
+        other = TakenNumbers(self.to)
         other.runs = list(self.runs)
         return other
 
@@ -79,7 +79,7 @@ class Taken:
         self.to, self.runs = self.newest, []
 
 
-class Download:
+class RecordDownload:
     """Keeps `taken` during one answer of a device: `new` says whether a number was not there before.
 
     Numbers that rise tell that there is nothing between them. One number alone tells nothing of those before it, unless
@@ -89,7 +89,7 @@ class Download:
     """
 
     def __init__(
-        self, taken: Taken, expected: int | None = None, first: int | None = None, last: int | None = None
+        self, taken: TakenNumbers, expected: int | None = None, first: int | None = None, last: int | None = None
     ) -> None:
         self.count = 0
         self.first = taken.to + 1 if first is None else first
@@ -124,7 +124,7 @@ class Download:
             self._taken.fill(self.first, self.last)
 
 
-class Seen:
+class NewestDigests:
     """Digests of the newest records, the oldest first, at most `most`."""
 
     def __init__(self, mark: Any = None, most: int = MOST_SEEN) -> None:

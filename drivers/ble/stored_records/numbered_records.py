@@ -11,23 +11,23 @@ import hashlib
 from typing import Any, NamedTuple
 
 from gatepost.drivers.ble.gatt import racp
-from gatepost.drivers.ble.gatt.racp import Op, Operator
+from gatepost.drivers.ble.gatt.racp import RacpOp, RacpOperator
 from gatepost.drivers.ble.peripheral import GattError
-from gatepost.drivers.ble.stored_records.bookmarks import Download, Taken
-from gatepost.drivers.ble.stored_records.racp_procedure import Outcome, Procedures
+from gatepost.drivers.ble.stored_records.bookmarks import RecordDownload, TakenNumbers
+from gatepost.drivers.ble.stored_records.racp_procedure import RacpOutcome, RacpProcedures
 
 SPAN = 1 << 16  # numbers have sixteen bits and begin again
-REFUSED = Outcome.REFUSED
+REFUSED = RacpOutcome.REFUSED
 MOST_GAPS = 4  # that are asked for one by one
 STAMPS = 32  # stamps that are kept, those of the highest numbers: more than anybody deletes on a device by hand
 
 
-class Found(NamedTuple):
+class RecordsFound(NamedTuple):
     number: int  # as it was sent
     stamp: str
 
 
-class Ledger:
+class NumberedRecords:
     """`take` says whether a record is to be reported; `mark` is then the value of its mark.
 
     `wraps`: numbers have sixteen bits and begin again at 0; else they only rise.
@@ -35,7 +35,7 @@ class Ledger:
 
     def __init__(self, mark: Any = None, wraps: bool = True) -> None:
         known = mark if isinstance(mark, dict) else {}
-        self.taken = Taken.load(known)
+        self.taken = TakenNumbers.load(known)
         self._stamps: dict[int, str] = {}
         stamps = known.get("stamps")
         if isinstance(stamps, dict):
@@ -47,7 +47,7 @@ class Ledger:
         self.step: int | None = None  # the smallest distance of two numbers that followed each other
         self._previous: int | None = None
         self._wraps = wraps
-        self._download: Download | None = None
+        self._download: RecordDownload | None = None
         self._reference = self.taken.newest
 
     @property
@@ -69,19 +69,19 @@ class Ledger:
         ahead = (sent - reference) % SPAN
         return reference + (ahead if ahead < SPAN // 2 else ahead - SPAN)
 
-    def knows(self, record: Found) -> bool:
+    def knows(self, record: RecordsFound) -> bool:
         """Whether this very record was taken, and is one of the newest."""
         return self._stamps.get(self.number(record.number)) == _digest(record.stamp)
 
     def restart(self) -> None:
         """The device began anew: nothing of what it has now was taken."""
-        self.taken = Taken()
+        self.taken = TakenNumbers()
         self._stamps.clear()
         self._reference = -1
 
     def begin(self, expected: int | None, first: int | None = None, last: int | None = None) -> None:
         self._reference = self.taken.newest
-        self._download = Download(self.taken, expected, first, last)
+        self._download = RecordDownload(self.taken, expected, first, last)
 
     def end(self, whole: bool) -> None:
         if whole and self._download is not None:
@@ -89,7 +89,7 @@ class Ledger:
         self._download = None
         self._reference = self.taken.newest
 
-    def take(self, record: Found) -> bool:
+    def take(self, record: RecordsFound) -> bool:
         """Whether it is new; it is taken from now on."""
         if self._download is None:
             self._reference = self.taken.newest
@@ -110,7 +110,7 @@ class Ledger:
         """What is missing before the newest is not asked for any more."""
         self.taken.settle()
 
-    def stores(self, record: Found) -> bool:
+    def stores(self, record: RecordsFound) -> bool:
         """Whether it is one of those that were asked for, and not one that the device took just now."""
         if self._download is None:
             return False
@@ -131,39 +131,39 @@ def _digest(stamp: str) -> str:
     return hashlib.blake2b(stamp.encode(), digest_size=4).hexdigest()
 
 
-async def fetch(ledger: Ledger, ask: Procedures, everything: bool = False) -> None:
+async def fetch(ledger: NumberedRecords, ask: RacpProcedures, everything: bool = False) -> None:
     """Ask for what is not taken yet; `everything`: ask for all, and take of it what is new.
 
     Raises what Procedures raises.
     """
     ledger.horizon = None
     newest = await _look(ledger, ask, racp.REPORT_LAST)
-    if newest is Outcome.NONE:
+    if newest is RacpOutcome.NONE:
         return  # its memory is empty
-    if isinstance(newest, Found):
+    if isinstance(newest, RecordsFound):
         if not ledger.empty and await _began_anew(ledger, ask, newest):
             ledger.restart()
         ledger.horizon = ledger.number(newest.number)
         if not everything and ledger.horizon <= ledger.taken.to:
             return
     if not (ledger.empty or everything):
-        wrapped = isinstance(newest, Found) and newest.number <= ledger.taken.to % SPAN
-        if await _rest(ledger, ask) is not Outcome.REFUSED and not wrapped:
+        wrapped = isinstance(newest, RecordsFound) and newest.number <= ledger.taken.to % SPAN
+        if await _rest(ledger, ask) is not RacpOutcome.REFUSED and not wrapped:
             return
-    await _download(ledger, ask, Operator.ALL)
+    await _download(ledger, ask, RacpOperator.ALL)
 
 
-async def _rest(ledger: Ledger, ask: Procedures) -> Outcome:
+async def _rest(ledger: NumberedRecords, ask: RacpProcedures) -> RacpOutcome:
     """What lies between the records that were taken, and after them. REFUSED when the device knows no such question."""
     gaps = ledger.taken.gaps()
     if len(gaps) <= MOST_GAPS:
         for first, last in gaps:
-            if first % SPAN > last % SPAN or await _download(ledger, ask, Operator.RANGE, first, last) is REFUSED:
+            if first % SPAN > last % SPAN or await _download(ledger, ask, RacpOperator.RANGE, first, last) is REFUSED:
                 break
-    return await _download(ledger, ask, Operator.GE, ledger.taken.to + 1)
+    return await _download(ledger, ask, RacpOperator.GE, ledger.taken.to + 1)
 
 
-async def _began_anew(ledger: Ledger, ask: Procedures, newest: Found) -> bool:
+async def _began_anew(ledger: NumberedRecords, ask: RacpProcedures, newest: RecordsFound) -> bool:
     if ledger.knows(newest):
         return False
     number, ours = ledger.number(newest.number), ledger.taken.newest
@@ -171,37 +171,41 @@ async def _began_anew(ledger: Ledger, ask: Procedures, newest: Found) -> bool:
         return True
     # There is more than before. Is our newest one still what it was?
     at = ours % SPAN
-    same = await _look(ledger, ask, racp.encode(Op.REPORT, Operator.RANGE, (at, at)))
-    return isinstance(same, Found) and same.number == at and not ledger.knows(same)
+    same = await _look(ledger, ask, racp.encode(RacpOp.REPORT, RacpOperator.RANGE, (at, at)))
+    return isinstance(same, RecordsFound) and same.number == at and not ledger.knows(same)
 
 
-async def _look(ledger: Ledger, ask: Procedures, request: bytes) -> Found | Outcome:
+async def _look(ledger: NumberedRecords, ask: RacpProcedures, request: bytes) -> RecordsFound | RacpOutcome:
     """The one record that this asks for, without taking it."""
     ledger.probing = True
     try:
         outcome = await ask.report(request, quick=True)
     except (GattError, TimeoutError):
-        return Outcome.REFUSED  # some devices do not answer what they do not know
+        return RacpOutcome.REFUSED  # some devices do not answer what they do not know
     finally:
         ledger.probing = False
-    if outcome is Outcome.DONE and ask.seen:
+    if outcome is RacpOutcome.DONE and ask.seen:
         fields = ask.seen[-1].fields
-        return Found(fields["number"], fields["stamp"])
+        return RecordsFound(fields["number"], fields["stamp"])
     return outcome
 
 
 async def _download(
-    ledger: Ledger, ask: Procedures, operator: Operator, first: int | None = None, last: int | None = None
-) -> Outcome:
+    ledger: NumberedRecords,
+    ask: RacpProcedures,
+    operator: RacpOperator,
+    first: int | None = None,
+    last: int | None = None,
+) -> RacpOutcome:
     bounds = tuple(bound % SPAN for bound in (first, last) if bound is not None)
-    expected = await ask.count(racp.encode(Op.COUNT, operator, bounds))
+    expected = await ask.count(racp.encode(RacpOp.COUNT, operator, bounds))
     ledger.begin(expected, first, last)
     outcome = None
     try:
         if expected == 0:
-            outcome = Outcome.NONE
+            outcome = RacpOutcome.NONE
         else:
-            outcome = await ask.report(racp.encode(Op.REPORT, operator, bounds), expected)
+            outcome = await ask.report(racp.encode(RacpOp.REPORT, operator, bounds), expected)
         return outcome
     finally:
-        ledger.end(outcome is Outcome.DONE or (outcome is Outcome.NONE and last is not None))
+        ledger.end(outcome is RacpOutcome.DONE or (outcome is RacpOutcome.NONE and last is not None))

@@ -13,11 +13,11 @@ from random import Random
 from typing import NamedTuple
 
 from gatepost.drivers.ble.gatt import racp
-from gatepost.drivers.ble.gatt.racp import ControlPoint, Op
+from gatepost.drivers.ble.gatt.racp import ControlPoint, RacpOp
 from gatepost.drivers.ble.peripheral import Characteristic, GattError
 from gatepost.drivers.ble.profile import Items
-from gatepost.drivers.ble.profile_session import Session
-from gatepost.drivers.driver import Exchange
+from gatepost.drivers.ble.profile_session import ProfileSession
+from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 
 ANSWER, RECORD = "racp", "record"
@@ -26,7 +26,7 @@ NOT_COMPLETED = 8
 MOST_RECORDS = 1 << 17  # twice as many as there are numbers
 
 
-class Timing(NamedTuple):
+class RacpTiming(NamedTuple):
     """Seconds."""
 
     ask: float = 4.0  # a procedure whose answer is one value
@@ -37,7 +37,7 @@ class Timing(NamedTuple):
     tries: int = 5
 
 
-class Outcome(Enum):
+class RacpOutcome(Enum):
     DONE = "done"
     NONE = "none"  # the device has no such records
     REFUSED = "refused"  # it does not know the question
@@ -58,22 +58,22 @@ def record(**known: object) -> Reply:
     return Reply(RECORD, dict(known))
 
 
-class Procedures:
+class RacpProcedures:
     """One procedure at a time on one control point. Raises GattError, RecordsFailed, or what the link raises."""
 
     def __init__(
         self,
-        session: Session,
-        talk: Exchange,
+        session: ProfileSession,
+        talk: DeviceIO,
         control: Characteristic,
         rng: Random | None = None,
-        timing: Timing | None = None,
+        timing: RacpTiming | None = None,
     ) -> None:
         self._session = session
         self._talk = talk
         self._control = control
         self._rng = rng or Random()  # noqa: S311  # spreads retries
-        self._timing = timing or Timing()
+        self._timing = timing or RacpTiming()
         self.seen: list[Reply] = []  # records of the last procedure that were only looked at; the newest ones
 
     async def count(self, request: bytes) -> int | None:
@@ -82,16 +82,16 @@ class Procedures:
             said = await self._perform(request, self._timing.ask, None)
         except (GattError, RecordsFailed):
             return None  # not every device knows this question
-        return said.count if said.op == Op.COUNT_IS else 0 if said.response_code == racp.NO_RECORDS else None
+        return said.count if said.op == RacpOp.COUNT_IS else 0 if said.response_code == racp.NO_RECORDS else None
 
-    async def report(self, request: bytes, total: int | None = None, quick: bool = False) -> Outcome:
+    async def report(self, request: bytes, total: int | None = None, quick: bool = False) -> RacpOutcome:
         """Records come while this waits. `quick`: there is one at most."""
         said = await self._perform(request, self._timing.ask if quick else self._timing.quiet, total)
         if said.response_code == racp.SUCCESS:
-            return Outcome.DONE
+            return RacpOutcome.DONE
         if said.response_code == racp.NO_RECORDS:
-            return Outcome.NONE
-        return Outcome.REFUSED
+            return RacpOutcome.NONE
+        return RacpOutcome.REFUSED
 
     async def _perform(self, request: bytes, quiet: float, total: int | None) -> ControlPoint:
         pause = self._timing.retry
@@ -142,7 +142,7 @@ class Procedures:
         """End what the device is doing; it may have come to its end by itself."""
         with contextlib.suppress(GattError, TimeoutError):
             await self._session.write(self._control, racp.ABORT, self._timing.abort)
-            await self._talk.wait(lambda item: _answer_to(item, Op.ABORT), self._timing.abort)
+            await self._talk.wait(lambda item: _answer_to(item, RacpOp.ABORT), self._timing.abort)
 
     async def _drain(self) -> None:
         """Answers to what was asked before are none to what is asked now."""
@@ -160,6 +160,6 @@ def _answer_to(item: Reading | Reply, op: int) -> ControlPoint | None:
     if not isinstance(item, Reply) or item.kind != ANSWER:
         return None
     point = ControlPoint(**item.fields)
-    if point.op == Op.RESPONSE:
+    if point.op == RacpOp.RESPONSE:
         return point if point.request_op == op else None
-    return point if op == Op.COUNT and point.op == Op.COUNT_IS else None
+    return point if op == RacpOp.COUNT and point.op == RacpOp.COUNT_IS else None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gatepost.drivers.ble.profile import FROM_MEMORY, Items, Memory
-from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, Seen
+from gatepost.drivers.ble.profile import FROM_MEMORY, Items, ProfileMemory
+from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, NewestDigests
 from gatepost.drivers.ble.stored_records.racp_procedure import record
 from gatepost.drivers.reading import Reading
 
@@ -17,16 +17,16 @@ OLD = timedelta(minutes=10)  # a measurement older than this, by the device's ow
 MOST_USERS = 256
 
 
-class Once:
+class UnnumberedRecords:
     """`device_clock`: what the device's clock said when it was connected, where that is known."""
 
-    def __init__(self, memory: Memory, kind: str, most: int = MOST_SEEN) -> None:
+    def __init__(self, memory: ProfileMemory, kind: str, most: int = MOST_SEEN) -> None:
         """`most`: measurements of one user that are remembered; more than the device keeps."""
         self.device_clock: datetime | None = None
         self._memory = memory
         self._kind = kind
         self._most = most
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, NewestDigests] = {}
 
     def give(self, reading: Reading, beside: str = "") -> Items:
         """The reading with its mark, or a remark that it is known. `beside` tells apart what the reading does not."""
@@ -38,7 +38,7 @@ class Once:
         if seen is None:
             if len(self._seen) >= MOST_USERS:
                 self._seen.clear()
-            seen = self._seen[name] = Seen(self._memory.bookmarks.get(name), self._most)
+            seen = self._seen[name] = NewestDigests(self._memory.bookmarks.get(name), self._most)
         if not seen.take(reading.metric, reading.device_time, reading.values, beside):
             return [record(known=True)]
         reading.mark = (name, seen.dump())

@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 
 from gatepost.drivers.ble.twin.bus import NoBus
-from gatepost.drivers.ble.twin.console import Console
-from gatepost.drivers.ble.twin.daemon import REAL, Timing
+from gatepost.drivers.ble.twin.console import TwinConsole
+from gatepost.drivers.ble.twin.daemon import REAL, DaemonTiming
 from gatepost.drivers.ble.twin.devices.catalogue import NAMES, driver_of, make, secure
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
-from gatepost.drivers.ble.twin.stage import Placed, Stage, drop
+from gatepost.drivers.ble.twin.stage import PlacedTwin, TwinStage, drop
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,21 +55,21 @@ def _made(text: str) -> TwinPeripheral:
 
 
 async def _run(peripherals: list[TwinPeripheral], given: argparse.Namespace) -> None:
-    timing = REAL if given.real else Timing()
-    async with Stage(peripherals, given.bus, given.adapters, timing, given.speed) as stage:
+    timing = REAL if given.real else DaemonTiming()
+    async with TwinStage(peripherals, given.bus, given.adapters, timing, given.speed) as stage:
         for adapter in stage.daemon.adapters.values():
             adapter.slots = given.slots
         names = [name.partition(":")[0] for name in given.names]
         devices = [
-            Placed(f"{name}-{number}", driver_of(name), each.address)
+            PlacedTwin(f"{name}-{number}", driver_of(name), each.address)
             for number, (name, each) in enumerate(zip(names, peripherals, strict=True), 1)
         ]
         known = [{"name": each.name, "driver": each.driver, "address": each.address} for each in devices]
         _say({"bus": stage.bus.address, "devices": known, "drop": drop(devices)})
-        await _serve(Console(stage), given.attached)
+        await _serve(TwinConsole(stage), given.attached)
 
 
-async def _serve(console: Console, attached: bool) -> None:
+async def _serve(console: TwinConsole, attached: bool) -> None:
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -96,7 +96,7 @@ def _speaks(number: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(number)
 
 
-async def _orders(reader: asyncio.StreamReader, console: Console) -> None:
+async def _orders(reader: asyncio.StreamReader, console: TwinConsole) -> None:
     while line := await reader.readline():
         _say(await console.hear(line.decode(errors="replace")))
 

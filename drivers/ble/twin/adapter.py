@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from dbus_fast import Variant
 
-from gatepost.drivers.ble.peripheral import Advert
-from gatepost.drivers.ble.twin.device import Device
+from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.twin.device import TwinDevice
 from gatepost.drivers.ble.twin.errors import failed, failure
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
-from gatepost.drivers.ble.twin.wire import Answer, Call, Objects, Properties
+from gatepost.drivers.ble.twin.wire import Answer, BusCall, ObjectTree, Properties
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.daemon import Daemon
+    from gatepost.drivers.ble.twin.daemon import TwinDaemon
 
 ADAPTER = "org.bluez.Adapter1"
 
 
-class Adapter:
+class TwinAdapter:
     """One radio. `slots`: how many links it holds at most, None = any number; `deaf`: it hears nothing until its power
     was cycled; `blocked`: rfkill holds it; `slow_starts`: so many answers to StartDiscovery come after `start_takes`
     seconds, although the client discovers by then. Bonds outlive the daemon."""
 
-    def __init__(self, daemon: Daemon, name: str, address: str, slots: int | None = None) -> None:
+    def __init__(self, daemon: TwinDaemon, name: str, address: str, slots: int | None = None) -> None:
         self.daemon = daemon
-        self.objects: Objects = daemon.objects
+        self.objects: ObjectTree = daemon.objects
         self.name = name
         self.path = f"/org/bluez/{name}"
         self.address = address
@@ -37,7 +37,7 @@ class Adapter:
         self.slow_starts = 0
         self.start_takes = 0.0
         self.bonds: dict[str, str] = {}  # address -> name
-        self.devices: dict[str, Device] = {}
+        self.devices: dict[str, TwinDevice] = {}
         self.scans = 0  # how often discovery was started, for tests
         self._filters: dict[str, dict[str, Any]] = {}
         self._discovering: set[str] = set()
@@ -70,7 +70,7 @@ class Adapter:
         self.objects.serve(self.path, ADAPTER, methods)
         self.objects.settable(self.path, ADAPTER, "Powered", self.power)
         for address in self.bonds:
-            self.devices[address] = Device(self, address, None)
+            self.devices[address] = TwinDevice(self, address, None)
 
     def withdraw(self) -> None:
         """Unplugged: everything of it leaves the bus."""
@@ -102,14 +102,14 @@ class Adapter:
     def discovering(self) -> bool:
         return bool(self._discovering)
 
-    async def _filter(self, call: Call) -> Answer:
+    async def _filter(self, call: BusCall) -> Answer:
         if call.body[0]:
             self._filters[call.sender] = {key: each.value for key, each in call.body[0].items()}
         else:
             self._filters.pop(call.sender, None)
         return None
 
-    async def _start(self, call: Call) -> Answer:
+    async def _start(self, call: BusCall) -> Answer:
         if not self.powered:
             raise failure("NotReady")
         if call.sender in self._discovering:
@@ -123,7 +123,7 @@ class Adapter:
             await asyncio.sleep(self.start_takes)
         return None
 
-    async def _stop(self, call: Call) -> Answer:
+    async def _stop(self, call: BusCall) -> Answer:
         if not self.powered:
             raise failure("NotReady")
         if call.sender not in self._discovering:
@@ -143,16 +143,16 @@ class Adapter:
         if self.objects.value(self.path, ADAPTER, "Discovering"):
             self.objects.change(self.path, ADAPTER, {"Discovering": Variant("b", False)})
 
-    def heard(self, advert: Advert, peripheral: TwinPeripheral) -> None:
+    def heard(self, advert: Advertisement, peripheral: TwinPeripheral) -> None:
         if not self.powered or not self._discovering or self.deaf or not self._wanted(advert):
             return
         device = self.devices.get(advert.address)
         if device is None:
-            self.devices[advert.address] = Device(self, advert.address, advert, peripheral.random_address)
+            self.devices[advert.address] = TwinDevice(self, advert.address, advert, peripheral.random_address)
         else:
             device.heard(advert)
 
-    def _wanted(self, advert: Advert) -> bool:
+    def _wanted(self, advert: Advertisement) -> bool:
         """Whether the filter of any client that discovers lets it through."""
         for client in self._discovering:
             wanted = self._filters.get(client, {}).get("UUIDs")
@@ -162,24 +162,24 @@ class Adapter:
 
     # -- devices
 
-    async def _remove(self, call: Call) -> Answer:
+    async def _remove(self, call: BusCall) -> Answer:
         for device in self.devices.values():
             if device.path == call.body[0]:
                 self.forget(device)
                 return None
         raise failure("DoesNotExist")
 
-    def forget(self, device: Device) -> None:
+    def forget(self, device: TwinDevice) -> None:
         """The device and its bond are gone."""
         self.bonds.pop(device.address, None)
         self.devices.pop(device.address, None)
         device.withdraw()
 
-    def known(self, address: str, peripheral: TwinPeripheral) -> Device:
+    def known(self, address: str, peripheral: TwinPeripheral) -> TwinDevice:
         """The device of this address, made known where it was not."""
         if address not in self.devices:
             advert = peripheral.advertisement()
-            self.devices[address] = Device(self, address, advert, peripheral.random_address)
+            self.devices[address] = TwinDevice(self, address, advert, peripheral.random_address)
         return self.devices[address]
 
     def gone(self, client: str) -> None:
@@ -192,7 +192,7 @@ class Adapter:
 
     # -- slots
 
-    def full(self, device: Device) -> bool:
+    def full(self, device: TwinDevice) -> bool:
         links = sum(each.link is not None for each in self.devices.values())
         return self.slots is not None and links >= self.slots
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dbus_fast import Message, MessageType
 
 from gatepost.drivers.ble.twin.errors import failure
-from gatepost.drivers.ble.twin.wire import Answer, BusError, Call, Objects
+from gatepost.drivers.ble.twin.wire import Answer, BusCall, BusError, ObjectTree
 
 if TYPE_CHECKING:
     from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
@@ -19,18 +19,18 @@ KEYBOARD, YES_NO = ("", "KeyboardOnly", "KeyboardDisplay"), ("", "DisplayYesNo",
 ANSWER_LIMIT = 60.0
 
 
-class Agent(NamedTuple):
+class TwinAgent(NamedTuple):
     owner: str
     path: str
     capability: str
 
 
-class Agents:
+class TwinAgents:
     """Those that clients registered; the last default is asked where the caller has none of its own."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: ObjectTree) -> None:
         self._objects = objects
-        self._agents: dict[str, Agent] = {}
+        self._agents: dict[str, TwinAgent] = {}
         self._defaults: list[str] = []
         self.asked: list[str] = []  # what agents were asked, for tests
 
@@ -50,36 +50,36 @@ class Agents:
         if owner in self._defaults:
             self._defaults.remove(owner)
 
-    async def _register(self, call: Call) -> Answer:
+    async def _register(self, call: BusCall) -> Answer:
         path, capability = call.body
         if call.sender in self._agents:
             raise failure("AlreadyExists")
         if capability not in CAPABILITIES:
             raise failure("InvalidArguments")
-        self._agents[call.sender] = Agent(call.sender, path, capability)
+        self._agents[call.sender] = TwinAgent(call.sender, path, capability)
         if not self._defaults:
             self._defaults.append(call.sender)
         return None
 
-    async def _unregister(self, call: Call) -> Answer:
+    async def _unregister(self, call: BusCall) -> Answer:
         self._mine(call)
         self.gone(call.sender)
         return None
 
-    async def _default(self, call: Call) -> Answer:
+    async def _default(self, call: BusCall) -> Answer:
         self._mine(call)
         if call.sender in self._defaults:
             self._defaults.remove(call.sender)
         self._defaults.append(call.sender)
         return None
 
-    def _mine(self, call: Call) -> Agent:
+    def _mine(self, call: BusCall) -> TwinAgent:
         agent = self._agents.get(call.sender)
         if agent is None or agent.path != call.body[0]:
             raise failure("DoesNotExist")
         return agent
 
-    def of(self, caller: str) -> Agent | None:
+    def of(self, caller: str) -> TwinAgent | None:
         if caller in self._agents:
             return self._agents[caller]
         return self._agents.get(self._defaults[-1]) if self._defaults else None
@@ -105,7 +105,7 @@ class Agents:
         else:
             raise failure("AuthenticationFailed")
 
-    async def _ask(self, agent: Agent, member: str, signature: str, body: list[Any]) -> Any:
+    async def _ask(self, agent: TwinAgent, member: str, signature: str, body: list[Any]) -> Any:
         self.asked.append(member)
         try:
             async with asyncio.timeout(ANSWER_LIMIT):

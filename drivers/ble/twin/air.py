@@ -7,13 +7,13 @@ import logging
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 from gatepost.drivers.ble.uuids import uuid as full
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.daemon import Daemon
-    from gatepost.drivers.ble.twin.device import Device
+    from gatepost.drivers.ble.twin.daemon import TwinDaemon
+    from gatepost.drivers.ble.twin.device import TwinDevice
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ class OnAir:
     an agent), or "refuse".
     """
 
-    def __init__(self, peripheral: TwinPeripheral, daemon: Daemon, speed: float) -> None:
+    def __init__(self, peripheral: TwinPeripheral, daemon: TwinDaemon, speed: float) -> None:
         self.peripheral = peripheral
-        self.device: Device | None = None  # that holds the link
+        self.device: TwinDevice | None = None  # that holds the link
         self.reachable = True
         self.refusals: deque[str] = deque(maxlen=MOST_KEPT)
         self.always: str | None = None
@@ -87,7 +87,7 @@ class OnAir:
 
     # -- what a test plays
 
-    def advertise(self, advert: Advert | None = None) -> None:
+    def advertise(self, advert: Advertisement | None = None) -> None:
         """Once, if it can be heard: what it says at this moment, or `advert`."""
         if self.reachable and self.device is None and (advert is not None or self.peripheral.shown):
             self._news.set()

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 from dbus_fast import Variant
 
 from gatepost.drivers.ble.twin.errors import failed, failure
-from gatepost.drivers.ble.twin.link import Link
-from gatepost.drivers.ble.twin.wire import Answer, BusError, Call
+from gatepost.drivers.ble.twin.link import TwinLink
+from gatepost.drivers.ble.twin.wire import Answer, BusCall, BusError
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.device import Device
+    from gatepost.drivers.ble.twin.device import TwinDevice
 
 DEVICE = "org.bluez.Device1"
 
 
-class Bonding:
+class TwinBonding:
     """One pairing at a time; who asks meanwhile shares its outcome."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: TwinDevice) -> None:
         self._device = device
         self._pairing: asyncio.Task[None] | None = None
 
-    async def pair(self, call: Call) -> Answer:
+    async def pair(self, call: BusCall) -> Answer:
         if self._device.bonded:
             raise failure("AlreadyExists")
         if self._pairing is not None:
@@ -33,13 +33,13 @@ class Bonding:
         await self._bond(link, call.sender)
         return None
 
-    async def cancel(self, call: Call) -> Answer:
+    async def cancel(self, call: BusCall) -> Answer:
         if self._pairing is None:
             raise failure("DoesNotExist")
         self._pairing.cancel()
         return None
 
-    async def encrypt(self, link: Link) -> None:
+    async def encrypt(self, link: TwinLink) -> None:
         """A request needs an encrypted link: the daemon pairs by itself where an agent lets it, else nothing ever
         answers."""
         if link.air.unpaired == "refuse" or link.peripheral.pairing == "none":
@@ -52,7 +52,7 @@ class Bonding:
         except BusError:
             raise failure("NotPermitted", "Not paired") from None
 
-    async def _bond(self, link: Link, caller: str) -> None:
+    async def _bond(self, link: TwinLink, caller: str) -> None:
         if self._pairing is None:
             self._pairing = asyncio.create_task(self._authenticate(link, caller))
         lost = asyncio.create_task(link.lost.wait())
@@ -67,7 +67,7 @@ class Bonding:
             lost.cancel()
             self._pairing = None
 
-    async def _authenticate(self, link: Link, caller: str) -> None:
+    async def _authenticate(self, link: TwinLink, caller: str) -> None:
         device, adapter = self._device, self._device.adapter
         await asyncio.sleep(adapter.daemon.timing.pair)
         await adapter.daemon.agents.authenticate(device.path, link.peripheral, caller)

@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gatepost.drivers.ble.twin.air import OnAir
-from gatepost.drivers.ble.twin.stage import Stage
+from gatepost.drivers.ble.twin.stage import TwinStage
 
 # Words of the simulated devices themselves.
 DEVICE = ("measure", "spot_check", "weigh")
 
 
-class Console:
+class TwinConsole:
     """The orders by name; those of one device take its address first."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: TwinStage) -> None:
         self._stage = stage
         daemon = stage.daemon
         self._daemon: dict[str, Callable[..., Awaitable[None]]] = {

@@ -8,17 +8,17 @@ from typing import Self
 
 import msgspec
 
-from gatepost.drivers.ble.peripheral import Advert
-from gatepost.drivers.ble.twin.adapter import Adapter
-from gatepost.drivers.ble.twin.agents import Agents
+from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.twin.adapter import TwinAdapter
+from gatepost.drivers.ble.twin.agents import TwinAgents
 from gatepost.drivers.ble.twin.air import OnAir
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
-from gatepost.drivers.ble.twin.wire import Objects
+from gatepost.drivers.ble.twin.wire import ObjectTree
 
 NAME = "org.bluez"
 
 
-class Timing(msgspec.Struct, frozen=True):
+class DaemonTiming(msgspec.Struct, frozen=True):
     """Seconds that things take; quick by default, `REAL` as seen on a real daemon."""
 
     connect: float = 0.01
@@ -28,24 +28,24 @@ class Timing(msgspec.Struct, frozen=True):
     forget: float = 30.0  # a device that was not heard for so long, neither bonded nor trusted
 
 
-REAL = Timing(connect=0.3, resolve=0.8, disconnect=2.0, pair=0.33)
+REAL = DaemonTiming(connect=0.3, resolve=0.8, disconnect=2.0, pair=0.33)
 
 
-class Daemon:
+class TwinDaemon:
     """`async with`: serves org.bluez at `address` in this event loop."""
 
     def __init__(
-        self, address: str, adapters: Iterable[str] = ("hci0",), timing: Timing | None = None, speed: float = 1.0
+        self, address: str, adapters: Iterable[str] = ("hci0",), timing: DaemonTiming | None = None, speed: float = 1.0
     ) -> None:
         """`speed`: peripherals live so many times as fast."""
         self.address = address
-        self.timing = timing or Timing()
-        self.objects = Objects()
+        self.timing = timing or DaemonTiming()
+        self.objects = ObjectTree()
         self.objects.on_gone = self._client_gone
-        self.agents = Agents(self.objects)
+        self.agents = TwinAgents(self.objects)
         self.air: dict[str, OnAir] = {}
         self.adapters = {
-            name: Adapter(self, name, f"00:00:5E:00:53:{number:02X}") for number, name in enumerate(adapters)
+            name: TwinAdapter(self, name, f"00:00:5E:00:53:{number:02X}") for number, name in enumerate(adapters)
         }
         self._speed = speed
 
@@ -57,7 +57,7 @@ class Daemon:
         await self.close()
 
     @property
-    def adapter(self) -> Adapter:
+    def adapter(self) -> TwinAdapter:
         """The first one."""
         return next(iter(self.adapters.values()))
 
@@ -128,19 +128,19 @@ class Daemon:
         radio = self.adapters[adapter] if adapter else self.adapter
         radio.known(air.address, air.peripheral).stale(air)
 
-    def heard(self, advert: Advert, peripheral: TwinPeripheral) -> None:
+    def heard(self, advert: Advertisement, peripheral: TwinPeripheral) -> None:
         if self.objects.connected:
             for adapter in self.adapters.values():
                 adapter.heard(advert, peripheral)
 
     # -- adapters come and go
 
-    def unplug(self, name: str) -> Adapter:
+    def unplug(self, name: str) -> TwinAdapter:
         adapter = self.adapters.pop(name)
         adapter.withdraw()
         return adapter
 
-    def plug(self, adapter: Adapter) -> None:
+    def plug(self, adapter: TwinAdapter) -> None:
         self.adapters[adapter.name] = adapter
         adapter.publish()
 

@@ -7,36 +7,38 @@ from typing import TYPE_CHECKING
 
 from dbus_fast import Variant
 
-from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.twin.air import ABORTED, OnAir
-from gatepost.drivers.ble.twin.bonding import Bonding
+from gatepost.drivers.ble.twin.bonding import TwinBonding
 from gatepost.drivers.ble.twin.errors import failed, failure
-from gatepost.drivers.ble.twin.gatt import HIDDEN, Gatt
-from gatepost.drivers.ble.twin.link import Link
+from gatepost.drivers.ble.twin.gatt import HIDDEN, TwinGatt
+from gatepost.drivers.ble.twin.link import TwinLink
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic
-from gatepost.drivers.ble.twin.wire import Answer, Call, Objects, Properties
+from gatepost.drivers.ble.twin.wire import Answer, BusCall, ObjectTree, Properties
 from gatepost.drivers.ble.uuids import uuid as full
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.adapter import Adapter
+    from gatepost.drivers.ble.twin.adapter import TwinAdapter
 
 DEVICE, BATTERY = "org.bluez.Device1", "org.bluez.Battery1"
 BATTERY_LEVEL = full(0x2A19)
 
 
-class Device:
+class TwinDevice:
     """On the bus from its first advertisement (or from the store, where it is bonded) until it is removed."""
 
-    def __init__(self, adapter: Adapter, address: str, advert: Advert | None, random_address: bool = False) -> None:
+    def __init__(
+        self, adapter: TwinAdapter, address: str, advert: Advertisement | None, random_address: bool = False
+    ) -> None:
         self.adapter = adapter
-        self.objects: Objects = adapter.objects
+        self.objects: ObjectTree = adapter.objects
         self.address = address
         self.path = f"{adapter.path}/dev_{address.replace(':', '_')}"
-        self.link: Link | None = None
+        self.link: TwinLink | None = None
         self.trusted = False
-        self._gatt = Gatt(self)
+        self._gatt = TwinGatt(self)
         self._resolved = False
-        self.bonding = Bonding(self)
+        self.bonding = TwinBonding(self)
         self._abort: asyncio.Event | None = None  # set while an attempt to connect goes on
         self._expiry: asyncio.TimerHandle | None = None
         name = advert.name if advert is not None else adapter.bonds.get(address, "")
@@ -80,12 +82,12 @@ class Device:
 
     # -- advertisements
 
-    def heard(self, advert: Advert) -> None:
+    def heard(self, advert: Advertisement) -> None:
         there = self.objects.tree[self.path][DEVICE]
         self.objects.change(self.path, DEVICE, self._shown(advert, there))
         self._linger()
 
-    def _shown(self, advert: Advert, there: Properties) -> Properties:
+    def _shown(self, advert: Advertisement, there: Properties) -> Properties:
         """What an advertisement changes; manufacturer and service data accumulate."""
         out: Properties = {}
         if advert.rssi is not None:
@@ -121,12 +123,12 @@ class Device:
 
     # -- connecting
 
-    async def _connect(self, call: Call) -> Answer:
+    async def _connect(self, call: BusCall) -> Answer:
         if self.link is None:
             await self.establish(call)
         return None
 
-    async def establish(self, call: Call) -> Link:
+    async def establish(self, call: BusCall) -> TwinLink:
         """A link, or BusError; services follow once the call was answered."""
         adapter, air = self.adapter, self.adapter.daemon.air.get(self.address)
         if not adapter.powered:
@@ -161,7 +163,7 @@ class Device:
         call.after.append(lambda: self.objects.start(self._settle(link)))
         return link
 
-    async def _reach(self, air: OnAir | None) -> Link:
+    async def _reach(self, air: OnAir | None) -> TwinLink:
         while self.adapter.full(self):
             await self.adapter.freed()
         if air is None:  # known from a bond, and nowhere to be heard
@@ -169,9 +171,9 @@ class Device:
         assert air is not None
         await asyncio.sleep(self.adapter.daemon.timing.connect)
         await air.reach()
-        return Link(air)
+        return TwinLink(air)
 
-    def _up(self, link: Link) -> None:
+    def _up(self, link: TwinLink) -> None:
         self.link = link
         link.air.device = self
         link.air.connects += 1
@@ -180,7 +182,7 @@ class Device:
         self._linger()
         self.objects.change(self.path, DEVICE, {"Connected": Variant("b", True)})
 
-    async def _settle(self, link: Link) -> None:
+    async def _settle(self, link: TwinLink) -> None:
         """After the answer to Connect: services, or the end where the peripheral does not know the bond."""
         await asyncio.sleep(self.adapter.daemon.timing.resolve)
         if link.lost.is_set() or self._resolved:
@@ -201,7 +203,7 @@ class Device:
         self._gatt.resubscribe(link)
         self._battery(link)
 
-    def _battery(self, link: Link) -> None:
+    def _battery(self, link: TwinLink) -> None:
         """The daemon's battery plug-in reads the level and listens to it."""
         for at, characteristic in self._gatt.paths.items():
             if characteristic.uuid != BATTERY_LEVEL or (characteristic.encrypted and not link.encrypted):
@@ -222,13 +224,13 @@ class Device:
 
     def stale(self, air: OnAir) -> None:
         """A link that is there though no client asked for it."""
-        link = Link(air)
+        link = TwinLink(air)
         self._up(link)
         self.objects.start(self._settle(link))
 
     # -- the end of a link
 
-    async def _disconnect(self, call: Call) -> Answer:
+    async def _disconnect(self, call: BusCall) -> Answer:
         if self._abort is not None:
             self._abort.set()
         link = self.link

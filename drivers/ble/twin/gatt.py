@@ -10,12 +10,12 @@ from dbus_fast import Variant
 from gatepost.drivers.ble.peripheral import GattError
 from gatepost.drivers.ble.twin.errors import att, failed, failure
 from gatepost.drivers.ble.twin.peripheral import INVALID_HANDLE, TwinCharacteristic
-from gatepost.drivers.ble.twin.wire import Answer, Call
+from gatepost.drivers.ble.twin.wire import Answer, BusCall
 from gatepost.drivers.ble.uuids import uuid as full
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.device import Device
-    from gatepost.drivers.ble.twin.link import Link
+    from gatepost.drivers.ble.twin.device import TwinDevice
+    from gatepost.drivers.ble.twin.link import TwinLink
 
 SERVICE, CHARACTERISTIC = "org.bluez.GattService1", "org.bluez.GattCharacteristic1"
 DESCRIPTOR = "org.bluez.GattDescriptor1"
@@ -24,17 +24,17 @@ CLIENT_CONFIGURATION = full(0x2902)
 HIDDEN = {full(0x1800)}
 
 
-class Gatt:
+class TwinGatt:
     """Built at the first resolution; stays through lost links until the device is removed."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: TwinDevice) -> None:
         self._device = device
         self._objects = device.objects
         self.paths: dict[str, TwinCharacteristic] = {}
         self._subscribers: dict[str, set[str]] = {}  # path -> clients, "" is the daemon's battery plug-in
         self._reading: set[str] = set()
 
-    def publish(self, link: Link) -> None:
+    def publish(self, link: TwinLink) -> None:
         for service in link.peripheral.services:
             if service.uuid in HIDDEN:
                 continue
@@ -83,7 +83,7 @@ class Gatt:
             "Value": Variant("ay", data),
         }
 
-        async def read(call: Call) -> Answer:
+        async def read(call: BusCall) -> Answer:
             self._link()
             return "ay", [data]
 
@@ -99,12 +99,12 @@ class Gatt:
 
     # -- what clients ask
 
-    def _link(self) -> Link:
+    def _link(self) -> TwinLink:
         if self._device.link is None:
             raise failed("Not connected")
         return self._device.link
 
-    async def _ready(self, characteristic: TwinCharacteristic) -> Link:
+    async def _ready(self, characteristic: TwinCharacteristic) -> TwinLink:
         """The link, once this characteristic may be used on it."""
         link = self._link()
         if characteristic.uuid in link.air.stuck:
@@ -119,7 +119,7 @@ class Gatt:
             raise failed("Not connected")
         return link
 
-    async def _read(self, at: str, characteristic: TwinCharacteristic, call: Call) -> Answer:
+    async def _read(self, at: str, characteristic: TwinCharacteristic, call: BusCall) -> Answer:
         if at in self._reading:
             raise failure("InProgress", "In Progress")
         self._reading.add(at)
@@ -135,7 +135,7 @@ class Gatt:
         self._objects.change(at, CHARACTERISTIC, {"Value": Variant("ay", data)})
         return "ay", [data]
 
-    async def _write(self, characteristic: TwinCharacteristic, call: Call) -> Answer:
+    async def _write(self, characteristic: TwinCharacteristic, call: BusCall) -> Answer:
         data, options = bytes(call.body[0]), call.body[1]
         request = not ("type" in options and options["type"].value == "command")
         if ("write" if request else "write-without-response") not in characteristic.properties:
@@ -149,7 +149,7 @@ class Gatt:
                 raise att(error) from None
         return None
 
-    async def _start(self, at: str, characteristic: TwinCharacteristic, call: Call) -> Answer:
+    async def _start(self, at: str, characteristic: TwinCharacteristic, call: BusCall) -> Answer:
         if not characteristic.streams:
             raise failure("NotSupported")
         if call.sender in self._subscribers.get(at, ()):
@@ -159,7 +159,7 @@ class Gatt:
         self.subscribe(at, call.sender)
         return None
 
-    async def _stop(self, at: str, characteristic: TwinCharacteristic, call: Call) -> Answer:
+    async def _stop(self, at: str, characteristic: TwinCharacteristic, call: BusCall) -> Answer:
         if call.sender not in self._subscribers.get(at, ()):
             raise failed("No notify session started")
         self._leave(at, call.sender)
@@ -193,7 +193,7 @@ class Gatt:
         for at in [at for at, clients in self._subscribers.items() if client in clients]:
             self._leave(at, client)
 
-    def resubscribe(self, link: Link) -> None:
+    def resubscribe(self, link: TwinLink) -> None:
         """A new link: who listened before the old one was lost listens again."""
         for at in list(self._subscribers):
             characteristic = self.paths[at]

@@ -8,7 +8,7 @@ from gatepost.drivers.ble.twin.air import OnAir
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 
 
-class Link:
+class TwinLink:
     """One connection, from the first octet to its loss."""
 
     def __init__(self, air: OnAir) -> None:

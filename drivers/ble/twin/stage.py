@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Self
 
 from gatepost.drivers.ble.twin.air import OnAir
 from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import Daemon, Timing
+from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 
 
-class Stage:
+class TwinStage:
     """`async with`: up and running. Raises NoBus. What stands on it ends with it."""
 
     def __init__(
@@ -24,11 +24,11 @@ class Stage:
         peripherals: list[TwinPeripheral],
         socket: Path | None = None,
         adapters: int = 1,
-        timing: Timing | None = None,
+        timing: DaemonTiming | None = None,
         speed: float = 1.0,
     ) -> None:
         self.bus = PrivateBus(socket)
-        self.daemon: Daemon
+        self.daemon: TwinDaemon
         self._peripherals = peripherals
         self._adapters = [f"hci{number}" for number in range(adapters)]
         self._timing = timing
@@ -39,7 +39,7 @@ class Stage:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.bus)
             self.daemon = await stack.enter_async_context(
-                Daemon(self.bus.address, self._adapters, self._timing, self._speed)
+                TwinDaemon(self.bus.address, self._adapters, self._timing, self._speed)
             )
             for peripheral in self._peripherals:
                 self.daemon.place(peripheral)
@@ -55,7 +55,7 @@ class Stage:
         return self.daemon.air
 
 
-class Placed(NamedTuple):
+class PlacedTwin(NamedTuple):
     """How one simulated device is configured."""
 
     name: str
@@ -64,7 +64,7 @@ class Placed(NamedTuple):
     options: dict[str, Any] = {}  # noqa: RUF012  # a NamedTuple, never changed
 
 
-def drop(devices: Iterable[Placed]) -> str:
+def drop(devices: Iterable[PlacedTwin]) -> str:
     """Settings to paste."""
     lines = ["devices:"]
     for device in devices:

@@ -22,7 +22,7 @@ MOST_WAITING = 50_000  # messages; a burst beyond it is lost, and counted
 
 Properties = dict[str, Variant]
 Answer = tuple[str, list[Any]] | None
-Method = Callable[["Call"], Awaitable[Answer]]
+Method = Callable[["BusCall"], Awaitable[Answer]]
 
 
 class BusError(Exception):
@@ -33,7 +33,7 @@ class BusError(Exception):
         self.name = name
 
 
-class Call:
+class BusCall:
     """One method call: who asks what; `after` runs once the answer is on its way."""
 
     def __init__(self, message: Message) -> None:
@@ -42,7 +42,7 @@ class Call:
         self.after: list[Callable[[], object]] = []
 
 
-class Objects:
+class ObjectTree:
     """The object tree of one service on one bus connection."""
 
     def __init__(self) -> None:
@@ -200,7 +200,7 @@ class Objects:
         return True
 
     async def _answer(self, message: Message) -> None:
-        call = Call(message)
+        call = BusCall(message)
         try:
             answer = await self._method(message)(call)
             reply = Message.new_method_return(message, *(answer or ("", [])))
@@ -225,7 +225,7 @@ class Objects:
         text = f'Method "{member}" with signature "{message.signature}" on interface "{interface}" doesn\'t exist\n'
         raise BusError(f"org.freedesktop.DBus.Error.{kind}", text)
 
-    async def _managed(self, call: Call) -> Answer:
+    async def _managed(self, call: BusCall) -> Answer:
         return "a{oa{sa{sv}}}", [
             {path: {name: dict(each) for name, each in there.items()} for path, there in self.tree.items()}
         ]
@@ -237,7 +237,7 @@ class Objects:
         inside += "".join(f'<node name="{name}"/>' for name in sorted(children))
         return "s", [f"<node>{inside}</node>"]
 
-    async def _property(self, path: str, member: str, call: Call) -> Answer:
+    async def _property(self, path: str, member: str, call: BusCall) -> Answer:
         interface = call.body[0]
         there = self.tree[path].get(interface)
         if there is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gatepost.drivers.checksums import FrameError, sum8
-from gatepost.drivers.driver import Driver, Line, Twin
+from gatepost.drivers.driver import Driver, SerialSettings, Twin
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.and_ua767pc.record import (
     DIGITS,
@@ -13,7 +13,7 @@ from gatepost.drivers.serial.and_ua767pc.record import (
     HEX,
     PACKET,
     START,
-    Result,
+    CuffResult,
     decode_packet,
     decode_result,
 )
@@ -88,7 +88,7 @@ class Ua767Decoder:
         return True
 
 
-def reading(result: Result) -> Reading:
+def reading(result: CuffResult) -> Reading:
     """Nothing but the numbers of a valid result; a number that is 0 was not measured."""
     if not result.valid:
         return Reading("blood_pressure", {}, {}, (*FAILED, f"status-{result.status:02x}"), BAD)
@@ -110,7 +110,7 @@ class AndUa767pc(Driver):
 
     name = "and-ua767pc"
     title = "A&D UA-767PC blood pressure monitor"
-    line = Line(9600, 8, "N", 2)
+    line = SerialSettings(9600, 8, "N", 2)
     metrics = ("blood_pressure",)
     steady = False
     source = "A&D UA-767PC and UA-767PBT communication specifications, data section"

@@ -23,7 +23,7 @@ START = b"\x02\x00" + DIGITS.to_bytes(4, "little") + (767).to_bytes(2, "little")
 HEX = frozenset(string.hexdigits.encode())
 
 
-class Result(msgspec.Struct, frozen=True, gc=False):
+class CuffResult(msgspec.Struct, frozen=True, gc=False):
     """What one measurement gave; all None when it failed, `status` then says how."""
 
     status: int
@@ -37,15 +37,15 @@ class Result(msgspec.Struct, frozen=True, gc=False):
         return self.status == VALID
 
 
-class Packet(msgspec.Struct, frozen=True, gc=False):
+class CuffPacket(msgspec.Struct, frozen=True, gc=False):
     """The result with what the header knows; `measured` is ISO 8601 without a zone, None when the clock was not set."""
 
-    result: Result
+    result: CuffResult
     measured: str | None
     serial_number: str
 
 
-def decode_result(text: bytes) -> Result:
+def decode_result(text: bytes) -> CuffResult:
     """Ten hexadecimal digits; FrameError truncated, bad_length or bad_format."""
     if not HEX.issuperset(text):
         raise FrameError("bad_format")
@@ -53,21 +53,21 @@ def decode_result(text: bytes) -> Result:
         raise FrameError("truncated" if len(text) < DIGITS else "bad_length")
     status, difference, diastolic, pulse, mean = bytes.fromhex(text.decode("ascii"))
     if status != VALID:
-        return Result(status)
-    return Result(status, diastolic + difference, diastolic, pulse, mean)
+        return CuffResult(status)
+    return CuffResult(status, diastolic + difference, diastolic, pulse, mean)
 
 
-def decode_packet(octets: bytes) -> Packet:
+def decode_packet(octets: bytes) -> CuffPacket:
     """Header and result of the PBT model; FrameError truncated, bad_header, or as of the result."""
     if len(octets) < PACKET:
         raise FrameError("truncated")
     if not octets.startswith(START):
         raise FrameError("bad_header")
     serial = octets[35:47].split(b"\0")[0].decode("ascii", "replace").strip()
-    return Packet(decode_result(octets[HEADER:PACKET]), _time(octets[9:16]), serial)
+    return CuffPacket(decode_result(octets[HEADER:PACKET]), _time(octets[9:16]), serial)
 
 
-def encode_result(result: Result) -> bytes:
+def encode_result(result: CuffResult) -> bytes:
     """As the monitor says it; for twins and tests."""
     if result.systolic is None or result.diastolic is None:
         return f"{result.status:02X}00000000".encode("ascii")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from gatepost.drivers.serial.and_ua767pc.record import Result, encode_result
+from gatepost.drivers.serial.and_ua767pc.record import CuffResult, encode_result
 
 
 class Ua767Twin:
@@ -28,9 +28,9 @@ class Ua767Twin:
             self.remote = opened > closed
         return b""
 
-    def _measure(self) -> Result:
+    def _measure(self) -> CuffResult:
         if self._random.random() < 0.1:
-            return Result(self._random.randint(1, 5))
+            return CuffResult(self._random.randint(1, 5))
         diastolic = self._random.randint(65, 90)
         systolic = diastolic + self._random.randint(30, 60)
-        return Result(0x80, systolic, diastolic, self._random.randint(55, 90), (systolic + 2 * diastolic) // 3)
+        return CuffResult(0x80, systolic, diastolic, self._random.randint(55, 90), (systolic + 2 * diastolic) // 3)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.astm import records
-from gatepost.drivers.serial.astm.frames import Event, Receiver
-from gatepost.drivers.serial.common.record_digests import Seen
+from gatepost.drivers.serial.astm.frames import AstmEvent, AstmReceiver
+from gatepost.drivers.serial.common.record_digests import RecordDigests
 
 FROM_MEMORY = "from-memory"
 LONGEST_RECORD = 8192  # octets; a record may go over several frames
@@ -30,7 +30,7 @@ ABNORMAL = {
 CONTROL = "C"  # a Contour's mark of a control solution
 
 
-class Ask(NamedTuple):
+class AstmRequest(NamedTuple):
     """What the sender waits for; `store`: not before its records are on disk."""
 
     answer: bytes
@@ -42,11 +42,11 @@ class AstmDecoder:
 
     def __init__(self, bookmarks: Mapping[str, Any]) -> None:
         self.faults = Faults()
-        self.asks: deque[Ask] = deque(maxlen=MOST_ASKED)
+        self.asks: deque[AstmRequest] = deque(maxlen=MOST_ASKED)
         self.device: dict[str, str] = {}  # what the newest header said of the sender
-        self.receiver = Receiver(self.faults)
-        self._seen = Seen(bookmarks, twins=True)  # their clocks tell minutes
-        self._header = records.Header(records.Delimiters())
+        self.receiver = AstmReceiver(self.faults)
+        self._seen = RecordDigests(bookmarks, twins=True)  # their clocks tell minutes
+        self._header = records.AstmHeader(records.AstmDelimiters())
         self._control = False
         self._text = b""
 
@@ -58,7 +58,7 @@ class AstmDecoder:
         self.receiver.expire()
         self._text = b""
 
-    def _event(self, event: Event) -> list[Reading | Reply]:
+    def _event(self, event: AstmEvent) -> list[Reading | Reply]:
         out: list[Reading | Reply] = []
         if event.kind == "enquiry":
             self._text = b""
@@ -71,7 +71,7 @@ class AstmDecoder:
             self.faults.add("incomplete", "a message ended in the middle of a record")
             self._text = b""
         if event.answer:
-            self.asks.append(Ask(event.answer, event.kind in ("frame", "duplicate")))
+            self.asks.append(AstmRequest(event.answer, event.kind in ("frame", "duplicate")))
         if event.answer or event.kind == "end":
             out.append(Reply("astm", {"event": event.kind}))
         return out
@@ -115,7 +115,7 @@ class AstmDecoder:
         return []
 
 
-def reading(result: records.Result, control: bool = False, mark: tuple[str, str] | None = None) -> Reading:
+def reading(result: records.AstmResult, control: bool = False, mark: tuple[str, str] | None = None) -> Reading:
     """Glucose under its metric, anything else under `reading`; a control's or an unmeasurable result is no value."""
     glucose = is_glucose(result)
     name = "glucose" if glucose else value_name(result.analyte)
@@ -139,7 +139,7 @@ def reading(result: records.Result, control: bool = False, mark: tuple[str, str]
     return Reading(metric, {name: value}, {name: unit} if unit else {}, tuple(flags), GOOD, time, mark=mark)
 
 
-def is_glucose(result: records.Result) -> bool:
+def is_glucose(result: records.AstmResult) -> bool:
     return result.analyte.casefold() in GLUCOSE
 
 
@@ -148,7 +148,7 @@ def value_name(analyte: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", analyte.casefold()).strip("_")[:64] or "value"
 
 
-def _remarks(result: records.Result) -> list[str]:
+def _remarks(result: records.AstmResult) -> list[str]:
     table = USER_MARKS if result.user_marks else ABNORMAL
     found = []
     for mark in result.markers:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from gatepost.drivers.driver import Driver, Exchange, Forbidden, Line, Recognition, Twin
+from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, ScanHints, SerialSettings, Twin
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.astm.decoder import AstmDecoder
 from gatepost.drivers.serial.astm.frames import EOT
@@ -32,14 +32,14 @@ class AstmGlucose(Driver):
 
     name = "astm-glucose"
     title = "Glucose meter or analyser by ASTM E1381 and E1394"
-    line = Line(9600, 8, "N", 1)
+    line = SerialSettings(9600, 8, "N", 1)
     metrics = ("glucose",)
     steady = False
     keeps_records = True
     options_type = AstmOptions
     example_options: ClassVar[dict[str, Any]] = {"wake": "eot"}
-    forbidden = (Forbidden("command", re.compile(rb"[^\x04\x06\x15]")),)
-    recognition = Recognition(telling=("astm",))  # its enquiry
+    forbidden = (ForbiddenWrite("command", re.compile(rb"[^\x04\x06\x15]")),)
+    recognition = ScanHints(telling=("astm",))  # its enquiry
     source = "ASTM E1381-95 (CLSI LIS01), ASTM E1394-97 (CLSI LIS02)"
 
     def __init__(self, options: Any = None) -> None:
@@ -57,7 +57,7 @@ class AstmGlucose(Driver):
     def greeting(self) -> tuple[bytes, ...]:
         return (bytes((EOT,)),) if self.options.wake == "eot" else ()
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         decoder = self._decoder
         assert decoder is not None, "the decoder is made before the conversation begins"
         told: dict[str, str] = {}

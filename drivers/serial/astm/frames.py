@@ -18,13 +18,13 @@ HEX = frozenset(b"0123456789ABCDEFabcdef")
 _END = re.compile(rb"[\x02\x03\x04\x05\x17]")
 
 
-class Frame(NamedTuple):
+class AstmFrame(NamedTuple):
     number: int
     last: bool
     text: bytes  # without what frames it; a CR ends each record in it
 
 
-class Event(NamedTuple):
+class AstmEvent(NamedTuple):
     """`kind` enquiry, frame, duplicate, refused or end; `answer` is what the sender waits for, empty when it does not.
 
     `outside`: a frame of nobody who asked; some meters show their header so.
@@ -32,11 +32,11 @@ class Event(NamedTuple):
 
     kind: str
     answer: bytes = b""
-    frame: Frame | None = None
+    frame: AstmFrame | None = None
     outside: bool = False
 
 
-def decode_frame(octets: bytes) -> Frame:
+def decode_frame(octets: bytes) -> AstmFrame:
     """One frame; what stands before STX or after the sum does not count.
 
     FrameError truncated, bad_sync, bad_frame, bad_checksum.
@@ -57,16 +57,16 @@ def decode_frame(octets: bytes) -> Frame:
         raise FrameError("bad_checksum")
     if not b"\r\n".startswith(octets[stop + 3 : stop + 5]):
         raise FrameError("bad_frame")
-    return Frame(octets[start + 1] - ord("0"), octets[stop] == ETX, octets[start + 2 : stop])
+    return AstmFrame(octets[start + 1] - ord("0"), octets[stop] == ETX, octets[start + 2 : stop])
 
 
-def encode_frame(frame: Frame) -> bytes:
+def encode_frame(frame: AstmFrame) -> bytes:
     """As a sender says it; for twins and tests."""
     body = bytes((ord("0") + frame.number % 8,)) + frame.text + bytes((ETX if frame.last else ETB,))
     return bytes((STX,)) + body + f"{sum8(body):02X}\r\n".encode("ascii")
 
 
-class Receiver:
+class AstmReceiver:
     """Neutral until ENQ, then frames in the order of their numbers until EOT. Octets outside of frames do not count."""
 
     def __init__(self, faults: Faults) -> None:
@@ -82,9 +82,9 @@ class Receiver:
         self.receiving = False
         self._rest = b""
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[AstmEvent]:
         data = self._rest + data
-        events: list[Event] = []
+        events: list[AstmEvent] = []
         at = 0
         while at < len(data):
             octet = data[at]
@@ -105,32 +105,32 @@ class Receiver:
         self._rest = data[at:]
         return events
 
-    def _control(self, octet: int) -> list[Event]:
+    def _control(self, octet: int) -> list[AstmEvent]:
         if octet == ENQ:
             self.receiving, self._last = True, None
-            return [Event("enquiry", bytes((ACK,)))]
+            return [AstmEvent("enquiry", bytes((ACK,)))]
         over, self.receiving = self.receiving, False
-        return [Event("end")] if over else []
+        return [AstmEvent("end")] if over else []
 
-    def _frame(self, octets: bytes) -> list[Event]:
+    def _frame(self, octets: bytes) -> list[AstmEvent]:
         try:
             frame = decode_frame(octets)
         except FrameError as wrong:
             return self._refuse(wrong.kind)
         if not self.receiving:
-            return [Event("frame", b"", frame, outside=True)]
+            return [AstmEvent("frame", b"", frame, outside=True)]
         if frame.number == self._last:
-            return [Event("duplicate", bytes((ACK,)), frame)]
+            return [AstmEvent("duplicate", bytes((ACK,)), frame)]
         if self._last is not None and frame.number != (self._last + 1) % 8:
             return self._refuse("bad-number")
         self._last = frame.number
-        return [Event("frame", bytes((ACK,)), frame)]
+        return [AstmEvent("frame", bytes((ACK,)), frame)]
 
-    def _refuse(self, kind: str) -> list[Event]:
+    def _refuse(self, kind: str) -> list[AstmEvent]:
         if not self.receiving:
             return []
         self._faults.add(kind, "a frame is not as it should be; it is asked for again")
-        return [Event("refused", bytes((NAK,)))]
+        return [AstmEvent("refused", bytes((NAK,)))]
 
 
 def _size(data: bytes, start: int) -> int | None:

@@ -19,21 +19,21 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?")
 _OVER, _UNDER = ("HI", "HIGH"), ("LO", "LOW")
 
 
-class Delimiters(NamedTuple):
+class AstmDelimiters(NamedTuple):
     field: str = "|"
     repeat: str = "\\"
     component: str = "^"
     escape: str = "&"
 
 
-class Header(msgspec.Struct, frozen=True, gc=False):
-    delimiters: Delimiters
+class AstmHeader(msgspec.Struct, frozen=True, gc=False):
+    delimiters: AstmDelimiters
     product: str = ""
     serial_number: str = ""
     timestamp: list[int] | None = None
 
 
-class Result(msgspec.Struct, frozen=True, gc=False):
+class AstmResult(msgspec.Struct, frozen=True, gc=False):
     """One result; `value` None when it is none, `text` then says what the device wrote. `user_marks`: the markers are
     those of a Contour, not abnormal flags of the standard."""
 
@@ -59,19 +59,19 @@ class Result(msgspec.Struct, frozen=True, gc=False):
         return ""
 
 
-def decode_header(text: str) -> Header:
+def decode_header(text: str) -> AstmHeader:
     """FrameError truncated or bad_header."""
     if len(text) < 5:
         raise FrameError("truncated")
-    marks = Delimiters(*text[1:5])
+    marks = AstmDelimiters(*text[1:5])
     if text[0] != "H" or len(set(marks)) < 4 or any(mark.isalnum() or mark.isspace() for mark in marks):
         raise FrameError("bad_header")
     fields = text.split(marks.field)
     sender = _at(fields, 4).split(marks.component)
-    return Header(marks, unescape(sender[0], marks), _serial(sender, marks), time_of(_at(fields, 13)))
+    return AstmHeader(marks, unescape(sender[0], marks), _serial(sender, marks), time_of(_at(fields, 13)))
 
 
-def decode_result(text: str, marks: Delimiters = Delimiters()) -> Result:  # noqa: B008  # it is immutable
+def decode_result(text: str, marks: AstmDelimiters = AstmDelimiters()) -> AstmResult:  # noqa: B008  # it is immutable
     """FrameError truncated, bad_header or bad_format."""
     fields = text.rstrip("\r\n").split(marks.field)
     if fields[0] != "R":
@@ -86,7 +86,7 @@ def decode_result(text: str, marks: Delimiters = Delimiters()) -> Result:  # noq
     unit = _at(fields, 4).split(marks.component)
     contour = time_of(_at(fields, 8))
     parts = [part for repeat in _at(fields, 6).split(marks.repeat) for part in repeat.split("/")]
-    return Result(
+    return AstmResult(
         int(sequence) if sequence else None,
         unescape(analyte, marks).strip(),
         number(shown),
@@ -100,7 +100,7 @@ def decode_result(text: str, marks: Delimiters = Delimiters()) -> Result:  # noq
     )
 
 
-def is_control(order: str, marks: Delimiters) -> bool:
+def is_control(order: str, marks: AstmDelimiters) -> bool:
     """Whether an order is for a control specimen: action code Q."""
     return _at(order.split(marks.field), 11).strip().upper() == "Q"
 
@@ -109,7 +109,7 @@ def split_records(text: str) -> list[str]:
     return [line for line in re.split(r"[\r\n]+", text) if line]
 
 
-def unescape(text: str, marks: Delimiters) -> str:
+def unescape(text: str, marks: AstmDelimiters) -> str:
     """Escape sequences (`&F&`, `&X41&`) turned into what they stand for."""
     if marks.escape not in text:
         return text
@@ -145,7 +145,7 @@ def time_of(text: str) -> list[int] | None:
     return parts if fits else None
 
 
-def _serial(sender: list[str], marks: Delimiters) -> str:
+def _serial(sender: list[str], marks: AstmDelimiters) -> str:
     """Product ^ versions ^ serial number ^ ...; versions are a list with points in it."""
     for part in sender[1:]:
         if part and marks.repeat not in part and not re.fullmatch(r"[Vv]?[\d.]*\.[\d.]*", part):

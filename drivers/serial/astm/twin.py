@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
-from gatepost.drivers.serial.astm.frames import ACK, ENQ, EOT, NAK, Frame, encode_frame
+from gatepost.drivers.serial.astm.frames import ACK, ENQ, EOT, NAK, AstmFrame, encode_frame
 
 START = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001  # the meter has no zone
 RETRIES = 6  # times a frame is sent again
@@ -60,7 +60,8 @@ class AstmTwin:
         ]
         last = len(records) - 1
         self._frames = [
-            encode_frame(Frame((i + 1) % 8, i == last, text.encode("ascii") + b"\r")) for i, text in enumerate(records)
+            encode_frame(AstmFrame((i + 1) % 8, i == last, text.encode("ascii") + b"\r"))
+            for i, text in enumerate(records)
         ]
         self._asking, self.sent = True, 0
         self._tries = self._waited = 0

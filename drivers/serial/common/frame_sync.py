@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatepost.drivers.reading import Faults
 
 
-class Trust:
+class FrameTrust:
     """For protocols without a checksum: nothing counts until two frames in a row, without a stray octet between
     them, say nearly the same. Losing sync takes the trust away."""
 
@@ -38,7 +38,7 @@ def _near(ours: int | None, theirs: int | None, tolerance: int) -> bool:
 STRANGE = 400  # octets in a row without a frame
 
 
-class Stranger:
+class StrangerDetector:
     """Tells once when what is heard is not this protocol at all: another device, or other line settings."""
 
     def __init__(self, faults: Faults) -> None:

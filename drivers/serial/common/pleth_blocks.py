@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatepost.drivers.reading import Reading
-from gatepost.drivers.waveforms import Channel, WaveformBlocks
+from gatepost.drivers.waveforms import WaveformBlocks, WaveformChannel
 
 RATE = 60.0  # Hz, both Contec protocols
 
@@ -12,7 +12,7 @@ class PlethBlocks:
     """`add(sample)` -> the waveform of one second when it is full; `lose` ends a block early and marks the gap."""
 
     def __init__(self, metric: str = "pulse_oximetry", rate_hz: float = RATE) -> None:
-        self._blocks = WaveformBlocks(metric, rate_hz, [Channel("pleth", "{raw}")])
+        self._blocks = WaveformBlocks(metric, rate_hz, [WaveformChannel("pleth", "{raw}")])
 
     def add(self, sample: int) -> list[Reading]:
         return self._blocks.add((sample,))

@@ -13,7 +13,7 @@ MOST = 512 * DIGEST  # characters of one bookmark: 8192 records of one device in
 MOST_COUNTED = 20_000  # different records of one dump
 
 
-class Seen:
+class RecordDigests:
     """A record is known by a digest of what it says, not by its time: a clock that was set back loses nothing.
 
     The bookmarks hold the digests, the newest last. With `twins` the same record twice in one dump is two records; then

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost.drivers.driver import Exchange
+from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 
 KNOWN = "known"
 LONG = 3600.0  # seconds between two looks at nothing
 
 
-class News:
+class StatusUpdates:
     """Gives a reply when something is learned for the first time, or has changed."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class News:
         return [Reply(KNOWN, fresh)] if fresh else []
 
 
-async def follow(talk: Exchange) -> None:
+async def follow(talk: DeviceIO) -> None:
     """Tell what the decoder learns, as long as the session lasts."""
     while True:
         try:

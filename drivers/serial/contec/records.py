@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Collection, MutableMapping
 from typing import Any, NamedTuple
 
-from gatepost.drivers.driver import Exchange, SessionOver
+from gatepost.drivers.driver import DeviceIO, SessionOver
 from gatepost.drivers.reading import Reading, Reply
 
 LONGEST = 2_097_152  # octets of one recording: what the older protocol can say, and six days of the newer one
@@ -25,40 +25,40 @@ PROGRESS = "stored-progress"  # the reply that tells of arriving data
 Make = Callable[[int, bytes], Reading]  # number of the record, its octets -> reading without a mark
 
 
-class Taken(NamedTuple):
+class TakenOctets(NamedTuple):
     """The value of a bookmark: of each recording (identity) how many octets are stored. Bounded by its maker."""
 
     octets: dict[str, int]
 
     @classmethod
-    def read(cls, value: Any) -> Taken:
+    def read(cls, value: Any) -> TakenOctets:
         """What a bookmark says; anything strange is nothing."""
         if not isinstance(value, list):
             return cls({})
         pairs = (pair for pair in value if isinstance(pair, list) and len(pair) == 2)
         return cls({name: octets for name, octets in pairs if isinstance(name, str) and isinstance(octets, int)})
 
-    def only(self, identities: Collection[str]) -> Taken:
+    def only(self, identities: Collection[str]) -> TakenOctets:
         """Without the recordings that are not on the device any more."""
-        return Taken({name: octets for name, octets in self.octets.items() if name in identities})
+        return TakenOctets({name: octets for name, octets in self.octets.items() if name in identities})
 
-    def newest(self, most: int) -> Taken:
+    def newest(self, most: int) -> TakenOctets:
         """The recordings that were taken last."""
-        return Taken(dict(list(self.octets.items())[-most:]))
+        return TakenOctets(dict(list(self.octets.items())[-most:]))
 
     def without(self, identity: str) -> list[list[str | int]]:
         """As JSON, but for one recording that is written anew."""
         return [[name, octets] for name, octets in self.octets.items() if name != identity]
 
 
-class Recording(NamedTuple):
+class StoredRecording(NamedTuple):
     """What must be known of a recording to give its records. `size`: octets of a record. What was given is noted in
     `bookmarks` at once, so that nothing is given twice in a session either."""
 
     bookmarks: MutableMapping[str, Any]
     mark: str
     identity: str
-    taken: Taken
+    taken: TakenOctets
     length: int
     size: int
     make: Make
@@ -74,7 +74,7 @@ class Recording(NamedTuple):
         return self.records if octets >= self.length else octets // self.size
 
 
-class Download:
+class ContecDownload:
     """Shared by a decoder, which fills and drains it, and a conversation, which says what is wanted."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Download:
         self.damaged = False
         self.size = 0  # octets of a record, told by the kind of packet
         self._data = bytearray()
-        self._recording: Recording | None = None
+        self._recording: StoredRecording | None = None
         self._next = 0
 
     # -- the conversation
@@ -115,7 +115,7 @@ class Download:
     def content(self) -> bytes:
         return bytes(self._data[: self.wanted])
 
-    def offer(self, recording: Recording) -> None:
+    def offer(self, recording: StoredRecording) -> None:
         """From now on every `feed(b"")` of the decoder gives a batch of its records."""
         self._recording = recording
         self._next = recording.first
@@ -175,8 +175,8 @@ def _arrived(item: Reading | Reply) -> Reply | None:
 
 
 async def gather(
-    talk: Exchange,
-    download: Download,
+    talk: DeviceIO,
+    download: ContecDownload,
     what: str,
     patience: float,
     refused: Callable[[Reading | Reply], None] | None = None,
@@ -195,7 +195,7 @@ async def gather(
     return not download.damaged
 
 
-async def settle(talk: Exchange) -> None:
+async def settle(talk: DeviceIO) -> None:
     """Until no stored octets come any more: what is left of one answer must not begin the next. TimeoutError when they
     do not end."""
     for _ in range(MOST_CHUNKS):
@@ -206,7 +206,7 @@ async def settle(talk: Exchange) -> None:
     raise TimeoutError
 
 
-async def hand_over(talk: Exchange, download: Download, recording: Recording, what: str) -> int:
+async def hand_over(talk: DeviceIO, download: ContecDownload, recording: StoredRecording, what: str) -> int:
     """Let the records of a gathered recording through, at the speed of the disk; how many. SessionOver when the store
     does not take them: they are asked for again, from where it stopped."""
     download.offer(recording)

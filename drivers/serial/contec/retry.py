@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
-from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.driver import CommandFailed, DeviceIO
 
 FINAL = frozenset({"connection-lost", "forbidden"})  # failures that waiting does not mend
 
 
-class Retry:
+class ConversationRetry:
     """Work of a conversation that may have to wait for the device: it records just now, it does not answer. Tried again
     after a pause that doubles and is scattered; each success begins anew."""
 
@@ -21,7 +21,7 @@ class Retry:
         self._first = first
         self._last = last
 
-    async def until_done(self, talk: Exchange, work: Callable[[], Awaitable[Any]]) -> None:
+    async def until_done(self, talk: DeviceIO, work: Callable[[], Awaitable[Any]]) -> None:
         """What is wrong is told in the device's status as `stored_records`; a lost connection ends it."""
         pause = self._first
         while True:

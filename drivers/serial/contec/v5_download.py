@@ -11,9 +11,9 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.driver import CommandFailed, DeviceIO
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
-from gatepost.drivers.serial.contec.records import Download, Recording, Taken, gather, hand_over
+from gatepost.drivers.serial.contec.records import ContecDownload, StoredRecording, TakenOctets, gather, hand_over
 from gatepost.drivers.serial.contec.v5_frames import (
     END_STORED,
     READ_STORED,
@@ -33,7 +33,7 @@ RECORDS = "stored records"
 class StoredSplitter:
     """Parts the octets of a stored recording that was asked for from live data. Holds less than one header."""
 
-    def __init__(self, download: Download) -> None:
+    def __init__(self, download: ContecDownload) -> None:
         self.heard = False  # whether the last `split` saw something of a recording
         self._download = download
         self._held = b""
@@ -99,26 +99,26 @@ def _wrong(octets: bytes, at: int) -> bool:
     return False
 
 
-async def fetch(talk: Exchange, download: Download, bookmarks: MutableMapping[str, Any]) -> int:
+async def fetch(talk: DeviceIO, download: ContecDownload, bookmarks: MutableMapping[str, Any]) -> int:
     """Every record that is not stored yet; how many. TimeoutError when the device does not answer, CommandFailed
     `incomplete` when the recording would not come whole."""
     try:
         await _gather(talk, download)
         content = download.content
         identity = hashlib.sha256(content).hexdigest()[:16]
-        taken = Taken.read(bookmarks.get(MARK)).newest(MOST_RECORDINGS - 1)
+        taken = TakenOctets.read(bookmarks.get(MARK)).newest(MOST_RECORDINGS - 1)
         remark = f"recording-{identity[:8]}"
 
         def make(number: int, octets: bytes) -> Reading:
             return record_reading(number, octets, remark)
 
-        recording = Recording(bookmarks, MARK, identity, taken, len(content), RECORD, make)
+        recording = StoredRecording(bookmarks, MARK, identity, taken, len(content), RECORD, make)
         return await hand_over(talk, download, recording, RECORDS)
     finally:
         download.forget()
 
 
-async def _gather(talk: Exchange, download: Download) -> None:
+async def _gather(talk: DeviceIO, download: ContecDownload) -> None:
     for attempt in range(TRIES):
         download.arm()
         await talk.send(READ_STORED)

@@ -14,14 +14,23 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from gatepost.drivers.driver import Command, CommandFailed, Driver, Exchange, Forbidden, Line, NoParameters, Twin
+from gatepost.drivers.driver import (
+    Command,
+    CommandFailed,
+    DeviceIO,
+    Driver,
+    ForbiddenWrite,
+    NoParameters,
+    SerialSettings,
+    Twin,
+)
 from gatepost.drivers.reading import BAD, UNCERTAIN, Faults, Reading, Reply
-from gatepost.drivers.serial.common.frame_sync import Trust
+from gatepost.drivers.serial.common.frame_sync import FrameTrust
 from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
-from gatepost.drivers.serial.contec.records import Download
-from gatepost.drivers.serial.contec.retry import Retry
+from gatepost.drivers.serial.contec.records import ContecDownload
+from gatepost.drivers.serial.contec.retry import ConversationRetry
 from gatepost.drivers.serial.contec.v5_download import StoredSplitter, fetch
-from gatepost.drivers.serial.contec.v5_frames import Live, LiveFrames
+from gatepost.drivers.serial.contec.v5_frames import LiveFrames, V5LiveData
 from gatepost.drivers.serial.contec.v5_twin import Contec5Twin
 
 UNITS = {"spo2": "%", "heart_rate": "/min"}
@@ -38,12 +47,12 @@ class Contec5Decoder:
     """Frames -> readings of metric pulse_oximetry, after two consistent frames. A stored recording that is asked for
     goes to `download`; `feed(b"")` gives a batch of its records."""
 
-    def __init__(self, options: Contec5Options, download: Download | None = None) -> None:
+    def __init__(self, options: Contec5Options, download: ContecDownload | None = None) -> None:
         self.faults = Faults()
-        self._download = download or Download()
+        self._download = download or ContecDownload()
         self._stored = StoredSplitter(self._download)
         self._frames = LiveFrames(self.faults)
-        self._trust = Trust(8, 4)  # 1/min and %: what may change within 1/60 s
+        self._trust = FrameTrust(8, 4)  # 1/min and %: what may change within 1/60 s
         self._pleth = PlethBlocks() if options.waveform else None
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
@@ -68,7 +77,7 @@ class Contec5Decoder:
                     out += self._pleth.add(frame.waveform)
 
 
-def reading(frame: Live) -> Reading:
+def reading(frame: V5LiveData) -> Reading:
     """What one frame says about the person."""
     if frame.spo2 and frame.pulse_rate and not (frame.search_timeout or frame.searching or frame.probe_error):
         values = {"spo2": frame.spo2, "heart_rate": frame.pulse_rate}
@@ -98,7 +107,7 @@ class ContecCms50dPlus(Driver):
 
     name = "contec-cms50d-plus"
     title = "Contec CMS50D+ and CMS50E (older firmware), live data of five octets, stored records"
-    line = Line(19200, 8, "O", 1)
+    line = SerialSettings(19200, 8, "O", 1)
     metrics = ("pulse_oximetry",)
     every = 1.0
     pace = "median"
@@ -107,26 +116,26 @@ class ContecCms50dPlus(Driver):
     values = ("spo2", "heart_rate", "sequence_number")
     options_type = Contec5Options
     example_options: ClassVar[dict[str, Any]] = {"waveform": False}
-    forbidden = (Forbidden("command", re.compile(rb"[^\xf5\xf6]")),)  # it is only asked for what it has stored
+    forbidden = (ForbiddenWrite("command", re.compile(rb"[^\xf5\xf6]")),)  # it is only asked for what it has stored
     commands = (Command("read_stored", "Fetch the stored records that are not here yet", NoParameters, 1800.0),)
     source = "public decoders of the CMS50D+ (atbrask/CMS50Dplus)"
 
     def __init__(self, options: Any = None, rng: random.Random | None = None) -> None:
         super().__init__(options)
-        self._retry = Retry(rng or random.Random())  # noqa: S311  # a pause
-        self._download = Download()
+        self._retry = ConversationRetry(rng or random.Random())  # noqa: S311  # a pause
+        self._download = ContecDownload()
         self._reading = asyncio.Lock()
 
     def decoder(self) -> Contec5Decoder:
-        self._download = Download()
+        self._download = ContecDownload()
         return Contec5Decoder(self.options, self._download)
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         """Fetch the stored records once; tried again while the session lasts when the device could not give them."""
         if self.options.records:
             await self._retry.until_done(talk, lambda: self._read_stored(talk))
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
         if command != "read_stored":
             return await super().execute(command, parameters, exchange)
         if self._reading.locked():
@@ -137,6 +146,6 @@ class ContecCms50dPlus(Driver):
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return Contec5Twin(seed)
 
-    async def _read_stored(self, talk: Exchange) -> int:
+    async def _read_stored(self, talk: DeviceIO) -> int:
         async with self._reading:
             return await fetch(talk, self._download, self.bookmarks)

@@ -11,7 +11,7 @@ import msgspec
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
-from gatepost.drivers.serial.common.frame_sync import Stranger
+from gatepost.drivers.serial.common.frame_sync import StrangerDetector
 
 SIZE = 5
 RECORD = 3  # octets of a stored record
@@ -19,7 +19,7 @@ STORED_HEADER = bytes.fromhex("f28000f28000f28000")
 READ_STORED, END_STORED = b"\xf5\xf5", b"\xf6\xf6\xf6"
 
 
-class Live(msgspec.Struct, frozen=True, gc=False):
+class V5LiveData(msgspec.Struct, frozen=True, gc=False):
     """One frame. None = the device has no value."""
 
     signal_strength: int
@@ -34,7 +34,7 @@ class Live(msgspec.Struct, frozen=True, gc=False):
     spo2: int | None
 
 
-def decode_live(frame: bytes) -> Live:
+def decode_live(frame: bytes) -> V5LiveData:
     """Exactly one frame of five octets; FrameError truncated, bad_length or bad_sync."""
     if len(frame) < SIZE:
         raise FrameError("truncated")
@@ -43,7 +43,7 @@ def decode_live(frame: bytes) -> Live:
     status, waveform, bar, pulse, spo2 = frame
     if not status & 0x80 or (waveform | bar | pulse | spo2) & 0x80:
         raise FrameError("bad_sync")
-    return Live(
+    return V5LiveData(
         signal_strength=status & 0x0F,
         search_timeout=bool(status & 0x10),
         spo2_drop=bool(status & 0x20),
@@ -104,11 +104,11 @@ class LiveFrames:
         self._faults = faults
         self._rest = b""
         self._lost = True  # the first octets after opening may be the end of a frame: no fault
-        self._stranger = Stranger(faults)
+        self._stranger = StrangerDetector(faults)
 
-    def feed(self, data: bytes) -> list[Live | None]:
+    def feed(self, data: bytes) -> list[V5LiveData | None]:
         data = self._rest + data
-        frames: list[Live | None] = []
+        frames: list[V5LiveData | None] = []
         at, end = 0, len(data)
         while at < end:
             bad = self._first_wrong(data, at, min(at + SIZE, end))
@@ -140,7 +140,7 @@ class LiveFrames:
         return None
 
 
-def encode_live(frame: Live) -> bytes:
+def encode_live(frame: V5LiveData) -> bytes:
     """The five octets of a frame, as the device sends them."""
     pulse = frame.pulse_rate or 0
     status = frame.signal_strength | frame.search_timeout << 4 | frame.spo2_drop << 5 | frame.beep << 6

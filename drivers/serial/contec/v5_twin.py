@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from gatepost.drivers.serial.contec.v5_frames import END_STORED, READ_STORED, Live, encode_live, encode_stored
+from gatepost.drivers.serial.contec.v5_frames import END_STORED, READ_STORED, V5LiveData, encode_live, encode_stored
 
 NIGHT = 90  # records that the twin has stored
 SAY = 64  # octets of a stored recording in one tick: four times the speed of the line
@@ -24,15 +24,17 @@ class Contec5Twin:
         self._rest = b""
         self._saying = b""
 
-    def frame(self) -> Live:
+    def frame(self) -> V5LiveData:
         drift = self._random.uniform
         self._pulse = min(140.0, max(48.0, self._pulse + drift(-0.1, 0.1)))
         self._spo2 = min(99.4, max(90.0, self._spo2 + drift(-0.03, 0.03)))
         self._phase = (self._phase + self._pulse / 60 * self.interval) % 1.0
         if not self.finger:
-            return Live(0, True, False, False, 0, 0, False, False, None, None)
+            return V5LiveData(0, True, False, False, 0, 0, False, False, None, None)
         level = pleth_level(self._phase)
-        return Live(6, False, False, level > 95, level, level // 8, False, False, round(self._pulse), round(self._spo2))
+        return V5LiveData(
+            6, False, False, level > 95, level, level // 8, False, False, round(self._pulse), round(self._spo2)
+        )
 
     def tick(self) -> bytes:
         if self._saying:

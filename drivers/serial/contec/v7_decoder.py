@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gatepost.drivers.reading import BAD, UNCERTAIN, Faults, Reading, Reply
-from gatepost.drivers.serial.common.frame_sync import Trust
+from gatepost.drivers.serial.common.frame_sync import FrameTrust
 from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
 from gatepost.drivers.serial.contec import v7_packets as v7
-from gatepost.drivers.serial.contec.records import Download
+from gatepost.drivers.serial.contec.records import ContecDownload
 from gatepost.drivers.serial.contec.v7_segments import RECORD, describe
 
 METRIC = "pulse_oximetry"
@@ -20,11 +20,11 @@ class Contec7Decoder:
     """Packets -> readings after two consistent ones in a row, and replies. Stored records go to `download`; `feed(b"")`
     gives a batch of those that are let through."""
 
-    def __init__(self, waveform: bool = False, download: Download | None = None) -> None:
+    def __init__(self, waveform: bool = False, download: ContecDownload | None = None) -> None:
         self.faults = Faults()
-        self._packets = v7.PacketReader(self.faults)
-        self._download = download or Download()
-        self._trust = Trust(8, 4)  # 1/min and %: what may change within 1/60 s
+        self._packets = v7.V7PacketReader(self.faults)
+        self._download = download or ContecDownload()
+        self._trust = FrameTrust(8, 4)  # 1/min and %: what may change within 1/60 s
         self._pleth = PlethBlocks(METRIC) if waveform else None
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
@@ -55,7 +55,7 @@ class Contec7Decoder:
         return out
 
 
-def reading(live: v7.Live) -> Reading:
+def reading(live: v7.V7LiveData) -> Reading:
     """What one live packet says about the person."""
     values: dict[str, Any] = {}
     flags: list[str] = []
@@ -76,13 +76,13 @@ def reading(live: v7.Live) -> Reading:
     return Reading(METRIC, values, units, tuple(flags), quality)
 
 
-def _why(live: v7.Live) -> str | None:
+def _why(live: v7.V7LiveData) -> str | None:
     if live.search_timeout or live.probe_error:
         return "no-finger"  # the probe is the clip itself: these units report a missing finger as an error of it
     return "searching" if live.searching else None
 
 
-def reply(packet: v7.Packet) -> Reply:
+def reply(packet: v7.V7Packet) -> Reply:
     """Any packet that is neither live data nor stored records."""
     data = packet.data
     if packet.type == v7.FEEDBACK:

@@ -10,18 +10,26 @@ from collections.abc import Collection, MutableMapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.driver import CommandFailed, DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.contec import v7_packets as v7
 from gatepost.drivers.serial.contec import v7_queries as talking
-from gatepost.drivers.serial.contec.records import LONGEST, Download, Recording, Taken, gather, hand_over, settle
+from gatepost.drivers.serial.contec.records import (
+    LONGEST,
+    ContecDownload,
+    StoredRecording,
+    TakenOctets,
+    gather,
+    hand_over,
+    settle,
+)
 from gatepost.drivers.serial.contec.v7_segments import record_reading, start_of
 
 TRIES = 3  # of a segment whose octets do not come whole
 RECORDS = "stored records"
 
 
-class Segment(NamedTuple):
+class V7Segment(NamedTuple):
     """What the device says of one. `start` is None when its clock said no date."""
 
     user: int
@@ -35,48 +43,48 @@ class Segment(NamedTuple):
         return f"{self.told}/{self.length}"
 
 
-class Notes(NamedTuple):
+class DownloadNotes(NamedTuple):
     """Where it is noted what was taken."""
 
     bookmarks: MutableMapping[str, Any]
     mark: str
-    taken: Taken
+    taken: TakenOctets
 
 
-class Fetched(NamedTuple):
+class FetchedRecords(NamedTuple):
     """How much was there, and how much of it was new."""
 
     recordings: int = 0
     records: int = 0
 
-    def plus(self, other: Fetched) -> Fetched:
-        return Fetched(self.recordings + other.recordings, self.records + other.records)
+    def plus(self, other: FetchedRecords) -> FetchedRecords:
+        return FetchedRecords(self.recordings + other.recordings, self.records + other.records)
 
 
 async def fetch(
-    talk: Exchange, download: Download, bookmarks: MutableMapping[str, Any], users: Collection[int]
-) -> Fetched:
+    talk: DeviceIO, download: ContecDownload, bookmarks: MutableMapping[str, Any], users: Collection[int]
+) -> FetchedRecords:
     """Every stored record that the bookmarks do not know. TimeoutError when the device does not answer, CommandFailed
     when it refuses (`recording`), or `incomplete` when a segment would not come whole."""
     name = await _name(talk)
-    fetched = Fetched()
+    fetched = FetchedRecords()
     for user in users:
         mark = f"stored:{name}:{user}" if name else f"stored:{user}"
         segments = [
             segment for number in range(await _count(talk, user)) if (segment := await _segment(talk, user, number))
         ]
-        taken = Taken.read(bookmarks.get(mark)).only({segment.identity for segment in segments})
+        taken = TakenOctets.read(bookmarks.get(mark)).only({segment.identity for segment in segments})
         for segment in segments:
             done = taken.octets.get(segment.identity, 0)
             records = 0
             if done < segment.length:
-                records = await _take(talk, download, segment, Notes(bookmarks, mark, taken))
+                records = await _take(talk, download, segment, DownloadNotes(bookmarks, mark, taken))
                 taken.octets[segment.identity] = segment.length
-            fetched = fetched.plus(Fetched(1, records))
+            fetched = fetched.plus(FetchedRecords(1, records))
     return fetched
 
 
-async def _name(talk: Exchange) -> str:
+async def _name(talk: DeviceIO) -> str:
     """The device's identity; some units have none."""
     try:
         told = (await talking.identity(talk))["id"]
@@ -88,14 +96,14 @@ async def _name(talk: Exchange) -> str:
     return name
 
 
-async def _count(talk: Exchange, user: int) -> int:
+async def _count(talk: DeviceIO, user: int) -> int:
     def count(reply: Reply) -> int | None:
         return reply.fields["segments"] if reply.kind == "segments" and reply.fields["user"] == user else None
 
     return await talking.question(talk, v7.ASK_SEGMENTS, bytes((user,)), count)
 
 
-async def _segment(talk: Exchange, user: int, number: int) -> Segment | None:
+async def _segment(talk: DeviceIO, user: int, number: int) -> V7Segment | None:
     """Start and length; None for one that is empty, or too long to be true."""
     which = {"user": user, "segment": number}
     parts: dict[str, dict[str, Any]] = {}
@@ -115,10 +123,10 @@ async def _segment(talk: Exchange, user: int, number: int) -> Segment | None:
         return None
     date, time = parts["start-date"], parts["start-time"]
     told = "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}".format(**{**date, **time})
-    return Segment(user, number, start_of(date, time), told, octets)
+    return V7Segment(user, number, start_of(date, time), told, octets)
 
 
-async def _take(talk: Exchange, download: Download, segment: Segment, notes: Notes) -> int:
+async def _take(talk: DeviceIO, download: ContecDownload, segment: V7Segment, notes: DownloadNotes) -> int:
     """The records of one segment that are not stored yet; how many."""
     try:
         await _gather(talk, download, segment)
@@ -126,13 +134,13 @@ async def _take(talk: Exchange, download: Download, segment: Segment, notes: Not
         def make(number: int, octets: bytes) -> Reading:
             return record_reading(number, octets, segment.start)
 
-        recording = Recording(*notes[:2], segment.identity, notes.taken, segment.length, download.size, make)
+        recording = StoredRecording(*notes[:2], segment.identity, notes.taken, segment.length, download.size, make)
         return await hand_over(talk, download, recording, RECORDS)
     finally:
         download.forget()
 
 
-async def _gather(talk: Exchange, download: Download, segment: Segment) -> None:
+async def _gather(talk: DeviceIO, download: ContecDownload, segment: V7Segment) -> None:
     for _ in range(TRIES):
         download.expect(segment.length)
         await talk.send(v7.encode_packet(v7.ASK_STORED, bytes((segment.user, segment.number))))

@@ -20,22 +20,22 @@ from msgspec import Meta
 from gatepost.drivers.driver import (
     Command,
     CommandFailed,
+    DeviceIO,
     Driver,
-    Exchange,
-    Forbidden,
+    ForbiddenWrite,
     KeepAlive,
-    Line,
     NoParameters,
-    Question,
-    Recognition,
+    ScanHints,
+    ScanProbe,
+    SerialSettings,
     Twin,
 )
 from gatepost.drivers.serial.contec import v7_packets as v7
 from gatepost.drivers.serial.contec import v7_queries as talking
-from gatepost.drivers.serial.contec.records import Download
-from gatepost.drivers.serial.contec.retry import Retry
+from gatepost.drivers.serial.contec.records import ContecDownload
+from gatepost.drivers.serial.contec.retry import ConversationRetry
 from gatepost.drivers.serial.contec.v7_decoder import METRIC, Contec7Decoder
-from gatepost.drivers.serial.contec.v7_download import Fetched, fetch
+from gatepost.drivers.serial.contec.v7_download import FetchedRecords, fetch
 from gatepost.drivers.serial.contec.v7_twin import Contec7Twin
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Contec7Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = (0,)
 
 
-class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ContecSyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Set the device's clock."""
 
     time: Annotated[
@@ -67,7 +67,7 @@ class ContecCms50V7(Driver):
 
     name = "contec-cms50-v7"
     title = "Contec CMS50D+ (newer firmware), CMS50E, F, FW, I: protocol V7, live data, perfusion index, stored records"
-    line = Line(115200)
+    line = SerialSettings(115200)
     metrics = (METRIC,)
     values = ("spo2", "heart_rate", "perfusion_index", "sequence_number")
     every = 1.0
@@ -78,30 +78,30 @@ class ContecCms50V7(Driver):
     example_options: ClassVar[dict[str, Any]] = {"waveform": False, "records": True}
     keep_alive = KeepAlive(v7.encode_packet(v7.KEEP_ALIVE), 5.0)
     source = "Communication protocol of pulse oximeter V7.0"
-    recognition = Recognition(telling=("identity",), questions=(Question(v7.encode_packet(v7.DEVICE_ID)),))
+    recognition = ScanHints(telling=("identity",), questions=(ScanProbe(v7.encode_packet(v7.DEVICE_ID)),))
     forbidden = (
-        Forbidden("erase", re.compile(rb"\x7d[\x80-\xff]\xae")),
+        ForbiddenWrite("erase", re.compile(rb"\x7d[\x80-\xff]\xae")),
         # Anything but the questions of the paper, the keep-alive and the clock; other packets set the identity.
-        Forbidden("command", re.compile(rb"\A(?!(?:\x7d[\x80-\xff][\xa1-\xad\xaf-\xb2\xb6][\x80-\xff]{6})+\Z)")),
+        ForbiddenWrite("command", re.compile(rb"\A(?!(?:\x7d[\x80-\xff][\xa1-\xad\xaf-\xb2\xb6][\x80-\xff]{6})+\Z)")),
     )
     commands = (
         Command("start_live", "Start live data", NoParameters, 5.0),
         Command("stop_live", "Stop live data", NoParameters, 5.0),
         Command("device_id", "Ask for the device's identity", NoParameters, 10.0),
-        Command("sync_time", "Set the device's clock", SyncTime, 10.0, {"time": "2026-11-20T10:30:00"}),
+        Command("sync_time", "Set the device's clock", ContecSyncTime, 10.0, {"time": "2026-11-20T10:30:00"}),
         Command("read_stored", "Fetch the stored records that are not here yet", NoParameters, 900.0),
     )
 
     def __init__(self, options: Any = None, now: Now | None = None, rng: random.Random | None = None) -> None:
         super().__init__(options)
         self._now = now or _local_now
-        self._retry = Retry(rng or random.Random())  # noqa: S311  # a pause
+        self._retry = ConversationRetry(rng or random.Random())  # noqa: S311  # a pause
         self._live = True
-        self._download = Download()
+        self._download = ContecDownload()
         self._talking = asyncio.Lock()
 
     def decoder(self) -> Contec7Decoder:
-        self._download = Download()
+        self._download = ContecDownload()
         return Contec7Decoder(self.options.waveform, self._download)
 
     def greeting(self) -> tuple[bytes, ...]:
@@ -111,12 +111,12 @@ class ContecCms50V7(Driver):
     def farewell(self) -> tuple[bytes, ...]:
         return (v7.encode_packet(v7.STOP_LIVE),)
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         """Fetch the stored records once; tried again while the session lasts when the device could not give them."""
         if self.options.records:
             await self._retry.until_done(talk, lambda: self._read_stored(talk))
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
         if self._talking.locked():
             raise CommandFailed("busy", "the device is giving its stored records or carries out another command")
         if command == "start_live":
@@ -134,7 +134,7 @@ class ContecCms50V7(Driver):
         if command == "device_id":
             return await self._quietly(exchange, talking.identity)
         if command == "sync_time":
-            assert isinstance(parameters, SyncTime)
+            assert isinstance(parameters, ContecSyncTime)
             moment = parameters.time or self._now()
             return await self._quietly(exchange, lambda exchange: talking.set_clock(exchange, moment))
         if command == "read_stored":
@@ -146,10 +146,10 @@ class ContecCms50V7(Driver):
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return Contec7Twin(seed)
 
-    async def _read_stored(self, talk: Exchange) -> Fetched:
+    async def _read_stored(self, talk: DeviceIO) -> FetchedRecords:
         return await self._quietly(talk, lambda talk: fetch(talk, self._download, self.bookmarks, self.options.users))
 
-    async def _quietly(self, exchange: Exchange, work: Callable[[Exchange], Awaitable[T]]) -> T:
+    async def _quietly(self, exchange: DeviceIO, work: Callable[[DeviceIO], Awaitable[T]]) -> T:
         """Do `work` while live data rests: by the paper the two must not overlap."""
         async with self._talking:
             try:

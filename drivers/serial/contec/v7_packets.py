@@ -12,7 +12,7 @@ import msgspec
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
-from gatepost.drivers.serial.common.frame_sync import Stranger
+from gatepost.drivers.serial.common.frame_sync import StrangerDetector
 
 LENGTHS = {
     0x01: 9,  # live data
@@ -54,14 +54,14 @@ REASONS = {
 }
 
 
-class Packet(NamedTuple):
+class V7Packet(NamedTuple):
     """A packet with its eight-bit octets put together again."""
 
     type: int
     data: bytes
 
 
-class Live(msgspec.Struct, frozen=True, gc=False):
+class V7LiveData(msgspec.Struct, frozen=True, gc=False):
     """Live data; None = the device has no value. `pi_pct` is the perfusion index in %."""
 
     signal_strength: int
@@ -78,7 +78,7 @@ class Live(msgspec.Struct, frozen=True, gc=False):
     pi_pct: float | None
 
 
-def decode_packet(frame: bytes) -> Packet:
+def decode_packet(frame: bytes) -> V7Packet:
     """Exactly one packet; FrameError truncated, bad_sync, bad_length or unsupported."""
     if not frame:
         raise FrameError("truncated")
@@ -94,16 +94,16 @@ def decode_packet(frame: bytes) -> Packet:
     if not all(octet & 0x80 for octet in frame[1:]):
         raise FrameError("bad_sync")
     high = frame[1]
-    return Packet(frame[0], bytes(octet & 0x7F | (high >> i & 1) << 7 for i, octet in enumerate(frame[2:])))
+    return V7Packet(frame[0], bytes(octet & 0x7F | (high >> i & 1) << 7 for i, octet in enumerate(frame[2:])))
 
 
-def decode_live(data: bytes) -> Live:
+def decode_live(data: bytes) -> V7LiveData:
     """The seven data octets of a live packet."""
     if len(data) != LENGTHS[LIVE] - 2:
         raise FrameError("bad_length")
     status, wave, bar, pulse, spo2, low, high = data
     index = low | high << 8
-    return Live(
+    return V7LiveData(
         signal_strength=status & 0x0F,
         search_timeout=bool(status & 0x10),
         spo2_low=bool(status & 0x20),
@@ -135,14 +135,14 @@ def encode_packet(command: int, arguments: bytes = b"") -> bytes:
     return _wire(HOST, bytes((command,)) + arguments.ljust(ARGUMENTS, b"\0"))
 
 
-def encode_reply(packet: Packet) -> bytes:
+def encode_reply(packet: V7Packet) -> bytes:
     """What a device sends; for twins and tests."""
     if len(packet.data) != LENGTHS[packet.type] - 2:
         raise ValueError("wrong length for this type")
     return _wire(packet.type, packet.data)
 
 
-def encode_live(live: Live) -> bytes:
+def encode_live(live: V7LiveData) -> bytes:
     """The packet of live data."""
     index = 0xFFFF if live.pi_pct is None else round(live.pi_pct * 100)
     status = live.signal_strength | live.search_timeout << 4 | live.spo2_low << 5 | live.beep << 6
@@ -167,7 +167,7 @@ def _wire(kind: int, data: bytes) -> bytes:
     return bytes((kind, high)) + bytes(octet | 0x80 for octet in data)
 
 
-class PacketReader:
+class V7PacketReader:
     """Octets in any chunks -> packets. `None` in the result stands where octets were lost between two packets.
 
     Types that the paper does not describe are skipped whole and counted apart; they do not cost the sync.
@@ -178,11 +178,11 @@ class PacketReader:
         self._rest = b""
         self._lost = True  # the first octets after opening may be the end of a packet: no fault
         self._skipping = False
-        self._stranger = Stranger(faults)
+        self._stranger = StrangerDetector(faults)
 
-    def feed(self, data: bytes) -> list[Packet | None]:
+    def feed(self, data: bytes) -> list[V7Packet | None]:
         data = self._rest + data
-        packets: list[Packet | None] = []
+        packets: list[V7Packet | None] = []
         at, end = 0, len(data)
         while at < end:
             if data[at] & 0x80:
@@ -214,7 +214,7 @@ class PacketReader:
         self._rest = data[at:]
         return packets
 
-    def _lose(self, packets: list[Packet | None]) -> None:
+    def _lose(self, packets: list[V7Packet | None]) -> None:
         if not self._lost:
             self._lost = True
             self._faults.add("resync", "octets that belong to no packet were skipped")

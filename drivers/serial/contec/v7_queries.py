@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from gatepost.drivers.driver import CommandFailed, Exchange
+from gatepost.drivers.driver import CommandFailed, DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.contec import v7_packets as v7
 
@@ -27,7 +27,7 @@ def feedback_to(command: int, item: Reading | Reply) -> bool | None:
     return True
 
 
-async def order(exchange: Exchange, command: int, arguments: bytes = b"") -> None:
+async def order(exchange: DeviceIO, command: int, arguments: bytes = b"") -> None:
     """Send a command and wait for the feedback to it; one that stops live data may be answered with an idle packet."""
 
     def answered(item: Reading | Reply) -> bool | None:
@@ -39,7 +39,7 @@ async def order(exchange: Exchange, command: int, arguments: bytes = b"") -> Non
     await exchange.wait(answered, ANSWER)
 
 
-async def question(exchange: Exchange, command: int, arguments: bytes, answer: Callable[[Reply], T | None]) -> T:
+async def question(exchange: DeviceIO, command: int, arguments: bytes, answer: Callable[[Reply], T | None]) -> T:
     """Ask until it is answered; CommandFailed when the device refuses, TimeoutError when it never answers."""
 
     def told(item: Reading | Reply) -> T | None:
@@ -54,7 +54,7 @@ async def question(exchange: Exchange, command: int, arguments: bytes, answer: C
     return await exchange.wait(told, ANSWER)
 
 
-async def start_live(exchange: Exchange) -> None:
+async def start_live(exchange: DeviceIO) -> None:
     """Live data is the answer; a unit may send feedback before it."""
 
     def started(item: Reading | Reply) -> bool | None:
@@ -64,12 +64,12 @@ async def start_live(exchange: Exchange) -> None:
     await exchange.wait(started, 2 * ANSWER)
 
 
-async def identity(exchange: Exchange) -> dict[str, Any]:
+async def identity(exchange: DeviceIO) -> dict[str, Any]:
     """What the device calls itself."""
     return await question(exchange, v7.DEVICE_ID, b"", lambda reply: reply.fields if reply.kind == "identity" else None)
 
 
-async def set_clock(exchange: Exchange, moment: datetime) -> dict[str, Any]:
+async def set_clock(exchange: DeviceIO, moment: datetime) -> dict[str, Any]:
     """Date, then time."""
     century, year = divmod(moment.year, 100)
     weekday = moment.isoweekday() % 7  # 0 is Sunday

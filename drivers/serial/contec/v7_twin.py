@@ -14,7 +14,7 @@ SAY = 24  # packets of stored data in one tick: about the speed of the line
 PATIENCE = 10.0  # seconds without a keep-alive after which live data stops, as on some units
 
 
-class Stored(NamedTuple):
+class StoredSegment(NamedTuple):
     """A stored segment: its start, and SpO2, pulse rate and perhaps PI (in 0.01 %) of each second."""
 
     start: datetime
@@ -27,10 +27,10 @@ class Stored(NamedTuple):
         )
 
 
-def a_night(seconds: int = 90, index: bool = True, start: datetime = datetime(2026, 11, 20, 22, 10)) -> Stored:  # noqa: DTZ001  # a device's clock
+def a_night(seconds: int = 90, index: bool = True, start: datetime = datetime(2026, 11, 20, 22, 10)) -> StoredSegment:  # noqa: DTZ001  # a device's clock
     """A recording as the twin has one."""
     rest = [(320,)] * seconds if index else [()] * seconds
-    return Stored(start, [(90 + i % 9, 60 + i % 20, *more) for i, more in enumerate(rest)])
+    return StoredSegment(start, [(90 + i % 9, 60 + i % 20, *more) for i, more in enumerate(rest)])
 
 
 class Contec7Twin:
@@ -60,12 +60,12 @@ class Contec7Twin:
             return b""
         if self._now() - self._heard > PATIENCE:
             self.live = False
-            return v7.encode_reply(v7.Packet(v7.DISCONNECT, b"\1"))
+            return v7.encode_reply(v7.V7Packet(v7.DISCONNECT, b"\1"))
         self._person.finger = self.finger
         frame = self._person.frame()
         there = frame.pulse_rate is not None
         return v7.encode_live(
-            v7.Live(
+            v7.V7LiveData(
                 signal_strength=frame.signal_strength,
                 search_timeout=False,
                 spo2_low=False,
@@ -109,7 +109,7 @@ class Contec7Twin:
             self.live = False
             return _feedback(command)
         if command == v7.DEVICE_ID:
-            return v7.encode_reply(v7.Packet(v7.IDENTITY, b"SIM0001"))
+            return v7.encode_reply(v7.V7Packet(v7.IDENTITY, b"SIM0001"))
         if command in (v7.ASK_SEGMENTS, v7.ASK_START, v7.ASK_LENGTH, v7.ASK_STORED):
             return self._stored(command, arguments[0], arguments[1])
         if command == v7.STOP_STORED:
@@ -154,8 +154,8 @@ class Contec7Twin:
 
 
 def _say(kind: int, *octets: int) -> bytes:
-    return v7.encode_reply(v7.Packet(kind, bytes(octets)))
+    return v7.encode_reply(v7.V7Packet(kind, bytes(octets)))
 
 
 def _feedback(command: int, reason: int = 0) -> bytes:
-    return v7.encode_reply(v7.Packet(v7.FEEDBACK, bytes((command, reason))))
+    return v7.encode_reply(v7.V7Packet(v7.FEEDBACK, bytes((command, reason))))

@@ -15,20 +15,27 @@ from msgspec import Meta
 
 from gatepost.drivers.driver import (
     CommandFailed,
+    DeviceIO,
     Driver,
-    Exchange,
-    Forbidden,
-    Line,
-    Question,
-    Recognition,
+    ForbiddenWrite,
+    ScanHints,
+    ScanProbe,
+    SerialSettings,
     Twin,
     WrongDevice,
 )
-from gatepost.drivers.options import OptionProblem, Options
+from gatepost.drivers.options import DriverOptions, OptionProblem
 from gatepost.drivers.reading import Faults, Reading, Reply
-from gatepost.drivers.serial.cyton.packets import CHANNELS, HIGH_RAIL, LOW_RAIL, Packet, PacketReader, Words
+from gatepost.drivers.serial.cyton.packets import (
+    CHANNELS,
+    HIGH_RAIL,
+    LOW_RAIL,
+    CytonPacket,
+    CytonPacketReader,
+    CytonText,
+)
 from gatepost.drivers.serial.cyton.twin import CytonTwin
-from gatepost.drivers.waveforms import Channel, WaveformBlocks
+from gatepost.drivers.waveforms import WaveformBlocks, WaveformChannel
 
 RATE = 250.0  # Hz
 MOVED_RATE = 25.0  # Hz
@@ -45,7 +52,7 @@ Gain = Literal[1, 2, 4, 6, 8, 12, 24]
 Name = Annotated[str, Meta(max_length=32)]
 
 
-class CytonOptions(Options, frozen=True, forbid_unknown_fields=True):
+class CytonOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     """What the board does not say of itself."""
 
     channels: Annotated[
@@ -81,14 +88,14 @@ class CytonOptions(Options, frozen=True, forbid_unknown_fields=True):
     def inputs(self) -> int:
         return 2 * CHANNELS if self.daisy else CHANNELS
 
-    def wanted(self) -> Iterable[tuple[int, Channel]]:
+    def wanted(self) -> Iterable[tuple[int, WaveformChannel]]:
         """The inputs that are reported, by position."""
         names = self.channels or [f"ch{i + 1}" for i in range(self.inputs)]
         for i, name in enumerate(names):
             gain = self.gain[i] if isinstance(self.gain, list) and i < len(self.gain) else self.gain
             factor = 24 if isinstance(gain, list) else gain
             if name:
-                yield i, Channel(name, "uV", REFERENCE / factor / FULL_SCALE * 1e6)
+                yield i, WaveformChannel(name, "uV", REFERENCE / factor / FULL_SCALE * 1e6)
 
 
 class _Inputs:
@@ -100,7 +107,7 @@ class _Inputs:
         self._names = [channel.name for _, channel in wanted]
         self.blocks = WaveformBlocks("ecg", rate, [channel for _, channel in wanted])
 
-    def add(self, packet: Packet) -> list[Reading]:
+    def add(self, packet: CytonPacket) -> list[Reading]:
         row = [packet.counts[i] for i in self._places]
         for i, count in enumerate(row):
             if count in (HIGH_RAIL, LOW_RAIL):
@@ -117,7 +124,7 @@ class CytonDecoder:
 
     def __init__(self, options: CytonOptions) -> None:
         self.faults = Faults()
-        self._packets = PacketReader(self.faults)
+        self._packets = CytonPacketReader(self.faults)
         rate = RATE / 2 if options.daisy else RATE
         # With a Daisy module odd samples are the board's and even ones the module's.
         self._daisy = _Inputs(options, CHANNELS, rate) if options.daisy else None
@@ -128,14 +135,14 @@ class CytonDecoder:
     def feed(self, data: bytes) -> list[Reading | Reply]:
         out: list[Reading | Reply] = []
         for item in self._packets.feed(data):
-            if isinstance(item, Packet):
+            if isinstance(item, CytonPacket):
                 self._take(item, out)
-            elif isinstance(item, Words):
+            elif isinstance(item, CytonText):
                 out += self._interrupted()
                 out.append(Reply("board" if OURS.search(item.text) else "words", {"text": item.text}))
         return out
 
-    def _take(self, packet: Packet, out: list[Reading | Reply]) -> None:
+    def _take(self, packet: CytonPacket, out: list[Reading | Reply]) -> None:
         last, self._last = self._last, packet.sample
         if last is not None and packet.sample != (last + 1) & 0xFF:
             self._missed(last, (packet.sample - last - 1) & 0xFF, out)
@@ -167,10 +174,12 @@ class _Acceleration:
     """The accelerometer: three axes at once, or an octet a packet where packets carry the time."""
 
     def __init__(self) -> None:
-        self.blocks = WaveformBlocks("acceleration", MOVED_RATE, [Channel(axis, "[g]", PER_COUNT) for axis in "xyz"])
+        self.blocks = WaveformBlocks(
+            "acceleration", MOVED_RATE, [WaveformChannel(axis, "[g]", PER_COUNT) for axis in "xyz"]
+        )
         self._parts: dict[str, int] = {}
 
-    def add(self, packet: Packet) -> list[Reading]:
+    def add(self, packet: CytonPacket) -> list[Reading]:
         if packet.accel_counts is not None:
             return self.blocks.add(packet.accel_counts) if any(packet.accel_counts) else []  # zeros: nothing new
         if packet.accel_part is None:
@@ -192,14 +201,14 @@ class OpenBciCyton(Driver):
 
     name = "openbci-cyton"
     title = "OpenBCI Cyton (ECG, EMG, EEG) behind its USB dongle, with or without Daisy"
-    line = Line(115200)
+    line = SerialSettings(115200)
     metrics = ("ecg", "acceleration")
     values = ("lost_samples", "board_time")
     silence = 10.0
     options_type = CytonOptions
     example_options: ClassVar[dict[str, Any]] = {"channels": ["I", "II", "V1"]}
-    forbidden = (Forbidden("board-settings", re.compile(rb"[^bsv?]")),)
-    recognition = Recognition(telling=("board",), questions=(Question(REGISTERS),))
+    forbidden = (ForbiddenWrite("board-settings", re.compile(rb"[^bsv?]")),)
+    recognition = ScanHints(telling=("board",), questions=(ScanProbe(REGISTERS),))
     source = "OpenBCI documentation, Cyton Data Format and Cyton Board SDK"
 
     def decoder(self) -> CytonDecoder:
@@ -208,7 +217,7 @@ class OpenBciCyton(Driver):
     def farewell(self) -> tuple[bytes, ...]:
         return (STOP,)
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         """Reset, hear who it is, start; TimeoutError when nothing comes of it."""
         if self.options.reset:
             await talk.send(STOP)
@@ -217,7 +226,7 @@ class OpenBciCyton(Driver):
         await talk.send(START)
         await talk.wait(lambda item: True if isinstance(item, Reading) else None, FIRST)
 
-    def _greeted(self, text: str, talk: Exchange) -> None:
+    def _greeted(self, text: str, talk: DeviceIO) -> None:
         if "Failure" in text:
             raise CommandFailed("no-board", "the dongle does not reach its board: is the board switched on?")
         if "OpenBCI" not in text:

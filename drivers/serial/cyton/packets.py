@@ -27,7 +27,7 @@ TEXT = 512  # octets of such words that are kept
 ALONE, FOLLOWED, CONTINUED = 1, 2, 3
 
 
-class Packet(msgspec.Struct, frozen=True, gc=False):
+class CytonPacket(msgspec.Struct, frozen=True, gc=False):
     """One packet. What its stop octet does not announce is None."""
 
     sample: int
@@ -39,7 +39,7 @@ class Packet(msgspec.Struct, frozen=True, gc=False):
     board_time_ms: int | None = None
 
 
-class Words(msgspec.Struct, frozen=True, gc=False):
+class CytonText(msgspec.Struct, frozen=True, gc=False):
     """What the board or its dongle said in text, up to `$$$`."""
 
     text: str
@@ -52,7 +52,7 @@ def int24(octets: bytes) -> int:
     return int.from_bytes(octets, "big", signed=True)
 
 
-def decode_packet(frame: bytes) -> Packet:
+def decode_packet(frame: bytes) -> CytonPacket:
     """Exactly one packet; FrameError truncated, bad_length, bad_sync or bad_frame."""
     if len(frame) < SIZE:
         raise FrameError("truncated")
@@ -73,7 +73,7 @@ def decode_packet(frame: bytes) -> Packet:
         part = (chr(aux[0]), aux[1]) if aux[0] in b"XxYyZz" else None
     if stop in TIMED_ACCELERATION or stop in TIMED_AUX:
         time = int.from_bytes(aux[2:], "big")
-    return Packet(frame[1], counts, stop, aux, acceleration, part, time)
+    return CytonPacket(frame[1], counts, stop, aux, acceleration, part, time)
 
 
 def encode_packet(sample: int, counts: tuple[int, ...], acceleration: tuple[int, int, int] = (0, 0, 0)) -> bytes:
@@ -82,7 +82,7 @@ def encode_packet(sample: int, counts: tuple[int, ...], acceleration: tuple[int,
     return bytes((START, sample & 0xFF)) + body + struct.pack(">hhh", *acceleration) + bytes((ACCELERATION,))
 
 
-class PacketReader:
+class CytonPacketReader:
     """Octets in any chunks -> packets and words. `None` stands where octets were lost: not before the first packet.
 
     After garbage a packet counts only when another one follows it without an octet in between; of several that
@@ -97,9 +97,9 @@ class PacketReader:
         self._text = b""
         self._in_step = False
 
-    def feed(self, data: bytes) -> list[Packet | Words | None]:
+    def feed(self, data: bytes) -> list[CytonPacket | CytonText | None]:
         data = self._rest + data
-        out: list[Packet | Words | None] = []
+        out: list[CytonPacket | CytonText | None] = []
         at, end = 0, len(data)
         while at < end:
             if not self._in_step:
@@ -120,10 +120,10 @@ class PacketReader:
         self._rest = data[at:]
         return out
 
-    def finish(self) -> list[Packet]:
+    def finish(self) -> list[CytonPacket]:
         """The packets at the end of a recording that still waited for others to follow."""
         rest, self._rest = self._rest, b""
-        out: list[Packet] = []
+        out: list[CytonPacket] = []
         while len(rest) >= SIZE:
             if _looks_right(rest, 0):
                 out.append(decode_packet(rest[:SIZE]))
@@ -132,13 +132,13 @@ class PacketReader:
                 rest = rest[1:]
         return out
 
-    def _skip(self, octets: bytes, out: list[Packet | Words | None]) -> None:
+    def _skip(self, octets: bytes, out: list[CytonPacket | CytonText | None]) -> None:
         """Octets that are in no packet: words, perhaps."""
         if not octets:
             return
         *said, self._text = (self._text + octets).split(READY)
         self._text = self._text[-TEXT:]
-        out += [Words(words[-TEXT:].decode("ascii", "replace").strip()) for words in said]
+        out += [CytonText(words[-TEXT:].decode("ascii", "replace").strip()) for words in said]
 
 
 def _looks_right(data: bytes, at: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from gatepost.drivers.driver import Driver, Line, Recognition, Twin
+from gatepost.drivers.driver import Driver, ScanHints, SerialSettings, Twin
 from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
 from gatepost.drivers.serial.lines.fields import compile_fields
@@ -163,8 +163,8 @@ class Lines(Driver):
 
     name = "lines"
     title = "Any device that prints lines: JSON, key=value, CSV or a regular expression"
-    line = Line(9600)
-    recognition = Recognition(lines=(Line(115200),))
+    line = SerialSettings(9600)
+    recognition = ScanHints(lines=(SerialSettings(115200),))
     every = 0.0
     options_type = LinesOptions
     source = "docs/drivers.md, lines"

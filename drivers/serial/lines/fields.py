@@ -22,7 +22,7 @@ PLAIN = frozenset({int, float, bool})
 NAN = "nan"
 
 
-class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LineField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What becomes of one member: value * scale + offset, in `unit`, under `name`; not at all when it is invalid."""
 
     name: Annotated[str | None, Meta(description="its name upstream (default its own; of a pointer the last part)")] = (
@@ -44,13 +44,13 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("`scale` and `offset` are finite numbers")
 
 
-class Missing(Exception):
+class MissingField(Exception):
     """The member has no value; the text says why, as in `<name>:<why>`."""
 
 
 def compile_fields(
     metric: str,
-    fields: Mapping[str, Field],
+    fields: Mapping[str, LineField],
     keep_others: bool,
     device_time: str | None = None,
     time_format: str | None = None,
@@ -72,7 +72,7 @@ def compile_fields(
 
 
 def _mapped(
-    metric: str, fields: Mapping[str, Field], keep_others: bool, device_time: str | None, time_format: str | None
+    metric: str, fields: Mapping[str, LineField], keep_others: bool, device_time: str | None, time_format: str | None
 ) -> Convert:
     names = {source: target_name(source, field) for source, field in fields.items()}
     rules = {source: (names[source], _step(field)) for source, field in fields.items()}
@@ -100,13 +100,13 @@ def _mapped(
                 continue
             try:
                 values[name] = step(value)
-            except Missing as why:
+            except MissingField as why:
                 if str(why):
                     flags.append(f"{name}:{why}")
         for path, name, step in pointers:
             try:
                 values[name] = step(follow(members, path))
-            except Missing as why:
+            except MissingField as why:
                 if str(why):
                     flags.append(f"{name}:{why}")
         if not values and not flags:
@@ -124,24 +124,24 @@ def plain(value: Any) -> Any:
     kind = value.__class__
     if kind is float:
         if not math.isfinite(value):
-            raise Missing(NAN)
+            raise MissingField(NAN)
         return value
     if kind is int or kind is bool:
         return value
     if kind is str:
         if is_nothing(value):
-            raise Missing(NAN)
+            raise MissingField(NAN)
         return value
     if value is None:
-        raise Missing(NAN)
+        raise MissingField(NAN)
     if kind is list and value and all(item.__class__ in (int, float) for item in value):
         return value
-    raise Missing
+    raise MissingField
 
 
 def read_time(value: Any, time_format: str | None, flags: list[str]) -> str | None:
     """The device's own clock as ISO 8601 without a zone; numbers are seconds (or milliseconds) since 1970."""
-    if isinstance(value, Absent):
+    if isinstance(value, AbsentMember):
         return None
     try:
         if isinstance(value, str) and time_format:
@@ -160,7 +160,7 @@ def read_time(value: Any, time_format: str | None, flags: list[str]) -> str | No
     return moment.isoformat()
 
 
-def _step(field: Field) -> Step:
+def _step(field: LineField) -> Step:
     """The way of one member, without what its field does not ask for."""
     is_invalid = invalidity(field)
     numeric = field.scale is not None or field.offset is not None
@@ -169,7 +169,7 @@ def _step(field: Field) -> Step:
 
     def step(value: Any) -> Any:
         if is_invalid is not None and is_invalid(value):
-            raise Missing(field.invalid_means)
+            raise MissingField(field.invalid_means)
         value = plain(value)
         if as_number and value.__class__ is str:
             found = number(value)
@@ -180,13 +180,13 @@ def _step(field: Field) -> Step:
         if value.__class__ is list:
             return [scale(item) for item in value]
         if value.__class__ not in (int, float):
-            raise Missing("not-a-number")
+            raise MissingField("not-a-number")
         return scale(value)
 
     return step
 
 
-def invalidity(field: Field) -> Callable[[Any], bool] | None:
+def invalidity(field: LineField) -> Callable[[Any], bool] | None:
     """Whether a value is one that the field calls invalid; None when it calls none so."""
     invalid = {item for item in field.invalid if not isinstance(item, str)}
     invalid_text = {item for item in field.invalid if isinstance(item, str)}
@@ -220,7 +220,7 @@ def _scaler(scale: float, offset: float) -> Callable[[int | float], int | float]
             return round(value * scale + offset, places)
         result = float(Decimal(repr(value)) * exact_scale + exact_offset)
         if not math.isfinite(result):
-            raise Missing(NAN)
+            raise MissingField(NAN)
         return result
 
     def bounded(value: int | float) -> int | float:
@@ -235,11 +235,11 @@ def _places(value: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-class Absent:
+class AbsentMember:
     """What a pointer to a member that the line does not have leads to."""
 
 
-ABSENT = Absent()
+ABSENT = AbsentMember()
 
 
 def tokens(pointer: str) -> list[str]:
@@ -247,7 +247,7 @@ def tokens(pointer: str) -> list[str]:
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
 
 
-def target_name(source: str, field: Field) -> str:
+def target_name(source: str, field: LineField) -> str:
     """What a member is called upstream: the field's name, else its own (of a pointer: the last part)."""
     return field.name or (tokens(source)[-1] if source.startswith("/") else source)
 

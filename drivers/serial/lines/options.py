@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from gatepost.drivers.options import MetricName, OptionProblem, Options
-from gatepost.drivers.serial.lines.fields import Field, first_token, target_name
-from gatepost.drivers.serial.lines.waveforms import Wave
+from gatepost.drivers.options import DriverOptions, MetricName, OptionProblem
+from gatepost.drivers.serial.lines.fields import LineField, first_token, target_name
+from gatepost.drivers.serial.lines.waveforms import LineWaveform
 from gatepost.drivers.waveforms import LOST
 
 LONGEST_LINE = 1_000_000  # octets
@@ -26,7 +26,7 @@ _ONLY: dict[str, tuple[str, ...]] = {
 }
 
 
-class LinesOptions(Options, frozen=True, forbid_unknown_fields=True):
+class LinesOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     """Options of `lines`; docs/drivers.md explains each."""
 
     format: Annotated[
@@ -47,13 +47,14 @@ class LinesOptions(Options, frozen=True, forbid_unknown_fields=True):
         None
     )
     fields: Annotated[
-        dict[str, Field], Meta(description="what becomes of a member, by its name or by JSON pointer (/data/0/t)")
+        dict[str, LineField], Meta(description="what becomes of a member, by its name or by JSON pointer (/data/0/t)")
     ] = field(default_factory=dict)
     others: Annotated[
         Literal["keep", "drop"], Meta(description="members that `fields` does not name: keep them as they are, or drop")
     ] = "keep"
     waveform: Annotated[
-        Wave | None, Meta(description="each line is a moment of curves: its `fields` are samples, sent in blocks")
+        LineWaveform | None,
+        Meta(description="each line is a moment of curves: its `fields` are samples, sent in blocks"),
     ] = None
     device_time: Annotated[
         str | None, Meta(description="the member that holds the device's own clock, a name or a JSON pointer")

@@ -12,8 +12,8 @@ from msgspec import Meta
 from gatepost.drivers.serial.lines.fields import (
     ABSENT,
     NAN,
-    Field,
-    Missing,
+    LineField,
+    MissingField,
     follow,
     invalidity,
     plain,
@@ -21,14 +21,14 @@ from gatepost.drivers.serial.lines.fields import (
     tokens,
 )
 from gatepost.drivers.serial.lines.formats import BadLine, number
-from gatepost.drivers.waveforms import Channel
+from gatepost.drivers.waveforms import WaveformChannel
 
 Row = Callable[[dict[str, Any]], list[int | str]]
 
 BIGGEST = 2**53  # samples beyond it are no samples
 
 
-class Wave(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LineWaveform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Each line is one moment of curves, the `fields` of the settings."""
 
     rate_hz: Annotated[float, Meta(gt=0, le=100_000, description="lines a second")]
@@ -38,10 +38,10 @@ class Wave(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("`rate_hz` is a finite number")
 
 
-def channels(fields: Mapping[str, Field]) -> list[Channel]:
+def channels(fields: Mapping[str, LineField]) -> list[WaveformChannel]:
     """The curves: `scale`, `offset` and `unit` go with them, the samples stay as the device printed them."""
     return [
-        Channel(
+        WaveformChannel(
             target_name(source, field),
             field.unit or "",
             1.0 if field.scale is None else field.scale,
@@ -51,7 +51,7 @@ def channels(fields: Mapping[str, Field]) -> list[Channel]:
     ]
 
 
-def compile_row(fields: Mapping[str, Field]) -> Row:
+def compile_row(fields: Mapping[str, LineField]) -> Row:
     """The samples of one line, or why there is none; BadLine when a member is neither."""
     steps = [(tokens(source) if source.startswith("/") else None, source, _sample(fields[source])) for source in fields]
 
@@ -63,7 +63,7 @@ def compile_row(fields: Mapping[str, Field]) -> Row:
     return row
 
 
-def _sample(field: Field) -> Callable[[Any], int | str]:
+def _sample(field: LineField) -> Callable[[Any], int | str]:
     is_invalid = invalidity(field)
 
     def sample(value: Any) -> int | str:
@@ -73,7 +73,7 @@ def _sample(field: Field) -> Callable[[Any], int | str]:
             return field.invalid_means
         try:
             value = plain(value)
-        except Missing as why:
+        except MissingField as why:
             if str(why) == NAN:
                 return NAN
             raise BadLine("not-a-sample") from None

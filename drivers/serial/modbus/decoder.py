@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
-from gatepost.drivers.serial.modbus.options import Block, ModbusOptions, Register, blocks
+from gatepost.drivers.serial.modbus.options import ModbusOptions, ModbusRegister, RegisterBlock, blocks
 from gatepost.drivers.serial.modbus.values import raw_number, scaled, spellings
 
 LONGEST = 512  # octets that are kept while an answer is looked for
@@ -28,7 +28,7 @@ class ModbusDecoder:
     def __init__(self, options: ModbusOptions) -> None:
         self.faults = Faults()
         self._options = options
-        self._block: Block | None = None
+        self._block: RegisterBlock | None = None
         self._last = False
         self._request = b""
         self._echo = False
@@ -37,7 +37,7 @@ class ModbusDecoder:
         self._flags: list[str] = []
         self._due = self._answered = False  # the round is over; something in it was answered
 
-    def ask(self, block: Block, request: bytes, last: bool) -> None:
+    def ask(self, block: RegisterBlock, request: bytes, last: bool) -> None:
         """What is heard from now on may be the answer for `block`."""
         self._block, self._request, self._last = block, request, last
         self._echo, self._heard = True, b""
@@ -75,7 +75,7 @@ class ModbusDecoder:
             self._answered = False
         return out
 
-    def _listen(self, block: Block, data: bytes) -> list[Reading | Reply]:
+    def _listen(self, block: RegisterBlock, data: bytes) -> list[Reading | Reply]:
         from gatepost.drivers.serial.modbus.frames import find_answer
 
         self._heard += data
@@ -100,7 +100,7 @@ class ModbusDecoder:
         self._due = self._last
         return [Reply("answer", {"count": block.count})]
 
-    def _take(self, register: Register, block: Block, registers: list[int], bits: list[bool]) -> None:
+    def _take(self, register: ModbusRegister, block: RegisterBlock, registers: list[int], bits: list[bool]) -> None:
         at = register.start - block.start
         if register.function in (1, 2):
             self._values[register.name] = bool(bits[at])
@@ -126,7 +126,7 @@ class ModbusDecoder:
         return found
 
 
-def _size(block: Block, exception: int | None) -> int:
+def _size(block: RegisterBlock, exception: int | None) -> int:
     from gatepost.drivers.serial.modbus.frames import SHORTEST, answer_size
 
     return SHORTEST if exception is not None else answer_size(block.function, block.count)

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from gatepost.drivers.driver import Command, Driver, Exchange, Forbidden, Line, Twin
+from gatepost.drivers.driver import Command, DeviceIO, Driver, ForbiddenWrite, SerialSettings, Twin
 from gatepost.drivers.options import OptionProblem, WrongOptions
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.common.no_answer import NoAnswer
 from gatepost.drivers.serial.modbus.decoder import EXCEPTIONS, LATER, NO_ANSWER, ModbusDecoder
-from gatepost.drivers.serial.modbus.options import HINT, Block, ModbusOptions, blocks, there
+from gatepost.drivers.serial.modbus.options import HINT, ModbusOptions, RegisterBlock, blocks, there
 
 EXAMPLE: dict[str, Any] = {
     "unit": 1,
@@ -33,11 +33,11 @@ class ModbusRtu(Driver):
 
     name = "modbus-rtu"
     title = "Modbus RTU device"
-    line = Line(9600, 8, "E", 1)
+    line = SerialSettings(9600, 8, "E", 1)
     options_type = ModbusOptions
     example_options: ClassVar[dict[str, Any]] = EXAMPLE
     commands = (Command("read_now", "Read the registers now", timeout=60.0),)
-    forbidden = (Forbidden("write", re.compile(rb"\A.[^\x01-\x04]", re.DOTALL)),)
+    forbidden = (ForbiddenWrite("write", re.compile(rb"\A.[^\x01-\x04]", re.DOTALL)),)
     source = "Modbus Application Protocol V1.1b3; Modbus over Serial Line V1.02"
 
     def __init__(self, options: Any = None) -> None:
@@ -56,7 +56,7 @@ class ModbusRtu(Driver):
         self._decoder = ModbusDecoder(self.options)
         return self._decoder
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         decoder = self._decoder
         assert decoder is not None, "the decoder is made before the conversation begins"
         loop = asyncio.get_running_loop()
@@ -76,7 +76,7 @@ class ModbusRtu(Driver):
                 continue
             due = loop.time()
 
-    async def _read(self, talk: Exchange, decoder: ModbusDecoder, block: Block, last: bool) -> bool:
+    async def _read(self, talk: DeviceIO, decoder: ModbusDecoder, block: RegisterBlock, last: bool) -> bool:
         """Ask until it answers or the tries are used up. Whether it answered, if only to say no."""
         from gatepost.drivers.serial.modbus.frames import request
 
@@ -103,7 +103,7 @@ class ModbusRtu(Driver):
         talk.feed(b"")  # the reading, if this was the last it waited for
         return answered
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
         if command != "read_now":
             return await super().execute(command, parameters, exchange)
         self._now.set()

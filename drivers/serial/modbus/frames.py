@@ -25,7 +25,7 @@ FAILED = 0x80  # set in the function of an answer that says no
 SHORTEST = 5  # octets of an answer: unit, function, code or count, CRC
 
 
-class Answer(NamedTuple):
+class ModbusResponse(NamedTuple):
     """`registers` or `bits`, or the code of the exception."""
 
     unit: int
@@ -46,7 +46,7 @@ def answer_size(function: int, count: int) -> int:
     return 5 + ((count + 7) // 8 if function in (1, 2) else 2 * count)
 
 
-def decode_answer(frame: bytes) -> Answer:
+def decode_answer(frame: bytes) -> ModbusResponse:
     """One whole answer; FrameError truncated, bad_length, bad_crc, unsupported or bad_frame."""
     if len(frame) < SHORTEST:
         raise FrameError("truncated")
@@ -63,14 +63,14 @@ def decode_answer(frame: bytes) -> Answer:
         raise FrameError("bad_crc")
     function = frame[1] & ~FAILED
     if frame[1] & FAILED:
-        return Answer(frame[0], function, [], [], frame[2])
+        return ModbusResponse(frame[0], function, [], [], frame[2])
     message = decoder.decode(frame[1:-2])
     if message is None or isinstance(message, ExceptionResponse) or (function in (3, 4) and frame[2] % 2):
         raise FrameError("bad_frame")
-    return Answer(frame[0], function, list(message.registers), list(message.bits))
+    return ModbusResponse(frame[0], function, list(message.registers), list(message.bits))
 
 
-def find_answer(data: bytes, unit: int, function: int, count: int) -> tuple[Answer | None, int]:
+def find_answer(data: bytes, unit: int, function: int, count: int) -> tuple[ModbusResponse | None, int]:
     """The answer to a request in what was heard since; and how many octets are done with, answer included."""
     size = answer_size(function, count)
     heads = (bytes((unit, function, size - 5)), bytes((unit, function | FAILED)))

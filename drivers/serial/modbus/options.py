@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from gatepost.drivers.options import MetricName, OptionProblem, Options
+from gatepost.drivers.options import DriverOptions, MetricName, OptionProblem
 from gatepost.drivers.serial.modbus.values import SIZES
 
 HINT = "pip install 'gatepost[modbus]'"
 LAST = 65535
 
 
-class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ModbusRegister(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One value of the device: where it stands, what form it has, what it is called."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64, description="its name upstream")]
@@ -50,10 +50,10 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return SIZES[self.type]
 
 
-class ModbusOptions(Options, frozen=True, forbid_unknown_fields=True):
+class ModbusOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     """The device on the bus and its registers."""
 
-    registers: Annotated[list[Register], Meta(min_length=1, max_length=500, description="the values to read")]
+    registers: Annotated[list[ModbusRegister], Meta(min_length=1, max_length=500, description="the values to read")]
     unit: Annotated[int, Meta(ge=1, le=247, description="address of the device on the bus (slave id)")] = 1
     interval: Annotated[float, Meta(ge=0.1, le=86400, description="seconds between two readings")] = 10.0
     metric: Annotated[MetricName, Meta(description="the metric_type of its readings")] = "reading"
@@ -91,18 +91,18 @@ def there() -> bool:
     return find_spec("pymodbus") is not None
 
 
-class Block(msgspec.Struct, frozen=True):
+class RegisterBlock(msgspec.Struct, frozen=True):
     """Registers that one request reads."""
 
     function: int
     start: int
     count: int
-    registers: tuple[Register, ...]
+    registers: tuple[ModbusRegister, ...]
 
 
-def blocks(options: ModbusOptions) -> list[Block]:
+def blocks(options: ModbusOptions) -> list[RegisterBlock]:
     """The fewest requests, in the order of functions and addresses."""
-    made: list[Block] = []
+    made: list[RegisterBlock] = []
     most = {1: 2000, 2: 2000}
     for register in sorted(options.registers, key=lambda each: (each.function, each.start)):
         end = register.start + register.size
@@ -111,7 +111,7 @@ def blocks(options: ModbusOptions) -> list[Block]:
             until = max(end, last.start + last.count)
             near = register.start <= last.start + last.count + options.gap
             if near and until - last.start <= most.get(register.function, options.most):
-                made[-1] = Block(last.function, last.start, until - last.start, (*last.registers, register))
+                made[-1] = RegisterBlock(last.function, last.start, until - last.start, (*last.registers, register))
                 continue
-        made.append(Block(register.function, register.start, register.size, (register,)))
+        made.append(RegisterBlock(register.function, register.start, register.size, (register,)))
     return made

@@ -11,7 +11,7 @@ from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsResponse, ReadDiscreteInputsResponse
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
 
-from gatepost.drivers.serial.modbus.options import ModbusOptions, Register
+from gatepost.drivers.serial.modbus.options import ModbusOptions, ModbusRegister
 from gatepost.drivers.serial.modbus.values import octets
 
 ANSWERS: dict[int, type[ModbusPDU]] = {
@@ -44,7 +44,7 @@ class ModbusTwin:
             self.put(register, self._random.uniform(18, 26))
         return b""
 
-    def put(self, register: Register, value: float) -> None:
+    def put(self, register: ModbusRegister, value: float) -> None:
         """Let a register hold what reads as `value`."""
         key = (register.function, register.start)
         if register.function in (1, 2):

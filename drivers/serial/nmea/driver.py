@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import Driver, Line, Recognition, Twin
+from gatepost.drivers.driver import Driver, ScanHints, SerialSettings, Twin
 from gatepost.drivers.options import MetricName
 from gatepost.drivers.reading import Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
@@ -80,8 +80,8 @@ class Nmea0183(Driver):
 
     name = "nmea0183"
     title = "NMEA 0183 instruments: weather, water, transducers, position"
-    line = Line(4800, 8, "N", 1)
-    recognition = Recognition(lines=(Line(9600), Line(38400)))
+    line = SerialSettings(4800, 8, "N", 1)
+    recognition = ScanHints(lines=(SerialSettings(9600), SerialSettings(38400)))
     metrics = ("environment", "position")
     every = 1.0
     options_type = NmeaOptions

@@ -13,7 +13,7 @@ _WHOLE = re.compile(r"[$!]([^*$!]*)(?:\*([0-9A-Fa-f]{2}))?")
 _ADDRESS = re.compile(r"P[A-Z0-9]{3,8}|[A-Z0-9]{2}[A-Z0-9]{3}")
 
 
-class Sentence(NamedTuple):
+class NmeaSentence(NamedTuple):
     """`address` as sent (GPGGA, WIMWV, PGRME); `kind` without the talker."""
 
     address: str
@@ -32,7 +32,7 @@ def checksum(text: str) -> int:
     return reduce(xor, text.encode("latin-1"), 0)
 
 
-def decode_sentence(line: str, checked: bool = True) -> Sentence:
+def decode_sentence(line: str, checked: bool = True) -> NmeaSentence:
     """One line; FrameError bad_sync, no_checksum (unless not `checked`), bad_checksum, bad_format."""
     line = line.rstrip("\r\n")
     if not line.startswith(("$", "!")):
@@ -48,7 +48,7 @@ def decode_sentence(line: str, checked: bool = True) -> Sentence:
     address, *fields = found[1].split(",")
     if not _ADDRESS.fullmatch(address):
         raise FrameError("bad_format")
-    return Sentence(address, tuple(fields))
+    return NmeaSentence(address, tuple(fields))
 
 
 def encode_sentence(address: str, *fields: object) -> bytes:

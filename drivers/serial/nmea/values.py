@@ -31,7 +31,7 @@ XDR: dict[tuple[str, str], tuple[str, str]] = {
 KINDS = {key[0]: name for key, (name, _) in reversed(XDR.items())}
 
 
-class Found(NamedTuple):
+class NmeaValue(NamedTuple):
     """A name, its value (None = the device has none) and its unit."""
 
     name: str
@@ -67,7 +67,7 @@ def degrees(text: str, side: str) -> float | None:
 
 
 def mtw(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
-    return _reading(metric, [Found("water_temperature", _with(fields, 0, "C"), "Cel")])
+    return _reading(metric, [NmeaValue("water_temperature", _with(fields, 0, "C"), "Cel")])
 
 
 def mmb(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
@@ -77,13 +77,13 @@ def mmb(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
 def mda(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
     found = [
         _pressure(fields),
-        Found("temperature", _with(fields, 4, "C"), "Cel"),
-        Found("water_temperature", _with(fields, 6, "C"), "Cel"),
-        Found("humidity", number(_at(fields, 8)), "%"),
-        Found("absolute_humidity", number(_at(fields, 9)), "%"),
-        Found("dew_point", _with(fields, 10, "C"), "Cel"),
-        Found("wind_direction", _with(fields, 12, "T"), "deg"),
-        Found("wind_direction_magnetic", _with(fields, 14, "M"), "deg"),
+        NmeaValue("temperature", _with(fields, 4, "C"), "Cel"),
+        NmeaValue("water_temperature", _with(fields, 6, "C"), "Cel"),
+        NmeaValue("humidity", number(_at(fields, 8)), "%"),
+        NmeaValue("absolute_humidity", number(_at(fields, 9)), "%"),
+        NmeaValue("dew_point", _with(fields, 10, "C"), "Cel"),
+        NmeaValue("wind_direction", _with(fields, 12, "T"), "deg"),
+        NmeaValue("wind_direction_magnetic", _with(fields, 14, "M"), "deg"),
         _speed(fields),
     ]
     present = [each for each in found if each.value is not None]  # a station fills in what it has
@@ -97,8 +97,8 @@ def mwv(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
     if which is None or unit is None:
         raise FrameError("bad_format")
     found = [
-        Found(f"{which}_angle", number(_at(fields, 0)), "deg"),
-        Found(f"{which}_speed", number(_at(fields, 2)), unit),
+        NmeaValue(f"{which}_angle", number(_at(fields, 0)), "deg"),
+        NmeaValue(f"{which}_speed", number(_at(fields, 2)), unit),
     ]
     if _at(fields, 4) == "A":
         return _reading(metric, found)
@@ -109,7 +109,7 @@ def xdr(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
     """Any number of transducers: type, value, unit, name."""
     if len(fields) % 4 or not fields:
         raise FrameError("bad_format")
-    found: dict[str, Found] = {}
+    found: dict[str, NmeaValue] = {}
     for i in range(0, len(fields), 4):
         kind, text, unit, own = (field.strip() for field in fields[i : i + 4])
         known = XDR.get((kind, unit))
@@ -117,7 +117,7 @@ def xdr(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
         base, count = name, 2
         while name in found:
             name, count = f"{base}_{count}", count + 1
-        found[name] = Found(name, number(text), known[1] if known else unit)
+        found[name] = NmeaValue(name, number(text), known[1] if known else unit)
     return _reading(metric, list(found.values()))
 
 
@@ -125,12 +125,12 @@ def gga(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
     quality = number(_at(fields, 5)) or 0
     fixed = quality != 0
     found = [
-        Found("latitude", degrees(_at(fields, 1), _at(fields, 2)) if fixed else None, "deg"),
-        Found("longitude", degrees(_at(fields, 3), _at(fields, 4)) if fixed else None, "deg"),
+        NmeaValue("latitude", degrees(_at(fields, 1), _at(fields, 2)) if fixed else None, "deg"),
+        NmeaValue("longitude", degrees(_at(fields, 3), _at(fields, 4)) if fixed else None, "deg"),
     ]
-    extra = [Found("satellites", number(_at(fields, 6)))]
+    extra = [NmeaValue("satellites", number(_at(fields, 6)))]
     if fixed:
-        extra += [Found("altitude", _with(fields, 8, "M"), "m"), Found("hdop", number(_at(fields, 7)))]
+        extra += [NmeaValue("altitude", _with(fields, 8, "M"), "m"), NmeaValue("hdop", number(_at(fields, 7)))]
     found += [each for each in extra if each.value is not None]
     fix = FIXES.get(int(quality))
     return _reading("position", found, (f"fix-{fix}",) if fix else (), "no-fix")
@@ -139,11 +139,11 @@ def gga(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
 def rmc(fields: tuple[str, ...], metric: str, names: Names) -> Reading | None:
     fixed = _at(fields, 1) == "A"
     found = [
-        Found("latitude", degrees(_at(fields, 2), _at(fields, 3)) if fixed else None, "deg"),
-        Found("longitude", degrees(_at(fields, 4), _at(fields, 5)) if fixed else None, "deg"),
+        NmeaValue("latitude", degrees(_at(fields, 2), _at(fields, 3)) if fixed else None, "deg"),
+        NmeaValue("longitude", degrees(_at(fields, 4), _at(fields, 5)) if fixed else None, "deg"),
     ]
     if fixed:
-        extra = (Found("speed", number(_at(fields, 6)), KNOTS), Found("course", number(_at(fields, 7)), "deg"))
+        extra = (NmeaValue("speed", number(_at(fields, 6)), KNOTS), NmeaValue("course", number(_at(fields, 7)), "deg"))
         found += [each for each in extra if each.value is not None]
     reading = _reading("position", found, (), "no-fix")
     reading.device_time = _utc(_at(fields, 8), _at(fields, 0))
@@ -158,26 +158,26 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.casefold()).strip("_")[:64]
 
 
-def _reading(metric: str, found: list[Found], flags: tuple[str, ...] = (), why: str = "no-value") -> Reading:
+def _reading(metric: str, found: list[NmeaValue], flags: tuple[str, ...] = (), why: str = "no-value") -> Reading:
     values = {each.name: each.value for each in found if each.value is not None}
     units = {each.name: each.unit for each in found if each.unit and each.value is not None}
     missing = tuple(f"{each.name}:{why}" for each in found if each.value is None)
     return Reading(metric, values, units, (*missing, *flags), GOOD if values else BAD)
 
 
-def _pressure(fields: tuple[str, ...]) -> Found:
+def _pressure(fields: tuple[str, ...]) -> NmeaValue:
     """Bar where it is given, else inches of mercury."""
     bar = _with(fields, 2, "B")
     if bar is not None:
-        return Found("pressure", bar, "bar")
-    return Found("pressure", _with(fields, 0, "I"), MERCURY)
+        return NmeaValue("pressure", bar, "bar")
+    return NmeaValue("pressure", _with(fields, 0, "I"), MERCURY)
 
 
-def _speed(fields: tuple[str, ...]) -> Found:
+def _speed(fields: tuple[str, ...]) -> NmeaValue:
     metres = _with(fields, 18, "M")
     if metres is not None:
-        return Found("wind_speed", metres, "m/s")
-    return Found("wind_speed", _with(fields, 16, "N"), KNOTS)
+        return NmeaValue("wind_speed", metres, "m/s")
+    return NmeaValue("wind_speed", _with(fields, 16, "N"), KNOTS)
 
 
 def _with(fields: tuple[str, ...], index: int, unit: str) -> float | int | None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
-from gatepost.drivers.serial.common.frame_sync import Trust
+from gatepost.drivers.serial.common.frame_sync import FrameTrust
 from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
-from gatepost.drivers.serial.common.status_updates import News
+from gatepost.drivers.serial.common.status_updates import StatusUpdates
 from gatepost.drivers.serial.nonin import formats as nonin
-from gatepost.drivers.serial.nonin.format_detector import Detector
-from gatepost.drivers.serial.nonin.stream import ACKNOWLEDGE, FrameReader, NumbersReader, PacketReader, SpotReader
+from gatepost.drivers.serial.nonin.format_detector import FormatDetector
+from gatepost.drivers.serial.nonin.stream import (
+    ACKNOWLEDGE,
+    NoninFrameReader,
+    NoninPacketReader,
+    NumbersReader,
+    SpotReader,
+)
 
 METRIC = "pulse_oximetry"
 UNITS = {"spo2": "%", "heart_rate": "/min"}
@@ -30,21 +36,21 @@ class NoninDecoder:
     ) -> None:
         self.faults = Faults()
         self._number = number
-        self._detector = Detector(self.faults) if number is None else None
-        self._reader: FrameReader | NumbersReader | SpotReader | None = None
-        self._packets = PacketReader(self.faults)
-        self._trust = Trust(25, 6)  # 1/min and %: what may change within a second
+        self._detector = FormatDetector(self.faults) if number is None else None
+        self._reader: NoninFrameReader | NumbersReader | SpotReader | None = None
+        self._packets = NoninPacketReader(self.faults)
+        self._trust = FrameTrust(25, 6)  # 1/min and %: what may change within a second
         self._pleth = PlethBlocks(METRIC, PLETH_RATE) if waveform else None
         self._select = select
-        self._news = News()
+        self._news = StatusUpdates()
         known = (bookmarks or {}).get(MARK)
         self._spots = [spot for spot in known if isinstance(spot, str)] if isinstance(known, list) else []
         if number is not None:
             self._reader = self._reader_of(number)
 
-    def _reader_of(self, number: int) -> FrameReader | NumbersReader | SpotReader:
+    def _reader_of(self, number: int) -> NoninFrameReader | NumbersReader | SpotReader:
         if number in (2, 7):
-            return FrameReader(self.faults, wide=number == 7)
+            return NoninFrameReader(self.faults, wide=number == 7)
         return SpotReader(self.faults) if number == 13 else NumbersReader(self.faults, 3 if number == 1 else 4)
 
     def feed(self, data: bytes) -> list[Item]:
@@ -59,9 +65,9 @@ class NoninDecoder:
         out: list[Item] = []
         for item in self._reader.feed(data):
             match item:
-                case nonin.Frame():
+                case nonin.NoninFrame():
                     self._frame(item, out)
-                case nonin.Numbers():
+                case nonin.NoninNumbers():
                     self._numbers(item, out)
                 case nonin.SpotCheck():
                     self._spot(item, out)
@@ -78,7 +84,7 @@ class NoninDecoder:
         if self._pleth is not None:
             out += self._pleth.lose()
 
-    def _frame(self, frame: nonin.Frame, out: list[Item]) -> None:
+    def _frame(self, frame: nonin.NoninFrame, out: list[Item]) -> None:
         packet = self._packets.add(frame)
         if self._pleth is not None:
             out += self._pleth.add(frame.pleth)
@@ -86,7 +92,7 @@ class NoninDecoder:
             out += self._news.learn(battery_low=packet.low_battery)
             out.append(packet_reading(packet))
 
-    def _numbers(self, frame: nonin.Numbers, out: list[Item]) -> None:
+    def _numbers(self, frame: nonin.NoninNumbers, out: list[Item]) -> None:
         if self._trust.judge(frame.pulse_rate, frame.spo2):
             out += self._news.learn(battery_low=frame.low_battery)
             out.append(numbers_reading(frame))
@@ -103,14 +109,14 @@ class NoninDecoder:
         out.append(reading)
 
 
-def packet_reading(packet: nonin.Packet) -> Reading:
+def packet_reading(packet: nonin.NoninPacket) -> Reading:
     """The four-beat averages of a packet of format 2 or 7."""
     remarks = _remarks(packet.artifact, packet.perfusion == "red", packet.perfusion == "yellow")
     why = _why(packet.sensor_disconnected, packet.sensor_fault, packet.out_of_track)
     return _reading(packet.spo2, packet.pulse_rate, why, remarks, packet.smartpoint, packet.low_battery)
 
 
-def numbers_reading(frame: nonin.Numbers) -> Reading:
+def numbers_reading(frame: nonin.NoninNumbers) -> Reading:
     """One frame of format 1 or 8."""
     remarks = _remarks(frame.artifact, frame.low_perfusion, frame.marginal_perfusion)
     why = _why(frame.sensor_disconnected, bool(frame.sensor_fault), frame.out_of_track)

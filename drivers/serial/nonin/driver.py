@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from gatepost.drivers.driver import Driver, Exchange, Forbidden, Line, Twin, WrongDevice
-from gatepost.drivers.options import OptionProblem, Options
+from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, SerialSettings, Twin, WrongDevice
+from gatepost.drivers.options import DriverOptions, OptionProblem
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.common.status_updates import follow
 from gatepost.drivers.serial.nonin.decoder import NoninDecoder
@@ -20,7 +20,7 @@ ANSWER = 1.0  # seconds
 TRIES = 3
 
 
-class NoninOptions(Options, frozen=True, forbid_unknown_fields=True):
+class NoninOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     """What the oximeter sends, and what is sent on."""
 
     format: Annotated[
@@ -57,7 +57,7 @@ class Nonin(Driver):
 
     name = "nonin"
     title = "Nonin oximeters and modules, data formats 1, 2, 7, 8 and 13"
-    line = Line(9600)
+    line = SerialSettings(9600)
     metrics = ("pulse_oximetry",)
     values = ("spo2", "heart_rate")
     every = 1.0
@@ -66,8 +66,8 @@ class Nonin(Driver):
     options_type = NoninOptions
     example_options: ClassVar[dict[str, Any]] = {"format": 2, "waveform": False}
     forbidden = (
-        Forbidden("erase", re.compile(rb"MCL", re.IGNORECASE)),  # WristOx2: clear the memory
-        Forbidden("command", re.compile(rb"\A(?!\x02\x70\x02\x02[\x01\x02\x07\x08\x0d]\x03\Z)")),  # but a format
+        ForbiddenWrite("erase", re.compile(rb"MCL", re.IGNORECASE)),  # WristOx2: clear the memory
+        ForbiddenWrite("command", re.compile(rb"\A(?!\x02\x70\x02\x02[\x01\x02\x07\x08\x0d]\x03\Z)")),  # but a format
     )
     source = "Nonin OEM III, Xpod, 9560 and WristOx2 3150 OEM specifications"
 
@@ -80,13 +80,13 @@ class Nonin(Driver):
         number = None if self.options.format == "auto" else self.options.format
         return NoninDecoder(number, self.options.waveform, self.options.select, self.bookmarks)
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         """Choose the format; then tell of the battery. WrongDevice when the oximeter refuses."""
         if self.options.select:
             await self._select(talk)
         await follow(talk)
 
-    async def _select(self, talk: Exchange) -> None:
+    async def _select(self, talk: DeviceIO) -> None:
         """Until it agrees, or readings of this format come anyway. The octet of a refusal can also be part of other
         data: it counts when every question was answered so."""
         number = self.options.format

@@ -11,7 +11,7 @@ SURE = {2: 3 * nonin.FRAME, 7: 4 * nonin.FRAME}  # octets of good frames that te
 WINDOW = nonin.PACKET * nonin.FRAME  # octets that are read again once the format is known
 
 
-class Detector:
+class FormatDetector:
     """Tells formats 2, 7 and 13 by their checksums. `format` is None until it is known; what came last until then
     (`seen`) is to be read again. Formats 1 and 8 have none: the fault says which of them it looks like."""
 

@@ -21,7 +21,7 @@ SPOT_HEADER = bytes.fromhex("0002000d")
 SPOT_HEAD, SPOT_TAIL, SPOT_LEAST, SPOT_MOST = 6, 2, 14, 64  # octets; the data may grow in later models
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
+class NoninFrame(msgspec.Struct, frozen=True, gc=False):
     """One of 25 frames. `perfusion` is only told during a pulse."""
 
     sensor_disconnected: bool
@@ -34,7 +34,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     float_byte: int
 
 
-class Packet(msgspec.Struct, frozen=True, gc=False):
+class NoninPacket(msgspec.Struct, frozen=True, gc=False):
     """What 25 frames say together; None = the device has no value."""
 
     pulse_rate: int | None
@@ -60,7 +60,7 @@ class Packet(msgspec.Struct, frozen=True, gc=False):
     pleth: list[int]
 
 
-class Numbers(msgspec.Struct, frozen=True, gc=False):
+class NoninNumbers(msgspec.Struct, frozen=True, gc=False):
     """One frame of format 1 or 8. The last three are None in format 1, which does not tell them."""
 
     sensor_disconnected: bool
@@ -108,7 +108,7 @@ def saturation(octet: int) -> int | None:
     return None if value == NO_SPO2 else value
 
 
-def decode_frame2(octets: bytes) -> Frame:
+def decode_frame2(octets: bytes) -> NoninFrame:
     """Format 2, exactly five octets; FrameError truncated, bad_length, bad_frame, bad_sync or bad_checksum."""
     _five(octets)
     if octets[0] != START:
@@ -118,7 +118,7 @@ def decode_frame2(octets: bytes) -> Frame:
     return _frame(octets[1], octets[2], octets[3])
 
 
-def decode_frame7(octets: bytes) -> Frame:
+def decode_frame7(octets: bytes) -> NoninFrame:
     """Format 7: the same without the start octet, with a pleth of 16 bits."""
     _five(octets)
     if not octets[0] & 0x80:
@@ -133,8 +133,8 @@ def _five(octets: bytes) -> None:
         raise FrameError("bad_checksum")
 
 
-def _frame(status: int, pleth: int, number: int) -> Frame:
-    return Frame(
+def _frame(status: int, pleth: int, number: int) -> NoninFrame:
+    return NoninFrame(
         sensor_disconnected=bool(status & 0x40),
         artifact=bool(status & 0x20),
         out_of_track=bool(status & 0x10),
@@ -146,7 +146,7 @@ def _frame(status: int, pleth: int, number: int) -> Frame:
     )
 
 
-def decode_packet(octets: bytes, wide: bool = False) -> Packet:
+def decode_packet(octets: bytes, wide: bool = False) -> NoninPacket:
     """Exactly 25 frames of format 2, or of format 7 when `wide`; as for a frame, and bad_sync."""
     frames = [(decode_frame7 if wide else decode_frame2)(octets[i : i + FRAME]) for i in range(0, len(octets), FRAME)]
     if len(frames) != PACKET:
@@ -154,13 +154,13 @@ def decode_packet(octets: bytes, wide: bool = False) -> Packet:
     return packet_of(frames)
 
 
-def packet_of(frames: list[Frame]) -> Packet:
+def packet_of(frames: list[NoninFrame]) -> NoninPacket:
     """25 good frames; FrameError bad_sync when SYNC is not in the first of them, or in another."""
     if not frames[0].sync or any(frame.sync for frame in frames[1:]):
         raise FrameError("bad_sync")
     f = [0] + [frame.float_byte for frame in frames]  # numbered from 1, as in the paper
     perfusion = {frame.perfusion for frame in frames}
-    return Packet(
+    return NoninPacket(
         pulse_rate=rate(f[1], f[2]),
         spo2=saturation(f[3]),
         revision=f[4],
@@ -185,14 +185,14 @@ def packet_of(frames: list[Frame]) -> Packet:
     )
 
 
-def decode_numbers(octets: bytes, size: int = 4) -> Numbers:
+def decode_numbers(octets: bytes, size: int = 4) -> NoninNumbers:
     """One frame of format 1 (three octets) or 8 (four); FrameError truncated, bad_length or bad_sync."""
     if len(octets) != size:
         raise FrameError("truncated" if len(octets) < size else "bad_length")
     if not octets[0] & 0x80 or any(octet & 0x80 for octet in octets[1:]):
         raise FrameError("bad_sync")
     status, more = octets[0], octets[3] if size > 3 else None
-    return Numbers(
+    return NoninNumbers(
         sensor_disconnected=bool(status & 0x40),
         out_of_track=bool(status & 0x20),
         low_perfusion=bool(status & 0x10),

@@ -10,29 +10,29 @@ from collections.abc import Callable
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
-from gatepost.drivers.serial.common.frame_sync import Stranger
+from gatepost.drivers.serial.common.frame_sync import StrangerDetector
 from gatepost.drivers.serial.nonin import formats as nonin
 
 ACKNOWLEDGE, REFUSE = 0x06, 0x15  # answers to the choice of a format
-PART = nonin.Frame(False, False, False, False, "none", False, 0, 0)  # stands for a frame of which more must come
+PART = nonin.NoninFrame(False, False, False, False, "none", False, 0, 0)  # stands for a frame of which more must come
 
 
-class FrameReader:
+class NoninFrameReader:
     """Frames of format 2, or of format 7 when `wide`. After octets were lost, `confirm` good frames in a row are
     needed: a checksum of eight bits alone is no proof."""
 
     def __init__(self, faults: Faults, wide: bool, confirm: int | None = None) -> None:
         self._faults = faults
         self._wide = wide
-        self._decode: Callable[[bytes], nonin.Frame] = nonin.decode_frame7 if wide else nonin.decode_frame2
+        self._decode: Callable[[bytes], nonin.NoninFrame] = nonin.decode_frame7 if wide else nonin.decode_frame2
         self._confirm = confirm or (3 if wide else 2)
-        self._stranger = Stranger(faults)
+        self._stranger = StrangerDetector(faults)
         self._rest = b""
         self._lost = True  # the first octets after opening may be the end of a frame: no fault
 
-    def feed(self, data: bytes) -> list[nonin.Frame | int | None]:
+    def feed(self, data: bytes) -> list[nonin.NoninFrame | int | None]:
         data = self._rest + data
-        frames: list[nonin.Frame | int | None] = []
+        frames: list[nonin.NoninFrame | int | None] = []
         at, end = 0, len(data)
         while at < end:
             need = nonin.FRAME * (self._confirm if self._lost else 1)
@@ -56,9 +56,9 @@ class FrameReader:
         self._rest = data[at:]
         return frames
 
-    def _good(self, data: bytes, at: int, end: int) -> nonin.Frame | None:
+    def _good(self, data: bytes, at: int, end: int) -> nonin.NoninFrame | None:
         """The frame at `at`, when it and all others up to `end` are good; of one that is not whole the mark decides."""
-        first: nonin.Frame | None = None
+        first: nonin.NoninFrame | None = None
         while end - at >= nonin.FRAME:
             try:
                 frame = self._decode(data[at : at + nonin.FRAME])
@@ -75,15 +75,15 @@ class FrameReader:
         return part[0] == nonin.START and (len(part) < 2 or bool(part[1] & 0x80))
 
 
-class PacketReader:
+class NoninPacketReader:
     """Frames -> packets. A packet with a bad or missing frame is dropped, and the next SYNC waited for."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._frames: list[nonin.Frame] = []
+        self._frames: list[nonin.NoninFrame] = []
         self._waiting = True  # for a SYNC; the first packet after opening may have lost its beginning: no fault
 
-    def add(self, frame: nonin.Frame | None) -> nonin.Packet | None:
+    def add(self, frame: nonin.NoninFrame | None) -> nonin.NoninPacket | None:
         if frame is None:
             self._drop()
             return None
@@ -115,13 +115,13 @@ class NumbersReader:
     def __init__(self, faults: Faults, size: int) -> None:
         self._faults = faults
         self._size = size
-        self._stranger = Stranger(faults)
+        self._stranger = StrangerDetector(faults)
         self._rest = b""
         self._lost = True
 
-    def feed(self, data: bytes) -> list[nonin.Numbers | int | None]:
+    def feed(self, data: bytes) -> list[nonin.NoninNumbers | int | None]:
         data = self._rest + data
-        out: list[nonin.Numbers | int | None] = []
+        out: list[nonin.NoninNumbers | int | None] = []
         at, end = 0, len(data)
         while at < end:
             if not data[at] & 0x80:
@@ -147,7 +147,7 @@ class NumbersReader:
         self._rest = data[at:]
         return out
 
-    def _lose(self, out: list[nonin.Numbers | int | None]) -> None:
+    def _lose(self, out: list[nonin.NoninNumbers | int | None]) -> None:
         if not self._lost:
             self._lost = True
             self._faults.add("resync", "octets that belong to no frame were skipped")
@@ -161,7 +161,7 @@ class SpotReader:
         self._faults = faults
         self._rest = b""
         self._lost = True  # what comes before the first one is no fault
-        self._stranger = Stranger(faults)
+        self._stranger = StrangerDetector(faults)
 
     def feed(self, data: bytes) -> list[nonin.SpotCheck | int | None]:
         data = self._rest + data

@@ -8,7 +8,7 @@ from typing import Any
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
-from gatepost.drivers.serial.common.record_digests import Seen
+from gatepost.drivers.serial.common.record_digests import RecordDigests
 from gatepost.drivers.serial.onetouch import lines
 
 LONGEST_LINE = 128
@@ -25,7 +25,7 @@ class OneTouchDecoder:
 
     def __init__(self, bookmarks: Mapping[str, Any]) -> None:
         self.faults = Faults()
-        self._seen = Seen(bookmarks)
+        self._seen = RecordDigests(bookmarks)
         self._split = LineSplitter(self.faults, LONGEST_LINE)
         self._owner = ""
 
@@ -46,35 +46,35 @@ class OneTouchDecoder:
                 self.faults.add(wrong.kind, "a line of the meter is not as it should be")
             return Reply("bad", {})
         match line:
-            case lines.Record():
+            case lines.OneTouchRecord():
                 return self._record(line)
-            case lines.Memory():
+            case lines.MemoryHeader():
                 self._owner = line.serial_number
                 return Reply("memory", {"count": line.count, "serial_number": line.serial_number})
-            case lines.Serial():
+            case lines.SerialReply():
                 self._owner = line.serial_number
                 return Reply("serial_number", {"serial_number": line.serial_number})
-            case lines.Clock():
+            case lines.ClockReply():
                 return Reply("clock", {"time": line.time.isoformat()})
-            case lines.Unit():
+            case lines.UnitReply():
                 return Reply("unit", {"unit": line.unit})
-            case lines.Version():
+            case lines.VersionReply():
                 return Reply("version", {"version": line.version})
 
-    def _record(self, record: lines.Record) -> Reading | Reply:
+    def _record(self, record: lines.OneTouchRecord) -> Reading | Reply:
         if not self._owner:  # the rest of a dump that somebody else asked for: of which meter?
             return Reply("bad", {})
         mark = self._seen.mark(self._owner, *vars_of(record))
         return Reply("known", {}) if mark is None else reading(record, mark)
 
 
-def vars_of(record: lines.Record) -> tuple[object, ...]:
+def vars_of(record: lines.OneTouchRecord) -> tuple[object, ...]:
     """What tells two records apart."""
     return (record.time.isoformat(), record.mg_dl, record.control_solution, record.meal, record.comment,
             record.over_range, record.under_range)  # fmt: skip
 
 
-def reading(record: lines.Record, mark: tuple[str, str] | None = None) -> Reading:
+def reading(record: lines.OneTouchRecord, mark: tuple[str, str] | None = None) -> Reading:
     """A result of a control solution, beyond the range, or with a parity error in the meter is no value."""
     why = (
         "control-solution"

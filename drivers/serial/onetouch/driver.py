@@ -13,12 +13,12 @@ from msgspec import Meta
 from gatepost.drivers.driver import (
     Command,
     CommandFailed,
+    DeviceIO,
     Driver,
-    Exchange,
-    Forbidden,
-    Line,
-    Question,
-    Recognition,
+    ForbiddenWrite,
+    ScanHints,
+    ScanProbe,
+    SerialSettings,
     Twin,
     WrongDevice,
 )
@@ -44,13 +44,13 @@ class OneTouchOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 600.0
 
 
-class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OneTouchSyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Set the meter's clock."""
 
     time: Annotated[datetime | None, Meta(description="ISO 8601; default the gateway's local time")] = None
 
 
-class Incomplete(CommandFailed):
+class IncompleteMemory(CommandFailed):
     """Lines of the memory were lost or wrong, three times over."""
 
 
@@ -59,7 +59,7 @@ class OneTouchUltra2(Driver):
 
     name = "onetouch-ultra2"
     title = "OneTouch Ultra2 glucose meter"
-    line = Line(9600, 8, "N", 1)
+    line = SerialSettings(9600, 8, "N", 1)
     metrics = ("glucose",)
     steady = False
     keeps_records = True
@@ -67,10 +67,10 @@ class OneTouchUltra2(Driver):
     example_options: ClassVar[dict[str, Any]] = {"interval": 15.0}
     commands = (
         Command("read_stored", "Read the memory now", timeout=180.0),
-        Command("sync_time", "Set the meter's clock", SyncTime, 20.0, {"time": "2026-11-20T10:30:00"}),
+        Command("sync_time", "Set the meter's clock", OneTouchSyncTime, 20.0, {"time": "2026-11-20T10:30:00"}),
     )
-    recognition = Recognition(telling=("serial_number",), questions=(Question(WAKE + b"DM@\r"),))
-    forbidden = (Forbidden("erase", re.compile(rb"[Dd][Mm][Zz]")),)
+    recognition = ScanHints(telling=("serial_number",), questions=(ScanProbe(WAKE + b"DM@\r"),))
+    forbidden = (ForbiddenWrite("erase", re.compile(rb"[Dd][Mm][Zz]")),)
     source = "LifeScan OneTouch Ultra2 RS-232 communication specification"
 
     def __init__(self, options: Any = None) -> None:
@@ -80,7 +80,7 @@ class OneTouchUltra2(Driver):
     def decoder(self) -> OneTouchDecoder:
         return OneTouchDecoder(self.bookmarks)
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         read = None  # when its memory was read last, whole
         while True:
             async with self._turn:
@@ -93,12 +93,12 @@ class OneTouchUltra2(Driver):
                         read = now
                 except TimeoutError:
                     raise NoAnswer("the meter does not answer", "plug its cable in; it then shows PC") from None
-                except Incomplete:
+                except IncompleteMemory:
                     read = None  # what is missing comes with the next look
             await talk.stored()
             await asyncio.sleep(self.options.interval)
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
         if command not in ("read_stored", "sync_time"):
             return await super().execute(command, parameters, exchange)
         async with self._turn:
@@ -106,7 +106,7 @@ class OneTouchUltra2(Driver):
                 done = await _read_memory(exchange)
                 await exchange.stored()
                 return done
-            assert isinstance(parameters, SyncTime)
+            assert isinstance(parameters, OneTouchSyncTime)
             return await _set_clock(exchange, parameters.time)
 
     @classmethod
@@ -114,7 +114,7 @@ class OneTouchUltra2(Driver):
         return OneTouchTwin(seed)
 
 
-async def _ask(talk: Exchange, words: bytes, kind: str) -> dict[str, Any]:
+async def _ask(talk: DeviceIO, words: bytes, kind: str) -> dict[str, Any]:
     """The answer to a question; TimeoutError after three, WrongDevice when something else answered each time."""
     strange = False
     babble = 0
@@ -136,14 +136,14 @@ async def _ask(talk: Exchange, words: bytes, kind: str) -> dict[str, Any]:
     raise TimeoutError
 
 
-async def _identify(talk: Exchange) -> None:
+async def _identify(talk: DeviceIO) -> None:
     serial: str = (await _ask(talk, b"DM@", "serial_number"))["serial_number"]
     if not serial.endswith(MODEL):
         raise WrongDevice(f"the meter {serial} is no OneTouch Ultra2: the serial number of one ends in {MODEL}")
     talk.tell(serial_number=serial)
 
 
-async def _introduce(talk: Exchange) -> None:
+async def _introduce(talk: DeviceIO) -> None:
     """What people want to know of a meter: its firmware, what it shows, how wrong its clock is."""
     talk.tell(firmware=(await _ask(talk, b"DM?", "version"))["version"])
     talk.tell(display_unit=(await _ask(talk, b"DMSU?", "unit"))["unit"])
@@ -153,7 +153,7 @@ async def _introduce(talk: Exchange) -> None:
         talk.tell(clock_offset=round((clock - now.local).total_seconds()))
 
 
-async def _read_memory(talk: Exchange) -> dict[str, Any]:
+async def _read_memory(talk: DeviceIO) -> dict[str, Any]:
     """Every record; again when a line of the dump was lost or wrong. TimeoutError, Incomplete."""
     new = 0
     for _ in range(TRIES):
@@ -161,10 +161,12 @@ async def _read_memory(talk: Exchange) -> dict[str, Any]:
         new += done["new"]
         if not done["bad"]:
             return {"records": done["records"], "new": new}
-    raise Incomplete("incomplete", f"{done['bad']} of {done['records']} lines were lost or wrong, three times over")
+    raise IncompleteMemory(
+        "incomplete", f"{done['bad']} of {done['records']} lines were lost or wrong, three times over"
+    )
 
 
-async def _dump(talk: Exchange) -> dict[str, int]:
+async def _dump(talk: DeviceIO) -> dict[str, int]:
     """One dump: how many records it should have, how many lines were lost or wrong, how many records are new."""
     await talk.send(WAKE + b"DMP\r")
     first = await talk.wait(lambda item: item, ANSWER)
@@ -190,7 +192,7 @@ def _line(item: Reading | Reply) -> str | None:
     return item.kind if item.kind in ("known", "bad") else None
 
 
-async def _set_clock(exchange: Exchange, time: datetime | None) -> dict[str, Any]:
+async def _set_clock(exchange: DeviceIO, time: datetime | None) -> dict[str, Any]:
     if time is None:
         now = exchange.now()
         if not now.trusted:

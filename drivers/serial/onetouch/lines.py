@@ -25,7 +25,7 @@ MEALS = {"N": "none", "B": "before", "A": "after"}
 UNITS = {"MG/DL": "mg/dL", "MMOL/L": "mmol/L"}
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
+class OneTouchRecord(msgspec.Struct, frozen=True, gc=False):
     """One stored result; `mg_dl` is None beyond the range of the meter."""
 
     time: datetime
@@ -38,7 +38,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     under_range: bool = False
 
 
-class Memory(msgspec.Struct, frozen=True, gc=False):
+class MemoryHeader(msgspec.Struct, frozen=True, gc=False):
     """The beginning of a dump."""
 
     count: int
@@ -46,25 +46,25 @@ class Memory(msgspec.Struct, frozen=True, gc=False):
     unit: str
 
 
-class Clock(msgspec.Struct, frozen=True, gc=False):
+class ClockReply(msgspec.Struct, frozen=True, gc=False):
     time: datetime
 
 
-class Serial(msgspec.Struct, frozen=True, gc=False):
+class SerialReply(msgspec.Struct, frozen=True, gc=False):
     serial_number: str
 
 
-class Version(msgspec.Struct, frozen=True, gc=False):
+class VersionReply(msgspec.Struct, frozen=True, gc=False):
     version: str
 
 
-class Unit(msgspec.Struct, frozen=True, gc=False):
+class UnitReply(msgspec.Struct, frozen=True, gc=False):
     """The unit that the display shows; records do not follow it."""
 
     unit: str
 
 
-Line = Record | Memory | Clock | Serial | Version | Unit
+Line = OneTouchRecord | MemoryHeader | ClockReply | SerialReply | VersionReply | UnitReply
 
 
 def check(line: str) -> str:
@@ -83,15 +83,15 @@ def decode_line(line: str) -> Line:
     if found := _RECORD.fullmatch(text):
         return _record(found)
     if found := _MEMORY.fullmatch(text):
-        return Memory(int(found[1]), found[2].strip(), _unit(found[3]))
+        return MemoryHeader(int(found[1]), found[2].strip(), _unit(found[3]))
     if found := _SERIAL.fullmatch(text):
-        return Serial(found[1].strip())
+        return SerialReply(found[1].strip())
     if found := _TIME.fullmatch(text):
-        return Clock(_time(found))
+        return ClockReply(_time(found))
     if found := _UNIT.fullmatch(text):
-        return Unit(_unit(found[1]))
+        return UnitReply(_unit(found[1]))
     if text.startswith("?"):
-        return Version(text[1:40].strip())
+        return VersionReply(text[1:40].strip())
     raise FrameError("bad_format")
 
 
@@ -104,14 +104,14 @@ def clock_text(time: datetime) -> str:
     return time.strftime('"%a","%m/%d/%y","%H:%M:%S   "').upper()
 
 
-def _record(found: re.Match[str]) -> Record:
+def _record(found: re.Match[str]) -> OneTouchRecord:
     shown = found[8].strip()
     parity = shown.endswith("?")
     shown = shown.rstrip("?").strip()
     over, under = shown in ("HIGH", "HI"), shown in ("LOW", "LO")
     if found[9] not in MEALS or not (over or under or (shown.isdecimal() and shown.isascii())):
         raise FrameError("bad_format")
-    return Record(
+    return OneTouchRecord(
         _time(found),
         None if over or under else int(shown),
         found[7] == "C",

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import Driver, Exchange, Forbidden, Twin
-from gatepost.drivers.driver import Line as SerialLine
+from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, Twin
+from gatepost.drivers.driver import SerialSettings as SerialLine
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
-from gatepost.drivers.serial.common.status_updates import News, follow
-from gatepost.drivers.serial.oximeter_ascii.lines import DIALECTS, NELLCOR_STATUS, Line, is_heading
+from gatepost.drivers.serial.common.status_updates import StatusUpdates, follow
+from gatepost.drivers.serial.oximeter_ascii.lines import DIALECTS, NELLCOR_STATUS, OximeterLine, is_heading
 from gatepost.drivers.serial.oximeter_ascii.twin import OximeterAsciiTwin
 
 METRIC = "pulse_oximetry"
@@ -70,7 +70,7 @@ class OximeterAsciiDecoder:
         self._fits = options.dialect != "auto"  # whether the first of them has been seen
         self._headings = 0  # since the last line of data
         self._seen: set[str] = set(ALWAYS)
-        self._news = News()
+        self._news = StatusUpdates()
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
         out: list[Reading | Reply] = []
@@ -106,11 +106,11 @@ class OximeterAsciiDecoder:
             self.faults.add(kind, "a line is not of the expected form: check `dialect`")
         return []
 
-    def _learn(self, line: Line) -> list[Reply]:
+    def _learn(self, line: OximeterLine) -> list[Reply]:
         low = "LB" in line.status if self._dialects[0] == "nellcor" else None
         return self._news.learn(serial_number=line.serial, battery_low=low)
 
-    def _reading(self, line: Line) -> Reading:
+    def _reading(self, line: OximeterLine) -> Reading:
         remarks = [NELLCOR_STATUS.get(code, code) for code in line.status]
         why = next((doubt for doubt in DOUBTS if doubt in remarks), "")
         values: dict[str, Any] = {}
@@ -133,7 +133,7 @@ class OximeterAsciiDecoder:
         return Reading(METRIC, values, units, tuple(dict.fromkeys(flags)), quality, _device_time(line))
 
 
-def _device_time(line: Line) -> str | None:
+def _device_time(line: OximeterLine) -> str | None:
     """ISO 8601; a time of day alone is none."""
     if line.time is None or len(line.time) < 6:
         return None
@@ -156,13 +156,13 @@ class OximeterAscii(Driver):
     silence = 15.0
     options_type = OximeterAsciiOptions
     example_options: ClassVar[dict[str, Any]] = {"dialect": "masimo"}
-    forbidden = (Forbidden("speak", re.compile(rb"")),)
+    forbidden = (ForbiddenWrite("speak", re.compile(rb"")),)
     source = "operator's manuals of Nonin 2500, 8500, 9600, Masimo Rad-8 and Radical-7, Nellcor N-395 and N-595"
 
     def decoder(self) -> OximeterAsciiDecoder:
         return OximeterAsciiDecoder(self.options)
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         """Serial number and battery into the status."""
         await follow(talk)
 

@@ -71,7 +71,7 @@ _MASIMO_NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)[%*]*")
 _THREE = re.compile(r"(?:\d{3}|---)[%*]*")  # a lost digit would make another number
 
 
-class Line(msgspec.Struct, frozen=True):
+class OximeterLine(msgspec.Struct, frozen=True):
     """What one line says. `values` by the names of the vectors; None = the device has no value."""
 
     values: dict[str, int | float | None]
@@ -85,7 +85,7 @@ class Line(msgspec.Struct, frozen=True):
     alarms: str = ""
 
 
-def decode_nonin(text: str) -> Line:
+def decode_nonin(text: str) -> OximeterLine:
     """One line; FrameError bad_format or out_of_range."""
     found = _NONIN.fullmatch(text.strip())
     if found is None:
@@ -94,10 +94,10 @@ def decode_nonin(text: str) -> Line:
     time = None if hour is None else _clock(int(hour), int(minute), int(second))
     marks = marks.upper()
     values: dict[str, int | float | None] = {"spo2": _percent(_whole(spo2)), "pulse_rate": _whole(rate)}
-    return Line(values, time, event="*" in marks, fast="F" in marks, status=("breath",) if "B" in marks else ())
+    return OximeterLine(values, time, event="*" in marks, fast="F" in marks, status=("breath",) if "B" in marks else ())
 
 
-def decode_masimo(text: str) -> Line:
+def decode_masimo(text: str) -> OximeterLine:
     """One line; needs SPO2 and BPM (or PR)."""
     found = _MASIMO.fullmatch(text.strip())
     if found is None:
@@ -119,7 +119,7 @@ def decode_masimo(text: str) -> Line:
         alarm = int(members.get("ALARM", "0") or "0", 16)
     except ValueError:
         raise FrameError("bad_format") from None
-    return Line(
+    return OximeterLine(
         values,
         _date(_century(year), month, day) + _clock(hour, minute, second),
         members.get("SN"),
@@ -130,7 +130,7 @@ def decode_masimo(text: str) -> Line:
     )
 
 
-def decode_nellcor(text: str) -> Line:
+def decode_nellcor(text: str) -> OximeterLine:
     """One line of data; headings are refused like anything else."""
     found = _NELLCOR.fullmatch(text.strip())
     if found is None:
@@ -147,7 +147,7 @@ def decode_nellcor(text: str) -> Line:
     if any(code not in NELLCOR_STATUS for code in status):
         raise FrameError("bad_format")
     date = _date(_century(int(year)), MONTHS.index(month.upper()) + 1, int(day))
-    return Line(values, date + _clock(int(hour), int(minute), int(second)), status=status, alarm="*" in stars)
+    return OximeterLine(values, date + _clock(int(hour), int(minute), int(second)), status=status, alarm="*" in stars)
 
 
 DIALECTS = {"nonin": decode_nonin, "masimo": decode_masimo, "nellcor": decode_nellcor}

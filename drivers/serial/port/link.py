@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from gatepost.drivers.driver import Line
+from gatepost.drivers.driver import SerialSettings
 from gatepost.drivers.serial.port.blocking_call import bounded, in_thread
 from gatepost.drivers.serial.port.link_errors import LinkFailed, Reason, explain, lost, timed_out
 
@@ -19,7 +19,7 @@ __all__ = ["LinkFailed", "Reason", "SerialLink"]
 LINGER = 0.02  # seconds: arrivals within it are read together
 
 
-class Channel(Protocol):
+class PortChannel(Protocol):
     """The open port: DescriptorChannel or ThreadChannel."""
 
     def pause(self) -> None: ...
@@ -37,7 +37,7 @@ class SerialLink:
     def __init__(
         self,
         port: str,
-        line: Line,
+        line: SerialSettings,
         *,
         rts: bool | None = None,
         dtr: bool | None = None,
@@ -54,7 +54,7 @@ class SerialLink:
         self._on_lost = on_lost
         self._loop = loop
         self._linger = linger
-        self._channel: Channel | None = None
+        self._channel: PortChannel | None = None
         self._handle: Any = None
         self._pty = False
         self._closing: asyncio.Future[None] | None = None

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import serial
 
-from gatepost.drivers.driver import Line
+from gatepost.drivers.driver import SerialSettings
 
 POLL = 2.0  # seconds a reader thread sleeps at most when the port has no descriptor to wait for
 DRAIN = 0.5  # seconds that the last octets get to leave before the port is closed
@@ -24,7 +24,7 @@ _TIOCGICOUNT = 0x545D  # Linux, struct serial_icounter_struct: 20 ints
 _ICOUNT = struct.Struct("20i")
 
 
-def open_port(url: str, line: Line, rts: bool | None, dtr: bool | None) -> Any:
+def open_port(url: str, line: SerialSettings, rts: bool | None, dtr: bool | None) -> Any:
     """An open, exclusive port with raw settings; raises what pyserial and the system raise.
 
     `url` is a path or a pyserial URL. What a PTY or a socket already holds is kept; a real port starts empty. A PTY has
@@ -66,7 +66,7 @@ def open_port(url: str, line: Line, rts: bool | None, dtr: bool | None) -> Any:
     return port
 
 
-def change_line(port: Any, line: Line) -> None:
+def change_line(port: Any, line: SerialSettings) -> None:
     """Other line settings for an open port that is no PTY; what it holds was heard with the old ones and is dropped."""
     port.apply_settings(
         {

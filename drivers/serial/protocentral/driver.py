@@ -8,12 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from gatepost.drivers.driver import Driver, Line, Recognition, Twin
+from gatepost.drivers.driver import Driver, ScanHints, SerialSettings, Twin
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
-from gatepost.drivers.serial.protocentral.frames import Frame, FrameReader
-from gatepost.drivers.serial.protocentral.signals import ADS1292R, HEALTHYPI, Signals, ads1292r, healthypi
+from gatepost.drivers.serial.protocentral.frames import ProtocentralFrame, ProtocentralFrameReader
+from gatepost.drivers.serial.protocentral.signals import ADS1292R, HEALTHYPI, SignalFrame, ads1292r, healthypi
 from gatepost.drivers.serial.protocentral.twin import ProtocentralTwin
-from gatepost.drivers.waveforms import Channel, WaveformBlocks
+from gatepost.drivers.waveforms import WaveformBlocks, WaveformChannel
 
 RAW = "{raw}"  # no scale is published: counts as the board gives them
 NO_SPO2 = 25  # the low octet of -999, which the firmware has for "none"
@@ -63,12 +63,12 @@ class ProtocentralDecoder:
     def __init__(
         self,
         known: Mapping[int, frozenset[int]],
-        signals: Callable[[Frame], Signals],
+        signals: Callable[[ProtocentralFrame], SignalFrame],
         rate: float,
         curves: tuple[str, ...],
     ) -> None:
         self.faults = Faults()
-        self._frames = FrameReader(self.faults, known)
+        self._frames = ProtocentralFrameReader(self.faults, known)
         self._signals = signals
         self._rate = rate
         self._curves = curves
@@ -89,7 +89,7 @@ class ProtocentralDecoder:
             self._judge(found, out)
         return out
 
-    def _judge(self, found: Signals, out: list[Reading | Reply]) -> None:
+    def _judge(self, found: SignalFrame, out: list[Reading | Reply]) -> None:
         """The numbers of a frame: nearly always those of the one before."""
         told = (found.heart_rate, found.respiration_rate, found.spo2, found.centidegrees, found.lead_status)
         last, samples = self._told.get(found.size, (None, 0))
@@ -105,7 +105,7 @@ class ProtocentralDecoder:
             if reading is not None:
                 out.append(reading)
 
-    def _curve(self, name: str, found: Signals, out: list[Reading | Reply]) -> None:
+    def _curve(self, name: str, found: SignalFrame, out: list[Reading | Reply]) -> None:
         samples: tuple[int, ...] = getattr(found, name)
         if not samples:
             return
@@ -114,13 +114,13 @@ class ProtocentralDecoder:
         blocks = self._blocks.get((found.size, name))
         if blocks is None:
             rate = self._rate * RATIOS[found.size][name]
-            blocks = WaveformBlocks(METRIC_OF[name], rate, [Channel(name, RAW)])
+            blocks = WaveformBlocks(METRIC_OF[name], rate, [WaveformChannel(name, RAW)])
             self._blocks[found.size, name] = blocks
         for sample in samples:
             out += blocks.add((why or sample,))
 
 
-def numbers(found: Signals) -> list[tuple[str, float | None, str]]:
+def numbers(found: SignalFrame) -> list[tuple[str, float | None, str]]:
     """The numbers that a frame has: name, value or None, and why there is none."""
     out: list[tuple[str, float | None, str]] = []
     lead = "lead-off" if found.ecg_off else "no-signal"
@@ -160,13 +160,13 @@ class ProtocentralAds1292r(Driver):
 
     name = "protocentral-ads1292r"
     title = "ProtoCentral ADS1292R: ECG, respiration, heart rate"
-    line = Line(57600)
+    line = SerialSettings(57600)
     metrics = ("ecg", "respiration", "heart_rate")
     values = ("heart_rate", "respiration_rate", "lost_samples")
     silence = 10.0
     options_type = Ads1292rOptions
     example_options: ClassVar[dict[str, Any]] = {"rate": 125, "waveforms": ["ecg"]}
-    recognition = Recognition(lines=(Line(115200),))
+    recognition = ScanHints(lines=(SerialSettings(115200),))
     source = "ProtoCentral OpenView, decoder of the ADS1292R breakout"
 
     def decoder(self) -> ProtocentralDecoder:
@@ -182,13 +182,13 @@ class HealthyPi(Driver):
 
     name = "healthypi"
     title = "ProtoCentral HealthyPi v3, v4 and 5: ECG, respiration, SpO2, temperature"
-    line = Line(115200)
+    line = SerialSettings(115200)
     metrics = ("ecg", "respiration", "heart_rate", "pulse_oximetry", "body_temperature")
     values = ("heart_rate", "respiration_rate", "spo2", "temperature", "lost_samples")
     silence = 10.0
     options_type = HealthyPiOptions
     example_options: ClassVar[dict[str, Any]] = {"waveforms": ["ecg", "respiration", "infrared"]}
-    recognition = Recognition(lines=(Line(57600),))
+    recognition = ScanHints(lines=(SerialSettings(57600),))
     source = "ProtoCentral OpenView, decoders of HealthyPi; firmware of HealthyPi v3 and v4"
 
     def decoder(self) -> ProtocentralDecoder:

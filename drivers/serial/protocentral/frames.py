@@ -16,12 +16,12 @@ START = b"\x0a\xfa"
 HEAD = 5
 
 
-class Frame(NamedTuple):
+class ProtocentralFrame(NamedTuple):
     type: int
     payload: bytes
 
 
-def decode_frame(octets: bytes) -> Frame:
+def decode_frame(octets: bytes) -> ProtocentralFrame:
     """Exactly one frame; FrameError truncated, bad_header, bad_length or bad_frame (its end)."""
     if not octets.startswith(START[: len(octets)]):
         raise FrameError("bad_header")
@@ -31,7 +31,7 @@ def decode_frame(octets: bytes) -> Frame:
     ending = octets[HEAD + length :]
     if ending not in (b"\x0b", b"\x00\x0b"):
         raise FrameError("truncated" if ending == b"\x00" else "bad_frame" if len(ending) <= 2 else "bad_length")
-    return Frame(octets[4], octets[HEAD : HEAD + length])
+    return ProtocentralFrame(octets[4], octets[HEAD : HEAD + length])
 
 
 def encode_frame(kind: int, payload: bytes) -> bytes:
@@ -39,7 +39,7 @@ def encode_frame(kind: int, payload: bytes) -> bytes:
     return START + len(payload).to_bytes(2, "little") + bytes((kind,)) + payload + b"\x00\x0b"
 
 
-class FrameReader:
+class ProtocentralFrameReader:
     """Octets in any chunks -> frames whose type and length are among `known`. `None` stands where octets were skipped
     after the first frame; one count of `resync` for each such place."""
 
@@ -50,9 +50,9 @@ class FrameReader:
         self._lost = True  # the first octets after opening may be the end of a frame: no fault
         self._began = False
 
-    def feed(self, data: bytes) -> list[Frame | None]:
+    def feed(self, data: bytes) -> list[ProtocentralFrame | None]:
         data = self._rest + data
-        out: list[Frame | None] = []
+        out: list[ProtocentralFrame | None] = []
         at = 0
         while at < len(data):
             size = self._frame_at(data, at)
@@ -61,7 +61,7 @@ class FrameReader:
             if size:
                 self._lost, self._began = False, True
                 length = int.from_bytes(data[at + 2 : at + 4], "little")
-                out.append(Frame(data[at + 4], data[at + HEAD : at + HEAD + length]))
+                out.append(ProtocentralFrame(data[at + 4], data[at + HEAD : at + HEAD + length]))
                 at += size
                 continue
             if not self._lost:

@@ -12,7 +12,7 @@ import struct
 import msgspec
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.serial.protocentral.frames import Frame
+from gatepost.drivers.serial.protocentral.frames import ProtocentralFrame
 
 ADS1292R = {2: frozenset({8})}
 HEALTHYPI = {2: frozenset({20, 22}), 3: frozenset({50}), 4: frozenset({19})}
@@ -25,7 +25,7 @@ _V5_PPG = struct.Struct("<8hhB")
 V4_MARK = 120  # HealthyPi v4 has this constant where v3 has a heart rate that is never set
 
 
-class Signals(msgspec.Struct, frozen=True, gc=False):
+class SignalFrame(msgspec.Struct, frozen=True, gc=False):
     """One frame: samples of its curves, and numbers; None = the frame has no such member."""
 
     type: int
@@ -43,38 +43,40 @@ class Signals(msgspec.Struct, frozen=True, gc=False):
     probe_off: bool = False
 
 
-def ads1292r(frame: Frame) -> Signals:
+def ads1292r(frame: ProtocentralFrame) -> SignalFrame:
     """FrameError unsupported or bad_length."""
     _expect(frame, ADS1292R)
     ecg, respiration, heart_rate, respiration_rate = _ADS1292R.unpack(frame.payload)
-    return Signals(2, 8, (ecg,), (respiration,), heart_rate=heart_rate, respiration_rate=respiration_rate)
+    return SignalFrame(2, 8, (ecg,), (respiration,), heart_rate=heart_rate, respiration_rate=respiration_rate)
 
 
-def healthypi(frame: Frame) -> Signals:
+def healthypi(frame: ProtocentralFrame) -> SignalFrame:
     """FrameError unsupported or bad_length."""
     _expect(frame, HEALTHYPI)
     payload = frame.payload
     size = len(payload)
     if frame.type == 3:
         *samples, heart_rate, breaths = _V5_ECG.unpack(payload)
-        return Signals(3, size, tuple(samples[:8]), tuple(samples[8:]), heart_rate=heart_rate, respiration_rate=breaths)
+        return SignalFrame(
+            3, size, tuple(samples[:8]), tuple(samples[8:]), heart_rate=heart_rate, respiration_rate=breaths
+        )
     if frame.type == 4:
         *samples, temperature, spo2 = _V5_PPG.unpack(payload)
-        return Signals(4, size, red=tuple(samples), spo2=spo2, centidegrees=temperature)
+        return SignalFrame(4, size, red=tuple(samples), spo2=spo2, centidegrees=temperature)
     if size == _V5.size:
         ecg, breath, skip, red, infrared, temperature, spo2, heart_rate, breaths = _V5.unpack(payload)
         curves = ((ecg,), () if skip else (breath,), (infrared,), (red,))
-        return Signals(2, size, *curves, heart_rate, breaths, spo2, temperature)
+        return SignalFrame(2, size, *curves, heart_rate, breaths, spo2, temperature)
     ecg, breath, infrared, red, temperature, breaths, spo2, heart_rate, _80, other, leads = _V3.unpack(payload)
     curves = ((ecg,), (breath,), (infrared,), (red,))
     if other == V4_MARK:  # the status register of its ADS1292R: a bit for each electrode that is off
         ecg_off, probe_off = bool(leads & 0x1F), False
     else:
         ecg_off, probe_off = bool(leads & 1), bool(leads & 2)
-    return Signals(2, size, *curves, heart_rate, breaths, spo2, temperature, leads, ecg_off, probe_off)
+    return SignalFrame(2, size, *curves, heart_rate, breaths, spo2, temperature, leads, ecg_off, probe_off)
 
 
-def _expect(frame: Frame, known: dict[int, frozenset[int]]) -> None:
+def _expect(frame: ProtocentralFrame, known: dict[int, frozenset[int]]) -> None:
     if frame.type not in known:
         raise FrameError("unsupported")
     if len(frame.payload) not in known[frame.type]:

@@ -12,19 +12,19 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import (
     Command,
     CommandFailed,
+    DeviceIO,
     Driver,
-    Exchange,
-    Forbidden,
+    ForbiddenWrite,
     KeepAlive,
-    Line,
-    Question,
-    Recognition,
+    ScanHints,
+    ScanProbe,
+    SerialSettings,
     Twin,
 )
 from gatepost.drivers.options import MetricName
 from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
-from gatepost.drivers.serial.scales.and_format import Weighing, decode_line
+from gatepost.drivers.serial.scales.and_format import AndWeighing, decode_line
 from gatepost.drivers.serial.scales.and_twin import AndTwin
 from gatepost.drivers.serial.scales.weight_reading import weight_reading
 
@@ -33,11 +33,11 @@ LONGEST_LINE = 64
 
 # The words of the manuals that change a scale; the last rule is everything that is no question.
 FORBIDDEN = (
-    Forbidden("zero", re.compile(rb"(?:^|[\r\n])(?:Z|R[\r\n]|R$|\x1bT)", re.IGNORECASE)),
-    Forbidden("tare", re.compile(rb"(?:^|[\r\n])(?:T|CT|PT:)", re.IGNORECASE)),
-    Forbidden("erase", re.compile(rb"(?:^|[\r\n])(?:MCL|MD:)", re.IGNORECASE)),
-    Forbidden("adjust", re.compile(rb"(?:^|[\r\n])(?:CAL|EXC)", re.IGNORECASE)),
-    Forbidden("command", re.compile(rb"(?:^|[\r\n]+)(?!(?:Q|S|SI|SIR|C)?(?:[\r\n]|$))")),
+    ForbiddenWrite("zero", re.compile(rb"(?:^|[\r\n])(?:Z|R[\r\n]|R$|\x1bT)", re.IGNORECASE)),
+    ForbiddenWrite("tare", re.compile(rb"(?:^|[\r\n])(?:T|CT|PT:)", re.IGNORECASE)),
+    ForbiddenWrite("erase", re.compile(rb"(?:^|[\r\n])(?:MCL|MD:)", re.IGNORECASE)),
+    ForbiddenWrite("adjust", re.compile(rb"(?:^|[\r\n])(?:CAL|EXC)", re.IGNORECASE)),
+    ForbiddenWrite("command", re.compile(rb"(?:^|[\r\n]+)(?!(?:Q|S|SI|SIR|C)?(?:[\r\n]|$))")),
 )
 
 
@@ -52,7 +52,7 @@ class AndOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metric: Annotated[MetricName, Meta(description="the metric_type of a weight")] = "body_weight"
 
 
-class ReadNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AndReadNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Weigh."""
 
     stable: Annotated[bool, Meta(description="wait until the scale has come to rest")] = False
@@ -96,7 +96,7 @@ class AndDecoder:
             return None
 
 
-def weighing_reading(weighing: Weighing, metric: str) -> Reading:
+def weighing_reading(weighing: AndWeighing, metric: str) -> Reading:
     """A weight under `metric` in its unit; anything that is no mass under metric `reading`."""
     why = "under-range" if weighing.below else "over-range"
     compared = {"LO": ("comparator-low",), "HI": ("comparator-high",)}.get(weighing.comparator or "", ())
@@ -111,14 +111,14 @@ class AndScale(Driver):
 
     name = "and-scale"
     title = "A&D scales and balances, standard format"
-    line = Line(2400, 7, "E", 1)
+    line = SerialSettings(2400, 7, "E", 1)
     metrics = ("body_weight",)
     values = ("weight", "count", "percent", "carat", "value")
     options_type = AndOptions
     example_options: ClassVar[dict[str, Any]] = {"mode": "poll", "interval": 1.0}
-    commands = (Command("read_now", "Weigh now, or when the scale is at rest", ReadNow, 30.0, {"stable": True}),)
+    commands = (Command("read_now", "Weigh now, or when the scale is at rest", AndReadNow, 30.0, {"stable": True}),)
     forbidden = FORBIDDEN
-    recognition = Recognition(questions=(Question(NOW, {"mode": "poll"}),))
+    recognition = ScanHints(questions=(ScanProbe(NOW, {"mode": "poll"}),))
     source = "A&D standard format, balance manuals"
 
     def __init__(self, options: Any = None) -> None:
@@ -136,10 +136,10 @@ class AndScale(Driver):
     def farewell(self) -> tuple[bytes, ...]:
         return (STOP,) if self.options.mode == "repeat" else ()
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
         if command != "read_now":
             return await super().execute(command, parameters, exchange)
-        assert isinstance(parameters, ReadNow)
+        assert isinstance(parameters, AndReadNow)
 
         def weighed(item: Reading | Reply) -> Reading | None:
             if isinstance(item, Reply):

@@ -19,7 +19,7 @@ WIDTH = 9  # sign and eight characters
 UNIT = 3
 
 
-class Weighing(msgspec.Struct, frozen=True, gc=False):
+class AndWeighing(msgspec.Struct, frozen=True, gc=False):
     """What one line says; value and unit are None when the scale has none (overload)."""
 
     state: str
@@ -29,7 +29,7 @@ class Weighing(msgspec.Struct, frozen=True, gc=False):
     below: bool = False  # overload at the lower end
 
 
-def decode_line(text: str) -> Weighing:
+def decode_line(text: str) -> AndWeighing:
     """One line without or with its ending; FrameError bad_header, truncated or bad_format."""
     text = text.rstrip("\r\n")
     head = _HEADER.match(text)
@@ -40,17 +40,17 @@ def decode_line(text: str) -> Weighing:
     if state == "overload":  # what follows may look like a weight
         if not rest:
             raise FrameError("truncated")
-        return Weighing(state, None, None, comparator, rest.startswith("-"))
+        return AndWeighing(state, None, None, comparator, rest.startswith("-"))
     if len(rest) < WIDTH + UNIT:
         raise FrameError("truncated")
     number, unit = rest[:WIDTH], rest[WIDTH:].strip()
     if len(rest) > WIDTH + UNIT or not _NUMBER.fullmatch(number) or not re.fullmatch(r"[A-Za-z%/]{1,3}", unit):
         raise FrameError("bad_format")
     spelled = number.replace(" ", "").replace(",", ".")
-    return Weighing(state, float(spelled) if "." in spelled else int(spelled), unit, comparator)
+    return AndWeighing(state, float(spelled) if "." in spelled else int(spelled), unit, comparator)
 
 
-def encode_line(weighing: Weighing, decimals: int = 2) -> bytes:
+def encode_line(weighing: AndWeighing, decimals: int = 2) -> bytes:
     """The line that a scale prints; for twins and tests."""
     head = next(code for code, state in STATES.items() if state == weighing.state)
     if weighing.comparator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from gatepost.drivers.serial.scales.and_format import Weighing, encode_line
+from gatepost.drivers.serial.scales.and_format import AndWeighing, encode_line
 
 
 class AndTwin:
@@ -52,5 +52,5 @@ class AndTwin:
 
     def _line(self) -> bytes:
         if self._settling:
-            return encode_line(Weighing("unstable", self._weight + self._random.uniform(-3, 3), "kg"))
-        return encode_line(Weighing("stable", self._weight, "kg"))
+            return encode_line(AndWeighing("unstable", self._weight + self._random.uniform(-3, 3), "kg"))
+        return encode_line(AndWeighing("stable", self._weight, "kg"))

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import Driver, Forbidden, Line, Twin
+from gatepost.drivers.driver import Driver, ForbiddenWrite, SerialSettings, Twin
 from gatepost.drivers.options import MetricName
 from gatepost.drivers.reading import Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
 from gatepost.drivers.serial.scales.cas_format import (
-    Weighing,
+    CasWeighing,
     decode_and,
     decode_bare,
     decode_full,
@@ -72,7 +72,7 @@ class CasDecoder:
             out.append(self._reading(weighing))
         return out
 
-    def _reading(self, weighing: Weighing) -> Reading:
+    def _reading(self, weighing: CasWeighing) -> Reading:
         remarks = [weighing.mode] if weighing.mode else []
         lamps = (("hold", weighing.hold), ("tare", weighing.tare), ("zero", weighing.zero))
         remarks += (name for name, lit in lamps if lit)
@@ -106,7 +106,7 @@ class CasTwin:
             return f"{'ST' if still else 'US'},GS,{shown:+8.1f}kg\r\n".encode("ascii")
         if self.form == "10":
             return f"{shown:08.1f}\r\n".encode("ascii")
-        return encode_full(Weighing(state, "gross", shown, "kg", 0x31, still, False, False, True, False, False))
+        return encode_full(CasWeighing(state, "gross", shown, "kg", 0x31, still, False, False, True, False, False))
 
     def hear(self, data: bytes) -> bytes:
         return b""
@@ -117,14 +117,14 @@ class CasScale(Driver):
 
     name = "cas-scale"
     title = "CAS indicators (CI, PDI, NT series) and scales that print like them"
-    line = Line(9600)
+    line = SerialSettings(9600)
     metrics = ("body_weight",)
     values = ("weight", "count", "percent", "carat", "value")
     every = 1.0
     steady = False
     options_type = CasOptions
     example_options: ClassVar[dict[str, Any]] = {"format": "22"}
-    forbidden = (Forbidden("speak", re.compile(rb"")),)
+    forbidden = (ForbiddenWrite("speak", re.compile(rb"")),)
     source = "CAS CI-150A, CI-400, CI-600D and NT-200 owner's manuals"
 
     def decoder(self) -> CasDecoder:

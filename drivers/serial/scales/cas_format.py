@@ -25,7 +25,7 @@ _FULL = re.compile(rb"(ST|US|OL),(GS|NT),(.)(.),(.{8})(.)(.{2})", re.DOTALL)
 _CLONE = re.compile(rb" *([+-]? *[0-9][0-9.,]*|[-. _]*) *([A-Za-z%]{1,3})? *")
 
 
-class Weighing(msgspec.Struct, frozen=True, gc=False):
+class CasWeighing(msgspec.Struct, frozen=True, gc=False):
     """What one line says; None = it does not say so, or has no value (overload)."""
 
     state: str | None
@@ -46,7 +46,7 @@ def _bare(line: bytes) -> bytes:
     return line[:-2] if line.endswith(b"\r\n") else line.rstrip(b"\r\n")
 
 
-def decode_full(line: bytes) -> Weighing:
+def decode_full(line: bytes) -> CasWeighing:
     """22 octets (20 without their ending); FrameError truncated, bad_length, bad_header or bad_format."""
     line = _bare(line)
     if not _HEAD.match(line):
@@ -60,7 +60,7 @@ def decode_full(line: bytes) -> Weighing:
     lamps = lamp[0]
     if not lamps & LAMP:
         raise FrameError("bad_format")
-    return Weighing(
+    return CasWeighing(
         STATES[state],
         MODES[mode],
         _value(data, STATES[state]),
@@ -76,7 +76,7 @@ def decode_full(line: bytes) -> Weighing:
     )
 
 
-def decode_and(line: bytes) -> Weighing:
+def decode_and(line: bytes) -> CasWeighing:
     """18 octets of the AND form; the width of a clone may be another one."""
     line = _bare(line)
     head = _HEAD.match(line)
@@ -88,18 +88,18 @@ def decode_and(line: bytes) -> Weighing:
         raise FrameError("bad_format")
     if found[2] is None and state != "overload":
         raise FrameError("truncated")
-    return Weighing(state, mode, _value(found[1], state), None if found[2] is None else _unit(found[2]))
+    return CasWeighing(state, mode, _value(found[1], state), None if found[2] is None else _unit(found[2]))
 
 
-def decode_bare(line: bytes) -> Weighing:
+def decode_bare(line: bytes) -> CasWeighing:
     """10 octets: a weight without anything else."""
     line = _bare(line)
     if len(line) != WIDTH:
         raise FrameError("truncated" if len(line) < WIDTH else "bad_length")
-    return Weighing(None, None, _value(line, ""), None)
+    return CasWeighing(None, None, _value(line, ""), None)
 
 
-def decode_line(line: bytes) -> Weighing:
+def decode_line(line: bytes) -> CasWeighing:
     """Whichever of the three a line is."""
     line = _bare(line)
     if not _HEAD.match(line):
@@ -126,7 +126,7 @@ def _unit(unit: bytes) -> str:
     return text
 
 
-def encode_full(weighing: Weighing, decimals: int = 1) -> bytes:
+def encode_full(weighing: CasWeighing, decimals: int = 1) -> bytes:
     """The 22 octets; for twins and tests."""
     lamps = (
         LAMP

@@ -15,19 +15,19 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import (
     Command,
     CommandFailed,
+    DeviceIO,
     Driver,
-    Exchange,
-    Forbidden,
+    ForbiddenWrite,
     KeepAlive,
-    Line,
-    Question,
-    Recognition,
+    ScanHints,
+    ScanProbe,
+    SerialSettings,
     Twin,
 )
 from gatepost.drivers.options import MetricName
 from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
-from gatepost.drivers.serial.scales.mt_sics_format import WIDTH, Answer, decode_line
+from gatepost.drivers.serial.scales.mt_sics_format import WIDTH, SicsResponse, decode_line
 from gatepost.drivers.serial.scales.mt_sics_twin import MtSicsTwin
 from gatepost.drivers.serial.scales.weight_reading import weight_reading
 
@@ -53,7 +53,7 @@ class MtSicsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class ReadNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SicsReadNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Weigh."""
 
     stable: Annotated[bool, Meta(description="wait until the balance has come to rest")] = False
@@ -94,7 +94,7 @@ class MtSicsDecoder:
             return None
         return self._meaning(answer)
 
-    def _meaning(self, answer: Answer) -> Reading | Reply:
+    def _meaning(self, answer: SicsResponse) -> Reading | Reply:
         if answer.state == "error":
             return Reply("error", {"code": answer.code, "command": answer.command})
         if answer.state == "answer":
@@ -108,20 +108,20 @@ class MtSics(Driver):
 
     name = "mt-sics"
     title = "Balances and scales with MT-SICS (Mettler-Toledo and others)"
-    line = Line(9600)
+    line = SerialSettings(9600)
     metrics = ("body_weight",)
     values = ("weight", "count", "percent", "carat", "value")
     options_type = MtSicsOptions
     example_options: ClassVar[dict[str, Any]] = {"mode": "poll", "interval": 1.0}
-    commands = (Command("read_now", "Weigh now, or when the balance is at rest", ReadNow, 45.0, {"stable": True}),)
+    commands = (Command("read_now", "Weigh now, or when the balance is at rest", SicsReadNow, 45.0, {"stable": True}),)
     forbidden = (
-        Forbidden("zero", re.compile(rb"(?:^|[\r\n])\s*Z", re.IGNORECASE)),
-        Forbidden("tare", re.compile(rb"(?:^|[\r\n])\s*T", re.IGNORECASE)),
-        Forbidden("adjust", re.compile(rb"(?:^|[\r\n])\s*C", re.IGNORECASE)),
-        Forbidden("reset", re.compile(rb"@|(?:^|[\r\n])\s*(?:RST|FSET)", re.IGNORECASE)),
-        Forbidden("command", re.compile(rb"(?:^|[\r\n]+)(?!(?:S|SI|SIR|I4|@)?(?:[\r\n]|$))")),  # anything else
+        ForbiddenWrite("zero", re.compile(rb"(?:^|[\r\n])\s*Z", re.IGNORECASE)),
+        ForbiddenWrite("tare", re.compile(rb"(?:^|[\r\n])\s*T", re.IGNORECASE)),
+        ForbiddenWrite("adjust", re.compile(rb"(?:^|[\r\n])\s*C", re.IGNORECASE)),
+        ForbiddenWrite("reset", re.compile(rb"@|(?:^|[\r\n])\s*(?:RST|FSET)", re.IGNORECASE)),
+        ForbiddenWrite("command", re.compile(rb"(?:^|[\r\n]+)(?!(?:S|SI|SIR|I4|@)?(?:[\r\n]|$))")),  # anything else
     )
-    recognition = Recognition(telling=("answer",), questions=(Question(SERIAL),))
+    recognition = ScanHints(telling=("answer",), questions=(ScanProbe(SERIAL),))
     source = "Mettler-Toledo MT-SICS reference manual, level 0 and 1"
 
     def __init__(self, options: Any = None) -> None:
@@ -145,7 +145,7 @@ class MtSics(Driver):
             return ()
         return (RESET,) if "reset" in self.options.permit else (NOW,)
 
-    async def converse(self, talk: Exchange) -> None:
+    async def converse(self, talk: DeviceIO) -> None:
         """Ask for the serial number; a balance that does not tell it weighs all the same."""
         for _ in range(TRIES):
             await talk.send(SERIAL)
@@ -157,10 +157,10 @@ class MtSics(Driver):
                 talk.tell(serial_number=number)
             return
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: Exchange) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
         if command != "read_now":
             return await super().execute(command, parameters, exchange)
-        assert isinstance(parameters, ReadNow)
+        assert isinstance(parameters, SicsReadNow)
 
         def weighed(item: Reading | Reply) -> Reading | None:
             if isinstance(item, Reply):

@@ -21,7 +21,7 @@ _WEIGHT = re.compile(r"S ([SD]) ( *[+-]?\d[\d.,]*) +([A-Za-z%°/:]{1,5})")
 _TEXT = re.compile(r"([A-Z@][A-Z0-9]{0,4}) ([AIBLS+-])(?: +(.+))?")
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class SicsResponse(msgspec.Struct, frozen=True, gc=False):
     """One line. `state`: of a weighing (STATES), `error`, or `answer` to another command."""
 
     state: str
@@ -33,30 +33,30 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     width: int = 0  # of the weight
 
 
-def decode_line(text: str) -> Answer:
+def decode_line(text: str) -> SicsResponse:
     """One line without or with its ending; FrameError truncated, bad_header or bad_format."""
     text = text.rstrip("\r\n")
     if text in ERRORS:
-        return Answer("error", code=text)
+        return SicsResponse("error", code=text)
     weight = _WEIGHT.fullmatch(text.rstrip())
     if weight is not None:
         value = number(weight[2])
         if value is None:
             raise FrameError("bad_format")
-        return Answer(STATES[weight[1]], value, weight[3], width=len(weight[2]))
+        return SicsResponse(STATES[weight[1]], value, weight[3], width=len(weight[2]))
     if text.startswith("S "):
         status = text[2:].strip()
         if status in ("I", "+", "-"):
-            return Answer(STATES[status])
+            return SicsResponse(STATES[status])
         if status == "L":
-            return Answer("error", code="L", command="S")
+            return SicsResponse("error", code="L", command="S")
         raise FrameError("truncated" if status[:1] in ("", "S", "D") and len(status) < WIDTH else "bad_format")
     other = _TEXT.fullmatch(text.rstrip())
     if other is not None:
         said = (other[3] or "").strip().strip('"')
         if other[2] in ("I", "L"):
-            return Answer("error", code=other[2], command=other[1])
-        return Answer("answer", command=other[1], text=said)
+            return SicsResponse("error", code=other[2], command=other[1])
+        return SicsResponse("answer", command=other[1], text=said)
     raise FrameError("bad_header" if len(text) > 1 else "truncated")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gatepost.drivers.ble.adverts import atc, bthome, eddystone, govee, ibeacon, mi_scale, ruuvi
-from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.ble.adverts.heard import mac_of
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
@@ -18,9 +18,9 @@ def _data(vector: Fields) -> bytes:
     return bytes.fromhex(vector["input_hex"])
 
 
-def _secrets(vector: Fields) -> tuple[Cipher | None, bytes | None]:
+def _secrets(vector: Fields) -> tuple[AdvertCipher | None, bytes | None]:
     key = vector.get("key_hex")
-    return Cipher(bytes.fromhex(key)) if key else None, mac_of(vector.get("mac") or "")
+    return AdvertCipher(bytes.fromhex(key)) if key else None, mac_of(vector.get("mac") or "")
 
 
 def _fields(found: msgspec.Struct) -> Fields:
@@ -38,7 +38,7 @@ def bthome_v2(vector: Fields) -> Fields:
     return fields
 
 
-def _object(found: bthome.Found) -> Fields:
+def _object(found: bthome.BtHomeObject) -> Fields:
     return {**msgspec.structs.asdict(found), **(bthome.event(found) if found.id in (0x3A, 0x3C) else {})}
 
 
@@ -64,7 +64,7 @@ def govee_plain(vector: Fields) -> Fields:
     return _sound(govee.decode_plain(_data(vector)[1:]))
 
 
-def _sound(found: govee.Govee) -> Fields:
+def _sound(found: govee.GoveeMeasurement) -> Fields:
     if found.error:
         raise FrameError("sensor_error")
     return _fields(found)

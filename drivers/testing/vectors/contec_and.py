@@ -27,7 +27,7 @@ def contec5_stream(chunks: Iterable[bytes]) -> list[Fields]:
     return [msgspec.structs.asdict(frame) for chunk in chunks for frame in frames.feed(chunk) if frame is not None]
 
 
-def _contec7_fields(packet: v7_packets.Packet) -> Fields:
+def _contec7_fields(packet: v7_packets.V7Packet) -> Fields:
     fields: Fields = {"type": packet.type, "data": list(packet.data)}
     if packet.type == v7_packets.LIVE:
         fields |= msgspec.structs.asdict(v7_packets.decode_live(packet.data))
@@ -51,7 +51,7 @@ def contec7_length(frame: bytes) -> Fields:
 
 
 def contec7_stream(chunks: Iterable[bytes]) -> list[Fields]:
-    reader = v7_packets.PacketReader(Faults())
+    reader = v7_packets.V7PacketReader(Faults())
     return [_contec7_fields(packet) for chunk in chunks for packet in reader.feed(chunk) if packet is not None]
 
 

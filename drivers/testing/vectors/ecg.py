@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gatepost.drivers.reading import Faults
-from gatepost.drivers.serial.cyton.packets import Packet, PacketReader, decode_packet, int24
-from gatepost.drivers.serial.lines.fields import Field
+from gatepost.drivers.serial.cyton.packets import CytonPacket, CytonPacketReader, decode_packet, int24
+from gatepost.drivers.serial.lines.fields import LineField
 from gatepost.drivers.serial.lines.formats import regex_lines
 from gatepost.drivers.serial.lines.waveforms import compile_row
 from gatepost.drivers.serial.protocentral import signals
-from gatepost.drivers.serial.protocentral.frames import FrameReader, decode_frame
+from gatepost.drivers.serial.protocentral.frames import ProtocentralFrameReader, decode_frame
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 
 
-def _cyton_fields(packet: Packet) -> Fields:
+def _cyton_fields(packet: CytonPacket) -> Fields:
     fields: Fields = {"sample": packet.sample, "counts": list(packet.counts), "stop_byte": packet.stop_byte}
     fields["aux_hex"] = packet.aux.hex()
     if packet.accel_counts is not None:
@@ -31,12 +31,12 @@ def cyton(frame: bytes) -> Fields:
 
 
 def cyton_stream(chunks: Iterable[bytes]) -> list[Fields]:
-    reader = PacketReader(Faults(), lone=True)
-    found = [packet for chunk in chunks for packet in reader.feed(chunk) if isinstance(packet, Packet)]
+    reader = CytonPacketReader(Faults(), lone=True)
+    found = [packet for chunk in chunks for packet in reader.feed(chunk) if isinstance(packet, CytonPacket)]
     return [_cyton_fields(packet) for packet in (*found, *reader.finish())]
 
 
-def _board_fields(found: signals.Signals) -> Fields:
+def _board_fields(found: signals.SignalFrame) -> Fields:
     fields: Fields = {"type": found.type}
     for name in ("ecg", "respiration", "infrared", "red"):
         samples = getattr(found, name)
@@ -64,18 +64,18 @@ def healthypi(frame: bytes) -> Fields:
 
 
 def ads1292r_stream(chunks: Iterable[bytes]) -> list[Fields]:
-    reader = FrameReader(Faults(), signals.ADS1292R)
+    reader = ProtocentralFrameReader(Faults(), signals.ADS1292R)
     return [_board_fields(signals.ads1292r(frame)) for chunk in chunks for frame in reader.feed(chunk) if frame]
 
 
 def healthypi_stream(chunks: Iterable[bytes]) -> list[Fields]:
-    reader = FrameReader(Faults(), signals.HEALTHYPI)
+    reader = ProtocentralFrameReader(Faults(), signals.HEALTHYPI)
     return [_board_fields(signals.healthypi(frame)) for chunk in chunks for frame in reader.feed(chunk) if frame]
 
 
 # As docs/drivers.md configures `lines` for an AD8232 sketch.
 AD8232_PATTERN = r"^\s*(?P<ecg>-?\d+|!)\s*$"
-AD8232_FIELDS = {"ecg": Field(unit="{raw}", invalid=["!"], invalid_means="lead-off")}
+AD8232_FIELDS = {"ecg": LineField(unit="{raw}", invalid=["!"], invalid_means="lead-off")}
 _ad8232_members = regex_lines(lambda line: line.decode("utf-8", "replace"), AD8232_PATTERN)
 _ad8232_row = compile_row(AD8232_FIELDS)
 

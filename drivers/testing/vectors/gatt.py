@@ -30,8 +30,8 @@ from gatepost.drivers.ble.gatt import (
     user_data,
     weight,
 )
-from gatepost.drivers.ble.gatt.cursor import Cursor
-from gatepost.drivers.ble.gatt.medfloat import Missing
+from gatepost.drivers.ble.gatt.cursor import ValueCursor
+from gatepost.drivers.ble.gatt.medfloat import MissingNumber
 from gatepost.drivers.testing.vectors.gatt_encode import ENCODE
 from gatepost.drivers.testing.vectors.gatt_fields import fields, told
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
@@ -42,7 +42,7 @@ def heart_rate_measurement(data: bytes) -> Fields:
     return {"contact": None} | fields(found, rr_ms=None if found.rr_1024 is None else found.rr_ms)
 
 
-def enhanced(decode: Callable[[bytes], blood_pressure_enhanced.Enhanced], data: bytes) -> Fields:
+def enhanced(decode: Callable[[bytes], blood_pressure_enhanced.EnhancedBloodPressure], data: bytes) -> Fields:
     found = decode(data)
     return fields(found.measured, time=found.time, user_facing_time=found.user_facing_time)
 
@@ -52,13 +52,13 @@ def glucose_measurement(data: bytes) -> Fields:
     out = fields(found, mg_dl=found.mg_dl, mmol_l=found.mmol_l)
     if "time_offset" in out:
         offset = out.pop("time_offset")
-        out["time_offset_min"] = None if isinstance(found.time_offset, Missing) else offset
+        out["time_offset_min"] = None if isinstance(found.time_offset, MissingNumber) else offset
     return out
 
 
 def glucose_context_fields(data: bytes) -> Fields:
     found = glucose_context.decode(data)
-    return fields(found) | ({"exercise_s": None} if isinstance(found.exercise_s, Missing) else {})
+    return fields(found) | ({"exercise_s": None} if isinstance(found.exercise_s, MissingNumber) else {})
 
 
 def control_point(data: bytes) -> Fields:
@@ -87,16 +87,16 @@ SUFFIXES |= {"m": "m", "deg": "deg", "W/m2": "w_m2", "/m3": "per_m3", "dB[SPL]":
 def sensed(short: int, data: bytes) -> Fields:
     found = environment.decode(short, data)
     suffix = SUFFIXES.get(found.kind.unit)
-    unknown = found.number is Missing.NAN and found.kind.octets != environment.SFLOAT
+    unknown = found.number is MissingNumber.NAN and found.kind.octets != environment.SFLOAT
     number = int(found.number) if isinstance(found.number, Decimal) and suffix is None else found.number
     return {f"{found.kind.name}_{suffix}" if suffix else found.kind.name: None if unknown else told(number)}
 
 
 def pmd_control(data: bytes) -> Fields:
     found = pmd.decode(data)
-    if isinstance(found, pmd.Features):
+    if isinstance(found, pmd.PmdFeatures):
         return {"features": found.mask}
-    settings = {pmd.Setting(kind).name.lower(): list(values) for kind, values in found.settings.items()}
+    settings = {pmd.PmdSetting(kind).name.lower(): list(values) for kind, values in found.settings.items()}
     return {"op": found.op, "type": found.type, "status": found.status, "more": found.more, "settings": settings}
 
 
@@ -106,9 +106,9 @@ def pmd_frame(data: bytes, context: Fields) -> Fields:
     scale = found.scale * context.get("factor", 1)
     out = fields(found, samples=None, scale=None)
     rows: list[Any] = [[_scaled(count, scale) for count in sample] for sample in found.samples]
-    if found.measurement_type == pmd.Type.ECG:
+    if found.measurement_type == pmd.PmdType.ECG:
         return out | {"samples_uv": [row[0] for row in rows]}
-    return out | {"samples_mg" if found.measurement_type == pmd.Type.ACC else "samples": rows}
+    return out | {"samples_mg" if found.measurement_type == pmd.PmdType.ACC else "samples": rows}
 
 
 def _scaled(count: int, scale: float) -> int | float:
@@ -184,8 +184,8 @@ TABLE: Table = {
     "gatt": {uuid: partial(_without_context, decode) for uuid, decode in PLAIN.items()} | BY_CONTEXT,
     "encode": ENCODE,
     "medfloat": {
-        "sfloat": lambda data: told(Cursor(data).sfloat()),
-        "float": lambda data: told(Cursor(data).float32()),
+        "sfloat": lambda data: told(ValueCursor(data).sfloat()),
+        "float": lambda data: told(ValueCursor(data).float32()),
     },
     "checksum": {
         "sum8": checksums.sum8,

@@ -10,14 +10,14 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.testing.vectors.kinds import Fields
 
 PROCEDURES = {
-    "report": racp.Op.REPORT,
-    "delete": racp.Op.DELETE,
-    "abort": racp.Op.ABORT,
-    "count": racp.Op.COUNT,
-    "newest": racp.Op.NEWEST,
+    "report": racp.RacpOp.REPORT,
+    "delete": racp.RacpOp.DELETE,
+    "abort": racp.RacpOp.ABORT,
+    "count": racp.RacpOp.COUNT,
+    "newest": racp.RacpOp.NEWEST,
 }
 PAIRS = (("low", "high"), ("min", "max"), ("minimum", "maximum"), ("from", "to"), ("start", "end"))
-BY_TIME = (racp.By.TIME, "time", "user_time", "user_facing_time", "datetime")
+BY_TIME = (racp.RacpFilter.TIME, "time", "user_time", "user_facing_time", "datetime")
 
 
 def control_point(request: Fields) -> bytes:
@@ -29,14 +29,14 @@ def control_point(request: Fields) -> bytes:
         value = [value]
     bounds: list[Any] = value if isinstance(value, list) else [value]
     procedure = PROCEDURES.get(request["procedure"])
-    operator = racp.Operator.__members__.get(str(request.get("operator") or "null").upper())
+    operator = racp.RacpOperator.__members__.get(str(request.get("operator") or "null").upper())
     if procedure is None or operator is None:
         raise FrameError("unsupported" if procedure is None else "bad_operator")
     return racp.encode(
         procedure,
         operator,
         [times.DateTime(*bound) for bound in bounds] if time else bounds,
-        racp.By.TIME if time else racp.By.SEQUENCE,
+        racp.RacpFilter.TIME if time else racp.RacpFilter.SEQUENCE,
     )
 
 
@@ -67,7 +67,7 @@ def pmd_control(request: Fields) -> bytes:
     match request["op"]:
         case "start":
             given = {
-                setting: request[setting.name.lower()] for setting in pmd.Setting if setting.name.lower() in request
+                setting: request[setting.name.lower()] for setting in pmd.PmdSetting if setting.name.lower() in request
             }
             return pmd.start(kind, given)
         case "stop":
@@ -79,7 +79,9 @@ def pmd_control(request: Fields) -> bytes:
 
 def user_control(request: Fields) -> bytes:
     """`op` (register, consent, list_users), `user_index`, `consent`."""
-    return user_data.encode(user_data.Op[str(request["op"]).upper()], request.get("user_index"), request.get("consent"))
+    return user_data.encode(
+        user_data.UserDataOp[str(request["op"]).upper()], request.get("user_index"), request.get("consent")
+    )
 
 
 ENCODE: dict[str, Callable[[Fields], bytes]] = {

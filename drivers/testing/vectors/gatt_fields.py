@@ -8,22 +8,22 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.medfloat import Missing
+from gatepost.drivers.ble.gatt.medfloat import MissingNumber
 from gatepost.drivers.ble.gatt.reading_builder import plain
 from gatepost.drivers.testing.vectors.kinds import Fields
 
 WORDS = {
-    Missing.NAN: "NaN",
-    Missing.NRES: "NRes",
-    Missing.OVER: "+INF",
-    Missing.UNDER: "-INF",
-    Missing.RESERVED: "RFU",
+    MissingNumber.NAN: "NaN",
+    MissingNumber.NRES: "NRes",
+    MissingNumber.OVER: "+INF",
+    MissingNumber.UNDER: "-INF",
+    MissingNumber.RESERVED: "RFU",
 }
 
 
 def told(value: Any) -> Any:
     """One value as JSON has it."""
-    if isinstance(value, Missing):
+    if isinstance(value, MissingNumber):
         return WORDS[value]
     if isinstance(value, Decimal):
         return plain(value)

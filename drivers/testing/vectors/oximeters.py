@@ -41,7 +41,7 @@ def _spot_fields(spot: nonin.SpotCheck) -> Fields:
     return _fields(spot) | {"timestamp": list(spot.time)}
 
 
-def _line_fields(line: ascii_lines.Line) -> Fields:
+def _line_fields(line: ascii_lines.OximeterLine) -> Fields:
     fields: Fields = {**line.values, "status": list(line.status), "alarm": line.alarm}
     fields |= {"event": line.event, "fast": line.fast}
     if line.time is not None:
@@ -56,12 +56,12 @@ def _read(reader: Any, chunks: Iterable[bytes], kind: type, fields: Callable[[An
 
 
 def _packets(chunks: Iterable[bytes]) -> list[Fields]:
-    frames, packets = stream.FrameReader(Faults(), wide=False), stream.PacketReader(Faults())
+    frames, packets = stream.NoninFrameReader(Faults(), wide=False), stream.NoninPacketReader(Faults())
     found = [packets.add(frame) for chunk in chunks for frame in frames.feed(chunk) if not isinstance(frame, int)]
     return [msgspec.structs.asdict(packet) for packet in found if packet is not None]
 
 
-def _lines(decode: Callable[[str], ascii_lines.Line]) -> Callable[[Iterable[bytes]], list[Fields]]:
+def _lines(decode: Callable[[str], ascii_lines.OximeterLine]) -> Callable[[Iterable[bytes]], list[Fields]]:
     def read(chunks: Iterable[bytes]) -> list[Fields]:
         splitter, out = LineSplitter(Faults(), 256), []
         for chunk in chunks:
@@ -75,11 +75,11 @@ def _lines(decode: Callable[[str], ascii_lines.Line]) -> Callable[[Iterable[byte
     return read
 
 
-def _text(decode: Callable[[str], ascii_lines.Line]) -> Callable[[str], Fields]:
+def _text(decode: Callable[[str], ascii_lines.OximeterLine]) -> Callable[[str], Fields]:
     return lambda text: _line_fields(decode(text))
 
 
-def _octets(decode: Callable[[str], ascii_lines.Line]) -> Callable[[bytes], Fields]:
+def _octets(decode: Callable[[str], ascii_lines.OximeterLine]) -> Callable[[bytes], Fields]:
     return lambda octets: _line_fields(decode(octets.decode("latin-1")))
 
 
@@ -112,11 +112,11 @@ TABLE: Table = {
     },
     "serial-line": {name: _text(decode) for name, decode in LINES.items()},
     "serial-stream": {
-        "nonin-df1": lambda chunks: _read(stream.NumbersReader(Faults(), 3), chunks, nonin.Numbers),
+        "nonin-df1": lambda chunks: _read(stream.NumbersReader(Faults(), 3), chunks, nonin.NoninNumbers),
         "nonin-df2": _packets,
-        "nonin-df2-frame": lambda chunks: _read(stream.FrameReader(Faults(), False, 1), chunks, nonin.Frame),
-        "nonin-df7": lambda chunks: _read(stream.FrameReader(Faults(), True, 1), chunks, nonin.Frame),
-        "nonin-df8": lambda chunks: _read(stream.NumbersReader(Faults(), 4), chunks, nonin.Numbers),
+        "nonin-df2-frame": lambda chunks: _read(stream.NoninFrameReader(Faults(), False, 1), chunks, nonin.NoninFrame),
+        "nonin-df7": lambda chunks: _read(stream.NoninFrameReader(Faults(), True, 1), chunks, nonin.NoninFrame),
+        "nonin-df8": lambda chunks: _read(stream.NumbersReader(Faults(), 4), chunks, nonin.NoninNumbers),
         "nonin-df13": lambda chunks: _read(stream.SpotReader(Faults()), chunks, nonin.SpotCheck, _spot_fields),
         **{name: _lines(decode) for name, decode in LINES.items()},
     },

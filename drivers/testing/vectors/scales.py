@@ -15,7 +15,7 @@ from gatepost.drivers.testing.vectors.kinds import Fields, Table
 Decode = Callable[[bytes], Fields]
 
 
-def _cas(decode: Callable[[bytes], cas_format.Weighing]) -> Decode:
+def _cas(decode: Callable[[bytes], cas_format.CasWeighing]) -> Decode:
     def fields(octets: bytes) -> Fields:
         found = msgspec.structs.asdict(decode(octets))
         return {name: value for name, value in found.items() if value is not None or name == "value"}

@@ -2,7 +2,7 @@ import pytest
 
 from gatepost.drivers.ble.adverts import bthome
 from gatepost.drivers.ble.adverts.bthome_objects import AIR, KINDS, OTHER, STATE
-from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.metrics import METRICS
 
@@ -14,7 +14,7 @@ COUNTER = 0x33221100
 
 def sealed(counter, plain="02ca0903bf13", key=KEY, info=0x41):
     nonce = bytes.fromhex(MAC.replace(":", "")) + b"\xd2\xfc" + bytes((info,)) + counter.to_bytes(4, "little")
-    box = Cipher(bytes.fromhex(key)).seal(nonce, bytes.fromhex(plain))
+    box = AdvertCipher(bytes.fromhex(key)).seal(nonce, bytes.fromhex(plain))
     return bytes((info,)).hex() + (box[:-4] + counter.to_bytes(4, "little") + box[-4:]).hex()
 
 
@@ -162,14 +162,14 @@ def test_a_forged_counter_shuts_nobody_out(ear, service):
 
 def test_encrypted_with_the_address_in_the_payload():
     nonce = bytes.fromhex("5448e68f80a5") + b"\xd2\xfc\x43" + b"\1\0\0\0"
-    box = Cipher(bytes.fromhex(KEY)).seal(nonce, b"\x01\x61")
+    box = AdvertCipher(bytes.fromhex(KEY)).seal(nonce, b"\x01\x61")
     data = b"\x43" + bytes.fromhex("a5808fe64854") + box[:-4] + b"\1\0\0\0" + box[-4:]
-    packet = bthome.decode(data, Cipher(bytes.fromhex(KEY)), bytes(6))  # it goes before the sender's
+    packet = bthome.decode(data, AdvertCipher(bytes.fromhex(KEY)), bytes(6))  # it goes before the sender's
     assert packet.mac == MAC
     assert packet.counter == 1
-    assert packet.objects == (bthome.Found(1, "battery", 97),)
+    assert packet.objects == (bthome.BtHomeObject(1, "battery", 97),)
     with pytest.raises(FrameError, match="truncated"):
-        bthome.decode(data[:10], Cipher(bytes.fromhex(KEY)), None)
+        bthome.decode(data[:10], AdvertCipher(bytes.fromhex(KEY)), None)
 
 
 def test_the_table_is_sound():

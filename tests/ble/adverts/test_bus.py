@@ -10,7 +10,7 @@ import pytest
 
 from gatepost.drivers.ble.adverts.driver import AdvertOptions, BleAdvertisement
 from gatepost.drivers.ble.link.links import BleLinks
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.devices.catalogue import BROADCASTERS, make
 from gatepost.drivers.reading import Reading
 from tests.ble.conftest import until
@@ -40,7 +40,7 @@ async def links(bus):
     await made.close()
 
 
-async def test_all_broadcasters_at_once(bluez: Daemon, links: BleLinks) -> None:
+async def test_all_broadcasters_at_once(bluez: TwinDaemon, links: BleLinks) -> None:
     twins = {name: make(name, 1) for name in BROADCASTERS}
     listeners = {
         name: Listener(links, twin.address, BleAdvertisement(AdvertOptions(repeat=600))) for name, twin in twins.items()
@@ -71,7 +71,7 @@ async def test_all_broadcasters_at_once(bluez: Daemon, links: BleLinks) -> None:
         await one.link.close()
 
 
-async def test_an_encrypted_one(bluez: Daemon, links: BleLinks) -> None:
+async def test_an_encrypted_one(bluez: TwinDaemon, links: BleLinks) -> None:
     twin = make("bthome", 2, key=bytes.fromhex(KEY))
     twin.interval = twin.advert_interval = 0.05
     bluez.place(twin)

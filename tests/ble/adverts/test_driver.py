@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gatepost.drivers.ble.adverts import cipher
-from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.ble.adverts.driver import AdvertOptions, BleAdvertisement
 from gatepost.drivers.ble.adverts.formats import NAMES
 from gatepost.drivers.checksums import FrameError
@@ -58,7 +58,7 @@ def test_whether_the_package_is_there_is_asked_without_loading_it(monkeypatch):
 
 
 def test_a_cipher_opens_what_it_sealed_and_nothing_else():
-    one, nonce = Cipher(bytes.fromhex(KEY)), bytes(13)
+    one, nonce = AdvertCipher(bytes.fromhex(KEY)), bytes(13)
     box = one.seal(nonce, b"plain", b"\x11")
     assert one.open(nonce, box, b"\x11") == b"plain"
     for wrong in (box[:-1], box[1:], b"", bytes(len(box))):
@@ -67,7 +67,7 @@ def test_a_cipher_opens_what_it_sealed_and_nothing_else():
     with pytest.raises(FrameError, match="decrypt_failed"):
         one.open(nonce, box)
     with pytest.raises(ValueError, match="16"):
-        Cipher(b"short")
+        AdvertCipher(b"short")
 
 
 @pytest.mark.parametrize("name", ["auto", *NAMES])

@@ -6,13 +6,13 @@ import sys
 import pytest
 
 from gatepost.drivers.ble.adverts.driver import AdvertOptions
-from gatepost.drivers.ble.adverts.formats import FORMATS, NAMES, Filter, recognise
-from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.adverts.formats import FORMATS, NAMES, AdvertFilter, recognise
+from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.uuids import uuid
 
 
 def advert(services=None, makers=None, name=""):
-    return Advert(
+    return Advertisement(
         "A4:C1:38:D5:D4:98",
         name,
         -60,
@@ -60,8 +60,8 @@ def test_an_encrypted_sensor_wants_its_key(seen):
 
 def test_the_filter_knows_every_place_once():
     assert len({form.key for form in FORMATS}) == len(FORMATS)
-    assert len(Filter().payloads(advert({0xFCD2: "40", 0x1809: "00"}, {0x0499: "05", 0x0006: "00"}))) == 2
-    assert Filter("govee").payloads(advert({0xFCD2: "40"}, {0x0499: "05"})) == []
+    assert len(AdvertFilter().payloads(advert({0xFCD2: "40", 0x1809: "00"}, {0x0499: "05", 0x0006: "00"}))) == 2
+    assert AdvertFilter("govee").payloads(advert({0xFCD2: "40"}, {0x0499: "05"})) == []
 
 
 def test_the_options_name_the_formats():

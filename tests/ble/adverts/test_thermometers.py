@@ -3,7 +3,7 @@
 import pytest
 
 from gatepost.drivers.ble.adverts import atc, govee, ruuvi
-from gatepost.drivers.ble.adverts.cipher import Cipher
+from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.checksums import FrameError
 
 RUUVI, ATC, GOVEE = 0x0499, 0x181A, 0xEC88
@@ -113,14 +113,14 @@ def test_atc_encrypted(ear, service):
     assert one.hear(service(ATC, "bd86c53ffab900c1515859", SENDER)) == []
     assert ear().all(service(ATC, "bde9b75db856f303", SENDER)) == []
     with pytest.raises(FrameError, match="no_address"):
-        atc.decode(bytes.fromhex("bde9b75db856f303"), Cipher(bytes.fromhex(KEY)))
+        atc.decode(bytes.fromhex("bde9b75db856f303"), AdvertCipher(bytes.fromhex(KEY)))
 
 
 def test_atc_encrypted_counters_wrap_at_an_octet(ear, service):
     def sealed(counter):
         head = bytes.fromhex("ccbbaa38c1a4") + bytes.fromhex("0e161a18") + bytes((counter,))
         plain = bytes.fromhex("6c07fa13520f")
-        return (bytes((counter,)) + Cipher(bytes.fromhex(KEY)).seal(head, plain, b"\x11")).hex()
+        return (bytes((counter,)) + AdvertCipher(bytes.fromhex(KEY)).seal(head, plain, b"\x11")).hex()
 
     one = ear(key=KEY)
     assert [bool(one.hear(service(ATC, sealed(n), SENDER))) for n in (250, 255, 3, 255, 4)] == [1, 1, 1, 0, 1]

@@ -3,14 +3,14 @@ from decimal import Decimal
 import pytest
 
 from gatepost.drivers.ble.gatt import cgm, cgm_session, e2e_crc
-from gatepost.drivers.ble.gatt.cgm_session import Feature, Session
+from gatepost.drivers.ble.gatt.cgm_session import CgmFeature, CgmSession
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
 
 PLAIN = bytes.fromhex("06000c100600")
 FULL = bytes.fromhex("0fe3d2e405000214ff02f0e5f38e3f")
-SESSION = Session(DateTime(2018, 4, 24, 23, 58, 24), 120, 60)
+SESSION = CgmSession(DateTime(2018, 4, 24, 23, 58, 24), 120, 60)
 
 
 def record(status=0, cal_temp=0, warning=0, glucose="78 00"):
@@ -76,7 +76,7 @@ def test_reading():
     assert found.units == {"glucose": "mg/dL", "time_offset": "min"}
     assert found.device_time == "2018-04-25T00:04:24"
     assert cgm.reading(cgm.decode(PLAIN)[0]).device_time is None
-    assert cgm.reading(cgm.decode(PLAIN)[0], Session(DateTime(0, 0, 0, 0, 0, 0), None, None)).device_time is None
+    assert cgm.reading(cgm.decode(PLAIN)[0], CgmSession(DateTime(0, 0, 0, 0, 0, 0), None, None)).device_time is None
 
 
 def test_trend_and_quality():
@@ -109,18 +109,18 @@ def test_no_number():
 
 
 def test_sample():
-    found = cgm.reading(cgm.decode(PLAIN)[0], None, Feature(0, 9, 5, False))
+    found = cgm.reading(cgm.decode(PLAIN)[0], None, CgmFeature(0, 9, 5, False))
     assert found.flags == ("sample-interstitial-fluid", "location-subcutaneous-tissue")
-    assert cgm.reading(cgm.decode(PLAIN)[0], None, Feature(0, 0, 15, False)).flags == ()
-    found = cgm.reading(cgm.decode(PLAIN)[0], None, Feature(0, 10, 4, False))
+    assert cgm.reading(cgm.decode(PLAIN)[0], None, CgmFeature(0, 0, 15, False)).flags == ()
+    found = cgm.reading(cgm.decode(PLAIN)[0], None, CgmFeature(0, 10, 4, False))
     assert "glucose" not in found.values
     assert "glucose:control-solution" in found.flags
 
 
 def test_feature():
     found = cgm_session.decode_feature(bytes.fromhex("6e9e01168ac1"))
-    assert found == Feature(0x19E6E, 6, 1, True)
-    assert cgm_session.decode_feature(bytes.fromhex("000000 59 ffff")) == Feature(0, 9, 5, False)
+    assert found == CgmFeature(0x19E6E, 6, 1, True)
+    assert cgm_session.decode_feature(bytes.fromhex("000000 59 ffff")) == CgmFeature(0, 9, 5, False)
     for wrong in ("6e9e01168ac0", "000000590000"):
         with pytest.raises(FrameError, match="bad_crc"):
             cgm_session.decode_feature(bytes.fromhex(wrong))
@@ -166,7 +166,7 @@ def test_ops():
     assert cgm_session.decode_ops(bytes.fromhex("090cf0")).value == Decimal("1.2")
     assert cgm_session.decode_ops(bytes.fromhex("050300")).calibration_record == 3
     calibration = cgm_session.decode_ops(bytes.fromhex("0678000500114600 0100 02")).calibration
-    assert calibration == cgm_session.Calibration(Decimal(120), 5, 1, 1, 70, 1, 2)
+    assert calibration == cgm_session.CgmCalibration(Decimal(120), 5, 1, 1, 70, 1, 2)
     for limit in (0x07, 0x09, 0x0C, 0x0F, 0x12, 0x15, 0x18):
         assert cgm_session.decode_ops(bytes((limit, 0x78, 0))).value == 120
     for bare in (0x02, 0x08, 0x19, 0x1A, 0x1B):

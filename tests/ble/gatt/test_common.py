@@ -55,14 +55,14 @@ def test_identities():
 
 def test_user_control():
     assert user_data.give_consent(2, 1234) == bytes.fromhex("0202d204")
-    assert user_data.encode(user_data.Op.REGISTER, consent=1234) == bytes.fromhex("01d204")
-    assert user_data.encode(user_data.Op.LIST_USERS) == b"\x04"
+    assert user_data.encode(user_data.UserDataOp.REGISTER, consent=1234) == bytes.fromhex("01d204")
+    assert user_data.encode(user_data.UserDataOp.LIST_USERS) == b"\x04"
     found = user_data.decode(user_data.encode_response(1, 1, 3))
     assert (found.request_op, found.text, found.user_index) == (1, "success", 3)
     assert user_data.decode(user_data.encode_response(2, 5)).text == "user-not-authorised"
     assert user_data.decode(bytes.fromhex("0202d204")) == user_data.UserControl(2, 2, 1234)
     assert user_data.decode(bytes.fromhex("01d204")) == user_data.UserControl(1, consent=1234)
-    assert user_data.decode(b"\x03").op == user_data.Op.DELETE
+    assert user_data.decode(b"\x03").op == user_data.UserDataOp.DELETE
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.drivers.ble.gatt.medfloat import Missing, decode_float, decode_sfloat, encode_float, encode_sfloat
+from gatepost.drivers.ble.gatt.medfloat import MissingNumber, decode_float, decode_sfloat, encode_float, encode_sfloat
 
 SPECIAL = {
-    Missing.NAN: (0x07FF, 0x007FFFFF),
-    Missing.NRES: (0x0800, 0x00800000),
-    Missing.OVER: (0x07FE, 0x007FFFFE),
-    Missing.UNDER: (0x0802, 0x00800002),
-    Missing.RESERVED: (0x0801, 0x00800001),
+    MissingNumber.NAN: (0x07FF, 0x007FFFFF),
+    MissingNumber.NRES: (0x0800, 0x00800000),
+    MissingNumber.OVER: (0x07FE, 0x007FFFFE),
+    MissingNumber.UNDER: (0x0802, 0x00800002),
+    MissingNumber.RESERVED: (0x0801, 0x00800001),
 }
 
 

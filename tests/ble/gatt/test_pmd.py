@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.drivers.ble.gatt import pmd, pmd_data
-from gatepost.drivers.ble.gatt.pmd import Features, Setting, Type
+from gatepost.drivers.ble.gatt.pmd import PmdFeatures, PmdSetting, PmdType
 from gatepost.drivers.checksums import FrameError
 
 TIME = (2_000_000_000).to_bytes(8, "little")
@@ -19,20 +19,20 @@ def packed(deltas, width):
 
 
 def test_requests():
-    wanted = {Setting.RESOLUTION_BITS: 14, Setting.RATE_HZ: 130}
-    assert pmd.start(Type.ECG, wanted) == bytes.fromhex("02000001820001010e00")
-    assert pmd.stop(Type.ACC) == bytes.fromhex("0302")
-    assert pmd.get_settings(Type.ECG) == bytes.fromhex("0100")
-    assert pmd.start(Type.PPG, {Setting.CHANNELS: 4}) == bytes.fromhex("0201040104")
-    for wrong in ({Setting.RATE_HZ: 65536}, {Setting.RATE_HZ: -1}, {Setting.FACTOR: 1}):
+    wanted = {PmdSetting.RESOLUTION_BITS: 14, PmdSetting.RATE_HZ: 130}
+    assert pmd.start(PmdType.ECG, wanted) == bytes.fromhex("02000001820001010e00")
+    assert pmd.stop(PmdType.ACC) == bytes.fromhex("0302")
+    assert pmd.get_settings(PmdType.ECG) == bytes.fromhex("0100")
+    assert pmd.start(PmdType.PPG, {PmdSetting.CHANNELS: 4}) == bytes.fromhex("0201040104")
+    for wrong in ({PmdSetting.RATE_HZ: 65536}, {PmdSetting.RATE_HZ: -1}, {PmdSetting.FACTOR: 1}):
         with pytest.raises(ValueError, match=r"fit|factor"):
-            pmd.start(Type.ECG, wrong)
+            pmd.start(PmdType.ECG, wrong)
 
 
 def test_features():
     found = pmd.decode(bytes.fromhex("0f0500000000"))
-    assert isinstance(found, Features)
-    assert [kind for kind in Type if found.has(kind)] == [Type.ECG, Type.ACC]
+    assert isinstance(found, PmdFeatures)
+    assert [kind for kind in PmdType if found.has(kind)] == [PmdType.ECG, PmdType.ACC]
 
 
 def test_settings_of_a_sensor():

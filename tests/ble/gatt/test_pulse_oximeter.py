@@ -104,8 +104,8 @@ def test_short(decode, raw):
 
 
 def test_features():
-    assert plx.decode_features(bytes.fromhex("0300 e0ff ffff00")) == plx.Features(3, 0xFFE0, 0xFFFF)
-    assert plx.decode_features(bytes.fromhex("0400")) == plx.Features(4)
+    assert plx.decode_features(bytes.fromhex("0300 e0ff ffff00")) == plx.OximeterFeatures(3, 0xFFE0, 0xFFFF)
+    assert plx.decode_features(bytes.fromhex("0400")) == plx.OximeterFeatures(4)
     with pytest.raises(FrameError, match="truncated"):
         plx.decode_features(bytes.fromhex("0300 e0ff ffff"))
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.drivers.ble.gatt import racp
-from gatepost.drivers.ble.gatt.racp import By, ControlPoint, Op, Operator
+from gatepost.drivers.ble.gatt.racp import ControlPoint, RacpFilter, RacpOp, RacpOperator
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.checksums import FrameError
 
@@ -60,21 +60,29 @@ def test_answers_of_twins():
     assert racp.decode(racp.encode_count(300)).count == 300
 
 
-@given(st.sampled_from([Op.REPORT, Op.COUNT, Op.DELETE, Op.REPORT_AND_COUNT]), NUMBERS, NUMBERS)
+@given(st.sampled_from([RacpOp.REPORT, RacpOp.COUNT, RacpOp.DELETE, RacpOp.REPORT_AND_COUNT]), NUMBERS, NUMBERS)
 def test_requests_come_back(op, low, high):
-    for operator, bounds in ((Operator.ALL, ()), (Operator.LE, (low,)), (Operator.RANGE, (low, high))):
+    for operator, bounds in ((RacpOperator.ALL, ()), (RacpOperator.LE, (low,)), (RacpOperator.RANGE, (low, high))):
         found = racp.decode(racp.encode(op, operator, bounds))
         assert (found.op, found.operator, found.bounds) == (op, operator, bounds)
-    found = racp.decode(racp.encode(op, Operator.RANGE, (TIME, TIME), By.TIME))
-    assert (found.filter_type, found.bounds) == (By.TIME, (TIME, TIME))
+    found = racp.decode(racp.encode(op, RacpOperator.RANGE, (TIME, TIME), RacpFilter.TIME))
+    assert (found.filter_type, found.bounds) == (RacpFilter.TIME, (TIME, TIME))
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [(Op.REPORT,), (Op.ABORT, Operator.ALL), (Op.REPORT, Operator.GE), (Op.REPORT, Operator.ALL, (1,)),
-     (Op.REPORT, Operator.GE, (65536,)), (Op.REPORT, Operator.GE, (-1,)), (Op.REPORT, Operator.GE, (TIME,)),
-     (Op.REPORT, Operator.GE, (1,), By.TIME), (Op.REPORT, Operator.RANGE, (1,))],
-)  # fmt: skip
+    [
+        (RacpOp.REPORT,),
+        (RacpOp.ABORT, RacpOperator.ALL),
+        (RacpOp.REPORT, RacpOperator.GE),
+        (RacpOp.REPORT, RacpOperator.ALL, (1,)),
+        (RacpOp.REPORT, RacpOperator.GE, (65536,)),
+        (RacpOp.REPORT, RacpOperator.GE, (-1,)),
+        (RacpOp.REPORT, RacpOperator.GE, (TIME,)),
+        (RacpOp.REPORT, RacpOperator.GE, (1,), RacpFilter.TIME),
+        (RacpOp.REPORT, RacpOperator.RANGE, (1,)),
+    ],
+)
 def test_requests_that_make_no_sense(arguments):
     with pytest.raises(ValueError, match=r"."):
         racp.encode(*arguments)

@@ -80,7 +80,7 @@ def test_an_unsuccessful_composition_keeps_the_weight_at_most():
 
 
 def test_packets_that_belong_together():
-    merger = body.Merger()
+    merger = body.PacketMerger()
     first = body.decode(bytes.fromhex("0610 c800 e7070206121c00 02"))
     second = body.decode(bytes.fromhex("0414 ffff 02 b036"))
     assert merger.feed(first) == []
@@ -92,7 +92,7 @@ def test_packets_that_belong_together():
 
 
 def test_packets_that_do_not_belong_together():
-    merger = body.Merger()
+    merger = body.PacketMerger()
     mine = body.decode(bytes.fromhex("0414 c800 02 b036"))
     yours = body.decode(bytes.fromhex("0414 c800 03 b036"))
     alone = body.decode(bytes.fromhex("0000 c800"))

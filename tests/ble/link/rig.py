@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gatepost.drivers.ble.link.gatt_link import GattLink
-from gatepost.drivers.ble.link.links import BleLinks, LinkFailed, Tuning
+from gatepost.drivers.ble.link.links import BleLinks, BleTiming, LinkFailed
 from gatepost.drivers.ble.peripheral import GattError, GattValue
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
 from gatepost.drivers.ble.uuids import uuid
@@ -17,7 +17,7 @@ from gatepost.drivers.ble.uuids import uuid
 STREAM, SITE, POINT, EVENT = (uuid(number) for number in (0x2A37, 0x2A38, 0x2A39, 0x2A1C))
 LONG = bytes(range(256)) * 2
 
-QUICK = Tuning(
+QUICK = BleTiming(
     call=2.0,
     grace=0.2,
     connect=1.0,
@@ -115,7 +115,7 @@ class Strap(TwinPeripheral):
 class Rig:
     """Makes links, and closes them."""
 
-    def __init__(self, tuning: Tuning = QUICK) -> None:
+    def __init__(self, tuning: BleTiming = QUICK) -> None:
         self.ble = BleLinks(Random(7), logging.getLogger("tests.ble.link"), tuning)
         self.links: list[Any] = []
 

@@ -9,7 +9,7 @@ import pytest
 
 from gatepost.drivers.ble.link.links import LinkFailed
 from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, reason
 
@@ -17,7 +17,7 @@ ADDRESS = "C0:FF:EE:00:00:01"
 LIMIT = 5.0
 
 
-async def test_an_adapter_that_is_off_is_waited_for_and_not_switched_on(bluez: Daemon, rig: Rig) -> None:
+async def test_an_adapter_that_is_off_is_waited_for_and_not_switched_on(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     await bluez.adapter.power(False)
     link, ears = rig.link(ADDRESS)
@@ -35,7 +35,7 @@ async def test_an_adapter_that_is_off_is_waited_for_and_not_switched_on(bluez: D
     assert list(dict.fromkeys(ears.keys)) == ["adapter-off", "waiting"]
 
 
-async def test_an_adapter_that_goes_off_while_a_device_is_awaited(bluez: Daemon, rig: Rig) -> None:
+async def test_an_adapter_that_goes_off_while_a_device_is_awaited(bluez: TwinDaemon, rig: Rig) -> None:
     link, ears = rig.link(ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
@@ -47,7 +47,7 @@ async def test_an_adapter_that_goes_off_while_a_device_is_awaited(bluez: Daemon,
         await opening
 
 
-async def test_an_adapter_that_was_off_for_a_moment_is_scanned_anew(bluez: Daemon, rig: Rig) -> None:
+async def test_an_adapter_that_was_off_for_a_moment_is_scanned_anew(bluez: TwinDaemon, rig: Rig) -> None:
     link, _ = rig.link(ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
@@ -58,7 +58,7 @@ async def test_an_adapter_that_was_off_for_a_moment_is_scanned_anew(bluez: Daemo
         await opening
 
 
-async def test_an_adapter_that_goes_off_ends_its_connections(bluez: Daemon, rig: Rig) -> None:
+async def test_an_adapter_that_goes_off_ends_its_connections(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -72,7 +72,7 @@ async def test_an_adapter_that_goes_off_ends_its_connections(bluez: Daemon, rig:
         await opening
 
 
-async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: Daemon, rig: Rig) -> None:
+async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -88,7 +88,7 @@ async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: Daemon, rig: 
         await link.open(LIMIT)
 
 
-async def test_an_adapter_that_goes_without_a_word_about_its_connections(bluez: Daemon, rig: Rig) -> None:
+async def test_an_adapter_that_goes_without_a_word_about_its_connections(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -97,7 +97,7 @@ async def test_an_adapter_that_goes_without_a_word_about_its_connections(bluez: 
     assert link.peripheral is None
 
 
-async def test_an_adapter_that_is_pulled_out_while_a_device_is_awaited(bluez: Daemon, rig: Rig) -> None:
+async def test_an_adapter_that_is_pulled_out_while_a_device_is_awaited(bluez: TwinDaemon, rig: Rig) -> None:
     link, _ = rig.link(ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
@@ -108,7 +108,7 @@ async def test_an_adapter_that_is_pulled_out_while_a_device_is_awaited(bluez: Da
 
 
 async def test_the_adapter_that_the_settings_name(bus: PrivateBus, rig: Rig) -> None:
-    async with Daemon(bus.address, ("hci0", "hci1")) as bluez:
+    async with TwinDaemon(bus.address, ("hci0", "hci1")) as bluez:
         bluez.place(Strap())
         link, _ = rig.link(ADDRESS, adapter="hci1")
         await link.open(LIMIT)
@@ -122,7 +122,7 @@ async def test_the_adapter_that_the_settings_name(bus: PrivateBus, rig: Rig) -> 
 
 
 async def test_without_a_name_the_first_adapter_that_is_on(bus: PrivateBus, rig: Rig) -> None:
-    async with Daemon(bus.address, ("hci0", "hci1")) as bluez:
+    async with TwinDaemon(bus.address, ("hci0", "hci1")) as bluez:
         bluez.place(Strap())
         await bluez.adapters["hci0"].power(False)
         link, _ = rig.link(ADDRESS)
@@ -136,7 +136,7 @@ async def test_a_daemon_that_is_not_there_yet(bus: PrivateBus, rig: Rig) -> None
         await link.open(LIMIT)
     assert reason(missing.value) == "no-bluetooth-service"
     assert "systemctl" in missing.value.hint
-    async with Daemon(bus.address) as bluez:
+    async with TwinDaemon(bus.address) as bluez:
         bluez.place(Strap())
         async with asyncio.timeout(LIMIT):
             await link.open(LIMIT)
@@ -155,7 +155,7 @@ async def test_no_bus_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 async def test_a_stuck_adapter_is_power_cycled_and_not_too_often(bus: PrivateBus) -> None:
     rig = Rig(QUICK._replace(stuck=3, first_cycle=60.0))
-    async with Daemon(bus.address) as bluez:
+    async with TwinDaemon(bus.address) as bluez:
         air = bluez.place(Strap())
         air.always = "Software caused connection abort"
         link, ears = rig.link(ADDRESS)
@@ -181,7 +181,7 @@ async def test_a_stuck_adapter_is_power_cycled_and_not_too_often(bus: PrivateBus
 
 async def test_a_scanner_that_hears_nobody_is_made_anew(bus: PrivateBus) -> None:
     rig = Rig(QUICK._replace(quiet=0.05, last_quiet=0.2))
-    async with Daemon(bus.address) as bluez:
+    async with TwinDaemon(bus.address) as bluez:
         bluez.adapter.deaf = True
         bluez.place(Strap())
         link, _ = rig.link(ADDRESS)
@@ -193,7 +193,7 @@ async def test_a_scanner_that_hears_nobody_is_made_anew(bus: PrivateBus) -> None
         await rig.close()
 
 
-async def test_nobody_scans_when_nobody_waits(bluez: Daemon, rig: Rig) -> None:
+async def test_nobody_scans_when_nobody_waits(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -208,7 +208,7 @@ async def test_nobody_scans_when_nobody_waits(bluez: Daemon, rig: Rig) -> None:
 
 
 async def test_one_scanner_serves_all_and_pauses_while_one_connects(bus: PrivateBus, rig: Rig) -> None:
-    async with Daemon(bus.address) as bluez:
+    async with TwinDaemon(bus.address) as bluez:
         seen: list[bool] = []
         airs = [bluez.place(Strap(f"C0:FF:EE:00:00:{number:02X}")) for number in range(3)]
         reach = type(airs[0]).reach

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gatepost.drivers.ble.link.links import LinkFailed
-from gatepost.drivers.ble.peripheral import Advert
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
 from tests.ble.link.rig import Heard, Kind, Rig, Strap, reason
@@ -21,15 +21,15 @@ LIMIT = 5.0
 class Beacon(Strap):
     advert_interval = 0.0
 
-    def advertisement(self) -> Advert:
-        return Advert(self.address, self.name, self.rssi, {uuid(0xFCD2): b"\x40\x02\x10\x27"}, {0x0499: b"\x05"})
+    def advertisement(self) -> Advertisement:
+        return Advertisement(self.address, self.name, self.rssi, {uuid(0xFCD2): b"\x40\x02\x10\x27"}, {0x0499: b"\x05"})
 
 
 def listener(rig: Rig, wanted: str) -> tuple[Any, Heard]:
     return rig.link(wanted, Kind(advertisement=True))
 
 
-async def test_every_advertisement_of_the_device_is_data_and_nothing_is_connected(bluez: Daemon, rig: Rig) -> None:
+async def test_every_advertisement_of_the_device_is_data_and_nothing_is_connected(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(beacon := Beacon(name="ATC_1"))
     other = bluez.place(Beacon("C0:FF:EE:00:00:02", "ATC_2"))
     link, ears = listener(rig, ADDRESS)
@@ -61,7 +61,7 @@ async def test_every_advertisement_of_the_device_is_data_and_nothing_is_connecte
         await link.send(b"x", 1.0)
 
 
-async def test_by_name(bluez: Daemon, rig: Rig) -> None:
+async def test_by_name(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Beacon(name="Ruuvi ABCD"))
     link, ears = listener(rig, "Ruuvi")
     opening = asyncio.create_task(link.open(LIMIT))
@@ -71,7 +71,7 @@ async def test_by_name(bluez: Daemon, rig: Rig) -> None:
     await until(lambda: ears.values)
 
 
-async def test_the_adapter_is_lost_and_comes_back(bluez: Daemon, rig: Rig) -> None:
+async def test_the_adapter_is_lost_and_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(beacon := Beacon())
     link, ears = listener(rig, ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
@@ -92,7 +92,7 @@ async def test_the_adapter_is_lost_and_comes_back(bluez: Daemon, rig: Rig) -> No
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["restarted", "killed"])
-async def test_the_daemon_comes_anew(bluez: Daemon, rig: Rig, killed: bool) -> None:
+async def test_the_daemon_comes_anew(bluez: TwinDaemon, rig: Rig, killed: bool) -> None:
     air = bluez.place(beacon := Beacon())
     link, ears = listener(rig, ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
@@ -116,7 +116,7 @@ async def test_the_daemon_comes_anew(bluez: Daemon, rig: Rig, killed: bool) -> N
         assert len(ears.values) == heard + 1  # the scan before is not told of it too
 
 
-async def test_beside_a_connected_device_one_scanner_serves_both(bluez: Daemon, rig: Rig) -> None:
+async def test_beside_a_connected_device_one_scanner_serves_both(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(beacon := Beacon())
     bluez.place(Strap("C0:FF:EE:00:00:02"))
     link, ears = listener(rig, ADDRESS)

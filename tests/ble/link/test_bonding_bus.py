@@ -8,7 +8,7 @@ import pytest
 
 from gatepost.drivers.ble.link.links import LinkFailed
 from gatepost.drivers.ble.peripheral import GattError
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from tests.ble.conftest import until
 from tests.ble.link.rig import LONG, SITE, STREAM, Kind, Rig, Strap, read, reason, subscribe
 
@@ -16,7 +16,7 @@ ADDRESS = "C0:FF:EE:00:00:01"
 LIMIT = 5.0
 
 
-async def test_an_encrypted_read_bonds_by_itself_with_the_agent(bluez: Daemon, rig: Rig) -> None:
+async def test_an_encrypted_read_bonds_by_itself_with_the_agent(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -26,7 +26,7 @@ async def test_an_encrypted_read_bonds_by_itself_with_the_agent(bluez: Daemon, r
     await subscribe(link)
 
 
-async def test_a_refused_read_bonds_and_is_made_again(bluez: Daemon, rig: Rig) -> None:
+async def test_a_refused_read_bonds_and_is_made_again(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     air.unpaired = "refuse"
     link, _ = rig.link(ADDRESS)
@@ -38,7 +38,7 @@ async def test_a_refused_read_bonds_and_is_made_again(bluez: Daemon, rig: Rig) -
     assert link.statistics()["bonds"] == 1
 
 
-async def test_a_refused_subscription_bonds_and_is_made_again(bluez: Daemon, rig: Rig) -> None:
+async def test_a_refused_subscription_bonds_and_is_made_again(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     air.unpaired = "refuse"
     link, ears = rig.link(ADDRESS)
@@ -48,7 +48,7 @@ async def test_a_refused_subscription_bonds_and_is_made_again(bluez: Daemon, rig
     await until(lambda: ears.octets == [b"1"])
 
 
-async def test_always_bonds_before_anything_is_asked(bluez: Daemon, rig: Rig) -> None:
+async def test_always_bonds_before_anything_is_asked(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     link, _ = rig.link(ADDRESS, Kind(pair="always"))
     await link.open(LIMIT)
@@ -60,7 +60,7 @@ async def test_always_bonds_before_anything_is_asked(bluez: Daemon, rig: Rig) ->
     assert await read(link) == LONG
 
 
-async def test_a_passkey_is_typed(bluez: Daemon, rig: Rig) -> None:
+async def test_a_passkey_is_typed(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     strap.pairing, strap.passkey = "passkey", 12345
     link, _ = rig.link(ADDRESS, Kind(passkey="012345"))
@@ -70,7 +70,7 @@ async def test_a_passkey_is_typed(bluez: Daemon, rig: Rig) -> None:
     assert air.pairings == 1
 
 
-async def test_a_wrong_passkey_says_so(bluez: Daemon, rig: Rig) -> None:
+async def test_a_wrong_passkey_says_so(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap(encrypted=True))
     strap.pairing, strap.passkey = "passkey", 12345
     link, _ = rig.link(ADDRESS, Kind(passkey="000001"))
@@ -82,7 +82,7 @@ async def test_a_wrong_passkey_says_so(bluez: Daemon, rig: Rig) -> None:
     await until(lambda: not strap.connected)
 
 
-async def test_a_device_with_a_passkey_that_the_settings_do_not_have(bluez: Daemon, rig: Rig) -> None:
+async def test_a_device_with_a_passkey_that_the_settings_do_not_have(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap(encrypted=True))
     strap.pairing, strap.passkey = "passkey", 12345
     link, _ = rig.link(ADDRESS)
@@ -93,7 +93,7 @@ async def test_a_device_with_a_passkey_that_the_settings_do_not_have(bluez: Daem
     assert "RequestPasskey" not in bluez.agents.asked
 
 
-async def test_never_leaves_a_refusal_as_it_is(bluez: Daemon, rig: Rig) -> None:
+async def test_never_leaves_a_refusal_as_it_is(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     air.unpaired = "refuse"
     link, _ = rig.link(ADDRESS, Kind(pair="never"))
@@ -104,7 +104,7 @@ async def test_never_leaves_a_refusal_as_it_is(bluez: Daemon, rig: Rig) -> None:
     assert not strap.bonded
 
 
-async def test_never_and_an_encrypted_read_that_hangs_costs_its_limit(bluez: Daemon, rig: Rig) -> None:
+async def test_never_and_an_encrypted_read_that_hangs_costs_its_limit(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap(encrypted=True))
     link, _ = rig.link(ADDRESS, Kind(pair="never"))
     await link.open(LIMIT)
@@ -113,7 +113,7 @@ async def test_never_and_an_encrypted_read_that_hangs_costs_its_limit(bluez: Dae
     assert not strap.bonded
 
 
-async def test_a_device_that_wants_no_bond_keeps_its_refusal(bluez: Daemon, rig: Rig) -> None:
+async def test_a_device_that_wants_no_bond_keeps_its_refusal(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap(encrypted=True))
     strap.pairing = "none"
     link, _ = rig.link(ADDRESS)
@@ -123,7 +123,7 @@ async def test_a_device_that_wants_no_bond_keeps_its_refusal(bluez: Daemon, rig:
     assert reason(failed.value) == "pairing"
 
 
-async def test_a_driver_may_bond_by_itself(bluez: Daemon, rig: Rig) -> None:
+async def test_a_driver_may_bond_by_itself(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -134,7 +134,7 @@ async def test_a_driver_may_bond_by_itself(bluez: Daemon, rig: Rig) -> None:
     assert air.pairings == 1
 
 
-async def test_a_bond_that_the_peripheral_lost_is_made_anew(bluez: Daemon, rig: Rig) -> None:
+async def test_a_bond_that_the_peripheral_lost_is_made_anew(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -149,7 +149,7 @@ async def test_a_bond_that_the_peripheral_lost_is_made_anew(bluez: Daemon, rig: 
     assert await read(link) == LONG
 
 
-async def test_a_storm_of_connections_that_end_at_once_shows_a_lost_bond(bluez: Daemon, rig: Rig) -> None:
+async def test_a_storm_of_connections_that_end_at_once_shows_a_lost_bond(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -167,7 +167,7 @@ async def test_a_storm_of_connections_that_end_at_once_shows_a_lost_bond(bluez: 
     assert air.pairings == 2
 
 
-async def test_a_bond_that_the_peripheral_lost_and_a_read_that_it_refuses(bluez: Daemon, rig: Rig) -> None:
+async def test_a_bond_that_the_peripheral_lost_and_a_read_that_it_refuses(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -187,7 +187,7 @@ async def test_a_bond_that_the_peripheral_lost_and_a_read_that_it_refuses(bluez:
     assert await read(link, SITE) == LONG
 
 
-async def test_bonds_survive_the_daemon_and_the_agent_is_there_again(bluez: Daemon, rig: Rig) -> None:
+async def test_bonds_survive_the_daemon_and_the_agent_is_there_again(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap(encrypted=True))
     other = Strap("C0:FF:EE:00:00:02", encrypted=True)
     link, ears = rig.link(ADDRESS)
@@ -206,7 +206,7 @@ async def test_bonds_survive_the_daemon_and_the_agent_is_there_again(bluez: Daem
     assert other.bonded
 
 
-async def test_the_agent_speaks_for_devices_of_the_settings_only(bluez: Daemon, rig: Rig) -> None:
+async def test_the_agent_speaks_for_devices_of_the_settings_only(bluez: TwinDaemon, rig: Rig) -> None:
     from dbus_fast import BusType, Message, MessageType
     from dbus_fast.aio import MessageBus
 

@@ -9,7 +9,7 @@ from gatepost.drivers.ble.link.links import LinkFailed
 from gatepost.drivers.ble.peripheral import GattError
 from gatepost.drivers.ble.twin.air import OnAir
 from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import Daemon, Timing
+from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
 from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, read, subscribe
 
@@ -17,7 +17,7 @@ DEVICES, SLOTS = 8, 5
 FAULTS = ("drop", "vanish", "refuse", "busy", "bond", "restart", "kill", "power", "unplug", "hang", "forget", "stick")
 
 
-async def play(fault: str, bluez: Daemon, air: OnAir, dice: random.Random) -> None:
+async def play(fault: str, bluez: TwinDaemon, air: OnAir, dice: random.Random) -> None:
     adapter = next(iter(bluez.adapters.values()))
     match fault:
         case "drop":
@@ -71,7 +71,7 @@ async def serve(number: int, rig: Rig, strap: Strap, good: list[int], ending: as
 async def test_after_all_faults_every_device_is_back_and_nothing_is_left_behind(bus: PrivateBus) -> None:
     dice = random.Random(11)
     rig = Rig(QUICK._replace(stuck=1000))
-    async with Daemon(bus.address, timing=Timing(connect=0.02, resolve=0.02, disconnect=0.05)) as bluez:
+    async with TwinDaemon(bus.address, timing=DaemonTiming(connect=0.02, resolve=0.02, disconnect=0.05)) as bluez:
         bluez.adapter.slots = SLOTS
         straps = [Strap(f"C0:FF:EE:00:00:{number:02X}", encrypted=number % 3 == 0) for number in range(DEVICES)]
         airs = [bluez.place(strap) for strap in straps]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 from tests.ble.conftest import until
 from tests.ble.link.rig import LONG, QUICK, SITE, Rig, Strap, read, subscribe
@@ -17,7 +17,7 @@ LIMIT = 5.0
 
 
 @pytest.mark.parametrize("refusal", ["le-connection-abort-by-local", "br-connection-canceled", "br-connection-busy"])
-async def test_what_passes_by_itself_is_tried_again(bluez: Daemon, rig: Rig, refusal: str) -> None:
+async def test_what_passes_by_itself_is_tried_again(bluez: TwinDaemon, rig: Rig, refusal: str) -> None:
     air = bluez.place(Strap())
     air.refusals.extend([refusal] * 2)
     link, ears = rig.link(ADDRESS)
@@ -28,7 +28,9 @@ async def test_what_passes_by_itself_is_tried_again(bluez: Daemon, rig: Rig, ref
     assert await read(link) == LONG
 
 
-async def test_a_device_that_vanished_costs_the_limit_and_is_caught_when_it_is_back(bluez: Daemon, rig: Rig) -> None:
+async def test_a_device_that_vanished_costs_the_limit_and_is_caught_when_it_is_back(
+    bluez: TwinDaemon, rig: Rig
+) -> None:
     air = bluez.place(Strap())
     link, ears = rig.link(ADDRESS)
     reach = air.reach
@@ -42,7 +44,7 @@ async def test_a_device_that_vanished_costs_the_limit_and_is_caught_when_it_is_b
     assert link.counters()["timeout"] >= 1
 
 
-async def test_others_connect_after_one_that_vanished(bluez: Daemon, rig: Rig) -> None:
+async def test_others_connect_after_one_that_vanished(bluez: TwinDaemon, rig: Rig) -> None:
     gone = bluez.place(Strap())
     bluez.place(Strap("C0:FF:EE:00:00:02"))
     gone.reach = asyncio.Event().wait  # type: ignore[method-assign,assignment]
@@ -58,7 +60,7 @@ async def test_others_connect_after_one_that_vanished(bluez: Daemon, rig: Rig) -
 
 async def test_a_device_that_went_while_others_had_their_turn_is_not_tried(bus: PrivateBus) -> None:
     rig = Rig(QUICK._replace(fresh=0.05, catch=0.1))
-    async with Daemon(bus.address) as bluez:
+    async with TwinDaemon(bus.address) as bluez:
         air = bluez.place(Strap())
         link, _ = rig.link(ADDRESS)
         adapter = rig.ble.radio().known("hci0")
@@ -75,7 +77,7 @@ async def test_a_device_that_went_while_others_had_their_turn_is_not_tried(bus: 
         await rig.close()
 
 
-async def test_a_vanished_peripheral_costs_no_more_than_the_limits_to_leave(bluez: Daemon, rig: Rig) -> None:
+async def test_a_vanished_peripheral_costs_no_more_than_the_limits_to_leave(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -91,7 +93,7 @@ async def test_a_vanished_peripheral_costs_no_more_than_the_limits_to_leave(blue
         await link.open(LIMIT)
 
 
-async def test_a_connection_left_by_a_killed_process_is_adopted(bluez: Daemon, rig: Rig) -> None:
+async def test_a_connection_left_by_a_killed_process_is_adopted(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
     bluez.connect_stale(air)
     link, ears = rig.link(ADDRESS)
@@ -106,7 +108,7 @@ async def test_a_connection_left_by_a_killed_process_is_adopted(bluez: Daemon, r
 
 
 async def test_a_left_connection_that_cannot_be_adopted_is_closed(bus: PrivateBus, rig: Rig) -> None:
-    async with Daemon(bus.address) as bluez:
+    async with TwinDaemon(bus.address) as bluez:
         air = bluez.place(Strap())
         resolve = bluez.timing.resolve
         bluez.timing = type(bluez.timing)(resolve=60.0)
@@ -120,7 +122,9 @@ async def test_a_left_connection_that_cannot_be_adopted_is_closed(bus: PrivateBu
         assert air.connects == 2
 
 
-async def test_an_attempt_that_is_still_pending_is_ended_and_then_the_device_forgotten(bluez: Daemon, rig: Rig) -> None:
+async def test_an_attempt_that_is_still_pending_is_ended_and_then_the_device_forgotten(
+    bluez: TwinDaemon, rig: Rig
+) -> None:
     air = bluez.place(Strap())
     air.busy = 3
     removed: list[str] = []
@@ -139,7 +143,7 @@ async def test_an_attempt_that_is_still_pending_is_ended_and_then_the_device_for
     assert link.counters()["forgotten"] >= 1
 
 
-async def test_the_device_left_the_bus_when_it_is_to_be_connected(bluez: Daemon, rig: Rig) -> None:
+async def test_the_device_left_the_bus_when_it_is_to_be_connected(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
     link, ears = rig.link(ADDRESS)
     # Forgotten at the moment of the attempt, as when the scan stopped: UnknownObject.
@@ -161,7 +165,7 @@ async def test_the_device_left_the_bus_when_it_is_to_be_connected(bluez: Daemon,
     assert set(ears.keys) <= {"waiting", "gone"}
 
 
-async def test_services_that_the_device_does_not_have_any_more_are_forgotten(bluez: Daemon, rig: Rig) -> None:
+async def test_services_that_the_device_does_not_have_any_more_are_forgotten(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -183,7 +187,7 @@ async def test_services_that_the_device_does_not_have_any_more_are_forgotten(blu
 
 async def test_ten_peripherals_on_five_slots(bus: PrivateBus) -> None:
     rig = Rig(QUICK._replace(connect=3.0))
-    async with Daemon(bus.address) as bluez:
+    async with TwinDaemon(bus.address) as bluez:
         bluez.adapter.slots = 5
         straps = [Strap(f"C0:FF:EE:00:00:{number:02X}") for number in range(10)]
         airs = [bluez.place(strap) for strap in straps]
@@ -214,7 +218,7 @@ async def test_ten_peripherals_on_five_slots(bus: PrivateBus) -> None:
         await rig.close()
 
 
-async def test_an_open_that_is_cancelled_leaves_nothing(bluez: Daemon, rig: Rig) -> None:
+async def test_an_open_that_is_cancelled_leaves_nothing(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
     link, _ = rig.link(ADDRESS)
     for _ in range(12):  # more than slots

@@ -8,7 +8,7 @@ import pytest
 
 from gatepost.drivers.ble.link.gatt_link import GattLink
 from gatepost.drivers.ble.link.links import LinkFailed, Reason
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from tests.ble.conftest import until
 from tests.ble.link.rig import LONG, Rig, Strap, read, reason, subscribe
 
@@ -29,7 +29,7 @@ async def reopen(link: GattLink, limit: float = LIMIT) -> None:
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["restarted", "killed"])
-async def test_under_a_scan(bluez: Daemon, rig: Rig, killed: bool) -> None:
+async def test_under_a_scan(bluez: TwinDaemon, rig: Rig, killed: bool) -> None:
     link, _ = rig.link(ADDRESS)
     opening = asyncio.create_task(reopen(link))
     await until(lambda: bluez.adapter.discovering)
@@ -41,7 +41,7 @@ async def test_under_a_scan(bluez: Daemon, rig: Rig, killed: bool) -> None:
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["restarted", "killed"])
-async def test_under_a_connection(bluez: Daemon, rig: Rig, killed: bool) -> None:
+async def test_under_a_connection(bluez: TwinDaemon, rig: Rig, killed: bool) -> None:
     bluez.place(strap := Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -58,7 +58,7 @@ async def test_under_a_connection(bluez: Daemon, rig: Rig, killed: bool) -> None
     assert len(ears.losses) == 1
 
 
-async def test_killed_and_gone_for_a_while(bluez: Daemon, rig: Rig) -> None:
+async def test_killed_and_gone_for_a_while(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -72,7 +72,7 @@ async def test_killed_and_gone_for_a_while(bluez: Daemon, rig: Rig) -> None:
     await reopen(link)
 
 
-async def test_killed_with_the_scan_of_another_device_under_way(bluez: Daemon, rig: Rig) -> None:
+async def test_killed_with_the_scan_of_another_device_under_way(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, ears = rig.link(ADDRESS)
     other, _ = rig.link("C0:FF:EE:00:00:02")
@@ -88,7 +88,7 @@ async def test_killed_with_the_scan_of_another_device_under_way(bluez: Daemon, r
         await opening
 
 
-async def test_a_request_to_a_daemon_that_was_killed_fails_at_once(bluez: Daemon, rig: Rig) -> None:
+async def test_a_request_to_a_daemon_that_was_killed_fails_at_once(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -102,7 +102,7 @@ async def test_a_request_to_a_daemon_that_was_killed_fails_at_once(bluez: Daemon
         await asyncio.wait_for(asking, 1.0)
 
 
-async def test_a_daemon_that_hangs_costs_no_more_than_the_limits(bluez: Daemon, rig: Rig) -> None:
+async def test_a_daemon_that_hangs_costs_no_more_than_the_limits(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -115,7 +115,7 @@ async def test_a_daemon_that_hangs_costs_no_more_than_the_limits(bluez: Daemon, 
     await reopen(link)
 
 
-async def test_a_scan_whose_start_was_answered_too_late_blocks_no_other(bluez: Daemon, rig: Rig) -> None:
+async def test_a_scan_whose_start_was_answered_too_late_blocks_no_other(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.adapter.slow_starts, bluez.adapter.start_takes = 1, 1.5  # the scanner waits for one second
     link, _ = rig.link(ADDRESS)
     with pytest.raises(LinkFailed) as late:
@@ -127,7 +127,7 @@ async def test_a_scan_whose_start_was_answered_too_late_blocks_no_other(bluez: D
     assert bluez.adapter.scans == 2
 
 
-async def test_a_loss_that_no_signal_told_of_is_noticed_and_mended(bluez: Daemon, rig: Rig) -> None:
+async def test_a_loss_that_no_signal_told_of_is_noticed_and_mended(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)

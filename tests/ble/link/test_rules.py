@@ -14,19 +14,19 @@ from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, Blea
 from dbus_fast import Message, MessageType
 
 from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, told
-from gatepost.drivers.ble.link.connect_policy import Patience, Pauses
-from gatepost.drivers.ble.link.rssi_reporter import Strength
+from gatepost.drivers.ble.link.connect_policy import ConnectPauses, ConnectPolicy
+from gatepost.drivers.ble.link.rssi_reporter import RssiReporter
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.stack.bond_policy import Bonding, Step
-from gatepost.drivers.ble.stack.connection_slots import Slots
+from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
+from gatepost.drivers.ble.stack.connection_slots import ConnectionSlots
 from gatepost.drivers.ble.stack.dbus_client import BluezError
-from gatepost.drivers.ble.stack.device_filter import Wanted, adapter_of, address_of
+from gatepost.drivers.ble.stack.device_filter import DeviceFilter, adapter_of, address_of
 from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, explain
 from gatepost.drivers.ble.stack.pairing_agent import AGENT, PATH, answer
-from gatepost.drivers.ble.stack.timing import Tuning
+from gatepost.drivers.ble.stack.timing import BleTiming
 
 PLACE = "/org/bluez/hci0/dev_AA_BB_CC_DD_EE_FF"
-TUNING = Tuning()
+TUNING = BleTiming()
 
 
 # -- who is meant
@@ -48,12 +48,12 @@ TUNING = Tuning()
     ],
 )
 def test_which_peripheral_is_meant(wanted: tuple[str | None, str | None], name: str, meant: bool) -> None:
-    assert Wanted.of(*wanted).matches("aa:bb:cc:dd:ee:ff", PLACE, name) is meant
+    assert DeviceFilter.of(*wanted).matches("aa:bb:cc:dd:ee:ff", PLACE, name) is meant
 
 
 def test_a_device_that_changed_its_address_is_known_by_its_identity_and_by_the_first_one() -> None:
-    assert Wanted.of("11:22:33:44:55:66", None).matches("11:22:33:44:55:66", PLACE, "")
-    assert Wanted.of("AA:BB:CC:DD:EE:FF", None).matches("11:22:33:44:55:66", PLACE, "")
+    assert DeviceFilter.of("11:22:33:44:55:66", None).matches("11:22:33:44:55:66", PLACE, "")
+    assert DeviceFilter.of("AA:BB:CC:DD:EE:FF", None).matches("11:22:33:44:55:66", PLACE, "")
     assert address_of(PLACE) == "AA:BB:CC:DD:EE:FF"
     assert (adapter_of(PLACE), adapter_of("/")) == ("hci0", "")
 
@@ -62,17 +62,17 @@ def test_a_device_that_changed_its_address_is_known_by_its_identity_and_by_the_f
 
 
 def test_pauses_double_within_bounds_and_start_anew() -> None:
-    pauses = Pauses(1.0, 8.0, Random(3))
+    pauses = ConnectPauses(1.0, 8.0, Random(3))
     taken = [pauses.next() for _ in range(8)]
     for pause, whole in zip(taken, [1, 2, 4, 8, 8, 8, 8, 8], strict=True):
         assert whole / 2 <= pause <= whole
     pauses.reset()
     assert pauses.next() <= 1.0
-    assert Pauses(1.0, 8.0, Random(3)).next() == taken[0]
+    assert ConnectPauses(1.0, 8.0, Random(3)).next() == taken[0]
 
 
-def patience() -> Patience:
-    return Patience(TUNING.hold_off, Random(1), TUNING)
+def patience() -> ConnectPolicy:
+    return ConnectPolicy(TUNING.hold_off, Random(1), TUNING)
 
 
 def test_a_device_is_tried_at_once_and_not_hammered_after_a_failure() -> None:
@@ -118,7 +118,7 @@ def test_a_session_that_was_worth_nothing_counts_as_a_failure_and_a_long_one_doe
 
 
 async def test_slots_are_given_out_in_order() -> None:
-    slots = Slots(2)
+    slots = ConnectionSlots(2)
     first, second = await slots.take(True), await slots.take(True)
     assert not slots.free(True)
     order: list[str] = []
@@ -142,7 +142,7 @@ async def test_slots_are_given_out_in_order() -> None:
 
 
 async def test_one_slot_is_kept_for_devices_that_come_now_and_then() -> None:
-    slots = Slots(3)
+    slots = ConnectionSlots(3)
 
     class Link:
         pass
@@ -165,14 +165,14 @@ async def test_one_slot_is_kept_for_devices_that_come_now_and_then() -> None:
     strap.cancel()
     await asyncio.wait((strap,))
     assert slots.used == 2
-    few = Slots(2)
+    few = ConnectionSlots(2)
     few.visitors.add(slots)
     await few.take(True)
     assert few.free(True)
 
 
 async def test_a_slot_that_was_granted_to_somebody_who_left_is_given_on() -> None:
-    slots = Slots(1)
+    slots = ConnectionSlots(1)
     give_back = await slots.take(True)
     waiting = asyncio.create_task(slots.take(True))
     await asyncio.sleep(0)
@@ -185,49 +185,49 @@ async def test_a_slot_that_was_granted_to_somebody_who_left_is_given_on() -> Non
 # -- when to bond
 
 
-def bonding(policy: str = "auto", passkey: bool = False) -> Bonding:
-    return Bonding(policy, passkey, Random(1), TUNING)
+def bonding(policy: str = "auto", passkey: bool = False) -> BondPolicy:
+    return BondPolicy(policy, passkey, Random(1), TUNING)
 
 
 def test_policies() -> None:
-    assert bonding().begin(paired=False) is Step.NONE
-    assert bonding().refused(paired=False, now=0.0) is Step.PAIR
-    assert bonding("always").begin(paired=False) is Step.PAIR
-    assert bonding("always").begin(paired=True) is Step.NONE
-    assert bonding(passkey=True).begin(paired=False) is Step.PAIR
-    assert bonding("never", passkey=True).begin(paired=False) is Step.NONE
-    assert bonding("never").refused(paired=False, now=0.0) is Step.NONE
-    assert bonding("never").ended(True, 0.0, False, 0.0) is Step.NONE
+    assert bonding().begin(paired=False) is BondStep.NONE
+    assert bonding().refused(paired=False, now=0.0) is BondStep.PAIR
+    assert bonding("always").begin(paired=False) is BondStep.PAIR
+    assert bonding("always").begin(paired=True) is BondStep.NONE
+    assert bonding(passkey=True).begin(paired=False) is BondStep.PAIR
+    assert bonding("never", passkey=True).begin(paired=False) is BondStep.NONE
+    assert bonding("never").refused(paired=False, now=0.0) is BondStep.NONE
+    assert bonding("never").ended(True, 0.0, False, 0.0) is BondStep.NONE
     assert not bonding("never").distrust(True, 1.0)
 
 
 def test_a_session_bonds_once() -> None:
     rule = bonding()
     rule.begin(paired=False)
-    assert rule.refused(False, 1.0) is Step.PAIR
+    assert rule.refused(False, 1.0) is BondStep.PAIR
     rule.bonded()
-    assert rule.refused(True, 2.0) is Step.NONE  # refused although it was just bonded: no bond mends that
+    assert rule.refused(True, 2.0) is BondStep.NONE  # refused although it was just bonded: no bond mends that
     rule.begin(paired=True)
-    assert rule.refused(True, 3.0) is Step.RENEW
+    assert rule.refused(True, 3.0) is BondStep.RENEW
 
 
 def test_a_bond_is_renewed_after_two_ends_without_a_word_and_then_not_for_long() -> None:
     rule = bonding()
-    assert rule.ended(True, 0.1, False, 1.0) is Step.NONE
-    assert rule.ended(True, 0.1, False, 2.0) is Step.RENEW
-    assert rule.begin(paired=False) is Step.PAIR
+    assert rule.ended(True, 0.1, False, 1.0) is BondStep.NONE
+    assert rule.ended(True, 0.1, False, 2.0) is BondStep.RENEW
+    assert rule.begin(paired=False) is BondStep.PAIR
     rule.bonded()
     rule.begin(paired=True)
     for second in range(10):
-        assert rule.ended(True, 0.1, False, 3.0 + second) is Step.NONE
-    assert rule.refused(True, 20.0) is Step.NONE
-    assert rule.ended(True, 0.1, False, 2.0 + 2 * TUNING.first_renewal) is Step.RENEW
+        assert rule.ended(True, 0.1, False, 3.0 + second) is BondStep.NONE
+    assert rule.refused(True, 20.0) is BondStep.NONE
+    assert rule.ended(True, 0.1, False, 2.0 + 2 * TUNING.first_renewal) is BondStep.RENEW
 
 
 def test_what_may_have_other_reasons_counts_half() -> None:
     rule = bonding()
     steps = [rule.ended(True, 0.0, False, float(second), sure=False) for second in range(1, 5)]
-    assert steps == [Step.NONE] * 3 + [Step.RENEW]
+    assert steps == [BondStep.NONE] * 3 + [BondStep.RENEW]
 
 
 @pytest.mark.parametrize(
@@ -236,24 +236,24 @@ def test_what_may_have_other_reasons_counts_half() -> None:
 def test_other_ends_say_nothing_about_the_bond(paired: bool, seconds: float, heard: bool) -> None:
     rule = bonding()
     for second in range(5):
-        assert rule.ended(paired, seconds, heard, float(second)) is Step.NONE
+        assert rule.ended(paired, seconds, heard, float(second)) is BondStep.NONE
 
 
 def test_a_good_session_clears_the_doubt() -> None:
     rule = bonding()
     rule.ended(True, 0.1, False, 1.0)
     rule.ended(True, 60.0, True, 2.0)
-    assert rule.ended(True, 0.1, False, 3.0) is Step.NONE
+    assert rule.ended(True, 0.1, False, 3.0) is BondStep.NONE
 
 
 def test_services_in_doubt_are_asked_anew_once_in_a_while() -> None:
     rule = bonding()
     assert rule.distrust(False, 1.0)
-    assert rule.begin(paired=False) is Step.NONE  # there was no bond
+    assert rule.begin(paired=False) is BondStep.NONE  # there was no bond
     assert not rule.distrust(False, 2.0)
     rule = bonding()
     assert rule.distrust(True, 1.0)
-    assert rule.begin(paired=False) is Step.PAIR
+    assert rule.begin(paired=False) is BondStep.PAIR
 
 
 # -- the agent
@@ -348,7 +348,7 @@ def test_classic_bluetooth_gets_its_own_hint() -> None:
 
 def test_the_strength_is_told_at_once_and_then_rarely() -> None:
     said: list[int] = []
-    strength = Strength(lambda known: said.append(known["signal_strength"]), TUNING)
+    strength = RssiReporter(lambda known: said.append(known["signal_strength"]), TUNING)
     strength.heard(None, 0.0)
     for second, rssi in ((0.0, -60), (1.0, -80), (29.0, -80), (31.0, -64), (32.0, -80), (61.5, -60)):
         strength.heard(rssi, second)

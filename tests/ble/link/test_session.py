@@ -8,7 +8,7 @@ import pytest
 
 from gatepost.drivers.ble.link.links import LinkFailed
 from gatepost.drivers.ble.peripheral import Characteristic, GattError
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from tests.ble.conftest import until
 from tests.ble.link.rig import EVENT, LONG, POINT, SITE, STREAM, Kind, Rig, Strap, read, reason, subscribe
 
@@ -16,7 +16,7 @@ ADDRESS = "C0:FF:EE:00:00:01"
 LIMIT = 5.0
 
 
-async def test_a_device_is_found_by_its_address_in_any_case_and_read_and_written(bluez: Daemon, rig: Rig) -> None:
+async def test_a_device_is_found_by_its_address_in_any_case_and_read_and_written(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
     bluez.place(Strap("C0:FF:EE:00:00:02", "Other"))
     link, ears = rig.link("c0:ff:ee:00:00:01")
@@ -42,7 +42,7 @@ async def test_a_device_is_found_by_its_address_in_any_case_and_read_and_written
     assert link.counters() == {}
 
 
-async def test_notifications_and_indications_reach_the_ears_in_order(bluez: Daemon, rig: Rig) -> None:
+async def test_notifications_and_indications_reach_the_ears_in_order(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -63,7 +63,7 @@ async def test_notifications_and_indications_reach_the_ears_in_order(bluez: Daem
     assert not strap.stream.subscribed
 
 
-async def test_what_is_read_is_not_taken_for_a_notification(bluez: Daemon, rig: Rig) -> None:
+async def test_what_is_read_is_not_taken_for_a_notification(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -74,7 +74,7 @@ async def test_what_is_read_is_not_taken_for_a_notification(bluez: Daemon, rig: 
     assert ears.octets == [b"then"]
 
 
-async def test_a_notification_during_a_read_is_not_lost(bluez: Daemon, rig: Rig) -> None:
+async def test_a_notification_during_a_read_is_not_lost(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -88,7 +88,7 @@ async def test_a_notification_during_a_read_is_not_lost(bluez: Daemon, rig: Rig)
     await until(lambda: ears.octets == [b"between"])
 
 
-async def test_a_name_is_enough_or_its_beginning_or_a_pattern(bluez: Daemon, rig: Rig) -> None:
+async def test_a_name_is_enough_or_its_beginning_or_a_pattern(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap("C0:FF:EE:00:00:01", "Polar H10 1234ABCD"))
     bluez.place(Strap("C0:FF:EE:00:00:02", "A&D_UA-651BLE_AABBCC"))
     for name, address in (("Polar H10", "C0:FF:EE:00:00:01"), ("*UA-651BLE*", "C0:FF:EE:00:00:02")):
@@ -98,7 +98,7 @@ async def test_a_name_is_enough_or_its_beginning_or_a_pattern(bluez: Daemon, rig
         assert link.peripheral.address == address
 
 
-async def test_two_entries_that_fit_the_same_name_get_a_peripheral_each(bluez: Daemon, rig: Rig) -> None:
+async def test_two_entries_that_fit_the_same_name_get_a_peripheral_each(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap("C0:FF:EE:00:00:01", "UA-651"))
     bluez.place(Strap("C0:FF:EE:00:00:02", "UA-651"))
     links = [rig.link("UA-651")[0] for _ in range(2)]
@@ -107,7 +107,7 @@ async def test_two_entries_that_fit_the_same_name_get_a_peripheral_each(bluez: D
     assert {link.peripheral.address for link in links if link.peripheral} == {"C0:FF:EE:00:00:01", "C0:FF:EE:00:00:02"}
 
 
-async def test_a_lost_link_is_told_once_and_comes_back(bluez: Daemon, rig: Rig) -> None:
+async def test_a_lost_link_is_told_once_and_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -132,7 +132,7 @@ async def test_a_lost_link_is_told_once_and_comes_back(bluez: Daemon, rig: Rig) 
     assert [len(clients) for clients in air.device._gatt._subscribers.values()] == [1]
 
 
-async def test_a_request_under_way_fails_when_the_link_is_lost(bluez: Daemon, rig: Rig) -> None:
+async def test_a_request_under_way_fails_when_the_link_is_lost(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
     link, _ = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -145,7 +145,7 @@ async def test_a_request_under_way_fails_when_the_link_is_lost(bluez: Daemon, ri
     assert reason(failed.value) == "io"
 
 
-async def test_nothing_is_heard_after_close(bluez: Daemon, rig: Rig) -> None:
+async def test_nothing_is_heard_after_close(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
     link, ears = rig.link(ADDRESS)
     await link.open(LIMIT)
@@ -162,7 +162,7 @@ async def test_nothing_is_heard_after_close(bluez: Daemon, rig: Rig) -> None:
 
 
 async def test_a_sleepy_device_is_caught_each_time_it_shows_itself_and_left_alone_after_data(
-    bluez: Daemon, rig: Rig
+    bluez: TwinDaemon, rig: Rig
 ) -> None:
     strap = Strap()
     strap.sleeps = True
@@ -192,7 +192,7 @@ async def test_a_sleepy_device_is_caught_each_time_it_shows_itself_and_left_alon
         await opening
 
 
-async def test_what_cannot_be_done_says_so(bluez: Daemon, rig: Rig) -> None:
+async def test_what_cannot_be_done_says_so(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, _ = rig.link(ADDRESS)
     with pytest.raises(LinkFailed) as refused:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from gatepost.drivers.ble.link.links import LinkFailed
-from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.stack.survey import survey
 from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.uuids import uuid
 from tests.ble.link.rig import QUICK, Strap, reason
 
 
-async def test_every_device_once_the_strongest_first(bluez: Daemon) -> None:
+async def test_every_device_once_the_strongest_first(bluez: TwinDaemon) -> None:
     near, far, nameless = Strap(), Strap("C0:FF:EE:00:00:02", "Far"), Strap("C0:FF:EE:00:00:03", "")
     near.rssi, far.rssi, nameless.rssi = -40, -80, -60
     for strap in (far, near, nameless):
         bluez.place(strap)
-    seen: list[Advert] = []
+    seen: list[Advertisement] = []
     found = await survey(0.3, on_seen=seen.append, tuning=QUICK)
     assert [(advert.address, advert.name) for advert in found] == [
         (near.address, "Strap"),
@@ -30,7 +30,7 @@ async def test_every_device_once_the_strongest_first(bluez: Daemon) -> None:
     assert not bluez.adapter.discovering
 
 
-async def test_an_adapter_that_is_off_or_missing_says_so(bluez: Daemon) -> None:
+async def test_an_adapter_that_is_off_or_missing_says_so(bluez: TwinDaemon) -> None:
     with pytest.raises(LinkFailed) as failed:
         await survey(5.0, "hci3", tuning=QUICK)
     assert reason(failed.value) == "no-adapter"

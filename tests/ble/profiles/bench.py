@@ -14,7 +14,7 @@ from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.driver import CommandFailed, Moment
+from gatepost.drivers.driver import CommandFailed, LocalTime
 from gatepost.drivers.reading import Reading, Reply
 
 
@@ -168,8 +168,8 @@ class FakeTalk:
     async def stored(self, timeout: float = 30.0) -> None:
         return None
 
-    def now(self) -> Moment:
-        return Moment(self.bench.now, self.bench.trusted)
+    def now(self) -> LocalTime:
+        return LocalTime(self.bench.now, self.bench.trusted)
 
     def tell(self, **known: Any) -> None:
         self.bench.known.update(known)

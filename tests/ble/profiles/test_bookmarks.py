@@ -7,8 +7,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatepost.drivers.ble.stored_records.bookmarks import MOST_RUNS, Download, Taken
-from gatepost.drivers.ble.stored_records.numbered_records import Found, Ledger
+from gatepost.drivers.ble.stored_records.bookmarks import MOST_RUNS, RecordDownload, TakenNumbers
+from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords, RecordsFound
 
 QUICK = settings(max_examples=100, deadline=None)
 spans = st.tuples(st.integers(0, 300), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -17,11 +17,11 @@ spans = st.tuples(st.integers(0, 300), st.integers(0, 20)).map(lambda pair: (pai
 @QUICK
 @given(st.lists(spans, max_size=20))
 def test_taken_is_a_set_of_numbers(filled):
-    taken, plain = Taken(), set()
+    taken, plain = TakenNumbers(), set()
     for first, last in filled:
         taken.fill(first, last)
         plain |= set(range(first, last + 1))
-        taken = Taken.load(json.loads(json.dumps(taken.dump())))
+        taken = TakenNumbers.load(json.loads(json.dumps(taken.dump())))
     assert {number for number in range(330) if number in taken} == plain
     assert taken.newest == max(plain, default=-1)
     gaps = {number for first, last in taken.gaps() for number in range(first, last + 1)}
@@ -29,7 +29,7 @@ def test_taken_is_a_set_of_numbers(filled):
 
 
 def test_too_many_runs_close_the_oldest_gap():
-    taken = Taken()
+    taken = TakenNumbers()
     for number in range(0, 4 * MOST_RUNS, 2):
         taken.fill(number, number)
     assert len(taken.runs) == MOST_RUNS
@@ -49,11 +49,11 @@ def test_nonsense_means_that_nothing_was_taken():
         {"to": 1, "runs": 7},
         {"to": 1, "runs": [[1], "x"]},
     ):
-        taken = Taken.load(nonsense)
+        taken = TakenNumbers.load(nonsense)
         assert taken.runs == []
         assert taken.to in (-1, 1)
     for nonsense in ({"to": 3, "stamps": 7}, {"stamps": {"x": 1, "2": 3}}, {"stamps": {"²": "x"}}):
-        assert Ledger(nonsense).mark()["stamps"] == {}
+        assert NumberedRecords(nonsense).mark()["stamps"] == {}
 
 
 @QUICK
@@ -66,12 +66,12 @@ def test_nonsense_means_that_nothing_was_taken():
 def test_a_kill_anywhere_in_a_download_loses_nothing_and_doubles_nothing(numbers, order, announced, data):
     sent = numbers if order == "rising" else numbers[::-1]
     kill = data.draw(st.integers(0, len(sent)))
-    taken = Taken()
+    taken = TakenNumbers()
     upstream: list[int] = []
-    download = Download(taken, len(sent) if announced else None)
+    download = RecordDownload(taken, len(sent) if announced else None)
     upstream += [number for number in sent[:kill] if download.new(number)]
-    taken = Taken.load(taken.dump())
-    download = Download(taken, None)
+    taken = TakenNumbers.load(taken.dump())
+    download = RecordDownload(taken, None)
     upstream += [number for number in sent if download.new(number)]
     assert sorted(upstream) == numbers
 
@@ -79,58 +79,58 @@ def test_a_kill_anywhere_in_a_download_loses_nothing_and_doubles_nothing(numbers
 @QUICK
 @given(st.lists(st.integers(0, 60), max_size=60))
 def test_whatever_the_order_a_whole_download_gives_each_number_once(sent):
-    download = Download(Taken())
+    download = RecordDownload(TakenNumbers())
     assert sorted(number for number in sent if download.new(number)) == sorted(set(sent))
 
 
 def test_the_only_record_needs_no_second_one_to_be_believed():
-    taken = Taken(10)
-    download = Download(taken, 1)
+    taken = TakenNumbers(10)
+    download = RecordDownload(taken, 1)
     assert download.new(14)
     assert (taken.to, taken.runs) == (14, [])
 
 
 def test_numbers_beyond_sixteen_bits():
-    ledger = Ledger({"to": 65534, "stamps": {}})
+    ledger = NumberedRecords({"to": 65534, "stamps": {}})
     assert ledger.number(65535) == 65535
     assert ledger.number(3) == 65539
     assert ledger.number(65000) == 65000
-    assert Ledger({"to": 65534}, wraps=False).number(3) == 3
-    assert Ledger().number(40000) == 40000
+    assert NumberedRecords({"to": 65534}, wraps=False).number(3) == 3
+    assert NumberedRecords().number(40000) == 40000
 
 
 def test_live_records_do_not_hide_what_is_still_to_be_asked_for():
-    ledger = Ledger({"to": 100}, wraps=False)
-    assert ledger.take(Found(200, ""))
+    ledger = NumberedRecords({"to": 100}, wraps=False)
+    assert ledger.take(RecordsFound(200, ""))
     assert ledger.taken.gaps() == [(101, 199)]
     ledger.caught_up = True
-    assert ledger.take(Found(205, ""))
-    assert ledger.take(Found(210, ""))
-    assert not ledger.take(Found(205, ""))
-    assert ledger.take(Found(230, ""))  # three were missed
+    assert ledger.take(RecordsFound(205, ""))
+    assert ledger.take(RecordsFound(210, ""))
+    assert not ledger.take(RecordsFound(205, ""))
+    assert ledger.take(RecordsFound(230, ""))  # three were missed
     assert ledger.taken.gaps() == [(101, 199), (211, 229)]
 
 
 def test_the_stamps_of_the_highest_numbers_are_kept():
-    ledger = Ledger()
+    ledger = NumberedRecords()
     ledger.begin(None)
     for number in range(100, 0, -1):
-        ledger.take(Found(number, f"t{number}"))
-    assert ledger.knows(Found(100, "t100"))
-    assert not ledger.knows(Found(100, "t1"))
-    assert not ledger.knows(Found(10, "t10"))
+        ledger.take(RecordsFound(number, f"t{number}"))
+    assert ledger.knows(RecordsFound(100, "t100"))
+    assert not ledger.knows(RecordsFound(100, "t1"))
+    assert not ledger.knows(RecordsFound(10, "t10"))
 
 
 def test_a_live_record_in_the_middle_of_a_download_and_a_kill() -> None:
-    ledger = Ledger({"to": 100}, wraps=False)
+    ledger = NumberedRecords({"to": 100}, wraps=False)
     ledger.horizon = 150
     ledger.begin(50)
-    assert all(ledger.take(Found(number, "")) for number in (101, 102, 155))
-    assert not ledger.stores(Found(155, ""))
-    again = Ledger(json.loads(json.dumps(ledger.mark())), wraps=False)
+    assert all(ledger.take(RecordsFound(number, "")) for number in (101, 102, 155))
+    assert not ledger.stores(RecordsFound(155, ""))
+    again = NumberedRecords(json.loads(json.dumps(ledger.mark())), wraps=False)
     again.horizon = 155
     again.begin(None)
     sent = (*range(101, 151), 155)
-    assert [number for number in sent if again.take(Found(number, ""))] == list(range(103, 151))
+    assert [number for number in sent if again.take(RecordsFound(number, ""))] == list(range(103, 151))
     again.end(whole=True)
     assert (again.taken.to, again.taken.runs) == (155, [])

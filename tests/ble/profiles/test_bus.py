@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.core.events import Events
-from gatepost.agent.devices.manager import Devices
-from gatepost.agent.settings.model import Device
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.ble.link.links import BleLinks
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.devices.catalogue import make
 from gatepost.drivers.driver import Registry
 from tests.ble.link.rig import QUICK
@@ -41,11 +41,11 @@ class Agent:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self.links = BleLinks(random.Random(3), logging.getLogger("test.ble"), QUICK)
-        self.devices = Devices(
+        self.devices = DeviceManager(
             Registry.installed(),
             store,
             SystemClock(),
-            Events(),
+            EventBus(),
             random.Random(1),
             logging.getLogger("test.devices"),
             links=self,
@@ -65,7 +65,7 @@ class Agent:
 
 
 @pytest.fixture
-async def agent(bluez: Daemon) -> AsyncIterator[Agent]:
+async def agent(bluez: TwinDaemon) -> AsyncIterator[Agent]:
     made = Agent(MemoryStore())
     yield made
     await made.devices.close()
@@ -80,10 +80,10 @@ def quick(name: str, **settings: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-async def test_readings_of_each_kind_arrive(bluez: Daemon, agent: Agent, name: str) -> None:
+async def test_readings_of_each_kind_arrive(bluez: TwinDaemon, agent: Agent, name: str) -> None:
     twin = quick(name)
     bluez.place(twin)
-    await agent.devices.apply({"d": Device(driver=name, address=twin.address)})
+    await agent.devices.apply({"d": DeviceSettings(driver=name, address=twin.address)})
     await until(lambda: {reading["metric_type"] for reading in agent.store.readings()} >= DRIVERS[name], 15.0)
     assert agent.view()["serial_number"] == twin.serial
     assert agent.view()["model"] == twin.model
@@ -91,10 +91,10 @@ async def test_readings_of_each_kind_arrive(bluez: Daemon, agent: Agent, name: s
 
 
 @pytest.mark.parametrize("per_tick", [1, 3])
-async def test_a_meter_whose_link_breaks_again_and_again(bluez: Daemon, agent: Agent, per_tick: int) -> None:
+async def test_a_meter_whose_link_breaks_again_and_again(bluez: TwinDaemon, agent: Agent, per_tick: int) -> None:
     twin = quick("ble-glucose", stored=60, every_seconds=0, per_tick=per_tick)
     air = bluez.place(twin)
-    await agent.devices.apply({"d": Device(driver="ble-glucose", address=twin.address)})
+    await agent.devices.apply({"d": DeviceSettings(driver="ble-glucose", address=twin.address)})
     for breaks in range(1, 4):
         await until(lambda breaks=breaks: len(agent.store.rows) >= 12 * breaks, 15.0)
         air.drop()
@@ -104,22 +104,22 @@ async def test_a_meter_whose_link_breaks_again_and_again(bluez: Daemon, agent: A
     assert twin.access.deleted == 0
 
 
-async def test_an_agent_that_is_stopped_in_the_middle(bluez: Daemon) -> None:
+async def test_an_agent_that_is_stopped_in_the_middle(bluez: TwinDaemon) -> None:
     twin = quick("ble-glucose", stored=40, every_seconds=0, per_tick=1)
     bluez.place(twin)
     store = MemoryStore()
     for part in (10, 25, 40):
         agent = Agent(store)
-        await agent.devices.apply({"d": Device(driver="ble-glucose", address=twin.address)})
+        await agent.devices.apply({"d": DeviceSettings(driver="ble-glucose", address=twin.address)})
         await until(lambda part=part: len(store.rows) >= part, 15.0)
         await agent.devices.close()
     assert store.values("sequence_number") == list(range(1, 41))
 
 
-async def test_a_cuff_that_sends_its_whole_memory_at_each_connection(bluez: Daemon, agent: Agent) -> None:
+async def test_a_cuff_that_sends_its_whole_memory_at_each_connection(bluez: TwinDaemon, agent: Agent) -> None:
     twin = quick("ble-blood-pressure", stored=5, every_seconds=0, forgets=False)
     bluez.place(twin)
-    await agent.devices.apply({"d": Device(driver="ble-blood-pressure", address=twin.address)})
+    await agent.devices.apply({"d": DeviceSettings(driver="ble-blood-pressure", address=twin.address)})
     await until(lambda: len(agent.store.rows) >= 5, 15.0)
     await until(lambda: not twin.connected, 10.0)
     twin.wake(600)
@@ -129,18 +129,18 @@ async def test_a_cuff_that_sends_its_whole_memory_at_each_connection(bluez: Daem
     assert len(agent.store.rows) == 6
 
 
-async def test_a_device_of_another_kind(bluez: Daemon, agent: Agent) -> None:
+async def test_a_device_of_another_kind(bluez: TwinDaemon, agent: Agent) -> None:
     twin = quick("ble-heart-rate")
     bluez.place(twin)
-    await agent.devices.apply({"d": Device(driver="ble-glucose", address=twin.address)})
+    await agent.devices.apply({"d": DeviceSettings(driver="ble-glucose", address=twin.address)})
     await until(lambda: agent.view()["reason"] == "wrong-device", 15.0)
     assert "ble-heart-rate" in str(agent.view())
 
 
-async def test_a_polar_strap_is_told_to_stop(bluez: Daemon, agent: Agent) -> None:
+async def test_a_polar_strap_is_told_to_stop(bluez: TwinDaemon, agent: Agent) -> None:
     twin = quick("ble-polar-h10")
     bluez.place(twin)
-    await agent.devices.apply({"d": Device(driver="ble-polar-h10", address=twin.address)})
+    await agent.devices.apply({"d": DeviceSettings(driver="ble-polar-h10", address=twin.address)})
     await until(lambda: any(reading["metric_type"] == "ecg" for reading in agent.store.readings()), 15.0)
     await agent.devices.close()
     assert twin._rates == {}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from gatepost.drivers.ble.driver import Ble, BleDriver
 from gatepost.drivers.ble.gatt import nonin
-from gatepost.drivers.ble.peripheral import Advert, GattError, GattValue
+from gatepost.drivers.ble.peripheral import Advertisement, GattError, GattValue
 from gatepost.drivers.ble.profiles import BY_SERVICE, profile, profiles
 from gatepost.drivers.ble.profiles.blood_pressure import BleBloodPressure
-from gatepost.drivers.ble.profiles.commands import SyncTime
+from gatepost.drivers.ble.profiles.commands import BleSyncTime
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.glucose import BleGlucose
 from gatepost.drivers.ble.profiles.heart_rate import BleHeartRate
@@ -235,9 +235,9 @@ def test_the_clock_by_command():
 
         async def command():
             await asyncio.sleep(1.2)
-            answers.append(await b.command("sync_time", SyncTime(datetime(2026, 11, 20, 10, 30))))  # noqa: DTZ001
+            answers.append(await b.command("sync_time", BleSyncTime(datetime(2026, 11, 20, 10, 30))))  # noqa: DTZ001
             answers.append(b.twin.now())
-            answers.append(await b.command("sync_time", SyncTime()))
+            answers.append(await b.command("sync_time", BleSyncTime()))
 
         await b.session(command)
         return b, answers
@@ -255,11 +255,11 @@ def test_commands_that_a_device_cannot_do():
 
         async def command():
             with pytest.raises(CommandFailed) as refused:
-                await b.command("sync_time", SyncTime())
+                await b.command("sync_time", BleSyncTime())
             found.append(refused.value.key)
             await asyncio.sleep(2)
             with pytest.raises(CommandFailed) as refused:
-                await b.command("sync_time", SyncTime())
+                await b.command("sync_time", BleSyncTime())
             found.append(refused.value.key)
 
         await b.session(command)
@@ -360,7 +360,7 @@ def test_values_of_a_service_that_is_not_its_own():
     decoder = BleHeartRate().decoder()
     assert decoder.feed(GattValue(uuid(0x2A35), b"\x00" * 7, 1, uuid(0x1810))) == []
     assert decoder.feed(GattValue("nonsense", b"", 1)) == []
-    assert decoder.feed(Advert("AA")) == []
+    assert decoder.feed(Advertisement("AA")) == []
     assert decoder.feed(b"bytes") == []
     assert dict(decoder.faults) == {"unknown-characteristic": 2, "not-a-value": 2}
     assert decoder.feed(GattValue(uuid(0x2A37), b"\x00\x46", 1))[0].values == {"heart_rate": 70}

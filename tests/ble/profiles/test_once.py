@@ -12,7 +12,7 @@ from gatepost.drivers.ble.profiles.commands import ReadStored
 from gatepost.drivers.ble.profiles.options import RecordOptions, ScaleOptions
 from gatepost.drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
 from gatepost.drivers.ble.profiles.weight_scale import BleWeightScale
-from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, Seen
+from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, NewestDigests
 from gatepost.drivers.ble.twin.devices.blood_pressure import BloodPressureTwin
 from gatepost.drivers.ble.twin.devices.oximeter import PulseOximeterTwin
 from gatepost.drivers.ble.twin.devices.scale import WeightScaleTwin
@@ -245,11 +245,11 @@ def test_stored_spot_checks_once():
 def test_stored_spot_checks_without_a_time_are_counted():
     async def scene():
         b = spot(stored=0)
-        from gatepost.drivers.ble.twin.devices.records import Record
+        from gatepost.drivers.ble.twin.devices.records import TwinRecord
 
         def store(text: str) -> None:
             value = ((b.twin._spot, bytes.fromhex(text)),)
-            b.twin.records.append(Record(len(b.twin.records), b.now, value))
+            b.twin.records.append(TwinRecord(len(b.twin.records), b.now, value))
 
         for text in ("0061004b00", "0061004b00", "0062004b00"):
             store(text)
@@ -264,12 +264,12 @@ def test_stored_spot_checks_without_a_time_are_counted():
 
 
 def test_the_memory_of_digests_is_bounded_and_survives_nonsense():
-    seen = Seen()
+    seen = NewestDigests()
     for number in range(MOST_SEEN + 10):
         assert seen.take("glucose", number)
     assert not seen.take("glucose", MOST_SEEN)
     assert seen.take("glucose", 0)
     assert len(seen.dump()) <= MOST_SEEN * 8
-    assert not Seen(seen.dump()).take("glucose", MOST_SEEN)
+    assert not NewestDigests(seen.dump()).take("glucose", MOST_SEEN)
     for nonsense in (None, 7, [], "???", "QUJD", {"to": 1}):
-        assert Seen(nonsense).take("x")
+        assert NewestDigests(nonsense).take("x")

@@ -165,7 +165,7 @@ def test_a_refusal_is_counted_and_the_heart_rate_goes_on():
     assert len([reading for reading in b.stored if reading.metric == "heart_rate"]) > 5
 
 
-def frame(time: int, values: list[int]) -> pmd_data.Frame:
+def frame(time: int, values: list[int]) -> pmd_data.PmdFrame:
     body = b"".join(value.to_bytes(3, "little", signed=True) for value in values)
     return pmd_data.decode(b"\x00" + struct.pack("<Q", time) + b"\x00" + body)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.devices.catalogue import driver_of, make, secure
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 from gatepost.drivers.ble.uuids import uuid
@@ -27,7 +27,7 @@ POINT = uuid(0x2A52)
 class Ward:
     """The agent, and what is in the air around it."""
 
-    def __init__(self, bluez: Daemon, gateway: Agent) -> None:
+    def __init__(self, bluez: TwinDaemon, gateway: Agent) -> None:
         self.bluez = bluez
         self.gateway = gateway
 
@@ -75,7 +75,7 @@ def settings(folder: Path, devices: dict[str, TwinPeripheral], **options: Any) -
 
 @asynccontextmanager
 async def ward(folder: Path, devices: dict[str, TwinPeripheral], **options: Any) -> AsyncIterator[Ward]:
-    async with PrivateBus() as bus, Daemon(bus.address) as bluez:
+    async with PrivateBus() as bus, TwinDaemon(bus.address) as bluez:
         for each in devices.values():
             bluez.place(each)
         configured = settings(folder, devices, **options)

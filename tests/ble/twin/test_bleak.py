@@ -8,14 +8,14 @@ import pytest
 from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakGATTProtocolError
 
-from gatepost.drivers.ble.peripheral import Advert
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, POINT, SITE, STREAM, Strap, find
 
 
-async def test_scan_connect_read_write_notify_indicate(bluez: Daemon) -> None:
+async def test_scan_connect_read_write_notify_indicate(bluez: TwinDaemon) -> None:
     air = bluez.place(strap := Strap())
     device = await find()
     assert device.name == "Strap"
@@ -45,7 +45,7 @@ async def test_scan_connect_read_write_notify_indicate(bluez: Daemon) -> None:
     assert bluez.objects.lost == 0
 
 
-async def test_a_burst_larger_than_every_buffer_arrives_whole(bluez: Daemon) -> None:
+async def test_a_burst_larger_than_every_buffer_arrives_whole(bluez: TwinDaemon) -> None:
     bluez.place(strap := Strap())
     seen: list[bytes] = []
     async with BleakClient(await find()) as client:
@@ -57,7 +57,7 @@ async def test_a_burst_larger_than_every_buffer_arrives_whole(bluez: Daemon) -> 
     assert bluez.objects.lost == 0
 
 
-async def test_a_value_longer_than_the_mtu_is_cut(bluez: Daemon) -> None:
+async def test_a_value_longer_than_the_mtu_is_cut(bluez: TwinDaemon) -> None:
     bluez.place(strap := Strap())
     seen: list[bytes] = []
     async with BleakClient(await find()) as client:
@@ -68,7 +68,7 @@ async def test_a_value_longer_than_the_mtu_is_cut(bluez: Daemon) -> None:
     assert seen == [bytes(244)]
 
 
-async def test_what_the_flags_do_not_allow_is_refused(bluez: Daemon) -> None:
+async def test_what_the_flags_do_not_allow_is_refused(bluez: TwinDaemon) -> None:
     bluez.place(Strap())
     async with BleakClient(await find()) as client:
         with pytest.raises(BleakGATTProtocolError) as read:
@@ -79,17 +79,17 @@ async def test_what_the_flags_do_not_allow_is_refused(bluez: Daemon) -> None:
         assert write.value.code == 0x06
 
 
-async def test_advertisements_come_one_for_one(bluez: Daemon) -> None:
+async def test_advertisements_come_one_for_one(bluez: TwinDaemon) -> None:
     air = bluez.place(Strap(), by_hand=True)
     seen: list[bytes] = []
     async with BleakScanner(lambda device, data: seen.append(data.manufacturer_data.get(0x499, b""))):
         for number in range(50):
-            air.advertise(Advert(ADDRESS, "Strap", -50, {}, {0x499: bytes([number])}))
+            air.advertise(Advertisement(ADDRESS, "Strap", -50, {}, {0x499: bytes([number])}))
         await until(lambda: len(seen) == 50)
     assert seen == [bytes([number]) for number in range(50)]
 
 
-async def test_nothing_is_heard_without_discovery_and_the_strength_goes_with_it(bluez: Daemon) -> None:
+async def test_nothing_is_heard_without_discovery_and_the_strength_goes_with_it(bluez: TwinDaemon) -> None:
     air = bluez.place(Strap(), by_hand=True)
     air.advertise()
     assert bluez.adapter.devices == {}
@@ -100,7 +100,7 @@ async def test_nothing_is_heard_without_discovery_and_the_strength_goes_with_it(
     assert bluez.objects.value(device.path, "org.bluez.Device1", "RSSI") is None
 
 
-async def test_a_lost_link_is_told_and_the_objects_stay(bluez: Daemon) -> None:
+async def test_a_lost_link_is_told_and_the_objects_stay(bluez: TwinDaemon) -> None:
     air = bluez.place(Strap())
     gone = asyncio.Event()
     client = BleakClient(await find(), disconnected_callback=lambda _: gone.set())
@@ -113,7 +113,7 @@ async def test_a_lost_link_is_told_and_the_objects_stay(bluez: Daemon) -> None:
     await client.disconnect()
 
 
-async def test_a_client_that_did_not_disconnect_is_subscribed_again(bluez: Daemon) -> None:
+async def test_a_client_that_did_not_disconnect_is_subscribed_again(bluez: TwinDaemon) -> None:
     """The real daemon subscribes the dead client again: why disconnect() belongs to every lost link."""
     air = bluez.place(strap := Strap())
     old = BleakClient(await find())
@@ -127,7 +127,7 @@ async def test_a_client_that_did_not_disconnect_is_subscribed_again(bluez: Daemo
         assert not strap.stream.subscribed
 
 
-async def test_battery_of_the_daemon(bluez: Daemon) -> None:
+async def test_battery_of_the_daemon(bluez: TwinDaemon) -> None:
     bluez.place(strap := Strap())
     async with BleakClient(await find()):
         path = bluez.adapter.devices[ADDRESS].path

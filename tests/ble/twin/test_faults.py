@@ -10,13 +10,13 @@ from bleak.backends.bluezdbus.adapter import BleakAdapterBlueZDBus
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 
 from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import Daemon, Timing
+from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
 from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, SITE, STREAM, Strap, find
 
 
-async def test_a_vanished_peripheral_never_answers_and_the_attempt_can_be_cancelled(bluez: Daemon) -> None:
+async def test_a_vanished_peripheral_never_answers_and_the_attempt_can_be_cancelled(bluez: TwinDaemon) -> None:
     air = bluez.place(Strap())
     device = await find()
     air.vanish()
@@ -28,7 +28,7 @@ async def test_a_vanished_peripheral_never_answers_and_the_attempt_can_be_cancel
         assert air.connects == 1
 
 
-async def test_refused_connections(bluez: Daemon) -> None:
+async def test_refused_connections(bluez: TwinDaemon) -> None:
     air = bluez.place(Strap())
     device = await find()
     air.refusals.append("le-connection-timeout")
@@ -43,7 +43,7 @@ async def test_refused_connections(bluez: Daemon) -> None:
             await BleakClient(device).connect()
 
 
-async def test_in_progress(bluez: Daemon) -> None:
+async def test_in_progress(bluez: TwinDaemon) -> None:
     air = bluez.place(Strap())
     device = await find()
     air.busy = 1
@@ -53,7 +53,7 @@ async def test_in_progress(bluez: Daemon) -> None:
         assert air.connects == 1
 
 
-async def test_two_attempts_at_once(bluez: Daemon) -> None:
+async def test_two_attempts_at_once(bluez: TwinDaemon) -> None:
     air = bluez.place(Strap())
     device = await find()
     air.vanish()
@@ -65,7 +65,7 @@ async def test_two_attempts_at_once(bluez: Daemon) -> None:
         await first
 
 
-async def test_a_stuck_read_ends_with_the_link(bluez: Daemon) -> None:
+async def test_a_stuck_read_ends_with_the_link(bluez: TwinDaemon) -> None:
     air = bluez.place(Strap())
     air.stick(SITE)
     async with BleakClient(await find()) as client:
@@ -78,7 +78,7 @@ async def test_a_stuck_read_ends_with_the_link(bluez: Daemon) -> None:
 
 
 @pytest.mark.parametrize("killed", [True, False])
-async def test_a_restart_ends_discovery_and_makes_all_objects_anew(bluez: Daemon, killed: bool) -> None:
+async def test_a_restart_ends_discovery_and_makes_all_objects_anew(bluez: TwinDaemon, killed: bool) -> None:
     bluez.place(Strap())
     seen: list[str] = []
     scanner = BleakScanner(lambda device, data: seen.append(device.address))
@@ -91,7 +91,7 @@ async def test_a_restart_ends_discovery_and_makes_all_objects_anew(bluez: Daemon
     assert (await find()).address == ADDRESS
 
 
-async def test_a_killed_daemon_tells_nobody(bluez: Daemon) -> None:
+async def test_a_killed_daemon_tells_nobody(bluez: TwinDaemon) -> None:
     bluez.place(Strap())
     gone = asyncio.Event()
     client = BleakClient(await find(), disconnected_callback=lambda _: gone.set())
@@ -107,7 +107,7 @@ async def test_a_killed_daemon_tells_nobody(bluez: Daemon) -> None:
         assert await client.read_gatt_char(SITE) == b"\x01"
 
 
-async def test_a_daemon_that_ends_in_order_closes_links(bluez: Daemon) -> None:
+async def test_a_daemon_that_ends_in_order_closes_links(bluez: TwinDaemon) -> None:
     bluez.place(Strap())
     gone = asyncio.Event()
     client = BleakClient(await find(), disconnected_callback=lambda _: gone.set())
@@ -117,7 +117,7 @@ async def test_a_daemon_that_ends_in_order_closes_links(bluez: Daemon) -> None:
     await client.disconnect()
 
 
-async def test_a_daemon_that_hangs(bluez: Daemon) -> None:
+async def test_a_daemon_that_hangs(bluez: TwinDaemon) -> None:
     bluez.place(Strap())
     async with BleakClient(await find()) as client:
         bluez.hang()
@@ -127,7 +127,7 @@ async def test_a_daemon_that_hangs(bluez: Daemon) -> None:
         assert await client.read_gatt_char(SITE) == b"\x01"
 
 
-async def test_bonds_outlive_the_daemon(bluez: Daemon) -> None:
+async def test_bonds_outlive_the_daemon(bluez: TwinDaemon) -> None:
     bluez.adapter.bonds[ADDRESS] = "Strap"
     await bluez.restart()
     assert list(bluez.adapter.devices) == [ADDRESS]
@@ -135,7 +135,7 @@ async def test_bonds_outlive_the_daemon(bluez: Daemon) -> None:
     assert bluez.objects.value(path, "org.bluez.Device1", "Paired") is True
 
 
-async def test_power(bluez: Daemon) -> None:
+async def test_power(bluez: TwinDaemon) -> None:
     bluez.place(Strap())
     gone = asyncio.Event()
     client = BleakClient(await find(), disconnected_callback=lambda _: gone.set())
@@ -149,7 +149,7 @@ async def test_power(bluez: Daemon) -> None:
     assert (await find()).address == ADDRESS
 
 
-async def test_a_deaf_adapter_is_cured_by_its_power(bluez: Daemon) -> None:
+async def test_a_deaf_adapter_is_cured_by_its_power(bluez: TwinDaemon) -> None:
     bluez.place(Strap())
     bluez.adapter.deaf = True
     assert await BleakScanner.find_device_by_address(ADDRESS, timeout=0.2) is None
@@ -158,7 +158,7 @@ async def test_a_deaf_adapter_is_cured_by_its_power(bluez: Daemon) -> None:
     assert (await find()).address == ADDRESS
 
 
-async def test_an_adapter_is_unplugged_and_comes_back(bluez: Daemon) -> None:
+async def test_an_adapter_is_unplugged_and_comes_back(bluez: TwinDaemon) -> None:
     bluez.place(Strap())
     client = BleakClient(await find())
     await client.connect()
@@ -172,7 +172,7 @@ async def test_an_adapter_is_unplugged_and_comes_back(bluez: Daemon) -> None:
 
 
 async def test_several_adapters(bus: PrivateBus) -> None:
-    async with Daemon(bus.address, adapters=("hci0", "hci1")) as bluez:
+    async with TwinDaemon(bus.address, adapters=("hci0", "hci1")) as bluez:
         air = bluez.place(Strap())
         device = await BleakScanner.find_device_by_address(ADDRESS, timeout=5, bluez={"adapter": "hci1"})
         assert device is not None
@@ -182,7 +182,7 @@ async def test_several_adapters(bus: PrivateBus) -> None:
             assert bluez.adapters["hci0"].devices == {}
 
 
-async def test_slots(bluez: Daemon) -> None:
+async def test_slots(bluez: TwinDaemon) -> None:
     bluez.adapter.slots = 1
     for number in range(2):
         bluez.place(Strap(f"C0:FF:EE:00:00:0{number}"))
@@ -196,7 +196,7 @@ async def test_slots(bluez: Daemon) -> None:
     await waiting
 
 
-async def test_a_stale_link_hides_the_peripheral_until_it_is_closed(bluez: Daemon) -> None:
+async def test_a_stale_link_hides_the_peripheral_until_it_is_closed(bluez: TwinDaemon) -> None:
     air = bluez.place(strap := Strap())
     bluez.connect_stale(air)
     path = bluez.adapter.devices[ADDRESS].path
@@ -213,7 +213,7 @@ async def test_a_stale_link_hides_the_peripheral_until_it_is_closed(bluez: Daemo
     assert (await find()).address == ADDRESS
 
 
-async def test_a_sleeper_shows_itself_for_a_while(bluez: Daemon) -> None:
+async def test_a_sleeper_shows_itself_for_a_while(bluez: TwinDaemon) -> None:
     strap = Strap()
     strap.sleeps = True
     air = bluez.place(strap)
@@ -228,7 +228,7 @@ async def test_a_sleeper_shows_itself_for_a_while(bluez: Daemon) -> None:
     await waiting
 
 
-async def test_a_peripheral_hangs_up(bluez: Daemon) -> None:
+async def test_a_peripheral_hangs_up(bluez: TwinDaemon) -> None:
     air = bluez.place(strap := Strap())
     client = BleakClient(await find())
     await client.connect()
@@ -241,7 +241,7 @@ async def test_a_peripheral_hangs_up(bluez: Daemon) -> None:
 
 
 async def test_a_device_that_is_not_heard_is_forgotten(bus: PrivateBus) -> None:
-    async with Daemon(bus.address, timing=Timing(forget=0.05)) as bluez:
+    async with TwinDaemon(bus.address, timing=DaemonTiming(forget=0.05)) as bluez:
         air = bluez.place(Strap())
         device = await find()
         air.vanish()
@@ -250,7 +250,7 @@ async def test_a_device_that_is_not_heard_is_forgotten(bus: PrivateBus) -> None:
             await BleakClient(device).connect()
 
 
-async def test_removed_in_the_middle(bluez: Daemon) -> None:
+async def test_removed_in_the_middle(bluez: TwinDaemon) -> None:
     bluez.place(strap := Strap())
     client = BleakClient(await find())
     await client.connect()
@@ -262,7 +262,7 @@ async def test_removed_in_the_middle(bluez: Daemon) -> None:
     await client.disconnect()
 
 
-async def test_ten_peripherals_at_once(bluez: Daemon) -> None:
+async def test_ten_peripherals_at_once(bluez: TwinDaemon) -> None:
     straps = [Strap(f"C0:FF:EE:00:01:{number:02X}") for number in range(10)]
     for strap in straps:
         bluez.place(strap)
@@ -273,7 +273,7 @@ async def test_ten_peripherals_at_once(bluez: Daemon) -> None:
     assert not any(strap.connected for strap in straps)
 
 
-async def test_services_are_stale_until_the_device_is_removed(bluez: Daemon) -> None:
+async def test_services_are_stale_until_the_device_is_removed(bluez: TwinDaemon) -> None:
     """A peripheral with another firmware: the daemon goes on with the services that it knows."""
     old = bluez.place(Strap())
     async with BleakClient(await find()):

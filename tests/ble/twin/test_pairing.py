@@ -10,12 +10,12 @@ from bleak.exc import BleakDBusError, BleakError
 from dbus_fast import Message
 
 from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import Daemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, SITE, PairingAgent, Strap, find
 
 
-async def test_without_an_agent_pairing_fails_and_an_encrypted_read_hangs(bluez: Daemon) -> None:
+async def test_without_an_agent_pairing_fails_and_an_encrypted_read_hangs(bluez: TwinDaemon) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     async with BleakClient(await find()) as client:
         with pytest.raises(BleakDBusError, match="AuthenticationFailed"):
@@ -29,7 +29,7 @@ async def test_without_an_agent_pairing_fails_and_an_encrypted_read_hangs(bluez:
     assert not strap.bonded
 
 
-async def test_just_works(bluez: Daemon, bus: PrivateBus) -> None:
+async def test_just_works(bluez: TwinDaemon, bus: PrivateBus) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     async with PairingAgent(bus.address), BleakClient(await find()) as client:
         await client.pair()
@@ -43,7 +43,7 @@ async def test_just_works(bluez: Daemon, bus: PrivateBus) -> None:
     assert air.pairings == 1
 
 
-async def test_an_encrypted_read_pairs_by_itself_where_an_agent_lets_it(bluez: Daemon, bus: PrivateBus) -> None:
+async def test_an_encrypted_read_pairs_by_itself_where_an_agent_lets_it(bluez: TwinDaemon, bus: PrivateBus) -> None:
     bluez.place(strap := Strap(encrypted=True))
     async with PairingAgent(bus.address) as agent, BleakClient(await find()) as client:
         assert await client.read_gatt_char(SITE) == b"\x01"
@@ -51,7 +51,7 @@ async def test_an_encrypted_read_pairs_by_itself_where_an_agent_lets_it(bluez: D
         assert strap.bonded
 
 
-async def test_a_peripheral_may_refuse_instead(bluez: Daemon) -> None:
+async def test_a_peripheral_may_refuse_instead(bluez: TwinDaemon) -> None:
     bluez.place(Strap(encrypted=True)).unpaired = "refuse"
     async with BleakClient(await find()) as client:
         with pytest.raises(BleakDBusError, match="NotPermitted") as refused:
@@ -72,7 +72,13 @@ async def test_a_peripheral_may_refuse_instead(bluez: Daemon) -> None:
     ],
 )
 async def test_ways_of_pairing(
-    bluez: Daemon, bus: PrivateBus, way: str, capability: str, answer: int | str | None, asked: list[str], bonded: bool
+    bluez: TwinDaemon,
+    bus: PrivateBus,
+    way: str,
+    capability: str,
+    answer: int | str | None,
+    asked: list[str],
+    bonded: bool,
 ) -> None:
     strap = Strap(encrypted=True)
     strap.pairing, strap.passkey = way, 123456
@@ -87,7 +93,7 @@ async def test_ways_of_pairing(
     assert strap.bonded is bonded
 
 
-async def test_an_agent_that_rejects(bluez: Daemon, bus: PrivateBus) -> None:
+async def test_an_agent_that_rejects(bluez: TwinDaemon, bus: PrivateBus) -> None:
     strap = Strap()
     strap.pairing = "confirm"
     bluez.place(strap)
@@ -96,14 +102,14 @@ async def test_an_agent_that_rejects(bluez: Daemon, bus: PrivateBus) -> None:
             await client.pair()
 
 
-async def test_pairing_connects(bluez: Daemon, bus: PrivateBus) -> None:
+async def test_pairing_connects(bluez: TwinDaemon, bus: PrivateBus) -> None:
     bluez.place(strap := Strap(encrypted=True))
     async with PairingAgent(bus.address), BleakClient(await find(), pair=True) as client:
         assert await client.read_gatt_char(SITE) == b"\x01"
     assert strap.bonded
 
 
-async def test_a_lost_bond_connects_and_falls_until_it_is_unpaired(bluez: Daemon, bus: PrivateBus) -> None:
+async def test_a_lost_bond_connects_and_falls_until_it_is_unpaired(bluez: TwinDaemon, bus: PrivateBus) -> None:
     air = bluez.place(Strap(encrypted=True))
     async with PairingAgent(bus.address):
         async with BleakClient(await find()) as client:
@@ -119,14 +125,14 @@ async def test_a_lost_bond_connects_and_falls_until_it_is_unpaired(bluez: Daemon
     assert air.pairings == 2
 
 
-async def test_an_agent_leaves_with_its_client(bluez: Daemon, bus: PrivateBus) -> None:
+async def test_an_agent_leaves_with_its_client(bluez: TwinDaemon, bus: PrivateBus) -> None:
     async with PairingAgent(bus.address):
         assert bluez.agents.of("") is not None
     await until(lambda: bluez.agents.of("") is None)
 
 
 @pytest.mark.parametrize("how", ["cancel", "drop"])
-async def test_a_pairing_that_does_not_end_can_be_ended(bluez: Daemon, bus: PrivateBus, how: str) -> None:
+async def test_a_pairing_that_does_not_end_can_be_ended(bluez: TwinDaemon, bus: PrivateBus, how: str) -> None:
     strap = Strap()
     strap.pairing = "confirm"
     air = bluez.place(strap)

@@ -13,9 +13,9 @@ import pytest
 from bleak import BleakClient
 
 from gatepost.drivers.ble.twin.bus import NoBus, PrivateBus
-from gatepost.drivers.ble.twin.console import Console
+from gatepost.drivers.ble.twin.console import TwinConsole
 from gatepost.drivers.ble.twin.devices.catalogue import make
-from gatepost.drivers.ble.twin.stage import Placed, Stage, drop
+from gatepost.drivers.ble.twin.stage import PlacedTwin, TwinStage, drop
 from tests.ble.conftest import bleak_lets_go, until
 from tests.ble.twin.strap import find
 from tests.project.checkout import ROOT
@@ -57,9 +57,9 @@ async def test_why_there_is_no_bus(tmp_path: Path) -> None:
 
 async def test_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     meter = make("ble-glucose", every_seconds=0)
-    async with Stage([meter, make("ble-heart-rate")], adapters=2) as stage:
+    async with TwinStage([meter, make("ble-heart-rate")], adapters=2) as stage:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", stage.bus.address)
-        console = Console(stage)
+        console = TwinConsole(stage)
 
         async def order(*words: object) -> dict:
             return await console.hear(json.dumps(words))
@@ -111,7 +111,7 @@ async def test_a_process_of_its_own() -> None:
 
 
 def test_a_drop() -> None:
-    placed = [Placed("a", "ble", METER), Placed("b", "ble-advertisement", STRAP, {"key": "00"})]
+    placed = [PlacedTwin("a", "ble", METER), PlacedTwin("b", "ble-advertisement", STRAP, {"key": "00"})]
     assert drop(placed) == (
         f'devices:\n  a:\n    driver: ble\n    address: "{METER}"\n'
         f'  b:\n    driver: ble-advertisement\n    address: "{STRAP}"\n    options: {{"key": "00"}}\n'

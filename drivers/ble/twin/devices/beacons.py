@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import struct
 
-from gatepost.drivers.ble.peripheral import Advert
+from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.twin.devices.encode import date_time
 from gatepost.drivers.ble.twin.devices.health import address
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 from gatepost.drivers.ble.uuids import uuid
 
 
-class Beacon(TwinPeripheral):
+class BeaconTwin(TwinPeripheral):
     """A thermometer that broadcasts. Its values move each second; a counter tells new from repeated."""
 
     interval = 1.0
@@ -36,14 +36,14 @@ class Beacon(TwinPeripheral):
         self.humidity = min(99.0, max(5.0, self.humidity + self.random.uniform(-0.5, 0.5)))
         self.pressure += self.random.uniform(-5, 5)
 
-    def service(self, number: int, data: bytes) -> Advert:
-        return Advert(self.address, self.name, self.rssi, {uuid(number): data}, {}, (uuid(number),))
+    def service(self, number: int, data: bytes) -> Advertisement:
+        return Advertisement(self.address, self.name, self.rssi, {uuid(number): data}, {}, (uuid(number),))
 
-    def maker(self, company: int, data: bytes) -> Advert:
-        return Advert(self.address, self.name, self.rssi, {}, {company: data})
+    def maker(self, company: int, data: bytes) -> Advertisement:
+        return Advertisement(self.address, self.name, self.rssi, {}, {company: data})
 
 
-class BTHomeTwin(Beacon):
+class BTHomeTwin(BeaconTwin):
     """BTHome v2: packet id, battery, temperature, humidity, voltage; encrypted where there is a `key`."""
 
     kind = 0xE1
@@ -53,7 +53,7 @@ class BTHomeTwin(Beacon):
         super().__init__(seed)
         self.key = key
 
-    def advertisement(self) -> Advert:
+    def advertisement(self) -> Advertisement:
         fields = bytes((0x00, self.counter & 0xFF, 0x01, self.battery, 0x02)) + struct.pack(
             "<h", round(self.temperature * 100)
         )
@@ -67,13 +67,13 @@ class BTHomeTwin(Beacon):
         return self.service(0xFCD2, b"\x41" + sealed[:-4] + count + sealed[-4:])
 
 
-class RuuviTwin(Beacon):
+class RuuviTwin(BeaconTwin):
     """RuuviTag, data format 5."""
 
     kind = 0xE2
     model = "Ruuvi"
 
-    def advertisement(self) -> Advert:
+    def advertisement(self) -> Advertisement:
         power = (self.millivolts - 1600) << 5 | (4 + 40) // 2
         body = struct.pack(
             ">BhHHhhhHBH",
@@ -89,13 +89,13 @@ class RuuviTwin(Beacon):
         return self.maker(0x0499, body + self.octets)
 
 
-class AtcTwin(Beacon):
+class AtcTwin(BeaconTwin):
     """ATC1441 firmware of a Mijia thermometer."""
 
     kind = 0xE3
     model = "ATC"
 
-    def advertisement(self) -> Advert:
+    def advertisement(self) -> Advertisement:
         body = struct.pack(
             ">hBBHB",
             round(self.temperature * 10),
@@ -107,13 +107,13 @@ class AtcTwin(Beacon):
         return self.service(0x181A, self.octets + body)
 
 
-class PvvxTwin(Beacon):
+class PvvxTwin(BeaconTwin):
     """pvvx firmware of a Mijia thermometer, its own format."""
 
     kind = 0xE4
     model = "PVVX"
 
-    def advertisement(self) -> Advert:
+    def advertisement(self) -> Advertisement:
         body = struct.pack(
             "<hHHBBB",
             round(self.temperature * 100),
@@ -126,19 +126,19 @@ class PvvxTwin(Beacon):
         return self.service(0x181A, self.octets[::-1] + body)
 
 
-class GoveeTwin(Beacon):
+class GoveeTwin(BeaconTwin):
     """Govee H5075."""
 
     kind = 0xE5
     model = "GVH5075"
 
-    def advertisement(self) -> Advert:
+    def advertisement(self) -> Advertisement:
         size = round(abs(self.temperature) * 10) * 1000 + round(self.humidity * 10)
         packed = size | (0x800000 if self.temperature < 0 else 0)
         return self.maker(0xEC88, b"\0" + packed.to_bytes(3, "big") + bytes((self.battery, 0)))
 
 
-class MiScaleTwin(Beacon):
+class MiScaleTwin(BeaconTwin):
     """Mi Smart Scale: somebody steps on it now and then; frames are unstable first, then stable, then "removed"."""
 
     kind = 0xE6
@@ -170,7 +170,7 @@ class MiScaleTwin(Beacon):
     def _removed(self) -> bool:
         return self._stage >= 3
 
-    def advertisement(self) -> Advert:
+    def advertisement(self) -> Advertisement:
         flags = (0x20 if self._stable else 0) | (0x80 if self._removed else 0)
         return self.service(0x181D, bytes([flags]) + struct.pack("<H", round(self.kilograms * 200)) + self.stamp)
 
@@ -181,14 +181,14 @@ class MiBodyScaleTwin(MiScaleTwin):
     kind = 0xE7
     model = "MIBFS"
 
-    def advertisement(self) -> Advert:
+    def advertisement(self) -> Advertisement:
         known = self._stage >= 2
         flags = (0x02 if known else 0) | (0x20 if self._stable else 0) | (0x80 if self._removed else 0)
         body = bytes((0x02, flags)) + self.stamp
         return self.service(0x181B, body + struct.pack("<HH", self.ohms if known else 0, round(self.kilograms * 200)))
 
 
-class IBeaconTwin(Beacon):
+class IBeaconTwin(BeaconTwin):
     """iBeacon; its minor number is the seed."""
 
     kind = 0xE8
@@ -198,18 +198,18 @@ class IBeaconTwin(Beacon):
         super().__init__(seed)
         self.minor = seed & 0xFFFF
 
-    def advertisement(self) -> Advert:
+    def advertisement(self) -> Advertisement:
         proximity = bytes.fromhex("f7826da64fa24e988024bc5b71e0893e")
         return self.maker(0x004C, b"\x02\x15" + proximity + struct.pack(">HHb", 1, self.minor, -59))
 
 
-class EddystoneTwin(Beacon):
+class EddystoneTwin(BeaconTwin):
     """Eddystone, unencrypted telemetry."""
 
     kind = 0xE9
     model = "Eddystone"
 
-    def advertisement(self) -> Advert:
+    def advertisement(self) -> Advertisement:
         hot = round(self.temperature * 256)
         body = struct.pack(">BBHhII", 0x20, 0, self.millivolts, hot, self.counter * 2, self.counter * 10)
         return self.service(0xFEAA, body)

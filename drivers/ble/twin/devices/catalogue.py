@@ -35,7 +35,7 @@ BROADCASTERS = {
 ADVERTISEMENT = "ble-advertisement"  # any of the broadcasters; by itself the first
 # Devices of a driver that has another one for its name.
 OTHERS = {
-    "nonin-3230": ("nonin:NoninTwin", "ble-pulse-oximeter"),
+    "nonin-3230": ("nonin:NoninBleTwin", "ble-pulse-oximeter"),
     "user-scale": ("user_scale:UserScaleTwin", "ble-weight-scale"),
 }
 # Every name that is not that of a driver -> its driver.

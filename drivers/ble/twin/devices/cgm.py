@@ -7,7 +7,7 @@ from datetime import timedelta
 from gatepost.drivers.ble.peripheral import GattError
 from gatepost.drivers.ble.twin.devices.encode import crc, date_time, read_date_time, sfloat, u16
 from gatepost.drivers.ble.twin.devices.health import HealthTwin
-from gatepost.drivers.ble.twin.devices.records import Record, RecordAccess
+from gatepost.drivers.ble.twin.devices.records import RecordAccess, TwinRecord
 from gatepost.drivers.ble.twin.peripheral import CCC_IMPROPER, TwinCharacteristic, TwinService
 
 TREND, QUALITY, WARNING, CALIBRATION, STATUS = 0x01, 0x02, 0x20, 0x40, 0x80
@@ -35,7 +35,7 @@ class CgmTwin(HealthTwin):
         with_crc: bool = True,
         per_tick: int = 2,
     ) -> None:
-        self.records: list[Record] = []
+        self.records: list[TwinRecord] = []
         self.with_crc = with_crc
         self.minutes = minutes
         self.offset = 0  # minutes since the session began
@@ -93,7 +93,7 @@ class CgmTwin(HealthTwin):
 
     # -- measuring
 
-    def measure(self) -> Record:
+    def measure(self) -> TwinRecord:
         """The next record of the session."""
         chance = self.random
         before, self.glucose = self.glucose, self.wander(self.glucose, 12, 45, 320)
@@ -113,7 +113,7 @@ class CgmTwin(HealthTwin):
             fields += sfloat(f"{chance.uniform(90, 100):.1f}")
         body = bytes([flags]) + sfloat(f"{self.glucose:.0f}") + u16(self.offset) + fields
         body = bytes([1 + len(body) + 2 * self.with_crc]) + body
-        record = Record(
+        record = TwinRecord(
             self.offset, self.start + timedelta(minutes=self.offset), ((self._measurement, self._sealed(body)),)
         )
         self.records.append(record)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gatepost.drivers.ble.twin.devices.encode import date_time, sfloat, u16
 from gatepost.drivers.ble.twin.devices.health import HealthTwin
-from gatepost.drivers.ble.twin.devices.records import Record, RecordAccess
+from gatepost.drivers.ble.twin.devices.records import RecordAccess, TwinRecord
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 OFFSET, CONCENTRATION, MOLAR, STATUS, CONTEXT = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -26,7 +26,7 @@ class GlucoseTwin(HealthTwin):
     def __init__(
         self, seed: int = 0, stored: int = 10, every_seconds: float = 60.0, show_for: float = 0.0, per_tick: int = 2
     ) -> None:
-        self.records: list[Record] = []
+        self.records: list[TwinRecord] = []
         self.show_for = show_for
         self.sleeps = show_for > 0
         self.number = 0  # of the newest record
@@ -42,14 +42,14 @@ class GlucoseTwin(HealthTwin):
         if self.sleeps:
             self.wake(show_for)
 
-    def measure(self) -> Record:
+    def measure(self) -> TwinRecord:
         """A drop of blood: one more record, and the meter shows itself."""
         record = self._store(timedelta(0))
         if self.sleeps:
             self.wake(self.show_for)
         return record
 
-    def _store(self, age: timedelta) -> Record:
+    def _store(self, age: timedelta) -> TwinRecord:
         self.number = self.number % 0xFFFF + 1
         number, when = self.number, self.now() - age
         flags, rest = CONCENTRATION, b""
@@ -70,7 +70,7 @@ class GlucoseTwin(HealthTwin):
         values = [(self._measurement, value)]
         if flags & CONTEXT:
             values.append((self._context, self._circumstances(number)))
-        record = Record(number, when, tuple(values))
+        record = TwinRecord(number, when, tuple(values))
         self.records.append(record)
         del self.records[:-MEMORY]
         return record

@@ -17,7 +17,7 @@ NO_SPO2, NO_RATE = 127, 511
 DONE = b"bNMI"
 
 
-class NoninTwin(HealthTwin):
+class NoninBleTwin(HealthTwin):
     """It searches for some seconds when a finger comes; told that the measurement is over, it hangs up."""
 
     kind = 0x4A

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gatepost.drivers.ble.twin.devices.encode import date_time, sfloat, u16
 from gatepost.drivers.ble.twin.devices.health import HealthTwin
-from gatepost.drivers.ble.twin.devices.records import Record, RecordAccess
+from gatepost.drivers.ble.twin.devices.records import RecordAccess, TwinRecord
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 # spot check
@@ -25,7 +25,7 @@ class PulseOximeterTwin(HealthTwin):
     model = "Pulse Oximeter"
 
     def __init__(self, seed: int = 0, stored: int = 5, finger_losses: bool = True) -> None:
-        self.records: list[Record] = []
+        self.records: list[TwinRecord] = []
         self.spo2, self.rate, self.perfusion = 97.0, 70.0, 3.0
         self._losses = finger_losses
         self._out = 0
@@ -40,18 +40,18 @@ class PulseOximeterTwin(HealthTwin):
         for age in range(stored, 0, -1):
             self._store(timedelta(hours=age))
 
-    def spot_check(self) -> Record:
+    def spot_check(self) -> TwinRecord:
         record = self._store(timedelta(0))
         if not self.access.busy:
             self.send(self._spot, record.values[0][1])
         return record
 
-    def _store(self, age: timedelta) -> Record:
+    def _store(self, age: timedelta) -> TwinRecord:
         self._number += 1
         when = self.now() - age
         value = bytes([STAMP | SPOT_STATUS | SPOT_SENSOR | SPOT_PAI]) + self._pair() + date_time(when)
         value += u16(VALIDATED | STORED) + (0).to_bytes(3, "little") + sfloat(f"{self.perfusion:.1f}")
-        record = Record(self._number, when, ((self._spot, value),))
+        record = TwinRecord(self._number, when, ((self._spot, value),))
         self.records.append(record)
         return record
 

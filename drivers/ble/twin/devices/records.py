@@ -19,7 +19,7 @@ SUCCESS, NO_OP, BAD_OPERATOR, NO_OPERATOR, BAD_OPERAND, NO_RECORDS, NO_ABORT, IN
 BY_NUMBER, BY_TIME = 1, 2
 
 
-class Record(NamedTuple):
+class TwinRecord(NamedTuple):
     """One stored record: what it is found by, and the values that report it, in order."""
 
     number: int  # sequence number, or minutes for a CGM
@@ -37,7 +37,11 @@ class RecordAccess:
     """The control point of a device. `records` is its memory, oldest first, shared with the device."""
 
     def __init__(
-        self, records: list[Record], streams: tuple[TwinCharacteristic, ...], by_time: bool = True, per_tick: int = 2
+        self,
+        records: list[TwinRecord],
+        streams: tuple[TwinCharacteristic, ...],
+        by_time: bool = True,
+        per_tick: int = 2,
     ) -> None:
         self.records = records
         self.per_tick = per_tick
@@ -49,7 +53,7 @@ class RecordAccess:
         self._streams = streams
         self._filters = (BY_NUMBER, BY_TIME) if by_time else (BY_NUMBER,)
         self._running: int | None = None
-        self._queue: list[Record] = []
+        self._queue: list[TwinRecord] = []
         self._answer: bytes | None = None
 
     @property
@@ -112,7 +116,7 @@ class RecordAccess:
             self._queue = chosen
         self._answer = bytes((RESPONSE, 0, op, SUCCESS))
 
-    def _chosen(self, data: bytes) -> list[Record]:
+    def _chosen(self, data: bytes) -> list[TwinRecord]:
         operator, operand = (data[1] if len(data) > 1 else 0), data[2:]
         if operator == 0:
             raise _Refused(BAD_OPERATOR)
@@ -149,9 +153,9 @@ def _end(kind: int, data: bytes) -> float:
     return read_date_time(data).timestamp() if kind == BY_TIME else int.from_bytes(data, "little")
 
 
-def _by_number(record: Record) -> float:
+def _by_number(record: TwinRecord) -> float:
     return record.number
 
 
-def _by_time(record: Record) -> float:
+def _by_time(record: TwinRecord) -> float:
     return record.when.timestamp()

@@ -10,7 +10,7 @@ SIZE = 9
 LEAST = 25  # mmHg that are left out of the pressures
 
 
-class Record(NamedTuple):
+class BeurerRecord(NamedTuple):
     """Pressures in mmHg; the time is year to minute, as sent."""
 
     systolic: int
@@ -19,9 +19,9 @@ class Record(NamedTuple):
     timestamp: list[int]
 
 
-def decode_record(octets: bytes) -> Record:
+def decode_record(octets: bytes) -> BeurerRecord:
     """The first octet says nothing that is known. FrameError truncated, bad_length."""
     if len(octets) != SIZE:
         raise FrameError("truncated" if len(octets) < SIZE else "bad_length")
     month, day, hour, minute, year = octets[4:]
-    return Record(octets[1] + LEAST, octets[2] + LEAST, octets[3], [2000 + year, month, day, hour, minute])
+    return BeurerRecord(octets[1] + LEAST, octets[2] + LEAST, octets[3], [2000 + year, month, day, hour, minute])

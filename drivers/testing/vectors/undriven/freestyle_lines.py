@@ -15,7 +15,7 @@ _CLOCK = re.compile(rf"Clock:\t{_DATE}\t(\d\d):(\d\d):(\d\d)", re.ASCII)
 _READING = re.compile(rf"(HI|\d{{3}}) {{1,3}}{_DATE} (\d\d):(\d\d) ([GK]) 0x[0-9A-Fa-f]{{2}}", re.ASCII)
 
 
-class Stored(NamedTuple):
+class FreestyleResult(NamedTuple):
     """One stored result; no value beyond the range of the meter. Glucose is in mg/dL."""
 
     value: int | None
@@ -31,13 +31,15 @@ def decode_clock(line: str) -> datetime:
     return _time(*found.groups())
 
 
-def decode_stored(line: str) -> Stored:
+def decode_stored(line: str) -> FreestyleResult:
     """FrameError bad_format."""
     found = _READING.fullmatch(line.rstrip("\r\n"))
     if found is None:
         raise FrameError("bad_format")
     shown, month, day, year, hour, minute, kind = found.groups()
-    return Stored(None if shown == "HI" else int(shown), KINDS[kind], _time(month, day, year, hour, minute, "0"))
+    return FreestyleResult(
+        None if shown == "HI" else int(shown), KINDS[kind], _time(month, day, year, hour, minute, "0")
+    )
 
 
 def _time(month: str, *rest: str) -> datetime:

@@ -11,7 +11,7 @@ STX, ETX = 0x02, 0x03
 OVERHEAD = 6  # octets around the payload
 
 
-class Frame(NamedTuple):
+class LifescanFrame(NamedTuple):
     """`sequence` and `expect_receive` are single bits that alternate."""
 
     payload: bytes
@@ -22,7 +22,7 @@ class Frame(NamedTuple):
     more: bool = False
 
 
-def decode_frame(octets: bytes) -> Frame:
+def decode_frame(octets: bytes) -> LifescanFrame:
     """One whole frame; FrameError truncated, bad_sync, bad_length, bad_frame, bad_crc."""
     if len(octets) < OVERHEAD:
         raise FrameError("truncated")
@@ -35,10 +35,10 @@ def decode_frame(octets: bytes) -> Frame:
     if crc16_ccitt_false(octets[:-2]) != int.from_bytes(octets[-2:], "little"):
         raise FrameError("bad_crc")
     link = octets[2]
-    return Frame(octets[3:-3], link & 1, link >> 1 & 1, bool(link & 4), bool(link & 8), bool(link & 16))
+    return LifescanFrame(octets[3:-3], link & 1, link >> 1 & 1, bool(link & 4), bool(link & 8), bool(link & 16))
 
 
-def encode_frame(frame: Frame) -> bytes:
+def encode_frame(frame: LifescanFrame) -> bytes:
     link = frame.sequence | frame.expect_receive << 1 | frame.ack << 2 | frame.disconnect << 3 | frame.more << 4
     body = bytes((STX, len(frame.payload) + OVERHEAD, link)) + frame.payload + bytes((ETX,))
     return body + crc16_ccitt_false(body).to_bytes(2, "little")

@@ -13,13 +13,13 @@ SYNC, REQUEST, RESPONSE = 0x51, 0xA3, 0xA5
 SIZE = 8
 
 
-class Message(NamedTuple):
+class TaidocMessage(NamedTuple):
     command: int
     data: bytes
     request: bool
 
 
-def decode_message(octets: bytes) -> Message:
+def decode_message(octets: bytes) -> TaidocMessage:
     """FrameError truncated, bad_length, bad_sync, bad_checksum, bad_frame."""
     if len(octets) != SIZE:
         raise FrameError("truncated" if len(octets) < SIZE else "bad_length")
@@ -29,10 +29,10 @@ def decode_message(octets: bytes) -> Message:
         raise FrameError("bad_checksum")
     if octets[6] not in (REQUEST, RESPONSE):
         raise FrameError("bad_frame")
-    return Message(octets[1], octets[2:6], octets[6] == REQUEST)
+    return TaidocMessage(octets[1], octets[2:6], octets[6] == REQUEST)
 
 
-def encode_message(message: Message) -> bytes:
+def encode_message(message: TaidocMessage) -> bytes:
     body = bytes((SYNC, message.command)) + message.data + bytes((REQUEST if message.request else RESPONSE,))
     return body + bytes((sum8(body),))
 
