@@ -245,7 +245,7 @@ ROUTES: tuple[Route, ...] = (
         commands.of_device,
         "The ledger of a device's commands, newest first",
         '{"commands": [...], "cursor": for the next page, or null}',
-        query=requests.LedgerPage,
+        query=requests.LedgerQuery,
         role="viewer",
     ),
     Route(
@@ -316,7 +316,7 @@ ROUTES: tuple[Route, ...] = (
         messages.messages,
         "Messages on followed topics and published ones, newest first",
         '{"messages": [...], "cursor": for the next page, or null}',
-        query=requests.MessagePage,
+        query=requests.MessageQuery,
         role="viewer",
     ),
     Route(
@@ -355,7 +355,7 @@ ROUTES: tuple[Route, ...] = (
         store_log.audit,
         "What was decided, newest first",
         '{"audit": [...], "cursor": for the next page, or null}',
-        query=requests.AuditPage,
+        query=requests.AuditQuery,
         role="operator",
     ),
     Route("GET", f"{V1}/tokens", tokens.every, "The tokens, without their secrets", '{"tokens": [...]}', role="admin"),

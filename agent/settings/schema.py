@@ -26,7 +26,7 @@ def schema(registry: Registry) -> dict[str, Any]:
     """The whole; the options of a device depend on its driver. Every key may be null, which removes it."""
     writer = _Writer()
     root = writer.of(types.type_info(Settings))
-    device = writer.definitions["Device"]
+    device = writer.definitions["DeviceSettings"]
     choices = []
     for name in registry.names:
         try:
@@ -39,11 +39,11 @@ def schema(registry: Registry) -> dict[str, Any]:
     device["properties"]["driver"]["examples"] = registry.names
     if choices:
         device["allOf"] = choices
-    topics = writer.definitions["Broker"]["properties"]["topics"]
+    topics = writer.definitions["BrokerSettings"]["properties"]["topics"]
     topics["properties"] = {key: {"type": ["string", "null"], "default": TOPICS[key].default} for key in TOPICS}
     topics["additionalProperties"] = False
     # A drop may hold part of a broker or a device, so what is required cannot be said for one file.
-    for name in ("Broker", "Device"):
+    for name in ("BrokerSettings", "DeviceSettings"):
         writer.definitions[name].pop("required", None)
     return {"$schema": DRAFT, "title": "Gatepost settings", **root, "$defs": writer.definitions}
 

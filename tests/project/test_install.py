@@ -53,7 +53,8 @@ def test_install_upgrade_uninstall(tmp_path: Path) -> None:
     installed = next(version.glob("lib/python3.*/site-packages"))
     for name in ("*.sql", "*.py", "py.typed"):
         for path in (each for package in ("agent", "drivers") for each in (ROOT / package).rglob(name)):
-            assert (installed / path.relative_to(ROOT)).is_file(), path
+            inside = path.relative_to(ROOT / "agent" if path.is_relative_to(ROOT / "agent/client") else ROOT)
+            assert (installed / "gatepost" / inside).is_file(), path
     # Nothing of it leads back to the checkout or to the directory that it was made in.
     assert (version / "bin/gatepost").read_text().startswith(f"#!/opt/gatepost/{version.name}/bin/python")
     assert os.readlink(root / "usr/local/bin/gatepost") == "/opt/gatepost/current/bin/gatepost"

@@ -14,7 +14,7 @@ from gatepost.agent.api.handlers.brokers import no_broker
 from gatepost.agent.api.handlers.readings import micros
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
-from gatepost.agent.api.schemas.requests import BroadcastBody, MessagePage, PublishBody
+from gatepost.agent.api.schemas.requests import BroadcastBody, MessageQuery, PublishBody
 from gatepost.agent.core.errors import BadInput, Conflict, Forbidden, GatepostError, NotConnected, NotFound
 from gatepost.agent.uplink.followed_topics import matches
 from gatepost.agent.uplink.message_log import LoggedMessage
@@ -104,7 +104,7 @@ async def unsubscribe(ask: ApiRequest) -> dict[str, Any]:
 
 
 async def messages(ask: ApiRequest) -> dict[str, Any]:
-    query: MessagePage = ask.query
+    query: MessageQuery = ask.query
     since = micros(query.since)
 
     def wanted(message: LoggedMessage) -> bool:

@@ -23,11 +23,11 @@ class PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 100
 
 
-class LedgerPage(PageQuery, frozen=True, forbid_unknown_fields=True):
+class LedgerQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     cursor: Cursor | None = None
 
 
-class AuditPage(LedgerPage, frozen=True, forbid_unknown_fields=True):
+class AuditQuery(LedgerQuery, frozen=True, forbid_unknown_fields=True):
     what: Annotated[str | None, Meta(description="only entries of this kind")] = None
 
 
@@ -162,7 +162,7 @@ class TopicPage(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 1000
 
 
-class MessagePage(Struct, frozen=True, forbid_unknown_fields=True):
+class MessageQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """A page of messages, newest first."""
 
     broker: Which | None = None
