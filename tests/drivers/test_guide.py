@@ -28,9 +28,9 @@ from pathlib import Path
 import msgspec, yaml
 
 from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.devices.manager import Devices
-from gatepost.agent.core.events import Events
-from gatepost.agent.settings.model import Device
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import MemoryStore, until
@@ -40,12 +40,12 @@ kind = registry.get("acme-t2")
 drop = yaml.safe_load(DROP)["devices"]["patch-1"]
 drop["port"] = str(Path(tempfile.mkdtemp()) / "t2")
 store = MemoryStore()
-house = Devices(registry, store, SystemClock(), Events(), random.Random(1), logging.getLogger("guide"))
+house = DeviceManager(registry, store, SystemClock(), EventBus(), random.Random(1), logging.getLogger("guide"))
 
 async def main():
     twin = kind.twin()
     async with PtyTwin(twin, Path(drop["port"]), speed=20):
-        await house.apply({"patch-1": msgspec.convert(drop, Device)})
+        await house.apply({"patch-1": msgspec.convert(drop, DeviceSettings)})
         await until(lambda: sum("samples" in reading for reading in store.readings()) >= 3, 20.0)
         view = house.get("patch-1").as_dict()
         await house.close()

@@ -154,7 +154,7 @@ class Wire:
 @pytest.mark.parametrize("name", ["and-scale", "contec-cms50d-plus", "protocentral-ads1292r", "nmea0183"])
 def test_the_speed_is_found(monkeypatch, name):
     kind = REGISTRY.get(name)
-    monkeypatch.setattr(module, "Ear", Wire)
+    monkeypatch.setattr(module, "BlockingPort", Wire)
     monkeypatch.setattr(Wire, "right", kind.line)
     monkeypatch.setattr(Wire, "twin", kind.twin(None, 3))
     found = PortProbe("/dev/wire", REGISTRY, 4.0).run()
@@ -163,7 +163,7 @@ def test_the_speed_is_found(monkeypatch, name):
 
 
 def test_another_speed_of_lines_is_told(monkeypatch):
-    monkeypatch.setattr(module, "Ear", Wire)
+    monkeypatch.setattr(module, "BlockingPort", Wire)
     monkeypatch.setattr(Wire, "right", SerialSettings(115200))
     monkeypatch.setattr(Wire, "twin", REGISTRY.get("lines").twin(None, 3))
     found = PortProbe("/dev/wire", REGISTRY, 10.0).run()

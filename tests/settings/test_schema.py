@@ -25,7 +25,7 @@ def test_every_reference_has_its_definition(registry):
 
 
 def test_units_are_strings_and_defaults_are_written_as_people_do(registry):
-    keep = schema(registry)["$defs"]["Store"]["properties"]["keep"]
+    keep = schema(registry)["$defs"]["StoreSettings"]["properties"]["keep"]
     assert keep["default"] == "7d"
     assert keep["anyOf"][0]["type"] == "string"
     assert keep["description"]
@@ -33,7 +33,7 @@ def test_units_are_strings_and_defaults_are_written_as_people_do(registry):
 
 def test_the_options_follow_the_driver(registry):
     found = schema(Registry({name: registry._sources[name] for name in ("printer", "clip")}))
-    device = found["$defs"]["Device"]
+    device = found["$defs"]["DeviceSettings"]
     by_driver = {rule["if"]["properties"]["driver"]["const"]: rule["then"] for rule in device["allOf"]}
     assert set(by_driver) == {"printer", "clip"}
     assert "columns" in found["$defs"]["options-printer"]["properties"]

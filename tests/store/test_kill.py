@@ -23,8 +23,8 @@ from pathlib import Path
 from random import Random
 import orjson
 from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.core.events import Events
-from gatepost.agent.settings.model import Store as StoreSettings
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import Store
 
 async def main(path, seed):
@@ -32,7 +32,7 @@ async def main(path, seed):
     clock = SystemClock()
     clock.boot_id = f"boot-{seed // 3}"
     settings = StoreSettings(commit_interval=rng.choice([0.0, 0.001, 0.01]), max_size=400_000, reserve=0)
-    store = await Store.open(path, "gw", settings, clock, Events(), rng)
+    store = await Store.open(path, "gw", settings, clock, EventBus(), rng)
     store.keep_for(("a",))
     tasks = [asyncio.create_task(run()) for run in store.tasks().values()]
     told = []
