@@ -65,21 +65,21 @@ class App:
         self.logs = logs
         self.state_dir = Path(settings.gateway.state_dir)
         self.own_drops = self.state_dir / "conf.d"
-        self.drop = SettingsEditor(self)
+        self.editor = SettingsEditor(self)
         self.clock: Clock = SystemClock()
         self.events = EventBus()
         self.rng = Random()  # noqa: S311 - jitter, no secret
         self.registry = Registry.installed()
-        self.following = TopicSubscriptions()
-        self.book = MessageLog(self.clock, self.events)
+        self.subscriptions = TopicSubscriptions()
+        self.message_log = MessageLog(self.clock, self.events)
         self.discovery = BrokerDiscovery(self.clock.monotonic)
         self.supervisor = Supervisor(log, self.rng)
         self.notifier = Notifier.from_environment(env)
         self.started = self.clock.now().wall
         self.store: Store
         self.devices: DeviceManager
-        self.uplinks: BrokerManager
-        self.desk: CommandDispatcher
+        self.brokers: BrokerManager
+        self.dispatcher: CommandDispatcher
         self.audit: AuditLog
         self._config = config
         self._env = env
@@ -107,7 +107,7 @@ class App:
             self.state_dir / DATABASE, gateway.id, settings.store, self.clock, self.events, self.rng
         )
         self.store.keep_for(list(settings.brokers))  # before anything is stored: brokers are owed what opening reported
-        await self.following.load(self.store)
+        await self.subscriptions.load(self.store)
         for name, task in self.store.tasks().items():
             self.supervisor.start(name, task)
         self.audit = await AuditLog.open(self.state_dir / AUDIT, self.clock, self.store.state_get, self.store.state_put)
@@ -132,12 +132,12 @@ class App:
             devices=self.devices.statuses,
             on_command=self._on_command,
             on_connected=self._on_connected,
-            followed=self.following.of,
+            followed=self.subscriptions.of,
             on_message=self._on_message,
         )
-        self.uplinks = BrokerManager(parts, self.supervisor)
+        self.brokers = BrokerManager(parts, self.supervisor)
         guard = CommandAuthenticator(self._token_of, lambda: self._resolve(self.settings.commands.signing.key))
-        self.desk = CommandDispatcher(
+        self.dispatcher = CommandDispatcher(
             self.store.ledger,
             self.audit,
             self.devices,
@@ -148,7 +148,7 @@ class App:
             self._answer,
             self.events,
         )
-        await self.desk.start()
+        await self.dispatcher.start()
         self._api = ApiServer(self, Path(settings.api.socket), resolve=self._resolve)
         await self._apply_at_start(settings)
         try:
@@ -197,8 +197,8 @@ class App:
         if self._api is not None:
             parts.append(self._bounded("the API", self._api.stop(0.3), 0.8, others))
         await asyncio.gather(*parts)
-        await self._bounded("commands", self.desk.close(0.3), 0.8, others)
-        await self._bounded("brokers", self.uplinks.close(), 1.5, others)
+        await self._bounded("commands", self.dispatcher.close(0.3), 0.8, others)
+        await self._bounded("brokers", self.brokers.close(), 1.5, others)
         self.audit.record("stopped")
         await self._bounded("the audit log", self.audit.close(), 0.5, others)
         self.store.finish()
@@ -275,10 +275,10 @@ class App:
     async def _apply(self, new: Settings) -> None:
         """Raises DeviceError before anything changed when a device cannot be built."""
         await self.devices.apply(new.devices)
-        self.settings = self.desk.settings = new
+        self.settings = self.dispatcher.settings = new
         self.store.configure(new.store)
         self.logs.apply(new.logging.level, new.logging.format)
-        await self.uplinks.apply(new.brokers, await self._reports_to(new))
+        await self.brokers.apply(new.brokers, await self._reports_to(new))
         if self._api is not None and self._api.serving:
             await self._api.apply(new.api)
         try:
@@ -337,13 +337,13 @@ class App:
         return self._resolve(found.token) if found else None
 
     def _device_status(self, device: str, payload: dict[str, Any]) -> None:
-        self.uplinks.device_status(device, payload)
+        self.brokers.device_status(device, payload)
         self._say()
 
     async def _on_command(self, broker: str, device: str | None, message: InboundMessage, broadcast: bool) -> None:
         properties = message.properties
         expiry = properties.get("message_expiry_interval")
-        await self.desk.handle(
+        await self.dispatcher.handle(
             CommandRequest(
                 source=f"{'broadcast' if broadcast else 'mqtt'}:{broker}",
                 target=device,
@@ -357,15 +357,15 @@ class App:
         )
 
     def _on_message(self, broker: str, message: InboundMessage) -> None:
-        self.book.take(broker, message.topic, bytes(message.payload), message.qos, message.retain, "in")
+        self.message_log.take(broker, message.topic, bytes(message.payload), message.qos, message.retain, "in")
 
     async def _on_connected(self, broker: str) -> None:
         self._say()
-        await self.desk.resume(broker)
+        await self.dispatcher.resume(broker)
 
     async def _answer(self, answer: AddressedResponse) -> bool:
         """Whether the broker is done with it: acknowledged, or refused for good."""
-        uplink = self.uplinks.get(answer.source.partition(":")[2])
+        uplink = self.brokers.get(answer.source.partition(":")[2])
         if uplink is None:
             return False
         try:
@@ -413,7 +413,7 @@ class App:
         """One sentence for `systemctl status`."""
         if not self.notifier.active:
             return
-        devices, uplinks = self.devices.views(), self.uplinks.views()
+        devices, uplinks = self.devices.views(), self.brokers.views()
         online = sum(view.status == "online" for view in devices)
         connected = sum(uplink.state == "connected" for uplink in uplinks)
         refused = self._last_reload is not None and not self._last_reload["applied"]

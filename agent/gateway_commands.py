@@ -32,7 +32,7 @@ class GatewayCommands:
             **app.status(),
             "store": app.store.state,
             "devices": {view.id: view.status for view in app.devices.views()},
-            "brokers": {uplink.name: uplink.state for uplink in app.uplinks.views()},
+            "brokers": {uplink.name: uplink.state for uplink in app.brokers.views()},
         }
 
     async def reload(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class GatewayCommands:
         count = await self._app.store.owe_again(since, until, device)
         if not count and device is not None and device not in self._app.settings.devices:
             raise NotFound(f"There is no device {device}.", "`gatepost devices` lists them.")
-        for uplink in self._app.uplinks.views():
+        for uplink in self._app.brokers.views():
             uplink.requeue()
         return {"readings": count}
 
@@ -65,7 +65,7 @@ class GatewayCommands:
         async with self._assigning:
             if device not in self._app.settings.devices:
                 raise NotFound(f"There is no device {device}.", "`gatepost devices` lists them.")
-            if await self._app.drop.assign(device, patient):
+            if await self._app.editor.assign(device, patient):
                 return {"device": device, "applied": True}
             before = dict(await self._app.store.state_get(PATIENTS) or {})
             await self._assign({**before, device: patient})
@@ -88,7 +88,7 @@ class GatewayCommands:
         await app.store.state_put(PATIENTS, {name: assigned[name] for name in known})
 
     def _uplink(self, broker: str) -> BrokerLink:
-        uplink = self._app.uplinks.get(broker)
+        uplink = self._app.brokers.get(broker)
         if uplink is None:
             raise NotFound(f"There is no broker named {broker}.", "`gatepost brokers` lists them.")
         return uplink

@@ -32,7 +32,7 @@ async def findings(app: AgentInterface) -> list[Finding]:
     dead: dict[str, list[str]] = {}
     for letter in await app.store.dead_letters(DEAD):
         dead.setdefault(letter["broker"], []).append(str(letter["reason"]))
-    for broker in app.uplinks.views():
+    for broker in app.brokers.views():
         state = broker.as_dict()
         name = state["name"]
         found += _broker(state, owed.get(name, {}), dead.get(name, []), now)

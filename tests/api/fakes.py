@@ -179,8 +179,8 @@ class FakeApp:
         self.clock = FakeClock()
         self.events = EventBus()
         self.devices = FakeDevices()
-        self.uplinks = FakeBrokers()
-        self.desk = FakeDesk()
+        self.brokers = FakeBrokers()
+        self.dispatcher = FakeDesk()
         self.reloads = []
         self.outcome = {"applied": True, "changed": ["devices.cuff-3"], "problems": []}
         self.last_reload = None
@@ -198,9 +198,9 @@ class FakeApp:
         )
         self.registry = Registry.installed()
         self.own_drops = directory / "conf.d"
-        self.drop = SettingsEditor(self)
-        self.following = TopicSubscriptions()
-        self.book = MessageLog(self.clock, self.events)
+        self.editor = SettingsEditor(self)
+        self.subscriptions = TopicSubscriptions()
+        self.message_log = MessageLog(self.clock, self.events)
         self.discovery = BrokerDiscovery(self.clock.monotonic)
         self.origins = {("brokers", "hospital", "url"): Origin("/etc/gatepost/gatepost.yaml", 7, 5)}
         self._tasks = []

@@ -17,4 +17,4 @@ async def test_resend_of_devices_that_are_configured_or_have_a_history(app):
     await app.take(device="gone-1")
     for device, count in (("oximeter-1", 1), ("gone-1", 1), ("cuff-3", 0), (None, 2)):
         assert await GatewayCommands(app).resend(0, None, device) == {"readings": count}
-    assert app.uplinks.by_name["hospital"].requeued == 4
+    assert app.brokers.by_name["hospital"].requeued == 4

@@ -37,7 +37,7 @@ async def test_a_broker_is_added_changed_and_removed_and_a_restart_keeps_it(fold
         assert answer.headers["location"] == "/api/v1/brokers/lab"
         assert answer.json()["configured"] == {"url": NOWHERE, "keepalive": "10s", "active": False}
         assert answer.json()["origin"] == "api"
-        assert [view.name for view in app.uplinks.views()] == ["lab"]
+        assert [view.name for view in app.brokers.views()] == ["lab"]
         assert (await http.post("brokers", json={"name": "lab", "url": NOWHERE})).status_code == 409
         answer = await http.put("brokers/lab", json={"url": NOWHERE, "active": False, "qos": 2})
         assert (answer.status_code, answer.json()["configured"]) == (200, {"url": NOWHERE, "qos": 2, "active": False})
@@ -166,14 +166,14 @@ async def test_a_change_upon_an_old_state_is_refused(folder):
 
 async def test_settings_that_fail_when_they_are_applied_are_taken_back(folder, monkeypatch):
     async with running(written(folder)) as (app, http):
-        whole = app.uplinks.apply
+        whole = app.brokers.apply
 
         async def fails(brokers, reports_to):
             if "n" in brokers:
                 raise ValueError("no")
             return await whole(brokers, reports_to)
 
-        monkeypatch.setattr(app.uplinks, "apply", fails)
+        monkeypatch.setattr(app.brokers, "apply", fails)
         answer = await http.post("brokers", json={"name": "n", "url": NOWHERE})
         assert (answer.status_code, answer.json()["error"]["where"]) == (422, "brokers.n")
         assert app.settings.brokers == {}

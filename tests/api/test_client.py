@@ -56,9 +56,9 @@ async def test_calls_whose_answers_hold_the_time(server):
 async def test_send_takes_parameters_and_members(app, server):
     waiting, blocking = await both(server, "send", "oximeter-1", "set_interval", {"interval": 5}, token="t")
     assert waiting["status"] == blocking["status"] == "done"
-    assert [body["token"] for _, body in app.desk.asked] == ["t", "t"]
+    assert [body["token"] for _, body in app.dispatcher.asked] == ["t", "t"]
     await both(server, "send", None, "ping")
-    assert app.desk.asked[-1][0].target is None
+    assert app.dispatcher.asked[-1][0].target is None
 
 
 async def test_names_with_any_letters_stay_one_part_of_the_path(server):
@@ -91,7 +91,7 @@ async def test_time_runs_out(app, server, kind):
     client = kind(server.path, timeout=10)
     with pytest.raises(GatewayTimeout, match=r"0\.05 s"):
         await call(client.send, None, "hang", timeout=0.05)
-    app.desk.waiting.set()
+    app.dispatcher.waiting.set()
     await until(lambda: not server._local.state.tasks)
 
 

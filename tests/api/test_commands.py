@@ -8,7 +8,7 @@ async def test_a_command_goes_through_the_desk(app, http):
     assert answer.status_code == 200
     assert answer.json()["status"] == "done"
     assert answer.json()["result"] == {"echo": {"a": 1}}
-    [(request, body)] = app.desk.asked
+    [(request, body)] = app.dispatcher.asked
     assert (request.source, request.target, request.trusted) == ("api", "oximeter-1", True)
     assert body["id"] == answer.json()["id"]
 
@@ -16,22 +16,22 @@ async def test_a_command_goes_through_the_desk(app, http):
 async def test_each_request_is_a_command_of_its_own_unless_it_has_an_id(app, http):
     for body in ({"command": "ping"}, {"command": "ping"}, {"command": "ping", "id": "mine"}):
         await http.post("/api/v1/gateway/command", json=body)
-    ids = [body["id"] for _, body in app.desk.asked]
+    ids = [body["id"] for _, body in app.dispatcher.asked]
     assert len(set(ids)) == 3
     assert ids[2] == "mine"
-    assert {request.target for request, _ in app.desk.asked} == {None}
+    assert {request.target for request, _ in app.dispatcher.asked} == {None}
 
 
 async def test_flat_parameters_and_tokens_reach_the_desk_as_they_came(app, http):
     body = {"command": "set_interval", "interval": "30s", "token": "t", "issued_at": "2026-11-18T00:00:00Z"}
     await http.post("/api/v1/devices/oximeter-1/command", json=body)
-    asked = app.desk.asked[0][1]
+    asked = app.dispatcher.asked[0][1]
     assert {name: asked[name] for name in body} == body
 
 
 async def test_the_command_line_is_known_as_such(app, http):
     await http.post("/api/v1/gateway/command", json={"command": "ping"}, headers={"user-agent": "gatepost-cli/1"})
-    assert app.desk.asked[0][0].source == "cli"
+    assert app.dispatcher.asked[0][0].source == "cli"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ async def test_the_status_tells_how_it_went(http, command, status, outcome):
 async def test_what_is_no_command_is_422(app, http, body):
     answer = await http.post("/api/v1/gateway/command", json=body)
     assert (answer.status_code, answer.json()["error"]["key"]) == (422, "bad-input")
-    assert app.desk.asked == []
+    assert app.dispatcher.asked == []
 
 
 async def test_the_ledger_of_a_device(app, http):

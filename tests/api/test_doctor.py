@@ -13,7 +13,7 @@ async def told(app):
 def well(app):
     """Nothing is the matter any more."""
     app.devices.by_id["cuff-3"].state.update(status="online", last_reading="2026-11-18T00:00:00Z", message="", hint="")
-    app.uplinks.by_name["lab"].state.update(state="connected", reason="")
+    app.brokers.by_name["lab"].state.update(state="connected", reason="")
 
 
 async def test_all_is_well(app):
@@ -56,7 +56,7 @@ async def test_a_device_whose_readings_nobody_wants(app):
 async def test_a_broker_that_is_away_and_what_waits_for_it(app):
     well(app)
     await app.take()
-    app.uplinks.by_name["lab"].state.update(state="waiting", reason="no route to host", hint="look at the cable")
+    app.brokers.by_name["lab"].state.update(state="waiting", reason="no route to host", hint="look at the cable")
     finding = (await told(app))["problem", "broker lab"]
     assert "1 reading waiting for it" in finding.what
     assert (finding.why, finding.do) == ("no route to host", "look at the cable")
@@ -64,7 +64,7 @@ async def test_a_broker_that_is_away_and_what_waits_for_it(app):
 
 async def test_a_broker_that_was_disconnected_on_purpose(app):
     well(app)
-    app.uplinks.by_name["lab"].state.update(state="disconnected")
+    app.brokers.by_name["lab"].state.update(state="disconnected")
     assert (await told(app))["note", "broker lab"].do == "`gatepost brokers connect lab`"
 
 
@@ -121,7 +121,7 @@ async def test_settings_that_were_refused(app):
 async def test_nothing_configured(app):
     app.settings = msgspec.structs.replace(app.settings, brokers={}, devices={})
     app.devices.by_id.clear()
-    app.uplinks.by_name.clear()
+    app.brokers.by_name.clear()
     assert [finding.what for finding in await findings(app)] == ["no device is configured", "no broker is configured"]
 
 

@@ -74,7 +74,7 @@ async def test_the_methods_of_a_path_are_told(http):
 async def test_wrong_bodies_are_422(app, http, body):
     answer = await http.post("/api/v1/brokers/hospital/control", content=body)
     assert (answer.status_code, answer.json()["error"]["key"]) == (422, "bad-input")
-    assert app.uplinks.by_name["hospital"].state["state"] == "connected"
+    assert app.brokers.by_name["hospital"].state["state"] == "connected"
 
 
 async def test_a_body_beyond_the_limit_is_refused(http):

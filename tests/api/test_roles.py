@@ -68,7 +68,7 @@ async def test_a_viewer_that_writes_changes_nothing(remote):
         "/api/v1/brokers/hospital/control", json={"action": "disconnect"}, headers=await remote.as_("viewer")
     )
     assert (answer.status_code, answer.json()["error"]["key"]) == (403, "forbidden")
-    assert remote.app.uplinks.by_name["hospital"].state["state"] == "connected"
+    assert remote.app.brokers.by_name["hospital"].state["state"] == "connected"
 
 
 async def test_what_is_done_over_tcp_is_in_the_audit_log_with_who(remote):

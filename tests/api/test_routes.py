@@ -43,7 +43,7 @@ async def test_health_is_degraded_while_a_part_is_not_well(app, http):
     assert answer["status"] == "degraded"
     assert answer["parts"]["devices"] == {"oximeter-1": "online", "cuff-3": "offline"}
     app.devices.by_id["cuff-3"].state["status"] = "online"
-    app.uplinks.by_name["lab"].state["state"] = "connected"
+    app.brokers.by_name["lab"].state["state"] = "connected"
     assert (await http.get("/health/detailed")).json()["status"] == "ok"
 
 
@@ -71,9 +71,9 @@ async def test_settings_tell_where_each_key_was_written(http):
 async def test_connect_and_disconnect_a_broker(app, http):
     answer = await http.post("/api/v1/brokers/hospital/control", json={"action": "disconnect"})
     assert (answer.status_code, answer.json()["state"]) == (200, "disconnected")
-    assert app.uplinks.by_name["hospital"].state["state"] == "disconnected"
+    assert app.brokers.by_name["hospital"].state["state"] == "disconnected"
     await http.post("/api/v1/brokers/hospital/control", json={"action": "connect"})
-    assert app.uplinks.by_name["hospital"].state["state"] == "connected"
+    assert app.brokers.by_name["hospital"].state["state"] == "connected"
 
 
 async def test_a_broker_that_cannot_be_reached_is_503(http):

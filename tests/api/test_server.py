@@ -94,7 +94,7 @@ async def test_a_connection_that_never_asks_is_closed(app, socket_path):
 async def test_stop_ends_a_request_that_does_not_end(app, server):
     client = AsyncGatewayClient(server.path)
     asked = asyncio.ensure_future(client.send(None, "hang"))
-    await until(lambda: app.desk.asked)
+    await until(lambda: app.dispatcher.asked)
     await server.stop(0.05)
     with pytest.raises(GatewayError) as caught:
         await asked
@@ -106,10 +106,10 @@ async def test_stop_ends_a_request_that_does_not_end(app, server):
 
 async def test_stop_lets_a_running_request_end(app, server):
     asked = asyncio.ensure_future(AsyncGatewayClient(server.path).send(None, "hang"))
-    await until(lambda: app.desk.asked)
+    await until(lambda: app.dispatcher.asked)
     stopping = asyncio.ensure_future(server.stop(10))
     await asyncio.sleep(0)
-    app.desk.waiting.set()
+    app.dispatcher.waiting.set()
     assert (await asked)["status"] == "done"
     await stopping
 

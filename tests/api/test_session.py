@@ -30,7 +30,7 @@ async def test_a_token_becomes_a_cookie_that_scripts_cannot_read(remote):
 
 async def test_a_page_reads_with_the_cookie_and_changes_with_the_csrf_token_only(remote):
     csrf = (await sign_in(remote)).json()["csrf"]
-    broker = remote.app.uplinks.by_name["hospital"]
+    broker = remote.app.brokers.by_name["hospital"]
     assert (await remote.http.get("/api/v1/status")).status_code == 200
     for headers in ({}, {"x-csrf-token": "wrong"}, {"x-csrf-token": csrf, "origin": "https://evil.example"}):
         answer = await remote.http.post(CONTROL, json=BODY, headers=headers)

@@ -117,7 +117,7 @@ def test_brokers_and_their_control(gatepost, agent):
     assert "mqtt://h:1883" in shown
     assert "bad user name or password" in shown
     assert gatepost("brokers", "disconnect", "hospital").out == "hospital is disconnected\n"
-    assert agent.app.uplinks.by_name["hospital"].state["state"] == "disconnected"
+    assert agent.app.brokers.by_name["hospital"].state["state"] == "disconnected"
     assert gatepost("brokers", "connect", "hospital").out == "hospital is connected\n"
     failed = gatepost("brokers", "connect", "lab")
     assert failed.code == 1
@@ -126,7 +126,7 @@ def test_brokers_and_their_control(gatepost, agent):
 
 
 def test_an_address_that_stands_in_is_the_one_that_is_shown(gatepost, agent):
-    hospital = agent.app.uplinks.by_name["hospital"].state
+    hospital = agent.app.brokers.by_name["hospital"].state
     hospital.update(endpoint="mqtt://h:1883")
     assert "failover" not in gatepost("brokers").out
     hospital.update(endpoint="mqtt://standby:1883")
@@ -167,7 +167,7 @@ def test_send_prints_the_answer(gatepost, agent):
     shown = gatepost("send", "oximeter-1", "set_interval", "interval=30", "name=a=b", 'list=[1, "x"]', "--token", "t")
     assert shown.code == 0
     assert shown.out.startswith("oximeter-1 set_interval: done")
-    [(request, body)] = agent.app.desk.asked
+    [(request, body)] = agent.app.dispatcher.asked
     assert (request.source, request.target) == ("cli", "oximeter-1")
     assert body["parameters"] == {"interval": 30, "name": "a=b", "list": [1, "x"]}
     assert body["token"] == "t"
@@ -175,7 +175,7 @@ def test_send_prints_the_answer(gatepost, agent):
 
 def test_send_to_the_gateway(gatepost, agent):
     assert gatepost("send", "gateway", "ping").code == 0
-    assert agent.app.desk.asked[0][0].target is None
+    assert agent.app.dispatcher.asked[0][0].target is None
 
 
 @pytest.mark.parametrize("command", ["dance", "break", "late"])
@@ -190,12 +190,12 @@ def test_send_fails_when_the_command_does(gatepost, agent, command):
 
 def test_send_with_a_parameter_that_is_none_is_usage(gatepost, agent):
     assert gatepost("send", "oximeter-1", "ping", "interval").code == 2
-    assert agent.app.desk.asked == []
+    assert agent.app.dispatcher.asked == []
 
 
 def test_send_waits_for_a_command_that_lasts(gatepost, agent):
     """The ledger has the outcome by the time of the first look."""
-    desk, store, clock = agent.app.desk, agent.app.store, agent.app.clock
+    desk, store, clock = agent.app.dispatcher, agent.app.store, agent.app.clock
     handle = desk.handle
 
     async def lasting(request):
@@ -244,6 +244,6 @@ def test_doctor_explains_what_is_not_upstream(gatepost, agent):
 
 def test_doctor_is_content_when_all_is_well(gatepost, agent):
     agent.app.devices.by_id["cuff-3"].state.update(status="online", last_reading="2026-11-18T00:00:00Z")
-    agent.app.uplinks.by_name["lab"].state["state"] = "connected"
+    agent.app.brokers.by_name["lab"].state["state"] = "connected"
     shown = gatepost("doctor", "--socket", agent.socket)
     assert (shown.code, shown.out) == (0, "all is well\n")

@@ -41,7 +41,7 @@ VERBS = [
 @pytest.fixture
 def crowded(agent, settings, place):
     """A gateway whose names, paths and reasons are as long as real ones are."""
-    devices, brokers = agent.app.devices.by_id, agent.app.uplinks.by_name
+    devices, brokers = agent.app.devices.by_id, agent.app.brokers.by_name
     devices["oximeter-1"].state.update(driver="contec-cms50d-plus", port=LONG, readings=1_234_567, monitoring=False)
     devices["cuff-3"].state.update(
         port="/dev/ttyUSB17", message="/dev/ttyUSB17 is not there: the device is unplugged, off, or has another name"

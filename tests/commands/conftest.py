@@ -20,6 +20,6 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 @pytest.fixture
 async def office(database: Database) -> AsyncIterator[Office]:
     office = Office(database, settings(allow={"*": ["*"]}), SetClock())
-    await office.desk.start()
+    await office.dispatcher.start()
     yield office
-    await office.desk.close(0.5)
+    await office.dispatcher.close(0.5)

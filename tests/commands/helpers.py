@@ -134,7 +134,7 @@ class Office:
         self.link = True
         self.slow: asyncio.Event | None = None  # an acknowledgement waits for it
         guard = CommandAuthenticator(lambda device: self.tokens.get(device), lambda: self.key)
-        self.desk = CommandDispatcher(
+        self.dispatcher = CommandDispatcher(
             self.ledger, self.audit, self.room, self.actions, settings, clock, guard, self._send, self.events
         )
 
@@ -147,7 +147,7 @@ class Office:
 
     async def ask(self, body: Any, target: str | None = "oximeter-1", **more: Any) -> CommandResponse:
         payload = body if isinstance(body, bytes) else orjson.dumps(body)
-        return await self.desk.handle(
+        return await self.dispatcher.handle(
             CommandRequest(**{"source": "mqtt:hospital", "target": target, "payload": payload} | more)
         )
 

@@ -271,7 +271,7 @@ async def test_closing_gives_up_what_is_at_work_and_takes_nothing_more(office: O
     office.room.gate = asyncio.Event()
     caller = asyncio.ensure_future(office.ask(READ))
     await office.room.entered.wait()
-    await office.desk.close(0.05)
+    await office.dispatcher.close(0.05)
     assert (await caller).status == "outcome-unknown"
     assert (await office.ask({"command": "ping"}, target=None)).error["key"] == "busy"
     assert (await office.ledger.find("r-1")).state == "executing"

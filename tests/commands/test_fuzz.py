@@ -66,7 +66,7 @@ def test_whatever_comes_there_is_one_response_and_one_decision(batch: list[Comma
         try:
             for request in batch:
                 before, done = len(office.audit.all), len(office.room.done) + len(office.actions.done)
-                response = await office.desk.handle(request)
+                response = await office.dispatcher.handle(request)
                 body = orjson.loads(response.as_bytes())
                 assert body["id"]
                 assert body["status"] in ("done", "rejected")
@@ -76,7 +76,7 @@ def test_whatever_comes_there_is_one_response_and_one_decision(batch: list[Comma
             rows = await office.ledger.history(limit=1000)
             assert len({row.id for row in rows}) == len(rows) <= len(office.room.done) + len(office.actions.done)
         finally:
-            await office.desk.close(0)
+            await office.dispatcher.close(0)
             await database.close()
 
     with TemporaryDirectory() as directory:

@@ -12,7 +12,7 @@ async def test_a_flood_of_refusals_is_summed_up(office: Office) -> None:
     assert len(office.audit.all) == BURST
     assert (await office.ask({"command": "read_now"})).status == "done"
     assert [line["decision"] for line in office.audit.all[BURST:]] == ["begun", "done"]
-    await office.desk.close(0)
+    await office.dispatcher.close(0)
     assert office.audit.all[-1] == {"what": "commands-refused", "count": 50}
 
 

@@ -72,7 +72,7 @@ async def test_without_id_and_time_a_payload_is_a_repeat_for_the_default_ttl(off
 
 
 async def test_a_payload_with_a_time_is_a_repeat_for_good(office: Office) -> None:
-    office.desk.settings = settings(default_ttl=7 * 86400)
+    office.dispatcher.settings = settings(default_ttl=7 * 86400)
     body = {"command": "read_now", "issued_at": "2026-11-20T10:30:00Z"}
     assert (await office.ask(body)).status == "done"
     office.clock.pass_(86400)
@@ -93,11 +93,11 @@ async def test_an_answer_that_could_not_be_sent_is_sent_after_the_links_return(o
     await office.ask(READ)
     await office.ask({"id": "p", "command": "ping"}, target=None, source="broadcast:hospital")
     await office.ask({"id": "o", "command": "ping"}, target=None, source="mqtt:other")
-    assert await office.desk.resume("hospital") == 0
+    assert await office.dispatcher.resume("hospital") == 0
     office.link = True
-    assert await office.desk.resume("hospital") == 2
+    assert await office.dispatcher.resume("hospital") == 2
     assert [answer["id"] for answer in office.answers] == ["r-1", "p"]
-    assert await office.desk.resume("hospital") == 0
+    assert await office.dispatcher.resume("hospital") == 0
     assert [entry.id for entry in await office.ledger.unanswered("mqtt:other")] == ["o"]
 
 
@@ -107,7 +107,7 @@ async def test_an_answer_under_way_is_not_sent_a_second_time(office: Office) -> 
     async with asyncio.timeout(BOUND):
         while not office.sent:
             await asyncio.sleep(0.001)
-        resumed = asyncio.ensure_future(office.desk.resume("hospital"))
+        resumed = asyncio.ensure_future(office.dispatcher.resume("hospital"))
         while not await office.ledger.unanswered("mqtt:hospital"):
             await asyncio.sleep(0.001)
         await asyncio.wait({resumed}, timeout=0.05)
@@ -137,7 +137,7 @@ async def test_many_unanswered_are_sent_in_order_and_a_dead_link_is_noticed(offi
         office.clock.pass_(0.001)
         await office.ask({"id": str(number), "command": "ping"}, target=None)
     office.link = True
-    assert await office.desk.resume("hospital") == 250
+    assert await office.dispatcher.resume("hospital") == 250
     assert [answer["id"] for answer in office.answers] == [str(number) for number in range(250)]
 
 
@@ -149,11 +149,11 @@ async def test_what_an_earlier_process_left_is_outcome_unknown(office: Office, d
     ]
     async with asyncio.timeout(BOUND):
         await office.room.entered.wait()
-    await office.desk.close(0)
+    await office.dispatcher.close(0)
     await asyncio.gather(*asked)
     later = Office(database, settings(), SetClock(T0 + US))
-    assert await later.desk.start() == 1
-    assert await later.desk.resume("hospital") == 1
+    assert await later.dispatcher.start() == 1
+    assert await later.dispatcher.resume("hospital") == 1
     (answer,) = later.sent
     assert (answer.response_topic, answer.correlation) == ("reply/1", b"7")
     assert later.answers[0]["status"] == "outcome-unknown"
@@ -161,7 +161,7 @@ async def test_what_an_earlier_process_left_is_outcome_unknown(office: Office, d
     assert repeat.error["key"] == "duplicate"
     assert repeat.result["earlier"]["status"] == "outcome-unknown"
     assert not later.room.done
-    assert await later.desk.start() == 0
+    assert await later.dispatcher.start() == 0
 
 
 def entry(id: str = "a", **more: object) -> LedgerEntry:  # noqa: A002

@@ -31,12 +31,12 @@ async def main(database: Path, effects: Path, when: str) -> None:
         return {}
 
     office.room.execute = execute  # type: ignore[method-assign]
-    left = await office.desk.start()
-    await office.desk.resume("hospital")
+    left = await office.dispatcher.start()
+    await office.dispatcher.resume("hospital")
     resumed = office.answers
     response = await office.ask({"id": "once", "command": "read_now"})
     print(orjson.dumps({"left": left, "resumed": resumed, "response": orjson.loads(response.as_bytes())}).decode())
-    await office.desk.close(0)
+    await office.dispatcher.close(0)
     await opened.close()
 
 

@@ -43,14 +43,14 @@ async def test_settings_that_fail_when_they_are_applied_are_taken_back(
 ) -> None:
     settings = settings_for(tmp_path, None, {"one": lines(tmp_path / "tty")})
     async with app(tmp_path, settings) as one:
-        whole = one.uplinks.apply
+        whole = one.brokers.apply
 
         async def fails(brokers: Any, reports_to: Any) -> list[str]:
             if "two" in reports_to:
                 raise ValueError("a task of this name runs already")
             return await whole(brokers, reports_to)
 
-        monkeypatch.setattr(one.uplinks, "apply", fails)
+        monkeypatch.setattr(one.brokers, "apply", fails)
         settings["devices"]["two"] = lines(tmp_path / "tty2")
         (tmp_path / "gatepost.yaml").write_text(yaml.safe_dump(settings), "utf-8")
         result = await one.reload("test")

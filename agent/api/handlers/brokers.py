@@ -23,12 +23,12 @@ SETTLE = 3.0  # seconds in which the answer may wait for the outcome
 
 async def every(ask: ApiRequest) -> dict[str, Any]:
     owed = await _owed(ask)
-    return {"brokers": [_with_settings(ask, view.as_dict(), owed) for view in ask.app.uplinks.views()]}
+    return {"brokers": [_with_settings(ask, view.as_dict(), owed) for view in ask.app.brokers.views()]}
 
 
 async def states(ask: ApiRequest) -> dict[str, Any]:
     owed = await _owed(ask)
-    found = [view.as_dict() for view in ask.app.uplinks.views()]
+    found = [view.as_dict() for view in ask.app.brokers.views()]
     return {"brokers": [{**state, "owed": owed.get(state["name"])} for state in found]}
 
 
@@ -49,19 +49,19 @@ async def replace(ask: ApiRequest) -> JsonResponse:
 
 async def remove(ask: ApiRequest) -> dict[str, Any]:
     name = ask.path["name"]
-    await ask.app.drop.remove("brokers", name, settings_editing.terms_of(ask))
+    await ask.app.editor.remove("brokers", name, settings_editing.terms_of(ask))
     return {"name": name, "removed": True}
 
 
 async def _put(ask: ApiRequest, name: str, settings: dict[str, Any], new: bool) -> JsonResponse:
     if name in RESERVED:
         raise BadInput(f"name: {name!r} is the name of a route", "choose another one")
-    changed = await ask.app.drop.put("brokers", name, settings, settings_editing.terms_of(ask, new))
+    changed = await ask.app.editor.put("brokers", name, settings, settings_editing.terms_of(ask, new))
     return await _shown(ask, name, changed)
 
 
 async def _shown(ask: ApiRequest, name: str, changed: ChangeResult | None = None) -> JsonResponse:
-    broker = ask.app.uplinks.get(name)
+    broker = ask.app.brokers.get(name)
     if broker is None:
         raise no_broker(name)
     body = _with_settings(ask, broker.as_dict(), await _owed(ask))
@@ -77,7 +77,7 @@ async def discovered(ask: ApiRequest) -> dict[str, Any]:
 
 async def control(ask: ApiRequest) -> dict[str, Any]:
     name = ask.path["name"]
-    broker = ask.app.uplinks.get(name)
+    broker = ask.app.brokers.get(name)
     if broker is None:
         raise no_broker(name)
     with ask.app.events.listen() as heard:

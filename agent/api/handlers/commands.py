@@ -57,7 +57,7 @@ async def _through_the_desk(ask: ApiRequest, target: str | None) -> JsonResponse
     members = orjson.loads(ask.raw)
     members.setdefault("id", uuid.uuid4().hex)
     request = CommandRequest(source=ask.source, target=target, payload=orjson.dumps(members), trusted=True)
-    response = await ask.app.desk.handle(request)
+    response = await ask.app.dispatcher.handle(request)
     status = 200
     if response.status == "accepted":
         status = ACCEPTED

@@ -33,7 +33,7 @@ async def replace(ask: ApiRequest) -> JsonResponse:
 
 async def remove(ask: ApiRequest) -> dict[str, Any]:
     device = ask.path["id"]
-    await ask.app.drop.remove("devices", device, settings_editing.terms_of(ask))
+    await ask.app.editor.remove("devices", device, settings_editing.terms_of(ask))
     return {"id": device, "removed": True}
 
 
@@ -45,7 +45,7 @@ async def _put(ask: ApiRequest, device: str, new: bool) -> JsonResponse:
         if "driver" in settings:
             raise BadInput("type: is the same as driver", "give one of them")
         settings["driver"] = settings.pop("type")
-    changed = await ask.app.drop.put("devices", device, settings, settings_editing.terms_of(ask, new))
+    changed = await ask.app.editor.put("devices", device, settings, settings_editing.terms_of(ask, new))
     return _shown(ask, device, changed)
 
 

@@ -26,7 +26,7 @@ async def health_detailed(ask: ApiRequest) -> dict[str, Any]:
         "store": {"state": app.store.state},
         "clock": clock(ask),
         "devices": {view["id"]: view["status"] for view in map(as_dict, app.devices.views())},
-        "brokers": {view["name"]: view["state"] for view in map(as_dict, app.uplinks.views())},
+        "brokers": {view["name"]: view["state"] for view in map(as_dict, app.brokers.views())},
     }
     well = parts["store"]["state"] == "ok" and all(
         state in good for kind, good in WELL.items() for state in parts[kind].values()
@@ -53,7 +53,7 @@ async def stats(ask: ApiRequest) -> dict[str, Any]:
         "store": await app.store.stats(),
         "events_lost": app.events.lost,
         "devices": {view["id"]: view for view in map(as_dict, app.devices.views())},
-        "brokers": {view["name"]: view for view in map(as_dict, app.uplinks.views())},
+        "brokers": {view["name"]: view for view in map(as_dict, app.brokers.views())},
     }
 
 

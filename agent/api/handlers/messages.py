@@ -33,7 +33,7 @@ async def publish(ask: ApiRequest) -> dict[str, Any]:
     _may_publish(ask, body.topic)
     payload, kind = _payload(body.payload, body.encoding)
     await broker.send(body.topic, payload, body.qos, body.retain, {"content_type": kind})
-    ask.app.book.take(broker.name, body.topic, payload, body.qos, body.retain, "out")
+    ask.app.message_log.take(broker.name, body.topic, payload, body.qos, body.retain, "out")
     return {"broker": broker.name, "topic": body.topic, "qos": body.qos, "retain": body.retain, "size": len(payload)}
 
 
@@ -45,7 +45,7 @@ async def broadcast(ask: ApiRequest) -> dict[str, Any]:
     if body.broker is not None:
         brokers = [_broker(ask, body.broker)]
     else:
-        brokers = [broker for broker in ask.app.uplinks.views() if broker.as_dict()["state"] == "connected"]
+        brokers = [broker for broker in ask.app.brokers.views() if broker.as_dict()["state"] == "connected"]
     if not brokers:
         raise NotConnected("no broker is connected", "`gatepost brokers` says why")
     for broker in brokers:
@@ -62,14 +62,14 @@ async def _cast(ask: ApiRequest, broker: BrokerInterface, payload: bytes, kind: 
         await broker.send(topic, payload, 1, False, {"content_type": kind})
     except GatepostError as error:
         return {"broker": broker.name, "topic": topic, "error": error.as_dict()}
-    ask.app.book.take(broker.name, topic, payload, 1, False, "out")
+    ask.app.message_log.take(broker.name, topic, payload, 1, False, "out")
     return {"broker": broker.name, "topic": topic}
 
 
 async def subscriptions(ask: ApiRequest) -> dict[str, Any]:
     found = [
         _subscription(ask, broker, topic, qos)
-        for broker, topic, qos in ask.app.following.all()
+        for broker, topic, qos in ask.app.subscriptions.all()
         if _may_follow(ask, topic)
     ]
     return {"subscriptions": found}
@@ -83,7 +83,7 @@ async def subscribe(ask: ApiRequest) -> JsonResponse:
         raise BadInput(f"topic: {problem}", "a topic, or a filter with + and #")
     if not _may_follow(ask, body.topic):
         raise Forbidden("you may not subscribe to this topic", "use a token that may")
-    new = await ask.app.following.put(ask.app.store, broker.name, body.topic, body.qos)
+    new = await ask.app.subscriptions.put(ask.app.store, broker.name, body.topic, body.qos)
     await _follow(broker, body.topic)
     return JsonResponse(_subscription(ask, broker.name, body.topic, body.qos), 201 if new else 200)
 
@@ -92,12 +92,14 @@ async def unsubscribe(ask: ApiRequest) -> dict[str, Any]:
     topic, name = ask.path["topic"], ask.query.broker
     if not _may_follow(ask, topic):
         raise Forbidden("you may not end this subscription", "use a token that may subscribe to it")
-    held = [broker for broker, followed, _ in ask.app.following.all() if followed == topic and name in (None, broker)]
+    held = [
+        broker for broker, followed, _ in ask.app.subscriptions.all() if followed == topic and name in (None, broker)
+    ]
     if not held:
         raise NotFound("there is no such subscription", "GET /api/v1/subscriptions lists them")
     for broker in held:
-        await ask.app.following.remove(ask.app.store, broker, topic)
-        uplink = ask.app.uplinks.get(broker)
+        await ask.app.subscriptions.remove(ask.app.store, broker, topic)
+        uplink = ask.app.brokers.get(broker)
         if uplink is not None:
             await _follow(uplink, topic)
     return {"topic": topic, "brokers": held, "removed": True}
@@ -117,7 +119,7 @@ async def messages(ask: ApiRequest) -> dict[str, Any]:
         )
 
     _check_pattern(query.topic)
-    found = ask.app.book.newest(wanted, query.limit, query.cursor)
+    found = ask.app.message_log.newest(wanted, query.limit, query.cursor)
     return {
         "messages": [message.as_dict() for message in found],
         "cursor": found[-1].number if len(found) == query.limit else None,
@@ -129,7 +131,7 @@ async def topics(ask: ApiRequest) -> dict[str, Any]:
     _check_pattern(query.topic)
     found = [
         seen
-        for seen in ask.app.book.topics()
+        for seen in ask.app.message_log.topics()
         if query.broker in (None, seen["broker"])
         and (query.topic is None or matches(query.topic, seen["topic"]))
         and _may_see(ask, seen["topic"])
@@ -140,11 +142,11 @@ async def topics(ask: ApiRequest) -> dict[str, Any]:
 def _broker(ask: ApiRequest, name: str | None) -> BrokerInterface:
     """The named one; without a name the only one there is."""
     if name is None:
-        every = ask.app.uplinks.views()
+        every = ask.app.brokers.views()
         if len(every) != 1:
             raise BadInput("broker: which one? it must be named unless there is just one")
         return every[0]
-    broker = ask.app.uplinks.get(name)
+    broker = ask.app.brokers.get(name)
     if broker is None:
         raise no_broker(name)
     return broker
@@ -160,7 +162,7 @@ async def _follow(broker: BrokerInterface, topic: str) -> None:
 
 
 def _subscription(ask: ApiRequest, broker: str, topic: str, qos: int) -> dict[str, Any]:
-    uplink = ask.app.uplinks.get(broker)
+    uplink = ask.app.brokers.get(broker)
     outcome = None if uplink is None else uplink.followed.outcomes.get(topic)
     connected = uplink is not None and uplink.as_dict()["state"] == "connected"
     state = "waiting" if outcome is None or not connected else "refused" if outcome else "subscribed"

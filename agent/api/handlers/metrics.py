@@ -31,7 +31,7 @@ async def scrape(ask: ApiRequest) -> TextResponse:
     samples = [*_process(ask), *_store(await ask.app.store.stats())]
     for view in ask.app.devices.views():
         samples += _device(view.as_dict())
-    for broker in ask.app.uplinks.views():
+    for broker in ask.app.brokers.views():
         state = broker.as_dict()
         samples += _broker(state, owed.get(state["name"], {}), now)
     return TextResponse(exposition(samples), KIND)

@@ -21,8 +21,8 @@ def about(ask: ApiRequest, section: Section, name: str) -> dict[str, Any]:
         return {}
     return {
         "configured": configured(found, ask.app.registry),
-        "origin": ask.app.drop.origin(section, name),
-        "etag": ask.app.drop.etag(section, name),
+        "origin": ask.app.editor.origin(section, name),
+        "etag": ask.app.editor.etag(section, name),
     }
 
 

@@ -18,7 +18,7 @@ async def gaps(ask: ApiRequest) -> dict[str, Any]:
 
 async def dead_letters(ask: ApiRequest) -> dict[str, Any]:
     name = ask.query.broker
-    if name is not None and ask.app.uplinks.get(name) is None:
+    if name is not None and ask.app.brokers.get(name) is None:
         raise no_broker(name)
     return {"dead_letters": await ask.app.store.dead_letters(ask.query.limit, name)}
 
