@@ -1,4 +1,4 @@
-"""Which verbs there are. Each lives in a file of its own, which is imported when the verb is used."""
+"""The verbs of `gatepost`. Each has a file of its own, which is imported when the verb is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Becomes the agent, and ends with its parent: `python -m gatepost.agent.demo.agent_process PARENT ARGUMENT...`."""
+"""An agent that ends with its parent: `python -m gatepost.agent.demo.agent_process PARENT ARGUMENT...`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of the picture for a width: the counters are never cut, and the last reading is always there."""
+"""Layout of the demo's table for a width: counters are never cut, and the last reading is always there."""
 
 from __future__ import annotations
 

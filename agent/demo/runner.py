@@ -1,4 +1,4 @@
-"""The demo's course: set up in a temporary folder, show, take the broker away now and then, end cleanly."""
+"""Run of the demo: set up in a temporary folder, show, take the broker away now and then, end cleanly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo knows at a moment; its views only draw it."""
+"""Counters and states of the demo; its views only draw them."""
 
 from __future__ import annotations
 

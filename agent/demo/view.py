@@ -1,4 +1,4 @@
-"""Draws the board: a live picture in a terminal, plain lines elsewhere."""
+"""Views of the demo: a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_a_good_one_says_who_it_is():
         {"nbf": int(time.time()) + 3600},
         {"exp": "soon"},
     ],
-    ids=str,
+    ids=["issuer", "audience", "no-audience", "no-issuer", "no-expiry", "no-subject", "not-yet", "expiry-text"],
 )
 def test_wrong_claims_do_not_hold(wrong):
     with pytest.raises(Unauthenticated) as caught:

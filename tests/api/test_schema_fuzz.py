@@ -50,7 +50,7 @@ class Agent:
             devices={"bench": {"driver": "lines", "port": str(folder / "nowhere")}},
         )
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=asyncio.run, args=(self._main(),))
+        self._thread = threading.Thread(target=asyncio.run, args=(self._main(),), daemon=True)
         self._thread.start()
         assert self._ready.wait(60)
 

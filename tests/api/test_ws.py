@@ -128,6 +128,7 @@ async def test_a_message_in_parts(server):
         (masked(2, b"x"), 1003),
         (masked(1, b'{"ping": 1}') * 100, 1008),
     ],
+    ids=["long", "long-in-parts", "unmasked", "opcode", "continuation", "binary", "flood"],
 )
 async def test_who_breaks_the_protocol_is_told_why_and_ended(server, sent, code):
     patient(server, farewell=0.2)

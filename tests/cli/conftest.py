@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ class Served:
         self.state_dir = directory / "state"
         self.state_dir.mkdir()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=asyncio.run, args=(self._main(),))
+        self._thread = threading.Thread(target=asyncio.run, args=(self._main(),), daemon=True)
         self._thread.start()
         assert self._ready.wait(20)
 
@@ -108,6 +109,8 @@ def settings(place):
 
 
 def spawn(*arguments, **options):
-    """A verb in a process of its own."""
+    """A verb in a process of its own; its lines must come without what would make Python unbuffered."""
+    options["env"] = {**os.environ, **(options.get("env") or {})}
+    options["env"].pop("PYTHONUNBUFFERED", None)
     command = [sys.executable, "-m", "gatepost.agent.cli", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)

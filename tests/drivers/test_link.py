@@ -126,7 +126,7 @@ def test_all_of_a_flood_arrives_in_order(run, port, ears, eventually):
     async def scenario():
         link = ears.link(port.path)
         await link.open()
-        writer = threading.Thread(target=_write_all, args=(port.master, flood))
+        writer = threading.Thread(target=_write_all, args=(port.master, flood), daemon=True)
         writer.start()
         await eventually(lambda: len(ears.data) == len(flood), "all octets")
         writer.join()
@@ -279,7 +279,7 @@ def test_pause_slows_the_far_end_and_resume_loses_nothing(run, port, ears, event
         await link.open()
         assert link.can_pause
         link.pause()
-        writer = threading.Thread(target=_write_all, args=(port.master, flood))
+        writer = threading.Thread(target=_write_all, args=(port.master, flood), daemon=True)
         writer.start()
         await asyncio.sleep(0.1)
         assert ears.data == b""

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(find_spec("amqtt") is None, reason="the extra `d
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
     environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    environ.pop("PYTHONUNBUFFERED", None)  # its lines must come at once without it
     command = [sys.executable, "-m", "gatepost.agent.cli", "demo", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
 

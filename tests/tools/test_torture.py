@@ -12,6 +12,7 @@ from tools.harness.mosquitto import binary
 pytestmark = pytest.mark.skipif(binary() is None, reason="mosquitto is not installed")
 
 
+@pytest.mark.timeout(400)
 def test_nothing_stored_is_missing_after_kills_and_cuts(capsys):
     code = torture.main(["--cycles", "14", "--seconds", "25", "--rate", "300", "--json"])
     said = capsys.readouterr().out

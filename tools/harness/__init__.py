@@ -1,1 +1,1 @@
-"""What `tools/torture` and `tools/bench` share: feeders, brokers, taps, collectors and readers of /proc."""
+"""Parts that `tools/torture` and `tools/bench` share: feeders, brokers, taps, collectors and readers of /proc."""

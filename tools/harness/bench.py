@@ -1,4 +1,4 @@
-"""Measures the agent, with its default settings, against a floor program that does only this work, in the same run.
+"""Benchmark of the agent, with its default settings, against a floor program that does only this work, in the same run.
 
 Real PTYs print JSON lines, a real mosquitto takes every reading at QoS 1, an independent subscriber counts arrivals.
 CPU, memory and disk are those of the measured process alone; feeder, broker and subscriber share the machine with it.

@@ -1,5 +1,5 @@
-"""Feeds every decoder random octets, and good traffic damaged, spliced and cut: no exception, bounded memory, and the
-next good message is decoded. A failure is made small and written to a file that `--replay` plays again."""
+"""Fuzzing of every decoder: random octets, and good traffic damaged, spliced and cut: no exception, bounded memory, and
+the next good message is decoded. A failure is made small and written to a file that `--replay` plays again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be fuzzed: every decoder of the installed drivers, alone and in conversation, and every codec that test
+"""Subjects of fuzzing: every decoder of the installed drivers, alone and in conversation, and every codec that test
 vectors name. A subject takes pieces of octets and says what is wrong, or nothing."""
 
 from __future__ import annotations

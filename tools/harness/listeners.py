@@ -1,4 +1,4 @@
-"""What listening costs: the same pace without and with WebSocket clients, one of which takes nothing.
+"""Cost of WebSocket clients: the same pace without and with WebSocket clients, one of which takes nothing.
 
 python -m tools.harness.listeners [--clients 50] [--rate 1000] [--seconds 20]
 """

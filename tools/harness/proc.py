@@ -1,4 +1,4 @@
-"""What the kernel says a process used: CPU to the nanosecond, wake-ups, memory, bytes written."""
+"""Usage of a process by /proc: CPU to the nanosecond, wake-ups, memory, bytes written."""
 
 from __future__ import annotations
 

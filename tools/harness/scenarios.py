@@ -1,4 +1,4 @@
-"""What is measured beside the pace: idle, memory, outage, backlog, start. Each returns figures by name."""
+"""Measurements beside the pace: idle, memory, outage, backlog, start. Each returns figures by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between the agent and a broker: writes down what was sent and what was acknowledged, and breaks the link.
+"""Proxy between the agent and a broker: writes down what was sent and what was acknowledged, and breaks the link.
 
 With `upstream` it passes bytes to a real broker; without, it is a willing broker itself. The journal is the account:
 `P` = the agent sent this reading on this connection, `A` = the broker acknowledged it. An acknowledgement counts at the

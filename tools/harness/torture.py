@@ -1,4 +1,4 @@
-"""Kills, cuts and blocks at random moments while real serial input flows; then the account must be exact.
+"""Torture run: kills, cuts and blocks at random moments while serial input flows; then the account must be exact.
 
 The agent reads PTYs and forwards to two brokers, each behind a tap that journals what was sent and acknowledged:
 `hospital` is a real mosquitto, `cloud` a recording broker. The judge reads the agent's database and the journals only.

@@ -1,4 +1,4 @@
-"""What the agent's database says is stored, read from outside and read-only."""
+"""Stored readings by the agent's database, read from outside and read-only."""
 
 from __future__ import annotations
 

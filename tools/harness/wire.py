@@ -1,4 +1,4 @@
-"""Just enough MQTT (3.1.1 and 5) to read a stream and to answer as a broker: OASIS MQTT 5.0, section 2 and 3."""
+"""MQTT (3.1.1 and 5), just enough of it to read a stream and to answer as a broker: OASIS MQTT 5.0, section 2 and 3."""
 
 from __future__ import annotations
 

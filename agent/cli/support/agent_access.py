@@ -1,4 +1,4 @@
-"""What verbs share: their options, and how they find the running agent."""
+"""Options that verbs share, and the way from them to the running agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of a driver as they are given on the command line."""
+"""Options of a driver from the command line: `KEY=VALUE` pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures as a person says them."""
+"""Formatting of figures for people: ages, sizes, rates, times of day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The members of a struct type (options of a driver, parameters of a command) for people."""
+"""Help for the members of a struct type: options of a driver, parameters of a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How verbs print: tables and JSON on stdout, complaints on stderr; colour only on a terminal that wants it."""
+"""Output of the verbs: tables and JSON on stdout, errors on stderr; colour only on a terminal that wants it.
+
+Every line is flushed: a pipe gets it at once, not when a buffer is full.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,12 @@ def screen() -> int | None:
 def say(text: str = "", indent: int = 4) -> None:
     """A line, folded between words where the terminal is narrower; the rest of it indented."""
     for line in fold(text, screen(), indent):
-        print(line)
+        say_as_is(line)
 
 
 def say_as_is(text: str) -> None:
     """Never folded: what is copied, or read by programs."""
-    print(text)
+    print(text, flush=True)
 
 
 def complain(message: str, hint: str = "") -> None:
@@ -80,10 +83,10 @@ def table(
     first where the terminal is too narrow, `paths` those that may be shortened."""
     cells = [[NOTHING if value is None or value == "" else str(value) for value in row] for row in rows]
     plan = ColumnPlan(columns, cells, screen(), below, paths)
-    print(GAP.join(text for _, text in plan.heading()).rstrip())
+    say_as_is(GAP.join(text for _, text in plan.heading()).rstrip())
     for number in range(len(cells)):
         parts = [state(text) if name in states else text for name, text in plan.row(number)]
-        print(GAP.join(parts).rstrip())
+        say_as_is(GAP.join(parts).rstrip())
         more = plan.below(number)
         widest = max((len(name) for name, _ in more), default=0)
         for name, text in more:

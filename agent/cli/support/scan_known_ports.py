@@ -1,4 +1,4 @@
-"""What is configured already, as far as the settings and a running agent tell."""
+"""Ports and addresses that are configured already, from the settings and from a running agent."""
 
 from __future__ import annotations
 

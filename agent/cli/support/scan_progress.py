@@ -1,4 +1,4 @@
-"""What both scans share: the duration that was asked for, and what is shown meanwhile."""
+"""Duration and progress line of both scans."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gatepost.drivers.scan.ports import SerialPort
 
 LEFT_ALONE, W1 = "left-alone", "ds18b20"
-PATIENCE = 60.0  # seconds beyond twice its time after which a port counts as hanging in the system
+HANGING_AFTER = 60.0  # seconds beyond twice its time after which a port counts as hanging in the system
 ENDING = 3.0  # seconds that ports get to be closed after Ctrl-C
 
 
@@ -90,7 +90,7 @@ def _look(
         crew.start(port.path, hearing.run)
     try:
         with progress("listening") as tell:
-            crew.wait(2 * seconds + PATIENCE, tell)
+            crew.wait(2 * seconds + HANGING_AFTER, tell)
     except KeyboardInterrupt:
         pass
     over.set()

@@ -1,4 +1,4 @@
-"""What `gatepost doctor --bundle` packs for those who help: how the box and its agent are, nobody's secrets or data."""
+"""Support bundle of `gatepost doctor --bundle`: state of machine and agent, without secrets and patient data."""
 
 from __future__ import annotations
 

@@ -1,0 +1,128 @@
+"""Rules for every test: marks by folder, Ctrl-C as a terminal gives it, no thread left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+GONE = 5.0  # seconds for a thread that was told to end
+
+# Mark -> beginnings of test ids. What has none of these marks is `quick`.
+MARKS = {
+    "browser": ("tests/browser/",),
+    "broker": (
+        "tests/api/test_messages.py",
+        "tests/integration/",
+        "tests/tools/test_helpers.py",
+        "tests/uplink/test_connection.py",
+        "tests/uplink/test_connection_tls.py",
+        "tests/uplink/test_uplink.py",
+    ),
+    "soak": (
+        "tests/api/test_csv.py::test_history_as_csv_is_whole_and_one_row_a_value",
+        "tests/api/test_schema_fuzz.py",
+        "tests/ble/gatt/test_fuzz.py",
+        "tests/ble/link/test_adapter.py::test_a_stuck_adapter",
+        "tests/ble/link/test_chaos.py",
+        "tests/ble/link/test_connecting.py::test_others_connect_after_one_that_vanished",
+        "tests/ble/profiles/test_bus.py",
+        "tests/ble/twin/test_agent.py",
+        "tests/ble/twin/test_faults.py",
+        "tests/cli/test_export.py::test_a_reader_that_leaves_early_ends_it_quietly",
+        "tests/cli/test_scan_ble.py",
+        "tests/cli/test_scan_serial.py::test_devices_are_known_and_configured_by_the_drop",
+        "tests/drivers/test_astm.py::test_on_a_port_over_a_restart",
+        "tests/drivers/test_fuzz.py",
+        "tests/drivers/test_guide.py::test_the_tests_on_the_page_pass",
+        "tests/drivers/test_kit_all.py",
+        "tests/drivers/test_oximeters_and_scales.py::test_stored_records",
+        "tests/drivers/test_oximeters_and_scales.py::test_the_promises_hold",
+        "tests/drivers/test_scan_hearing.py::test_who_speaks_only_when_asked_is_asked",
+        "tests/project/test_install.py",
+        "tests/store/test_kill.py",
+        "tests/store/test_model.py",
+        "tests/tools/test_demo.py::test_ctrl_c",
+        "tests/tools/test_demo.py::test_it_shows",
+        "tests/tools/test_demo.py::test_killed",
+        "tests/tools/test_torture.py",
+        "tests/uplink/test_connection_faults.py",
+        "tests/uplink/test_uplink_faults.py",
+    ),
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A shell that started us in the background has SIGINT ignored, and children inherit that; a handler they do not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marks = [mark for mark, beginnings in MARKS.items() if item.nodeid.startswith(beginnings)]
+        for mark in marks or ["quick"]:
+            item.add_marker(mark)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    if item.path not in _threads:
+        _threads.clear()
+        _threads[item.path] = set(threading.enumerate())
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """A file of tests ends its threads, also where one of them failed: what is left would keep pytest from ending."""
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        left = _left(_threads.get(item.path, set()))
+        _stuck.extend(left)
+        assert not left, "threads are left behind:\n" + "\n".join(map(_stack, left))
+    return result
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(exitstatus: int) -> None:
+    _status.append(int(exitstatus))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    if any(thread.is_alive() for thread in _stuck):  # Python would wait for them, perhaps for ever
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_status[-1] if _status else 1)
+
+
+_threads: dict[Path, set[threading.Thread]] = {}  # file of the test that runs -> threads before its first test
+_stuck: list[threading.Thread] = []
+_status: list[int] = []
+
+
+def _left(before: set[threading.Thread]) -> list[threading.Thread]:
+    """Threads that came since, and do not end by themselves within GONE."""
+    end = time.monotonic() + GONE
+    while left := [each for each in threading.enumerate() if each not in before and not _ends_by_itself(each)]:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.01)
+    return left
+
+
+def _ends_by_itself(thread: threading.Thread) -> bool:
+    """pytest-timeout's own goes after the last fixture."""
+    return thread.daemon or thread.name.startswith("pytest_timeout ")
+
+
+def _stack(thread: threading.Thread) -> str:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return f"{thread.name}\n{''.join(traceback.format_stack(frame)) if frame else ''}"
