@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ import traceback
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 GONE = 5.0  # seconds for a thread that was told to end
@@ -57,6 +59,20 @@ MARKS = {
         "tests/uplink/test_uplink_faults.py",
     ),
 }
+
+
+hypothesis.settings.register_profile(
+    "tests",
+    deadline=None,  # the limit of the test counts; an example may wait for the other tests on this machine
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shorter than pytest's own: the path of a Unix socket has 107 octets at most, and pytest-xdist adds a folder."""
+    return tmp_path_factory.mktemp(re.sub(r"\W", "_", request.node.name)[:16])
 
 
 def pytest_configure(config: pytest.Config) -> None:
