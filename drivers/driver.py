@@ -1,7 +1,7 @@
 """The contract of a driver, and the registry by entry points.
 
-A driver is data (name, line settings, commands) and sans-I/O pieces: a decoder, what to say to the device, perhaps a
-conversation with it, and a simulated twin. It never opens anything itself: a link (drivers/serial/port/link.py,
+A driver is data (name, line settings, commands) and sans-I/O pieces: a decoder, octets to send, perhaps a session
+with requests and answers, and a simulated twin. It never opens anything itself: a link (drivers/serial/port/link.py,
 drivers/ble/link/links.py) owns the hardware. An installed package adds drivers through the entry point group
 `gatepost.drivers`.
 """
@@ -63,8 +63,8 @@ class KeepAlive(msgspec.Struct, frozen=True):
 
 
 class ForbiddenWrite(NamedTuple):
-    """Words that no driver may say to its device (erase, tare, zero, ...) unless the device's option `permit` names
-    them. `pattern` is searched in what is written; for BLE in the octets written to `characteristic` (a full UUID)."""
+    """Octets that no driver may write to its device (erase, tare, zero, ...) unless the device's option `permit` names
+    the rule. `pattern` is searched in what is written; for BLE in what goes to `characteristic` (a full UUID)."""
 
     name: str
     pattern: re.Pattern[bytes]
@@ -72,28 +72,28 @@ class ForbiddenWrite(NamedTuple):
 
 
 class ScanProbe(NamedTuple):
-    """Words that change nothing on any device and make this one say who it is; `options` are those of a device that was
-    found so."""
+    """Request that changes nothing on any device and makes this one identify itself; `options` are those of a device
+    that was found so."""
 
-    words: bytes
+    request: bytes
     options: dict[str, Any] = {}  # noqa: RUF012  # a NamedTuple, never changed
 
 
 class ScanHints(NamedTuple):
-    """How a scan knows such a device, beside the readings that its decoder finds; all of it may be left out.
+    """Hints by which a scan recognizes such a device, beside the readings that its decoder finds; all are optional.
 
-    `lines`: line settings other than the driver's own that are common. `telling`: kinds of Reply that nothing else
-    gives. `questions` are only asked when a person wants that. `names`: how BLE names begin.
+    `lines`: line settings other than the driver's own that are common. `identifying_replies`: kinds of Reply that
+    nothing else gives. `probes` are only sent when a person wants that. `names`: how BLE names begin.
     """
 
     lines: tuple[SerialSettings, ...] = ()
-    telling: tuple[str, ...] = ()
-    questions: tuple[ScanProbe, ...] = ()
+    identifying_replies: tuple[str, ...] = ()
+    probes: tuple[ScanProbe, ...] = ()
     names: tuple[str, ...] = ()
 
 
 class Decoder(Protocol):
-    """Sans-I/O: what the link hears -> what it means. Serial: bytes in any chunks; BLE: GattValue or Advert
+    """Sans-I/O decoder: octets -> readings and replies. Serial: bytes in any chunks; BLE: GattValue or Advert
     (drivers/ble/peripheral.py). Never raises on what it is given, resyncs itself, bounded memory."""
 
     faults: Faults
@@ -102,17 +102,17 @@ class Decoder(Protocol):
 
 
 class LocalTime(NamedTuple):
-    """The gateway's local wall time, without a zone, for devices that have a clock; `trusted` once it is in step."""
+    """Local time of the gateway, without a zone, for devices that have a clock; `trusted` once it is synchronised."""
 
     local: datetime
     trusted: bool
 
 
 class DeviceIO(Protocol):
-    """What a command or a conversation may do with its device. Everything that waits is bounded."""
+    """Device I/O of a session or a command: all that it may do with its device. Everything that waits is bounded."""
 
     async def send(self, data: bytes) -> None:
-        """Octets to a serial device."""
+        """Write octets to a serial device."""
         ...
 
     async def wait(self, match: Callable[[Reading | Reply], T | None], timeout: float) -> T:
@@ -125,26 +125,26 @@ class DeviceIO(Protocol):
         ...
 
     def feed(self, data: Any) -> None:
-        """To the decoder, as if the device had said it by itself: a value that the conversation read."""
+        """Hand data to the decoder as if the device had sent it by itself: a value that the session read."""
         ...
 
     async def stored(self, timeout: float = 30.0) -> None:
-        """Until every reading with a `mark` that was decoded so far is on disk; TimeoutError."""
+        """Wait until every reading with a `bookmark` that was decoded so far is on disk; TimeoutError."""
         ...
 
     def now(self) -> LocalTime: ...
 
-    def tell(self, **known: Any) -> None:
-        """Parts of the device's status: battery (%), signal_strength (dBm), firmware, serial_number, ..."""
+    def update_status(self, **known: Any) -> None:
+        """Update parts of the device's status: battery (%), signal_strength (dBm), firmware, serial_number, ..."""
         ...
 
     def progress(self, what: str, done: int, total: int | None = None) -> None:
-        """How far something long has come, for people who look at the device."""
+        """Report how far something long has come, for people who look at the device."""
         ...
 
 
 class Twin(Protocol):
-    """A simulated device, sans-I/O: what it says by itself, and what it answers."""
+    """Simulated device, sans-I/O: `tick` is what it sends by itself, `hear` what it answers."""
 
     interval: float  # seconds between two ticks
 
@@ -154,7 +154,7 @@ class Twin(Protocol):
 
 
 class CommandFailed(Exception):
-    """The device answered that it did not do it; `key` is stable, the text is for a person."""
+    """A command was refused by the device; `key` is stable, the text is for a person."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -162,7 +162,7 @@ class CommandFailed(Exception):
 
 
 class SessionOver(Exception):
-    """Raised by a conversation that has all it wanted: the link is closed, and opened again after `pause` seconds (BLE:
+    """Raised by a session that is complete: the link is closed, and opened again after `pause` seconds (BLE:
     when the device shows itself after that)."""
 
     def __init__(self, why: str, pause: float = 0.0) -> None:
@@ -171,16 +171,16 @@ class SessionOver(Exception):
 
 
 class WrongDevice(Exception):
-    """What is connected is not what the driver is for; the text says what was found and what was expected."""
+    """Another device than the driver is for is connected; the text says what was found and what was expected."""
 
 
 class Driver(ABC):
-    """One kind of device. An instance belongs to one configured device and holds its validated options.
+    """Driver of one kind of device. An instance belongs to one configured device and holds its validated options.
 
-    Stored records: a decoder gives each as a Reading with `mark`, a name and a JSON value ("up to here"). The gateway
-    writes the mark in the transaction of the reading, bypasses pace and monitoring for it, and fills `bookmarks` with
-    the stored marks before each session. So a record counts as taken exactly when it is stored; what is at or before
-    its bookmark is not given again.
+    Stored records: a decoder gives each as a Reading with `bookmark`, a name and a JSON value ("up to here"). The
+    gateway writes the bookmark in the transaction of the reading, bypasses interval and monitoring for it, and fills
+    `bookmarks` with the stored ones before each session. So a record counts as taken exactly when it is stored; what is
+    at or before its bookmark is not given again.
     """
 
     name: ClassVar[str]
@@ -189,26 +189,26 @@ class Driver(ABC):
     line: ClassVar[SerialSettings] = SerialSettings()
     metrics: ClassVar[tuple[str, ...]] = ()
     values: ClassVar[tuple[str, ...]] = ()  # names of its values; () = those of the catalogue for `metrics`
-    every: ClassVar[float] = 0.0  # default pace in seconds; 0 = every reading
-    pace: ClassVar[str] = "last"  # how `every` condenses: "last" or "median" of the numbers since the last report
+    default_interval: ClassVar[float] = 0.0  # seconds between reports, unless `every` is set; 0 = every reading
+    aggregation: ClassVar[str] = "last"  # "last" or "median" of the numbers since the last report
     silence: float | None = None  # seconds without a byte after which the link is reopened; None = never; may change
-    steady: bool = True  # it speaks all the time; False = only when something is measured; may depend on the options
+    streams: bool = True  # it sends all the time; False = only when something is measured; may depend on the options
     options_type: ClassVar[type[msgspec.Struct]] = NoOptions  # rules between options: see drivers/options.py
     example_options: ClassVar[dict[str, Any]] = {}  # for the example that people are shown
     commands: ClassVar[tuple[Command, ...]] = ()  # beyond those that the gateway gives every device
     keep_alive: KeepAlive | None = None  # may depend on the options
-    keeps_records: ClassVar[bool] = False  # its readings may carry marks: without bookmarks it is not opened
-    forbidden: ClassVar[tuple[ForbiddenWrite, ...]] = ()  # what must never be said, enforced by the gateway
-    recognition: ClassVar[ScanHints] = ScanHints()  # for `gatepost scan`
+    keeps_records: ClassVar[bool] = False  # its readings may carry bookmarks: without bookmarks it is not opened
+    forbidden: ClassVar[tuple[ForbiddenWrite, ...]] = ()  # what must never be written, enforced by the gateway
+    scan_hints: ClassVar[ScanHints] = ScanHints()  # for `gatepost scan`
     source: ClassVar[str] = ""  # specification and section
 
     def __init__(self, options: Any = None) -> None:
         self.options: Any = self.options_type() if options is None else options
-        self.bookmarks: dict[str, Any] = {}  # name -> the newest mark that is stored; set before each session
+        self.bookmarks: dict[str, Any] = {}  # name -> the newest value that is stored; set before each session
 
     @classmethod
     def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        """What the values of its readings can be called, with these options; () = that is not known."""
+        """Names that the values of its readings can have, with these options; () = unknown."""
         if cls.values:
             return cls.values
         from gatepost.drivers.metrics import METRICS
@@ -221,30 +221,30 @@ class Driver(ABC):
     def decoder(self) -> Decoder:
         """A fresh decoder; one for each opening of the link."""
 
-    def greeting(self) -> tuple[bytes, ...]:
+    def on_open_bytes(self) -> tuple[bytes, ...]:
         """Octets to send after opening, for example "start live data"."""
         return ()
 
-    def farewell(self) -> tuple[bytes, ...]:
+    def on_close_bytes(self) -> tuple[bytes, ...]:
         """Octets to send before closing."""
         return ()
 
-    async def converse(self, talk: DeviceIO) -> None:  # noqa: B027  # most devices need none
-        """Beside the decoder, from the greeting until the link closes: ask for records, set clocks, subscribe.
+    async def run_session(self, io: DeviceIO) -> None:  # noqa: B027  # most devices need none
+        """Run beside the decoder until the link closes: ask for records, set clocks, subscribe.
 
-        May return when there is nothing more to say. Raises SessionOver, WrongDevice, CommandFailed or TimeoutError;
+        May return when there is nothing more to do. Raises SessionOver, WrongDevice, CommandFailed or TimeoutError;
         each ends the session.
         """
 
-    def objection(self, data: bytes, characteristic: str = "") -> str | None:
-        """The name of the rule that forbids to say this to the device; None when it may be said."""
+    def violation(self, data: bytes, characteristic: str = "") -> str | None:
+        """The name of the rule that forbids to write this to the device; None when it is allowed."""
         permitted = getattr(self.options, "permit", ())
         for rule in self.forbidden:
             if rule.characteristic == characteristic and rule.name not in permitted and rule.pattern.search(data):
                 return rule.name
         return None
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         """Carry out one of `commands`; raises CommandFailed or TimeoutError."""
         raise CommandFailed("unknown-command", f"{self.name} has no command {command!r}")
 

@@ -26,8 +26,8 @@ class Reading(msgspec.Struct, gc=False):
     """One reading as the device gave it: `values` in `units` (UCUM), why a value is missing in `flags`.
 
     `metric` is a metric_type of the catalogue (drivers/metrics.py) or the user's own. `device_time` is the device's
-    own clock, ISO 8601 without a zone, never mixed with the gateway's time. `mark` is only for a record that the device
-    had stored: (name, JSON value) of the bookmark that holds once this reading is stored (drivers/driver.py).
+    own clock, ISO 8601 without a zone, never mixed with the gateway's time. `bookmark` is only for a record that the
+    device had stored: (name, JSON value) of the bookmark that holds once this reading is stored (drivers/driver.py).
     """
 
     metric: str
@@ -37,7 +37,7 @@ class Reading(msgspec.Struct, gc=False):
     quality: str = GOOD
     device_time: str | None = None
     waveform: Waveform | None = None
-    mark: tuple[str, Any] | None = None
+    bookmark: tuple[str, Any] | None = None
 
 
 class Reply(msgspec.Struct, gc=False):

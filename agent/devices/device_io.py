@@ -39,7 +39,7 @@ class GuardedWriter:
         self.said(data)
 
     def allow(self, data: bytes, characteristic: str = "") -> None:
-        rule = self._driver.objection(data, characteristic)
+        rule = self._driver.violation(data, characteristic)
         if rule is not None:
             raise CommandFailed(
                 "forbidden", f"{self._driver.name} may not {rule} on a device whose option `permit` does not name it"
@@ -118,7 +118,7 @@ class DeviceExchange:
         local = datetime.fromtimestamp(stamp.wall / US)  # noqa: DTZ006  # a device's clock is local and has no zone
         return LocalTime(local, stamp.synchronised)
 
-    def tell(self, **known: Any) -> None:
+    def update_status(self, **known: Any) -> None:
         self._health.tell(known)
 
     def progress(self, what: str, done: int, total: int | None = None) -> None:

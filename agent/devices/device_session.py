@@ -145,12 +145,12 @@ class DeviceSession:
         for pace in (self.desired.pace, self.device.every):
             if pace is not None:
                 return pace
-        return self.driver.every
+        return self.driver.default_interval
 
     def _hold(self, desired: DesiredState) -> None:
         now = self._clock.now()
         self.desired = desired.under(self.device.every, now, self._clock.boot_id)
-        self.intake.report_every(self.every, self.driver.pace, self.desired.reporting)
+        self.intake.report_every(self.every, self.driver.aggregation, self.desired.reporting)
         if self._timed is not None:
             self._timed.cancel()
             self._timed = None
@@ -220,7 +220,7 @@ class DeviceSession:
             self.outlet.attach(link)
             self.tally.reconnects += self._opened_before
             self._opened_before = True
-            for words in driver.greeting():
+            for words in driver.on_open_bytes():
                 await self.speaker.say(link, words)
             if self.health.reason.key not in UNPROVEN and not ended.done():
                 self.health.turn(DeviceState.ONLINE)
@@ -252,7 +252,7 @@ class DeviceSession:
     async def _converse(self, talk: DeviceExchange) -> None:
         """The driver's part beside the decoder. When it fails, or has all it wanted, the session ends."""
         try:
-            await self.driver.converse(talk)
+            await self.driver.run_session(talk)
         except SessionOver as over:
             self._rest = over.pause
             self._end(StatusReason("asleep", str(over)))
@@ -336,7 +336,7 @@ class DeviceSession:
         try:
             if opened and not ended.done():
                 async with asyncio.timeout(self.limits.farewell):
-                    for words in self.driver.farewell():
+                    for words in self.driver.on_close_bytes():
                         await self.speaker.say(link, words)
         except Exception as error:
             self.health.faults.add("farewell", str(error) or type(error).__name__)
@@ -355,7 +355,7 @@ class DeviceSession:
 
     def _on_lost(self, error: Exception | None) -> None:
         told = self.tally.decoded > self._before[1] and self.health.doing is None
-        if told and self.driver.transport == "ble" and not self.driver.steady:
+        if told and self.driver.transport == "ble" and not self.driver.streams:
             self._end(HUNG_UP)  # cuffs, scales and thermometers do after each measurement
         else:
             self._end(LOST if error is None else reason_of(error)._replace(key="lost"))

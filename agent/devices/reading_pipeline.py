@@ -176,7 +176,7 @@ class ReadingPipeline:
             if isinstance(item, Reading):
                 count += 1
                 try:
-                    if item.mark is None:
+                    if item.bookmark is None:
                         take(item, now)
                     else:
                         self._record(item)
@@ -194,7 +194,7 @@ class ReadingPipeline:
             if isinstance(item, Reading):
                 self._tally.decoded += 1
                 try:
-                    seq = self._take(item, stamp.mono) if item.mark is None else self._record(item)
+                    seq = self._take(item, stamp.mono) if item.bookmark is None else self._record(item)
                 except Exception as error:
                     self._wrong("not-a-reading", error)
             else:
@@ -230,7 +230,7 @@ class ReadingPipeline:
                 ask.set_result(RequestedReading(reading, seq))
 
     def _report(self, reading: Reading, urgent: bool) -> int:
-        mark = reading.mark
+        mark = reading.bookmark
         try:
             reading, body = encode(reading)
             series, body = self._place(reading, body)

@@ -98,7 +98,7 @@ def view_of(runner: DeviceSession, clock: Clock) -> DeviceView:
         reconnects=tally.reconnects,
         next_retry_in=None if retry_at is None else round(max(0.0, retry_at - clock.monotonic()), 3),
         quiet_for=None if runner.outlet.paused else rhythm.quiet_for(now, health.online),
-        usual_gap=rhythm.usual_gap if runner.driver.steady and not runner.hushed else None,
+        usual_gap=rhythm.usual_gap if runner.driver.streams and not runner.hushed else None,
         known=dict(health.known),
         doing=health.doing,
     )

@@ -82,16 +82,16 @@ class BleDriver(Driver):
 
     # -- a session
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         decoder = self._decoder or self.decoder()
-        session = ProfileSession(talk, decoder.faults)
+        session = ProfileSession(io, decoder.faults)
         self._profiles = decoder.use(self._choose(session.peripheral), session.peripheral.address)
         try:
             clocks = await self._prepare(session)
             self._session = session
             for each in self._profiles:
                 await self._begin(session, each)
-            await self._rest(talk)
+            await self._rest(io)
             await self._stay(session, clocks)
         finally:
             await self._part(session)
@@ -128,20 +128,20 @@ class BleDriver(Driver):
                 raise
             session.faults.add("not-asked", f"{wanted.title}: {failed}")
 
-    async def _rest(self, talk: DeviceIO) -> None:
+    async def _rest(self, io: DeviceIO) -> None:
         """A device of which everything was taken is left alone for a while: longer when it had nothing new."""
         asked = [each for each in self._profiles if not each.helper]
         if not all(each.done for each in asked):
             return
-        talk.feed(TICK)
-        await talk.stored()
+        io.feed(TICK)
+        await io.stored()
         self._visits = 0 if any(each.fetched for each in asked) else self._visits + 1
         raise SessionOver("all its records are stored", min(LAST_REST, FIRST_REST * 2.0 ** max(0, self._visits - 1)))
 
     async def _stay(self, session: ProfileSession, clocks: DeviceClocks) -> None:
         """Whatever is due while the device is connected; at once when nothing ever is."""
         loop = asyncio.get_running_loop()
-        talk = session.talk
+        io = session.io
         chores = [chore for each in self._profiles for chore in each.chores(session)]
         due = [loop.time() + chore.interval for chore in chores]
         late: float | None = None  # when what is held has waited long enough
@@ -150,7 +150,7 @@ class BleDriver(Driver):
         while True:
             until = min([*due, *([] if late is None else [late])], default=loop.time() + 3600.0)
             with contextlib.suppress(TimeoutError):
-                said = await talk.wait(_of_note, max(0.0, until - loop.time()))
+                said = await io.wait(_of_note, max(0.0, until - loop.time()))
                 if isinstance(said, Reply):
                     late = late or loop.time() + HOLD
                 elif clocks.refused:
@@ -158,10 +158,10 @@ class BleDriver(Driver):
                     clocks.refused = False
             if late is not None and loop.time() >= late:
                 late = None
-                talk.feed(TICK)
+                io.feed(TICK)
             for index, chore in enumerate(chores):
                 if loop.time() >= due[index]:
-                    await chore.do(talk)
+                    await chore.do(io)
                     due[index] = loop.time() + chore.interval
 
     async def _part(self, session: ProfileSession) -> None:
@@ -170,11 +170,11 @@ class BleDriver(Driver):
             async with asyncio.timeout(FAREWELL):
                 for each in self._profiles:
                     await each.farewell(session)
-        session.talk.feed(TICK)
+        session.io.feed(TICK)
 
     # -- commands
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         session = self._session
         if session is None:
             raise CommandFailed("busy", "the device is connected, and still being asked what it is")
@@ -183,9 +183,9 @@ class BleDriver(Driver):
                 return await DeviceClocks(session, self._profiles).set(parameters.time)
             for each in self._profiles:
                 if isinstance(parameters, ReadStored) and each.stores:
-                    return await each.read_stored(session, exchange, parameters.all)
+                    return await each.read_stored(session, io, parameters.all)
                 if command == "read_now" and each.reads:
-                    return await each.read_now(session, exchange)
+                    return await each.read_now(session, io)
         except GattError as refused:
             raise CommandFailed("refused", f"the device refused: {refused}") from None
         raise CommandFailed("unsupported", f"this device cannot {command.replace('_', ' ')}")
@@ -229,7 +229,7 @@ class Ble(BleDriver):
         *("blood_pressure", "cuff_pressure", "pulse_oximetry", "heart_rate", "body_temperature", "glucose"),
         *("continuous_glucose", "body_weight", "body_composition", "ecg", "acceleration", "environment"),
     )
-    steady = False
+    streams = False
     keeps_records = True
     options_type = AllOptions
     commands = (READ_STORED, SYNC_TIME)

@@ -75,11 +75,11 @@ class Profile:
     async def begin(self, session: ProfileSession) -> None:
         """Ask for what does not come by itself."""
 
-    async def read_stored(self, session: ProfileSession, talk: DeviceIO, everything: bool) -> dict[str, Any]:
+    async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
         """The command of that name; CommandFailed, TimeoutError."""
         raise CommandFailed("unsupported", f"this {self.title} has no stored records to be asked for")
 
-    async def read_now(self, session: ProfileSession, talk: DeviceIO) -> dict[str, Any]:
+    async def read_now(self, session: ProfileSession, io: DeviceIO) -> dict[str, Any]:
         """The command of that name; CommandFailed, TimeoutError."""
         raise CommandFailed("unsupported", f"this {self.title} cannot be asked for a value")
 

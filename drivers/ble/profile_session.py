@@ -19,9 +19,9 @@ STREAMS = frozenset({"notify", "indicate"})
 class ProfileSession:
     """`device_clock`: what the device's own clock said at the beginning, where it tells."""
 
-    def __init__(self, talk: DeviceIO, faults: Faults) -> None:
-        self.talk = talk
-        self.peripheral = talk.peripheral
+    def __init__(self, io: DeviceIO, faults: Faults) -> None:
+        self.io = io
+        self.peripheral = io.peripheral
         self.faults = faults
         self.asking = asyncio.Lock()  # one procedure at a time
         self.device_clock: datetime | None = None
@@ -54,7 +54,7 @@ class ProfileSession:
         data = await self.value_of(characteristic)
         if data is None:
             return False
-        self.talk.feed(GattValue(characteristic.uuid, data, characteristic.handle, characteristic.service))
+        self.io.feed(GattValue(characteristic.uuid, data, characteristic.handle, characteristic.service))
         return True
 
     async def write(self, characteristic: Characteristic, data: bytes, timeout: float = WRITE) -> None:

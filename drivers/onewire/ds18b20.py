@@ -82,11 +82,11 @@ class Ds18b20(Driver):
     def decoder(self) -> Ds18b20Decoder:
         return Ds18b20Decoder(self.options)
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         if command != "read_now":
-            return await super().execute(command, parameters, exchange)
-        await exchange.send(b"read")  # the link reads the file, whatever is said
-        reading = await exchange.wait(lambda item: item if isinstance(item, Reading) else None, 12.0)
+            return await super().execute(command, parameters, io)
+        await io.send(b"read")  # the link reads the file, whatever is said
+        reading = await io.wait(lambda item: item if isinstance(item, Reading) else None, 12.0)
         return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
 
     @classmethod

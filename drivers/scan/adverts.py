@@ -50,7 +50,7 @@ def _broadcast(found: RecognisedAdvert) -> SeenAdvert:
 def _by_name(name: str, registry: Registry) -> type[Driver] | None:
     """For devices that do not say in their advertisements what they are."""
     for driver in _ble_drivers(registry):
-        if name and any(name.startswith(start) for start in driver.recognition.names):
+        if name and any(name.startswith(start) for start in driver.scan_hints.names):
             return driver
     return None
 

@@ -44,11 +44,11 @@ def by_line(registry: Registry) -> dict[SerialSettings, list[DriverCandidate]]:
     `lines`, which is for any. How many stop bits there are makes no difference to who only listens."""
     groups: dict[SerialSettings, list[DriverCandidate]] = {}
     for driver in serial_drivers(registry):
-        for line in dict.fromkeys((driver.line, *driver.recognition.lines)):
+        for line in dict.fromkeys((driver.line, *driver.scan_hints.lines)):
             groups.setdefault(_heard_as(line), []).append(DriverCandidate(driver, line))
     if LINES in registry:
         any_text = registry.get(LINES)
-        for line in (any_text.line, *any_text.recognition.lines):
+        for line in (any_text.line, *any_text.scan_hints.lines):
             groups.setdefault(line, [])
     order = sorted(groups, key=lambda line: (-len(groups[line]), line.baudrate, line.parity))
     return {line: groups[line] for line in order}

@@ -69,7 +69,7 @@ class _Trial:
             plain = bool(item.units) or item.waveform is not None
             self._plain += plain
             self._weight += 1.0 if plain else VAGUE
-        elif item.kind in self.candidate.driver.recognition.telling:
+        elif item.kind in self.candidate.driver.scan_hints.identifying_replies:
             self._told += 1
 
     def verdict(self) -> DriverMatch | None:

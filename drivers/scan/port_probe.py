@@ -109,8 +109,8 @@ class PortProbe:
     def _questions(self, ear: BlockingPort) -> None:
         for candidate in all_of(self._groups):
             driver = candidate.make()
-            for question in driver.recognition.questions:
-                if driver.objection(question.words) is not None or self._over():
+            for question in driver.scan_hints.probes:
+                if driver.violation(question.request) is not None or self._over():
                     continue
                 self._step(f"asking as {driver.name}")
                 self._put(ear, candidate, question)
@@ -122,7 +122,7 @@ class PortProbe:
             ear.tune(candidate.line)
         for _ in range(TRIES):
             judge = DriverMatcher([candidate], asked=True, options=question.options)
-            ear.say(question.words)
+            ear.say(question.request)
             ear.hear(ANSWER, judge.feed, partial(getattr, judge, "sure"))
             self._take(judge)
             if judge.verdicts() or self._over():

@@ -104,12 +104,14 @@ def _of_record(reading: Reading) -> str:
                 return "has a device_time with a zone"
         except ValueError:
             return f"has the device_time {reading.device_time!r}, which is not ISO 8601"
-    if reading.mark is None:
+    if reading.bookmark is None:
         return ""
-    if not (isinstance(reading.mark, tuple) and len(reading.mark) == 2 and isinstance(reading.mark[0], str)):
-        return "has a mark that is not (name, JSON value)"
-    if not reading.mark[0] or not _is_json(reading.mark[1]):
-        return "has a mark without a name, or with a value that is no JSON"
+    if not (
+        isinstance(reading.bookmark, tuple) and len(reading.bookmark) == 2 and isinstance(reading.bookmark[0], str)
+    ):
+        return "has a bookmark that is not (name, JSON value)"
+    if not reading.bookmark[0] or not _is_json(reading.bookmark[1]):
+        return "has a bookmark without a name, or with a value that is no JSON"
     return ""
 
 

@@ -164,8 +164,8 @@ def assert_records_once(make: Make, seconds: float = 300.0, seed: int = 0, most:
         raise broken(first, "a stored record has not the flag from-memory", seed)
     marks: dict[str, Any] = {}
     for i, record in enumerate(records):
-        assert record.mark is not None
-        marks = {**marks, record.mark[0]: record.mark[1]}
+        assert record.bookmark is not None
+        marks = {**marks, record.bookmark[0]: record.bookmark[1]}
         if i not in tried:
             continue
         driver = make()
@@ -216,9 +216,9 @@ def assert_driver(
     if kind.transport == "ble":
         raise BrokenPromise(f"{kind.name}: the kit is for drivers whose decoder takes octets, and this one is for BLE")
     make = maker(kind, options)
-    for question in kind.recognition.questions:
-        if rule := make().objection(question.words):
-            raise BrokenPromise(f"{kind.name}: a scan would ask {question.words!r}, which its rule {rule!r} forbids")
+    for question in kind.scan_hints.probes:
+        if rule := make().violation(question.request):
+            raise BrokenPromise(f"{kind.name}: a scan would ask {question.request!r}, which its rule {rule!r} forbids")
     assert_twin(make, seed)
     done = assert_conversation(make, seconds, seed)
     chunks = enough(done.chunks)

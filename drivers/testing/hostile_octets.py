@@ -120,7 +120,7 @@ def assert_resyncs(
         noise = garbage(good, rng)
         before = feed(driver, decoder, in_pieces(noise, rng), seed)
         found = [item for _ in range(2) for item in feed(driver, decoder, chunks, seed)]
-        found += [item for item in before if isinstance(item, Reading) and item.mark]  # not given again
+        found += [item for item in before if isinstance(item, Reading) and item.bookmark]  # not given again
         if amount(found) < needed:
             text = f"after garbage it decoded {amount(found)} readings and samples, expected {needed}"
             raise broken(driver, f"{text}; round {number}, garbage {noise.hex()}", seed)

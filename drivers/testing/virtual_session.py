@@ -75,7 +75,7 @@ class VirtualSession:
     chunks: list[bytes] = field(default_factory=list)
     items: list[Reading | Reply] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
-    marks: dict[str, Any] = field(default_factory=dict)
+    bookmarks: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
     progress: list[tuple[str, int, int | None]] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class VirtualSession:
     @property
     def records(self) -> list[Reading]:
         """Readings that the device had stored."""
-        return [reading for reading in self.readings if reading.mark is not None]
+        return [reading for reading in self.readings if reading.bookmark is not None]
 
 
 class VirtualExchange:
@@ -105,7 +105,7 @@ class VirtualExchange:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the decoder or the twin raised
 
     async def send(self, data: bytes) -> None:
-        rule = self._driver.objection(data)
+        rule = self._driver.violation(data)
         if rule is not None:
             raise ForbiddenWords(f"{self._driver.name} said {data!r}, which its rule {rule!r} forbids")
         self._heard.clear()
@@ -137,9 +137,9 @@ class VirtualExchange:
         for item in self._decoder.feed(data):
             self._session.items.append(item)
             self._heard.append(item)
-            if isinstance(item, Reading) and item.mark is not None:
-                name, value = item.mark
-                self._session.marks[name] = value
+            if isinstance(item, Reading) and item.bookmark is not None:
+                name, value = item.bookmark
+                self._session.bookmarks[name] = value
         self._session.faults = dict(self._decoder.faults)
         self._more.set()
 
@@ -153,7 +153,7 @@ class VirtualExchange:
     def now(self) -> LocalTime:
         return LocalTime(EPOCH + timedelta(seconds=asyncio.get_running_loop().time()), True)
 
-    def tell(self, **known: Any) -> None:
+    def update_status(self, **known: Any) -> None:
         self._session.told |= known
 
     def progress(self, what: str, done: int, total: int | None = None) -> None:
@@ -172,7 +172,7 @@ async def play(
     driver: Driver, twin: Twin, seconds: float = 30.0, execute: tuple[str, Any] | None = None
 ) -> VirtualSession:
     """The same within a coroutine: several sessions of one driver belong on one loop."""
-    done = VirtualSession(marks=dict(driver.bookmarks))
+    done = VirtualSession(bookmarks=dict(driver.bookmarks))
     await _run(driver, twin, seconds, execute, done)
     return done
 
@@ -182,10 +182,10 @@ async def _run(
 ) -> None:
     exchange = VirtualExchange(driver, twin, done)
     until = asyncio.get_running_loop().time() + seconds
-    for words in driver.greeting():
+    for words in driver.on_open_bytes():
         await exchange.send(words)
     beside = [asyncio.create_task(_speak(twin, exchange)), asyncio.create_task(_keep_alive(driver, exchange))]
-    talking = asyncio.create_task(driver.converse(exchange))
+    talking = asyncio.create_task(driver.run_session(exchange))
     failing = (exchange.failed, *beside)
     try:
         middle = until - seconds / 2 if execute else until
@@ -201,7 +201,7 @@ async def _run(
         for failed in failing:
             if failed.done():
                 failed.result()
-        for words in driver.farewell():
+        for words in driver.on_close_bytes():
             await exchange.send(words)
     finally:
         for task in (*failing, talking):

@@ -262,10 +262,10 @@ class TestDriver(Driver):
     def decoder(self) -> Talker:
         return Talker()
 
-    def greeting(self) -> tuple[bytes, ...]:
+    def on_open_bytes(self) -> tuple[bytes, ...]:
         return (b"hello",)
 
-    def farewell(self) -> tuple[bytes, ...]:
+    def on_close_bytes(self) -> tuple[bytes, ...]:
         return (b"bye",)
 
     async def execute(self, command: str, parameters: msgspec.Struct, exchange: Any) -> dict[str, Any]:
@@ -298,8 +298,8 @@ class KeepAliveDriver(TestDriver):
 
 class MedianDriver(TestDriver):
     name = "median"
-    pace = "median"
-    every = 0.2
+    aggregation = "median"
+    default_interval = 0.2
 
 
 class Hush(msgspec.Struct, forbid_unknown_fields=True):

@@ -26,47 +26,47 @@ class Numbers:
                 out.append(Reply("end", {}))
             elif (number := int(word[1:])) > self.last:
                 self.last = number
-                out.append(Reading("glucose", {"glucose": number}, mark=("sequence", number)))
+                out.append(Reading("glucose", {"glucose": number}, bookmark=("sequence", number)))
         return out
 
 
 class Meter(TestDriver):
     name = "meter"
-    every = 60.0
+    default_interval = 60.0
     keeps_records = True
 
     def decoder(self) -> Any:
         return Numbers(self.bookmarks.get("sequence", 0))
 
-    async def converse(self, talk: Any) -> None:
-        await talk.send(b"dump")
-        talk.progress("records", 0, 4)
-        await talk.wait(lambda item: item if isinstance(item, Reply) else None, 5.0)
-        await talk.stored()
-        talk.tell(battery=80, serial_number="M-1")
+    async def run_session(self, io: Any) -> None:
+        await io.send(b"dump")
+        io.progress("records", 0, 4)
+        await io.wait(lambda item: item if isinstance(item, Reply) else None, 5.0)
+        await io.stored()
+        io.update_status(battery=80, serial_number="M-1")
         raise SessionOver("all records are stored", 0.0)
 
 
 class Stranger(TestDriver):
     name = "stranger"
 
-    async def converse(self, talk: Any) -> None:
+    async def run_session(self, io: Any) -> None:
         raise WrongDevice("a scale answered, where a meter was expected")
 
 
 class Mute(TestDriver):
     name = "mute"
 
-    async def converse(self, talk: Any) -> None:
-        await talk.send(b"who")
-        await talk.wait(lambda item: item, 0.01)
+    async def run_session(self, io: Any) -> None:
+        await io.send(b"who")
+        await io.wait(lambda item: item, 0.01)
 
 
 class Leaky(TestDriver):
     name = "leaky"
     begun = ended = False
 
-    async def converse(self, talk: Any) -> None:
+    async def run_session(self, io: Any) -> None:
         type(self).begun = True
         try:
             await asyncio.sleep(3600)
@@ -85,7 +85,9 @@ class Cuff(TestDriver):
 
             def feed(self, data: bytes) -> list[Reading | Reply]:
                 flags = ("from-memory",) if data == b"|" else ()
-                return [Reading("blood_pressure", {"systolic": len(data)}, flags=flags, mark=("cuff", data.decode()))]
+                return [
+                    Reading("blood_pressure", {"systolic": len(data)}, flags=flags, bookmark=("cuff", data.decode()))
+                ]
 
         return Decoder()
 

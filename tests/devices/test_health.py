@@ -21,19 +21,19 @@ SLEEPS = StatusReason("asleep", "all its records are stored")
 
 class Sleepy(TestDriver):
     name = "sleepy"
-    steady = False
+    streams = False
 
-    async def converse(self, talk: Any) -> None:
+    async def run_session(self, talk: Any) -> None:
         raise SessionOver("all its records are stored")
 
 
 class Cuff(TestDriver):
     name = "cuff"
     transport = "ble"
-    steady = False
+    streams = False
     downloading = False
 
-    async def converse(self, talk: Any) -> None:
+    async def run_session(self, talk: Any) -> None:
         if type(self).downloading:
             talk.progress("records", 1, 5)
         await asyncio.sleep(3600)

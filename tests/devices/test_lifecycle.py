@@ -145,7 +145,7 @@ async def test_a_decoder_that_raises_is_counted_and_replaced_and_others_go_on(be
 async def test_an_unexpected_failure_is_visible_and_tried_again(bench: Bench, monkeypatch):
     from tests.devices.fakes import TestDriver
 
-    monkeypatch.setattr(TestDriver, "greeting", lambda self: 1 / 0)
+    monkeypatch.setattr(TestDriver, "on_open_bytes", lambda self: 1 / 0)
     await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "error" and bench.link.attempts > 2)
     assert bench.view()["reason"] == "failed"

@@ -63,7 +63,7 @@ class TwinExchange:
     def _take(self, data: bytes) -> list:
         items = self._decoder.feed(data)
         for item in items:
-            mark = getattr(item, "mark", None)
+            mark = getattr(item, "bookmark", None)
             if mark is not None and self.dies_after is not None:
                 if not self.dies_after:
                     raise Killed
@@ -84,7 +84,7 @@ class TwinExchange:
     async def stored(self, timeout: float = 30.0) -> None:
         return
 
-    def tell(self, **known) -> None:
+    def update_status(self, **known) -> None:
         self.known |= known
 
     def progress(self, what: str, done: int, total: int | None = None) -> None:

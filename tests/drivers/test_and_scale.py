@@ -115,9 +115,9 @@ def test_another_metric():
 
 def test_modes():
     stream, repeat, poll = (AndScale(AndOptions(mode=mode, interval=2)) for mode in ("stream", "repeat", "poll"))
-    assert (stream.greeting(), stream.farewell(), stream.keep_alive) == ((), (), None)
-    assert (repeat.greeting(), repeat.farewell(), repeat.keep_alive) == ((b"SIR\r\n",), (b"C\r\n",), None)
-    assert poll.greeting() == (b"Q\r\n",)
+    assert (stream.on_open_bytes(), stream.on_close_bytes(), stream.keep_alive) == ((), (), None)
+    assert (repeat.on_open_bytes(), repeat.on_close_bytes(), repeat.keep_alive) == ((b"SIR\r\n",), (b"C\r\n",), None)
+    assert poll.on_open_bytes() == (b"Q\r\n",)
     assert (poll.keep_alive.data, poll.keep_alive.interval) == (b"Q\r\n", 2)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"mode": "poll", "interval": 0}, AndOptions)
@@ -131,7 +131,7 @@ async def test_it_only_ever_asks(twin_exchange):
     exchange = twin_exchange(driver.twin(AndOptions(mode="poll"), seed=1), driver.decoder())
     for stable in (False, True):
         await driver.execute("read_now", AndReadNow(stable), exchange)
-    spoken = {words.strip() for words in (*exchange.sent, *driver.greeting(), *driver.farewell())}
+    spoken = {words.strip() for words in (*exchange.sent, *driver.on_open_bytes(), *driver.on_close_bytes())}
     assert spoken == {b"Q", b"S", b"SIR", b"C"}
     assert not spoken & FORBIDDEN
 
@@ -176,5 +176,5 @@ def test_encoding_is_the_other_way_round():
 
 def test_a_scale_that_prints_by_itself_keeps_no_pace():
     kind = AndScale.options_type
-    assert not AndScale().steady
-    assert AndScale(kind(mode="poll")).steady
+    assert not AndScale().streams
+    assert AndScale(kind(mode="poll")).streams

@@ -140,13 +140,13 @@ def test_pieces_do_not_matter(parts, sizes):
 
 def test_it_opens_and_closes_remote_mode():
     driver = AndUa767pc()
-    assert driver.greeting() == (b"\r", b"\x02CPC05\x3b")
-    assert driver.farewell() == (b"\x02CPC04\x3a",)
+    assert driver.on_open_bytes() == (b"\r", b"\x02CPC05\x3b")
+    assert driver.on_close_bytes() == (b"\x02CPC04\x3a",)
     twin = Ua767Twin()
     assert twin.tick()
-    twin.hear(b"".join(driver.farewell()))
+    twin.hear(b"".join(driver.on_close_bytes()))
     assert twin.tick() == b""
-    for words in driver.greeting():
+    for words in driver.on_open_bytes():
         twin.hear(words)
     assert twin.tick()
     assert (driver.line.baudrate, driver.line.parity, driver.line.stopbits) == (9600, "N", 2)

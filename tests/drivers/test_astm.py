@@ -232,7 +232,7 @@ def test_a_reading():
     assert (found.metric, found.values, found.units) == ("glucose", {"glucose": 133}, {"glucose": "mg/dL"})
     assert found.flags == ("from-memory", "reference-plasma", "meal-before", "activity")
     assert (found.quality, found.device_time) == (GOOD, "2012-02-05T20:34:00")
-    assert found.mark[0].startswith("7390-2336773/")
+    assert found.bookmark[0].startswith("7390-2336773/")
     assert faults == {}
 
 
@@ -249,7 +249,7 @@ def test_what_is_no_patients_value(record, flag):
     (found,), _ = read(HEADER, record)
     assert (found.metric, found.values, found.quality) == ("glucose", {}, BAD)
     assert flag in found.flags
-    assert found.mark is not None
+    assert found.bookmark is not None
 
 
 def test_a_control_by_its_order_until_the_next_order():
@@ -288,7 +288,7 @@ def test_a_message_that_ends_in_the_middle_of_a_record_is_counted():
 
 def test_stored_records_are_not_given_again_though_their_numbers_change():
     found, _ = read(HEADER, RESULT)
-    bookmarks = dict(item.mark for item in found)
+    bookmarks = dict(item.bookmark for item in found)
     renumbered = RESULT.replace("R|8", "R|7")
     assert read(HEADER, renumbered, bookmarks=bookmarks)[0] == []
     assert len(read(HEADER.replace("2336773", "9999999"), renumbered, bookmarks=bookmarks)[0]) == 1
@@ -346,7 +346,7 @@ class Line:
         self.log += ["reading" for item in found if isinstance(item, Reading)]
 
     async def send(self, data):
-        assert self.driver.objection(data) is None
+        assert self.driver.violation(data) is None
         self._heard.clear()
         self.log.append({ACK: "ack", NAK: "nak", EOT: "eot"}[data[0]])
         self.arrive(self.twin.hear(data))
@@ -364,7 +364,7 @@ class Line:
     async def stored(self, timeout=30.0):
         self.log.append("stored")
 
-    def tell(self, **known):
+    def update_status(self, **known):
         self.known |= known
 
     def progress(self, what, done, total=None):
@@ -381,7 +381,7 @@ async def transfer(damage=(), twin=None, driver=None):
     line.damage = set(damage)
     line.arrive(line.twin.ask())
     with pytest.raises(Over):
-        await driver.converse(line)
+        await driver.run_session(line)
     return line
 
 
@@ -414,7 +414,7 @@ async def test_a_sender_that_gives_up_is_heard_the_next_time():
     line.damage, line.quiet = set(), 0
     line.arrive(line.twin.ask())
     with pytest.raises(Over):
-        await driver.converse(line)
+        await driver.run_session(line)
     assert line.twin.transfers == 1
     assert len({item.device_time for item in line.readings}) == len(line.readings) == 10
 
@@ -430,17 +430,17 @@ async def test_a_disk_that_does_not_answer_ends_the_session_unacknowledged():
     line.stored = stuck
     line.arrive(line.twin.ask())
     with pytest.raises(TimeoutError):
-        await driver.converse(line)
+        await driver.run_session(line)
     assert line.log == ["ack"]
 
 
 def test_it_never_says_anything_but_answers():
     driver = AstmGlucose()
-    assert [driver.objection(bytes((octet,))) for octet in (ACK, NAK, EOT)] == [None] * 3
-    assert driver.objection(ENQUIRY) == "command"
-    assert driver.objection(b"\x06\x021R") == "command"
-    assert driver.greeting() == ()
-    assert AstmGlucose(AstmOptions(wake="eot")).greeting() == (END,)
+    assert [driver.violation(bytes((octet,))) for octet in (ACK, NAK, EOT)] == [None] * 3
+    assert driver.violation(ENQUIRY) == "command"
+    assert driver.violation(b"\x06\x021R") == "command"
+    assert driver.on_open_bytes() == ()
+    assert AstmGlucose(AstmOptions(wake="eot")).on_open_bytes() == (END,)
     assert astm.STORING < 15 < astm.PATIENCE
 
 

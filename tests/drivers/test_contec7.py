@@ -114,7 +114,7 @@ def test_the_gateway_never_erases():
     with pytest.raises(ValueError, match="erases"):
         v7.encode_packet(0xAE)
     driver = ContecCms50V7()
-    spoken = [*driver.greeting(), *driver.farewell(), driver.keep_alive.data]
+    spoken = [*driver.on_open_bytes(), *driver.on_close_bytes(), driver.keep_alive.data]
     assert not any(packet[2] in v7.FORBIDDEN for packet in spoken)
     assert [packet[2] for packet in spoken] == [0xA2, 0xA1, 0xA2, 0xAF]
     assert driver.keep_alive.interval == 5.0
@@ -125,7 +125,7 @@ def table(twin_exchange):
     """A driver, and an exchange with its twin that is live already."""
     driver = ContecCms50V7(now=lambda: NOW)
     exchange = twin_exchange(driver.twin(seed=1), driver.decoder())
-    for words in driver.greeting():
+    for words in driver.on_open_bytes():
         exchange.twin.hear(words)
     return driver, exchange
 
@@ -135,11 +135,11 @@ async def test_start_and_stop(table):
     assert await driver.execute("stop_live", None, exchange) == {"live": False}
     assert not exchange.twin.live
     assert driver.silence is None  # the watchdog must not reopen a device that is meant to be silent
-    assert [packet[2] for packet in driver.greeting()] == [0xA2]
+    assert [packet[2] for packet in driver.on_open_bytes()] == [0xA2]
     assert await driver.execute("start_live", None, exchange) == {"live": True}
     assert exchange.twin.live
     assert driver.silence == ContecCms50V7.silence
-    assert [packet[2] for packet in driver.greeting()] == [0xA2, 0xA1]
+    assert [packet[2] for packet in driver.on_open_bytes()] == [0xA2, 0xA1]
 
 
 async def test_identity_while_live_data_rests(table):

@@ -22,7 +22,7 @@ DRIVERS = {"v7": lambda: ContecCms50V7(), "five": lambda: ContecCms50dPlus()}
 
 
 def records(items):
-    return [item for item in items if isinstance(item, Reading) and item.mark is not None]
+    return [item for item in items if isinstance(item, Reading) and item.bookmark is not None]
 
 
 def commands(exchange):
@@ -35,7 +35,7 @@ def table(twin_exchange):
 
     def lay(driver, twin=None):
         exchange = twin_exchange(twin or driver.twin(seed=1), driver.decoder())
-        for words in driver.greeting():
+        for words in driver.on_open_bytes():
             exchange.twin.hear(words)
         return exchange
 
@@ -61,7 +61,7 @@ async def test_the_segments_of_v7_in_the_order_of_the_paper(table):
         "2026-11-21T23:59:58", "2026-11-21T23:59:59", "2026-11-22T00:00:00"
     ]  # fmt: skip
     assert exchange.known["serial_number"] == "SIM0001"
-    assert found[-1].mark == (
+    assert found[-1].bookmark == (
         "stored:SIM0001:0", [["2026-11-20T22:10:00/20", 20], ["2026-11-21T23:59:58/14", 14]]
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ async def test_the_recording_of_the_older_generation(table):
     assert first.flags[0] == "from-memory"
     assert first.flags[1].startswith("recording-")
     assert first.device_time is None
-    assert first.mark[0] == "stored"
+    assert first.bookmark[0] == "stored"
 
 
 @pytest.mark.parametrize("name", DRIVERS)
@@ -304,13 +304,13 @@ async def test_a_device_without_an_answer_times_out(name, table):
 async def test_the_option_fetches_when_the_port_opens(kind, table):
     driver = kind(kind.options_type(records=True))
     exchange = table(driver)
-    await driver.converse(exchange)
+    await driver.run_session(exchange)
     assert len(records(exchange.given)) == 90
     assert exchange.known["stored_records"] == "read"
     assert exchange.progressed[-1] == ("stored records", 90, 90)
     quiet = kind()
     silent = table(quiet)
-    await quiet.converse(silent)
+    await quiet.run_session(silent)
     assert silent.sent == []
 
 

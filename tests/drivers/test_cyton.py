@@ -287,7 +287,7 @@ class Talk:
         self._heard = []
 
     async def send(self, data):
-        assert self.driver.objection(data) is None
+        assert self.driver.violation(data) is None
         self.sent.append(data)
         self._heard = self._decoder.feed(self.twin.hear(data))
 
@@ -300,34 +300,34 @@ class Talk:
             self._heard = self._decoder.feed(self.twin.tick())
         raise TimeoutError
 
-    def tell(self, **known):
+    def update_status(self, **known):
         self.told |= known
 
 
 async def test_it_is_reset_and_started():
     driver = OpenBciCyton()
-    talk = Talk(driver, CytonTwin(1))
-    await driver.converse(talk)
-    assert talk.sent == [b"s", b"v", b"b"]
-    assert talk.told == {"firmware": "3.1.2"}
-    assert driver.farewell() == (b"s",)
+    io = Talk(driver, CytonTwin(1))
+    await driver.run_session(io)
+    assert io.sent == [b"s", b"v", b"b"]
+    assert io.told == {"firmware": "3.1.2"}
+    assert driver.on_close_bytes() == (b"s",)
 
 
 async def test_a_board_that_streams_already_is_reset_all_the_same():
     driver = OpenBciCyton()
     twin = CytonTwin(1)
     twin.hear(b"b")
-    talk = Talk(driver, twin)
-    talk._decoder.feed(twin.tick())
-    await driver.converse(talk)
+    io = Talk(driver, twin)
+    io._decoder.feed(twin.tick())
+    await driver.run_session(io)
     assert twin.streaming
 
 
 async def test_what_another_program_set_is_kept_when_asked():
     driver = OpenBciCyton(options(reset=False, gain=6))
-    talk = Talk(driver, CytonTwin(1))
-    await driver.converse(talk)
-    assert talk.sent == [b"b"]
+    io = Talk(driver, CytonTwin(1))
+    await driver.run_session(io)
+    assert io.sent == [b"b"]
 
 
 async def test_a_board_that_is_off_is_told():
@@ -335,7 +335,7 @@ async def test_a_board_that_is_off_is_told():
     twin.board = False
     driver = OpenBciCyton()
     with pytest.raises(CommandFailed, match="switched on") as failed:
-        await driver.converse(Talk(driver, twin))
+        await driver.run_session(Talk(driver, twin))
     assert failed.value.key == "no-board"
 
 
@@ -343,7 +343,7 @@ async def test_a_board_that_is_off_is_told():
 async def test_a_daisy_module_that_the_options_do_not_know_is_told(attached, said):
     driver = OpenBciCyton(options(daisy=said))
     with pytest.raises(WrongDevice, match=f"set daisy: {str(attached).lower()}"):
-        await driver.converse(Talk(driver, CytonTwin(1, daisy=attached)))
+        await driver.run_session(Talk(driver, CytonTwin(1, daisy=attached)))
 
 
 async def test_a_silent_port_is_a_timeout_and_another_device_a_wrong_one():
@@ -357,16 +357,16 @@ async def test_a_silent_port_is_a_timeout_and_another_device_a_wrong_one():
 
     driver = OpenBciCyton()
     with pytest.raises(TimeoutError):
-        await driver.converse(Talk(driver, Mute(1)))
+        await driver.run_session(Talk(driver, Mute(1)))
     with pytest.raises(WrongDevice):
-        await driver.converse(Talk(driver, Other(1)))
+        await driver.run_session(Talk(driver, Other(1)))
 
 
 @pytest.mark.parametrize("words", [b"d", b"x1060110X", b"[", b"0", b"1", b"A", b"b1", b"~4", b"C"])
 def test_nothing_that_sets_the_board_can_be_said(words):
     driver = OpenBciCyton()
-    assert driver.objection(words) == "board-settings"
-    assert all(driver.objection(fine) is None for fine in (b"b", b"s", b"v", b"?"))
+    assert driver.violation(words) == "board-settings"
+    assert all(driver.violation(fine) is None for fine in (b"b", b"s", b"v", b"?"))
     assert driver.commands == ()
 
 
@@ -400,10 +400,10 @@ def test_a_board_that_was_reset_counts_anew():
 
 
 def test_a_scan_may_ask_who_it_is():
-    (question,) = OpenBciCyton.recognition.questions
+    (question,) = OpenBciCyton.scan_hints.probes
     twin = CytonTwin()
-    found = OpenBciCyton().decoder().feed(twin.hear(question.words))
-    assert [item.kind for item in found] == list(OpenBciCyton.recognition.telling)
+    found = OpenBciCyton().decoder().feed(twin.hear(question.request))
+    assert [item.kind for item in found] == list(OpenBciCyton.scan_hints.identifying_replies)
     assert not twin.streaming
 
 

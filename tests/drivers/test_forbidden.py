@@ -66,12 +66,12 @@ CASES = [(name, rule, word) for name, rules in REFUSED.items() for rule, words i
 
 @pytest.mark.parametrize(("name", "rule", "word"), CASES)
 def test_it_may_not_be_said(name, rule, word):
-    assert REGISTRY.get(name)().objection(word) == rule
+    assert REGISTRY.get(name)().violation(word) == rule
 
 
 @pytest.mark.parametrize(("name", "word"), [(name, word) for name, words in SAID.items() for word in words])
 def test_it_may_be_said(name, word):
-    assert REGISTRY.get(name)().objection(word) is None
+    assert REGISTRY.get(name)().violation(word) is None
 
 
 @pytest.mark.parametrize(("name", "rule", "word"), CASES)
@@ -80,32 +80,38 @@ def test_it_may_not_be_said_among_other_words(name, rule, word):
     for before in SAID.get(name, [b""])[:3]:
         if not before.endswith((b"\r", b"\n")) and name in ("and-scale", "mt-sics"):
             continue  # one line, and another word
-        assert driver.objection(before + word) is not None
+        assert driver.violation(before + word) is not None
 
 
 @pytest.mark.parametrize("name", SERIAL)
 def test_what_a_driver_says_by_itself_is_allowed(name):
     driver = REGISTRY.get(name)()
-    spoken = [*driver.greeting(), *driver.farewell(), *([driver.keep_alive.data] if driver.keep_alive else [])]
-    assert [driver.objection(words) for words in spoken] == [None] * len(spoken)
+    spoken = [
+        *driver.on_open_bytes(),
+        *driver.on_close_bytes(),
+        *([driver.keep_alive.data] if driver.keep_alive else []),
+    ]
+    assert [driver.violation(words) for words in spoken] == [None] * len(spoken)
 
 
 @pytest.mark.parametrize("name", SERIAL)
 def test_a_driver_that_can_speak_has_rules(name):
     kind = REGISTRY.get(name)
     driver = kind()
-    silent = kind.converse is Driver.converse and not (kind.commands or driver.greeting() or driver.keep_alive)
+    silent = kind.run_session is Driver.run_session and not (
+        kind.commands or driver.on_open_bytes() or driver.keep_alive
+    )
     assert silent or kind.forbidden or name in HARMLESS, (
         f"{name} can speak: say in `forbidden` what it must not, and join the table"
     )
 
 
 def test_only_what_the_settings_name_is_permitted():
-    assert MtSics().objection(b"@\r\n") == "reset"
+    assert MtSics().violation(b"@\r\n") == "reset"
     permitted = MtSics(MtSicsOptions(permit=("reset",)))
-    assert permitted.objection(b"@\r\n") is None
-    assert permitted.objection(b"Z\r\n") == "zero"
-    assert permitted.objection(b"@\r\nT\r\n") == "tare"
+    assert permitted.violation(b"@\r\n") is None
+    assert permitted.violation(b"Z\r\n") == "zero"
+    assert permitted.violation(b"@\r\nT\r\n") == "tare"
 
 
 def test_the_word_that_erases_cannot_even_be_made():
@@ -120,11 +126,11 @@ async def test_nothing_forbidden_is_said_in_a_whole_session(name, twin_exchange)
     driver = kind(kind.options_type(**options))
     twin = kind.twin(driver.options, seed=random.Random(1).randrange(9))
     exchange = twin_exchange(twin, driver.decoder())
-    for words in driver.greeting():
+    for words in driver.on_open_bytes():
         twin.hear(words)
     if name not in ("nonin", "onetouch-ultra2"):
         async with asyncio.timeout(30):
-            await driver.converse(exchange)
+            await driver.run_session(exchange)
         for command in driver.commands:
             await driver.execute(command.name, msgspec.convert(command.example, command.parameters), exchange)
-    assert [driver.objection(words) for words in exchange.sent] == [None] * len(exchange.sent)
+    assert [driver.violation(words) for words in exchange.sent] == [None] * len(exchange.sent)

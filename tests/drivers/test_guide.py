@@ -140,5 +140,14 @@ def test_everything_that_the_page_names_is_there():
     named += (PtyTwin, WaveformBlocks, CommandFailed, DeviceIO, ForbiddenWrite, SessionOver, WrongDevice)
     for thing in named:
         assert thing.__name__ in PAGE, thing
-    for method in ("converse", "greeting", "farewell", "decoder", "objection", "twin", "execute", "value_names"):
+    for method in (
+        "run_session",
+        "on_open_bytes",
+        "on_close_bytes",
+        "decoder",
+        "violation",
+        "twin",
+        "execute",
+        "value_names",
+    ):
         assert method in PAGE

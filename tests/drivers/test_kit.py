@@ -57,7 +57,7 @@ class Good:
             return []
         self.newest = value
         mark = ("thermometer 1", value)
-        return [Reading("temperature", {"temperature": 37.0}, {"temperature": "Cel"}, ("from-memory",), mark=mark)]
+        return [Reading("temperature", {"temperature": 37.0}, {"temperature": "Cel"}, ("from-memory",), bookmark=mark)]
 
 
 class Says:
@@ -87,12 +87,12 @@ class Thermometer(Driver):
     def decoder(self):
         return Good(self.bookmarks.get("thermometer 1", -1))
 
-    async def converse(self, talk):
-        await talk.send(b"M")
-        await talk.wait(lambda item: True if isinstance(item, Reading) else None, 5.0)
-        talk.tell(firmware="1")
-        talk.progress("reading", 5, 5)
-        await talk.stored()
+    async def run_session(self, io):
+        await io.send(b"M")
+        await io.wait(lambda item: True if isinstance(item, Reading) else None, 5.0)
+        io.update_status(firmware="1")
+        io.progress("reading", 5, 5)
+        await io.stored()
 
     async def execute(self, command, parameters, exchange):
         await exchange.send(b"M")
@@ -116,7 +116,7 @@ def with_decoder(decoder):
 def test_a_driver_that_keeps_every_promise():
     driver_kit.assert_driver(Thermometer)
     assert driver_kit.assert_commands(driver_kit.maker(Thermometer)) == {"memory": {"moment": "2026-11-20T10:30:10"}}
-    assert [record.mark[1] for record in driver_kit.assert_records_once(driver_kit.maker(Thermometer))] == [
+    assert [record.bookmark[1] for record in driver_kit.assert_records_once(driver_kit.maker(Thermometer))] == [
         1,
         2,
         3,
@@ -129,7 +129,7 @@ def test_what_a_session_tells():
     done = driver_kit.session(Thermometer(), Says(), 20.0)
     assert done.sent == [b"M"]
     assert done.told == {"firmware": "1"}
-    assert done.marks == {"thermometer 1": 5}
+    assert done.bookmarks == {"thermometer 1": 5}
     assert done.progress == [("reading", 5, 5)]
     assert len(done.readings) == 5 + 19
     assert done.outcome is None
@@ -262,8 +262,8 @@ WAVE = Waveform([1, 2], 60.0)
         (Reading("temperature", {"channel": "x"}, waveform=Waveform([1], 0.0)), "rate"),
         (Reading("temperature", {"temperature": 1}, device_time="10:30"), "not ISO 8601"),
         (Reading("temperature", {"temperature": 1}, device_time="2026-01-01T10:30:00Z"), "with a zone"),
-        (Reading("temperature", {"temperature": 1}, {}, ("from-memory",), mark=("", 1)), "mark without a name"),
-        (Reading("temperature", {"temperature": 1}, {}, ("from-memory",), mark="x"), "mark that is not"),
+        (Reading("temperature", {"temperature": 1}, {}, ("from-memory",), bookmark=("", 1)), "bookmark without a name"),
+        (Reading("temperature", {"temperature": 1}, {}, ("from-memory",), bookmark="x"), "bookmark that is not"),
         (Reply("", {}), "without a `kind`"),
         (Reply("x", {"data": b""}), "no JSON"),
     ],
@@ -272,32 +272,32 @@ def test_readings_that_are_malformed(item, says):
     broken(lambda kind: driver_kit.assert_survives(kind, [frame(1), frame(2)] * 9), says, **gives(item))
 
 
-async def wait_for_nothing(self, talk):
+async def wait_for_nothing(self, io):
     await asyncio.Event().wait()
 
 
-async def say_forbidden(self, talk):
-    await talk.send(b"Z")
+async def say_forbidden(self, io):
+    await io.send(b"Z")
 
 
-async def fail(self, talk):
+async def fail(self, io):
     raise CommandFailed("no", "the device says no")
 
 
-async def misbehave(self, talk):
+async def misbehave(self, io):
     raise KeyError("x")
 
 
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ({"converse": say_forbidden}, "'erase' forbids"),
-        ({"converse": fail}, "its conversation with its twin ended: CommandFailed"),
-        ({"converse": misbehave}, "its conversation with its twin ended: KeyError"),
-        ({"greeting": lambda self: (b"Z",)}, "'erase' forbids"),
-        ({"farewell": lambda self: (b"Z1",)}, "'erase' forbids"),
+        ({"run_session": say_forbidden}, "'erase' forbids"),
+        ({"run_session": fail}, "its conversation with its twin ended: CommandFailed"),
+        ({"run_session": misbehave}, "its conversation with its twin ended: KeyError"),
+        ({"on_open_bytes": lambda self: (b"Z",)}, "'erase' forbids"),
+        ({"on_close_bytes": lambda self: (b"Z1",)}, "'erase' forbids"),
         ({"keep_alive": KeepAlive(b"Z", 1.0)}, "'erase' forbids"),
-        ({"recognition": ScanHints(questions=(ScanProbe(b"Z"),))}, "a scan would ask b'Z'"),
+        ({"scan_hints": ScanHints(probes=(ScanProbe(b"Z"),))}, "a scan would ask b'Z'"),
         ({"keeps_records": False}, "`keeps_records` is false"),
         ({"example_options": {"x": 1}}, "these options are wrong"),
         ({"decoder": lambda self: Good()}, "with the bookmark of record"),
@@ -320,13 +320,13 @@ def test_stored_records_say_that_they_are():
 
 def test_a_conversation_may_wait_for_ever_or_end_the_session():
     driver_kit.assert_driver(
-        type("Waits", (Thermometer,), {"converse": wait_for_nothing, "keeps_records": False}), rounds=2
+        type("Waits", (Thermometer,), {"run_session": wait_for_nothing, "keeps_records": False}), rounds=2
     )
 
-    async def over(self, talk):
+    async def over(self, io):
         raise SessionOver("that is all", 5.0)
 
-    done = driver_kit.session(type("Over", (Thermometer,), {"converse": over})(), Says(), 3.0)
+    done = driver_kit.session(type("Over", (Thermometer,), {"run_session": over})(), Says(), 3.0)
     assert isinstance(done.outcome, SessionOver)
 
 
@@ -375,7 +375,7 @@ def test_twins_that_break_a_promise(twin, says):
 def test_a_driver_that_does_not_recover():
     state = {}
 
-    async def once(self, talk):
+    async def once(self, io):
         if state.setdefault("talks", 0) % 3:
             raise CommandFailed("stuck", "asked twice")
         state["talks"] += 1
@@ -404,7 +404,7 @@ def test_a_session_that_can_never_go_on_is_told():
         interval = float("inf")
 
     class Deaf(Thermometer):
-        async def converse(self, talk):
+        async def run_session(self, io):
             async with asyncio.Lock():
                 await asyncio.get_running_loop().create_future()
 

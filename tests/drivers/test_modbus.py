@@ -302,7 +302,7 @@ class Talk:
         self._heard += found
 
     async def send(self, data):
-        assert self.driver.objection(data) is None
+        assert self.driver.violation(data) is None
         self.sent.append(data)
         self._heard.clear()
         answer = self.hears(data)
@@ -325,7 +325,7 @@ class Over(Exception):
     pass
 
 
-async def rounds(driver, talk, count=1):
+async def rounds(driver, io, count=1):
     """Converse until `count` rounds are over."""
     waits = 0
 
@@ -342,8 +342,8 @@ async def rounds(driver, talk, count=1):
 
     driver._now = Event()
     with pytest.raises(Over):
-        await driver.converse(talk)
-    return talk.readings
+        await driver.run_session(io)
+    return io.readings
 
 
 def both(*registers, **others):
@@ -353,10 +353,10 @@ def both(*registers, **others):
 
 async def test_a_round_is_one_reading():
     driver, twin = both(at("a", 0, scale=0.1), at("b", 7, type="f32", words="CDAB"), at("c", 0, function=1, type="bit"))
-    talk = Talk(driver, twin)
-    found = await rounds(driver, talk, 3)
+    io = Talk(driver, twin)
+    found = await rounds(driver, io, 3)
     assert len(found) == 3
-    assert len(talk.sent) == 9
+    assert len(io.sent) == 9
     assert found[0].values.keys() == {"a", "b", "c"}
     assert 18 <= found[0].values["a"] <= 26
     assert 18 <= found[0].values["b"] <= 26
@@ -365,69 +365,69 @@ async def test_a_round_is_one_reading():
 async def test_an_address_that_is_not_there_is_said_and_not_asked_again():
     driver, twin = both(at("a", 0), at("b", 7))
     del twin.cells[3, 7]
-    talk = Talk(driver, twin)
-    (reading,) = await rounds(driver, talk)
+    io = Talk(driver, twin)
+    (reading,) = await rounds(driver, io)
     assert reading.flags == ("b:illegal-address",)
-    assert len(talk.sent) == 2
-    assert talk.decoder.faults.counts == {"illegal-address": 1}
+    assert len(io.sent) == 2
+    assert io.decoder.faults.counts == {"illegal-address": 1}
 
 
 async def test_a_busy_device_is_asked_again(monkeypatch):
     monkeypatch.setattr(modbus, "BUSY_PAUSE", 0)
     driver, twin = both(at("a", 0))
-    talk = Talk(driver, twin)
+    io = Talk(driver, twin)
     said = [sealed(1, 0x83, 6)]
-    talk.hears = lambda data: said.pop() if said else twin.hear(data)
-    (reading,) = await rounds(driver, talk)
+    io.hears = lambda data: said.pop() if said else twin.hear(data)
+    (reading,) = await rounds(driver, io)
     assert (reading.values.keys(), reading.flags) == ({"a"}, ())
-    talk.hears = lambda data: sealed(1, 0x83, 6)
-    assert (await rounds(driver, talk))[-1].flags == ("a:busy",)
-    assert (await rounds(driver, talk))[-1].quality == BAD
+    io.hears = lambda data: sealed(1, 0x83, 6)
+    assert (await rounds(driver, io))[-1].flags == ("a:busy",)
+    assert (await rounds(driver, io))[-1].quality == BAD
 
 
 async def test_a_lost_answer_is_asked_for_again():
     driver, twin = both(at("a", 0))
-    talk = Talk(driver, twin)
+    io = Talk(driver, twin)
     lost = [1]
-    talk.hears = lambda data: b"" if lost and lost.pop() else twin.hear(data)
-    (reading,) = await rounds(driver, talk)
+    io.hears = lambda data: b"" if lost and lost.pop() else twin.hear(data)
+    (reading,) = await rounds(driver, io)
     assert reading.flags == ()
-    assert len(talk.sent) == 2
+    assert len(io.sent) == 2
 
 
 async def test_part_of_a_device_may_be_dumb():
     driver, twin = both(at("a", 0), at("b", 7))
-    talk = Talk(driver, twin)
-    talk.hears = lambda data: b"" if data[3] == 7 else twin.hear(data)
-    (reading,) = await rounds(driver, talk)
+    io = Talk(driver, twin)
+    io.hears = lambda data: b"" if data[3] == 7 else twin.hear(data)
+    (reading,) = await rounds(driver, io)
     assert (reading.values.keys(), reading.flags) == ({"a"}, ("b:no-answer",))
 
 
 async def test_a_device_that_is_off():
     driver, twin = both(at("a", 0), at("b", 7))
     twin.silent = True
-    talk = Talk(driver, twin)
+    io = Talk(driver, twin)
     with pytest.raises(NoAnswer, match="device 1"):
-        await driver.converse(talk)
-    assert talk.readings == []
-    assert len(talk.sent) == 4
+        await driver.run_session(io)
+    assert io.readings == []
+    assert len(io.sent) == 4
 
 
 async def test_an_adapter_that_hears_itself():
     driver, twin = both(at("a", 0), at("b", 7))
     twin.echo = True
-    talk = Talk(driver, twin)
-    (reading,) = await rounds(driver, talk)
+    io = Talk(driver, twin)
+    (reading,) = await rounds(driver, io)
     assert reading.flags == ()
-    assert talk.decoder.faults.counts == {}
+    assert io.decoder.faults.counts == {}
 
 
 def test_it_never_writes():
     driver = ModbusRtu()
     for function in range(256):
-        allowed = driver.objection(sealed(1, function, 0, 0, 0, 1)) is None
+        allowed = driver.violation(sealed(1, function, 0, 0, 0, 1)) is None
         assert allowed == (function in (1, 2, 3, 4)), function
-    assert driver.objection(b"\n\x06\0\0\0\1") == "write"
+    assert driver.violation(b"\n\x06\0\0\0\1") == "write"
 
 
 def test_names_and_example():

@@ -87,29 +87,29 @@ def test_replies_and_faults():
 
 def test_modes():
     poll, repeat, stream = (MtSics(MtSicsOptions(mode=mode, interval=2)) for mode in ("poll", "repeat", "stream"))
-    assert (poll.greeting(), poll.farewell()) == ((b"SI\r\n",), ())
+    assert (poll.on_open_bytes(), poll.on_close_bytes()) == ((b"SI\r\n",), ())
     assert (poll.keep_alive.data, poll.keep_alive.interval) == (b"SI\r\n", 2)
-    assert (repeat.greeting(), repeat.farewell(), repeat.keep_alive) == ((b"SIR\r\n",), (b"SI\r\n",), None)
-    assert (stream.greeting(), stream.farewell(), stream.keep_alive) == ((), (), None)
+    assert (repeat.on_open_bytes(), repeat.on_close_bytes(), repeat.keep_alive) == ((b"SIR\r\n",), (b"SI\r\n",), None)
+    assert (stream.on_open_bytes(), stream.on_close_bytes(), stream.keep_alive) == ((), (), None)
     assert (poll.silence, repeat.silence, stream.silence) == (15, 15, None)
     assert MtSics(MtSicsOptions(interval=60)).silence == 300
-    assert (poll.steady, repeat.steady, stream.steady) == (True, True, False)
-    assert MtSics(MtSicsOptions(mode="repeat", permit=("reset",))).farewell() == (b"@\r\n",)
+    assert (poll.streams, repeat.streams, stream.streams) == (True, True, False)
+    assert MtSics(MtSicsOptions(mode="repeat", permit=("reset",))).on_close_bytes() == (b"@\r\n",)
 
 
 def test_the_farewell_ends_the_repetition():
     driver = MtSics(MtSicsOptions(mode="repeat"))
     twin = driver.twin(driver.options)
-    twin.hear(driver.greeting()[0])
+    twin.hear(driver.on_open_bytes()[0])
     assert twin.tick()
-    twin.hear(driver.farewell()[0])
+    twin.hear(driver.on_close_bytes()[0])
     assert not twin.tick()
 
 
 async def test_the_serial_number_goes_into_the_status(twin_exchange):
     driver = MtSics()
     exchange = twin_exchange(driver.twin(), driver.decoder())
-    await driver.converse(exchange)
+    await driver.run_session(exchange)
     assert exchange.known == {"serial_number": "B021002593"}
     assert exchange.sent == [b"I4\r\n"]
 
@@ -119,7 +119,7 @@ async def test_a_balance_without_a_serial_number_weighs_all_the_same(twin_exchan
     for answer, questions in ((b"ES\r\n", 1), (b"I4 I\r\n", 1), (b"", 3)):
         exchange = twin_exchange(driver.twin(), driver.decoder())
         exchange.twin.hear = lambda data, answer=answer: answer
-        await driver.converse(exchange)
+        await driver.run_session(exchange)
         assert exchange.known == {}
         assert len(exchange.sent) == questions
 
@@ -137,7 +137,7 @@ async def test_read_now_and_when_stable(twin_exchange):
 async def test_a_question_in_between_does_not_end_the_repetition(twin_exchange):
     driver = MtSics(MtSicsOptions(mode="repeat"))
     exchange = twin_exchange(driver.twin(driver.options), driver.decoder())
-    exchange.twin.hear(driver.greeting()[0])
+    exchange.twin.hear(driver.on_open_bytes()[0])
     await driver.execute("read_now", SicsReadNow(stable=True), exchange)
     assert exchange.twin.streams
     assert exchange.sent == [b"S\r\n", b"SIR\r\n"]

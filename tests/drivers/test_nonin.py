@@ -267,7 +267,7 @@ def test_spot_checks_are_given_once_across_restarts():
     old = [spot_check(NOW.replace(minute=i), 70 + i, 97, 0x0010) for i in range(20)]
     first = readings(decoder(13).feed(b"".join(old[:12])))
     assert len(first) == 12
-    name, value = first[-1].mark
+    name, value = first[-1].bookmark
     msgspec.json.encode(value)
     again = readings(decoder(13, bookmarks={name: value}).feed(b"".join(old) * 2))
     assert [reading.values["heart_rate"] for reading in again] == list(range(82, 90))
@@ -276,7 +276,7 @@ def test_spot_checks_are_given_once_across_restarts():
 def test_one_that_was_sent_when_it_was_taken_is_not_given_again_from_memory():
     found = decoder(13)
     (reading,) = readings(found.feed(spot_check(NOW, 72, 97, 0) + spot_check(NOW, 72, 97, 0x0010)))
-    assert reading.mark is None
+    assert reading.bookmark is None
 
 
 def test_the_mark_of_spot_checks_is_bounded():
@@ -284,7 +284,7 @@ def test_the_mark_of_spot_checks_is_bounded():
     for minute in range(60):
         for second in range(5):
             (reading,) = readings(found.feed(spot_check(NOW.replace(minute=minute, second=second), 72, 97, 16)))
-    assert len(reading.mark[1]) == 64
+    assert len(reading.bookmark[1]) == 64
     assert readings(decoder(13, bookmarks={"spot-checks": 7}).feed(spot_check(NOW, 72, 97, 0)))
 
 
@@ -335,7 +335,7 @@ async def test_an_oximeter_that_refuses_is_the_wrong_one(twin_exchange):
     driver = Nonin(NoninOptions(format=8, select=True))
     exchange = twin_exchange(NoninTwin(number=13, fixed=True), driver.decoder())
     with pytest.raises(WrongDevice, match="format 8"):
-        await driver.converse(exchange)
+        await driver.run_session(exchange)
 
 
 async def test_one_that_sends_the_format_anyway_is_right(twin_exchange):
@@ -365,9 +365,9 @@ async def test_a_low_battery_is_told_in_the_status(twin_exchange):
         exchange.known |= known
         raise Enough
 
-    exchange.tell = tell
+    exchange.update_status = tell
     with pytest.raises(Enough):
-        await driver.converse(exchange)
+        await driver.run_session(exchange)
     assert exchange.known == {"battery_low": True}
     assert exchange.sent == []
 
@@ -383,6 +383,6 @@ def test_options_that_do_not_go_together():
 
 
 def test_spot_checks_are_no_steady_stream():
-    assert Nonin().steady
+    assert Nonin().streams
     spot = Nonin(NoninOptions(format=13))
-    assert (spot.steady, spot.silence) == (False, None)
+    assert (spot.streams, spot.silence) == (False, None)

@@ -85,7 +85,7 @@ def test_a_reading_is_in_mg_dl_whatever_the_display_shows():
     assert (reading.metric, reading.values, reading.units) == ("glucose", {"glucose": 105}, {"glucose": "mg/dL"})
     assert (reading.flags, reading.quality) == (("from-memory",), GOOD)
     assert reading.device_time == "2013-08-03T22:12:00"
-    assert reading.mark[0].startswith("ABC12345Y/")
+    assert reading.bookmark[0].startswith("ABC12345Y/")
     assert faults == {}
 
 
@@ -97,7 +97,7 @@ def test_what_is_no_patients_value(shown, why):
     (reading,), _ = read(line(shown))
     assert (reading.values, reading.units, reading.quality) == ({}, {}, BAD)
     assert f"glucose:{why}" in reading.flags
-    assert reading.mark is not None
+    assert reading.bookmark is not None
 
 
 def test_meals_and_comments_are_told():
@@ -107,7 +107,7 @@ def test_meals_and_comments_are_told():
 
 def test_records_that_are_stored_are_not_given_again():
     first, _ = read(line(), line("  106 "))
-    bookmarks = dict(item.mark for item in first)
+    bookmarks = dict(item.bookmark for item in first)
     assert read(line(), line("  106 "), bookmarks=bookmarks)[0] == [Reply("known", {}), Reply("known", {})]
     assert [type(item) for item in read(line(), line("  107 "), bookmarks=bookmarks)[0]] == [Reply, Reading]
 
@@ -155,7 +155,7 @@ class Talk:
         self._heard = []
 
     async def send(self, data):
-        assert self.driver.objection(data) is None
+        assert self.driver.violation(data) is None
         self.sent.append(data)
         answer = self.twin.hear(data)
         if b"DMP" in data and self.damage:
@@ -176,7 +176,7 @@ class Talk:
     def now(self):
         return LocalTime(datetime(2026, 1, 6, 12, 0), self._trusted)  # noqa: DTZ001
 
-    def tell(self, **known):
+    def update_status(self, **known):
         self.known |= known
 
     def progress(self, what, done, total=None):
@@ -201,80 +201,80 @@ def one_look(monkeypatch):
 
 async def test_a_meter_that_is_plugged_in_is_read_and_introduced(one_look):
     driver = OneTouchUltra2()
-    talk = Talk(OneTouchTwin(seed=1, records=30), driver)
+    io = Talk(OneTouchTwin(seed=1, records=30), driver)
     with pytest.raises(Over):
-        await driver.converse(talk)
-    assert len(talk.readings) == 30
-    assert talk.known["serial_number"] == "TWN00001Y"
-    assert talk.known["firmware"].startswith("P02")
-    assert talk.known["display_unit"] == "mg/dL"
-    assert isinstance(talk.known["clock_offset"], int)
-    assert talk.stores == 1
-    assert talk.done == (30, 30)
+        await driver.run_session(io)
+    assert len(io.readings) == 30
+    assert io.known["serial_number"] == "TWN00001Y"
+    assert io.known["firmware"].startswith("P02")
+    assert io.known["display_unit"] == "mg/dL"
+    assert isinstance(io.known["clock_offset"], int)
+    assert io.stores == 1
+    assert io.done == (30, 30)
 
 
 async def test_a_dump_with_a_wrong_or_lost_line_is_asked_for_again(one_look):
     driver = OneTouchUltra2()
-    talk = Talk(OneTouchTwin(seed=1), driver)
-    talk.damage = [lambda data: data.replace(b'","N","00"', b'","N","01"', 1), lambda data: data[:400]]
+    io = Talk(OneTouchTwin(seed=1), driver)
+    io.damage = [lambda data: data.replace(b'","N","00"', b'","N","01"', 1), lambda data: data[:400]]
     with pytest.raises(Over):
-        await driver.converse(talk)
-    assert sum(b"DMP" in words for words in talk.sent) == 3
-    assert len({reading.device_time for reading in talk.readings}) == len(talk.readings) == 20
+        await driver.run_session(io)
+    assert sum(b"DMP" in words for words in io.sent) == 3
+    assert len({reading.device_time for reading in io.readings}) == len(io.readings) == 20
 
 
 async def test_a_dump_without_its_beginning_is_asked_for_again(one_look):
     driver = OneTouchUltra2()
-    talk = Talk(OneTouchTwin(seed=1), driver)
-    talk.damage = [lambda data: data[10:]]
+    io = Talk(OneTouchTwin(seed=1), driver)
+    io.damage = [lambda data: data[10:]]
     with pytest.raises(Over):
-        await driver.converse(talk)
-    assert sum(b"DMP" in words for words in talk.sent) == 2
-    assert len(talk.readings) == 20
+        await driver.run_session(io)
+    assert sum(b"DMP" in words for words in io.sent) == 2
+    assert len(io.readings) == 20
 
 
 async def test_a_dump_that_is_never_whole_gives_what_it_has_and_says_so():
     driver = OneTouchUltra2()
-    talk = Talk(OneTouchTwin(seed=1), driver)
-    talk.damage = [lambda data: data[:400]] * 3
+    io = Talk(OneTouchTwin(seed=1), driver)
+    io.damage = [lambda data: data[:400]] * 3
     with pytest.raises(CommandFailed, match="lost or wrong"):
-        await driver.execute("read_stored", None, talk)
-    assert talk.readings
+        await driver.execute("read_stored", None, io)
+    assert io.readings
 
 
 async def test_a_meter_that_is_not_there():
     driver, twin = OneTouchUltra2(), OneTouchTwin()
     twin.plugged = False
-    talk = Talk(twin, driver)
+    io = Talk(twin, driver)
     with pytest.raises(NoAnswer) as found:
-        await driver.converse(talk)
+        await driver.run_session(io)
     assert found.value.reason.name == "SILENT"
-    assert len(talk.sent) == onetouch.TRIES
+    assert len(io.sent) == onetouch.TRIES
 
 
 async def test_a_meter_of_another_model_and_something_else_on_the_port():
     driver = OneTouchUltra2()
     with pytest.raises(WrongDevice, match="ends in Y"):
-        await driver.converse(Talk(OneTouchTwin(serial="ABC12345T"), driver))
-    talk = Talk(OneTouchTwin(), driver)
-    talk.twin.hear = lambda data: b"hello\r\n"
+        await driver.run_session(Talk(OneTouchTwin(serial="ABC12345T"), driver))
+    io = Talk(OneTouchTwin(), driver)
+    io.twin.hear = lambda data: b"hello\r\n"
     with pytest.raises(WrongDevice, match="check `port`"):
-        await driver.converse(talk)
+        await driver.run_session(io)
 
 
 async def test_read_stored_gives_only_what_is_new():
     driver, twin = OneTouchUltra2(), OneTouchTwin(seed=1)
-    talk = Talk(twin, driver)
-    assert await driver.execute("read_stored", None, talk) == {"records": 20, "new": 20}
+    io = Talk(twin, driver)
+    assert await driver.execute("read_stored", None, io) == {"records": 20, "new": 20}
     twin.measure()
-    assert await driver.execute("read_stored", None, talk) == {"records": 21, "new": 1}
-    assert talk.stores == 2
+    assert await driver.execute("read_stored", None, io) == {"records": 21, "new": 1}
+    assert io.stores == 2
 
 
 async def test_the_clock_is_set_only_when_asked_and_only_to_a_sure_time():
     driver, twin = OneTouchUltra2(), OneTouchTwin()
-    talk = Talk(twin, driver)
-    assert await driver.execute("sync_time", OneTouchSyncTime(), talk) == {"time": "2026-01-06T12:00:00"}
+    io = Talk(twin, driver)
+    assert await driver.execute("sync_time", OneTouchSyncTime(), io) == {"time": "2026-01-06T12:00:00"}
     assert twin.clock == datetime(2026, 1, 6, 12, 0)  # noqa: DTZ001
     given = OneTouchSyncTime(datetime(2026, 11, 20, 10, 30))  # noqa: DTZ001
     assert await driver.execute("sync_time", given, Talk(twin, driver, trusted=False)) == {
@@ -286,19 +286,19 @@ async def test_the_clock_is_set_only_when_asked_and_only_to_a_sure_time():
 
 def test_nothing_is_ever_erased():
     driver = OneTouchUltra2()
-    assert driver.objection(b"\x11\rDMZ\r") == "erase"
-    assert driver.objection(b"DMZ") == "erase"
-    assert driver.objection(b"\x11\rDMP\r") is None
+    assert driver.violation(b"\x11\rDMZ\r") == "erase"
+    assert driver.violation(b"DMZ") == "erase"
+    assert driver.violation(b"\x11\rDMP\r") is None
 
 
 async def test_the_conversation_says_only_what_it_should(one_look):
     driver = OneTouchUltra2()
-    talk = Talk(OneTouchTwin(seed=1), driver)
+    io = Talk(OneTouchTwin(seed=1), driver)
     with pytest.raises(Over):
-        await driver.converse(talk)
-    said = {re.sub(rb"\W", b"", words) for words in talk.sent}
+        await driver.run_session(io)
+    said = {re.sub(rb"\W", b"", words) for words in io.sent}
     assert said == {b"DM", b"DMSU", b"DMF", b"DMP"}
-    assert not talk.twin.erased
+    assert not io.twin.erased
 
 
 async def test_on_a_port_over_restarts_and_unplugging(tmp_path):

@@ -53,7 +53,7 @@ async def test_from_a_pty_to_readings(name, options, tmp_path, eventually):
             str(twin.path), driver.line, on_data=lambda data: heard.extend(decoder.feed(data)), on_lost=heard.append
         )
         await link.open()
-        for words in driver.greeting():
+        for words in driver.on_open_bytes():
             await link.send(words)
         await eventually(lambda: sum(isinstance(item, Reading) and not item.waveform for item in heard) >= 5)
         await link.close()

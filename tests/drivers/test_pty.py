@@ -35,7 +35,7 @@ class Talk:
     def __init__(self, link, driver, decoder):
         self.link, self.driver, self.decoder = link, driver, decoder
         self.items, self._heard = [], []
-        self.tell = self.progress = lambda *_, **__: None
+        self.update_status = self.progress = lambda *_, **__: None
 
     def hear(self, data):
         found = self.decoder.feed(data)
@@ -45,7 +45,7 @@ class Talk:
     feed = hear
 
     async def send(self, data):
-        assert self.driver.objection(data) is None
+        assert self.driver.violation(data) is None
         self._heard.clear()
         await self.link.send(data)
 
@@ -73,12 +73,12 @@ async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path, eventually
     twin = driver.twin(driver.options, seed=1)
     steps, lost = Steps(), []
     async with PtyTwin(twin, tmp_path / "device", sleep=steps.sleep) as device:
-        talk = Talk(None, driver, driver.decoder())
-        talk.link = SerialLink(str(device.path), driver.line, on_data=talk.hear, on_lost=lost.append)
-        await talk.link.open()
-        for words in driver.greeting():
-            await talk.send(words)
-        talking = asyncio.create_task(driver.converse(talk))
+        io = Talk(None, driver, driver.decoder())
+        io.link = SerialLink(str(device.path), driver.line, on_data=io.hear, on_lost=lost.append)
+        await io.link.open()
+        for words in driver.on_open_bytes():
+            await io.send(words)
+        talking = asyncio.create_task(driver.run_session(io))
 
         loop, due = asyncio.get_running_loop(), 0.0
 
@@ -87,16 +87,16 @@ async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path, eventually
             if loop.time() >= due:  # slow devices wait some ticks for an answer, and an answer takes 20 ms
                 due = loop.time() + min(0.05, twin.interval / 10)
                 steps.step()
-            return any(isinstance(item, Reading) for item in talk.items)
+            return any(isinstance(item, Reading) for item in io.items)
 
         await eventually(some, "readings")
         talking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await talking
-        await talk.link.close()
-    assert talk.decoder.faults.total == 0
+        await io.link.close()
+    assert io.decoder.faults.total == 0
     assert lost == []
-    assert any(item.values for item in talk.items if isinstance(item, Reading))
+    assert any(item.values for item in io.items if isinstance(item, Reading))
 
 
 async def test_it_vanishes_and_comes_back_under_another_number(tmp_path, eventually):

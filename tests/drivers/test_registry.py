@@ -28,7 +28,7 @@ def test_each_driver_is_complete(name):
     assert driver.name == name
     assert driver.title
     assert driver.source
-    assert driver.pace in ("last", "median")
+    assert driver.aggregation in ("last", "median")
     assert msgspec.json.schema(driver.options_type)["$defs"]
     for command in driver.commands:
         assert command.title

@@ -79,12 +79,12 @@ async def test_only_what_no_rule_forbids_is_asked(tmp_path, monkeypatch):
     mute = Mute()
     async with PtyTwin(mute, tmp_path / "port"):
         assert (await heard(tmp_path / "port", 0.1, ask=True)).state == "silent"
-    asked = [question.words for driver in REGISTRY for question in driver.recognition.questions]
+    asked = [question.request for driver in REGISTRY for question in driver.scan_hints.probes]
     assert len(asked) >= 4
     assert sorted(mute.heard) == sorted(2 * b"".join(asked))
     for driver in REGISTRY:
-        for question in driver.recognition.questions:
-            assert driver().objection(question.words) is None
+        for question in driver.scan_hints.probes:
+            assert driver().violation(question.request) is None
 
 
 async def test_a_port_that_vanishes_is_told(tmp_path):

@@ -36,7 +36,7 @@ def test_the_right_device_is_no_stranger(name, number):
     found = decoder(name, number)
     kind = REGISTRY.get(name)
     twin = NoninTwin(number=number) if number else kind.twin()
-    for words in kind().greeting():
+    for words in kind().on_open_bytes():
         twin.hear(words)
     for _ in range(300):
         found.feed(twin.tick())

@@ -79,7 +79,7 @@ class Octets(Subject):
             wrong = driver_kit.complaint(item, self._names)
             if wrong:
                 return f"gave what {wrong}"
-            self._marked += isinstance(item, Reading) and item.mark is not None
+            self._marked += isinstance(item, Reading) and item.bookmark is not None
         return ""
 
     def judge(self) -> str:
@@ -312,7 +312,7 @@ def subjects() -> dict[str, Callable[[], list[Subject]]]:
 
 def _serial(kind: type[Driver]) -> list[Subject]:
     alone = Octets(kind)
-    talks = kind.converse is not Driver.converse
+    talks = kind.run_session is not Driver.run_session
     return ([alone] if alone.alone else []) + ([Talk(kind)] if talks or not alone.alone else [])
 
 

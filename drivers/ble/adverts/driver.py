@@ -81,7 +81,7 @@ class BleAdvertisement(Driver):
             )
         )
     )
-    every = 1.0
+    default_interval = 1.0
     keeps_records = True  # weighings
     options_type = AdvertOptions
     example_options: ClassVar[dict[str, Any]] = {"format": "auto"}
@@ -89,7 +89,7 @@ class BleAdvertisement(Driver):
 
     def __init__(self, options: Any = None, clock: Clock = time.monotonic) -> None:
         super().__init__(options)
-        self.steady = self.options.format not in SLEEPY
+        self.streams = self.options.format not in SLEEPY
         self._clock = clock
         self._memory = AdvertMemory()
         self._decoder: AdvertDecoder | None = None
@@ -106,13 +106,13 @@ class BleAdvertisement(Driver):
         )
         return self._decoder
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         """Until something was understood. A sensor whose key is missing or wrong, or that speaks nothing known, would
         else be online and give nothing for ever."""
         decoder, patience, waited = self._decoder, PATIENCE, 0.0
         while decoder is not None and not decoder.understood:
             try:
-                await talk.wait(lambda item: True, patience)
+                await io.wait(lambda item: True, patience)
             except TimeoutError:
                 waited += patience
                 patience = min(patience * 2, LONGEST)
@@ -122,7 +122,7 @@ class BleAdvertisement(Driver):
                     raise WrongDevice(decoder.stranger) from None
 
     def _sleepy(self) -> None:
-        self.steady = False
+        self.streams = False
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Any:

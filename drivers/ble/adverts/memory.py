@@ -124,9 +124,9 @@ class AdvertMemory:
 
     def taken(self, reading: Reading, bookmarks: dict[str, Any]) -> bool:
         """Whether what this reading is marked with was given before; it counts as given then."""
-        if reading.mark is None:
+        if reading.bookmark is None:
             return False
-        name, value = reading.mark
+        name, value = reading.bookmark
         if self._marks.get(name, bookmarks.get(name)) == value:
             return True
         self._marks.pop(name, None)

@@ -101,7 +101,7 @@ def _heard(seen: MiScaleWeighing, sender: AdvertSender) -> HeardAdvert:
 
     def reading(metric: str, values: dict[str, Any], units: dict[str, str], missing: tuple[str, ...] = ()) -> Reading:
         mark = (f"{metric}:{whose}", what)
-        return Reading(metric, values, units, (*missing, *flags), device_time=time, mark=mark)
+        return Reading(metric, values, units, (*missing, *flags), device_time=time, bookmark=mark)
 
     if isinstance(seen, BodyWeighing) and seen.small:
         return HeardAdvert((reading("reading", {"mass": seen.weight}, {"mass": unit}),), sleepy=True)

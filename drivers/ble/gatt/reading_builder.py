@@ -63,4 +63,4 @@ class ReadingBuilder:
         elif len(there) < len(wanted) and quality == GOOD:
             quality = UNCERTAIN
         flags = tuple(dict.fromkeys(self.flags))
-        return Reading(self.metric, self.values, self.units, flags, quality, device_time, mark=mark)
+        return Reading(self.metric, self.values, self.units, flags, quality, device_time, bookmark=mark)

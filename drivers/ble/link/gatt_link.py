@@ -150,7 +150,7 @@ class GattLink:
     def _remember(self, radio: SharedStack) -> RememberedDevice:
         if self._known is None:
             tuning, options = radio.tuning, self._driver.options
-            hold_off = getattr(self._driver, "hold_off", 0.0 if self._driver.steady else tuning.hold_off)
+            hold_off = getattr(self._driver, "hold_off", 0.0 if self._driver.streams else tuning.hold_off)
             self._passkey = str(getattr(options, "pin", None) or getattr(options, "passkey", None) or "")
             bonding = BondPolicy(str(getattr(options, "pair", "auto")), bool(self._passkey), radio.rng, tuning)
             self._known = RememberedDevice(
@@ -161,7 +161,7 @@ class GattLink:
 
     async def _attempt(self, radio: SharedStack, known: RememberedDevice, adapter: BluetoothAdapter) -> bool:
         """Wait for the device, and connect it; False when it was gone, or taken, before its turn came."""
-        if not self._driver.steady:
+        if not self._driver.streams:
             adapter.slots.visitors.add(self)
         if self._parting is not None:
             await asyncio.wait((self._parting,), timeout=radio.tuning.disconnect + radio.tuning.undo)
@@ -171,12 +171,12 @@ class GattLink:
             if not known.patience.strikes:
                 self._ears.waiting(*WAITS)
             sighting = await self._catch(adapter, known, None)
-        if not adapter.slots.free(self._driver.steady):
+        if not adapter.slots.free(self._driver.streams):
             full = f"the connections of {adapter.name} are in use ({adapter.slots.used} of {adapter.slots.limit})"
             self._ears.waiting("waiting-for-slot", full, "it is connected when another device lets go")
         try:
             async with AsyncExitStack() as stack:
-                stack.callback(await adapter.slots.take(self._driver.steady))
+                stack.callback(await adapter.slots.take(self._driver.streams))
                 async with adapter.turn:
                     if sighting and asyncio.get_running_loop().time() - sighting.at > radio.tuning.fresh:
                         sighting = await self._catch(adapter, known, radio.tuning.catch)

@@ -35,7 +35,7 @@ class BatteryProfile(Profile):
         if level is None or STREAMS & level.properties or "read" not in level.properties:
             return []
 
-        async def look(talk: DeviceIO) -> None:
+        async def look(io: DeviceIO) -> None:
             await tell_battery(session)
 
         return [ProfileTask(LOOK, look)]

@@ -58,7 +58,7 @@ class BleBloodPressure(BleDriver):
     title = "Blood pressure monitors (Bluetooth blood pressure profile)"
     metrics = ("blood_pressure", "cuff_pressure")
     services = (BloodPressureProfile.service,)
-    steady = False
+    streams = False
     keeps_records = True
     commands: ClassVar = (SYNC_TIME,)
     source = "Bluetooth SIG: Blood Pressure Service 1.1, GATT Specification Supplement"

@@ -113,17 +113,17 @@ class ContinuousGlucose(Profile):
 
     async def begin(self, session: ProfileSession) -> None:
         if self.memory.options.records and session.find(CONTROL, self.service) is not None:
-            await self.read_stored(session, session.talk, False)
+            await self.read_stored(session, session.io, False)
         self.ledger.caught_up = True
 
-    async def read_stored(self, session: ProfileSession, talk: DeviceIO, everything: bool) -> dict[str, Any]:
+    async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
         control = session.find(CONTROL, self.service)
         if control is None:
             raise CommandFailed("unsupported", "this sensor has no stored records to be asked for")
         async with session.asking:
             self._fetched = 0
             self.ledger.caught_up = False
-            ask = RacpProcedures(session, talk, control)
+            ask = RacpProcedures(session, io, control)
             for _ in range(ROUNDS):  # what was measured meanwhile did not come live
                 before = self._fetched
                 await fetch(self.ledger, ask, everything)
@@ -133,7 +133,7 @@ class ContinuousGlucose(Profile):
         return {"records": self._fetched}
 
     def chores(self, session: ProfileSession) -> list[ProfileTask]:
-        async def look(talk: DeviceIO) -> None:
+        async def look(io: DeviceIO) -> None:
             await self._look_at_session(session)
             await self.begin(session)
 

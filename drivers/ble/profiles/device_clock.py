@@ -62,7 +62,7 @@ class DeviceClocks:
         for characteristic, expected in self._found:
             if not (wanted or expected) or not WRITABLE & characteristic.properties:
                 continue
-            now = self._session.talk.now()
+            now = self._session.io.now()
             if not now.trusted:
                 self._session.faults.add("clock-not-set", "the gateway's own clock is not in step")
                 return
@@ -70,7 +70,7 @@ class DeviceClocks:
             if told is not None and abs(told - now.local) <= (OFF if wanted else WRONG):
                 continue
             try:
-                await self._write(characteristic, self._session.talk.now().local)
+                await self._write(characteristic, self._session.io.now().local)
             except GattError as refused:
                 self.refused = True
                 self._session.faults.add("clock-not-set", f"{short(characteristic.uuid)}: {refused}")
@@ -80,7 +80,7 @@ class DeviceClocks:
         there = [each for each, _ in self._found if WRITABLE & each.properties]
         if not there:
             raise CommandFailed("unsupported", "this device has no clock that can be set")
-        now = self._session.talk.now()
+        now = self._session.io.now()
         if moment is None and not now.trusted:
             raise CommandFailed("clock-not-trusted", "the gateway's own clock is not in step; name the time")
         moment = (moment or now.local).replace(tzinfo=None)

@@ -25,7 +25,7 @@ async def introduce(session: ProfileSession) -> dict[str, str]:
     except TimeoutError:
         session.faults.add("slow", "the device did not answer when it was asked for its name and battery")
     if known:
-        session.talk.tell(**known)
+        session.io.update_status(**known)
     return known
 
 
@@ -35,6 +35,6 @@ async def tell_battery(session: ProfileSession) -> None:
     if told is None:
         return
     try:
-        session.talk.tell(battery=battery.decode(told))
+        session.io.update_status(battery=battery.decode(told))
     except FrameError as wrong:
         session.faults.add(wrong.kind, "the level of the battery cannot be read")

@@ -91,7 +91,7 @@ class EnvironmentProfile(Profile):
                     heard += await session.hear(sensor)
         return heard
 
-    async def read_now(self, session: ProfileSession, talk: DeviceIO) -> dict[str, Any]:
+    async def read_now(self, session: ProfileSession, io: DeviceIO) -> dict[str, Any]:
         """Every sensor that can be read; CommandFailed."""
         if not await self._read(session, self._sensors(session)):
             raise CommandFailed("unsupported", "none of its sensors can be read")
@@ -106,7 +106,7 @@ class EnvironmentProfile(Profile):
                 flags.extend(item.flags)
 
         with contextlib.suppress(TimeoutError):
-            await talk.wait(gather, 0)
+            await io.wait(gather, 0)
         return {**values, "units": units, "flags": flags}
 
     def chores(self, session: ProfileSession) -> list[ProfileTask]:
@@ -114,7 +114,7 @@ class EnvironmentProfile(Profile):
         if not any("read" in each.properties for each in silent):
             return []
 
-        async def look(talk: DeviceIO) -> None:
+        async def look(io: DeviceIO) -> None:
             await self._read(session, silent)
 
         return [ProfileTask(self.memory.options.poll, look)]
@@ -137,7 +137,7 @@ class BleEnvironment(BleDriver):
     metrics = ("environment",)
     values = ()  # instances have numbers
     services = (EnvironmentProfile.service,)
-    every = 10.0
+    default_interval = 10.0
     options_type = EnvironmentOptions
     example_options: ClassVar[dict[str, Any]] = {"poll": 30.0}
     commands: ClassVar = (READ_NOW,)

@@ -99,17 +99,17 @@ class GlucoseProfile(Profile):
 
     async def begin(self, session: ProfileSession) -> None:
         if self.memory.options.records and session.find(CONTROL, self.service) is not None:
-            await self.read_stored(session, session.talk, False)
+            await self.read_stored(session, session.io, False)
             self._done = True
         self.ledger.caught_up = True
 
-    async def read_stored(self, session: ProfileSession, talk: DeviceIO, everything: bool) -> dict[str, Any]:
+    async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
         control = session.find(CONTROL, self.service)
         if control is None:
             raise CommandFailed("unsupported", "this meter has no stored records to be asked for")
         async with session.asking:
             self._fetched = 0
-            await fetch(self.ledger, RacpProcedures(session, talk, control), everything)
+            await fetch(self.ledger, RacpProcedures(session, io, control), everything)
         return {"records": self._fetched}
 
 
@@ -120,7 +120,7 @@ class BleGlucose(BleDriver):
     title = "Blood glucose meters (Bluetooth glucose profile)"
     metrics = ("glucose",)
     services = (GlucoseProfile.service,)
-    steady = False
+    streams = False
     keeps_records = True
     options_type = RecordOptions
     example_options: ClassVar[dict[str, Any]] = {"pair": "always", "passkey": "123456"}

@@ -68,19 +68,19 @@ class PolarProfile(Profile):
 
     async def begin(self, session: ProfileSession) -> None:
         for name in self.memory.options.streams:
-            await self._start(session, session.talk, STREAMS[name])
+            await self._start(session, session.io, STREAMS[name])
 
-    async def _start(self, session: ProfileSession, talk: DeviceIO, kind: PmdType) -> None:
+    async def _start(self, session: ProfileSession, io: DeviceIO, kind: PmdType) -> None:
         """A refusal is counted: the heart rate goes on, and it is tried again later."""
         control = session.find(pmd.CONTROL, self.service)
         if control is None:
             return
-        offered = await self._ask(session, talk, control, pmd.get_settings(kind))
+        offered = await self._ask(session, io, control, pmd.get_settings(kind))
         settings = self._settings(kind, offered.settings if offered else {})
-        said = await self._ask(session, talk, control, pmd.start(kind, settings))
+        said = await self._ask(session, io, control, pmd.start(kind, settings))
         if said is not None and said.status == pmd.ALREADY:
-            await self._ask(session, talk, control, pmd.stop(kind))
-            said = await self._ask(session, talk, control, pmd.start(kind, settings))
+            await self._ask(session, io, control, pmd.stop(kind))
+            said = await self._ask(session, io, control, pmd.start(kind, settings))
         self._frames[kind] = 0
         if said is None or said.status not in (pmd.OK, pmd.ALREADY):
             why = "it does not answer" if said is None else said.text
@@ -109,7 +109,7 @@ class PolarProfile(Profile):
         }
 
     async def _ask(
-        self, session: ProfileSession, talk: DeviceIO, control: Characteristic, request: bytes
+        self, session: ProfileSession, io: DeviceIO, control: Characteristic, request: bytes
     ) -> pmd.PmdResponse | None:
         """None when it does not answer, or refuses to be written to."""
 
@@ -120,10 +120,10 @@ class PolarProfile(Profile):
             return said if (said.op, said.type) == (request[0], request[1]) else None
 
         with contextlib.suppress(TimeoutError):
-            await talk.wait(lambda item: None, 0)  # answers to what was asked before
+            await io.wait(lambda item: None, 0)  # answers to what was asked before
         try:
             await session.write(control, request)
-            return await talk.wait(answered, ANSWER)
+            return await io.wait(answered, ANSWER)
         except TimeoutError:
             return None
         except GattError as refused:
@@ -131,11 +131,11 @@ class PolarProfile(Profile):
             return None
 
     def chores(self, session: ProfileSession) -> list[ProfileTask]:
-        async def watch(talk: DeviceIO) -> None:
+        async def watch(io: DeviceIO) -> None:
             for name in self.memory.options.streams:
                 kind = STREAMS[name]
                 if not self._frames.get(kind):
-                    await self._start(session, talk, kind)
+                    await self._start(session, io, kind)
                 self._frames[kind] = 0
 
         return [ProfileTask(WATCH, watch)] if self.memory.options.streams else []
@@ -157,7 +157,7 @@ class BlePolarH10(BleDriver):
     title = "Polar H10: ECG, acceleration and heart rate"
     metrics = ("ecg", "acceleration", "heart_rate")
     services = (pmd.SERVICE,)
-    recognition = ScanHints(names=("Polar H10 ",))  # it does not advertise its own service
+    scan_hints = ScanHints(names=("Polar H10 ",))  # it does not advertise its own service
     companions = (uuid(0x180D),)
     silence = 60.0
     options_type = StreamOptions

@@ -65,14 +65,14 @@ class PulseOximeter(Profile):
         if told is not None and not pulse_oximeter.decode_features(told).features & STORES:
             return
         if self.memory.options.records and session.find(CONTROL, self.service) is not None:
-            await self.read_stored(session, session.talk, False)
+            await self.read_stored(session, session.io, False)
 
-    async def read_stored(self, session: ProfileSession, talk: DeviceIO, everything: bool) -> dict[str, Any]:
+    async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
         control = session.find(CONTROL, self.service)
         if control is None:
             raise CommandFailed("unsupported", "this oximeter has no stored spot checks to be asked for")
         async with session.asking:
-            ask = RacpProcedures(session, talk, control)
+            ask = RacpProcedures(session, io, control)
             total = await ask.count(racp.COUNT_ALL)
             if total == 0:
                 return {"records": 0}
@@ -91,8 +91,8 @@ class BlePulseOximeter(BleDriver):
     title = "Pulse oximeters (Bluetooth pulse oximeter profile, and Nonin's own)"
     metrics = ("pulse_oximetry",)
     services = (nonin.SERVICE, PulseOximeter.service)
-    every = 1.0
-    pace = "median"
+    default_interval = 1.0
+    aggregation = "median"
     keeps_records = True
     options_type = RecordOptions
     commands: ClassVar = (READ_STORED, SYNC_TIME)

@@ -51,7 +51,7 @@ class BleThermometer(BleDriver):
     title = "Thermometers (Bluetooth health thermometer profile)"
     metrics = ("body_temperature",)
     services = (ThermometerProfile.service,)
-    steady = False
+    streams = False
     keeps_records = True
     commands: ClassVar = (SYNC_TIME,)
     source = "Bluetooth SIG: Health Thermometer Service 1.0, GATT Specification Supplement"

@@ -42,7 +42,7 @@ class UserData(Profile):
             return
         await session.write(control, user_data.give_consent(index, int(code)))
         try:
-            said = await session.talk.wait(_consented, ANSWER)
+            said = await session.io.wait(_consented, ANSWER)
         except TimeoutError:
             raise CommandFailed("no-consent", f"the scale did not answer for its user {index}") from None
         if said["code"] != SUCCESS:

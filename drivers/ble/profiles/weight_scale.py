@@ -41,7 +41,7 @@ class BleWeightScale(BleDriver):
     metrics = ("body_weight", "body_composition")
     services = (uuid(0x181D), uuid(0x181B))
     companions = (uuid(0x181C),)
-    steady = False
+    streams = False
     keeps_records = True
     options_type = ScaleOptions
     example_options: ClassVar[dict[str, Any]] = {"user_index": 1, "consent": "1234"}

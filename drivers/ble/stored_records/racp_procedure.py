@@ -64,13 +64,13 @@ class RacpProcedures:
     def __init__(
         self,
         session: ProfileSession,
-        talk: DeviceIO,
+        io: DeviceIO,
         control: Characteristic,
         rng: Random | None = None,
         timing: RacpTiming | None = None,
     ) -> None:
         self._session = session
-        self._talk = talk
+        self._io = io
         self._control = control
         self._rng = rng or Random()  # noqa: S311  # spreads retries
         self._timing = timing or RacpTiming()
@@ -119,7 +119,7 @@ class RacpProcedures:
         try:
             await self._session.write(self._control, request)
             while True:
-                said = await self._talk.wait(lambda item: _relevant(item, request[0]), quiet)
+                said = await self._io.wait(lambda item: _relevant(item, request[0]), quiet)
                 if isinstance(said, ControlPoint):
                     return said
                 done += 1
@@ -129,7 +129,7 @@ class RacpProcedures:
                 if isinstance(said, Reply):
                     self.seen = [*self.seen[-1:], said]
                 if total is not None:
-                    self._talk.progress("records", done, total)
+                    self._io.progress("records", done, total)
         except TimeoutError as silent:
             await self.abort()
             raise RecordsFailed("the device fell silent in the middle of its records") from silent
@@ -142,17 +142,17 @@ class RacpProcedures:
         """End what the device is doing; it may have come to its end by itself."""
         with contextlib.suppress(GattError, TimeoutError):
             await self._session.write(self._control, racp.ABORT, self._timing.abort)
-            await self._talk.wait(lambda item: _answer_to(item, RacpOp.ABORT), self._timing.abort)
+            await self._io.wait(lambda item: _answer_to(item, RacpOp.ABORT), self._timing.abort)
 
     async def _drain(self) -> None:
         """Answers to what was asked before are none to what is asked now."""
         with contextlib.suppress(TimeoutError):
-            await self._talk.wait(lambda item: None, 0)
+            await self._io.wait(lambda item: None, 0)
 
 
 def _relevant(item: Reading | Reply, op: int) -> ControlPoint | Reading | Reply | None:
     if isinstance(item, Reading):
-        return item if item.mark is not None else None  # a live value beside it is none of the records
+        return item if item.bookmark is not None else None  # a live value beside it is none of the records
     return item if item.kind == RECORD else _answer_to(item, op)
 
 

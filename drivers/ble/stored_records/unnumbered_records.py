@@ -41,7 +41,7 @@ class UnnumberedRecords:
             seen = self._seen[name] = NewestDigests(self._memory.bookmarks.get(name), self._most)
         if not seen.take(reading.metric, reading.device_time, reading.values, beside):
             return [record(known=True)]
-        reading.mark = (name, seen.dump())
+        reading.bookmark = (name, seen.dump())
         if self._is_old(reading) and FROM_MEMORY not in reading.flags:
             reading.flags = (*reading.flags, FROM_MEMORY)
         return [reading]

@@ -112,16 +112,16 @@ class AndUa767pc(Driver):
     title = "A&D UA-767PC blood pressure monitor"
     line = SerialSettings(9600, 8, "N", 2)
     metrics = ("blood_pressure",)
-    steady = False
+    streams = False
     source = "A&D UA-767PC and UA-767PBT communication specifications, data section"
 
     def decoder(self) -> Ua767Decoder:
         return Ua767Decoder()
 
-    def greeting(self) -> tuple[bytes, ...]:
+    def on_open_bytes(self) -> tuple[bytes, ...]:
         return (WAKE, OPEN)
 
-    def farewell(self) -> tuple[bytes, ...]:
+    def on_close_bytes(self) -> tuple[bytes, ...]:
         return (CLOSE,)
 
     @classmethod

@@ -133,10 +133,10 @@ def reading(result: records.AstmResult, control: bool = False, mark: tuple[str, 
     time = _iso(result.timestamp)
     metric = "glucose" if glucose else "reading"
     if why is not None:
-        return Reading(metric, {}, {}, tuple(flags), BAD, time, mark=mark)
+        return Reading(metric, {}, {}, tuple(flags), BAD, time, bookmark=mark)
     value = result.text if result.value is None else result.value
     unit = UNITS.get(result.unit.casefold(), result.unit)
-    return Reading(metric, {name: value}, {name: unit} if unit else {}, tuple(flags), GOOD, time, mark=mark)
+    return Reading(metric, {name: value}, {name: unit} if unit else {}, tuple(flags), GOOD, time, bookmark=mark)
 
 
 def is_glucose(result: records.AstmResult) -> bool:

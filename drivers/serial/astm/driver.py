@@ -34,12 +34,12 @@ class AstmGlucose(Driver):
     title = "Glucose meter or analyser by ASTM E1381 and E1394"
     line = SerialSettings(9600, 8, "N", 1)
     metrics = ("glucose",)
-    steady = False
+    streams = False
     keeps_records = True
     options_type = AstmOptions
     example_options: ClassVar[dict[str, Any]] = {"wake": "eot"}
     forbidden = (ForbiddenWrite("command", re.compile(rb"[^\x04\x06\x15]")),)
-    recognition = ScanHints(telling=("astm",))  # its enquiry
+    scan_hints = ScanHints(identifying_replies=("astm",))  # its enquiry
     source = "ASTM E1381-95 (CLSI LIS01), ASTM E1394-97 (CLSI LIS02)"
 
     def __init__(self, options: Any = None) -> None:
@@ -54,10 +54,10 @@ class AstmGlucose(Driver):
         self._decoder = AstmDecoder(self.bookmarks)
         return self._decoder
 
-    def greeting(self) -> tuple[bytes, ...]:
+    def on_open_bytes(self) -> tuple[bytes, ...]:
         return (bytes((EOT,)),) if self.options.wake == "eot" else ()
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         decoder = self._decoder
         assert decoder is not None, "the decoder is made before the conversation begins"
         told: dict[str, str] = {}
@@ -65,19 +65,19 @@ class AstmGlucose(Driver):
         while True:
             if not decoder.asks:
                 try:
-                    await talk.wait(_said, PATIENCE)
+                    await io.wait(_said, PATIENCE)
                 except TimeoutError:
                     decoder.expire()
                 continue
             ask = decoder.asks.popleft()
             frames = frames + 1 if ask.store else 0
             if ask.store:
-                await talk.stored(STORING)
-                talk.progress("receiving frames", frames)
+                await io.stored(STORING)
+                io.progress("receiving frames", frames)
             if decoder.device != told:
                 told = dict(decoder.device)
-                talk.tell(**told)
-            await talk.send(ask.answer)
+                io.update_status(**told)
+            await io.send(ask.answer)
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:

@@ -25,11 +25,11 @@ class StatusUpdates:
         return [Reply(KNOWN, fresh)] if fresh else []
 
 
-async def follow(talk: DeviceIO) -> None:
+async def follow(io: DeviceIO) -> None:
     """Tell what the decoder learns, as long as the session lasts."""
     while True:
         try:
-            talk.tell(**await talk.wait(_known, LONG))
+            io.update_status(**await io.wait(_known, LONG))
         except TimeoutError:
             continue
 

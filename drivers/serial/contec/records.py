@@ -163,9 +163,9 @@ class ContecDownload:
         for number in range(self._next, min(self._next + BATCH, recording.records)):
             reading = recording.make(number, bytes(self._data[number * size : (number + 1) * size]))
             octets = recording.length if number == recording.records - 1 else (number + 1) * size
-            reading.mark = (recording.mark, [*others, [recording.identity, octets]])
+            reading.bookmark = (recording.mark, [*others, [recording.identity, octets]])
             out.append(reading)
-            recording.bookmarks[recording.mark] = reading.mark[1]
+            recording.bookmarks[recording.mark] = reading.bookmark[1]
         self._next += len(out)
         return out
 
@@ -175,7 +175,7 @@ def _arrived(item: Reading | Reply) -> Reply | None:
 
 
 async def gather(
-    talk: DeviceIO,
+    io: DeviceIO,
     download: ContecDownload,
     what: str,
     patience: float,
@@ -190,35 +190,35 @@ async def gather(
         return _arrived(item)
 
     while not download.complete and not download.damaged:
-        await talk.wait(told, patience)
-        talk.progress(what, download.received, download.wanted or None)
+        await io.wait(told, patience)
+        io.progress(what, download.received, download.wanted or None)
     return not download.damaged
 
 
-async def settle(talk: DeviceIO) -> None:
+async def settle(io: DeviceIO) -> None:
     """Until no stored octets come any more: what is left of one answer must not begin the next. TimeoutError when they
     do not end."""
     for _ in range(MOST_CHUNKS):
         try:
-            await talk.wait(_arrived, QUIET)
+            await io.wait(_arrived, QUIET)
         except TimeoutError:
             return
     raise TimeoutError
 
 
-async def hand_over(talk: DeviceIO, download: ContecDownload, recording: StoredRecording, what: str) -> int:
+async def hand_over(io: DeviceIO, download: ContecDownload, recording: StoredRecording, what: str) -> int:
     """Let the records of a gathered recording through, at the speed of the disk; how many. SessionOver when the store
     does not take them: they are asked for again, from where it stopped."""
     download.offer(recording)
     first = download.done
     while download.done < recording.records:
         for _ in range(WINDOW):
-            talk.feed(b"")
+            io.feed(b"")
             await asyncio.sleep(0)  # others want to be served too
         try:
-            await talk.stored(STORE_PATIENCE)
+            await io.stored(STORE_PATIENCE)
         except TimeoutError:
             raise SessionOver("the store does not take the stored records now") from None
-        talk.progress(what, download.done, recording.records)
+        io.progress(what, download.done, recording.records)
     download.forget()
     return recording.records - first

@@ -21,7 +21,7 @@ class ConversationRetry:
         self._first = first
         self._last = last
 
-    async def until_done(self, talk: DeviceIO, work: Callable[[], Awaitable[Any]]) -> None:
+    async def until_done(self, io: DeviceIO, work: Callable[[], Awaitable[Any]]) -> None:
         """What is wrong is told in the device's status as `stored_records`; a lost connection ends it."""
         pause = self._first
         while True:
@@ -34,8 +34,8 @@ class ConversationRetry:
                     raise
                 why = failed.key
             else:
-                talk.tell(stored_records="read")
+                io.update_status(stored_records="read")
                 return
-            talk.tell(stored_records=why)
+            io.update_status(stored_records=why)
             await asyncio.sleep(pause * self._rng.uniform(0.75, 1.25))
             pause = min(2 * pause, self._last)

@@ -99,11 +99,11 @@ def _wrong(octets: bytes, at: int) -> bool:
     return False
 
 
-async def fetch(talk: DeviceIO, download: ContecDownload, bookmarks: MutableMapping[str, Any]) -> int:
+async def fetch(io: DeviceIO, download: ContecDownload, bookmarks: MutableMapping[str, Any]) -> int:
     """Every record that is not stored yet; how many. TimeoutError when the device does not answer, CommandFailed
     `incomplete` when the recording would not come whole."""
     try:
-        await _gather(talk, download)
+        await _gather(io, download)
         content = download.content
         identity = hashlib.sha256(content).hexdigest()[:16]
         taken = TakenOctets.read(bookmarks.get(MARK)).newest(MOST_RECORDINGS - 1)
@@ -113,23 +113,23 @@ async def fetch(talk: DeviceIO, download: ContecDownload, bookmarks: MutableMapp
             return record_reading(number, octets, remark)
 
         recording = StoredRecording(bookmarks, MARK, identity, taken, len(content), RECORD, make)
-        return await hand_over(talk, download, recording, RECORDS)
+        return await hand_over(io, download, recording, RECORDS)
     finally:
         download.forget()
 
 
-async def _gather(talk: DeviceIO, download: ContecDownload) -> None:
+async def _gather(io: DeviceIO, download: ContecDownload) -> None:
     for attempt in range(TRIES):
         download.arm()
-        await talk.send(READ_STORED)
+        await io.send(READ_STORED)
         try:
-            if await gather(talk, download, RECORDS, ANSWER):
+            if await gather(io, download, RECORDS, ANSWER):
                 return
         except TimeoutError:
             if download.armed and attempt == TRIES - 1:
                 raise
         finally:
-            await talk.send(END_STORED)
+            await io.send(END_STORED)
     raise CommandFailed("incomplete", f"the stored recording did not come whole in {TRIES} tries")
 
 

@@ -109,8 +109,8 @@ class ContecCms50dPlus(Driver):
     title = "Contec CMS50D+ and CMS50E (older firmware), live data of five octets, stored records"
     line = SerialSettings(19200, 8, "O", 1)
     metrics = ("pulse_oximetry",)
-    every = 1.0
-    pace = "median"
+    default_interval = 1.0
+    aggregation = "median"
     silence = 15.0
     keeps_records = True
     values = ("spo2", "heart_rate", "sequence_number")
@@ -130,22 +130,22 @@ class ContecCms50dPlus(Driver):
         self._download = ContecDownload()
         return Contec5Decoder(self.options, self._download)
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         """Fetch the stored records once; tried again while the session lasts when the device could not give them."""
         if self.options.records:
-            await self._retry.until_done(talk, lambda: self._read_stored(talk))
+            await self._retry.until_done(io, lambda: self._read_stored(io))
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         if command != "read_stored":
-            return await super().execute(command, parameters, exchange)
+            return await super().execute(command, parameters, io)
         if self._reading.locked():
             raise CommandFailed("busy", "the device is giving its stored records")
-        return {"new_records": await self._read_stored(exchange)}
+        return {"new_records": await self._read_stored(io)}
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return Contec5Twin(seed)
 
-    async def _read_stored(self, talk: DeviceIO) -> int:
+    async def _read_stored(self, io: DeviceIO) -> int:
         async with self._reading:
-            return await fetch(talk, self._download, self.bookmarks)
+            return await fetch(io, self._download, self.bookmarks)

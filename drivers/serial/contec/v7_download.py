@@ -62,48 +62,48 @@ class FetchedRecords(NamedTuple):
 
 
 async def fetch(
-    talk: DeviceIO, download: ContecDownload, bookmarks: MutableMapping[str, Any], users: Collection[int]
+    io: DeviceIO, download: ContecDownload, bookmarks: MutableMapping[str, Any], users: Collection[int]
 ) -> FetchedRecords:
     """Every stored record that the bookmarks do not know. TimeoutError when the device does not answer, CommandFailed
     when it refuses (`recording`), or `incomplete` when a segment would not come whole."""
-    name = await _name(talk)
+    name = await _name(io)
     fetched = FetchedRecords()
     for user in users:
         mark = f"stored:{name}:{user}" if name else f"stored:{user}"
         segments = [
-            segment for number in range(await _count(talk, user)) if (segment := await _segment(talk, user, number))
+            segment for number in range(await _count(io, user)) if (segment := await _segment(io, user, number))
         ]
         taken = TakenOctets.read(bookmarks.get(mark)).only({segment.identity for segment in segments})
         for segment in segments:
             done = taken.octets.get(segment.identity, 0)
             records = 0
             if done < segment.length:
-                records = await _take(talk, download, segment, DownloadNotes(bookmarks, mark, taken))
+                records = await _take(io, download, segment, DownloadNotes(bookmarks, mark, taken))
                 taken.octets[segment.identity] = segment.length
             fetched = fetched.plus(FetchedRecords(1, records))
     return fetched
 
 
-async def _name(talk: DeviceIO) -> str:
+async def _name(io: DeviceIO) -> str:
     """The device's identity; some units have none."""
     try:
-        told = (await talking.identity(talk))["id"]
+        told = (await talking.identity(io))["id"]
     except TimeoutError:
         return ""
     name = "".join(letter for letter in told if letter.isprintable()).strip()
     if name:
-        talk.tell(serial_number=name)
+        io.update_status(serial_number=name)
     return name
 
 
-async def _count(talk: DeviceIO, user: int) -> int:
+async def _count(io: DeviceIO, user: int) -> int:
     def count(reply: Reply) -> int | None:
         return reply.fields["segments"] if reply.kind == "segments" and reply.fields["user"] == user else None
 
-    return await talking.question(talk, v7.ASK_SEGMENTS, bytes((user,)), count)
+    return await talking.question(io, v7.ASK_SEGMENTS, bytes((user,)), count)
 
 
-async def _segment(talk: DeviceIO, user: int, number: int) -> V7Segment | None:
+async def _segment(io: DeviceIO, user: int, number: int) -> V7Segment | None:
     """Start and length; None for one that is empty, or too long to be true."""
     which = {"user": user, "segment": number}
     parts: dict[str, dict[str, Any]] = {}
@@ -117,8 +117,8 @@ async def _segment(talk: DeviceIO, user: int, number: int) -> V7Segment | None:
         return reply.fields["length"] if reply.kind == "length" and which.items() <= reply.fields.items() else None
 
     arguments = bytes((user, number))
-    await talking.question(talk, v7.ASK_START, arguments, start)
-    octets = await talking.question(talk, v7.ASK_LENGTH, arguments, length)
+    await talking.question(io, v7.ASK_START, arguments, start)
+    octets = await talking.question(io, v7.ASK_LENGTH, arguments, length)
     if not 0 < octets <= LONGEST:
         return None
     date, time = parts["start-date"], parts["start-time"]
@@ -126,32 +126,32 @@ async def _segment(talk: DeviceIO, user: int, number: int) -> V7Segment | None:
     return V7Segment(user, number, start_of(date, time), told, octets)
 
 
-async def _take(talk: DeviceIO, download: ContecDownload, segment: V7Segment, notes: DownloadNotes) -> int:
+async def _take(io: DeviceIO, download: ContecDownload, segment: V7Segment, notes: DownloadNotes) -> int:
     """The records of one segment that are not stored yet; how many."""
     try:
-        await _gather(talk, download, segment)
+        await _gather(io, download, segment)
 
         def make(number: int, octets: bytes) -> Reading:
             return record_reading(number, octets, segment.start)
 
         recording = StoredRecording(*notes[:2], segment.identity, notes.taken, segment.length, download.size, make)
-        return await hand_over(talk, download, recording, RECORDS)
+        return await hand_over(io, download, recording, RECORDS)
     finally:
         download.forget()
 
 
-async def _gather(talk: DeviceIO, download: ContecDownload, segment: V7Segment) -> None:
+async def _gather(io: DeviceIO, download: ContecDownload, segment: V7Segment) -> None:
     for _ in range(TRIES):
         download.expect(segment.length)
-        await talk.send(v7.encode_packet(v7.ASK_STORED, bytes((segment.user, segment.number))))
+        await io.send(v7.encode_packet(v7.ASK_STORED, bytes((segment.user, segment.number))))
         try:
-            whole = await gather(talk, download, RECORDS, 2 * talking.ANSWER, _refused)
+            whole = await gather(io, download, RECORDS, 2 * talking.ANSWER, _refused)
         except TimeoutError:
             whole = False
         try:
-            await talking.order(talk, v7.STOP_STORED)
+            await talking.order(io, v7.STOP_STORED)
         except TimeoutError:  # one that has ended already need not answer
-            await settle(talk)
+            await settle(io)
         if whole:
             return
     raise CommandFailed("incomplete", f"a stored segment did not come whole in {TRIES} tries")

@@ -70,15 +70,15 @@ class ContecCms50V7(Driver):
     line = SerialSettings(115200)
     metrics = (METRIC,)
     values = ("spo2", "heart_rate", "perfusion_index", "sequence_number")
-    every = 1.0
-    pace = "median"
+    default_interval = 1.0
+    aggregation = "median"
     silence: float | None = 15.0
     keeps_records = True
     options_type = Contec7Options
     example_options: ClassVar[dict[str, Any]] = {"waveform": False, "records": True}
     keep_alive = KeepAlive(v7.encode_packet(v7.KEEP_ALIVE), 5.0)
     source = "Communication protocol of pulse oximeter V7.0"
-    recognition = ScanHints(telling=("identity",), questions=(ScanProbe(v7.encode_packet(v7.DEVICE_ID)),))
+    scan_hints = ScanHints(identifying_replies=("identity",), probes=(ScanProbe(v7.encode_packet(v7.DEVICE_ID)),))
     forbidden = (
         ForbiddenWrite("erase", re.compile(rb"\x7d[\x80-\xff]\xae")),
         # Anything but the questions of the paper, the keep-alive and the clock; other packets set the identity.
@@ -104,61 +104,61 @@ class ContecCms50V7(Driver):
         self._download = ContecDownload()
         return Contec7Decoder(self.options.waveform, self._download)
 
-    def greeting(self) -> tuple[bytes, ...]:
+    def on_open_bytes(self) -> tuple[bytes, ...]:
         stop, start = v7.encode_packet(v7.STOP_LIVE), v7.encode_packet(v7.START_LIVE)
         return (stop, start) if self._live else (stop,)
 
-    def farewell(self) -> tuple[bytes, ...]:
+    def on_close_bytes(self) -> tuple[bytes, ...]:
         return (v7.encode_packet(v7.STOP_LIVE),)
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         """Fetch the stored records once; tried again while the session lasts when the device could not give them."""
         if self.options.records:
-            await self._retry.until_done(talk, lambda: self._read_stored(talk))
+            await self._retry.until_done(io, lambda: self._read_stored(io))
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         if self._talking.locked():
             raise CommandFailed("busy", "the device is giving its stored records or carries out another command")
         if command == "start_live":
             async with self._talking:
-                await talking.start_live(exchange)
+                await talking.start_live(io)
             self._live = True
             self.silence = type(self).silence
             return {"live": True}
         if command == "stop_live":
             async with self._talking:
-                await talking.order(exchange, v7.STOP_LIVE)
+                await talking.order(io, v7.STOP_LIVE)
             self._live = False
             self.silence = None  # now it is meant to be silent
             return {"live": False}
         if command == "device_id":
-            return await self._quietly(exchange, talking.identity)
+            return await self._quietly(io, talking.identity)
         if command == "sync_time":
             assert isinstance(parameters, ContecSyncTime)
             moment = parameters.time or self._now()
-            return await self._quietly(exchange, lambda exchange: talking.set_clock(exchange, moment))
+            return await self._quietly(io, lambda io: talking.set_clock(io, moment))
         if command == "read_stored":
-            fetched = await self._read_stored(exchange)
+            fetched = await self._read_stored(io)
             return {"recordings": fetched.recordings, "new_records": fetched.records}
-        return await super().execute(command, parameters, exchange)
+        return await super().execute(command, parameters, io)
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return Contec7Twin(seed)
 
-    async def _read_stored(self, talk: DeviceIO) -> FetchedRecords:
-        return await self._quietly(talk, lambda talk: fetch(talk, self._download, self.bookmarks, self.options.users))
+    async def _read_stored(self, io: DeviceIO) -> FetchedRecords:
+        return await self._quietly(io, lambda io: fetch(io, self._download, self.bookmarks, self.options.users))
 
-    async def _quietly(self, exchange: DeviceIO, work: Callable[[DeviceIO], Awaitable[T]]) -> T:
+    async def _quietly(self, io: DeviceIO, work: Callable[[DeviceIO], Awaitable[T]]) -> T:
         """Do `work` while live data rests: by the paper the two must not overlap."""
         async with self._talking:
             try:
                 with contextlib.suppress(TimeoutError):  # a unit that was silent already need not answer
-                    await talking.order(exchange, v7.STOP_LIVE)
-                return await work(exchange)
+                    await talking.order(io, v7.STOP_LIVE)
+                return await work(io)
             finally:
                 if self._live:
-                    await exchange.send(v7.encode_packet(v7.START_LIVE))
+                    await io.send(v7.encode_packet(v7.START_LIVE))
 
 
 def _local_now() -> datetime:  # a device's clock shows local time

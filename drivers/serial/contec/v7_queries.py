@@ -27,7 +27,7 @@ def feedback_to(command: int, item: Reading | Reply) -> bool | None:
     return True
 
 
-async def order(exchange: DeviceIO, command: int, arguments: bytes = b"") -> None:
+async def order(io: DeviceIO, command: int, arguments: bytes = b"") -> None:
     """Send a command and wait for the feedback to it; one that stops live data may be answered with an idle packet."""
 
     def answered(item: Reading | Reply) -> bool | None:
@@ -35,11 +35,11 @@ async def order(exchange: DeviceIO, command: int, arguments: bytes = b"") -> Non
             return True
         return feedback_to(command, item)
 
-    await exchange.send(v7.encode_packet(command, arguments))
-    await exchange.wait(answered, ANSWER)
+    await io.send(v7.encode_packet(command, arguments))
+    await io.wait(answered, ANSWER)
 
 
-async def question(exchange: DeviceIO, command: int, arguments: bytes, answer: Callable[[Reply], T | None]) -> T:
+async def question(io: DeviceIO, command: int, arguments: bytes, answer: Callable[[Reply], T | None]) -> T:
     """Ask until it is answered; CommandFailed when the device refuses, TimeoutError when it never answers."""
 
     def told(item: Reading | Reply) -> T | None:
@@ -47,32 +47,32 @@ async def question(exchange: DeviceIO, command: int, arguments: bytes, answer: C
         return answer(item) if isinstance(item, Reply) else None
 
     for _ in range(TRIES - 1):
-        await exchange.send(v7.encode_packet(command, arguments))
+        await io.send(v7.encode_packet(command, arguments))
         with contextlib.suppress(TimeoutError):
-            return await exchange.wait(told, ANSWER)
-    await exchange.send(v7.encode_packet(command, arguments))
-    return await exchange.wait(told, ANSWER)
+            return await io.wait(told, ANSWER)
+    await io.send(v7.encode_packet(command, arguments))
+    return await io.wait(told, ANSWER)
 
 
-async def start_live(exchange: DeviceIO) -> None:
+async def start_live(io: DeviceIO) -> None:
     """Live data is the answer; a unit may send feedback before it."""
 
     def started(item: Reading | Reply) -> bool | None:
         return True if isinstance(item, Reading) else feedback_to(v7.START_LIVE, item)
 
-    await exchange.send(v7.encode_packet(v7.START_LIVE))
-    await exchange.wait(started, 2 * ANSWER)
+    await io.send(v7.encode_packet(v7.START_LIVE))
+    await io.wait(started, 2 * ANSWER)
 
 
-async def identity(exchange: DeviceIO) -> dict[str, Any]:
+async def identity(io: DeviceIO) -> dict[str, Any]:
     """What the device calls itself."""
-    return await question(exchange, v7.DEVICE_ID, b"", lambda reply: reply.fields if reply.kind == "identity" else None)
+    return await question(io, v7.DEVICE_ID, b"", lambda reply: reply.fields if reply.kind == "identity" else None)
 
 
-async def set_clock(exchange: DeviceIO, moment: datetime) -> dict[str, Any]:
+async def set_clock(io: DeviceIO, moment: datetime) -> dict[str, Any]:
     """Date, then time."""
     century, year = divmod(moment.year, 100)
     weekday = moment.isoweekday() % 7  # 0 is Sunday
-    await order(exchange, v7.SET_DATE, bytes((century, year, moment.month, moment.day, weekday)))
-    await order(exchange, v7.SET_TIME, bytes((moment.hour, moment.minute, moment.second)))
+    await order(io, v7.SET_DATE, bytes((century, year, moment.month, moment.day, weekday)))
+    await order(io, v7.SET_TIME, bytes((moment.hour, moment.minute, moment.second)))
     return {"time": moment.replace(microsecond=0, tzinfo=None).isoformat()}

@@ -208,25 +208,25 @@ class OpenBciCyton(Driver):
     options_type = CytonOptions
     example_options: ClassVar[dict[str, Any]] = {"channels": ["I", "II", "V1"]}
     forbidden = (ForbiddenWrite("board-settings", re.compile(rb"[^bsv?]")),)
-    recognition = ScanHints(telling=("board",), questions=(ScanProbe(REGISTERS),))
+    scan_hints = ScanHints(identifying_replies=("board",), probes=(ScanProbe(REGISTERS),))
     source = "OpenBCI documentation, Cyton Data Format and Cyton Board SDK"
 
     def decoder(self) -> CytonDecoder:
         return CytonDecoder(self.options)
 
-    def farewell(self) -> tuple[bytes, ...]:
+    def on_close_bytes(self) -> tuple[bytes, ...]:
         return (STOP,)
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         """Reset, hear who it is, start; TimeoutError when nothing comes of it."""
         if self.options.reset:
-            await talk.send(STOP)
-            await talk.send(RESET)
-            self._greeted(await talk.wait(_words, BANNER), talk)
-        await talk.send(START)
-        await talk.wait(lambda item: True if isinstance(item, Reading) else None, FIRST)
+            await io.send(STOP)
+            await io.send(RESET)
+            self._greeted(await io.wait(_words, BANNER), io)
+        await io.send(START)
+        await io.wait(lambda item: True if isinstance(item, Reading) else None, FIRST)
 
-    def _greeted(self, text: str, talk: DeviceIO) -> None:
+    def _greeted(self, text: str, io: DeviceIO) -> None:
         if "Failure" in text:
             raise CommandFailed("no-board", "the dongle does not reach its board: is the board switched on?")
         if "OpenBCI" not in text:
@@ -237,7 +237,7 @@ class OpenBciCyton(Driver):
             raise WrongDevice(f"the board is {found} a Daisy module; the option says otherwise: set daisy: {right}")
         firmware = re.search(r"Firmware: v?([\w.]{1,16})", text)
         if firmware:
-            talk.tell(firmware=firmware[1])
+            io.update_status(firmware=firmware[1])
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:

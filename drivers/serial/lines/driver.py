@@ -164,8 +164,8 @@ class Lines(Driver):
     name = "lines"
     title = "Any device that prints lines: JSON, key=value, CSV or a regular expression"
     line = SerialSettings(9600)
-    recognition = ScanHints(lines=(SerialSettings(115200),))
-    every = 0.0
+    scan_hints = ScanHints(lines=(SerialSettings(115200),))
+    default_interval = 0.0
     options_type = LinesOptions
     source = "docs/drivers.md, lines"
     example_options: ClassVar[dict[str, Any]] = {

@@ -56,7 +56,7 @@ class ModbusRtu(Driver):
         self._decoder = ModbusDecoder(self.options)
         return self._decoder
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         decoder = self._decoder
         assert decoder is not None, "the decoder is made before the conversation begins"
         loop = asyncio.get_running_loop()
@@ -64,7 +64,7 @@ class ModbusRtu(Driver):
         while True:
             answered = False
             for block in self._blocks:
-                answered |= await self._read(talk, decoder, block, block is self._blocks[-1])
+                answered |= await self._read(io, decoder, block, block is self._blocks[-1])
             if not answered:
                 raise NoAnswer(f"device {self.options.unit} on the bus does not answer", SILENT)
             due = max(due + self.options.interval, loop.time())
@@ -76,7 +76,7 @@ class ModbusRtu(Driver):
                 continue
             due = loop.time()
 
-    async def _read(self, talk: DeviceIO, decoder: ModbusDecoder, block: RegisterBlock, last: bool) -> bool:
+    async def _read(self, io: DeviceIO, decoder: ModbusDecoder, block: RegisterBlock, last: bool) -> bool:
         """Ask until it answers or the tries are used up. Whether it answered, if only to say no."""
         from gatepost.drivers.serial.modbus.frames import request
 
@@ -84,9 +84,9 @@ class ModbusRtu(Driver):
         words = request(self.options.unit, block.function, block.start, block.count)
         for _ in range(self.options.retries + 1):
             decoder.ask(block, words, last)
-            await talk.send(words)
+            await io.send(words)
             try:
-                reply = await talk.wait(_answer, self.options.timeout)
+                reply = await io.wait(_answer, self.options.timeout)
             except TimeoutError:
                 continue
             if reply.kind == "answer":
@@ -100,14 +100,14 @@ class ModbusRtu(Driver):
         decoder.missed(why)
         if why == NO_ANSWER:
             await asyncio.sleep(self.options.timeout)  # an answer that is late belongs to nobody
-        talk.feed(b"")  # the reading, if this was the last it waited for
+        io.feed(b"")  # the reading, if this was the last it waited for
         return answered
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         if command != "read_now":
-            return await super().execute(command, parameters, exchange)
+            return await super().execute(command, parameters, io)
         self._now.set()
-        reading = await exchange.wait(lambda item: item if isinstance(item, Reading) else None, 55.0)
+        reading = await io.wait(lambda item: item if isinstance(item, Reading) else None, 55.0)
         return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
 
     @classmethod

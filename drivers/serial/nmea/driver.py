@@ -81,9 +81,9 @@ class Nmea0183(Driver):
     name = "nmea0183"
     title = "NMEA 0183 instruments: weather, water, transducers, position"
     line = SerialSettings(4800, 8, "N", 1)
-    recognition = ScanHints(lines=(SerialSettings(9600), SerialSettings(38400)))
+    scan_hints = ScanHints(lines=(SerialSettings(9600), SerialSettings(38400)))
     metrics = ("environment", "position")
-    every = 1.0
+    default_interval = 1.0
     options_type = NmeaOptions
     example_options: ClassVar[dict[str, Any]] = {"names": {"TEMPAIR": "temperature"}}
     source = "NMEA 0183, as publicly described"

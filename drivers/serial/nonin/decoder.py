@@ -105,7 +105,7 @@ class NoninDecoder:
             return
         self._spots = [*self._spots[1 - REMEMBERED :], identity]
         if spot.from_memory:
-            reading.mark = (MARK, self._spots)
+            reading.bookmark = (MARK, self._spots)
         out.append(reading)
 
 

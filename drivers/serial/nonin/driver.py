@@ -60,7 +60,7 @@ class Nonin(Driver):
     line = SerialSettings(9600)
     metrics = ("pulse_oximetry",)
     values = ("spo2", "heart_rate")
-    every = 1.0
+    default_interval = 1.0
     silence: float | None = 15.0
     keeps_records = True
     options_type = NoninOptions
@@ -74,19 +74,19 @@ class Nonin(Driver):
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
         if self.options.format == 13:  # speaks when a finger was measured
-            self.steady, self.silence = False, None
+            self.streams, self.silence = False, None
 
     def decoder(self) -> NoninDecoder:
         number = None if self.options.format == "auto" else self.options.format
         return NoninDecoder(number, self.options.waveform, self.options.select, self.bookmarks)
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         """Choose the format; then tell of the battery. WrongDevice when the oximeter refuses."""
         if self.options.select:
-            await self._select(talk)
-        await follow(talk)
+            await self._select(io)
+        await follow(io)
 
-    async def _select(self, talk: DeviceIO) -> None:
+    async def _select(self, io: DeviceIO) -> None:
         """Until it agrees, or readings of this format come anyway. The octet of a refusal can also be part of other
         data: it counts when every question was answered so."""
         number = self.options.format
@@ -98,15 +98,15 @@ class Nonin(Driver):
                     refusals.add(attempt)
                 return True if isinstance(item, Reading) or item.kind == "acknowledge" else None
 
-            await talk.send(bytes((0x02, 0x70, 0x02, 0x02, number, 0x03)))
+            await io.send(bytes((0x02, 0x70, 0x02, 0x02, number, 0x03)))
             try:
-                await talk.wait(agreed, ANSWER)
+                await io.wait(agreed, ANSWER)
             except TimeoutError:
                 continue
             return
         if len(refusals) == TRIES:
             raise WrongDevice(f"this oximeter refuses data format {number}; leave `select` out and set it as it is")
-        talk.tell(data_format="not-selected")  # it does not answer: what it sends decides
+        io.update_status(data_format="not-selected")  # it does not answer: what it sends decides
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:

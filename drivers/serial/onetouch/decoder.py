@@ -97,4 +97,4 @@ def reading(record: lines.OneTouchRecord, mark: tuple[str, str] | None = None) -
     else:
         values, units = {}, {}
     quality = GOOD if why is None else BAD
-    return Reading("glucose", values, units, tuple(flags), quality, record.time.isoformat(), mark=mark)
+    return Reading("glucose", values, units, tuple(flags), quality, record.time.isoformat(), bookmark=mark)

@@ -61,7 +61,7 @@ class OneTouchUltra2(Driver):
     title = "OneTouch Ultra2 glucose meter"
     line = SerialSettings(9600, 8, "N", 1)
     metrics = ("glucose",)
-    steady = False
+    streams = False
     keeps_records = True
     options_type = OneTouchOptions
     example_options: ClassVar[dict[str, Any]] = {"interval": 15.0}
@@ -69,7 +69,7 @@ class OneTouchUltra2(Driver):
         Command("read_stored", "Read the memory now", timeout=180.0),
         Command("sync_time", "Set the meter's clock", OneTouchSyncTime, 20.0, {"time": "2026-11-20T10:30:00"}),
     )
-    recognition = ScanHints(telling=("serial_number",), questions=(ScanProbe(WAKE + b"DM@\r"),))
+    scan_hints = ScanHints(identifying_replies=("serial_number",), probes=(ScanProbe(WAKE + b"DM@\r"),))
     forbidden = (ForbiddenWrite("erase", re.compile(rb"[Dd][Mm][Zz]")),)
     source = "LifeScan OneTouch Ultra2 RS-232 communication specification"
 
@@ -80,41 +80,41 @@ class OneTouchUltra2(Driver):
     def decoder(self) -> OneTouchDecoder:
         return OneTouchDecoder(self.bookmarks)
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         read = None  # when its memory was read last, whole
         while True:
             async with self._turn:
                 now = asyncio.get_running_loop().time()
                 try:
-                    await _identify(talk)
+                    await _identify(io)
                     if read is None or now - read >= self.options.reread:
-                        await _introduce(talk)
-                        await _read_memory(talk)
+                        await _introduce(io)
+                        await _read_memory(io)
                         read = now
                 except TimeoutError:
                     raise NoAnswer("the meter does not answer", "plug its cable in; it then shows PC") from None
                 except IncompleteMemory:
                     read = None  # what is missing comes with the next look
-            await talk.stored()
+            await io.stored()
             await asyncio.sleep(self.options.interval)
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         if command not in ("read_stored", "sync_time"):
-            return await super().execute(command, parameters, exchange)
+            return await super().execute(command, parameters, io)
         async with self._turn:
             if command == "read_stored":
-                done = await _read_memory(exchange)
-                await exchange.stored()
+                done = await _read_memory(io)
+                await io.stored()
                 return done
             assert isinstance(parameters, OneTouchSyncTime)
-            return await _set_clock(exchange, parameters.time)
+            return await _set_clock(io, parameters.time)
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return OneTouchTwin(seed)
 
 
-async def _ask(talk: DeviceIO, words: bytes, kind: str) -> dict[str, Any]:
+async def _ask(io: DeviceIO, words: bytes, kind: str) -> dict[str, Any]:
     """The answer to a question; TimeoutError after three, WrongDevice when something else answered each time."""
     strange = False
     babble = 0
@@ -126,9 +126,9 @@ async def _ask(talk: DeviceIO, words: bytes, kind: str) -> dict[str, Any]:
 
     for _ in range(TRIES):
         strange = False
-        await talk.send(WAKE + words + b"\r")
+        await io.send(WAKE + words + b"\r")
         try:
-            return await talk.wait(answer, ANSWER)
+            return await io.wait(answer, ANSWER)
         except TimeoutError:
             babble += strange
     if babble == TRIES:
@@ -136,28 +136,28 @@ async def _ask(talk: DeviceIO, words: bytes, kind: str) -> dict[str, Any]:
     raise TimeoutError
 
 
-async def _identify(talk: DeviceIO) -> None:
-    serial: str = (await _ask(talk, b"DM@", "serial_number"))["serial_number"]
+async def _identify(io: DeviceIO) -> None:
+    serial: str = (await _ask(io, b"DM@", "serial_number"))["serial_number"]
     if not serial.endswith(MODEL):
         raise WrongDevice(f"the meter {serial} is no OneTouch Ultra2: the serial number of one ends in {MODEL}")
-    talk.tell(serial_number=serial)
+    io.update_status(serial_number=serial)
 
 
-async def _introduce(talk: DeviceIO) -> None:
+async def _introduce(io: DeviceIO) -> None:
     """What people want to know of a meter: its firmware, what it shows, how wrong its clock is."""
-    talk.tell(firmware=(await _ask(talk, b"DM?", "version"))["version"])
-    talk.tell(display_unit=(await _ask(talk, b"DMSU?", "unit"))["unit"])
-    clock = datetime.fromisoformat((await _ask(talk, b"DMF", "clock"))["time"])
-    now = talk.now()
+    io.update_status(firmware=(await _ask(io, b"DM?", "version"))["version"])
+    io.update_status(display_unit=(await _ask(io, b"DMSU?", "unit"))["unit"])
+    clock = datetime.fromisoformat((await _ask(io, b"DMF", "clock"))["time"])
+    now = io.now()
     if now.trusted:
-        talk.tell(clock_offset=round((clock - now.local).total_seconds()))
+        io.update_status(clock_offset=round((clock - now.local).total_seconds()))
 
 
-async def _read_memory(talk: DeviceIO) -> dict[str, Any]:
+async def _read_memory(io: DeviceIO) -> dict[str, Any]:
     """Every record; again when a line of the dump was lost or wrong. TimeoutError, Incomplete."""
     new = 0
     for _ in range(TRIES):
-        done = await _dump(talk)
+        done = await _dump(io)
         new += done["new"]
         if not done["bad"]:
             return {"records": done["records"], "new": new}
@@ -166,22 +166,22 @@ async def _read_memory(talk: DeviceIO) -> dict[str, Any]:
     )
 
 
-async def _dump(talk: DeviceIO) -> dict[str, int]:
+async def _dump(io: DeviceIO) -> dict[str, int]:
     """One dump: how many records it should have, how many lines were lost or wrong, how many records are new."""
-    await talk.send(WAKE + b"DMP\r")
-    first = await talk.wait(lambda item: item, ANSWER)
+    await io.send(WAKE + b"DMP\r")
+    first = await io.wait(lambda item: item, ANSWER)
     begun = isinstance(first, Reply) and first.kind == "memory"
     total = first.fields["count"] if isinstance(first, Reply) and begun else 0
     heard = new = bad = 0
     while heard < total or not begun:  # a dump whose beginning was lost is listened to until it is over
         try:
-            what = await talk.wait(_line, ANSWER)
+            what = await io.wait(_line, ANSWER)
         except TimeoutError:
             break
         heard += 1
         new += what == "new"
         bad += what == "bad"
-        talk.progress("reading the memory", heard, total or None)
+        io.progress("reading the memory", heard, total or None)
     return {"records": total or heard, "new": new, "bad": bad + total - heard if begun else heard + 1}
 
 
@@ -192,17 +192,17 @@ def _line(item: Reading | Reply) -> str | None:
     return item.kind if item.kind in ("known", "bad") else None
 
 
-async def _set_clock(exchange: DeviceIO, time: datetime | None) -> dict[str, Any]:
+async def _set_clock(io: DeviceIO, time: datetime | None) -> dict[str, Any]:
     if time is None:
-        now = exchange.now()
+        now = io.now()
         if not now.trusted:
             raise CommandFailed("clock-unsure", "the gateway's own clock is not synchronised; give `time`")
         time = now.local
     elif time.tzinfo is not None:
         time = time.astimezone()  # the meter has the local time
-    await _ask(exchange, b"DM@", "serial_number")  # awake, so that what follows is said once
-    await exchange.send(WAKE + time.strftime("DMT%m/%d/%y %H:%M:%S\r").encode("ascii"))
-    answer = await exchange.wait(
+    await _ask(io, b"DM@", "serial_number")  # awake, so that what follows is said once
+    await io.send(WAKE + time.strftime("DMT%m/%d/%y %H:%M:%S\r").encode("ascii"))
+    answer = await io.wait(
         lambda item: item.fields if isinstance(item, Reply) and item.kind == "clock" else None, ANSWER
     )
     return {"time": answer["time"]}

@@ -10,8 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, Twin
-from gatepost.drivers.driver import SerialSettings as SerialLine
+from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, SerialSettings, Twin
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
 from gatepost.drivers.serial.common.status_updates import StatusUpdates, follow
@@ -149,10 +148,10 @@ class OximeterAscii(Driver):
 
     name = "oximeter-ascii"
     title = "Oximeters that print lines: Nonin handhelds, Masimo ASCII 1, Nellcor N-595"
-    line = SerialLine(9600)
+    line = SerialSettings(9600)
     metrics = (METRIC,)
     values = tuple(name for name, _unit in VALUES.values())
-    every = 1.0
+    default_interval = 1.0
     silence = 15.0
     options_type = OximeterAsciiOptions
     example_options: ClassVar[dict[str, Any]] = {"dialect": "masimo"}
@@ -162,9 +161,9 @@ class OximeterAscii(Driver):
     def decoder(self) -> OximeterAsciiDecoder:
         return OximeterAsciiDecoder(self.options)
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         """Serial number and battery into the status."""
-        await follow(talk)
+        await follow(io)
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:

@@ -166,7 +166,7 @@ class ProtocentralAds1292r(Driver):
     silence = 10.0
     options_type = Ads1292rOptions
     example_options: ClassVar[dict[str, Any]] = {"rate": 125, "waveforms": ["ecg"]}
-    recognition = ScanHints(lines=(SerialSettings(115200),))
+    scan_hints = ScanHints(lines=(SerialSettings(115200),))
     source = "ProtoCentral OpenView, decoder of the ADS1292R breakout"
 
     def decoder(self) -> ProtocentralDecoder:
@@ -188,7 +188,7 @@ class HealthyPi(Driver):
     silence = 10.0
     options_type = HealthyPiOptions
     example_options: ClassVar[dict[str, Any]] = {"waveforms": ["ecg", "respiration", "infrared"]}
-    recognition = ScanHints(lines=(SerialSettings(57600),))
+    scan_hints = ScanHints(lines=(SerialSettings(57600),))
     source = "ProtoCentral OpenView, decoders of HealthyPi; firmware of HealthyPi v3 and v4"
 
     def decoder(self) -> ProtocentralDecoder:

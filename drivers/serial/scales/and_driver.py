@@ -118,27 +118,27 @@ class AndScale(Driver):
     example_options: ClassVar[dict[str, Any]] = {"mode": "poll", "interval": 1.0}
     commands = (Command("read_now", "Weigh now, or when the scale is at rest", AndReadNow, 30.0, {"stable": True}),)
     forbidden = FORBIDDEN
-    recognition = ScanHints(questions=(ScanProbe(NOW, {"mode": "poll"}),))
+    scan_hints = ScanHints(probes=(ScanProbe(NOW, {"mode": "poll"}),))
     source = "A&D standard format, balance manuals"
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
-        self.steady = self.options.mode != "stream"  # most print when a key is pressed, or at rest
+        self.streams = self.options.mode != "stream"  # most print when a key is pressed, or at rest
         if self.options.mode == "poll":
             self.keep_alive = KeepAlive(NOW, self.options.interval)
 
     def decoder(self) -> AndDecoder:
         return AndDecoder(self.options)
 
-    def greeting(self) -> tuple[bytes, ...]:
+    def on_open_bytes(self) -> tuple[bytes, ...]:
         return {"repeat": (REPEAT,), "poll": (NOW,)}.get(self.options.mode, ())
 
-    def farewell(self) -> tuple[bytes, ...]:
+    def on_close_bytes(self) -> tuple[bytes, ...]:
         return (STOP,) if self.options.mode == "repeat" else ()
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         if command != "read_now":
-            return await super().execute(command, parameters, exchange)
+            return await super().execute(command, parameters, io)
         assert isinstance(parameters, AndReadNow)
 
         def weighed(item: Reading | Reply) -> Reading | None:
@@ -148,8 +148,8 @@ class AndScale(Driver):
                 return None
             return None if parameters.stable and item.quality == UNCERTAIN else item
 
-        await exchange.send(STABLE if parameters.stable else NOW)
-        reading = await exchange.wait(weighed, 25.0 if parameters.stable else 3.0)
+        await io.send(STABLE if parameters.stable else NOW)
+        reading = await io.wait(weighed, 25.0 if parameters.stable else 3.0)
         return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
 
     @classmethod

@@ -120,8 +120,8 @@ class CasScale(Driver):
     line = SerialSettings(9600)
     metrics = ("body_weight",)
     values = ("weight", "count", "percent", "carat", "value")
-    every = 1.0
-    steady = False
+    default_interval = 1.0
+    streams = False
     options_type = CasOptions
     example_options: ClassVar[dict[str, Any]] = {"format": "22"}
     forbidden = (ForbiddenWrite("speak", re.compile(rb"")),)

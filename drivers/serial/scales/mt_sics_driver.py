@@ -121,12 +121,12 @@ class MtSics(Driver):
         ForbiddenWrite("reset", re.compile(rb"@|(?:^|[\r\n])\s*(?:RST|FSET)", re.IGNORECASE)),
         ForbiddenWrite("command", re.compile(rb"(?:^|[\r\n]+)(?!(?:S|SI|SIR|I4|@)?(?:[\r\n]|$))")),  # anything else
     )
-    recognition = ScanHints(telling=("answer",), questions=(ScanProbe(SERIAL),))
+    scan_hints = ScanHints(identifying_replies=("answer",), probes=(ScanProbe(SERIAL),))
     source = "Mettler-Toledo MT-SICS reference manual, level 0 and 1"
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
-        self.steady = self.options.mode != "stream"  # it prints when a key is pressed
+        self.streams = self.options.mode != "stream"  # it prints when a key is pressed
         if self.options.mode == "poll":
             self.keep_alive = KeepAlive(NOW, self.options.interval)
             self.silence = max(SILENCE, 5 * self.options.interval)
@@ -136,30 +136,30 @@ class MtSics(Driver):
     def decoder(self) -> MtSicsDecoder:
         return MtSicsDecoder(self.options)
 
-    def greeting(self) -> tuple[bytes, ...]:
+    def on_open_bytes(self) -> tuple[bytes, ...]:
         return {"repeat": (REPEAT,), "poll": (NOW,)}.get(self.options.mode, ())
 
-    def farewell(self) -> tuple[bytes, ...]:
+    def on_close_bytes(self) -> tuple[bytes, ...]:
         """SI ends SIR too, and changes nothing."""
         if self.options.mode != "repeat":
             return ()
         return (RESET,) if "reset" in self.options.permit else (NOW,)
 
-    async def converse(self, talk: DeviceIO) -> None:
+    async def run_session(self, io: DeviceIO) -> None:
         """Ask for the serial number; a balance that does not tell it weighs all the same."""
         for _ in range(TRIES):
-            await talk.send(SERIAL)
+            await io.send(SERIAL)
             try:
-                number = await talk.wait(_serial, ANSWER)
+                number = await io.wait(_serial, ANSWER)
             except TimeoutError:
                 continue
             if number:
-                talk.tell(serial_number=number)
+                io.update_status(serial_number=number)
             return
 
-    async def execute(self, command: str, parameters: msgspec.Struct, exchange: DeviceIO) -> dict[str, Any]:
+    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         if command != "read_now":
-            return await super().execute(command, parameters, exchange)
+            return await super().execute(command, parameters, io)
         assert isinstance(parameters, SicsReadNow)
 
         def weighed(item: Reading | Reply) -> Reading | None:
@@ -172,11 +172,11 @@ class MtSics(Driver):
             return None if parameters.stable and item.quality == UNCERTAIN else item
 
         try:
-            await exchange.send(STABLE if parameters.stable else NOW)
-            reading = await exchange.wait(weighed, 40.0 if parameters.stable else 3.0)
+            await io.send(STABLE if parameters.stable else NOW)
+            reading = await io.wait(weighed, 40.0 if parameters.stable else 3.0)
         finally:
             if self.options.mode == "repeat":  # which the question has ended
-                await exchange.send(REPEAT)
+                await io.send(REPEAT)
         return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
 
     @classmethod

@@ -94,9 +94,9 @@ def test_what_was_read_before_a_bad_object_stays(ear, service, data, fault):
 def test_a_sensor_that_speaks_when_triggered_is_not_expected_to_speak(ear, service):
     one = ear()
     one.hear(service(BTHOME, "4002ca09"))
-    assert one.driver.steady
+    assert one.driver.streams
     one.hear(service(BTHOME, "4404138a01"))
-    assert not one.driver.steady
+    assert not one.driver.streams
 
 
 def test_encrypted(ear, service):

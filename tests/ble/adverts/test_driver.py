@@ -18,7 +18,7 @@ KEY = "231d39c1d7cc1ab1aee224cd096db932"
 
 def test_it_listens_and_never_connects():
     driver = BleAdvertisement()
-    assert (driver.transport, driver.advertisement, driver.steady) == ("ble", True, True)
+    assert (driver.transport, driver.advertisement, driver.streams) == ("ble", True, True)
     assert {"event", "state"} <= MOMENTARY
     assert {value.name for value in METRICS["environment"].values} <= set(driver.value_names())
     assert {"door_open", "button", "energy", "weight", "impedance", "uuid"} <= set(driver.value_names())
@@ -89,7 +89,7 @@ def test_every_format_has_a_twin_that_is_understood(name):
         assert abs(readings[-1].values.get("temperature", twin.temperature) - twin.temperature) < 0.2
     if name == "mi-scale":
         assert {item.metric for item in readings} == {"body_weight"}
-        assert len(readings) == len({item.mark for item in readings}) == 5
+        assert len(readings) == len({item.bookmark for item in readings}) == 5
         assert abs(readings[-1].values["weight"] - twin.kilograms) < 0.01
 
 
@@ -140,24 +140,24 @@ SEALED = [f"41a47266c95f730{number}11223378237214" for number in range(4)]
 
 async def test_a_conversation_is_over_when_something_was_understood(ear, service):
     one = ear()
-    talk = Talk(lambda: one.all(service(0xFCD2, "4002ca09")))
-    await one.driver.converse(talk)
-    assert talk.waits == [20.0]
+    io = Talk(lambda: one.all(service(0xFCD2, "4002ca09")))
+    await one.driver.run_session(io)
+    assert io.waits == [20.0]
     scale = ear()
-    talk = Talk(lambda: scale.all(service(0x181D, "021230e607020e10293a")))  # nobody stands still on it yet
-    await scale.driver.converse(talk)
-    assert talk.waits == [20.0]
+    io = Talk(lambda: scale.all(service(0x181D, "021230e607020e10293a")))  # nobody stands still on it yet
+    await scale.driver.run_session(io)
+    assert io.waits == [20.0]
 
 
 @pytest.mark.parametrize(("key", "word"), [("", "set its key"), ("0" * 32, "the key of this sensor")])
 async def test_a_missing_or_wrong_key_is_told(ear, service, key, word):
     one = ear(key=key)
     hear = [lambda data=data: one.all(service(0xFCD2, data)) for data in SEALED]
-    talk = Talk(*hear)
+    io = Talk(*hear)
     with pytest.raises(CommandFailed, match=word) as told:
-        await one.driver.converse(talk)
+        await one.driver.run_session(io)
     assert told.value.key == "wrong-key"
-    assert talk.waits == [20.0, 40.0, 80.0]
+    assert io.waits == [20.0, 40.0, 80.0]
 
 
 async def test_a_forged_payload_or_two_do_not_end_it(ear, service):
@@ -165,24 +165,24 @@ async def test_a_forged_payload_or_two_do_not_end_it(ear, service):
     for data in SEALED[:2]:
         one.all(service(0xFCD2, data))
     with pytest.raises(AssertionError, match="for ever"):
-        await one.driver.converse(Talk(list))
+        await one.driver.run_session(Talk(list))
 
 
 async def test_a_device_that_speaks_nothing_known_is_another_one(ear, service):
     one = ear()
     hear = [lambda data=data: one.all(service(0xFE95, data)) for data in ("01", "02", "03")]
     with pytest.raises(WrongDevice, match="fe95"):
-        await one.driver.converse(Talk(*hear, list))
+        await one.driver.run_session(Talk(*hear, list))
     sure = ear(format="bthome")
     for data in ("01", "02", "03"):
         sure.all(service(0xFE95, data))
     with pytest.raises(AssertionError, match="for ever"):
-        await sure.driver.converse(Talk(*([list] * 9)))
+        await sure.driver.run_session(Talk(*([list] * 9)))
 
 
 async def test_a_silent_one_is_waited_for_with_ever_longer_patience(ear):
-    talk = Talk(*([list] * 10))
+    io = Talk(*([list] * 10))
     with pytest.raises(AssertionError, match="for ever"):
-        await ear().driver.converse(talk)
-    assert talk.waits[:3] == [20.0, 40.0, 80.0]
-    assert max(talk.waits) == 3600.0
+        await ear().driver.run_session(io)
+    assert io.waits[:3] == [20.0, 40.0, 80.0]
+    assert max(io.waits) == 3600.0

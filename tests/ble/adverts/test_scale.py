@@ -20,14 +20,14 @@ def test_a_weighing_exactly_once(ear, service):
     assert reading.values == {"weight": 61.75}
     assert reading.units == {"weight": "kg"}
     assert reading.device_time == "2022-02-14T16:41:58"
-    assert reading.mark is not None
+    assert reading.bookmark is not None
 
 
 def test_exactly_once_even_after_a_restart(ear, service):
     before = ear()
     (reading,) = before.hear(service(SCALE, WEIGHT))
     after = ear()
-    after.driver.bookmarks = dict([reading.mark])
+    after.driver.bookmarks = dict([reading.bookmark])
     assert after.hear(service(SCALE, REMOVED)) == []
     (other,) = after.hear(service(SCALE, WEIGHT.replace("3e30", "4030")))
     assert other.values == {"weight": 61.76}
@@ -59,7 +59,7 @@ def test_weight_first_and_impedance_when_it_is_there(ear, service):
     assert (composition.metric, composition.values) == ("body_composition", {"weight": 72.45, "impedance": 503})
     assert composition.units == {"weight": "kg", "impedance": "Ohm"}
     assert one.hear(service(BODY, "02a6" + IMPEDANCE[4:])) == []
-    assert weight.mark[0] != composition.mark[0]
+    assert weight.bookmark[0] != composition.bookmark[0]
 
 
 def test_both_at_once_when_the_first_was_missed(ear, service):
@@ -96,7 +96,7 @@ def test_something_small_is_no_body(ear, service):
 
 
 def test_a_scale_is_not_expected_to_speak(ear, service):
-    assert not ear(format="mi-scale").driver.steady
+    assert not ear(format="mi-scale").driver.streams
     one = ear()
     one.hear(service(SCALE, UNSTABLE))
-    assert not one.driver.steady
+    assert not one.driver.streams

@@ -33,7 +33,7 @@ def test_spot_check():
     assert found.values == {"spo2": 97, "heart_rate": 75, "perfusion_index": 3.5}
     assert found.units == {"spo2": "%", "heart_rate": "/min", "perfusion_index": "%"}
     assert found.flags == ("fully-qualified", "extended-display-update")
-    assert (found.quality, found.device_time, found.mark) == (GOOD, "2024-06-15T08:15:00", ("plx", 1))
+    assert (found.quality, found.device_time, found.bookmark) == (GOOD, "2024-06-15T08:15:00", ("plx", 1))
 
 
 def test_continuous():

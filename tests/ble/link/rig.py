@@ -50,9 +50,9 @@ class Options(msgspec.Struct, frozen=True):
 class Kind:
     """What a link wants to know of a driver."""
 
-    def __init__(self, *, steady: bool = True, advertisement: bool = False, **options: str) -> None:
+    def __init__(self, *, streams: bool = True, advertisement: bool = False, **options: str) -> None:
         self.options = Options(**options)
-        self.steady = steady
+        self.streams = streams
         self.advertisement = advertisement
 
 

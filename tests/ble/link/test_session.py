@@ -167,7 +167,7 @@ async def test_a_sleepy_device_is_caught_each_time_it_shows_itself_and_left_alon
     strap = Strap()
     strap.sleeps = True
     air = bluez.place(strap)
-    link, ears = rig.link(ADDRESS, Kind(steady=False))
+    link, ears = rig.link(ADDRESS, Kind(streams=False))
     for number in range(2):
         opening = asyncio.create_task(link.open(LIMIT))
         await until(lambda: bluez.adapter.discovering)

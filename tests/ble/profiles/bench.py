@@ -113,7 +113,7 @@ class FakePeripheral:
     async def write(
         self, characteristic: Characteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
     ) -> None:
-        assert self._driver.objection(data, characteristic.uuid) is None, "a forbidden word"
+        assert self._driver.violation(data, characteristic.uuid) is None, "a forbidden word"
         self.said.append((characteristic.uuid, data))
         self.steps.append(f"write {characteristic.uuid[4:8]}")
         (await self._ask(characteristic)).write(data)
@@ -171,7 +171,7 @@ class FakeTalk:
     def now(self) -> LocalTime:
         return LocalTime(self.bench.now, self.bench.trusted)
 
-    def tell(self, **known: Any) -> None:
+    def update_status(self, **known: Any) -> None:
         self.bench.known.update(known)
 
     def progress(self, what: str, done: int, total: int | None = None) -> None:
@@ -194,7 +194,7 @@ class Bench:
         self.die_after: int | None = None
         self.on_begin: Callable[[FakePeripheral], None] = lambda peripheral: None
         self.peripheral = FakePeripheral(twin, self.hear, driver)
-        self.talk: FakeTalk | None = None
+        self.io: FakeTalk | None = None
         self.exchange: FakeTalk | None = None  # of a command
         self._decoder: Any = None
         self._dead = asyncio.Event()
@@ -202,19 +202,19 @@ class Bench:
     # -- what the link and the agent do
 
     def hear(self, value: Any) -> None:
-        if self._dead.is_set() or self.talk is None:
+        if self._dead.is_set() or self.io is None:
             return
         for item in self._decoder.feed(value):
             if isinstance(item, Reading):
                 self.stored.append(item)
-                if item.mark is not None:
-                    self.marks[item.mark[0]] = copy.deepcopy(item.mark[1])
+                if item.bookmark is not None:
+                    self.marks[item.bookmark[0]] = copy.deepcopy(item.bookmark[1])
                 if self.die_after is not None and len(self.stored) >= self.die_after:
                     self._dead.set()
                     return
-            for talk in (self.talk, self.exchange):
-                if talk is not None:
-                    talk.heard(item)
+            for io in (self.io, self.exchange):
+                if io is not None:
+                    io.heard(item)
 
     async def command(self, name: str, parameters: Any) -> dict[str, Any]:
         """As the agent carries it out, beside the conversation."""
@@ -236,10 +236,10 @@ class Bench:
         self._decoder = self.driver.decoder()
         self.peripheral = FakePeripheral(self.twin, self.hear, self.driver)
         self.on_begin(self.peripheral)
-        self.talk = FakeTalk(self)
+        self.io = FakeTalk(self)
         self.peripheral.connect(self.lose)
         ticking = asyncio.create_task(self._tick())
-        talking = asyncio.create_task(self.driver.converse(self.talk))
+        talking = asyncio.create_task(self.driver.run_session(self.io))
         self._lost = asyncio.Event()
         waits = [talking, asyncio.create_task(self._dead.wait()), asyncio.create_task(self._lost.wait())]
         if during is not None:
@@ -265,10 +265,10 @@ class Bench:
 
     def lose(self) -> None:
         """The link breaks."""
-        assert self.talk is not None
+        assert self.io is not None
         self.peripheral.lost = True
         self.twin.detach()
-        self.talk.abort()
+        self.io.abort()
         self._lost.set()
 
     async def _tick(self) -> None:

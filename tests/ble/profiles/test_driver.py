@@ -299,26 +299,26 @@ def test_a_subscription_that_is_refused_is_counted_and_one_that_is_needed_ends_t
 @pytest.mark.parametrize("name", NAMES)
 def test_every_driver_has_the_deny_list(name):
     driver = Registry.installed().get(name)()
-    assert driver.objection(b"\x02\x01", uuid(0x2A52)) == "delete-records"
-    assert driver.objection(b"\x02\x03\x01\x00\x00", uuid(0x2A52)) == "delete-records"
-    assert driver.objection(b"\x01\x01", uuid(0x2A52)) is None
+    assert driver.violation(b"\x02\x01", uuid(0x2A52)) == "delete-records"
+    assert driver.violation(b"\x02\x03\x01\x00\x00", uuid(0x2A52)) == "delete-records"
+    assert driver.violation(b"\x01\x01", uuid(0x2A52)) is None
     for op, word in ((0x1A, "start-session"), (0x1B, "stop-session"), (0x04, "calibrate"), (0x01, "set-interval")):
-        assert driver.objection(bytes((op, 0)), uuid(0x2AAC)) == word
+        assert driver.violation(bytes((op, 0)), uuid(0x2AAC)) == word
     for op in (0x07, 0x0A, 0x0D, 0x10, 0x13, 0x16):
-        assert driver.objection(bytes((op, 0, 0)), uuid(0x2AAC)) == "set-alert"
+        assert driver.violation(bytes((op, 0, 0)), uuid(0x2AAC)) == "set-alert"
     for op in (0x02, 0x08, 0x0B):
-        assert driver.objection(bytes((op,)), uuid(0x2AAC)) is None
-    assert driver.objection(b"\x03", uuid(0x2A9F)) == "delete-user"
-    assert driver.objection(b"\x05\x01", uuid(0x2A9F)) == "delete-user"
-    assert driver.objection(b"\x02\x01\xd2\x04", uuid(0x2A9F)) is None
-    assert driver.objection(b"\x01", uuid(0x2A39)) == "reset-energy"
-    assert driver.objection(b"\x03", uuid(0x2AA4)) == "delete-bond"
+        assert driver.violation(bytes((op,)), uuid(0x2AAC)) is None
+    assert driver.violation(b"\x03", uuid(0x2A9F)) == "delete-user"
+    assert driver.violation(b"\x05\x01", uuid(0x2A9F)) == "delete-user"
+    assert driver.violation(b"\x02\x01\xd2\x04", uuid(0x2A9F)) is None
+    assert driver.violation(b"\x01", uuid(0x2A39)) == "reset-energy"
+    assert driver.violation(b"\x03", uuid(0x2AA4)) == "delete-bond"
 
 
 def test_a_word_is_permitted_by_its_name():
     driver = BleGlucose(AllOptions(permit=["delete-records"]))
-    assert driver.objection(b"\x02\x01", uuid(0x2A52)) is None
-    assert driver.objection(b"\x01", uuid(0x2A39)) == "reset-energy"
+    assert driver.violation(b"\x02\x01", uuid(0x2A52)) is None
+    assert driver.violation(b"\x01", uuid(0x2A39)) == "reset-energy"
 
 
 def test_every_rule_is_for_a_characteristic_and_the_beginning_of_what_is_written():

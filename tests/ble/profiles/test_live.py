@@ -35,7 +35,7 @@ def test_heart_rate_with_its_site_and_contact():
     assert all(48 <= rate <= 165 for rate in values(b.stored, "heart_rate"))
     assert all("location-chest" in reading.flags for reading in b.stored)
     assert any("rr_intervals" in reading.values for reading in b.stored)
-    assert all(reading.mark is None for reading in b.stored)
+    assert all(reading.bookmark is None for reading in b.stored)
 
 
 def test_the_battery_goes_into_the_status_and_a_drop_of_it_too():
@@ -74,8 +74,8 @@ def test_temperatures_final_and_intermediate():
     assert len(final) >= 3
     assert len(between) > len(final)
     assert all("site-ear" in reading.flags for reading in b.stored)
-    assert all(reading.mark is not None for reading in final if reading.device_time)
-    assert all(reading.quality == "uncertain" and reading.mark is None for reading in between)
+    assert all(reading.bookmark is not None for reading in final if reading.device_time)
+    assert all(reading.quality == "uncertain" and reading.bookmark is None for reading in between)
 
 
 def test_a_thermometer_that_measures_at_one_place_tells_it_once():
@@ -107,7 +107,7 @@ def test_continuous_oximetry_has_no_marks():
 
     stored = play(scene())
     assert len(stored) >= 6
-    assert all(reading.mark is None and "spo2" in reading.values for reading in stored)
+    assert all(reading.bookmark is None and "spo2" in reading.values for reading in stored)
 
 
 def test_two_sensors_of_a_kind_have_names_of_their_own():

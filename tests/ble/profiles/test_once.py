@@ -43,7 +43,7 @@ def test_a_cuff_that_sends_its_whole_memory_each_time():
     found = pressures(b)
     assert len(found) == 6
     assert len({reading.device_time for reading in found}) == 6
-    assert all(reading.mark is not None for reading in found)
+    assert all(reading.bookmark is not None for reading in found)
     assert [reading for reading in found if "from-memory" in reading.flags] == found[:5]
 
 
@@ -79,7 +79,7 @@ def test_the_same_values_at_another_time_are_another_measurement():
 
     stored = play(scene())
     assert [reading.device_time for reading in stored] == ["2025-01-02T07:08:01", "2025-01-02T07:08:02", None, None]
-    assert [reading.mark is None for reading in stored] == [False, False, True, True]
+    assert [reading.bookmark is None for reading in stored] == [False, False, True, True]
 
 
 def test_each_user_has_a_mark():
@@ -111,7 +111,7 @@ def test_cuff_pressure_while_it_measures_is_no_measurement():
     stored = play(scene())
     cuffs = [reading for reading in stored if reading.metric == "cuff_pressure"]
     assert len(cuffs) > 5
-    assert all(reading.mark is None for reading in cuffs)
+    assert all(reading.bookmark is None for reading in cuffs)
 
 
 def test_a_cuff_with_both_forms_tells_each_value_once():
@@ -149,7 +149,7 @@ def test_weight_and_composition_are_two_readings_of_one_weighing():
     assert (len(weights), len(bodies)) == (3, 3)
     assert bodies[1].values.keys() >= {"body_fat", "basal_metabolism", "muscle_mass", "body_water_mass", "impedance"}
     assert "weight:unsuccessful" in weights[2].flags
-    assert all(reading.mark is not None for reading in b.stored)
+    assert all(reading.bookmark is not None for reading in b.stored)
 
 
 def test_a_packet_whose_second_one_does_not_come_waits_no_longer_than_it_should():
@@ -217,7 +217,7 @@ def spot(**settings) -> Bench:
 
 
 def spots(bench: Bench) -> list:
-    return [reading for reading in bench.stored if reading.mark is not None]
+    return [reading for reading in bench.stored if reading.bookmark is not None]
 
 
 def test_stored_spot_checks_once():
