@@ -383,7 +383,7 @@ def test_a_driver_that_does_not_recover():
     broken(
         driver_kit.assert_recovers,
         "its conversation with its twin ended: CommandFailed",
-        converse=once,
+        run_session=once,
         keeps_records=False,
     )
 
