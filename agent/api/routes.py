@@ -254,7 +254,7 @@ ROUTES: tuple[Route, ...] = (
         readings.of_all,
         "Stored readings of all devices, newest first",
         '{"readings": [...], "cursor": for the next page, or null}',
-        query=requests.AllHistory,
+        query=requests.AllHistoryQuery,
         role="viewer",
     ),
     Route(
@@ -307,7 +307,7 @@ ROUTES: tuple[Route, ...] = (
         messages.unsubscribe,
         "Follow a topic no more",
         '{"topic", "brokers", "removed": true}',
-        query=requests.OfBroker,
+        query=requests.BrokerQuery,
         role="operator",
     ),
     Route(
@@ -325,7 +325,7 @@ ROUTES: tuple[Route, ...] = (
         messages.topics,
         "The topics seen, the last one first",
         '{"topics": [{"broker", "topic", "count", "last", "size", "retain"}]}',
-        query=requests.TopicPage,
+        query=requests.TopicQuery,
         role="viewer",
     ),
     Route(
@@ -346,7 +346,7 @@ ROUTES: tuple[Route, ...] = (
         store_log.dead_letters,
         "What brokers refused for good",
         '{"dead_letters": [...]}',
-        query=requests.DeadLetterPage,
+        query=requests.DeadLetterQuery,
         role="viewer",
     ),
     Route(

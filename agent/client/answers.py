@@ -5,10 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, TypedDict
 
-# Members that are no values.
-FRAME = {"id", "schema", "gateway_id", "device_id", "patient_id", "metric_type", "units", "timestamp"}
-FRAME |= {"device_timestamp", "clock", "urgent", "replayed", "quality", "flags"}
-FRAME |= {"samples", "rate_hz", "scale", "offset", "unit"}
+from gatepost.agent.core.views import PAYLOAD_MEMBERS
 
 
 class ReadingDict(dict[str, Any]):
@@ -29,7 +26,7 @@ class ReadingDict(dict[str, Any]):
     @property
     def measured(self) -> dict[str, Any]:
         """The values by name."""
-        return {name: value for name, value in self.items() if name not in FRAME}
+        return {name: value for name, value in self.items() if name not in PAYLOAD_MEMBERS}
 
     @property
     def units(self) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 What repeats from reading to reading (metric_type, units, quality, flags) is kept apart, once: series.py.
 
-A value whose name is a member of the payload itself (RESERVED) is written with an underscore behind it (`id` -> `id_`),
-its unit and its flags too, so that nothing is lost; `channel` of a waveform is the contract's own and stays.
-A value that JSON cannot carry is left out and named in `flags`: NaN `<name>:nan`, infinity `<name>:over-range` or
+A value whose name is a member of the payload itself (PAYLOAD_MEMBERS) is written with an underscore behind it
+(`id` -> `id_`), its unit and its flags too, so that nothing is lost; a waveform's own `channel` stays. A value that
+JSON cannot carry is left out and named in `flags`: NaN `<name>:nan`, infinity `<name>:over-range` or
 `<name>:under-range`, nothing `<name>:no-value`; a list or an object with such a value inside goes as a whole.
 """
 
@@ -16,34 +16,10 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
+from gatepost.agent.core.views import PAYLOAD_MEMBERS
 from gatepost.drivers.reading import Reading
 
-RESERVED = frozenset(
-    {
-        "id",
-        "schema",
-        "gateway_id",
-        "device_id",
-        "patient_id",
-        "metric_type",
-        "units",
-        "timestamp",
-        "device_timestamp",
-        "clock",
-        "urgent",
-        "replayed",
-        "quality",
-        "flags",
-        "samples",
-        "rate_hz",
-        "scale",
-        "offset",
-        "unit",
-        "channel",
-    }
-)
-
-_free = RESERVED.isdisjoint
+_free = PAYLOAD_MEMBERS.isdisjoint
 
 
 def encode(reading: Reading) -> tuple[Reading, bytes]:
@@ -88,7 +64,7 @@ def _renamed(reading: Reading) -> Reading:
     taken = set(reading.values)
     names: dict[str, str] = {}
     for name in reading.values:
-        if name in RESERVED and not (name == "channel" and reading.waveform is not None):
+        if name in PAYLOAD_MEMBERS and not (name == "channel" and reading.waveform is not None):
             new = name + "_"
             while new in taken:
                 new += "_"

@@ -7,12 +7,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from gatepost.agent.cli.verbs.store import alone
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.diagnostics.finding import Finding
 from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.model import Settings
+from gatepost.agent.store.exclusive_access import exclusive_access
 
 
 def of_settings(loaded: LoadedSettings) -> Iterator[Finding]:
@@ -88,7 +88,7 @@ def _database(state_dir: Path) -> Iterator[Finding]:
         yield Finding("problem", "store", f"{path} is no database", "its beginning was overwritten", hint)
         return
     try:
-        with alone(path):
+        with exclusive_access(path):
             pass
     except StoreError as error:
         yield Finding("note", "store", error.message)

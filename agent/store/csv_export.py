@@ -1,49 +1,49 @@
-"""Readings as CSV (RFC 4180, UTF-8): one row for each value, always the same columns."""
+"""CSV export of readings (RFC 4180, UTF-8): one row for each value, always the same columns."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
+
+from gatepost.agent.core.views import PAYLOAD_MEMBERS, WAVEFORM_ROWS
 
 COLUMNS = (
     *("id", "timestamp", "device_id", "patient_id", "metric_type", "name", "value", "unit"),
     *("quality", "urgent", "clock", "device_timestamp", "flags"),
 )
-_NO_VALUES = {*COLUMNS, "schema", "gateway_id", "units", "replayed"}
+_NO_ROWS = PAYLOAD_MEMBERS.difference(WAVEFORM_ROWS)
 
 
 def header() -> bytes:
     return _text([COLUMNS])
 
 
-def rows(readings: Iterable[dict[str, Any]]) -> bytes:
-    """Lists and objects (the samples of a waveform) as JSON in their cell."""
-    return _text(row for reading in readings for row in _of(reading))
+def rows(readings: Iterable[Mapping[str, Any]]) -> bytes:
+    return _text([cell(row[column]) for column in COLUMNS] for reading in readings for row in value_rows(reading))
 
 
-def _of(reading: dict[str, Any]) -> Iterator[list[Any]]:
+def value_rows(reading: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """By column, one row for each value; a waveform has `samples` and the members that scale them."""
     units = reading.get("units") or {}
-    wave = "samples" in reading
+    common = {column: reading.get(column) for column in COLUMNS}
+    common["flags"] = " ".join(map(str, reading.get("flags") or ()))
     for name, value in reading.items():
-        if name in _NO_VALUES:
-            continue
-        unit = units.get(name, reading.get("unit", "") if wave and name == "samples" else "")
-        own = {"name": name, "value": _cell(value), "unit": unit}
-        yield [own[column] if column in own else _cell(reading.get(column)) for column in COLUMNS]
+        if name not in _NO_ROWS:
+            unit = units.get(name) or (reading.get("unit") if name == "samples" else None)
+            yield {**common, "name": name, "value": value, "unit": unit}
 
 
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
+def cell(value: Any) -> Any:
+    """Text of one cell: lists and objects as JSON, nothing for null."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return " ".join(value)
-    return orjson.dumps(value).decode() if isinstance(value, list | dict) else value
+    if isinstance(value, list | dict):
+        return orjson.dumps(value).decode()
+    return "" if value is None else value
 
 
 def _text(lines: Iterable[Iterable[Any]]) -> bytes:

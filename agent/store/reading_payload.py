@@ -1,25 +1,33 @@
-"""A stored record as the contract's payload."""
+"""Reading payload of a stored record."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
-from gatepost.agent.api.agent_interface import StoreInterface
 from gatepost.agent.core.clock import rfc3339
-from gatepost.agent.store.model import URGENT, Record
+from gatepost.agent.core.views import PAYLOAD_SCHEMA
+from gatepost.agent.store.model import URGENT, Record, Series
 
-SCHEMA = 1
+
+class RecordSource(Protocol):
+    """The part of the store that a payload is made from."""
+
+    def reading_id(self, seq: int) -> str: ...
+
+    def series_of(self, number: int) -> Series: ...
+
+    def time_of(self, record: Record) -> tuple[int, str]: ...
 
 
-def payload(store: StoreInterface, gateway: str, record: Record) -> dict[str, Any]:
+def payload(store: RecordSource, gateway: str, record: Record) -> dict[str, Any]:
     """The reading in format `devices`; `replayed` is false, since nobody sent it."""
     series = store.series_of(record.series)
     wall, clock = store.time_of(record)
     reading: dict[str, Any] = {
         "id": store.reading_id(record.seq),
-        "schema": SCHEMA,
+        "schema": PAYLOAD_SCHEMA,
         "gateway_id": gateway,
         "device_id": series.device,
     }

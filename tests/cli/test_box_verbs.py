@@ -185,7 +185,7 @@ def test_run_keeps_typer_and_rich_out_of_the_agent(place):
 
 
 def test_a_verb_loads_only_what_it_needs():
-    unneeded = ["rich", "yaml", "starlette", "uvicorn", "gmqtt", "gatepost.agent.settings"]
+    unneeded = ["rich", "yaml", "uvicorn", "gmqtt", "gatepost.agent.settings"]
     code = (
         "import sys\n"
         "from gatepost.agent.cli.entry import main\n"

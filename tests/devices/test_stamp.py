@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.agent.devices.encoding import RESERVED, encode
+from gatepost.agent.core.views import PAYLOAD_MEMBERS
+from gatepost.agent.devices.encoding import encode
 from gatepost.drivers.reading import Reading, Waveform
 
 
@@ -94,14 +95,14 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-names = st.sampled_from([*sorted(RESERVED), "a", "b", "id_", "id__"])
+names = st.sampled_from([*sorted(PAYLOAD_MEMBERS), "a", "b", "id_", "id__"])
 
 
 @given(st.dictionaries(names, values, max_size=8))
 def test_every_value_is_there_or_explained_and_no_member_of_the_payload_is_taken(given_values):
     reading, encoded = encode(Reading("m", given_values))
     written = orjson.loads(encoded)
-    assert not RESERVED & written.keys()
+    assert not PAYLOAD_MEMBERS & written.keys()
     explained = {flag.partition(":")[0] for flag in reading.flags}
     assert len(written) + len(explained) == len(given_values)
     assert all(value is not None for value in written.values())

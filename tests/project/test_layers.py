@@ -42,7 +42,6 @@ ONLY = {
     "serial": {"drivers"},
     "serial_asyncio": {"drivers"},
     "bleak": {"drivers"},
-    "starlette": {"api"},
     "uvicorn": {"api"},
     "jwt": {"api"},
     "typer": {"cli"},
@@ -69,9 +68,7 @@ def room(module: str) -> str:
 # Upward still; each goes when its room is put in order.
 UPWARD = {
     ("gatepost.agent.diagnostics.agent_checks", "api"),
-    ("gatepost.agent.diagnostics.offline_checks", "cli"),
     ("gatepost.agent.settings.editor", "api"),
-    ("gatepost.agent.store.reading_payload", "api"),
 }
 
 

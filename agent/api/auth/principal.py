@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol
 
-from starlette.types import Scope
-
 from gatepost.agent.api.auth.topic_permissions import allows, covers
+from gatepost.agent.api.http.asgi import Scope
 
 Role = Literal["viewer", "operator", "admin"]
 Needed = Literal["open", "viewer", "operator", "admin"]

@@ -8,8 +8,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from starlette.types import ASGIApp
-
+from gatepost.agent.api.http.asgi import ASGIApp
 from gatepost.agent.api.http.h11_protocol import BoundedH11Protocol, ConnectionLimits, config_of
 from gatepost.agent.api.websocket.connection import WebSocketConnection
 

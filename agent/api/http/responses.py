@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 import orjson
-from starlette.types import Receive, Scope, Send
+
+from gatepost.agent.api.http.asgi import Receive, Scope, Send
 
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"

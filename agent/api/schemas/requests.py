@@ -1,4 +1,4 @@
-"""What may be asked: query parameters and bodies of the routes as types, so they validate and document themselves."""
+"""Request schemas: query parameters and bodies of the routes, which validate and document themselves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AuditQuery(LedgerQuery, frozen=True, forbid_unknown_fields=True):
     what: Annotated[str | None, Meta(description="only entries of this kind")] = None
 
 
-class DeadLetterPage(Struct, frozen=True, forbid_unknown_fields=True):
+class DeadLetterQuery(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 100
     broker: Which | None = None
 
@@ -46,7 +46,7 @@ class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Cursor | None = None
 
 
-class AllHistory(HistoryQuery, frozen=True, forbid_unknown_fields=True):
+class AllHistoryQuery(HistoryQuery, frozen=True, forbid_unknown_fields=True):
     device: Which | None = None
 
 
@@ -152,11 +152,11 @@ class SubscriptionBody(Struct, frozen=True, forbid_unknown_fields=True):
     qos: Literal[0, 1, 2] = 0
 
 
-class OfBroker(Struct, frozen=True, forbid_unknown_fields=True):
+class BrokerQuery(Struct, frozen=True, forbid_unknown_fields=True):
     broker: Which | None = None
 
 
-class TopicPage(Struct, frozen=True, forbid_unknown_fields=True):
+class TopicQuery(Struct, frozen=True, forbid_unknown_fields=True):
     broker: Which | None = None
     topic: TopicFilter | None = None
     limit: Limit = 1000

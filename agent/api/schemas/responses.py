@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
+from gatepost.agent.core.views import ReadingPayload
 from gatepost.agent.diagnostics.finding import Finding
 
 State = dict[str, Any]
@@ -182,24 +183,6 @@ class LedgerEntryView(Struct):
 class LedgerPage(Struct):
     commands: list[LedgerEntryView]
     cursor: int | None
-
-
-class ReadingPayload(Struct):
-    """The values stand beside these members, by name."""
-
-    id: str
-    schema: int
-    gateway_id: str
-    device_id: str
-    metric_type: str
-    timestamp: str
-    clock: Literal["synchronised", "unsynchronised", "rectified"]
-    urgent: bool
-    replayed: bool
-    patient_id: str | UnsetType = UNSET
-    units: dict[str, str] | UnsetType = UNSET
-    quality: str | UnsetType = UNSET
-    flags: list[str] | UnsetType = UNSET
 
 
 class ReadingList(Struct):

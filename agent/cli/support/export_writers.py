@@ -5,42 +5,25 @@ A file is written beside its place and put there when it is complete.
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 import orjson
 
 from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.store import csv_export
+from gatepost.agent.store.csv_export import cell, value_rows
 from gatepost.client import ReadingDict
-
-# As GET /api/v1/readings answers to Accept: text/csv.
-COLUMNS = [
-    *("id", "timestamp", "device_id", "patient_id", "metric_type", "name", "value", "unit"),
-    *("quality", "urgent", "clock", "device_timestamp", "flags"),
-]
-WAVEFORM = ("samples", "rate_hz", "scale", "offset")
 
 
 class ExportOutput(Protocol):
     def write(self, readings: Sequence[ReadingDict]) -> None: ...
     def close(self) -> None: ...
-
-
-def rows(reading: ReadingDict) -> Iterator[dict[str, Any]]:
-    """One for each value; a waveform has `samples` and what makes values of them."""
-    measured = reading.measured | {name: reading[name] for name in WAVEFORM if name in reading}
-    common = {name: reading.get(name) for name in COLUMNS}
-    common["flags"] = " ".join(map(str, reading.get("flags") or []))
-    for name, value in measured.items():
-        unit = reading.units.get(name) or (reading.get("unit") if name == "samples" else None)
-        yield {**common, "name": name, "value": value, "unit": unit}
 
 
 class _Lines:
@@ -55,20 +38,15 @@ class _Lines:
 
 
 class _Csv:
-    """RFC 4180, UTF-8; lists and objects as JSON."""
-
     def __init__(self, file: BinaryIO) -> None:
-        self._text = TextIOWrapper(file, "utf-8", newline="", write_through=True)
-        self._csv = csv.DictWriter(self._text, COLUMNS)
-        self._csv.writeheader()
+        self._file = file
+        file.write(csv_export.header())
 
     def write(self, readings: Sequence[ReadingDict]) -> None:
-        self._csv.writerows(
-            {name: _cell(value) for name, value in row.items()} for reading in readings for row in rows(reading)
-        )
+        self._file.write(csv_export.rows(readings))
 
     def close(self) -> None:
-        self._text.detach()
+        self._file.flush()
 
 
 class _Parquet:
@@ -82,13 +60,13 @@ class _Parquet:
             hint = "pip install 'gatepost[parquet]', or --format csv"
             raise GatepostError("parquet needs the library pyarrow, which is not installed", hint) from error
         self._arrow = pyarrow
-        kinds = dict.fromkeys(COLUMNS, pyarrow.string())
+        kinds = dict.fromkeys(csv_export.COLUMNS, pyarrow.string())
         kinds |= {"timestamp": pyarrow.timestamp("us", "UTC"), "value": pyarrow.float64(), "urgent": pyarrow.bool_()}
         self._schema = pyarrow.schema({**kinds, "text": pyarrow.string()})
         self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
 
     def write(self, readings: Sequence[ReadingDict]) -> None:
-        found = [_typed(row, reading) for reading in readings for row in rows(reading)]
+        found = [_typed(row, reading) for reading in readings for row in value_rows(reading)]
         if found:
             self._writer.write_table(self._arrow.Table.from_pylist(found, self._schema))
 
@@ -134,14 +112,8 @@ def output(file: str, form: str, force: bool) -> Iterator[ExportOutput]:
             os.unlink(name)
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return orjson.dumps(value).decode() if isinstance(value, list | dict) else value
-
-
 def _typed(row: dict[str, Any], reading: ReadingDict) -> dict[str, Any]:
     value = row["value"]
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    text = None if number or value is None else str(_cell(value))
+    text = None if number or value is None else str(cell(value))
     return {**row, "timestamp": reading.time, "value": float(value) if number else None, "text": text}

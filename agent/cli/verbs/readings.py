@@ -10,22 +10,10 @@ import typer
 from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, connected, new
 from gatepost.agent.cli.support.formatting import clock_time
 from gatepost.agent.cli.support.output import complain, say, say_json, say_line, table
+from gatepost.agent.core.views import PAYLOAD_MEMBERS
 from gatepost.client import GatewayClient, GatewayError
 
 PAGE = 1000
-# Members of a payload that are no values.
-FRAME = {
-    "id",
-    "schema",
-    "gateway_id",
-    "device_id",
-    "patient_id",
-    "metric_type",
-    "units",
-    "timestamp",
-    "device_timestamp",
-}
-FRAME |= {"clock", "urgent", "replayed", "quality", "flags", "samples", "rate_hz", "scale", "offset", "unit"}
 COLUMNS = ("time", "device", "patient", "metric", "values", "notes")
 
 BELOW = ("notes", "values")
@@ -113,7 +101,7 @@ def values(reading: dict[str, Any]) -> str:
     parts = [
         f"{name} {value} {units[name]}" if name in units else f"{name} {value}"
         for name, value in reading.items()
-        if name not in FRAME
+        if name not in PAYLOAD_MEMBERS
     ]
     if "samples" in reading:
         parts.append(f"{len(reading['samples'])} samples at {reading.get('rate_hz')} Hz")

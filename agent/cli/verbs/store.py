@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatepost.agent import lock
 from gatepost.agent.cli import default_config
 from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
 from gatepost.agent.cli.support.formatting import count
@@ -77,10 +75,11 @@ def repair(path: Named = None, config: Config = None, json: Json = False) -> Non
 
 
 def _work(do: Callable[[Path], SalvageReport], path: Path | None, config: Path | None, json: bool) -> SalvageReport:
+    from gatepost.agent.store.exclusive_access import exclusive_access
     from gatepost.agent.store.schema import is_log
 
     database = path or _of_settings(config or default_config())
-    with alone(database):
+    with exclusive_access(database):
         if not is_log(database):
             raise StoreError(f"{database} is no Gatepost log", "name the database, or the settings with --config")
         report = do(database)
@@ -91,24 +90,6 @@ def _work(do: Callable[[Path], SalvageReport], path: Path | None, config: Path |
             say(f"problem: {problem}")
         say(f"{report.path}: {count(report.rows, 'row')}, {count(report.damaged)} damaged")
     return report
-
-
-@contextmanager
-def alone(database: Path) -> Iterator[None]:
-    """No agent runs on this database, and none that ran before starts meanwhile; raises StoreError."""
-    if not database.exists():
-        raise StoreError(f"there is no database at {database}", "name the file, or the settings with --config")
-    try:
-        held = lock.take(database.parent) if (database.parent / lock.NAME).exists() else None
-    except lock.StateDirInUse:
-        raise StoreError(f"an agent runs on {database}", "stop it first: `systemctl stop gatepost`") from None
-    except OSError as error:
-        raise StoreError(f"{database}: {error.strerror}", "use sudo, or become the user gatepost") from error
-    try:
-        yield
-    finally:
-        if held is not None:
-            held.close()
 
 
 def _of_settings(config: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 from gatepost.agent.cli.support.agent_access import Json, new
 from gatepost.agent.cli.support.output import say, say_json
 
-LIBRARIES = ("gmqtt", "aiosqlite", "msgspec", "orjson", "pyserial", "starlette", "uvicorn", "uvloop")
+LIBRARIES = ("gmqtt", "aiosqlite", "msgspec", "orjson", "pyserial", "uvicorn", "uvloop")
 
 verb = new()
 

@@ -6,13 +6,13 @@ import time
 
 import orjson
 
+from gatepost.agent.core.views import PAYLOAD_SCHEMA
 from gatepost.agent.store.model import EVENT, URGENT, Record, Series
 from gatepost.agent.uplink.formats import RenderedMessage
 from gatepost.agent.uplink.mqtt.codec import encode_properties
 from gatepost.agent.uplink.topics import BrokerTopics
 
 CONTENT_TYPE = "application/json"
-SCHEMA = 1
 KNOWN = 2000  # series remembered ready to use
 SECONDS = 100  # seconds remembered as text: live and backlog come by turns
 
@@ -55,7 +55,7 @@ class DevicesFormat:
         if len(self._known) >= KNOWN:
             self._known.clear()
         common = orjson.loads(series.common)
-        middle = b'","schema":%d,"gateway_id":%b' % (SCHEMA, self._gateway)
+        middle = b'","schema":%d,"gateway_id":%b' % (PAYLOAD_SCHEMA, self._gateway)
         if "event" in common:
             topic = self._topics("gateway_events")
         else:
@@ -83,6 +83,6 @@ class DevicesFormat:
         """Content type and the user properties `id` and `schema`; only the id differs between messages."""
         head = self._blocks.get(len(name))
         if head is None:
-            whole = encode_properties(CONTENT_TYPE, [("schema", str(SCHEMA)), ("id", name.decode())])
+            whole = encode_properties(CONTENT_TYPE, [("schema", str(PAYLOAD_SCHEMA)), ("id", name.decode())])
             head = self._blocks[len(name)] = whole[: -len(name)]
         return head + name
