@@ -11,15 +11,15 @@ from gatepost.agent.cli import default_config
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 failed, 2 usage, 78 settings wrong."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    config = run_config(given)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    config = run_config(words)
     if config is not None:
         from gatepost.agent.main import run_agent
 
         return run_agent(config)
     from gatepost.agent.cli.main import gatepost
 
-    return gatepost(given)
+    return gatepost(words)
 
 
 def run_config(arguments: Sequence[str]) -> Path | None:

@@ -18,9 +18,9 @@ class ScreenLine(NamedTuple):
     state: tuple[int, int, str] | None = None
 
 
-def lines(board: DemoStatistics, width: int) -> list[ScreenLine]:
+def lines(statistics: DemoStatistics, width: int) -> list[ScreenLine]:
     """A heading and the devices, none longer than `width` where that is possible: from 38 columns on."""
-    devices = list(board.devices.values())
+    devices = list(statistics.devices.values())
     names = ["device", "driver", "state", *COUNTERS]
     while len(names) > 1 and _width(names, devices) > width:
         # What can be missed first, first.

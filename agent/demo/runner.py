@@ -23,7 +23,7 @@ from gatepost.agent.core.clock import Clock, SystemClock
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.demo.processes import STARTING, BrokerAway, end, start_agent
 from gatepost.agent.demo.statistics import DemoStatistics
-from gatepost.agent.demo.view import PlainView, RichView, told, view_of
+from gatepost.agent.demo.view import PlainView, RichView, view_of, write_summary
 from gatepost.client import AsyncGatewayClient, GatewayError
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.testing.pty import PtyTwin
@@ -47,13 +47,13 @@ class DemoRunner:
         self._folder, self._clock, self._away, self._plain = folder, clock, away, plain
         self._client = AsyncGatewayClient(folder / "api.sock", timeout=5.0)
         self._stop = asyncio.Event()
-        self._hurry = asyncio.Event()  # asked twice: without waiting for what is on its way
-        self.board = DemoStatistics(
+        self._end_at_once = asyncio.Event()  # asked twice: without waiting for what is on its way
+        self.statistics = DemoStatistics(
             {name: device["driver"] for name, device in DEVICES.items()}, lambda: clock.monotonic() - began
         )
         self._port = _free_port()
-        self._broker = BrokerAway(self._port, self.board.delivered)
-        self._turning = asyncio.Lock()
+        self._broker = BrokerAway(self._port, self.statistics.delivered)
+        self._switching = asyncio.Lock()
         self._framing = asyncio.Lock()
         self._ending = False
 
@@ -63,20 +63,20 @@ class DemoRunner:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._end)
         async with AsyncExitStack() as stack:
-            view = view_of(self.board, self._plain)
-            stack.callback(told, self.board)  # after the view has ended
+            view = view_of(self.statistics, self._plain)
+            stack.callback(write_summary, self.statistics)  # after the view has ended
             stack.enter_context(view)
             devices = await stack.enter_async_context(AsyncExitStack())
             ports = await self._devices(devices)
-            self.board.note("simulated devices speak on PTYs")
+            self.statistics.note("simulated devices speak on PTYs")
             stack.push_async_callback(self._broker.stop)
             await self._broker.start()
-            self.board.note(f"broker listens at 127.0.0.1:{self._port}")
+            self.statistics.note(f"broker listens at 127.0.0.1:{self._port}")
             settings = self._settings(ports)
             agent = await start_agent(settings, self._folder / "agent.log")
             stack.push_async_callback(end, agent)
-            await self._answers(agent)
-            self.board.note("agent runs: gatepost run --config " + str(settings))
+            await self._wait_for_agent(agent)
+            self.statistics.note("agent runs: gatepost run --config " + str(settings))
             await self._show(view, seconds, agent, devices)
 
     async def _devices(self, stack: AsyncExitStack) -> dict[str, Path]:
@@ -99,7 +99,7 @@ class DemoRunner:
         path.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
         return path
 
-    async def _answers(self, agent: asyncio.subprocess.Process) -> None:
+    async def _wait_for_agent(self, agent: asyncio.subprocess.Process) -> None:
         until = self._clock.monotonic() + STARTING
         while self._clock.monotonic() < until and agent.returncode is None:
             with contextlib.suppress(GatewayError):
@@ -118,7 +118,7 @@ class DemoRunner:
     ) -> None:
         until = None if seconds is None else self._clock.monotonic() + seconds
         with _none() if self._plain else _keys(self._key):
-            tasks = [asyncio.create_task(part()) for part in (self._follow, self._poll, self._take_away)]
+            tasks = [asyncio.create_task(part()) for part in (self._follow, self._poll, self._interrupt_broker)]
             try:
                 while not self._stop.is_set() and (until is None or self._clock.monotonic() < until):
                     view.draw()
@@ -138,27 +138,27 @@ class DemoRunner:
     async def _settle(self, devices: AsyncExitStack) -> None:
         """No more readings; then the account is whole as soon as what is on its way has arrived."""
         self._ending = True
-        async with self._turning:  # a broker that comes or goes does so to the end
+        async with self._switching:  # a broker that comes or goes does so to the end
             await devices.aclose()
         until = self._clock.monotonic() + SETTLING
-        while self._clock.monotonic() < until and not self._hurry.is_set():
+        while self._clock.monotonic() < until and not self._end_at_once.is_set():
             with contextlib.suppress(GatewayError):
                 await self._frame()
-            total = self.board.total
+            total = self.statistics.total
             if total.taken == total.stored and (total.backlog == 0 or not self._broker.present):
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), 0.1)
+                await asyncio.wait_for(self._end_at_once.wait(), 0.1)
 
     def _end(self) -> None:
-        (self._hurry if self._stop.is_set() else self._stop).set()
+        (self._end_at_once if self._stop.is_set() else self._stop).set()
 
     async def _follow(self) -> None:
         """Readings as they become stored; the agent tells nobody before."""
         while True:
             with contextlib.suppress(GatewayError):
                 async for reading in self._client.follow(last=SEEN):
-                    self.board.stored(reading)
+                    self.statistics.stored(reading)
             await asyncio.sleep(0.5)
 
     async def _poll(self) -> None:
@@ -166,44 +166,44 @@ class DemoRunner:
             with contextlib.suppress(GatewayError):
                 await self._frame()
                 state = (await self._client.brokers())["brokers"][0]
-                if state["state"] != self.board.broker:
-                    self.board.broker = state["state"]
-                    self.board.note(f"agent and broker: {state['state']}")
-                self.board.oldest = (await self._client.backlog())["backlog"][0]["oldest"]
+                if state["state"] != self.statistics.broker:
+                    self.statistics.broker = state["state"]
+                    self.statistics.note(f"agent and broker: {state['state']}")
+                self.statistics.oldest = (await self._client.backlog())["backlog"][0]["oldest"]
             await asyncio.sleep(2 * DRAW)
 
     async def _frame(self) -> None:
         """Stored and delivered as of now, then what the agent says it took: counts that cannot contradict."""
         async with self._framing:  # an older frame must not replace a newer one
-            frozen = self.board.freeze()
+            frozen = self.statistics.freeze()
             devices = (await self._client.devices())["devices"]
             lost = sum(int(gap["count"]) for gap in (await self._client.gaps())["gaps"])
-            self.board.show(frozen, devices, lost, status=not self._ending)
+            self.statistics.show(frozen, devices, lost, status=not self._ending)
 
-    async def _take_away(self) -> None:
+    async def _interrupt_broker(self) -> None:
         while self._away:
             await asyncio.sleep(2 * self._away)
-            await self._turn(present=False)
+            await self._switch_broker(present=False)
             await asyncio.sleep(self._away)
-            await self._turn(present=True)
+            await self._switch_broker(present=True)
 
-    async def _turn(self, present: bool) -> None:
-        async with self._turning:
+    async def _switch_broker(self, present: bool) -> None:
+        async with self._switching:
             if self._ending:
                 return
             if present and not self._broker.present:
                 await self._broker.start()
-                self.board.note("the broker is back: the backlog drains, live readings flow beside it")
+                self.statistics.note("the broker is back: the backlog drains, live readings flow beside it")
             elif not present and self._broker.present:
                 await self._broker.stop()
-                self.board.note("the broker is away: readings go on being stored, the backlog grows")
+                self.statistics.note("the broker is away: readings go on being stored, the backlog grows")
 
     def _key(self, key: str) -> None:
         if key in ("q", "\x03"):
             self._end()
         elif key == "b":
             self._away = 0.0  # from now on the person decides
-            self._asked = asyncio.ensure_future(self._turn(present=not self._broker.present))
+            self._asked = asyncio.ensure_future(self._switch_broker(present=not self._broker.present))
 
 
 def run(seconds: float | None, away: float, plain: bool) -> None:

@@ -59,7 +59,7 @@ class DemoStatistics:
         self.lost = 0
         self.notes: deque[str] = deque(maxlen=NOTES)
         self.elapsed = elapsed
-        self.heard: Callable[[str], None] = lambda _: None
+        self.on_note: Callable[[str], None] = lambda _: None
 
     @property
     def total(self) -> ReadingCounts:
@@ -69,7 +69,7 @@ class DemoStatistics:
         """Something happened; the time since the start goes before it."""
         line = f"{self.elapsed():5.1f} s  {text}"
         self.notes.append(line)
-        self.heard(line)
+        self.on_note(line)
 
     def stored(self, reading: dict[str, Any]) -> None:
         device = self.devices.get(str(reading.get("device_id")))
@@ -77,18 +77,18 @@ class DemoStatistics:
             device.stored.add(str(reading.get("id")))
             device.values = values(reading)
 
-    def delivered(self, told: dict[str, Any]) -> None:
-        """The broker has it, so it was stored, even if that has not been told yet; the same id again is a repeat."""
-        device = self.devices.get(str(told.get("device_id")))
+    def delivered(self, reading: dict[str, Any]) -> None:
+        """The broker has it, so it was stored, even if the agent has not said so yet; the same id again is a repeat."""
+        device = self.devices.get(str(reading.get("device_id")))
         if device is None:
             return
-        name = str(told.get("id"))
+        name = str(reading.get("id"))
         if name in device.delivered:
             device.repeated += 1
             return
         device.stored.add(name)
         device.delivered.add(name)
-        device.replayed += bool(told.get("replayed"))
+        device.replayed += bool(reading.get("replayed"))
 
     def freeze(self) -> dict[str, ReadingCounts]:
         """What was stored and delivered until now. What was taken is asked for afterwards, so it is never less."""
@@ -100,17 +100,17 @@ class DemoStatistics:
     def show(
         self, frozen: dict[str, ReadingCounts], devices: Sequence[Mapping[str, Any]], lost: int, status: bool = True
     ) -> None:
-        """The next frame, with the agent's own account of its devices; without `status` theirs stays as it is."""
+        """The next frame, with what the agent says of its devices; without `status` their states stay as they are."""
         self.lost = lost
-        for told in devices:
-            device = self.devices.get(str(told["id"]))
+        for view in devices:
+            device = self.devices.get(str(view["id"]))
             if device is not None:
-                device.counts, device.shown = replace(frozen[device.name], taken=int(told["readings"])), device.values
+                device.counts, device.shown = replace(frozen[device.name], taken=int(view["readings"])), device.values
                 if status:
-                    device.status = str(told["status"])
+                    device.status = str(view["status"])
 
     def summary(self) -> list[str]:
-        """The account at the end; what is still on its way is no loss, and said."""
+        """The totals; readings that are still on their way are named, for they are not lost."""
         total = self.total
         lines = [
             f"taken {total.taken}, stored {total.stored}, delivered {total.delivered}, lost {self.lost}"

@@ -20,40 +20,40 @@ PLAIN_EVERY = 8  # draws to a plain summary
 class PlainView:
     """For logs and pipes: what happens, at once, and a summary every few seconds."""
 
-    def __init__(self, board: DemoStatistics) -> None:
-        self._board = board
+    def __init__(self, statistics: DemoStatistics) -> None:
+        self._statistics = statistics
         self._draws = 0
-        board.heard = _write
+        statistics.on_note = _write
 
     def __enter__(self) -> PlainView:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.tell()
+        self.write_counts()
 
     def draw(self) -> None:
         self._draws += 1
         if self._draws % PLAIN_EVERY == 0:
-            self.tell()
+            self.write_counts()
 
-    def tell(self) -> None:
-        board = self._board
-        for device in board.devices.values():
+    def write_counts(self) -> None:
+        statistics = self._statistics
+        for device in statistics.devices.values():
             counts = device.counts
             _write(
-                f"{board.elapsed():5.1f} s  {device.name}: {device.status}, taken {counts.taken}, "
+                f"{statistics.elapsed():5.1f} s  {device.name}: {device.status}, taken {counts.taken}, "
                 f"stored {counts.stored}, delivered {counts.delivered}; {device.shown}"
             )
-        _write(f"{board.elapsed():5.1f} s  broker: {board.broker}, backlog {board.total.backlog}")
+        _write(f"{statistics.elapsed():5.1f} s  broker: {statistics.broker}, backlog {statistics.total.backlog}")
 
 
 class RichView:
     """For people, through rich."""
 
-    def __init__(self, board: DemoStatistics) -> None:
+    def __init__(self, statistics: DemoStatistics) -> None:
         from rich.live import Live
 
-        self._board = board
+        self._statistics = statistics
         self._live = Live(self._drawn(), refresh_per_second=4, transient=False)
 
     def __enter__(self) -> RichView:
@@ -68,22 +68,22 @@ class RichView:
         self._live.update(self._drawn())
 
     def _drawn(self) -> FittedTable:
-        return FittedTable(self._board)
+        return FittedTable(self._statistics)
 
 
 class FittedTable:
     """Drawn anew for the width that the terminal has at that moment."""
 
-    def __init__(self, board: DemoStatistics) -> None:
-        self._board = board
+    def __init__(self, statistics: DemoStatistics) -> None:
+        self._statistics = statistics
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.console import Group
         from rich.panel import Panel
         from rich.text import Text
 
-        board = self._board
-        head, *rest = lines(board, options.max_width - FRAME)
+        statistics = self._statistics
+        head, *rest = lines(statistics, options.max_width - FRAME)
         drawn = [Text(head.text, style="bold", no_wrap=True)]
         for line in rest:
             text = Text(line.text, no_wrap=True)
@@ -91,23 +91,24 @@ class FittedTable:
                 start, end, word = line.state
                 text.stylize(_style(word), start, end)
             drawn.append(text)
-        total = board.total
-        state = Text.assemble("broker ", (board.broker, _style(board.broker)), f"    backlog {total.backlog} readings")
-        if board.oldest and total.backlog:
-            state.append(f", oldest {board.oldest}")
+        total = statistics.total
+        broker = (statistics.broker, _style(statistics.broker))
+        state = Text.assemble("broker ", broker, f"    backlog {total.backlog} readings")
+        if statistics.oldest and total.backlog:
+            state.append(f", oldest {statistics.oldest}")
         title = "Gatepost: simulated devices, real agent, real broker"
         yield Panel(Group(*drawn, Text(), state), title=title, subtitle=KEYS)
-        yield Text("\n".join(board.notes), style="dim", no_wrap=True, overflow="ellipsis")
+        yield Text("\n".join(statistics.notes), style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def told(board: DemoStatistics) -> None:
-    """The account at the end, below whatever was shown."""
-    for line in board.summary() if board.total.taken else ():
+def write_summary(statistics: DemoStatistics) -> None:
+    """The totals, below whatever was shown."""
+    for line in statistics.summary() if statistics.total.taken else ():
         _write(line)
 
 
-def view_of(board: DemoStatistics, plain: bool) -> PlainView | RichView:
-    return PlainView(board) if plain else RichView(board)
+def view_of(statistics: DemoStatistics, plain: bool) -> PlainView | RichView:
+    return PlainView(statistics) if plain else RichView(statistics)
 
 
 def _style(state: str) -> str:

@@ -106,12 +106,12 @@ def test_killed_it_takes_its_processes_along(tmp_path):
     assert alive == []
 
 
-def board() -> DemoStatistics:
+def statistics() -> DemoStatistics:
     return DemoStatistics({"a": "lines"}, lambda: 0.0)
 
 
-def test_the_board_counts_a_reading_once():
-    seen = board()
+def test_the_statistics_count_a_reading_once():
+    seen = statistics()
     for _ in range(2):
         seen.stored({"device_id": "a", "id": "g:e:1", "t": 3, "units": {"t": "Cel"}})
         seen.delivered({"device_id": "a", "id": "g:e:1", "replayed": True})
@@ -121,7 +121,7 @@ def test_the_board_counts_a_reading_once():
 
 
 def test_a_frame_never_contradicts_itself():
-    seen = board()
+    seen = statistics()
     seen.delivered({"device_id": "a", "id": "g:e:1"})  # the broker was quicker than the agent's own stream
     seen.stored({"device_id": "a", "id": "g:e:2"})
     frozen = seen.freeze()
@@ -155,7 +155,7 @@ def test_counters_and_the_last_reading_are_there_at_every_width(width):
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_the_picture_keeps_to_its_width(width):
-    seen = board()
+    seen = statistics()
     seen.stored({"device_id": "a", "id": "1", "temperature": 21.5, "units": {"temperature": "Cel"}})
     seen.show(seen.freeze(), [{"id": "a", "readings": 1, "status": "online"}], lost=0)
     seen.note("agent runs: gatepost run --config /tmp/" + "x" * 100)

@@ -10,7 +10,7 @@ from gatepost.agent.cli.verbs.send import parsed
 from gatepost.drivers.driver import Driver
 
 
-def given(kind: type[Driver], pairs: list[str]) -> dict[str, Any]:
+def parse_driver_options(kind: type[Driver], pairs: list[str]) -> dict[str, Any]:
     """`every=30` -> {"every": 30}. What is JSON, and only as text what the driver wants, stays text: a passkey is no
     number. Raises BadParameter for what is not KEY=VALUE."""
     values = parsed(pairs)

@@ -36,7 +36,7 @@ class ScanResult(NamedTuple):
 
 def run(
     duration: str,
-    given: list[str],
+    paths: list[str],
     ask: bool,
     name: str | None,
     socket: Path | None,
@@ -49,8 +49,8 @@ def run(
     for note in known.notes:
         complain(note)
     registry = Registry.installed()
-    results = _look(_ports(given), known, registry, seconds, ask, bool(given))
-    results += [] if given else _sensors(known, registry)
+    results = _look(_ports(paths), known, registry, seconds, ask, bool(paths))
+    results += [] if paths else _sensors(known, registry)
     drop = _drop(results, known, registry)
     if not json:
         _print(results, seconds, ask)
@@ -59,11 +59,11 @@ def run(
         say_json({"seconds": seconds, "ports": [_told(result, registry) for result in results], **told})
 
 
-def _ports(given: list[str]) -> list[SerialPort]:
-    from gatepost.drivers.scan.ports import given as named
+def _ports(paths: list[str]) -> list[SerialPort]:
+    from gatepost.drivers.scan.ports import given as port_of
     from gatepost.drivers.scan.ports import ports
 
-    return [named(path) for path in dict.fromkeys(given)] if given else ports()
+    return [port_of(path) for path in dict.fromkeys(paths)] if paths else ports()
 
 
 # -- listening

@@ -22,14 +22,14 @@ VARIABLE = "DBUS_SYSTEM_BUS_ADDRESS"
 
 async def run(
     chosen: list[tuple[str, type[Driver], Any]],
-    given: dict[str, Any],
+    options: dict[str, Any],
     bus: Path | None,
     seed: int,
     speed: float,
     json: bool,
     ending: Callable[[], asyncio.Event],
 ) -> None:
-    """`given`: the options as they were written; `ending` gives what is set at the end. Raises GatepostError where no
+    """`options`: the options as they were written; `ending` gives what is set at the end. Raises GatepostError where no
     bus can be had."""
     try:
         from gatepost.drivers.ble.twin.bus import NoBus
@@ -40,7 +40,7 @@ async def run(
     end = ending()
     try:
         async with TwinStage([device for _, _, device in made], bus, speed=speed) as stage:
-            placed = [PlacedTwin(name, driver, device.address, given) for name, driver, device in made]
+            placed = [PlacedTwin(name, driver, device.address, options) for name, driver, device in made]
             if json:
                 devices = [{"name": each.name, "driver": each.driver, "address": each.address} for each in placed]
                 say_line({"bus": stage.bus.address, "devices": devices, "drop": drop(placed)})

@@ -94,8 +94,8 @@ def _explain(device: Mapping[str, Any]) -> None:
 
 def _command(command: dict[str, Any]) -> str:
     told = f"{command['name']}({parameters(command.get('parameters') or {})}): {command['title']}"
-    given = " ".join(f"{name}={value}" for name, value in (command.get("example") or {}).items())
-    return f"{told}; such as {given}" if given else told
+    example = " ".join(f"{name}={value}" for name, value in (command.get("example") or {}).items())
+    return f"{told}; such as {example}" if example else told
 
 
 def parameters(schema: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from gatepost.agent.cli.support.agent_access import Json, new
-from gatepost.agent.cli.support.driver_options import given
+from gatepost.agent.cli.support.driver_options import parse_driver_options
 from gatepost.agent.cli.support.output import complain, say, say_line
 from gatepost.agent.cli.verbs.drivers import unknown
 from gatepost.agent.core.errors import GatepostError
@@ -155,7 +155,7 @@ def _driver(header: RecordingHeader, name: str | None, pairs: list[str]) -> _Pla
         raise unknown(name, registry)
     kind = registry.get(name)
     options: dict[str, Any] = dict(header.options) if name == header.driver else {}
-    options.update(given(kind, pairs))
+    options.update(parse_driver_options(kind, pairs))
     try:
         made = kind(msgspec.convert(options, kind.options_type))
     except (msgspec.ValidationError, ValueError) as error:

@@ -49,13 +49,13 @@ def send(
       gatepost send oximeter-1 start_monitoring interval=30 duration=3600
       gatepost send gateway resend from=2026-11-20T10:00:00Z device=cuff-3
     """
-    given = parsed(parameters or [])
+    values = parsed(parameters or [])
     members = {} if token is None else {"token": token}
     client = connected(socket, config)
     until = time.monotonic() + timeout
     answer: Mapping[str, Any]
     try:
-        answer = client.send(None if target == GATEWAY else target, command, given, timeout=timeout, **members)
+        answer = client.send(None if target == GATEWAY else target, command, values, timeout=timeout, **members)
     except GatewayTimeout as error:
         hint = "it may still be carried out; --timeout waits longer"
         raise GatewayError(error.key, f"there was no answer within {timeout:g} s", hint) from error

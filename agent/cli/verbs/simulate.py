@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from gatepost.agent.cli.support.agent_access import Json, new
-from gatepost.agent.cli.support.driver_options import given
+from gatepost.agent.cli.support.driver_options import parse_driver_options
 from gatepost.agent.cli.support.output import say, say_line
 from gatepost.agent.cli.verbs.drivers import unknown
 from gatepost.agent.core.errors import GatepostError
@@ -54,7 +54,7 @@ def simulate(
         from gatepost.agent.cli.support.simulate_ble import run
 
         chosen = _each(drivers, registry, option or [])
-        asyncio.run(run(chosen, given(chosen[0][1], option or []), bus, seed, speed, json, ending))
+        asyncio.run(run(chosen, parse_driver_options(chosen[0][1], option or []), bus, seed, speed, json, ending))
         return
     kind = registry.get(drivers[0])
     if kind.transport not in ("serial", "w1"):
@@ -143,7 +143,7 @@ def ending() -> asyncio.Event:
 
 def _options(kind: type[Driver], pairs: list[str]) -> Any:
     """The driver's options, those of its example where it cannot do without any; raises BadParameter."""
-    values = given(kind, pairs)
+    values = parse_driver_options(kind, pairs)
     if not values and any(field.required for field in msgspec.structs.fields(kind.options_type)):
         values = kind.example_options
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import typer
 
-from gatepost.agent.cli.support.driver_options import given
+from gatepost.agent.cli.support.driver_options import parse_driver_options
 from gatepost.drivers.driver import Registry
 
 
 def options(driver: str, *pairs: str) -> dict[str, object]:
-    return given(Registry.installed().get(driver), list(pairs))
+    return parse_driver_options(Registry.installed().get(driver), list(pairs))
 
 
 def test_text_that_looks_like_a_number_stays_text_where_text_is_wanted() -> None:
