@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gatepost.agent.core.clock import US, Clock
 from gatepost.agent.devices.health import DeviceHealth
-from gatepost.agent.devices.interfaces import DeviceLink
 from gatepost.agent.devices.store_queue import StoreQueue
 from gatepost.drivers.driver import CommandFailed, Driver, LocalTime
+from gatepost.drivers.link import Link
 from gatepost.drivers.reading import Reading, Reply
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class GuardedWriter:
         self._timeout = timeout
         self.on_said: Callable[[bytes, str], None] | None = None
 
-    async def say(self, link: DeviceLink, data: bytes) -> None:
+    async def say(self, link: Link, data: bytes) -> None:
         """CommandFailed `forbidden`, or what the link raises."""
         self.allow(data)
         await link.send(data, self._timeout)
@@ -65,7 +65,7 @@ class DeviceExchange:
 
     def __init__(
         self,
-        link: DeviceLink,
+        link: Link,
         speaker: GuardedWriter,
         outlet: StoreQueue,
         health: DeviceHealth,
@@ -76,7 +76,7 @@ class DeviceExchange:
         self.at_once = at_once
         self.feed = feed
         self.answer: tuple[Reading | Reply, int] | None = None
-        self._link: DeviceLink | None = link
+        self._link: Link | None = link
         self._speaker = speaker
         self._outlet = outlet
         self._health = health
@@ -134,7 +134,7 @@ class DeviceExchange:
         self._link = None
         self._more.set()
 
-    def _attached(self) -> DeviceLink:
+    def _attached(self) -> Link:
         if self._link is None:
             raise CommandFailed("connection-lost", "the connection to the device was lost before it answered")
         return self._link

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from enum import Enum
 from random import Random
 from typing import Any
 
@@ -26,13 +25,14 @@ from gatepost.agent.devices.health import (
     fault_of,
     reason_of,
 )
-from gatepost.agent.devices.interfaces import Connect, DeviceLimits, DeviceLink, LinkEvents, ReadingStore
+from gatepost.agent.devices.interfaces import Connect, DeviceLimits, ReadingStore
 from gatepost.agent.devices.reading_pipeline import ReadingPipeline, mark_key
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.devices.series_cache import SeriesOf
 from gatepost.agent.devices.store_queue import StoreQueue
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Driver, SessionOver
+from gatepost.drivers.link import Link, LinkEvents, LinkFailed, Reason
 
 # What changes without the link noticing.
 SOFT: dict[str, Any] = {"patient": None, "every": None, "thresholds": {}, "brokers": None, "token": None}
@@ -42,16 +42,6 @@ UNPROVEN = frozenset({"silent", "decoder-error", "wrong-device", "wrong-key"})
 
 
 GARBLED = 2000  # octets of a session, none of them understood: it is another device, or its line is set wrongly
-
-
-class NotStored(Exception):
-    """The log cannot say what it has of a device; `reason` as a link's failure has it."""
-
-    class Why(Enum):
-        STORE = "store"
-
-    reason = Why.STORE
-    hint = "see the state of the store in `gatepost status`"
 
 
 def hard(device: DeviceSettings) -> DeviceSettings:
@@ -82,7 +72,7 @@ class DeviceSession:
         self.tally = DeviceCounters()
         self.desired = DesiredState()
         self.health = DeviceHealth(name, clock, log, lambda before: on_change(self, before))
-        self.link: DeviceLink | None = None  # while it is open
+        self.link: Link | None = None  # while it is open
         self.retry_at: float | None = None  # on the clock's monotonic seconds
         self.outlet = StoreQueue(name, store, self.tally, log)
         self.speaker = GuardedWriter(driver, limits.send)
@@ -243,9 +233,11 @@ class DeviceSession:
         except Exception as error:
             if not (self.driver.keeps_records or self.outlet.has_marked):
                 return  # it has none, as a rule
-            raise NotStored(f"what was stored of this device is not known now: {error}") from error
+            hint = "see the state of the store in `gatepost status`"
+            message = f"the stored bookmarks of this device cannot be read: {error}"
+            raise LinkFailed(Reason.STORE, message, hint) from error
 
-    def exchange(self, link: DeviceLink, at_once: bool = False) -> DeviceExchange:
+    def exchange(self, link: Link, at_once: bool = False) -> DeviceExchange:
         """For a command, or the conversation."""
         return DeviceExchange(link, self.speaker, self.outlet, self.health, self._clock, at_once, self.intake.chunk)
 
@@ -271,7 +263,7 @@ class DeviceSession:
             conversation.cancel()
             await asyncio.wait((conversation,), timeout=self.limits.farewell)
 
-    async def _stay(self, link: DeviceLink, ended: asyncio.Future[StatusReason]) -> StatusReason:
+    async def _stay(self, link: Link, ended: asyncio.Future[StatusReason]) -> StatusReason:
         """Until the session ends. Sleeps through: only a keep-alive and a watchdog that the device has wake it."""
         keep = self.driver.keep_alive
         next_keep = None if keep is None else self._clock.monotonic() + keep.interval
@@ -328,7 +320,7 @@ class DeviceSession:
             self.intake.heard = now
         return (now - self.intake.heard) / US
 
-    async def _leave(self, link: DeviceLink, ended: asyncio.Future[StatusReason]) -> None:
+    async def _leave(self, link: Link, ended: asyncio.Future[StatusReason]) -> None:
         """Farewell where there is somebody to hear it, and close; bounded, and no error gets out."""
         opened, self.link = self.link is not None, None
         if self.intake.exchange is not None:

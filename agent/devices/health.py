@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from enum import Enum, StrEnum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.drivers.ble.peripheral import GattError
 from gatepost.drivers.driver import CommandFailed, WrongDevice
+from gatepost.drivers.link import LinkFailed
 from gatepost.drivers.reading import Faults
 
 
@@ -67,11 +68,10 @@ ERRORS = frozenset(
 
 def reason_of(error: BaseException) -> StatusReason:
     """What a link's failure says of itself; anything else is a `timeout`, an `io` error, or a failure of ours."""
-    kind = getattr(error, "reason", None)
-    text = str(getattr(error, "message", "") or error) or type(error).__name__
-    if isinstance(kind, Enum):
-        return StatusReason(str(kind.value), text, str(getattr(error, "hint", "")))
+    text = str(error) or type(error).__name__
     match error:
+        case LinkFailed():
+            return StatusReason(error.reason.value, text, error.hint)
         case TimeoutError():
             return StatusReason("timeout", "the device did not answer in time" if text == "TimeoutError" else text)
         case WrongDevice():

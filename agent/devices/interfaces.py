@@ -8,50 +8,12 @@ from typing import Any, NamedTuple, Protocol
 from gatepost.agent.core.clock import Stamp
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Driver
+from gatepost.drivers.link import Link, LinkEvents
 
 Chunk = Any  # what the link hears and the decoder takes: bytes, GattValue or Advert; len() is its octets
 
 
-class LinkEvents(NamedTuple):
-    """Where a link tells what happens, on the event loop, between `open` and `close`."""
-
-    data: Callable[[Chunk], None]
-    lost: Callable[[Exception | None], None]  # once, when the connection goes by itself
-    waiting: Callable[[str, str, str], None]  # while `open` waits: a stable key, a sentence, a hint
-    known: Callable[[dict[str, Any]], None]  # parts of the device's status: signal_strength, battery
-
-
-class DeviceLink(Protocol):
-    """The way to one device, opened again after it was lost. Every await is bounded, but for an `open` that waits for a
-    sleepy device to show itself and says so (`LinkEvents.waiting`).
-
-    Failures carry `reason` (an enum), `message` and `hint`. Bytes and the loss are told on the event loop, not after
-    `close`.
-    """
-
-    @property
-    def can_pause(self) -> bool: ...
-
-    async def open(self, timeout: float) -> None: ...
-
-    def pause(self) -> None:
-        """Take nothing more from the device until `resume`."""
-        ...
-
-    def resume(self) -> None: ...
-
-    async def send(self, data: bytes, timeout: float) -> None: ...
-
-    async def close(self, timeout: float) -> None:
-        """Also after a failed or cancelled `open`; never raises for a port that is gone."""
-        ...
-
-    def counters(self) -> dict[str, int]:
-        """What the hardware counted, by kind, for people to see."""
-        ...
-
-
-Connect = Callable[[DeviceSettings, Driver, LinkEvents], DeviceLink]
+Connect = Callable[[DeviceSettings, Driver, LinkEvents], Link]
 
 
 class LinkKinds(Protocol):

@@ -6,9 +6,10 @@ import logging
 from random import Random
 from typing import Any
 
-from gatepost.agent.devices.interfaces import Connect, DeviceLink, LinkEvents
+from gatepost.agent.devices.interfaces import Connect
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Driver, SerialSettings
+from gatepost.drivers.link import Link, LinkEvents
 
 
 class HardwareLinks:
@@ -27,16 +28,16 @@ class HardwareLinks:
         if self._radio is not None:
             await self._radio.close()
 
-    def _ble_link(self, device: DeviceSettings, driver: Driver, ears: LinkEvents) -> DeviceLink:
+    def _ble_link(self, device: DeviceSettings, driver: Driver, ears: LinkEvents) -> Link:
         if self._radio is None:
             from gatepost.drivers.ble.link.links import BleLinks  # some MiB that only BLE devices are worth
 
             self._radio = BleLinks(self._rng, self._log)
-        link: DeviceLink = self._radio.connect(device.address, device.name, device.adapter, driver, ears)
+        link: Link = self._radio.connect(device.address, device.name, device.adapter, driver, ears)
         return link
 
 
-def serial_link(device: DeviceSettings, driver: Driver, ears: LinkEvents) -> DeviceLink:
+def serial_link(device: DeviceSettings, driver: Driver, ears: LinkEvents) -> Link:
     """A serial port with the driver's line settings where the device's settings say nothing else."""
     from gatepost.drivers.serial.port.link import SerialLink
 
@@ -57,10 +58,10 @@ def line_of(device: DeviceSettings, driver: Driver | type[Driver]) -> SerialSett
     )
 
 
-def w1_link(device: DeviceSettings, driver: Driver, ears: LinkEvents) -> DeviceLink:
+def w1_link(device: DeviceSettings, driver: Driver, ears: LinkEvents) -> Link:
     """A sensor of the kernel's 1-wire driver: its file is read every now and then."""
     from gatepost.drivers.onewire.link import W1Link
 
     assert device.port is not None
-    link: DeviceLink = W1Link(device.port, driver.options.interval, on_data=ears.data, on_lost=ears.lost)
+    link: Link = W1Link(device.port, driver.options.interval, on_data=ears.data, on_lost=ears.lost)
     return link

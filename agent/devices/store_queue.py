@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from gatepost.agent.core.clock import Stamp
 from gatepost.agent.devices.health import DeviceCounters
-from gatepost.agent.devices.interfaces import DeviceLink, ReadingStore
+from gatepost.agent.devices.interfaces import ReadingStore
+from gatepost.drivers.link import Link
 
 MOST_WAITING = 10_000  # readings of one device; a paused link adds at most what was on its way
 QUEUE_FULL = "queue-full"
@@ -37,7 +38,7 @@ class StoreQueue:
         self._append = store.append
         self._tally = tally
         self._log = log
-        self._link: DeviceLink | None = None
+        self._link: Link | None = None
         self._waiting: deque[_Waiting] = deque()
         self._draining: asyncio.Task[None] | None = None
         self._marked = 0  # sequence number of the newest reading with a mark
@@ -48,7 +49,7 @@ class StoreQueue:
         """Whether the device is being kept waiting."""
         return bool(self._waiting)
 
-    def attach(self, link: DeviceLink | None) -> None:
+    def attach(self, link: Link | None) -> None:
         """The link to pause; a new one is paused at once while something waits."""
         self._link = link
         if link is not None and self._waiting and link.can_pause:

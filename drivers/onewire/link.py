@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.serial.port.blocking_call import bounded, in_thread
-from gatepost.drivers.serial.port.link_errors import LinkFailed, Reason, explain, lost, timed_out
+from gatepost.drivers.serial.port.link_errors import explain, lost, timed_out
 
 ROOT = Path("/sys/bus/w1/devices")
 FILE = "w1_slave"

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from gatepost.drivers.driver import SerialSettings
-from gatepost.drivers.serial.port.link_errors import LinkFailed, explain, lost
+from gatepost.drivers.link import LinkFailed
+from gatepost.drivers.serial.port.link_errors import explain, lost
 from gatepost.drivers.serial.port.open_port import change_line, close_port, has_descriptor, is_pty, open_port
 
 STEP = 0.1  # seconds between two looks whether it is over

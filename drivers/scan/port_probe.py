@@ -7,10 +7,10 @@ from functools import partial
 from typing import NamedTuple
 
 from gatepost.drivers.driver import Registry, ScanProbe, SerialSettings
+from gatepost.drivers.link import LinkFailed
 from gatepost.drivers.scan.blocking_port import BlockingPort
 from gatepost.drivers.scan.candidates import LINES, DriverCandidate, all_of, by_line, line_keys
 from gatepost.drivers.scan.driver_matcher import SURE, DriverMatch, DriverMatcher
-from gatepost.drivers.serial.port.link_errors import LinkFailed
 
 SLOT = 1.5  # seconds at each line setting of a port that speaks: a device that speaks once a second is heard
 LONGEST_SLOT = 5.0  # where a person has more patience

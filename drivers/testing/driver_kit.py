@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gatepost.drivers.driver import CommandFailed, Driver, SessionOver, Twin, WrongDevice
+from gatepost.drivers.link import LinkFailed
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.testing.contract_rules import BrokenPromise, amount, complaint, held
 from gatepost.drivers.testing.hostile_octets import (
@@ -80,7 +81,7 @@ __all__ = [
 ]
 
 ENOUGH = 20_000  # octets of traffic that `assert_driver` uses
-ENDINGS = (SessionOver, WrongDevice, CommandFailed, TimeoutError)  # what may end a conversation
+ENDINGS = (SessionOver, WrongDevice, CommandFailed, LinkFailed, TimeoutError)  # what may end a conversation
 
 T = TypeVar("T")
 
@@ -280,8 +281,5 @@ def _ran(driver: Driver, work: Coroutine[Any, Any, T], seed: int) -> T:
 def _check_outcome(
     driver: Driver, done: VirtualSession, seed: int, allowed: tuple[type[Exception], ...] = (SessionOver,)
 ) -> None:
-    told = allowed is ENDINGS and hasattr(
-        done.outcome, "reason"
-    )  # as drivers/serial/port/link_errors.py explains itself
-    if done.outcome is not None and not told and not isinstance(done.outcome, allowed):
+    if done.outcome is not None and not isinstance(done.outcome, allowed):
         raise broken(driver, f"its conversation with its twin ended: {done.outcome!r}", seed) from done.outcome

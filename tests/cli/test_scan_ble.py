@@ -14,9 +14,9 @@ import yaml
 
 from gatepost.agent.settings import load
 from gatepost.drivers.ble.peripheral import Advertisement
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import Registry
+from gatepost.drivers.link import LinkFailed, Reason
 from tests.cli.conftest import spawn
 
 pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="dbus-daemon is not installed")

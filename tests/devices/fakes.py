@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from enum import Enum
 from typing import Any, ClassVar
 
 import msgspec
@@ -14,10 +13,11 @@ import orjson
 
 from gatepost.agent.core.clock import US, Stamp
 from gatepost.agent.core.events import EventBus
-from gatepost.agent.devices.interfaces import Connect, DeviceLimits, LinkEvents
+from gatepost.agent.devices.interfaces import Connect, DeviceLimits
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Command, CommandFailed, Driver, KeepAlive, Registry
+from gatepost.drivers.link import LinkEvents, LinkFailed, Reason
 from gatepost.drivers.reading import Faults, Reading, Reply, Waveform
 
 QUICK = DeviceLimits(
@@ -129,20 +129,6 @@ class MemoryStore:
         return [reading.get(name) for reading in self.readings(device)]
 
 
-class Why(Enum):
-    MISSING = "missing"
-    PERMISSION = "permission"
-    IO = "io"
-
-
-class LinkFailed(Exception):
-    def __init__(self, reason: Why, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.hint = hint
-
-
 class MemoryLink:
     """A link to a device that the test plays: `say` is the device speaking, `heard` what it was told."""
 
@@ -177,7 +163,7 @@ class MemoryLink:
     async def send(self, data: bytes, timeout: float) -> None:
         await asyncio.sleep(0)
         if not self.is_open:
-            raise LinkFailed(Why.IO, "it is gone")
+            raise LinkFailed(Reason.IO, "it is gone")
         self.heard.append(data)
         answer = self.bench.answers.get(data)
         if answer is not None:
@@ -199,7 +185,7 @@ class MemoryLink:
 
     def lose(self) -> None:
         self.is_open = False
-        self.ears.lost(LinkFailed(Why.IO, "it was lost"))
+        self.ears.lost(LinkFailed(Reason.IO, "it was lost"))
 
 
 class Talker:

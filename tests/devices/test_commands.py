@@ -10,7 +10,8 @@ from gatepost.agent.core.errors import DeviceBusy, DeviceOffline, NotFound, Reje
 from gatepost.agent.devices.command_executor import commands_of
 from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
 from gatepost.drivers.driver import CommandFailed
-from tests.devices.fakes import AskedDriver, Bench, HandClock, LinkFailed, MemoryStore, Why, line, until
+from gatepost.drivers.link import LinkFailed, Reason
+from tests.devices.fakes import AskedDriver, Bench, HandClock, MemoryStore, line, until
 
 
 async def test_what_a_device_understands(bench: Bench):
@@ -24,7 +25,7 @@ async def test_what_a_device_understands(bench: Bench):
 
 
 async def test_status_is_the_view_also_of_a_device_that_is_away(bench: Bench):
-    bench.trouble = LinkFailed(Why.MISSING, "not there")
+    bench.trouble = LinkFailed(Reason.MISSING, "not there")
     await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "offline")
     shown = await bench.devices.execute("d", "status", {})
@@ -96,7 +97,7 @@ async def test_read_now_of_a_device_that_is_away_or_says_nothing(bench: Bench, m
     with pytest.raises(CommandFailed) as caught:
         await bench.devices.execute("d", "read_now", {})
     assert caught.value.key == "timeout"
-    bench.trouble = LinkFailed(Why.MISSING, "not there", "plug it in")
+    bench.trouble = LinkFailed(Reason.MISSING, "not there", "plug it in")
     bench.link.lose()
     await until(lambda: bench.view()["reason"] == "missing")
     with pytest.raises(DeviceOffline) as offline:
@@ -164,7 +165,7 @@ async def test_a_link_lost_in_the_middle_fails_the_command_at_once(bench: Bench)
 
 
 async def test_a_device_that_is_away_takes_no_command(bench: Bench):
-    bench.trouble = LinkFailed(Why.MISSING, "not there")
+    bench.trouble = LinkFailed(Reason.MISSING, "not there")
     await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     with pytest.raises(DeviceOffline):
         await bench.devices.execute("d", "who", {})
@@ -331,7 +332,7 @@ async def test_a_device_that_was_stopped_says_by_whom_and_since_when_also_after_
 async def test_a_device_that_is_away_says_that_first(bench: Bench):
     link = await bench.online()
     await bench.devices.execute("d", "stop_monitoring", {})
-    bench.trouble = LinkFailed(Why.MISSING, "not there")
+    bench.trouble = LinkFailed(Reason.MISSING, "not there")
     link.lose()
     await until(lambda: bench.view()["reason"] == "missing")
     assert bench.view()["message"] == "not there"

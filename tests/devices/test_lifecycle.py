@@ -7,7 +7,8 @@ import logging
 
 from gatepost.agent.devices.backoff import DeviceBackoff
 from gatepost.agent.settings.model import DeviceSettings
-from tests.devices.fakes import QUICK, Bench, LinkFailed, Why, line, until
+from gatepost.drivers.link import LinkFailed, Reason
+from tests.devices.fakes import QUICK, Bench, line, until
 
 
 async def test_it_opens_greets_and_is_online(bench: Bench):
@@ -23,7 +24,7 @@ async def test_it_opens_greets_and_is_online(bench: Bench):
 
 
 async def test_a_missing_port_is_offline_said_once_and_found_when_it_comes(bench: Bench, caplog):
-    bench.trouble = LinkFailed(Why.MISSING, "/dev/x is not there", "plug it in")
+    bench.trouble = LinkFailed(Reason.MISSING, "/dev/x is not there", "plug it in")
     with caplog.at_level(logging.INFO, "test.devices"):
         await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
         await until(lambda: bench.link.attempts > 5)
@@ -38,7 +39,7 @@ async def test_a_missing_port_is_offline_said_once_and_found_when_it_comes(bench
 
 
 async def test_what_a_person_must_mend_is_an_error(bench: Bench):
-    bench.trouble = LinkFailed(Why.PERMISSION, "may not be opened", "add the group dialout")
+    bench.trouble = LinkFailed(Reason.PERMISSION, "may not be opened", "add the group dialout")
     await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "error")
     assert bench.view()["next_retry_in"] is not None

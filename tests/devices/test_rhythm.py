@@ -93,10 +93,11 @@ async def test_a_device_that_is_kept_waiting_is_not_quiet():
 
 async def test_a_device_that_was_never_there_was_not_quiet_either():
     from gatepost.agent.settings.model import DeviceSettings
-    from tests.devices.fakes import LinkFailed, Why, until
+    from gatepost.drivers.link import LinkFailed, Reason
+    from tests.devices.fakes import until
 
     bench = Bench()
-    bench.trouble = LinkFailed(Why.MISSING, "not there")
+    bench.trouble = LinkFailed(Reason.MISSING, "not there")
     await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "offline")
     assert bench.view()["quiet_for"] is None

@@ -5,7 +5,8 @@ import termios
 import pytest
 import serial
 
-from gatepost.drivers.serial.port.link_errors import Reason, explain, lost
+from gatepost.drivers.link import Reason
+from gatepost.drivers.serial.port.link_errors import explain, lost
 
 
 def number(code):

@@ -10,8 +10,9 @@ import tty
 import pytest
 
 from gatepost.drivers.driver import SerialSettings
+from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.serial.port import open_port as ports
-from gatepost.drivers.serial.port.link import LinkFailed, Reason, SerialLink
+from gatepost.drivers.serial.port.link import SerialLink
 
 LINE = SerialSettings(9600)
 

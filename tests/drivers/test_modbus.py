@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.drivers.checksums import FrameError, crc16_modbus
+from gatepost.drivers.link import LinkFailed
 from gatepost.drivers.reading import BAD, GOOD, Reading
-from gatepost.drivers.serial.common.no_answer import NoAnswer
 from gatepost.drivers.serial.modbus import driver as modbus
 from gatepost.drivers.serial.modbus.decoder import ModbusDecoder
 from gatepost.drivers.serial.modbus.driver import EXAMPLE, ModbusRtu
@@ -407,7 +407,7 @@ async def test_a_device_that_is_off():
     driver, twin = both(at("a", 0), at("b", 7))
     twin.silent = True
     io = Talk(driver, twin)
-    with pytest.raises(NoAnswer, match="device 1"):
+    with pytest.raises(LinkFailed, match="device 1"):
         await driver.run_session(io)
     assert io.readings == []
     assert len(io.sent) == 4

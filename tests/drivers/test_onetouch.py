@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, LocalTime, Registry, WrongDevice
+from gatepost.drivers.link import LinkFailed
 from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
-from gatepost.drivers.serial.common.no_answer import NoAnswer
 from gatepost.drivers.serial.onetouch import driver as onetouch
 from gatepost.drivers.serial.onetouch.decoder import OneTouchDecoder
 from gatepost.drivers.serial.onetouch.driver import OneTouchOptions, OneTouchSyncTime, OneTouchUltra2
@@ -246,7 +246,7 @@ async def test_a_meter_that_is_not_there():
     driver, twin = OneTouchUltra2(), OneTouchTwin()
     twin.plugged = False
     io = Talk(twin, driver)
-    with pytest.raises(NoAnswer) as found:
+    with pytest.raises(LinkFailed) as found:
         await driver.run_session(io)
     assert found.value.reason.name == "SILENT"
     assert len(io.sent) == onetouch.TRIES

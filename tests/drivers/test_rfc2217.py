@@ -10,7 +10,8 @@ import serial
 import serial.rfc2217
 
 from gatepost.drivers.driver import SerialSettings
-from gatepost.drivers.serial.port.link import LinkFailed, Reason, SerialLink
+from gatepost.drivers.link import LinkFailed, Reason
+from gatepost.drivers.serial.port.link import SerialLink
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial's own thread
 

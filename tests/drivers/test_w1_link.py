@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.onewire import link as w1_link
 from gatepost.drivers.onewire.link import W1Link, sensor_file
 from gatepost.drivers.onewire.twin import Ds18b20Twin, W1Folder
-from gatepost.drivers.serial.port.link_errors import LinkFailed, Reason
 from tests.drivers.rig import Rig, until
 
 SENSOR = "28-00000a1b2c3d"

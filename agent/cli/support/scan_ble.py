@@ -60,9 +60,9 @@ def run(
 
 def _listen(seconds: float, adapter: str | None) -> list[Advertisement]:
     try:
-        from gatepost.drivers.ble.stack.link_errors import LinkFailed
         from gatepost.drivers.ble.stack.survey import survey
         from gatepost.drivers.ble.stack.timing import BleTiming
+        from gatepost.drivers.link import LinkFailed
     except ImportError as error:
         raise GatepostError(f"Bluetooth needs {error.name}", "it comes with Gatepost on Linux") from None
 

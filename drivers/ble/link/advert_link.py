@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from gatepost.drivers.ble.link.rssi_reporter import RssiReporter
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason
 from gatepost.drivers.ble.stack.scanner import AdvertListener, Sighting
+from gatepost.drivers.link import LinkFailed, Reason
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.link.links import LinkEvents
     from gatepost.drivers.ble.stack.shared_stack import SharedStack
+    from gatepost.drivers.link import LinkEvents
 
 WAITS = "waits for the device to show itself"
 

@@ -13,8 +13,9 @@ from bleak.exc import BleakCharacteristicNotFoundError, BleakGATTProtocolError
 from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
 from gatepost.drivers.ble.stack.bond_policy import REFUSALS
 from gatepost.drivers.ble.stack.device_filter import address_of
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, error_name, explain, lost
+from gatepost.drivers.ble.stack.link_errors import error_name, explain, lost
 from gatepost.drivers.ble.uuids import short, uuid
+from gatepost.drivers.link import LinkFailed, Reason
 
 T = TypeVar("T")
 

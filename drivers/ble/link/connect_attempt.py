@@ -14,8 +14,9 @@ from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError
 
-from gatepost.drivers.ble.stack.link_errors import Reason, dropped, explain, timed_out
+from gatepost.drivers.ble.stack.link_errors import dropped, explain, timed_out
 from gatepost.drivers.ble.stack.timing import BleTiming
+from gatepost.drivers.link import Reason
 
 # Trying again at once, without a new advertisement, mends none of these.
 FINAL = frozenset(

@@ -18,11 +18,12 @@ from gatepost.drivers.ble.link.connect_policy import ConnectPolicy
 from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
 from gatepost.drivers.ble.stack.dbus_client import BATTERY, DEVICE, BluezError
 from gatepost.drivers.ble.stack.device_filter import adapter_of
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, dropped, lost
+from gatepost.drivers.ble.stack.link_errors import dropped, lost
+from gatepost.drivers.link import LinkFailed, Reason
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.link.links import LinkEvents
     from gatepost.drivers.ble.stack.shared_stack import SharedStack
+    from gatepost.drivers.link import LinkEvents
 
 
 class DisconnectedBy(Enum):

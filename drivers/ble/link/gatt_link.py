@@ -20,9 +20,10 @@ from gatepost.drivers.ble.stack.adapter import BluetoothAdapter
 from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
 from gatepost.drivers.ble.stack.dbus_client import DEVICE, BluezError
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
-from gatepost.drivers.ble.stack.link_errors import PASSING, LinkFailed, Reason, dropped, error_name, explain
+from gatepost.drivers.ble.stack.link_errors import PASSING, dropped, error_name, explain
 from gatepost.drivers.ble.stack.scanner import AdvertListener, Sighting
 from gatepost.drivers.driver import Driver
+from gatepost.drivers.link import LinkFailed, Reason
 
 
 async def catch(
@@ -50,8 +51,8 @@ async def catch(
 
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.link.links import LinkEvents
     from gatepost.drivers.ble.stack.shared_stack import SharedStack
+    from gatepost.drivers.link import LinkEvents
 
 WAITS = ("waiting", "waits for the device to show itself", "switch it on, press its button, or take a measurement")
 STUCK = frozenset({Reason.TIMEOUT, Reason.IN_PROGRESS, Reason.RADIO})

@@ -4,47 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, no_service
+from gatepost.drivers.ble.stack.link_errors import no_service
 from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.driver import Driver
+from gatepost.drivers.link import LinkEvents
 
 if TYPE_CHECKING:
     from gatepost.drivers.ble.link.advert_link import AdvertLink
     from gatepost.drivers.ble.link.gatt_link import GattLink
     from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
-__all__ = ["BleLinks", "BleTiming", "LinkEvents", "LinkFailed", "Reason"]
-
 CLOSE = 0.5  # seconds for what is under way when everything ends
-
-
-class LinkEvents(Protocol):
-    """Where a link tells what happens, on the event loop, between `open` and `close`."""
-
-    @property
-    def data(self) -> Callable[[Any], None]:
-        """A GattValue or an Advert."""
-        ...
-
-    @property
-    def lost(self) -> Callable[[Exception | None], None]:
-        """Once, when the connection goes by itself."""
-        ...
-
-    @property
-    def waiting(self) -> Callable[[str, str, str], None]:
-        """While `open` waits: a stable key, a sentence, a hint."""
-        ...
-
-    @property
-    def known(self) -> Callable[[dict[str, Any]], None]:
-        """Parts of the device's status: signal_strength (dBm), battery (%)."""
-        ...
 
 
 class BleLinks:

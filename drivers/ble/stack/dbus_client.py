@@ -17,8 +17,9 @@ from dbus_fast import BusType, Message, MessageType, Variant, unpack_variants
 from dbus_fast.aio.message_bus import MessageBus
 
 from gatepost.drivers.ble.stack.device_filter import adapter_of
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, adapter_off, explain, no_adapter, no_service
+from gatepost.drivers.ble.stack.link_errors import adapter_off, explain, no_adapter, no_service
 from gatepost.drivers.ble.stack.timing import BleTiming
+from gatepost.drivers.link import LinkFailed
 
 SERVICE = "org.bluez"
 ADAPTER = "org.bluez.Adapter1"

@@ -1,45 +1,16 @@
-"""Why the radio could not do something, as data: a reason to branch on, a sentence and a hint for a person."""
+"""Explanation of what bleak, dbus-fast and the system raise, as a LinkFailed with a reason, a sentence and a hint."""
 
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
 from typing import NamedTuple
 
-
-class Reason(Enum):
-    """Callers branch on this, never on the text."""
-
-    NO_SERVICE = "no-bluetooth-service"
-    NO_ADAPTER = "no-adapter"
-    ADAPTER_OFF = "adapter-off"
-    PERMISSION = "permission"
-    SCAN = "scan-failed"
-    TIMEOUT = "timeout"
-    GONE = "gone"
-    DROPPED = "dropped"
-    IN_PROGRESS = "in-progress"
-    PAIRING = "pairing"
-    BOND_LOST = "bond-lost"
-    RADIO = "radio"
-    SETTINGS = "settings"
-    IO = "io"
-
+from gatepost.drivers.link import LinkFailed, Reason
 
 # The device can be caught at its next advertisement: no reason to give up the search for it.
 PASSING = frozenset(
     {Reason.TIMEOUT, Reason.GONE, Reason.DROPPED, Reason.IN_PROGRESS, Reason.BOND_LOST, Reason.RADIO, Reason.IO}
 )
-
-
-class LinkFailed(Exception):
-    """The link could not be opened, was lost, or did not do what was asked."""
-
-    def __init__(self, reason: Reason, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.hint = hint
 
 
 class _Case(NamedTuple):

@@ -15,8 +15,9 @@ from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio.message_bus import MessageBus
 
 from gatepost.drivers.ble.stack.dbus_client import DEVICE, SERVICE, BluezClient, BluezError
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, error_name, explain
+from gatepost.drivers.ble.stack.link_errors import error_name, explain
 from gatepost.drivers.ble.stack.timing import BleTiming
+from gatepost.drivers.link import LinkFailed, Reason
 
 AGENT = "org.bluez.Agent1"
 MANAGER = "org.bluez.AgentManager1"

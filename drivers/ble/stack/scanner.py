@@ -23,8 +23,9 @@ from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.stack.bleak_cache import stop_discovery
 from gatepost.drivers.ble.stack.dbus_client import BluezClient
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, explain
+from gatepost.drivers.ble.stack.link_errors import explain
 from gatepost.drivers.ble.stack.timing import BleTiming
+from gatepost.drivers.link import LinkFailed, Reason
 
 
 class Sighting(NamedTuple):

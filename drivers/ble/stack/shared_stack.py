@@ -12,9 +12,9 @@ from gatepost.drivers.ble.link.connect_attempt import ConnectAttempts
 from gatepost.drivers.ble.stack import bleak_cache
 from gatepost.drivers.ble.stack.adapter import BluetoothAdapter
 from gatepost.drivers.ble.stack.dbus_client import BluezClient
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason
 from gatepost.drivers.ble.stack.pairing_agent import PairingAgent
 from gatepost.drivers.ble.stack.timing import BleTiming
+from gatepost.drivers.link import LinkFailed, Reason
 
 Say = Callable[[str, str, str], None]
 

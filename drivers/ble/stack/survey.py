@@ -10,8 +10,8 @@ from random import Random
 
 from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
-from gatepost.drivers.ble.stack.link_errors import LinkFailed
 from gatepost.drivers.ble.stack.timing import BleTiming
+from gatepost.drivers.link import LinkFailed
 
 ANY = DeviceFilter(name="*")
 MOST = 1000  # devices; in a busy place with changing addresses there is no end of them

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from gatepost.drivers.driver import Command, DeviceIO, Driver, ForbiddenWrite, SerialSettings, Twin
+from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.options import OptionProblem, WrongOptions
 from gatepost.drivers.reading import Reading, Reply
-from gatepost.drivers.serial.common.no_answer import NoAnswer
 from gatepost.drivers.serial.modbus.decoder import EXCEPTIONS, LATER, NO_ANSWER, ModbusDecoder
 from gatepost.drivers.serial.modbus.options import HINT, ModbusOptions, RegisterBlock, blocks, there
 
@@ -66,7 +66,7 @@ class ModbusRtu(Driver):
             for block in self._blocks:
                 answered |= await self._read(io, decoder, block, block is self._blocks[-1])
             if not answered:
-                raise NoAnswer(f"device {self.options.unit} on the bus does not answer", SILENT)
+                raise LinkFailed(Reason.SILENT, f"device {self.options.unit} on the bus does not answer", SILENT)
             due = max(due + self.options.interval, loop.time())
             self._now.clear()
             try:

@@ -22,8 +22,8 @@ from gatepost.drivers.driver import (
     Twin,
     WrongDevice,
 )
+from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.reading import Reading, Reply
-from gatepost.drivers.serial.common.no_answer import NoAnswer
 from gatepost.drivers.serial.onetouch.decoder import OneTouchDecoder
 from gatepost.drivers.serial.onetouch.twin import OneTouchTwin
 
@@ -92,7 +92,9 @@ class OneTouchUltra2(Driver):
                         await _read_memory(io)
                         read = now
                 except TimeoutError:
-                    raise NoAnswer("the meter does not answer", "plug its cable in; it then shows PC") from None
+                    raise LinkFailed(
+                        Reason.SILENT, "the meter does not answer", "plug its cable in; it then shows PC"
+                    ) from None
                 except IncompleteMemory:
                     read = None  # what is missing comes with the next look
             await io.stored()

@@ -1,6 +1,6 @@
 """The serial link: one port, opened and closed off the event loop, read on it, lost exactly once.
 
-Errors are LinkFailed (link_errors.py) with a reason. Restarting with backoff is the caller's part; a path
+Errors are LinkFailed with a reason. Restarting with backoff is the caller's part; a path
 is opened anew every time, so a device under /dev/serial/by-id is found under whatever number it came back.
 """
 
@@ -11,10 +11,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gatepost.drivers.driver import SerialSettings
+from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.serial.port.blocking_call import bounded, in_thread
-from gatepost.drivers.serial.port.link_errors import LinkFailed, Reason, explain, lost, timed_out
-
-__all__ = ["LinkFailed", "Reason", "SerialLink"]
+from gatepost.drivers.serial.port.link_errors import explain, lost, timed_out
 
 LINGER = 0.02  # seconds: arrivals within it are read together
 

@@ -1,4 +1,4 @@
-"""Why a port could not be opened or was lost, as data: a reason to branch on, a sentence and a hint for a person."""
+"""Explanation of what pyserial and the system raise, as a LinkFailed with a reason, a sentence and a hint."""
 
 from __future__ import annotations
 
@@ -6,29 +6,9 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from enum import Enum
 from typing import NamedTuple
 
-
-class Reason(Enum):
-    """Callers branch on this, never on the text."""
-
-    MISSING = "missing"
-    PERMISSION = "permission"
-    BUSY = "busy"
-    TIMEOUT = "timeout"
-    SETTINGS = "settings"
-    IO = "io"
-
-
-class LinkFailed(Exception):
-    """A link could not be opened, was lost, or did not take what was sent."""
-
-    def __init__(self, reason: Reason, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.hint = hint
+from gatepost.drivers.link import LinkFailed, Reason
 
 
 class _Case(NamedTuple):

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from gatepost.drivers.ble.link.gatt_link import GattLink
-from gatepost.drivers.ble.link.links import BleLinks, BleTiming, LinkFailed
+from gatepost.drivers.ble.link.links import BleLinks, BleTiming
 from gatepost.drivers.ble.peripheral import GattError, GattValue
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
 from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.link import LinkFailed
 
 STREAM, SITE, POINT, EVENT = (uuid(number) for number in (0x2A37, 0x2A38, 0x2A39, 0x2A1C))
 LONG = bytes(range(256)) * 2

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.drivers.ble.link.links import LinkFailed
 from gatepost.drivers.ble.twin.bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.link import LinkFailed
 from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, reason
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gatepost.drivers.ble.link.links import LinkFailed
 from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.link import LinkFailed
 from tests.ble.conftest import until
 from tests.ble.link.rig import Heard, Kind, Rig, Strap, reason
 

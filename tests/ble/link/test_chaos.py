@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 
-from gatepost.drivers.ble.link.links import LinkFailed
 from gatepost.drivers.ble.peripheral import GattError
 from gatepost.drivers.ble.twin.air import OnAir
 from gatepost.drivers.ble.twin.bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
+from gatepost.drivers.link import LinkFailed
 from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, read, subscribe
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from gatepost.drivers.ble.link.gatt_link import GattLink
-from gatepost.drivers.ble.link.links import LinkFailed, Reason
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.link import LinkFailed, Reason
 from tests.ble.conftest import until
 from tests.ble.link.rig import LONG, Rig, Strap, read, reason, subscribe
 

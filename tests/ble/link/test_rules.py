@@ -21,9 +21,10 @@ from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
 from gatepost.drivers.ble.stack.connection_slots import ConnectionSlots
 from gatepost.drivers.ble.stack.dbus_client import BluezError
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter, adapter_of, address_of
-from gatepost.drivers.ble.stack.link_errors import LinkFailed, Reason, explain
+from gatepost.drivers.ble.stack.link_errors import explain
 from gatepost.drivers.ble.stack.pairing_agent import AGENT, PATH, answer
 from gatepost.drivers.ble.stack.timing import BleTiming
+from gatepost.drivers.link import LinkFailed, Reason
 
 PLACE = "/org/bluez/hci0/dev_AA_BB_CC_DD_EE_FF"
 TUNING = BleTiming()

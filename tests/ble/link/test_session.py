@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from gatepost.drivers.ble.link.links import LinkFailed
 from gatepost.drivers.ble.peripheral import Characteristic, GattError
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.link import LinkFailed
 from tests.ble.conftest import until
 from tests.ble.link.rig import EVENT, LONG, POINT, SITE, STREAM, Kind, Rig, Strap, read, reason, subscribe
 
