@@ -31,7 +31,9 @@ class AuditEvents:
 
     def __init__(self, audit: AuditRecorder, monotonic: Callable[[], float]) -> None:
         self._audit = audit
-        self._budget = TokenBucket(BURST, EVERY, monotonic)
+        self._budget = TokenBucket(1 / EVERY, BURST, monotonic())
+        self._monotonic = monotonic
+        self._unrecorded = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, what: str, **fields: Any) -> None:
@@ -54,7 +56,8 @@ class AuditEvents:
         )
 
     def refused(self, request: CommandRequest, order: ParsedCommand, refusal: RefusedCommand) -> None:
-        if not self._budget.take():
+        if self._budget.take(self._monotonic()):
+            self._unrecorded += 1
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(SUMMARY, self.sum_up)
             return
@@ -66,7 +69,7 @@ class AuditEvents:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        count = self._budget.collect()
+        count, self._unrecorded = self._unrecorded, 0
         if count:
             self._audit.record("commands-refused", count=count)
 

@@ -1,32 +1,32 @@
-"""A token bucket: how much may be written about what anybody can provoke."""
+"""Token bucket: a rate with a burst, for anything that must not be done more often."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 
 class TokenBucket:
-    """`burst` at once, then one each `every` seconds; `missed` counts what was over it since last asked."""
+    """Bucket of at most `burst` tokens, full at first, refilled with `rate` tokens a second; `now` is monotonic."""
 
-    def __init__(self, burst: int, every: float, monotonic: Callable[[], float]) -> None:
-        self._burst = float(burst)
-        self._every = every
-        self._monotonic = monotonic
-        self._tokens = float(burst)
-        self._seen = monotonic()
-        self.missed = 0
+    __slots__ = ("_at", "_tokens", "burst", "rate")
 
-    def take(self) -> bool:
-        now = self._monotonic()
-        self._tokens = min(self._burst, self._tokens + (now - self._seen) / self._every)
-        self._seen = now
-        if self._tokens < 1:
-            self.missed += 1
-            return False
-        self._tokens -= 1
-        return True
+    def __init__(self, rate: float, burst: float, now: float, tokens: float | None = None) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._tokens = burst if tokens is None else tokens
+        self._at = now
 
-    def collect(self) -> int:
-        """How many were missed since the last time, and forget them."""
-        missed, self.missed = self.missed, 0
-        return missed
+    def wait(self, now: float) -> float:
+        """Seconds until there is a token; 0.0 = there is one."""
+        self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self.rate
+
+    def spend(self) -> None:
+        """Use up the token that `wait` found."""
+        self._tokens -= 1.0
+
+    def take(self, now: float) -> float:
+        """Use up a token: 0.0, or the seconds until there is one."""
+        seconds = self.wait(now)
+        if not seconds:
+            self.spend()
+        return seconds

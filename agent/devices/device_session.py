@@ -10,9 +10,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import US, Clock
 from gatepost.agent.devices import desired_state
-from gatepost.agent.devices.backoff import DeviceBackoff
 from gatepost.agent.devices.desired_state import DesiredState
 from gatepost.agent.devices.device_io import DeviceExchange, GuardedWriter
 from gatepost.agent.devices.health import (
@@ -84,7 +84,7 @@ class DeviceSession:
         self._store = store
         self._clock = clock
         self._log = log
-        self._backoff = DeviceBackoff(limits.first_retry, limits.last_retry, rng)
+        self._backoff = Backoff(rng, 2 * limits.first_retry, limits.last_retry, limits.good)
         self._ended: asyncio.Future[StatusReason] | None = None
         self._rest = 0.0  # seconds that the conversation wants the device to be left alone
         self._ordering = asyncio.Lock()
@@ -185,7 +185,7 @@ class DeviceSession:
                 reason = reason_of(error)
             self.tape.note(f"closed: {reason.message}")
             self.health.fail(reason)
-            pause = max(self._backoff.pause(), self._rest)
+            pause = max(self._backoff.next(), self._rest)
             self.retry_at = self._clock.monotonic() + pause
             await asyncio.sleep(pause)
             self.retry_at = None
@@ -219,8 +219,8 @@ class DeviceSession:
             return await self._stay(link, ended)
         finally:
             await self._hang_up(conversation)
-            if opened is not None and self._clock.monotonic() - opened >= limits.good:
-                self._backoff.reset()
+            if opened is not None:
+                self._backoff.held(self._clock.monotonic() - opened)
             await self._leave(link, ended)
 
     async def _load_bookmarks(self) -> None:

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.errors import GatepostError
 
 Factory = Callable[[], Coroutine[Any, Any, None]]
 
 FIRST_PAUSE = 0.5  # seconds before the first restart; doubles with each failure in a row
 LONGEST_PAUSE = 30.0
-STEADY = 60.0  # seconds of running after which earlier failures are forgotten
+STEADY_AFTER = 60.0  # seconds of running after which earlier failures are forgotten
 
 
 class TaskState(StrEnum):
@@ -41,11 +42,11 @@ class TaskView(NamedTuple):
 
 
 class _Supervised:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, backoff: Backoff) -> None:
         self.name = name
         self.state = TaskState.RUNNING
         self.failures = 0
-        self.in_a_row = 0
+        self.backoff = backoff
         self.error = ""
         self.task: asyncio.Task[None]
 
@@ -77,7 +78,7 @@ class Supervisor:
             raise RuntimeError(f"{name} cannot be started: the supervisor was stopped")
         if name in self._tasks and not self._tasks[name].task.done():
             raise ValueError(f"a task named {name} is running already")
-        entry = _Supervised(name)
+        entry = _Supervised(name, Backoff(self._rng, FIRST_PAUSE, LONGEST_PAUSE, STEADY_AFTER))
         entry.task = asyncio.create_task(self._run(entry, factory, restart), name=name)
         self._tasks[name] = entry
 
@@ -147,11 +148,8 @@ class Supervisor:
         return None
 
     def _pause(self, entry: _Supervised, ran: float) -> float:
-        if ran >= STEADY:
-            entry.in_a_row = 0
-        whole = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(entry.in_a_row, 16))
-        entry.in_a_row += 1
-        return whole * self._rng.uniform(0.5, 1.0)
+        entry.backoff.held(ran)
+        return entry.backoff.next()
 
     def _report(self, entry: _Supervised, error: BaseException, pause: float | None) -> None:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.core.backoff import STEADY, Backoff
+from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import NotConnected, SettingsWrong, UplinkError
 from gatepost.agent.core.events import EventBus
@@ -44,6 +44,9 @@ from gatepost.agent.uplink.topics import BrokerTopics
 log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT = 15.0
+FIRST_RETRY = 0.5
+LONGEST_RETRY = 15.0  # a link that is down for a day should not stay down for a minute more
+STEADY_AFTER = 30.0  # seconds that a connection must hold before earlier failures are forgotten
 UNTOLD = 20  # MQTT 3.1.1 knows no receive maximum, and brokers hang up on more QoS 2 messages at once than they allow
 CLOSE_TIMEOUT = 1.5
 GOODBYE = 1.0  # seconds for the last statuses of devices and gateway
@@ -99,7 +102,7 @@ class BrokerLink:
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._changed = asyncio.Event()
-        self._backoff = Backoff(parts.rng)
+        self._backoff = Backoff(parts.rng, FIRST_RETRY, LONGEST_RETRY, STEADY_AFTER)
         self._poison = PoisonMessages()
         self._protocol = ProtocolChoice(settings.protocol)
         self._subscriptions = CommandSubscriptions(name, self._topics, parts)
@@ -340,7 +343,7 @@ class BrokerLink:
             self._protocol.succeeded()
         held = parts.clock.monotonic() - began
         self._backoff.held(held)
-        self._kicks = self._kicks + 1 if lost is not None and held < STEADY else 0
+        self._kicks = self._kicks + 1 if lost is not None and held < STEADY_AFTER else 0
         await connection.close(CLOSE_TIMEOUT)
         if lost is not None and not lost.silent and lost.code not in NOT_THE_MESSAGE:
             condemned = self._poison.hung_up(first, alone)

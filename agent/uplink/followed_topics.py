@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Set
 from typing import TYPE_CHECKING
 
+from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.uplink.mqtt.connection import InboundMessage, MqttConnection
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
 
@@ -64,7 +65,7 @@ class FollowedTopics:
 
     def take(self, message: InboundMessage) -> bool:
         """Hands on what is followed; False for a copy of a message that was heard just before."""
-        if not any(matches(topic, message.topic) for topic in self._parts.followed(self._name)):
+        if not any(TopicFilter(topic).matches(message.topic) for topic in self._parts.followed(self._name)):
             return True
         self._parts.on_message(self._name, message)
         now = self._parts.clock.monotonic()
@@ -72,18 +73,3 @@ class FollowedTopics:
         copy = any((topic, digest) == seen and now - at < COPIES for topic, digest, at in self._recent)
         self._recent.append((*seen, now))
         return not copy
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """MQTT 5, section 4.7; a shared subscription matches what its filter does."""
-    wide, levels = topic_filter.split("/"), topic.split("/")
-    if wide[0] == "$share":
-        wide = wide[2:]
-    if levels[0].startswith("$") and wide[0] in ("+", "#"):
-        return False
-    for index, level in enumerate(wide):
-        if level == "#":
-            return True
-        if index == len(levels) or (level != "+" and level != levels[index]):
-            return False
-    return len(levels) == len(wide)

@@ -36,7 +36,7 @@ def test_tables_are_bounded():
     for number in range(2 * TABLE):
         rate.take(str(number), 1.0)
         lockout.failed(str(number))
-    assert len(rate._left) == len(lockout._failed) == TABLE
+    assert len(rate._buckets) == len(lockout._failed) == TABLE
 
 
 def test_failed_attempts_lock_out_ever_longer_and_are_forgiven():

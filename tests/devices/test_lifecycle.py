@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from gatepost.agent.devices.backoff import DeviceBackoff
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.link import LinkFailed, Reason
 from tests.devices.fakes import QUICK, Bench, line, until
@@ -59,19 +58,6 @@ async def test_a_lost_link_is_reopened_with_a_fresh_decoder(bench: Bench):
     assert b"bye" not in link.heard
 
 
-def test_pauses_double_are_bounded_vary_and_start_anew():
-    from random import Random
-
-    backoff = DeviceBackoff(0.5, 30.0, Random(7))
-    pauses = [backoff.pause() for _ in range(20)]
-    assert all(0.5 <= pause <= 30.0 for pause in pauses)
-    assert pauses[0] <= 1.0
-    assert all(pause >= 15.0 for pause in pauses[6:])
-    assert len(set(pauses[6:])) > 5
-    backoff.reset()
-    assert backoff.pause() <= 1.0
-
-
 async def test_a_reading_resets_the_backoff_and_opening_alone_does_not():
     bench = Bench(limits=QUICK._replace(first_retry=0.001, last_retry=0.002))
     link = await bench.online()
@@ -79,9 +65,9 @@ async def test_a_reading_resets_the_backoff_and_opening_alone_does_not():
     for attempt in range(1, 4):
         link.lose()
         await until(lambda opened=attempt + 1: link.opened == opened and bench.view()["status"] == "online")
-        assert runner._backoff.attempts == attempt
+        assert runner._backoff.failures == attempt
     link.say(line(v=1))
-    assert runner._backoff.attempts == 0
+    assert runner._backoff.failures == 0
     await bench.devices.close()
 
 

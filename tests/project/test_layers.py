@@ -14,7 +14,7 @@ ROOMS = LOG | {"audit", "devices", "uplink", "commands", "diagnostics", "api"}
 # room -> the rooms it may import from, itself aside. `agent` is the package itself and what lies in it as files.
 MAY_KNOW = {
     "drivers": set(),
-    "core": {"agent"},
+    "core": {"agent", "drivers"},
     "process": {"core"},
     "settings": BASE,
     "store": BASE | {"settings"},

@@ -66,7 +66,7 @@ class Gateway:
         self.brokers = brokers
         changed = await self.uplinks.apply(brokers, reports_to or {})
         for uplink in self.uplinks.views():
-            uplink._backoff._first, uplink._backoff._most = 0.02, 0.1
+            uplink._backoff._first, uplink._backoff._longest = 0.02, 0.1
         return changed
 
     def uplink(self, name: str = "a") -> BrokerLink:

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
+from gatepost.agent.core.token_bucket import TokenBucket
+
 TABLE = 1024  # clients that are remembered
 FREE = 5  # failed attempts without consequence
 FIRST = 2.0  # seconds; twice as many after each further one,
@@ -31,21 +33,21 @@ class RateLimiter:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, key: str, rate: float) -> float:
         """0.0, or the seconds until there is a token again; `rate` 0 = no limit."""
         if not rate:
             return 0.0
-        now, most = self._now(), max(1.0, 2 * rate)
-        left, when = self._left.get(key, (most, now))
-        left = min(most, left + (now - when) * rate)
-        wait = 0.0 if left >= 1 else (1 - left) / rate
-        self._left[key] = (left if wait else left - 1, now)
-        self._left.move_to_end(key)
-        if len(self._left) > TABLE:
-            self._left.popitem(last=False)
-        return wait
+        now, burst = self._now(), max(1.0, 2 * rate)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = TokenBucket(rate, burst, now)
+        bucket.rate, bucket.burst = rate, burst
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > TABLE:
+            self._buckets.popitem(last=False)
+        return bucket.take(now)
 
 
 class AddressLockout:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gatepost.agent.core.topic_filter import TopicFilter
+
 LONGEST = 1024  # octets
 
 
@@ -25,17 +27,4 @@ def allows(filters: Iterable[str], topic: str) -> bool:
 
 def covers(filters: Iterable[str], wanted: str) -> bool:
     """Whether everything that `wanted`, itself a filter, matches is matched by one of them."""
-    return any(_covers(each.split("/"), wanted.split("/")) for each in filters)
-
-
-def _covers(wide: list[str], narrow: list[str]) -> bool:
-    if narrow[0].startswith("$") and wide[0] in ("+", "#"):  # MQTT 5, section 4.7.2
-        return False
-    for index, level in enumerate(wide):
-        if level == "#":
-            return True
-        if index == len(narrow):
-            return False
-        if narrow[index] == "#" or (level != "+" and level != narrow[index]):
-            return False
-    return len(narrow) == len(wide)
+    return any(TopicFilter(each).covers(wanted) for each in filters)

@@ -16,7 +16,7 @@ from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.api.schemas.requests import BroadcastBody, MessageQuery, PublishBody
 from gatepost.agent.core.errors import BadInput, Conflict, Forbidden, GatepostError, NotConnected, NotFound
-from gatepost.agent.uplink.followed_topics import matches
+from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.uplink.message_log import LoggedMessage
 from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic
 
@@ -108,17 +108,17 @@ async def unsubscribe(ask: ApiRequest) -> dict[str, Any]:
 async def messages(ask: ApiRequest) -> dict[str, Any]:
     query: MessageQuery = ask.query
     since = micros(query.since)
+    pattern = _pattern(query.topic)
 
     def wanted(message: LoggedMessage) -> bool:
         return (
             query.broker in (None, message.broker)
             and query.direction in (None, message.direction)
             and (since is None or message.at >= since)
-            and (query.topic is None or matches(query.topic, message.topic))
+            and (pattern is None or pattern.matches(message.topic))
             and _may_see(ask, message.topic)
         )
 
-    _check_pattern(query.topic)
     found = ask.app.message_log.newest(wanted, query.limit, query.cursor)
     return {
         "messages": [message.as_dict() for message in found],
@@ -128,12 +128,12 @@ async def messages(ask: ApiRequest) -> dict[str, Any]:
 
 async def topics(ask: ApiRequest) -> dict[str, Any]:
     query = ask.query
-    _check_pattern(query.topic)
+    pattern = _pattern(query.topic)
     found = [
         seen
         for seen in ask.app.message_log.topics()
         if query.broker in (None, seen["broker"])
-        and (query.topic is None or matches(query.topic, seen["topic"]))
+        and (pattern is None or pattern.matches(seen["topic"]))
         and _may_see(ask, seen["topic"])
     ]
     return {"topics": found[: query.limit]}
@@ -200,10 +200,11 @@ def _may_follow(ask: ApiRequest, topic: str) -> bool:
 
 
 def _may_see(ask: ApiRequest, topic: str) -> bool:
-    return "#" in ask.who.subscribe or any(matches(allowed, topic) for allowed in ask.who.subscribe)
+    return "#" in ask.who.subscribe or any(TopicFilter(allowed).matches(topic) for allowed in ask.who.subscribe)
 
 
-def _check_pattern(pattern: str | None) -> None:
-    problem = None if pattern is None else check_filter(pattern)
+def _pattern(text: str | None) -> TopicFilter | None:
+    problem = None if text is None else check_filter(text)
     if problem is not None:
         raise BadInput(f"topic: {problem}", "a topic, or a filter with + and #")
+    return None if text is None else TopicFilter(text)

@@ -71,12 +71,13 @@ def _followed(client: GatewayClient, broker: str, topic: str, qos: int) -> Itera
 
 
 def _wanted(events: Iterator[Any], broker: str, topic: str) -> Iterator[Mapping[str, Any]]:
-    from gatepost.agent.uplink.followed_topics import matches
+    from gatepost.agent.core.topic_filter import TopicFilter
 
+    pattern = TopicFilter(topic)
     for event in events:
         data = event.get("data") or {}
         if event["event"] == "message":
-            if data["broker"] == broker and data.get("direction") != "out" and matches(topic, data["topic"]):
+            if data["broker"] == broker and data.get("direction") != "out" and pattern.matches(data["topic"]):
                 yield data
         elif event["event"] == "reconnected":
             complain(f"the agent was away: messages since {data['since']} may be missing")

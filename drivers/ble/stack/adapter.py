@@ -11,7 +11,7 @@ from typing import Any
 
 from dbus_fast import Variant
 
-from gatepost.drivers.ble.link.connect_policy import ConnectPauses
+from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.ble.stack.connection_slots import ConnectionSlots
 from gatepost.drivers.ble.stack.dbus_client import ADAPTER, BluezClient
 from gatepost.drivers.ble.stack.scanner import Scanner
@@ -34,7 +34,7 @@ class BluetoothAdapter:
         self._tuning = tuning
         self._log = log
         self._failures = 0
-        self._pauses = ConnectPauses(tuning.first_cycle * 2, tuning.last_cycle, rng)
+        self._pauses = Backoff(rng, 2 * tuning.first_cycle, tuning.last_cycle)
         self._next_cycle = 0.0
         self._cycling: asyncio.Task[None] | None = None
         self.scanner = Scanner(name, bluez, rng, tuning, log, self.failed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from random import Random
 
-from gatepost.drivers.ble.link.connect_policy import ConnectPauses
+from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.ble.stack.timing import BleTiming
 
 # ATT errors that mean "not on such a link" (Core Specification, Vol 3, Part F, 3.4.1.1): authentication,
@@ -36,7 +36,7 @@ class BondPolicy:
         self.policy = policy
         self._eager = policy == "always" or (has_passkey and policy != "never")
         self._tuning = tuning
-        self._pauses = ConnectPauses(tuning.first_renewal * 2, tuning.last_renewal, rng)
+        self._pauses = Backoff(rng, 2 * tuning.first_renewal, tuning.last_renewal)
         self._next_renewal = 0.0
         self._anew = False  # the bond was forgotten
         self._tried = False  # in this session

@@ -18,7 +18,7 @@ from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
-from gatepost.drivers.ble.link.connect_policy import ConnectPauses
+from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.stack.bleak_cache import stop_discovery
 from gatepost.drivers.ble.stack.dbus_client import BluezClient
@@ -90,8 +90,8 @@ class Scanner:
         self._tuning = tuning
         self._log = log
         self._on_stuck = on_stuck
-        self._quiet = ConnectPauses(tuning.quiet * 2, tuning.last_quiet, rng)
-        self._retry = ConnectPauses(tuning.scan_retry * 2, tuning.last_scan_retry, rng)
+        self._quiet = Backoff(rng, 2 * tuning.quiet, tuning.last_quiet)
+        self._retry = Backoff(rng, 2 * tuning.scan_retry, tuning.last_scan_retry)
         self._listeners: dict[int, AdvertListener] = {}
         self._number = 0
         self._pauses = 0

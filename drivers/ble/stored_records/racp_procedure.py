@@ -12,6 +12,7 @@ from enum import Enum
 from random import Random
 from typing import NamedTuple
 
+from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.ble.gatt import racp
 from gatepost.drivers.ble.gatt.racp import ControlPoint, RacpOp
 from gatepost.drivers.ble.peripheral import Characteristic, GattError
@@ -23,6 +24,7 @@ from gatepost.drivers.reading import Reading, Reply
 ANSWER, RECORD = "racp", "record"
 IN_PROGRESS, CCC_IMPROPER = 0x80, 0x81  # ATT errors of the service
 NOT_COMPLETED = 8
+LONGEST_RETRY = 60.0  # seconds
 MOST_RECORDS = 1 << 17  # twice as many as there are numbers
 
 
@@ -94,7 +96,7 @@ class RacpProcedures:
         return RacpOutcome.REFUSED
 
     async def _perform(self, request: bytes, quiet: float, total: int | None) -> ControlPoint:
-        pause = self._timing.retry
+        backoff = Backoff(self._rng, self._timing.retry, LONGEST_RETRY)
         for left in reversed(range(self._timing.tries)):
             try:
                 said = await self._once(request, quiet, total)
@@ -108,8 +110,7 @@ class RacpProcedures:
                 else:
                     await self.abort()
             if left:
-                await asyncio.sleep(pause * self._rng.uniform(0.5, 1.0))
-                pause *= 2
+                await asyncio.sleep(backoff.next())
         raise RecordsFailed("the device began to tell its records several times and did not end")
 
     async def _once(self, request: bytes, quiet: float, total: int | None) -> ControlPoint:

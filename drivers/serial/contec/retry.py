@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
+from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.driver import CommandFailed, DeviceIO
 
 FINAL = frozenset({"connection-lost", "forbidden"})  # failures that waiting does not mend
@@ -16,14 +17,14 @@ class ConversationRetry:
     """Work of a conversation that may have to wait for the device: it records just now, it does not answer. Tried again
     after a pause that doubles and is scattered; each success begins anew."""
 
-    def __init__(self, rng: Random, first: float = 30.0, last: float = 3600.0) -> None:
+    def __init__(self, rng: Random, first: float = 40.0, last: float = 3600.0) -> None:
         self._rng = rng
         self._first = first
         self._last = last
 
     async def until_done(self, io: DeviceIO, work: Callable[[], Awaitable[Any]]) -> None:
         """What is wrong is told in the device's status as `stored_records`; a lost connection ends it."""
-        pause = self._first
+        backoff = Backoff(self._rng, self._first, self._last)
         while True:
             try:
                 await work()
@@ -37,5 +38,4 @@ class ConversationRetry:
                 io.update_status(stored_records="read")
                 return
             io.update_status(stored_records=why)
-            await asyncio.sleep(pause * self._rng.uniform(0.75, 1.25))
-            pause = min(2 * pause, self._last)
+            await asyncio.sleep(backoff.next())

@@ -14,7 +14,7 @@ from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, Blea
 from dbus_fast import Message, MessageType
 
 from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, told
-from gatepost.drivers.ble.link.connect_policy import ConnectPauses, ConnectPolicy
+from gatepost.drivers.ble.link.connect_policy import ConnectPolicy
 from gatepost.drivers.ble.link.rssi_reporter import RssiReporter
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
@@ -60,16 +60,6 @@ def test_a_device_that_changed_its_address_is_known_by_its_identity_and_by_the_f
 
 
 # -- when to try
-
-
-def test_pauses_double_within_bounds_and_start_anew() -> None:
-    pauses = ConnectPauses(1.0, 8.0, Random(3))
-    taken = [pauses.next() for _ in range(8)]
-    for pause, whole in zip(taken, [1, 2, 4, 8, 8, 8, 8, 8], strict=True):
-        assert whole / 2 <= pause <= whole
-    pauses.reset()
-    assert pauses.next() <= 1.0
-    assert ConnectPauses(1.0, 8.0, Random(3)).next() == taken[0]
 
 
 def patience() -> ConnectPolicy:
