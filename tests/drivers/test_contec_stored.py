@@ -379,8 +379,8 @@ async def test_a_failed_attempt_is_tried_again_later_and_told(monkeypatch, table
     exchange = table(ContecCms50V7())
     await ConversationRetry(random.Random(1), first=10.0).until_done(exchange, work)
     assert exchange.known["stored_records"] == "read"
-    assert 7.5 <= pauses[0] <= 12.5
-    assert 15 <= pauses[1] <= 25
+    assert 5.0 <= pauses[0] <= 10.0
+    assert 10 <= pauses[1] <= 20
     outcomes.append(CommandFailed("connection-lost", ""))
     with pytest.raises(CommandFailed):
         await ConversationRetry(random.Random(1)).until_done(exchange, work)

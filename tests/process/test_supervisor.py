@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from gatepost.agent.core.errors import UplinkError
-from gatepost.agent.process.supervisor import LONGEST_PAUSE, STEADY, Supervisor, TaskState
+from gatepost.agent.process.supervisor import LONGEST_PAUSE, STEADY_AFTER, Supervisor, TaskState
 
 LOG = logging.getLogger("test.supervisor")
 BOUND = 5.0
@@ -93,7 +93,7 @@ async def pauses(rng: random.Random) -> list[float]:
         nonlocal runs
         runs += 1
         if runs == 12:
-            time.now += STEADY
+            time.now += STEADY_AFTER
         if runs <= 13:
             raise OSError("no")
 
