@@ -22,7 +22,7 @@ ROWS = 100_000  # bounds the table on a box whose clock is never synchronised
 
 
 class NamedStatements(Protocol):
-    """Named statements: `name` is a file of agent/store/sql without `.sql`."""
+    """Named statements: `name` is one of queries.sql."""
 
     async def write(self, name: str, params: Sequence[Any] | Mapping[str, Any], /) -> int: ...
 

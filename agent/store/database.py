@@ -4,6 +4,7 @@ thread of its own. Named statements."""
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ import aiosqlite
 T = TypeVar("T")
 
 
-async def whole(work: Coroutine[Any, Any, T]) -> T:
+async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
     """Await `work` to its end; a cancellation that comes meanwhile is raised after it, and does not reach it."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -54,17 +55,23 @@ PRAGMAS = (
 )
 
 
-SQL = Path(__file__).parent / "sql"  # importlib.resources costs half a MiB
+FOLDER = Path(__file__).parent  # importlib.resources costs half a MiB
+HEAD = re.compile(r"^-- name: (\w+) --$", re.MULTILINE)
 
 
 class NotOpen(sqlite3.OperationalError):
     """The file is closed, or could not be opened again."""
 
 
-@cache
 def sql(name: str) -> str:
-    """The text of `sql/<name>.sql`."""
-    return (SQL / f"{name}.sql").read_text("utf-8").strip()
+    """The statement of that name in queries.sql, without its semicolon; KeyError when there is none."""
+    return _statements()[name]
+
+
+@cache
+def _statements() -> dict[str, str]:
+    _, *parts = HEAD.split((FOLDER / "queries.sql").read_text("utf-8"))
+    return {name: text.strip().rstrip(";") for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 class Database:
@@ -93,17 +100,17 @@ class Database:
                 await writer.execute(pragma)
             reader = await self._open_reader(CACHE_KIB)
         except UnicodeDecodeError as error:  # SQLite's complaint quotes octets of the damaged file
-            await whole(writer.close())
+            await run_to_completion(writer.close())
             raise _undecodable(error) from error
         except BaseException:
-            await whole(writer.close())
+            await run_to_completion(writer.close())
             raise
         self._writer, self._reader = writer, reader
         self.generation += 1
 
     async def close(self) -> None:
         async with self._lock:
-            await whole(self._close())
+            await run_to_completion(self._close())
 
     @asynccontextmanager
     async def mending(self) -> AsyncIterator[None]:
@@ -111,7 +118,7 @@ class Database:
         async with self._lock:
             self._mended.clear()
             try:
-                await whole(self._close())
+                await run_to_completion(self._close())
                 yield
             finally:
                 self._mended.set()
@@ -141,7 +148,7 @@ class Database:
 
     async def write_script(self, text: str) -> None:
         async with self._lock:
-            await whole(_script(_open(self._writer), text))
+            await run_to_completion(_script(_open(self._writer), text))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[TransactionRun]:
@@ -149,11 +156,11 @@ class Database:
         async with self._lock:
             writer = _open(self._writer)
             try:
-                await whole(_execute(writer, "BEGIN IMMEDIATE"))
+                await run_to_completion(_execute(writer, "BEGIN IMMEDIATE"))
                 yield TransactionRun(writer)
-                await whole(_execute(writer, "COMMIT"))
+                await run_to_completion(_execute(writer, "COMMIT"))
             except BaseException:
-                await whole(_roll_back(writer))
+                await run_to_completion(_roll_back(writer))
                 raise
 
     async def checkpoint(self, mode: str = "PASSIVE") -> None:
@@ -172,7 +179,7 @@ class Database:
             await reader.execute(f"PRAGMA cache_size = -{cache}")
             await reader.execute("PRAGMA query_only = ON")
         except BaseException:
-            await whole(reader.close())
+            await run_to_completion(reader.close())
             raise
         return reader
 
@@ -224,7 +231,7 @@ async def _connect(path: Path, statements: int = 128) -> aiosqlite.Connection:
         return await connection
     except BaseException:
         # Its thread still has to tell this event loop that it ends, and nobody else would wait for that.
-        await whole(asyncio.to_thread(connection._thread.join, JOIN_TIMEOUT))
+        await run_to_completion(asyncio.to_thread(connection._thread.join, JOIN_TIMEOUT))
         raise
 
 

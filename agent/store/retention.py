@@ -149,7 +149,7 @@ class RetentionRule:
             # Readings of earlier boots are judged by the wall clock, which must be right for that.
             wall = now.wall - keep if now.synchronised else None
             params = {"lo": self._look_from, "limit": limit, "boot": self._boot, "mono": now.mono - keep, "wall": wall}
-            last, old, young = (await self._database.read("upkeep_expired", params))[0]
+            last, old, young = (await self._database.read("retention_expired", params))[0]
             if last is None or (wall is None and old is None):
                 return
             if old is not None:
@@ -235,7 +235,7 @@ class RetentionRule:
                 if gone:
                     row = min(MOST_ROW, max(LEAST_ROW, (before - used) // gone))
                 limit, before = max(100, min(STEP_ROWS, (used - goal) // row)), used
-            edge = (await self._database.read("upkeep_edge" + suffix, {"lo": lo, "hi": hi, "limit": limit}))[0][0]
+            edge = (await self._database.read("retention_edge" + suffix, {"lo": lo, "hi": hi, "limit": limit}))[0][0]
             if edge is None:
                 break
             span = {"lo": lo, "hi": int(edge) + 1}
@@ -243,7 +243,7 @@ class RetentionRule:
             async with self._database.transaction() as run:
                 if gap:
                     dropped = await self._record(run, track, span)
-                gone = await run("upkeep_delete" + suffix, span)
+                gone = await run("retention_delete" + suffix, span)
             if gone:
                 self._on_deleted(span["lo"], span["hi"])
             if dropped:
@@ -260,19 +260,19 @@ class RetentionRule:
         positions = self._ride.positions
         owing = [b for b in self.configured or () if positions[b].owed[track].within(span["lo"], span["hi"])]
         now = self._clock.now().wall
-        victims: list[tuple[Any, ...]] = await run.read("upkeep_victims" + SUFFIXES[track], span)
+        victims: list[tuple[Any, ...]] = await run.read("retention_victims" + SUFFIXES[track], span)
         for device, count, urgent, first, last, since, until in victims:
             row = (now, "log-full", device or None, ",".join(owing), count, urgent, first, last, since, until)
             await run("gap_add", row)
         return sum(victim[1] for victim in victims)
 
     async def _prune(self) -> None:
-        gaps, dead = (await self._database.read("upkeep_surplus", (KEEP_GAPS, KEEP_DEAD)))[0]
+        gaps, dead = (await self._database.read("retention_surplus", (KEEP_GAPS, KEEP_DEAD)))[0]
         if gaps:
             await self._database.write("gap_prune", (KEEP_GAPS,))
         if dead:
             await self._database.write("dead_letter_prune", (KEEP_DEAD,))
-        oldest = await self._database.read("upkeep_oldest_boot")
+        oldest = await self._database.read("retention_oldest_boot")
         if oldest and oldest[0][1] and oldest[0][0] != self._pruned_at:
             unused = [row[0] for row in await self._database.search("series_unused", (self._boot,))]
             if unused:

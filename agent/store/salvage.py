@@ -18,7 +18,7 @@ from gatepost.agent.store import carve
 from gatepost.agent.store.database import PAGE_SIZE, sql
 from gatepost.agent.store.model import is_sound, lost_series, series_from, series_row, text_checksum
 from gatepost.agent.store.ranges import FOREVER, Ranges
-from gatepost.agent.store.schema import EPOCH_BYTES, STEPS, VERSION, too_new
+from gatepost.agent.store.schema import EPOCH_BYTES, VERSION, script, too_new
 
 JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError)  # what sqlite3 says of a file with flipped bits
@@ -107,9 +107,8 @@ def salvage(path: Path, next_seq: int = 0, epoch: str | None = None) -> SalvageR
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new:
         new.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         new.execute("PRAGMA synchronous = FULL")
-        for names in STEPS.values():
-            for name in names:
-                new.executescript(sql(name))
+        for version in range(1, VERSION + 1):
+            new.executescript(script(version))
         new.execute(f"PRAGMA user_version = {VERSION}")
         new.execute("BEGIN")
         _carry(path, new, report, next_seq, epoch)

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.store.database import Database, sql
+from gatepost.agent.store.database import FOLDER, Database
 
 DATABASE = "gatepost.db"
 MAGIC = b"SQLite format 3\x00"
@@ -32,9 +32,12 @@ def is_log(database: Path) -> bool:
 
 
 VERSION = 1
-# What leads from version n - 1 to n, in order; a script is one transaction.
-STEPS: dict[int, tuple[str, ...]] = {1: ("schema_1", "ledger_schema")}
 EPOCH_BYTES = 4
+
+
+def script(version: int) -> str:
+    """The statements that lead from the version before to this one."""
+    return (FOLDER / f"schema_{version}.sql").read_text("utf-8")
 
 
 async def migrate(database: Database, gateway: str) -> str:
@@ -43,8 +46,7 @@ async def migrate(database: Database, gateway: str) -> str:
     if version > VERSION:
         raise too_new(version)
     for step in range(version + 1, VERSION + 1):
-        script = ";\n".join(sql(name).rstrip(";") for name in STEPS[step])
-        await database.write_script(f"BEGIN IMMEDIATE;\n{script};\nPRAGMA user_version = {step};\nCOMMIT;")
+        await database.write_script(f"BEGIN IMMEDIATE;\n{script(step)}\nPRAGMA user_version = {step};\nCOMMIT;")
     rows = await database.read("meta_get", ("epoch",))
     if rows:
         return str(rows[0][0])

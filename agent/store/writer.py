@@ -11,7 +11,7 @@ from typing import Protocol
 
 from gatepost.agent.core.clock import Clock, Stamp
 from gatepost.agent.core.errors import StoreFull
-from gatepost.agent.store.database import Database, TransactionRun, whole
+from gatepost.agent.store.database import Database, TransactionRun, run_to_completion
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, checksum
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class StoreWriter:
                     return
                 continue
             try:
-                await whole(self._commit())
+                await run_to_completion(self._commit())
             except sqlite3.Error as error:
                 if self.trouble is None:
                     log.error("nothing can be stored: %s; %d readings wait", error, len(self._queue))

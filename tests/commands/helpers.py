@@ -17,7 +17,8 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC, AcceptedCommand
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.store.command_ledger import CommandLedger
-from gatepost.agent.store.database import Database, sql
+from gatepost.agent.store.database import Database
+from gatepost.agent.store.schema import migrate
 from gatepost.drivers.driver import Command
 
 T0 = 1_795_170_600 * US  # 2026-11-20T10:30:00Z
@@ -160,7 +161,7 @@ async def open_database(path: Path) -> Database:
     """The real file: WAL, synchronous = FULL."""
     database = Database(path)
     await database.open()
-    await database.write_script(sql("ledger_schema"))
+    await migrate(database, "ward-7")
     return database
 
 

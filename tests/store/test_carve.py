@@ -66,13 +66,12 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small file with every kind of page."""
     from gatepost.agent.store.database import sql
     from gatepost.agent.store.model import Series, checksum, series_row
-    from gatepost.agent.store.schema import STEPS
+    from gatepost.agent.store.schema import script
 
     path = tmp_path_factory.mktemp("carve") / "healthy.db"
     db = sqlite3.connect(path, isolation_level=None)
     db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-    for name in STEPS[1]:
-        db.executescript(sql(name))
+    db.executescript(script(1))
     db.execute("INSERT INTO meta VALUES ('epoch', 'abcdef01'), ('floor', '7')")
     for number in range(1, 6):
         db.execute(sql("series_add"), series_row(Series(number, 1, "d", None, b"{}")))

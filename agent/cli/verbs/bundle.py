@@ -107,8 +107,8 @@ def pack(
     members["findings.json"] = _json(scrub.json(findings))
     for name in ASKED if client is not None else ():
         members[f"agent/{name}.json"] = _json(scrub.json(_asked(client, name)))
-    for each in sorted(files("gatepost.agent.store").joinpath("sql").iterdir(), key=lambda path: path.name):
-        if "schema" in each.name:
+    for each in sorted(files("gatepost.agent.store").iterdir(), key=lambda path: path.name):
+        if each.name.startswith("schema_"):
             members[f"schema/{each.name}"] = each.read_bytes()
     if loaded is not None and loaded.settings is not None:
         members["settings.json"] = _json(scrub.json(shown(loaded.settings, loaded.origins)))

@@ -1,1 +1,0 @@
-DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?

@@ -1,1 +1,0 @@
-INSERT INTO gap (time, reason, device, brokers, count, urgent, first_seq, last_seq, since, until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

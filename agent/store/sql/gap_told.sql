@@ -1,1 +1,0 @@
-UPDATE gap SET event = ? WHERE id = ?

@@ -1,2 +1,0 @@
-UPDATE ledger SET state = :state, finished = :finished, response = :response, answered = :answered
-WHERE id = :id AND state IN ('executing', 'accepted');

@@ -1,1 +1,0 @@
-INSERT INTO owed (broker, urgent, lo, hi, crc) VALUES (?, ?, ?, ?, ?)

@@ -1,1 +1,0 @@
-DELETE FROM owed WHERE broker = ? AND urgent = ?

@@ -1,1 +1,0 @@
-SELECT broker, urgent, lo, hi, crc FROM owed ORDER BY broker, urgent, lo

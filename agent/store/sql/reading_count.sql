@@ -1,1 +1,0 @@
-SELECT count(*) FROM reading WHERE seq >= ? AND seq < ? AND NOT bits & 1

@@ -1,1 +1,0 @@
-SELECT count(*) FROM reading WHERE bits & 1 AND seq >= ? AND seq < ?

@@ -1,1 +1,0 @@
-SELECT coalesce(min(seq), 0) FROM reading

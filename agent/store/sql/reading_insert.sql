@@ -1,1 +1,0 @@
-INSERT INTO reading (seq, series, wall, mono, bits, crc, body) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -1,1 +1,0 @@
-SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE bits & 1 AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?

@@ -1,1 +1,0 @@
-INSERT OR REPLACE INTO series (id, boot, device, patient, common, crc) VALUES (?, ?, ?, ?, ?, ?)

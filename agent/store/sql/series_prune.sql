@@ -1,1 +1,0 @@
-DELETE FROM series WHERE id IN (SELECT value FROM json_each(?))

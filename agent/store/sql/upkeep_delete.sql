@@ -1,1 +1,0 @@
-DELETE FROM reading WHERE seq >= :lo AND seq < :hi AND NOT bits & 1
