@@ -106,11 +106,14 @@ class App:
         self.store = await Store.open(
             self.state_dir / DATABASE, gateway.id, settings.store, self.clock, self.events, self.rng
         )
-        self.store.keep_for(list(settings.brokers))  # before anything is stored: brokers are owed what opening reported
+        # Before anything is stored: brokers are owed what opening reported.
+        self.store.backlog.set_brokers(list(settings.brokers))
         await self.subscriptions.load(self.store)
-        for name, task in self.store.tasks().items():
+        for name, task in self.store.background_tasks().items():
             self.supervisor.start(name, task)
-        self.audit = await AuditLog.open(self.state_dir / AUDIT, self.clock, self.store.state_get, self.store.state_put)
+        self.audit = await AuditLog.open(
+            self.state_dir / AUDIT, self.clock, self.store.key_value.get, self.store.key_value.put
+        )
         self.devices = DeviceManager(
             self.registry,
             self.store,
@@ -312,13 +315,13 @@ class App:
         """Device -> its brokers (None: every one). What a removed device was restricted to still holds for what is
         stored of it, else its readings would go where they were never meant to."""
         if self._restricted is None:
-            self._restricted = await self.store.state_get(REPORTS_TO) or {}
+            self._restricted = await self.store.key_value.get(REPORTS_TO) or {}
         kept = {name: brokers for name, brokers in self._restricted.items() if name not in new.devices}
         kept |= {name: device.brokers for name, device in new.devices.items() if device.brokers is not None}
         if kept != self._restricted:
             self._restricted = kept
             try:
-                await self.store.state_put(REPORTS_TO, kept)
+                await self.store.key_value.put(REPORTS_TO, kept)
             except StoreError as error:
                 log.warning("which brokers a device reports to could not be kept: %s", error)
         return {**kept, **{name: device.brokers for name, device in new.devices.items()}}
@@ -427,10 +430,10 @@ class App:
     def _stuck(self) -> str | None:
         """Readings wait, nothing is committed, and no error explains it."""
         store, now = self.store, self.clock.monotonic()
-        if not store.waiting or store.state != "ok":
+        if not store.writer.waiting or store.state != "ok":
             self._progress = None
-        elif self._progress is None or store.commits != self._progress[0]:
-            self._progress = (store.commits, now)
+        elif self._progress is None or store.writer.commits != self._progress[0]:
+            self._progress = (store.writer.commits, now)
         elif now - self._progress[1] > self.settings.store.commit_interval + STUCK:
             return "the store commits nothing while readings wait"
         return None

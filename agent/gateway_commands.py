@@ -52,7 +52,7 @@ class GatewayCommands:
 
     async def resend(self, since: int, until: int | None, device: str | None) -> dict[str, Any]:
         """Readings of [since, until) are owed again by every broker; they go out with the backlog."""
-        count = await self._app.store.owe_again(since, until, device)
+        count = await self._app.store.backlog.mark_for_resend(since, until, device)
         if not count and device is not None and device not in self._app.settings.devices:
             raise NotFound(f"There is no device {device}.", "`gatepost devices` lists them.")
         for uplink in self._app.brokers.views():
@@ -67,7 +67,7 @@ class GatewayCommands:
                 raise NotFound(f"There is no device {device}.", "`gatepost devices` lists them.")
             if await self._app.editor.assign(device, patient):
                 return {"device": device, "applied": True}
-            before = dict(await self._app.store.state_get(PATIENTS) or {})
+            before = dict(await self._app.store.key_value.get(PATIENTS) or {})
             await self._assign({**before, device: patient})
             result = await self._app.reload("assign_patient")
             found = self._app.settings.devices.get(device)
@@ -85,7 +85,7 @@ class GatewayCommands:
             await asyncio.to_thread(write_drop, drop, {"devices": known}) if known else remove_drop(drop)
         except OSError as error:
             raise StoreError(f"{drop} could not be written: {error.strerror or error}.") from error
-        await app.store.state_put(PATIENTS, {name: assigned[name] for name in known})
+        await app.store.key_value.put(PATIENTS, {name: assigned[name] for name in known})
 
     def _uplink(self, broker: str) -> BrokerLink:
         uplink = self._app.brokers.get(broker)

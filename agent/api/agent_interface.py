@@ -11,8 +11,12 @@ from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.settings.model import Settings
+from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.command_ledger import LedgerEntry
-from gatepost.agent.store.model import HistoryPage, Record, Series
+from gatepost.agent.store.key_value import KeyValueStore
+from gatepost.agent.store.model import Record, Series
+from gatepost.agent.store.queries import StoreQueries
+from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.drivers.driver import Command, Registry
 from gatepost.drivers.recording import RecordingHeader
 
@@ -97,7 +101,17 @@ class StoreInterface(Protocol):
     @property
     def on_stored(self) -> list[Callable[[], None]]: ...
 
-    def recent(self, seq: int, limit: int) -> list[Record] | None: ...
+    @property
+    def recent(self) -> RecentRecords: ...
+
+    @property
+    def queries(self) -> StoreQueries: ...
+
+    @property
+    def backlog(self) -> DeliveryBacklog: ...
+
+    @property
+    def key_value(self) -> KeyValueStore: ...
 
     def reading_id(self, seq: int) -> str: ...
 
@@ -105,29 +119,11 @@ class StoreInterface(Protocol):
 
     def time_of(self, record: Record) -> tuple[int, str]: ...
 
-    async def history(
-        self,
-        device: str | None = ...,
-        metric: str | None = ...,
-        since: int | None = ...,
-        until: int | None = ...,
-        limit: int = ...,
-        before: int | None = ...,
-    ) -> HistoryPage: ...
-
-    async def backlog(self) -> list[dict[str, Any]]: ...
-
     async def gaps(self, limit: int = ...) -> list[dict[str, Any]]: ...
 
     async def dead_letters(self, limit: int = ..., broker: str | None = ...) -> list[dict[str, Any]]: ...
 
     async def stats(self) -> dict[str, Any]: ...
-
-    async def state_get(self, key: str, /) -> Any: ...
-
-    async def states(self, prefix: str, /) -> dict[str, Any]: ...
-
-    async def state_put(self, key: str, value: Any, /) -> None: ...
 
 
 class DispatcherInterface(Protocol):

@@ -101,7 +101,7 @@ class DeviceSession:
         self._series.assign(self.device.patient)
         self.intake.watch(self.device.thresholds)
         try:
-            desired = desired_state.load(await self._store.state_get(desired_state.state_key(self.name)))
+            desired = desired_state.load(await self._store.key_value.get(desired_state.state_key(self.name)))
         except Exception as error:  # the device runs by its settings all the same
             self.health.faults.add("state-unreadable", type(error).__name__)
             self._log.error("%s: what commands ordered of it earlier could not be read: %s", self.name, error)
@@ -125,7 +125,7 @@ class DeviceSession:
         """Keep what a command wants, and then do it; one at a time. The store's errors pass through."""
         async with self._ordering:
             desired = change(self.desired)
-            await self._store.state_put(desired_state.state_key(self.name), desired_state.dump(desired))
+            await self._store.key_value.put(desired_state.state_key(self.name), desired_state.dump(desired))
             if not self._stopped:
                 self._hold(desired)
 
@@ -229,7 +229,7 @@ class DeviceSession:
         try:
             async with asyncio.timeout(self.limits.settle):
                 await self.outlet.marked()
-            self.driver.bookmarks = await self._store.states(mark_key(self.name))
+            self.driver.bookmarks = await self._store.key_value.with_prefix(mark_key(self.name))
         except Exception as error:
             if not (self.driver.keeps_records or self.outlet.has_marked):
                 return  # it has none, as a rule

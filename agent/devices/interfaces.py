@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gatepost.agent.core.clock import Stamp
 from gatepost.agent.settings.model import DeviceSettings
+from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.drivers.driver import Driver
 from gatepost.drivers.link import Link, LinkEvents
 
@@ -42,7 +43,7 @@ class ReadingStore(Protocol):
 
     def lost(self, device: str, count: int, reason: str) -> None: ...
 
-    async def room(self) -> None: ...
+    async def wait_until_writable(self) -> None: ...
 
     async def stored(self, seq: int, hurry: bool = False) -> None:
         """Until it is on disk; `hurry`: somebody is kept waiting for it."""
@@ -50,13 +51,8 @@ class ReadingStore(Protocol):
 
     def reading_id(self, seq: int) -> str: ...
 
-    async def state_get(self, key: str) -> Any | None: ...
-
-    async def state_put(self, key: str, value: Any) -> None: ...
-
-    async def states(self, prefix: str) -> dict[str, Any]:
-        """The small state under every key that begins so, by the rest of the key."""
-        ...
+    @property
+    def key_value(self) -> KeyValueStore: ...
 
 
 class DeviceLimits(NamedTuple):

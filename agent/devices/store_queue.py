@@ -120,7 +120,7 @@ class StoreQueue:
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                await self._store.room()
+                await self._store.wait_until_writable()
                 if not self._hand_over():
                     await asyncio.sleep(NO_PROGRESS)
         except Exception:

@@ -28,7 +28,7 @@ async def findings(app: AgentInterface) -> list[Finding]:
     found += _gaps(await app.store.gaps(100), now)
     for view in app.devices.views():
         found += of_device(view.as_dict(), now)
-    owed = {str(entry["broker"]): entry for entry in await app.store.backlog()}
+    owed = {str(entry["broker"]): entry for entry in await app.store.backlog.undelivered()}
     dead: dict[str, list[str]] = {}
     for letter in await app.store.dead_letters(DEAD):
         dead.setdefault(letter["broker"], []).append(str(letter["reason"]))

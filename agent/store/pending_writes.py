@@ -1,4 +1,4 @@
-"""What rides along with a commit of readings: boot and series, positions of brokers, dead letters, gap records."""
+"""Writes that wait for the next commit of readings: boots, series, delivery positions, dead letters, gap records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DeadLetter = tuple[int | None, str]
 
 
 class PendingWrites:
-    """Collects what is to be written in the next transaction, and keeps it until a transaction held.
+    """Pending writes: collected for the next transaction, and kept until one has been committed.
 
     `announce` appends the event row of a gap and returns its sequence number, 0 when there is no room now.
     """
@@ -57,7 +57,7 @@ class PendingWrites:
             del self._dead[next(iter(self._dead))]
         self._dead[broker, seq] = (code, reason)
 
-    def buried(self) -> set[int]:
+    def unwritten_dead_letters(self) -> set[int]:
         """Rows with a dead letter that is not in the file yet."""
         return {seq for dead in (self._dead, self._taken.dead) for _, seq in dead}
 
@@ -91,6 +91,11 @@ class PendingWrites:
     @property
     def unsaved(self) -> bool:
         return self._changed or any(position.dirty for position in self.positions.values())
+
+    def note(self) -> None:
+        """Have every lane settle in its position what was delivered until now."""
+        for note in self.before_save:
+            note()
 
     def save_now(self) -> None:
         """Make positions due."""
@@ -170,8 +175,7 @@ class PendingWrites:
         return self._now or self._settled >= SAVE_ROWS or self._clock.monotonic() - self._saved_at >= SAVE_SECONDS
 
     def _take_positions(self, taken: _Taken) -> None:
-        for note in self.before_save:
-            note()
+        self.note()
         self._settled, self._changed, self._now = 0, False, False
         taken.saved = True
         taken.forget_starting = self.forget_starting

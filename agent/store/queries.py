@@ -1,4 +1,4 @@
-"""Rows out of the file: pages for the lanes, history, single ones; each with its series in memory."""
+"""Queries of the log: pages for delivery, history, single rows; each with its series in memory."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 P = ParamSpec("P")
 
-PATIENCE = 1.0  # seconds that one search or count may take
+SEARCH_SECONDS = 1.0  # that one search or count may take
 PAGES = {NORMAL: "reading_page", URGENT_TRACK: "reading_page_urgent"}
-NAMED = 20  # damaged rows that the log names one by one
+MAX_LOGGED = 20  # damaged rows that the log names one by one
 
 
 class UndeliveredCount(NamedTuple):
@@ -38,7 +38,7 @@ class UndeliveredCount(NamedTuple):
 
 
 class StoreQueries:
-    """Reads on behalf of the store. `trouble` mends what it can and says whether to try again."""
+    """Reads on behalf of the store. `mend` repairs what it can and says whether to try again."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class StoreQueries:
         book: SeriesBook,
         head: Callable[[], int],
         on_damaged: Callable[[], None],
-        trouble: Callable[[sqlite3.Error], Awaitable[bool]],
+        mend: Callable[[sqlite3.Error], Awaitable[bool]],
     ) -> None:
         self.zones = ZoneMap(database)
         self._database = database
@@ -55,46 +55,53 @@ class StoreQueries:
         self._book = book
         self._head = head
         self._on_damaged = on_damaged
-        self._trouble = trouble
+        self._mend = mend
         self._damaged: set[int] = set()
 
     async def one(self, seq: int) -> Record | None:
-        found, _, _ = await self._records(self._database.read, "reading_one", (seq,))
-        return found[0] if found else None
+        records, _, _ = await self._records(self._database.read, "reading_one", (seq,))
+        return records[0] if records else None
 
     async def page(self, track: int, lo: int, hi: int, limit: int) -> list[Record]:
-        """Up to `limit` records of a track in [lo, hi), in order. Fewer than `limit`: there are no more."""
+        """Up to `limit` records of one track (0 normal, 1 urgent) in [lo, hi), in order, their series in memory.
+
+        A row whose checksum fails is left out and becomes a gap record. Fewer than `limit`: there are no more.
+        """
         hi = min(hi, self._head() + 1)
-        found: list[Record] = []
-        while len(found) < limit:
-            wanted = limit - len(found)
+        records: list[Record] = []
+        while len(records) < limit:
+            wanted = limit - len(records)
             part, rows, last = await self._records(self._database.read, PAGES[track], (lo, hi, wanted))
-            found += part
+            records += part
             if rows < wanted:
                 break
             lo = last + 1
-        return found
+        return records
 
     async def history(
         self,
-        device: str | None,
-        metric: str | None,
-        since: int | None,
-        until: int | None,
-        limit: int,
-        before: int | None,
+        device: str | None = None,
+        metric: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        limit: int = 100,
+        before: int | None = None,
     ) -> HistoryPage:
-        found = HistoryPage()
+        """Newest first; times in wall microseconds, `before` a sequence number: the `cursor` of the page before.
+
+        It may stop early, see HistoryPage; pages for the brokers never wait behind it.
+        """
+        page = HistoryPage()
         wanted = await self._series_wanted(device, metric)
         if wanted is not None and not wanted:
-            return found
+            return page
         whole = wanted is None and since is None and until is None
         params: dict[str, Any] = {"series": None if wanted is None else orjson.dumps(sorted(wanted)).decode()}
         params |= {"since": since, "until": until}
-        give_up = self._clock.monotonic() + PATIENCE
+        give_up = self._clock.monotonic() + SEARCH_SECONDS
         at = min(FOREVER if before is None else before, self._head() + 1)  # everything from here on was looked at
         looked = False  # at least at one stretch: the next page must get further
-        while len(found) < limit and not (looked and self._clock.monotonic() > give_up):
+        while len(page) < limit and not (looked and self._clock.monotonic() > give_up):
             looked = True
             lo, hi = self.zones.bounds(at - 1)
             if hi <= self._head() + 1 and not whole:
@@ -102,23 +109,23 @@ class StoreQueries:
                 if not zone.series:
                     last = (await self._search("reading_before", (lo,)))[0][0]
                     if last is None:
-                        return found
+                        return page
                     at = last + 1
                     continue
                 if not zone.may_hold(wanted, since, until):
                     at = lo
                     continue
-            left = limit - len(found)
+            left = limit - len(page)
             span = {**params, "lo": 0 if whole else lo, "hi": at, "limit": left}
             part, rows, lowest = await self._records(self._database.search, "reading_history", span)
-            found += part
+            page += part
             if whole and rows < left:
-                return found
+                return page
             at = lowest if rows == left else lo
-        found.cursor = at if at > 1 else None
-        return found
+        page.cursor = at if at > 1 else None
+        return page
 
-    async def owing(self, track: int, ranges: Iterable[Range], give_up: float) -> UndeliveredCount:
+    async def undelivered(self, track: int, ranges: Iterable[Range], give_up: float) -> UndeliveredCount:
         """How many of a track's rows are in these ranges, counted until `give_up`."""
         total, first, exact = 0, None, True
         for lo, hi in ranges:
@@ -141,12 +148,12 @@ class StoreQueries:
             if self._clock.monotonic() > give_up:
                 return count + hi - lo - await self._count("reading_count_urgent", lo, hi), False
             if start == lo and end <= hi:
-                found = await self._mend_and_try(self.zones.count, start)
+                rows = await self._mend_and_try(self.zones.count, start)
             else:
                 end = min(hi, end)
-                found = await self._count("reading_count", lo, end)
-            count += found
-            lo = end if found else (await self._search("reading_from", (end,)))[0][0] or hi
+                rows = await self._count("reading_count", lo, end)
+            count += rows
+            lo = end if rows else (await self._search("reading_from", (end,)))[0][0] or hi
         return count, True
 
     async def _count(self, name: str, lo: int, hi: int) -> int:
@@ -185,12 +192,12 @@ class StoreQueries:
             try:
                 return await look(*args, **kwargs)
             except sqlite3.Error as error:
-                if not await self._trouble(error):
+                if not await self._mend(error):
                     raise StoreError(f"The log could not be read: {explain(error)}.") from error
 
     def _bad_row(self, seq: int) -> None:
         if seq not in self._damaged:
             self._damaged.add(seq)
-            if len(self._damaged) <= NAMED:
+            if len(self._damaged) <= MAX_LOGGED:
                 log.error("row %d of the log is damaged; it is left out", seq)
             self._on_damaged()

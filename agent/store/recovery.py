@@ -1,4 +1,4 @@
-"""What is done about a failed statement: room is made, a damaged file is mended under the running agent."""
+"""Recovery from a failed statement: room is made on a full disk, a damaged file is replaced under the running agent."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.store import salvage as maintenance
 from gatepost.agent.store.database import Database, NotOpen, Params
+from gatepost.agent.store.salvage import SalvageReport, salvage, settle
 from gatepost.agent.store.schema import migrate
 from gatepost.agent.store.writer import explain, is_damage, is_full
 
@@ -34,7 +34,7 @@ PAUSE = 300.0  # so many seconds apart: a card that dies must not be filled with
 
 
 class StoreRecovery:
-    """`trouble` says whether what failed is worth trying again at once."""
+    """Recovery of the open file. `handle` says whether the failed statement is worth trying again at once."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class StoreRecovery:
         make_room: Callable[[], Awaitable[None]],
         next_seq: Callable[[], int],
         epoch: str,
-        on_mended: Callable[[maintenance.SalvageReport], Awaitable[None]],
+        on_mended: Callable[[SalvageReport], Awaitable[None]],
     ) -> None:
         self._database = database
         self._clock = clock
@@ -55,7 +55,7 @@ class StoreRecovery:
         self._tried_at = float("-inf")
         self._tries = 0
 
-    async def trouble(self, error: sqlite3.Error) -> bool:
+    async def handle(self, error: sqlite3.Error) -> bool:
         if is_damage(error) or isinstance(error, NotOpen):
             return await self._heal()
         if is_full(error):
@@ -98,16 +98,16 @@ class StoreRecovery:
         self._tried_at = now
         return True
 
-    async def _replace(self) -> maintenance.SalvageReport | None:
+    async def _replace(self) -> SalvageReport | None:
         """The new file is open when it returns; None when there is none, and the old one is open again."""
         database = self._database
         report = None
         try:
-            report = await asyncio.to_thread(maintenance.salvage, database.path, self._next_seq(), self._epoch)
+            report = await asyncio.to_thread(salvage, database.path, self._next_seq(), self._epoch)
         except (OSError, sqlite3.Error) as error:
             text = explain(error) if isinstance(error, sqlite3.Error) else str(error)
             log.error("what can be read could not be carried over: %s", text)
-            await asyncio.to_thread(maintenance.settle, database.path)
+            await asyncio.to_thread(settle, database.path)
             if not database.path.exists():
                 raise
         await database.open()
@@ -117,15 +117,15 @@ class StoreRecovery:
         return report
 
 
-async def open_file(database: Database, gateway: str) -> tuple[str, maintenance.SalvageReport | None]:
+async def open_file(database: Database, gateway: str) -> tuple[str, SalvageReport | None]:
     """The log epoch, and the report of a repair. Raises sqlite3.Error, OSError; StoreError for a newer agent's file."""
-    maintenance.settle(database.path)
+    settle(database.path)
     try:
         return await _open(database, gateway), None
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
-    report = await asyncio.to_thread(maintenance.salvage, database.path)
+    report = await asyncio.to_thread(salvage, database.path)
     return await _open(database, gateway), report
 
 

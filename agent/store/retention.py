@@ -6,13 +6,14 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 
 from gatepost.agent.core.clock import US, Clock
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import StoreSettings
+from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.database import PAGE_SIZE, Database, TransactionRun
 from gatepost.agent.store.pending_writes import PendingWrites
 from gatepost.agent.store.positions import NORMAL, TRACKS, URGENT_TRACK
@@ -42,14 +43,15 @@ def free_space(path: str) -> int:
 class RetentionRule:
     """The retention rule, applied every minute and whenever the disk is full.
 
-    Nothing is removed before `configured` says which brokers there are.
+    Nothing is removed before it is known which brokers there are.
     """
 
     def __init__(
         self,
         database: Database,
         writer: StoreWriter,
-        ride: PendingWrites,
+        pending: PendingWrites,
+        backlog: DeliveryBacklog,
         clock: Clock,
         boot: int,
         free: Callable[[], int],
@@ -57,12 +59,12 @@ class RetentionRule:
         on_trouble: Callable[[sqlite3.Error], Awaitable[bool]],
     ) -> None:
         self.settings = StoreSettings()
-        self.configured: Collection[str] | None = None
         self.state = "ok"
         self.dropped = 0
         self._database = database
         self._writer = writer
-        self._ride = ride
+        self._pending = pending
+        self._backlog = backlog
         self._clock = clock
         self._boot = boot
         self._free = free
@@ -103,7 +105,7 @@ class RetentionRule:
 
     async def once(self) -> None:
         async with self._lock:
-            if self.configured is not None:
+            if self._backlog.brokers is not None:
                 await self._expire()
                 await self._fit()
                 await self._prune()
@@ -112,7 +114,7 @@ class RetentionRule:
         """The disk said that it is full: drop what the rule allows, so that pages can be used again. What is owed goes
         only where the disk really has less left than its reserve."""
         async with self._lock:
-            if self.configured is not None:
+            if self._backlog.brokers is not None:
                 sizes = await self.sizes()
                 missing = self._spare(sizes) - (sizes["file"] - sizes["used"])
                 if missing > 0:
@@ -207,11 +209,10 @@ class RetentionRule:
         return int((await self._database.read("reading_first"))[0][0])
 
     def _owed(self, track: int) -> Ranges:
-        for note in self._ride.before_save:
-            note()
+        self._pending.note()
         owed = Ranges(limit=MOST_RANGES)
-        for broker in self.configured or ():
-            position = self._ride.positions.get(broker)
+        for broker in self._backlog.brokers or ():
+            position = self._pending.positions.get(broker)
             for lo, hi in position.owed[track] if position else ():
                 owed.add(lo, hi)
         return owed
@@ -219,7 +220,7 @@ class RetentionRule:
     def _delivered(self, track: int, hi: int) -> list[Range]:
         """What no configured broker owes, below `hi`; the newest row always stays, it carries the sequence on."""
         owed = self._owed(track)
-        for seq in self._ride.buried():  # not before it is written down why it was not delivered
+        for seq in self._pending.unwritten_dead_letters():  # not before it is written down why it was not delivered
             owed.add(seq, seq + 1)
         return owed.outside(0, min(hi, self._writer.head))
 
@@ -248,17 +249,17 @@ class RetentionRule:
                 self._on_deleted(span["lo"], span["hi"])
             if dropped:
                 self.dropped += dropped
-                self._ride.tell(await self._database.read("gap_untold", (self._ride.told_to,)))
+                self._pending.tell(await self._database.read("gap_untold", (self._pending.told_to,)))
                 self._writer.wake()
             if gap:
-                for broker in self.configured or ():
-                    self._ride.positions[broker].settle(track, span["lo"], span["hi"])
+                for broker in self._backlog.brokers or ():
+                    self._pending.positions[broker].settle(track, span["lo"], span["hi"])
             lo = span["hi"]
         return goal is not None and (await self.sizes())["used"] <= goal
 
     async def _record(self, run: TransactionRun, track: int, span: dict[str, int]) -> int:
-        positions = self._ride.positions
-        owing = [b for b in self.configured or () if positions[b].owed[track].within(span["lo"], span["hi"])]
+        positions = self._pending.positions
+        owing = [b for b in self._backlog.brokers or () if positions[b].owed[track].within(span["lo"], span["hi"])]
         now = self._clock.now().wall
         victims: list[tuple[Any, ...]] = await run.read("retention_victims" + SUFFIXES[track], span)
         for device, count, urgent, first, last, since, until in victims:

@@ -81,7 +81,7 @@ class StoreWriter:
         self._marks: dict[str, bytes] = {}  # small state that rows in the queue bring with them; the newest of each key
         self._queued = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._rooms: list[asyncio.Future[None]] = []
+        self._blocked: list[asyncio.Future[None]] = []
         self._work = asyncio.Event()
         self._hurry = asyncio.Event()
         self._stop = asyncio.Event()
@@ -137,11 +137,11 @@ class StoreWriter:
         """There is something else to write."""
         self._work.set()
 
-    async def room(self) -> None:
-        """Until append takes again."""
+    async def wait_until_writable(self) -> None:
+        """Return once `append` takes readings again."""
         while self.full:
             future = asyncio.get_running_loop().create_future()
-            self._rooms.append(future)
+            self._blocked.append(future)
             await future
 
     async def stored(self, seq: int, hurry: bool = False) -> None:
@@ -263,9 +263,9 @@ class StoreWriter:
             self._waiters = [(seq, future) for seq, future in self._waiters if not future.done()]
 
     def _make_room(self) -> None:
-        if self._rooms and not self.full:
-            rooms, self._rooms = self._rooms, []
-            for future in rooms:
+        if self._blocked and not self.full:
+            blocked, self._blocked = self._blocked, []
+            for future in blocked:
                 if not future.done():
                     future.set_result(None)
 

@@ -320,8 +320,8 @@ class BrokerLink:
         parts, settings = self._parts, self.settings
         self._connection = connection
         began = parts.clock.monotonic()
-        position = parts.store.position(self.name)
-        forget = parts.store.before_save(self._note)
+        position = parts.store.backlog.position(self.name)
+        forget = parts.store.backlog.before_save(self._note)
         self._connects += 1
         self._offline_since = None
         self._enter("connected", "")
@@ -357,7 +357,7 @@ class BrokerLink:
 
     def _lanes(self) -> Lanes:
         store = self._parts.store
-        return Lanes(store.position(self.name), store.head, self.settings.backlog.share)
+        return Lanes(store.backlog.position(self.name), store.head, self.settings.backlog.share)
 
     def _new_session(self, connection: MqttConnection) -> BrokerDelivery:
         parts, settings = self._parts, self.settings

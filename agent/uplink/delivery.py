@@ -210,7 +210,7 @@ class BrokerDelivery:
                 lane.skip()
                 self._poison.delivered(record.seq)
                 self._tally.skipped += 1
-                store.settled(0)
+                store.backlog.settled(0)
                 return
             message = self._format.render(record, series, wall, clock, lane is self.lanes.backlog)
         except Exception as error:  # a damaged row must not hold up the others
@@ -281,7 +281,7 @@ class BrokerDelivery:
         for lane in self.lanes.all:
             while (part := lane.missing(head)) is not None and lane.name not in self._loads:
                 lo, hi = part
-                recent = store.recent(lo, lane.limit)
+                recent = store.recent.since(lo, lane.limit)
                 if recent is None:
                     self._start_load(lane, lo, hi)
                 elif recent:
@@ -310,7 +310,7 @@ class BrokerDelivery:
         pause = READ_FIRST
         while True:
             try:
-                records = await self._store.page(lane.track, lo, hi, limit)
+                records = await self._store.queries.page(lane.track, lo, hi, limit)
                 break
             except StoreError as error:
                 log.warning("%s: the log could not be read, trying again: %s", self._name, error)
@@ -351,7 +351,7 @@ class BrokerDelivery:
             self._tally.delivered += delivered
             self._tally.last_delivery = time.time()
             self._pauses = 0
-            self._store.settled(delivered)
+            self._store.backlog.settled(delivered)
             if self._attempts:
                 for tag, _ in acks:
                     if tag not in flying:
@@ -394,7 +394,7 @@ class BrokerDelivery:
         self._tally.dead += 1
         log.warning("%s: reading %s is a dead letter: %s", self._name, self._store.reading_id(record.seq), reason)
         self._store.dead_letter(self._name, record.seq, code, reason, bool(record.bits & EVENT))
-        self._store.settled(1)
+        self._store.backlog.settled(1)
 
     def settle(self) -> None:
         """Called before positions are written."""

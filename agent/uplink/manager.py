@@ -31,7 +31,7 @@ class BrokerManager:
         """Names of the brokers whose connection was started, stopped or made anew."""
         changed = [name for name in self._uplinks if name not in brokers]
         await asyncio.gather(*(self._stop(name) for name in changed))
-        self._parts.store.keep_for(list(brokers))
+        self._parts.store.backlog.set_brokers(list(brokers))
         for name, settings in brokers.items():
             routes = BrokerRoutes(name, settings.routes, device_brokers)
             running = self._uplinks.get(name)

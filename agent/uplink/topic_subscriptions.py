@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from gatepost.agent.core.errors import Conflict
+from gatepost.agent.store.key_value import KeyValueStore
 
 KEY = "followed"  # of the store's small state
 MOST = 100
 
 
 class StateStore(Protocol):
-    """The store's small state."""
+    """A store with small state by key."""
 
-    async def state_get(self, key: str, /) -> Any: ...
-
-    async def state_put(self, key: str, value: Any, /) -> None: ...
+    @property
+    def key_value(self) -> KeyValueStore: ...
 
 
 class TopicSubscriptions:
@@ -29,7 +29,7 @@ class TopicSubscriptions:
 
     async def load(self, store: StateStore) -> None:
         """Raises StoreError."""
-        found = await store.state_get(KEY)
+        found = await store.key_value.get(KEY)
         self._topics = found if isinstance(found, dict) else {}
 
     def of(self, broker: str) -> Mapping[str, int]:
@@ -55,5 +55,5 @@ class TopicSubscriptions:
             await self._keep(store, {name: topics for name, topics in {**self._topics, broker: rest}.items() if topics})
 
     async def _keep(self, store: StateStore, topics: dict[str, dict[str, int]]) -> None:
-        await store.state_put(KEY, topics or None)
+        await store.key_value.put(KEY, topics or None)
         self._topics = topics

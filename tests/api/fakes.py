@@ -211,12 +211,14 @@ class FakeApp:
         app.store = await Store.open(
             directory / "gatepost.db", "ward-7", app.settings.store, app.clock, app.events, Random(1)
         )
-        app.store.keep_for(app.settings.brokers)
-        app._tasks = [asyncio.create_task(run()) for run in app.store.tasks().values()]
+        app.store.backlog.set_brokers(app.settings.brokers)
+        app._tasks = [asyncio.create_task(run()) for run in app.store.background_tasks().values()]
         async with asyncio.timeout(10):  # the brokers' positions are written first: figures start from rest
-            while not app.store.commits:
+            while not app.store.writer.commits:
                 await asyncio.sleep(0.005)
-        app.audit = await AuditLog.open(directory / "audit.log", app.clock, app.store.state_get, app.store.state_put)
+        app.audit = await AuditLog.open(
+            directory / "audit.log", app.clock, app.store.key_value.get, app.store.key_value.put
+        )
         return app
 
     async def stop(self):

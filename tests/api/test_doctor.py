@@ -147,7 +147,7 @@ async def test_a_log_that_is_full_and_a_loss_say_what_to_do(app):
     well(app)
     app.store.lost("oximeter-1", 5, "queue-full")
     await app.take()
-    app.store._upkeep.state = "dropping"
+    app.store.retention.state = "dropping"
     found = [finding for finding in await findings(app) if finding.about == "store"]
     assert [finding.severity for finding in found] == ["problem", "warning"]
     assert "the log is full" in found[0].what

@@ -22,7 +22,7 @@ async def test_a_token_holds_and_tells_who_has_it(tokens):
 
 async def test_tokens_are_found_again_after_a_restart_by_their_hash_alone(app, tokens):
     _, text = await tokens.create("admin")
-    kept = await app.store.states("api-token:")
+    kept = await app.store.key_value.with_prefix("api-token:")
     assert text.rpartition("_")[2] not in str(kept)
     again = TokenStore(app.store, app.clock)
     await again.load()
@@ -71,18 +71,18 @@ async def test_a_revoked_token_does_not_hold_even_after_a_restart(app, tokens):
 async def test_the_last_use_is_written_rarely(app, tokens):
     made, text = await tokens.create("viewer")
     await tokens.check(text)
-    first = (await app.store.states("api-token:"))[made.id]["used"]
+    first = (await app.store.key_value.with_prefix("api-token:"))[made.id]["used"]
     await tokens.check(text)
-    assert (await app.store.states("api-token:"))[made.id]["used"] == first
+    assert (await app.store.key_value.with_prefix("api-token:"))[made.id]["used"] == first
     assert tokens.get(made.id).used > first
     app.clock.wall += 3601 * 1_000_000
     await tokens.check(text)
-    assert (await app.store.states("api-token:"))[made.id]["used"] > first
+    assert (await app.store.key_value.with_prefix("api-token:"))[made.id]["used"] > first
 
 
 async def test_a_damaged_token_does_not_hold_and_harms_no_other(app, tokens):
     _, text = await tokens.create("viewer")
-    await app.store.state_put("api-token:bad", {"role": "king"})
+    await app.store.key_value.put("api-token:bad", {"role": "king"})
     again = TokenStore(app.store, app.clock)
     await again.load()
     assert [token.role for token in again.every()] == ["viewer"]

@@ -61,6 +61,7 @@ class MemoryStore:
         self.losses: list[tuple[str, int, str]] = []
         self.state: dict[str, Any] = {}
         self.broken_state = False
+        self.key_value = self
         self.taken = 0
         self._room = asyncio.Event()
 
@@ -85,7 +86,7 @@ class MemoryStore:
     def lost(self, device: str, count: int, reason: str) -> None:
         self.losses.append((device, count, reason))
 
-    async def room(self) -> None:
+    async def wait_until_writable(self) -> None:
         while self.taken >= self.limit:
             await self._room.wait()
 
@@ -99,19 +100,19 @@ class MemoryStore:
     def reading_id(self, seq: int) -> str:
         return f"gw:epoch:{seq}"
 
-    async def state_get(self, key: str) -> Any | None:
+    async def get(self, key: str) -> Any | None:
         if self.broken_state:
             raise OSError("cannot read")
         kept = self.state.get(key)
         return None if kept is None else orjson.loads(kept)
 
-    async def states(self, prefix: str) -> dict[str, Any]:
+    async def with_prefix(self, prefix: str) -> dict[str, Any]:
         if self.broken_state:
             raise OSError("cannot read")
         found = {key: value for key, value in self.state.items() if key.startswith(prefix)}
         return {key.removeprefix(prefix): orjson.loads(value) for key, value in found.items()}
 
-    async def state_put(self, key: str, value: Any) -> None:
+    async def put(self, key: str, value: Any) -> None:
         self.state[key] = orjson.dumps(value)
 
     # -- for tests

@@ -53,7 +53,7 @@ class House:
     async def stored(self, name: str) -> list[dict[str, Any]]:
         """What the log holds of a device, oldest first."""
         found = []
-        for record in reversed(await self.store.history(device=name, limit=5000)):
+        for record in reversed(await self.store.queries.history(device=name, limit=5000)):
             series = self.store.series_of(record.series)
             found.append({**orjson.loads(series.common), **orjson.loads(record.body), "urgent": record.bits & 1})
         return found
@@ -64,7 +64,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     store = await Store.open(
         tmp_path / "log.db", "gw", StoreSettings(commit_interval=0.02, reserve=0), SystemClock(), EventBus()
     )
-    tasks = [asyncio.create_task(run(), name=name) for name, run in store.tasks().items()]
+    tasks = [asyncio.create_task(run(), name=name) for name, run in store.background_tasks().items()]
     house = House(store, tmp_path)
     yield house
     await house.devices.close()

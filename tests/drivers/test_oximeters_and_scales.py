@@ -95,7 +95,7 @@ class House:
         self.store = await Store.open(
             self.root / "log.db", "gw", StoreSettings(commit_interval=0.01, reserve=0), SystemClock(), EventBus()
         )
-        self._tasks = [asyncio.create_task(run(), name=name) for name, run in self.store.tasks().items()]
+        self._tasks = [asyncio.create_task(run(), name=name) for name, run in self.store.background_tasks().items()]
         self.devices = DeviceManager(
             REGISTRY,
             self.store,
@@ -122,7 +122,7 @@ class House:
     async def records(self):
         found, before = [], None
         while True:
-            page = await self.store.history(device="o", limit=1000, **({"before": before} if before else {}))
+            page = await self.store.queries.history(device="o", limit=1000, **({"before": before} if before else {}))
             if not page:
                 return [body for body in found if "from-memory" in body["flags"]]
             before = page[-1].seq

@@ -82,7 +82,7 @@ async def test_a_part_that_does_not_end_keeps_nothing_from_being_stored(
         assert one.store.head >= seq
         assert one._lock.closed
     async with app(tmp_path, settings_for(tmp_path, None, {})) as one:
-        assert len(await one.store.history("late")) == 1
+        assert len(await one.store.queries.history("late")) == 1
 
 
 async def test_the_watchdog_hears_of_a_log_that_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

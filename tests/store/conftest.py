@@ -15,7 +15,7 @@ import pytest
 
 from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.events import EventBus
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import Store
 
 GOOD = {"metric_type": "reading", "units": {}, "quality": "good", "flags": []}
@@ -60,14 +60,14 @@ class Running:
         seqs = []
         for value in range(count):
             while not (seq := self.put(value, **kwargs)):
-                await self.store.room()
+                await self.store.wait_until_writable()
             seqs.append(seq)
         await self.store.stored(seqs[-1])
         return seqs
 
     async def numbers(self, **kwargs: Any) -> list[int]:
         """The `n` of all stored readings, oldest first."""
-        kept = await self.store.history(limit=100_000, **kwargs)
+        kept = await self.store.queries.history(limit=100_000, **kwargs)
         return [orjson.loads(record.body)["n"] for record in reversed(kept)]
 
     async def end(self, finish: bool = True) -> None:
@@ -104,8 +104,8 @@ async def start(tmp_path: Path, clock: HandClock) -> AsyncIterator[Callable[...,
         ) -> AsyncIterator[Running]:
             settings = settings or StoreSettings(commit_interval=0.0)
             store = await Store.open(path, "gw", settings, clock, EventBus(), Random(1), free)
-            store.keep_for(brokers)
-            running = Running(store, clock, [asyncio.create_task(task()) for task in store.tasks().values()])
+            store.backlog.set_brokers(brokers)
+            running = Running(store, clock, [asyncio.create_task(task()) for task in store.background_tasks().values()])
             try:
                 yield running
             finally:

@@ -33,8 +33,8 @@ async def main(path, seed):
     clock.boot_id = f"boot-{seed // 3}"
     settings = StoreSettings(commit_interval=rng.choice([0.0, 0.001, 0.01]), max_size=400_000, reserve=0)
     store = await Store.open(path, "gw", settings, clock, EventBus(), rng)
-    store.keep_for(("a",))
-    tasks = [asyncio.create_task(run()) for run in store.tasks().values()]
+    store.backlog.set_brokers(("a",))
+    tasks = [asyncio.create_task(run()) for run in store.background_tasks().values()]
     told = []
 
     def stored():
@@ -60,10 +60,10 @@ async def main(path, seed):
         if rng.random() < 0.3:
             sys.stdout.buffer.write(orjson.dumps(["settled", "", store.head // 2]) + b"\\n")
             sys.stdout.buffer.flush()
-            store.position("a").settle(0, 0, store.head // 2)
-            store.settled(100)
+            store.backlog.position("a").settle(0, 0, store.head // 2)
+            store.backlog.settled(100)
         if rng.random() < 0.02:
-            await store._upkeep.once()
+            await store.retention.once()
 
 asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
 """
@@ -101,7 +101,7 @@ async def test_every_id_that_was_told_is_there_once_after_any_kill(start: Any, t
     async with start() as run:
         found: dict[str, tuple[str, int]] = {}
         for track in (0, 1):
-            for record in await run.store.page(track, 0, FOREVER, 1_000_000):
+            for record in await run.store.queries.page(track, 0, FOREVER, 1_000_000):
                 if not record.bits & 4:
                     id_ = run.store.reading_id(record.seq)
                     assert id_ not in found
@@ -113,5 +113,5 @@ async def test_every_id_that_was_told_is_there_once_after_any_kill(start: Any, t
         missing = sorted(int(id_.rsplit(":", 1)[1]) for id_ in told.keys() - found.keys())
         dropped = sum(gap["count"] for gap in await run.store.gaps(100_000) if gap["reason"] == "log-full")
         assert sum(seq >= settled[0] for seq in missing) <= dropped
-        assert await run.store._database.pragma("integrity_check") == "ok"
+        assert await run.store.database.pragma("integrity_check") == "ok"
     assert (await asyncio.to_thread(check, path)).healthy

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import EVENT, URGENT
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.writer import QUEUE_ROWS
@@ -57,10 +57,10 @@ async def test_one_commit_an_interval_but_the_first_and_urgent_ones_at_once(star
     async with start(StoreSettings(commit_interval=3600.0)) as run:
         await asyncio.wait_for(run.store.stored(run.put(1)), 5)  # after a quiet spell
         waiting = run.put(2)
-        commits = run.store.commits
+        commits = run.store.writer.commits
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(run.store.stored(waiting), 0.2)
-        assert run.store.commits == commits
+        assert run.store.writer.commits == commits
         await asyncio.wait_for(run.store.stored(run.put(3, urgent=True)), 5)
         assert run.store.head == waiting + 1  # the urgent one took the waiting one along
 
@@ -71,7 +71,7 @@ async def test_a_full_queue_says_so_and_room_comes_back(start: Any) -> None:
         while run.put(taken):
             taken += 1
         assert taken == QUEUE_ROWS
-        await asyncio.wait_for(run.store.room(), 10)
+        await asyncio.wait_for(run.store.wait_until_writable(), 10)
         assert run.put(taken)
 
 
@@ -83,7 +83,7 @@ async def test_counted_losses_become_one_gap_that_is_forwarded(start: Any) -> No
         await until(lambda: run.store.head >= 2)
         (gap,) = await run.store.gaps()
         assert (gap["count"], gap["device_id"], gap["reason"]) == (50, "d", "queue-full")
-        record = await run.store.one(run.store.head)
+        record = await run.store.queries.one(run.store.head)
         assert record.bits & EVENT
         assert orjson.loads(record.body)["count"] == 50
         assert orjson.loads(run.store.series_of(record.series).common) == {"event": "gap"}
@@ -98,7 +98,7 @@ async def test_a_gap_whose_event_was_not_written_is_told_after_a_restart(start: 
     other.close()
     async with start() as run:
         await until(lambda: run.store.head >= 2)
-        record = await run.store.one(run.store.head)
+        record = await run.store.queries.one(run.store.head)
         assert orjson.loads(record.body)["count"] == 7
 
 
@@ -107,12 +107,12 @@ async def test_pages_part_urgent_from_others(start: Any) -> None:
         for value in range(10):
             run.put(value, urgent=value % 3 == 0)
         await run.store.stored(10)
-        urgent = await run.store.page(1, 0, FOREVER, 100)
-        others = await run.store.page(0, 0, FOREVER, 100)
+        urgent = await run.store.queries.page(1, 0, FOREVER, 100)
+        others = await run.store.queries.page(0, 0, FOREVER, 100)
         assert [orjson.loads(r.body)["n"] for r in urgent] == [0, 3, 6, 9]
         assert [orjson.loads(r.body)["n"] for r in others] == [1, 2, 4, 5, 7, 8]
         assert all(record.bits & URGENT for record in urgent)
-        assert [r.seq for r in await run.store.page(0, 3, 8, 2)] == [3, 5]
+        assert [r.seq for r in await run.store.queries.page(0, 3, 8, 2)] == [3, 5]
 
 
 async def test_history_filters_by_device_metric_time_and_cursor(start: Any, clock: HandClock) -> None:
@@ -128,8 +128,8 @@ async def test_history_filters_by_device_metric_time_and_cursor(start: Any, cloc
         assert await run.numbers(device="even") == [0, 2, 4, 99]
         assert await run.numbers(metric="weight") == [99]
         assert await run.numbers(since=marks[2], until=marks[4]) == [2, 3]
-        newest = await run.store.history(limit=2)
-        older = await run.store.history(limit=2, before=newest[-1].seq)
+        newest = await run.store.queries.history(limit=2)
+        older = await run.store.queries.history(limit=2, before=newest[-1].seq)
         assert [r.seq for r in newest + older] == [7, 6, 5, 4]
 
 
@@ -139,7 +139,7 @@ async def test_readings_before_the_clock_was_in_step_are_rectified(start: Any, c
     clock.wall -= 90 * 86_400_000_000  # a Pi without a clock starts in the past
     async with start() as run:
         await run.put_all(1)
-        record = await run.store.one(1)
+        record = await run.store.queries.one(1)
         assert run.store.time_of(record) == (clock.wall, "unsynchronised")
         clock.pass_seconds(60)
         clock.synchronised = True
@@ -149,21 +149,21 @@ async def test_readings_before_the_clock_was_in_step_are_rectified(start: Any, c
         assert record.wall != true_wall  # the raw value stays
     again = HandClock("boot-b")
     async with start(clock=again) as run:  # known after the next boot too
-        (record,) = await run.store.history(limit=1)
+        (record,) = await run.store.queries.history(limit=1)
         assert run.store.time_of(record) == (true_wall, "rectified")
 
 
 async def test_a_row_is_never_stored_without_its_series(start: Any, tmp_path: Path) -> None:
     async with start(finish=False) as run:
         run.put(0, device="first")
-        write, added = run.store._ride.write, []
+        write, added = run.store.pending.write, []
 
         async def slow(transaction: Any) -> None:
             await write(transaction)
             if not added:  # a reading of a new device arrives while the transaction is being written
                 added.append(run.put(1, device="second"))
 
-        run.store._ride.write = slow
+        run.store.pending.write = slow
         await until(lambda: added)
         await run.store.stored(added[0])
         other = sqlite3.connect(tmp_path / "gatepost.db")
@@ -174,11 +174,11 @@ async def test_a_row_is_never_stored_without_its_series(start: Any, tmp_path: Pa
 
 async def test_small_state_is_durable_and_can_be_forgotten(start: Any) -> None:
     async with start() as run:
-        await run.store.state_put("device:d", {"interval": 5})
+        await run.store.key_value.put("device:d", {"interval": 5})
     async with start() as run:
-        assert await run.store.state_get("device:d") == {"interval": 5}
-        await run.store.state_put("device:d", None)
-        assert await run.store.state_get("device:d") is None
+        assert await run.store.key_value.get("device:d") == {"interval": 5}
+        await run.store.key_value.put("device:d", None)
+        assert await run.store.key_value.get("device:d") is None
 
 
 async def test_a_file_of_a_newer_agent_is_refused_and_not_changed(start: Any, tmp_path: Path) -> None:
@@ -200,5 +200,5 @@ async def test_series_of_earlier_boots_are_found_when_needed(start: Any) -> None
     async with start() as run:
         await run.put_all(3, device="old")
     async with start(clock=HandClock("boot-b")) as run:
-        records = await run.store.page(0, 0, FOREVER, 10)
+        records = await run.store.queries.page(0, 0, FOREVER, 10)
         assert {run.store.series_of(record.series).device for record in records} == {"old"}

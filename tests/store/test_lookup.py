@@ -25,7 +25,7 @@ async def all_pages(store: Any, limit: int = 7, **query: Any) -> list[int]:
     seqs: list[int] = []
     before = None
     while True:
-        part = await store.history(limit=limit, before=before, **query)
+        part = await store.queries.history(limit=limit, before=before, **query)
         assert len(part) <= limit
         seqs += [record.seq for record in part]
         if part.cursor is None:
@@ -106,7 +106,7 @@ async def test_numbers_left_out_cost_nothing(start: Any, tmp_path: Any) -> None:
         await run.put_all(20, device="late")
         found = await asyncio.wait_for(all_pages(run.store, device="early"), 5)
         assert found == list(range(20, 0, -1))
-        (entry,) = await asyncio.wait_for(run.store.backlog(), 5)
+        (entry,) = await asyncio.wait_for(run.store.backlog.undelivered(), 5)
         assert (entry["readings"], entry["exact"]) == (40, True)
 
 
@@ -116,7 +116,7 @@ async def test_a_search_that_takes_too_long_stops_and_can_go_on(
     rows = await filled(start, clock, 1)
     monkeypatch.setattr(queries, "PATIENCE", 0.0)
     async with start() as run:
-        first = await run.store.history(device="rare-0")
+        first = await run.store.queries.history(device="rare-0")
         assert first == []
         assert first.cursor
         assert await all_pages(run.store, device="rare-0") == [rows[3]["seq"]]
@@ -128,13 +128,13 @@ async def test_counting_is_exact_and_follows_what_is_settled_and_dropped(start: 
     async with start(clock=HandClock("boot-9"), brokers=("a",)) as run:
 
         async def owed() -> tuple[int, int]:
-            (entry,) = await run.store.backlog()
+            (entry,) = await run.store.backlog.undelivered()
             assert entry["exact"]
             return entry["readings"], entry["urgent"]
 
         urgent = [row["seq"] for row in rows if row["urgent"]]
         assert await owed() == (len(rows) + events, len(urgent))
-        position = run.store.position("a")
+        position = run.store.backlog.position("a")
         rng = random.Random(7)
         for _ in range(20):
             lo = rng.randrange(run.store.head)
@@ -146,7 +146,7 @@ async def test_counting_is_exact_and_follows_what_is_settled_and_dropped(start: 
                 sum(seq in position.owed[0] for seq in range(1, run.store.head + 1) if seq not in set(urgent)),
             ]
             assert await owed() == (sum(left), left[0])
-        await run.store._upkeep._delete(0, 0, 100)
+        await run.store.retention._delete(0, 0, 100)
         position.settle(0, 0, 100)
         await owed()
 
@@ -159,16 +159,16 @@ async def test_counting_gives_up_with_an_estimate(start: Any, monkeypatch: pytes
         for value in range(100):
             run.put(value, urgent=value % 10 == 0)
         await run.store.stored(100)
-        (entry,) = await run.store.backlog()
+        (entry,) = await run.store.backlog.undelivered()
         assert (entry["readings"], entry["urgent"], entry["exact"]) == (100, 10, False)
 
 
 async def test_the_oldest_that_is_owed_is_told(start: Any, clock: HandClock) -> None:
     async with start() as run:
         seqs = await run.put_all(50)
-        run.store.position("a").settle(0, 0, seqs[20])
-        (entry,) = await run.store.backlog()
-        oldest = await run.store.one(seqs[20])
+        run.store.backlog.position("a").settle(0, 0, seqs[20])
+        (entry,) = await run.store.backlog.undelivered()
+        oldest = await run.store.queries.one(seqs[20])
         assert entry["oldest"] == module_time(run.store.time_of(oldest)[0])
 
 
@@ -181,15 +181,15 @@ def module_time(wall: int) -> str:
 async def test_rows_deleted_while_they_are_looked_at_are_not_remembered(start: Any) -> None:
     async with start() as run:
         await run.put_all(64)
-        found = run.store._lookup.zones
-        real = run.store._database.search
+        found = run.store.queries.zones
+        real = run.store.database.search
 
         async def search(name: str, params: Any = ()) -> Any:
             rows = await real(name, params)
             found.forget(0, 64)
             return rows
 
-        run.store._database.search = search
+        run.store.database.search = search
         assert await found.count(20) == 16
         assert not found._counts
 
@@ -202,10 +202,10 @@ async def test_a_resend_of_one_device_among_many_owes_all_of_it(start: Any) -> N
             if value % 3 == 0:
                 mine.append(seq)
         await run.store.stored(seq)
-        position = run.store.position("a")
+        position = run.store.backlog.position("a")
         for track in (0, 1):
             position.settle(track, 0, FOREVER)
-        count = await run.store.owe_again(0, None, "mine")
+        count = await run.store.backlog.mark_for_resend(0, None, "mine")
         assert count == len(mine) == 1000
         assert all(seq in position.owed[0] for seq in mine)
         assert len(position.owed[0]) <= 400

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import writer as module
 from tests.store.conftest import GOOD, Running
 from tests.store.test_writer import Failing
@@ -26,10 +26,10 @@ async def test_a_mark_is_stored_with_its_reading_and_found_after_a_restart(start
         put(run, 2)
         await run.store.stored(put(run, 7, "mark:d:other"))
         await run.store.stored(put(run, 9, "mark:dd:sequence"))
-        assert await run.store.states("mark:d:") == {"sequence": 2, "other": 7}
+        assert await run.store.key_value.with_prefix("mark:d:") == {"sequence": 2, "other": 7}
     async with start() as run:
-        assert await run.store.states("mark:d:") == {"sequence": 2, "other": 7}
-        assert await run.store.states("mark:x:") == {}
+        assert await run.store.key_value.with_prefix("mark:d:") == {"sequence": 2, "other": 7}
+        assert await run.store.key_value.with_prefix("mark:x:") == {}
 
 
 async def test_a_mark_is_never_on_disk_without_its_reading_nor_the_reading_without_it(
@@ -69,7 +69,7 @@ async def test_a_commit_that_fails_keeps_the_mark_for_the_next(
         fail.left = 2
         await asyncio.wait_for(run.store.stored(put(run, 5)), 10)
         assert fail.left == 0
-        assert await run.store.states("mark:d:") == {"sequence": 5}
+        assert await run.store.key_value.with_prefix("mark:d:") == {"sequence": 5}
 
 
 async def test_a_reading_that_the_full_queue_refused_leaves_no_mark(
@@ -80,4 +80,4 @@ async def test_a_reading_that_the_full_queue_refused_leaves_no_mark(
         await run.store.stored(put(run, 1))
         assert [bool(put(run, value)) for value in (2, 3, 4, 5)] == [True, True, True, False]
     async with start() as run:
-        assert await run.store.states("mark:d:") == {"sequence": 4}
+        assert await run.store.key_value.with_prefix("mark:d:") == {"sequence": 4}

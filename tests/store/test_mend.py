@@ -52,7 +52,7 @@ def drop(path: Path, table: str) -> None:
 async def bodies(run: Any) -> dict[int, tuple[str, Any]]:
     found = {}
     for track in (0, 1):
-        for record in await run.store.page(track, 0, FOREVER, 100_000):
+        for record in await run.store.queries.page(track, 0, FOREVER, 100_000):
             found[record.seq] = (run.store.series_of(record.series).device, orjson.loads(record.body).get("n"))
     return found
 
@@ -65,7 +65,7 @@ async def test_whatever_table_is_lost_under_a_running_store_ids_and_series_stay(
         store = run.store
         await run.put_all(20, device="first")
         await store.clock_in_step()
-        epoch, boot = store.epoch, store._boots.current
+        epoch, boot = store.epoch, store.boots.current
         real = maintenance._copy_table
         monkeypatch.setattr(maintenance, "_copy_table", lambda old, new, table: table != lost and real(old, new, table))
         monkeypatch.setattr(maintenance.carve, "meta", lambda path: {})
@@ -76,16 +76,16 @@ async def test_whatever_table_is_lost_under_a_running_store_ids_and_series_stay(
         await store.stored(waiting)
         later = (await run.put_all(1, device="third"))[0]
         assert store.epoch == epoch
-        assert store._boots.current == boot
+        assert store.boots.current == boot
         found = await bodies(run)
         assert [found[seq] for seq in range(1, 21)] == [("first", n) for n in range(20)]
         assert found[waiting] == ("second", 7)
-        assert store.time_of(await store.one(waiting))[1] == "rectified"
+        assert store.time_of(await store.queries.one(waiting))[1] == "rectified"
     async with start(clock=HandClock()) as run:  # and the file says the same to the next process
         assert run.store.epoch == epoch
         found = await bodies(run)
         assert (found[1], found[waiting], found[later]) == (("first", 0), ("second", 7), ("third", 0))
-        assert run.store.time_of(await run.store.one(waiting))[1] == "rectified"
+        assert run.store.time_of(await run.store.queries.one(waiting))[1] == "rectified"
         assert run.put(1) > JUMP
 
 
@@ -100,13 +100,13 @@ async def test_everything_that_is_in_flight_while_the_file_is_mended_goes_on(sta
 
         calls: list[asyncio.Task[Any]] = []
         make: list[Callable[[int], Any]] = [
-            lambda n: store.page(0, 0, FOREVER, 500),
-            lambda n: store.history(device="d", limit=50),
+            lambda n: store.queries.page(0, 0, FOREVER, 500),
+            lambda n: store.queries.history(device="d", limit=50),
             lambda n: entry(n),
-            lambda n: store.state_put(f"key-{n}", n),
-            lambda n: store.backlog(),
+            lambda n: store.key_value.put(f"key-{n}", n),
+            lambda n: store.backlog.undelivered(),
             lambda n: store.stored(run.put(n)),
-            lambda n: store._upkeep.once(),
+            lambda n: store.retention.once(),
         ]
         mend = asyncio.create_task(damage(run))
         number = 0
@@ -118,7 +118,7 @@ async def test_everything_that_is_in_flight_while_the_file_is_mended_goes_on(sta
             await asyncio.wait_for(call, 20)
         assert len(calls) >= len(make)
         for n in range(3, number, len(make)):
-            assert await store.state_get(f"key-{n}") == n
+            assert await store.key_value.get(f"key-{n}") == n
         assert [await entry(n) for n in range(2, number, len(make))] == [False] * len(range(2, number, len(make)))
         assert store.repairs == 1
 
@@ -196,7 +196,7 @@ async def test_a_crash_while_the_file_is_replaced_loses_nothing(
     async with start(path=copy) as run:
         assert run.store.epoch == epoch
         assert sorted(await bodies(run)) == seqs
-        assert next(iter(run.store.position("a").owed[0]))[0] == 1
+        assert next(iter(run.store.backlog.position("a").owed[0]))[0] == 1
     assert check(copy).healthy
 
 
@@ -233,14 +233,14 @@ async def test_numbers_left_out_by_a_repair_are_not_told_as_lost(start: Any, tmp
 
 
 async def test_after_a_repair_a_full_log_drops_no_more_than_it_must(start: Any, tmp_path: Path) -> None:
-    from gatepost.agent.settings.model import StoreSettings as StoreSettings
+    from gatepost.agent.settings.model import StoreSettings
 
     async with start() as run:
         await run.put_all(2000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
     maintenance.salvage(tmp_path / "gatepost.db")
     async with start(StoreSettings(commit_interval=0.0, max_size=400_000)) as run:
         await run.put_all(4000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
-        await run.store._upkeep.once()
+        await run.store.retention.once()
         stats = await run.store.stats()
         assert 300_000 < stats["bytes"] <= 400_000
 
@@ -252,10 +252,10 @@ async def test_what_was_lost_in_a_damaged_file_is_told_even_after_a_crash(start:
     change(path, "DELETE FROM reading WHERE seq BETWEEN 10 AND 19")
     assert maintenance.salvage(path).lost == 10  # and the process dies right here
     async with start() as run:
-        await until(lambda: run.store.commits)
+        await until(lambda: run.store.writer.commits)
         gaps = await run.store.gaps()
         assert [(gap["reason"], gap["count"]) for gap in gaps] == [("damaged-database", 10)]
-        events = [orjson.loads(record.body) for record in await run.store.page(0, JUMP, FOREVER, 10)]
+        events = [orjson.loads(record.body) for record in await run.store.queries.page(0, JUMP, FOREVER, 10)]
         assert [event["count"] for event in events if "count" in event] == [10]
 
 
@@ -264,28 +264,28 @@ async def test_brokers_of_a_file_whose_positions_are_lost_get_everything_and_new
 ) -> None:
     async with start() as run:
         await run.put_all(10)
-        run.store.position("a").settle(0, 0, 11)
+        run.store.backlog.position("a").settle(0, 0, 11)
     path = tmp_path / "gatepost.db"
     change(path, "UPDATE owed SET lo = lo + 1000")
     maintenance.salvage(path)
     async with start() as run:
-        assert next(iter(run.store.position("a").owed[0]))[0] == 1
+        assert next(iter(run.store.backlog.position("a").owed[0]))[0] == 1
         await run.put_all(1)
-        assert run.store.position("new").owed[0].outside(0, run.store.head + 1) == [(0, run.store.head + 1)]
+        assert run.store.backlog.position("new").owed[0].outside(0, run.store.head + 1) == [(0, run.store.head + 1)]
     async with start(brokers=("a", "newer")) as run:
-        assert 5 not in run.store.position("newer").owed[0]
-        assert 5 in run.store.position("a").owed[0]
+        assert 5 not in run.store.backlog.position("newer").owed[0]
+        assert 5 in run.store.backlog.position("a").owed[0]
 
 
 async def test_a_flipped_bit_in_a_position_makes_its_broker_owe_everything(start: Any, tmp_path: Path) -> None:
     async with start(brokers=("a", "b")) as run:
         await run.put_all(10)
         for broker in ("a", "b"):
-            run.store.position(broker).settle(0, 0, 6)
+            run.store.backlog.position(broker).settle(0, 0, 6)
     change(tmp_path / "gatepost.db", "UPDATE owed SET lo = 9 WHERE broker = 'a' AND urgent = 0")
     async with start(brokers=("a", "b")) as run:
-        assert run.store.position("a").owed[0].outside(1, 20) == []
-        assert run.store.position("b").owed[0].outside(1, 20) == [(1, 6)]
+        assert run.store.backlog.position("a").owed[0].outside(1, 20) == []
+        assert run.store.backlog.position("b").owed[0].outside(1, 20) == [(1, 6)]
 
 
 @pytest.mark.parametrize(
@@ -341,5 +341,5 @@ async def test_a_series_that_is_no_json_harms_nobody(start: Any, tmp_path: Path)
         await run.put_all(1)
     change(tmp_path / "gatepost.db", "UPDATE series SET common = 'no json'")
     async with start() as run:
-        assert await run.store.history(metric="reading") == []
+        assert await run.store.queries.history(metric="reading") == []
         assert run.store.repairs == 0

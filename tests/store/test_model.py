@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gatepost.agent.core.events import EventBus
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import EVENT, Store, writer
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import HandClock, Running
@@ -74,9 +74,9 @@ class Log(RuleBasedStateMachine):
 
     async def open(self) -> Running:
         store = await Store.open(self.path, "gw", RULES, self.clock, EventBus(), Random(1), lambda: 1 << 40)
-        store.keep_for(("a",))
-        self.head_at_start = (await store._database.read("reading_last"))[0][0]
-        return Running(store, self.clock, [asyncio.create_task(store.tasks()["store.writer"]())])
+        store.backlog.set_brokers(("a",))
+        self.head_at_start = (await store.database.read("reading_last"))[0][0]
+        return Running(store, self.clock, [asyncio.create_task(store.background_tasks()["store.writer"]())])
 
     def reboot(self) -> None:
         self.boots += 1
@@ -86,8 +86,8 @@ class Log(RuleBasedStateMachine):
     async def rest(self) -> None:
         """Until nothing is left to be written."""
         store = self.run_.store
-        while store.waiting or store._ride.due():
-            store._writer.wake()
+        while store.writer.waiting or store.pending.due():
+            store.writer.wake()
             await asyncio.sleep(0.001)
 
     def learn(self) -> None:
@@ -146,14 +146,14 @@ class Log(RuleBasedStateMachine):
         track = int(urgent)
         seqs = sorted(seq for seq, row in self.stored.items() if row[2] == urgent)[:: 10 - share]
         for seq in seqs:
-            store.position("a").settle(track, seq, seq + 1)
+            store.backlog.position("a").settle(track, seq, seq + 1)
             self.settled[track].add(seq)
         self.within(store.settled, len(seqs))
 
     @rule()
     def save_positions(self) -> None:
-        self.run_.store._ride.save_now()
-        self.run_.store._writer.wake()
+        self.run_.store.pending.save_now()
+        self.run_.store.writer.wake()
 
     @rule(count=st.integers(1, 5))
     def lose(self, count: int) -> None:
@@ -171,7 +171,7 @@ class Log(RuleBasedStateMachine):
             return
         seq = sorted(self.stored)[which % len(self.stored)]
         track = int(self.stored[seq][2])
-        self.run_.store.position("a").settle(track, seq, seq + 1)
+        self.run_.store.backlog.position("a").settle(track, seq, seq + 1)
         self.within(self.run_.store.dead_letter, "a", seq, 0x87, "not authorized")
         self.settled[track].add(seq)
 
@@ -179,7 +179,7 @@ class Log(RuleBasedStateMachine):
     def upkeep(self, days: int) -> None:
         self.clock.pass_seconds(days * DAY)
         try:
-            self.wait(self.run_.store._upkeep.once())
+            self.wait(self.run_.store.retention.once())
         except sqlite3.Error:
             return
 
@@ -194,7 +194,7 @@ class Log(RuleBasedStateMachine):
             for _ in range(turns):
                 await asyncio.sleep(0)
             self.run_.put(self.value, "late")
-            self.waiting[self.run_.store._writer.next_seq - 1] = ("late", self.value, False)
+            self.waiting[self.run_.store.writer.next_seq - 1] = ("late", self.value, False)
             await task
 
         self.wait(trouble())
@@ -251,7 +251,7 @@ class Log(RuleBasedStateMachine):
         found: dict[int, tuple[str, int, bool]] = {}
         events: list[dict[str, Any]] = []
         for track in (0, 1):
-            for record in await store.page(track, 0, FOREVER, 100_000):
+            for record in await store.queries.page(track, 0, FOREVER, 100_000):
                 series = store.series_of(record.series)
                 body = orjson.loads(record.body)
                 if record.bits & EVENT:
@@ -266,7 +266,7 @@ class Log(RuleBasedStateMachine):
         missing = known.keys() - found.keys()
         undelivered = {seq for seq in missing if seq not in self.settled[self.stored[seq][2]]}
         assert len(undelivered) <= told, "owed, gone, and no gap record says so"
-        position = store.position("a")
+        position = store.backlog.position("a")
         for track in (0, 1):
             for seq, row in known.items():
                 if row[2] == bool(track) and seq not in position.owed[track]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store.positions import NORMAL
 from tests.store.conftest import HandClock, until
 
@@ -13,11 +13,11 @@ DAY = 86_400.0
 
 def delivered(run: Any, lo: int, hi: int, broker: str = "a") -> None:
     for track in (0, 1):
-        run.store.position(broker).settle(track, lo, hi)
+        run.store.backlog.position(broker).settle(track, lo, hi)
 
 
 async def upkeep(run: Any) -> None:
-    await run.store._upkeep.once()
+    await run.store.retention.once()
 
 
 async def test_old_readings_go_once_every_broker_has_them(start: Any, clock: HandClock) -> None:
@@ -65,7 +65,7 @@ async def test_over_the_size_delivered_ones_go_before_owed_ones(start: Any) -> N
         await run.put_all(4000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
         delivered(run, 0, 2001)
         await upkeep(run)
-        first = (await run.store.history(limit=10_000))[-1].seq
+        first = (await run.store.queries.history(limit=10_000))[-1].seq
         assert 1 < first <= 2001
         assert await run.store.gaps() == []
 
@@ -77,12 +77,12 @@ async def test_when_full_the_oldest_backlog_goes_urgent_last_with_a_gap(start: A
             while not (
                 seq := run.put(value, urgent=value % 100 == 0, body=b'{"n":%d,"pad":"%s"}' % (value, b"x" * 60))
             ):
-                await run.store.room()
+                await run.store.wait_until_writable()
             if value % 100 == 0:
                 urgent.append(seq)
         await run.store.stored(seq)
         await upkeep(run)
-        kept = {record.seq for record in await run.store.history(limit=10_000)}
+        kept = {record.seq for record in await run.store.queries.history(limit=10_000)}
         assert set(urgent) <= kept
         gaps = await run.store.gaps(1000)
         lost = sum(gap["count"] for gap in gaps)
@@ -90,7 +90,7 @@ async def test_when_full_the_oldest_backlog_goes_urgent_last_with_a_gap(start: A
         assert {gap["reason"] for gap in gaps} == {"log-full"}
         assert {tuple(gap["brokers"]) for gap in gaps} == {("a",)}
         assert gaps[0]["device_id"] == "d"
-        first_owed = next(iter(run.store.position("a").owed[NORMAL]))[0]
+        first_owed = next(iter(run.store.backlog.position("a").owed[NORMAL]))[0]
         assert first_owed == min(kept - set(urgent))
         await until(lambda: run.store.head > seq)  # the gap is told to the brokers
         stats = await run.store.stats()
@@ -102,7 +102,7 @@ async def test_refuse_keeps_what_is_there_and_takes_nothing_new(start: Any) -> N
     async with start(settings) as run:
         await run.put_all(2000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
         await upkeep(run)
-        before = len(await run.store.history(limit=10_000))
+        before = len(await run.store.queries.history(limit=10_000))
         assert run.put(1) == 0
         assert "refusing" in run.store.state
         assert before == 2000
@@ -130,8 +130,8 @@ async def test_a_broker_that_was_removed_holds_nothing_back_but_keeps_its_positi
         await run.put_all(5)
         delivered(run, 0, 6, "a")
     async with start(StoreSettings(commit_interval=0.0), brokers=("a",)) as run:
-        assert next(iter(run.store.position("old").owed[NORMAL]))[0] == 1
-        assert [entry["broker"] for entry in await run.store.backlog()] == ["a"]
+        assert next(iter(run.store.backlog.position("old").owed[NORMAL]))[0] == 1
+        assert [entry["broker"] for entry in await run.store.backlog.undelivered()] == ["a"]
 
 
 async def test_a_small_log_is_not_emptied_because_the_disk_is_short(start: Any) -> None:
@@ -141,8 +141,8 @@ async def test_a_small_log_is_not_emptied_because_the_disk_is_short(start: Any) 
         free[0] = 500_000
         for _ in range(10):
             await upkeep(run)
-        kept = len(await run.store.history(limit=10_000))
+        kept = len(await run.store.queries.history(limit=10_000))
         assert 3500 < kept < 5000
         for _ in range(10):
-            await run.store._upkeep.make_room()
-        assert len(await run.store.history(limit=10_000)) == kept
+            await run.store.retention.make_room()
+        assert len(await run.store.queries.history(limit=10_000)) == kept

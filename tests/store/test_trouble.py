@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import check, repair
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import database, until
@@ -53,25 +53,25 @@ async def test_a_full_disk_stops_storing_and_storing_goes_on_when_space_returns(
                 if run.put(taken, body=b'{"n":%d,"pad":"%s"}' % (taken, b"x" * 500)):
                     taken += 1
                 await asyncio.sleep(0)
-        waiting = run.store._writer.next_seq - 1
+        waiting = run.store.writer.next_seq - 1
         ballast.unlink()
         await asyncio.wait_for(run.store.stored(waiting), 30)
-        await run.store._upkeep.once()
+        await run.store.retention.once()
         assert run.store.state == "ok"
         dropped = sum(gap["count"] for gap in await run.store.gaps(1000))
-        assert len(await run.store.history(limit=100_000)) + dropped == 10 + taken
+        assert len(await run.store.queries.history(limit=100_000)) + dropped == 10 + taken
     assert any("nothing can be stored" in record.message for record in caplog.records)
 
 
 async def test_a_read_only_file_is_explained_and_readings_wait(start: Any, tmp_path: Path) -> None:
     async with start() as run:
         await run.put_all(3)
-        await run.store._database._writer.execute("PRAGMA query_only = ON")  # what EROFS does to the next write
+        await run.store.database._writer.execute("PRAGMA query_only = ON")  # what EROFS does to the next write
         seq = run.put(4)
         await until(lambda: run.store.state != "ok")
         assert "read-only" in run.store.state
-        assert len(await run.store.history(limit=10)) == 3  # reading goes on
-        await run.store._database._writer.execute("PRAGMA query_only = OFF")
+        assert len(await run.store.queries.history(limit=10)) == 3  # reading goes on
+        await run.store.database._writer.execute("PRAGMA query_only = OFF")
         await asyncio.wait_for(run.store.stored(seq), 15)
 
 
@@ -110,7 +110,7 @@ async def test_a_flipped_bit_in_a_reading_is_found_and_left_out(start: Any, tmp_
     assert not report.healthy
     assert report.damaged == 1
     async with start() as run:
-        page = await run.store.page(0, 0, FOREVER, 100)
+        page = await run.store.queries.page(0, 0, FOREVER, 100)
         assert len(page) == 49
         await until(lambda: run.store.head > 50)
         assert (await run.store.gaps())[0]["reason"] == "damaged-row"
@@ -140,7 +140,7 @@ async def test_whatever_bytes_flip_the_agent_starts_and_no_id_is_given_twice(
     async with start() as run:
         await asyncio.wait_for(run.store.stored(run.put(1)), 10)
         lo, seen = 0, 0
-        while page := await run.store.page(0, lo, FOREVER, 500):
+        while page := await run.store.queries.page(0, lo, FOREVER, 500):
             lo = page[-1].seq + 1
             for record in page:
                 if record.seq in pristine:
@@ -157,22 +157,22 @@ async def test_whatever_bytes_flip_the_agent_starts_and_no_id_is_given_twice(
 async def test_damage_under_a_running_agent_is_mended_and_nothing_in_memory_is_lost(start: Any, tmp_path: Path) -> None:
     async with start() as run:
         seqs = await run.put_all(30_000)  # more than the page cache holds
-        await run.store._database.checkpoint("TRUNCATE")
+        await run.store.database.checkpoint("TRUNCATE")
         path = tmp_path / "gatepost.db"
         with path.open("r+b") as file:  # pages in the middle become garbage under the open connections
             file.seek(path.stat().st_size // 2)
             file.write(os.urandom(20_000))
         lo, kept = 0, []
-        while page := await run.store.page(0, lo, FOREVER, 500):
+        while page := await run.store.queries.page(0, lo, FOREVER, 500):
             lo = page[-1].seq + 1
             kept += [record.seq for record in page]
         again = run.put(1)
         await asyncio.wait_for(run.store.stored(again), 20)
         assert run.store.repairs == 1
         assert 20_000 < len(set(kept) & set(seqs)) < 30_000
-        assert again in {record.seq for record in await run.store.history(limit=10)}
+        assert again in {record.seq for record in await run.store.queries.history(limit=10)}
         lost = [gap for gap in await run.store.gaps() if gap["reason"] == "damaged-database"]
-        await until(lambda: run.store.waiting == 0)
+        await until(lambda: run.store.writer.waiting == 0)
     report = check(tmp_path / "gatepost.db")
     assert report.healthy, report.problems
     assert lost or (await _gaps_after(start))

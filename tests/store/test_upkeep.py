@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from gatepost.agent.core.events import EventBus
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import Store
 from gatepost.agent.store import store as store_module
 from gatepost.agent.store.ranges import FOREVER
@@ -26,11 +26,11 @@ KEEP = StoreSettings(commit_interval=0.0, keep=DAY)
 
 def settle(run: Any, lo: int, hi: int, broker: str = "a") -> None:
     for track in (0, 1):
-        run.store.position(broker).settle(track, lo, hi)
+        run.store.backlog.position(broker).settle(track, lo, hi)
 
 
 async def there(run: Any) -> list[int]:
-    return [r.seq for track in (0, 1) for r in await run.store.page(track, 0, FOREVER, 100_000)]
+    return [r.seq for track in (0, 1) for r in await run.store.queries.page(track, 0, FOREVER, 100_000)]
 
 
 async def test_nothing_is_removed_before_it_is_known_which_brokers_there_are(
@@ -40,12 +40,12 @@ async def test_nothing_is_removed_before_it_is_known_which_brokers_there_are(
         await run.put_all(10)
     clock.pass_seconds(30 * DAY)
     store = await Store.open(tmp_path / "gatepost.db", "gw", KEEP, clock, EventBus(), Random(1), lambda: 0)
-    await store._upkeep.once()
-    await store._upkeep.make_room()
-    assert len(await store.page(0, 0, FOREVER, 100)) == 10
-    store.keep_for(("a",))
-    await store._upkeep._expire()
-    assert len(await store.page(0, 0, FOREVER, 100)) == 10
+    await store.retention.once()
+    await store.retention.make_room()
+    assert len(await store.queries.page(0, 0, FOREVER, 100)) == 10
+    store.backlog.set_brokers(("a",))
+    await store.retention._expire()
+    assert len(await store.queries.page(0, 0, FOREVER, 100)) == 10
     await store.close()
 
 
@@ -60,11 +60,11 @@ async def test_a_wrong_clock_makes_nothing_old(start: Any) -> None:
     async with start(KEEP, clock=second) as run:
         await run.put_all(1)
         settle(run, 0, 100)
-        await run.store._upkeep.once()
+        await run.store.retention.once()
         assert len(await there(run)) == 11
         second.wall -= 70 * 365 * 86_400_000_000 - 2 * 86_400_000_000
         second.synchronised = True
-        await run.store._upkeep.once()
+        await run.store.retention.once()
         assert await there(run) == [11]
 
 
@@ -86,7 +86,7 @@ async def test_a_boot_that_never_had_a_clock_does_not_keep_history_for_ever(
         light.pass_seconds(2 * DAY)
         await run.put_all(10)
         settle(run, 0, 1000)
-        await run.store._upkeep.once()
+        await run.store.retention.once()
         assert await there(run) == list(range(151, 161))
 
 
@@ -96,9 +96,9 @@ async def test_what_was_refused_is_not_removed_before_the_refusal_is_written(sta
         clock.pass_seconds(2 * DAY)
         await run.put_all(1)
         settle(run, 0, 6)
-        run.store._writer.wake = lambda: None  # no commit comes
-        run.store._ride.add_dead("a", 3, None, "refused")
-        await run.store._upkeep.once()
+        run.store.writer.wake = lambda: None  # no commit comes
+        run.store.pending.add_dead("a", 3, None, "refused")
+        await run.store.retention.once()
         assert await there(run) == [3, 6]
 
 
@@ -116,9 +116,9 @@ async def test_series_that_rows_still_need_are_never_removed(start: Any, clock: 
     async with start(KEEP, clock=third) as run:
         third.pass_seconds(3 * DAY)
         await run.put_all(3, device="third")
-        await run.store._upkeep.once()
+        await run.store.retention.once()
         settle(run, 0, 10_000)
-        await run.store._upkeep.once()
+        await run.store.retention.once()
         with database(tmp_path / "gatepost.db") as db:
             orphans = db.execute("SELECT count(*) FROM reading WHERE series NOT IN (SELECT id FROM series)")
             assert orphans.fetchone() == (0,)
@@ -133,7 +133,7 @@ async def test_series_of_boots_that_are_gone_are_removed(start: Any, tmp_path: P
         async with start(KEEP, clock=clock) as run:
             await run.put_all(3, device=f"d-{number}")
             settle(run, 0, 10_000)
-            await run.store._upkeep.once()
+            await run.store.retention.once()
     with database(tmp_path / "gatepost.db") as db:
         assert db.execute("SELECT device FROM series").fetchall() == [("d-3",)]
         assert db.execute("SELECT name FROM boot").fetchall() == [("boot-3",)]
@@ -150,28 +150,28 @@ async def test_gaps_beyond_one_look_are_all_told_and_once(start: Any, tmp_path: 
     async with start() as run:
         await until(lambda: run.store.head >= 251)
         await run.put_all(1)
-        events = [orjson.loads(r.body) for r in await run.store.page(0, 2, FOREVER, 1000) if r.bits & 4]
+        events = [orjson.loads(r.body) for r in await run.store.queries.page(0, 2, FOREVER, 1000) if r.bits & 4]
         assert sorted(event["count"] for event in events) == list(range(1, 251))
-        assert await run.store._database.read("gap_untold", (0,)) == []
+        assert await run.store.database.read("gap_untold", (0,)) == []
 
 
 async def test_a_gap_that_is_being_told_is_not_told_again(start: Any) -> None:
     async with start(StoreSettings(commit_interval=0.0, max_size=10_000_000)) as run:
         await run.put_all(100)
-        ride = run.store._ride
+        ride = run.store.pending
         real, seen = ride.write, []
 
         async def write(transaction: Any) -> None:
             await real(transaction)
             if ride._taken.told:  # retention looks for what is untold while the telling is being committed
-                seen.append(await run.store._database.read("gap_untold", (0,)))
+                seen.append(await run.store.database.read("gap_untold", (0,)))
                 ride.tell(seen[-1])
 
         ride.write = write
-        await run.store._upkeep._delete(0, 0, 50, gap=True)
+        await run.store.retention._delete(0, 0, 50, gap=True)
         await until(lambda: seen)
         await run.put_all(2)
-        events = [r for r in await run.store.page(0, 101, FOREVER, 1000) if r.bits & 4]
+        events = [r for r in await run.store.queries.page(0, 101, FOREVER, 1000) if r.bits & 4]
         assert len(events) == len(await run.store.gaps()) == 1
 
 
@@ -184,7 +184,7 @@ async def test_gap_times_are_those_that_readings_are_sent_with(start: Any, clock
         clock.wall, clock.synchronised = true, True
         await run.store.clock_in_step()
         await run.put_all(1)
-        await run.store._upkeep._delete(0, 0, 11, gap=True)
+        await run.store.retention._delete(0, 0, 11, gap=True)
         (gap,) = await run.store.gaps()
         assert gap["since"][:10] == gap["time"][:10]
 
@@ -199,9 +199,9 @@ async def test_losses_that_go_on_are_told_less_and_less_often(start: Any, clock:
         for _ in range(300):
             seconds[0] += 1.0
             run.store.lost("d", 1, "queue-full")
-            run.store._writer.wake()
+            run.store.writer.wake()
             await asyncio.sleep(0.002)
-        await until(lambda: not run.store.waiting)
+        await until(lambda: not run.store.writer.waiting)
         assert len(await run.store.gaps(1000)) < 16
     async with start(clock=HandClock()) as run:  # and a clean stop writes down the rest
         assert sum(gap["count"] for gap in await run.store.gaps(1000)) == 301
@@ -212,17 +212,17 @@ async def test_an_idle_store_writes_nothing(start: Any, tmp_path: Path, monkeypa
     async with start() as run:
         await run.put_all(100)
         settle(run, 0, 101)
-        run.store.settled(100)
-        await until(lambda: run.store.commits == 2)  # of readings, and of positions
+        run.store.backlog.settled(100)
+        await until(lambda: run.store.writer.commits == 2)  # of readings, and of positions
         wal = tmp_path / "gatepost.db-wal"
-        before = (wal.stat().st_size, wal.stat().st_mtime_ns, run.store.commits)
+        before = (wal.stat().st_size, wal.stat().st_mtime_ns, run.store.writer.commits)
         traced: list[str] = []
-        await run.store._database._writer.set_trace_callback(traced.append)
+        await run.store.database._writer.set_trace_callback(traced.append)
         for _ in range(3):
-            await run.store._upkeep.once()
+            await run.store.retention.once()
         assert traced == []
-        assert (wal.stat().st_size, wal.stat().st_mtime_ns, run.store.commits) == before
-        await run.store._database._writer.set_trace_callback(None)
+        assert (wal.stat().st_size, wal.stat().st_mtime_ns, run.store.writer.commits) == before
+        await run.store.database._writer.set_trace_callback(None)
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ async def test_on_a_full_disk_what_was_delivered_makes_room_although_the_write_a
     async with start(settings, path=small_disk / "gatepost.db", free=lambda: 1 << 40) as run:
         await run.put_all(10_000, body=body)
         settle(run, 0, 10_001)
-        await run.store._database.checkpoint("RESTART")  # both files keep their size
+        await run.store.database.checkpoint("RESTART")  # both files keep their size
         with (small_disk / "ballast").open("wb", buffering=0) as ballast:
             try:
                 while ballast.write(b"x" * 1024):
@@ -269,7 +269,7 @@ async def test_the_store_opens_on_a_full_disk_where_it_was_open_before(start: An
         except OSError:
             pass
     async with start(StoreSettings(commit_interval=0.0), path=path, clock=HandClock("boot-b")) as run:
-        assert len(await run.store.history()) == 10
+        assert len(await run.store.queries.history()) == 10
         waiting = run.put(1)
         (small_disk / "ballast").unlink()
         await asyncio.wait_for(run.store.stored(waiting), 20)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gatepost.agent.core.errors import StoreFull
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import writer as module
 from tests.store.conftest import until
 
@@ -21,7 +21,7 @@ class Failing:
         self.left = 0
         self.error: Exception = sqlite3.OperationalError("database or disk is full")
         self.error.sqlite_errorcode = sqlite3.SQLITE_FULL
-        self._connection = run.store._database._writer
+        self._connection = run.store.database._writer
         self._real = self._connection._execute
         self._name = name
         self._connection._execute = self.execute
@@ -44,21 +44,21 @@ async def test_a_commit_that_fails_is_made_again_with_all_that_belongs_to_it(sta
         await run.put_all(1000)
         fail = Failing(run, statement)
         fail.left = 3
-        run.store.position("new")
+        run.store.backlog.position("new")
         run.store.lost("d", 3, "queue-full")
         run.store.dead_letter("a", 1, 0x87, "not authorized")
         seqs = await asyncio.wait_for(run.put_all(5, device="other"), 10)
         assert fail.left == 0
-        await until(lambda: not run.store.waiting and not run.store._ride.due())
+        await until(lambda: not run.store.writer.waiting and not run.store.pending.due())
         assert await run.numbers(device="other") == [0, 1, 2, 3, 4]
         assert seqs == sorted(seqs)
         assert [gap["count"] for gap in await run.store.gaps()] == [3]
         assert len(await run.store.dead_letters()) == 1
         await until(lambda: run.store.state == "ok")
-        assert await run.store._database.read("gap_untold", (0,)) == []
+        assert await run.store.database.read("gap_untold", (0,)) == []
     async with start(brokers=()) as run:
-        assert next(iter(run.store.position("new").owed[0]))[0] == 1001
-        assert {run.store.series_of(r.series).device for r in await run.store.history()} == {"d", "other"}
+        assert next(iter(run.store.backlog.position("new").owed[0]))[0] == 1001
+        assert {run.store.series_of(r.series).device for r in await run.store.queries.history()} == {"d", "other"}
 
 
 async def test_a_stop_tries_more_than_once(start: Any) -> None:
@@ -123,7 +123,7 @@ async def test_a_writer_that_is_cancelled_and_started_again_stores_each_row_once
                 await asyncio.sleep(0)
             run.tasks[0].cancel()
             await asyncio.wait({run.tasks[0]})
-            run.tasks[0] = asyncio.create_task(run.store.tasks()["store.writer"]())
+            run.tasks[0] = asyncio.create_task(run.store.background_tasks()["store.writer"]())
         await asyncio.wait_for(run.store.stored(last), 10)
         assert await run.numbers() == list(range(60))
         assert run.store.state == "ok"
@@ -132,7 +132,7 @@ async def test_a_writer_that_is_cancelled_and_started_again_stores_each_row_once
 async def test_a_commit_once_begun_is_finished_and_counts_although_the_writer_is_cancelled(start: Any) -> None:
     async with start() as run:
         await run.put_all(1)
-        connection = run.store._database._writer
+        connection = run.store.database._writer
         real = connection._execute
 
         async def execute(function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -146,7 +146,7 @@ async def test_a_commit_once_begun_is_finished_and_counts_although_the_writer_is
         seq = run.put(2)
         await asyncio.wait({run.tasks[0]})
         assert run.store.head == seq
-        run.tasks[0] = asyncio.create_task(run.store.tasks()["store.writer"]())
+        run.tasks[0] = asyncio.create_task(run.store.background_tasks()["store.writer"]())
         await asyncio.wait_for(run.put_all(1), 10)
         assert run.store.state == "ok"
 
@@ -161,21 +161,21 @@ async def test_events_are_bounded_when_nothing_can_be_written(start: Any, monkey
             pass
         taken = sum(bool(run.store.event("clock-step", {})) for _ in range(500))
         assert taken == 50
-        assert run.store.waiting <= 100
+        assert run.store.writer.waiting <= 100
         run.store.lost("d", 1, "queue-full")
         fail.left = 0
-        await until(lambda: not run.store.waiting and not run.store._ride.due())
+        await until(lambda: not run.store.writer.waiting and not run.store.pending.due())
         assert [gap["count"] for gap in await run.store.gaps()] == [1]
-        events = [r for r in await run.store.page(0, 0, 1 << 60, 500) if r.bits & 4]
+        events = [r for r in await run.store.queries.page(0, 0, 1 << 60, 500) if r.bits & 4]
         assert len(events) == 51
 
 
 async def test_a_gap_for_whose_event_there_was_no_room_is_told_later(start: Any) -> None:
     async with start() as run:
         await run.put_all(1)
-        real = run.store._ride._announce
+        real = run.store.pending._announce
         answers = [0, 0]
-        run.store._ride._announce = lambda gap: answers.pop() if answers else real(gap)
+        run.store.pending._announce = lambda gap: answers.pop() if answers else real(gap)
         run.store.lost("d", 4, "queue-full")
         await until(lambda: run.store.head == 2)
         assert [gap["count"] for gap in await run.store.gaps()] == [4]
@@ -192,11 +192,11 @@ async def test_a_flood_of_refusals_is_kept_whole_and_told_in_few_words(start: An
         async with asyncio.timeout(10):
             while len(await run.store.dead_letters(1000)) < 500:
                 await asyncio.sleep(0.01)
-        told = [r for r in await run.store.page(0, 501, 1 << 60, 500) if r.bits & 4]
+        told = [r for r in await run.store.queries.page(0, 501, 1 << 60, 500) if r.bits & 4]
         assert len(told) == 1
         run.store.dead_letter("a", told[0].seq, 0x87, "not authorized", event=True)  # refuses the event, too
     async with start() as run:
-        told = [r for r in await run.store.page(0, 501, 1 << 60, 500) if r.bits & 4]
+        told = [r for r in await run.store.queries.page(0, 501, 1 << 60, 500) if r.bits & 4]
         assert len(told) == 2  # and the rest of the flood, at the stop
         assert len(await run.store.dead_letters(1000)) == 501
 

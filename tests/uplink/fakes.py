@@ -41,9 +41,10 @@ class FakeStore:
         self.failing: Exception | None = None
         self.head = first - 1
         self.epoch = EPOCH
+        self.queries = self.backlog = self  # the parts that a session uses, in one
         self._memory = memory
         self._first = first
-        self._tail = RecentRecords(first)
+        self.recent = RecentRecords(first)
 
     def add(
         self, urgent: bool = False, device: str = "d", metric: str = "reading", event: bool = False, body: bytes = b""
@@ -57,7 +58,7 @@ class FakeStore:
         bits = IN_STEP | (URGENT if urgent else 0) | (EVENT if event else 0)
         record = Record(self.head, number, WALL + self.head, self.head, bits, body or b'{"n":%d}' % self.head)
         self.rows[self.head] = record
-        self._tail.extend([record])
+        self.recent.extend([record])
         if len(self.rows) > self._memory:
             self._forget(self.head - self._memory + 1)
         return self.head
@@ -68,13 +69,10 @@ class FakeStore:
 
     def _forget(self, start: int) -> None:
         kept = [self.rows[seq] for seq in sorted(self.rows) if seq >= start]
-        self._tail = RecentRecords(start)
-        self._tail.extend(kept)
+        self.recent = RecentRecords(start)
+        self.recent.extend(kept)
 
     # -- what a session asks
-
-    def recent(self, seq: int, limit: int) -> list[Record] | None:
-        return self._tail.since(seq, limit)
 
     async def page(self, track: int, lo: int, hi: int, limit: int) -> list[Record]:
         self.pages.append((track, lo, hi, limit))
@@ -184,7 +182,7 @@ class Rig:
     def connect(
         self, receive_maximum: int = 1000, share: float = 0.5, routes: Sequence[Any] = (), **attributes: Any
     ) -> FakeConnection:
-        position = self.store.position("b")
+        position = self.store.backlog.position("b")
         self.connection = connection = FakeConnection(receive_maximum)
         for name, value in attributes.items():
             setattr(connection, name, value)
@@ -212,7 +210,7 @@ class Rig:
 
     def owed(self, track: int = 0) -> list[int]:
         """Stored rows that are still owed on this track."""
-        owed = self.store.position("b").owed[track]
+        owed = self.store.backlog.position("b").owed[track]
         return [seq for seq, record in self.store.rows.items() if record.bits & URGENT == track and seq in owed]
 
 

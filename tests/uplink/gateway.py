@@ -16,8 +16,7 @@ from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.process.supervisor import Supervisor
 from gatepost.agent.settings import resolve_secret
-from gatepost.agent.settings.model import BrokerSettings
-from gatepost.agent.settings.model import StoreSettings as StoreSettings
+from gatepost.agent.settings.model import BrokerSettings, StoreSettings
 from gatepost.agent.store import Store
 from gatepost.agent.uplink.broker_link import BrokerLink, UplinkContext
 from gatepost.agent.uplink.manager import BrokerManager
@@ -81,7 +80,7 @@ class Gateway:
         seqs = []
         for value in values:
             while not (seq := self.store.append(series, self.parts.clock.now(), orjson.dumps({"n": value}), urgent)):
-                await self.store.room()
+                await self.store.wait_until_writable()
             seqs.append(seq)
         await self.store.stored(seqs[-1])
         return seqs
@@ -95,7 +94,7 @@ class Gateway:
         return uplink
 
     async def owes(self, name: str = "a") -> int:
-        return next(entry["readings"] for entry in await self.store.backlog() if entry["broker"] == name)
+        return next(entry["readings"] for entry in await self.store.backlog.undelivered() if entry["broker"] == name)
 
     async def delivered(self, name: str = "a", seconds: float = 20) -> None:
         """Until this broker owes nothing."""
@@ -110,7 +109,7 @@ async def gateway(folder: Path, interval: float = 0.0) -> AsyncIterator[Gateway]
     clock = SystemClock()
     store = await Store.open(folder / "gatepost.db", "gw", StoreSettings(commit_interval=interval), clock, EventBus())
     supervisor = Supervisor(logging.getLogger("test"), Random(1))
-    for name, task in store.tasks().items():
+    for name, task in store.background_tasks().items():
         supervisor.start(name, task)
     running = Gateway(store, supervisor)
     try:

@@ -350,7 +350,7 @@ async def test_ranges_that_memory_holds_are_not_passed_over() -> None:
     rig = Rig(window=1000)
     for _ in range(30):
         rig.store.add()
-    rig.store.position("b").settle(0, 11, 21)
+    rig.store.backlog.position("b").settle(0, 11, 21)
     connection = rig.connect()
     assert connection.sent == [*range(1, 11), *range(21, 31)]
 
@@ -412,7 +412,7 @@ async def test_a_suspect_that_is_not_owed_any_more_is_acquitted() -> None:
         rig.store.add()
     rig.poison.hung_up(1, False)
     rig.poison.hung_up(1, False)
-    rig.store.position("b").settle(0, 1, 2)
+    rig.store.backlog.position("b").settle(0, 1, 2)
     connection = rig.connect()
     rig.now += QUIET
     rig.session.pump()

@@ -204,7 +204,7 @@ class SessionModel(RuleBasedStateMachine):
     def what_is_not_done_is_owed(self) -> None:
         if not hasattr(self, "rig"):
             return
-        position = self.store.position("b")
+        position = self.store.backlog.position("b")
         for seq, record in self.store.rows.items():
             if seq not in self.done and record.seq not in position.owed[record.bits & 1]:
                 assert self.store.series[record.series].device == "x", f"{seq} is not owed any more"

@@ -63,7 +63,7 @@ async def test_after_an_outage_the_backlog_comes_beside_live(gw: Gateway, broker
     await gw.state("waiting")
     await gw.put(*range(100, 2100))
     assert await gw.owes() == 2000
-    entry = (await gw.store.backlog())[0]
+    entry = (await gw.store.backlog.undelivered())[0]
     assert entry["oldest"] is not None
     await gw.uplink().disconnect()  # until the listener is there
     await broker.start()
@@ -278,7 +278,7 @@ async def test_what_is_owed_again_goes_out_with_the_backlog(gw: Gateway, broker:
         uplink = await gw.state("connected")
         await gw.put(*range(20))
         await until(lambda: len(there.readings()) == 20)
-        assert await gw.store.owe_again(0, None, None) == 20
+        assert await gw.store.backlog.mark_for_resend(0, None, None) == 20
         uplink.requeue()
         await until(lambda: len(there.readings()) >= 40)
         await gw.delivered()

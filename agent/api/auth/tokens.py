@@ -79,7 +79,7 @@ class TokenStore:
 
     async def load(self) -> None:
         """Raises StoreError."""
-        for ident, value in (await self._store.states(KEY)).items():
+        for ident, value in (await self._store.key_value.with_prefix(KEY)).items():
             try:
                 self._by_id[ident] = msgspec.convert(value, ApiToken)
             except msgspec.ValidationError:
@@ -123,7 +123,7 @@ class TokenStore:
             publish=topics if publish is None else tuple(publish),
             subscribe=topics if subscribe is None else tuple(subscribe),
         )
-        await self._store.state_put(KEY + ident, msgspec.to_builtins(token))
+        await self._store.key_value.put(KEY + ident, msgspec.to_builtins(token))
         self._by_id[ident] = token
         return token, f"{PREFIX}{ident}_{secret}"
 
@@ -159,14 +159,14 @@ class TokenStore:
             return
         self._written[token.id] = now
         try:
-            await self._store.state_put(KEY + token.id, msgspec.to_builtins(used))
+            await self._store.key_value.put(KEY + token.id, msgspec.to_builtins(used))
         except StoreError as error:
             log.warning("the last use of a token could not be kept: %s", error)
 
     async def _forget(self, ident: str) -> None:
         token = self._by_id.pop(ident)  # first: a use that is noted now must not bring it back
         try:
-            await self._store.state_put(KEY + ident, None)
+            await self._store.key_value.put(KEY + ident, None)
         except StoreError:
             self._by_id[ident] = token
             raise

@@ -105,7 +105,7 @@ def no_broker(name: str) -> NotFound:
 
 async def _owed(ask: ApiRequest) -> dict[str, dict[str, Any]]:
     """What each broker is still owed, by its name."""
-    return {str(entry["broker"]): entry for entry in await ask.app.store.backlog()}
+    return {str(entry["broker"]): entry for entry in await ask.app.store.backlog.undelivered()}
 
 
 def _with_settings(ask: ApiRequest, state: dict[str, Any], owed: dict[str, dict[str, Any]]) -> dict[str, Any]:

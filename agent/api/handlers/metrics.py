@@ -26,7 +26,7 @@ class MetricSample(NamedTuple):
 
 
 async def scrape(ask: ApiRequest) -> TextResponse:
-    owed = {str(entry["broker"]): entry for entry in await ask.app.store.backlog()}
+    owed = {str(entry["broker"]): entry for entry in await ask.app.store.backlog.undelivered()}
     now = (ask.app.clock.now().wall) / 1e6
     samples = [*_process(ask), *_store(await ask.app.store.stats())]
     for view in ask.app.devices.views():

@@ -65,7 +65,7 @@ async def _page(ask: ApiRequest, device: str | None, limit: int, cursor: int | N
     """
     query: HistoryQuery = ask.query
     store, gateway = ask.app.store, ask.app.settings.gateway.id
-    records = await store.history(device, query.metric, micros(query.since), micros(query.until), limit, cursor)
+    records = await store.queries.history(device, query.metric, micros(query.since), micros(query.until), limit, cursor)
     searched = cursor is None and records.cursor is None
     if device is not None and searched and not records and ask.app.devices.get(device) is None:
         raise no_device(device)
@@ -97,7 +97,7 @@ async def _last(ask: ApiRequest, wanted: FollowQuery) -> tuple[bytes, set[str]]:
     if not wanted.last:
         return b"", set()
     store, gateway = ask.app.store, ask.app.settings.gateway.id
-    records = await store.history(wanted.device, wanted.metric, None, None, wanted.last, None)
+    records = await store.queries.history(wanted.device, wanted.metric, None, None, wanted.last, None)
     found = [payload(store, gateway, record) for record in reversed(records)]
     return b"".join(orjson.dumps(reading, option=LINE) for reading in found), {reading["id"] for reading in found}
 

@@ -9,7 +9,7 @@ from gatepost.agent.api.http.router import ApiRequest
 
 
 async def backlog(ask: ApiRequest) -> dict[str, Any]:
-    return {"backlog": await ask.app.store.backlog()}
+    return {"backlog": await ask.app.store.backlog.undelivered()}
 
 
 async def gaps(ask: ApiRequest) -> dict[str, Any]:

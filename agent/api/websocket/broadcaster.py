@@ -45,7 +45,7 @@ class LiveReadings:
     def _tell(self) -> None:
         self._more = False
         store, events = self._app.store, self._app.events
-        records = store.recent(self._next, PAGE) if events.watched and self._next <= store.head else None
+        records = store.recent.since(self._next, PAGE) if events.watched and self._next <= store.head else None
         if not records:  # what memory does not hold any more is history
             self._next = store.head + 1
             return
