@@ -274,14 +274,14 @@ class Store:
         self.pending.forget_starting = bool(starting)
         self.recent = RecentRecords(next_seq)
         self.writer = StoreWriter(
-            database, clock, next_seq, settings.commit_interval, self.pending, self._stored, self._mend, self._rng
+            database, clock, next_seq, settings.commit_interval, self.pending, self._stored, self.mend, self._rng
         )
         self.boots = BootClock(await database.read("boots"), top_boot, clock.boot_id)
         if self.boots.is_new:
             self.pending.add_boot(self.boots.row())
         known = whole_series(await database.read("series_load", (self.boots.current,)))
         self._book = SeriesBook(self.boots.current, top, known, self.pending.add_series)
-        self.queries = StoreQueries(database, clock, self._book, lambda: self.head, self._damaged_row, self._mend)
+        self.queries = StoreQueries(database, clock, self._book, lambda: self.head, self._damaged_row, self.mend)
         self.backlog = DeliveryBacklog(self.pending, self.writer, self.queries, clock, self.time_of, starting)
         self.retention = RetentionRule(
             database,
@@ -292,7 +292,7 @@ class Store:
             self.boots.current,
             free,
             self.queries.zones.forget,
-            self._mend,
+            self.mend,
         )
         self.retention.settings = settings
         self._recovery = StoreRecovery(
@@ -309,7 +309,8 @@ class Store:
         rows = await self.database.read("meta_get", (key,))
         return str(rows[0][0]) if rows else None
 
-    async def _mend(self, error: sqlite3.Error) -> bool:
+    async def mend(self, error: sqlite3.Error) -> bool:
+        """After a failed statement: repair what can be repaired; whether to try again at once."""
         return await self._recovery.handle(error)
 
     async def _mended(self, report: SalvageReport) -> None:

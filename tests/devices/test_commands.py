@@ -262,7 +262,7 @@ async def test_what_cannot_be_kept_is_not_done(bench: Bench, monkeypatch):
         raise OSError("full")
 
     await bench.online(every=1)
-    monkeypatch.setattr(bench.store, "state_put", full)
+    monkeypatch.setattr(bench.store, "put", full)
     with pytest.raises(OSError, match="full"):
         await bench.devices.execute("d", "set_interval", {"interval": 5})
     assert bench.view()["every"] == 1

@@ -145,7 +145,7 @@ async def test_a_store_whose_room_fails_leaves_a_gap_and_the_device_goes_on(benc
 
     link = await bench.online()
     bench.store.limit = 1
-    monkeypatch.setattr(bench.store, "room", broken)
+    monkeypatch.setattr(bench.store, "wait_until_writable", broken)
     link.say(line(v=0) + line(v=1) + line(v=2))
     await until(lambda: bench.store.losses)
     assert bench.store.losses == [("d", 2, "queue-full")]

@@ -114,7 +114,7 @@ async def test_a_search_that_takes_too_long_stops_and_can_go_on(
     start: Any, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = await filled(start, clock, 1)
-    monkeypatch.setattr(queries, "PATIENCE", 0.0)
+    monkeypatch.setattr(queries, "SEARCH_SECONDS", 0.0)
     async with start() as run:
         first = await run.store.queries.history(device="rare-0")
         assert first == []
@@ -152,9 +152,9 @@ async def test_counting_is_exact_and_follows_what_is_settled_and_dropped(start: 
 
 
 async def test_counting_gives_up_with_an_estimate(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gatepost.agent.store import store as module
+    from gatepost.agent.store import backlog as module
 
-    monkeypatch.setattr(module, "PATIENCE", -1.0)
+    monkeypatch.setattr(module, "SEARCH_SECONDS", -1.0)
     async with start() as run:
         for value in range(100):
             run.put(value, urgent=value % 10 == 0)

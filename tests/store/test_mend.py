@@ -34,7 +34,7 @@ async def damage(run: Any) -> None:
     """Have the store believe that its file is damaged, as SQLite would tell it."""
     error = sqlite3.DatabaseError("database disk image is malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    assert await run.store._trouble(error)
+    assert await run.store.mend(error)
 
 
 def change(path: Path, statement: str, *params: Any) -> None:
@@ -137,7 +137,7 @@ async def test_a_dying_card_is_not_filled_with_copies_of_the_log(start: Any, tmp
             await damage(run)
         error = sqlite3.DatabaseError()
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        assert not await run.store._trouble(error)
+        assert not await run.store.mend(error)
         assert run.store.repairs == 3
         for _ in range(3):
             await asyncio.to_thread(shutil.copy, tmp_path / "gatepost.db", tmp_path / "copy.db")
@@ -160,7 +160,7 @@ async def test_a_file_that_cannot_be_replaced_stays_in_use(
         monkeypatch.setattr(maintenance, "_carry", fail)
         error = sqlite3.DatabaseError()
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        assert not await run.store._trouble(error)
+        assert not await run.store.mend(error)
         assert len(await bodies(run)) == 10
         await run.put_all(1)
         assert run.store.repairs == 0

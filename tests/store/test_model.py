@@ -190,7 +190,7 @@ class Log(RuleBasedStateMachine):
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
         async def trouble() -> None:
-            task = asyncio.create_task(self.run_.store._trouble(error))
+            task = asyncio.create_task(self.run_.store.mend(error))
             for _ in range(turns):
                 await asyncio.sleep(0)
             self.run_.put(self.value, "late")

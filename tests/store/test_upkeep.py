@@ -16,7 +16,7 @@ import pytest
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import Store
-from gatepost.agent.store import store as store_module
+from gatepost.agent.store import backlog
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import HandClock, database, until
 
@@ -208,7 +208,7 @@ async def test_losses_that_go_on_are_told_less_and_less_often(start: Any, clock:
 
 
 async def test_an_idle_store_writes_nothing(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "SAVE_SOON", 0.01)
+    monkeypatch.setattr(backlog, "SAVE_SECONDS", 0.01)
     async with start() as run:
         await run.put_all(100)
         settle(run, 0, 101)
