@@ -15,8 +15,7 @@ import pytest
 
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import StoreSettings
-from gatepost.agent.store import Store
-from gatepost.agent.store import backlog
+from gatepost.agent.store import Store, backlog
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import HandClock, database, until
 
