@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from gatepost.drivers.ble.twin.bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from gatepost.agent.core.errors import GatepostError
 from gatepost.drivers.driver import Driver
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.bus import PrivateBus
     from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+    from gatepost.drivers.ble.twin.private_bus import PrivateBus
 
 VARIABLE = "DBUS_SYSTEM_BUS_ADDRESS"
 
@@ -32,20 +32,20 @@ async def run(
     """`options`: the options as they were written; `ending` gives what is set at the end. Raises GatepostError where no
     bus can be had."""
     try:
-        from gatepost.drivers.ble.twin.bus import NoBus
-        from gatepost.drivers.ble.twin.stage import PlacedTwin, TwinStage, drop
+        from gatepost.drivers.ble.twin.emulated_bluetooth import EmulatedBluetooth, SimulatedEntry, settings_text
+        from gatepost.drivers.ble.twin.private_bus import NoBus
     except ImportError as error:
         raise GatepostError(f"simulating BLE needs {error.name}", "it comes with Gatepost on Linux") from None
     made = made_of(chosen, seed)
     end = ending()
     try:
-        async with TwinStage([device for _, _, device in made], bus, speed=speed) as stage:
-            placed = [PlacedTwin(name, driver, device.address, options) for name, driver, device in made]
+        async with EmulatedBluetooth([device for _, _, device in made], bus, speed=speed) as stage:
+            placed = [SimulatedEntry(name, driver, device.address, options) for name, driver, device in made]
             if json:
                 devices = [{"name": each.name, "driver": each.driver, "address": each.address} for each in placed]
-                say_line({"bus": stage.bus.address, "devices": devices, "drop": drop(placed)})
+                say_line({"bus": stage.bus.address, "devices": devices, "drop": settings_text(placed)})
             else:
-                _tell([device for _, _, device in made], stage.bus.address, drop(placed))
+                _tell([device for _, _, device in made], stage.bus.address, settings_text(placed))
             await _until(end, stage.bus)
     except NoBus as error:
         raise GatepostError(str(error), "BLE devices are simulated on a private D-Bus") from None

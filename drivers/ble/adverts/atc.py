@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from gatepost.drivers.ble.adverts.cipher import TAG, AdvertCipher
-from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_text, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text, measured
 from gatepost.drivers.checksums import FrameError
 
 SERVICE = 0x181A
@@ -80,7 +80,7 @@ def _open(data: bytes, cipher: AdvertCipher | None, mac: bytes | None) -> bytes:
     return plain
 
 
-def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
+def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """A reading of the metric environment; the battery also for the status."""
     found = decode(data, sender.cipher, sender.mac)
     values: dict[str, Any] = {
@@ -92,8 +92,8 @@ def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
         values["battery_voltage"] = found.battery_mv
     readings, told = (measured("environment", values, UNITS),), {"battery": found.battery_pct}
     if sealed(data):
-        return HeardAdvert(readings, told, counter=found.counter, span=_SPAN)
-    return HeardAdvert(readings, told, found.counter)
+        return DecodedAdvert(readings, told, counter=found.counter, span=_SPAN)
+    return DecodedAdvert(readings, told, found.counter)
 
 
 def fits(data: bytes) -> bool:

@@ -23,7 +23,7 @@ from gatepost.drivers.ble.adverts.bthome_objects import (
     BtHomeKind,
 )
 from gatepost.drivers.ble.adverts.cipher import TAG, AdvertCipher
-from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_text
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
@@ -134,7 +134,7 @@ def event(found: BtHomeObject) -> dict[str, Any]:
     return {"button": BUTTON.get(code, f"event-{code}")}
 
 
-def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
+def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """Readings of the metrics environment, reading and event; states; battery and firmware for the status."""
     packet = decode(data, sender.cipher, sender.mac)
     values: dict[str, dict[str, Any]] = {AIR: {}, OTHER: {}, EVENT: {}}
@@ -168,7 +168,7 @@ def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
     if values[EVENT] and "channel" in values[OTHER]:
         values[EVENT]["channel"] = values[OTHER].pop("channel")
     readings = tuple(Reading(place, values[place], units[place], device_time=time) for place in values if values[place])
-    return HeardAdvert(
+    return DecodedAdvert(
         readings, told, stamp, packet.counter, states=states, sleepy=packet.trigger_based, fault=packet.cut
     )
 

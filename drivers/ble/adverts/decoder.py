@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gatepost.drivers.ble.adverts.advert_history import AdvertHistory, PayloadHistory
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_of
 from gatepost.drivers.ble.adverts.formats import AdvertFilter, AdvertFormat
-from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_of
-from gatepost.drivers.ble.adverts.memory import AdvertMemory, PayloadPlace
 from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
@@ -45,7 +45,7 @@ class AdvertDecoder:
         wanted: str = "auto",
         key: bytes = b"",
         again: float = AGAIN,
-        memory: AdvertMemory | None = None,
+        memory: AdvertHistory | None = None,
         bookmarks: Callable[[], dict[str, Any]] = dict,
         on_sleepy: Callable[[], None] = lambda: None,
     ) -> None:
@@ -55,7 +55,7 @@ class AdvertDecoder:
         self._choose = wanted == "auto"
         self._cipher = AdvertCipher(key) if key else None
         self._again = again
-        self._memory = memory or AdvertMemory()
+        self._memory = memory or AdvertHistory()
         self._bookmarks = bookmarks
         self._on_sleepy = on_sleepy
         self._told_unknown = False
@@ -86,7 +86,7 @@ class AdvertDecoder:
         return out
 
     def _payload(
-        self, form: AdvertFormat, data: bytes, place: PayloadPlace, advert: Advertisement, now: float
+        self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: Advertisement, now: float
     ) -> list[Reading | Reply]:
         try:
             heard = self._heard(form, data, place, advert, now)
@@ -107,8 +107,8 @@ class AdvertDecoder:
         return self._news(heard, now)
 
     def _heard(
-        self, form: AdvertFormat, data: bytes, place: PayloadPlace, advert: Advertisement, now: float
-    ) -> HeardAdvert:
+        self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: Advertisement, now: float
+    ) -> DecodedAdvert:
         if self._cipher is not None and form.seals and not form.sealed(data):
             raise FrameError("not_encrypted")
         heard = form.hear(data, AdvertSender(mac_of(advert.address), advert.name, advert.rssi, self._cipher))
@@ -116,7 +116,7 @@ class AdvertDecoder:
             raise FrameError("replayed")
         return heard
 
-    def _news(self, heard: HeardAdvert, now: float) -> list[Reading | Reply]:
+    def _news(self, heard: DecodedAdvert, now: float) -> list[Reading | Reply]:
         memory = self._memory
         bookmarks = self._bookmarks()
         out: list[Reading | Reply] = [item for item in heard.readings if not memory.taken(item, bookmarks)]

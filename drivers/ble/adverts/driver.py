@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
+from gatepost.drivers.ble.adverts.advert_history import AdvertHistory
 from gatepost.drivers.ble.adverts.bthome_objects import AIR, KINDS, OTHER, STATE
 from gatepost.drivers.ble.adverts.cipher import EXTRA, available
 from gatepost.drivers.ble.adverts.decoder import AGAIN, AdvertDecoder, Clock
 from gatepost.drivers.ble.adverts.formats import FORMATS
-from gatepost.drivers.ble.adverts.memory import AdvertMemory
 from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, WrongDevice
 from gatepost.drivers.metrics import METRICS
 from gatepost.drivers.options import DriverOptions, OptionProblem
@@ -91,7 +91,7 @@ class BleAdvertisement(Driver):
         super().__init__(options)
         self.streams = self.options.format not in SLEEPY
         self._clock = clock
-        self._memory = AdvertMemory()
+        self._memory = AdvertHistory()
         self._decoder: AdvertDecoder | None = None
 
     def decoder(self) -> AdvertDecoder:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, measured
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
@@ -97,7 +97,7 @@ def _tlm(data: bytes) -> EddystoneTlm:
     )
 
 
-def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
+def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """UID and URL: presence. TLM: a reading of the metric environment."""
     found = decode(data)
     if isinstance(found, EddystoneTlm):
@@ -107,10 +107,10 @@ def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
             "adverts": found.adv_count,
             "uptime": found.uptime_s,
         }
-        return HeardAdvert((measured("environment", values, TLM_UNITS),))
+        return DecodedAdvert((measured("environment", values, TLM_UNITS),))
     what: dict[str, Any] = msgspec.structs.asdict(found)
     del what["frame"]
-    return HeardAdvert((presence(what, what.pop("tx_power_0m"), sender.rssi),))
+    return DecodedAdvert((presence(what, what.pop("tx_power_0m"), sender.rssi),))
 
 
 def presence(what: dict[str, Any], tx_power: int, rssi: int | None) -> Reading:

@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert
 from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.uuids import uuid
 
@@ -35,11 +35,11 @@ class AdvertFormat(NamedTuple):
     company: bool = False  # the decoder wants to know the company id
     varies: bool = False  # it sends different things in turn, each repeated on its own
 
-    def hear(self, data: bytes, sender: AdvertSender) -> HeardAdvert:
+    def hear(self, data: bytes, sender: AdvertSender) -> DecodedAdvert:
         """What the payload means; FrameError."""
         module = load(self.module)
         more = (self.key,) if self.company else ()
-        hear: Callable[..., HeardAdvert] = getattr(module, self.hears_with)
+        hear: Callable[..., DecodedAdvert] = getattr(module, self.hears_with)
         return hear(data, sender, *more)
 
     def fits(self, data: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, measured
 from gatepost.drivers.checksums import FrameError
 
 COMPANY, NEWER, H5179 = 0xEC88, 0x0001, 0x8801
@@ -94,7 +94,7 @@ def decode_plain(data: bytes) -> GoveeMeasurement:
     return GoveeMeasurement(temperature / 100, humidity / 100, battery)
 
 
-def hear(data: bytes, sender: AdvertSender, company: int = COMPANY) -> HeardAdvert:
+def hear(data: bytes, sender: AdvertSender, company: int = COMPANY) -> DecodedAdvert:
     """A reading of the metric environment; the battery also for the status."""
     found = decode(data, company, sender.name)
     suffix = "_remote" if found.sensor else ""
@@ -103,7 +103,7 @@ def hear(data: bytes, sender: AdvertSender, company: int = COMPANY) -> HeardAdve
         values[f"battery{suffix}"] = found.battery_pct
     units = {f"{name}{suffix}": unit for name, unit in UNITS.items()}
     told = {} if found.sensor else {"battery": found.battery_pct}
-    return HeardAdvert((measured("environment", values, units, "sensor-fault"),), told)
+    return DecodedAdvert((measured("environment", values, units, "sensor-fault"),), told)
 
 
 def fits(data: bytes, company: int = COMPANY) -> bool:

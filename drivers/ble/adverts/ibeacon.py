@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert
 from gatepost.drivers.ble.adverts.eddystone import presence
 from gatepost.drivers.ble.adverts.govee import PADDING
-from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert
 from gatepost.drivers.checksums import FrameError
 
 COMPANY = 0x004C
@@ -37,10 +37,10 @@ def decode(data: bytes) -> IBeaconAdvert:
     return IBeaconAdvert(str(UUID(bytes=uuid)), major, minor, power)
 
 
-def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
+def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     found = decode(data)
     what = {"uuid": found.uuid, "major": found.major, "minor": found.minor}
-    return HeardAdvert((presence(what, found.tx_power_1m, sender.rssi),))
+    return DecodedAdvert((presence(what, found.tx_power_1m, sender.rssi),))
 
 
 def fits(data: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_text
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
@@ -81,18 +81,18 @@ def _six(time: list[int]) -> tuple[int, int, int, int, int, int]:
     return year, month, day, hour, minute, second
 
 
-def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
+def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     return _heard(decode(data), sender)
 
 
-def hear_body(data: bytes, sender: AdvertSender) -> HeardAdvert:
+def hear_body(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     return _heard(decode_body(data), sender)
 
 
-def _heard(seen: MiScaleWeighing, sender: AdvertSender) -> HeardAdvert:
+def _heard(seen: MiScaleWeighing, sender: AdvertSender) -> DecodedAdvert:
     """Each reading has a mark: what was weighed, and when by the scale's clock."""
     if not seen.stabilised or not seen.weight:
-        return HeardAdvert(sleepy=True)
+        return DecodedAdvert(sleepy=True)
     time = _device_time(seen.timestamp)
     what = f"{'-'.join(map(str, seen.timestamp))} {seen.weight} {seen.unit}"
     whose = mac_text(sender.mac) if sender.mac else sender.name
@@ -104,7 +104,7 @@ def _heard(seen: MiScaleWeighing, sender: AdvertSender) -> HeardAdvert:
         return Reading(metric, values, units, (*missing, *flags), device_time=time, bookmark=mark)
 
     if isinstance(seen, BodyWeighing) and seen.small:
-        return HeardAdvert((reading("reading", {"mass": seen.weight}, {"mass": unit}),), sleepy=True)
+        return DecodedAdvert((reading("reading", {"mass": seen.weight}, {"mass": unit}),), sleepy=True)
     found = [reading("body_weight", {"weight": seen.weight}, {"weight": unit})]
     if isinstance(seen, BodyWeighing) and seen.impedance_present:
         units = {"weight": unit}
@@ -113,7 +113,7 @@ def _heard(seen: MiScaleWeighing, sender: AdvertSender) -> HeardAdvert:
         else:
             values = {"weight": seen.weight, "impedance": seen.impedance_ohm}
             found.append(reading("body_composition", values, {**units, "impedance": "Ohm"}))
-    return HeardAdvert(tuple(found), sleepy=True)
+    return DecodedAdvert(tuple(found), sleepy=True)
 
 
 def _device_time(parts: tuple[int, int, int, int, int, int]) -> str | None:

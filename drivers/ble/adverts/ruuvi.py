@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.heard import AdvertSender, HeardAdvert, mac_text, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text, measured
 from gatepost.drivers.checksums import FrameError
 
 COMPANY = 0x0499
@@ -86,7 +86,7 @@ def _axis(raw: int) -> int | None:
     return None if raw == _NONE_S16 else raw
 
 
-def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
+def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """A reading of the metric environment."""
     tag = decode3(data) if data[:1] == b"\x03" else decode5(data)
     values: dict[str, Any] = {
@@ -100,7 +100,7 @@ def hear(data: bytes, sender: AdvertSender) -> HeardAdvert:
     }
     if data[0] == 5:
         values |= {"movement": tag.movement, "sequence": tag.sequence}
-    return HeardAdvert((measured("environment", values, UNITS),), stamp=tag.sequence)
+    return DecodedAdvert((measured("environment", values, UNITS),), stamp=tag.sequence)
 
 
 def fits(data: bytes) -> bool:

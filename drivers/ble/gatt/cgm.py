@@ -9,12 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from gatepost.drivers.ble.gatt import e2e_crc
+from gatepost.drivers.ble.gatt.bit_names import bits, words
 from gatepost.drivers.ble.gatt.cgm_session import CgmFeature, CgmSession
 from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.glucose import CONTROL_LOCATION, CONTROL_TYPE, TYPES
 from gatepost.drivers.ble.gatt.glucose import LOCATIONS as GLUCOSE_LOCATIONS
 from gatepost.drivers.ble.gatt.medfloat import Number
-from gatepost.drivers.ble.gatt.naming import bits, words
 from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading

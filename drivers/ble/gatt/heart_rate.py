@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import msgspec
 
+from gatepost.drivers.ble.gatt.bit_names import words
 from gatepost.drivers.ble.gatt.cursor import ValueCursor
-from gatepost.drivers.ble.gatt.naming import words
 from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.reading import Reading
 

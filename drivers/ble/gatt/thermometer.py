@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
+from gatepost.drivers.ble.gatt.bit_names import words
 from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.medfloat import Number
-from gatepost.drivers.ble.gatt.naming import words
 from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
 from gatepost.drivers.reading import Reading

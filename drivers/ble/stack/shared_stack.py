@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable
 from random import Random
 
-from gatepost.drivers.ble.link.connect_attempt import ConnectAttempts
 from gatepost.drivers.ble.stack import bleak_cache
 from gatepost.drivers.ble.stack.adapter import BluetoothAdapter
+from gatepost.drivers.ble.stack.connect_attempt import ConnectAttempts
 from gatepost.drivers.ble.stack.dbus_client import BluezClient
 from gatepost.drivers.ble.stack.pairing_agent import PairingAgent
 from gatepost.drivers.ble.stack.timing import BleTiming

@@ -1,4 +1,4 @@
-"""Times and bounds of the radio side, in seconds where nothing else is said; tests shorten them."""
+"""Timing of the Bluetooth side: times and bounds, in seconds where nothing else is said; tests shorten them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 
 class BleTiming(NamedTuple):
+    """Times and bounds of scans, connections and bonds."""
+
     call: float = 10.0  # one question to bluetoothd
     grace: float = 3.0  # for a service that starts, and its adapters, to be there
     connect: float = 20.0  # one connection with its services; an adapter out of slots shows only as this

@@ -15,12 +15,12 @@ import stat
 import sys
 from pathlib import Path
 
-from gatepost.drivers.ble.twin.bus import NoBus
 from gatepost.drivers.ble.twin.console import TwinConsole
-from gatepost.drivers.ble.twin.daemon import REAL, DaemonTiming
+from gatepost.drivers.ble.twin.daemon_state import REAL_TIMING, DaemonTiming
 from gatepost.drivers.ble.twin.devices.catalogue import NAMES, driver_of, make, secure
+from gatepost.drivers.ble.twin.emulated_bluetooth import EmulatedBluetooth, SimulatedEntry, settings_text
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
-from gatepost.drivers.ble.twin.stage import PlacedTwin, TwinStage, drop
+from gatepost.drivers.ble.twin.private_bus import NoBus
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,17 +55,17 @@ def _made(text: str) -> TwinPeripheral:
 
 
 async def _run(peripherals: list[TwinPeripheral], given: argparse.Namespace) -> None:
-    timing = REAL if given.real else DaemonTiming()
-    async with TwinStage(peripherals, given.bus, given.adapters, timing, given.speed) as stage:
+    timing = REAL_TIMING if given.real else DaemonTiming()
+    async with EmulatedBluetooth(peripherals, given.bus, given.adapters, timing, given.speed) as stage:
         for adapter in stage.daemon.adapters.values():
             adapter.slots = given.slots
         names = [name.partition(":")[0] for name in given.names]
         devices = [
-            PlacedTwin(f"{name}-{number}", driver_of(name), each.address)
+            SimulatedEntry(f"{name}-{number}", driver_of(name), each.address)
             for number, (name, each) in enumerate(zip(names, peripherals, strict=True), 1)
         ]
         known = [{"name": each.name, "driver": each.driver, "address": each.address} for each in devices]
-        _say({"bus": stage.bus.address, "devices": known, "drop": drop(devices)})
+        _say({"bus": stage.bus.address, "devices": known, "drop": settings_text(devices)})
         await _serve(TwinConsole(stage), given.attached)
 
 

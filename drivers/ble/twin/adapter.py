@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dbus_fast import Variant
 
 from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.twin.daemon_state import DaemonState
+from gatepost.drivers.ble.twin.dbus_objects import Answer, BusCall, Properties
 from gatepost.drivers.ble.twin.device import TwinDevice
 from gatepost.drivers.ble.twin.errors import failed, failure
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
-from gatepost.drivers.ble.twin.wire import Answer, BusCall, ObjectTree, Properties
-
-if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.daemon import TwinDaemon
 
 ADAPTER = "org.bluez.Adapter1"
 
 
 class TwinAdapter:
-    """One radio. `slots`: how many links it holds at most, None = any number; `deaf`: it hears nothing until its power
-    was cycled; `blocked`: rfkill holds it; `slow_starts`: so many answers to StartDiscovery come after `start_takes`
-    seconds, although the client discovers by then. Bonds outlive the daemon."""
+    """Emulated adapter. `slots`: links that it holds at most, None = any number; `deaf`: it receives nothing until its
+    power was cycled; `blocked`: rfkill holds it; `slow_starts`: so many answers to StartDiscovery come after
+    `start_takes` seconds, although the client discovers by then. Bonds outlive the daemon."""
 
-    def __init__(self, daemon: TwinDaemon, name: str, address: str, slots: int | None = None) -> None:
-        self.daemon = daemon
-        self.objects: ObjectTree = daemon.objects
+    def __init__(self, state: DaemonState, name: str, address: str, slots: int | None = None) -> None:
+        self.state = state
+        self.objects = state.objects
         self.name = name
         self.path = f"/org/bluez/{name}"
         self.address = address
@@ -192,7 +190,7 @@ class TwinAdapter:
 
     # -- slots
 
-    def full(self, device: TwinDevice) -> bool:
+    def full(self) -> bool:
         links = sum(each.link is not None for each in self.devices.values())
         return self.slots is not None and links >= self.slots
 

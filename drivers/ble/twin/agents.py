@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbus_fast import Message, MessageType
 
+from gatepost.drivers.ble.twin.dbus_objects import Answer, BusCall, BusError, ObjectTree
 from gatepost.drivers.ble.twin.errors import failure
-from gatepost.drivers.ble.twin.wire import Answer, BusCall, BusError, ObjectTree
 
 if TYPE_CHECKING:
     from gatepost.drivers.ble.twin.peripheral import TwinPeripheral

@@ -1,26 +1,41 @@
-"""Pair and CancelPairing of one device, and what becomes of a request that needs an encrypted link."""
+"""Bonding of one device: Pair, CancelPairing, and requests that need an encrypted link."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from dbus_fast import Variant
 
+from gatepost.drivers.ble.twin.daemon_state import DaemonState
+from gatepost.drivers.ble.twin.dbus_objects import Answer, BusCall, BusError
 from gatepost.drivers.ble.twin.errors import failed, failure
-from gatepost.drivers.ble.twin.link import TwinLink
-from gatepost.drivers.ble.twin.wire import Answer, BusCall, BusError
-
-if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.device import TwinDevice
+from gatepost.drivers.ble.twin.hosted_peripheral import TwinLink
 
 DEVICE = "org.bluez.Device1"
 
 
-class TwinBonding:
-    """One pairing at a time; who asks meanwhile shares its outcome."""
+class BondingDevice(Protocol):
+    """The device that is bonded. `bonds`: names of bonded devices by address."""
 
-    def __init__(self, device: TwinDevice) -> None:
+    state: DaemonState
+    address: str
+    path: str
+    link: TwinLink | None
+
+    @property
+    def bonds(self) -> dict[str, str]: ...
+
+    @property
+    def bonded(self) -> bool: ...
+
+    async def establish(self, call: BusCall) -> TwinLink: ...
+
+
+class TwinBonding:
+    """Pairing of one device, one at a time; whoever asks meanwhile shares its outcome."""
+
+    def __init__(self, device: BondingDevice) -> None:
         self._device = device
         self._pairing: asyncio.Task[None] | None = None
 
@@ -42,9 +57,9 @@ class TwinBonding:
     async def encrypt(self, link: TwinLink) -> None:
         """A request needs an encrypted link: the daemon pairs by itself where an agent lets it, else nothing ever
         answers."""
-        if link.air.unpaired == "refuse" or link.peripheral.pairing == "none":
+        if link.hosted.unpaired == "refuse" or link.peripheral.pairing == "none":
             raise failure("NotPermitted", "Not paired")
-        if self._device.adapter.daemon.agents.of("") is None:
+        if self._device.state.agents.of("") is None:
             await link.lost.wait()
             raise failed("Not connected")
         try:
@@ -68,10 +83,10 @@ class TwinBonding:
             self._pairing = None
 
     async def _authenticate(self, link: TwinLink, caller: str) -> None:
-        device, adapter = self._device, self._device.adapter
-        await asyncio.sleep(adapter.daemon.timing.pair)
-        await adapter.daemon.agents.authenticate(device.path, link.peripheral, caller)
-        link.air.pairings += 1
+        device, state = self._device, self._device.state
+        await asyncio.sleep(state.timing.pair)
+        await state.agents.authenticate(device.path, link.peripheral, caller)
+        link.hosted.pairings += 1
         link.peripheral.bonded = link.encrypted = True
-        adapter.bonds[device.address] = link.peripheral.name
-        device.objects.change(device.path, DEVICE, {"Paired": Variant("b", True), "Bonded": Variant("b", True)})
+        device.bonds[device.address] = link.peripheral.name
+        state.objects.change(device.path, DEVICE, {"Paired": Variant("b", True), "Bonded": Variant("b", True)})

@@ -1,5 +1,7 @@
-"""Orders to a stage from another process, one JSON array in a line: `["drop", "C0:DE:0D:00:00:00"]`. The answer is one
-JSON object in a line, with `error` where it could not be done."""
+"""Orders to the emulated Bluetooth from another process: one JSON array in a line, `["drop", "C0:DE:0D:00:00:00"]`.
+
+The answer is one JSON object in a line, with `error` where it could not be done.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,16 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gatepost.drivers.ble.twin.air import OnAir
-from gatepost.drivers.ble.twin.stage import TwinStage
+from gatepost.drivers.ble.twin.emulated_bluetooth import EmulatedBluetooth
+from gatepost.drivers.ble.twin.hosted_peripheral import HostedPeripheral
 
-# Words of the simulated devices themselves.
-DEVICE = ("measure", "spot_check", "weigh")
+DEVICE_ORDERS = ("measure", "spot_check", "weigh")
 
 
 class TwinConsole:
     """The orders by name; those of one device take its address first."""
 
-    def __init__(self, stage: TwinStage) -> None:
+    def __init__(self, stage: EmulatedBluetooth) -> None:
         self._stage = stage
         daemon = stage.daemon
         self._daemon: dict[str, Callable[..., Awaitable[None]]] = {
@@ -33,14 +34,14 @@ class TwinConsole:
             "slots": lambda slots, adapter="hci0": setattr(daemon.adapters[adapter], "slots", slots),
             "deaf": lambda deaf=True, adapter="hci0": setattr(daemon.adapters[adapter], "deaf", deaf),
         }
-        self._air: dict[str, Callable[..., object]] = {
-            "drop": OnAir.drop,
-            "vanish": OnAir.vanish,
-            "appear": OnAir.appear,
-            "wake": OnAir.wake,
-            "lose_bond": OnAir.lose_bond,
-            "refuse": lambda air, text: air.refusals.append(text),
-            "stick": OnAir.stick,
+        self._hosted: dict[str, Callable[..., object]] = {
+            "drop": HostedPeripheral.drop,
+            "vanish": HostedPeripheral.vanish,
+            "appear": HostedPeripheral.appear,
+            "wake": HostedPeripheral.wake,
+            "lose_bond": HostedPeripheral.lose_bond,
+            "refuse": lambda hosted, text: hosted.refusals.append(text),
+            "stick": HostedPeripheral.stick,
             "stale": daemon.connect_stale,
         }
 
@@ -54,34 +55,34 @@ class TwinConsole:
 
     async def _obey(self, order: str, rest: list[Any]) -> dict[str, Any] | None:
         if order == "counts":
-            return {address: _counts(air) for address, air in self._stage.air.items()}
+            return {address: _counts(hosted) for address, hosted in self._stage.hosted.items()}
         if order in self._daemon:
             await self._daemon[order](*rest)
             return None
         if order in self._at_once:
             self._at_once[order](*rest)
             return None
-        air = self._stage.air[rest[0]]
-        if order in DEVICE:
-            getattr(air.peripheral, order)(*rest[1:])
+        hosted = self._stage.hosted[rest[0]]
+        if order in DEVICE_ORDERS:
+            getattr(hosted.peripheral, order)(*rest[1:])
         else:
-            self._air[order](air, *rest[1:])
+            self._hosted[order](hosted, *rest[1:])
         return None
 
 
-def _counts(air: OnAir) -> dict[str, Any]:
-    access = getattr(air.peripheral, "access", None)
+def _counts(hosted: HostedPeripheral) -> dict[str, Any]:
+    access = getattr(hosted.peripheral, "access", None)
     return {
-        "connected": air.device is not None,
-        "attempts": air.attempts,
-        "connects": air.connects,
-        "disconnects": air.disconnects,
-        "pairings": air.pairings,
-        "reads": list(air.reads),
-        "writes": [[uuid, data.hex()] for uuid, data in air.writes],
-        "subscriptions": list(air.subscriptions),
-        "sent": dict(air.sent),
+        "connected": hosted.device is not None,
+        "attempts": hosted.attempts,
+        "connects": hosted.connects,
+        "disconnects": hosted.disconnects,
+        "pairings": hosted.pairings,
+        "reads": list(hosted.reads),
+        "writes": [[uuid, data.hex()] for uuid, data in hosted.writes],
+        "subscriptions": list(hosted.subscriptions),
+        "sent": dict(hosted.sent),
         "deleted": getattr(access, "deleted", 0),
         "reported": getattr(access, "reported", 0),
-        "clock_set": getattr(air.peripheral, "clock_set", 0),
+        "clock_set": getattr(hosted.peripheral, "clock_set", 0),
     }

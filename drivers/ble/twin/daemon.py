@@ -1,4 +1,4 @@
-"""The emulated bluetoothd: adapters, agents, peripherals in the air; it can be killed, restarted, and made to hang."""
+"""The emulated bluetoothd: adapters, agents, peripherals in reach; it can be killed, restarted, and made to hang."""
 
 from __future__ import annotations
 
@@ -6,46 +6,32 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.twin.adapter import TwinAdapter
 from gatepost.drivers.ble.twin.agents import TwinAgents
-from gatepost.drivers.ble.twin.air import OnAir
+from gatepost.drivers.ble.twin.daemon_state import DaemonState, DaemonTiming
+from gatepost.drivers.ble.twin.dbus_objects import ObjectTree
+from gatepost.drivers.ble.twin.hosted_peripheral import HostedPeripheral
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
-from gatepost.drivers.ble.twin.wire import ObjectTree
 
 NAME = "org.bluez"
 
 
-class DaemonTiming(msgspec.Struct, frozen=True):
-    """Seconds that things take; quick by default, `REAL` as seen on a real daemon."""
-
-    connect: float = 0.01
-    resolve: float = 0.01
-    disconnect: float = 0.0
-    pair: float = 0.01
-    forget: float = 30.0  # a device that was not heard for so long, neither bonded nor trusted
-
-
-REAL = DaemonTiming(connect=0.3, resolve=0.8, disconnect=2.0, pair=0.33)
-
-
 class TwinDaemon:
-    """`async with`: serves org.bluez at `address` in this event loop."""
+    """Emulated bluetoothd, `async with`: serves org.bluez at `address` in this event loop."""
 
     def __init__(
         self, address: str, adapters: Iterable[str] = ("hci0",), timing: DaemonTiming | None = None, speed: float = 1.0
     ) -> None:
         """`speed`: peripherals live so many times as fast."""
         self.address = address
-        self.timing = timing or DaemonTiming()
         self.objects = ObjectTree()
         self.objects.on_gone = self._client_gone
         self.agents = TwinAgents(self.objects)
-        self.air: dict[str, OnAir] = {}
+        self.hosted: dict[str, HostedPeripheral] = {}
+        state = DaemonState(self.objects, self.agents, self.hosted, timing or DaemonTiming())
         self.adapters = {
-            name: TwinAdapter(self, name, f"00:00:5E:00:53:{number:02X}") for number, name in enumerate(adapters)
+            name: TwinAdapter(state, name, f"00:00:5E:00:53:{number:02X}") for number, name in enumerate(adapters)
         }
         self._speed = speed
 
@@ -99,34 +85,34 @@ class TwinDaemon:
 
     async def close(self) -> None:
         """The end of everything, peripherals too."""
-        for air in self.air.values():
-            await air.stop()
+        for hosted in self.hosted.values():
+            await hosted.stop()
         if self.objects.connected:
             await self.kill()
 
-    # -- what is in the air
+    # -- peripherals in reach
 
-    def place(self, peripheral: TwinPeripheral, by_hand: bool = False) -> OnAir:
+    def place(self, peripheral: TwinPeripheral, by_hand: bool = False) -> HostedPeripheral:
         """Put a peripheral in reach; it begins to live and to advertise, `by_hand` only when a test tells it to."""
-        if peripheral.address in self.air:
+        if peripheral.address in self.hosted:
             raise ValueError(f"{peripheral.address} is in use")
-        air = OnAir(peripheral, self, self._speed)
-        self.air[peripheral.address] = air
+        hosted = HostedPeripheral(peripheral, self.heard, self._speed)
+        self.hosted[peripheral.address] = hosted
         if not by_hand:
-            air.start()
-        return air
+            hosted.start()
+        return hosted
 
-    async def take_away(self, air: OnAir) -> None:
+    async def take_away(self, hosted: HostedPeripheral) -> None:
         """Out of reach for good; a link is lost."""
-        del self.air[air.address]
-        await air.stop()
-        air.reachable = False
-        air.drop()
+        del self.hosted[hosted.address]
+        await hosted.stop()
+        hosted.reachable = False
+        hosted.drop()
 
-    def connect_stale(self, air: OnAir, adapter: str = "") -> None:
+    def connect_stale(self, hosted: HostedPeripheral, adapter: str = "") -> None:
         """A link as a killed client leaves it: up, with no client behind it, and so without advertisements."""
         radio = self.adapters[adapter] if adapter else self.adapter
-        radio.known(air.address, air.peripheral).stale(air)
+        radio.known(hosted.address, hosted.peripheral).stale(hosted)
 
     def heard(self, advert: Advertisement, peripheral: TwinPeripheral) -> None:
         if self.objects.connected:

@@ -3,42 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from dbus_fast import Variant
 
 from gatepost.drivers.ble.peripheral import Advertisement
-from gatepost.drivers.ble.twin.air import ABORTED, OnAir
 from gatepost.drivers.ble.twin.bonding import TwinBonding
+from gatepost.drivers.ble.twin.daemon_state import DaemonState
+from gatepost.drivers.ble.twin.dbus_objects import Answer, BusCall, Properties
 from gatepost.drivers.ble.twin.errors import failed, failure
 from gatepost.drivers.ble.twin.gatt import HIDDEN, TwinGatt
-from gatepost.drivers.ble.twin.link import TwinLink
+from gatepost.drivers.ble.twin.hosted_peripheral import ABORTED, HostedPeripheral, TwinLink
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic
-from gatepost.drivers.ble.twin.wire import Answer, BusCall, ObjectTree, Properties
 from gatepost.drivers.ble.uuids import uuid as full
-
-if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.adapter import TwinAdapter
 
 DEVICE, BATTERY = "org.bluez.Device1", "org.bluez.Battery1"
 BATTERY_LEVEL = full(0x2A19)
 
 
+class DeviceHost(Protocol):
+    """The adapter of a device. `bonds`: names of bonded devices by address, kept when the daemon ends."""
+
+    state: DaemonState
+    path: str
+    powered: bool
+    bonds: dict[str, str]
+
+    def forget(self, device: TwinDevice) -> None: ...
+
+    def full(self) -> bool:
+        """Whether every connection slot is taken."""
+        ...
+
+    async def freed(self) -> None:
+        """Returns when a slot was given back."""
+        ...
+
+    def released(self) -> None:
+        """A slot is free again."""
+        ...
+
+
 class TwinDevice:
-    """On the bus from its first advertisement (or from the store, where it is bonded) until it is removed."""
+    """Device object, on the bus from its first advertisement (or the start, where it is bonded) until it is removed."""
 
     def __init__(
-        self, adapter: TwinAdapter, address: str, advert: Advertisement | None, random_address: bool = False
+        self, adapter: DeviceHost, address: str, advert: Advertisement | None, random_address: bool = False
     ) -> None:
         self.adapter = adapter
-        self.objects: ObjectTree = adapter.objects
+        self.state = adapter.state
+        self.objects = adapter.state.objects
         self.address = address
         self.path = f"{adapter.path}/dev_{address.replace(':', '_')}"
         self.link: TwinLink | None = None
         self.trusted = False
-        self._gatt = TwinGatt(self)
-        self._resolved = False
         self.bonding = TwinBonding(self)
+        self._gatt = TwinGatt(self.path, self.objects, lambda: self.link, self.bonding.encrypt)
+        self._resolved = False
         self._abort: asyncio.Event | None = None  # set while an attempt to connect goes on
         self._expiry: asyncio.TimerHandle | None = None
         name = advert.name if advert is not None else adapter.bonds.get(address, "")
@@ -72,8 +93,12 @@ class TwinDevice:
         self._linger()
 
     @property
+    def bonds(self) -> dict[str, str]:
+        return self.adapter.bonds
+
+    @property
     def bonded(self) -> bool:
-        return self.address in self.adapter.bonds
+        return self.address in self.bonds
 
     async def _trust(self, value: bool) -> None:
         self.trusted = value
@@ -119,7 +144,7 @@ class TwinDevice:
             self._expiry = None
         if self.link is None and self._abort is None and not self.bonded and not self.trusted:
             loop = asyncio.get_running_loop()
-            self._expiry = loop.call_later(self.adapter.daemon.timing.forget, self.adapter.forget, self)
+            self._expiry = loop.call_later(self.state.timing.forget, self.adapter.forget, self)
 
     # -- connecting
 
@@ -130,19 +155,19 @@ class TwinDevice:
 
     async def establish(self, call: BusCall) -> TwinLink:
         """A link, or BusError; services follow once the call was answered."""
-        adapter, air = self.adapter, self.adapter.daemon.air.get(self.address)
+        adapter, hosted = self.adapter, self.state.hosted.get(self.address)
         if not adapter.powered:
             raise failure("NotReady")
-        if air is not None:
-            air.attempts += 1
-            if air.busy > 0:
-                air.busy -= 1
+        if hosted is not None:
+            hosted.attempts += 1
+            if hosted.busy > 0:
+                hosted.busy -= 1
                 raise failure("InProgress")
         if self._abort is not None:
             raise failure("InProgress")
         self._abort = abort = asyncio.Event()
         self._linger()
-        tries = asyncio.create_task(self._reach(air))
+        tries = asyncio.create_task(self._reach(hosted))
         stop = asyncio.create_task(abort.wait())
         try:
             await asyncio.wait({tries, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -154,7 +179,7 @@ class TwinDevice:
             stop.cancel()
             self._abort = None
             self._linger()
-        if (wrong := link.air.refusal()) is not None:
+        if (wrong := link.hosted.refusal()) is not None:
             if wrong == ABORTED:  # it was connected for a moment
                 self.objects.change(self.path, DEVICE, {"Connected": Variant("b", True)})
                 call.after.append(lambda: self.objects.change(self.path, DEVICE, {"Connected": Variant("b", False)}))
@@ -163,20 +188,20 @@ class TwinDevice:
         call.after.append(lambda: self.objects.start(self._settle(link)))
         return link
 
-    async def _reach(self, air: OnAir | None) -> TwinLink:
-        while self.adapter.full(self):
+    async def _reach(self, hosted: HostedPeripheral | None) -> TwinLink:
+        while self.adapter.full():
             await self.adapter.freed()
-        if air is None:  # known from a bond, and nowhere to be heard
+        if hosted is None:  # known from a bond, and nowhere to be heard
             await asyncio.Event().wait()
-        assert air is not None
-        await asyncio.sleep(self.adapter.daemon.timing.connect)
-        await air.reach()
-        return TwinLink(air)
+        assert hosted is not None
+        await asyncio.sleep(self.state.timing.connect)
+        await hosted.reach()
+        return TwinLink(hosted)
 
     def _up(self, link: TwinLink) -> None:
         self.link = link
-        link.air.device = self
-        link.air.connects += 1
+        link.hosted.device = self
+        link.hosted.connects += 1
         link.encrypted = self.bonded and link.peripheral.bonded
         link.peripheral.attach(self._value, self.down)
         self._linger()
@@ -184,7 +209,7 @@ class TwinDevice:
 
     async def _settle(self, link: TwinLink) -> None:
         """After the answer to Connect: services, or the end where the peripheral does not know the bond."""
-        await asyncio.sleep(self.adapter.daemon.timing.resolve)
+        await asyncio.sleep(self.state.timing.resolve)
         if link.lost.is_set() or self._resolved:
             return
         if self.bonded and not link.peripheral.bonded:  # encryption fails with 0x05
@@ -222,9 +247,9 @@ class TwinDevice:
             self.objects.change(self.path, BATTERY, {"Percentage": Variant("y", data[0])})
         self._gatt.value(characteristic, data)
 
-    def stale(self, air: OnAir) -> None:
+    def stale(self, hosted: HostedPeripheral) -> None:
         """A link that is there though no client asked for it."""
-        link = TwinLink(air)
+        link = TwinLink(hosted)
         self._up(link)
         self.objects.start(self._settle(link))
 
@@ -235,7 +260,7 @@ class TwinDevice:
             self._abort.set()
         link = self.link
         if link is not None:
-            await asyncio.sleep(self.adapter.daemon.timing.disconnect)
+            await asyncio.sleep(self.state.timing.disconnect)
             call.after.append(lambda: self.down() if self.link is link else None)
         return None
 
@@ -245,10 +270,10 @@ class TwinDevice:
         if link is None:
             return
         link.lost.set()
-        link.air.device = None
-        link.air.disconnects += 1
+        link.hosted.device = None
+        link.hosted.disconnects += 1
         link.peripheral.detach()
-        link.air.released()
+        link.hosted.released()
         changed = {"Connected": Variant("b", False)}
         if self._resolved:
             changed = {"ServicesResolved": Variant("b", False), **changed}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatepost.drivers.ble.peripheral import GattError
-from gatepost.drivers.ble.twin.wire import BusError
+from gatepost.drivers.ble.twin.dbus_objects import BusError
 
 PREFIX = "org.bluez.Error."
 TEXTS = {

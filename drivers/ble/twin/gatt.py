@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from dbus_fast import Variant
 
 from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.dbus_objects import Answer, BusCall, ObjectTree
 from gatepost.drivers.ble.twin.errors import att, failed, failure
+from gatepost.drivers.ble.twin.hosted_peripheral import TwinLink
 from gatepost.drivers.ble.twin.peripheral import INVALID_HANDLE, TwinCharacteristic
-from gatepost.drivers.ble.twin.wire import Answer, BusCall
 from gatepost.drivers.ble.uuids import uuid as full
-
-if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.device import TwinDevice
-    from gatepost.drivers.ble.twin.link import TwinLink
 
 SERVICE, CHARACTERISTIC = "org.bluez.GattService1", "org.bluez.GattCharacteristic1"
 DESCRIPTOR = "org.bluez.GattDescriptor1"
@@ -25,11 +22,20 @@ HIDDEN = {full(0x1800)}
 
 
 class TwinGatt:
-    """Built at the first resolution; stays through lost links until the device is removed."""
+    """GATT objects of the device at `path`, built at the first resolution; they stay through lost links until the
+    device is removed. `link_of` gives the link of this moment; `encrypt` makes one encrypted or raises BusError."""
 
-    def __init__(self, device: TwinDevice) -> None:
-        self._device = device
-        self._objects = device.objects
+    def __init__(
+        self,
+        path: str,
+        objects: ObjectTree,
+        link_of: Callable[[], TwinLink | None],
+        encrypt: Callable[[TwinLink], Awaitable[None]],
+    ) -> None:
+        self._path = path
+        self._objects = objects
+        self._link_of = link_of
+        self._encrypt = encrypt
         self.paths: dict[str, TwinCharacteristic] = {}
         self._subscribers: dict[str, set[str]] = {}  # path -> clients, "" is the daemon's battery plug-in
         self._reading: set[str] = set()
@@ -38,10 +44,10 @@ class TwinGatt:
         for service in link.peripheral.services:
             if service.uuid in HIDDEN:
                 continue
-            at = f"{self._device.path}/service{service.handle:04x}"
+            at = f"{self._path}/service{service.handle:04x}"
             properties: dict[str, Variant] = {
                 "UUID": Variant("s", service.uuid),
-                "Device": Variant("o", self._device.path),
+                "Device": Variant("o", self._path),
                 "Primary": Variant("b", True),
                 "Includes": Variant("ao", []),
             }
@@ -91,7 +97,7 @@ class TwinGatt:
         self._objects.serve(at, DESCRIPTOR, {"ReadValue": read})
 
     def withdraw(self) -> None:
-        at = self._device.path + "/service"
+        at = self._path + "/service"
         for path in sorted((each for each in self._objects.tree if each.startswith(at)), reverse=True):
             self._objects.remove(path)
         self.paths.clear()
@@ -100,20 +106,21 @@ class TwinGatt:
     # -- what clients ask
 
     def _link(self) -> TwinLink:
-        if self._device.link is None:
+        link = self._link_of()
+        if link is None:
             raise failed("Not connected")
-        return self._device.link
+        return link
 
     async def _ready(self, characteristic: TwinCharacteristic) -> TwinLink:
         """The link, once this characteristic may be used on it."""
         link = self._link()
-        if characteristic.uuid in link.air.stuck:
+        if characteristic.uuid in link.hosted.stuck:
             await link.lost.wait()
             raise failed("Not connected")
         if not any(each is characteristic for each in link.peripheral):  # known from before its firmware changed
             raise att(GattError("stale", INVALID_HANDLE))
         if characteristic.encrypted and not link.encrypted:
-            await self._device.bonding.encrypt(link)
+            await self._encrypt(link)
         await asyncio.sleep(0)
         if link.lost.is_set():
             raise failed("Not connected")
@@ -125,7 +132,7 @@ class TwinGatt:
         self._reading.add(at)
         try:
             link = await self._ready(characteristic)
-            link.air.reads.append(characteristic.uuid)
+            link.hosted.reads.append(characteristic.uuid)
             data = characteristic.read()
         except GattError as error:
             raise att(error) from None
@@ -141,7 +148,7 @@ class TwinGatt:
         if ("write" if request else "write-without-response") not in characteristic.properties:
             raise failure("NotSupported")
         link = await self._ready(characteristic)
-        link.air.writes.append((characteristic.uuid, data))
+        link.hosted.writes.append((characteristic.uuid, data))
         try:
             characteristic.write(data)
         except GattError as error:
@@ -155,7 +162,7 @@ class TwinGatt:
         if call.sender in self._subscribers.get(at, ()):
             raise failure("InProgress", "Already notifying")
         link = await self._ready(characteristic)
-        link.air.subscriptions.append(characteristic.uuid)
+        link.hosted.subscriptions.append(characteristic.uuid)
         self.subscribe(at, call.sender)
         return None
 
@@ -185,8 +192,9 @@ class TwinGatt:
             self._objects.change(at, CHARACTERISTIC, {"Notifying": Variant("b", False)})
         if not left:
             self._subscribers.pop(at, None)
-            if self._device.link is not None:
-                self._device.link.peripheral.subscribe(self.paths[at], False)
+            link = self._link_of()
+            if link is not None:
+                link.peripheral.subscribe(self.paths[at], False)
 
     def gone(self, client: str) -> None:
         """A client left the bus, and with it its subscriptions."""
@@ -203,7 +211,7 @@ class TwinGatt:
     def value(self, characteristic: TwinCharacteristic, data: bytes) -> None:
         """The peripheral notified or indicated."""
         link = self._link()
-        link.air.sent[characteristic.uuid] += 1
+        link.hosted.sent[characteristic.uuid] += 1
         for at, each in self.paths.items():
             if each is characteristic and self._subscribers.get(at, set()) - {""}:
                 self._objects.change(at, CHARACTERISTIC, {"Value": Variant("ay", data)})

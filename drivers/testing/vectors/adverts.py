@@ -9,7 +9,7 @@ import msgspec
 
 from gatepost.drivers.ble.adverts import atc, bthome, eddystone, govee, ibeacon, mi_scale, ruuvi
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
-from gatepost.drivers.ble.adverts.heard import mac_of
+from gatepost.drivers.ble.adverts.decoded_advert import mac_of
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 

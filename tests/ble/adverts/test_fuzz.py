@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatepost.drivers.ble.adverts import atc, bthome, eddystone, govee, ibeacon, mi_scale, ruuvi
+from gatepost.drivers.ble.adverts.advert_history import MOST_PLACES, AdvertHistory
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.ble.adverts.decoder import AdvertDecoder
 from gatepost.drivers.ble.adverts.formats import FORMATS, recognise
-from gatepost.drivers.ble.adverts.memory import MOST_PLACES, AdvertMemory
 from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
@@ -116,7 +116,7 @@ def check(item):
 
 
 def test_memory_stays_bounded():
-    memory, now = AdvertMemory(), [0.0]
+    memory, now = AdvertHistory(), [0.0]
     decoder = AdvertDecoder(lambda: now[0], memory=memory)
     for number in range(5000):
         now[0] += 1

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from tests.ble.link.rig import Rig
 
 

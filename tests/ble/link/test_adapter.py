@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.link import LinkFailed
 from tests.ble.conftest import until

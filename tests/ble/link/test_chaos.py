@@ -6,8 +6,8 @@ import asyncio
 import random
 
 from gatepost.drivers.ble.peripheral import GattError
-from gatepost.drivers.ble.twin.air import OnAir
-from gatepost.drivers.ble.twin.bus import PrivateBus
+from gatepost.drivers.ble.twin.hosted_peripheral import HostedPeripheral
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
 from gatepost.drivers.link import LinkFailed
 from tests.ble.conftest import until
@@ -17,7 +17,7 @@ DEVICES, SLOTS = 8, 5
 FAULTS = ("drop", "vanish", "refuse", "busy", "bond", "restart", "kill", "power", "unplug", "hang", "forget", "stick")
 
 
-async def play(fault: str, bluez: TwinDaemon, air: OnAir, dice: random.Random) -> None:
+async def play(fault: str, bluez: TwinDaemon, air: HostedPeripheral, dice: random.Random) -> None:
     adapter = next(iter(bluez.adapters.values()))
     match fault:
         case "drop":

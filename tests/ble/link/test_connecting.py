@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from gatepost.drivers.ble.twin.bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from tests.ble.conftest import until
 from tests.ble.link.rig import LONG, QUICK, SITE, Rig, Strap, read, subscribe
 

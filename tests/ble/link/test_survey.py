@@ -6,8 +6,8 @@ import pytest
 
 from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.stack.survey import survey
-from gatepost.drivers.ble.twin.bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.link import LinkFailed
 from tests.ble.link.rig import QUICK, Strap, reason

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from gatepost.drivers.ble.twin.bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.devices.catalogue import driver_of, make, secure
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
 from tests.integration.rig import Agent, agent, settings_for
@@ -122,7 +122,7 @@ async def test_records_survive_an_agent_that_is_killed_in_mid_download(tmp_path:
     """Each record once, with one id, though the link was left up and the meter asked again and again."""
     meter = make("ble-glucose", stored=120, every_seconds=0, per_tick=1)
     async with ward(tmp_path, {"ble-glucose": meter}) as room:
-        air = room.bluez.air[meter.address]
+        air = room.bluez.hosted[meter.address]
         for number in range(4):
             reported = meter.access.reported
             await until(lambda: meter.access.reported >= reported + 12, 30)  # noqa: B023
@@ -145,7 +145,8 @@ async def test_a_cuff_that_shows_itself_for_ten_seconds_is_caught(tmp_path: Path
     async with ward(tmp_path, {"ble-blood-pressure": cuff}) as room:
         for count in (1, 2):
             cuff.measure()
-            room.bluez.air[cuff.address].wake(10 if count == 1 else 25)  # after it hung up it is left alone for a while
+            # after it hung up it is left alone for a while
+            room.bluez.hosted[cuff.address].wake(10 if count == 1 else 25)
             await until(lambda: cuff.memory == [], 30)
             await until(lambda: not cuff.connected, 20)
             await room.has("ble-blood-pressure", count)
@@ -180,7 +181,7 @@ async def test_an_adapter_that_is_off_and_on_again(tmp_path: Path) -> None:
 async def test_a_lost_link_is_made_again(tmp_path: Path) -> None:
     strap = make("ble-heart-rate")
     async with ward(tmp_path, {"ble-heart-rate": strap}) as room:
-        air = room.bluez.air[strap.address]
+        air = room.bluez.hosted[strap.address]
         for count in range(1, 4):
             await room.grows("ble-heart-rate", 2)
             assert air.connects == count
@@ -192,7 +193,7 @@ async def test_a_bond_by_passkey_and_a_bond_that_the_device_forgot(tmp_path: Pat
     strap = secure(make("ble-heart-rate"), 123456)
     async with ward(tmp_path, {"ble-heart-rate": strap}, passkey="123456") as room:
         await room.grows("ble-heart-rate")
-        air = room.bluez.air[strap.address]
+        air = room.bluez.hosted[strap.address]
         assert (strap.bonded, air.pairings) == (True, 1)
         air.lose_bond()
         await until(lambda: strap.bonded, 60)

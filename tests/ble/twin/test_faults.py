@@ -9,8 +9,9 @@ from bleak import BleakClient, BleakScanner
 from bleak.backends.bluezdbus.adapter import BleakAdapterBlueZDBus
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 
-from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.ble.twin.daemon_state import DaemonTiming
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, SITE, STREAM, Strap, find

@@ -9,8 +9,8 @@ from bleak import BleakClient
 from bleak.exc import BleakDBusError, BleakError
 from dbus_fast import Message
 
-from gatepost.drivers.ble.twin.bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, SITE, PairingAgent, Strap, find
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from bleak import BleakClient
 
-from gatepost.drivers.ble.twin.bus import NoBus, PrivateBus
 from gatepost.drivers.ble.twin.console import TwinConsole
 from gatepost.drivers.ble.twin.devices.catalogue import make
-from gatepost.drivers.ble.twin.stage import PlacedTwin, TwinStage, drop
+from gatepost.drivers.ble.twin.emulated_bluetooth import EmulatedBluetooth, SimulatedEntry, settings_text
+from gatepost.drivers.ble.twin.private_bus import NoBus, PrivateBus
 from tests.ble.conftest import bleak_lets_go, until
 from tests.ble.twin.strap import find
 from tests.project.checkout import ROOT
@@ -57,7 +57,7 @@ async def test_why_there_is_no_bus(tmp_path: Path) -> None:
 
 async def test_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     meter = make("ble-glucose", every_seconds=0)
-    async with TwinStage([meter, make("ble-heart-rate")], adapters=2) as stage:
+    async with EmulatedBluetooth([meter, make("ble-heart-rate")], adapters=2) as stage:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", stage.bus.address)
         console = TwinConsole(stage)
 
@@ -111,8 +111,8 @@ async def test_a_process_of_its_own() -> None:
 
 
 def test_a_drop() -> None:
-    placed = [PlacedTwin("a", "ble", METER), PlacedTwin("b", "ble-advertisement", STRAP, {"key": "00"})]
-    assert drop(placed) == (
+    placed = [SimulatedEntry("a", "ble", METER), SimulatedEntry("b", "ble-advertisement", STRAP, {"key": "00"})]
+    assert settings_text(placed) == (
         f'devices:\n  a:\n    driver: ble\n    address: "{METER}"\n'
         f'  b:\n    driver: ble-advertisement\n    address: "{STRAP}"\n    options: {{"key": "00"}}\n'
     )
@@ -122,7 +122,7 @@ def test_a_drop() -> None:
 async def test_a_bus_ends_with_a_process_that_is_killed() -> None:
     program = (
         "import asyncio, os\n"
-        "from gatepost.drivers.ble.twin.bus import PrivateBus\n"
+        "from gatepost.drivers.ble.twin.private_bus import PrivateBus\n"
         "async def main():\n"
         "    async with PrivateBus() as bus:\n"
         "        print(bus.pid, flush=True)\n"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gatepost.drivers.ble.adverts.decoded_advert import DecodedAdvert
 from gatepost.drivers.ble.adverts.formats import AdvertFormat, AdvertPayload
-from gatepost.drivers.ble.adverts.heard import HeardAdvert
 from gatepost.drivers.reading import Reading
 
 SAME_STAMP = 4.0  # seconds: another payload under the same number is the same measurement
@@ -20,7 +20,7 @@ MOST_MARKS = 8
 MOST_PLACES = 64
 
 
-class PayloadPlace:
+class PayloadHistory:
     """Payloads of one kind. `at`: when the last one was taken that was no repetition."""
 
     __slots__ = ("at", "counter", "counter_at", "data", "stamp")
@@ -37,13 +37,13 @@ class PayloadPlace:
         numbered = self.stamp is not None or self.counter is not None
         return data == self.data and now - self.at < (STAMPED if numbered else again)
 
-    def old(self, heard: HeardAdvert, now: float) -> bool:
+    def old(self, heard: DecodedAdvert, now: float) -> bool:
         """Whether an encrypted payload was sent before what was heard already."""
         if heard.counter is None or self.counter is None or now - self.counter_at >= REBOOT:
             return False
         return (heard.counter - self.counter) % heard.span >= heard.span // 2
 
-    def same(self, heard: HeardAdvert, now: float) -> bool:
+    def same(self, heard: DecodedAdvert, now: float) -> bool:
         """Whether it is the measurement before, whatever its octets."""
         if heard.counter is not None and heard.counter == self.counter and now - self.counter_at < REBOOT:
             return True
@@ -53,17 +53,17 @@ class PayloadPlace:
         """Nothing could be made of it; not the same again, then."""
         self.data, self.at = data, now
 
-    def take(self, data: bytes, heard: HeardAdvert, now: float) -> None:
+    def take(self, data: bytes, heard: DecodedAdvert, now: float) -> None:
         self.data, self.at, self.stamp = data, now, heard.stamp
         if heard.counter is not None:
             self.counter, self.counter_at = heard.counter, now
 
 
-class AdvertMemory:
+class AdvertHistory:
     """Of one device: its places, its states, what it weighed last, and which format it speaks."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str | int, int], PayloadPlace] = {}
+        self._places: dict[tuple[str | int, int], PayloadHistory] = {}
         self._last: dict[str | int, bytes] = {}
         self._states: dict[str, tuple[bool, float]] = {}
         self._marks: dict[str, Any] = {}
@@ -71,14 +71,14 @@ class AdvertMemory:
         self._speaks: AdvertFormat | None = None
         self._spoke = 0.0
 
-    def place(self, form: AdvertFormat, data: bytes) -> PayloadPlace:
+    def place(self, form: AdvertFormat, data: bytes) -> PayloadHistory:
         """Where payloads of this kind are remembered."""
         key = (form.key, form.variant(data))
         place = self._places.get(key)
         if place is None:
             if len(self._places) >= MOST_PLACES:
                 del self._places[next(iter(self._places))]
-            place = self._places[key] = PayloadPlace()
+            place = self._places[key] = PayloadHistory()
         return place
 
     def fresh(self, payloads: list[AdvertPayload]) -> list[AdvertPayload]:

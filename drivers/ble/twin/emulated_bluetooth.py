@@ -1,5 +1,5 @@
-"""A private bus, the emulated daemon and simulated devices, put up together: for `gatepost simulate` and for tests that
-run the agent as a process of its own."""
+"""Emulated Bluetooth in one piece: a private bus, the emulated daemon and simulated devices on it; for `gatepost
+simulate` and for tests that run the agent as a process of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from gatepost.drivers.ble.twin.air import OnAir
-from gatepost.drivers.ble.twin.bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
+from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.ble.twin.daemon_state import DaemonTiming
+from gatepost.drivers.ble.twin.hosted_peripheral import HostedPeripheral
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 
 
-class TwinStage:
-    """`async with`: up and running. Raises NoBus. What stands on it ends with it."""
+class EmulatedBluetooth:
+    """Emulated Bluetooth, `async with`: up and running. Raises NoBus. The devices end with it."""
 
     def __init__(
         self,
@@ -50,13 +51,13 @@ class TwinStage:
         await self._stack.aclose()
 
     @property
-    def air(self) -> dict[str, OnAir]:
-        """By address."""
-        return self.daemon.air
+    def hosted(self) -> dict[str, HostedPeripheral]:
+        """The peripherals in reach by address."""
+        return self.daemon.hosted
 
 
-class PlacedTwin(NamedTuple):
-    """How one simulated device is configured."""
+class SimulatedEntry(NamedTuple):
+    """Settings of one simulated device."""
 
     name: str
     driver: str
@@ -64,8 +65,8 @@ class PlacedTwin(NamedTuple):
     options: dict[str, Any] = {}  # noqa: RUF012  # a NamedTuple, never changed
 
 
-def drop(devices: Iterable[PlacedTwin]) -> str:
-    """Settings to paste."""
+def settings_text(devices: Iterable[SimulatedEntry]) -> str:
+    """YAML settings of the simulated devices, to paste."""
     lines = ["devices:"]
     for device in devices:
         lines += [f"  {device.name}:", f"    driver: {device.driver}", f'    address: "{device.address}"']

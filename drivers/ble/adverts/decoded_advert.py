@@ -24,7 +24,7 @@ class AdvertSender(NamedTuple):
     cipher: AdvertCipher | None = None
 
 
-class HeardAdvert(msgspec.Struct, frozen=True):
+class DecodedAdvert(msgspec.Struct, frozen=True):
     """What one payload means.
 
     `told`: parts of the device's status: battery (%), firmware. `stamp`: packet id, sequence or measurement number; the

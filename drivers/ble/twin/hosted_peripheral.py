@@ -1,19 +1,16 @@
-"""One peripheral as the emulated daemon reaches it: its clock, its faults, and what clients did to it."""
+"""One simulated peripheral as the emulated daemon reaches it: its link, its faults, counts of what clients did."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
 from gatepost.drivers.ble.peripheral import Advertisement
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 from gatepost.drivers.ble.uuids import uuid as full
-
-if TYPE_CHECKING:
-    from gatepost.drivers.ble.twin.daemon import TwinDaemon
-    from gatepost.drivers.ble.twin.device import TwinDevice
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +18,26 @@ MOST_KEPT = 10_000
 ABORTED = "le-connection-abort-by-local"
 
 
-class OnAir:
-    """A placed peripheral. Set its faults at any time; look at its counters.
+class TwinLink:
+    """One connection, from the first octet to its loss."""
+
+    def __init__(self, hosted: HostedPeripheral) -> None:
+        self.hosted = hosted
+        self.peripheral: TwinPeripheral = hosted.peripheral
+        self.encrypted = False
+        self.lost = asyncio.Event()
+
+
+class LinkHolder(Protocol):
+    """The daemon's device that holds the link to a peripheral."""
+
+    link: TwinLink | None
+
+    def down(self) -> None: ...
+
+
+class HostedPeripheral:
+    """A peripheral in reach of the daemon. Set its faults at any time; look at its counters.
 
     `refusals`: texts of `org.bluez.Error.Failed` with which the next attempts to connect end; `always` for all of them.
     `busy`: so many attempts are answered with InProgress. `stuck`: UUIDs whose reads and writes never return.
@@ -30,9 +45,11 @@ class OnAir:
     an agent), or "refuse".
     """
 
-    def __init__(self, peripheral: TwinPeripheral, daemon: TwinDaemon, speed: float) -> None:
+    def __init__(
+        self, peripheral: TwinPeripheral, on_advert: Callable[[Advertisement, TwinPeripheral], None], speed: float
+    ) -> None:
         self.peripheral = peripheral
-        self.device: TwinDevice | None = None  # that holds the link
+        self.device: LinkHolder | None = None
         self.reachable = True
         self.refusals: deque[str] = deque(maxlen=MOST_KEPT)
         self.always: str | None = None
@@ -44,7 +61,7 @@ class OnAir:
         self.writes: deque[tuple[str, bytes]] = deque(maxlen=MOST_KEPT)
         self.subscriptions: deque[str] = deque(maxlen=MOST_KEPT)
         self.sent: Counter[str] = Counter()  # notifications and indications, by UUID
-        self._daemon = daemon
+        self._on_advert = on_advert
         self._speed = speed
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,7 +108,7 @@ class OnAir:
         """Once, if it can be heard: what it says at this moment, or `advert`."""
         if self.reachable and self.device is None and (advert is not None or self.peripheral.shown):
             self._news.set()
-            self._daemon.heard(advert or self.peripheral.advertisement(), self.peripheral)
+            self._on_advert(advert or self.peripheral.advertisement(), self.peripheral)
 
     def wake(self, seconds: float = 10.0) -> None:
         """A sleeper shows itself for so long."""
