@@ -29,9 +29,9 @@ class TwinDaemon:
         self.objects.on_gone = self._client_gone
         self.agents = TwinAgents(self.objects)
         self.hosted: dict[str, HostedPeripheral] = {}
-        state = DaemonState(self.objects, self.agents, self.hosted, timing or DaemonTiming())
+        self.state = DaemonState(self.objects, self.agents, self.hosted, timing or DaemonTiming())
         self.adapters = {
-            name: TwinAdapter(state, name, f"00:00:5E:00:53:{number:02X}") for number, name in enumerate(adapters)
+            name: TwinAdapter(self.state, name, f"00:00:5E:00:53:{number:02X}") for number, name in enumerate(adapters)
         }
         self._speed = speed
 

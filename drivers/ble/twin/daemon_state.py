@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from gatepost.drivers.ble.twin.agents import TwinAgents
@@ -24,7 +22,7 @@ class DaemonTiming(msgspec.Struct, frozen=True):
 REAL_TIMING = DaemonTiming(connect=0.3, resolve=0.8, disconnect=2.0, pair=0.33)
 
 
-class DaemonState(NamedTuple):
+class DaemonState(msgspec.Struct):
     """Shared state; `hosted`: the peripherals in reach by address."""
 
     objects: ObjectTree

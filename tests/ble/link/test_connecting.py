@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.ble.twin.daemon_state import DaemonTiming
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from tests.ble.conftest import until
@@ -110,11 +111,11 @@ async def test_a_connection_left_by_a_killed_process_is_adopted(bluez: TwinDaemo
 async def test_a_left_connection_that_cannot_be_adopted_is_closed(bus: PrivateBus, rig: Rig) -> None:
     async with TwinDaemon(bus.address) as bluez:
         air = bluez.place(Strap())
-        resolve = bluez.timing.resolve
-        bluez.timing = type(bluez.timing)(resolve=60.0)
+        timing = bluez.state.timing
+        bluez.state.timing = DaemonTiming(resolve=60.0)
         bluez.connect_stale(air)
         await asyncio.sleep(0.02)
-        bluez.timing = type(bluez.timing)(resolve=resolve)
+        bluez.state.timing = timing
         link, ears = rig.link(ADDRESS)
         async with asyncio.timeout(LIMIT):
             await link.open(LIMIT)
