@@ -93,7 +93,7 @@ class ScanHints(NamedTuple):
 
 
 class Decoder(Protocol):
-    """Sans-I/O decoder: octets -> readings and replies. Serial: bytes in any chunks; BLE: GattValue or Advert
+    """Sans-I/O decoder: octets -> readings and replies. Serial: bytes in any chunks; BLE: GattValue or ReceivedAdvert
     (drivers/ble/peripheral.py). Never raises on what it is given, resyncs itself, bounded memory."""
 
     faults: Faults
