@@ -20,7 +20,7 @@ from gatepost.drivers.installed import entry_points
 from gatepost.drivers.reading import Faults, Reading, Reply
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.peripheral import Peripheral
+    from gatepost.drivers.ble.peripheral import BlePeripheral
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class DeviceIO(Protocol):
         ...
 
     @property
-    def peripheral(self) -> Peripheral:
+    def peripheral(self) -> BlePeripheral:
         """The connected BLE peripheral: read, write, subscribe."""
         ...
 

@@ -47,7 +47,7 @@ class LinkFailed(Exception):
 class LinkEvents(NamedTuple):
     """Callbacks of a link, called on the event loop between `open` and `close`."""
 
-    data: Callable[[Any], None]  # bytes, a GattValue or an Advertisement
+    data: Callable[[Any], None]  # bytes, a GattValue or ReceivedAdvert
     lost: Callable[[Exception | None], None]  # once, when the connection goes by itself
     waiting: Callable[[str, str, str], None]  # while `open` waits: a stable key, a sentence, a hint
     known: Callable[[dict[str, Any]], None]  # parts of the device's status: signal_strength (dBm), battery (%)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from gatepost.drivers.ble.peripheral import Advertisement, GattValue
+from gatepost.drivers.ble.peripheral import GattValue, ReceivedAdvert
 
 FORMAT = "gatepost-recording"
 VERSION = 1
@@ -38,7 +38,7 @@ class RecordedMoment(NamedTuple):
     there is a `note` (the link opened, was lost, ...)."""
 
     at: float
-    heard: bytes | GattValue | Advertisement | None = None
+    heard: bytes | GattValue | ReceivedAdvert | None = None
     said: bytes | None = None
     characteristic: str = ""
     note: str = ""
@@ -57,7 +57,7 @@ def line(moment: RecordedMoment) -> bytes:
         case GattValue() as value:
             known = {"uuid": value.uuid, "handle": value.handle, "service": value.service}
             return _line({**at, "heard": value.data.hex(), **known})
-        case Advertisement() as advert:
+        case ReceivedAdvert() as advert:
             return _line({**at, "advert": _advert_out(advert)})
     if moment.said is not None:
         where = {"uuid": moment.characteristic} if moment.characteristic else {}
@@ -112,7 +112,7 @@ def _moment(told: Mapping[str, Any]) -> RecordedMoment:
     return RecordedMoment(at, note=str(told["note"]))
 
 
-def _advert_out(advert: Advertisement) -> dict[str, Any]:
+def _advert_out(advert: ReceivedAdvert) -> dict[str, Any]:
     return {
         "address": advert.address,
         "name": advert.name,
@@ -123,8 +123,8 @@ def _advert_out(advert: Advertisement) -> dict[str, Any]:
     }
 
 
-def _advert_in(told: Mapping[str, Any]) -> Advertisement:
-    return Advertisement(
+def _advert_in(told: Mapping[str, Any]) -> ReceivedAdvert:
+    return ReceivedAdvert(
         str(told["address"]),
         str(told.get("name", "")),
         told.get("rssi"),

@@ -16,7 +16,7 @@ from gatepost.drivers.link import Link
 from gatepost.drivers.reading import Reading, Reply
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.peripheral import Characteristic, Peripheral
+    from gatepost.drivers.ble.peripheral import BlePeripheral, GattCharacteristic
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class DeviceExchange:
                 await self._more.wait()
 
     @property
-    def peripheral(self) -> Peripheral:
+    def peripheral(self) -> BlePeripheral:
         peripheral = getattr(self._attached(), "peripheral", None)
         if peripheral is None:
             raise CommandFailed("no-peripheral", "this device is not connected by Bluetooth LE")
@@ -143,7 +143,7 @@ class DeviceExchange:
 class GuardedPeripheral:
     """A peripheral that is not told what its driver forbids."""
 
-    def __init__(self, peripheral: Peripheral, speaker: GuardedWriter) -> None:
+    def __init__(self, peripheral: BlePeripheral, speaker: GuardedWriter) -> None:
         self._peripheral = peripheral
         self._speaker = speaker
         self.find = peripheral.find
@@ -166,11 +166,11 @@ class GuardedPeripheral:
         return self._peripheral.mtu
 
     @property
-    def characteristics(self) -> tuple[Characteristic, ...]:
+    def characteristics(self) -> tuple[GattCharacteristic, ...]:
         return self._peripheral.characteristics
 
     async def write(
-        self, characteristic: Characteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
+        self, characteristic: GattCharacteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
     ) -> None:
         self._speaker.allow(data, characteristic.uuid)
         await self._peripheral.write(characteristic, data, response=response, timeout=timeout)

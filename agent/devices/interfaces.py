@@ -11,7 +11,7 @@ from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.drivers.driver import Driver
 from gatepost.drivers.link import Link, LinkEvents
 
-Chunk = Any  # what the link hears and the decoder takes: bytes, GattValue or Advert; len() is its octets
+Chunk = Any  # what the link hears and the decoder takes: bytes, GattValue or ReceivedAdvert; len() is its octets
 
 
 Connect = Callable[[DeviceSettings, Driver, LinkEvents], Link]

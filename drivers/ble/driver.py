@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from gatepost.drivers.ble.peripheral import GattError, GattValue, Peripheral
-from gatepost.drivers.ble.profile import HELD, Profile, ProfileMemory
+from gatepost.drivers.ble.peripheral import BlePeripheral, GattError, GattValue
+from gatepost.drivers.ble.profile import HELD, GattProfile, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles import BY_SERVICE, profiles
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME, BleSyncTime, ReadStored
@@ -46,14 +46,14 @@ class BleDriver(Driver):
     forbidden = FORBIDDEN
     services: ClassVar[tuple[str, ...]] = ()
     companions: ClassVar[tuple[str, ...]] = ()
-    brings: ClassVar[tuple[type[Profile], ...]] = ()
+    brings: ClassVar[tuple[type[GattProfile], ...]] = ()
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
         self._kept: dict[str, Any] = {}  # what profiles keep over sessions
         self._decoder: BleDecoder | None = None
         self._session: ProfileSession | None = None  # once it may be asked for something
-        self._profiles: list[Profile] = []
+        self._profiles: list[GattProfile] = []
         self._visits = 0  # in a row that brought nothing new
 
     # -- sans-I/O
@@ -96,7 +96,7 @@ class BleDriver(Driver):
         finally:
             await self._part(session)
 
-    def _choose(self, peripheral: Peripheral) -> list[Kind]:
+    def _choose(self, peripheral: BlePeripheral) -> list[Kind]:
         shown = list(dict.fromkeys(each.service for each in peripheral.characteristics))
         if self.services and not set(self.services) & set(shown):
             for kind in profiles(self.services, self.brings):  # the link may have stale services to forget
@@ -119,7 +119,7 @@ class BleDriver(Driver):
         await clocks.keep(self.options.set_clock)
         return clocks
 
-    async def _begin(self, session: ProfileSession, wanted: Profile) -> None:
+    async def _begin(self, session: ProfileSession, wanted: GattProfile) -> None:
         """What only fails to tell its records does not keep the others from reporting."""
         try:
             await wanted.begin(session)
@@ -212,7 +212,7 @@ def _named(services: Iterable[str], brought: Iterable[Kind] = ()) -> str:
     return ", ".join(words)
 
 
-def _described(peripheral: Peripheral, shown: list[str]) -> str:
+def _described(peripheral: BlePeripheral, shown: list[str]) -> str:
     """What was found, and which driver is for it."""
     telling = [service for service in shown if service not in GENERIC]
     text = f"{peripheral.name or peripheral.address} shows {_named(telling) or 'no services'}"
@@ -220,7 +220,7 @@ def _described(peripheral: Peripheral, shown: list[str]) -> str:
     return f"{text}, which is for the driver {' or '.join(fitting)}" if fitting else text
 
 
-class Ble(BleDriver):
+class AnyBleDevice(BleDriver):
     """Whatever a device shows: every profile that is known."""
 
     name = "ble"

@@ -22,7 +22,7 @@ class GattValue(msgspec.Struct, frozen=True, gc=False):
         return len(self.data)
 
 
-class Advertisement(msgspec.Struct, frozen=True, gc=False):
+class ReceivedAdvert(msgspec.Struct, frozen=True, gc=False):
     """One advertisement as BlueZ merged it: service data by full UUID, manufacturer data by company id."""
 
     address: str
@@ -36,7 +36,7 @@ class Advertisement(msgspec.Struct, frozen=True, gc=False):
         return sum(map(len, self.service_data.values())) + sum(map(len, self.manufacturer_data.values()))
 
 
-class Characteristic(NamedTuple):
+class GattCharacteristic(NamedTuple):
     """One characteristic of a connected peripheral; `properties` as BlueZ names them: read, write, notify, ..."""
 
     uuid: str
@@ -54,7 +54,7 @@ class GattError(Exception):
         self.code = code
 
 
-class Peripheral(Protocol):
+class BlePeripheral(Protocol):
     """A connected peripheral. Every call has a time limit of its own and raises GattError, TimeoutError, or what the
     link raises when the connection is gone."""
 
@@ -68,29 +68,29 @@ class Peripheral(Protocol):
     def mtu(self) -> int: ...
 
     @property
-    def characteristics(self) -> tuple[Characteristic, ...]: ...
+    def characteristics(self) -> tuple[GattCharacteristic, ...]: ...
 
-    def find(self, uuid: str, service: str = "") -> Characteristic | None:
+    def find(self, uuid: str, service: str = "") -> GattCharacteristic | None:
         """The first characteristic of this UUID, of this service where one is named."""
         ...
 
-    async def read(self, characteristic: Characteristic, timeout: float = 10.0) -> bytes:
+    async def read(self, characteristic: GattCharacteristic, timeout: float = 10.0) -> bytes:
         """Its value; the decoder is not given it."""
         ...
 
-    async def description(self, characteristic: Characteristic, timeout: float = 5.0) -> str:
+    async def description(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> str:
         """What the device calls it (Characteristic User Description, 2901); empty where it does not say."""
         ...
 
     async def write(
-        self, characteristic: Characteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
+        self, characteristic: GattCharacteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
     ) -> None: ...
 
-    async def subscribe(self, characteristic: Characteristic, timeout: float = 10.0) -> None:
+    async def subscribe(self, characteristic: GattCharacteristic, timeout: float = 10.0) -> None:
         """Notifications or indications from now on go to the decoder as GattValue."""
         ...
 
-    async def unsubscribe(self, characteristic: Characteristic, timeout: float = 5.0) -> None: ...
+    async def unsubscribe(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> None: ...
 
     async def pair(self, timeout: float = 30.0) -> None:
         """Bond, where it is not bonded yet."""

@@ -39,7 +39,7 @@ class ProfileTask(NamedTuple):
     do: Callable[[DeviceIO], Awaitable[None]]
 
 
-class Profile:
+class GattProfile:
     """`decode` is sans-I/O and knows nothing of a connection; the rest is said to a connected device, in this order
     over all profiles: `prepare` (read what it is), subscriptions, the clock, `begin` (ask it).
     """

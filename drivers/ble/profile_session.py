@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
+from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError, GattValue
 from gatepost.drivers.ble.uuids import short, uuid
 from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Faults
@@ -26,7 +26,7 @@ class ProfileSession:
         self.asking = asyncio.Lock()  # one procedure at a time
         self.device_clock: datetime | None = None
 
-    def find(self, characteristic: int | str, service: int | str = "") -> Characteristic | None:
+    def find(self, characteristic: int | str, service: int | str = "") -> GattCharacteristic | None:
         """The first one, where it is there: nothing is suspect about one that is not."""
         wanted, where = uuid(characteristic), uuid(service) if service else ""
         for each in self.peripheral.characteristics:
@@ -41,7 +41,7 @@ class ProfileSession:
             return None
         return await self.value_of(found)
 
-    async def value_of(self, characteristic: Characteristic) -> bytes | None:
+    async def value_of(self, characteristic: GattCharacteristic) -> bytes | None:
         """None when it is refused."""
         try:
             return await self.peripheral.read(characteristic, READ)
@@ -49,7 +49,7 @@ class ProfileSession:
             self.faults.add("not-read", f"{short(characteristic.uuid)}: {refused}")
             return None
 
-    async def hear(self, characteristic: Characteristic) -> bool:
+    async def hear(self, characteristic: GattCharacteristic) -> bool:
         """Reads it, and has the decoder take it as if it had been notified; whether there was something."""
         data = await self.value_of(characteristic)
         if data is None:
@@ -57,12 +57,12 @@ class ProfileSession:
         self.io.feed(GattValue(characteristic.uuid, data, characteristic.handle, characteristic.service))
         return True
 
-    async def write(self, characteristic: Characteristic, data: bytes, timeout: float = WRITE) -> None:
+    async def write(self, characteristic: GattCharacteristic, data: bytes, timeout: float = WRITE) -> None:
         """GattError, TimeoutError."""
         response = "write" in characteristic.properties
         await self.peripheral.write(characteristic, data, response=response, timeout=timeout)
 
-    async def subscribe(self, characteristic: Characteristic) -> None:
+    async def subscribe(self, characteristic: GattCharacteristic) -> None:
         """GattError, TimeoutError."""
         await self.peripheral.subscribe(characteristic, SUBSCRIBE)
 

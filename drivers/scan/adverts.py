@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from gatepost.drivers.ble.adverts.formats import FORMATS, KEY_WANTED, RecognisedAdvert, recognise
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.profiles import profiles
 from gatepost.drivers.ble.uuids import short, uuid
 from gatepost.drivers.driver import Driver, Registry
@@ -24,7 +24,7 @@ class SeenAdvert(NamedTuple):
     needs: str = ""
 
 
-def describe(advert: Advertisement, registry: Registry) -> SeenAdvert:
+def describe(advert: ReceivedAdvert, registry: Registry) -> SeenAdvert:
     """Sensors that broadcast before profiles that want a connection, those before beacons."""
     broadcast = recognise(advert) if ADVERTISEMENT in registry else []
     sensors = [one for one in broadcast if one.format not in PRESENCE]
@@ -80,7 +80,7 @@ def _ble_drivers(registry: Registry) -> list[type[Driver]]:
     return found
 
 
-def _unknown(advert: Advertisement) -> str:
+def _unknown(advert: ReceivedAdvert) -> str:
     shown = [short(service) for service in advert.services if service not in GENERIC]
     shown += [short(service) for service in advert.service_data if short(service) not in shown]
     if shown:

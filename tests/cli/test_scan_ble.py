@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gatepost.agent.settings import load
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.link import LinkFailed, Reason
@@ -123,8 +123,8 @@ def test_what_the_agent_has_is_marked_and_what_it_holds_is_told(gatepost, agent,
 def test_unknown_devices_are_counted_and_listed_when_wanted(gatepost, main, monkeypatch):
     async def survey(seconds, adapter, **more):
         return [
-            Advertisement("C0:00:00:00:00:01", "Toaster", -50, {}, {0x1234: b"x"}),
-            Advertisement("C0:00:00:00:00:02"),
+            ReceivedAdvert("C0:00:00:00:00:01", "Toaster", -50, {}, {0x1234: b"x"}),
+            ReceivedAdvert("C0:00:00:00:00:02"),
         ]
 
     monkeypatch.setattr("gatepost.drivers.ble.stack.survey.survey", survey)
@@ -162,8 +162,8 @@ def test_every_failure_is_told_with_its_hint(gatepost, main, monkeypatch, reason
 
 def test_ctrl_c_ends_it_with_what_was_heard(gatepost, main, monkeypatch):
     async def survey(seconds, adapter, *, on_seen, tuning):
-        on_seen(Advertisement("C0:00:00:00:00:01", "Far", -90, services=(uuid(0x1808),)))
-        on_seen(Advertisement("C0:00:00:00:00:02", "Near", -40, services=(uuid(0x1808),)))
+        on_seen(ReceivedAdvert("C0:00:00:00:00:01", "Far", -90, services=(uuid(0x1808),)))
+        on_seen(ReceivedAdvert("C0:00:00:00:00:02", "Near", -40, services=(uuid(0x1808),)))
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(60)
         pytest.fail("it went on")

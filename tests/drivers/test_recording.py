@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.drivers.ble.peripheral import Advertisement, GattValue
+from gatepost.drivers.ble.peripheral import GattValue, ReceivedAdvert
 from gatepost.drivers.recording import RecordedMoment, RecordingHeader, RecordingWrong, line, read
 
 HEADER = RecordingHeader(
@@ -19,7 +19,7 @@ chunks = st.one_of(
     st.binary(min_size=1),
     st.builds(GattValue, st.sampled_from(["2a37", "x"]), st.binary(), st.integers(0, 65535), st.text(max_size=5)),
     st.builds(
-        Advertisement,
+        ReceivedAdvert,
         st.just("AA:BB:CC:DD:EE:FF"),
         st.text(max_size=9),
         st.none() | st.integers(-127, 20),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.scan.adverts import describe
@@ -16,7 +16,7 @@ HEART, GLUCOSE, PLX, BATTERY, WEIGHT, BODY = (uuid(each) for each in (0x180D, 0x
 
 
 def seen(**parts):
-    return describe(Advertisement("C0:00:00:00:00:01", **parts), REGISTRY)
+    return describe(ReceivedAdvert("C0:00:00:00:00:01", **parts), REGISTRY)
 
 
 @pytest.mark.parametrize(
@@ -68,5 +68,5 @@ def test_an_unknown_device_is_told_by_what_it_shows():
 
 def test_drivers_that_are_not_installed_are_not_named():
     few = Registry({"ble-heart-rate": lambda: REGISTRY.get("ble-heart-rate")})
-    assert describe(Advertisement("C0:00:00:00:00:01", services=(GLUCOSE,)), few).driver is None
-    assert describe(Advertisement("C0:00:00:00:00:01", manufacturer_data={0x0499: RUUVI}), few).driver is None
+    assert describe(ReceivedAdvert("C0:00:00:00:00:01", services=(GLUCOSE,)), few).driver is None
+    assert describe(ReceivedAdvert("C0:00:00:00:00:01", manufacturer_data={0x0499: RUUVI}), few).driver is None

@@ -262,15 +262,15 @@ class Gatt(Subject):
 
     @staticmethod
     def _wrapped(vector: dict[str, Any], piece: bytes) -> Any:
-        from gatepost.drivers.ble.peripheral import Advertisement, GattValue
+        from gatepost.drivers.ble.peripheral import GattValue, ReceivedAdvert
         from gatepost.drivers.ble.uuids import uuid
 
         if vector["kind"] == "gatt":
             return GattValue(uuid(vector["uuid"]), piece)
         address = vector.get("mac") or "AA:BB:CC:DD:EE:FF"
         if "manufacturer_id" in vector:
-            return Advertisement(address, manufacturer_data={int(vector["manufacturer_id"]): piece})
-        return Advertisement(address, service_data={uuid(vector.get("service_data_uuid", "fcd2")): piece})
+            return ReceivedAdvert(address, manufacturer_data={int(vector["manufacturer_id"]): piece})
+        return ReceivedAdvert(address, service_data={uuid(vector.get("service_data_uuid", "fcd2")): piece})
 
 
 def _octets(vector: dict[str, Any]) -> bytes:

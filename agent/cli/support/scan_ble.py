@@ -17,7 +17,7 @@ from gatepost.agent.cli.support.scan_progress import filled, progress, seconds_o
 from gatepost.agent.core.errors import GatepostError
 
 if TYPE_CHECKING:
-    from gatepost.drivers.ble.peripheral import Advertisement
+    from gatepost.drivers.ble.peripheral import ReceivedAdvert
     from gatepost.drivers.scan.adverts import SeenAdvert
 
 CONNECTED = "connected to the agent: it does not advertise"
@@ -58,7 +58,7 @@ def run(
 # -- listening
 
 
-def _listen(seconds: float, adapter: str | None) -> list[Advertisement]:
+def _listen(seconds: float, adapter: str | None) -> list[ReceivedAdvert]:
     try:
         from gatepost.drivers.ble.stack.survey import survey
         from gatepost.drivers.ble.stack.timing import BleTiming
@@ -66,11 +66,11 @@ def _listen(seconds: float, adapter: str | None) -> list[Advertisement]:
     except ImportError as error:
         raise GatepostError(f"Bluetooth needs {error.name}", "it comes with Gatepost on Linux") from None
 
-    found: dict[str, Advertisement] = {}
+    found: dict[str, ReceivedAdvert] = {}
     tuning = BleTiming(stuck=NEVER)  # a quiet place is no reason to switch an adapter off that others use
 
-    async def look(tell: Callable[[str], None]) -> list[Advertisement]:
-        def seen(advert: Advertisement) -> None:
+    async def look(tell: Callable[[str], None]) -> list[ReceivedAdvert]:
+        def seen(advert: ReceivedAdvert) -> None:
             found[advert.address] = advert
             tell(f"listening: {count(len(found), 'device')}, Ctrl-C ends it")
 
@@ -93,7 +93,7 @@ def _listen(seconds: float, adapter: str | None) -> list[Advertisement]:
         raise GatepostError(f"Bluetooth needs {error.name}", "it comes with Gatepost on Linux") from None
 
 
-def _is_wanted(advert: Advertisement, wanted: list[str]) -> bool:
+def _is_wanted(advert: ReceivedAdvert, wanted: list[str]) -> bool:
     from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 
     if not wanted:
@@ -103,7 +103,7 @@ def _is_wanted(advert: Advertisement, wanted: list[str]) -> bool:
     return any(one.matches(advert.address, "", advert.name) for one in (*names, *addresses))
 
 
-def _describe(advert: Advertisement) -> SeenAdvert:
+def _describe(advert: ReceivedAdvert) -> SeenAdvert:
     from gatepost.drivers.driver import Registry
     from gatepost.drivers.scan.adverts import describe
 
@@ -114,7 +114,7 @@ def _describe(advert: Advertisement) -> SeenAdvert:
 
 
 def _print(
-    shown: list[tuple[Advertisement, SeenAdvert, ConfiguredDevice | None]],
+    shown: list[tuple[ReceivedAdvert, SeenAdvert, ConfiguredDevice | None]],
     absent: list[ConfiguredDevice],
     others: int,
     seconds: float,
@@ -134,7 +134,7 @@ def _print(
         say(f"{count(others, 'other device')} without a driver; --all lists them")
 
 
-def _told(advert: Advertisement, seen: SeenAdvert, mine: ConfiguredDevice | None) -> dict[str, Any]:
+def _told(advert: ReceivedAdvert, seen: SeenAdvert, mine: ConfiguredDevice | None) -> dict[str, Any]:
     return {
         "address": advert.address,
         "name": advert.name,
@@ -158,7 +158,9 @@ def _why(one: ConfiguredDevice) -> str:
     return CONNECTED if one.status == "online" and one.driver != BROADCAST else UNHEARD
 
 
-def _drop(shown: list[tuple[Advertisement, SeenAdvert, ConfiguredDevice | None]], known: ConfiguredDevices) -> ScanDrop:
+def _drop(
+    shown: list[tuple[ReceivedAdvert, SeenAdvert, ConfiguredDevice | None]], known: ConfiguredDevices
+) -> ScanDrop:
     from gatepost.drivers.scan.naming import device_id
 
     devices: dict[str, dict[str, Any]] = {}

@@ -9,7 +9,7 @@ from gatepost.drivers.ble.adverts.advert_history import AdvertHistory, PayloadHi
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_of
 from gatepost.drivers.ble.adverts.formats import AdvertFilter, AdvertFormat
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults, Reading, Reply
@@ -63,7 +63,7 @@ class AdvertDecoder:
         self.understood = False  # anything, since it was made
 
     def feed(self, advert: Any) -> list[Reading | Reply]:
-        if not isinstance(advert, Advertisement):
+        if not isinstance(advert, ReceivedAdvert):
             self.faults.add("not-an-advert", "something else than an advertisement")
             return []
         payloads = self._filter.payloads(advert)
@@ -86,7 +86,7 @@ class AdvertDecoder:
         return out
 
     def _payload(
-        self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: Advertisement, now: float
+        self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: ReceivedAdvert, now: float
     ) -> list[Reading | Reply]:
         try:
             heard = self._heard(form, data, place, advert, now)
@@ -107,7 +107,7 @@ class AdvertDecoder:
         return self._news(heard, now)
 
     def _heard(
-        self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: Advertisement, now: float
+        self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: ReceivedAdvert, now: float
     ) -> DecodedAdvert:
         if self._cipher is not None and form.seals and not form.sealed(data):
             raise FrameError("not_encrypted")
@@ -141,7 +141,7 @@ class AdvertDecoder:
             return ""
         return self.faults.last
 
-    def _unknown(self, advert: Advertisement) -> None:
+    def _unknown(self, advert: ReceivedAdvert) -> None:
         """Said once: what it sends where nothing is known."""
         if not (advert.service_data or advert.manufacturer_data):
             return

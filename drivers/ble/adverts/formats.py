@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 
 KEY_WANTED = "put its 32 hex digits here"  # no valid key, so that nobody overlooks it
@@ -108,7 +108,7 @@ class AdvertFilter:
         chosen = [form for form in FORMATS if wanted in ("auto", form.name)]
         self._places: dict[str | int, AdvertFormat] = {form.key: form for form in chosen}
 
-    def payloads(self, advert: Advertisement) -> list[AdvertPayload]:
+    def payloads(self, advert: ReceivedAdvert) -> list[AdvertPayload]:
         """Those in a place of a wanted format; whether they fit is not yet asked."""
         find = self._places.get
         found: list[AdvertPayload] = []
@@ -124,7 +124,7 @@ class AdvertFilter:
 _ALL = AdvertFilter()
 
 
-def recognise(advert: Advertisement) -> list[RecognisedAdvert]:
+def recognise(advert: ReceivedAdvert) -> list[RecognisedAdvert]:
     """What `ble-advertisement` can make of it, sensors before beacons; empty for everything else."""
     fitting = [payload for payload in _ALL.payloads(advert) if payload.form.fits(payload.data)]
     fitting.sort(key=lambda payload: payload.form.presence)

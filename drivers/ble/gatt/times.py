@@ -77,7 +77,7 @@ class CurrentTime(msgspec.Struct, frozen=True, gc=False):
         return self.datetime.encode() + bytes(tail if self.adjust_reason is None else (*tail, self.adjust_reason))
 
 
-class LocalTime(msgspec.Struct, frozen=True, gc=False):
+class LocalTimeInformation(msgspec.Struct, frozen=True, gc=False):
     """Minutes of offset from UTC, and of daylight saving time on top of it; None = unknown."""
 
     tz_offset_min: int | None
@@ -133,12 +133,12 @@ def decode_dst_offset(data: bytes) -> int | None:
     return DST[data[0]]
 
 
-def decode_local_time(data: bytes) -> LocalTime:
+def decode_local_time(data: bytes) -> LocalTimeInformation:
     _need(data, 2)
-    return LocalTime(decode_time_zone(data), decode_dst_offset(data[1:]))
+    return LocalTimeInformation(decode_time_zone(data), decode_dst_offset(data[1:]))
 
 
-def encode_local_time(local: LocalTime) -> bytes:
+def encode_local_time(local: LocalTimeInformation) -> bytes:
     """Two octets; ValueError when an offset cannot be told in them."""
     zone, dst = ZONE_UNKNOWN, DST_UNKNOWN
     if local.tz_offset_min is not None:

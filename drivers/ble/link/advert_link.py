@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gatepost.drivers.ble.link.rssi_reporter import RssiReporter
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
-from gatepost.drivers.ble.stack.scanner import AdvertListener, Sighting
+from gatepost.drivers.ble.stack.scanner import AdvertListener, AdvertSighting
 from gatepost.drivers.link import LinkFailed, Reason
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class AdvertLink:
     async def open(self, timeout: float = 0.0) -> None:
         """Waits without a limit until the device is heard; LinkFailed when nothing can be heard."""
         radio = self._radio()
-        first: asyncio.Future[Sighting] = asyncio.get_running_loop().create_future()
+        first: asyncio.Future[AdvertSighting] = asyncio.get_running_loop().create_future()
 
-        def seen(sighting: Sighting) -> None:
+        def seen(sighting: AdvertSighting) -> None:
             if self._open:
                 self._hear(sighting)
             elif not first.done():
@@ -102,7 +102,7 @@ class AdvertLink:
         if end is not None:
             end()
 
-    def _hear(self, sighting: Sighting) -> None:
+    def _hear(self, sighting: AdvertSighting) -> None:
         if not self._open:
             return
         self.adverts += 1

@@ -10,7 +10,7 @@ from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakCharacteristicNotFoundError, BleakGATTProtocolError
 
-from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
+from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError, GattValue
 from gatepost.drivers.ble.stack.bond_policy import REFUSALS
 from gatepost.drivers.ble.stack.device_filter import address_of
 from gatepost.drivers.ble.stack.link_errors import error_name, explain, lost
@@ -26,7 +26,7 @@ STALE = frozenset({0x01, NOT_FOUND, 0x12})  # no such handle, no such attribute,
 
 
 class ConnectedPeripheral:
-    """The Peripheral of drivers/ble/peripheral.py over a bleak client.
+    """The BlePeripheral of drivers/ble/peripheral.py over a bleak client.
 
     `on_value` gets what is notified or indicated; `on_refused(code)` may bond, and says whether to ask once more;
     `pair_it` bonds. Calls fail at once when the connection ends.
@@ -59,7 +59,9 @@ class ConnectedPeripheral:
         self._found = sorted(client.services.characteristics.values(), key=lambda found: found.handle)
         self._by_handle = {found.handle: found for found in self._found}
         self.characteristics = tuple(
-            Characteristic(found.uuid.lower(), found.handle, found.service_uuid.lower(), frozenset(found.properties))
+            GattCharacteristic(
+                found.uuid.lower(), found.handle, found.service_uuid.lower(), frozenset(found.properties)
+            )
             for found in self._found
         )
 
@@ -81,14 +83,14 @@ class ConnectedPeripheral:
         """The ATT MTU that BlueZ tells per characteristic since 5.62; 23 where it does not."""
         return max((found.max_write_without_response_size + 3 for found in self._found), default=23)
 
-    def find(self, uuid: str, service: str = "") -> Characteristic | None:
+    def find(self, uuid: str, service: str = "") -> GattCharacteristic | None:
         for characteristic in self.characteristics:
             if characteristic.uuid == uuid and service in ("", characteristic.service):
                 return characteristic
         self.missed = True
         return None
 
-    async def read(self, characteristic: Characteristic, timeout: float = 10.0) -> bytes:
+    async def read(self, characteristic: GattCharacteristic, timeout: float = 10.0) -> bytes:
         found = self._of(characteristic)
 
         async def action() -> bytes:
@@ -109,7 +111,7 @@ class ConnectedPeripheral:
         self.heard = True
         return value
 
-    async def description(self, characteristic: Characteristic, timeout: float = 5.0) -> str:
+    async def description(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> str:
         found = self._of(characteristic).get_descriptor(USER_DESCRIPTION)
         if found is None:
             return ""
@@ -118,13 +120,13 @@ class ConnectedPeripheral:
         return bytes(data).split(b"\0", 1)[0].decode("utf-8", "replace").strip()
 
     async def write(
-        self, characteristic: Characteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
+        self, characteristic: GattCharacteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
     ) -> None:
         found = self._of(characteristic)
         what = f"writing {short(found.uuid)}"
         await self._ask(what, timeout, lambda: self._client.write_gatt_char(found, data, response=response))
 
-    async def subscribe(self, characteristic: Characteristic, timeout: float = 10.0) -> None:
+    async def subscribe(self, characteristic: GattCharacteristic, timeout: float = 10.0) -> None:
         found = self._of(characteristic)
 
         def heard(_sender: BleakGATTCharacteristic, data: bytearray) -> None:
@@ -137,7 +139,7 @@ class ConnectedPeripheral:
         what = f"subscribing to {short(found.uuid)}"
         await self._ask(what, timeout, lambda: self._client.start_notify(found, heard))
 
-    async def unsubscribe(self, characteristic: Characteristic, timeout: float = 5.0) -> None:
+    async def unsubscribe(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> None:
         found = self._of(characteristic)
         await self._ask(f"leaving {short(found.uuid)}", timeout, lambda: self._client.stop_notify(found))
 
@@ -155,7 +157,7 @@ class ConnectedPeripheral:
 
     # -- how
 
-    def _of(self, characteristic: Characteristic) -> BleakGATTCharacteristic:
+    def _of(self, characteristic: GattCharacteristic) -> BleakGATTCharacteristic:
         found = self._by_handle.get(characteristic.handle)
         if found is None:
             raise GattError(f"the device has no characteristic {short(characteristic.uuid)}", NOT_FOUND)

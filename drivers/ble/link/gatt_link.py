@@ -21,18 +21,21 @@ from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
 from gatepost.drivers.ble.stack.dbus_client import DEVICE, BluezError
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 from gatepost.drivers.ble.stack.link_errors import PASSING, dropped, error_name, explain
-from gatepost.drivers.ble.stack.scanner import AdvertListener, Sighting
+from gatepost.drivers.ble.stack.scanner import AdvertListener, AdvertSighting
 from gatepost.drivers.driver import Driver
 from gatepost.drivers.link import LinkFailed, Reason
 
 
 async def catch(
-    adapter: BluetoothAdapter, wanted: DeviceFilter, welcome: Callable[[Sighting], bool], limit: float | None = None
-) -> Sighting | None:
+    adapter: BluetoothAdapter,
+    wanted: DeviceFilter,
+    welcome: Callable[[AdvertSighting], bool],
+    limit: float | None = None,
+) -> AdvertSighting | None:
     """The first advertisement that `welcome` takes; None after `limit` seconds. LinkFailed: nothing can be heard."""
-    caught: asyncio.Future[Sighting] = asyncio.get_running_loop().create_future()
+    caught: asyncio.Future[AdvertSighting] = asyncio.get_running_loop().create_future()
 
-    def seen(sighting: Sighting) -> None:
+    def seen(sighting: AdvertSighting) -> None:
         if not caught.done() and welcome(sighting):
             caught.set_result(sighting)
 
@@ -200,13 +203,15 @@ class GattLink:
             self._strength.heard(sighting.rssi, sighting.at)
         return True
 
-    async def _catch(self, adapter: BluetoothAdapter, known: RememberedDevice, limit: float | None) -> Sighting | None:
-        def welcome(sighting: Sighting) -> bool:
+    async def _catch(
+        self, adapter: BluetoothAdapter, known: RememberedDevice, limit: float | None
+    ) -> AdvertSighting | None:
+        def welcome(sighting: AdvertSighting) -> bool:
             return adapter.claims.get(sighting.path, self) is self and known.patience.shown(sighting.at)
 
         return await catch(adapter, self._wanted, welcome, limit)
 
-    async def _left_over(self, radio: SharedStack, adapter: BluetoothAdapter) -> Sighting | None:
+    async def _left_over(self, radio: SharedStack, adapter: BluetoothAdapter) -> AdvertSighting | None:
         """The device where it is connected already: a killed process leaves that, and no scan shows it."""
         for path, properties in (await self._kept(radio, adapter)).items():
             if not properties.get("Connected") or path in adapter.claims:
@@ -215,7 +220,7 @@ class GattLink:
             if self._wanted.matches(properties["Address"], path, name):
                 device = BLEDevice(properties["Address"], name, {"path": path, "props": properties})
                 data = AdvertisementData(name, {}, {}, [], None, -127, (path, properties))
-                return Sighting(device, data, asyncio.get_running_loop().time())
+                return AdvertSighting(device, data, asyncio.get_running_loop().time())
         return None
 
     async def _kept(self, radio: SharedStack, adapter: BluetoothAdapter) -> dict[str, dict[str, Any]]:
@@ -239,7 +244,7 @@ class GattLink:
         radio: SharedStack,
         known: RememberedDevice,
         adapter: BluetoothAdapter,
-        sighting: Sighting,
+        sighting: AdvertSighting,
         stack: AsyncExitStack,
     ) -> tuple[GattSession, BleakClient]:
         """A session that has the slot; or LinkFailed, and the slot is given back."""
@@ -264,7 +269,7 @@ class GattLink:
         radio: SharedStack,
         known: RememberedDevice,
         adapter: BluetoothAdapter,
-        sighting: Sighting,
+        sighting: AdvertSighting,
         failure: LinkFailed,
         adopted: bool,
     ) -> None:

@@ -6,38 +6,38 @@ from collections.abc import Iterable
 from importlib import import_module
 
 from gatepost.drivers.ble.gatt import nonin, pmd
-from gatepost.drivers.ble.profile import Profile
+from gatepost.drivers.ble.profile import GattProfile
 from gatepost.drivers.ble.uuids import uuid
 
 # In the order in which they are asked: who may see what, live values, stored records.
 BY_SERVICE = {
     uuid(0x180F): "battery:BatteryProfile",
-    uuid(0x181C): "user_data:UserData",
+    uuid(0x181C): "user_data:UserDataProfile",
     uuid(0x180D): "heart_rate:HeartRateProfile",
     uuid(0x1810): "blood_pressure:BloodPressureProfile",
     uuid(0x1809): "thermometer:ThermometerProfile",
-    uuid(0x181D): "weight_scale:WeightScale",
+    uuid(0x181D): "weight_scale:WeightScaleProfile",
     uuid(0x181B): "body_composition:BodyCompositionProfile",
     nonin.SERVICE: "nonin:NoninProfile",
-    uuid(0x1822): "pulse_oximeter:PulseOximeter",
+    uuid(0x1822): "pulse_oximeter:PulseOximeterProfile",
     uuid(0x181A): "environment:EnvironmentProfile",
     pmd.SERVICE: "polar:PolarProfile",
     uuid(0x1808): "glucose:GlucoseProfile",
-    uuid(0x181F): "cgm:ContinuousGlucose",
+    uuid(0x181F): "cgm:CgmProfile",
 }
 
 
-def profile(service: str) -> type[Profile] | None:
+def profile(service: str) -> type[GattProfile] | None:
     """The profile of a service (full UUID); None = there is none."""
     place = BY_SERVICE.get(service)
     if place is None:
         return None
     module, _, name = place.partition(":")
-    found: type[Profile] = getattr(import_module(f"gatepost.drivers.ble.profiles.{module}"), name)
+    found: type[GattProfile] = getattr(import_module(f"gatepost.drivers.ble.profiles.{module}"), name)
     return found
 
 
-def profiles(services: Iterable[str], brought: Iterable[type[Profile]] = ()) -> list[type[Profile]]:
+def profiles(services: Iterable[str], brought: Iterable[type[GattProfile]] = ()) -> list[type[GattProfile]]:
     """Those of a device that shows these services, in their order; without those that another one makes superfluous.
     `brought`: profiles that a driver has of its own, which come first."""
     shown = set(services)

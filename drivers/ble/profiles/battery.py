@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatepost.drivers.ble.gatt import battery
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Profile, ProfileTask
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileTask
 from gatepost.drivers.ble.profile_session import STREAMS, ProfileSession
 from gatepost.drivers.ble.profiles.device_information import LEVEL, LEVEL_STATUS, tell_battery
 from gatepost.drivers.ble.uuids import uuid
@@ -14,7 +14,7 @@ from gatepost.drivers.reading import Reply
 LOOK = 1800.0  # seconds between two looks at a level that is not told
 
 
-class BatteryProfile(Profile):
+class BatteryProfile(GattProfile):
     service = uuid(0x180F)
     title = "battery"
     driver = "ble"

@@ -7,7 +7,7 @@ from typing import ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import blood_pressure, blood_pressure_enhanced
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
@@ -17,7 +17,7 @@ MEASUREMENT, CUFF, ENHANCED, ENHANCED_CUFF = uuid(0x2A35), uuid(0x2A36), uuid(0x
 PLAIN_OF = {ENHANCED: MEASUREMENT, ENHANCED_CUFF: CUFF}
 
 
-class BloodPressureProfile(Profile):
+class BloodPressureProfile(GattProfile):
     """A cuff that has both the plain and the enhanced form of a value tells it once, in the plain one."""
 
     service = uuid(0x1810)

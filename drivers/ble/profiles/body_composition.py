@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from gatepost.drivers.ble.gatt import body_composition
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import HELD, Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile import HELD, GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
 
 
-class BodyCompositionProfile(Profile):
+class BodyCompositionProfile(GattProfile):
     """A first packet waits for the second one until the next value, or until it has waited long enough."""
 
     service = uuid(0x181B)

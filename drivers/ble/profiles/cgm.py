@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import cgm, cgm_session
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, Items, Profile, ProfileMemory, ProfileTask
+from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED
 from gatepost.drivers.ble.profiles.options import RecordOptions
@@ -26,7 +26,7 @@ ROUNDS = 3
 LOOK = 300.0  # seconds between two looks for records that did not come by themselves, and for a new session
 
 
-class ContinuousGlucose(Profile):
+class CgmProfile(GattProfile):
     """Records are known by their minutes since the start of the session, which the mark names."""
 
     service = uuid(0x181F)
@@ -153,7 +153,7 @@ class BleCgm(BleDriver):
     name = "ble-cgm"
     title = "Continuous glucose monitors (Bluetooth CGM profile)"
     metrics = ("continuous_glucose",)
-    services = (ContinuousGlucose.service,)
+    services = (CgmProfile.service,)
     keeps_records = True
     options_type = RecordOptions
     commands: ClassVar = (READ_STORED,)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
 
 TICK = GattValue("", b"")  # fed by the conversation: what is held has waited long enough
 
-Kind = type[Profile]
+Kind = type[GattProfile]
 
 
 class BleDecoder:
@@ -29,19 +29,19 @@ class BleDecoder:
         self.faults = Faults()
         self.memory = memory(self.faults)
         self._find = find
-        self._profiles: dict[str, Profile] = {}
-        self._routes: dict[tuple[str, str], Profile | None] = {}
+        self._profiles: dict[str, GattProfile] = {}
+        self._routes: dict[tuple[str, str], GattProfile | None] = {}
         for kind in kinds:
             self.profile(kind)
 
-    def profile(self, kind: Kind) -> Profile:
+    def profile(self, kind: Kind) -> GattProfile:
         """The one of this kind."""
         if kind.service not in self._profiles:
             self._profiles[kind.service] = kind(self.memory)
             self._routes.clear()
         return self._profiles[kind.service]
 
-    def use(self, kinds: Iterable[Kind], address: str) -> list[Profile]:
+    def use(self, kinds: Iterable[Kind], address: str) -> list[GattProfile]:
         """Those of a connected device, and no others."""
         self.memory = self.memory._replace(address=address)
         self._profiles.clear()
@@ -67,7 +67,7 @@ class BleDecoder:
             self.faults.add("malformed", f"{short(value.uuid)} is not as a {profile.title} sends it")
         return []
 
-    def _route(self, value: GattValue) -> Profile | None:
+    def _route(self, value: GattValue) -> GattProfile | None:
         key = (value.service, value.uuid)
         if key not in self._routes:
             if len(self._routes) > 256:  # a device that makes up characteristics
@@ -75,7 +75,7 @@ class BleDecoder:
             self._routes[key] = self._found(value)
         return self._routes[key]
 
-    def _found(self, value: GattValue) -> Profile | None:
+    def _found(self, value: GattValue) -> GattProfile | None:
         own = self._profiles.get(value.service)
         if own is not None and value.uuid in own.streams:
             return own

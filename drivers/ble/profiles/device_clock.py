@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gatepost.drivers.ble.gatt import times
-from gatepost.drivers.ble.peripheral import Characteristic, GattError
-from gatepost.drivers.ble.profile import Profile
+from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError
+from gatepost.drivers.ble.profile import GattProfile
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.uuids import short, uuid
 from gatepost.drivers.checksums import FrameError
@@ -27,13 +27,13 @@ class DeviceClocks:
     """The clocks of one connected device. `refused`: the device did not let itself be set; try again after a
     measurement."""
 
-    def __init__(self, session: ProfileSession, profiles: list[Profile]) -> None:
+    def __init__(self, session: ProfileSession, profiles: list[GattProfile]) -> None:
         self.refused = False
         self._session = session
         self._profiles = profiles
 
     @property
-    def _found(self) -> list[tuple[Characteristic, bool]]:
+    def _found(self) -> list[tuple[GattCharacteristic, bool]]:
         """Each with whether devices of its kind expect to be set."""
         found = []
         expects = any(profile.sets_clock for profile in self._profiles)
@@ -88,14 +88,14 @@ class DeviceClocks:
             await self._write(characteristic, moment)
         return {"time": moment.isoformat(timespec="seconds")}
 
-    async def _write(self, characteristic: Characteristic, moment: datetime) -> None:
+    async def _write(self, characteristic: GattCharacteristic, moment: datetime) -> None:
         if characteristic.uuid == DATE_TIME:
             data = times.DateTime.of(moment).encode()
         else:
             data = times.current_time(moment).encode()
         await self._session.write(characteristic, data)
 
-    async def _told(self, characteristic: Characteristic) -> datetime | None:
+    async def _told(self, characteristic: GattCharacteristic) -> datetime | None:
         if "read" not in characteristic.properties:
             return None
         told = await self._session.value_of(characteristic)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import environment
 from gatepost.drivers.ble.gatt.environment import KINDS
-from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
-from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory, ProfileTask
+from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError, GattValue
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import STREAMS, ProfileSession
 from gatepost.drivers.ble.profiles.options import EnvironmentOptions
 from gatepost.drivers.ble.uuids import short, uuid
@@ -23,7 +23,7 @@ LONGEST_WORD = 24
 READ_NOW = Command("read_now", "Read every sensor of the device now", timeout=30.0)
 
 
-class EnvironmentProfile(Profile):
+class EnvironmentProfile(GattProfile):
     """One value for each reading. The first sensor of a kind has the plain name; another one has that which the device
     calls it (`temperature_probe`), or its number in the order of handles (`temperature_2`)."""
 
@@ -55,7 +55,7 @@ class EnvironmentProfile(Profile):
             self._names[uuid, handle] = kind if place == 1 else own or f"{kind}_{place}"
         return self._names[uuid, handle]
 
-    def _sensors(self, session: ProfileSession) -> list[Characteristic]:
+    def _sensors(self, session: ProfileSession) -> list[GattCharacteristic]:
         there = (each for each in session.peripheral.characteristics if each.service == self.service)
         return sorted((each for each in there if each.uuid in KNOWN), key=lambda each: each.handle)
 
@@ -65,7 +65,7 @@ class EnvironmentProfile(Profile):
             first = all(other != sensor.uuid for other, _ in self._names)
             self._name(sensor.uuid, sensor.handle, "" if first else await self._called(session, sensor))
 
-    async def _called(self, session: ProfileSession, sensor: Characteristic) -> str:
+    async def _called(self, session: ProfileSession, sensor: GattCharacteristic) -> str:
         try:
             return await session.peripheral.description(sensor)
         except (GattError, TimeoutError) as refused:
@@ -83,7 +83,7 @@ class EnvironmentProfile(Profile):
     async def begin(self, session: ProfileSession) -> None:
         await self._read(session, self._sensors(session))
 
-    async def _read(self, session: ProfileSession, sensors: list[Characteristic]) -> int:
+    async def _read(self, session: ProfileSession, sensors: list[GattCharacteristic]) -> int:
         heard = 0
         async with session.asking:
             for sensor in sensors:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import glucose, glucose_context
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, HELD, Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile import FROM_MEMORY, HELD, GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.options import RecordOptions
@@ -27,7 +27,7 @@ class _Pending(NamedTuple):
     stored: bool
 
 
-class GlucoseProfile(Profile):
+class GlucoseProfile(GattProfile):
     """A measurement whose context follows waits for it until the next value, or until it has waited long enough; its
     mark goes with it."""
 

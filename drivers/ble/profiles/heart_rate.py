@@ -5,14 +5,14 @@ from __future__ import annotations
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import heart_rate
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.uuids import uuid
 
 LOCATION = 0x2A38
 
 
-class HeartRateProfile(Profile):
+class HeartRateProfile(GattProfile):
     service = uuid(0x180D)
     title = "heart rate sensor"
     driver = "ble-heart-rate"

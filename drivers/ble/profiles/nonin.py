@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gatepost.drivers.ble.gatt import nonin
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Profile
+from gatepost.drivers.ble.profile import GattProfile, Items
 from gatepost.drivers.ble.uuids import uuid
 
 
-class NoninProfile(Profile):
+class NoninProfile(GattProfile):
     service = nonin.SERVICE
     title = "Nonin oximeter"
     driver = "ble-pulse-oximeter"

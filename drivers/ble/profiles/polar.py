@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import pmd, pmd_data
 from gatepost.drivers.ble.gatt.pmd import PmdOp, PmdSetting, PmdType
-from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
-from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory, ProfileTask
+from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError, GattValue
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.options import StreamOptions
 from gatepost.drivers.ble.profiles.polar_waveforms import PolarWaves
@@ -26,7 +26,7 @@ STREAMS = {"ecg": PmdType.ECG, "acceleration": PmdType.ACC}
 METRICS = {PmdType.ECG: "ecg", PmdType.ACC: "acceleration"}
 
 
-class PolarProfile(Profile):
+class PolarProfile(GattProfile):
     service = pmd.SERVICE
     title = "Polar sensor"
     driver = "ble-polar-h10"
@@ -109,7 +109,7 @@ class PolarProfile(Profile):
         }
 
     async def _ask(
-        self, session: ProfileSession, io: DeviceIO, control: Characteristic, request: bytes
+        self, session: ProfileSession, io: DeviceIO, control: GattCharacteristic, request: bytes
     ) -> pmd.PmdResponse | None:
         """None when it does not answer, or refuses to be written to."""
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import nonin, pulse_oximeter, racp
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.options import RecordOptions
@@ -20,7 +20,7 @@ SPOT, CONTINUOUS, CONTROL = uuid(0x2A5E), uuid(0x2A5F), uuid(0x2A52)
 STORES = 1 << 2  # of the features
 
 
-class PulseOximeter(Profile):
+class PulseOximeterProfile(GattProfile):
     """Stored spot checks have no numbers: all of them are asked for, and those that are known are left out. Of stored
     ones without a time, the second one of equals is told apart from the first by its place."""
 
@@ -90,7 +90,7 @@ class BlePulseOximeter(BleDriver):
     name = "ble-pulse-oximeter"
     title = "Pulse oximeters (Bluetooth pulse oximeter profile, and Nonin's own)"
     metrics = ("pulse_oximetry",)
-    services = (nonin.SERVICE, PulseOximeter.service)
+    services = (nonin.SERVICE, PulseOximeterProfile.service)
     default_interval = 1.0
     aggregation = "median"
     keeps_records = True

@@ -7,7 +7,7 @@ from typing import ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import thermometer
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
@@ -18,7 +18,7 @@ TYPE = 0x2A1D
 MEMORY = 128  # few keep more, and one that measures every second should not cost the disk much
 
 
-class ThermometerProfile(Profile):
+class ThermometerProfile(GattProfile):
     service = uuid(0x1809)
     title = "thermometer"
     driver = "ble-thermometer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatepost.drivers.ble.gatt import user_data
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Profile
+from gatepost.drivers.ble.profile import GattProfile, Items
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import CommandFailed
@@ -15,7 +15,7 @@ ANSWER = 10.0  # seconds: some show the user on their display first
 SUCCESS = 1
 
 
-class UserData(Profile):
+class UserDataProfile(GattProfile):
     service = uuid(0x181C)
     title = "scale with users"
     driver = "ble-weight-scale"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import weight
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import Items, Profile, ProfileMemory
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
 from gatepost.drivers.ble.profiles.options import ScaleOptions
@@ -15,7 +15,7 @@ from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRec
 from gatepost.drivers.ble.uuids import uuid
 
 
-class WeightScale(Profile):
+class WeightScaleProfile(GattProfile):
     service = uuid(0x181D)
     title = "weight scale"
     driver = "ble-weight-scale"

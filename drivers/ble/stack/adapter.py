@@ -14,7 +14,7 @@ from dbus_fast import Variant
 from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.ble.stack.connection_slots import ConnectionSlots
 from gatepost.drivers.ble.stack.dbus_client import ADAPTER, BluezClient
-from gatepost.drivers.ble.stack.scanner import Scanner
+from gatepost.drivers.ble.stack.scanner import AdvertScanner
 from gatepost.drivers.ble.stack.timing import BleTiming
 
 
@@ -37,7 +37,7 @@ class BluetoothAdapter:
         self._pauses = Backoff(rng, 2 * tuning.first_cycle, tuning.last_cycle)
         self._next_cycle = 0.0
         self._cycling: asyncio.Task[None] | None = None
-        self.scanner = Scanner(name, bluez, rng, tuning, log, self.failed)
+        self.scanner = AdvertScanner(name, bluez, rng, tuning, log, self.failed)
 
     def works(self) -> None:
         """It did what it should: no sign of being stuck."""

@@ -19,7 +19,7 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
 from gatepost.drivers.backoff import Backoff
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.stack.bleak_cache import stop_discovery
 from gatepost.drivers.ble.stack.dbus_client import BluezClient
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
@@ -28,7 +28,7 @@ from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.link import LinkFailed, Reason
 
 
-class Sighting(NamedTuple):
+class AdvertSighting(NamedTuple):
     """A device that showed itself, as bleak tells of it, and when (the event loop's seconds)."""
 
     device: BLEDevice
@@ -52,8 +52,8 @@ class Sighting(NamedTuple):
         return None if self.data.rssi == -127 else self.data.rssi
 
     @property
-    def advert(self) -> Advertisement:
-        return Advertisement(
+    def advert(self) -> ReceivedAdvert:
+        return ReceivedAdvert(
             address=self.device.address.upper(),
             name=self.name,
             rssi=self.rssi,
@@ -67,11 +67,11 @@ class AdvertListener(NamedTuple):
     """Who listens: `seen` for each advertisement that matches, `failed` when there can be none now."""
 
     wanted: DeviceFilter
-    seen: Callable[[Sighting], None]
+    seen: Callable[[AdvertSighting], None]
     failed: Callable[[LinkFailed], None]
 
 
-class Scanner:
+class AdvertScanner:
     """Starts and stops by itself. `on_stuck` hears of failures that a living adapter would not have."""
 
     def __init__(
@@ -256,5 +256,5 @@ class Scanner:
             if listener.wanted.matches(device.address, path, data.local_name or device.name or ""):
                 if sighting is None:
                     fresh = BLEDevice(properties["Address"], device.name, {"path": path, "props": properties})
-                    sighting = Sighting(fresh, data, asyncio.get_running_loop().time())
+                    sighting = AdvertSighting(fresh, data, asyncio.get_running_loop().time())
                 listener.seen(sighting)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from random import Random
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.link import LinkFailed
@@ -21,22 +21,22 @@ async def survey(
     seconds: float,
     adapter: str | None = None,
     *,
-    on_seen: Callable[[Advertisement], None] = lambda advert: None,
+    on_seen: Callable[[ReceivedAdvert], None] = lambda advert: None,
     log: logging.Logger | None = None,
     tuning: BleTiming | None = None,
-) -> list[Advertisement]:
+) -> list[ReceivedAdvert]:
     """The newest advertisement of each device, the strongest first; `on_seen` hears of all of them at once.
 
     LinkFailed where nothing can be heard, an adapter that is off included.
     """
-    from gatepost.drivers.ble.stack.scanner import AdvertListener, Sighting
+    from gatepost.drivers.ble.stack.scanner import AdvertListener, AdvertSighting
     from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
     radio = SharedStack(Random(), log or logging.getLogger(__name__), tuning or BleTiming())  # noqa: S311  # spreads retries
-    found: dict[str, Advertisement] = {}
+    found: dict[str, ReceivedAdvert] = {}
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def seen(sighting: Sighting) -> None:
+    def seen(sighting: AdvertSighting) -> None:
         if sighting.rssi is None:
             return  # it is connected
         advert = sighting.advert

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.ble.gatt import racp
 from gatepost.drivers.ble.gatt.racp import ControlPoint, RacpOp
-from gatepost.drivers.ble.peripheral import Characteristic, GattError
+from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError
 from gatepost.drivers.ble.profile import Items
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.driver import DeviceIO
@@ -67,7 +67,7 @@ class RacpProcedures:
         self,
         session: ProfileSession,
         io: DeviceIO,
-        control: Characteristic,
+        control: GattCharacteristic,
         rng: Random | None = None,
         timing: RacpTiming | None = None,
     ) -> None:

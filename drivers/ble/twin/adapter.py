@@ -7,7 +7,7 @@ from typing import Any
 
 from dbus_fast import Variant
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.twin.daemon_state import DaemonState
 from gatepost.drivers.ble.twin.dbus_objects import Answer, BusCall, Properties
 from gatepost.drivers.ble.twin.device import TwinDevice
@@ -141,7 +141,7 @@ class TwinAdapter:
         if self.objects.value(self.path, ADAPTER, "Discovering"):
             self.objects.change(self.path, ADAPTER, {"Discovering": Variant("b", False)})
 
-    def heard(self, advert: Advertisement, peripheral: TwinPeripheral) -> None:
+    def heard(self, advert: ReceivedAdvert, peripheral: TwinPeripheral) -> None:
         if not self.powered or not self._discovering or self.deaf or not self._wanted(advert):
             return
         device = self.devices.get(advert.address)
@@ -150,7 +150,7 @@ class TwinAdapter:
         else:
             device.heard(advert)
 
-    def _wanted(self, advert: Advertisement) -> bool:
+    def _wanted(self, advert: ReceivedAdvert) -> bool:
         """Whether the filter of any client that discovers lets it through."""
         for client in self._discovering:
             wanted = self._filters.get(client, {}).get("UUIDs")

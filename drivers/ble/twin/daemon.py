@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.twin.adapter import TwinAdapter
 from gatepost.drivers.ble.twin.agents import TwinAgents
 from gatepost.drivers.ble.twin.daemon_state import DaemonState, DaemonTiming
@@ -114,7 +114,7 @@ class TwinDaemon:
         radio = self.adapters[adapter] if adapter else self.adapter
         radio.known(hosted.address, hosted.peripheral).stale(hosted)
 
-    def heard(self, advert: Advertisement, peripheral: TwinPeripheral) -> None:
+    def heard(self, advert: ReceivedAdvert, peripheral: TwinPeripheral) -> None:
         if self.objects.connected:
             for adapter in self.adapters.values():
                 adapter.heard(advert, peripheral)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from dbus_fast import Variant
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.twin.bonding import TwinBonding
 from gatepost.drivers.ble.twin.daemon_state import DaemonState
 from gatepost.drivers.ble.twin.dbus_objects import Answer, BusCall, Properties
@@ -48,7 +48,7 @@ class TwinDevice:
     """Device object, on the bus from its first advertisement (or the start, where it is bonded) until it is removed."""
 
     def __init__(
-        self, adapter: DeviceHost, address: str, advert: Advertisement | None, random_address: bool = False
+        self, adapter: DeviceHost, address: str, advert: ReceivedAdvert | None, random_address: bool = False
     ) -> None:
         self.adapter = adapter
         self.state = adapter.state
@@ -107,12 +107,12 @@ class TwinDevice:
 
     # -- advertisements
 
-    def heard(self, advert: Advertisement) -> None:
+    def heard(self, advert: ReceivedAdvert) -> None:
         there = self.objects.tree[self.path][DEVICE]
         self.objects.change(self.path, DEVICE, self._shown(advert, there))
         self._linger()
 
-    def _shown(self, advert: Advertisement, there: Properties) -> Properties:
+    def _shown(self, advert: ReceivedAdvert, there: Properties) -> Properties:
         """What an advertisement changes; manufacturer and service data accumulate."""
         out: Properties = {}
         if advert.rssi is not None:

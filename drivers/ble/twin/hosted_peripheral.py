@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Protocol
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 from gatepost.drivers.ble.uuids import uuid as full
 
@@ -46,7 +46,7 @@ class HostedPeripheral:
     """
 
     def __init__(
-        self, peripheral: TwinPeripheral, on_advert: Callable[[Advertisement, TwinPeripheral], None], speed: float
+        self, peripheral: TwinPeripheral, on_advert: Callable[[ReceivedAdvert, TwinPeripheral], None], speed: float
     ) -> None:
         self.peripheral = peripheral
         self.device: LinkHolder | None = None
@@ -104,7 +104,7 @@ class HostedPeripheral:
 
     # -- what a test plays
 
-    def advertise(self, advert: Advertisement | None = None) -> None:
+    def advertise(self, advert: ReceivedAdvert | None = None) -> None:
         """Once, if it can be heard: what it says at this moment, or `advert`."""
         if self.reachable and self.device is None and (advert is not None or self.peripheral.shown):
             self._news.set()

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from gatepost.drivers.ble.peripheral import Advertisement, GattError
+from gatepost.drivers.ble.peripheral import GattError, ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid as full
 
 # ATT errors (Core Specification, Vol 3, Part F, 3.4.1.1) and those of profiles (Supplement to it, Part B).
@@ -135,10 +135,10 @@ class TwinPeripheral:
         """Show itself for so long, as after a measurement or a key."""
         self.awake = max(self.awake, seconds)
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         """What an advertisement and its scan response say at this moment."""
         services = tuple(service.uuid for service in self.services[: self.shows])
-        return Advertisement(self.address, self.name, self.rssi, {}, {}, services)
+        return ReceivedAdvert(self.address, self.name, self.rssi, {}, {}, services)
 
     # -- what it does
 

@@ -53,7 +53,9 @@ def current_time(request: Fields) -> bytes:
 
 
 def local_time(request: Fields) -> bytes:
-    return times.encode_local_time(times.LocalTime(request.get("tz_offset_min"), request.get("dst_offset_min")))
+    return times.encode_local_time(
+        times.LocalTimeInformation(request.get("tz_offset_min"), request.get("dst_offset_min"))
+    )
 
 
 def _date_time(request: Fields) -> times.DateTime:

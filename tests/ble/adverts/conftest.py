@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatepost.drivers.ble.adverts.driver import AdvertOptions, BleAdvertisement
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 
 MAC = "A4:C1:38:D5:D4:98"
@@ -29,13 +29,13 @@ class Ear:
     def reopen(self) -> None:
         self.decoder = self.driver.decoder()
 
-    def all(self, advert: Advertisement) -> list:
+    def all(self, advert: ReceivedAdvert) -> list:
         return self.decoder.feed(advert)
 
-    def hear(self, advert: Advertisement) -> list:
+    def hear(self, advert: ReceivedAdvert) -> list:
         return [item for item in self.all(advert) if hasattr(item, "metric")]
 
-    def told(self, advert: Advertisement) -> dict:
+    def told(self, advert: ReceivedAdvert) -> dict:
         return {
             name: value
             for item in self.all(advert)
@@ -53,8 +53,8 @@ def ear():
 def service():
     """`service(0xFCD2, "40...")`: an advert with service data."""
 
-    def make(number: int, data: str, address: str = MAC, name: str = "", rssi: int | None = -60) -> Advertisement:
-        return Advertisement(address, name, rssi, {uuid(number): bytes.fromhex(data)})
+    def make(number: int, data: str, address: str = MAC, name: str = "", rssi: int | None = -60) -> ReceivedAdvert:
+        return ReceivedAdvert(address, name, rssi, {uuid(number): bytes.fromhex(data)})
 
     return make
 
@@ -63,7 +63,7 @@ def service():
 def maker():
     """`maker(0x0499, "05...")`: an advert with manufacturer data."""
 
-    def make(company: int, data: str, address: str = MAC, name: str = "", rssi: int | None = -60) -> Advertisement:
-        return Advertisement(address, name, rssi, {}, {company: bytes.fromhex(data)})
+    def make(company: int, data: str, address: str = MAC, name: str = "", rssi: int | None = -60) -> ReceivedAdvert:
+        return ReceivedAdvert(address, name, rssi, {}, {company: bytes.fromhex(data)})
 
     return make

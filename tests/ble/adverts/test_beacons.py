@@ -1,6 +1,6 @@
 """iBeacon and Eddystone: presence, and telemetry."""
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 
 APPLE, EDDYSTONE = 0x004C, 0xFEAA
@@ -75,16 +75,16 @@ def test_url(ear, service):
 def test_a_sensor_goes_before_the_beacon_beside_it(ear):
     one = ear()
     thermometer = {uuid(0x181A): bytes.fromhex("a4c138d5d49801453e510b7b62")}
-    both = Advertisement("A4:C1:38:D5:D4:98", "", -60, thermometer, {APPLE: bytes.fromhex(IBEACON)})
+    both = ReceivedAdvert("A4:C1:38:D5:D4:98", "", -60, thermometer, {APPLE: bytes.fromhex(IBEACON)})
     assert [item.metric for item in one.hear(both)] == ["environment"]
     assert [item.metric for item in ear(format="ibeacon").hear(both)] == ["presence"]
-    alone = Advertisement("A4:C1:38:D5:D4:98", "", -60, {}, {APPLE: bytes.fromhex(IBEACON)})
+    alone = ReceivedAdvert("A4:C1:38:D5:D4:98", "", -60, {}, {APPLE: bytes.fromhex(IBEACON)})
     one.wait(301)
     assert [item.metric for item in one.hear(alone)] == ["presence"]
 
 
 def test_a_beacon_does_not_hide_another(ear):
     frame = {uuid(EDDYSTONE): bytes.fromhex(UID)}
-    both = Advertisement("A4:C1:38:D5:D4:98", "", -60, frame, {APPLE: bytes.fromhex(IBEACON)})
+    both = ReceivedAdvert("A4:C1:38:D5:D4:98", "", -60, frame, {APPLE: bytes.fromhex(IBEACON)})
     values = [item.values for item in ear().hear(both)]
     assert [set(value) & {"uuid", "namespace"} for value in values] == [{"namespace"}, {"uuid"}]

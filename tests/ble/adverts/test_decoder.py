@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 
 BTHOME, ATC = 0xFCD2, 0x181A
@@ -13,7 +13,7 @@ ATC_DATA, RUUVI_DATA = "a4c138d5d49801453e510b7b62", "0512fc5394c37c0004fffc040c
 def merged(service_data, manufacturer_data=None):
     services = {uuid(number): bytes.fromhex(data) for number, data in service_data.items()}
     makers = {company: bytes.fromhex(data) for company, data in (manufacturer_data or {}).items()}
-    return Advertisement("A4:C1:38:D5:D4:98", "", -60, services, makers)
+    return ReceivedAdvert("A4:C1:38:D5:D4:98", "", -60, services, makers)
 
 
 def test_without_a_number_time_tells(ear, service):
@@ -111,7 +111,7 @@ def test_a_format_that_nobody_knows_is_told_once(ear):
 
 def test_an_advert_of_a_name_alone_is_nothing(ear):
     one = ear()
-    assert one.all(Advertisement("A4:C1:38:D5:D4:98", "GVH5075")) == []
+    assert one.all(ReceivedAdvert("A4:C1:38:D5:D4:98", "GVH5075")) == []
     assert one.faults == {}
 
 

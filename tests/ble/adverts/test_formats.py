@@ -7,12 +7,12 @@ import pytest
 
 from gatepost.drivers.ble.adverts.driver import AdvertOptions
 from gatepost.drivers.ble.adverts.formats import FORMATS, NAMES, AdvertFilter, recognise
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 
 
 def advert(services=None, makers=None, name=""):
-    return Advertisement(
+    return ReceivedAdvert(
         "A4:C1:38:D5:D4:98",
         name,
         -60,
@@ -75,12 +75,12 @@ def test_a_format_is_loaded_with_its_first_advertisement_and_cryptography_with_t
     code = (
         "import sys\n"
         "from gatepost.drivers.ble.adverts.driver import AdvertOptions, BleAdvertisement\n"
-        "from gatepost.drivers.ble.peripheral import Advertisement\n"
+        "from gatepost.drivers.ble.peripheral import ReceivedAdvert\n"
         "here = 'gatepost.drivers.ble.adverts.'\n"
         "loaded = lambda: {name.removeprefix(here) for name in sys.modules if name.startswith(here)}\n"
         "decoder = BleAdvertisement(AdvertOptions()).decoder()\n"
         "assert not loaded() & {'ruuvi', 'govee', 'mi_scale', 'eddystone', 'ibeacon', 'atc', 'bthome'}, loaded()\n"
-        "decoder.feed(Advertisement('A4:C1:38:D5:D4:98', '', -60, {}, {0x0499: bytes(24)}))\n"
+        "decoder.feed(ReceivedAdvert('A4:C1:38:D5:D4:98', '', -60, {}, {0x0499: bytes(24)}))\n"
         "assert loaded() & {'ruuvi', 'govee', 'atc', 'bthome'} == {'ruuvi'}\n"
         "assert 'cryptography' not in sys.modules and 'bleak' not in sys.modules\n"
         "BleAdvertisement(AdvertOptions(key='0' * 32)).decoder()\n"

@@ -13,7 +13,7 @@ from gatepost.drivers.ble.adverts.advert_history import MOST_PLACES, AdvertHisto
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.ble.adverts.decoder import AdvertDecoder
 from gatepost.drivers.ble.adverts.formats import FORMATS, recognise
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
 
@@ -84,7 +84,7 @@ SERVICES = st.dictionaries(st.sampled_from([key for key in PLACES if isinstance(
 MAKERS = st.dictionaries(st.sampled_from([key for key in PLACES if isinstance(key, int)] + [0x1234]), DATA, max_size=3)
 NAMES = st.sampled_from(["", "GVH5075", "Govee_H5074"])
 ADDRESSES = st.sampled_from(["A4:C1:38:D5:D4:98", "", "1B2D3C4D-0000-1111-2222-333344445555"])
-ADVERTS = st.builds(Advertisement, ADDRESSES, NAMES, st.none() | st.integers(-100, 0), SERVICES, MAKERS)
+ADVERTS = st.builds(ReceivedAdvert, ADDRESSES, NAMES, st.none() | st.integers(-100, 0), SERVICES, MAKERS)
 
 
 @pytest.mark.parametrize("key", [b"", KEY])
@@ -123,7 +123,7 @@ def test_memory_stays_bounded():
         body = number.to_bytes(2, "big")
         services = {PLACES[0]: b"\x40" + body + bytes(4), FORMATS[-2].key: body[1:] + bytes(20)}
         decoder.feed(
-            Advertisement(f"A4:C1:38:00:{body[0]:02X}:{body[1]:02X}", "", -60, services, {0x0499: b"\x05" + body * 12})
+            ReceivedAdvert(f"A4:C1:38:00:{body[0]:02X}:{body[1]:02X}", "", -60, services, {0x0499: b"\x05" + body * 12})
         )
     assert len(memory._places) <= MOST_PLACES
     assert len(memory._states) <= 64
@@ -131,7 +131,7 @@ def test_memory_stays_bounded():
 
 
 def test_the_next_good_payload_is_understood_after_any_garbage():
-    good = Advertisement("A4:C1:38:D5:D4:98", "", -60, {PLACES[0]: bytes.fromhex("4002ca0903bf13")})
+    good = ReceivedAdvert("A4:C1:38:D5:D4:98", "", -60, {PLACES[0]: bytes.fromhex("4002ca0903bf13")})
 
     @QUICK
     @given(adverts=st.lists(ADVERTS, max_size=5))

@@ -70,7 +70,7 @@ def test_local_times_that_do_not_exist(raw):
 @pytest.mark.parametrize("wrong", [(7, 0), (900, 0), (0, 45)])
 def test_local_times_that_cannot_be_told(wrong):
     with pytest.raises(ValueError, match=r"minutes|quarters"):
-        times.encode_local_time(times.LocalTime(*wrong))
+        times.encode_local_time(times.LocalTimeInformation(*wrong))
 
 
 def test_day_of_week():

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
+from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.link import LinkFailed
 from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, reason

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.link import LinkFailed
@@ -21,8 +21,10 @@ LIMIT = 5.0
 class Beacon(Strap):
     advert_interval = 0.0
 
-    def advertisement(self) -> Advertisement:
-        return Advertisement(self.address, self.name, self.rssi, {uuid(0xFCD2): b"\x40\x02\x10\x27"}, {0x0499: b"\x05"})
+    def advertisement(self) -> ReceivedAdvert:
+        return ReceivedAdvert(
+            self.address, self.name, self.rssi, {uuid(0xFCD2): b"\x40\x02\x10\x27"}, {0x0499: b"\x05"}
+        )
 
 
 def listener(rig: Rig, wanted: str) -> tuple[Any, Heard]:

@@ -6,9 +6,9 @@ import asyncio
 import random
 
 from gatepost.drivers.ble.peripheral import GattError
+from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
 from gatepost.drivers.ble.twin.hosted_peripheral import HostedPeripheral
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
-from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
 from gatepost.drivers.link import LinkFailed
 from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, read, subscribe

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gatepost.drivers.ble.peripheral import Characteristic, GattError
+from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.link import LinkFailed
 from tests.ble.conftest import until
@@ -207,7 +207,7 @@ async def test_what_cannot_be_done_says_so(bluez: TwinDaemon, rig: Rig) -> None:
     assert peripheral.find("nothing") is None
     assert peripheral.find(STREAM, "nothing") is None
     with pytest.raises(GattError) as missing:
-        await peripheral.read(Characteristic(SITE, 999, "", frozenset({"read"})))
+        await peripheral.read(GattCharacteristic(SITE, 999, "", frozenset({"read"})))
     assert missing.value.code == 0x0A
     with pytest.raises(GattError):
         await peripheral.read(next(each for each in peripheral.characteristics if each.uuid == POINT))

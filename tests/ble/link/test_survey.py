@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.stack.survey import survey
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
@@ -18,7 +18,7 @@ async def test_every_device_once_the_strongest_first(bluez: TwinDaemon) -> None:
     near.rssi, far.rssi, nameless.rssi = -40, -80, -60
     for strap in (far, near, nameless):
         bluez.place(strap)
-    seen: list[Advertisement] = []
+    seen: list[ReceivedAdvert] = []
     found = await survey(0.3, on_seen=seen.append, tuning=QUICK)
     assert [(advert.address, advert.name) for advert in found] == [
         (near.address, "Strap"),

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from gatepost.drivers.ble.driver import BleDriver
-from gatepost.drivers.ble.peripheral import Characteristic, GattError, GattValue
+from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError, GattValue
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import CommandFailed, LocalTime
@@ -73,10 +73,10 @@ class FakePeripheral:
         self._driver = driver
         self._twins: dict[int, TwinCharacteristic] = {each.handle: each for each in twin}
         self.characteristics = tuple(
-            Characteristic(each.uuid, each.handle, each.service, frozenset(each.properties)) for each in twin
+            GattCharacteristic(each.uuid, each.handle, each.service, frozenset(each.properties)) for each in twin
         )
 
-    def find(self, uuid: str, service: str = "") -> Characteristic | None:
+    def find(self, uuid: str, service: str = "") -> GattCharacteristic | None:
         for each in self.characteristics:
             if each.uuid == uuid and service in ("", each.service):
                 return each
@@ -92,7 +92,7 @@ class FakePeripheral:
         if not self.lost:
             self._hear(GattValue(characteristic.uuid, data, characteristic.handle, characteristic.service))
 
-    async def _ask(self, characteristic: Characteristic) -> TwinCharacteristic:
+    async def _ask(self, characteristic: GattCharacteristic) -> TwinCharacteristic:
         await asyncio.sleep(0.01)
         if self.lost:
             raise Lost
@@ -100,29 +100,29 @@ class FakePeripheral:
             raise GattError("refused", self.refuse[characteristic.uuid].pop(0))
         return self._twins[characteristic.handle]
 
-    async def read(self, characteristic: Characteristic, timeout: float = 10.0) -> bytes:
+    async def read(self, characteristic: GattCharacteristic, timeout: float = 10.0) -> bytes:
         if characteristic.uuid in self.mute:
             await asyncio.sleep(timeout)
             raise TimeoutError
         self.steps.append(f"read {characteristic.uuid[4:8]}")
         return (await self._ask(characteristic)).read()
 
-    async def description(self, characteristic: Characteristic, timeout: float = 5.0) -> str:
+    async def description(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> str:
         return (await self._ask(characteristic)).descriptors.get(uuid(0x2901), b"").decode()
 
     async def write(
-        self, characteristic: Characteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
+        self, characteristic: GattCharacteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
     ) -> None:
         assert self._driver.violation(data, characteristic.uuid) is None, "a forbidden word"
         self.said.append((characteristic.uuid, data))
         self.steps.append(f"write {characteristic.uuid[4:8]}")
         (await self._ask(characteristic)).write(data)
 
-    async def subscribe(self, characteristic: Characteristic, timeout: float = 10.0) -> None:
+    async def subscribe(self, characteristic: GattCharacteristic, timeout: float = 10.0) -> None:
         self.steps.append(f"subscribe {characteristic.uuid[4:8]}")
         self.twin.subscribe(await self._ask(characteristic), True)
 
-    async def unsubscribe(self, characteristic: Characteristic, timeout: float = 5.0) -> None:
+    async def unsubscribe(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> None:
         self.twin.subscribe(await self._ask(characteristic), False)
 
     async def pair(self, timeout: float = 30.0) -> None:

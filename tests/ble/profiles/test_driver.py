@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatepost.drivers.ble.driver import Ble, BleDriver
+from gatepost.drivers.ble.driver import AnyBleDevice, BleDriver
 from gatepost.drivers.ble.gatt import nonin
-from gatepost.drivers.ble.peripheral import Advertisement, GattError, GattValue
+from gatepost.drivers.ble.peripheral import GattError, GattValue, ReceivedAdvert
 from gatepost.drivers.ble.profiles import BY_SERVICE, profile, profiles
 from gatepost.drivers.ble.profiles.blood_pressure import BleBloodPressure
 from gatepost.drivers.ble.profiles.commands import BleSyncTime
@@ -40,7 +40,7 @@ NAMES = [name for name in Registry.installed().names if name.startswith("ble") a
 
 def test_ble_takes_what_the_device_shows():
     async def scene():
-        b = Bench(Ble(AllOptions()), MonitorTwin())
+        b = Bench(AnyBleDevice(AllOptions()), MonitorTwin())
         await b.session(lambda: asyncio.sleep(12))
         return b
 
@@ -68,7 +68,7 @@ def test_another_device_is_named_with_the_driver_that_fits():
         "Twin Heart Rate shows heart rate sensor (180d), battery (180f), 1805, which is for the driver ble-heart-rate; "
         "ble-glucose needs glucose meter (1808)"
     )
-    wrong = play(scene(Ble(AllOptions()), TwinPeripheral("Lamp", "AA:00:00:00:00:09", [])))
+    wrong = play(scene(AnyBleDevice(AllOptions()), TwinPeripheral("Lamp", "AA:00:00:00:00:09", [])))
     assert isinstance(wrong, WrongDevice)
     assert "Lamp shows no services" in str(wrong)
 
@@ -116,7 +116,7 @@ def test_one_profile_that_fails_does_not_silence_the_others():
             monitor.tick()
 
         both.tick = tick
-        b = Bench(Ble(AllOptions()), both)
+        b = Bench(AnyBleDevice(AllOptions()), both)
         ended = await b.session(lambda: asyncio.sleep(60))
         return b, ended
 
@@ -250,7 +250,7 @@ def test_the_clock_by_command():
 
 def test_commands_that_a_device_cannot_do():
     async def scene():
-        b = Bench(Ble(AllOptions()), TwinPeripheral("T", "AA:00:00:00:00:0B", MonitorTwin().services[:3]))
+        b = Bench(AnyBleDevice(AllOptions()), TwinPeripheral("T", "AA:00:00:00:00:0B", MonitorTwin().services[:3]))
         found = []
 
         async def command():
@@ -360,7 +360,7 @@ def test_values_of_a_service_that_is_not_its_own():
     decoder = BleHeartRate().decoder()
     assert decoder.feed(GattValue(uuid(0x2A35), b"\x00" * 7, 1, uuid(0x1810))) == []
     assert decoder.feed(GattValue("nonsense", b"", 1)) == []
-    assert decoder.feed(Advertisement("AA")) == []
+    assert decoder.feed(ReceivedAdvert("AA")) == []
     assert decoder.feed(b"bytes") == []
     assert dict(decoder.faults) == {"unknown-characteristic": 2, "not-a-value": 2}
     assert decoder.feed(GattValue(uuid(0x2A37), b"\x00\x46", 1))[0].values == {"heart_rate": 70}
@@ -372,7 +372,7 @@ CHARACTERISTICS = [(service, each) for service in BY_SERVICE for each in profile
 @QUICK
 @given(st.lists(st.tuples(st.sampled_from(CHARACTERISTICS), st.binary(max_size=40), st.booleans()), max_size=40))
 def test_any_octets_in_any_characteristic(values):
-    decoder = Ble().decoder()
+    decoder = AnyBleDevice().decoder()
     for (service, characteristic), data, named in values:
         for item in decoder.feed(GattValue(characteristic, data, 7, service if named else "")):
             if isinstance(item, Reading):
@@ -382,7 +382,7 @@ def test_any_octets_in_any_characteristic(values):
 
 
 def test_characteristics_that_are_made_up_take_no_memory():
-    decoder = Ble().decoder()
+    decoder = AnyBleDevice().decoder()
     for number in range(5000):
         decoder.feed(GattValue(f"{number:08x}-aaaa", b"", number, "made-up"))
     assert len(decoder._routes) <= 257

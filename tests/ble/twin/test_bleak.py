@@ -8,7 +8,7 @@ import pytest
 from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakGATTProtocolError
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.uuids import uuid
 from tests.ble.conftest import until
@@ -84,7 +84,7 @@ async def test_advertisements_come_one_for_one(bluez: TwinDaemon) -> None:
     seen: list[bytes] = []
     async with BleakScanner(lambda device, data: seen.append(data.manufacturer_data.get(0x499, b""))):
         for number in range(50):
-            air.advertise(Advertisement(ADDRESS, "Strap", -50, {}, {0x499: bytes([number])}))
+            air.advertise(ReceivedAdvert(ADDRESS, "Strap", -50, {}, {0x499: bytes([number])}))
         await until(lambda: len(seen) == 50)
     assert seen == [bytes([number]) for number in range(50)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 
-from gatepost.drivers.ble.peripheral import Advertisement
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.twin.devices.encode import date_time
 from gatepost.drivers.ble.twin.devices.health import address
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
@@ -36,11 +36,11 @@ class BeaconTwin(TwinPeripheral):
         self.humidity = min(99.0, max(5.0, self.humidity + self.random.uniform(-0.5, 0.5)))
         self.pressure += self.random.uniform(-5, 5)
 
-    def service(self, number: int, data: bytes) -> Advertisement:
-        return Advertisement(self.address, self.name, self.rssi, {uuid(number): data}, {}, (uuid(number),))
+    def service(self, number: int, data: bytes) -> ReceivedAdvert:
+        return ReceivedAdvert(self.address, self.name, self.rssi, {uuid(number): data}, {}, (uuid(number),))
 
-    def maker(self, company: int, data: bytes) -> Advertisement:
-        return Advertisement(self.address, self.name, self.rssi, {}, {company: data})
+    def maker(self, company: int, data: bytes) -> ReceivedAdvert:
+        return ReceivedAdvert(self.address, self.name, self.rssi, {}, {company: data})
 
 
 class BTHomeTwin(BeaconTwin):
@@ -53,7 +53,7 @@ class BTHomeTwin(BeaconTwin):
         super().__init__(seed)
         self.key = key
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         fields = bytes((0x00, self.counter & 0xFF, 0x01, self.battery, 0x02)) + struct.pack(
             "<h", round(self.temperature * 100)
         )
@@ -73,7 +73,7 @@ class RuuviTwin(BeaconTwin):
     kind = 0xE2
     model = "Ruuvi"
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         power = (self.millivolts - 1600) << 5 | (4 + 40) // 2
         body = struct.pack(
             ">BhHHhhhHBH",
@@ -95,7 +95,7 @@ class AtcTwin(BeaconTwin):
     kind = 0xE3
     model = "ATC"
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         body = struct.pack(
             ">hBBHB",
             round(self.temperature * 10),
@@ -113,7 +113,7 @@ class PvvxTwin(BeaconTwin):
     kind = 0xE4
     model = "PVVX"
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         body = struct.pack(
             "<hHHBBB",
             round(self.temperature * 100),
@@ -132,7 +132,7 @@ class GoveeTwin(BeaconTwin):
     kind = 0xE5
     model = "GVH5075"
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         size = round(abs(self.temperature) * 10) * 1000 + round(self.humidity * 10)
         packed = size | (0x800000 if self.temperature < 0 else 0)
         return self.maker(0xEC88, b"\0" + packed.to_bytes(3, "big") + bytes((self.battery, 0)))
@@ -170,7 +170,7 @@ class MiScaleTwin(BeaconTwin):
     def _removed(self) -> bool:
         return self._stage >= 3
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         flags = (0x20 if self._stable else 0) | (0x80 if self._removed else 0)
         return self.service(0x181D, bytes([flags]) + struct.pack("<H", round(self.kilograms * 200)) + self.stamp)
 
@@ -181,7 +181,7 @@ class MiBodyScaleTwin(MiScaleTwin):
     kind = 0xE7
     model = "MIBFS"
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         known = self._stage >= 2
         flags = (0x02 if known else 0) | (0x20 if self._stable else 0) | (0x80 if self._removed else 0)
         body = bytes((0x02, flags)) + self.stamp
@@ -198,7 +198,7 @@ class IBeaconTwin(BeaconTwin):
         super().__init__(seed)
         self.minor = seed & 0xFFFF
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         proximity = bytes.fromhex("f7826da64fa24e988024bc5b71e0893e")
         return self.maker(0x004C, b"\x02\x15" + proximity + struct.pack(">HHb", 1, self.minor, -59))
 
@@ -209,7 +209,7 @@ class EddystoneTwin(BeaconTwin):
     kind = 0xE9
     model = "Eddystone"
 
-    def advertisement(self) -> Advertisement:
+    def advertisement(self) -> ReceivedAdvert:
         hot = round(self.temperature * 256)
         body = struct.pack(">BBHhII", 0x20, 0, self.millivolts, hot, self.counter * 2, self.counter * 10)
         return self.service(0xFEAA, body)
