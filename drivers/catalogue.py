@@ -19,10 +19,6 @@ class MetricCodes(msgspec.Struct, frozen=True):
     mdc_name: str = ""
     loinc_by_unit: dict[str, str] = {}
 
-    def loinc_for(self, unit: str) -> tuple[str, ...]:
-        """LOINC codes when the value is in `unit`."""
-        return (self.loinc_by_unit[unit],) if unit in self.loinc_by_unit else self.loinc
-
 
 class MetricValue(MetricCodes, frozen=True, kw_only=True):
     """One value of a metric. `units`: those that devices report (UCUM), the usual one first. `by_flag`: codes that say

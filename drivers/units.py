@@ -75,21 +75,6 @@ def convert(value: Decimal | int | float | str, unit: str, to: str) -> Decimal:
     return _decimal(exact * ours[1] / theirs[1])
 
 
-def convert_glucose(value: Decimal | int | float | str, unit: str, to: str) -> Decimal:
-    """Concentrations of glucose, where a mass stands for an amount. NotComparable."""
-    if unit not in _GLUCOSE or to not in _GLUCOSE:
-        raise NotComparable(f"{unit} is no other unit for {to}")
-    return _decimal(_exact(value) * _GLUCOSE[unit] / _GLUCOSE[to])
-
-
-def units_like(unit: str) -> tuple[str, ...]:
-    """The units that `convert` can make of this one, itself among them."""
-    if unit in _TO_CELSIUS:
-        return tuple(_TO_CELSIUS)
-    dimension = _LINEAR[unit][0] if unit in _LINEAR else None
-    return tuple(name for name, (its, _) in _LINEAR.items() if its == dimension)
-
-
 def _exact(value: Decimal | int | float | str) -> Fraction:
     return Fraction(str(value) if isinstance(value, float) else value)
 

@@ -4,8 +4,9 @@ import pytest
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reply
-from gatepost.drivers.serial.scales.and_driver import AndOptions, AndReadNow, AndScale
+from gatepost.drivers.serial.scales.and_driver import AndOptions, AndScale
 from gatepost.drivers.serial.scales.and_format import AndWeighing, decode_line, encode_line
+from gatepost.drivers.serial.scales.scale_driver import ScaleReadNow
 
 
 def read(*lines, **options):
@@ -130,7 +131,7 @@ async def test_it_only_ever_asks(twin_exchange):
     driver = AndScale(AndOptions(mode="repeat"))
     exchange = twin_exchange(driver.twin(AndOptions(mode="poll"), seed=1), driver.decoder())
     for stable in (False, True):
-        await driver.execute("read_now", AndReadNow(stable), exchange)
+        await driver.execute("read_now", ScaleReadNow(stable), exchange)
     spoken = {words.strip() for words in (*exchange.sent, *driver.on_open_bytes(), *driver.on_close_bytes())}
     assert spoken == {b"Q", b"S", b"SIR", b"C"}
     assert not spoken & FORBIDDEN
@@ -141,10 +142,10 @@ async def test_read_now_and_when_stable(twin_exchange):
     twin = driver.twin(AndOptions(mode="poll"), seed=1)
     exchange = twin_exchange(twin, driver.decoder())
     twin._settling = 3
-    now = await driver.execute("read_now", AndReadNow(), exchange)
+    now = await driver.execute("read_now", ScaleReadNow(), exchange)
     assert now["quality"] == UNCERTAIN
     assert now["units"] == {"weight": "kg"}
-    stable = await driver.execute("read_now", AndReadNow(stable=True), exchange)
+    stable = await driver.execute("read_now", ScaleReadNow(stable=True), exchange)
     assert (stable["quality"], stable["flags"]) == (GOOD, [])
     assert stable["weight"] == twin._weight
 
@@ -154,7 +155,7 @@ async def test_an_error_of_the_scale_fails_the_command(twin_exchange):
     exchange = twin_exchange(driver.twin(), driver.decoder())
     exchange.twin.hear = lambda data: b"EC,E02\r\n"
     with pytest.raises(CommandFailed, match="E02"):
-        await driver.execute("read_now", AndReadNow(), exchange)
+        await driver.execute("read_now", ScaleReadNow(), exchange)
 
 
 async def test_a_scale_that_is_off_times_out(twin_exchange):
@@ -162,7 +163,7 @@ async def test_a_scale_that_is_off_times_out(twin_exchange):
     exchange = twin_exchange(driver.twin(AndOptions(mode="poll")), driver.decoder())
     exchange.twin.hear = lambda data: b""
     with pytest.raises(TimeoutError):
-        await driver.execute("read_now", AndReadNow(), exchange)
+        await driver.execute("read_now", ScaleReadNow(), exchange)
 
 
 def test_encoding_is_the_other_way_round():

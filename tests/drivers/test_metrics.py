@@ -30,8 +30,8 @@ def test_codes():
     spo2 = find("pulse_oximetry", "spo2")
     assert (spo2.units, spo2.loinc, spo2.mdc) == (("%",), ("2708-6", "59408-5"), 150456)
     assert find("pulse_oximetry", "heart_rate").mdc != find("blood_pressure", "heart_rate").mdc
-    assert find("glucose", "glucose").loinc_for("mmol/L") == ("14743-9",)
-    assert find("body_weight", "weight").loinc_for("kg") == ("29463-7",)
+    assert find("glucose", "glucose").loinc_by_unit["mmol/L"] == "14743-9"
+    assert find("body_weight", "weight").loinc == ("29463-7",)
     assert find("reading", "anything") is None
     assert find("body_weight", "anything") is None
 
@@ -65,7 +65,7 @@ def test_codes_by_site_and_sample():
     assert temperature.codes(("low", "site-mouth")).loinc == ("8310-5", "8331-1")
     assert temperature.codes() is temperature
     assert all("8310-5" in codes.loinc for codes in temperature.by_flag.values())
-    assert find("glucose", "glucose").codes(("sample-venous-plasma",)).loinc_for("mg/dL") == ()
+    assert find("glucose", "glucose").codes(("sample-venous-plasma",)).loinc_by_unit == {}
     assert find("ecg", "aVR").mdc_name == "MDC_ECG_ELEC_POTL_AVR"
     assert [find("ecg", f"V{i}").mdc for i in range(1, 7)] == list(range(131331, 131337))
 

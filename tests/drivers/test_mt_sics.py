@@ -5,8 +5,9 @@ import pytest
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reply
-from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions, SicsReadNow
+from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions
 from gatepost.drivers.serial.scales.mt_sics_format import SicsResponse, decode_line, encode_weight
+from gatepost.drivers.serial.scales.scale_driver import ScaleReadNow
 
 
 def read(*lines, **options):
@@ -128,9 +129,9 @@ async def test_read_now_and_when_stable(twin_exchange):
     driver = MtSics()
     exchange = twin_exchange(driver.twin(seed=1), driver.decoder())
     exchange.twin._settling = 3
-    now = await driver.execute("read_now", SicsReadNow(), exchange)
+    now = await driver.execute("read_now", ScaleReadNow(), exchange)
     assert (now["quality"], now["units"]) == (UNCERTAIN, {"weight": "kg"})
-    stable = await driver.execute("read_now", SicsReadNow(stable=True), exchange)
+    stable = await driver.execute("read_now", ScaleReadNow(stable=True), exchange)
     assert (stable["quality"], stable["weight"]) == (GOOD, exchange.twin._weight)
 
 
@@ -138,7 +139,7 @@ async def test_a_question_in_between_does_not_end_the_repetition(twin_exchange):
     driver = MtSics(MtSicsOptions(mode="repeat"))
     exchange = twin_exchange(driver.twin(driver.options), driver.decoder())
     exchange.twin.hear(driver.on_open_bytes()[0])
-    await driver.execute("read_now", SicsReadNow(stable=True), exchange)
+    await driver.execute("read_now", ScaleReadNow(stable=True), exchange)
     assert exchange.twin.streams
     assert exchange.sent == [b"S\r\n", b"SIR\r\n"]
 
@@ -151,7 +152,7 @@ async def test_a_refusal_fails_the_command(twin_exchange, answer, key):
     exchange = twin_exchange(driver.twin(), driver.decoder())
     exchange.twin.hear = lambda data: answer
     with pytest.raises(CommandFailed) as failed:
-        await driver.execute("read_now", SicsReadNow(), exchange)
+        await driver.execute("read_now", ScaleReadNow(), exchange)
     assert failed.value.key == key
 
 
@@ -160,7 +161,7 @@ async def test_a_balance_that_is_off_times_out(twin_exchange):
     exchange = twin_exchange(driver.twin(), driver.decoder())
     exchange.twin.hear = lambda data: b""
     with pytest.raises(TimeoutError):
-        await driver.execute("read_now", SicsReadNow(), exchange)
+        await driver.execute("read_now", ScaleReadNow(), exchange)
     with pytest.raises(CommandFailed):
         await driver.execute("tare", None, exchange)
 

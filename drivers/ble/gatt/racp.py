@@ -145,13 +145,3 @@ REPORT_LAST = encode(RacpOp.REPORT, RacpOperator.LAST)
 COUNT_ALL = encode(RacpOp.COUNT, RacpOperator.ALL)
 ABORT = encode(RacpOp.ABORT)
 OMRON_NEWEST = encode(RacpOp.NEWEST)
-
-
-def report_from(sequence: int) -> bytes:
-    """Report the records with this sequence number and greater ones."""
-    return encode(RacpOp.REPORT, RacpOperator.GE, (sequence,))
-
-
-def count_from(sequence: int) -> bytes:
-    """Count the records with this sequence number and greater ones."""
-    return encode(RacpOp.COUNT, RacpOperator.GE, (sequence,))

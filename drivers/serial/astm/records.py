@@ -105,10 +105,6 @@ def is_control(order: str, marks: AstmDelimiters) -> bool:
     return _at(order.split(marks.field), 11).strip().upper() == "Q"
 
 
-def split_records(text: str) -> list[str]:
-    return [line for line in re.split(r"[\r\n]+", text) if line]
-
-
 def unescape(text: str, marks: AstmDelimiters) -> str:
     """Escape sequences (`&F&`, `&X41&`) turned into what they stand for."""
     if marks.escape not in text:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from gatepost.drivers.serial.contec import v7_packets as v7
-from gatepost.drivers.serial.contec.v5_twin import Contec5Twin
+from gatepost.drivers.testing.simulated_finger import SimulatedFinger
 
 SAY = 24  # packets of stored data in one tick: about the speed of the line
 PATIENCE = 10.0  # seconds without a keep-alive after which live data stops, as on some units
@@ -47,7 +47,7 @@ class Contec7Twin:
         self.clock_time: tuple[int, ...] | None = None
         self.segments = [a_night()]
         self._saying: list[bytes] = []  # packets of a stored segment
-        self._person = Contec5Twin(seed, interval)
+        self._person = SimulatedFinger(seed, interval)
         self._now = now
         self._heard = now()
         self._rest = b""
@@ -61,19 +61,18 @@ class Contec7Twin:
         if self._now() - self._heard > PATIENCE:
             self.live = False
             return v7.encode_reply(v7.V7Packet(v7.DISCONNECT, b"\1"))
-        self._person.finger = self.finger
-        frame = self._person.frame()
+        frame = self._person.sample(self.finger)
         there = frame.pulse_rate is not None
         return v7.encode_live(
             v7.V7LiveData(
-                signal_strength=frame.signal_strength,
+                signal_strength=6 if there else 0,
                 search_timeout=False,
                 spo2_low=False,
-                beep=frame.beep,
+                beep=frame.beat,
                 probe_error=not there,
-                waveform=frame.waveform,
+                waveform=frame.level,
                 searching=False,
-                bar=frame.bar,
+                bar=frame.level // 8,
                 pi_valid=there,
                 pulse_rate=frame.pulse_rate,
                 spo2=frame.spo2,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gatepost.drivers.checksums import sum8
-from gatepost.drivers.serial.contec.v5_twin import Contec5Twin
 from gatepost.drivers.serial.nonin.formats import FRAME, NO_RATE, NO_SPO2, PACKET, SPOT_HEADER, START
+from gatepost.drivers.testing.simulated_finger import SimulatedFinger
 
 GREEN, YELLOW, RED = 0b010, 0b110, 0b100
 INTERVALS = {1: 1.0, 2: 1 / 3, 7: 1 / 3, 8: 1.0, 13: 10.0}
@@ -23,14 +23,13 @@ class NoninTwin:
         self.finger = True
         self.low_battery = False
         self.clock = datetime(2026, 11, 20, 8, 30)  # noqa: DTZ001  # a device's clock
-        self._person = Contec5Twin(seed, 1 / 75)
+        self._person = SimulatedFinger(seed, 1 / 75)
         self._rest = b""
 
     def tick(self) -> bytes:
-        self._person.finger = self.finger
         if self.number in (2, 7):
             return self._packet()
-        frame = self._person.frame()
+        frame = self._person.sample(self.finger)
         rate = NO_RATE if frame.pulse_rate is None else frame.pulse_rate
         spo2 = NO_SPO2 if frame.spo2 is None else frame.spo2
         if self.number == 13:
@@ -52,7 +51,7 @@ class NoninTwin:
         return b"\x06"
 
     def _packet(self) -> bytes:
-        frames = [self._person.frame() for _ in range(PACKET)]
+        frames = [self._person.sample(self.finger) for _ in range(PACKET)]
         last = frames[-1]
         rate = NO_RATE if last.pulse_rate is None else last.pulse_rate
         spo2 = NO_SPO2 if last.spo2 is None else last.spo2
@@ -61,10 +60,8 @@ class NoninTwin:
         numbers += [spo2, spo2, 0, 0, high, low, high, low, 0, 0]
         said = b""
         for i, (frame, number) in enumerate(zip(frames, numbers, strict=True)):
-            status = 0x80 | (0 if self.finger else 0x10) | (GREEN if frame.beep else 0) | (i == 0)
-            said += (
-                frame2(status, frame.waveform, number) if self.number == 2 else frame7(status, frame.waveform, number)
-            )
+            status = 0x80 | (0 if self.finger else 0x10) | (GREEN if frame.beat else 0) | (i == 0)
+            said += frame2(status, frame.level, number) if self.number == 2 else frame7(status, frame.level, number)
         return said
 
 

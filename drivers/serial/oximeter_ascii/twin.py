@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gatepost.drivers.serial.contec.v5_twin import Contec5Twin
+from gatepost.drivers.testing.simulated_finger import SimulatedFinger
 
 HEADINGS = {
     "nonin": "NONIN MEDICAL INC.\r\n20-NOV-26 08:15:00\r\n",
@@ -25,12 +25,11 @@ class OximeterAsciiTwin:
         self.finger = True
         self.clock = datetime(2026, 11, 20, 8, 15)  # noqa: DTZ001  # a device's clock
         self._lines = 0
-        self._person = Contec5Twin(seed, 1.0)
+        self._person = SimulatedFinger(seed, 1.0)
 
     def tick(self) -> bytes:
         self.clock += timedelta(seconds=1)
-        self._person.finger = self.finger
-        frame = self._person.frame()
+        frame = self._person.sample(self.finger)
         heading = HEADINGS[self.dialect] if self._lines % HEADING_EVERY == 0 else ""
         if self.dialect == "nonin" and self._lines:
             heading = ""

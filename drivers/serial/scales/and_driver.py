@@ -5,31 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-import msgspec
 from msgspec import Meta
 
-from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import (
-    Command,
-    CommandFailed,
-    DeviceIO,
-    Driver,
-    ForbiddenWrite,
-    KeepAlive,
-    ScanHints,
-    ScanProbe,
-    SerialSettings,
-    Twin,
-)
-from gatepost.drivers.options import MetricName
-from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply
-from gatepost.drivers.serial.common.line_splitter import LineSplitter
+from gatepost.drivers.driver import CommandFailed, ForbiddenWrite, ScanHints, ScanProbe, SerialSettings, Twin
+from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.scales.and_format import AndWeighing, decode_line
 from gatepost.drivers.serial.scales.and_twin import AndTwin
+from gatepost.drivers.serial.scales.scale_driver import PollInterval, ScaleDecoder, ScaleDriver, ScaleOptions, read_now
 from gatepost.drivers.serial.scales.weight_reading import weight_reading
 
 NOW, STABLE, REPEAT, STOP = b"Q\r\n", b"S\r\n", b"SIR\r\n", b"C\r\n"
-LONGEST_LINE = 64
 
 # The words of the manuals that change a scale; the last rule is everything that is no question.
 FORBIDDEN = (
@@ -41,59 +26,31 @@ FORBIDDEN = (
 )
 
 
-class AndOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the scale is made to speak, and what its weights are called."""
+class AndOptions(ScaleOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Options of an A&D scale."""
 
     mode: Annotated[
         Literal["stream", "repeat", "poll"],
         Meta(description="stream: the scale prints by itself; repeat: it is told to; poll: it is asked every interval"),
     ] = "stream"
-    interval: Annotated[float, Meta(ge=0.2, le=86400, description="poll: seconds between two questions")] = 1.0
-    metric: Annotated[MetricName, Meta(description="the metric_type of a weight")] = "body_weight"
+    interval: PollInterval = 1.0
 
 
-class AndReadNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Weigh."""
+class AndDecoder(ScaleDecoder):
+    """Lines of the A&D standard format. Octets above 7F mean wrong line settings and are counted as `parity`."""
 
-    stable: Annotated[bool, Meta(description="wait until the scale has come to rest")] = False
+    format_fault = "a line is not of the A&D standard format"
 
-
-class AndDecoder:
-    """Lines -> readings. A line with octets above 7F means wrong line settings and is counted as `parity`."""
-
-    def __init__(self, options: AndOptions) -> None:
-        self.faults = Faults()
-        self._metric = options.metric
-        self._split = LineSplitter(self.faults, LONGEST_LINE)
-
-    def feed(self, data: bytes) -> list[Reading | Reply]:
-        out: list[Reading | Reply] = []
-        lines = self._split.feed(data)
-        cut, self._split.cut = self._split.cut, False
-        for line in lines:
-            first, cut = cut, False
-            found = self._line(line, first)
-            if found is not None:
-                out.append(found)
-        return out
-
-    def _line(self, line: bytes, first: bool) -> Reading | Reply | None:
+    def decode_line(self, line: bytes, first: bool) -> Reading | Reply | None:
         line = line.strip(b"\0 ")
-        if not line:
-            return None
-        if not line.isascii():
-            self.faults.add("parity", "octets above 7F: check `bytesize` and `parity` (7 and E as the scale leaves)")
+        text = self.ascii_text(line, "`bytesize` and `parity` (7 and E as the scale leaves)")
+        if not text:
             return None
         if line == b"\x06":
             return Reply("acknowledge", {})
-        if line.startswith((b"EC,", b"?")):
-            return Reply("error", {"code": line.removeprefix(b"EC,").decode("ascii")[:8]})
-        try:
-            return weighing_reading(decode_line(line.decode("ascii")), self._metric)
-        except FrameError as wrong:
-            if not first:  # the first line may have lost its beginning when the port was opened
-                self.faults.add(wrong.kind, "a line is not of the A&D standard format")
-            return None
+        if text.startswith(("EC,", "?")):
+            return Reply("error", {"code": text.removeprefix("EC,")[:8]})
+        return weighing_reading(decode_line(text), self._metric)
 
 
 def weighing_reading(weighing: AndWeighing, metric: str) -> Reading:
@@ -106,51 +63,31 @@ def weighing_reading(weighing: AndWeighing, metric: str) -> Reading:
     )
 
 
-class AndScale(Driver):
-    """A&D standard format. It only ever asks: never tares, zeroes or switches a scale."""
+class AndScale(ScaleDriver):
+    """A&D standard format."""
 
     name = "and-scale"
     title = "A&D scales and balances, standard format"
     line = SerialSettings(2400, 7, "E", 1)
-    metrics = ("body_weight",)
-    values = ("weight", "count", "percent", "carat", "value")
     options_type = AndOptions
     example_options: ClassVar[dict[str, Any]] = {"mode": "poll", "interval": 1.0}
-    commands = (Command("read_now", "Weigh now, or when the scale is at rest", AndReadNow, 30.0, {"stable": True}),)
+    requests: ClassVar[dict[str, bytes]] = {"repeat": REPEAT, "poll": NOW}
+    request_stable = STABLE
+    patience = 25.0
+    commands = (read_now("scale", 30.0),)
     forbidden = FORBIDDEN
     scan_hints = ScanHints(probes=(ScanProbe(NOW, {"mode": "poll"}),))
     source = "A&D standard format, balance manuals"
 
-    def __init__(self, options: Any = None) -> None:
-        super().__init__(options)
-        self.streams = self.options.mode != "stream"  # most print when a key is pressed, or at rest
-        if self.options.mode == "poll":
-            self.keep_alive = KeepAlive(NOW, self.options.interval)
-
     def decoder(self) -> AndDecoder:
         return AndDecoder(self.options)
 
-    def on_open_bytes(self) -> tuple[bytes, ...]:
-        return {"repeat": (REPEAT,), "poll": (NOW,)}.get(self.options.mode, ())
-
     def on_close_bytes(self) -> tuple[bytes, ...]:
-        return (STOP,) if self.options.mode == "repeat" else ()
+        return (STOP,) if self.mode == "repeat" else ()
 
-    async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
-        if command != "read_now":
-            return await super().execute(command, parameters, io)
-        assert isinstance(parameters, AndReadNow)
-
-        def weighed(item: Reading | Reply) -> Reading | None:
-            if isinstance(item, Reply):
-                if item.kind == "error":
-                    raise CommandFailed("device-error", f"the scale answered with error {item.fields['code']}")
-                return None
-            return None if parameters.stable and item.quality == UNCERTAIN else item
-
-        await io.send(STABLE if parameters.stable else NOW)
-        reading = await io.wait(weighed, 25.0 if parameters.stable else 3.0)
-        return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
+    def refusal(self, item: Reading | Reply) -> None:
+        if isinstance(item, Reply) and item.kind == "error":
+            raise CommandFailed("device-error", f"the scale answered with error {item.fields['code']}")
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:

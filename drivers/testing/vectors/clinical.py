@@ -9,7 +9,6 @@ from gatepost.drivers.serial.and_ua767pc import record
 from gatepost.drivers.serial.astm import decoder, frames, records
 from gatepost.drivers.serial.onetouch import lines
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
-from gatepost.drivers.testing.vectors.undriven import beurer_record, freestyle_lines, lifescan_frames, taidoc_frames
 
 BAD_STATUS = "measurement_error"
 
@@ -45,52 +44,7 @@ def astm_record(text: str) -> Fields:
     return msgspec.structs.asdict(result)
 
 
-def lifescan(octets: bytes) -> Fields:
-    fields = lifescan_frames.decode_frame(octets)._asdict()
-    return {**fields, "payload_hex": fields.pop("payload").hex()}
-
-
-def taidoc(octets: bytes) -> Fields:
-    message = taidoc_frames.decode_message(octets)
-    direction = "request" if message.request else "response"
-    return {"command": message.command, "data_hex": message.data.hex(), "direction": direction}
-
-
-def taidoc_time(octets: bytes) -> Fields:
-    return {"datetime": taidoc_frames.decode_time(octets)}
-
-
-def freestyle_clock(text: str) -> Fields:
-    return {"datetime": list(freestyle_lines.decode_clock(text).timetuple()[:6])}
-
-
-def freestyle(text: str) -> Fields:
-    stored = freestyle_lines.decode_stored(text)
-    return {
-        "value": stored.value,
-        "over_range": stored.value is None,
-        "kind": stored.kind,
-        "datetime": list(stored.time.timetuple()[:5]),
-    }
-
-
-def beurer(octets: bytes) -> Fields:
-    return beurer_record.decode_record(octets)._asdict()
-
-
 TABLE: Table = {
-    "serial-frame": {
-        "astm-e1381": astm_frame,
-        "lifescan-binary": lifescan,
-        "taidoc": taidoc,
-        "taidoc-datetime": taidoc_time,
-        "beurer-bm": beurer,
-    },
-    "serial-line": {
-        "and-ua767": and_ua767,
-        "onetouch-ultra2": onetouch,
-        "astm-e1394": astm_record,
-        "freestyle-optium": freestyle_clock,
-        "freestyle-optium-reading": freestyle,
-    },
+    "serial-frame": {"astm-e1381": astm_frame},
+    "serial-line": {"and-ua767": and_ua767, "onetouch-ultra2": onetouch, "astm-e1394": astm_record},
 }

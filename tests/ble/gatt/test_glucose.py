@@ -129,8 +129,8 @@ def test_samples_have_codes():
     known = find("glucose", "glucose")
     assert {f"sample-{word}" for word in glucose.TYPES.values()} == set(known.by_flag)
     assert known.codes(("sample-venous-plasma",)).mdc == 160196
-    assert known.codes(("sample-undetermined-plasma",)).loinc_for("mg/dL") == ("2339-0",)
-    assert known.codes(("sample-control-solution",)).loinc_for("mg/dL") == ()
+    assert known.codes(("sample-undetermined-plasma",)).loinc_by_unit["mg/dL"] == "2339-0"
+    assert known.codes(("sample-control-solution",)).loinc_by_unit == {}
 
 
 def test_feature():

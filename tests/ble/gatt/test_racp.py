@@ -49,8 +49,6 @@ def test_refused(raw, kind):
 def test_what_is_asked():
     said = [racp.REPORT_ALL, racp.REPORT_LAST, racp.COUNT_ALL, racp.ABORT, racp.OMRON_NEWEST]
     assert [words.hex() for words in said] == ["0101", "0106", "0401", "0300", "1000"]
-    assert racp.report_from(65535) == bytes.fromhex("010301ffff")
-    assert racp.count_from(258) == bytes.fromhex("0403010201")
 
 
 def test_answers_of_twins():

@@ -1,1 +1,0 @@
-"""Decoders of vectors that no driver uses."""
