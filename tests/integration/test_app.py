@@ -61,7 +61,7 @@ async def test_settings_that_fail_when_they_are_applied_are_taken_back(
         assert one.status()["settings"]["problems"] == result["problems"]
 
 
-@pytest.mark.parametrize("part", ["devices", "desk", "uplinks", "audit"])
+@pytest.mark.parametrize("part", ["devices", "dispatcher", "brokers", "audit"])
 async def test_a_part_that_does_not_end_keeps_nothing_from_being_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
