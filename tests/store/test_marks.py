@@ -50,6 +50,8 @@ async def test_a_mark_is_never_on_disk_without_its_reading_nor_the_reading_witho
 
         for value in range(1, 200):
             last = put(run, value)
+            if value % 40 == 0:
+                await run.store.stored(last)  # at the latest now; the looks between meet what they meet
             if value % 7 == 0:
                 await asyncio.to_thread(look)
         await run.store.stored(last)
