@@ -91,8 +91,8 @@ async def test_the_watchdog_hears_of_a_log_that_stores_nothing(tmp_path: Path, m
         now = one.clock.monotonic()
         monkeypatch.setattr(one.clock, "monotonic", lambda: now)
         waiting = 0
-        monkeypatch.setattr(type(one.store), "waiting", property(lambda _: waiting))
-        monkeypatch.setattr(type(one.store), "commits", 7)
+        monkeypatch.setattr(type(one.store.writer), "waiting", property(lambda _: waiting))
+        monkeypatch.setattr(one.store.writer, "commits", 7)
         assert one._stuck() is None
         waiting = 5
 
@@ -105,7 +105,7 @@ async def test_the_watchdog_hears_of_a_log_that_stores_nothing(tmp_path: Path, m
         assert check(0) is None
         assert check(60) is None  # the interval's own time
         assert check(STUCK + 1) is not None
-        monkeypatch.setattr(type(one.store), "commits", 8)
+        monkeypatch.setattr(one.store.writer, "commits", 8)
         assert check(1) is None
         waiting = 0
         assert check(1000) is None
