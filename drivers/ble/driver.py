@@ -1,4 +1,4 @@
-"""Drivers of connected Bluetooth LE devices: what is said to one, in which order, and the driver `ble` for any of them.
+"""Base driver of connected Bluetooth LE devices, and the driver `ble` for any of them.
 
 A session: what the device is (identity.py), the features of each profile, all subscriptions, its clock (clock.py), then
 each profile asks for what does not come by itself. Values go through decoder.py all the while.
@@ -28,17 +28,17 @@ from gatepost.drivers.ble.uuids import short, uuid
 from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, SessionOver, WrongDevice
 from gatepost.drivers.reading import Faults, Reading, Reply
 
-HOLD = 2.0  # seconds that the rest of a measurement may be late
-FAREWELL = 0.4
+HOLD_LIMIT = 2.0  # seconds that the rest of a measurement may be late
+FAREWELL_LIMIT = 0.4
 # Seconds between two visits to a device that only keeps records. Some show themselves again right after a visit; many
 # show themselves for no longer than half a minute after a measurement.
 FIRST_REST, LAST_REST = 15.0, 60.0
-GENERIC = frozenset(map(uuid, (0x1800, 0x1801, 0x180A)))  # what every device shows
+GENERIC_SERVICES = frozenset(map(uuid, (0x1800, 0x1801, 0x180A)))  # what every device shows
 
 
 class BleDriver(Driver):
-    """For devices that show one of `services`; `companions` are handled beside it where they are shown. `brings`:
-    profiles of its own, for services that are not in profiles/."""
+    """Base driver for devices that show one of `services`; `companions` are handled beside it where they are shown.
+    `brings`: profiles of its own, for services that are not in profiles/."""
 
     transport = "ble"
     options_type: ClassVar[type[msgspec.Struct]] = BleOptions
@@ -105,7 +105,7 @@ class BleDriver(Driver):
             raise WrongDevice(f"{_described(peripheral, shown)}; {self.name} needs {needed}")
         kinds = profiles(self._wanted(shown), self.brings)
         if all(kind.helper for kind in kinds):
-            raise WrongDevice(f"{_described(peripheral, shown)}; no driver knows what to do with that")
+            raise WrongDevice(f"{_described(peripheral, shown)}; no driver supports it")
         return kinds
 
     async def _prepare(self, session: ProfileSession) -> DeviceClocks:
@@ -120,7 +120,7 @@ class BleDriver(Driver):
         return clocks
 
     async def _begin(self, session: ProfileSession, wanted: GattProfile) -> None:
-        """What only fails to tell its records does not keep the others from reporting."""
+        """Begin one profile; where it fails to send its records, the others still report."""
         try:
             await wanted.begin(session)
         except (GattError, RecordsFailed) as failed:
@@ -150,9 +150,9 @@ class BleDriver(Driver):
         while True:
             until = min([*due, *([] if late is None else [late])], default=loop.time() + 3600.0)
             with contextlib.suppress(TimeoutError):
-                said = await io.wait(_of_note, max(0.0, until - loop.time()))
-                if isinstance(said, Reply):
-                    late = late or loop.time() + HOLD
+                item = await io.wait(_changes_plan, max(0.0, until - loop.time()))
+                if isinstance(item, Reply):
+                    late = late or loop.time() + HOLD_LIMIT
                 elif clocks.refused:
                     await clocks.keep(self.options.set_clock)
                     clocks.refused = False
@@ -167,7 +167,7 @@ class BleDriver(Driver):
     async def _part(self, session: ProfileSession) -> None:
         """Also when the connection is lost; takes a fraction of a second, and no error gets out."""
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(FAREWELL_LIMIT):
                 for each in self._profiles:
                     await each.farewell(session)
         session.io.feed(TICK)
@@ -177,7 +177,7 @@ class BleDriver(Driver):
     async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         session = self._session
         if session is None:
-            raise CommandFailed("busy", "the device is connected, and still being asked what it is")
+            raise CommandFailed("busy", "the device is connected, its identification is not finished yet")
         try:
             if isinstance(parameters, BleSyncTime):
                 return await DeviceClocks(session, self._profiles).set(parameters.time)
@@ -198,8 +198,8 @@ class BleDriver(Driver):
         return make(cls.name, seed)
 
 
-def _of_note(item: Reading | Reply) -> Reading | Reply | None:
-    """What changes the plan: a measurement, or that a part of one is held."""
+def _changes_plan(item: Reading | Reply) -> Reading | Reply | None:
+    """Pass items that change the plan: a measurement, or that a part of one is held."""
     return item if isinstance(item, Reading) or item.kind == HELD.kind else None
 
 
@@ -213,15 +213,15 @@ def _named(services: Iterable[str], brought: Iterable[Kind] = ()) -> str:
 
 
 def _described(peripheral: BlePeripheral, shown: list[str]) -> str:
-    """What was found, and which driver is for it."""
-    telling = [service for service in shown if service not in GENERIC]
+    """Describe a device by its services, and name the driver for it."""
+    telling = [service for service in shown if service not in GENERIC_SERVICES]
     text = f"{peripheral.name or peripheral.address} shows {_named(telling) or 'no services'}"
     fitting = dict.fromkeys(kind.driver for kind in profiles(shown) if not kind.helper)
     return f"{text}, which is for the driver {' or '.join(fitting)}" if fitting else text
 
 
 class AnyBleDevice(BleDriver):
-    """Whatever a device shows: every profile that is known."""
+    """Driver for any device: every profile that is known."""
 
     name = "ble"
     title = "Any Bluetooth LE device with standard health or sensor services"

@@ -1,4 +1,4 @@
-"""What BLE drivers see of the radio: values of characteristics, advertisements, and a connected peripheral.
+"""Interface between BLE drivers and links: values of characteristics, advertisements, a connected peripheral.
 
 No Bluetooth library is needed for any of it. UUIDs are always full, in lower case (drivers/ble/uuids.py).
 """
@@ -79,7 +79,7 @@ class BlePeripheral(Protocol):
         ...
 
     async def description(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> str:
-        """What the device calls it (Characteristic User Description, 2901); empty where it does not say."""
+        """Characteristic User Description (2901); empty where the device has none."""
         ...
 
     async def write(

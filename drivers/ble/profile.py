@@ -18,8 +18,8 @@ HELD = Reply("held", {})  # something is held because more of it may come: see `
 
 
 class ProfileMemory(NamedTuple):
-    """What profiles share: the options, where faults are counted, the stored marks, what is kept from one connection to
-    the next, the device's address."""
+    """State that profiles share: the options, where faults are counted, the stored marks, what is kept from one
+    connection to the next, the device's address."""
 
     options: Any
     faults: Faults
@@ -40,9 +40,9 @@ class ProfileTask(NamedTuple):
 
 
 class GattProfile:
-    """`decode` is sans-I/O and knows nothing of a connection; the rest is said to a connected device, in this order
-    over all profiles: `prepare` (read what it is), subscriptions, the clock, `begin` (ask it).
-    """
+    """Profile of one service. `decode` is sans-I/O and knows nothing of a connection; the rest is said to a connected
+    device, in this order over all profiles: `prepare` (read what it is), subscriptions, the clock, `begin` (ask
+    it)."""
 
     service: ClassVar[str]  # full UUID
     title: ClassVar[str]
@@ -59,11 +59,11 @@ class GattProfile:
         self.memory = memory
 
     def decode(self, value: GattValue) -> Items:
-        """What a value means; FrameError."""
+        """Decode a value; FrameError."""
         raise FrameError("unsupported")
 
     def flush(self) -> Items:
-        """What is held because more of it might have come."""
+        """Items that were held because more of them might have come."""
         return []
 
     async def prepare(self, session: ProfileSession) -> None:
@@ -77,7 +77,7 @@ class GattProfile:
 
     async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
         """The command of that name; CommandFailed, TimeoutError."""
-        raise CommandFailed("unsupported", f"this {self.title} has no stored records to be asked for")
+        raise CommandFailed("unsupported", f"this {self.title} has no stored records")
 
     async def read_now(self, session: ProfileSession, io: DeviceIO) -> dict[str, Any]:
         """The command of that name; CommandFailed, TimeoutError."""
@@ -91,10 +91,10 @@ class GattProfile:
 
     @property
     def done(self) -> bool:
-        """Whether it has all it wanted, so that the device may be left alone."""
+        """True if it has all it wanted, so that the device may be left alone."""
         return False
 
     @property
     def fetched(self) -> int:
-        """How many new records the last download brought."""
+        """Number of new records of the last download."""
         return 0

@@ -1,4 +1,4 @@
-"""One connection with a peripheral, for what its profiles ask of it. The link bonds where the device asks for it."""
+"""Session of profiles with one connected peripheral. The link bonds where the device asks for it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gatepost.drivers.ble.uuids import short, uuid
 from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Faults
 
-READ = 5.0  # seconds; a sleepy device has not many
-WRITE = 5.0
-SUBSCRIBE = 10.0
-STREAMS = frozenset({"notify", "indicate"})
+READ_LIMIT = 5.0  # seconds; a sleepy device has not many
+WRITE_LIMIT = 5.0
+SUBSCRIBE_LIMIT = 10.0
+STREAM_PROPERTIES = frozenset({"notify", "indicate"})
 
 
 class ProfileSession:
-    """`device_clock`: what the device's own clock said at the beginning, where it tells."""
+    """Session with one peripheral. `device_clock`: the time of its own clock at the beginning, where it has one."""
 
     def __init__(self, io: DeviceIO, faults: Faults) -> None:
         self.io = io
@@ -36,46 +36,46 @@ class ProfileSession:
 
     async def read(self, characteristic: int | str, service: int | str = "") -> bytes | None:
         """None when it is not there, cannot be read, or is refused; TimeoutError."""
-        found = self.find(characteristic, service)
-        if found is None or "read" not in found.properties:
+        target = self.find(characteristic, service)
+        if target is None or "read" not in target.properties:
             return None
-        return await self.value_of(found)
+        return await self.value_of(target)
 
     async def value_of(self, characteristic: GattCharacteristic) -> bytes | None:
         """None when it is refused."""
         try:
-            return await self.peripheral.read(characteristic, READ)
+            return await self.peripheral.read(characteristic, READ_LIMIT)
         except GattError as refused:
             self.faults.add("not-read", f"{short(characteristic.uuid)}: {refused}")
             return None
 
-    async def hear(self, characteristic: GattCharacteristic) -> bool:
-        """Reads it, and has the decoder take it as if it had been notified; whether there was something."""
+    async def read_into_decoder(self, characteristic: GattCharacteristic) -> bool:
+        """Read a value and feed it to the decoder like a notification; False where it was refused."""
         data = await self.value_of(characteristic)
         if data is None:
             return False
         self.io.feed(GattValue(characteristic.uuid, data, characteristic.handle, characteristic.service))
         return True
 
-    async def write(self, characteristic: GattCharacteristic, data: bytes, timeout: float = WRITE) -> None:
+    async def write(self, characteristic: GattCharacteristic, data: bytes, timeout: float = WRITE_LIMIT) -> None:
         """GattError, TimeoutError."""
         response = "write" in characteristic.properties
         await self.peripheral.write(characteristic, data, response=response, timeout=timeout)
 
     async def subscribe(self, characteristic: GattCharacteristic) -> None:
         """GattError, TimeoutError."""
-        await self.peripheral.subscribe(characteristic, SUBSCRIBE)
+        await self.peripheral.subscribe(characteristic, SUBSCRIBE_LIMIT)
 
     async def subscribe_all(self, service: str, characteristics: tuple[str, ...], needed: bool = True) -> None:
-        """Those that are there and speak by themselves, in this order. One that is refused is counted; GattError when
+        """Subscribe to those that exist and notify, in this order. One that is refused is counted; GattError when
         none is granted and one is `needed`."""
         granted, refusal = 0, None
         for each in characteristics:
-            found = self.find(each, service)
-            if found is None or not STREAMS & found.properties:
+            target = self.find(each, service)
+            if target is None or not STREAM_PROPERTIES & target.properties:
                 continue
             try:
-                await self.subscribe(found)
+                await self.subscribe(target)
                 granted += 1
             except GattError as refused:
                 self.faults.add("not-subscribed", f"{short(each)}: {refused}")

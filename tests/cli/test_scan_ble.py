@@ -141,12 +141,12 @@ def test_no_bus_no_service_no_adapter(gatepost, main, air, place, monkeypatch):
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={place}/nobody")
     none = gatepost("scan", "ble", "--for", "1s", "--config", main)
     assert none.code == 1
-    assert "the system's Bluetooth service does not run" in none.err
+    assert "the Bluetooth service is not running" in none.err
     assert "systemctl enable --now bluetooth" in " ".join(none.err.split())
     air("ble-glucose")
     missing = gatepost("scan", "ble", "--for", "1s", "--adapter", "hci7", "--config", main)
     assert missing.code == 1
-    assert "the adapter hci7 is not there" in missing.err
+    assert "the adapter hci7 was not found" in missing.err
 
 
 @pytest.mark.parametrize(("reason", "hint"), [(Reason.ADAPTER_OFF, "power on"), (Reason.PERMISSION, "group")])
@@ -161,7 +161,7 @@ def test_every_failure_is_told_with_its_hint(gatepost, main, monkeypatch, reason
 
 
 def test_ctrl_c_ends_it_with_what_was_heard(gatepost, main, monkeypatch):
-    async def survey(seconds, adapter, *, on_seen, tuning):
+    async def survey(seconds, adapter, *, on_seen, timing):
         on_seen(ReceivedAdvert("C0:00:00:00:00:01", "Far", -90, services=(uuid(0x1808),)))
         on_seen(ReceivedAdvert("C0:00:00:00:00:02", "Near", -40, services=(uuid(0x1808),)))
         os.kill(os.getpid(), signal.SIGINT)

@@ -30,7 +30,7 @@ def test_every_driver_option_and_command_is_explained(name):
     if "option as above" in section:
         section += next(text for text in sections if text.startswith("`contec-cms50d-plus`"))
     if "common options" in section:
-        section += next(text for text in sections if text.startswith("What all of them do"))
+        section += next(text for text in sections if text.startswith("Common to all"))
     for option in msgspec.structs.fields(driver.options_type):
         assert f"`{option.name}`" in section or f"`{option.name}: " in section, option.name
     for command in driver.commands:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gatepost.drivers.scan.adverts import SeenAdvert
 
 CONNECTED = "connected to the agent: it does not advertise"
-UNHEARD = "configured; not heard now"
+UNHEARD = "configured, not received in this scan"
 BROADCAST = "ble-advertisement"  # never connected
 NEVER = 1 << 30
 
@@ -41,18 +41,21 @@ def run(
     path = None if name is None else place(name, config, known)
     for note in known.notes:
         complain(note)
-    heard = [advert for advert in _listen(seconds, adapter) if _is_wanted(advert, wanted)]
-    seen = [(advert, _describe(advert), known.in_the_air(advert.address, advert.name)) for advert in heard]
+    adverts = [advert for advert in _listen(seconds, adapter) if _is_wanted(advert, wanted)]
+    seen = [(advert, _describe(advert), known.in_the_air(advert.address, advert.name)) for advert in adverts]
     shown = [each for each in seen if everything or each[1].driver or each[2] is not None]
     absent = [] if wanted else _absent(known, [each[2] for each in seen])
     drop = _drop(shown, known)
     if not json:
         _print(shown, absent, len(seen) - len(shown), seconds)
-    told = finish(drop, path, known, config, json)
+    drop_result = finish(drop, path, known, config, json)
     if json:
-        devices = [_told(*each) for each in shown]
-        away = [{**one.words, "address": one.address or None, "name": one.name, "what": _why(one)} for one in absent]
-        say_json({"seconds": seconds, "devices": devices, "not_heard": away, "others": len(seen) - len(shown), **told})
+        devices = [_as_json(*each) for each in shown]
+        away = [
+            {**one.words, "address": one.address or None, "name": one.name, "what": _absence(one)} for one in absent
+        ]
+        others = len(seen) - len(shown)
+        say_json({"seconds": seconds, "devices": devices, "not_heard": away, "others": others, **drop_result})
 
 
 # -- listening
@@ -66,21 +69,21 @@ def _listen(seconds: float, adapter: str | None) -> list[ReceivedAdvert]:
     except ImportError as error:
         raise GatepostError(f"Bluetooth needs {error.name}", "it comes with Gatepost on Linux") from None
 
-    found: dict[str, ReceivedAdvert] = {}
-    tuning = BleTiming(stuck=NEVER)  # a quiet place is no reason to switch an adapter off that others use
+    newest: dict[str, ReceivedAdvert] = {}
+    timing = BleTiming(stuck=NEVER)  # a quiet place is no reason to switch an adapter off that others use
 
     async def look(tell: Callable[[str], None]) -> list[ReceivedAdvert]:
         def seen(advert: ReceivedAdvert) -> None:
-            found[advert.address] = advert
-            tell(f"listening: {count(len(found), 'device')}, Ctrl-C ends it")
+            newest[advert.address] = advert
+            tell(f"listening: {count(len(newest), 'device')}, Ctrl-C ends it")
 
-        task = asyncio.create_task(survey(seconds, adapter, on_seen=seen, tuning=tuning))
+        task = asyncio.create_task(survey(seconds, adapter, on_seen=seen, timing=timing))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, task.cancel)
         try:
             with contextlib.suppress(asyncio.CancelledError):
                 return await task
-            return sorted(found.values(), key=lambda advert: advert.rssi or -999, reverse=True)
+            return sorted(newest.values(), key=lambda advert: advert.rssi or -999, reverse=True)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
 
@@ -121,20 +124,20 @@ def _print(
 ) -> None:
     if shown or absent:
         rows = [
-            (advert.address, advert.name, advert.rssi, seen.driver, seen.what, mine and str(mine))
-            for advert, seen, mine in shown
+            (advert.address, advert.name, advert.rssi, seen.driver, seen.what, device and str(device))
+            for advert, seen, device in shown
         ]
-        rows += [(one.address, one.name, None, one.driver, _why(one), str(one)) for one in absent]
+        rows += [(one.address, one.name, None, one.driver, _absence(one), str(one)) for one in absent]
         columns, cells = filled(("address", "name", "rssi", "driver", "what", "configured"), rows)
         table(columns, cells, below=[name for name in ("what", "configured", "name") if name in columns])
     else:
-        say(f"no device that a driver fits was heard within {span(seconds)}")
-        say("a cuff, scale or meter shows itself after a measurement, or when a key is pressed")
+        say(f"no supported device advertised within {span(seconds)}")
+        say("cuffs, scales and meters advertise after a measurement or when a key is pressed")
     if others:
         say(f"{count(others, 'other device')} without a driver; --all lists them")
 
 
-def _told(advert: ReceivedAdvert, seen: SeenAdvert, mine: ConfiguredDevice | None) -> dict[str, Any]:
+def _as_json(advert: ReceivedAdvert, seen: SeenAdvert, device: ConfiguredDevice | None) -> dict[str, Any]:
     return {
         "address": advert.address,
         "name": advert.name,
@@ -144,17 +147,17 @@ def _told(advert: ReceivedAdvert, seen: SeenAdvert, mine: ConfiguredDevice | Non
         "driver": seen.driver,
         "options": seen.options,
         "needs": seen.needs or None,
-        "configured": None if mine is None else mine.words,
+        "configured": None if device is None else device.words,
     }
 
 
-def _absent(known: ConfiguredDevices, heard: list[ConfiguredDevice | None]) -> list[ConfiguredDevice]:
+def _absent(known: ConfiguredDevices, matched: list[ConfiguredDevice | None]) -> list[ConfiguredDevice]:
     """Configured, and not heard: what is connected does not advertise."""
-    there = {one.id for one in heard if one is not None}
+    there = {one.id for one in matched if one is not None}
     return [one for one in known.devices if (one.address or one.name) and one.id not in there]
 
 
-def _why(one: ConfiguredDevice) -> str:
+def _absence(one: ConfiguredDevice) -> str:
     return CONNECTED if one.status == "online" and one.driver != BROADCAST else UNHEARD
 
 
@@ -165,8 +168,8 @@ def _drop(
 
     devices: dict[str, dict[str, Any]] = {}
     remarks = ["Found by `gatepost scan ble`: remove what is not yours, rename as you like."]
-    for advert, seen, mine in shown:
-        if seen.driver is None or mine is not None:
+    for advert, seen, device in shown:
+        if seen.driver is None or device is not None:
             continue
         last = advert.address.replace(":", "")[-4:]
         base = advert.name or seen.options.get("format") or seen.driver

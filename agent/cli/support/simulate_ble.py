@@ -83,7 +83,7 @@ def made_of(chosen: list[tuple[str, type[Driver], Any]], seed: int) -> list[tupl
 
 
 def _tell(devices: list[TwinPeripheral], address: str, settings: str) -> None:
-    say(f"In the air: {', '.join(f'{each.name} ({each.address})' for each in devices)}. Ctrl-C ends it.")
+    say(f"Simulated: {', '.join(f'{each.name} ({each.address})' for each in devices)}. Ctrl-C ends it.")
     say()
     say("Start the agent with this bus, in place of the system's:")
     say_as_is(f"  export {VARIABLE}={address}")

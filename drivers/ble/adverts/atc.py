@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.cipher import TAG, AdvertCipher
+from gatepost.drivers.ble.adverts.cipher import TAG_SIZE, AdvertCipher
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text, measured
 from gatepost.drivers.checksums import FrameError
 
@@ -76,24 +76,24 @@ def _open(data: bytes, cipher: AdvertCipher | None, mac: bytes | None) -> bytes:
     # The nonce holds the head of the AD structure: its length, type 16, the UUID, and the counter.
     head = bytes((len(data) + 3, 0x16)) + SERVICE.to_bytes(2, "little") + data[:1]
     plain = cipher.open(mac[::-1] + head, data[1:], _ASSOCIATED)
-    assert len(plain) == len(data) - 1 - TAG
+    assert len(plain) == len(data) - 1 - TAG_SIZE
     return plain
 
 
-def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
+def interpret(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """A reading of the metric environment; the battery also for the status."""
-    found = decode(data, sender.cipher, sender.mac)
+    measurement = decode(data, sender.cipher, sender.mac)
     values: dict[str, Any] = {
-        "temperature": found.temperature_c,
-        "humidity": found.humidity_pct,
-        "battery": found.battery_pct,
+        "temperature": measurement.temperature_c,
+        "humidity": measurement.humidity_pct,
+        "battery": measurement.battery_pct,
     }
-    if found.battery_mv is not None:
-        values["battery_voltage"] = found.battery_mv
-    readings, told = (measured("environment", values, UNITS),), {"battery": found.battery_pct}
+    if measurement.battery_mv is not None:
+        values["battery_voltage"] = measurement.battery_mv
+    readings, status = (measured("environment", values, UNITS),), {"battery": measurement.battery_pct}
     if sealed(data):
-        return DecodedAdvert(readings, told, counter=found.counter, span=_SPAN)
-    return DecodedAdvert(readings, told, found.counter)
+        return DecodedAdvert(readings, status, counter=measurement.counter, span=_SPAN)
+    return DecodedAdvert(readings, status, measurement.counter)
 
 
 def fits(data: bytes) -> bool:

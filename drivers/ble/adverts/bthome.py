@@ -16,13 +16,13 @@ from gatepost.drivers.ble.adverts.bthome_objects import (
     OTHER,
     RAW,
     STATE,
+    STATUS,
     TEXT,
     TIME,
-    TOLD,
     VERSION,
     BtHomeKind,
 )
-from gatepost.drivers.ble.adverts.cipher import TAG, AdvertCipher
+from gatepost.drivers.ble.adverts.cipher import TAG_SIZE, AdvertCipher
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
@@ -33,7 +33,7 @@ MAC, COUNTER = 6, 4
 
 
 class BtHomeObject(msgspec.Struct, frozen=True, gc=False):
-    """One object; the number as the object's factor makes it, text, or octets as hex digits."""
+    """BTHome object; the number as its factor makes it, text, or octets as hex digits."""
 
     id: int
     name: str
@@ -75,38 +75,38 @@ def decode(data: bytes, cipher: AdvertCipher | None = None, mac: bytes | None = 
 
 
 def _open(body: bytes, info: int, cipher: AdvertCipher | None, mac: bytes | None) -> tuple[bytes, int]:
-    if len(body) < COUNTER + TAG:
+    if len(body) < COUNTER + TAG_SIZE:
         raise FrameError("truncated")
     if cipher is None:
         raise FrameError("no_key")
     if mac is None:
         raise FrameError("no_address")
-    sealed, counter, tag = body[: -COUNTER - TAG], body[-COUNTER - TAG : -TAG], body[-TAG:]
+    sealed, counter, tag = body[: -COUNTER - TAG_SIZE], body[-COUNTER - TAG_SIZE : -TAG_SIZE], body[-TAG_SIZE:]
     nonce = mac + SERVICE.to_bytes(2, "little") + bytes((info,)) + counter
     return cipher.open(nonce, sealed + tag), int.from_bytes(counter, "little")
 
 
 def _objects(body: bytes) -> tuple[tuple[BtHomeObject, ...], str]:
     """Up to the first id that is unknown, since its length is, or the first object that is cut short."""
-    found: list[BtHomeObject] = []
+    objects: list[BtHomeObject] = []
     at, end = 0, len(body)
     while at < end:
         number = body[at]
         kind = KINDS.get(number)
         if kind is None:
-            return tuple(found), "unknown_object"
+            return tuple(objects), "unknown_object"
         at += 1
         size = kind.size
         if not size:
             if at >= end:
-                return tuple(found), "truncated"
+                return tuple(objects), "truncated"
             size = body[at]
             at += 1
         if at + size > end:
-            return tuple(found), "truncated"
-        found.append(BtHomeObject(number, kind.name, _value(kind, body[at : at + size])))
+            return tuple(objects), "truncated"
+        objects.append(BtHomeObject(number, kind.name, _value(kind, body[at : at + size])))
         at += size
-    return tuple(found), ""
+    return tuple(objects), ""
 
 
 def _value(kind: BtHomeKind, data: bytes) -> int | float | str:
@@ -123,53 +123,53 @@ def _value(kind: BtHomeKind, data: bytes) -> int | float | str:
             return ".".join(map(str, reversed(data)))
 
 
-def event(found: BtHomeObject) -> dict[str, Any]:
-    """What a button or dimmer did: its name, steps of a dimmer; empty when it did nothing."""
-    assert isinstance(found.value, int)
-    code, steps = found.value & 0xFF, found.value >> 8
+def event(item: BtHomeObject) -> dict[str, Any]:
+    """Event of a button or dimmer: its name, steps of a dimmer; empty when it did nothing."""
+    assert isinstance(item.value, int)
+    code, steps = item.value & 0xFF, item.value >> 8
     if not code:
         return {}
-    if found.id == 0x3C:
+    if item.id == 0x3C:
         return {"dimmer": DIMMER.get(code, f"event-{code}"), "dimmer_steps": steps}
     return {"button": BUTTON.get(code, f"event-{code}")}
 
 
-def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
+def interpret(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """Readings of the metrics environment, reading and event; states; battery and firmware for the status."""
     packet = decode(data, sender.cipher, sender.mac)
     values: dict[str, dict[str, Any]] = {AIR: {}, OTHER: {}, EVENT: {}}
     units: dict[str, dict[str, str]] = {AIR: {}, OTHER: {}, EVENT: {}}
     states: dict[str, bool] = {}
-    told: dict[str, Any] = {}
+    status: dict[str, Any] = {}
     stamp, time = None, None
     buttons: dict[str, int] = {}
-    for found in packet.objects:
-        kind = KINDS[found.id]
+    for item in packet.objects:
+        kind = KINDS[item.id]
         place = kind.place
         if place == STATE:
-            states[_free(kind.value, states)] = bool(found.value)
+            states[_free(kind.value, states)] = bool(item.value)
         elif place == TIME:
-            time = _time(int(found.value))
+            time = _time(int(item.value))
         elif place == EVENT:
             number = buttons[kind.name] = buttons.get(kind.name, 0) + 1  # the second object is the second button
-            for name, value in event(found).items():
+            for name, value in event(item).items():
                 values[EVENT][name if number == 1 else f"{name}_{number}"] = value
-        elif found.id == 0x00:
-            stamp = int(found.value)
-        elif place == TOLD:
-            told.setdefault(kind.value, found.value)
+        elif item.id == 0x00:
+            stamp = int(item.value)
+        elif place == STATUS:
+            status.setdefault(kind.value, item.value)
         else:
             name = _free(kind.value, values[place])
-            values[place][name] = found.value
+            values[place][name] = item.value
             if kind.unit:
                 units[place][name] = kind.unit
-    if values[AIR] and "battery" in told:
-        values[AIR]["battery"], units[AIR]["battery"] = told["battery"], "%"
+    if values[AIR] and "battery" in status:
+        values[AIR]["battery"], units[AIR]["battery"] = status["battery"], "%"
     if values[EVENT] and "channel" in values[OTHER]:
         values[EVENT]["channel"] = values[OTHER].pop("channel")
     readings = tuple(Reading(place, values[place], units[place], device_time=time) for place in values if values[place])
     return DecodedAdvert(
-        readings, told, stamp, packet.counter, states=states, sleepy=packet.trigger_based, fault=packet.cut
+        readings, status, stamp, packet.counter, states=states, sleepy=packet.trigger_based, fault=packet.cut
     )
 
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 AIR = "environment"  # the metrics
 OTHER = "reading"
-STATE, EVENT, TOLD, TIME = "state", "event", "told", "time"  # handled on their own
+STATE, EVENT, STATUS, TIME = "state", "event", "told", "time"  # handled on their own
 
 TEXT, RAW, VERSION = "text", "raw", "version"  # forms that are no numbers
 
 
 class BtHomeKind(NamedTuple):
-    """One object id. `name` is the object's own; `value` and `unit` (UCUM) are those of the reading."""
+    """Kind of object, by its id. `name` is its own; `value` and `unit` (UCUM) are those of the reading."""
 
     name: str
     size: int
@@ -35,8 +35,8 @@ def _state(name: str, value: str) -> BtHomeKind:
 
 KINDS = MappingProxyType(
     {
-        0x00: BtHomeKind("packet_id", 1, 1, "", "packet_id", TOLD),
-        0x01: BtHomeKind("battery", 1, 1, "%", "battery", TOLD),
+        0x00: BtHomeKind("packet_id", 1, 1, "", "packet_id", STATUS),
+        0x01: BtHomeKind("battery", 1, 1, "%", "battery", STATUS),
         0x02: BtHomeKind("temperature", 2, 100, "Cel", "temperature", AIR, signed=True),
         0x03: BtHomeKind("humidity", 2, 100, "%", "humidity", AIR),
         0x04: BtHomeKind("pressure_hpa", 3, 100, "hPa", "pressure", AIR),
@@ -125,10 +125,10 @@ KINDS = MappingProxyType(
         0x62: BtHomeKind("speed", 4, 1_000_000, "m/s", "speed", signed=True),
         0x63: BtHomeKind("acceleration", 4, 1_000_000, "m/s2", "acceleration", signed=True),
         0x64: BtHomeKind("light_level", 1, 1, "", "light_level", AIR),
-        0x65: BtHomeKind("settings_revision", 1, 1, "", "settings_revision", TOLD),
-        0xF0: BtHomeKind("device_type", 2, 1, "", "device_type", TOLD),
-        0xF1: BtHomeKind("firmware_version", 4, 1, "", "firmware", TOLD, form=VERSION),
-        0xF2: BtHomeKind("firmware_version", 3, 1, "", "firmware", TOLD, form=VERSION),
+        0x65: BtHomeKind("settings_revision", 1, 1, "", "settings_revision", STATUS),
+        0xF0: BtHomeKind("device_type", 2, 1, "", "device_type", STATUS),
+        0xF1: BtHomeKind("firmware_version", 4, 1, "", "firmware", STATUS, form=VERSION),
+        0xF2: BtHomeKind("firmware_version", 3, 1, "", "firmware", STATUS, form=VERSION),
     }
 )
 

@@ -10,17 +10,18 @@ from importlib.util import find_spec
 from gatepost.drivers.checksums import FrameError
 
 KEY_SIZE = 16
-TAG = 4
-EXTRA = "cryptography is not installed: pip install 'gatepost[encrypted]'"
+TAG_SIZE = 4
+MISSING_PACKAGE = "cryptography is not installed: pip install 'gatepost[encrypted]'"
 
 
 def available() -> bool:
-    """Whether a key can be used at all; loads nothing."""
+    """True if a key can be used at all; loads nothing."""
     return find_spec("cryptography") is not None
 
 
 class AdvertCipher:
-    """Opens what was sealed with one key. ValueError for a key of another length, ImportError without the package."""
+    """Cipher with one key, which decrypts payloads. ValueError for a key of another length, ImportError without the
+    package."""
 
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_SIZE:
@@ -28,8 +29,8 @@ class AdvertCipher:
         try:
             from cryptography.hazmat.primitives.ciphers.aead import AESCCM
         except ImportError as error:
-            raise ImportError(EXTRA) from error
-        self._aes = AESCCM(key, tag_length=TAG)
+            raise ImportError(MISSING_PACKAGE) from error
+        self._aes = AESCCM(key, tag_length=TAG_SIZE)
 
     def open(self, nonce: bytes, sealed: bytes, associated: bytes | None = None) -> bytes:
         """The plain octets of ciphertext and tag; FrameError decrypt_failed for a wrong key, or octets that changed."""

@@ -1,4 +1,4 @@
-"""What one payload of an advertisement means, and what is known of its sender while it is decoded."""
+"""Decoded payload of an advertisement, and its sender."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAC = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
 
 
 class AdvertSender(NamedTuple):
-    """Who sent it. `mac` is None where the platform hides it; `cipher` is None without a key."""
+    """Sender of an advertisement. `mac` is None where the platform hides it; `cipher` is None without a key."""
 
     mac: bytes | None = None
     name: str = ""
@@ -25,15 +25,15 @@ class AdvertSender(NamedTuple):
 
 
 class DecodedAdvert(msgspec.Struct, frozen=True):
-    """What one payload means.
+    """Decoded payload: its readings and what else it says.
 
-    `told`: parts of the device's status: battery (%), firmware. `stamp`: packet id, sequence or measurement number; the
-    same one again is a repetition. `counter`: of an encrypted payload, which must increase modulo `span`. `states`: on
-    or off, by name. `sleepy`: it speaks only when something happens. `fault`: what was wrong with a part of it.
-    """
+    `status`: parts of the device's status: battery (%), firmware. `stamp`: packet id, sequence or measurement number;
+    the same one again is a repetition. `counter`: of an encrypted payload, which must increase modulo `span`.
+    `states`: on or off, by name. `sleepy`: it speaks only when something happens. `fault`: what was wrong with a part
+    of it."""
 
     readings: tuple[Reading, ...] = ()
-    told: dict[str, Any] = {}
+    status: dict[str, Any] = {}
     stamp: int | None = None
     counter: int | None = None
     span: int = 1 << 32
@@ -52,10 +52,10 @@ def mac_text(mac: bytes) -> str:
 
 
 def measured(
-    metric: str, values: dict[str, Any], units: dict[str, str], why: str = MISSING, device_time: str | None = None
+    metric: str, values: dict[str, Any], units: dict[str, str], reason: str = MISSING, device_time: str | None = None
 ) -> Reading:
-    """A reading of what is there; a value that is None is left out and flagged with `why`."""
+    """A reading of what is there; a value that is None is left out and flagged with `reason`."""
     there = {name: value for name, value in values.items() if value is not None}
-    flags = tuple(f"{name}:{why}" for name, value in values.items() if value is None)
+    flags = tuple(f"{name}:{reason}" for name, value in values.items() if value is None)
     known = {name: unit for name, unit in units.items() if name in there}
     return Reading(metric, there, known, flags, GOOD if there else BAD, device_time)

@@ -1,4 +1,4 @@
-"""Advertisements of one sensor -> readings: the early filter, the right format, no repetitions."""
+"""Decoder of one sensor: advertisements -> readings, by the fitting format and without repetitions."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults, Reading, Reply
 
-AGAIN = 10.0  # seconds after which an unchanged payload without a number is a new reading
+REPEAT_AFTER = 10.0  # seconds after which an unchanged payload without a number is a new reading
 
 KEY_TROUBLE = frozenset(("no_key", "decrypt_failed", "no_address", "not_encrypted"))
-ENOUGH = 3  # payloads that were refused, before it is said that all of them will be
+REFUSALS_TO_TELL = 3  # payloads that were refused, before it is said that all of them will be
 
-TEXTS = {
-    "no_key": "the sensor encrypts what it says: set its key in the option `key`",
-    "decrypt_failed": "what the sensor says cannot be decrypted: is the option `key` the key of this sensor?",
-    "no_address": "decrypting needs the sensor's address, which this system does not tell",
-    "not_encrypted": "the sensor speaks in plain although a key is set: somebody else may be speaking in its name",
-    "replayed": "an encrypted payload that is older than one that was heard already",
-    "unknown_object": "an object that this version of the agent does not know, and all after it",
-    "truncated": "a payload that is cut short",
+FAULT_TEXTS = {
+    "no_key": "the sensor encrypts its advertisements: set its key in the option `key`",
+    "decrypt_failed": "the advertisements cannot be decrypted: check that `key` is the key of this sensor",
+    "no_address": "decryption needs the sensor's address, which this system hides",
+    "not_encrypted": "the advertisement is not encrypted although a key is set: another sender may use its address",
+    "replayed": "an encrypted payload older than one received before",
+    "unknown_object": "an object unknown to this version of the agent, and all after it",
+    "truncated": "a truncated payload",
 }
 
 Clock = Callable[[], float]
 
 
 class AdvertDecoder:
-    """Never raises on what it is fed. `clock` gives monotonic seconds.
+    """Decoder of advertisements. Never raises on what it is fed. `clock` gives monotonic seconds.
 
     `bookmarks()` are the stored marks of weighings; `on_sleepy` hears that the sensor speaks only when triggered.
     """
@@ -44,8 +44,8 @@ class AdvertDecoder:
         *,
         wanted: str = "auto",
         key: bytes = b"",
-        again: float = AGAIN,
-        memory: AdvertHistory | None = None,
+        again: float = REPEAT_AFTER,
+        history: AdvertHistory | None = None,
         bookmarks: Callable[[], dict[str, Any]] = dict,
         on_sleepy: Callable[[], None] = lambda: None,
     ) -> None:
@@ -55,7 +55,7 @@ class AdvertDecoder:
         self._choose = wanted == "auto"
         self._cipher = AdvertCipher(key) if key else None
         self._again = again
-        self._memory = memory or AdvertHistory()
+        self._history = history or AdvertHistory()
         self._bookmarks = bookmarks
         self._on_sleepy = on_sleepy
         self._told_unknown = False
@@ -71,17 +71,17 @@ class AdvertDecoder:
             self._unknown(advert)
             return []
         now = self._clock()
-        memory = self._memory
+        history = self._history
         out: list[Reading | Reply] = []
-        for form, data in memory.fresh(payloads):
-            place = memory.place(form, data)
-            if place.repeats(data, now, self._again) or (self._choose and memory.drowned(form, now)):
+        for form, data in history.fresh(payloads):
+            place = history.place(form, data)
+            if place.repeats(data, now, self._again) or (self._choose and history.outranked(form, now)):
                 continue
             if form.fits(data):
                 out += self._payload(form, data, place, advert, now)
                 continue
             place.pass_over(data, now)  # another use of the same UUID or company id
-            if not memory.knows:
+            if not history.knows_format:
                 self._unknown(advert)
         return out
 
@@ -89,55 +89,55 @@ class AdvertDecoder:
         self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: ReceivedAdvert, now: float
     ) -> list[Reading | Reply]:
         try:
-            heard = self._heard(form, data, place, advert, now)
+            decoded = self._interpret(form, data, place, advert, now)
         except FrameError as wrong:
             place.pass_over(data, now)
-            self.faults.add(wrong.kind, TEXTS.get(wrong.kind, f"a payload that is not of the format {form.name}"))
+            self.faults.add(wrong.kind, FAULT_TEXTS.get(wrong.kind, f"a payload that is not of the format {form.name}"))
             return []
         self.understood = True
-        self._memory.spoke(form, now)
-        if place.same(heard, now):
+        self._history.saw_format(form, now)
+        if place.same(decoded, now):
             place.data = data
             return []
-        place.take(data, heard, now)
-        if heard.fault:
-            self.faults.add(heard.fault, TEXTS[heard.fault])
-        if heard.sleepy:
+        place.take(data, decoded, now)
+        if decoded.fault:
+            self.faults.add(decoded.fault, FAULT_TEXTS[decoded.fault])
+        if decoded.sleepy:
             self._on_sleepy()
-        return self._news(heard, now)
+        return self._news(decoded, now)
 
-    def _heard(
+    def _interpret(
         self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: ReceivedAdvert, now: float
     ) -> DecodedAdvert:
         if self._cipher is not None and form.seals and not form.sealed(data):
             raise FrameError("not_encrypted")
-        heard = form.hear(data, AdvertSender(mac_of(advert.address), advert.name, advert.rssi, self._cipher))
-        if place.old(heard, now):
+        decoded = form.interpret(data, AdvertSender(mac_of(advert.address), advert.name, advert.rssi, self._cipher))
+        if place.old(decoded, now):
             raise FrameError("replayed")
-        return heard
+        return decoded
 
-    def _news(self, heard: DecodedAdvert, now: float) -> list[Reading | Reply]:
-        memory = self._memory
+    def _news(self, decoded: DecodedAdvert, now: float) -> list[Reading | Reply]:
+        history = self._history
         bookmarks = self._bookmarks()
-        out: list[Reading | Reply] = [item for item in heard.readings if not memory.taken(item, bookmarks)]
-        if heard.states and memory.changed(heard.states, now):
-            out.append(Reading("state", dict(heard.states)))
-        if memory.untold(heard.told):
-            out.append(Reply("status", dict(heard.told)))
+        out: list[Reading | Reply] = [item for item in decoded.readings if not history.taken(item, bookmarks)]
+        if decoded.states and history.changed(decoded.states, now):
+            out.append(Reading("state", dict(decoded.states)))
+        if history.new_status(decoded.status):
+            out.append(Reply("status", dict(decoded.status)))
         return out
 
     @property
     def locked_out(self) -> str:
-        """Why no payload can be decrypted, as it seems; empty when one was understood, or too few were heard."""
+        """Reason why apparently no payload can be decrypted; empty when one was understood, or too few were heard."""
         refused = {kind: count for kind, count in self.faults if kind in KEY_TROUBLE}
-        if self.understood or sum(refused.values()) < ENOUGH:
+        if self.understood or sum(refused.values()) < REFUSALS_TO_TELL:
             return ""
-        return TEXTS[max(refused, key=lambda kind: refused[kind])]
+        return FAULT_TEXTS[max(refused, key=lambda kind: refused[kind])]
 
     @property
     def stranger(self) -> str:
-        """What it sends that nobody knows, when it sends nothing else; empty when something was understood."""
-        if self.understood or self._unknown_adverts < ENOUGH or self.faults.total > 1:
+        """Unknown formats that it sends, when it sends nothing else; empty when something was understood."""
+        if self.understood or self._unknown_adverts < REFUSALS_TO_TELL or self.faults.total > 1:
             return ""
         return self.faults.last
 
@@ -151,4 +151,4 @@ class AdvertDecoder:
         self._told_unknown = True
         places = [short(service) for service in advert.service_data]
         places += [f"company {company:04x}" for company in advert.manufacturer_data]
-        self.faults.add("unknown_format", f"no known format in what it sends ({', '.join(places[:8])})")
+        self.faults.add("unknown_format", f"no known format in its advertisements ({', '.join(places[:8])})")

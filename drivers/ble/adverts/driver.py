@@ -9,18 +9,18 @@ from msgspec import Meta
 
 from gatepost.drivers.ble.adverts.advert_history import AdvertHistory
 from gatepost.drivers.ble.adverts.bthome_objects import AIR, KINDS, OTHER, STATE
-from gatepost.drivers.ble.adverts.cipher import EXTRA, available
-from gatepost.drivers.ble.adverts.decoder import AGAIN, AdvertDecoder, Clock
+from gatepost.drivers.ble.adverts.cipher import MISSING_PACKAGE, available
+from gatepost.drivers.ble.adverts.decoder import REPEAT_AFTER, AdvertDecoder, Clock
 from gatepost.drivers.ble.adverts.formats import FORMATS
 from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, WrongDevice
 from gatepost.drivers.metrics import METRICS
 from gatepost.drivers.options import DriverOptions, OptionProblem
 
-SEALING = frozenset(form.name for form in FORMATS if form.seals)
-SLEEPY = frozenset(("mi-scale",))  # speaks only when somebody steps on it
+ENCRYPTED_FORMATS = frozenset(form.name for form in FORMATS if form.seals)
+TRIGGERED_FORMATS = frozenset(("mi-scale",))  # speaks only when somebody steps on it
 
-PATIENCE, LONGEST = 20.0, 3600.0  # seconds until something should have been understood
-STRANGER = 60.0  # seconds after which a device that speaks nothing known is called another one
+FIRST_CHECK, LONGEST_CHECK = 20.0, 3600.0  # seconds until something should have been understood
+UNKNOWN_AFTER = 60.0  # seconds after which a device that speaks nothing known is called another one
 
 _NUMBERS = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place in (AIR, OTHER))
 _STATES = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place == STATE)
@@ -29,7 +29,7 @@ _EVENTS = ("button", "dimmer", "dimmer_steps")
 
 
 class AdvertOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
-    """What is listened for, and the key of a sensor that encrypts."""
+    """Options of `ble-advertisement`: the format, and the key of a sensor that encrypts."""
 
     format: Annotated[
         Literal["auto", "bthome", "ruuvi", "atc", "govee", "mi-scale", "eddystone", "ibeacon"],
@@ -45,15 +45,15 @@ class AdvertOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     ] = ""
     repeat: Annotated[
         float,
-        Meta(ge=0, le=86400, description="seconds after which an unchanged value without a number counts as measured"),
-    ] = AGAIN
+        Meta(ge=0, le=86400, description="seconds after which an unchanged value without a number is reported again"),
+    ] = REPEAT_AFTER
 
     def problems(self) -> list[OptionProblem]:
         if not self.key:
             return []
         if not available():
-            return [OptionProblem(f"a key cannot be used: {EXTRA}", ("key",))]
-        if self.format != "auto" and self.format not in SEALING:
+            return [OptionProblem(f"a key cannot be used: {MISSING_PACKAGE}", ("key",))]
+        if self.format != "auto" and self.format not in ENCRYPTED_FORMATS:
             return [OptionProblem(f"no effect: {self.format} is never encrypted", ("key",), ("format",), warning=True)]
         return []
 
@@ -89,9 +89,9 @@ class BleAdvertisement(Driver):
 
     def __init__(self, options: Any = None, clock: Clock = time.monotonic) -> None:
         super().__init__(options)
-        self.streams = self.options.format not in SLEEPY
+        self.streams = self.options.format not in TRIGGERED_FORMATS
         self._clock = clock
-        self._memory = AdvertHistory()
+        self._history = AdvertHistory()
         self._decoder: AdvertDecoder | None = None
 
     def decoder(self) -> AdvertDecoder:
@@ -100,7 +100,7 @@ class BleAdvertisement(Driver):
             wanted=self.options.format,
             key=bytes.fromhex(self.options.key),
             again=self.options.repeat,
-            memory=self._memory,
+            history=self._history,
             bookmarks=lambda: self.bookmarks,
             on_sleepy=self._sleepy,
         )
@@ -109,16 +109,16 @@ class BleAdvertisement(Driver):
     async def run_session(self, io: DeviceIO) -> None:
         """Until something was understood. A sensor whose key is missing or wrong, or that speaks nothing known, would
         else be online and give nothing for ever."""
-        decoder, patience, waited = self._decoder, PATIENCE, 0.0
+        decoder, patience, waited = self._decoder, FIRST_CHECK, 0.0
         while decoder is not None and not decoder.understood:
             try:
                 await io.wait(lambda item: True, patience)
             except TimeoutError:
                 waited += patience
-                patience = min(patience * 2, LONGEST)
+                patience = min(patience * 2, LONGEST_CHECK)
                 if decoder.locked_out:
                     raise CommandFailed("wrong-key", decoder.locked_out) from None
-                if decoder.stranger and self.options.format == "auto" and waited >= STRANGER:
+                if decoder.stranger and self.options.format == "auto" and waited >= UNKNOWN_AFTER:
                     raise WrongDevice(decoder.stranger) from None
 
     def _sleepy(self) -> None:

@@ -25,6 +25,8 @@ TLM_UNITS = {"temperature": "Cel", "battery_voltage": "mV", "uptime": "s"}
 
 
 class EddystoneUid(msgspec.Struct, frozen=True, gc=False):
+    """Frame UID."""
+
     frame: str
     tx_power_0m: int
     namespace: str
@@ -32,13 +34,15 @@ class EddystoneUid(msgspec.Struct, frozen=True, gc=False):
 
 
 class EddystoneUrl(msgspec.Struct, frozen=True, gc=False):
+    """Frame URL."""
+
     frame: str
     tx_power_0m: int
     url: str
 
 
 class EddystoneTlm(msgspec.Struct, frozen=True, gc=False):
-    """None = the beacon does not measure it."""
+    """Frame TLM, unencrypted telemetry. None = the beacon does not measure it."""
 
     frame: str
     battery_mv: int | None
@@ -97,25 +101,25 @@ def _tlm(data: bytes) -> EddystoneTlm:
     )
 
 
-def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
+def interpret(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """UID and URL: presence. TLM: a reading of the metric environment."""
-    found = decode(data)
-    if isinstance(found, EddystoneTlm):
+    frame = decode(data)
+    if isinstance(frame, EddystoneTlm):
         values: dict[str, Any] = {
-            "temperature": found.temperature_c,
-            "battery_voltage": found.battery_mv,
-            "adverts": found.adv_count,
-            "uptime": found.uptime_s,
+            "temperature": frame.temperature_c,
+            "battery_voltage": frame.battery_mv,
+            "adverts": frame.adv_count,
+            "uptime": frame.uptime_s,
         }
         return DecodedAdvert((measured("environment", values, TLM_UNITS),))
-    what: dict[str, Any] = msgspec.structs.asdict(found)
-    del what["frame"]
-    return DecodedAdvert((presence(what, what.pop("tx_power_0m"), sender.rssi),))
+    identity: dict[str, Any] = msgspec.structs.asdict(frame)
+    del identity["frame"]
+    return DecodedAdvert((presence(identity, identity.pop("tx_power_0m"), sender.rssi),))
 
 
-def presence(what: dict[str, Any], tx_power: int, rssi: int | None) -> Reading:
-    """It is here: what it calls itself, how strong it is sent (dBm, at the distance that its format says) and heard."""
-    values = {**what, "tx_power": tx_power}
+def presence(identity: dict[str, Any], tx_power: int, rssi: int | None) -> Reading:
+    """Presence reading: identity, TX power (dBm, at the reference distance of the format), RSSI."""
+    values = {**identity, "tx_power": tx_power}
     units = {"tx_power": DBM}
     if rssi is not None:
         values["signal_strength"], units["signal_strength"] = rssi, DBM

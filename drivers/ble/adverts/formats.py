@@ -30,20 +30,20 @@ class AdvertFormat(NamedTuple):
     key: str | int  # UUID of the service data, or company id of the manufacturer data
     presence: bool = False
     fits_with: str = "fits"
-    hears_with: str = "hear"
+    interpret_with: str = "interpret"
     seals: bool = False  # it has an encrypted form
     company: bool = False  # the decoder wants to know the company id
     varies: bool = False  # it sends different things in turn, each repeated on its own
 
-    def hear(self, data: bytes, sender: AdvertSender) -> DecodedAdvert:
-        """What the payload means; FrameError."""
+    def interpret(self, data: bytes, sender: AdvertSender) -> DecodedAdvert:
+        """Decode the payload; FrameError."""
         module = load(self.module)
         more = (self.key,) if self.company else ()
-        hear: Callable[..., DecodedAdvert] = getattr(module, self.hears_with)
-        return hear(data, sender, *more)
+        interpret: Callable[..., DecodedAdvert] = getattr(module, self.interpret_with)
+        return interpret(data, sender, *more)
 
     def fits(self, data: bytes) -> bool:
-        """Whether it can be this format at all; says nothing of its content."""
+        """True if it can be this format at all; says nothing of its content."""
         module = load(self.module)
         more = (self.key,) if self.company else ()
         return bool(getattr(module, self.fits_with)(data, *more))
@@ -53,7 +53,7 @@ class AdvertFormat(NamedTuple):
         return int(load(self.module).variant(data)) if self.varies else 0
 
     def sealed(self, data: bytes) -> bool:
-        """Whether this payload is encrypted."""
+        """True if this payload is encrypted."""
         return self.seals and bool(load(self.module).sealed(data))
 
 
@@ -75,7 +75,7 @@ def _formats() -> Iterator[AdvertFormat]:
         "mi_scale",
         uuid(0x181B),
         fits_with="fits_body",
-        hears_with="hear_body",
+        interpret_with="interpret_body",
     )
     yield AdvertFormat("eddystone", "Eddystone beacon", "eddystone", uuid(0xFEAA), presence=True, varies=True)
     yield AdvertFormat("ibeacon", "iBeacon", "ibeacon", 0x004C, presence=True)
@@ -109,30 +109,30 @@ class AdvertFilter:
         self._places: dict[str | int, AdvertFormat] = {form.key: form for form in chosen}
 
     def payloads(self, advert: ReceivedAdvert) -> list[AdvertPayload]:
-        """Those in a place of a wanted format; whether they fit is not yet asked."""
+        """Payloads in a place of a wanted format; not yet checked to fit it."""
         find = self._places.get
-        found: list[AdvertPayload] = []
+        payloads: list[AdvertPayload] = []
         for service, data in advert.service_data.items():
             if (form := find(service)) is not None:
-                found.append(AdvertPayload(form, data))
+                payloads.append(AdvertPayload(form, data))
         for company, data in advert.manufacturer_data.items():
             if (form := find(company)) is not None:
-                found.append(AdvertPayload(form, data))
-        return found
+                payloads.append(AdvertPayload(form, data))
+        return payloads
 
 
 _ALL = AdvertFilter()
 
 
 def recognise(advert: ReceivedAdvert) -> list[RecognisedAdvert]:
-    """What `ble-advertisement` can make of it, sensors before beacons; empty for everything else."""
+    """Formats that `ble-advertisement` can decode, sensors before beacons; empty for everything else."""
     fitting = [payload for payload in _ALL.payloads(advert) if payload.form.fits(payload.data)]
     fitting.sort(key=lambda payload: payload.form.presence)
-    found: dict[str, RecognisedAdvert] = {}
+    recognised: dict[str, RecognisedAdvert] = {}
     for form, data in fitting:
         if form.sealed(data):
             title, options = f"{form.title}, encrypted", {"format": form.name, "key": KEY_WANTED}
         else:
             title, options = form.title, {"format": form.name}
-        found.setdefault(form.name, RecognisedAdvert(form.name, title, options))
-    return list(found.values())
+        recognised.setdefault(form.name, RecognisedAdvert(form.name, title, options))
+    return list(recognised.values())

@@ -55,8 +55,9 @@ def decode(data: bytes, company: int = COMPANY, name: str = "") -> GoveeMeasurem
     data = _unglued(data)
     packed, at = _layout(company, len(data), name)
     if packed:
-        found = decode_packed(data[at : at + _PACKED_SIZE])
-        return msgspec.structs.replace(found, sensor=data[at - 1]) if (company, len(data)) == _OUTDOOR else found
+        measurement = decode_packed(data[at : at + _PACKED_SIZE])
+        outdoor = (company, len(data)) == _OUTDOOR
+        return msgspec.structs.replace(measurement, sensor=data[at - 1]) if outdoor else measurement
     return decode_plain(data[at : at + _PLAIN.size])
 
 
@@ -94,16 +95,19 @@ def decode_plain(data: bytes) -> GoveeMeasurement:
     return GoveeMeasurement(temperature / 100, humidity / 100, battery)
 
 
-def hear(data: bytes, sender: AdvertSender, company: int = COMPANY) -> DecodedAdvert:
+def interpret(data: bytes, sender: AdvertSender, company: int = COMPANY) -> DecodedAdvert:
     """A reading of the metric environment; the battery also for the status."""
-    found = decode(data, company, sender.name)
-    suffix = "_remote" if found.sensor else ""
-    values: dict[str, Any] = {f"temperature{suffix}": found.temperature_c, f"humidity{suffix}": found.humidity_pct}
-    if not found.error:
-        values[f"battery{suffix}"] = found.battery_pct
+    measurement = decode(data, company, sender.name)
+    suffix = "_remote" if measurement.sensor else ""
+    values: dict[str, Any] = {
+        f"temperature{suffix}": measurement.temperature_c,
+        f"humidity{suffix}": measurement.humidity_pct,
+    }
+    if not measurement.error:
+        values[f"battery{suffix}"] = measurement.battery_pct
     units = {f"{name}{suffix}": unit for name, unit in UNITS.items()}
-    told = {} if found.sensor else {"battery": found.battery_pct}
-    return DecodedAdvert((measured("environment", values, units, "sensor-fault"),), told)
+    status = {} if measurement.sensor else {"battery": measurement.battery_pct}
+    return DecodedAdvert((measured("environment", values, units, "sensor-fault"),), status)
 
 
 def fits(data: bytes, company: int = COMPANY) -> bool:

@@ -19,7 +19,7 @@ _KIND = b"\x02\x15"
 
 
 class IBeaconAdvert(msgspec.Struct, frozen=True, gc=False):
-    """`tx_power_1m`: dBm, measured at one metre."""
+    """iBeacon payload. `tx_power_1m`: dBm, measured at one metre."""
 
     uuid: str
     major: int
@@ -37,10 +37,10 @@ def decode(data: bytes) -> IBeaconAdvert:
     return IBeaconAdvert(str(UUID(bytes=uuid)), major, minor, power)
 
 
-def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
-    found = decode(data)
-    what = {"uuid": found.uuid, "major": found.major, "minor": found.minor}
-    return DecodedAdvert((presence(what, found.tx_power_1m, sender.rssi),))
+def interpret(data: bytes, sender: AdvertSender) -> DecodedAdvert:
+    beacon = decode(data)
+    identity = {"uuid": beacon.uuid, "major": beacon.major, "minor": beacon.minor}
+    return DecodedAdvert((presence(identity, beacon.tx_power_1m, sender.rssi),))
 
 
 def fits(data: bytes) -> bool:

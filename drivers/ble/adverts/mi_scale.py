@@ -27,7 +27,7 @@ DIVISOR = {"kg": 200, "lb": 100, "jin": 100}
 
 
 class MiScaleWeighing(msgspec.Struct, frozen=True):
-    """What the scale shows; `timestamp` is its own clock, as sent."""
+    """Weighing of a scale; `timestamp` is its own clock, as sent."""
 
     unit: str
     stabilised: bool
@@ -37,7 +37,7 @@ class MiScaleWeighing(msgspec.Struct, frozen=True):
 
 
 class BodyWeighing(MiScaleWeighing, frozen=True):
-    """The same with the impedance, None where the scale has none (yet). `small`: something small was weighed."""
+    """Weighing with impedance, None where the scale has none (yet). `small`: a small object was weighed."""
 
     impedance_present: bool
     impedance_ohm: int | None
@@ -81,39 +81,39 @@ def _six(time: list[int]) -> tuple[int, int, int, int, int, int]:
     return year, month, day, hour, minute, second
 
 
-def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
-    return _heard(decode(data), sender)
+def interpret(data: bytes, sender: AdvertSender) -> DecodedAdvert:
+    return _interpret(decode(data), sender)
 
 
-def hear_body(data: bytes, sender: AdvertSender) -> DecodedAdvert:
-    return _heard(decode_body(data), sender)
+def interpret_body(data: bytes, sender: AdvertSender) -> DecodedAdvert:
+    return _interpret(decode_body(data), sender)
 
 
-def _heard(seen: MiScaleWeighing, sender: AdvertSender) -> DecodedAdvert:
+def _interpret(seen: MiScaleWeighing, sender: AdvertSender) -> DecodedAdvert:
     """Each reading has a mark: what was weighed, and when by the scale's clock."""
     if not seen.stabilised or not seen.weight:
         return DecodedAdvert(sleepy=True)
     time = _device_time(seen.timestamp)
-    what = f"{'-'.join(map(str, seen.timestamp))} {seen.weight} {seen.unit}"
+    weighing_id = f"{'-'.join(map(str, seen.timestamp))} {seen.weight} {seen.unit}"
     whose = mac_text(sender.mac) if sender.mac else sender.name
     flags = () if time else ("clock-not-set",)
     unit = UCUM[seen.unit]
 
     def reading(metric: str, values: dict[str, Any], units: dict[str, str], missing: tuple[str, ...] = ()) -> Reading:
-        mark = (f"{metric}:{whose}", what)
+        mark = (f"{metric}:{whose}", weighing_id)
         return Reading(metric, values, units, (*missing, *flags), device_time=time, bookmark=mark)
 
     if isinstance(seen, BodyWeighing) and seen.small:
         return DecodedAdvert((reading("reading", {"mass": seen.weight}, {"mass": unit}),), sleepy=True)
-    found = [reading("body_weight", {"weight": seen.weight}, {"weight": unit})]
+    readings = [reading("body_weight", {"weight": seen.weight}, {"weight": unit})]
     if isinstance(seen, BodyWeighing) and seen.impedance_present:
         units = {"weight": unit}
         if seen.impedance_ohm in _NO_IMPEDANCE:
-            found.append(reading("body_composition", {"weight": seen.weight}, units, ("impedance:not-available",)))
+            readings.append(reading("body_composition", {"weight": seen.weight}, units, ("impedance:not-available",)))
         else:
             values = {"weight": seen.weight, "impedance": seen.impedance_ohm}
-            found.append(reading("body_composition", values, {**units, "impedance": "Ohm"}))
-    return DecodedAdvert(tuple(found), sleepy=True)
+            readings.append(reading("body_composition", values, {**units, "impedance": "Ohm"}))
+    return DecodedAdvert(tuple(readings), sleepy=True)
 
 
 def _device_time(parts: tuple[int, int, int, int, int, int]) -> str | None:

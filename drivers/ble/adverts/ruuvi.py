@@ -86,7 +86,7 @@ def _axis(raw: int) -> int | None:
     return None if raw == _NONE_S16 else raw
 
 
-def hear(data: bytes, sender: AdvertSender) -> DecodedAdvert:
+def interpret(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """A reading of the metric environment."""
     tag = decode3(data) if data[:1] == b"\x03" else decode5(data)
     values: dict[str, Any] = {

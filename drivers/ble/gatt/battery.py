@@ -14,7 +14,7 @@ FAULTS = {12: "battery", 13: "external-power", 14: "other"}
 
 
 class LevelStatus(msgspec.Struct, frozen=True, gc=False):
-    """`power_state` holds the sixteen bits that the properties explain."""
+    """Battery Level Status. `power_state` holds the sixteen bits that the properties explain."""
 
     power_state: int
     identifier: int | None = None

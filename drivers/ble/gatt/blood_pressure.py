@@ -35,7 +35,7 @@ FEATURES = {
 
 
 class BloodPressureStatus(msgspec.Struct, frozen=True, gc=False):
-    """`pulse_rate_range` is one of RANGES."""
+    """Measurement status. `pulse_rate_range` is one of RANGES."""
 
     raw: int
     body_movement: bool
@@ -55,7 +55,7 @@ class BloodPressureStatus(msgspec.Struct, frozen=True, gc=False):
 
 
 class BloodPressureMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """`unit` is mmHg or kPa; a cuff pressure has None for diastolic and mean."""
+    """Blood pressure measurement. `unit` is mmHg or kPa; a cuff pressure has None for diastolic and mean."""
 
     unit: str
     systolic: Number
@@ -115,40 +115,40 @@ def _tail(
     )
 
 
-def reading(found: BloodPressureMeasurement, device_time: str | None = None) -> Reading:
+def reading(measurement: BloodPressureMeasurement, device_time: str | None = None) -> Reading:
     """kPa stay kPa. A mean of 0 or NaN is what devices send that have none: named in the flags, no doubt about the
     rest. `device_time` is for formats that tell the time otherwise than in `timestamp`."""
-    sheet = ReadingBuilder("blood_pressure")
-    unit = UCUM[found.unit]
-    sheet.put("systolic", found.systolic, unit)
-    sheet.put("diastolic", found.diastolic, unit)
-    if found.map == 0:
-        sheet.leave("mean", "not-given")
+    builder = ReadingBuilder("blood_pressure")
+    unit = UCUM[measurement.unit]
+    builder.put("systolic", measurement.systolic, unit)
+    builder.put("diastolic", measurement.diastolic, unit)
+    if measurement.map == 0:
+        builder.leave("mean", "not-given")
     else:
-        sheet.put("mean", found.map, unit)
-    _more(sheet, found)
-    time = found.timestamp.iso() if found.timestamp else device_time
-    return sheet.reading("systolic", "diastolic", device_time=time)
+        builder.put("mean", measurement.map, unit)
+    _more(builder, measurement)
+    time = measurement.timestamp.iso() if measurement.timestamp else device_time
+    return builder.reading("systolic", "diastolic", device_time=time)
 
 
-def cuff_reading(found: CuffPressure, device_time: str | None = None) -> Reading:
+def cuff_reading(measurement: CuffPressure, device_time: str | None = None) -> Reading:
     """Metric cuff_pressure."""
-    sheet = ReadingBuilder("cuff_pressure")
-    sheet.put("pressure", found.cuff_pressure, UCUM[found.unit])
-    _more(sheet, found)
-    time = found.timestamp.iso() if found.timestamp else device_time
-    return sheet.reading("pressure", device_time=time)
+    builder = ReadingBuilder("cuff_pressure")
+    builder.put("pressure", measurement.cuff_pressure, UCUM[measurement.unit])
+    _more(builder, measurement)
+    time = measurement.timestamp.iso() if measurement.timestamp else device_time
+    return builder.reading("pressure", device_time=time)
 
 
-def _more(sheet: ReadingBuilder, found: BloodPressureMeasurement | CuffPressure) -> None:
-    rate = found.pulse_rate
+def _more(builder: ReadingBuilder, measurement: BloodPressureMeasurement | CuffPressure) -> None:
+    rate = measurement.pulse_rate
     if rate is not None and not isinstance(rate, MissingNumber) and rate == 0:
-        sheet.leave("heart_rate", "no-signal")
+        builder.leave("heart_rate", "no-signal")
     else:
-        sheet.put("heart_rate", rate, "/min")
-    if found.user_id != USER_UNKNOWN:
-        sheet.put("user_id", found.user_id)
-    if found.status is not None:
-        sheet.flag(*found.status.flags)
-        if found.status.raw & DOUBTFUL:
-            sheet.doubt()
+        builder.put("heart_rate", rate, "/min")
+    if measurement.user_id != USER_UNKNOWN:
+        builder.put("user_id", measurement.user_id)
+    if measurement.status is not None:
+        builder.flag(*measurement.status.flags)
+        if measurement.status.raw & DOUBTFUL:
+            builder.doubt()

@@ -53,7 +53,7 @@ def _decode(data: bytes, pressures: int) -> EnhancedBloodPressure:
     cursor = ValueCursor(data)
     flags = cursor.u8()
     unit = "kPa" if flags & 1 else "mmHg"
-    found = [cursor.sfloat() for _ in range(pressures)]
+    numbers = [cursor.sfloat() for _ in range(pressures)]
     epoch = EPOCHS[flags >> 6 & 1]
     time = _time(epoch, cursor) if flags & 2 else None
     rate = cursor.sfloat() if flags & 4 else None
@@ -61,9 +61,9 @@ def _decode(data: bytes, pressures: int) -> EnhancedBloodPressure:
     status = BloodPressureStatus.of(cursor.u16()) if flags & 0x10 else None
     facing = _time(epoch, cursor) if flags & 0x20 else None
     if pressures == 1:
-        return EnhancedBloodPressure(CuffPressure(unit, found[0], None, rate, user, status), time, facing)
+        return EnhancedBloodPressure(CuffPressure(unit, numbers[0], None, rate, user, status), time, facing)
     return EnhancedBloodPressure(
-        BloodPressureMeasurement(unit, found[0], found[1], found[2], None, rate, user, status), time, facing
+        BloodPressureMeasurement(unit, numbers[0], numbers[1], numbers[2], None, rate, user, status), time, facing
     )
 
 

@@ -20,7 +20,8 @@ MASSES = ("muscle_mass", "fat_free_mass", "soft_lean_mass", "body_water_mass")
 
 
 class BodyCompositionMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """`body_fat_pct` None = the measurement was unsuccessful; masses in `unit` (kg or lb), height in m or in."""
+    """Body composition packet. `body_fat_pct` None = the measurement was unsuccessful; masses in `unit` (kg or lb),
+    height in m or in."""
 
     unit: str
     body_fat_pct: Decimal | None
@@ -40,7 +41,8 @@ class BodyCompositionMeasurement(msgspec.Struct, frozen=True, gc=False):
 
 
 class BodyCompositionFeature(msgspec.Struct, frozen=True, gc=False):
-    """Bits 0 to 10 of `features` are those of the optional fields; resolutions 0 = not said."""
+    """Body composition features. Bits 0 to 10 of `features` are those of the optional fields; resolutions 0 = not
+    said."""
 
     features: int
     mass_resolution: int
@@ -82,7 +84,7 @@ def decode_feature(data: bytes) -> BodyCompositionFeature:
 
 
 class PacketMerger:
-    """Puts together what came in several packets: at most two, since two hold every field.
+    """Merger of measurements that come in several packets: at most two, since two hold every field.
 
     `feed` gives what is complete, `flush` what waits for a second packet that did not come.
     """
@@ -111,7 +113,7 @@ def merge(first: BodyCompositionMeasurement, second: BodyCompositionMeasurement)
 
 
 def _belong(first: BodyCompositionMeasurement, second: BodyCompositionMeasurement) -> bool:
-    """What both have is the same, except the body fat, which stands in every packet."""
+    """Two packets belong together if their common fields agree, except the body fat, which is in every packet."""
     return all(
         first_has == second_has or first_has is None or second_has is None
         for name in first.__struct_fields__
@@ -120,23 +122,23 @@ def _belong(first: BodyCompositionMeasurement, second: BodyCompositionMeasuremen
     )
 
 
-def reading(found: BodyCompositionMeasurement) -> Reading:
-    """What a scale says of an unsuccessful measurement is its weight at most."""
-    sheet = ReadingBuilder("body_composition")
-    unit = UCUM[found.unit]
-    sheet.put("weight", found.weight, unit)
-    if found.height_unit:
-        sheet.put("height", found.height, UCUM[found.height_unit])
-    if found.body_fat_pct is None:
-        sheet.leave("body_fat", "unsuccessful")
+def reading(measurement: BodyCompositionMeasurement) -> Reading:
+    """Reading of a measurement; an unsuccessful one yields the weight at most."""
+    builder = ReadingBuilder("body_composition")
+    unit = UCUM[measurement.unit]
+    builder.put("weight", measurement.weight, unit)
+    if measurement.height_unit:
+        builder.put("height", measurement.height, UCUM[measurement.height_unit])
+    if measurement.body_fat_pct is None:
+        builder.leave("body_fat", "unsuccessful")
     else:
-        sheet.put("body_fat", found.body_fat_pct, "%")
-        sheet.put("basal_metabolism", found.basal_metabolism_kj, "kJ")
-        sheet.put("muscle_percentage", found.muscle_pct, "%")
+        builder.put("body_fat", measurement.body_fat_pct, "%")
+        builder.put("basal_metabolism", measurement.basal_metabolism_kj, "kJ")
+        builder.put("muscle_percentage", measurement.muscle_pct, "%")
         for name in MASSES:
-            sheet.put(name, getattr(found, name), unit)
-        sheet.put("impedance", found.impedance_ohm, "Ohm")
-    if found.user_id != USER_UNKNOWN:
-        sheet.put("user_id", found.user_id)
-    wanted = ("body_fat", "weight") if found.weight is not None else ("body_fat",)
-    return sheet.reading(*wanted, device_time=found.timestamp.iso() if found.timestamp else None)
+            builder.put(name, getattr(measurement, name), unit)
+        builder.put("impedance", measurement.impedance_ohm, "Ohm")
+    if measurement.user_id != USER_UNKNOWN:
+        builder.put("user_id", measurement.user_id)
+    wanted = ("body_fat", "weight") if measurement.weight is not None else ("body_fat",)
+    return builder.reading(*wanted, device_time=measurement.timestamp.iso() if measurement.timestamp else None)

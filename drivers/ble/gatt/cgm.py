@@ -52,7 +52,7 @@ BELOW_RANGE, ABOVE_RANGE = 0x40, 0x80
 
 
 class CgmRecord(msgspec.Struct, frozen=True, gc=False):
-    """`trend` in mg/dL/min, `quality` in %; the three octets of status None where they were not sent."""
+    """CGM record. `trend` in mg/dL/min, `quality` in %; the three octets of status None where they were not sent."""
 
     glucose_mg_dl: Number
     time_offset_min: int
@@ -83,7 +83,7 @@ def decode(data: bytes, crc: bool | None = None) -> list[CgmRecord]:
 def _record(data: bytes, crc: bool | None) -> CgmRecord:
     flags = data[1]
     length = SHORTEST + sum(octets for bit, octets in ((7, 1), (6, 1), (5, 1), (0, 2), (1, 2)) if flags >> bit & 1)
-    plain, checked = length, length + e2e_crc.SIZE
+    plain, checked = length, length + e2e_crc.CRC_SIZE
     if len(data) not in {None: (plain, checked), True: (checked,), False: (plain,)}[crc]:
         raise FrameError("bad_size")
     e2e_crc.check(data, length, crc)
@@ -100,26 +100,26 @@ def _record(data: bytes, crc: bool | None) -> CgmRecord:
 
 
 def reading(
-    found: CgmRecord,
+    record: CgmRecord,
     session: CgmSession | None = None,
     feature: CgmFeature | None = None,
     mark: tuple[str, object] | None = None,
 ) -> Reading:
     """The device's time is the start of the session and the offset; None where the start is unknown."""
-    sheet = ReadingBuilder("continuous_glucose")
-    warning = found.warning or 0
-    sheet.put("glucose", found.glucose_mg_dl, "mg/dL")
+    builder = ReadingBuilder("continuous_glucose")
+    warning = record.warning or 0
+    builder.put("glucose", record.glucose_mg_dl, "mg/dL")
     if feature and (feature.type == CONTROL_TYPE or feature.location == CONTROL_LOCATION):
-        sheet.leave("glucose", "control-solution")
-    elif "glucose" in sheet.values and warning & (BELOW_RANGE | ABOVE_RANGE):
-        sheet.leave("glucose", "over-range" if warning & ABOVE_RANGE else "under-range")
-    sheet.put("trend", found.trend, "mg/dL/min")
-    sheet.put("signal_quality", found.quality, "%")
-    sheet.put("time_offset", found.time_offset_min, "min")
-    sheet.flag(*bits(found.status or 0, STATUS), *bits(found.cal_temp or 0, CAL_TEMP), *bits(warning, WARNING))
+        builder.leave("glucose", "control-solution")
+    elif "glucose" in builder.values and warning & (BELOW_RANGE | ABOVE_RANGE):
+        builder.leave("glucose", "over-range" if warning & ABOVE_RANGE else "under-range")
+    builder.put("trend", record.trend, "mg/dL/min")
+    builder.put("signal_quality", record.quality, "%")
+    builder.put("time_offset", record.time_offset_min, "min")
+    builder.flag(*bits(record.status or 0, STATUS), *bits(record.cal_temp or 0, CAL_TEMP), *bits(warning, WARNING))
     if feature:
-        sheet.flag(*words("sample", TYPES, feature.type), *words("location", LOCATIONS, feature.location))
-    if (found.status or 0) & DOUBTFUL_STATUS or (found.cal_temp or 0) & DOUBTFUL_CAL_TEMP:
-        sheet.doubt()
-    time = session.start.iso(found.time_offset_min) if session else None
-    return sheet.reading("glucose", device_time=time, mark=mark)
+        builder.flag(*words("sample", TYPES, feature.type), *words("location", LOCATIONS, feature.location))
+    if (record.status or 0) & DOUBTFUL_STATUS or (record.cal_temp or 0) & DOUBTFUL_CAL_TEMP:
+        builder.doubt()
+    time = session.start.iso(record.time_offset_min) if session else None
+    return builder.reading("glucose", device_time=time, mark=mark)

@@ -1,4 +1,4 @@
-"""What surrounds CGM measurements: Feature (2AA8), Status (2AA9), Session Start Time (2AAA), Session Run Time (2AAB),
+"""CGM session values: Feature (2AA8), Status (2AA9), Session Start Time (2AAA), Session Run Time (2AAB),
 Specific Ops Control Point (2AAC); GATT Specification Supplement.
 
 `crc` says whether the device adds an E2E-CRC; None = unknown, then the length tells.
@@ -38,7 +38,7 @@ FEATURES = {
 
 
 class CgmFeature(msgspec.Struct, frozen=True, gc=False):
-    """`type` and `location` as in glucose.py."""
+    """Features of a sensor. `type` and `location` as in glucose.py."""
 
     features: int
     type: int
@@ -47,7 +47,7 @@ class CgmFeature(msgspec.Struct, frozen=True, gc=False):
 
 
 class CgmStatus(msgspec.Struct, frozen=True, gc=False):
-    """The three octets as in cgm.py."""
+    """Status of a session. The three octets as in cgm.py."""
 
     time_offset_min: int
     status: int
@@ -56,7 +56,8 @@ class CgmStatus(msgspec.Struct, frozen=True, gc=False):
 
 
 class CgmSession(msgspec.Struct, frozen=True, gc=False):
-    """Zeros until the start is known; offsets None where they are unknown or make no sense."""
+    """Start and run time of a session: zeros until the start is known; offsets None where they are unknown or make no
+    sense."""
 
     start: DateTime
     tz_offset_min: int | None
@@ -76,8 +77,8 @@ class CgmCalibration(msgspec.Struct, frozen=True, gc=False):
 
 
 class OpsAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What a control point says or is told: by `op`, an interval in minutes, a limit, a calibration, or how a request
-    went (code 1 = done)."""
+    """Value of the CGM Specific Ops Control Point: by `op`, an interval in minutes, a limit, a calibration, or how a
+    request went (code 1 = done)."""
 
     op: int
     interval_min: int | None = None
@@ -106,11 +107,11 @@ RESPONSES = {
 def decode_feature(data: bytes) -> CgmFeature:
     """It always ends with a check value: FFFF where the device does not use them. FrameError truncated or bad_crc."""
     cursor = ValueCursor(data)
-    features, nibbles, told = cursor.uint(3), cursor.u8(), cursor.u16()
+    features, nibbles, sent_crc = cursor.uint(3), cursor.u8(), cursor.u16()
     used = bool(features >> E2E_CRC_BIT & 1)
     if used:
         e2e_crc.check(data, 4, True)
-    elif told != NO_CRC:
+    elif sent_crc != NO_CRC:
         raise FrameError("bad_crc")
     return CgmFeature(features, nibbles & 0x0F, nibbles >> 4, used)
 

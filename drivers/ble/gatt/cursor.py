@@ -8,7 +8,7 @@ from gatepost.drivers.checksums import FrameError
 
 
 class ValueCursor:
-    """Takes fields from the front of a value; FrameError truncated when one is not there whole."""
+    """Cursor that takes fields from the front of a value; FrameError truncated when one is not there whole."""
 
     __slots__ = ("_at", "_data")
 

@@ -19,7 +19,7 @@ SYSTEM_ID, REGULATORY, PNP_ID = 0x2A23, 0x2A2A, 0x2A50
 
 
 class SystemId(msgspec.Struct, frozen=True, gc=False):
-    """Who made the device (24 bits, IEEE), and which one it is (40 bits)."""
+    """System ID: the maker (24 bits, IEEE) and the device (40 bits)."""
 
     manufacturer_id: int
     oui: int
@@ -31,7 +31,7 @@ class SystemId(msgspec.Struct, frozen=True, gc=False):
 
 
 class PnpId(msgspec.Struct, frozen=True, gc=False):
-    """`vendor_source` 1 = Bluetooth SIG, 2 = USB; `version` as the maker counts."""
+    """PnP ID. `vendor_source` 1 = Bluetooth SIG, 2 = USB; `version` as the maker counts."""
 
     vendor_source: int
     vendor_id: int

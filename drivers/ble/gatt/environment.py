@@ -22,7 +22,7 @@ SFLOAT = 0  # octets of the format that is no whole number
 
 
 class CharacteristicKind(NamedTuple):
-    """How a characteristic is sent: `octets` (negative: signed), number * 10 ** power in `unit` (UCUM); `unknown` and
+    """Encoding of a characteristic: `octets` (negative: signed), number * 10 ** power in `unit` (UCUM); `unknown` and
     `more` (so much, or more) are the raw numbers that mean that."""
 
     name: str
@@ -86,8 +86,8 @@ TRENDS = (
 
 
 class SensedValue(msgspec.Struct, frozen=True, gc=False):
-    """`number` as it was sent, in the unit of the specification before any power of ten for reporting; a Missing when
-    the sensor has none. `or_more`: it is beyond what the format can tell."""
+    """Value of a sensor. `number` as it was sent, in the unit of the specification before any power of ten for
+    reporting; a Missing when the sensor has none. `or_more`: it is beyond what the format can tell."""
 
     short: int
     number: Decimal | MissingNumber
@@ -110,27 +110,27 @@ def decode(short: int, data: bytes) -> SensedValue:
     return SensedValue(short, Decimal(raw).scaleb(kind.power), raw == kind.more)
 
 
-def add(sheet: ReadingBuilder, found: SensedValue) -> None:
+def add(builder: ReadingBuilder, sensed: SensedValue) -> None:
     """One value of a reading; several characteristics may go into one."""
-    kind = found.kind
-    if found.short == PRESSURE_TREND and not isinstance(found.number, MissingNumber):
-        if found.number in range(1, len(TRENDS)):
-            sheet.values[kind.name] = TRENDS[int(found.number)]
+    kind = sensed.kind
+    if sensed.short == PRESSURE_TREND and not isinstance(sensed.number, MissingNumber):
+        if sensed.number in range(1, len(TRENDS)):
+            builder.values[kind.name] = TRENDS[int(sensed.number)]
         else:
-            sheet.leave(kind.name, NOT_AVAILABLE)
-    elif found.or_more:
-        sheet.leave(kind.name, MissingNumber.OVER)
-    elif found.number is MissingNumber.NAN and kind.octets != SFLOAT:
-        sheet.leave(kind.name, NOT_AVAILABLE)
-    elif kind.octets == SFLOAT and not isinstance(found.number, MissingNumber):
-        sheet.put(kind.name, found.number.scaleb(kind.power), kind.unit)
+            builder.leave(kind.name, NOT_AVAILABLE)
+    elif sensed.or_more:
+        builder.leave(kind.name, MissingNumber.OVER)
+    elif sensed.number is MissingNumber.NAN and kind.octets != SFLOAT:
+        builder.leave(kind.name, NOT_AVAILABLE)
+    elif kind.octets == SFLOAT and not isinstance(sensed.number, MissingNumber):
+        builder.put(kind.name, sensed.number.scaleb(kind.power), kind.unit)
     else:
-        sheet.put(kind.name, found.number, kind.unit)
+        builder.put(kind.name, sensed.number, kind.unit)
 
 
-def reading(*found: SensedValue) -> Reading:
-    """What was read together, one value for each characteristic."""
-    sheet = ReadingBuilder("environment")
-    for each in found:
-        add(sheet, each)
-    return sheet.reading(*(each.kind.name for each in found))
+def reading(*sensed: SensedValue) -> Reading:
+    """Reading of values that were read together, one for each characteristic."""
+    builder = ReadingBuilder("environment")
+    for each in sensed:
+        add(builder, each)
+    return builder.reading(*(each.kind.name for each in sensed))

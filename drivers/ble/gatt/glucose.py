@@ -63,7 +63,7 @@ OVERRUN, UNDERRUN = 0x7FFF, -0x8000  # of the time offset
 
 
 class GlucoseMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """`unit` is kg/L or mol/L; `time_offset` in minutes, or why there is none."""
+    """Glucose measurement. `unit` is kg/L or mol/L; `time_offset` in minutes, or why there is none."""
 
     sequence: int
     base_time: DateTime
@@ -124,32 +124,32 @@ def decode_feature(data: bytes) -> int:
     return ValueCursor(data).u16()
 
 
-def measured(found: GlucoseMeasurement, metric: str = "glucose") -> ReadingBuilder:
+def measured(measurement: GlucoseMeasurement, metric: str = "glucose") -> ReadingBuilder:
     """All that one measurement says, open for its context."""
-    sheet = ReadingBuilder(metric)
-    if found.unit == "kg/L":
-        sheet.put("glucose", found.mg_dl, "mg/dL")
-    elif found.unit:
-        sheet.put("glucose", found.mmol_l, "mmol/L")
+    builder = ReadingBuilder(metric)
+    if measurement.unit == "kg/L":
+        builder.put("glucose", measurement.mg_dl, "mg/dL")
+    elif measurement.unit:
+        builder.put("glucose", measurement.mmol_l, "mmol/L")
     else:
-        sheet.leave("glucose", "not-measured")
-    status = found.status or 0
-    if found.control_solution:
-        sheet.leave("glucose", "control-solution")
-    elif status & ABOVE and "glucose" in sheet.values:
-        sheet.leave("glucose", "over-range")
-    elif status & BELOW and "glucose" in sheet.values:
-        sheet.leave("glucose", "under-range")
+        builder.leave("glucose", "not-measured")
+    status = measurement.status or 0
+    if measurement.control_solution:
+        builder.leave("glucose", "control-solution")
+    elif status & ABOVE and "glucose" in builder.values:
+        builder.leave("glucose", "over-range")
+    elif status & BELOW and "glucose" in builder.values:
+        builder.leave("glucose", "under-range")
     if status & DOUBTFUL:
-        sheet.doubt()
-    sheet.flag(*words("sample", TYPES, found.type), *words("location", LOCATIONS, found.location))
-    sheet.flag(*bits(status, STATUS))
-    if isinstance(found.time_offset, MissingNumber):
-        sheet.flag(f"device-time:{found.time_offset}")
-    sheet.put("sequence_number", found.sequence)
-    return sheet
+        builder.doubt()
+    builder.flag(*words("sample", TYPES, measurement.type), *words("location", LOCATIONS, measurement.location))
+    builder.flag(*bits(status, STATUS))
+    if isinstance(measurement.time_offset, MissingNumber):
+        builder.flag(f"device-time:{measurement.time_offset}")
+    builder.put("sequence_number", measurement.sequence)
+    return builder
 
 
-def reading(found: GlucoseMeasurement, mark: tuple[str, object] | None = None) -> Reading:
+def reading(measurement: GlucoseMeasurement, mark: tuple[str, object] | None = None) -> Reading:
     """A measurement without context."""
-    return measured(found).reading("glucose", device_time=found.device_time, mark=mark)
+    return measured(measurement).reading("glucose", device_time=measurement.device_time, mark=mark)

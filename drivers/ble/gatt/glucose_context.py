@@ -25,7 +25,7 @@ EXERCISE_OVERRUN = 0xFFFF
 
 
 class GlucoseContext(msgspec.Struct, frozen=True, gc=False):
-    """`medication_unit` is kg or L; `exercise_s` in seconds, or why there is none."""
+    """Context of a measurement. `medication_unit` is kg or L; `exercise_s` in seconds, or why there is none."""
 
     sequence: int
     extended_flags: int | None = None
@@ -74,14 +74,14 @@ def decode(data: bytes) -> GlucoseContext:
     )
 
 
-def add(sheet: ReadingBuilder, context: GlucoseContext) -> None:
+def add(builder: ReadingBuilder, context: GlucoseContext) -> None:
     """Its values and words, beside those of the measurement."""
-    sheet.put("carbohydrate", context.carbohydrate_kg, "kg")
-    sheet.put("exercise_duration", context.exercise_s, "s")
-    sheet.put("exercise_intensity", context.exercise_pct, "%")
-    sheet.put("medication", context.medication, context.medication_unit or "")
-    sheet.put("hba1c", context.hba1c_pct, "%")
-    sheet.flag(
+    builder.put("carbohydrate", context.carbohydrate_kg, "kg")
+    builder.put("exercise_duration", context.exercise_s, "s")
+    builder.put("exercise_intensity", context.exercise_pct, "%")
+    builder.put("medication", context.medication, context.medication_unit or "")
+    builder.put("hba1c", context.hba1c_pct, "%")
+    builder.flag(
         *words("carbohydrate", CARBOHYDRATES, context.carbohydrate_id),
         *words("meal", MEALS, context.meal),
         *words("tester", TESTERS, context.tester),
@@ -91,10 +91,10 @@ def add(sheet: ReadingBuilder, context: GlucoseContext) -> None:
 
 
 def reading(
-    found: glucose.GlucoseMeasurement, context: GlucoseContext | None, mark: tuple[str, object] | None = None
+    measurement: glucose.GlucoseMeasurement, context: GlucoseContext | None, mark: tuple[str, object] | None = None
 ) -> Reading:
     """A measurement with its context, where one of its sequence number came."""
-    sheet = glucose.measured(found)
-    if context is not None and context.sequence == found.sequence:
-        add(sheet, context)
-    return sheet.reading("glucose", device_time=found.device_time, mark=mark)
+    builder = glucose.measured(measurement)
+    if context is not None and context.sequence == measurement.sequence:
+        add(builder, context)
+    return builder.reading("glucose", device_time=measurement.device_time, mark=mark)

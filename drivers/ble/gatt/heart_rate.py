@@ -21,7 +21,7 @@ _RR_PLACES = Decimal("0.0001")
 
 
 class HeartRateMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """`contact` None = the sensor does not watch it; `rr_1024` in 1/1024 s."""
+    """Heart rate measurement. `contact` None = the sensor does not watch it; `rr_1024` in 1/1024 s."""
 
     heart_rate: int
     contact: bool | None = None
@@ -52,22 +52,22 @@ def decode_location(data: bytes) -> int:
 
 def reading(measured: HeartRateMeasurement, location: int | None = None) -> Reading:
     """Without contact there is neither a rate nor an interval, whatever the strap still sends."""
-    sheet = ReadingBuilder("heart_rate")
+    builder = ReadingBuilder("heart_rate")
     lost = measured.contact is False
     if lost:
-        sheet.leave("heart_rate", "no-contact")
+        builder.leave("heart_rate", "no-contact")
     elif measured.heart_rate == 0:
-        sheet.leave("heart_rate", "no-signal")
+        builder.leave("heart_rate", "no-signal")
     else:
-        sheet.put("heart_rate", measured.heart_rate, "/min")
+        builder.put("heart_rate", measured.heart_rate, "/min")
     if measured.energy_kj == ENERGY_FULL:
-        sheet.leave("energy_expended", "over-range")
+        builder.leave("energy_expended", "over-range")
     else:
-        sheet.put("energy_expended", measured.energy_kj, "kJ")
+        builder.put("energy_expended", measured.energy_kj, "kJ")
     if measured.rr_1024 and lost:
-        sheet.leave("rr_intervals", "no-contact")
+        builder.leave("rr_intervals", "no-contact")
     elif measured.rr_1024:
-        sheet.values["rr_intervals"] = measured.rr_ms
-        sheet.units["rr_intervals"] = "ms"
-    sheet.flag(*words("location", LOCATIONS, location))
-    return sheet.reading("heart_rate")
+        builder.values["rr_intervals"] = measured.rr_ms
+        builder.units["rr_intervals"] = "ms"
+    builder.flag(*words("location", LOCATIONS, location))
+    return builder.reading("heart_rate")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class MissingNumber(StrEnum):
-    """Why there is no number; the words are those of flags."""
+    """Reason why there is no number; the words are those of flags."""
 
     NAN = "nan"
     NRES = "not-at-this-resolution"

@@ -23,7 +23,8 @@ NO_SPO2, NO_RATE = 127, 511
 
 
 class NoninMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """None = the device has no value. `smartpoint`: the algorithm found a measurement of high quality."""
+    """Nonin measurement. None = the device has no value. `smartpoint`: the algorithm found a measurement of high
+    quality."""
 
     synced: bool
     weak_signal: bool
@@ -64,24 +65,24 @@ def decode(data: bytes) -> NoninMeasurement:
     )
 
 
-def reading(found: NoninMeasurement) -> Reading:
-    sheet = ReadingBuilder("pulse_oximetry")
-    why = "searching" if found.searching else "no-signal"
-    for name, number, unit in (("spo2", found.spo2, "%"), ("heart_rate", found.pulse_rate, "/min")):
+def reading(measurement: NoninMeasurement) -> Reading:
+    builder = ReadingBuilder("pulse_oximetry")
+    reason = "searching" if measurement.searching else "no-signal"
+    for name, number, unit in (("spo2", measurement.spo2, "%"), ("heart_rate", measurement.pulse_rate, "/min")):
         if number is None:
-            sheet.leave(name, why)
+            builder.leave(name, reason)
         else:
-            sheet.put(name, number, unit)
-    if sheet.values:
-        sheet.put("perfusion_index", found.pai_pct, "%")
+            builder.put(name, number, unit)
+    if builder.values:
+        builder.put("perfusion_index", measurement.pai_pct, "%")
     words = {
-        "weak-signal": found.weak_signal,
-        "smartpoint": found.smartpoint,
-        "searching": found.searching and bool(sheet.values),
-        "finger-misplaced": found.correct_check,
-        "battery-low": found.low_battery,
+        "weak-signal": measurement.weak_signal,
+        "smartpoint": measurement.smartpoint,
+        "searching": measurement.searching and bool(builder.values),
+        "finger-misplaced": measurement.correct_check,
+        "battery-low": measurement.low_battery,
     }
-    sheet.flag(*(word for word, there in words.items() if there))
-    if found.weak_signal or found.searching or found.correct_check:
-        sheet.doubt()
-    return sheet.reading("spo2", "heart_rate")
+    builder.flag(*(word for word, there in words.items() if there))
+    if measurement.weak_signal or measurement.searching or measurement.correct_check:
+        builder.doubt()
+    return builder.reading("spo2", "heart_rate")

@@ -25,12 +25,16 @@ FEATURES, ANSWER = 0x0F, 0xF0
 
 
 class PmdOp(IntEnum):
+    """Op code of the control point."""
+
     GET_SETTINGS = 1
     START = 2
     STOP = 3
 
 
 class PmdType(IntEnum):
+    """Measurement type."""
+
     ECG = 0
     PPG = 1
     ACC = 2
@@ -40,6 +44,8 @@ class PmdType(IntEnum):
 
 
 class PmdSetting(IntEnum):
+    """Setting type."""
+
     RATE_HZ = 0
     RESOLUTION_BITS = 1
     RANGE = 2  # g for acceleration, deg/s for gyroscopes
@@ -77,7 +83,7 @@ STATUS = {
 
 
 class PmdFeatures(msgspec.Struct, frozen=True, gc=False):
-    """`mask`: bit n = measurement type n."""
+    """Features of a sensor. `mask`: bit n = measurement type n."""
 
     mask: int
 
@@ -86,7 +92,7 @@ class PmdFeatures(msgspec.Struct, frozen=True, gc=False):
 
 
 class PmdResponse(msgspec.Struct, frozen=True, gc=False):
-    """How a request went. `settings` by Setting: every value that the sensor offers, or the one that holds."""
+    """Response to a request. `settings` by PmdSetting: every value that the sensor offers, or the one in effect."""
 
     op: int
     type: int
@@ -101,12 +107,12 @@ class PmdResponse(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def factor(self) -> float:
-        """What compressed samples are multiplied by; 1 where the sensor names none."""
+        """Factor of compressed samples; 1 where the sensor names none."""
         return float(self.settings.get(PmdSetting.FACTOR, (1.0,))[0])
 
 
 def decode(data: bytes) -> PmdFeatures | PmdResponse:
-    """What the control point holds or says; FrameError truncated, unsupported or out_of_range."""
+    """Decode a value of the control point; FrameError truncated, unsupported or out_of_range."""
     cursor = ValueCursor(data)
     head = cursor.u8()
     if head == FEATURES:
@@ -119,14 +125,14 @@ def decode(data: bytes) -> PmdFeatures | PmdResponse:
 
 
 def _settings(cursor: ValueCursor) -> dict[int, tuple[int | float, ...]]:
-    found: dict[int, tuple[int | float, ...]] = {}
+    values: dict[int, tuple[int | float, ...]] = {}
     while cursor.left:
         kind, count = cursor.u8(), cursor.u8()
         if kind not in PmdSetting._value2member_map_:
             break  # without its length nothing after it can be told
         setting = PmdSetting(kind)
-        found[setting] = tuple(_value(setting, cursor.take(OCTETS[setting])) for _ in range(count))
-    return found
+        values[setting] = tuple(_value(setting, cursor.take(OCTETS[setting])) for _ in range(count))
+    return values
 
 
 def _value(setting: PmdSetting, raw: bytes) -> int | float:

@@ -21,7 +21,7 @@ MOST_SAMPLES = 4096  # more than a value holds with one bit for each; difference
 
 
 class SampleLayout(NamedTuple):
-    """Channels and octets of a sample; `scale`: what a count is of the unit below."""
+    """Layout of samples. Channels and octets of a sample; `scale`: what a count is of the unit below."""
 
     channels: int
     octets: int
@@ -52,8 +52,8 @@ CHANNELS = {
 
 
 class PmdFrame(msgspec.Struct, frozen=True, gc=False):
-    """`samples`: one tuple for each moment, oldest first; a value = count * factor of the sensor * `scale`. The time is
-    that of the last sample, by the sensor's clock."""
+    """Frame of samples. `samples`: one tuple for each moment, oldest first; a value = count * factor of the sensor *
+    `scale`. The time is that of the last sample, by the sensor's clock."""
 
     measurement_type: int
     timestamp_ns: int

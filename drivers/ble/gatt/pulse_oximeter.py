@@ -64,7 +64,7 @@ FEATURES = {
 
 
 class OximetryMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """A spot check or one of continuous measurements; `pai` is the pulse amplitude index in %."""
+    """Oximetry measurement: a spot check or a continuous one; `pai` is the pulse amplitude index in %."""
 
     spo2: Number
     pulse_rate: Number
@@ -80,7 +80,7 @@ class OximetryMeasurement(msgspec.Struct, frozen=True, gc=False):
 
 
 class OximeterFeatures(msgspec.Struct, frozen=True, gc=False):
-    """What an oximeter can do, and which status bits it knows."""
+    """Features of an oximeter, and the status bits that it supports."""
 
     features: int
     measurement_status_support: int | None = None
@@ -123,31 +123,31 @@ def decode_features(data: bytes) -> OximeterFeatures:
     return OximeterFeatures(features, cursor.u16() if features & 1 else None, cursor.uint(3) if features & 2 else None)
 
 
-def reading(found: OximetryMeasurement, mark: tuple[str, object] | None = None) -> Reading:
+def reading(oximetry: OximetryMeasurement, mark: tuple[str, object] | None = None) -> Reading:
     """Demonstrations, tests and what a sensor without a finger invents are no values. A time of a clock that was never
     set is none."""
-    sheet = ReadingBuilder("pulse_oximetry")
-    measurement = bits(found.measurement_status or 0, MEASUREMENT)
-    sensor = bits(found.sensor_status or 0, SENSOR)
+    builder = ReadingBuilder("pulse_oximetry")
+    measurement = bits(oximetry.measurement_status or 0, MEASUREMENT)
+    sensor = bits(oximetry.sensor_status or 0, SENSOR)
     numbers = (
-        ("spo2", found.spo2, "%"),
-        ("heart_rate", found.pulse_rate, "/min"),
-        ("spo2_fast", found.spo2_fast, "%"),
-        ("heart_rate_fast", found.pulse_rate_fast, "/min"),
-        ("spo2_slow", found.spo2_slow, "%"),
-        ("heart_rate_slow", found.pulse_rate_slow, "/min"),
-        ("perfusion_index", found.pai, "%"),
+        ("spo2", oximetry.spo2, "%"),
+        ("heart_rate", oximetry.pulse_rate, "/min"),
+        ("spo2_fast", oximetry.spo2_fast, "%"),
+        ("heart_rate_fast", oximetry.pulse_rate_fast, "/min"),
+        ("spo2_slow", oximetry.spo2_slow, "%"),
+        ("heart_rate_slow", oximetry.pulse_rate_slow, "/min"),
+        ("perfusion_index", oximetry.pai, "%"),
     )
-    why = next((word for word in (*measurement, *sensor) if word in NO_VALUE or word in NO_VALUE_SENSOR), "")
+    reason = next((word for word in (*measurement, *sensor) if word in NO_VALUE or word in NO_VALUE_SENSOR), "")
     for name, number, unit in numbers:
-        if why and number is not None:
-            sheet.leave(name, why)
+        if reason and number is not None:
+            builder.leave(name, reason)
         else:
-            sheet.put(name, number, unit)
-    sheet.flag(*measurement, *sensor)
+            builder.put(name, number, unit)
+    builder.flag(*measurement, *sensor)
     if DOUBTFUL & {*measurement, *sensor}:
-        sheet.doubt()
-    if found.clock_not_set:
-        sheet.flag("clock-not-set")
-    known = found.timestamp if not found.clock_not_set else None
-    return sheet.reading("spo2", "heart_rate", device_time=known.iso() if known else None, mark=mark)
+        builder.doubt()
+    if oximetry.clock_not_set:
+        builder.flag("clock-not-set")
+    known = oximetry.timestamp if not oximetry.clock_not_set else None
+    return builder.reading("spo2", "heart_rate", device_time=known.iso() if known else None, mark=mark)

@@ -18,6 +18,8 @@ from gatepost.drivers.checksums import FrameError
 
 
 class RacpOp(IntEnum):
+    """Op code of the control point."""
+
     REPORT = 1
     DELETE = 2
     ABORT = 3
@@ -31,6 +33,8 @@ class RacpOp(IntEnum):
 
 
 class RacpOperator(IntEnum):
+    """Operator of a request."""
+
     NULL = 0
     ALL = 1
     LE = 2
@@ -41,7 +45,7 @@ class RacpOperator(IntEnum):
 
 
 class RacpFilter(IntEnum):
-    """The filter type of an operand."""
+    """Filter type of an operand."""
 
     SEQUENCE = 1  # in the CGM service: minutes since the start of the session
     TIME = 2  # the time that the user sees
@@ -66,7 +70,8 @@ Bound = int | DateTime
 
 
 class ControlPoint(msgspec.Struct, frozen=True, gc=False):
-    """What is said to or by a control point: an answer has `count`, `sequence`, or `request_op` and `response_code`."""
+    """Value of a control point, request or answer: an answer has `count`, `sequence`, or `request_op` and
+    `response_code`."""
 
     op: int
     operator: int
@@ -105,8 +110,8 @@ def decode(data: bytes) -> ControlPoint:
     by = cursor.u8()
     if by not in RacpFilter._value2member_map_:
         raise FrameError("unsupported")
-    found = tuple(cursor.u16() if by == RacpFilter.SEQUENCE else cursor.date_time() for _ in range(bounds))
-    return ControlPoint(op, operator, filter_type=by, bounds=found)
+    operands = tuple(cursor.u16() if by == RacpFilter.SEQUENCE else cursor.date_time() for _ in range(bounds))
+    return ControlPoint(op, operator, filter_type=by, bounds=operands)
 
 
 def encode(
@@ -131,12 +136,12 @@ def encode(
 
 
 def encode_response(request_op: int, response_code: int) -> bytes:
-    """What a device says at the end of a procedure; for twins and tests."""
+    """Response of a device at the end of a procedure; for twins and tests."""
     return bytes((RacpOp.RESPONSE, RacpOperator.NULL, request_op, response_code))
 
 
 def encode_count(count: int) -> bytes:
-    """What a device says to a question for the number of records; for twins and tests."""
+    """Response of a device to a request for the number of records; for twins and tests."""
     return bytes((RacpOp.COUNT_IS, RacpOperator.NULL)) + octets(count, 2)
 
 

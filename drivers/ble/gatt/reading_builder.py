@@ -21,7 +21,8 @@ def plain(number: Decimal | int) -> int | float:
 
 
 class ReadingBuilder:
-    """`put` what was measured, `leave` what must not be reported, `flag` what else is to be known."""
+    """Builder of one reading. `put` what was measured, `leave` what must not be reported, `flag` what else is to be
+    known."""
 
     def __init__(self, metric: str) -> None:
         self.metric = metric
@@ -41,10 +42,10 @@ class ReadingBuilder:
         if unit:
             self.units[name] = unit
 
-    def leave(self, name: str, why: str) -> None:
+    def leave(self, name: str, reason: str) -> None:
         self.values.pop(name, None)
         self.units.pop(name, None)
-        self.flags.append(f"{name}:{why}")
+        self.flags.append(f"{name}:{reason}")
 
     def flag(self, *words: str) -> None:
         self.flags += words

@@ -30,7 +30,7 @@ SITES = {
 
 
 class TemperatureMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """`unit` is C or F; `type` a number of SITES."""
+    """Temperature measurement. `unit` is C or F; `type` a number of SITES."""
 
     unit: str
     temperature: Number
@@ -60,12 +60,14 @@ def decode_interval(data: bytes) -> int:
     return ValueCursor(data).u16()
 
 
-def reading(found: TemperatureMeasurement, constant_type: int | None = None, intermediate: bool = False) -> Reading:
+def reading(
+    measurement: TemperatureMeasurement, constant_type: int | None = None, intermediate: bool = False
+) -> Reading:
     """The site is the flag `site-...`; an intermediate value is uncertain and flagged."""
-    sheet = ReadingBuilder("body_temperature")
-    sheet.put("temperature", found.temperature, UCUM[found.unit])
-    sheet.flag(*words("site", SITES, constant_type if found.type is None else found.type))
+    builder = ReadingBuilder("body_temperature")
+    builder.put("temperature", measurement.temperature, UCUM[measurement.unit])
+    builder.flag(*words("site", SITES, constant_type if measurement.type is None else measurement.type))
     if intermediate:
-        sheet.flag("intermediate")
-        sheet.doubt()
-    return sheet.reading("temperature", device_time=found.timestamp.iso() if found.timestamp else None)
+        builder.flag("intermediate")
+        builder.doubt()
+    return builder.reading("temperature", device_time=measurement.timestamp.iso() if measurement.timestamp else None)

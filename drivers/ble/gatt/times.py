@@ -23,7 +23,7 @@ MANUAL, REFERENCE, ZONE_CHANGE, DST_CHANGE = 1, 2, 4, 8  # adjust reasons
 
 
 class DateTime(NamedTuple):
-    """A date and a time as they were sent; 0 = unknown for year, month and day."""
+    """Date Time. A date and a time as they were sent; 0 = unknown for year, month and day."""
 
     year: int
     month: int
@@ -57,14 +57,14 @@ class DateTime(NamedTuple):
 
 
 class DayDateTime(msgspec.Struct, frozen=True, gc=False):
-    """`day_of_week` 1 = Monday, 0 = unknown."""
+    """Day Date Time. `day_of_week` 1 = Monday, 0 = unknown."""
 
     datetime: DateTime
     day_of_week: int
 
 
 class CurrentTime(msgspec.Struct, frozen=True, gc=False):
-    """Exact Time 256 and why the clock was last set; `adjust_reason` None where the format has none."""
+    """Current Time. Exact Time 256 and why the clock was last set; `adjust_reason` None where the format has none."""
 
     datetime: DateTime
     day_of_week: int
@@ -78,7 +78,7 @@ class CurrentTime(msgspec.Struct, frozen=True, gc=False):
 
 
 class LocalTimeInformation(msgspec.Struct, frozen=True, gc=False):
-    """Minutes of offset from UTC, and of daylight saving time on top of it; None = unknown."""
+    """Local Time Information. Minutes of offset from UTC, and of daylight saving time on top of it; None = unknown."""
 
     tz_offset_min: int | None
     dst_offset_min: int | None
@@ -146,15 +146,15 @@ def encode_local_time(local: LocalTimeInformation) -> bytes:
         if odd or zone not in ZONES:
             raise ValueError("a time zone is a whole number of quarters of an hour, -12 h to +14 h")
     if local.dst_offset_min is not None:
-        found = next((octet for octet, minutes in DST.items() if minutes == local.dst_offset_min), None)
-        if found is None:
+        dst_octet = next((octet for octet, minutes in DST.items() if minutes == local.dst_offset_min), None)
+        if dst_octet is None:
             raise ValueError("daylight saving time is 0, 30, 60 or 120 minutes")
-        dst = found
+        dst = dst_octet
     return bytes((zone & 0xFF, dst))
 
 
 def current_time(moment: datetime, adjust_reason: int = MANUAL) -> CurrentTime:
-    """What is written to set a clock to this local time."""
+    """Value that sets a clock to this local time."""
     fractions = moment.microsecond * 256 // 1_000_000
     return CurrentTime(DateTime.of(moment), moment.isoweekday(), fractions, adjust_reason)
 

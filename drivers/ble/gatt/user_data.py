@@ -15,6 +15,8 @@ from gatepost.drivers.checksums import FrameError
 
 
 class UserDataOp(IntEnum):
+    """Op code of the User Control Point."""
+
     REGISTER = 1
     CONSENT = 2
     DELETE = 3

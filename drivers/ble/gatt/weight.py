@@ -31,7 +31,7 @@ HEIGHT_RESOLUTIONS_IN = (None, 1, 0.5, 0.1)
 
 
 class WeightMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """`weight` None = the measurement was unsuccessful; `unit` kg or lb, `height_unit` m or in."""
+    """Weight measurement. `weight` None = the measurement was unsuccessful; `unit` kg or lb, `height_unit` m or in."""
 
     unit: str
     weight: Decimal | None
@@ -43,7 +43,7 @@ class WeightMeasurement(msgspec.Struct, frozen=True, gc=False):
 
 
 class WeightScaleFeature(msgspec.Struct, frozen=True, gc=False):
-    """What a scale can do; resolutions are indexes into the tables above, 0 = not said."""
+    """Features of a scale; resolutions are indexes into the tables above, 0 = not said."""
 
     features: int
     mass_resolution: int
@@ -73,16 +73,16 @@ def decode_feature(data: bytes) -> WeightScaleFeature:
     return WeightScaleFeature(raw, raw >> 3 & 0x0F, raw >> 7 & 0x07)
 
 
-def reading(found: WeightMeasurement) -> Reading:
+def reading(measurement: WeightMeasurement) -> Reading:
     """An unsuccessful measurement has no weight, and no BMI that would rest on one."""
-    sheet = ReadingBuilder("body_weight")
-    if found.weight is None:
-        sheet.leave("weight", "unsuccessful")
+    builder = ReadingBuilder("body_weight")
+    if measurement.weight is None:
+        builder.leave("weight", "unsuccessful")
     else:
-        sheet.put("weight", found.weight, UCUM[found.unit])
-        sheet.put("bmi", found.bmi, "kg/m2")
-    if found.height_unit:
-        sheet.put("height", found.height, UCUM[found.height_unit])
-    if found.user_id != USER_UNKNOWN:
-        sheet.put("user_id", found.user_id)
-    return sheet.reading("weight", device_time=found.timestamp.iso() if found.timestamp else None)
+        builder.put("weight", measurement.weight, UCUM[measurement.unit])
+        builder.put("bmi", measurement.bmi, "kg/m2")
+    if measurement.height_unit:
+        builder.put("height", measurement.height, UCUM[measurement.height_unit])
+    if measurement.user_id != USER_UNKNOWN:
+        builder.put("user_id", measurement.user_id)
+    return builder.reading("weight", device_time=measurement.timestamp.iso() if measurement.timestamp else None)

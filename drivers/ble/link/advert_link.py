@@ -1,4 +1,4 @@
-"""A link to a device that only advertises: nothing is connected, every advertisement is data."""
+"""Link to a device that only advertises: nothing is connected, every advertisement is data."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from gatepost.drivers.ble.stack.shared_stack import SharedStack
     from gatepost.drivers.link import LinkEvents
 
-WAITS = "waits for the device to show itself"
+WAITING_TEXT = "waiting for the device to advertise"
 
 
 class AdvertLink:
-    """Open once the device was heard; lost only with the adapter. Duplicates are the decoder's part."""
+    """Link to an advertiser: open once it was heard, lost only with the adapter. The decoder drops repetitions."""
 
     can_pause = False
 
     def __init__(
-        self, radio: Callable[[], SharedStack], wanted: DeviceFilter, adapter: str | None, ears: LinkEvents
+        self, radio: Callable[[], SharedStack], wanted: DeviceFilter, adapter: str | None, events: LinkEvents
     ) -> None:
         self._radio = radio
         self._wanted = wanted
         self._adapter = adapter
-        self._ears = ears
+        self._events = events
         self._end: Callable[[], None] | None = None
-        self._strength: RssiReporter | None = None
+        self._rssi: RssiReporter | None = None
         self._open = False
         self.adverts = 0
 
@@ -42,21 +42,21 @@ class AdvertLink:
 
         def seen(sighting: AdvertSighting) -> None:
             if self._open:
-                self._hear(sighting)
+                self._on_sighting(sighting)
             elif not first.done():
                 first.set_result(sighting)
 
         def failed(failure: LinkFailed) -> None:
             if self._open:
                 self._stop()
-                self._ears.lost(failure)
+                self._events.lost(failure)
             elif not first.done():
                 first.set_exception(failure)
 
         self._stop()
         while True:
-            adapter = await radio.adapter(self._adapter, self._ears.waiting)
-            self._ears.waiting("waiting", WAITS, "is it in reach, and has its battery charge?")
+            adapter = await radio.adapter(self._adapter, self._events.waiting)
+            self._events.waiting("waiting", WAITING_TEXT, "check that it is in range and that its battery is charged")
             first = asyncio.get_running_loop().create_future()
             self._end = adapter.scanner.listen(AdvertListener(self._wanted, seen, failed))
             try:
@@ -69,9 +69,9 @@ class AdvertLink:
             except BaseException:
                 self._stop()
                 raise
-        self._strength = RssiReporter(self._ears.known, radio.tuning)
+        self._rssi = RssiReporter(self._events.known, radio.timing)
         self._open = True
-        asyncio.get_running_loop().call_soon(self._hear, sighting)
+        asyncio.get_running_loop().call_soon(self._on_sighting, sighting)
 
     def pause(self) -> None:
         """Nothing slows an advertiser down."""
@@ -92,8 +92,8 @@ class AdvertLink:
     def statistics(self) -> dict[str, int]:
         """Advertisements; the last signal strength in dBm."""
         counts = {"advertisements": self.adverts}
-        if self._strength is not None and self._strength.last is not None:
-            counts["rssi"] = self._strength.last
+        if self._rssi is not None and self._rssi.last is not None:
+            counts["rssi"] = self._rssi.last
         return counts
 
     def _stop(self) -> None:
@@ -102,10 +102,10 @@ class AdvertLink:
         if end is not None:
             end()
 
-    def _hear(self, sighting: AdvertSighting) -> None:
+    def _on_sighting(self, sighting: AdvertSighting) -> None:
         if not self._open:
             return
         self.adverts += 1
-        if self._strength is not None:
-            self._strength.heard(sighting.rssi, sighting.at)
-        self._ears.data(sighting.advert)
+        if self._rssi is not None:
+            self._rssi.report(sighting.rssi, sighting.at)
+        self._events.data(sighting.advert)

@@ -42,7 +42,7 @@ class ConnectedPeripheral:
         on_refused: Callable[[int], Awaitable[bool]],
         pair_it: Callable[[], Awaitable[None]],
     ) -> None:
-        self.heard = False  # whether it gave any data
+        self.gave_data = False  # whether it gave any data
         self.notifications = 0
         self.stale = False  # it denied what BlueZ said that it has
         self.denied = False  # the daemon denied that it is there
@@ -56,13 +56,13 @@ class ConnectedPeripheral:
         self._over: LinkFailed | None = None
         self._waiting: set[asyncio.Timeout] = set()
         self._held: dict[int, list[bytes]] = {}  # handle that is being read -> what was notified meanwhile
-        self._found = sorted(client.services.characteristics.values(), key=lambda found: found.handle)
-        self._by_handle = {found.handle: found for found in self._found}
+        self._native = sorted(client.services.characteristics.values(), key=lambda native: native.handle)
+        self._by_handle = {native.handle: native for native in self._native}
         self.characteristics = tuple(
             GattCharacteristic(
-                found.uuid.lower(), found.handle, found.service_uuid.lower(), frozenset(found.properties)
+                native.uuid.lower(), native.handle, native.service_uuid.lower(), frozenset(native.properties)
             )
-            for found in self._found
+            for native in self._native
         )
 
     @property
@@ -74,14 +74,14 @@ class ConnectedPeripheral:
         return self._name
 
     @property
-    def asked(self) -> bool:
-        """Whether a request has no answer yet."""
+    def awaiting_answer(self) -> bool:
+        """True if a request has no answer yet."""
         return bool(self._waiting)
 
     @property
     def mtu(self) -> int:
         """The ATT MTU that BlueZ tells per characteristic since 5.62; 23 where it does not."""
-        return max((found.max_write_without_response_size + 3 for found in self._found), default=23)
+        return max((native.max_write_without_response_size + 3 for native in self._native), default=23)
 
     def find(self, uuid: str, service: str = "") -> GattCharacteristic | None:
         for characteristic in self.characteristics:
@@ -91,57 +91,57 @@ class ConnectedPeripheral:
         return None
 
     async def read(self, characteristic: GattCharacteristic, timeout: float = 10.0) -> bytes:
-        found = self._of(characteristic)
+        native = self._of(characteristic)
 
         async def action() -> bytes:
             # BlueZ tells what is read as if it had been notified too: that is told apart here.
-            held = self._held.setdefault(found.handle, [])
+            held = self._held.setdefault(native.handle, [])
             value: bytes | None = None
             try:
-                value = bytes(await self._client.read_gatt_char(found))
+                value = bytes(await self._client.read_gatt_char(native))
             finally:
-                self._held.pop(found.handle, None)
+                self._held.pop(native.handle, None)
                 if value is not None and value in held:
                     held.remove(value)
                 for other in held:
-                    self._deliver(found, other)
+                    self._deliver(native, other)
             return value
 
-        value = await self._ask(f"reading {short(found.uuid)}", timeout, action)
-        self.heard = True
+        value = await self._ask(f"reading {short(native.uuid)}", timeout, action)
+        self.gave_data = True
         return value
 
     async def description(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> str:
-        found = self._of(characteristic).get_descriptor(USER_DESCRIPTION)
-        if found is None:
+        descriptor = self._of(characteristic).get_descriptor(USER_DESCRIPTION)
+        if descriptor is None:
             return ""
-        what = f"reading what {short(characteristic.uuid)} is called"
-        data = await self._ask(what, timeout, lambda: self._client.read_gatt_descriptor(found))
+        doing = f"reading what {short(characteristic.uuid)} is called"
+        data = await self._ask(doing, timeout, lambda: self._client.read_gatt_descriptor(descriptor))
         return bytes(data).split(b"\0", 1)[0].decode("utf-8", "replace").strip()
 
     async def write(
         self, characteristic: GattCharacteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
     ) -> None:
-        found = self._of(characteristic)
-        what = f"writing {short(found.uuid)}"
-        await self._ask(what, timeout, lambda: self._client.write_gatt_char(found, data, response=response))
+        native = self._of(characteristic)
+        doing = f"writing {short(native.uuid)}"
+        await self._ask(doing, timeout, lambda: self._client.write_gatt_char(native, data, response=response))
 
     async def subscribe(self, characteristic: GattCharacteristic, timeout: float = 10.0) -> None:
-        found = self._of(characteristic)
+        native = self._of(characteristic)
 
-        def heard(_sender: BleakGATTCharacteristic, data: bytearray) -> None:
-            held = self._held.get(found.handle)
+        def on_notify(_sender: BleakGATTCharacteristic, data: bytearray) -> None:
+            held = self._held.get(native.handle)
             if held is not None and len(held) < MOST_HELD:
                 held.append(bytes(data))
             else:
-                self._deliver(found, bytes(data))
+                self._deliver(native, bytes(data))
 
-        what = f"subscribing to {short(found.uuid)}"
-        await self._ask(what, timeout, lambda: self._client.start_notify(found, heard))
+        doing = f"subscribing to {short(native.uuid)}"
+        await self._ask(doing, timeout, lambda: self._client.start_notify(native, on_notify))
 
     async def unsubscribe(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> None:
-        found = self._of(characteristic)
-        await self._ask(f"leaving {short(found.uuid)}", timeout, lambda: self._client.stop_notify(found))
+        native = self._of(characteristic)
+        await self._ask(f"leaving {short(native.uuid)}", timeout, lambda: self._client.stop_notify(native))
 
     async def pair(self, timeout: float = 30.0) -> None:
         await self._once("pairing", timeout, self._pair_it)
@@ -158,28 +158,28 @@ class ConnectedPeripheral:
     # -- how
 
     def _of(self, characteristic: GattCharacteristic) -> BleakGATTCharacteristic:
-        found = self._by_handle.get(characteristic.handle)
-        if found is None:
+        native = self._by_handle.get(characteristic.handle)
+        if native is None:
             raise GattError(f"the device has no characteristic {short(characteristic.uuid)}", NOT_FOUND)
-        return found
+        return native
 
-    def _deliver(self, found: BleakGATTCharacteristic, data: bytes) -> None:
+    def _deliver(self, native: BleakGATTCharacteristic, data: bytes) -> None:
         if self._over is None:
-            self.heard = True
+            self.gave_data = True
             self.notifications += 1
-            self._on_value(GattValue(found.uuid.lower(), data, found.handle, found.service_uuid.lower()))
+            self._on_value(GattValue(native.uuid.lower(), data, native.handle, native.service_uuid.lower()))
 
-    async def _ask(self, what: str, timeout: float, action: Callable[[], Awaitable[T]]) -> T:
+    async def _ask(self, doing: str, timeout: float, action: Callable[[], Awaitable[T]]) -> T:
         """Do it; where it is refused for want of a bond, bond and do it once more."""
         try:
-            return await self._once(what, timeout, action)
+            return await self._once(doing, timeout, action)
         except GattError as error:
             self.stale |= error.code in STALE
             if error.code not in REFUSALS or error.code is None or not await self._on_refused(error.code):
                 raise
-        return await self._once(what, timeout, action)
+        return await self._once(doing, timeout, action)
 
-    async def _once(self, what: str, timeout: float, action: Callable[[], Awaitable[T]]) -> T:
+    async def _once(self, doing: str, timeout: float, action: Callable[[], Awaitable[T]]) -> T:
         if self._over is not None:
             raise self._over
         limit = asyncio.timeout(timeout)
@@ -188,33 +188,33 @@ class ConnectedPeripheral:
                 self._waiting.add(limit)
                 return await action()
         except TimeoutError as error:
-            raise self._over or TimeoutError(f"{what}: the device did not answer in {timeout:g} s") from error
+            raise self._over or TimeoutError(f"{doing}: the device did not answer in {timeout:g} s") from error
         except (GattError, LinkFailed):
             raise
         except Exception as error:
-            explained = _explained(self._name or self.address, what, error)
+            explained = _explained(self._name or self.address, doing, error)
             self.denied |= isinstance(explained, LinkFailed)
             raise self._over or explained from error
         finally:
             self._waiting.discard(limit)
 
 
-def _explained(who: str, what: str, error: Exception) -> Exception:
+def _explained(device: str, doing: str, error: Exception) -> Exception:
     """A refusal of the peripheral as GattError; a connection that is gone as LinkFailed."""
     if isinstance(error, BleakGATTProtocolError):
-        return GattError(f"{what} was refused: {error.args[-1]}", int(error.code))
+        return GattError(f"{doing} was refused: {error.args[-1]}", int(error.code))
     if isinstance(error, BleakCharacteristicNotFoundError):
-        return GattError(f"{what}: the device has it no more", NOT_FOUND)
+        return GattError(f"{doing}: the device no longer has it", NOT_FOUND)
     text = str(error)
     if error_name(error) == "org.bluez.Error.NotPermitted" and "paired" in text.lower():
-        return GattError(f"{what} was refused: the device is not paired", AUTHENTICATION)
-    failure = explain(who, error)
+        return GattError(f"{doing} was refused: the device is not paired", AUTHENTICATION)
+    failure = explain(device, error)
     if failure.reason in (Reason.DROPPED, Reason.GONE, Reason.NO_SERVICE):
-        return lost(who)
-    return GattError(f"{what} failed: {text}")
+        return lost(device)
+    return GattError(f"{doing} failed: {text}")
 
 
-def told(properties: dict[str, Any]) -> dict[str, Any]:
-    """What Battery1 says of the device, as its status calls it."""
+def battery_status(properties: dict[str, Any]) -> dict[str, Any]:
+    """Battery level of Battery1 as a member of the status."""
     level = properties.get("Percentage")
     return {"battery": level} if isinstance(level, int) and 0 <= level <= 100 else {}

@@ -1,4 +1,4 @@
-"""One connection to a peripheral: bonding as it is asked for, its loss, and what is left to do after it."""
+"""Connection to a peripheral: bonding when it is asked for, loss, clean-up afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bleak import BleakClient
 
-from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, told
+from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, battery_status
 from gatepost.drivers.ble.link.connect_policy import ConnectPolicy
 from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
 from gatepost.drivers.ble.stack.dbus_client import BATTERY, DEVICE, BluezError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class DisconnectedBy(Enum):
-    """Who ended a connection."""
+    """Side that ended a connection."""
 
     US = "us"
     THEM = "them"
@@ -35,11 +35,11 @@ class DisconnectedBy(Enum):
 
 
 class RememberedDevice:
-    """What a link knows of its device from one connection to the next."""
+    """Device state that a link keeps from one connection to the next."""
 
-    def __init__(self, what: str, patience: ConnectPolicy, bonding: BondPolicy, log: logging.Logger) -> None:
-        self.what = what
-        self.patience = patience
+    def __init__(self, label: str, policy: ConnectPolicy, bonding: BondPolicy, log: logging.Logger) -> None:
+        self.label = label
+        self.policy = policy
         self.bonding = bonding
         self.log = log
         self.counts: Counter[str] = Counter()
@@ -47,15 +47,18 @@ class RememberedDevice:
 
 
 class GattSession:
-    """Tells its ears of the loss once it was `open`. What it was given to `own` is undone when it is really gone."""
+    """One GATT connection. It reports its loss once it was `open`; what it was given to `own` is undone after it
+    ended."""
 
-    def __init__(self, radio: SharedStack, known: RememberedDevice, ears: LinkEvents, path: str, bonded: bool) -> None:
+    def __init__(
+        self, radio: SharedStack, known: RememberedDevice, events: LinkEvents, path: str, bonded: bool
+    ) -> None:
         self.path = path
         self.open = False
         self.peripheral: ConnectedPeripheral | None = None
         self._radio = radio
         self._known = known
-        self._ears = ears
+        self._events = events
         self._bonded = bonded
         self._stack = AsyncExitStack()
         self._client: BleakClient | None = None
@@ -68,7 +71,7 @@ class GattSession:
 
     @property
     def notifications(self) -> int:
-        """Those not yet counted in what is remembered."""
+        """Notifications not yet counted in the remembered device."""
         return 0 if self.peripheral is None or self._over is not None else self.peripheral.notifications
 
     # -- its life
@@ -80,7 +83,7 @@ class GattSession:
     def on_gone(self, client: BleakClient) -> None:
         """bleak's word that the client is not connected; attempts that fail before it is ours say so too."""
         if client is self._client:
-            self._end(lost(self._known.what), DisconnectedBy.THEM)
+            self._end(lost(self._known.label), DisconnectedBy.THEM)
 
     async def begin(self, client: BleakClient, name: str) -> None:
         """The client is connected: make the peripheral ready to be spoken to. LinkFailed."""
@@ -92,34 +95,34 @@ class GattSession:
             client,
             self.path,
             name,
-            on_value=self._ears.data,
+            on_value=self._events.data,
             on_refused=self._on_refused,
             pair_it=self._pair,
         )
         if not self.peripheral.characteristics:
             self._forget = not self._bonded
-            raise LinkFailed(Reason.GONE, f"{self._known.what}: it showed no services")
+            raise LinkFailed(Reason.GONE, f"{self._known.label}: the device has no services")
         self._bonded = await self._is_bonded()
         if self._known.bonding.begin(self._bonded) is BondStep.PAIR:
             await self._pair()
         with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
-            self._known_now(told(await self._radio.bluez.properties(self.path, BATTERY)))
+            self._known_now(battery_status(await self._radio.bluez.properties(self.path, BATTERY)))
         if not client.is_connected:
-            self._end(dropped(self._known.what), DisconnectedBy.THEM)
+            self._end(dropped(self._known.label), DisconnectedBy.THEM)
         if self._over is not None:
             raise self._over
         self.open = True
 
     def _known_now(self, known: dict[str, Any]) -> None:
         if known:
-            self._ears.known(known)
+            self._events.known(known)
 
     def part(self) -> asyncio.Task[None]:
         """Let go, whatever state it is in; the task ends when the connection is really gone."""
         self.open = False
-        self._end(lost(self._known.what), DisconnectedBy.US)
+        self._end(lost(self._known.label), DisconnectedBy.US)
         if self._parting is None:
-            self._parting = asyncio.get_running_loop().create_task(self._part(), name=f"leave {self._known.what}")
+            self._parting = asyncio.get_running_loop().create_task(self._part(), name=f"leave {self._known.label}")
         return self._parting
 
     async def _part(self) -> None:
@@ -139,7 +142,7 @@ class GattSession:
             except BluezError:
                 connected = False  # it does not know the device
             if not connected and self._client is not None and self._client.is_connected:
-                self._radio.bluez.distrust()
+                self._radio.bluez.resync()
 
     # -- its end
 
@@ -148,7 +151,7 @@ class GattSession:
         bluez = self._radio.bluez
         state = bluez.adapters.get(adapter_of(self.path))
         if bluez.generation != self._generation or state is None or not state.powered:
-            self._end(lost(self._known.what), DisconnectedBy.RADIO)
+            self._end(lost(self._known.label), DisconnectedBy.RADIO)
 
     def _end(self, failure: LinkFailed, by: DisconnectedBy) -> None:
         if self._over is not None:
@@ -164,18 +167,18 @@ class GattSession:
         if self.open:
             self.open = False
             self._known.counts["lost"] += 1
-            self._ears.lost(failure)
+            self._events.lost(failure)
 
     def _judge(self, peripheral: ConnectedPeripheral, by: DisconnectedBy) -> None:
-        """What the end says about the device."""
+        """Draw conclusions about the device from the way the connection ended."""
         known, now = self._known, asyncio.get_running_loop().time()
-        heard, seconds = peripheral.heard, now - self._began
-        known.patience.over(now, seconds, heard)
+        gave_data, seconds = peripheral.gave_data, now - self._began
+        known.policy.ended(now, seconds, gave_data)
         # Hanging up on a request is no sign of trust, though what needs no bond was read before.
-        trusted = peripheral.notifications > 0 or (heard and not peripheral.asked)
+        trusted = peripheral.notifications > 0 or (gave_data and not peripheral.awaiting_answer)
         if by is DisconnectedBy.THEM and known.bonding.ended(self._bonded, seconds, trusted, now) is BondStep.RENEW:
             self._forget = True
-        doubtful = peripheral.stale or (peripheral.missed and not heard and by is DisconnectedBy.US)
+        doubtful = peripheral.stale or (peripheral.missed and not gave_data and by is DisconnectedBy.US)
         if doubtful and known.bonding.distrust(self._bonded, now):
             self._forget = True  # the services that BlueZ keeps of it may be those of an older firmware
 
@@ -188,7 +191,7 @@ class GattSession:
             return self._bonded
 
     async def _pair(self) -> None:
-        await self._radio.pairing.pair(self._known.what, self.path)
+        await self._radio.pairing.pair(self._known.label, self.path)
         self._bonded = True
         self._known.bonding.bonded()
         self._known.counts["bonds"] += 1
@@ -205,8 +208,8 @@ class GattSession:
                 self._forget = True
                 raise LinkFailed(
                     Reason.BOND_LOST,
-                    f"{self._known.what}: the device does not know its bond any more; it is paired anew",
-                    "put it in pairing mode if it does not take the new bond",
+                    f"{self._known.label}: the device lost its bond; it is paired again",
+                    "put it in pairing mode if pairing fails",
                 )
         return False
 
@@ -214,6 +217,6 @@ class GattSession:
 async def forget_device(radio: SharedStack, known: RememberedDevice, path: str) -> None:
     """Have the system forget a device with its bond and its services, so that it is found and asked anew."""
     known.faults["forgotten"] += 1
-    known.log.info("%s: forgotten by the system, to be found anew", known.what)
+    known.log.info("%s: removed from BlueZ, to be found again", known.label)
     with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
         await radio.bluez.remove(path)

@@ -1,4 +1,4 @@
-"""A link to one peripheral that is connected: wait until it shows itself, take a slot, connect, and let go."""
+"""Link to one connected peripheral: waits until it advertises, takes a slot, connects, disconnects."""
 
 from __future__ import annotations
 
@@ -25,18 +25,30 @@ from gatepost.drivers.ble.stack.scanner import AdvertListener, AdvertSighting
 from gatepost.drivers.driver import Driver
 from gatepost.drivers.link import LinkFailed, Reason
 
+if TYPE_CHECKING:
+    from gatepost.drivers.ble.stack.shared_stack import SharedStack
+    from gatepost.drivers.link import LinkEvents
 
-async def catch(
+WAITING_STATUS = (
+    "waiting",
+    "waiting for the device to advertise",
+    "switch it on, press its button, or take a measurement",
+)
+STUCK_REASONS = frozenset({Reason.TIMEOUT, Reason.IN_PROGRESS, Reason.RADIO})
+FORGET_AFTER_PENDING = 2  # attempts in a row that an earlier one blocked, before the device is forgotten
+
+
+async def wait_for_advertisement(
     adapter: BluetoothAdapter,
     wanted: DeviceFilter,
-    welcome: Callable[[AdvertSighting], bool],
+    accept: Callable[[AdvertSighting], bool],
     limit: float | None = None,
 ) -> AdvertSighting | None:
-    """The first advertisement that `welcome` takes; None after `limit` seconds. LinkFailed: nothing can be heard."""
+    """The first advertisement that `accept` takes; None after `limit` seconds. LinkFailed: nothing can be heard."""
     caught: asyncio.Future[AdvertSighting] = asyncio.get_running_loop().create_future()
 
     def seen(sighting: AdvertSighting) -> None:
-        if not caught.done() and welcome(sighting):
+        if not caught.done() and accept(sighting):
             caught.set_result(sighting)
 
     def failed(failure: LinkFailed) -> None:
@@ -53,17 +65,8 @@ async def catch(
         end()
 
 
-if TYPE_CHECKING:
-    from gatepost.drivers.ble.stack.shared_stack import SharedStack
-    from gatepost.drivers.link import LinkEvents
-
-WAITS = ("waiting", "waits for the device to show itself", "switch it on, press its button, or take a measurement")
-STUCK = frozenset({Reason.TIMEOUT, Reason.IN_PROGRESS, Reason.RADIO})
-PENDING = 2  # attempts in a row that an earlier one blocked, before the device is forgotten
-
-
 class GattLink:
-    """One object can be opened again after it was closed or lost; it never has two connections at a time.
+    """GATT link to one device; it can be opened again after it was closed or lost, and never has two connections.
 
     `peripheral` is there while it is open. Every step but the wait for the device is bounded.
     """
@@ -76,20 +79,20 @@ class GattLink:
         wanted: DeviceFilter,
         adapter: str | None,
         driver: Driver,
-        ears: LinkEvents,
+        events: LinkEvents,
     ) -> None:
         self._get_radio = radio
         self._wanted = wanted
         self._adapter = adapter
-        self._ears = ears
+        self._events = events
         self._driver = driver
         self._known: RememberedDevice | None = None
-        self._strength: RssiReporter | None = None
+        self._rssi: RssiReporter | None = None
         self._session: GattSession | None = None
         self._parting: asyncio.Task[None] | None = None
         self._passkey = ""
         self._pending = 0
-        self._looked: int | None = None  # with which generation of the daemon
+        self._listed_in: int | None = None  # with which generation of the daemon
 
     @property
     def peripheral(self) -> ConnectedPeripheral | None:
@@ -105,7 +108,7 @@ class GattLink:
         if self._session is not None:
             await self.close()
         while True:
-            adapter = await radio.adapter(self._adapter, self._ears.waiting)
+            adapter = await radio.adapter(self._adapter, self._events.waiting)
             began = asyncio.get_running_loop().time()
             try:
                 if await self._attempt(radio, known, adapter):
@@ -114,9 +117,9 @@ class GattLink:
                 if failure.reason not in PASSING and failure.reason is not Reason.ADAPTER_OFF:
                     raise
                 known.faults[failure.reason.value] += 1
-                self._ears.waiting(failure.reason.value, failure.message, failure.hint)
+                self._events.waiting(failure.reason.value, failure.message, failure.hint)
             # Whatever fails at once, or finds the device taken, is not tried in a tight loop.
-            await asyncio.sleep(began + radio.tuning.first_strike / 2 - asyncio.get_running_loop().time())
+            await asyncio.sleep(began + radio.timing.first_retry / 2 - asyncio.get_running_loop().time())
 
     def pause(self) -> None:
         """A peripheral cannot be slowed down."""
@@ -135,7 +138,7 @@ class GattLink:
             await asyncio.wait((self._parting,), timeout=timeout)
 
     def counters(self) -> dict[str, int]:
-        """What went wrong and was not told otherwise, by kind, since the link was made."""
+        """Faults that were not reported otherwise, by kind, since the link was made."""
         return {} if self._known is None else dict(self._known.faults)
 
     def statistics(self) -> dict[str, int]:
@@ -145,51 +148,51 @@ class GattLink:
         counts = self._known.counts.copy()
         if self._session is not None:
             counts["notifications"] += self._session.notifications
-        if self._strength is not None and self._strength.last is not None:
-            counts["rssi"] = self._strength.last
+        if self._rssi is not None and self._rssi.last is not None:
+            counts["rssi"] = self._rssi.last
         return dict(counts)
 
     # -- one attempt
 
     def _remember(self, radio: SharedStack) -> RememberedDevice:
         if self._known is None:
-            tuning, options = radio.tuning, self._driver.options
-            hold_off = getattr(self._driver, "hold_off", 0.0 if self._driver.streams else tuning.hold_off)
+            timing, options = radio.timing, self._driver.options
+            hold_off = getattr(self._driver, "hold_off", 0.0 if self._driver.streams else timing.hold_off)
             self._passkey = str(getattr(options, "pin", None) or getattr(options, "passkey", None) or "")
-            bonding = BondPolicy(str(getattr(options, "pair", "auto")), bool(self._passkey), radio.rng, tuning)
+            bonding = BondPolicy(str(getattr(options, "pair", "auto")), bool(self._passkey), radio.rng, timing)
             self._known = RememberedDevice(
-                str(self._wanted), ConnectPolicy(hold_off, radio.rng, tuning), bonding, radio.log
+                str(self._wanted), ConnectPolicy(hold_off, radio.rng, timing), bonding, radio.log
             )
-            self._strength = RssiReporter(self._ears.known, tuning)
+            self._rssi = RssiReporter(self._events.known, timing)
         return self._known
 
     async def _attempt(self, radio: SharedStack, known: RememberedDevice, adapter: BluetoothAdapter) -> bool:
         """Wait for the device, and connect it; False when it was gone, or taken, before its turn came."""
         if not self._driver.streams:
-            adapter.slots.visitors.add(self)
+            adapter.slots.occasional.add(self)
         if self._parting is not None:
-            await asyncio.wait((self._parting,), timeout=radio.tuning.disconnect + radio.tuning.undo)
+            await asyncio.wait((self._parting,), timeout=radio.timing.disconnect + radio.timing.undo)
         sighting = await self._left_over(radio, adapter)
         adopted = sighting is not None
         if sighting is None:
-            if not known.patience.strikes:
-                self._ears.waiting(*WAITS)
-            sighting = await self._catch(adapter, known, None)
+            if not known.policy.failures:
+                self._events.waiting(*WAITING_STATUS)
+            sighting = await self._wait_for_advertisement(adapter, known, None)
         if not adapter.slots.free(self._driver.streams):
-            full = f"the connections of {adapter.name} are in use ({adapter.slots.used} of {adapter.slots.limit})"
-            self._ears.waiting("waiting-for-slot", full, "it is connected when another device lets go")
+            full = f"all connections of {adapter.name} are in use ({adapter.slots.used} of {adapter.slots.limit})"
+            self._events.waiting("waiting-for-slot", full, "it connects when another device disconnects")
         try:
             async with AsyncExitStack() as stack:
                 stack.callback(await adapter.slots.take(self._driver.streams))
                 async with adapter.turn:
-                    if sighting and asyncio.get_running_loop().time() - sighting.at > radio.tuning.fresh:
-                        sighting = await self._catch(adapter, known, radio.tuning.catch)
+                    if sighting and asyncio.get_running_loop().time() - sighting.at > radio.timing.fresh:
+                        sighting = await self._wait_for_advertisement(adapter, known, radio.timing.reappear)
                     if sighting is None or adapter.claims.get(sighting.path, self) is not self:
                         return False
                     session, client = await self._connect(radio, known, adapter, sighting, stack)
         except LinkFailed as failure:
             if sighting is not None and failure.reason is not Reason.ADAPTER_OFF:
-                await self._struck(radio, known, adapter, sighting, failure, adopted)
+                await self._after_failure(radio, known, adapter, sighting, failure, adopted)
             raise
         try:
             await session.begin(client, sighting.name)
@@ -199,17 +202,17 @@ class GattLink:
         self._session = session
         self._pending = 0
         adapter.works()
-        if self._strength is not None:
-            self._strength.heard(sighting.rssi, sighting.at)
+        if self._rssi is not None:
+            self._rssi.report(sighting.rssi, sighting.at)
         return True
 
-    async def _catch(
+    async def _wait_for_advertisement(
         self, adapter: BluetoothAdapter, known: RememberedDevice, limit: float | None
     ) -> AdvertSighting | None:
-        def welcome(sighting: AdvertSighting) -> bool:
-            return adapter.claims.get(sighting.path, self) is self and known.patience.shown(sighting.at)
+        def accept(sighting: AdvertSighting) -> bool:
+            return adapter.claims.get(sighting.path, self) is self and known.policy.may_connect(sighting.at)
 
-        return await catch(adapter, self._wanted, welcome, limit)
+        return await wait_for_advertisement(adapter, self._wanted, accept, limit)
 
     async def _left_over(self, radio: SharedStack, adapter: BluetoothAdapter) -> AdvertSighting | None:
         """The device where it is connected already: a killed process leaves that, and no scan shows it."""
@@ -224,20 +227,20 @@ class GattLink:
         return None
 
     async def _kept(self, radio: SharedStack, adapter: BluetoothAdapter) -> dict[str, dict[str, Any]]:
-        """What the daemon knows of devices that may be ours: all of them once, after that the one of our address."""
+        """Properties of known devices that may be ours: all of them once, after that the one of our address."""
         bluez, root = radio.bluez, f"/org/bluez/{adapter.name}/"
         try:
-            if self._looked == bluez.generation and self._wanted.address:
+            if self._listed_in == bluez.generation and self._wanted.address:
                 path = root + "dev_" + self._wanted.address.replace(":", "_")
                 return {path: await bluez.properties(path, DEVICE)}
-            found = {path: of[DEVICE] for path, of in (await bluez.objects()).items() if DEVICE in of}
+            devices = {path: of[DEVICE] for path, of in (await bluez.objects()).items() if DEVICE in of}
         except (BluezError, TimeoutError) as error:
             failure = explain(adapter.name, error)
             if failure.reason is Reason.GONE or "UnknownInterface" in error_name(error):
                 return {}
             raise failure from error
-        self._looked = bluez.generation
-        return {path: properties for path, properties in found.items() if path.startswith(root)}
+        self._listed_in = bluez.generation
+        return {path: properties for path, properties in devices.items() if path.startswith(root)}
 
     async def _connect(
         self,
@@ -255,16 +258,16 @@ class GattLink:
             radio.pairing.devices[path] = self._passkey
             stack.callback(radio.pairing.devices.pop, path, None)
             await radio.pairing.register()
-        session = GattSession(radio, known, self._ears, path, bonded)
+        session = GattSession(radio, known, self._events, path, bonded)
         async with adapter.scanner.paused():
-            client = await radio.connecting.connect(known.what, sighting.device, bonded, session.on_gone)
+            client = await radio.connecting.connect(known.label, sighting.device, bonded, session.on_gone)
         if not client.is_connected:
             radio.connecting.let_go(client)
-            raise dropped(known.what)
+            raise dropped(known.label)
         session.own(stack.pop_all())
         return session, client
 
-    async def _struck(
+    async def _after_failure(
         self,
         radio: SharedStack,
         known: RememberedDevice,
@@ -276,16 +279,16 @@ class GattLink:
         """After a connection that failed: what may have kept it from succeeding is put out of the way."""
         now = asyncio.get_running_loop().time()
         bonded = bool(sighting.properties.get("Paired"))
-        known.patience.strike(now)
-        if failure.reason in STUCK:
+        known.policy.failed(now)
+        if failure.reason in STUCK_REASONS:
             adapter.failed()
         self._pending = self._pending + 1 if failure.reason is Reason.IN_PROGRESS else 0
-        forget = self._pending >= PENDING and not bonded
+        forget = self._pending >= FORGET_AFTER_PENDING and not bonded
         if failure.reason in (Reason.DROPPED, Reason.PAIRING, Reason.RADIO):
             sure = failure.reason is not Reason.RADIO
             forget |= known.bonding.ended(bonded, 0.0, False, now, sure=sure) is BondStep.RENEW
         with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
             if adopted or self._pending:
-                await radio.bluez.call(sighting.path, DEVICE, "Disconnect", timeout=radio.tuning.undo)
+                await radio.bluez.call(sighting.path, DEVICE, "Disconnect", timeout=radio.timing.undo)
         if forget:
             await forget_device(radio, known, sighting.path)

@@ -1,4 +1,4 @@
-"""The signal strength as status: told at once, then only when it changed by much and not too often."""
+"""Reporter of the signal strength: at once, then only after a large change and not too often."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from gatepost.drivers.ble.stack.timing import BleTiming
 
 
 class RssiReporter:
-    """`now` is any clock in seconds."""
+    """Signal strength reporter. `now` is any clock in seconds."""
 
-    def __init__(self, known: Callable[[dict[str, Any]], None], tuning: BleTiming) -> None:
+    def __init__(self, known: Callable[[dict[str, Any]], None], timing: BleTiming) -> None:
         self.last: int | None = None
         self._known = known
-        self._tuning = tuning
+        self._timing = timing
         self._told: int | None = None
         self._at = 0.0
 
-    def heard(self, rssi: int | None, now: float) -> None:
+    def report(self, rssi: int | None, now: float) -> None:
         if rssi is None:
             return
         self.last = rssi
         if self._told is not None and (
-            abs(rssi - self._told) < self._tuning.rssi_step or now - self._at < self._tuning.rssi_every
+            abs(rssi - self._told) < self._timing.rssi_step or now - self._at < self._timing.rssi_every
         ):
             return
         self._told, self._at = rssi, now

@@ -33,16 +33,16 @@ def profile(service: str) -> type[GattProfile] | None:
     if place is None:
         return None
     module, _, name = place.partition(":")
-    found: type[GattProfile] = getattr(import_module(f"gatepost.drivers.ble.profiles.{module}"), name)
-    return found
+    profile_class: type[GattProfile] = getattr(import_module(f"gatepost.drivers.ble.profiles.{module}"), name)
+    return profile_class
 
 
 def profiles(services: Iterable[str], brought: Iterable[type[GattProfile]] = ()) -> list[type[GattProfile]]:
-    """Those of a device that shows these services, in their order; without those that another one makes superfluous.
+    """Profiles of a device that shows these services, in their order; without those that another one replaces.
     `brought`: profiles that a driver has of its own, which come first."""
     shown = set(services)
-    found = [kind for kind in brought if kind.service in shown]
-    shown -= {kind.service for kind in found}
-    found += [kind for service in BY_SERVICE if service in shown and (kind := profile(service)) is not None]
-    poorer = {service for kind in found for service in kind.instead_of}
-    return [kind for kind in found if kind.service not in poorer]
+    classes = [kind for kind in brought if kind.service in shown]
+    shown -= {kind.service for kind in classes}
+    classes += [kind for service in BY_SERVICE if service in shown and (kind := profile(service)) is not None]
+    poorer = {service for kind in classes for service in kind.instead_of}
+    return [kind for kind in classes if kind.service not in poorer]

@@ -5,16 +5,18 @@ from __future__ import annotations
 from gatepost.drivers.ble.gatt import battery
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.profile import GattProfile, Items, ProfileTask
-from gatepost.drivers.ble.profile_session import STREAMS, ProfileSession
+from gatepost.drivers.ble.profile_session import STREAM_PROPERTIES, ProfileSession
 from gatepost.drivers.ble.profiles.device_information import LEVEL, LEVEL_STATUS, tell_battery
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Reply
 
-LOOK = 1800.0  # seconds between two looks at a level that is not told
+READ_INTERVAL = 1800.0  # seconds between two looks at a level that is not told
 
 
 class BatteryProfile(GattProfile):
+    """Battery profile."""
+
     service = uuid(0x180F)
     title = "battery"
     driver = "ble"
@@ -32,10 +34,10 @@ class BatteryProfile(GattProfile):
 
     def chores(self, session: ProfileSession) -> list[ProfileTask]:
         level = session.find(LEVEL, self.service)
-        if level is None or STREAMS & level.properties or "read" not in level.properties:
+        if level is None or STREAM_PROPERTIES & level.properties or "read" not in level.properties:
             return []
 
         async def look(io: DeviceIO) -> None:
             await tell_battery(session)
 
-        return [ProfileTask(LOOK, look)]
+        return [ProfileTask(READ_INTERVAL, look)]

@@ -18,7 +18,8 @@ PLAIN_OF = {ENHANCED: MEASUREMENT, ENHANCED_CUFF: CUFF}
 
 
 class BloodPressureProfile(GattProfile):
-    """A cuff that has both the plain and the enhanced form of a value tells it once, in the plain one."""
+    """Blood pressure profile. A cuff that has both the plain and the enhanced form of a value tells it once, in the
+    plain one."""
 
     service = uuid(0x1810)
     title = "blood pressure monitor"
@@ -28,17 +29,17 @@ class BloodPressureProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = UnnumberedRecords(memory, "blood-pressure")
+        self._records = UnnumberedRecords(memory, "blood-pressure")
 
     def decode(self, value: GattValue) -> Items:
         data = value.data
         match value.uuid:
             case uuid if uuid == MEASUREMENT:
-                return self._once.give(blood_pressure.reading(blood_pressure.decode(data)))
+                return self._records.give(blood_pressure.reading(blood_pressure.decode(data)))
             case uuid if uuid == CUFF:
                 return [blood_pressure.cuff_reading(blood_pressure.decode_cuff(data))]
             case uuid if uuid == ENHANCED:
-                return self._once.give(blood_pressure_enhanced.decode(data).reading())
+                return self._records.give(blood_pressure_enhanced.decode(data).reading())
             case _:
                 return [blood_pressure_enhanced.decode_cuff(data).reading()]
 
@@ -48,7 +49,7 @@ class BloodPressureProfile(GattProfile):
         await session.subscribe_all(self.service, wanted)
 
     async def prepare(self, session: ProfileSession) -> None:
-        self._once.device_clock = session.device_clock
+        self._records.device_clock = session.device_clock
 
 
 class BleBloodPressure(BleDriver):

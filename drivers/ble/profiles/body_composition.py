@@ -11,7 +11,8 @@ from gatepost.drivers.ble.uuids import uuid
 
 
 class BodyCompositionProfile(GattProfile):
-    """A first packet waits for the second one until the next value, or until it has waited long enough."""
+    """Body composition profile. A first packet waits for the second one until the next value, or until it has waited
+    long enough."""
 
     service = uuid(0x181B)
     title = "body composition scale"
@@ -22,7 +23,7 @@ class BodyCompositionProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = UnnumberedRecords(memory, "body-composition")
+        self._records = UnnumberedRecords(memory, "body-composition")
         self._merger = body_composition.PacketMerger()
         self._first: body_composition.BodyCompositionMeasurement | None = None  # what waits in it
 
@@ -38,7 +39,7 @@ class BodyCompositionProfile(GattProfile):
         return self._give(self._merger.flush())
 
     def _give(self, whole: list[body_composition.BodyCompositionMeasurement]) -> Items:
-        return [item for found in whole for item in self._once.give(body_composition.reading(found))]
+        return [item for measurement in whole for item in self._records.give(body_composition.reading(measurement))]
 
     async def prepare(self, session: ProfileSession) -> None:
-        self._once.device_clock = session.device_clock
+        self._records.device_clock = session.device_clock

@@ -21,13 +21,13 @@ from gatepost.drivers.reading import Reply
 
 MEASUREMENT, CONTROL, OPS = uuid(0x2AA7), uuid(0x2A52), uuid(0x2AAC)
 FEATURE, START = uuid(0x2AA8), uuid(0x2AAA)
-SAME = timedelta(minutes=10)  # a start that was computed moves a little; a sensor warms up for longer than this
-ROUNDS = 3
-LOOK = 300.0  # seconds between two looks for records that did not come by themselves, and for a new session
+SAME_SESSION = timedelta(minutes=10)  # a start that was computed moves a little; a sensor warms up for longer than this
+FETCH_ROUNDS = 3
+CHECK_INTERVAL = 300.0  # seconds between two looks for records that did not come by themselves, and for a new session
 
 
 class CgmProfile(GattProfile):
-    """Records are known by their minutes since the start of the session, which the mark names."""
+    """CGM profile. Records are known by their minutes since the start of the session, which the mark names."""
 
     service = uuid(0x181F)
     title = "continuous glucose sensor"
@@ -51,19 +51,19 @@ class CgmProfile(GattProfile):
         if value.uuid == CONTROL:
             return answer(value.data)
         if value.uuid == OPS:
-            said = cgm_session.decode_ops(value.data, self._crc)
-            return [Reply("cgm-ops", {"request_op": said.request_op, "response_code": said.response_code})]
-        found: Items = []
+            response = cgm_session.decode_ops(value.data, self._crc)
+            return [Reply("cgm-ops", {"request_op": response.request_op, "response_code": response.response_code})]
+        items: Items = []
         for each in cgm.decode(value.data, self._crc):
-            found += self._measured(each)
-        return found
+            items += self._measured(each)
+        return items
 
     @property
     def _crc(self) -> bool | None:
         return None if self._feature is None else self._feature.e2e_crc
 
-    def _measured(self, found: cgm.CgmRecord) -> Items:
-        stamp = RecordsFound(found.time_offset_min, "")
+    def _measured(self, measurement: cgm.CgmRecord) -> Items:
+        stamp = RecordsFound(measurement.time_offset_min, "")
         stored = self.ledger.stores(stamp)
         if self.ledger.probing or not self.ledger.take(stamp):
             return [record(number=stamp.number, stamp="")]
@@ -71,39 +71,39 @@ class CgmProfile(GattProfile):
             self.ledger.pass_over()
         self._fetched += 1
         mark = {**self.ledger.mark(), "session": self._start.isoformat() if self._start else None}
-        reading = cgm.reading(found, self._session, self._feature, (self._mark, mark))
+        reading = cgm.reading(measurement, self._session, self._feature, (self._mark, mark))
         if stored:
             reading.flags = (*reading.flags, FROM_MEMORY)
         return [reading]
 
     def began(self, session: cgm_session.CgmSession) -> None:
-        """What the device says of its session: another one than that of the mark starts anew."""
+        """Take the session of the device: another one than that of the bookmark starts anew."""
         start = session.start.moment()
         self._session = session if start is not None else None
         if start is None:
             return
-        if self._start is not None and abs(start - self._start) > SAME:
+        if self._start is not None and abs(start - self._start) > SAME_SESSION:
             self.ledger.restart()
-        if self._start is None or abs(start - self._start) > SAME:
+        if self._start is None or abs(start - self._start) > SAME_SESSION:
             self._start = start
 
     # -- said to the device
 
     async def prepare(self, session: ProfileSession) -> None:
-        told = await session.read(FEATURE, self.service)
-        if told is not None:
+        data = await session.read(FEATURE, self.service)
+        if data is not None:
             try:
-                self._feature = cgm_session.decode_feature(told)
+                self._feature = cgm_session.decode_feature(data)
             except FrameError as wrong:
                 self.memory.faults.add(wrong.kind, "the features of the sensor cannot be read")
         await self._look_at_session(session)
 
     async def _look_at_session(self, session: ProfileSession) -> None:
-        told = await session.read(START, self.service)
-        if told is None:
+        data = await session.read(START, self.service)
+        if data is None:
             return
         try:
-            self.began(cgm_session.decode_session_start(told, self._crc))
+            self.began(cgm_session.decode_session_start(data, self._crc))
         except FrameError as wrong:
             self.memory.faults.add(wrong.kind, "the start of the session cannot be read")
 
@@ -119,12 +119,12 @@ class CgmProfile(GattProfile):
     async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
         control = session.find(CONTROL, self.service)
         if control is None:
-            raise CommandFailed("unsupported", "this sensor has no stored records to be asked for")
+            raise CommandFailed("unsupported", "this sensor has no stored records")
         async with session.asking:
             self._fetched = 0
             self.ledger.caught_up = False
             ask = RacpProcedures(session, io, control)
-            for _ in range(ROUNDS):  # what was measured meanwhile did not come live
+            for _ in range(FETCH_ROUNDS):  # what was measured meanwhile did not come live
                 before = self._fetched
                 await fetch(self.ledger, ask, everything)
                 if self._fetched == before:
@@ -137,7 +137,7 @@ class CgmProfile(GattProfile):
             await self._look_at_session(session)
             await self.begin(session)
 
-        return [ProfileTask(LOOK, look)]
+        return [ProfileTask(CHECK_INTERVAL, look)]
 
 
 def _time(text: Any) -> datetime | None:

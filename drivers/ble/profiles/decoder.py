@@ -17,8 +17,9 @@ Kind = type[GattProfile]
 
 
 class BleDecoder:
-    """`kinds`: the profiles that it has from the start. `find(service, characteristic)`: the profile for others, None =
-    nobody knows it. Never raises on what a device sends; counts what is wrong in `faults`."""
+    """Decoder of connected devices. `kinds`: the profiles that it has from the start. `find(service, characteristic)`:
+    the profile for others, None = nobody knows it. Never raises on what a device sends; counts what is wrong in
+    `faults`."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class BleDecoder:
         return self._profiles[kind.service]
 
     def use(self, kinds: Iterable[Kind], address: str) -> list[GattProfile]:
-        """Those of a connected device, and no others."""
+        """Use the profiles of a connected device, and no others."""
         self.memory = self.memory._replace(address=address)
         self._profiles.clear()
         self._routes.clear()

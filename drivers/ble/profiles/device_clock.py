@@ -18,8 +18,8 @@ from gatepost.drivers.driver import CommandFailed
 
 CURRENT_TIME_SERVICE = uuid(0x1805)
 DATE_TIME, CURRENT_TIME = uuid(0x2A08), uuid(0x2A2B)
-WRONG = timedelta(minutes=10)  # set without being told to
-OFF = timedelta(seconds=5)  # set when told to
+CLOCK_WRONG = timedelta(minutes=10)  # set without being told to
+CLOCK_OFF = timedelta(seconds=5)  # set when told to
 WRITABLE = frozenset({"write", "write-without-response"})
 
 
@@ -33,25 +33,25 @@ class DeviceClocks:
         self._profiles = profiles
 
     @property
-    def _found(self) -> list[tuple[GattCharacteristic, bool]]:
+    def _clocks(self) -> list[tuple[GattCharacteristic, bool]]:
         """Each with whether devices of its kind expect to be set."""
-        found = []
+        clocks = []
         expects = any(profile.sets_clock for profile in self._profiles)
         for profile in self._profiles:
             there = self._session.find(DATE_TIME, profile.service)
             if there is not None:
-                found.append((there, profile.sets_clock))
+                clocks.append((there, profile.sets_clock))
         there = self._session.find(CURRENT_TIME, CURRENT_TIME_SERVICE)
         if there is not None:
-            found.append((there, expects))
-        return found
+            clocks.append((there, expects))
+        return clocks
 
     async def look(self) -> None:
         """Remembers what the device's own clock says, before anybody sets it; TimeoutError."""
-        for characteristic, _ in self._found:
-            told = await self._told(characteristic)
-            if told is not None:
-                self._session.device_clock = told
+        for characteristic, _ in self._clocks:
+            device_time = await self._read_clock(characteristic)
+            if device_time is not None:
+                self._session.device_clock = device_time
                 return
 
     async def keep(self, wanted: bool | None) -> None:
@@ -59,15 +59,15 @@ class DeviceClocks:
         self.refused = False
         if wanted is False:
             return
-        for characteristic, expected in self._found:
+        for characteristic, expected in self._clocks:
             if not (wanted or expected) or not WRITABLE & characteristic.properties:
                 continue
             now = self._session.io.now()
             if not now.trusted:
-                self._session.faults.add("clock-not-set", "the gateway's own clock is not in step")
+                self._session.faults.add("clock-not-set", "the gateway's clock is not synchronised")
                 return
-            told = await self._told(characteristic)
-            if told is not None and abs(told - now.local) <= (OFF if wanted else WRONG):
+            device_time = await self._read_clock(characteristic)
+            if device_time is not None and abs(device_time - now.local) <= (CLOCK_OFF if wanted else CLOCK_WRONG):
                 continue
             try:
                 await self._write(characteristic, self._session.io.now().local)
@@ -77,12 +77,12 @@ class DeviceClocks:
 
     async def set(self, moment: datetime | None) -> dict[str, object]:
         """By a command; None = the gateway's time. CommandFailed, GattError, TimeoutError."""
-        there = [each for each, _ in self._found if WRITABLE & each.properties]
+        there = [each for each, _ in self._clocks if WRITABLE & each.properties]
         if not there:
             raise CommandFailed("unsupported", "this device has no clock that can be set")
         now = self._session.io.now()
         if moment is None and not now.trusted:
-            raise CommandFailed("clock-not-trusted", "the gateway's own clock is not in step; name the time")
+            raise CommandFailed("clock-not-trusted", "the gateway's clock is not synchronised; give a `time`")
         moment = (moment or now.local).replace(tzinfo=None)
         for characteristic in there:
             await self._write(characteristic, moment)
@@ -95,11 +95,11 @@ class DeviceClocks:
             data = times.current_time(moment).encode()
         await self._session.write(characteristic, data)
 
-    async def _told(self, characteristic: GattCharacteristic) -> datetime | None:
+    async def _read_clock(self, characteristic: GattCharacteristic) -> datetime | None:
         if "read" not in characteristic.properties:
             return None
-        told = await self._session.value_of(characteristic)
+        data = await self._session.value_of(characteristic)
         try:
-            return times.decode_date_time(told).moment() if told is not None else None
+            return times.decode_date_time(data).moment() if data is not None else None
         except FrameError:
             return None

@@ -1,4 +1,4 @@
-"""What a device says of itself: the Device Information service (180A) and its battery (180F), for its status."""
+"""Device Information (180A) and Battery (180F) services, read for the device's status."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ async def introduce(session: ProfileSession) -> dict[str, str]:
     known: dict[str, str] = {}
     try:
         for short, name in device_information.STRINGS.items():
-            told = await session.read(short, DEVICE_INFORMATION)
-            text = device_information.decode_text(told) if told else ""
+            data = await session.read(short, DEVICE_INFORMATION)
+            text = device_information.decode_text(data) if data else ""
             if text:
                 known[name] = text
         await tell_battery(session)
@@ -31,10 +31,10 @@ async def introduce(session: ProfileSession) -> dict[str, str]:
 
 async def tell_battery(session: ProfileSession) -> None:
     """TimeoutError."""
-    told = await session.read(LEVEL, BATTERY)
-    if told is None:
+    data = await session.read(LEVEL, BATTERY)
+    if data is None:
         return
     try:
-        session.io.update_status(battery=battery.decode(told))
+        session.io.update_status(battery=battery.decode(data))
     except FrameError as wrong:
         session.faults.add(wrong.kind, "the level of the battery cannot be read")

@@ -11,7 +11,7 @@ from gatepost.drivers.ble.gatt import environment
 from gatepost.drivers.ble.gatt.environment import KINDS
 from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError, GattValue
 from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
-from gatepost.drivers.ble.profile_session import STREAMS, ProfileSession
+from gatepost.drivers.ble.profile_session import STREAM_PROPERTIES, ProfileSession
 from gatepost.drivers.ble.profiles.options import EnvironmentOptions
 from gatepost.drivers.ble.uuids import short, uuid
 from gatepost.drivers.driver import Command, CommandFailed, DeviceIO
@@ -24,8 +24,9 @@ READ_NOW = Command("read_now", "Read every sensor of the device now", timeout=30
 
 
 class EnvironmentProfile(GattProfile):
-    """One value for each reading. The first sensor of a kind has the plain name; another one has that which the device
-    calls it (`temperature_probe`), or its number in the order of handles (`temperature_2`)."""
+    """Environmental sensing profile. One value for each reading. The first sensor of a kind has the plain name;
+    another one has that which the device calls it (`temperature_probe`), or its number in the order of handles
+    (`temperature_2`)."""
 
     service = uuid(0x181A)
     title = "environmental sensor"
@@ -42,7 +43,7 @@ class EnvironmentProfile(GattProfile):
         return [_renamed(reading, KINDS[KNOWN[value.uuid]].name, self._name(value.uuid, value.handle))]
 
     def _name(self, uuid: str, handle: int, called: str = "") -> str:
-        """What the value of this sensor is called."""
+        """Name of the value of this sensor."""
         if (uuid, handle) not in self._names:
             if len(self._names) >= MOST_INSTANCES:
                 self._names.clear()
@@ -63,9 +64,9 @@ class EnvironmentProfile(GattProfile):
         self._names.clear()
         for sensor in self._sensors(session):
             first = all(other != sensor.uuid for other, _ in self._names)
-            self._name(sensor.uuid, sensor.handle, "" if first else await self._called(session, sensor))
+            self._name(sensor.uuid, sensor.handle, "" if first else await self._user_description(session, sensor))
 
-    async def _called(self, session: ProfileSession, sensor: GattCharacteristic) -> str:
+    async def _user_description(self, session: ProfileSession, sensor: GattCharacteristic) -> str:
         try:
             return await session.peripheral.description(sensor)
         except (GattError, TimeoutError) as refused:
@@ -74,7 +75,7 @@ class EnvironmentProfile(GattProfile):
 
     async def subscribe(self, session: ProfileSession) -> None:
         for sensor in self._sensors(session):
-            if STREAMS & sensor.properties:
+            if STREAM_PROPERTIES & sensor.properties:
                 try:
                     await session.subscribe(sensor)
                 except GattError as refused:
@@ -84,12 +85,12 @@ class EnvironmentProfile(GattProfile):
         await self._read(session, self._sensors(session))
 
     async def _read(self, session: ProfileSession, sensors: list[GattCharacteristic]) -> int:
-        heard = 0
+        count = 0
         async with session.asking:
             for sensor in sensors:
                 if "read" in sensor.properties:
-                    heard += await session.hear(sensor)
-        return heard
+                    count += await session.read_into_decoder(sensor)
+        return count
 
     async def read_now(self, session: ProfileSession, io: DeviceIO) -> dict[str, Any]:
         """Every sensor that can be read; CommandFailed."""
@@ -110,7 +111,7 @@ class EnvironmentProfile(GattProfile):
         return {**values, "units": units, "flags": flags}
 
     def chores(self, session: ProfileSession) -> list[ProfileTask]:
-        silent = [each for each in self._sensors(session) if not STREAMS & each.properties]
+        silent = [each for each in self._sensors(session) if not STREAM_PROPERTIES & each.properties]
         if not any("read" in each.properties for each in silent):
             return []
 

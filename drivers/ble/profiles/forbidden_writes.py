@@ -1,4 +1,4 @@
-"""What no BLE driver says to a device: words that erase, reset, or change how somebody is treated.
+"""Forbidden writes of every BLE driver: requests that erase, reset, or change a treatment.
 
 By characteristic (GATT Specification Supplement): Record Access Control Point 2A52, CGM Specific Ops Control Point
 2AAC, User Control Point 2A9F, Heart Rate Control Point 2A39, Bond Management Control Point 2AA4.

@@ -22,14 +22,14 @@ MEASUREMENT, CONTEXT, CONTROL = uuid(0x2A18), uuid(0x2A34), uuid(0x2A52)
 class _Pending(NamedTuple):
     """A measurement whose context has not come yet."""
 
-    found: glucose.GlucoseMeasurement
+    measurement: glucose.GlucoseMeasurement
     mark: tuple[str, Any]
     stored: bool
 
 
 class GlucoseProfile(GattProfile):
-    """A measurement whose context follows waits for it until the next value, or until it has waited long enough; its
-    mark goes with it."""
+    """Glucose profile. A measurement whose context follows waits for it until the next value, or until it has waited
+    long enough; its mark goes with it."""
 
     service = uuid(0x1808)
     title = "glucose meter"
@@ -59,30 +59,30 @@ class GlucoseProfile(GattProfile):
         if value.uuid == CONTEXT:
             return self._context(glucose_context.decode(value.data))
         if value.uuid == CONTROL:
-            said = answer(value.data)
-            return [*self.flush(), *said]
-        found = glucose.decode(value.data)
-        return [*self.flush(), *self._measured(found)]
+            items = answer(value.data)
+            return [*self.flush(), *items]
+        measurement = glucose.decode(value.data)
+        return [*self.flush(), *self._measured(measurement)]
 
-    def _measured(self, found: glucose.GlucoseMeasurement) -> Items:
-        stamp = RecordsFound(found.sequence, ",".join(map(str, found.base_time)))
+    def _measured(self, measurement: glucose.GlucoseMeasurement) -> Items:
+        stamp = RecordsFound(measurement.sequence, ",".join(map(str, measurement.base_time)))
         if self.ledger.probing:
-            self._passed = found.sequence
+            self._passed = measurement.sequence
             return [record(number=stamp.number, stamp=stamp.stamp)]
         stored = self.ledger.stores(stamp)
         if not self.ledger.take(stamp):
-            self._passed = found.sequence
+            self._passed = measurement.sequence
             return [record(number=stamp.number, stamp=stamp.stamp)]
         self._fetched += 1
-        self._pending = _Pending(found, (self._mark, self.ledger.mark()), stored)
-        return [HELD] if found.context_follows else self.flush()
+        self._pending = _Pending(measurement, (self._mark, self.ledger.mark()), stored)
+        return [HELD] if measurement.context_follows else self.flush()
 
     def _context(self, context: glucose_context.GlucoseContext) -> Items:
         pending = self._pending
-        if pending is not None and pending.found.sequence == context.sequence:
+        if pending is not None and pending.measurement.sequence == context.sequence:
             return self._give(context)
         if context.sequence != self._passed:
-            self.memory.faults.add("context-without-measurement", "a context came for no measurement before it")
+            self.memory.faults.add("context-without-measurement", "a context came without its measurement")
         return []
 
     def flush(self) -> Items:
@@ -92,7 +92,7 @@ class GlucoseProfile(GattProfile):
         pending, self._pending = self._pending, None
         if pending is None:
             return []
-        reading = glucose_context.reading(pending.found, context, pending.mark)
+        reading = glucose_context.reading(pending.measurement, context, pending.mark)
         if pending.stored:
             reading.flags = (*reading.flags, FROM_MEMORY)
         return [reading]
@@ -106,7 +106,7 @@ class GlucoseProfile(GattProfile):
     async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
         control = session.find(CONTROL, self.service)
         if control is None:
-            raise CommandFailed("unsupported", "this meter has no stored records to be asked for")
+            raise CommandFailed("unsupported", "this meter has no stored records")
         async with session.asking:
             self._fetched = 0
             await fetch(self.ledger, RacpProcedures(session, io, control), everything)

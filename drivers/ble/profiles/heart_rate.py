@@ -13,6 +13,8 @@ LOCATION = 0x2A38
 
 
 class HeartRateProfile(GattProfile):
+    """Heart rate profile."""
+
     service = uuid(0x180D)
     title = "heart rate sensor"
     driver = "ble-heart-rate"
@@ -27,9 +29,9 @@ class HeartRateProfile(GattProfile):
 
     async def prepare(self, session: ProfileSession) -> None:
         self._location = None
-        told = await session.read(LOCATION, self.service)
-        if told:
-            self._location = heart_rate.decode_location(told)
+        data = await session.read(LOCATION, self.service)
+        if data:
+            self._location = heart_rate.decode_location(data)
 
 
 class BleHeartRate(BleDriver):

@@ -9,6 +9,8 @@ from gatepost.drivers.ble.uuids import uuid
 
 
 class NoninProfile(GattProfile):
+    """Nonin oximetry profile, preferred to the standard one."""
+
     service = nonin.SERVICE
     title = "Nonin oximeter"
     driver = "ble-pulse-oximeter"

@@ -39,7 +39,7 @@ AccelerationRange = Annotated[Literal[2, 4, 8], Meta(description="range of the a
 
 
 class BleOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
-    """What every BLE device has."""
+    """Options of every BLE device."""
 
     pair: Annotated[
         Literal["auto", "always", "never"],

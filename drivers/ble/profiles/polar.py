@@ -18,15 +18,17 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import DeviceIO, ScanHints
 from gatepost.drivers.reading import Reading, Reply
 
-ANSWER = 5.0  # seconds
-WATCH = 15.0  # seconds without a frame after which a stream is started again
-FAREWELL = 0.2
+ANSWER_LIMIT = 5.0  # seconds
+FRAME_LIMIT = 15.0  # seconds without a frame after which a stream is started again
+FAREWELL_LIMIT = 0.2
 ECG_RATE, ECG_BITS, ACC_BITS = 130, 14, 16
 STREAMS = {"ecg": PmdType.ECG, "acceleration": PmdType.ACC}
 METRICS = {PmdType.ECG: "ecg", PmdType.ACC: "acceleration"}
 
 
 class PolarProfile(GattProfile):
+    """Polar Measurement Data profile."""
+
     service = pmd.SERVICE
     title = "Polar sensor"
     driver = "ble-polar-h10"
@@ -45,8 +47,8 @@ class PolarProfile(GattProfile):
 
     def decode(self, value: GattValue) -> Items:
         if value.uuid == pmd.CONTROL:
-            said = pmd.decode(value.data)
-            return [Reply("pmd", {"answer": said})] if isinstance(said, pmd.PmdResponse) else []
+            response = pmd.decode(value.data)
+            return [Reply("pmd", {"answer": response})] if isinstance(response, pmd.PmdResponse) else []
         frame = pmd_data.decode(value.data)
         kind = frame.measurement_type
         if kind not in METRICS:
@@ -77,24 +79,24 @@ class PolarProfile(GattProfile):
             return
         offered = await self._ask(session, io, control, pmd.get_settings(kind))
         settings = self._settings(kind, offered.settings if offered else {})
-        said = await self._ask(session, io, control, pmd.start(kind, settings))
-        if said is not None and said.status == pmd.ALREADY:
+        response = await self._ask(session, io, control, pmd.start(kind, settings))
+        if response is not None and response.status == pmd.ALREADY:
             await self._ask(session, io, control, pmd.stop(kind))
-            said = await self._ask(session, io, control, pmd.start(kind, settings))
+            response = await self._ask(session, io, control, pmd.start(kind, settings))
         self._frames[kind] = 0
-        if said is None or said.status not in (pmd.OK, pmd.ALREADY):
-            why = "it does not answer" if said is None else said.text
-            self.memory.faults.add("stream-refused", f"{METRICS[kind]}: {why}")
+        if response is None or response.status not in (pmd.OK, pmd.ALREADY):
+            reason = "it does not answer" if response is None else response.text
+            self.memory.faults.add("stream-refused", f"{METRICS[kind]}: {reason}")
             return
         rate = float(settings[PmdSetting.RATE_HZ])
         if self._rates[kind] != rate:
             self._waves.pop(kind, None)
-        self._rates[kind], self._factors[kind] = rate, said.factor
+        self._rates[kind], self._factors[kind] = rate, response.factor
         if kind not in self._running:
             self._running.append(kind)
 
     def _settings(self, kind: PmdType, offered: dict[int, tuple[int | float, ...]]) -> dict[PmdSetting, int]:
-        """What is wanted where the sensor offers it, else the nearest that it does."""
+        """Requested settings where the sensor offers them, else the nearest that it offers."""
         if kind is PmdType.ECG:
             wanted = {PmdSetting.RATE_HZ: ECG_RATE, PmdSetting.RESOLUTION_BITS: ECG_BITS}
         else:
@@ -116,14 +118,14 @@ class PolarProfile(GattProfile):
         def answered(item: Reading | Reply) -> pmd.PmdResponse | None:
             if not isinstance(item, Reply) or item.kind != "pmd":
                 return None
-            said: pmd.PmdResponse = item.fields["answer"]
-            return said if (said.op, said.type) == (request[0], request[1]) else None
+            response: pmd.PmdResponse = item.fields["answer"]
+            return response if (response.op, response.type) == (request[0], request[1]) else None
 
         with contextlib.suppress(TimeoutError):
             await io.wait(lambda item: None, 0)  # answers to what was asked before
         try:
             await session.write(control, request)
-            return await io.wait(answered, ANSWER)
+            return await io.wait(answered, ANSWER_LIMIT)
         except TimeoutError:
             return None
         except GattError as refused:
@@ -138,7 +140,7 @@ class PolarProfile(GattProfile):
                     await self._start(session, io, kind)
                 self._frames[kind] = 0
 
-        return [ProfileTask(WATCH, watch)] if self.memory.options.streams else []
+        return [ProfileTask(FRAME_LIMIT, watch)] if self.memory.options.streams else []
 
     async def farewell(self, session: ProfileSession) -> None:
         """A stream that is not stopped would drain the sensor, and refuse to be started again."""
@@ -147,7 +149,7 @@ class PolarProfile(GattProfile):
         if control is None:
             return
         for kind in running:
-            await session.peripheral.write(control, bytes((PmdOp.STOP, kind)), timeout=FAREWELL)
+            await session.peripheral.write(control, bytes((PmdOp.STOP, kind)), timeout=FAREWELL_LIMIT)
 
 
 class BlePolarH10(BleDriver):

@@ -14,20 +14,21 @@ from gatepost.drivers.reading import Reading
 from gatepost.drivers.waveforms import WaveformBlocks, WaveformChannel
 
 EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001  # the sensor's wall time
-SECOND = 1_000_000_000  # ns
-WINDOW = 60  # frames over which the rate is measured
-OFF = 0.05  # a measured rate further than this from its name is none
-LATE = 0.3  # of a frame: time beyond the samples that is no jitter any more
-LONGEST = 86400 * SECOND  # a longer pause has no number of lost samples
+NS_PER_SECOND = 1_000_000_000  # ns
+RATE_FRAMES = 60  # frames over which the rate is measured
+RATE_TOLERANCE = 0.05  # a measured rate further than this from its name is none
+JITTER = 0.3  # of a frame: time beyond the samples that is no jitter any more
+LONGEST_GAP = 86400 * NS_PER_SECOND  # a longer pause has no number of lost samples
 
 
 class PolarWaves:
-    """`feed` -> readings, one for each channel and block; `cut` ends the blocks that are held."""
+    """Waveform blocks of one measurement type. `feed` -> readings, one for each channel and block; `cut` ends the
+    blocks that are held."""
 
     def __init__(self, metric: str, channels: tuple[str, ...], unit: str, rate_hz: float, scale: float = 1.0) -> None:
         self._nominal = self._rate = float(rate_hz)
         self._blocks = WaveformBlocks(metric, rate_hz, [WaveformChannel(name, unit, scale) for name in channels])
-        self._frames: deque[tuple[int, int]] = deque(maxlen=WINDOW)  # time, samples up to then
+        self._frames: deque[tuple[int, int]] = deque(maxlen=RATE_FRAMES)  # time, samples up to then
         self._count = 0
         self._last: int | None = None
         self._fresh = True  # the next row begins a block
@@ -41,7 +42,7 @@ class PolarWaves:
         self._frames.append((time, self._count))
         self._last = time
         self._measure()
-        step = SECOND / self._rate
+        step = NS_PER_SECOND / self._rate
         for index, row in enumerate(frame.samples):
             began = _iso(time - round((count - 1 - index) * step)) if self._fresh else None
             blocks = self._blocks.add(row, began)
@@ -57,19 +58,19 @@ class PolarWaves:
         if self._last is None:
             return []
         passed = time - self._last
-        beyond = passed * self._rate / SECOND - count
-        if passed > 0 and beyond <= max(2.0, LATE * count):
+        beyond = passed * self._rate / NS_PER_SECOND - count
+        if passed > 0 and beyond <= max(2.0, JITTER * count):
             return []
         self._frames.clear()
         self._fresh = True
-        known = 0 < passed <= LONGEST
+        known = 0 < passed <= LONGEST_GAP
         return self._real(self._blocks.gap(round(beyond) if known else None))
 
     def _measure(self) -> None:
         (first, before), (last, after) = self._frames[0], self._frames[-1]
         if last > first:
-            rate = (after - before) * SECOND / (last - first)
-            if abs(rate - self._nominal) <= OFF * self._nominal:
+            rate = (after - before) * NS_PER_SECOND / (last - first)
+            if abs(rate - self._nominal) <= RATE_TOLERANCE * self._nominal:
                 self._rate = rate
 
     def _real(self, blocks: list[Reading]) -> list[Reading]:

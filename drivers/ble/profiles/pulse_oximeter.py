@@ -21,8 +21,8 @@ STORES = 1 << 2  # of the features
 
 
 class PulseOximeterProfile(GattProfile):
-    """Stored spot checks have no numbers: all of them are asked for, and those that are known are left out. Of stored
-    ones without a time, the second one of equals is told apart from the first by its place."""
+    """Pulse oximeter profile. Stored spot checks have no numbers: all of them are asked for, and those that are known
+    are left out. Of stored ones without a time, the second one of equals is told apart from the first by its place."""
 
     service = uuid(0x1822)
     title = "pulse oximeter"
@@ -32,7 +32,7 @@ class PulseOximeterProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = UnnumberedRecords(memory, "spot-check")
+        self._records = UnnumberedRecords(memory, "spot-check")
         self._equals: dict[bytes, int] | None = None  # while records are being fetched
         self._fetched = 0
 
@@ -41,16 +41,16 @@ class PulseOximeterProfile(GattProfile):
             return answer(value.data)
         if value.uuid == CONTINUOUS:
             return [pulse_oximeter.reading(pulse_oximeter.decode_continuous(value.data))]
-        found = pulse_oximeter.reading(pulse_oximeter.decode_spot(value.data))
+        reading = pulse_oximeter.reading(pulse_oximeter.decode_spot(value.data))
         beside = ""
         if self._equals is not None:
-            if found.device_time is None:
+            if reading.device_time is None:
                 place = self._equals[value.data] = self._equals.get(value.data, 0) + 1
                 beside = f"{value.data.hex()} {place}"
-            if FROM_MEMORY not in found.flags:
-                found.flags = (*found.flags, FROM_MEMORY)
-        items = self._once.give(found, beside)
-        self._fetched += self._equals is not None and items[0] is found
+            if FROM_MEMORY not in reading.flags:
+                reading.flags = (*reading.flags, FROM_MEMORY)
+        items = self._records.give(reading, beside)
+        self._fetched += self._equals is not None and items[0] is reading
         return items
 
     @property
@@ -58,11 +58,11 @@ class PulseOximeterProfile(GattProfile):
         return self._fetched
 
     async def prepare(self, session: ProfileSession) -> None:
-        self._once.device_clock = session.device_clock
+        self._records.device_clock = session.device_clock
 
     async def begin(self, session: ProfileSession) -> None:
-        told = await session.read(0x2A60, self.service)
-        if told is not None and not pulse_oximeter.decode_features(told).features & STORES:
+        data = await session.read(0x2A60, self.service)
+        if data is not None and not pulse_oximeter.decode_features(data).features & STORES:
             return
         if self.memory.options.records and session.find(CONTROL, self.service) is not None:
             await self.read_stored(session, session.io, False)
@@ -70,7 +70,7 @@ class PulseOximeterProfile(GattProfile):
     async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
         control = session.find(CONTROL, self.service)
         if control is None:
-            raise CommandFailed("unsupported", "this oximeter has no stored spot checks to be asked for")
+            raise CommandFailed("unsupported", "this oximeter has no stored spot checks")
         async with session.asking:
             ask = RacpProcedures(session, io, control)
             total = await ask.count(racp.COUNT_ALL)

@@ -15,10 +15,12 @@ from gatepost.drivers.ble.uuids import uuid
 
 MEASUREMENT, INTERMEDIATE = uuid(0x2A1C), uuid(0x2A1E)
 TYPE = 0x2A1D
-MEMORY = 128  # few keep more, and one that measures every second should not cost the disk much
+REMEMBERED = 128  # few keep more, and one that measures every second should not cost the disk much
 
 
 class ThermometerProfile(GattProfile):
+    """Health thermometer profile."""
+
     service = uuid(0x1809)
     title = "thermometer"
     driver = "ble-thermometer"
@@ -27,21 +29,21 @@ class ThermometerProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = UnnumberedRecords(memory, "body-temperature", MEMORY)
+        self._records = UnnumberedRecords(memory, "body-temperature", REMEMBERED)
         self._site: int | None = None  # of a thermometer that measures at one place only
 
     def decode(self, value: GattValue) -> Items:
-        found = thermometer.decode(value.data)
+        measurement = thermometer.decode(value.data)
         if value.uuid == INTERMEDIATE:
-            return [thermometer.reading(found, self._site, intermediate=True)]
-        return self._once.give(thermometer.reading(found, self._site))
+            return [thermometer.reading(measurement, self._site, intermediate=True)]
+        return self._records.give(thermometer.reading(measurement, self._site))
 
     async def prepare(self, session: ProfileSession) -> None:
-        self._once.device_clock = session.device_clock
+        self._records.device_clock = session.device_clock
         self._site = None
-        told = await session.read(TYPE, self.service)
-        if told:
-            self._site = thermometer.decode_type(told)
+        data = await session.read(TYPE, self.service)
+        if data:
+            self._site = thermometer.decode_type(data)
 
 
 class BleThermometer(BleDriver):

@@ -11,11 +11,13 @@ from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.reading import Reading, Reply
 
 CONTROL, CHANGED = uuid(0x2A9F), uuid(0x2A99)
-ANSWER = 10.0  # seconds: some show the user on their display first
+ANSWER_LIMIT = 10.0  # seconds: some show the user on their display first
 SUCCESS = 1
 
 
 class UserDataProfile(GattProfile):
+    """User data profile: gives the consent of a user."""
+
     service = uuid(0x181C)
     title = "scale with users"
     driver = "ble-weight-scale"
@@ -25,10 +27,11 @@ class UserDataProfile(GattProfile):
     def decode(self, value: GattValue) -> Items:
         if value.uuid != CONTROL:
             return []
-        said = user_data.decode(value.data)
-        if said.op != user_data.UserDataOp.RESPONSE:
+        response = user_data.decode(value.data)
+        if response.op != user_data.UserDataOp.RESPONSE:
             return []
-        return [Reply("user-control", {"op": said.request_op, "code": said.response_code, "text": said.text})]
+        fields = {"op": response.request_op, "code": response.response_code, "text": response.text}
+        return [Reply("user-control", fields)]
 
     async def begin(self, session: ProfileSession) -> None:
         """CommandFailed `no-consent` when the scale does not accept the user."""
@@ -38,15 +41,15 @@ class UserDataProfile(GattProfile):
         if control is None:
             return
         if index is None or code == "":
-            self.memory.faults.add("no-consent", "the scale knows users: set `user_index` and `consent`")
+            self.memory.faults.add("no-consent", "the scale requires a user: set `user_index` and `consent`")
             return
         await session.write(control, user_data.give_consent(index, int(code)))
         try:
-            said = await session.io.wait(_consented, ANSWER)
+            answer = await session.io.wait(_consented, ANSWER_LIMIT)
         except TimeoutError:
-            raise CommandFailed("no-consent", f"the scale did not answer for its user {index}") from None
-        if said["code"] != SUCCESS:
-            raise CommandFailed("no-consent", f"the scale does not accept user {index}: {said['text']}")
+            raise CommandFailed("no-consent", f"the scale did not answer the consent of user {index}") from None
+        if answer["code"] != SUCCESS:
+            raise CommandFailed("no-consent", f"the scale does not accept user {index}: {answer['text']}")
 
 
 def _consented(item: Reading | Reply) -> dict[str, object] | None:

@@ -16,6 +16,8 @@ from gatepost.drivers.ble.uuids import uuid
 
 
 class WeightScaleProfile(GattProfile):
+    """Weight scale profile."""
+
     service = uuid(0x181D)
     title = "weight scale"
     driver = "ble-weight-scale"
@@ -24,13 +26,13 @@ class WeightScaleProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._once = UnnumberedRecords(memory, "body-weight")
+        self._records = UnnumberedRecords(memory, "body-weight")
 
     def decode(self, value: GattValue) -> Items:
-        return self._once.give(weight.reading(weight.decode(value.data)))
+        return self._records.give(weight.reading(weight.decode(value.data)))
 
     async def prepare(self, session: ProfileSession) -> None:
-        self._once.device_clock = session.device_clock
+        self._records.device_clock = session.device_clock
 
 
 class BleWeightScale(BleDriver):

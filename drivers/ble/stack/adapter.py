@@ -1,4 +1,4 @@
-"""One Bluetooth adapter: whose turn it is to connect, how many may be, its scanner, and its cure when it is stuck."""
+"""Bluetooth adapter: one connection attempt at a time, its slots, its scanner, a power cycle when it is stuck."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from gatepost.drivers.ble.stack.timing import BleTiming
 
 
 class BluetoothAdapter:
-    """`turn`: one connection attempt at a time. `slots`: connections that the hardware can hold.
+    """Bluetooth adapter. `turn`: one connection attempt at a time. `slots`: connections that the hardware can hold.
 
     `claims` says which device (its path) belongs to which link: two entries of the settings may fit one peripheral.
     """
 
-    def __init__(self, name: str, bluez: BluezClient, rng: Random, tuning: BleTiming, log: logging.Logger) -> None:
+    def __init__(self, name: str, bluez: BluezClient, rng: Random, timing: BleTiming, log: logging.Logger) -> None:
         self.name = name
         self.turn = asyncio.Lock()
-        self.slots = ConnectionSlots(tuning.slots)
+        self.slots = ConnectionSlots(timing.slots)
         self.claims: dict[str, object] = {}
         self.cycles = 0
         self._bluez = bluez
-        self._tuning = tuning
+        self._timing = timing
         self._log = log
         self._failures = 0
-        self._pauses = Backoff(rng, 2 * tuning.first_cycle, tuning.last_cycle)
+        self._pauses = Backoff(rng, 2 * timing.first_cycle, timing.last_cycle)
         self._next_cycle = 0.0
         self._cycling: asyncio.Task[None] | None = None
-        self.scanner = AdvertScanner(name, bluez, rng, tuning, log, self.failed)
+        self.scanner = AdvertScanner(name, bluez, rng, timing, log, self.failed)
 
     def works(self) -> None:
         """It did what it should: no sign of being stuck."""
@@ -47,7 +47,7 @@ class BluetoothAdapter:
         """A failure that a living adapter would not have; so many in a row, with nobody connected, and it is stuck."""
         self._failures += 1
         now = asyncio.get_running_loop().time()
-        if self._failures < self._tuning.stuck or self.claims or self._cycling is not None or now < self._next_cycle:
+        if self._failures < self._timing.stuck or self.claims or self._cycling is not None or now < self._next_cycle:
             return
         self._failures = 0
         self._next_cycle = now + self._pauses.next()
@@ -55,18 +55,18 @@ class BluetoothAdapter:
 
     async def _cycle(self) -> None:
         """Off and on again; only an adapter that was on, and it is never left off for want of trying."""
-        path, tuning = f"/org/bluez/{self.name}", self._tuning
-        self._log.warning("%s seems stuck: it is switched off and on again", self.name)
+        path, timing = f"/org/bluez/{self.name}", self._timing
+        self._log.warning("%s seems stuck and is switched off and on again", self.name)
         self.cycles += 1
         try:
-            await self._quietly(self._bluez.put(path, ADAPTER, "Powered", Variant("b", False), tuning.cycle))
-            await asyncio.sleep(tuning.cycle_off)
+            await self._quietly(self._bluez.put(path, ADAPTER, "Powered", Variant("b", False), timing.cycle))
+            await asyncio.sleep(timing.cycle_off)
         finally:
             for _ in range(3):
-                done = await self._quietly(self._bluez.put(path, ADAPTER, "Powered", Variant("b", True), tuning.cycle))
+                done = await self._quietly(self._bluez.put(path, ADAPTER, "Powered", Variant("b", True), timing.cycle))
                 if done:
                     break
-                await asyncio.sleep(tuning.cycle_off)
+                await asyncio.sleep(timing.cycle_off)
             self._cycling = None
 
     async def _quietly(self, work: Coroutine[Any, Any, None]) -> bool:
@@ -81,5 +81,5 @@ class BluetoothAdapter:
         await self.scanner.close(timeout)
         if self._cycling is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._tuning.cycle_off + 1.0):
+                async with asyncio.timeout(self._timing.cycle_off + 1.0):
                     await asyncio.shield(self._cycling)

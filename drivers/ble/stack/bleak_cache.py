@@ -1,4 +1,4 @@
-"""What bleak keeps for a whole process, and when it must be thrown away.
+"""Process-wide cache of bleak: when it must be dropped, and how.
 
 bleak's BlueZ manager mirrors all of bluetoothd's objects. A daemon that was killed takes none of them back: devices
 stay "connected" for ever, their clients hear nothing, and a new connection is taken for made. Ending the manager's bus
@@ -15,7 +15,7 @@ import logging
 _LIBRARIES = ("bleak", "bleak_retry_connector", "dbus_fast", "bluetooth_adapters")
 
 
-def hush() -> None:
+def quiet_library_logs() -> None:
     """Their debug lines show payloads, and what they warn of is told by the radio in its own words."""
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""When to bond with a device, and when a bond is worth nothing any more. No I/O.
+"""Bond policy of one device: when to bond, and when to renew a bond that the device lost. No I/O.
 
 The peripheral may lose its bond (a new battery, a second phone): the host then encrypts with a key that the other one
 does not know, and every connection ends at once, or every read is refused. The cure is to forget the device, find it
@@ -21,6 +21,8 @@ BRIEF_ENDS = 2.0
 
 
 class BondStep(Enum):
+    """Next step of bonding."""
+
     NONE = "none"
     PAIR = "pair"
     RENEW = "renew"  # forget the device and its bond; pair at the next connection
@@ -32,11 +34,11 @@ class BondPolicy:
     `now` is any clock in seconds that does not go back.
     """
 
-    def __init__(self, policy: str, has_passkey: bool, rng: Random, tuning: BleTiming) -> None:
+    def __init__(self, policy: str, has_passkey: bool, rng: Random, timing: BleTiming) -> None:
         self.policy = policy
         self._eager = policy == "always" or (has_passkey and policy != "never")
-        self._tuning = tuning
-        self._pauses = Backoff(rng, 2 * tuning.first_renewal, tuning.last_renewal)
+        self._timing = timing
+        self._pauses = Backoff(rng, 2 * timing.first_renewal, timing.last_renewal)
         self._next_renewal = 0.0
         self._anew = False  # the bond was forgotten
         self._tried = False  # in this session
@@ -65,20 +67,20 @@ class BondPolicy:
         self._tried = True
         return BondStep.PAIR
 
-    def ended(self, paired: bool, seconds: float, heard: bool, now: float, *, sure: bool = True) -> BondStep:
-        """The other side ended the connection (or prevented it: 0 s); `heard`: it gave some data. Not `sure`: that may
+    def ended(self, paired: bool, seconds: float, gave_data: bool, now: float, *, sure: bool = True) -> BondStep:
+        """The other side ended the connection (or prevented it: 0 s); `gave_data`: before. Not `sure`: that may
         have been something else."""
         tried, self._tried = self._tried, False  # the next connection may end before it began
-        if heard:
+        if gave_data:
             self._brief = 0.0
             return BondStep.NONE
-        if not paired or tried or not self.allowed or seconds > self._tuning.brief:
+        if not paired or tried or not self.allowed or seconds > self._timing.brief:
             return BondStep.NONE
         self._brief += 1.0 if sure else 0.5
         return self._renew(now) if self._brief >= BRIEF_ENDS else BondStep.NONE
 
     def distrust(self, paired: bool, now: float) -> bool:
-        """What the system keeps of the device seems wrong: whether to have it forgotten, and its bond with it."""
+        """Cached data of the device seem wrong: True if BlueZ should forget them, and the bond with them."""
         if now < self._next_renewal or (paired and not self.allowed):
             return False
         self._next_renewal = now + self._pauses.next()

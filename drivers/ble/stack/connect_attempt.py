@@ -19,7 +19,7 @@ from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.link import Reason
 
 # Trying again at once, without a new advertisement, mends none of these.
-FINAL = frozenset(
+NOT_REPEATED = frozenset(
     {
         Reason.GONE,
         Reason.IN_PROGRESS,
@@ -30,14 +30,14 @@ FINAL = frozenset(
     }
 )
 PASSING_ERRORS = (AttributeError, EOFError, BrokenPipeError, KeyError)  # what bleak raises beside its own
-STORM = 3  # times that a bonded device hung up within one attempt: bleak itself would go on until its time limit
-ATTEMPTS = 3  # within the time limit, for what passes by itself: interference
+MOST_HANGUPS = 3  # times that a bonded device hung up within one attempt: bleak itself would go on until its time limit
+MOST_ATTEMPTS = 3  # within the time limit, for what passes by itself: interference
 
 
 class _Client(BleakClient):
     """Ends the row of attempts on what another one cannot mend."""
 
-    final: frozenset[Reason] = FINAL
+    final: frozenset[Reason] = NOT_REPEATED
 
     async def connect(self, **kwargs: Any) -> None:
         try:
@@ -52,18 +52,18 @@ class _Client(BleakClient):
 class _BondedClient(_Client):
     """A bonded device that hangs up at once may have lost its bond: that is for the caller to judge."""
 
-    final = FINAL | {Reason.DROPPED}
+    final = NOT_REPEATED | {Reason.DROPPED}
 
 
 class ConnectAttempts:
-    """`strays`: attempts that were given up and have not ended yet; they take back what they did."""
+    """Connect attempts of a process. Those that were given up and have not ended yet undo what they did."""
 
-    def __init__(self, tuning: BleTiming) -> None:
-        self._tuning = tuning
-        self._strays: set[asyncio.Task[Any]] = set()
+    def __init__(self, timing: BleTiming) -> None:
+        self._timing = timing
+        self._abandoned: set[asyncio.Task[Any]] = set()
 
     async def connect(
-        self, what: str, device: BLEDevice, bonded: bool, on_lost: Callable[[BleakClient], None]
+        self, label: str, device: BLEDevice, bonded: bool, on_lost: Callable[[BleakClient], None]
     ) -> BleakClient:
         """A client whose services are known; LinkFailed. Ends within the limits, whatever bluetoothd does."""
         storm = asyncio.Event()
@@ -72,18 +72,18 @@ class ConnectAttempts:
         def ended(client: BleakClient) -> None:
             nonlocal ends
             ends += 1
-            if bonded and ends >= STORM:
+            if bonded and ends >= MOST_HANGUPS:
                 storm.set()
             on_lost(client)
 
-        work = self._repeatedly(what, device, _BondedClient if bonded else _Client, ended)
-        task = asyncio.get_running_loop().create_task(work, name=f"connect {what}")
+        work = self._repeatedly(label, device, _BondedClient if bonded else _Client, ended)
+        task = asyncio.get_running_loop().create_task(work, name=f"connect {label}")
         watch = asyncio.get_running_loop().create_task(storm.wait())
         try:
-            await asyncio.wait((task, watch), timeout=self._tuning.connect, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task, watch), timeout=self._timing.connect, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 task.cancel()
-                await asyncio.wait((task,), timeout=self._tuning.undo)
+                await asyncio.wait((task,), timeout=self._timing.undo)
         except asyncio.CancelledError:
             task.cancel()
             self._abandon(task)
@@ -92,16 +92,16 @@ class ConnectAttempts:
             watch.cancel()
         if not task.done() or task.cancelled():
             self._abandon(task)
-            raise dropped(what) if storm.is_set() else timed_out(what, "connecting")
+            raise dropped(label) if storm.is_set() else timed_out(label, "connecting")
         error = task.exception()
         if error is not None:
-            raise explain(what, error) from error
+            raise explain(label, error) from error
         return task.result()
 
     async def _repeatedly(
-        self, what: str, device: BLEDevice, kind: type[_Client], ended: Callable[[BleakClient], None]
+        self, label: str, device: BLEDevice, kind: type[_Client], ended: Callable[[BleakClient], None]
     ) -> BleakClient:
-        client = kind(device, disconnected_callback=ended, timeout=self._tuning.connect)
+        client = kind(device, disconnected_callback=ended, timeout=self._timing.connect)
         try:
             await client.connect()
         except (*PASSING_ERRORS, BleakError):
@@ -111,18 +111,18 @@ class ConnectAttempts:
         return await establish_connection(
             kind,
             device,
-            what,
+            label,
             disconnected_callback=ended,
-            max_attempts=ATTEMPTS - 1,
+            max_attempts=MOST_ATTEMPTS - 1,
             use_services_cache=False,  # bleak's own may be older than the daemon's
         )
 
     def _abandon(self, task: asyncio.Task[BleakClient]) -> None:
-        self._strays.add(task)
-        task.add_done_callback(self._strayed)
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned_ended)
 
-    def _strayed(self, task: asyncio.Task[BleakClient]) -> None:
-        self._strays.discard(task)
+    def _abandoned_ended(self, task: asyncio.Task[BleakClient]) -> None:
+        self._abandoned.discard(task)
         if task.cancelled() or task.exception() is not None:
             return
         self.let_go(task.result())  # it succeeded at the last moment
@@ -130,20 +130,20 @@ class ConnectAttempts:
     def let_go(self, client: BleakClient) -> asyncio.Task[None]:
         """Disconnect, always and in the background: after a lost link too, or BlueZ would serve the dead client."""
         task = asyncio.get_running_loop().create_task(self._disconnect(client), name="disconnect")
-        self._strays.add(task)
-        task.add_done_callback(self._strays.discard)
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)
         return task
 
     async def _disconnect(self, client: BleakClient) -> None:
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(self._tuning.disconnect):
+            async with asyncio.timeout(self._timing.disconnect):
                 await client.disconnect()
 
     async def close(self, timeout: float) -> None:
-        """What still runs may end; what does not is cancelled."""
-        if self._strays:
-            await asyncio.wait(tuple(self._strays), timeout=timeout)
-        left = tuple(self._strays)
+        """Wait for running attempts, then cancel the rest."""
+        if self._abandoned:
+            await asyncio.wait(tuple(self._abandoned), timeout=timeout)
+        left = tuple(self._abandoned)
         for task in left:
             task.cancel()
         if left:

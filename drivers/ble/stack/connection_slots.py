@@ -1,4 +1,4 @@
-"""Connections that an adapter can hold, given out in the order in which they were asked for.
+"""Connection slots of an adapter, given out in the order of requests.
 
 Devices that speak all the time would keep them all: where there are also devices that only come now and then (a cuff
 after a measurement), one slot is kept for those.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from weakref import WeakSet
 
-FEW = 3  # with fewer slots than this, none is kept
+FEWEST_TO_KEEP_ONE = 3  # with fewer slots than this, none is kept
 
 
 class _Waiter(NamedTuple):
@@ -20,18 +20,18 @@ class _Waiter(NamedTuple):
 
 
 class ConnectionSlots:
-    """`limit`: how many there are. `visitors`: the links to devices that come now and then, as long as they exist."""
+    """Slots of one adapter; `limit`: how many. `occasional`: links to devices that connect now and then."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.visitors: WeakSet[object] = WeakSet()
+        self.occasional: WeakSet[object] = WeakSet()
         self.used = 0
         self._steady = 0  # of the used ones
         self._waiting: list[_Waiter] = []
 
     def free(self, steady: bool) -> bool:
-        """Whether one can be had at once."""
-        kept = 1 if self.visitors and self.limit >= FEW else 0
+        """True if a slot can be had at once."""
+        kept = 1 if self.occasional and self.limit >= FEWEST_TO_KEEP_ONE else 0
         return self.used < self.limit and (not steady or self._steady < self.limit - kept)
 
     async def take(self, steady: bool) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""The agent's own line to bluetoothd: which adapters there are, whether the daemon came anew, single bounded calls.
+"""D-Bus client of bluetoothd: its adapters, restarts of the daemon, single bounded calls.
 
 Scanning and connections go through bleak; this line is for what bleak does not tell or do (doc/org.bluez.Adapter.rst
 and org.bluez.Device.rst of BlueZ).
@@ -38,7 +38,7 @@ _RULES = (
 
 
 class BluezError(Exception):
-    """bluetoothd answered with an error; `dbus_error` is its name."""
+    """Error answer of bluetoothd; `dbus_error` is its name."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(f"{text or name}")
@@ -46,23 +46,25 @@ class BluezError(Exception):
 
 
 class AdapterState(NamedTuple):
+    """State of an adapter."""
+
     powered: bool
     central: bool  # whether it can connect to LE peripherals
 
 
 class BluezClient:
-    """`generation` grows each time the daemon, or the way to it, goes, or what was heard of it proves wrong: what was
-    known before is void then.
+    """D-Bus client of bluetoothd. `generation` grows each time the daemon, or the way to it, goes, or what was heard
+    of it proves wrong: what was known before is void then.
 
     `watch(callback)`: something about adapters or the daemon changed. `handler`: answers calls to objects of ours.
     """
 
-    def __init__(self, tuning: BleTiming, log: logging.Logger) -> None:
+    def __init__(self, timing: BleTiming, log: logging.Logger) -> None:
         self.generation = 0
         self.adapters: dict[str, AdapterState] = {}
         self.outages: Counter[str] = Counter()  # how often each adapter went off or away: its scans end with that
         self.handler: Callable[[Message], Message | None] | None = None
-        self._tuning = tuning
+        self._timing = timing
         self._log = log
         self._bus: MessageBus | None = None
         self._owner: str | None = None
@@ -85,11 +87,11 @@ class BluezClient:
         """Connected to the bus, and bluetoothd is there; LinkFailed."""
         async with self._opening:
             if self._bus is not None and not self._bus.connected:
-                self._gone()
+                self._bus_lost()
             if self._bus is None:
                 await self._open()
             if self._owner is None:
-                await self._look()
+                await self._read_state()
 
     def pick(self, name: str | None) -> str:
         """The name of the adapter to use: the one named, else the first LE adapter that is on. LinkFailed."""
@@ -106,7 +108,7 @@ class BluezClient:
     async def call(
         self, path: str, interface: str, member: str, signature: str = "", body: Any = (), timeout: float | None = None
     ) -> list[Any]:
-        """What bluetoothd answers; BluezError, LinkFailed, TimeoutError."""
+        """Call bluetoothd and return its answer; BluezError, LinkFailed, TimeoutError."""
         return await self._ask(SERVICE, path, interface, member, signature, body, timeout)
 
     async def properties(self, path: str, interface: str) -> dict[str, Any]:
@@ -129,15 +131,15 @@ class BluezClient:
             if not error.dbus_error.endswith(("DoesNotExist", "UnknownObject", "UnknownMethod")):
                 raise
 
-    def distrust(self) -> None:
+    def resync(self) -> None:
         """A signal was lost, and bleak knows things that are not so: it is to read everything anew."""
         now = asyncio.get_running_loop().time()
         if now < self._trusted_until:
             return
-        self._trusted_until = now + self._tuning.last_strike
-        self._log.warning("the Bluetooth service and what was heard of it are out of step; it is asked anew")
+        self._trusted_until = now + self._timing.last_retry
+        self._log.warning("the Bluetooth service and what it reported do not match; its state is read again")
         self.generation += 1
-        self._tell()
+        self._notify()
 
     async def close(self) -> None:
         self._watchers.clear()
@@ -152,11 +154,11 @@ class BluezClient:
     # -- the bus
 
     async def _open(self) -> None:
-        bus = MessageBus(bus_type=BusType.SYSTEM, auth_timeout=self._tuning.call)
+        bus = MessageBus(bus_type=BusType.SYSTEM, auth_timeout=self._timing.call)
         try:
-            async with asyncio.timeout(self._tuning.call):
+            async with asyncio.timeout(self._timing.call):
                 await bus.connect()
-            bus.add_message_handler(self._hear)
+            bus.add_message_handler(self._on_message)
             self._bus = bus
             for rule in _RULES:
                 await self._ask(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", [rule], None)
@@ -166,21 +168,21 @@ class BluezClient:
             if isinstance(error, Exception):
                 raise explain("Bluetooth", error) from error
             raise
-        self._spawn(self._stand_by(bus))
+        self._spawn(self._watch_bus(bus))
 
-    async def _stand_by(self, bus: MessageBus) -> None:
+    async def _watch_bus(self, bus: MessageBus) -> None:
         """Notices that the bus itself ends."""
         with contextlib.suppress(Exception):  # whatever ended it
             await bus.wait_for_disconnect()
         if self._bus is bus:
             self._log.warning("the connection to the system's D-Bus was lost")
-            self._gone()
+            self._bus_lost()
 
-    def _gone(self) -> None:
+    def _bus_lost(self) -> None:
         self._bus = None
-        self._turn(None)
+        self._owner_changed(None)
 
-    async def _look(self) -> None:
+    async def _read_state(self) -> None:
         """Learn who serves, and its adapters; asking starts a service that can be started."""
         generation = self.generation
         try:
@@ -194,7 +196,7 @@ class BluezClient:
         self.adapters = {
             adapter_of(path): _state_of(of[ADAPTER], None) for path, of in objects.items() if ADAPTER in of
         }
-        self._tell()
+        self._notify()
 
     async def _ask(
         self, service: str, path: str, interface: str, member: str, signature: str, body: Any, timeout: float | None
@@ -202,7 +204,7 @@ class BluezClient:
         if self._bus is None or not self._bus.connected:
             raise no_service()  # a call on a dead bus would wait for ever
         message = Message(service, path, interface, member, signature=signature, body=list(body))
-        async with asyncio.timeout(self._tuning.call if timeout is None else timeout):
+        async with asyncio.timeout(self._timing.call if timeout is None else timeout):
             reply = await self._bus.call(message)
         if reply is None:
             raise no_service()
@@ -212,7 +214,7 @@ class BluezClient:
 
     # -- what the daemon tells
 
-    def _hear(self, message: Message) -> Message | None:
+    def _on_message(self, message: Message) -> Message | None:
         if message.message_type is MessageType.METHOD_CALL:
             ours = self.handler is not None and message.sender == self._owner
             return self.handler(message) if ours and self.handler is not None else None
@@ -220,18 +222,18 @@ class BluezClient:
             return None
         match message.member:
             case "NameOwnerChanged" if message.sender == _DBUS and message.body[0] == SERVICE:
-                self._turn(message.body[2] or None)
+                self._owner_changed(message.body[2] or None)
             case "PropertiesChanged" if message.body[0] == ADAPTER:
-                self._adapter(message.path or "", message.body[1])
+                self._adapter_changed(message.path or "", message.body[1])
             case "InterfacesAdded" if ADAPTER in message.body[1]:
-                self._adapter(message.body[0], message.body[1][ADAPTER])
+                self._adapter_changed(message.body[0], message.body[1][ADAPTER])
             case "InterfacesRemoved" if ADAPTER in message.body[1]:
                 if self.adapters.pop(adapter_of(message.body[0]), None) is not None:
                     self.outages[adapter_of(message.body[0])] += 1
-                    self._tell()
+                    self._notify()
         return None
 
-    def _turn(self, owner: str | None) -> None:
+    def _owner_changed(self, owner: str | None) -> None:
         """The daemon went (None) or came; nothing that the last one told holds."""
         if owner == self._owner:
             return
@@ -240,24 +242,24 @@ class BluezClient:
         self._owner = owner
         self.adapters = {}
         self._log.info("the Bluetooth service %s", "went away" if owner is None else "is there")
-        self._tell()
+        self._notify()
         if owner is not None:
-            self._spawn(self._look_again())
+            self._spawn(self._read_state_again())
 
-    async def _look_again(self) -> None:
+    async def _read_state_again(self) -> None:
         with contextlib.suppress(LinkFailed):  # whoever needs it asks again, and is told why
-            await self._look()
+            await self._read_state()
 
-    def _adapter(self, path: str, changed: Mapping[str, Any]) -> None:
+    def _adapter_changed(self, path: str, changed: Mapping[str, Any]) -> None:
         name = adapter_of(path)
         before = self.adapters.get(name)
         self.adapters[name] = _state_of(unpack_variants(dict(changed)), before)
         if before is not None and before.powered and not self.adapters[name].powered:
             self.outages[name] += 1
         if self.adapters[name] != before:
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for callback in tuple(self._watchers):
             callback()
 

@@ -1,4 +1,4 @@
-"""Which peripheral a device's settings mean."""
+"""Device filter: the peripheral that a device's settings mean."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 
 class DeviceFilter(NamedTuple):
-    """An address (in capitals), or a name: the whole of it, its beginning, or a pattern with `*` and `?`. `*` alone is
-    any device."""
+    """Filter for one device. An address (in capitals), or a name: the whole of it, its beginning, or a pattern with
+    `*` and `?`. `*` alone is any device."""
 
     address: str = ""
     name: str = ""

@@ -15,24 +15,24 @@ PASSING = frozenset(
 
 class _Case(NamedTuple):
     reason: Reason
-    what: str
+    sentence: str
     hint: str
     detail: bool = False  # whether the error's own words help
 
 
 _NO_SERVICE = _Case(
     Reason.NO_SERVICE,
-    "the system's Bluetooth service does not run",
+    "the Bluetooth service is not running",
     "install `bluez` and start it: `systemctl enable --now bluetooth`; a container needs the system D-Bus socket",
 )
 _PERMISSION = _Case(
     Reason.PERMISSION,
-    "the system does not let this user use Bluetooth",
+    "this user may not use Bluetooth",
     "add the user that runs the agent to the group `bluetooth` and start it again",
     True,
 )
 _OFF = _Case(Reason.ADAPTER_OFF, "the Bluetooth adapter is off", "`bluetoothctl power on`; blocked? see `rfkill`")
-_GONE = _Case(Reason.GONE, "the device went away before it was connected", "move it nearer to the adapter")
+_GONE = _Case(Reason.GONE, "the device disappeared before it was connected", "move it nearer to the adapter")
 _IN_PROGRESS = _Case(Reason.IN_PROGRESS, "the adapter is still busy with an earlier attempt", "")
 _PAIRING = _Case(
     Reason.PAIRING,
@@ -41,7 +41,7 @@ _PAIRING = _Case(
     True,
 )
 _TIMEOUT = _Case(Reason.TIMEOUT, "the device did not answer in time", "move it nearer to the adapter")
-_DROPPED = _Case(Reason.DROPPED, "the device hung up while it was being connected", "")
+_DROPPED = _Case(Reason.DROPPED, "the device disconnected while it was being connected", "")
 _DUAL = _Case(
     Reason.RADIO,
     "the system tried classic Bluetooth instead of LE",
@@ -83,38 +83,38 @@ _BY_WORDS = (
 )
 
 
-def explain(what: str, exc: BaseException) -> LinkFailed:
-    """`what` (a device or an adapter, for a person) failed with `exc` of bleak, dbus-fast or the system."""
+def explain(label: str, exc: BaseException) -> LinkFailed:
+    """`label` (a device or an adapter, for a person) failed with `exc` of bleak, dbus-fast or the system."""
     if isinstance(exc, LinkFailed):
         return exc
     case = _case(exc)
     detail = f" ({_words(exc)})" if case.detail else ""
-    return LinkFailed(case.reason, f"{what}: {case.what}{detail}", case.hint)
+    return LinkFailed(case.reason, f"{label}: {case.sentence}{detail}", case.hint)
 
 
 def no_adapter(name: str | None) -> LinkFailed:
     which = f"the adapter {name}" if name else "a Bluetooth LE adapter"
-    return LinkFailed(Reason.NO_ADAPTER, f"{which} is not there", "is it plugged in? see `bluetoothctl list`")
+    return LinkFailed(Reason.NO_ADAPTER, f"{which} was not found", "check that it is plugged in: `bluetoothctl list`")
 
 
 def adapter_off(name: str) -> LinkFailed:
-    return LinkFailed(Reason.ADAPTER_OFF, f"{name}: {_OFF.what}", _OFF.hint)
+    return LinkFailed(Reason.ADAPTER_OFF, f"{name}: {_OFF.sentence}", _OFF.hint)
 
 
 def no_service() -> LinkFailed:
-    return LinkFailed(_NO_SERVICE.reason, _NO_SERVICE.what, _NO_SERVICE.hint)
+    return LinkFailed(_NO_SERVICE.reason, _NO_SERVICE.sentence, _NO_SERVICE.hint)
 
 
-def timed_out(what: str, doing: str) -> LinkFailed:
-    return LinkFailed(Reason.TIMEOUT, f"{what}: {doing} took too long", _TIMEOUT.hint)
+def timed_out(label: str, doing: str) -> LinkFailed:
+    return LinkFailed(Reason.TIMEOUT, f"{label}: {doing} took too long", _TIMEOUT.hint)
 
 
-def dropped(what: str) -> LinkFailed:
-    return LinkFailed(Reason.DROPPED, f"{what}: {_DROPPED.what}", _DROPPED.hint)
+def dropped(label: str) -> LinkFailed:
+    return LinkFailed(Reason.DROPPED, f"{label}: {_DROPPED.sentence}", _DROPPED.hint)
 
 
-def lost(what: str) -> LinkFailed:
-    return LinkFailed(Reason.IO, f"{what}: the connection was lost")
+def lost(label: str) -> LinkFailed:
+    return LinkFailed(Reason.IO, f"{label}: the connection was lost")
 
 
 def _case(exc: BaseException) -> _Case:

@@ -1,4 +1,4 @@
-"""Answers to bluetoothd's questions while it pairs (doc/org.bluez.Agent.rst), and the call that makes it pair.
+"""Pairing agent: answers bluetoothd while it pairs (doc/org.bluez.Agent.rst), and asks it to pair.
 
 The agent speaks for devices of the settings only. It says that it has neither input nor output, which gives "Just
 Works"; a device with a passkey is paired over a bus connection of its own, whose agent says that it has a keyboard.
@@ -52,10 +52,10 @@ def answer(message: Message, devices: Devices) -> Message | None:
 class PairingAgent:
     """The agent of one process, registered when the first device needs it. `devices` may pair."""
 
-    def __init__(self, bluez: BluezClient, tuning: BleTiming, log: logging.Logger) -> None:
+    def __init__(self, bluez: BluezClient, timing: BleTiming, log: logging.Logger) -> None:
         self.devices: dict[str, str] = {}
         self._bluez = bluez
-        self._tuning = tuning
+        self._timing = timing
         self._log = log
         self._registered: int | None = None  # with which generation of the daemon
         bluez.handler = lambda message: answer(message, self.devices)
@@ -77,21 +77,21 @@ class PairingAgent:
             return
         self._registered = generation
 
-    async def pair(self, what: str, path: str) -> None:
+    async def pair(self, label: str, path: str) -> None:
         """Bond with the connected device at `path`; one that is bonded is left so. LinkFailed `pairing`."""
         passkey = self.devices.get(path, "")
         try:
-            async with asyncio.timeout(self._tuning.pair):
+            async with asyncio.timeout(self._timing.pair):
                 if passkey:
                     await self._with_keyboard(path, passkey)
                 else:
-                    await self._bluez.call(path, DEVICE, "Pair", timeout=self._tuning.pair)
+                    await self._bluez.call(path, DEVICE, "Pair", timeout=self._timing.pair)
         except Exception as error:
             if error_name(error).endswith(".AlreadyExists"):
                 return
             with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
-                await self._bluez.call(path, DEVICE, "CancelPairing", timeout=self._tuning.undo)
-            raise _why(what, error) from error
+                await self._bluez.call(path, DEVICE, "CancelPairing", timeout=self._timing.undo)
+            raise _pairing_failure(label, error) from error
 
     async def _with_keyboard(self, path: str, passkey: str) -> None:
         """Pair with an agent that can type the passkey."""
@@ -117,9 +117,9 @@ async def _ask(bus: MessageBus, path: str, interface: str, member: str, signatur
         raise BluezError(reply.error_name or "", str(reply.body[0]) if reply.body else "")
 
 
-def _why(what: str, error: Exception) -> LinkFailed:
-    failure = explain(what, error)
+def _pairing_failure(label: str, error: Exception) -> LinkFailed:
+    failure = explain(label, error)
     if failure.reason in (Reason.PAIRING, Reason.NO_SERVICE, Reason.PERMISSION, Reason.ADAPTER_OFF):
         return failure
     hint = "put the device in pairing mode; if it has a PIN or passkey, set its option `passkey`"
-    return LinkFailed(Reason.PAIRING, f"{what}: pairing failed: {failure.message}", hint)
+    return LinkFailed(Reason.PAIRING, f"{label}: pairing failed: {failure.message}", hint)

@@ -1,4 +1,4 @@
-"""The one scanner of an adapter: it runs while somebody listens and nobody connects, and is made anew when it died.
+"""Scanner of an adapter: runs while somebody listens and nobody connects, and is replaced when it hears nothing.
 
 Two scanners in one process get in each other's way (org.bluez.Error.InProgress), and one that lived while bluetoothd
 was restarted hears nothing for ever, so there is one, watched.
@@ -29,7 +29,7 @@ from gatepost.drivers.link import LinkFailed, Reason
 
 
 class AdvertSighting(NamedTuple):
-    """A device that showed itself, as bleak tells of it, and when (the event loop's seconds)."""
+    """Sighting of an advertising device, as bleak reports it, and when (the event loop's seconds)."""
 
     device: BLEDevice
     data: AdvertisementData
@@ -64,7 +64,7 @@ class AdvertSighting(NamedTuple):
 
 
 class AdvertListener(NamedTuple):
-    """Who listens: `seen` for each advertisement that matches, `failed` when there can be none now."""
+    """Listener of a scanner: `seen` for each advertisement that matches, `failed` when scanning fails."""
 
     wanted: DeviceFilter
     seen: Callable[[AdvertSighting], None]
@@ -72,37 +72,37 @@ class AdvertListener(NamedTuple):
 
 
 class AdvertScanner:
-    """Starts and stops by itself. `on_stuck` hears of failures that a living adapter would not have."""
+    """Scanner that starts and stops by itself. `on_stuck` is told of failures that a living adapter would not have."""
 
     def __init__(
         self,
         adapter: str,
         bluez: BluezClient,
         rng: Random,
-        tuning: BleTiming,
+        timing: BleTiming,
         log: logging.Logger,
         on_stuck: Callable[[], None],
     ) -> None:
         self.adapter = adapter
-        self.heard = 0  # advertisements, of any device
+        self.received = 0  # advertisements, of any device
         self.restarts = 0
         self._bluez = bluez
-        self._tuning = tuning
+        self._timing = timing
         self._log = log
         self._on_stuck = on_stuck
-        self._quiet = Backoff(rng, 2 * tuning.quiet, tuning.last_quiet)
-        self._retry = Backoff(rng, 2 * tuning.scan_retry, tuning.last_scan_retry)
+        self._quiet = Backoff(rng, 2 * timing.quiet, timing.last_quiet)
+        self._retry = Backoff(rng, 2 * timing.scan_retry, timing.last_scan_retry)
         self._listeners: dict[int, AdvertListener] = {}
         self._number = 0
         self._pauses = 0
         self._running = False
         self._changed = asyncio.Event()
-        self._rested = asyncio.Event()
-        self._rested.set()
+        self._stopped = asyncio.Event()
+        self._stopped.set()
         self._task: asyncio.Task[None] | None = None
         self._dead: BleakScanner | None = None  # it scanned for a daemon that is gone
         self._news = asyncio.Event()  # from the daemon
-        self._unwatch = bluez.watch(self._told)
+        self._unwatch = bluez.watch(self._daemon_changed)
 
     # -- who listens
 
@@ -128,8 +128,8 @@ class AdvertScanner:
         self._changed.set()
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._tuning.scan_stop):
-                    await self._rested.wait()
+                async with asyncio.timeout(self._timing.scan_stop):
+                    await self._stopped.wait()
             yield
         finally:
             self._pauses -= 1
@@ -164,31 +164,33 @@ class AdvertScanner:
                 failure = error
             except Exception as error:
                 failure = explain(self.adapter, error)
-            self._fail(failure)
+            self._tell_failure(failure)
             with contextlib.suppress(TimeoutError):  # what the daemon tells ends the pause, one more listener does not
                 async with asyncio.timeout(self._retry.next()):
                     await self._news.wait()
 
-    def _told(self) -> None:
+    def _daemon_changed(self) -> None:
         self._news.set()
         self._changed.set()
 
     async def _scan(self) -> None:
         """One scan, until it is not wanted any more or seems dead; raises what prevented its start."""
         if self._dead is not None:
-            await self._bury(self._dead)
+            await self._stop_dead_scan(self._dead)
         generation, outages = self._bluez.generation, self._bluez.outages[self.adapter]
-        scanner = BleakScanner(self._hear, bluez={"adapter": self.adapter, "filters": {"DuplicateData": True}})
-        self._rested.clear()
+        scanner = BleakScanner(
+            self._on_advertisement, bluez={"adapter": self.adapter, "filters": {"DuplicateData": True}}
+        )
+        self._stopped.clear()
         try:
             try:
-                async with asyncio.timeout(self._tuning.scan_start):
+                async with asyncio.timeout(self._timing.scan_start):
                     await scanner.start()
             except Exception as error:
                 failure = explain(self.adapter, error)
                 if failure.reason in (Reason.IN_PROGRESS, Reason.TIMEOUT):
-                    await stop_discovery(self.adapter, self._tuning.scan_stop)
-                raise self._cannot(failure) from error
+                    await stop_discovery(self.adapter, self._timing.scan_stop)
+                raise self._start_failure(failure) from error
             self._retry.reset()
             while await self._alive(generation, outages):
                 pass
@@ -197,11 +199,11 @@ class AdvertScanner:
                 await self._end(scanner)
             else:
                 self._dead = scanner  # bleak would wait for the answer of a daemon that is gone
-            self._rested.set()
+            self._stopped.set()
 
     async def _alive(self, generation: int, outages: int) -> bool:
         """After a change, or the time of the watchdog: whether this scan goes on."""
-        heard, deadline = self.heard, asyncio.get_running_loop().time() + self._quiet.next()
+        received, deadline = self.received, asyncio.get_running_loop().time() + self._quiet.next()
         while self._wanted and (generation, outages) == (self._bluez.generation, self._bluez.outages[self.adapter]):
             self._bluez.pick(self.adapter)
             self._changed.clear()
@@ -209,48 +211,48 @@ class AdvertScanner:
                 async with asyncio.timeout_at(deadline):
                     await self._changed.wait()
             except TimeoutError:
-                if self.heard != heard:
+                if self.received != received:
                     self._quiet.reset()
                     return True
                 self.restarts += 1
-                self._log.info("%s: no advertisement for a while; a new scanner", self.adapter)
-                if heard:
+                self._log.info("%s: no advertisement for a while, the scanner is restarted", self.adapter)
+                if received:
                     self._on_stuck()  # it was not so quiet before
                 return False
         return False
 
-    async def _bury(self, scanner: BleakScanner) -> None:
+    async def _stop_dead_scan(self, scanner: BleakScanner) -> None:
         """A daemon that came anew knows nothing of the scan before, but bleak would go on to tell of it."""
         self._dead = None
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(self._tuning.scan_start):
+            async with asyncio.timeout(self._timing.scan_start):
                 await get_global_bluez_manager()  # connected anew
             await self._end(scanner)
 
     async def _end(self, scanner: BleakScanner) -> None:
         """Whatever keeps it from being stopped, it is not used again."""
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(self._tuning.scan_stop):
+            async with asyncio.timeout(self._timing.scan_stop):
                 await scanner.stop()
 
-    def _cannot(self, failure: LinkFailed) -> LinkFailed:
+    def _start_failure(self, failure: LinkFailed) -> LinkFailed:
         if failure.reason in (Reason.IN_PROGRESS, Reason.TIMEOUT, Reason.RADIO, Reason.GONE):
             self._on_stuck()
             hint = "does another program scan? If it goes on, unplug and replug the adapter"
             return LinkFailed(Reason.SCAN, f"{self.adapter} cannot scan: {failure.message}", hint)
         return failure
 
-    def _fail(self, failure: LinkFailed) -> None:
+    def _tell_failure(self, failure: LinkFailed) -> None:
         for listener in tuple(self._listeners.values()):
             listener.failed(failure)
 
     # -- what is heard
 
-    def _hear(self, device: BLEDevice, data: AdvertisementData) -> None:
+    def _on_advertisement(self, device: BLEDevice, data: AdvertisementData) -> None:
         path, properties = data.platform_data[0], data.platform_data[1]
         if data.rssi == -127 and not properties.get("Connected"):
             return  # something else about the device changed
-        self.heard += 1
+        self.received += 1
         sighting = None
         for listener in tuple(self._listeners.values()):
             if listener.wanted.matches(device.address, path, data.local_name or device.name or ""):

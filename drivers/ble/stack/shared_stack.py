@@ -1,4 +1,4 @@
-"""What the BLE links of a process share: the line to bluetoothd, adapters, pairing. Loaded with the first of them."""
+"""Shared stack of all BLE links of a process: D-Bus client, adapters, pairing. Loaded with the first link."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Say = Callable[[str, str, str], None]
 
 
 class SharedStack:
-    """Belongs to the event loop in which it is made."""
+    """Shared Bluetooth stack; it belongs to the event loop in which it is made."""
 
-    def __init__(self, rng: Random, log: logging.Logger, tuning: BleTiming) -> None:
-        bleak_cache.hush()
+    def __init__(self, rng: Random, log: logging.Logger, timing: BleTiming) -> None:
+        bleak_cache.quiet_library_logs()
         self.rng = rng
         self.log = log
-        self.tuning = tuning
-        self.bluez = BluezClient(tuning, log)
-        self.pairing = PairingAgent(self.bluez, tuning, log)
-        self.connecting = ConnectAttempts(tuning)
+        self.timing = timing
+        self.bluez = BluezClient(timing, log)
+        self.pairing = PairingAgent(self.bluez, timing, log)
+        self.connecting = ConnectAttempts(timing)
         self._adapters: dict[str, BluetoothAdapter] = {}
         self._generation = self.bluez.generation
         self._forgetting: asyncio.Task[None] | None = None
@@ -38,10 +38,10 @@ class SharedStack:
     async def adapter(self, name: str | None, say: Say) -> BluetoothAdapter:
         """The adapter to use, which is on. One that is off is waited for; one that is missing only as long as a service
         that starts takes to find it. LinkFailed."""
-        patient_until = asyncio.get_running_loop().time() + self.tuning.grace
+        patient_until = asyncio.get_running_loop().time() + self.timing.grace
         while True:
             if self._forgetting is not None:
-                await asyncio.wait((self._forgetting,), timeout=self.tuning.call)
+                await asyncio.wait((self._forgetting,), timeout=self.timing.call)
             changed = asyncio.Event()
             unwatch = self.bluez.watch(changed.set)
             try:
@@ -56,7 +56,7 @@ class SharedStack:
                     if off:  # else whoever asked is told soon, or it is there
                         say(failure.reason.value, failure.message, failure.hint)
                 with contextlib.suppress(TimeoutError):  # looked at again in any case: a signal may be lost
-                    async with asyncio.timeout(self.tuning.last_scan_retry if off else left):
+                    async with asyncio.timeout(self.timing.last_scan_retry if off else left):
                         await changed.wait()
             finally:
                 unwatch()
@@ -64,7 +64,7 @@ class SharedStack:
     def known(self, name: str) -> BluetoothAdapter:
         """The one object of this adapter."""
         if name not in self._adapters:
-            self._adapters[name] = BluetoothAdapter(name, self.bluez, self.rng, self.tuning, self.log)
+            self._adapters[name] = BluetoothAdapter(name, self.bluez, self.rng, self.timing, self.log)
         return self._adapters[name]
 
     def _changed(self) -> None:

@@ -1,4 +1,4 @@
-"""What is in the air: every device that advertises within a time, for people who look for theirs."""
+"""Survey of advertising devices within a time, for `gatepost scan ble`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.link import LinkFailed
 
-ANY = DeviceFilter(name="*")
-MOST = 1000  # devices; in a busy place with changing addresses there is no end of them
+ANY_DEVICE = DeviceFilter(name="*")
+MOST_DEVICES = 1000  # devices; in a busy place with changing addresses there is no end of them
 
 
 async def survey(
@@ -23,7 +23,7 @@ async def survey(
     *,
     on_seen: Callable[[ReceivedAdvert], None] = lambda advert: None,
     log: logging.Logger | None = None,
-    tuning: BleTiming | None = None,
+    timing: BleTiming | None = None,
 ) -> list[ReceivedAdvert]:
     """The newest advertisement of each device, the strongest first; `on_seen` hears of all of them at once.
 
@@ -32,16 +32,16 @@ async def survey(
     from gatepost.drivers.ble.stack.scanner import AdvertListener, AdvertSighting
     from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
-    radio = SharedStack(Random(), log or logging.getLogger(__name__), tuning or BleTiming())  # noqa: S311  # spreads retries
-    found: dict[str, ReceivedAdvert] = {}
+    radio = SharedStack(Random(), log or logging.getLogger(__name__), timing or BleTiming())  # noqa: S311  # spreads retries
+    newest: dict[str, ReceivedAdvert] = {}
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def seen(sighting: AdvertSighting) -> None:
         if sighting.rssi is None:
             return  # it is connected
         advert = sighting.advert
-        if advert.address in found or len(found) < MOST:
-            found[advert.address] = advert
+        if advert.address in newest or len(newest) < MOST_DEVICES:
+            newest[advert.address] = advert
             on_seen(advert)
 
     def cannot(failure: LinkFailed) -> None:
@@ -51,7 +51,7 @@ async def survey(
     try:
         await radio.bluez.ready()
         scanner = radio.known(radio.bluez.pick(adapter)).scanner
-        end = scanner.listen(AdvertListener(ANY, seen, cannot))
+        end = scanner.listen(AdvertListener(ANY_DEVICE, seen, cannot))
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -60,4 +60,4 @@ async def survey(
             end()
     finally:
         await radio.close(1.0)
-    return sorted(found.values(), key=lambda advert: -999 if advert.rssi is None else advert.rssi, reverse=True)
+    return sorted(newest.values(), key=lambda advert: -999 if advert.rssi is None else advert.rssi, reverse=True)

@@ -16,10 +16,10 @@ class BleTiming(NamedTuple):
     pair: float = 30.0
     slots: int = 5  # connections of one adapter: CSR has 5, Broadcom 7
     fresh: float = 4.0  # an advertisement this old says nothing about now
-    catch: float = 8.0  # a device whose turn has come must show itself again in this time
+    reappear: float = 8.0  # a device whose turn has come must show itself again in this time
     hold_off: float = 10.0  # after a device that only measures now and then hung up
-    first_strike: float = 1.0  # pause after a failed connection; doubles
-    last_strike: float = 30.0
+    first_retry: float = 1.0  # pause after a failed connection; doubles
+    last_retry: float = 30.0
     away: float = 45.0  # not seen for so long, then seen: worth a try at once
     good: float = 30.0  # a connection that held so long, or gave data, ends the row of failures
     scan_start: float = 5.0

@@ -1,4 +1,4 @@
-"""What of a device's stored records is on disk already, in a few octets of JSON that ride with each record.
+"""Bookmarks: which of a device's stored records are on disk already, in a few octets of JSON with each record.
 
 `TakenNumbers` is for numbered records, `NewestDigests` for those told apart by their content. Both read any JSON:
 what is not theirs means that nothing was taken yet.
@@ -14,7 +14,7 @@ from typing import Any
 
 MOST_RUNS = 32
 MOST_SEEN = 512  # more than any cuff or scale keeps
-DIGEST = 6  # octets
+DIGEST_SIZE = 6  # octets
 
 
 class TakenNumbers:
@@ -75,18 +75,18 @@ class TakenNumbers:
         return [(end + 1, first - 1) for end, (first, _) in zip(ends, self.runs, strict=False)]
 
     def settle(self) -> None:
-        """What was asked for has come whole: up to the newest there is nothing more to ask for."""
+        """Requested records are complete: up to the newest there is nothing more to ask for."""
         self.to, self.runs = self.newest, []
 
 
 class RecordDownload:
-    """Keeps `taken` during one answer of a device: `new` says whether a number was not there before.
+    """Download of records, which keeps `taken` during one answer of a device: `new` says whether a number was not
+    there before.
 
-    Numbers that rise tell that there is nothing between them. One number alone tells nothing of those before it, unless
-    it is the only one that was announced: a device that sends its newest record first must not lose the others when
-    it is interrupted. `expected` is the number of records that the device announced, None = it did not; `first` and
-    `last` are the numbers that it was asked for, None = all there are.
-    """
+    Numbers that rise tell that there is nothing between them. One number alone tells nothing of those before it,
+    unless it is the only one that was announced: a device that sends its newest record first must not lose the others
+    when it is interrupted. `expected` is the number of records that the device announced, None = it did not; `first`
+    and `last` are the numbers that it was asked for, None = all there are."""
 
     def __init__(
         self, taken: TakenNumbers, expected: int | None = None, first: int | None = None, last: int | None = None
@@ -128,25 +128,25 @@ class NewestDigests:
     """Digests of the newest records, the oldest first, at most `most`."""
 
     def __init__(self, mark: Any = None, most: int = MOST_SEEN) -> None:
-        self._most = most * DIGEST
+        self._most = most * DIGEST_SIZE
         self._digests = b""
         if isinstance(mark, str):
             try:
                 packed = base64.b64decode(mark, validate=True)
             except (ValueError, binascii.Error):
                 return
-            self._digests = packed[-self._most :] if len(packed) % DIGEST == 0 else b""
+            self._digests = packed[-self._most :] if len(packed) % DIGEST_SIZE == 0 else b""
 
     def dump(self) -> str:
         return base64.b64encode(self._digests).decode("ascii")
 
     def knows(self, *parts: Any) -> bool:
-        """Whether a record of these parts (JSON) was taken."""
+        """True if a record of these parts (JSON) was taken."""
         digest, known = _digest(parts), self._digests
-        return any(known[at : at + DIGEST] == digest for at in range(0, len(known), DIGEST))
+        return any(known[at : at + DIGEST_SIZE] == digest for at in range(0, len(known), DIGEST_SIZE))
 
     def take(self, *parts: Any) -> bool:
-        """Whether it was not there before; it is from now on."""
+        """True if it was not there before; it is from now on."""
         if self.knows(*parts):
             return False
         self._digests = (self._digests + _digest(parts))[-self._most :]
@@ -154,4 +154,4 @@ class NewestDigests:
 
 
 def _digest(parts: tuple[Any, ...]) -> bytes:
-    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=DIGEST).digest()
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=DIGEST_SIZE).digest()

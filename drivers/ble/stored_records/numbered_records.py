@@ -1,4 +1,4 @@
-"""Numbered records of one device: which of them are new, the mark that rides with each, and how to ask for the rest.
+"""Numbered records of one device: which of them are new, the bookmark of each, and how to ask for the rest.
 
 A record is known by its number and by a stamp that does not change (glucose: its base time; CGM: the start of its
 session). The newest record that was taken must still be there under its stamp; when it is not, the memory was cleared
@@ -16,19 +16,22 @@ from gatepost.drivers.ble.peripheral import GattError
 from gatepost.drivers.ble.stored_records.bookmarks import RecordDownload, TakenNumbers
 from gatepost.drivers.ble.stored_records.racp_procedure import RacpOutcome, RacpProcedures
 
-SPAN = 1 << 16  # numbers have sixteen bits and begin again
+NUMBER_SPAN = 1 << 16  # numbers have sixteen bits and begin again
 REFUSED = RacpOutcome.REFUSED
 MOST_GAPS = 4  # that are asked for one by one
-STAMPS = 32  # stamps that are kept, those of the highest numbers: more than anybody deletes on a device by hand
+MOST_STAMPS = 32  # stamps that are kept, those of the highest numbers: more than anybody deletes on a device by hand
 
 
 class RecordsFound(NamedTuple):
+    """Record as the device sent it."""
+
     number: int  # as it was sent
     stamp: str
 
 
 class NumberedRecords:
-    """`take` says whether a record is to be reported; `mark` is then the value of its mark.
+    """Numbered records of a device. `take` says whether a record is to be reported; `mark` is then the value of its
+    mark.
 
     `wraps`: numbers have sixteen bits and begin again at 0; else they only rise.
     """
@@ -39,8 +42,8 @@ class NumberedRecords:
         self._stamps: dict[int, str] = {}
         stamps = known.get("stamps")
         if isinstance(stamps, dict):
-            found = {int(number): stamp for number, stamp in stamps.items() if number.lstrip("-").isdecimal()}
-            self._stamps = {number: stamp for number, stamp in found.items() if isinstance(stamp, str)}
+            numbered = {int(number): stamp for number, stamp in stamps.items() if number.lstrip("-").isdecimal()}
+            self._stamps = {number: stamp for number, stamp in numbered.items() if isinstance(stamp, str)}
         self.probing = False  # records are only looked at
         self.horizon: int | None = None  # the newest number when a download began; those beyond it come live
         self.caught_up = False  # nothing older is still to be asked for
@@ -66,11 +69,11 @@ class NumberedRecords:
         reference = self._reference
         if reference < 0 or not self._wraps:
             return sent
-        ahead = (sent - reference) % SPAN
-        return reference + (ahead if ahead < SPAN // 2 else ahead - SPAN)
+        ahead = (sent - reference) % NUMBER_SPAN
+        return reference + (ahead if ahead < NUMBER_SPAN // 2 else ahead - NUMBER_SPAN)
 
     def knows(self, record: RecordsFound) -> bool:
-        """Whether this very record was taken, and is one of the newest."""
+        """True if this very record was taken, and is one of the newest."""
         return self._stamps.get(self.number(record.number)) == _digest(record.stamp)
 
     def restart(self) -> None:
@@ -90,12 +93,12 @@ class NumberedRecords:
         self._reference = self.taken.newest
 
     def take(self, record: RecordsFound) -> bool:
-        """Whether it is new; it is taken from now on."""
+        """True if it is new; it is taken from now on."""
         if self._download is None:
             self._reference = self.taken.newest
         number = self.number(record.number)
         if self._previous is not None and number > self._previous:
-            self.step = min(self.step or SPAN, number - self._previous)
+            self.step = min(self.step or NUMBER_SPAN, number - self._previous)
         self._previous = number
         if self.stores(record):
             assert self._download is not None
@@ -107,11 +110,11 @@ class NumberedRecords:
         return self._stamped(number, record.stamp)
 
     def pass_over(self) -> None:
-        """What is missing before the newest is not asked for any more."""
+        """Give up records missing before the newest."""
         self.taken.settle()
 
     def stores(self, record: RecordsFound) -> bool:
-        """Whether it is one of those that were asked for, and not one that the device took just now."""
+        """True if it is one of those that were asked for, and not one that the device took just now."""
         if self._download is None:
             return False
         return self.horizon is None or self.number(record.number) <= self.horizon
@@ -122,7 +125,7 @@ class NumberedRecords:
         if self._stamps.get(number) == digest:
             return False
         self._stamps[number] = digest
-        if len(self._stamps) > STAMPS:
+        if len(self._stamps) > MOST_STAMPS:
             del self._stamps[min(self._stamps)]
         return True
 
@@ -147,18 +150,19 @@ async def fetch(ledger: NumberedRecords, ask: RacpProcedures, everything: bool =
         if not everything and ledger.horizon <= ledger.taken.to:
             return
     if not (ledger.empty or everything):
-        wrapped = isinstance(newest, RecordsFound) and newest.number <= ledger.taken.to % SPAN
+        wrapped = isinstance(newest, RecordsFound) and newest.number <= ledger.taken.to % NUMBER_SPAN
         if await _rest(ledger, ask) is not RacpOutcome.REFUSED and not wrapped:
             return
     await _download(ledger, ask, RacpOperator.ALL)
 
 
 async def _rest(ledger: NumberedRecords, ask: RacpProcedures) -> RacpOutcome:
-    """What lies between the records that were taken, and after them. REFUSED when the device knows no such question."""
+    """Download the gaps, and what follows the newest record. REFUSED when the device knows no such question."""
     gaps = ledger.taken.gaps()
     if len(gaps) <= MOST_GAPS:
         for first, last in gaps:
-            if first % SPAN > last % SPAN or await _download(ledger, ask, RacpOperator.RANGE, first, last) is REFUSED:
+            wraps = first % NUMBER_SPAN > last % NUMBER_SPAN
+            if wraps or await _download(ledger, ask, RacpOperator.RANGE, first, last) is REFUSED:
                 break
     return await _download(ledger, ask, RacpOperator.GE, ledger.taken.to + 1)
 
@@ -170,7 +174,7 @@ async def _began_anew(ledger: NumberedRecords, ask: RacpProcedures, newest: Reco
     if number <= ours:
         return True
     # There is more than before. Is our newest one still what it was?
-    at = ours % SPAN
+    at = ours % NUMBER_SPAN
     same = await _look(ledger, ask, racp.encode(RacpOp.REPORT, RacpOperator.RANGE, (at, at)))
     return isinstance(same, RecordsFound) and same.number == at and not ledger.knows(same)
 
@@ -197,7 +201,7 @@ async def _download(
     first: int | None = None,
     last: int | None = None,
 ) -> RacpOutcome:
-    bounds = tuple(bound % SPAN for bound in (first, last) if bound is not None)
+    bounds = tuple(bound % NUMBER_SPAN for bound in (first, last) if bound is not None)
     expected = await ask.count(racp.encode(RacpOp.COUNT, operator, bounds))
     ledger.begin(expected, first, last)
     outcome = None

@@ -1,4 +1,4 @@
-"""Asking for stored records: the procedures of the Record Access Control Point (GATT Specification Supplement; Glucose
+"""Procedures of the Record Access Control Point that ask for stored records (GATT Specification Supplement; Glucose
 Profile 1.0, 5.5).
 
 Answers come through the decoder: a Reply `racp` for the control point; a Reading or a Reply `record` for a record.
@@ -29,7 +29,7 @@ MOST_RECORDS = 1 << 17  # twice as many as there are numbers
 
 
 class RacpTiming(NamedTuple):
-    """Seconds."""
+    """Time limits of procedures, in seconds."""
 
     ask: float = 4.0  # a procedure whose answer is one value
     quiet: float = 20.0  # between two records
@@ -40,13 +40,15 @@ class RacpTiming(NamedTuple):
 
 
 class RacpOutcome(Enum):
+    """Outcome of a procedure."""
+
     DONE = "done"
     NONE = "none"  # the device has no such records
     REFUSED = "refused"  # it does not know the question
 
 
 class RecordsFailed(TimeoutError):
-    """The device did not bring the procedure to its end; the text says how."""
+    """Procedure that the device did not complete; the text says how."""
 
 
 def answer(data: bytes) -> Items:
@@ -61,7 +63,7 @@ def record(**known: object) -> Reply:
 
 
 class RacpProcedures:
-    """One procedure at a time on one control point. Raises GattError, RecordsFailed, or what the link raises."""
+    """Procedures on one control point, one at a time. Raises GattError, RecordsFailed, or what the link raises."""
 
     def __init__(
         self,
@@ -79,19 +81,21 @@ class RacpProcedures:
         self.seen: list[Reply] = []  # records of the last procedure that were only looked at; the newest ones
 
     async def count(self, request: bytes) -> int | None:
-        """How many records there are; None when the device does not tell."""
+        """Number of records; None when the device does not tell."""
         try:
-            said = await self._perform(request, self._timing.ask, None)
+            response = await self._perform(request, self._timing.ask, None)
         except (GattError, RecordsFailed):
             return None  # not every device knows this question
-        return said.count if said.op == RacpOp.COUNT_IS else 0 if said.response_code == racp.NO_RECORDS else None
+        if response.op == RacpOp.COUNT_IS:
+            return response.count
+        return 0 if response.response_code == racp.NO_RECORDS else None
 
     async def report(self, request: bytes, total: int | None = None, quick: bool = False) -> RacpOutcome:
         """Records come while this waits. `quick`: there is one at most."""
-        said = await self._perform(request, self._timing.ask if quick else self._timing.quiet, total)
-        if said.response_code == racp.SUCCESS:
+        response = await self._perform(request, self._timing.ask if quick else self._timing.quiet, total)
+        if response.response_code == racp.SUCCESS:
             return RacpOutcome.DONE
-        if said.response_code == racp.NO_RECORDS:
+        if response.response_code == racp.NO_RECORDS:
             return RacpOutcome.NONE
         return RacpOutcome.REFUSED
 
@@ -99,9 +103,9 @@ class RacpProcedures:
         backoff = Backoff(self._rng, self._timing.retry, LONGEST_RETRY)
         for left in reversed(range(self._timing.tries)):
             try:
-                said = await self._once(request, quiet, total)
-                if said.response_code != NOT_COMPLETED:
-                    return said
+                response = await self._once(request, quiet, total)
+                if response.response_code != NOT_COMPLETED:
+                    return response
             except GattError as refused:
                 if not left or refused.code not in (IN_PROGRESS, CCC_IMPROPER):
                     raise
@@ -111,7 +115,7 @@ class RacpProcedures:
                     await self.abort()
             if left:
                 await asyncio.sleep(backoff.next())
-        raise RecordsFailed("the device began to tell its records several times and did not end")
+        raise RecordsFailed("the device started to send its records several times and did not complete")
 
     async def _once(self, request: bytes, quiet: float, total: int | None) -> ControlPoint:
         await self._drain()
@@ -120,20 +124,20 @@ class RacpProcedures:
         try:
             await self._session.write(self._control, request)
             while True:
-                said = await self._io.wait(lambda item: _relevant(item, request[0]), quiet)
-                if isinstance(said, ControlPoint):
-                    return said
+                item = await self._io.wait(lambda item: _relevant(item, request[0]), quiet)
+                if isinstance(item, ControlPoint):
+                    return item
                 done += 1
                 if done > MOST_RECORDS:
                     await self.abort()
-                    raise RecordsFailed("the device tells records without an end")
-                if isinstance(said, Reply):
-                    self.seen = [*self.seen[-1:], said]
+                    raise RecordsFailed("the device sends records without end")
+                if isinstance(item, Reply):
+                    self.seen = [*self.seen[-1:], item]
                 if total is not None:
                     self._io.progress("records", done, total)
         except TimeoutError as silent:
             await self.abort()
-            raise RecordsFailed("the device fell silent in the middle of its records") from silent
+            raise RecordsFailed("the device stopped answering while it sent its records") from silent
         except asyncio.CancelledError:
             with contextlib.suppress(Exception):
                 await self._session.write(self._control, racp.ABORT, self._timing.farewell)

@@ -1,4 +1,4 @@
-"""Measurements without numbers, which a device keeps and sends again: each is reported once.
+"""Records without numbers, which a device keeps and sends again: each is reported once.
 
 Two are the same when device time, user and every value are. Without a device time nobody can tell a repetition from a
 new measurement that came out the same: then each one is reported.
@@ -13,12 +13,13 @@ from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, NewestDiges
 from gatepost.drivers.ble.stored_records.racp_procedure import record
 from gatepost.drivers.reading import Reading
 
-OLD = timedelta(minutes=10)  # a measurement older than this, by the device's own clock, comes from its memory
+OLD_AFTER = timedelta(minutes=10)  # a measurement older than this, by the device's own clock, comes from its memory
 MOST_USERS = 256
 
 
 class UnnumberedRecords:
-    """`device_clock`: what the device's clock said when it was connected, where that is known."""
+    """Records without numbers. `device_clock`: what the device's clock said when it was connected, where that is
+    known."""
 
     def __init__(self, memory: ProfileMemory, kind: str, most: int = MOST_SEEN) -> None:
         """`most`: measurements of one user that are remembered; more than the device keeps."""
@@ -49,4 +50,4 @@ class UnnumberedRecords:
     def _is_old(self, reading: Reading) -> bool:
         if self.device_clock is None or reading.device_time is None:
             return False
-        return datetime.fromisoformat(reading.device_time) < self.device_clock - OLD
+        return datetime.fromisoformat(reading.device_time) < self.device_clock - OLD_AFTER

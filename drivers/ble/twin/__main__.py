@@ -32,13 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--speed", type=float, default=1.0, help="times as fast as devices are")
     parser.add_argument("--real", action="store_true", help="everything takes as long as with a real daemon")
     parser.add_argument("--attached", action="store_true", help="end with the end of standard input")
-    given = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     try:
-        peripherals = [_made(name) for name in given.names]
+        peripherals = [_made(name) for name in parsed.names]
     except (KeyError, ValueError, TypeError) as error:
         parser.error(f"no simulated device: {error}")
     try:
-        asyncio.run(_run(peripherals, given))
+        asyncio.run(_run(peripherals, parsed))
     except NoBus as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -48,25 +48,25 @@ def main(arguments: list[str] | None = None) -> int:
 def _made(text: str) -> TwinPeripheral:
     name, _, rest = text.partition(":")
     seed, _, settings = rest.partition(":")
-    given = json.loads(settings or "{}")
-    secured, passkey = given.pop("secure", False), given.pop("passkey", None)
-    made = make(name, int(seed or 0), **given)
+    options = json.loads(settings or "{}")
+    secured, passkey = options.pop("secure", False), options.pop("passkey", None)
+    made = make(name, int(seed or 0), **options)
     return secure(made, passkey) if secured else made
 
 
-async def _run(peripherals: list[TwinPeripheral], given: argparse.Namespace) -> None:
-    timing = REAL_TIMING if given.real else DaemonTiming()
-    async with EmulatedBluetooth(peripherals, given.bus, given.adapters, timing, given.speed) as stage:
+async def _run(peripherals: list[TwinPeripheral], parsed: argparse.Namespace) -> None:
+    timing = REAL_TIMING if parsed.real else DaemonTiming()
+    async with EmulatedBluetooth(peripherals, parsed.bus, parsed.adapters, timing, parsed.speed) as stage:
         for adapter in stage.daemon.adapters.values():
-            adapter.slots = given.slots
-        names = [name.partition(":")[0] for name in given.names]
+            adapter.slots = parsed.slots
+        names = [name.partition(":")[0] for name in parsed.names]
         devices = [
             SimulatedEntry(f"{name}-{number}", driver_of(name), each.address)
             for number, (name, each) in enumerate(zip(names, peripherals, strict=True), 1)
         ]
         known = [{"name": each.name, "driver": each.driver, "address": each.address} for each in devices]
         _say({"bus": stage.bus.address, "devices": known, "drop": settings_text(devices)})
-        await _serve(TwinConsole(stage), given.attached)
+        await _serve(TwinConsole(stage), parsed.attached)
 
 
 async def _serve(console: TwinConsole, attached: bool) -> None:
@@ -91,7 +91,7 @@ async def _serve(console: TwinConsole, attached: bool) -> None:
 
 
 def _speaks(number: int) -> bool:
-    """Whether orders can come from there: a pipe, a socket or a terminal, and no file or /dev/null."""
+    """True if orders can come from there: a pipe, a socket or a terminal, and no file or /dev/null."""
     mode = os.fstat(number).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(number)
 

@@ -18,8 +18,8 @@ ADAPTER = "org.bluez.Adapter1"
 
 
 class TwinAdapter:
-    """Emulated adapter. `slots`: links that it holds at most, None = any number; `deaf`: it receives nothing until its
-    power was cycled; `blocked`: rfkill holds it; `slow_starts`: so many answers to StartDiscovery come after
+    """Emulated adapter. `slots`: links that it holds at most, None = any number; `not_receiving`: until its power was
+    cycled; `blocked`: rfkill holds it; `slow_starts`: so many answers to StartDiscovery come after
     `start_takes` seconds, although the client discovers by then. Bonds outlive the daemon."""
 
     def __init__(self, state: DaemonState, name: str, address: str, slots: int | None = None) -> None:
@@ -30,7 +30,7 @@ class TwinAdapter:
         self.address = address
         self.slots = slots
         self.powered = True
-        self.deaf = False
+        self.not_receiving = False
         self.blocked = False
         self.slow_starts = 0
         self.start_takes = 0.0
@@ -81,14 +81,14 @@ class TwinAdapter:
     # -- power
 
     async def power(self, on: bool) -> None:
-        """What setting `Powered` does."""
+        """Switch the power, as setting `Powered` does."""
         if on and self.blocked:
             raise failure("Blocked")
         if on == self.powered:
             return
         self.powered = on
         if not on:
-            self.deaf = False
+            self.not_receiving = False
             for device in self.devices.values():
                 device.down()
             self._quiet()
@@ -141,17 +141,17 @@ class TwinAdapter:
         if self.objects.value(self.path, ADAPTER, "Discovering"):
             self.objects.change(self.path, ADAPTER, {"Discovering": Variant("b", False)})
 
-    def heard(self, advert: ReceivedAdvert, peripheral: TwinPeripheral) -> None:
-        if not self.powered or not self._discovering or self.deaf or not self._wanted(advert):
+    def receive(self, advert: ReceivedAdvert, peripheral: TwinPeripheral) -> None:
+        if not self.powered or not self._discovering or self.not_receiving or not self._wanted(advert):
             return
         device = self.devices.get(advert.address)
         if device is None:
             self.devices[advert.address] = TwinDevice(self, advert.address, advert, peripheral.random_address)
         else:
-            device.heard(advert)
+            device.receive(advert)
 
     def _wanted(self, advert: ReceivedAdvert) -> bool:
-        """Whether the filter of any client that discovers lets it through."""
+        """True if the filter of any client that discovers lets it through."""
         for client in self._discovering:
             wanted = self._filters.get(client, {}).get("UUIDs")
             if not wanted or set(wanted) & set(advert.services):

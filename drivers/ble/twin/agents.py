@@ -20,13 +20,15 @@ ANSWER_LIMIT = 60.0
 
 
 class TwinAgent(NamedTuple):
+    """Agent of a client."""
+
     owner: str
     path: str
     capability: str
 
 
 class TwinAgents:
-    """Those that clients registered; the last default is asked where the caller has none of its own."""
+    """Agents that clients registered; the last default is asked where the caller has none of its own."""
 
     def __init__(self, objects: ObjectTree) -> None:
         self._objects = objects

@@ -32,7 +32,9 @@ class TwinConsole:
             "hang": daemon.hang,
             "resume": daemon.resume,
             "slots": lambda slots, adapter="hci0": setattr(daemon.adapters[adapter], "slots", slots),
-            "deaf": lambda deaf=True, adapter="hci0": setattr(daemon.adapters[adapter], "deaf", deaf),
+            "not_receiving": lambda not_receiving=True, adapter="hci0": setattr(
+                daemon.adapters[adapter], "not_receiving", not_receiving
+            ),
         }
         self._hosted: dict[str, Callable[..., object]] = {
             "drop": HostedPeripheral.drop,

@@ -96,7 +96,7 @@ class TwinDaemon:
         """Put a peripheral in reach; it begins to live and to advertise, `by_hand` only when a test tells it to."""
         if peripheral.address in self.hosted:
             raise ValueError(f"{peripheral.address} is in use")
-        hosted = HostedPeripheral(peripheral, self.heard, self._speed)
+        hosted = HostedPeripheral(peripheral, self.receive, self._speed)
         self.hosted[peripheral.address] = hosted
         if not by_hand:
             hosted.start()
@@ -114,10 +114,10 @@ class TwinDaemon:
         radio = self.adapters[adapter] if adapter else self.adapter
         radio.known(hosted.address, hosted.peripheral).stale(hosted)
 
-    def heard(self, advert: ReceivedAdvert, peripheral: TwinPeripheral) -> None:
+    def receive(self, advert: ReceivedAdvert, peripheral: TwinPeripheral) -> None:
         if self.objects.connected:
             for adapter in self.adapters.values():
-                adapter.heard(advert, peripheral)
+                adapter.receive(advert, peripheral)
 
     # -- adapters come and go
 

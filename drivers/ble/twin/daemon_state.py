@@ -10,7 +10,7 @@ from gatepost.drivers.ble.twin.hosted_peripheral import HostedPeripheral
 
 
 class DaemonTiming(msgspec.Struct, frozen=True):
-    """Seconds that each step takes; quick by default, `REAL_TIMING` as seen on a real daemon."""
+    """Timing of the daemon, in seconds for each step; quick by default, `REAL_TIMING` as seen on a real daemon."""
 
     connect: float = 0.01
     resolve: float = 0.01

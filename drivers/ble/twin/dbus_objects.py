@@ -26,7 +26,7 @@ Method = Callable[["BusCall"], Awaitable[Answer]]
 
 
 class BusError(Exception):
-    """What a caller is told."""
+    """Error answer to a caller."""
 
     def __init__(self, name: str, text: str = "") -> None:
         super().__init__(text)
@@ -169,8 +169,8 @@ class ObjectTree:
             self._say(Message.new_signal(path, PROPERTIES, "PropertiesChanged", "sa{sv}as", body))
 
     def value(self, path: str, interface: str, name: str) -> Any:
-        found = self.tree.get(path, {}).get(interface, {}).get(name)
-        return None if found is None else found.value
+        variant = self.tree.get(path, {}).get(interface, {}).get(name)
+        return None if variant is None else variant.value
 
     def serve(self, path: str, interface: str, methods: Mapping[str, Method]) -> None:
         self._methods.update({(path, interface, member): method for member, method in methods.items()})

@@ -32,7 +32,7 @@ class DeviceHost(Protocol):
     def forget(self, device: TwinDevice) -> None: ...
 
     def full(self) -> bool:
-        """Whether every connection slot is taken."""
+        """True if every connection slot is taken."""
         ...
 
     async def freed(self) -> None:
@@ -107,13 +107,13 @@ class TwinDevice:
 
     # -- advertisements
 
-    def heard(self, advert: ReceivedAdvert) -> None:
+    def receive(self, advert: ReceivedAdvert) -> None:
         there = self.objects.tree[self.path][DEVICE]
         self.objects.change(self.path, DEVICE, self._shown(advert, there))
         self._linger()
 
     def _shown(self, advert: ReceivedAdvert, there: Properties) -> Properties:
-        """What an advertisement changes; manufacturer and service data accumulate."""
+        """Properties that an advertisement changes; manufacturer and service data accumulate."""
         out: Properties = {}
         if advert.rssi is not None:
             out["RSSI"] = Variant("n", advert.rssi)

@@ -150,7 +150,7 @@ class HostedPeripheral:
         self._news.set()
 
     def refusal(self) -> str | None:
-        """How the attempt that goes on now ends, None = well."""
+        """Error with which the current attempt ends; None = it succeeds."""
         if self.refusals:
             return self.refusals.popleft()
         return self.always

@@ -128,7 +128,7 @@ class TwinPeripheral:
 
     @property
     def shown(self) -> bool:
-        """Whether it advertises now, were it not connected."""
+        """True if it advertises now, were it not connected."""
         return not self.sleeps or self.awake > 0
 
     def wake(self, seconds: float = 10.0) -> None:
@@ -136,7 +136,7 @@ class TwinPeripheral:
         self.awake = max(self.awake, seconds)
 
     def advertisement(self) -> ReceivedAdvert:
-        """What an advertisement and its scan response say at this moment."""
+        """Advertisement and scan response of this moment."""
         services = tuple(service.uuid for service in self.services[: self.shows])
         return ReceivedAdvert(self.address, self.name, self.rssi, {}, {}, services)
 

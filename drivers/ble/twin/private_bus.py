@@ -36,7 +36,8 @@ class NoBus(Exception):
 
 
 class PrivateBus:
-    """`async with`: a running dbus-daemon. `address` is what DBUS_SYSTEM_BUS_ADDRESS must say. Raises NoBus."""
+    """Private bus, `async with`: a running dbus-daemon. `address` is what DBUS_SYSTEM_BUS_ADDRESS must say. Raises
+    NoBus."""
 
     def __init__(self, socket: Path | None = None, program: str = PROGRAM) -> None:
         """`socket`: where it listens; default in a new temporary folder."""
@@ -97,15 +98,15 @@ class PrivateBus:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         try:
-            said = await asyncio.wait_for(self._process.stdout.readline(), START_LIMIT)
+            first_line = await asyncio.wait_for(self._process.stdout.readline(), START_LIMIT)
         except TimeoutError:
             raise NoBus(f"{self._program} did not start within {START_LIMIT:.0f} s") from None
-        if not said:
-            why = (await self._process.stderr.read(2000)).decode(errors="replace").strip()
-            raise NoBus(f"{self._program} did not start: {why or 'it said nothing'}")
+        if not first_line:
+            error_text = (await self._process.stderr.read(2000)).decode(errors="replace").strip()
+            raise NoBus(f"{self._program} did not start: {error_text or 'it first_line nothing'}")
 
     async def _answers(self) -> bool:
-        """Whether something listens at a socket that is there."""
+        """True if something listens at a socket that is there."""
         try:
             _, writer = await asyncio.open_unix_connection(str(self.socket))
         except OSError:
@@ -139,6 +140,6 @@ class PrivateBus:
 
 
 def _bound_to_us() -> tuple[str, ...]:
-    """What makes a program end with this process, however that ends, where the system can do it (util-linux)."""
+    """Command prefix that ends a program with this process, however that ends, where util-linux has it."""
     setpriv = shutil.which("setpriv")
     return (setpriv, "--pdeathsig", "TERM", "--") if setpriv is not None else ()

@@ -116,8 +116,8 @@ def check(item):
 
 
 def test_memory_stays_bounded():
-    memory, now = AdvertHistory(), [0.0]
-    decoder = AdvertDecoder(lambda: now[0], memory=memory)
+    history, now = AdvertHistory(), [0.0]
+    decoder = AdvertDecoder(lambda: now[0], history=history)
     for number in range(5000):
         now[0] += 1
         body = number.to_bytes(2, "big")
@@ -125,9 +125,9 @@ def test_memory_stays_bounded():
         decoder.feed(
             ReceivedAdvert(f"A4:C1:38:00:{body[0]:02X}:{body[1]:02X}", "", -60, services, {0x0499: b"\x05" + body * 12})
         )
-    assert len(memory._places) <= MOST_PLACES
-    assert len(memory._states) <= 64
-    assert len(memory._marks) <= 8
+    assert len(history._places) <= MOST_PLACES
+    assert len(history._states) <= 64
+    assert len(history._marks) <= 8
 
 
 def test_the_next_good_payload_is_understood_after_any_garbage():

@@ -1,4 +1,4 @@
-"""Links with quick limits, ears that remember, and peripherals that do as they are told."""
+"""Links with quick limits, events that remember, and peripherals that do as they are told."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ QUICK = BleTiming(
     disconnect=0.5,
     pair=1.0,
     fresh=1.0,
-    catch=1.0,
+    reappear=1.0,
     hold_off=0.3,
-    first_strike=0.02,
-    last_strike=0.1,
+    first_retry=0.02,
+    last_retry=0.1,
     away=0.5,
     scan_start=1.0,
     scan_stop=0.5,
@@ -116,19 +116,19 @@ class Strap(TwinPeripheral):
 class Rig:
     """Makes links, and closes them."""
 
-    def __init__(self, tuning: BleTiming = QUICK) -> None:
-        self.ble = BleLinks(Random(7), logging.getLogger("tests.ble.link"), tuning)
+    def __init__(self, timing: BleTiming = QUICK) -> None:
+        self.ble = BleLinks(Random(7), logging.getLogger("tests.ble.link"), timing)
         self.links: list[Any] = []
 
     def link(
-        self, wanted: str, kind: Kind | None = None, adapter: str | None = None, ears: Heard | None = None
+        self, wanted: str, kind: Kind | None = None, adapter: str | None = None, events: Heard | None = None
     ) -> tuple[GattLink, Heard]:
         """`wanted`: an address or a name."""
-        ears = ears or Heard()
+        events = events or Heard()
         address, name = (wanted, None) if wanted.count(":") == 5 else (None, wanted)
-        link: Any = self.ble.connect(address, name, adapter, kind or Kind(), ears)  # type: ignore[arg-type]
+        link: Any = self.ble.connect(address, name, adapter, kind or Kind(), events)  # type: ignore[arg-type]
         self.links.append(link)
-        return link, ears
+        return link, events
 
     async def close(self) -> None:
         for link in self.links:

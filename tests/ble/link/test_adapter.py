@@ -20,10 +20,10 @@ LIMIT = 5.0
 async def test_an_adapter_that_is_off_is_waited_for_and_not_switched_on(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     await bluez.adapter.power(False)
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
-    await until(lambda: ears.waits)
-    key, message, hint = ears.waits[0]
+    await until(lambda: events.waits)
+    key, message, hint = events.waits[0]
     assert key == "adapter-off"
     assert "hci0" in message
     assert "power on" in hint
@@ -32,15 +32,15 @@ async def test_an_adapter_that_is_off_is_waited_for_and_not_switched_on(bluez: T
     await bluez.adapter.power(True)
     async with asyncio.timeout(LIMIT):
         await opening
-    assert list(dict.fromkeys(ears.keys)) == ["adapter-off", "waiting"]
+    assert list(dict.fromkeys(events.keys)) == ["adapter-off", "waiting"]
 
 
 async def test_an_adapter_that_goes_off_while_a_device_is_awaited(bluez: TwinDaemon, rig: Rig) -> None:
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
     await bluez.adapter.power(False)
-    await until(lambda: "adapter-off" in ears.keys)
+    await until(lambda: "adapter-off" in events.keys)
     bluez.place(Strap())
     await bluez.adapter.power(True)
     async with asyncio.timeout(LIMIT):
@@ -60,13 +60,13 @@ async def test_an_adapter_that_was_off_for_a_moment_is_scanned_anew(bluez: TwinD
 
 async def test_an_adapter_that_goes_off_ends_its_connections(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await bluez.adapter.power(False)
-    await until(lambda: ears.losses)
+    await until(lambda: events.losses)
     await link.close(1.0)
     opening = asyncio.create_task(link.open(LIMIT))
-    await until(lambda: "adapter-off" in ears.keys)
+    await until(lambda: "adapter-off" in events.keys)
     await bluez.adapter.power(True)
     async with asyncio.timeout(LIMIT):
         await opening
@@ -74,10 +74,10 @@ async def test_an_adapter_that_goes_off_ends_its_connections(bluez: TwinDaemon, 
 
 async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     adapter = bluez.unplug("hci0")
-    await until(lambda: ears.losses)
+    await until(lambda: events.losses)
     await link.close(1.0)
     with pytest.raises(LinkFailed) as missing:
         await link.open(LIMIT)
@@ -90,10 +90,10 @@ async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: TwinDaemon, r
 
 async def test_an_adapter_that_goes_without_a_word_about_its_connections(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     bluez.objects.remove(bluez.adapter.path)
-    await until(lambda: ears.losses)
+    await until(lambda: events.losses)
     assert link.peripheral is None
 
 
@@ -158,7 +158,7 @@ async def test_a_stuck_adapter_is_power_cycled_and_not_too_often(bus: PrivateBus
     async with TwinDaemon(bus.address) as bluez:
         air = bluez.place(Strap())
         air.always = "Software caused connection abort"
-        link, ears = rig.link(ADDRESS)
+        link, events = rig.link(ADDRESS)
         opening = asyncio.create_task(link.open(LIMIT))
         powers: list[bool] = []
         power = bluez.adapter.power
@@ -175,19 +175,19 @@ async def test_a_stuck_adapter_is_power_cycled_and_not_too_often(bus: PrivateBus
         air.always = None
         async with asyncio.timeout(LIMIT):
             await opening
-        assert "radio" in ears.keys
+        assert "radio" in events.keys
         await rig.close()
 
 
 async def test_a_scanner_that_hears_nobody_is_made_anew(bus: PrivateBus) -> None:
     rig = Rig(QUICK._replace(quiet=0.05, last_quiet=0.2))
     async with TwinDaemon(bus.address) as bluez:
-        bluez.adapter.deaf = True
+        bluez.adapter.not_receiving = True
         bluez.place(Strap())
         link, _ = rig.link(ADDRESS)
         opening = asyncio.create_task(link.open(LIMIT))
         await until(lambda: bluez.adapter.scans >= 3)
-        bluez.adapter.deaf = False
+        bluez.adapter.not_receiving = False
         async with asyncio.timeout(LIMIT):
             await opening
         await rig.close()

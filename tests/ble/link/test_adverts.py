@@ -34,58 +34,58 @@ def listener(rig: Rig, wanted: str) -> tuple[Any, Heard]:
 async def test_every_advertisement_of_the_device_is_data_and_nothing_is_connected(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(beacon := Beacon(name="ATC_1"))
     other = bluez.place(Beacon("C0:FF:EE:00:00:02", "ATC_2"))
-    link, ears = listener(rig, ADDRESS)
+    link, events = listener(rig, ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
-    assert ears.keys == ["waiting"]
+    assert events.keys == ["waiting"]
     other.advertise()
     air.advertise()
     async with asyncio.timeout(LIMIT):
         await opening
-    await until(lambda: ears.values)
-    advert = ears.values[0]
+    await until(lambda: events.values)
+    advert = events.values[0]
     assert (advert.address, advert.name, advert.rssi) == (ADDRESS, "ATC_1", -60)
     assert advert.service_data == {uuid(0xFCD2): b"\x40\x02\x10\x27"}
     assert advert.manufacturer_data == {0x0499: b"\x05"}
     beacon.rssi = -61
     air.advertise()
     other.advertise()
-    await until(lambda: len(ears.values) == 2)
-    assert {value.address for value in ears.values} == {ADDRESS}
+    await until(lambda: len(events.values) == 2)
+    assert {value.address for value in events.values} == {ADDRESS}
     assert air.attempts == 0
     assert link.statistics() == {"advertisements": 2, "rssi": -61}
-    assert ears.status == {"signal_strength": -60}  # a decibel is no news
+    assert events.status == {"signal_strength": -60}  # a decibel is no news
     await link.close(1.0)
     air.advertise()
     await until(lambda: not bluez.adapter.discovering)
-    assert len(ears.values) == 2
+    assert len(events.values) == 2
     with pytest.raises(LinkFailed):
         await link.send(b"x", 1.0)
 
 
 async def test_by_name(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Beacon(name="Ruuvi ABCD"))
-    link, ears = listener(rig, "Ruuvi")
+    link, events = listener(rig, "Ruuvi")
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
     air.advertise()
     await asyncio.wait_for(opening, LIMIT)
-    await until(lambda: ears.values)
+    await until(lambda: events.values)
 
 
 async def test_the_adapter_is_lost_and_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(beacon := Beacon())
-    link, ears = listener(rig, ADDRESS)
+    link, events = listener(rig, ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
     air.advertise()
     await asyncio.wait_for(opening, LIMIT)
     await bluez.adapter.power(False)
-    await until(lambda: ears.losses)
-    assert reason(ears.losses[0]) == "adapter-off"
+    await until(lambda: events.losses)
+    assert reason(events.losses[0]) == "adapter-off"
     await link.close(1.0)
     opening = asyncio.create_task(link.open(LIMIT))
-    await until(lambda: "adapter-off" in ears.keys)
+    await until(lambda: "adapter-off" in events.keys)
     await bluez.adapter.power(True)
     await until(lambda: bluez.adapter.discovering)
     beacon.rssi = -70
@@ -96,14 +96,14 @@ async def test_the_adapter_is_lost_and_comes_back(bluez: TwinDaemon, rig: Rig) -
 @pytest.mark.parametrize("killed", [False, True], ids=["restarted", "killed"])
 async def test_the_daemon_comes_anew(bluez: TwinDaemon, rig: Rig, killed: bool) -> None:
     air = bluez.place(beacon := Beacon())
-    link, ears = listener(rig, ADDRESS)
+    link, events = listener(rig, ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
     air.advertise()
     await asyncio.wait_for(opening, LIMIT)
     await bluez.restart(killed=killed)
-    await until(lambda: bluez.adapter.discovering or ears.losses)
-    if ears.losses:
+    await until(lambda: bluez.adapter.discovering or events.losses)
+    if events.losses:
         await link.close(1.0)
         opening = asyncio.create_task(link.open(LIMIT))
         await until(lambda: bluez.adapter.discovering)
@@ -111,17 +111,17 @@ async def test_the_daemon_comes_anew(bluez: TwinDaemon, rig: Rig, killed: bool) 
         await until(lambda: bluez.adapter.discovering)
     for rssi in (-70, -50):
         beacon.rssi = rssi
-        heard = len(ears.values)
+        heard = len(events.values)
         air.advertise()
-        await until(lambda before=heard: len(ears.values) > before)
+        await until(lambda before=heard: len(events.values) > before)
         await asyncio.sleep(0.05)
-        assert len(ears.values) == heard + 1  # the scan before is not told of it too
+        assert len(events.values) == heard + 1  # the scan before is not told of it too
 
 
 async def test_beside_a_connected_device_one_scanner_serves_both(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(beacon := Beacon())
     bluez.place(Strap("C0:FF:EE:00:00:02"))
-    link, ears = listener(rig, ADDRESS)
+    link, events = listener(rig, ADDRESS)
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: bluez.adapter.discovering)
     air.advertise()
@@ -130,7 +130,7 @@ async def test_beside_a_connected_device_one_scanner_serves_both(bluez: TwinDaem
     async with asyncio.timeout(LIMIT):
         await other.open(LIMIT)
     await until(lambda: bluez.adapter.discovering)
-    heard = len(ears.values)
+    heard = len(events.values)
     beacon.rssi = -50
     air.advertise()
-    await until(lambda: len(ears.values) > heard)
+    await until(lambda: len(events.values) > heard)

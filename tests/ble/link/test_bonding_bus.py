@@ -41,11 +41,11 @@ async def test_a_refused_read_bonds_and_is_made_again(bluez: TwinDaemon, rig: Ri
 async def test_a_refused_subscription_bonds_and_is_made_again(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     air.unpaired = "refuse"
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await subscribe(link, STREAM)
     strap.send(strap.stream, b"1")
-    await until(lambda: ears.octets == [b"1"])
+    await until(lambda: events.octets == [b"1"])
 
 
 async def test_always_bonds_before_anything_is_asked(bluez: TwinDaemon, rig: Rig) -> None:
@@ -151,7 +151,7 @@ async def test_a_bond_that_the_peripheral_lost_is_made_anew(bluez: TwinDaemon, r
 
 async def test_a_storm_of_connections_that_end_at_once_shows_a_lost_bond(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await read(link)
     await link.close(1.0)
@@ -159,7 +159,7 @@ async def test_a_storm_of_connections_that_end_at_once_shows_a_lost_bond(bluez: 
     air.always = "le-connection-abort-by-local"  # bleak tries again by itself, for as long as it may
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: link.counters().get("forgotten"))
-    assert "timeout" not in ears.keys
+    assert "timeout" not in events.keys
     air.always = None
     async with asyncio.timeout(LIMIT):
         await opening
@@ -190,11 +190,11 @@ async def test_a_bond_that_the_peripheral_lost_and_a_read_that_it_refuses(bluez:
 async def test_bonds_survive_the_daemon_and_the_agent_is_there_again(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap(encrypted=True))
     other = Strap("C0:FF:EE:00:00:02", encrypted=True)
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await read(link)
     await bluez.restart()
-    await until(lambda: ears.losses)
+    await until(lambda: events.losses)
     await link.close(1.0)
     await link.open(LIMIT)
     await read(link)

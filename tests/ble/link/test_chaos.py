@@ -53,15 +53,15 @@ async def play(fault: str, bluez: TwinDaemon, air: HostedPeripheral, dice: rando
 
 async def serve(number: int, rig: Rig, strap: Strap, good: list[int], ending: asyncio.Event) -> None:
     """As a runner does: open, speak, close, again."""
-    link, ears = rig.link(strap.address)
+    link, events = rig.link(strap.address)
     while not ending.is_set():
-        before = len(ears.values)
+        before = len(events.values)
         try:
             await link.open(1.0)
             await subscribe(link)
             await read(link, timeout=0.5)
             strap.send(strap.stream, b"beat")
-            await until(lambda before=before: len(ears.values) > before, 0.5)
+            await until(lambda before=before: len(events.values) > before, 0.5)
             good[number] += 1
         except (LinkFailed, GattError, TimeoutError, AssertionError):
             await asyncio.sleep(0.02)

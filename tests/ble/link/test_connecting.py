@@ -21,11 +21,11 @@ LIMIT = 5.0
 async def test_what_passes_by_itself_is_tried_again(bluez: TwinDaemon, rig: Rig, refusal: str) -> None:
     air = bluez.place(Strap())
     air.refusals.extend([refusal] * 2)
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     async with asyncio.timeout(LIMIT):
         await link.open(LIMIT)
     assert air.attempts >= 3
-    assert set(ears.keys) <= {"waiting", "radio", "timeout"}
+    assert set(events.keys) <= {"waiting", "radio", "timeout"}
     assert await read(link) == LONG
 
 
@@ -33,12 +33,12 @@ async def test_a_device_that_vanished_costs_the_limit_and_is_caught_when_it_is_b
     bluez: TwinDaemon, rig: Rig
 ) -> None:
     air = bluez.place(Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     reach = air.reach
     air.reach = asyncio.Event().wait  # type: ignore[method-assign,assignment]
     opening = asyncio.create_task(link.open(LIMIT))
-    await until(lambda: "timeout" in ears.keys)
-    assert "nearer" in ears.waits[-1][2]
+    await until(lambda: "timeout" in events.keys)
+    assert "nearer" in events.waits[-1][2]
     air.reach = reach  # type: ignore[method-assign]
     async with asyncio.timeout(LIMIT):
         await opening
@@ -60,7 +60,7 @@ async def test_others_connect_after_one_that_vanished(bluez: TwinDaemon, rig: Ri
 
 
 async def test_a_device_that_went_while_others_had_their_turn_is_not_tried(bus: PrivateBus) -> None:
-    rig = Rig(QUICK._replace(fresh=0.05, catch=0.1))
+    rig = Rig(QUICK._replace(fresh=0.05, reappear=0.1))
     async with TwinDaemon(bus.address) as bluez:
         air = bluez.place(Strap())
         link, _ = rig.link(ADDRESS)
@@ -97,13 +97,13 @@ async def test_a_vanished_peripheral_costs_no_more_than_the_limits_to_leave(blue
 async def test_a_connection_left_by_a_killed_process_is_adopted(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
     bluez.connect_stale(air)
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     async with asyncio.timeout(LIMIT):
         await link.open(LIMIT)
     assert (air.attempts, air.connects) == (0, 1)
     await subscribe(link)
     strap.send(strap.stream, b"1")
-    await until(lambda: ears.octets == [b"1"])
+    await until(lambda: events.octets == [b"1"])
     await link.close(1.0)
     await until(lambda: not strap.connected)
 
@@ -116,10 +116,10 @@ async def test_a_left_connection_that_cannot_be_adopted_is_closed(bus: PrivateBu
         bluez.connect_stale(air)
         await asyncio.sleep(0.02)
         bluez.state.timing = timing
-        link, ears = rig.link(ADDRESS)
+        link, events = rig.link(ADDRESS)
         async with asyncio.timeout(LIMIT):
             await link.open(LIMIT)
-        assert "timeout" in ears.keys
+        assert "timeout" in events.keys
         assert air.connects == 2
 
 
@@ -136,34 +136,34 @@ async def test_an_attempt_that_is_still_pending_is_ended_and_then_the_device_for
         forget(device)  # type: ignore[arg-type]
 
     bluez.adapter.forget = watched  # type: ignore[method-assign]
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     async with asyncio.timeout(LIMIT):
         await link.open(LIMIT)
-    assert "in-progress" in ears.keys
+    assert "in-progress" in events.keys
     assert removed
     assert link.counters()["forgotten"] >= 1
 
 
 async def test_the_device_left_the_bus_when_it_is_to_be_connected(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     # Forgotten at the moment of the attempt, as when the scan stopped: UnknownObject.
     once = [True]
     adapter = bluez.adapter
-    heard = adapter.heard
+    receive = adapter.receive
 
     def forgetful(advert: object, peripheral: object) -> None:
-        heard(advert, peripheral)  # type: ignore[arg-type]
+        receive(advert, peripheral)  # type: ignore[arg-type]
         if once and ADDRESS in adapter.devices:
             once.clear()
             asyncio.get_running_loop().call_soon(adapter.forget, adapter.devices[ADDRESS])
 
-    adapter.heard = forgetful  # type: ignore[method-assign]
+    adapter.receive = forgetful  # type: ignore[method-assign]
     async with asyncio.timeout(LIMIT):
         await link.open(LIMIT)
     assert not once
     assert air.connects == 1
-    assert set(ears.keys) <= {"waiting", "gone"}
+    assert set(events.keys) <= {"waiting", "gone"}
 
 
 async def test_services_that_the_device_does_not_have_any_more_are_forgotten(bluez: TwinDaemon, rig: Rig) -> None:
@@ -197,11 +197,11 @@ async def test_ten_peripherals_on_five_slots(bus: PrivateBus) -> None:
         enough = asyncio.Event()
 
         async def serve(number: int) -> None:
-            link, ears = pairs[number]
+            link, events = pairs[number]
             await link.open(LIMIT)
             await subscribe(link)
             straps[number].send(straps[number].stream, bytes([number]))
-            await until(lambda: ears.values)
+            await until(lambda: events.values)
             served.append(number)
             await enough.wait()
             await link.close(1.0)
@@ -209,11 +209,11 @@ async def test_ten_peripherals_on_five_slots(bus: PrivateBus) -> None:
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
             for number in range(10):
                 group.create_task(serve(number))
-            await until(lambda: len(served) == 5 and sum("waiting-for-slot" in ears.keys for _, ears in pairs) == 5)
+            await until(lambda: len(served) == 5 and sum("waiting-for-slot" in events.keys for _, events in pairs) == 5)
             assert sum(strap.connected for strap in straps) == 5
             enough.set()
         assert sorted(served) == list(range(10))
-        assert [ears.octets for _, ears in pairs] == [[bytes([number])] for number in range(10)]
+        assert [events.octets for _, events in pairs] == [[bytes([number])] for number in range(10)]
         assert all(air.connects == 1 for air in airs)
         assert "timeout" not in {key for link, _ in pairs for key in link.counters()}
         await rig.close()

@@ -43,27 +43,27 @@ async def test_under_a_scan(bluez: TwinDaemon, rig: Rig, killed: bool) -> None:
 @pytest.mark.parametrize("killed", [False, True], ids=["restarted", "killed"])
 async def test_under_a_connection(bluez: TwinDaemon, rig: Rig, killed: bool) -> None:
     bluez.place(strap := Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await subscribe(link)
     await bluez.restart(killed=killed)
-    await until(lambda: ears.losses)
+    await until(lambda: events.losses)
     assert link.peripheral is None
     async with asyncio.timeout(1.0):
         await link.close(1.0)
     await reopen(link)
     await subscribe(link)
     strap.send(strap.stream, b"again")
-    await until(lambda: ears.octets == [b"again"])
-    assert len(ears.losses) == 1
+    await until(lambda: events.octets == [b"again"])
+    assert len(events.losses) == 1
 
 
 async def test_killed_and_gone_for_a_while(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await bluez.kill()
-    await until(lambda: ears.losses)
+    await until(lambda: events.losses)
     await link.close(1.0)
     with pytest.raises(LinkFailed) as missing:
         await link.open(LIMIT)
@@ -74,13 +74,13 @@ async def test_killed_and_gone_for_a_while(bluez: TwinDaemon, rig: Rig) -> None:
 
 async def test_killed_with_the_scan_of_another_device_under_way(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     other, _ = rig.link("C0:FF:EE:00:00:02")
     await link.open(LIMIT)
     opening = asyncio.create_task(reopen(other))
     await until(lambda: bluez.adapter.discovering)
     await bluez.restart(killed=True)
-    await until(lambda: ears.losses)
+    await until(lambda: events.losses)
     await link.close(1.0)
     bluez.place(Strap("C0:FF:EE:00:00:02"))
     await reopen(link)
@@ -129,7 +129,7 @@ async def test_a_scan_whose_start_was_answered_too_late_blocks_no_other(bluez: T
 
 async def test_a_loss_that_no_signal_told_of_is_noticed_and_mended(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     bluez.hang()
     air.drop()  # what it would say now is lost
@@ -142,4 +142,4 @@ async def test_a_loss_that_no_signal_told_of_is_noticed_and_mended(bluez: TwinDa
     await reopen(link)
     assert await read(link) == LONG
     assert air.connects == 2
-    assert ears.losses == []
+    assert events.losses == []

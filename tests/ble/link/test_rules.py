@@ -13,7 +13,7 @@ import pytest
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 from dbus_fast import Message, MessageType
 
-from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, told
+from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, battery_status
 from gatepost.drivers.ble.link.connect_policy import ConnectPolicy
 from gatepost.drivers.ble.link.rssi_reporter import RssiReporter
 from gatepost.drivers.ble.peripheral import GattValue
@@ -27,7 +27,7 @@ from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.link import LinkFailed, Reason
 
 PLACE = "/org/bluez/hci0/dev_AA_BB_CC_DD_EE_FF"
-TUNING = BleTiming()
+TIMING = BleTiming()
 
 
 # -- who is meant
@@ -63,46 +63,46 @@ def test_a_device_that_changed_its_address_is_known_by_its_identity_and_by_the_f
 
 
 def patience() -> ConnectPolicy:
-    return ConnectPolicy(TUNING.hold_off, Random(1), TUNING)
+    return ConnectPolicy(TIMING.hold_off, Random(1), TIMING)
 
 
 def test_a_device_is_tried_at_once_and_not_hammered_after_a_failure() -> None:
     quiet = patience()
-    assert quiet.shown(100.0)
-    quiet.strike(100.0)
-    assert not quiet.shown(100.5)
-    assert quiet.shown(102.0)
+    assert quiet.may_connect(100.0)
+    quiet.failed(100.0)
+    assert not quiet.may_connect(100.5)
+    assert quiet.may_connect(102.0)
     for _ in range(10):
-        quiet.strike(102.0)
-    assert not quiet.shown(116.0)
-    assert quiet.shown(102.0 + TUNING.last_strike)
-    assert quiet.strikes == 11
+        quiet.failed(102.0)
+    assert not quiet.may_connect(116.0)
+    assert quiet.may_connect(102.0 + TIMING.last_retry)
+    assert quiet.failures == 11
 
 
 def test_a_device_that_was_away_is_tried_at_once() -> None:
     quiet = patience()
-    quiet.shown(0.0)
+    quiet.may_connect(0.0)
     for _ in range(10):
-        quiet.strike(0.0)
-    assert not quiet.shown(1.0)
-    assert quiet.shown(1.0 + TUNING.away)
+        quiet.failed(0.0)
+    assert not quiet.may_connect(1.0)
+    assert quiet.may_connect(1.0 + TIMING.away)
 
 
 def test_a_device_that_gave_its_data_is_left_alone_for_a_while() -> None:
     quiet = patience()
-    quiet.shown(0.0)
-    quiet.over(10.0, 2.0, heard=True)
-    assert not quiet.shown(19.9)
-    assert quiet.shown(20.0)
-    assert quiet.strikes == 0
+    quiet.may_connect(0.0)
+    quiet.ended(10.0, 2.0, gave_data=True)
+    assert not quiet.may_connect(19.9)
+    assert quiet.may_connect(20.0)
+    assert quiet.failures == 0
 
 
 def test_a_session_that_was_worth_nothing_counts_as_a_failure_and_a_long_one_does_not() -> None:
     quiet = patience()
-    quiet.over(10.0, 2.0, heard=False)
-    assert quiet.strikes == 1
-    quiet.over(100.0, TUNING.good, heard=False)
-    assert quiet.strikes == 0
+    quiet.ended(10.0, 2.0, gave_data=False)
+    assert quiet.failures == 1
+    quiet.ended(100.0, TIMING.good, gave_data=False)
+    assert quiet.failures == 0
 
 
 # -- slots
@@ -139,7 +139,7 @@ async def test_one_slot_is_kept_for_devices_that_come_now_and_then() -> None:
         pass
 
     link: Link | None = Link()
-    slots.visitors.add(link)
+    slots.occasional.add(link)
     await slots.take(True)
     await slots.take(True)
     assert not slots.free(True)
@@ -157,7 +157,7 @@ async def test_one_slot_is_kept_for_devices_that_come_now_and_then() -> None:
     await asyncio.wait((strap,))
     assert slots.used == 2
     few = ConnectionSlots(2)
-    few.visitors.add(slots)
+    few.occasional.add(slots)
     await few.take(True)
     assert few.free(True)
 
@@ -177,7 +177,7 @@ async def test_a_slot_that_was_granted_to_somebody_who_left_is_given_on() -> Non
 
 
 def bonding(policy: str = "auto", passkey: bool = False) -> BondPolicy:
-    return BondPolicy(policy, passkey, Random(1), TUNING)
+    return BondPolicy(policy, passkey, Random(1), TIMING)
 
 
 def test_policies() -> None:
@@ -212,7 +212,7 @@ def test_a_bond_is_renewed_after_two_ends_without_a_word_and_then_not_for_long()
     for second in range(10):
         assert rule.ended(True, 0.1, False, 3.0 + second) is BondStep.NONE
     assert rule.refused(True, 20.0) is BondStep.NONE
-    assert rule.ended(True, 0.1, False, 2.0 + 2 * TUNING.first_renewal) is BondStep.RENEW
+    assert rule.ended(True, 0.1, False, 2.0 + 2 * TIMING.first_renewal) is BondStep.RENEW
 
 
 def test_what_may_have_other_reasons_counts_half() -> None:
@@ -222,12 +222,12 @@ def test_what_may_have_other_reasons_counts_half() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paired", "seconds", "heard"), [(False, 0.1, False), (True, TUNING.brief + 1, False), (True, 0.1, True)]
+    ("paired", "seconds", "gave_data"), [(False, 0.1, False), (True, TIMING.brief + 1, False), (True, 0.1, True)]
 )
-def test_other_ends_say_nothing_about_the_bond(paired: bool, seconds: float, heard: bool) -> None:
+def test_other_ends_say_nothing_about_the_bond(paired: bool, seconds: float, gave_data: bool) -> None:
     rule = bonding()
     for second in range(5):
-        assert rule.ended(paired, seconds, heard, float(second)) is BondStep.NONE
+        assert rule.ended(paired, seconds, gave_data, float(second)) is BondStep.NONE
 
 
 def test_a_good_session_clears_the_doubt() -> None:
@@ -339,18 +339,18 @@ def test_classic_bluetooth_gets_its_own_hint() -> None:
 
 def test_the_strength_is_told_at_once_and_then_rarely() -> None:
     said: list[int] = []
-    strength = RssiReporter(lambda known: said.append(known["signal_strength"]), TUNING)
-    strength.heard(None, 0.0)
+    strength = RssiReporter(lambda known: said.append(known["signal_strength"]), TIMING)
+    strength.report(None, 0.0)
     for second, rssi in ((0.0, -60), (1.0, -80), (29.0, -80), (31.0, -64), (32.0, -80), (61.5, -60)):
-        strength.heard(rssi, second)
+        strength.report(rssi, second)
     assert said == [-60, -80]
     assert strength.last == -60
 
 
 def test_a_battery_level_is_a_percentage() -> None:
-    assert told({"Percentage": 88}) == {"battery": 88}
-    assert told({"Percentage": 255}) == {}
-    assert told({}) == {}
+    assert battery_status({"Percentage": 88}) == {"battery": 88}
+    assert battery_status({"Percentage": 255}) == {}
+    assert battery_status({}) == {}
 
 
 def test_refusals_carry_the_att_code() -> None:
@@ -391,11 +391,11 @@ async def test_whoever_waits_for_an_answer_is_told_when_the_connection_ends() ->
     peripheral = ConnectedPeripheral(client, PLACE, "x", on_value=heard, on_refused=nothing, pair_it=forever)
     asking = asyncio.create_task(peripheral.pair(60.0))
     await asyncio.sleep(0)
-    assert peripheral.asked
+    assert peripheral.awaiting_answer
     peripheral.end(LinkFailed(Reason.IO, "gone"))
     with pytest.raises(LinkFailed, match="gone"):
         await asyncio.wait_for(asking, 1.0)
-    assert not peripheral.asked
+    assert not peripheral.awaiting_answer
     with pytest.raises(LinkFailed, match="gone"):
         await peripheral.pair(60.0)
 

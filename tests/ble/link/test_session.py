@@ -19,15 +19,15 @@ LIMIT = 5.0
 async def test_a_device_is_found_by_its_address_in_any_case_and_read_and_written(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
     bluez.place(Strap("C0:FF:EE:00:00:02", "Other"))
-    link, ears = rig.link("c0:ff:ee:00:00:01")
+    link, events = rig.link("c0:ff:ee:00:00:01")
     assert link.peripheral is None
     async with asyncio.timeout(LIMIT):
         await link.open(1.0)
     peripheral = link.peripheral
     assert peripheral is not None
-    assert ears.keys == ["waiting"]
+    assert events.keys == ["waiting"]
     assert (peripheral.address, peripheral.name, peripheral.mtu) == (ADDRESS, "Strap", 247)
-    assert ears.status == {"signal_strength": -60, "battery": 88}
+    assert events.status == {"signal_strength": -60, "battery": 88}
     assert await read(link) == LONG  # longer than the MTU
     point = peripheral.find(POINT)
     assert point is not None
@@ -44,17 +44,17 @@ async def test_a_device_is_found_by_its_address_in_any_case_and_read_and_written
 
 async def test_notifications_and_indications_reach_the_ears_in_order(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await subscribe(link, STREAM)
     await subscribe(link, EVENT)
     for number in range(300):
         strap.send(strap.stream, number.to_bytes(2, "big"))
     strap.send(strap.event, b"once")
-    await until(lambda: len(ears.values) == 301)
-    assert ears.octets == [number.to_bytes(2, "big") for number in range(300)] + [b"once"]
-    assert (ears.values[0].uuid, ears.values[0].handle) == (STREAM, strap.stream.handle)
-    assert ears.values[0].service == strap.stream.service
+    await until(lambda: len(events.values) == 301)
+    assert events.octets == [number.to_bytes(2, "big") for number in range(300)] + [b"once"]
+    assert (events.values[0].uuid, events.values[0].handle) == (STREAM, strap.stream.handle)
+    assert events.values[0].service == strap.stream.service
     peripheral = link.peripheral
     assert peripheral is not None
     stream = peripheral.find(STREAM)
@@ -65,18 +65,18 @@ async def test_notifications_and_indications_reach_the_ears_in_order(bluez: Twin
 
 async def test_what_is_read_is_not_taken_for_a_notification(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await subscribe(link)
     assert await read(link, STREAM) == b"now"
     strap.send(strap.stream, b"then")
-    await until(lambda: ears.values)
-    assert ears.octets == [b"then"]
+    await until(lambda: events.values)
+    assert events.octets == [b"then"]
 
 
 async def test_a_notification_during_a_read_is_not_lost(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await subscribe(link)
     air.stick(STREAM)
@@ -85,7 +85,7 @@ async def test_a_notification_during_a_read_is_not_lost(bluez: TwinDaemon, rig: 
     strap.send(strap.stream, b"between")
     with pytest.raises(TimeoutError):
         await asking
-    await until(lambda: ears.octets == [b"between"])
+    await until(lambda: events.octets == [b"between"])
 
 
 async def test_a_name_is_enough_or_its_beginning_or_a_pattern(bluez: TwinDaemon, rig: Rig) -> None:
@@ -109,24 +109,24 @@ async def test_two_entries_that_fit_the_same_name_get_a_peripheral_each(bluez: T
 
 async def test_a_lost_link_is_told_once_and_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await subscribe(link)
     strap.send(strap.stream, b"1")
-    await until(lambda: ears.values)
+    await until(lambda: events.values)
     air.drop()
-    await until(lambda: ears.losses)
-    assert reason(ears.losses[0]) == "io"
+    await until(lambda: events.losses)
+    assert reason(events.losses[0]) == "io"
     assert link.peripheral is None
     await link.close(1.0)
     await link.open(LIMIT)
     await subscribe(link)
     strap.send(strap.stream, b"2")
-    await until(lambda: len(ears.values) == 2)
-    assert len(ears.losses) == 1
+    await until(lambda: len(events.values) == 2)
+    assert len(events.losses) == 1
     assert (link.statistics()["connects"], link.statistics()["notifications"]) == (2, 2)
     assert link.statistics()["lost"] == 1
-    assert ears.octets == [b"1", b"2"]
+    assert events.octets == [b"1", b"2"]
     # A client that did not disconnect would be subscribed again by the daemon, for nobody.
     assert air.device is not None
     assert [len(clients) for clients in air.device._gatt._subscribers.values()] == [1]
@@ -147,7 +147,7 @@ async def test_a_request_under_way_fails_when_the_link_is_lost(bluez: TwinDaemon
 
 async def test_nothing_is_heard_after_close(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
-    link, ears = rig.link(ADDRESS)
+    link, events = rig.link(ADDRESS)
     await link.open(LIMIT)
     await subscribe(link)
     peripheral = link.peripheral
@@ -155,7 +155,7 @@ async def test_nothing_is_heard_after_close(bluez: TwinDaemon, rig: Rig) -> None
     await link.close(1.0)
     await until(lambda: not strap.connected)
     assert air.disconnects == 1
-    assert (ears.values, ears.losses) == ([], [])
+    assert (events.values, events.losses) == ([], [])
     with pytest.raises(LinkFailed):
         await peripheral.read(peripheral.characteristics[0])
     await link.close(1.0)
@@ -167,7 +167,7 @@ async def test_a_sleepy_device_is_caught_each_time_it_shows_itself_and_left_alon
     strap = Strap()
     strap.sleeps = True
     air = bluez.place(strap)
-    link, ears = rig.link(ADDRESS, Kind(streams=False))
+    link, events = rig.link(ADDRESS, Kind(streams=False))
     for number in range(2):
         opening = asyncio.create_task(link.open(LIMIT))
         await until(lambda: bluez.adapter.discovering)
@@ -177,9 +177,9 @@ async def test_a_sleepy_device_is_caught_each_time_it_shows_itself_and_left_alon
             await opening
         await subscribe(link)
         strap.send(strap.stream, b"120/80")
-        await until(lambda count=number: len(ears.values) == count + 1)
+        await until(lambda count=number: len(events.values) == count + 1)
         air.drop()
-        await until(lambda count=number: len(ears.losses) == count + 1)
+        await until(lambda count=number: len(events.losses) == count + 1)
         await link.close(1.0)
     attempts = air.attempts
     opening = asyncio.create_task(link.open(LIMIT))

@@ -19,7 +19,7 @@ async def test_every_device_once_the_strongest_first(bluez: TwinDaemon) -> None:
     for strap in (far, near, nameless):
         bluez.place(strap)
     seen: list[ReceivedAdvert] = []
-    found = await survey(0.3, on_seen=seen.append, tuning=QUICK)
+    found = await survey(0.3, on_seen=seen.append, timing=QUICK)
     assert [(advert.address, advert.name) for advert in found] == [
         (near.address, "Strap"),
         (nameless.address, ""),
@@ -32,15 +32,15 @@ async def test_every_device_once_the_strongest_first(bluez: TwinDaemon) -> None:
 
 async def test_an_adapter_that_is_off_or_missing_says_so(bluez: TwinDaemon) -> None:
     with pytest.raises(LinkFailed) as failed:
-        await survey(5.0, "hci3", tuning=QUICK)
+        await survey(5.0, "hci3", timing=QUICK)
     assert reason(failed.value) == "no-adapter"
     await bluez.adapter.power(False)
     with pytest.raises(LinkFailed) as failed:
-        await survey(5.0, tuning=QUICK)
+        await survey(5.0, timing=QUICK)
     assert reason(failed.value) == "adapter-off"
 
 
 async def test_no_daemon(bus: PrivateBus) -> None:
     with pytest.raises(LinkFailed) as failed:
-        await survey(5.0, tuning=QUICK)
+        await survey(5.0, timing=QUICK)
     assert reason(failed.value) == "no-bluetooth-service"

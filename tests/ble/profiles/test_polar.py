@@ -10,7 +10,7 @@ import pytest
 from gatepost.drivers.ble.gatt import pmd_data
 from gatepost.drivers.ble.profiles.options import StreamOptions
 from gatepost.drivers.ble.profiles.polar import BlePolarH10
-from gatepost.drivers.ble.profiles.polar_waveforms import SECOND, PolarWaves
+from gatepost.drivers.ble.profiles.polar_waveforms import NS_PER_SECOND, PolarWaves
 from gatepost.drivers.ble.twin.devices.polar import PolarH10Twin
 from tests.ble.profiles.bench import Bench, play
 
@@ -174,15 +174,15 @@ def test_a_clock_that_goes_back_is_a_gap_of_unknown_length():
     blocks = PolarWaves("ecg", ("ecg",), "uV", 130)
     out = []
     for time in (10, 11, 5, 6):
-        out += blocks.feed(frame(time * SECOND, [7] * 130))
+        out += blocks.feed(frame(time * NS_PER_SECOND, [7] * 130))
     assert [reading.flags for reading in out] == [(), (), ("gap",), ()]
     assert "lost_samples" not in out[2].values
 
 
 def test_the_time_of_a_block_is_that_of_its_first_sample():
     blocks = PolarWaves("ecg", ("ecg",), "uV", 130)
-    out = blocks.feed(frame(10 * SECOND, [0] * 100))
-    out += blocks.feed(frame(10 * SECOND + round(100 / 130 * SECOND), [0] * 100))
+    out = blocks.feed(frame(10 * NS_PER_SECOND, [0] * 100))
+    out += blocks.feed(frame(10 * NS_PER_SECOND + round(100 / 130 * NS_PER_SECOND), [0] * 100))
     (block,) = out
     assert block.device_time == "2000-01-01T00:00:09.238"
 

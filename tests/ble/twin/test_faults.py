@@ -152,7 +152,7 @@ async def test_power(bluez: TwinDaemon) -> None:
 
 async def test_a_deaf_adapter_is_cured_by_its_power(bluez: TwinDaemon) -> None:
     bluez.place(Strap())
-    bluez.adapter.deaf = True
+    bluez.adapter.not_receiving = True
     assert await BleakScanner.find_device_by_address(ADDRESS, timeout=0.2) is None
     await bluez.adapter.power(False)
     await bluez.adapter.power(True)

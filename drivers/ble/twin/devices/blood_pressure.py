@@ -16,8 +16,8 @@ INFLATING = 20  # ticks
 
 
 class BloodPressureTwin(HealthTwin):
-    """`every_seconds`: how often somebody takes a measurement by themselves, 0 = only by `measure`. `forgets`: a
-    handed-over record is not sent again; otherwise the whole memory is sent at each connection."""
+    """Simulated cuff. `every_seconds`: how often somebody takes a measurement by themselves, 0 = only by `measure`.
+    `forgets`: a handed-over record is not sent again; otherwise the whole memory is sent at each connection."""
 
     kind = 0x10
     model = "Blood Pressure"

@@ -8,7 +8,7 @@ from typing import Any
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 from gatepost.drivers.ble.uuids import uuid
 
-HERE = "gatepost.drivers.ble.twin.devices."
+PACKAGE = "gatepost.drivers.ble.twin.devices."
 DEVICES = {
     "ble": "monitor:MonitorTwin",
     "ble-blood-pressure": "blood_pressure:BloodPressureTwin",
@@ -49,7 +49,7 @@ def make(name: str, seed: int = 0, **settings: Any) -> TwinPeripheral:
     places = {**DEVICES, **BROADCASTERS, ADVERTISEMENT: BROADCASTERS["bthome"]}
     place = OTHERS[name][0] if name in OTHERS else places[name]
     module, _, kind = place.partition(":")
-    made: TwinPeripheral = getattr(import_module(HERE + module), kind)(seed=seed, **settings)
+    made: TwinPeripheral = getattr(import_module(PACKAGE + module), kind)(seed=seed, **settings)
     return made
 
 

@@ -21,7 +21,8 @@ MEMORY = 4320  # a fortnight at five minutes
 
 
 class CgmTwin(HealthTwin):
-    """`stored` records lie in its memory; a new one comes each `every_seconds`, which count as `minutes`."""
+    """Simulated CGM sensor. `stored` records lie in its memory; a new one comes each `every_seconds`, which count as
+    `minutes`."""
 
     kind = 0x1F
     model = "CGM"

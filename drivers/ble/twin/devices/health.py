@@ -1,4 +1,4 @@
-"""What simulated health devices have in common: identity, battery, a clock that can be set, a sense of time."""
+"""Base of simulated health devices: identity, battery, a clock that can be set, times of measurements."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class HealthTwin(TwinPeripheral):
     # -- its clock
 
     def now(self) -> datetime:
-        """What its own clock says, to the second."""
+        """Time of its own clock, to the second."""
         return (self.clock() + self.ahead).replace(microsecond=0)
 
     def set_clock(self, data: bytes) -> None:
@@ -81,7 +81,7 @@ class HealthTwin(TwinPeripheral):
     # -- its time
 
     def every(self, seconds: float) -> bool:
-        """Whether such a span has just ended; 0 = never. Asked once in each tick."""
+        """True if such a span has just ended; 0 = never. Asked once in each tick."""
         span = round(seconds / self.interval)
         return span > 0 and self._ticks % span == 0
 

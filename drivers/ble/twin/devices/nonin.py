@@ -18,7 +18,8 @@ DONE = b"bNMI"
 
 
 class NoninBleTwin(HealthTwin):
-    """It searches for some seconds when a finger comes; told that the measurement is over, it hangs up."""
+    """Simulated Nonin oximeter. It searches for some seconds when a finger comes; told that the measurement is over,
+    it hangs up."""
 
     kind = 0x4A
     model = "Nonin3230"

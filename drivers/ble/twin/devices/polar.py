@@ -22,7 +22,8 @@ WAVES = ((-0.20, 0.025, 110), (-0.03, 0.010, -120), (0.0, 0.011, 1150), (0.03, 0
 
 
 class PolarH10Twin(HeartRateTwin):
-    """`drift`: its real sample rate against the nominal one. `compressed`: the accelerometer sends delta frames."""
+    """Simulated Polar H10. `drift`: its real sample rate against the nominal one. `compressed`: the accelerometer
+    sends delta frames."""
 
     kind = 0x80
     model = "Polar H10"

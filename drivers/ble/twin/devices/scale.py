@@ -16,7 +16,7 @@ UNSUCCESSFUL = 0xFFFF
 
 
 class WeightScaleTwin(HealthTwin):
-    """`every_seconds`: how often somebody steps on it by themselves, 0 = only by `weigh`."""
+    """Simulated scale. `every_seconds`: how often somebody steps on it by themselves, 0 = only by `weigh`."""
 
     kind = 0x1D
     model = "Weight Scale"
@@ -90,7 +90,7 @@ class WeightScaleTwin(HealthTwin):
         self._quiet = 0
 
     def tells(self) -> bool:
-        """Whether it may hand over what it has stored."""
+        """True if it may hand over what it has stored."""
         return True
 
     def live(self) -> None:

@@ -15,7 +15,7 @@ UNKNOWN = 0xFF
 
 
 class UserScaleTwin(WeightScaleTwin):
-    """`user` consents with `consent`."""
+    """Simulated scale with users. `user` consents with `consent`."""
 
     kind = 0x1C
     model = "User Scale"
