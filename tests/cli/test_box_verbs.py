@@ -124,7 +124,7 @@ def test_doctor_tells_of_wrong_settings_and_a_broken_database(gatepost, place, s
     about = {finding["about"]: finding["what"] for finding in told["findings"]}
     assert "brokers.a.ulr" in about["settings"]
     assert "is no database" in about["store"]
-    assert gatepost("doctor", "--config", path).err.count("do not hold") == 1
+    assert gatepost("doctor", "--config", path).err.count("are invalid") == 1
 
 
 def test_simulate_speaks_until_it_is_ended(place):

@@ -35,7 +35,7 @@ def test_settings_that_do_not_hold_still_lead_to_the_agent(gatepost, agent, sett
     path = settings(f"api: {{socket: {agent.socket}}}\ndevices: {{a: {{drivr: lines}}}}\n")
     shown = gatepost("status", "--config", path)
     assert shown.code == 0
-    assert "do not hold" in shown.err
+    assert "are invalid" in shown.err
 
 
 def test_settings_that_do_not_hold_are_asked_with_their_drops(gatepost, agent, settings, place, monkeypatch):

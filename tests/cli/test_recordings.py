@@ -67,7 +67,7 @@ def test_record_ends_after_its_time_although_the_device_is_silent(agent, gatepos
 
 def test_record_overwrites_nothing_and_knows_its_devices(agent, gatepost, place):
     (place / "c.rec").write_text("mine")
-    assert "is there already" in gatepost("record", "oximeter-1", place / "c.rec").err
+    assert "already exists" in gatepost("record", "oximeter-1", place / "c.rec").err
     assert (place / "c.rec").read_text() == "mine"
     assert "there is no device" in gatepost("record", "nope", place / "d.rec").err
     assert not (place / "d.rec").exists()

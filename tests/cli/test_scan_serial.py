@@ -114,7 +114,7 @@ def test_nothing_is_overwritten_and_that_is_said_before_listening(gatepost, main
     drop.write_text("# precious\n")
     shown = gatepost("scan", "serial", "--port", place / "x", "--config", main, "--write", "mine")
     assert shown.code == 1
-    assert "is there already" in shown.err
+    assert "already exists" in shown.err
     assert drop.read_text() == "# precious\n"
 
 
@@ -122,7 +122,7 @@ def test_nothing_is_overwritten_and_that_is_said_before_listening(gatepost, main
     ("text", "name", "code", "said"),
     [
         (SETTINGS, "../evil", 1, "no name for a drop"),
-        ("devices: {a: {driver: nobody}}", "x", 78, "do not hold"),
+        ("devices: {a: {driver: nobody}}", "x", 78, "are invalid"),
         (None, "x", 1, "no settings at"),
     ],
 )
@@ -212,7 +212,7 @@ def test_settings_that_do_not_hold_are_no_reason_not_to_look(gatepost, settings,
     monkeypatch.setattr("gatepost.drivers.scan.ports.ports", list)
     shown = gatepost("scan", "serial", "--config", settings("devices: {a: {driver: nobody}}"))
     assert shown.code == 0
-    assert "do not hold" in shown.err
+    assert "are invalid" in shown.err
 
 
 @pytest.mark.parametrize("duration", ["0s", "soon", "2h"])

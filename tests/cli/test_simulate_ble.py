@@ -117,7 +117,7 @@ def test_a_bus_needs_its_program_and_its_place(gatepost, place, monkeypatch):
     ("arguments", "code", "said"),
     [
         (["ble-heart-rate", "--link", "/tmp/x"], 2, "no --link"),
-        (["ble-heart-rate", "lines"], 1, "no BLE device"),
+        (["ble-heart-rate", "lines"], 1, "not a BLE device"),
         (["ble-advertisement", "bthome"], 2, "one address"),
         (["ble-hart-rate"], 1, "did you mean ble-heart-rate"),
         (["ble-heart-rate", "-o", "colour=red"], 2, "colour"),

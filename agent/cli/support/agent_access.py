@@ -62,7 +62,7 @@ def socket_of(config: Path) -> Path:
     if loaded.settings is not None:
         return Path(loaded.settings.api.socket)
     found = _socket_in(loaded.files)
-    complain(f"the settings {config} do not hold; asking the agent at {found}", "`gatepost check` says what is wrong")
+    complain(f"the settings {config} are invalid; asking the agent at {found}", "`gatepost check` says what is wrong")
     return found
 
 

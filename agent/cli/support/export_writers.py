@@ -92,7 +92,7 @@ def output(file: str, form: str, force: bool) -> Iterator[ExportOutput]:
         return
     path = Path(file)
     if path.exists() and not force:
-        raise GatepostError(f"{path} is there already", "name another file, or --force")
+        raise GatepostError(f"{path} already exists", "name another file, or --force")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:

@@ -41,7 +41,7 @@ def place(name: str, config: Path | None, known: ConfiguredDevices) -> Path:
     if not _NAME.fullmatch(name):
         raise GatepostError(f"--write: {name!r} is no name for a drop", "letters, digits, _ . -, such as new-devices")
     if known.broken:
-        raise SettingsWrong(f"the settings {main} do not hold", "`gatepost check` says why; nothing is added to them")
+        raise SettingsWrong(f"the settings {main} are invalid", "`gatepost check` says why; nothing is added to them")
     if not main.exists() and not (main.parent / DROPS).is_dir():
         raise GatepostError(f"there are no settings at {main}", "name them with --config")
     path = main.parent / DROPS / f"{name}.yaml"
@@ -108,4 +108,4 @@ def finish(
 
 
 def _there(path: Path) -> GatepostError:
-    return GatepostError(f"{path} is there already", "choose another name for --write")
+    return GatepostError(f"{path} already exists", "choose another name for --write")

@@ -70,7 +70,9 @@ def configured(socket: Path | None, config: Path | None) -> ConfiguredDevices:
     notes: list[str] = []
     settings = loaded.settings
     if settings is None and loaded.files:
-        notes.append(f"the settings {main} do not hold, so what they configure is not known; `gatepost check` says why")
+        notes.append(
+            f"the settings {main} are invalid, so it is not known what they configure; `gatepost check` says why"
+        )
     for name, device in (settings.devices if settings is not None else {}).items():
         found[name] = ConfiguredDevice(
             name, device.driver, device.port or "", str(device.address or ""), device.name or ""

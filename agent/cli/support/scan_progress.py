@@ -19,7 +19,7 @@ def seconds_of(duration: str) -> float:
     except ValueError as wrong:
         raise typer.BadParameter(f"--for: {wrong}") from None
     if not 0 < seconds <= LONGEST:
-        raise typer.BadParameter("--for: more than nothing, and at most 1h")
+        raise typer.BadParameter("--for must be more than 0 and at most 1h")
     return seconds
 
 

@@ -169,7 +169,7 @@ def _sensors(known: ConfiguredDevices, registry: Registry) -> list[ScanResult]:
 
 def _print(results: list[ScanResult], seconds: float, ask: bool) -> None:
     if not results:
-        say("no serial port and no 1-wire sensor is there")
+        say("no serial port or 1-wire sensor found")
         say("is the adapter plugged in? see `dmesg`; --port names a port that the system does not list")
         return
     rows = [_row(result) for result in results]

@@ -100,7 +100,7 @@ def pack(
 ) -> list[str]:
     """The names of what is in it now; raises GatepostError."""
     if file.exists():
-        raise GatepostError(f"{file} is there already", "name another file")
+        raise GatepostError(f"{file} already exists", "name another file")
     scrub = PrivacyScrubber(private_of(loaded))
     members = {"README.txt": README.encode()}
     members["versions.json"] = _json(versions())

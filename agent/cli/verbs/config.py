@@ -52,7 +52,7 @@ def show(
         if loaded.settings is None:
             for problem in loaded.errors:
                 say(str(problem))
-            complain("the settings do not hold", "`gatepost config --running` shows what the agent runs with")
+            complain("the settings are invalid", "`gatepost config --running` shows what the agent runs with")
             raise typer.Exit(ExitCode.SETTINGS)
         lines = shown(loaded.settings, loaded.origins)
     if json:

@@ -81,7 +81,7 @@ def moment(text: str, now: datetime | None = None) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time: 2026-11-20T10:30:00Z, or 10m") from None
+        raise typer.BadParameter(f"{text!r} is not a time; write 2026-11-20T10:30:00Z or 10m") from None
 
 
 def row(reading: dict[str, Any]) -> tuple[Any, ...]:

@@ -48,7 +48,7 @@ def record(
             file.chmod(0o600)
             _record(client.raw(device), out, tally, seconds)
     except FileExistsError:
-        raise GatepostError(f"{file} is there already", "name another file") from None
+        raise GatepostError(f"{file} already exists", "name another file") from None
     except OSError as error:
         raise GatepostError(f"{file}: {error.strerror}") from error
     if json:
@@ -116,5 +116,5 @@ def _seconds(duration: str | None) -> float | None:
     except ValueError as wrong:
         raise typer.BadParameter(f"--for: {wrong}") from None
     if seconds <= 0:
-        raise typer.BadParameter("--for: more than nothing is needed")
+        raise typer.BadParameter("--for must be more than 0")
     return seconds

@@ -108,4 +108,4 @@ def tell(answer: Mapping[str, Any]) -> None:
     if error:
         complain(f"{error['key']}: {error['message']}", error.get("hint") or "")
     if answer["status"] == "accepted":
-        say(f"  it takes longer; `gatepost devices` and the ledger show how it ends (id {answer['id']})")
+        say(f"  still running; `gatepost devices` and the ledger show how it ends (id {answer['id']})")

@@ -58,7 +58,7 @@ def simulate(
         return
     kind = registry.get(drivers[0])
     if kind.transport not in ("serial", "w1"):
-        raise GatepostError(f"{kind.name} is no serial device: a PTY cannot stand in for it")
+        raise GatepostError(f"{kind.name} is not a serial device; a PTY cannot simulate it")
     if len(drivers) > 1:
         raise typer.BadParameter("one serial device at a time; start another `gatepost simulate` for the next")
     if bus is not None:
@@ -66,7 +66,7 @@ def simulate(
     if link is None:
         raise typer.BadParameter("a serial device needs --link: where it appears, for example --link /tmp/device")
     if link.exists() and not link.is_symlink():
-        raise GatepostError(f"{link} is there and no symbolic link", "name another place with --link")
+        raise GatepostError(f"{link} exists and is not a symbolic link", "name another place with --link")
     run_it = _run if kind.transport == "serial" else _run_w1
     asyncio.run(run_it(kind, _options(kind, option or []), link, seed, speed, json))
 
@@ -89,7 +89,7 @@ def _each(names: list[str], registry: Registry, pairs: list[str]) -> list[tuple[
     out = []
     for name in names:
         if not _is_ble(name, registry):
-            raise GatepostError(f"{name} is no BLE device", "simulate it by itself, with --link")
+            raise GatepostError(f"{name} is not a BLE device", "simulate it by itself, with --link")
         driver = driver_of(name)
         if driver not in registry:
             raise unknown(driver, registry)

@@ -113,7 +113,7 @@ def revoke(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Revoke a token: it does not hold from now on, nor do sessions that were opened with it.
+    """Revoke a token, and end the sessions that were opened with it.
 
     \b
     Example:
