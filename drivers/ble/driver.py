@@ -1,7 +1,8 @@
 """Base driver of connected Bluetooth LE devices, and the driver `ble` for any of them.
 
-A session: what the device is (identity.py), the features of each profile, all subscriptions, its clock (clock.py), then
-each profile asks for what does not come by itself. Values go through decoder.py all the while.
+A session reads the identity (profiles/device_information.py), the features of each profile, subscribes to everything,
+sets the clock (profiles/device_clock.py), then each profile requests what does not come by itself. Values go through
+profiles/decoder.py all the while.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, NamedTuple
 
-from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.peripheral import GattCharacteristic, GattValue
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO
@@ -74,6 +74,13 @@ class GattProfile:
 
     async def begin(self, session: ProfileSession) -> None:
         """Ask for what does not come by itself."""
+
+    def control_point(self, session: ProfileSession, uuid: str) -> GattCharacteristic:
+        """The control point for stored records; CommandFailed `unsupported`."""
+        control = session.find(uuid, self.service)
+        if control is None:
+            raise CommandFailed("unsupported", f"this {self.title} has no stored records")
+        return control
 
     async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
         """The command of that name; CommandFailed, TimeoutError."""

@@ -21,7 +21,7 @@ MOST_SAMPLES = 4096  # more than a value holds with one bit for each; difference
 
 
 class SampleLayout(NamedTuple):
-    """Layout of samples. Channels and octets of a sample; `scale`: what a count is of the unit below."""
+    """Layout of samples: channels and octets of one; `scale`: what a count is of the unit below."""
 
     channels: int
     octets: int

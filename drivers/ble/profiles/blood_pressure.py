@@ -7,29 +7,26 @@ from typing import ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import blood_pressure, blood_pressure_enhanced
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
+from gatepost.drivers.ble.profile import Items
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
-from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedProfile
 from gatepost.drivers.ble.uuids import uuid
 
 MEASUREMENT, CUFF, ENHANCED, ENHANCED_CUFF = uuid(0x2A35), uuid(0x2A36), uuid(0x2B34), uuid(0x2B35)
 PLAIN_OF = {ENHANCED: MEASUREMENT, ENHANCED_CUFF: CUFF}
 
 
-class BloodPressureProfile(GattProfile):
+class BloodPressureProfile(UnnumberedProfile):
     """Blood pressure profile. A cuff that has both the plain and the enhanced form of a value tells it once, in the
     plain one."""
 
     service = uuid(0x1810)
     title = "blood pressure monitor"
+    kind = "blood-pressure"
     driver = "ble-blood-pressure"
     streams = (MEASUREMENT, CUFF, ENHANCED, ENHANCED_CUFF)
     sets_clock = True
-
-    def __init__(self, memory: ProfileMemory) -> None:
-        super().__init__(memory)
-        self._records = UnnumberedRecords(memory, "blood-pressure")
 
     def decode(self, value: GattValue) -> Items:
         data = value.data
@@ -47,9 +44,6 @@ class BloodPressureProfile(GattProfile):
         there = {each for each in self.streams if session.find(each, self.service) is not None}
         wanted = tuple(each for each in self.streams if PLAIN_OF.get(each) not in there)
         await session.subscribe_all(self.service, wanted)
-
-    async def prepare(self, session: ProfileSession) -> None:
-        self._records.device_clock = session.device_clock
 
 
 class BleBloodPressure(BleDriver):

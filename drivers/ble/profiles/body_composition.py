@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from gatepost.drivers.ble.gatt import body_composition
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import HELD, GattProfile, Items, ProfileMemory
-from gatepost.drivers.ble.profile_session import ProfileSession
-from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
+from gatepost.drivers.ble.profile import HELD, Items, ProfileMemory
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedProfile
 from gatepost.drivers.ble.uuids import uuid
 
 
-class BodyCompositionProfile(GattProfile):
+class BodyCompositionProfile(UnnumberedProfile):
     """Body composition profile. A first packet waits for the second one until the next value, or until it has waited
     long enough."""
 
     service = uuid(0x181B)
     title = "body composition scale"
+    kind = "body-composition"
     holds = True
     driver = "ble-weight-scale"
     streams = (uuid(0x2A9C),)
@@ -23,7 +23,6 @@ class BodyCompositionProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._records = UnnumberedRecords(memory, "body-composition")
         self._merger = body_composition.PacketMerger()
         self._first: body_composition.BodyCompositionMeasurement | None = None  # what waits in it
 
@@ -40,6 +39,3 @@ class BodyCompositionProfile(GattProfile):
 
     def _give(self, whole: list[body_composition.BodyCompositionMeasurement]) -> Items:
         return [item for measurement in whole for item in self._records.give(body_composition.reading(measurement))]
-
-    async def prepare(self, session: ProfileSession) -> None:
-        self._records.device_clock = session.device_clock

@@ -12,11 +12,11 @@ from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, Profil
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED
 from gatepost.drivers.ble.profiles.options import RecordOptions
-from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords, RecordsFound, fetch
+from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords, SentRecord, fetch
 from gatepost.drivers.ble.stored_records.racp_procedure import RacpProcedures, answer, record
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import CommandFailed, DeviceIO
+from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Reply
 
 MEASUREMENT, CONTROL, OPS = uuid(0x2AA7), uuid(0x2A52), uuid(0x2AAC)
@@ -63,7 +63,7 @@ class CgmProfile(GattProfile):
         return None if self._feature is None else self._feature.e2e_crc
 
     def _measured(self, measurement: cgm.CgmRecord) -> Items:
-        stamp = RecordsFound(measurement.time_offset_min, "")
+        stamp = SentRecord(measurement.time_offset_min, "")
         stored = self.ledger.stores(stamp)
         if self.ledger.probing or not self.ledger.take(stamp):
             return [record(number=stamp.number, stamp="")]
@@ -117,9 +117,7 @@ class CgmProfile(GattProfile):
         self.ledger.caught_up = True
 
     async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
-        control = session.find(CONTROL, self.service)
-        if control is None:
-            raise CommandFailed("unsupported", "this sensor has no stored records")
+        control = self.control_point(session, CONTROL)
         async with session.asking:
             self._fetched = 0
             self.ledger.caught_up = False

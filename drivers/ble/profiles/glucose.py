@@ -11,10 +11,10 @@ from gatepost.drivers.ble.profile import FROM_MEMORY, HELD, GattProfile, Items, 
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.options import RecordOptions
-from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords, RecordsFound, fetch
+from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords, SentRecord, fetch
 from gatepost.drivers.ble.stored_records.racp_procedure import RacpProcedures, answer, record
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.driver import CommandFailed, DeviceIO
+from gatepost.drivers.driver import DeviceIO
 
 MEASUREMENT, CONTEXT, CONTROL = uuid(0x2A18), uuid(0x2A34), uuid(0x2A52)
 
@@ -65,7 +65,7 @@ class GlucoseProfile(GattProfile):
         return [*self.flush(), *self._measured(measurement)]
 
     def _measured(self, measurement: glucose.GlucoseMeasurement) -> Items:
-        stamp = RecordsFound(measurement.sequence, ",".join(map(str, measurement.base_time)))
+        stamp = SentRecord(measurement.sequence, ",".join(map(str, measurement.base_time)))
         if self.ledger.probing:
             self._passed = measurement.sequence
             return [record(number=stamp.number, stamp=stamp.stamp)]
@@ -104,9 +104,7 @@ class GlucoseProfile(GattProfile):
         self.ledger.caught_up = True
 
     async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
-        control = session.find(CONTROL, self.service)
-        if control is None:
-            raise CommandFailed("unsupported", "this meter has no stored records")
+        control = self.control_point(session, CONTROL)
         async with session.asking:
             self._fetched = 0
             await fetch(self.ledger, RacpProcedures(session, io, control), everything)

@@ -7,32 +7,32 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import nonin, pulse_oximeter, racp
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory
+from gatepost.drivers.ble.profile import FROM_MEMORY, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.stored_records.racp_procedure import RacpProcedures, answer
-from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedProfile
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.driver import CommandFailed, DeviceIO
+from gatepost.drivers.driver import DeviceIO
 
 SPOT, CONTINUOUS, CONTROL = uuid(0x2A5E), uuid(0x2A5F), uuid(0x2A52)
 STORES = 1 << 2  # of the features
 
 
-class PulseOximeterProfile(GattProfile):
+class PulseOximeterProfile(UnnumberedProfile):
     """Pulse oximeter profile. Stored spot checks have no numbers: all of them are asked for, and those that are known
     are left out. Of stored ones without a time, the second one of equals is told apart from the first by its place."""
 
     service = uuid(0x1822)
     title = "pulse oximeter"
+    kind = "spot-check"
     stores = True
     driver = "ble-pulse-oximeter"
     streams = (SPOT, CONTINUOUS, CONTROL)
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._records = UnnumberedRecords(memory, "spot-check")
         self._equals: dict[bytes, int] | None = None  # while records are being fetched
         self._fetched = 0
 
@@ -57,9 +57,6 @@ class PulseOximeterProfile(GattProfile):
     def fetched(self) -> int:
         return self._fetched
 
-    async def prepare(self, session: ProfileSession) -> None:
-        self._records.device_clock = session.device_clock
-
     async def begin(self, session: ProfileSession) -> None:
         data = await session.read(0x2A60, self.service)
         if data is not None and not pulse_oximeter.decode_features(data).features & STORES:
@@ -68,9 +65,7 @@ class PulseOximeterProfile(GattProfile):
             await self.read_stored(session, session.io, False)
 
     async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
-        control = session.find(CONTROL, self.service)
-        if control is None:
-            raise CommandFailed("unsupported", "this oximeter has no stored spot checks")
+        control = self.control_point(session, CONTROL)
         async with session.asking:
             ask = RacpProcedures(session, io, control)
             total = await ask.count(racp.COUNT_ALL)

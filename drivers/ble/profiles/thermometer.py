@@ -7,10 +7,10 @@ from typing import ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import thermometer
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
+from gatepost.drivers.ble.profile import Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
-from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedProfile
 from gatepost.drivers.ble.uuids import uuid
 
 MEASUREMENT, INTERMEDIATE = uuid(0x2A1C), uuid(0x2A1E)
@@ -18,18 +18,19 @@ TYPE = 0x2A1D
 REMEMBERED = 128  # few keep more, and one that measures every second should not cost the disk much
 
 
-class ThermometerProfile(GattProfile):
+class ThermometerProfile(UnnumberedProfile):
     """Health thermometer profile."""
 
     service = uuid(0x1809)
     title = "thermometer"
+    kind = "body-temperature"
+    most = REMEMBERED
     driver = "ble-thermometer"
     streams = (MEASUREMENT, INTERMEDIATE)
     sets_clock = True
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._records = UnnumberedRecords(memory, "body-temperature", REMEMBERED)
         self._site: int | None = None  # of a thermometer that measures at one place only
 
     def decode(self, value: GattValue) -> Items:
@@ -39,7 +40,7 @@ class ThermometerProfile(GattProfile):
         return self._records.give(thermometer.reading(measurement, self._site))
 
     async def prepare(self, session: ProfileSession) -> None:
-        self._records.device_clock = session.device_clock
+        await super().prepare(session)
         self._site = None
         data = await session.read(TYPE, self.service)
         if data:

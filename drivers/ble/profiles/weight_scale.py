@@ -7,32 +7,25 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import weight
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
-from gatepost.drivers.ble.profile_session import ProfileSession
+from gatepost.drivers.ble.profile import Items
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
 from gatepost.drivers.ble.profiles.options import ScaleOptions
-from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
+from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedProfile
 from gatepost.drivers.ble.uuids import uuid
 
 
-class WeightScaleProfile(GattProfile):
+class WeightScaleProfile(UnnumberedProfile):
     """Weight scale profile."""
 
     service = uuid(0x181D)
     title = "weight scale"
+    kind = "body-weight"
     driver = "ble-weight-scale"
     streams = (uuid(0x2A9D),)
     sets_clock = True
 
-    def __init__(self, memory: ProfileMemory) -> None:
-        super().__init__(memory)
-        self._records = UnnumberedRecords(memory, "body-weight")
-
     def decode(self, value: GattValue) -> Items:
         return self._records.give(weight.reading(weight.decode(value.data)))
-
-    async def prepare(self, session: ProfileSession) -> None:
-        self._records.device_clock = session.device_clock
 
 
 class BleWeightScale(BleDriver):

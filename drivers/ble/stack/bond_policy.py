@@ -68,8 +68,8 @@ class BondPolicy:
         return BondStep.PAIR
 
     def ended(self, paired: bool, seconds: float, gave_data: bool, now: float, *, sure: bool = True) -> BondStep:
-        """The other side ended the connection (or prevented it: 0 s); `gave_data`: before. Not `sure`: that may
-        have been something else."""
+        """The device ended the connection (or prevented it: 0 s); `gave_data`: after it gave some. Not `sure`: the
+        cause may be another one."""
         tried, self._tried = self._tried, False  # the next connection may end before it began
         if gave_data:
             self._brief = 0.0

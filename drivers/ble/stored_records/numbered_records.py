@@ -22,7 +22,7 @@ MOST_GAPS = 4  # that are asked for one by one
 MOST_STAMPS = 32  # stamps that are kept, those of the highest numbers: more than anybody deletes on a device by hand
 
 
-class RecordsFound(NamedTuple):
+class SentRecord(NamedTuple):
     """Record as the device sent it."""
 
     number: int  # as it was sent
@@ -57,10 +57,6 @@ class NumberedRecords:
     def empty(self) -> bool:
         return self.taken.newest < 0
 
-    @property
-    def downloading(self) -> bool:
-        return self._download is not None
-
     def mark(self) -> dict[str, Any]:
         return {**self.taken.dump(), "stamps": {str(number): self._stamps[number] for number in sorted(self._stamps)}}
 
@@ -72,7 +68,7 @@ class NumberedRecords:
         ahead = (sent - reference) % NUMBER_SPAN
         return reference + (ahead if ahead < NUMBER_SPAN // 2 else ahead - NUMBER_SPAN)
 
-    def knows(self, record: RecordsFound) -> bool:
+    def knows(self, record: SentRecord) -> bool:
         """True if this very record was taken, and is one of the newest."""
         return self._stamps.get(self.number(record.number)) == _digest(record.stamp)
 
@@ -92,7 +88,7 @@ class NumberedRecords:
         self._download = None
         self._reference = self.taken.newest
 
-    def take(self, record: RecordsFound) -> bool:
+    def take(self, record: SentRecord) -> bool:
         """True if it is new; it is taken from now on."""
         if self._download is None:
             self._reference = self.taken.newest
@@ -113,7 +109,7 @@ class NumberedRecords:
         """Give up records missing before the newest."""
         self.taken.settle()
 
-    def stores(self, record: RecordsFound) -> bool:
+    def stores(self, record: SentRecord) -> bool:
         """True if it is one of those that were asked for, and not one that the device took just now."""
         if self._download is None:
             return False
@@ -143,14 +139,14 @@ async def fetch(ledger: NumberedRecords, ask: RacpProcedures, everything: bool =
     newest = await _look(ledger, ask, racp.REPORT_LAST)
     if newest is RacpOutcome.NONE:
         return  # its memory is empty
-    if isinstance(newest, RecordsFound):
+    if isinstance(newest, SentRecord):
         if not ledger.empty and await _began_anew(ledger, ask, newest):
             ledger.restart()
         ledger.horizon = ledger.number(newest.number)
         if not everything and ledger.horizon <= ledger.taken.to:
             return
     if not (ledger.empty or everything):
-        wrapped = isinstance(newest, RecordsFound) and newest.number <= ledger.taken.to % NUMBER_SPAN
+        wrapped = isinstance(newest, SentRecord) and newest.number <= ledger.taken.to % NUMBER_SPAN
         if await _rest(ledger, ask) is not RacpOutcome.REFUSED and not wrapped:
             return
     await _download(ledger, ask, RacpOperator.ALL)
@@ -167,7 +163,7 @@ async def _rest(ledger: NumberedRecords, ask: RacpProcedures) -> RacpOutcome:
     return await _download(ledger, ask, RacpOperator.GE, ledger.taken.to + 1)
 
 
-async def _began_anew(ledger: NumberedRecords, ask: RacpProcedures, newest: RecordsFound) -> bool:
+async def _began_anew(ledger: NumberedRecords, ask: RacpProcedures, newest: SentRecord) -> bool:
     if ledger.knows(newest):
         return False
     number, ours = ledger.number(newest.number), ledger.taken.newest
@@ -176,10 +172,10 @@ async def _began_anew(ledger: NumberedRecords, ask: RacpProcedures, newest: Reco
     # There is more than before. Is our newest one still what it was?
     at = ours % NUMBER_SPAN
     same = await _look(ledger, ask, racp.encode(RacpOp.REPORT, RacpOperator.RANGE, (at, at)))
-    return isinstance(same, RecordsFound) and same.number == at and not ledger.knows(same)
+    return isinstance(same, SentRecord) and same.number == at and not ledger.knows(same)
 
 
-async def _look(ledger: NumberedRecords, ask: RacpProcedures, request: bytes) -> RecordsFound | RacpOutcome:
+async def _look(ledger: NumberedRecords, ask: RacpProcedures, request: bytes) -> SentRecord | RacpOutcome:
     """The one record that this asks for, without taking it."""
     ledger.probing = True
     try:
@@ -190,7 +186,7 @@ async def _look(ledger: NumberedRecords, ask: RacpProcedures, request: bytes) ->
         ledger.probing = False
     if outcome is RacpOutcome.DONE and ask.seen:
         fields = ask.seen[-1].fields
-        return RecordsFound(fields["number"], fields["stamp"])
+        return SentRecord(fields["number"], fields["stamp"])
     return outcome
 
 

@@ -7,8 +7,10 @@ new measurement that came out the same: then each one is reported.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import ClassVar
 
-from gatepost.drivers.ble.profile import FROM_MEMORY, Items, ProfileMemory
+from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory
+from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, NewestDigests
 from gatepost.drivers.ble.stored_records.racp_procedure import record
 from gatepost.drivers.reading import Reading
@@ -51,3 +53,17 @@ class UnnumberedRecords:
         if self.device_clock is None or reading.device_time is None:
             return False
         return datetime.fromisoformat(reading.device_time) < self.device_clock - OLD_AFTER
+
+
+class UnnumberedProfile(GattProfile):
+    """Profile of records without numbers. `kind` names their bookmarks; `most` of one user are remembered."""
+
+    kind: ClassVar[str]
+    most: ClassVar[int] = MOST_SEEN
+
+    def __init__(self, memory: ProfileMemory) -> None:
+        super().__init__(memory)
+        self._records = UnnumberedRecords(memory, self.kind, self.most)
+
+    async def prepare(self, session: ProfileSession) -> None:
+        self._records.device_clock = session.device_clock

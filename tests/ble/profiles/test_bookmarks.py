@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatepost.drivers.ble.stored_records.bookmarks import MOST_RUNS, RecordDownload, TakenNumbers
-from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords, RecordsFound
+from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords, SentRecord
 
 QUICK = settings(max_examples=100, deadline=None)
 spans = st.tuples(st.integers(0, 300), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -101,13 +101,13 @@ def test_numbers_beyond_sixteen_bits():
 
 def test_live_records_do_not_hide_what_is_still_to_be_asked_for():
     ledger = NumberedRecords({"to": 100}, wraps=False)
-    assert ledger.take(RecordsFound(200, ""))
+    assert ledger.take(SentRecord(200, ""))
     assert ledger.taken.gaps() == [(101, 199)]
     ledger.caught_up = True
-    assert ledger.take(RecordsFound(205, ""))
-    assert ledger.take(RecordsFound(210, ""))
-    assert not ledger.take(RecordsFound(205, ""))
-    assert ledger.take(RecordsFound(230, ""))  # three were missed
+    assert ledger.take(SentRecord(205, ""))
+    assert ledger.take(SentRecord(210, ""))
+    assert not ledger.take(SentRecord(205, ""))
+    assert ledger.take(SentRecord(230, ""))  # three were missed
     assert ledger.taken.gaps() == [(101, 199), (211, 229)]
 
 
@@ -115,22 +115,22 @@ def test_the_stamps_of_the_highest_numbers_are_kept():
     ledger = NumberedRecords()
     ledger.begin(None)
     for number in range(100, 0, -1):
-        ledger.take(RecordsFound(number, f"t{number}"))
-    assert ledger.knows(RecordsFound(100, "t100"))
-    assert not ledger.knows(RecordsFound(100, "t1"))
-    assert not ledger.knows(RecordsFound(10, "t10"))
+        ledger.take(SentRecord(number, f"t{number}"))
+    assert ledger.knows(SentRecord(100, "t100"))
+    assert not ledger.knows(SentRecord(100, "t1"))
+    assert not ledger.knows(SentRecord(10, "t10"))
 
 
 def test_a_live_record_in_the_middle_of_a_download_and_a_kill() -> None:
     ledger = NumberedRecords({"to": 100}, wraps=False)
     ledger.horizon = 150
     ledger.begin(50)
-    assert all(ledger.take(RecordsFound(number, "")) for number in (101, 102, 155))
-    assert not ledger.stores(RecordsFound(155, ""))
+    assert all(ledger.take(SentRecord(number, "")) for number in (101, 102, 155))
+    assert not ledger.stores(SentRecord(155, ""))
     again = NumberedRecords(json.loads(json.dumps(ledger.mark())), wraps=False)
     again.horizon = 155
     again.begin(None)
     sent = (*range(101, 151), 155)
-    assert [number for number in sent if again.take(RecordsFound(number, ""))] == list(range(103, 151))
+    assert [number for number in sent if again.take(SentRecord(number, ""))] == list(range(103, 151))
     again.end(whole=True)
     assert (again.taken.to, again.taken.runs) == (155, [])
