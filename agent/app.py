@@ -417,7 +417,7 @@ class App:
         if not self.notifier.active:
             return
         devices, uplinks = self.devices.views(), self.brokers.views()
-        online = sum(view.status == "online" for view in devices)
+        online = sum(view["status"] == "online" for view in devices)
         connected = sum(uplink.state == "connected" for uplink in uplinks)
         refused = self._last_reload is not None and not self._last_reload["applied"]
         sentence = f"{online} of {len(devices)} devices online, {connected} of {len(uplinks)} brokers connected"

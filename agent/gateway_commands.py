@@ -31,7 +31,7 @@ class GatewayCommands:
         return {
             **app.status(),
             "store": app.store.state,
-            "devices": {view.id: view.status for view in app.devices.views()},
+            "devices": {view["id"]: view["status"] for view in app.devices.views()},
             "brokers": {uplink.name: uplink.state for uplink in app.brokers.views()},
         }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gatepost.agent.commands.model import CommandRequest, CommandResponse
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.events import EventBus
+from gatepost.agent.core.views import BrokerView, DeviceView
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.store.backlog import DeliveryBacklog
@@ -28,18 +29,14 @@ if TYPE_CHECKING:
     from gatepost.agent.uplink.topic_subscriptions import TopicSubscriptions
 
 
-class StateView(Protocol):
-    """The state of a device or a broker at this moment, ready for JSON."""
-
-    def as_dict(self) -> dict[str, Any]: ...
-
-
 class CommandOutcomes(Protocol):
     @property
     def outcomes(self) -> Mapping[str, str]: ...
 
 
-class BrokerInterface(StateView, Protocol):
+class BrokerInterface(Protocol):
+    def as_dict(self) -> BrokerView: ...
+
     @property
     def name(self) -> str: ...
 
@@ -65,9 +62,9 @@ class BrokerInterface(StateView, Protocol):
 
 
 class DevicesInterface(Protocol):
-    def get(self, device: str, /) -> StateView | None: ...
+    def get(self, device: str, /) -> DeviceView | None: ...
 
-    def views(self) -> Sequence[StateView]: ...
+    def views(self) -> list[DeviceView]: ...
 
     def commands(self, device: str, /) -> Mapping[str, Command]: ...
 

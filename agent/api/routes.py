@@ -105,6 +105,7 @@ ROUTES: tuple[Route, ...] = (
         body=requests.CommandBody,
         time=COMMAND_TIME,
         role="operator",
+        statuses=(200, 202),
     ),
     Route("GET", f"{V1}/brokers", brokers.every, "Brokers with their settings", '{"brokers": [...]}', role="viewer"),
     Route(
@@ -135,6 +136,7 @@ ROUTES: tuple[Route, ...] = (
         body=requests.NewBroker,
         time=CHANGE_TIME,
         role="admin",
+        statuses=(201,),
     ),
     Route(
         "PUT",
@@ -145,6 +147,7 @@ ROUTES: tuple[Route, ...] = (
         body=requests.BrokerBody,
         time=CHANGE_TIME,
         role="admin",
+        statuses=(200, 201),
     ),
     Route(
         "DELETE",
@@ -182,6 +185,7 @@ ROUTES: tuple[Route, ...] = (
         body=requests.NewDevice,
         time=CHANGE_TIME,
         role="admin",
+        statuses=(201,),
     ),
     Route(
         "PUT",
@@ -192,6 +196,7 @@ ROUTES: tuple[Route, ...] = (
         body=requests.DeviceBody,
         time=CHANGE_TIME,
         role="admin",
+        statuses=(200, 201),
     ),
     Route(
         "DELETE",
@@ -219,6 +224,7 @@ ROUTES: tuple[Route, ...] = (
         '{"readings": [...], "cursor": for the next page, or null}',
         query=requests.HistoryQuery,
         role="viewer",
+        other="text/csv",
     ),
     Route(
         "GET",
@@ -238,6 +244,7 @@ ROUTES: tuple[Route, ...] = (
         body=requests.CommandBody,
         time=COMMAND_TIME,
         role="operator",
+        statuses=(200, 202),
     ),
     Route(
         "GET",
@@ -256,6 +263,7 @@ ROUTES: tuple[Route, ...] = (
         '{"readings": [...], "cursor": for the next page, or null}',
         query=requests.AllHistoryQuery,
         role="viewer",
+        other="text/csv",
     ),
     Route(
         "GET",
@@ -300,6 +308,7 @@ ROUTES: tuple[Route, ...] = (
         "201: the subscription",
         body=requests.SubscriptionBody,
         role="operator",
+        statuses=(200, 201),
     ),
     Route(
         "DELETE",
@@ -367,6 +376,7 @@ ROUTES: tuple[Route, ...] = (
         "what it may, and once only its text: `token`",
         body=requests.TokenBody,
         role="admin",
+        statuses=(201,),
     ),
     Route("DELETE", f"{V1}/tokens/{{id}}", tokens.revoke, "Revoke a token", "what it was", role="admin"),
     Route(
@@ -377,6 +387,7 @@ ROUTES: tuple[Route, ...] = (
         "name, role, topics, and the CSRF token of requests that change something",
         body=requests.SignIn,
         role="open",
+        statuses=(201,),
     ),
     Route("GET", f"{V1}/session", session.show, "Who asks", "name, role, topics, CSRF token or null", role="viewer"),
     Route("DELETE", f"{V1}/session", session.close, "Sign out", '{"ended"}', role="viewer"),
@@ -388,5 +399,6 @@ ROUTES: tuple[Route, ...] = (
         '{"code", "role", "seconds"}',
         body=requests.CodeBody,
         role="admin",
+        statuses=(201,),
     ),
 )

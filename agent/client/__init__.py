@@ -1,4 +1,4 @@
-"""Talks to the running agent, over its Unix socket or over TCP; small, no HTTP library.
+"""Client of the agent's API, over its Unix socket or over TCP; small, no HTTP library.
 
     client = GatewayClient("/run/gatepost/api.sock")
     client = GatewayClient("https://ward-7:8765", token="gp_...", ca="ca.pem")
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatepost.client.answers import BrokerDict, DeviceDict, LiveEvent, ReadingDict, ReadingPage, ResponseDict
+from gatepost.agent.core.views import BrokerView, DeviceView, ReadingPayload
+from gatepost.client.answers import LiveEvent, ReadingDict, ReadingPage, ResponseDict
 from gatepost.client.blocking import TIMEOUT, GatewayClient
 from gatepost.client.errors import (
     BadInput,
@@ -40,9 +41,9 @@ __all__ = [
     "ApiCall",
     "AsyncGatewayClient",
     "BadInput",
-    "BrokerDict",
+    "BrokerView",
     "Conflict",
-    "DeviceDict",
+    "DeviceView",
     "EtagChanged",
     "GatewayClient",
     "GatewayError",
@@ -56,6 +57,7 @@ __all__ = [
     "RateLimited",
     "ReadingDict",
     "ReadingPage",
+    "ReadingPayload",
     "ResponseDict",
     "Unavailable",
 ]

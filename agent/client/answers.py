@@ -1,11 +1,11 @@
-"""What the agent answers, for type checkers and editors: dicts with the members that are always or often there."""
+"""Answers of the agent as types, for checkers and editors; at run time they are dicts."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, TypedDict
 
-from gatepost.agent.core.views import PAYLOAD_MEMBERS
+from gatepost.agent.core.views import PAYLOAD_MEMBERS, BrokerView, DeviceView
 
 
 class ReadingDict(dict[str, Any]):
@@ -56,48 +56,12 @@ class ResponseDict(TypedDict):
     timestamp: str
 
 
-class DeviceDict(TypedDict, total=False):
-    id: str
-    driver: str
-    port: str | None
-    status: str
-    since: str
-    reason: str | None
-    message: str
-    hint: str
-    readings: int
-    last_reading: str | None
-    faults: dict[str, int]
-    every: float
-    monitoring: bool
-    settings: dict[str, Any]
-    configured: dict[str, Any]
-    commands: list[dict[str, Any]]
-    origin: str
-    etag: str
-    warnings: list[str]
+class DevicesAnswer(TypedDict):
+    devices: list[DeviceView]
 
 
-class DeviceListDict(TypedDict):
-    devices: list[DeviceDict]
-
-
-class BrokerDict(TypedDict, total=False):
-    name: str
-    state: str
-    url: str
-    endpoint: str | None
-    reason: str
-    owed: dict[str, Any] | None
-    settings: dict[str, Any]
-    configured: dict[str, Any]
-    origin: str
-    etag: str
-    warnings: list[str]
-
-
-class BrokerListDict(TypedDict):
-    brokers: list[BrokerDict]
+class BrokersAnswer(TypedDict):
+    brokers: list[BrokerView]
 
 
 class LiveEvent(TypedDict, total=False):

@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
+from gatepost.agent.core.views import BrokerView, DeviceView
 from gatepost.client.answers import (
-    BrokerDict,
-    BrokerListDict,
-    DeviceDict,
-    DeviceListDict,
+    BrokersAnswer,
+    DevicesAnswer,
     Json,
     ReadingPage,
     ResponseDict,
@@ -120,11 +119,11 @@ class GatewayCalls:
     # brokers
 
     @verb
-    def brokers(self) -> ApiCall[BrokerListDict]:
+    def brokers(self) -> ApiCall[BrokersAnswer]:
         return _get("/brokers")
 
     @verb
-    def brokers_status(self) -> ApiCall[BrokerListDict]:
+    def brokers_status(self) -> ApiCall[BrokersAnswer]:
         return _get("/brokers/status")
 
     @verb
@@ -133,16 +132,16 @@ class GatewayCalls:
         return _get("/brokers/discovered")
 
     @verb
-    def broker(self, name: str) -> ApiCall[BrokerDict]:
+    def broker(self, name: str) -> ApiCall[BrokerView]:
         return _get(f"/brokers/{part(name)}")
 
     @verb
-    def add_broker(self, name: str, settings: Mapping[str, Any]) -> ApiCall[BrokerDict]:
+    def add_broker(self, name: str, settings: Mapping[str, Any]) -> ApiCall[BrokerView]:
         """Settings as in a settings file; Conflict when there is one of that name."""
         return ApiCall("POST", f"{V1}/brokers", body={**settings, "name": name}, timeout=CHANGE_TIME)
 
     @verb
-    def replace_broker(self, name: str, settings: Mapping[str, Any], *, etag: str | None = None) -> ApiCall[BrokerDict]:
+    def replace_broker(self, name: str, settings: Mapping[str, Any], *, etag: str | None = None) -> ApiCall[BrokerView]:
         """All of its settings; with the `etag` of what you saw, Changed when it is no longer so."""
         return _put(f"/brokers/{part(name)}", settings, etag)
 
@@ -152,32 +151,32 @@ class GatewayCalls:
         return ApiCall("DELETE", f"{V1}/brokers/{part(name)}", timeout=CHANGE_TIME, headers=_matching(etag))
 
     @verb
-    def connect_broker(self, name: str) -> ApiCall[BrokerDict]:
+    def connect_broker(self, name: str) -> ApiCall[BrokerView]:
         return ApiCall("POST", f"{V1}/brokers/{part(name)}/control", body={"action": "connect"})
 
     @verb
-    def disconnect_broker(self, name: str) -> ApiCall[BrokerDict]:
+    def disconnect_broker(self, name: str) -> ApiCall[BrokerView]:
         return ApiCall("POST", f"{V1}/brokers/{part(name)}/control", body={"action": "disconnect"})
 
     # devices
 
     @verb
-    def devices(self) -> ApiCall[DeviceListDict]:
+    def devices(self) -> ApiCall[DevicesAnswer]:
         return _get("/devices")
 
     @verb
-    def device(self, device: str) -> ApiCall[DeviceDict]:
+    def device(self, device: str) -> ApiCall[DeviceView]:
         return _get(f"/devices/{part(device)}")
 
     @verb
-    def add_device(self, device: str, settings: Mapping[str, Any]) -> ApiCall[DeviceDict]:
+    def add_device(self, device: str, settings: Mapping[str, Any]) -> ApiCall[DeviceView]:
         """Settings as in a settings file; Conflict when there is one of that id."""
         return ApiCall("POST", f"{V1}/devices", body={**settings, "device_id": device}, timeout=CHANGE_TIME)
 
     @verb
     def replace_device(
         self, device: str, settings: Mapping[str, Any], *, etag: str | None = None
-    ) -> ApiCall[DeviceDict]:
+    ) -> ApiCall[DeviceView]:
         """All of its settings; with the `etag` of what you saw, Changed when it is no longer so."""
         return _put(f"/devices/{part(device)}", settings, etag)
 

@@ -13,6 +13,7 @@ from gatepost.agent.commands.model import GATEWAY, CommandRequest, RefusedComman
 from gatepost.agent.commands.parsed_command import ParsedCommand
 from gatepost.agent.core.clock import US, Clock, rfc3339
 from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.views import DeviceView
 from gatepost.agent.devices.builtin_commands import WITHOUT_DEVICE, AcceptedCommand
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.store.command_ledger import CommandLedger, LedgerEntry
@@ -21,14 +22,10 @@ from gatepost.drivers.driver import Command
 HARMLESS = frozenset({"ping", "status"})  # they change nothing: never busy, and they work while the disk is full
 
 
-class DeviceStates(Protocol):
-    def as_dict(self) -> dict[str, Any]: ...
-
-
 class DeviceRoom(Protocol):
     """What the desk needs of agent/devices."""
 
-    def get(self, id: str, /) -> DeviceStates | None: ...  # noqa: A002
+    def get(self, id: str, /) -> DeviceView | None: ...  # noqa: A002
 
     def commands(self, device_id: str, /) -> Mapping[str, Command]: ...
 
@@ -91,7 +88,7 @@ class CommandAdmission:
         parameters = authorization.validated(command, order.parameters)
         if isinstance(parameters, RefusedCommand):
             return parameters
-        told = {"status": "online"} if view is None else view.as_dict()
+        told: Mapping[str, Any] = {"status": "online"} if view is None else view
         if told.get("status") != "online" and command.name not in WITHOUT_DEVICE:
             return not_there(subject, told)
         return AdmittedCommand(command, parameters, request.target or GATEWAY, command.name not in HARMLESS)

@@ -1,11 +1,11 @@
-"""Reading payload: every member that is not a value, in the one list that writers, readers and exports share.
+"""JSON views that agent, API and client share, member by member: reading payload, device, broker.
 
-The payload of docs/interfaces.md, "Readings". A reading's values stand beside these members, under their own names.
+The payload is that of docs/interfaces.md, "Readings"; the API's schemas and the client's types are these classes.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 PAYLOAD_SCHEMA = 1  # `schema` of every payload
 
@@ -41,3 +41,97 @@ class ReadingPayload(_PayloadHead, total=False):
 PAYLOAD_MEMBERS = frozenset(ReadingPayload.__annotations__)
 # Of a waveform, what a table shows in rows of its own, beside the values.
 WAVEFORM_ROWS = ("samples", "rate_hz", "scale", "offset", "channel")
+
+
+class ConfiguredView(TypedDict, total=False):
+    """Members that the API adds: `configured` are the settings as one would send them back, `origin` where they are
+    written, `etag` what If-Match takes, `warnings` what a change brought to light."""
+
+    configured: dict[str, Any]
+    origin: Any
+    etag: str | None
+    warnings: list[Any]
+
+
+class CommandView(TypedDict):
+    """A command of a device; `parameters` is a JSON Schema, `timeout` in seconds."""
+
+    name: str
+    title: str
+    parameters: dict[str, Any]
+    timeout: float | None
+    example: Any
+
+
+class DeviceView(ConfiguredView):
+    """One device at this moment. `reason` is a stable key, `message` and `hint` its words; times are RFC 3339.
+
+    `faults` counts by kind what went wrong, the decoder's and the port's included; `decoder_faults` are the decoder's
+    alone, `faults_recent` how many of those came within the last minute or two. `every` is the interval in force in
+    seconds, `desired` what commands ordered; `orders` tells which of it is in force because of a command: `stopped`,
+    `timed` (with `until`), `interval` (with `seconds`), each with `source` and `since`, null where that is not known.
+    `quiet_for` are the seconds since its last byte (since it was opened when there was none), `usual_gap` those between
+    two readings as a rule; null = not known, or it has no rule. `next_retry_in` is in seconds. `doing` is something
+    long that it is at. What the device told of itself (battery, signal_strength, firmware, ...) stands beside these.
+    """
+
+    id: str
+    driver: str
+    port: str | None
+    status: str
+    since: str
+    reason: str | None
+    message: str
+    hint: str
+    readings: int
+    last_reading: str | None
+    faults: dict[str, int]
+    decoder_faults: dict[str, int]
+    faults_recent: int
+    last_fault: str
+    every: float
+    monitoring: bool
+    desired: dict[str, Any]
+    orders: dict[str, dict[str, Any]]
+    thresholds: dict[str, dict[str, float | None]]
+    bytes: int
+    decoded: int
+    unreported: int
+    dropped: int
+    reconnects: int
+    next_retry_in: float | None
+    quiet_for: float | None
+    usual_gap: float | None
+    doing: NotRequired[dict[str, Any]]
+    commands: NotRequired[list[CommandView]]
+
+
+class BrokerView(ConfiguredView):
+    """One broker at this moment. `active` is whether it should be connected, `protocol` the version of MQTT in use,
+    `next_attempt_in` in seconds; counts are of this run. `in_flight` readings are sent and not acknowledged, `suspect`
+    is the id of a reading that may make the broker hang up. `owed` is what waits for it, `settings` the effective ones
+    as text."""
+
+    name: str
+    url: str
+    state: str
+    since: str
+    reason: str
+    hint: str
+    active: bool
+    endpoint: str | None
+    protocol: str | None
+    connects: int
+    attempts: int
+    next_attempt_in: float | None
+    offline_since: str | None
+    in_flight: int
+    sent: int
+    delivered: int
+    delivered_by_lane: dict[str, int]
+    refused: int
+    dead_letters: int
+    not_routed: int
+    suspect: str | None
+    owed: NotRequired[dict[str, Any] | None]
+    settings: NotRequired[dict[str, str]]

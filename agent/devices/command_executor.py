@@ -58,7 +58,7 @@ class CommandExecutor:
             return await self._own(runner, command, given)
         match name:
             case "status":
-                return view_of(runner, self._clock).as_dict()
+                return dict(view_of(runner, self._clock))
             case "read_now":
                 return await self._read_now(runner, command)
             case _:

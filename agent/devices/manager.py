@@ -15,13 +15,14 @@ from msgspec.structs import replace
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import DeviceError, NotFound, SettingsWrong
 from gatepost.agent.core.events import EventBus
+from gatepost.agent.core.views import DeviceView
 from gatepost.agent.devices.command_executor import CommandExecutor, commands_of
 from gatepost.agent.devices.device_session import DeviceSession, hard
 from gatepost.agent.devices.health import CHANGED, REMOVED, STOPPING, DeviceState, StatusReason, fault_of, reason_of
 from gatepost.agent.devices.interfaces import Connect, DeviceLimits, LinkKinds, ReadingStore
 from gatepost.agent.devices.link_factory import HardwareLinks
 from gatepost.agent.devices.recorder import DeviceRecorder
-from gatepost.agent.devices.status_view import DeviceView, view_of
+from gatepost.agent.devices.status_view import view_of
 from gatepost.agent.settings.effective import secret_options, without_secrets
 from gatepost.agent.settings.model import DeviceSettings, Secret, SecretRef
 from gatepost.agent.settings.problem import in_words

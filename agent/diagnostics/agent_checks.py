@@ -9,6 +9,7 @@ from typing import Any
 
 from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.handlers.readings import EPOCH
+from gatepost.agent.core.views import BrokerView
 from gatepost.agent.diagnostics.device_checks import of_device
 from gatepost.agent.diagnostics.finding import Finding, by_weight
 from gatepost.agent.settings.model import Settings
@@ -27,7 +28,7 @@ async def findings(app: AgentInterface) -> list[Finding]:
     found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status()), *_api(app.status())]
     found += _gaps(await app.store.gaps(100), now)
     for view in app.devices.views():
-        found += of_device(view.as_dict(), now)
+        found += of_device(view, now)
     owed = {str(entry["broker"]): entry for entry in await app.store.backlog.undelivered()}
     dead: dict[str, list[str]] = {}
     for letter in await app.store.dead_letters(DEAD):
@@ -121,12 +122,12 @@ def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
         )
 
 
-def _broker(state: dict[str, Any], owed: dict[str, Any], dead: list[str], now: datetime) -> Iterator[Finding]:
+def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datetime) -> Iterator[Finding]:
     about = f"broker {state['name']}"
     waiting = int(owed.get("readings") or 0)
     oldest = owed.get("oldest")
     since = f"; {_readings(waiting)} waiting for it, the oldest since {_short(oldest)}" if waiting else ""
-    reason, do = str(state.get("message") or state.get("reason") or ""), str(state.get("hint") or "")
+    reason, do = state["reason"], state["hint"]
     match state["state"]:
         case "connected":
             if waiting and oldest and now - datetime.fromisoformat(oldest) > LATE:
@@ -166,7 +167,7 @@ def _readings(number: int) -> str:
     return "1 reading" if number == 1 else f"{number} readings"
 
 
-def _connect(state: dict[str, Any]) -> str:
+def _connect(state: BrokerView) -> str:
     return f"`gatepost brokers connect {state['name']}`"
 
 

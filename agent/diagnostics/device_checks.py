@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
+from gatepost.agent.core.views import DeviceView
 from gatepost.agent.diagnostics.finding import Finding
 
 QUIET = 5.0  # seconds: what is shorter is no silence, whatever the usual gap
@@ -16,7 +16,7 @@ LATELY = 30.0  # seconds without a reading while faults come
 MINUTE = 60
 
 
-def of_device(view: dict[str, Any], now: datetime) -> Iterator[Finding]:
+def of_device(view: DeviceView, now: datetime) -> Iterator[Finding]:
     """At most one finding: what explains the most."""
     about = f"device {view['id']}"
     message, hint = str(view.get("message") or ""), str(view.get("hint") or "")
@@ -32,7 +32,7 @@ def of_device(view: dict[str, Any], now: datetime) -> Iterator[Finding]:
             yield from _online(view, about, now)
 
 
-def _online(view: dict[str, Any], about: str, now: datetime) -> Iterator[Finding]:
+def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
     driver = view["driver"]
     faults = _faults(view)
     quiet, usual = view.get("quiet_for"), view.get("usual_gap")
@@ -67,7 +67,7 @@ def _online(view: dict[str, Any], about: str, now: datetime) -> Iterator[Finding
         )
 
 
-def _misunderstood(view: dict[str, Any], wrong: int, now: datetime) -> str:
+def _misunderstood(view: DeviceView, wrong: int, now: datetime) -> str:
     """A sentence when much of what comes is not understood: hardly anything ever was, or nothing is any more."""
     recent = int(view.get("faults_recent", wrong))
     understood = int(view.get("decoded", view.get("readings")) or 0)
@@ -83,7 +83,7 @@ def _misunderstood(view: dict[str, Any], wrong: int, now: datetime) -> str:
     return ""
 
 
-def _faults(view: dict[str, Any]) -> dict[str, int]:
+def _faults(view: DeviceView) -> dict[str, int]:
     """The decoder's own where they are told apart."""
     told = view.get("decoder_faults")
     return {kind: count for kind, count in ((told or view.get("faults")) or {}).items() if count}

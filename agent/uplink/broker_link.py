@@ -17,6 +17,7 @@ from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import NotConnected, SettingsWrong, UplinkError
 from gatepost.agent.core.events import EventBus
+from gatepost.agent.core.views import BrokerView
 from gatepost.agent.settings.model import BrokerSettings, Secret
 from gatepost.agent.store import Store
 from gatepost.agent.uplink.command_subscriptions import CommandSubscriptions
@@ -204,7 +205,7 @@ class BrokerLink:
         if self._connection is not None and self._connection.is_open:
             await self.followed.again(self._connection, topic)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> BrokerView:
         connection, session = self._connection, self._session
         now = self._parts.clock.monotonic()
         waiting = self.state in ("waiting", "refused")

@@ -50,11 +50,48 @@ class FakeClock:
 
 
 class FakeView:
-    def __init__(self, **state):
-        self.state = state
+    def __init__(self, members=(), **state):
+        self.state = {**dict(members), **state}
 
     def as_dict(self):
         return dict(self.state)
+
+
+DEVICE = {
+    "decoder_faults": {},
+    "faults_recent": 0,
+    "last_fault": "",
+    "desired": {"monitoring": True},
+    "orders": {},
+    "thresholds": {},
+    "bytes": 0,
+    "decoded": 0,
+    "unreported": 0,
+    "dropped": 0,
+    "reconnects": 0,
+    "next_retry_in": None,
+    "quiet_for": None,
+    "usual_gap": None,
+}
+BROKER = {
+    "since": "2026-11-18T00:00:00Z",
+    "hint": "",
+    "active": True,
+    "endpoint": None,
+    "protocol": None,
+    "connects": 0,
+    "attempts": 0,
+    "next_attempt_in": None,
+    "offline_since": None,
+    "in_flight": 0,
+    "sent": 0,
+    "delivered": 0,
+    "delivered_by_lane": {},
+    "refused": 0,
+    "dead_letters": 0,
+    "not_routed": 0,
+    "suspect": None,
+}
 
 
 class FakeBroker(FakeView):
@@ -78,6 +115,7 @@ class FakeDevices:
         self.taped = False
         self.by_id = {
             "oximeter-1": FakeView(
+                DEVICE,
                 id="oximeter-1",
                 driver="lines",
                 port="/dev/ttyUSB0",
@@ -93,6 +131,7 @@ class FakeDevices:
                 monitoring=True,
             ),
             "cuff-3": FakeView(
+                DEVICE,
                 id="cuff-3",
                 driver="lines",
                 port="/dev/ttyUSB9",
@@ -110,10 +149,11 @@ class FakeDevices:
         }
 
     def get(self, device):
-        return self.by_id.get(device)
+        view = self.by_id.get(device)
+        return None if view is None else view.as_dict()
 
     def views(self):
-        return list(self.by_id.values())
+        return [view.as_dict() for view in self.by_id.values()]
 
     def tape(self, device):
         return RecordingHeader("contec-cms50d-plus", device), self.tapes.setdefault(
@@ -130,8 +170,10 @@ class FakeDevices:
 class FakeBrokers:
     def __init__(self):
         self.by_name = {
-            "hospital": FakeBroker(name="hospital", state="connected", url="mqtt://h:1883", reason=""),
-            "lab": FakeBroker(name="lab", state="refused", url="mqtt://l:1883", reason="bad user name or password"),
+            "hospital": FakeBroker(BROKER, name="hospital", state="connected", url="mqtt://h:1883", reason=""),
+            "lab": FakeBroker(
+                BROKER, name="lab", state="refused", url="mqtt://l:1883", reason="bad user name or password"
+            ),
         }
 
     def get(self, name):

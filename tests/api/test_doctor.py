@@ -183,7 +183,8 @@ async def test_a_device_that_went_quiet(app):
 async def test_a_device_that_is_not_understood(app):
     well(app)
     state = app.devices.by_id["oximeter-1"].state
-    state.update(readings=0, decoded=3, faults={"bad-line": 100, "lost": 7}, decoder_faults={"bad-line": 100})
+    state.update(readings=0, decoded=3, faults={"bad-line": 100, "lost": 7})
+    state.update(decoder_faults={"bad-line": 100}, faults_recent=100)
     finding = (await told(app))["warning", "device oximeter-1"]
     assert "100 lines or messages could not be understood, 3 could" in finding.what
     assert "format" in finding.do

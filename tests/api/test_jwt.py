@@ -29,9 +29,9 @@ def judge(settings=SHARED):
 
 
 def test_a_good_one_says_who_it_is():
-    who = judge()(jwt.encode(claims(), SECRET, "HS256"))
-    assert (who.name, who.role) == ("jwt:anna", "operator")
-    assert who.may_publish("a/b")
+    principal = judge()(jwt.encode(claims(), SECRET, "HS256"))
+    assert (principal.name, principal.role) == ("jwt:anna", "operator")
+    assert principal.may_publish("a/b")
 
 
 @pytest.mark.parametrize(

@@ -185,18 +185,18 @@ async def test_what_is_wrong_is_refused_and_leaves_nothing(folder):
 class Fixed:
     """Everybody is this one."""
 
-    def __init__(self, who):
-        self.who = who
+    def __init__(self, principal):
+        self.principal = principal
 
     async def admit(self, scope, needed):
-        return self.who
+        return self.principal
 
 
 async def test_permissions_of_topics_are_kept(app):
     import asyncio
 
-    who = Principal("nurse", "operator", ("ward/7/#",), ("ward/7/+",))
-    transport = httpx.ASGITransport(application(app, ROUTES, asyncio.Event(), None, Fixed(who)))
+    principal = Principal("nurse", "operator", ("ward/7/#",), ("ward/7/+",))
+    transport = httpx.ASGITransport(application(app, ROUTES, asyncio.Event(), None, Fixed(principal)))
     async with httpx.AsyncClient(transport=transport, base_url="http://x/api/v1") as http:
         body = {"broker": "hospital", "topic": "ward/8/x", "payload": "x"}
         assert (await http.post("publish", json=body)).status_code == 403

@@ -92,23 +92,23 @@ async def test_a_login_code_is_good_for_a_while_only(remote):
 
 def test_sessions_end_by_themselves_and_are_bounded(app_clock):
     sessions = SessionStore(app_clock, lambda token: True)
-    who = Principal("a", "viewer")
+    principal = Principal("a", "viewer")
 
     def found(session):
         return sessions.find(f"x=1; gatepost_session={session.key}", secure=False)
 
-    one = sessions.open(who, None)
+    one = sessions.open(principal, None)
     assert found(one)
     assert sessions.find(f"gatepost_session={one.key}", secure=True) is None
     app_clock.wall += int((IDLE + 1) * 1e6)
     assert found(one) is None
-    two = sessions.open(who, None)
+    two = sessions.open(principal, None)
     for _ in range(int(LONGEST // IDLE) + 2):
         app_clock.wall += int((IDLE - 1) * 1e6)
         last = found(two)
     assert last is None
     for _ in range(MOST + 3):
-        sessions.open(who, None)
+        sessions.open(principal, None)
     assert len(sessions._open) == MOST
 
 

@@ -15,7 +15,7 @@ async def tokens(app):
 
 async def test_a_token_holds_and_tells_who_has_it(tokens):
     made, text = await tokens.create("operator", "nurse", DAY, ["alarms/#"], [])
-    found = (await tokens.check(text)).as_who()
+    found = (await tokens.check(text)).as_principal()
     assert (found.name, found.role, found.publish, found.subscribe) == ("nurse", "operator", ("alarms/#",), ())
     assert text.startswith(f"gp_{made.id}_")
 
@@ -102,8 +102,8 @@ async def test_tokens_are_bounded_and_expired_ones_make_room(app, tokens):
 async def test_a_viewer_may_use_no_topic_unless_told(tokens):
     viewer, _ = await tokens.create("viewer")
     operator, _ = await tokens.create("operator")
-    assert not viewer.as_who().may_subscribe("a")
-    assert operator.as_who().may_publish("a/b")
+    assert not viewer.as_principal().may_subscribe("a")
+    assert operator.as_principal().may_publish("a/b")
 
 
 # --- over the API

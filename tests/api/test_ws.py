@@ -136,7 +136,7 @@ async def test_who_breaks_the_protocol_is_told_why_and_ended(server, sent, code)
     writer.write(sent)
     assert closed_with(await frames(reader))[0] == code
     writer.close()
-    await until(lambda: not server.hub.clients)
+    await until(lambda: not server.broadcaster.clients)
 
 
 async def test_octets_that_came_with_the_request_are_not_lost(server):
@@ -171,7 +171,7 @@ async def test_what_is_no_handshake_gets_426(server, headers):
     writer.write(b"GET /health HTTP/1.1\r\nHost: g\r\n\r\n")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
     writer.close()
-    assert not server.hub.clients
+    assert not server.broadcaster.clients
 
 
 @pytest.mark.parametrize("query", ["?what=1", "?events=nothing", "?devices=" + ",".join("a" * 70)])
@@ -205,7 +205,7 @@ async def test_more_clients_than_there_is_room_for(server):
         with pytest.raises(InvalidStatus) as caught:
             await local(server)
         assert caught.value.response.status_code == 503
-    await until(lambda: not server.hub.clients)
+    await until(lambda: not server.broadcaster.clients)
     async with local(server) as again:
         await said(again)
 
@@ -218,14 +218,14 @@ async def test_a_stop_closes_with_going_away(server):
             await socket.recv()
         assert caught.value.rcvd.code == 1001
         await stopping
-    assert not server.hub.clients
+    assert not server.broadcaster.clients
 
 
 async def test_a_stop_does_not_wait_for_who_takes_no_part(server):
     _, _, writer = await raw(server)
     async with asyncio.timeout(20):
         await server.stop(0.05)
-    assert not server.hub.clients
+    assert not server.broadcaster.clients
     writer.close()
 
 

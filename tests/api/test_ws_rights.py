@@ -96,8 +96,8 @@ async def test_signing_out_ends_the_page(remote):
     cookie = await signed_in(remote, "operator")
     async with over_tcp(remote, headers=cookie, origin=remote.url) as socket:
         await said(socket)
-        for session in list(remote.server._gate.sessions._open.values()):
-            remote.server._gate.sessions.close(session)
+        for session in list(remote.server._authenticator.sessions._open.values()):
+            remote.server._authenticator.sessions.close(session)
         assert await closed(socket) == 4401
 
 
@@ -110,7 +110,7 @@ async def test_jwts_are_judged_again(remote):
             raise Unauthenticated("it is over")
         return Principal("someone", "viewer")
 
-    remote.server._gate.jwt = judge
+    remote.server._authenticator.jwt = judge
     async with over_tcp(remote, headers={"authorization": "Bearer a.b.c"}) as socket:
         assert (await said(socket))["data"]["name"] == "someone"
         holds = False

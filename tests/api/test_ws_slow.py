@@ -12,7 +12,7 @@ from tests.api.websocket_clients import closed_with, frames, local, patient, raw
 BIG = "x" * 4000
 
 
-async def pour(app, hub, enough):
+async def pour(app, broadcaster, enough):
     """Events until `enough()`; as fast as the hub tells them."""
     number = 0
     async with asyncio.timeout(30):
@@ -20,31 +20,31 @@ async def pour(app, hub, enough):
             for _ in range(50):
                 app.events.emit("broker.status", {"number": number, "padding": BIG})
                 number += 1
-            told = hub._number + 50
-            while hub._number < told and not enough():
+            told = broadcaster._number + 50
+            while broadcaster._number < told and not enough():
                 await asyncio.sleep(0)
-                if hub._number >= number:
+                if broadcaster._number >= number:
                     break
     return number
 
 
 async def test_a_slow_client_is_told_how_many_it_missed_and_gets_the_newest(app, server):
-    hub = patient(server)
+    broadcaster = patient(server)
     _, reader, writer = await raw(server)
-    await until(lambda: hub.clients)
-    sent = await pour(app, hub, lambda: hub.lost > 100)
-    await until(lambda: hub._number == sent)
-    waiting = hub.waiting
+    await until(lambda: broadcaster.clients)
+    sent = await pour(app, broadcaster, lambda: broadcaster.lost > 100)
+    await until(lambda: broadcaster._number == sent)
+    waiting = broadcaster.waiting
     assert 0 < waiting <= limits.WAITING
     taking = asyncio.create_task(frames(reader))
-    await until(lambda: not hub.waiting)
+    await until(lambda: not broadcaster.waiting)
     app.events.emit("broker.status", {"number": sent})
-    await until(lambda: hub._number == sent + 1)
+    await until(lambda: broadcaster._number == sent + 1)
     stopping = asyncio.create_task(server.stop(5))
     told = [orjson.loads(text) for opcode, text in await taking if opcode == 1]
     numbers = [each["data"]["number"] for each in told if each["event"] == "broker.status"]
     missed = sum(each["data"]["count"] for each in told if each["event"] == "lost")
-    assert missed == hub.lost
+    assert missed == broadcaster.lost
     assert len(numbers) + missed == sent + 1
     assert numbers == sorted(numbers)
     assert numbers[-2:] == [sent - 1, sent]
@@ -55,11 +55,11 @@ async def test_a_slow_client_is_told_how_many_it_missed_and_gets_the_newest(app,
 
 
 async def test_a_stuck_client_is_closed_with_a_reason_while_others_get_everything(app, server):
-    hub = patient(server, stuck=0.2)
+    broadcaster = patient(server, stuck=0.2)
     async with local(server) as socket:
         await said(socket, "hello")
         _, reader, writer = await raw(server)
-        await until(lambda: hub.clients == 2)
+        await until(lambda: broadcaster.clients == 2)
         got = []
 
         async def take():
@@ -68,8 +68,8 @@ async def test_a_stuck_client_is_closed_with_a_reason_while_others_get_everythin
                 got.append(told["data"]["number"])
 
         taking = asyncio.create_task(take())
-        sent = await pour(app, hub, lambda: hub.cut_off)
-        assert hub.clients == 1
+        sent = await pour(app, broadcaster, lambda: broadcaster.cut_off)
+        assert broadcaster.clients == 1
         await until(lambda: len(got) == sent)
         assert got == list(range(sent))
         found = await frames(reader)
@@ -80,11 +80,11 @@ async def test_a_stuck_client_is_closed_with_a_reason_while_others_get_everythin
 
 
 async def test_who_takes_not_even_that_is_cut_off(app, server):
-    hub = patient(server, stuck=0.1, farewell=0.1)
+    broadcaster = patient(server, stuck=0.1, farewell=0.1)
     _, reader, writer = await raw(server)
-    await pour(app, hub, lambda: hub.cut_off)
+    await pour(app, broadcaster, lambda: broadcaster.cut_off)
     await until(lambda: not server._local.state.connections)
-    assert hub.waiting == 0
+    assert broadcaster.waiting == 0
     assert not any(opcode == 8 for opcode, _ in await frames(reader))
     writer.close()
 
@@ -99,10 +99,10 @@ async def test_a_client_that_answers_no_ping_is_ended(server):
 
 
 async def test_a_client_that_answers_stays(server):
-    hub = patient(server, ping=0.02)
+    broadcaster = patient(server, ping=0.02)
     async with local(server) as socket:
         await said(socket)
-        client = next(iter(hub._clients))
+        client = next(iter(broadcaster._clients))
         beats = 0
         beat = client.beat
 
@@ -118,7 +118,7 @@ async def test_a_client_that_answers_stays(server):
 
 
 async def test_clients_with_the_same_filter_share_their_frames(app, server, monkeypatch):
-    hub = patient(server)
+    broadcaster = patient(server)
     fed = []
     feed = limits.WebSocketConnection.feed
     monkeypatch.setattr(
@@ -133,7 +133,7 @@ async def test_clients_with_the_same_filter_share_their_frames(app, server, monk
         assert await said(one) == await said(two)
         assert [count for count, _ in fed] == [1, 1]
         assert fed[0][1] is fed[1][1]
-    assert hub.lost == 0
+    assert broadcaster.lost == 0
 
 
 async def test_what_is_no_json_hurts_nobody(app, server, caplog):
@@ -147,11 +147,11 @@ async def test_what_is_no_json_hurts_nobody(app, server, caplog):
 
 async def test_a_queue_for_all_has_an_end(app, server, monkeypatch):
     monkeypatch.setattr("gatepost.agent.api.websocket.broadcaster.WAITING", 100_000)
-    hub = patient(server)
+    broadcaster = patient(server)
     stuck = [await raw(server) for _ in range(4)]
-    await until(lambda: hub.clients == 4)
-    await pour(app, hub, lambda: hub.lost > 400)
-    assert 0 < hub.waiting <= 100_000
+    await until(lambda: broadcaster.clients == 4)
+    await pour(app, broadcaster, lambda: broadcaster.lost > 400)
+    assert 0 < broadcaster.waiting <= 100_000
     for _, _, writer in stuck:
         writer.close()
     await server.stop(0.05)

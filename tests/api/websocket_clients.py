@@ -16,9 +16,9 @@ from gatepost.agent.api.websocket.connection import WebSocketTimeouts
 def patient(server, most=100, **seconds):
     """The hub of this server with other patience; before the first client."""
     seconds = {"ping": 60.0, "stuck": 60.0, "farewell": 5.0} | seconds
-    hub = server.hub
-    hub.__init__(server._app, WebSocketTimeouts(**seconds), most)
-    return hub
+    broadcaster = server.broadcaster
+    broadcaster.__init__(server._app, WebSocketTimeouts(**seconds), most)
+    return broadcaster
 
 
 def local(server, query=""):

@@ -129,11 +129,11 @@ def test_a_command_for_a_device_that_isnot_there_says_why() -> None:
 
 
 async def test_offline_is_known_before_and_leaves_the_id_free(office: Office) -> None:
-    office.room.all["oximeter-1"].status = "offline"
+    office.room.all["oximeter-1"]["status"] = "offline"
     assert (await office.ask(READ)).error["key"] == "device-offline"
     assert (await office.ask({"command": "status"})).status == "done"
     assert (await office.ask({"command": "set_interval", "interval": 5})).status == "done"
-    office.room.all["oximeter-1"].status = "online"
+    office.room.all["oximeter-1"]["status"] = "online"
     assert (await office.ask(READ)).status == "done"
 
 

@@ -34,7 +34,7 @@ async def test_a_repeat_is_told_as_such_whatever_changed_since(office: Office) -
     body = READ | {"issued_at": "2026-11-20T10:30:00Z"}
     await office.ask(body)
     office.clock.pass_(3600)
-    office.room.all["oximeter-1"].status = "offline"
+    office.room.all["oximeter-1"]["status"] = "offline"
     assert (await office.ask(body)).error["key"] == "duplicate"
 
 

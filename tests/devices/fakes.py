@@ -366,7 +366,7 @@ class Bench:
     def view(self, name: str = "d") -> dict[str, Any]:
         view = self.devices.get(name)
         assert view is not None
-        return view.as_dict()
+        return dict(view)
 
     async def online(self, name: str = "d", **settings: Any) -> MemoryLink:
         """Apply one device and wait until it is there."""

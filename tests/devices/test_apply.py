@@ -16,7 +16,7 @@ def device(**settings) -> DeviceSettings:
 
 
 async def all_online(bench: Bench) -> None:
-    await until(lambda: all(view.status == "online" for view in bench.devices.views()))
+    await until(lambda: all(view["status"] == "online" for view in bench.devices.views()))
 
 
 async def test_only_what_changed_is_touched(bench: Bench):
@@ -25,7 +25,7 @@ async def test_only_what_changed_is_touched(bench: Bench):
     a, b, c = bench.links
     await bench.devices.apply({"a": device(), "b": device(baudrate=115200), "d": device()})
     await all_online(bench)
-    assert [view.id for view in bench.devices.views()] == ["a", "b", "d"]
+    assert [view["id"] for view in bench.devices.views()] == ["a", "b", "d"]
     assert (a.opened, a.closed) == (1, 0)
     assert (b.is_open, c.is_open) == (False, False)
     assert (b.heard[-1], c.heard[-1]) == (b"bye", b"bye")
@@ -56,7 +56,7 @@ async def test_nothing_changes_when_one_cannot_be_built(bench: Bench, wrong, sai
     assert "bad" in caught.value.message
     assert said in caught.value.message
     assert caught.value.hint or said == "cannot be loaded"
-    assert [view.id for view in bench.devices.views()] == ["a", "b"]
+    assert [view["id"] for view in bench.devices.views()] == ["a", "b"]
     assert all((link.opened, link.closed) == (1, 0) for link in bench.links[:2])
 
 
@@ -128,6 +128,6 @@ async def test_a_change_whose_caller_gives_up_is_still_made_whole(bench: Bench):
     await asyncio.sleep(0)
     change.cancel()
     await asyncio.wait((change,))
-    await until(lambda: [view.id for view in bench.devices.views()] == ["a", "c"])
+    await until(lambda: [view["id"] for view in bench.devices.views()] == ["a", "c"])
     await all_online(bench)
     assert sum(link.is_open for link in bench.links) == 2

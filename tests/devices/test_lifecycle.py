@@ -113,7 +113,7 @@ async def test_a_silent_open_device_wakes_nothing(bench: Bench):
 
 async def test_a_decoder_that_raises_is_counted_and_replaced_and_others_go_on(bench: Bench, caplog):
     await bench.devices.apply({name: DeviceSettings(driver="test", port=f"/dev/{name}") for name in ("d", "e")})
-    await until(lambda: all(view.status == "online" for view in bench.devices.views()))
+    await until(lambda: all(view["status"] == "online" for view in bench.devices.views()))
     bad, good = bench.links
     bad.say(line(v=1), line(**{"raise": 1}), line(v=2))
     good.say(line(v=3))

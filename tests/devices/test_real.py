@@ -48,7 +48,7 @@ class House:
     def view(self, name: str) -> dict[str, Any]:
         view = self.devices.get(name)
         assert view is not None
-        return view.as_dict()
+        return dict(view)
 
     async def stored(self, name: str) -> list[dict[str, Any]]:
         """What the log holds of a device, oldest first."""

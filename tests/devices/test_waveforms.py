@@ -62,7 +62,7 @@ async def test_a_cyton_is_started_heard_and_stopped(tmp_path):
         drop = DeviceSettings(driver="openbci-cyton", port=str(tmp_path / "cyton"), options={"channels": ["I", "II"]})
         await devices.apply({"cyton": drop})
         await until(lambda: len(samples(store, "cyton", "II")) >= 750, 20.0)
-        view = devices.get("cyton").as_dict()
+        view = devices.get("cyton")
         twin.drop = 20
         await until(lambda: gaps(store), 20.0)
         await devices.close()

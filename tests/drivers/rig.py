@@ -59,7 +59,7 @@ class Rig:
     def view(self) -> dict[str, Any]:
         view = self.devices.get("d")
         assert view is not None
-        return view.as_dict()
+        return dict(view)
 
     @property
     def readings(self) -> list[dict[str, Any]]:

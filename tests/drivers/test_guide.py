@@ -47,7 +47,7 @@ async def main():
     async with PtyTwin(twin, Path(drop["port"]), speed=20):
         await house.apply({"patch-1": msgspec.convert(drop, DeviceSettings)})
         await until(lambda: sum("samples" in reading for reading in store.readings()) >= 3, 20.0)
-        view = house.get("patch-1").as_dict()
+        view = house.get("patch-1")
         await house.close()
     stored = store.readings("patch-1")
     kept = [reading for reading in stored if "from-memory" in reading["flags"]]

@@ -117,7 +117,7 @@ class House:
         await self.store.close()
 
     def view(self, name):
-        return self.devices.get(name).as_dict()
+        return self.devices.get(name)
 
     async def records(self):
         found, before = [], None

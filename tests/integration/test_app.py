@@ -57,7 +57,7 @@ async def test_settings_that_fail_when_they_are_applied_are_taken_back(
         assert result["applied"] is False
         assert "ValueError" in result["problems"][0]
         assert list(one.settings.devices) == ["one"]
-        assert [view.id for view in one.devices.views()] == ["one"]
+        assert [view["id"] for view in one.devices.views()] == ["one"]
         assert one.status()["settings"]["problems"] == result["problems"]
 
 

@@ -51,16 +51,16 @@ class Authenticator:
             return None
         given = bearer(headers)
         if given is not None:
-            who, name = await self._bearer(given, address)
+            principal, name = await self._bearer(given, address)
         else:
             session = self.session(scope)
             if session is None or (b"sec-fetch-site", b"cross-site") in scope["headers"]:
                 self._pace(f"open {address}")
                 raise Unauthenticated(NO_TOKEN, SEND_TOKEN)
             _check_page(scope, headers, session)
-            who, name = session.who, f"session {session.key}"
+            principal, name = session.principal, f"session {session.key}"
         self._pace(name)
-        return who
+        return principal
 
     def session(self, scope: Scope) -> LoginSession | None:
         cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
@@ -71,8 +71,8 @@ class Authenticator:
     async def sign_in(self, secret: str, address: str, code: bool = False) -> tuple[Principal, str | None]:
         """Who a token, a JWT or a login code (`code`) stands for, and the id of the token; raises Unauthenticated."""
         if not code:
-            who, _, token = await self._judge(secret, address)
-            return who, token
+            principal, _, token = await self._judge(secret, address)
+            return principal, token
         self._check_lock(address)
         role = self.sessions.redeem(secret)
         if role is None:
@@ -80,8 +80,8 @@ class Authenticator:
         return Principal("browser", role, *(((), ()) if role == "viewer" else (EVERY_TOPIC, EVERY_TOPIC))), None
 
     async def _bearer(self, given: str, address: str) -> tuple[Principal, str]:
-        who, name, _ = await self._judge(given, address)
-        return who, name
+        principal, name, _ = await self._judge(given, address)
+        return principal, name
 
     async def _judge(self, given: str, address: str) -> tuple[Principal, str, str | None]:
         self._check_lock(address)
@@ -89,10 +89,10 @@ class Authenticator:
         try:
             if given.startswith(PREFIX) or self.jwt is None:
                 token: ApiToken = await self.tokens.check(given)
-                found = token.as_who(), f"token {token.id}", token.id
+                found = token.as_principal(), f"token {token.id}", token.id
             else:
-                who = self.jwt(given)
-                found = who, f"client {who.name}", None
+                principal = self.jwt(given)
+                found = principal, f"client {principal.name}", None
         except Unauthenticated as error:
             if error.kind == "token-expired":  # whoever has it once had access: no guessing
                 self._note(address, error.kind)
@@ -149,17 +149,17 @@ def _check_page(scope: Scope, headers: Mapping[bytes, bytes], session: LoginSess
         check_csrf(session, headers)
 
 
-def holds(gate: Authenticator, who: Principal, scope: Scope) -> bool:
+def holds(authenticator: Authenticator, principal: Principal, scope: Scope) -> bool:
     """Asks without counting as an attempt; a session is kept from growing idle by it."""
-    if who is LOCAL:
+    if principal is LOCAL:
         return True
     given = bearer(dict(scope["headers"]))
     if given is None:
-        return gate.session(scope) is not None
-    if given.startswith(PREFIX) or gate.jwt is None:
-        return gate.tokens.get(given.removeprefix(PREFIX).partition("_")[0]) is not None
+        return authenticator.session(scope) is not None
+    if given.startswith(PREFIX) or authenticator.jwt is None:
+        return authenticator.tokens.get(given.removeprefix(PREFIX).partition("_")[0]) is not None
     try:
-        gate.jwt(given)
+        authenticator.jwt(given)
     except Unauthenticated:
         return False
     return True

@@ -27,7 +27,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 class LoginSession(NamedTuple):
     key: str
     csrf: str
-    who: Principal
+    principal: Principal
     token: str | None  # id of the token that it was opened with
     opened: float
     seen: float
@@ -45,13 +45,13 @@ class SessionStore:
         self._open: dict[str, LoginSession] = {}
         self._codes: dict[str, tuple[Role, float]] = {}
 
-    def open(self, who: Principal, token: str | None) -> LoginSession:
+    def open(self, principal: Principal, token: str | None) -> LoginSession:
         """The one that is longest unused makes room."""
         self._tidy()
         if len(self._open) >= MOST:
             del self._open[min(self._open.values(), key=lambda session: session.seen).key]
         now = self._clock.monotonic()
-        session = LoginSession(self._random(), self._random(), who, token, now, now)
+        session = LoginSession(self._random(), self._random(), principal, token, now, now)
         self._open[session.key] = session
         return session
 

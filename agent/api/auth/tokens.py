@@ -13,7 +13,7 @@ import hmac
 import logging
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,9 @@ from gatepost.agent.api.agent_interface import StoreInterface
 from gatepost.agent.api.auth.principal import EVERY_TOPIC, Principal, Role
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import Conflict, NotFound, StoreError, Unauthenticated
+
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import TokenView
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +50,18 @@ class ApiToken(Struct, frozen=True):
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
 
-    def as_who(self) -> Principal:
+    def as_principal(self) -> Principal:
         return Principal(self.name, self.role, self.publish, self.subscribe)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> TokenView:
         """For people: nothing that could be used."""
-        times = {name: getattr(self, name) for name in ("created", "expires", "used")}
         return {
             "id": self.id,
             "name": self.name,
             "role": self.role,
-            **{name: None if at is None else rfc3339(at) for name, at in times.items()},
+            "created": rfc3339(self.created),
+            "expires": None if self.expires is None else rfc3339(self.expires),
+            "used": None if self.used is None else rfc3339(self.used),
             "publish": list(self.publish),
             "subscribe": list(self.subscribe),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.api.agent_interface import BrokerInterface
 from gatepost.agent.api.handlers import settings_editing
@@ -15,79 +15,85 @@ from gatepost.agent.core.events import EventQueue
 from gatepost.agent.settings.editor import ChangeResult
 from gatepost.agent.settings.redacted_view import of_broker
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import BrokerList, BrokerRemoved, BrokerView, DiscoveredBrokers
+
 STATUS = "broker.status"
 RESERVED = ("status", "discovered")
 FAILED = frozenset({"waiting", "refused"})
 SETTLE = 3.0  # seconds in which the answer may wait for the outcome
 
 
-async def every(ask: ApiRequest) -> dict[str, Any]:
-    owed = await _owed(ask)
-    return {"brokers": [_with_settings(ask, view.as_dict(), owed) for view in ask.app.brokers.views()]}
+async def every(request: ApiRequest) -> BrokerList:
+    owed = await _owed(request)
+    return {"brokers": [_with_settings(request, view.as_dict(), owed) for view in request.app.brokers.views()]}
 
 
-async def states(ask: ApiRequest) -> dict[str, Any]:
-    owed = await _owed(ask)
-    found = [view.as_dict() for view in ask.app.brokers.views()]
-    return {"brokers": [{**state, "owed": owed.get(state["name"])} for state in found]}
+async def states(request: ApiRequest) -> BrokerList:
+    owed = await _owed(request)
+    views = [broker.as_dict() for broker in request.app.brokers.views()]
+    for view in views:
+        view["owed"] = owed.get(view["name"])
+    return {"brokers": views}
 
 
-async def one(ask: ApiRequest) -> JsonResponse:
-    return await _shown(ask, ask.path["name"])
+async def one(request: ApiRequest) -> JsonResponse[BrokerView]:
+    return await _shown(request, request.path["name"])
 
 
-async def create(ask: ApiRequest) -> JsonResponse:
-    name = settings_editing.name_of(ask.body.name)
-    return await _put(
-        ask, name, {key: value for key, value in settings_editing.settings_of(ask).items() if key != "name"}, True
-    )
+async def create(request: ApiRequest) -> JsonResponse[BrokerView]:
+    name = settings_editing.name_of(request.body.name)
+    settings = settings_editing.settings_of(request)
+    settings.pop("name", None)
+    return await _put(request, name, settings, True)
 
 
-async def replace(ask: ApiRequest) -> JsonResponse:
-    return await _put(ask, settings_editing.name_of(ask.path["name"]), settings_editing.settings_of(ask), False)
+async def replace(request: ApiRequest) -> JsonResponse[BrokerView]:
+    name = settings_editing.name_of(request.path["name"])
+    return await _put(request, name, settings_editing.settings_of(request), False)
 
 
-async def remove(ask: ApiRequest) -> dict[str, Any]:
-    name = ask.path["name"]
-    await ask.app.editor.remove("brokers", name, settings_editing.terms_of(ask))
+async def remove(request: ApiRequest) -> BrokerRemoved:
+    name = request.path["name"]
+    await request.app.editor.remove("brokers", name, settings_editing.terms_of(request))
     return {"name": name, "removed": True}
 
 
-async def _put(ask: ApiRequest, name: str, settings: dict[str, Any], new: bool) -> JsonResponse:
+async def _put(request: ApiRequest, name: str, settings: dict[str, Any], new: bool) -> JsonResponse[BrokerView]:
     if name in RESERVED:
         raise BadInput(f"name: {name!r} is the name of a route", "choose another one")
-    changed = await ask.app.editor.put("brokers", name, settings, settings_editing.terms_of(ask, new))
-    return await _shown(ask, name, changed)
+    changed = await request.app.editor.put("brokers", name, settings, settings_editing.terms_of(request, new))
+    return await _shown(request, name, changed)
 
 
-async def _shown(ask: ApiRequest, name: str, changed: ChangeResult | None = None) -> JsonResponse:
-    broker = ask.app.brokers.get(name)
+async def _shown(request: ApiRequest, name: str, changed: ChangeResult | None = None) -> JsonResponse[BrokerView]:
+    broker = request.app.brokers.get(name)
     if broker is None:
         raise no_broker(name)
-    body = _with_settings(ask, broker.as_dict(), await _owed(ask))
+    body = _with_settings(request, broker.as_dict(), await _owed(request))
     return settings_editing.answer(body, f"brokers/{name}", changed)
 
 
-async def discovered(ask: ApiRequest) -> dict[str, Any]:
+async def discovered(request: ApiRequest) -> DiscoveredBrokers:
     """`configured`: the name of the broker in the settings that has this URL already, or null."""
-    found, hint = await ask.app.discovery.search()
-    names = {broker.url: name for name, broker in ask.app.settings.brokers.items()}
+    found, hint = await request.app.discovery.search()
+    names = {broker.url: name for name, broker in request.app.settings.brokers.items()}
     return {"brokers": [{**one, "configured": names.get(one["url"])} for one in found], "hint": hint}
 
 
-async def control(ask: ApiRequest) -> dict[str, Any]:
-    name = ask.path["name"]
-    broker = ask.app.brokers.get(name)
+async def control(request: ApiRequest) -> BrokerView:
+    name = request.path["name"]
+    broker = request.app.brokers.get(name)
     if broker is None:
         raise no_broker(name)
-    with ask.app.events.listen() as heard:
-        if ask.body.action == "connect":
+    with request.app.events.listen() as heard:
+        if request.body.action == "connect":
             await broker.connect()
         else:
             await broker.disconnect()
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE):
-                await _settled(broker, name, f"{ask.body.action}ed", heard)
+                await _settled(broker, name, f"{request.body.action}ed", heard)
     return broker.as_dict()
 
 
@@ -103,16 +109,13 @@ def no_broker(name: str) -> NotFound:
     return NotFound(f"there is no broker {name!r}", "`gatepost brokers` lists them")
 
 
-async def _owed(ask: ApiRequest) -> dict[str, dict[str, Any]]:
+async def _owed(request: ApiRequest) -> dict[str, dict[str, Any]]:
     """What each broker is still owed, by its name."""
-    return {str(entry["broker"]): entry for entry in await ask.app.store.backlog.undelivered()}
+    return {str(entry["broker"]): entry for entry in await request.app.store.backlog.undelivered()}
 
 
-def _with_settings(ask: ApiRequest, state: dict[str, Any], owed: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    name = state["name"]
-    return {
-        **state,
-        "owed": owed.get(name),
-        "settings": of_broker(ask.app.settings, name),
-        **settings_editing.about(ask, "brokers", name),
-    }
+def _with_settings(request: ApiRequest, view: BrokerView, owed: dict[str, dict[str, Any]]) -> BrokerView:
+    view["owed"] = owed.get(view["name"])
+    view["settings"] = of_broker(request.app.settings, view["name"])
+    settings_editing.add_configuration(request, "brokers", view["name"], view)
+    return view

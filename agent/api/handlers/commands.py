@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
@@ -15,27 +15,30 @@ from gatepost.agent.commands.model import CommandRequest
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.store.command_ledger import LedgerEntry
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import CommandOutcome, LedgerEntryView, LedgerPage
+
 ACCEPTED = 202
 
 
-async def to_device(ask: ApiRequest) -> JsonResponse:
-    return await _through_the_desk(ask, ask.path["id"])
+async def to_device(request: ApiRequest) -> JsonResponse[CommandOutcome]:
+    return await _through_the_desk(request, request.path["id"])
 
 
-async def to_gateway(ask: ApiRequest) -> JsonResponse:
-    return await _through_the_desk(ask, None)
+async def to_gateway(request: ApiRequest) -> JsonResponse[CommandOutcome]:
+    return await _through_the_desk(request, None)
 
 
-async def of_device(ask: ApiRequest) -> dict[str, Any]:
-    device = ask.path["id"]
-    if ask.app.devices.get(device) is None:
+async def of_device(request: ApiRequest) -> LedgerPage:
+    device = request.path["id"]
+    if request.app.devices.get(device) is None:
         raise no_device(device)
-    entries = await ask.app.store.ledger.history(device, ask.query.limit, ask.query.cursor)
-    cursor = entries[-1].recorded if len(entries) == ask.query.limit else None
+    entries = await request.app.store.ledger.history(device, request.query.limit, request.query.cursor)
+    cursor = entries[-1].recorded if len(entries) == request.query.limit else None
     return {"commands": [as_dict(entry) for entry in entries], "cursor": cursor}
 
 
-def as_dict(entry: LedgerEntry) -> dict[str, Any]:
+def as_dict(entry: LedgerEntry) -> LedgerEntryView:
     """A ledger entry; the response without what a retry would need only."""
     return {
         "id": entry.id,
@@ -49,18 +52,18 @@ def as_dict(entry: LedgerEntry) -> dict[str, Any]:
     }
 
 
-async def _through_the_desk(ask: ApiRequest, target: str | None) -> JsonResponse:
+async def _through_the_desk(request: ApiRequest, target: str | None) -> JsonResponse[CommandOutcome]:
     """The command's response is the answer; one that was rejected also has the status of its error.
 
     A command without an id gets one: each request is a command of its own.
     """
-    members = orjson.loads(ask.raw)
+    members = orjson.loads(request.raw)
     members.setdefault("id", uuid.uuid4().hex)
-    request = CommandRequest(source=ask.source, target=target, payload=orjson.dumps(members), trusted=True)
-    response = await ask.app.dispatcher.handle(request)
+    command = CommandRequest(source=request.source, target=target, payload=orjson.dumps(members), trusted=True)
+    response = await request.app.dispatcher.handle(command)
     status = 200
     if response.status == "accepted":
         status = ACCEPTED
     elif response.status == "rejected":
         status = REJECTED.get((response.error or {}).get("key", ""), 409)
-    return JsonResponse(orjson.Fragment(response.as_bytes()), status)
+    return JsonResponse(cast("CommandOutcome", orjson.Fragment(response.as_bytes())), status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,52 +13,57 @@ from gatepost.agent.core.errors import BadInput, NotFound
 from gatepost.agent.settings.editor import ChangeResult
 from gatepost.drivers.driver import Command
 
-
-async def every(ask: ApiRequest) -> dict[str, Any]:
-    found = [view.as_dict() for view in ask.app.devices.views()]
-    return {"devices": [{**view, **settings_editing.about(ask, "devices", view["id"])} for view in found]}
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import CommandView, DeviceList, DeviceRemoved, DeviceView
 
 
-async def one(ask: ApiRequest) -> JsonResponse:
-    return _shown(ask, ask.path["id"])
+async def every(request: ApiRequest) -> DeviceList:
+    views = request.app.devices.views()
+    for view in views:
+        settings_editing.add_configuration(request, "devices", view["id"], view)
+    return {"devices": views}
 
 
-async def create(ask: ApiRequest) -> JsonResponse:
-    return await _put(ask, settings_editing.name_of(ask.body.device_id), True)
+async def one(request: ApiRequest) -> JsonResponse[DeviceView]:
+    return _shown(request, request.path["id"])
 
 
-async def replace(ask: ApiRequest) -> JsonResponse:
-    return await _put(ask, settings_editing.name_of(ask.path["id"]), False)
+async def create(request: ApiRequest) -> JsonResponse[DeviceView]:
+    return await _put(request, settings_editing.name_of(request.body.device_id), True)
 
 
-async def remove(ask: ApiRequest) -> dict[str, Any]:
-    device = ask.path["id"]
-    await ask.app.editor.remove("devices", device, settings_editing.terms_of(ask))
+async def replace(request: ApiRequest) -> JsonResponse[DeviceView]:
+    return await _put(request, settings_editing.name_of(request.path["id"]), False)
+
+
+async def remove(request: ApiRequest) -> DeviceRemoved:
+    device = request.path["id"]
+    await request.app.editor.remove("devices", device, settings_editing.terms_of(request))
     return {"id": device, "removed": True}
 
 
-async def _put(ask: ApiRequest, device: str, new: bool) -> JsonResponse:
-    settings = settings_editing.settings_of(ask)
+async def _put(request: ApiRequest, device: str, new: bool) -> JsonResponse[DeviceView]:
+    settings = settings_editing.settings_of(request)
     if settings.pop("device_id", device) != device:
         raise BadInput("device_id: is another one than that of the path", "a device cannot be renamed")
     if "type" in settings:
         if "driver" in settings:
             raise BadInput("type: is the same as driver", "give one of them")
         settings["driver"] = settings.pop("type")
-    changed = await ask.app.editor.put("devices", device, settings, settings_editing.terms_of(ask, new))
-    return _shown(ask, device, changed)
+    changed = await request.app.editor.put("devices", device, settings, settings_editing.terms_of(request, new))
+    return _shown(request, device, changed)
 
 
-def _shown(ask: ApiRequest, device: str, changed: ChangeResult | None = None) -> JsonResponse:
-    view = ask.app.devices.get(device)
+def _shown(request: ApiRequest, device: str, changed: ChangeResult | None = None) -> JsonResponse[DeviceView]:
+    view = request.app.devices.get(device)
     if view is None:
         raise no_device(device)
-    commands = [described(command) for command in ask.app.devices.commands(device).values()]
-    body = {**view.as_dict(), "commands": commands, **settings_editing.about(ask, "devices", device)}
-    return settings_editing.answer(body, f"devices/{device}", changed)
+    view["commands"] = [described(command) for command in request.app.devices.commands(device).values()]
+    settings_editing.add_configuration(request, "devices", device, view)
+    return settings_editing.answer(view, f"devices/{device}", changed)
 
 
-def described(command: Command) -> dict[str, Any]:
+def described(command: Command) -> CommandView:
     """A command with the JSON Schema of its parameters."""
     return {
         "name": command.name,

@@ -6,21 +6,21 @@ import asyncio
 from typing import Any
 
 from gatepost.agent.api.handlers import web_page
+from gatepost.agent.api.handlers.web_page import PageFile
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
 
 
-async def openapi(ask: ApiRequest) -> JsonResponse:
+async def openapi(request: ApiRequest) -> JsonResponse[dict[str, Any]]:
     return await asyncio.to_thread(_made)
 
 
-async def docs(ask: ApiRequest) -> JsonResponse:
-    return await web_page.file(ask, "docs.html")
+async def docs(request: ApiRequest) -> PageFile:
+    return await web_page.file(request, "docs.html")
 
 
-def _made() -> JsonResponse:
+def _made() -> JsonResponse[dict[str, Any]]:
     from gatepost.agent.api.routes import ROUTES
     from gatepost.agent.api.schemas.openapi import document
 
-    made: dict[str, Any] = document(ROUTES)
-    return JsonResponse(made)
+    return JsonResponse(document(ROUTES))

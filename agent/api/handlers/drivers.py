@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,17 +10,20 @@ from gatepost.agent.api.handlers.devices import described
 from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import NotFound
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import DriverList, DriverView
 
-async def every(ask: ApiRequest) -> dict[str, Any]:
-    return {"drivers": ask.app.registry.names}
+
+async def every(request: ApiRequest) -> DriverList:
+    return {"drivers": request.app.registry.names}
 
 
-async def one(ask: ApiRequest) -> dict[str, Any]:
+async def one(request: ApiRequest) -> DriverView:
     """With the JSON Schema of its options."""
-    name = ask.path["driver"]
-    if name not in ask.app.registry:
+    name = request.path["driver"]
+    if name not in request.app.registry:
         raise NotFound(f"there is no driver {name!r}", "`gatepost drivers` lists them")
-    driver = ask.app.registry.get(name)
+    driver = request.app.registry.get(name)
     return {
         "name": name,
         "title": driver.title,

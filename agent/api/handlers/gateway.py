@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from gatepost.agent.api.handlers.brokers import states
 from gatepost.agent.api.http.router import ApiRequest
@@ -10,74 +10,95 @@ from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.diagnostics.agent_checks import findings
 from gatepost.agent.settings.redacted_view import shown
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import (
+        BrokerView,
+        ClockState,
+        FindingList,
+        HealthDetailed,
+        HealthReport,
+        ReloadResult,
+        SettingsShown,
+        SettingView,
+        StatsReport,
+        StatusReport,
+    )
+
 LAST_GOOD = "last good settings"
-WELL = {"devices": ("online", "stopped", "starting"), "brokers": ("connected", "disconnected")}
+DEVICES_WELL = ("online", "stopped", "starting")
+BROKERS_WELL = ("connected", "disconnected")
 
 
-async def health(ask: ApiRequest) -> dict[str, Any]:
+async def health(request: ApiRequest) -> HealthReport:
     """That this is answered is the news: the event loop turns."""
     return {"status": "ok"}
 
 
-async def health_detailed(ask: ApiRequest) -> dict[str, Any]:
+async def health_detailed(request: ApiRequest) -> HealthDetailed:
     """Every part with its state; `degraded` names no reason: `doctor` does."""
-    app = ask.app
-    parts = {
-        "store": {"state": app.store.state},
-        "clock": clock(ask),
-        "devices": {view["id"]: view["status"] for view in map(as_dict, app.devices.views())},
-        "brokers": {view["name"]: view["state"] for view in map(as_dict, app.brokers.views())},
-    }
-    well = parts["store"]["state"] == "ok" and all(
-        state in good for kind, good in WELL.items() for state in parts[kind].values()
+    app = request.app
+    devices = {view["id"]: view["status"] for view in app.devices.views()}
+    brokers = {view["name"]: view["state"] for view in _broker_views(request)}
+    well = (
+        app.store.state == "ok"
+        and all(status in DEVICES_WELL for status in devices.values())
+        and all(state in BROKERS_WELL for state in brokers.values())
     )
-    return {"status": "ok" if well else "degraded", "parts": parts}
-
-
-async def status(ask: ApiRequest) -> dict[str, Any]:
-    app, gateway = ask.app, ask.app.settings.gateway
     return {
+        "status": "ok" if well else "degraded",
+        "parts": {
+            "store": {"state": app.store.state},
+            "clock": clock(request),
+            "devices": devices,
+            "brokers": brokers,
+        },
+    }
+
+
+async def status(request: ApiRequest) -> StatusReport:
+    app, gateway = request.app, request.app.settings.gateway
+    report = {
         **app.status(),
         "gateway": {"id": gateway.id, "organization": gateway.organization, "labels": gateway.labels},
-        "clock": clock(ask),
+        "clock": clock(request),
         "store": await app.store.stats(),
-        "devices": [view.as_dict() for view in app.devices.views()],
-        **await states(ask),
+        "devices": app.devices.views(),
+        **await states(request),
     }
+    return cast("StatusReport", report)
 
 
-async def stats(ask: ApiRequest) -> dict[str, Any]:
-    app = ask.app
+async def stats(request: ApiRequest) -> StatsReport:
+    app = request.app
     return {
         "uptime": app.status().get("uptime"),
         "store": await app.store.stats(),
         "events_lost": app.events.lost,
-        "devices": {view["id"]: view for view in map(as_dict, app.devices.views())},
-        "brokers": {view["name"]: view for view in map(as_dict, app.brokers.views())},
+        "devices": {view["id"]: view for view in app.devices.views()},
+        "brokers": {view["name"]: view for view in _broker_views(request)},
     }
 
 
-async def settings(ask: ApiRequest) -> dict[str, Any]:
-    told = ask.app.status().get("settings") or {}
-    lines = shown(ask.app.settings, ask.app.origins)
-    if told.get("last_good"):  # the files say something else, or nothing that could be read
+async def settings(request: ApiRequest) -> SettingsShown:
+    report = request.app.status().get("settings") or {}
+    lines = shown(request.app.settings, request.app.origins)
+    if report.get("last_good"):  # the files say something else, or nothing that could be read
         lines = [{**line, "origin": LAST_GOOD} for line in lines]
-    return {"settings": lines}
+    return {"settings": cast("list[SettingView]", lines)}
 
 
-async def reload(ask: ApiRequest) -> dict[str, Any]:
-    return await ask.app.reload(ask.source)
+async def reload(request: ApiRequest) -> ReloadResult:
+    return cast("ReloadResult", await request.app.reload(request.source))
 
 
-async def doctor(ask: ApiRequest) -> dict[str, Any]:
-    return {"findings": await findings(ask.app)}
+async def doctor(request: ApiRequest) -> FindingList:
+    return {"findings": await findings(request.app)}
 
 
-def clock(ask: ApiRequest) -> dict[str, Any]:
-    stamp = ask.app.clock.now()
-    return {"now": rfc3339(stamp.wall), "synchronised": stamp.synchronised, "boot": ask.app.clock.boot_id}
+def clock(request: ApiRequest) -> ClockState:
+    stamp = request.app.clock.now()
+    return {"now": rfc3339(stamp.wall), "synchronised": stamp.synchronised, "boot": request.app.clock.boot_id}
 
 
-def as_dict(view: Any) -> dict[str, Any]:
-    found: dict[str, Any] = view.as_dict()
-    return found
+def _broker_views(request: ApiRequest) -> list[BrokerView]:
+    return [broker.as_dict() for broker in request.app.brokers.views()]

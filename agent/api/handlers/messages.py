@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import orjson
 
@@ -20,93 +20,108 @@ from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.uplink.message_log import LoggedMessage
 from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import (
+        BroadcastOutcome,
+        BroadcastReport,
+        ErrorDetail,
+        MessagePage,
+        PublishedMessage,
+        SubscriptionList,
+        SubscriptionRemoved,
+        SubscriptionView,
+        TopicList,
+    )
+
 LARGEST = 256 * 1024  # octets of a payload
 SHORT = 5.0  # seconds that the answer waits for the broker's word about a subscription
 
 
-async def publish(ask: ApiRequest) -> dict[str, Any]:
-    body: PublishBody = ask.body
-    broker = _broker(ask, body.broker)
+async def publish(request: ApiRequest) -> PublishedMessage:
+    body: PublishBody = request.body
+    broker = _broker(request, body.broker)
     problem = check_topic(body.topic)
     if problem is not None:
         raise BadInput(f"topic: {problem}", "name one topic")
-    _may_publish(ask, body.topic)
+    _may_publish(request, body.topic)
     payload, kind = _payload(body.payload, body.encoding)
     await broker.send(body.topic, payload, body.qos, body.retain, {"content_type": kind})
-    ask.app.message_log.take(broker.name, body.topic, payload, body.qos, body.retain, "out")
+    request.app.message_log.take(broker.name, body.topic, payload, body.qos, body.retain, "out")
     return {"broker": broker.name, "topic": body.topic, "qos": body.qos, "retain": body.retain, "size": len(payload)}
 
 
-async def broadcast(ask: ApiRequest) -> dict[str, Any]:
-    body: BroadcastBody = ask.body
-    if ask.app.settings.gateway.organization is None:
+async def broadcast(request: ApiRequest) -> BroadcastReport:
+    body: BroadcastBody = request.body
+    if request.app.settings.gateway.organization is None:
         raise Conflict("this gateway belongs to no organization", "set gateway.organization", "no-organization")
     payload, kind = _payload(body.payload, None)
     if body.broker is not None:
-        brokers = [_broker(ask, body.broker)]
+        brokers = [_broker(request, body.broker)]
     else:
-        brokers = [broker for broker in ask.app.brokers.views() if broker.as_dict()["state"] == "connected"]
+        brokers = [broker for broker in request.app.brokers.views() if broker.as_dict()["state"] == "connected"]
     if not brokers:
         raise NotConnected("no broker is connected", "`gatepost brokers` says why")
     for broker in brokers:
-        _may_publish(ask, broker.topic("broadcast"))
-    outcomes = await asyncio.gather(*(_cast(ask, broker, payload, kind) for broker in brokers))
+        _may_publish(request, broker.topic("broadcast"))
+    outcomes = await asyncio.gather(*(_cast(request, broker, payload, kind) for broker in brokers))
     if all("error" in outcome for outcome in outcomes):
         raise NotConnected(f"{outcomes[0]['broker']}: {outcomes[0]['error']['message']}", outcomes[0]["error"]["hint"])
     return {"brokers": outcomes}
 
 
-async def _cast(ask: ApiRequest, broker: BrokerInterface, payload: bytes, kind: str) -> dict[str, Any]:
+async def _cast(request: ApiRequest, broker: BrokerInterface, payload: bytes, kind: str) -> BroadcastOutcome:
     topic = broker.topic("broadcast")
     try:
         await broker.send(topic, payload, 1, False, {"content_type": kind})
     except GatepostError as error:
-        return {"broker": broker.name, "topic": topic, "error": error.as_dict()}
-    ask.app.message_log.take(broker.name, topic, payload, 1, False, "out")
+        return {"broker": broker.name, "topic": topic, "error": cast("ErrorDetail", error.as_dict())}
+    request.app.message_log.take(broker.name, topic, payload, 1, False, "out")
     return {"broker": broker.name, "topic": topic}
 
 
-async def subscriptions(ask: ApiRequest) -> dict[str, Any]:
+async def subscriptions(request: ApiRequest) -> SubscriptionList:
     found = [
-        _subscription(ask, broker, topic, qos)
-        for broker, topic, qos in ask.app.subscriptions.all()
-        if _may_follow(ask, topic)
+        _subscription(request, broker, topic, qos)
+        for broker, topic, qos in request.app.subscriptions.all()
+        if _may_follow(request, topic)
     ]
     return {"subscriptions": found}
 
 
-async def subscribe(ask: ApiRequest) -> JsonResponse:
-    body = ask.body
-    broker = _broker(ask, body.broker)
+async def subscribe(request: ApiRequest) -> JsonResponse[SubscriptionView]:
+    body = request.body
+    broker = _broker(request, body.broker)
     problem = check_filter(body.topic)
     if problem is not None:
         raise BadInput(f"topic: {problem}", "a topic, or a filter with + and #")
-    if not _may_follow(ask, body.topic):
+    if not _may_follow(request, body.topic):
         raise Forbidden("you may not subscribe to this topic", "use a token that may")
-    new = await ask.app.subscriptions.put(ask.app.store, broker.name, body.topic, body.qos)
+    new = await request.app.subscriptions.put(request.app.store, broker.name, body.topic, body.qos)
     await _follow(broker, body.topic)
-    return JsonResponse(_subscription(ask, broker.name, body.topic, body.qos), 201 if new else 200)
+    return JsonResponse(_subscription(request, broker.name, body.topic, body.qos), 201 if new else 200)
 
 
-async def unsubscribe(ask: ApiRequest) -> dict[str, Any]:
-    topic, name = ask.path["topic"], ask.query.broker
-    if not _may_follow(ask, topic):
+async def unsubscribe(request: ApiRequest) -> SubscriptionRemoved:
+    topic, name = request.path["topic"], request.query.broker
+    if not _may_follow(request, topic):
         raise Forbidden("you may not end this subscription", "use a token that may subscribe to it")
     held = [
-        broker for broker, followed, _ in ask.app.subscriptions.all() if followed == topic and name in (None, broker)
+        broker
+        for broker, followed, _ in request.app.subscriptions.all()
+        if followed == topic and name in (None, broker)
     ]
     if not held:
         raise NotFound("there is no such subscription", "GET /api/v1/subscriptions lists them")
     for broker in held:
-        await ask.app.subscriptions.remove(ask.app.store, broker, topic)
-        uplink = ask.app.brokers.get(broker)
+        await request.app.subscriptions.remove(request.app.store, broker, topic)
+        uplink = request.app.brokers.get(broker)
         if uplink is not None:
             await _follow(uplink, topic)
     return {"topic": topic, "brokers": held, "removed": True}
 
 
-async def messages(ask: ApiRequest) -> dict[str, Any]:
-    query: MessageQuery = ask.query
+async def messages(request: ApiRequest) -> MessagePage:
+    query: MessageQuery = request.query
     since = micros(query.since)
     pattern = _pattern(query.topic)
 
@@ -116,37 +131,37 @@ async def messages(ask: ApiRequest) -> dict[str, Any]:
             and query.direction in (None, message.direction)
             and (since is None or message.at >= since)
             and (pattern is None or pattern.matches(message.topic))
-            and _may_see(ask, message.topic)
+            and _may_see(request, message.topic)
         )
 
-    found = ask.app.message_log.newest(wanted, query.limit, query.cursor)
+    found = request.app.message_log.newest(wanted, query.limit, query.cursor)
     return {
         "messages": [message.as_dict() for message in found],
         "cursor": found[-1].number if len(found) == query.limit else None,
     }
 
 
-async def topics(ask: ApiRequest) -> dict[str, Any]:
-    query = ask.query
+async def topics(request: ApiRequest) -> TopicList:
+    query = request.query
     pattern = _pattern(query.topic)
     found = [
         seen
-        for seen in ask.app.message_log.topics()
+        for seen in request.app.message_log.topics()
         if query.broker in (None, seen["broker"])
         and (pattern is None or pattern.matches(seen["topic"]))
-        and _may_see(ask, seen["topic"])
+        and _may_see(request, seen["topic"])
     ]
     return {"topics": found[: query.limit]}
 
 
-def _broker(ask: ApiRequest, name: str | None) -> BrokerInterface:
+def _broker(request: ApiRequest, name: str | None) -> BrokerInterface:
     """The named one; without a name the only one there is."""
     if name is None:
-        every = ask.app.brokers.views()
+        every = request.app.brokers.views()
         if len(every) != 1:
             raise BadInput("broker: which one? it must be named unless there is just one")
         return every[0]
-    broker = ask.app.brokers.get(name)
+    broker = request.app.brokers.get(name)
     if broker is None:
         raise no_broker(name)
     return broker
@@ -161,10 +176,11 @@ async def _follow(broker: BrokerInterface, topic: str) -> None:
         return  # it is asked again on the next connection
 
 
-def _subscription(ask: ApiRequest, broker: str, topic: str, qos: int) -> dict[str, Any]:
-    uplink = ask.app.brokers.get(broker)
+def _subscription(request: ApiRequest, broker: str, topic: str, qos: int) -> SubscriptionView:
+    uplink = request.app.brokers.get(broker)
     outcome = None if uplink is None else uplink.followed.outcomes.get(topic)
     connected = uplink is not None and uplink.as_dict()["state"] == "connected"
+    state: Literal["waiting", "refused", "subscribed"]
     state = "waiting" if outcome is None or not connected else "refused" if outcome else "subscribed"
     return {"broker": broker, "topic": topic, "qos": qos, "state": state, "reason": outcome or ""}
 
@@ -190,17 +206,18 @@ def _payload(value: Any, encoding: str | None) -> tuple[bytes, str]:
     return payload, kind
 
 
-def _may_publish(ask: ApiRequest, topic: str) -> None:
-    if "#" not in ask.who.publish and not ask.who.may_publish(topic):
+def _may_publish(request: ApiRequest, topic: str) -> None:
+    if "#" not in request.principal.publish and not request.principal.may_publish(topic):
         raise Forbidden("you may not publish to this topic", "use a token that may")
 
 
-def _may_follow(ask: ApiRequest, topic: str) -> bool:
-    return "#" in ask.who.subscribe or ask.who.may_subscribe(topic)
+def _may_follow(request: ApiRequest, topic: str) -> bool:
+    return "#" in request.principal.subscribe or request.principal.may_subscribe(topic)
 
 
-def _may_see(ask: ApiRequest, topic: str) -> bool:
-    return "#" in ask.who.subscribe or any(TopicFilter(allowed).matches(topic) for allowed in ask.who.subscribe)
+def _may_see(request: ApiRequest, topic: str) -> bool:
+    allowed = request.principal.subscribe
+    return "#" in allowed or any(TopicFilter(each).matches(topic) for each in allowed)
 
 
 def _pattern(text: str | None) -> TopicFilter | None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from resource import getpagesize
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from gatepost.agent.api.handlers.readings import EPOCH
 from gatepost.agent.api.http.responses import TextResponse
 from gatepost.agent.api.http.router import ApiRequest
+from gatepost.agent.core.views import BrokerView, DeviceView
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 FAULTS = 20  # kinds of faults of one device that are told apart
@@ -25,13 +26,13 @@ class MetricSample(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
 
 
-async def scrape(ask: ApiRequest) -> TextResponse:
-    owed = {str(entry["broker"]): entry for entry in await ask.app.store.backlog.undelivered()}
-    now = (ask.app.clock.now().wall) / 1e6
-    samples = [*_process(ask), *_store(await ask.app.store.stats())]
-    for view in ask.app.devices.views():
-        samples += _device(view.as_dict())
-    for broker in ask.app.brokers.views():
+async def scrape(request: ApiRequest) -> TextResponse:
+    owed = {str(entry["broker"]): entry for entry in await request.app.store.backlog.undelivered()}
+    now = (request.app.clock.now().wall) / 1e6
+    samples = [*_process(request), *_store(await request.app.store.stats())]
+    for view in request.app.devices.views():
+        samples += _device(view)
+    for broker in request.app.brokers.views():
         state = broker.as_dict()
         samples += _broker(state, owed.get(state["name"], {}), now)
     return TextResponse(exposition(samples), KIND)
@@ -52,14 +53,16 @@ def exposition(samples: list[MetricSample]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _process(ask: ApiRequest) -> Iterator[MetricSample]:
-    status = ask.app.status()
+def _process(request: ApiRequest) -> Iterator[MetricSample]:
+    status = request.app.status()
     labels = (("version", str(status.get("version", ""))),)
     yield MetricSample("gatepost_info", "The version that runs.", 1, labels)
     yield MetricSample("gatepost_uptime_seconds", "Time since the agent was started.", float(status.get("uptime") or 0))
-    synchronised = ask.app.clock.now().synchronised
+    synchronised = request.app.clock.now().synchronised
     yield MetricSample("gatepost_clock_synchronised", "Whether the clock of the box is synchronised.", synchronised)
-    yield MetricSample("gatepost_events_lost_total", "Events that live views were too slow for.", ask.app.events.lost)
+    yield MetricSample(
+        "gatepost_events_lost_total", "Events that live views were too slow for.", request.app.events.lost
+    )
     resident = _resident()
     if resident is not None:
         yield MetricSample("process_resident_memory_bytes", "Resident memory.", resident)
@@ -80,7 +83,7 @@ def _store(stats: dict[str, Any]) -> Iterator[MetricSample]:
     )
 
 
-def _device(view: dict[str, Any]) -> Iterator[MetricSample]:
+def _device(view: DeviceView) -> Iterator[MetricSample]:
     label = (("device", str(view["id"])),)
     yield MetricSample("gatepost_device_up", "Whether the device is online.", view["status"] == "online", label)
     yield MetricSample("gatepost_device_readings_total", "Readings reported.", view.get("readings") or 0, label)
@@ -97,7 +100,7 @@ def _device(view: dict[str, Any]) -> Iterator[MetricSample]:
         yield MetricSample("gatepost_device_faults_total", text, count, (*label, ("kind", kind)))
 
 
-def _broker(state: dict[str, Any], owed: dict[str, Any], now: float) -> Iterator[MetricSample]:
+def _broker(state: BrokerView, owed: dict[str, Any], now: float) -> Iterator[MetricSample]:
     label = (("broker", str(state["name"])),)
     yield MetricSample("gatepost_broker_up", "Whether the broker is connected.", state["state"] == "connected", label)
     for key, name, text in (
@@ -109,7 +112,7 @@ def _broker(state: dict[str, Any], owed: dict[str, Any], now: float) -> Iterator
         ("dead_letters", "gatepost_broker_dead_letters_total", "Readings that it refused for good."),
         ("in_flight", "gatepost_broker_in_flight", "Readings sent and not yet acknowledged."),
     ):
-        yield MetricSample(name, text, state.get(key) or 0, label)
+        yield MetricSample(name, text, cast(int, state.get(key) or 0), label)
     yield MetricSample(
         "gatepost_broker_backlog_readings", "Readings that it is owed.", owed.get("readings") or 0, label
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import QueueEmpty
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
@@ -18,6 +18,10 @@ from gatepost.agent.core.events import Event, EventQueue
 from gatepost.agent.store import csv_export
 from gatepost.agent.store.reading_payload import payload
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import ReadingList
+    from gatepost.agent.core.views import ReadingPayload
+
 WAITING = 1000  # live readings that wait for a slow client before the oldest are dropped
 PAGE = 100  # readings of a page that names no limit
 CHUNK = 200  # lines that go out together
@@ -25,59 +29,60 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LINE = orjson.OPT_APPEND_NEWLINE
 
 
-async def of_device(ask: ApiRequest) -> dict[str, Any] | StreamingResponse:
-    return await _found(ask, ask.path["id"])
+async def of_device(request: ApiRequest) -> ReadingList | StreamingResponse:
+    return await _found(request, request.path["id"])
 
 
-async def of_all(ask: ApiRequest) -> dict[str, Any] | StreamingResponse:
-    return await _found(ask, ask.query.device)
+async def of_all(request: ApiRequest) -> ReadingList | StreamingResponse:
+    return await _found(request, request.query.device)
 
 
-async def _found(ask: ApiRequest, device: str | None) -> dict[str, Any] | StreamingResponse:
+async def _found(request: ApiRequest, device: str | None) -> ReadingList | StreamingResponse:
     """JSON with a page, or, to those who accept `text/csv`, all that was asked for: from `cursor` on to the end, or
     `limit` readings."""
-    page = await _page(ask, device, ask.query.limit or PAGE, ask.query.cursor)
-    if "text/csv" not in (ask.header("accept") or "").lower():
+    page = await _page(request, device, request.query.limit or PAGE, request.query.cursor)
+    if "text/csv" not in (request.header("accept") or "").lower():
         return page
-    return StreamingResponse(_csv(ask, device, page), ask.closing, b"text/csv; charset=utf-8; header=present")
+    return StreamingResponse(_csv(request, device, page), request.closing, b"text/csv; charset=utf-8; header=present")
 
 
-async def _csv(ask: ApiRequest, device: str | None, page: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+async def _csv(request: ApiRequest, device: str | None, page: ReadingList) -> AsyncGenerator[bytes, None]:
     yield csv_export.header() + csv_export.rows(page["readings"])
-    left = None if ask.query.limit is None else ask.query.limit - len(page["readings"])
+    left = None if request.query.limit is None else request.query.limit - len(page["readings"])
     while page["cursor"] is not None and (left is None or left > 0):
-        page = await _page(ask, device, CHUNK if left is None else left, page["cursor"])
+        page = await _page(request, device, CHUNK if left is None else left, page["cursor"])
         yield csv_export.rows(page["readings"])
         left = None if left is None else left - len(page["readings"])
 
 
-async def follow(ask: ApiRequest) -> StreamingResponse:
-    device = ask.query.device
-    if device is not None and ask.app.devices.get(device) is None:
+async def follow(request: ApiRequest) -> StreamingResponse:
+    device = request.query.device
+    if device is not None and request.app.devices.get(device) is None:
         raise no_device(device)  # nothing would ever come
-    return StreamingResponse(_live(ask), ask.closing)
+    return StreamingResponse(_live(request), request.closing)
 
 
-async def _page(ask: ApiRequest, device: str | None, limit: int, cursor: int | None) -> dict[str, Any]:
+async def _page(request: ApiRequest, device: str | None, limit: int, cursor: int | None) -> ReadingList:
     """`cursor` leads to the next page, null after the last one; a page of a long search may be short, or empty.
 
     A device that was removed from the settings is known as long as its history is kept; NotFound for others.
     """
-    query: HistoryQuery = ask.query
-    store, gateway = ask.app.store, ask.app.settings.gateway.id
+    query: HistoryQuery = request.query
+    store, gateway = request.app.store, request.app.settings.gateway.id
     records = await store.queries.history(device, query.metric, micros(query.since), micros(query.until), limit, cursor)
     searched = cursor is None and records.cursor is None
-    if device is not None and searched and not records and ask.app.devices.get(device) is None:
+    if device is not None and searched and not records and request.app.devices.get(device) is None:
         raise no_device(device)
-    return {"readings": [payload(store, gateway, record) for record in records], "cursor": records.cursor}
+    readings = [payload(store, gateway, record) for record in records]
+    return {"readings": cast("list[ReadingPayload]", readings), "cursor": records.cursor}
 
 
-async def _live(ask: ApiRequest) -> AsyncGenerator[bytes, None]:
+async def _live(request: ApiRequest) -> AsyncGenerator[bytes, None]:
     """Lines of readings; where the client was too slow, a line `{"lost": count}`."""
-    wanted: FollowQuery = ask.query
-    with ask.app.events.listen(WAITING) as heard:
+    wanted: FollowQuery = request.query
+    with request.app.events.listen(WAITING) as heard:
         told = 0
-        first, seen = await _last(ask, wanted)
+        first, seen = await _last(request, wanted)
         yield first
         while True:
             lines = [
@@ -92,11 +97,11 @@ async def _live(ask: ApiRequest) -> AsyncGenerator[bytes, None]:
                 yield b"".join(lines)
 
 
-async def _last(ask: ApiRequest, wanted: FollowQuery) -> tuple[bytes, set[str]]:
+async def _last(request: ApiRequest, wanted: FollowQuery) -> tuple[bytes, set[str]]:
     """The newest stored readings, oldest first, and their ids: some may come again as live ones."""
     if not wanted.last:
         return b"", set()
-    store, gateway = ask.app.store, ask.app.settings.gateway.id
+    store, gateway = request.app.store, request.app.settings.gateway.id
     records = await store.queries.history(wanted.device, wanted.metric, None, None, wanted.last, None)
     found = [payload(store, gateway, record) for record in reversed(records)]
     return b"".join(orjson.dumps(reading, option=LINE) for reading in found), {reading["id"] for reading in found}

@@ -16,16 +16,18 @@ from gatepost.drivers.installed import version
 from gatepost.drivers.recording import RecordingHeader
 
 
-async def of_device(ask: ApiRequest) -> StreamingResponse:
-    device = ask.path["id"]
-    if ask.app.devices.get(device) is None:
+async def of_device(request: ApiRequest) -> StreamingResponse:
+    device = request.path["id"]
+    if request.app.devices.get(device) is None:
         raise no_device(device)
-    header, tape = ask.app.devices.tape(device)
-    return StreamingResponse(_moments(replace(header, gateway_version=version("gatepost")), tape, ask), ask.closing)
+    header, tape = request.app.devices.tape(device)
+    return StreamingResponse(
+        _moments(replace(header, gateway_version=version("gatepost")), tape, request), request.closing
+    )
 
 
-async def _moments(header: RecordingHeader, tape: DeviceRecorder, ask: ApiRequest) -> AsyncGenerator[bytes, None]:
-    began = ask.app.clock.monotonic()
+async def _moments(header: RecordingHeader, tape: DeviceRecorder, request: ApiRequest) -> AsyncGenerator[bytes, None]:
+    began = request.app.clock.monotonic()
     news = asyncio.Event()
     with tape.listen() as reel:
         reel.on_news = news.set

@@ -2,63 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gatepost.agent.api.auth.authenticator import address_of, bearer
+from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.api.auth.sessions import check_origin, set_cookie
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import BadInput
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import LoginCode, SessionView, SignedOut
+
 CREATED = 201
 
 
-async def open(ask: ApiRequest) -> JsonResponse:  # noqa: A001 - what it does
+async def open(request: ApiRequest) -> JsonResponse[SessionView]:  # noqa: A001 - what it does
     """Open to everybody, so it judges what it is given itself, with the same lock-out."""
-    check_origin(ask.headers, required=False)
-    secret, code = ask.body.code or ask.body.token or bearer(ask.headers), ask.body.code is not None
+    check_origin(request.headers, required=False)
+    secret, code = request.body.code or request.body.token or bearer(request.headers), request.body.code is not None
     if secret is None:
         raise BadInput("body: token or code is missing", '{"token": "gp_..."}')
-    address = address_of(ask.scope)
-    who, token = await ask.gate.sign_in(secret, address, code)
-    session = ask.gate.sessions.open(who, token)
-    ask.app.audit.record("session-opened", name=who.name, role=who.role, address=address)
-    told = {**_described(who), "csrf": session.csrf}
-    return JsonResponse(told, CREATED, {"set-cookie": set_cookie(session, _secure(ask))})
+    address = address_of(request.scope)
+    principal, token = await request.authenticator.sign_in(secret, address, code)
+    session = request.authenticator.sessions.open(principal, token)
+    request.app.audit.record("session-opened", name=principal.name, role=principal.role, address=address)
+    return JsonResponse(
+        _described(principal, session.csrf), CREATED, {"set-cookie": set_cookie(session, _secure(request))}
+    )
 
 
-async def show(ask: ApiRequest) -> dict[str, Any]:
+async def show(request: ApiRequest) -> SessionView:
     """`csrf` is null for who asks without a cookie, and needs none."""
-    session = ask.gate.session(ask.scope)
-    cookie = session is not None and "authorization" not in _names(ask)
-    return {**_described(ask.who), "csrf": session.csrf if session is not None and cookie else None}
+    session = request.authenticator.session(request.scope)
+    cookie = session is not None and "authorization" not in _names(request)
+    return _described(request.principal, session.csrf if session is not None and cookie else None)
 
 
-async def close(ask: ApiRequest) -> JsonResponse:
-    session = ask.gate.session(ask.scope)
+async def close(request: ApiRequest) -> JsonResponse[SignedOut]:
+    session = request.authenticator.session(request.scope)
     if session is not None:
-        ask.gate.sessions.close(session)
-    return JsonResponse({"ended": session is not None}, headers={"set-cookie": set_cookie(None, _secure(ask))})
+        request.authenticator.sessions.close(session)
+    return JsonResponse({"ended": session is not None}, headers={"set-cookie": set_cookie(None, _secure(request))})
 
 
-async def code(ask: ApiRequest) -> JsonResponse:
-    text, life = ask.gate.sessions.code(ask.body.role)
-    ask.app.audit.record("login-code-made", role=ask.body.role, by=ask.who.name)
-    return JsonResponse({"code": text, "role": ask.body.role, "seconds": life}, CREATED)
+async def code(request: ApiRequest) -> JsonResponse[LoginCode]:
+    text, life = request.authenticator.sessions.code(request.body.role)
+    request.app.audit.record("login-code-made", role=request.body.role, by=request.principal.name)
+    return JsonResponse({"code": text, "role": request.body.role, "seconds": life}, CREATED)
 
 
-def _described(who: Any) -> dict[str, Any]:
+def _described(principal: Principal, csrf: str | None) -> SessionView:
     return {
-        "name": who.name,
-        "role": who.role,
-        "publish": list(who.publish),
-        "subscribe": list(who.subscribe),
+        "name": principal.name,
+        "role": principal.role,
+        "publish": list(principal.publish),
+        "subscribe": list(principal.subscribe),
+        "csrf": csrf,
     }
 
 
-def _secure(ask: ApiRequest) -> bool:
-    return ask.scope.get("scheme") == "https"
+def _secure(request: ApiRequest) -> bool:
+    return request.scope.get("scheme") == "https"
 
 
-def _names(ask: ApiRequest) -> set[str]:
-    return {name.decode("latin-1") for name in ask.headers}
+def _names(request: ApiRequest) -> set[str]:
+    return {name.decode("latin-1") for name in request.headers}

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from gatepost.agent.api.handlers.brokers import no_broker
 from gatepost.agent.api.http.router import ApiRequest
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import (
+        AuditEntry,
+        AuditPage,
+        BacklogView,
+        DeadLetter,
+        DeadLetters,
+        GapList,
+    )
 
-async def backlog(ask: ApiRequest) -> dict[str, Any]:
-    return {"backlog": await ask.app.store.backlog.undelivered()}
+
+async def backlog(request: ApiRequest) -> BacklogView:
+    return {"backlog": await request.app.store.backlog.undelivered()}
 
 
-async def gaps(ask: ApiRequest) -> dict[str, Any]:
-    return {"gaps": await ask.app.store.gaps(ask.query.limit)}
+async def gaps(request: ApiRequest) -> GapList:
+    return {"gaps": await request.app.store.gaps(request.query.limit)}
 
 
-async def dead_letters(ask: ApiRequest) -> dict[str, Any]:
-    name = ask.query.broker
-    if name is not None and ask.app.brokers.get(name) is None:
+async def dead_letters(request: ApiRequest) -> DeadLetters:
+    name = request.query.broker
+    if name is not None and request.app.brokers.get(name) is None:
         raise no_broker(name)
-    return {"dead_letters": await ask.app.store.dead_letters(ask.query.limit, name)}
+    letters = await request.app.store.dead_letters(request.query.limit, name)
+    return {"dead_letters": cast("list[DeadLetter]", letters)}
 
 
-async def audit(ask: ApiRequest) -> dict[str, Any]:
-    query = ask.query
-    entries = await ask.app.audit.tail(query.limit, query.cursor, query.what)
-    return {"audit": entries, "cursor": entries[-1]["seq"] if len(entries) == query.limit else None}
+async def audit(request: ApiRequest) -> AuditPage:
+    query = request.query
+    entries = await request.app.audit.tail(query.limit, query.cursor, query.what)
+    cursor = entries[-1]["seq"] if len(entries) == query.limit else None
+    return {"audit": cast("list[AuditEntry]", entries), "cursor": cursor}

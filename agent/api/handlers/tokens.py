@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gatepost.agent.api.auth.principal import LOCAL
 from gatepost.agent.api.auth.topic_permissions import is_filter
@@ -11,34 +11,37 @@ from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import BadInput
 from gatepost.agent.settings.units import WrongUnit, parse_duration
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.responses import NewToken, TokenList, TokenView
+
 CREATED = 201
 
 
-async def every(ask: ApiRequest) -> dict[str, Any]:
-    return {"tokens": [token.as_dict() for token in ask.gate.tokens.every()]}
+async def every(request: ApiRequest) -> TokenList:
+    return {"tokens": [token.as_dict() for token in request.authenticator.tokens.every()]}
 
 
-async def create(ask: ApiRequest) -> JsonResponse:
+async def create(request: ApiRequest) -> JsonResponse[NewToken]:
     """The only time that the token's text is told."""
-    body = ask.body
+    body = request.body
     if body.name is not None and (body.name == LOCAL.name or body.name != body.name.strip()):
         raise BadInput(f"name: {body.name!r} cannot be the name of a token", "choose another one")
     for key, filters in (("publish", body.publish), ("subscribe", body.subscribe)):
         for each in filters or ():
             if not is_filter(each):
                 raise BadInput(f"{key}: {each[:64]!r} is no topic filter", "such as devices/+/data or alarms/#")
-    token, text = await ask.gate.tokens.create(
+    token, text = await request.authenticator.tokens.create(
         body.role, body.name, _seconds(body.expires), body.publish, body.subscribe
     )
-    ask.app.audit.record(
-        "token-created", id=token.id, name=token.name, role=token.role, expires=body.expires, by=ask.who.name
+    request.app.audit.record(
+        "token-created", id=token.id, name=token.name, role=token.role, expires=body.expires, by=request.principal.name
     )
     return JsonResponse({**token.as_dict(), "token": text}, CREATED, {"location": f"/api/v1/tokens/{token.id}"})
 
 
-async def revoke(ask: ApiRequest) -> dict[str, Any]:
-    token = await ask.gate.tokens.revoke(ask.path["id"])
-    ask.app.audit.record("token-revoked", id=token.id, name=token.name, role=token.role, by=ask.who.name)
+async def revoke(request: ApiRequest) -> TokenView:
+    token = await request.authenticator.tokens.revoke(request.path["id"])
+    request.app.audit.record("token-revoked", id=token.id, name=token.name, role=token.role, by=request.principal.name)
     return token.as_dict()
 
 

@@ -38,7 +38,7 @@ HEADERS = {
 }
 
 
-class PageFile(JsonResponse):
+class PageFile(JsonResponse[None]):
     """A file of the page, or 304 to a browser that has it."""
 
     def __init__(self, body: bytes, kind: str, held: str | None) -> None:
@@ -56,24 +56,24 @@ class PageFile(JsonResponse):
         await send({"type": "http.response.body", "body": self.body})
 
 
-async def index(ask: ApiRequest) -> JsonResponse:
-    return await file(ask, INDEX)
+async def index(request: ApiRequest) -> PageFile:
+    return await file(request, INDEX)
 
 
-async def static(ask: ApiRequest) -> JsonResponse:
-    name = ask.path["file"]
+async def static(request: ApiRequest) -> PageFile:
+    name = request.path["file"]
     if not FILE.fullmatch(name):
         raise _nothing(name)
-    return await file(ask, name)
+    return await file(request, name)
 
 
-async def file(ask: ApiRequest, name: str) -> JsonResponse:
+async def file(request: ApiRequest, name: str) -> PageFile:
     """A file of the page by its name, which is trusted."""
     try:
         body = await asyncio.to_thread((WEB / name).read_bytes)
     except FileNotFoundError:
         raise _nothing(name) from None
-    return PageFile(body, KINDS[Path(name).suffix], ask.header("if-none-match"))
+    return PageFile(body, KINDS[Path(name).suffix], request.header("if-none-match"))
 
 
 def _nothing(name: str) -> NotFound:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import orjson
 
 from gatepost.agent.api.http.asgi import Receive, Scope, Send
+
+T = TypeVar("T")
 
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
@@ -18,12 +20,12 @@ PLAIN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}  # re
 FAREWELL = 1.0  # seconds that the end of a stream may take to leave
 
 
-class JsonResponse:
+class JsonResponse(Generic[T]):
     """A JSON body with its status; NaN and infinity become null."""
 
     kind = JSON
 
-    def __init__(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, body: T, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.status = status
         self.body = orjson.dumps(body, default=_encode, option=orjson.OPT_NON_STR_KEYS)
         self.headers = headers or {}
@@ -35,7 +37,7 @@ class JsonResponse:
         await send({"type": "http.response.body", "body": self.body})
 
 
-class TextResponse(JsonResponse):
+class TextResponse(JsonResponse[str]):
     """A body that is no JSON."""
 
     def __init__(self, body: str, kind: str) -> None:

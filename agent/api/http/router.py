@@ -85,9 +85,9 @@ class ApiRequest(NamedTuple):
     raw: bytes
     source: str  # "cli" or "api"
     closing: asyncio.Event
-    gate: Authenticator  # tokens and sessions
+    authenticator: Authenticator  # tokens and sessions
     scope: Scope
-    who: Principal = LOCAL
+    principal: Principal = LOCAL
     headers: Mapping[bytes, bytes] = {}
 
     def header(self, name: str) -> str | None:
@@ -99,7 +99,8 @@ class ApiRequest(NamedTuple):
 class Route(NamedTuple):
     """One line of the route table. `answer` says in words what the JSON of a good answer is; `time` None = endless.
 
-    `role` is the least that may ask; a route without one is not served.
+    `role` is the least that a client needs; a route without one is not served. `statuses` are those of success, `other`
+    is a second media type that a client may accept. What the handler returns is the schema of the answer.
     """
 
     method: str
@@ -111,13 +112,15 @@ class Route(NamedTuple):
     body: type[msgspec.Struct] | None = None
     time: float | None = TIME
     role: Needed | None = None
+    statuses: tuple[int, ...] = (200,)
+    other: str | None = None
 
 
 def application(
     app: AgentInterface,
     routes: Iterable[Route],
     closing: asyncio.Event,
-    gate: Authenticator,
+    authenticator: Authenticator,
     guard: AccessGuard,
 ) -> ASGIApp:
     """Paths are tried in the order of the table; `closing` ends the endless answers, `guard` says who asks."""
@@ -127,7 +130,7 @@ def application(
             log.error("%s %s names no role and is not served", route.method, route.path)
             continue
         paths.setdefault(route.path, {})[route.method] = route
-    found = [(path, _Endpoint(app, methods, closing, gate, guard)) for path, methods in paths.items()]
+    found = [(path, _Endpoint(app, methods, closing, authenticator, guard)) for path, methods in paths.items()]
     return PathMatcher(found, _nothing_here)
 
 
@@ -144,11 +147,11 @@ class _Endpoint:
         app: AgentInterface,
         methods: dict[str, Route],
         closing: asyncio.Event,
-        gate: Authenticator,
+        authenticator: Authenticator,
         guard: AccessGuard,
     ) -> None:
         self._app = app
-        self._gate = gate
+        self._authenticator = authenticator
         self._methods = methods
         self._closing = closing
         self._guard = guard
@@ -167,15 +170,15 @@ class _Endpoint:
             answer = refusal(INTERNAL)
         await answer(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> JsonResponse | StreamingResponse:
+    async def _answer(self, scope: Scope, receive: Receive) -> JsonResponse[Any] | StreamingResponse:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         route = self._methods.get(method)
         if route is None:
             raise NoSuchMethod(method, sorted(self._methods))
-        who = await self._authorised(scope, route)
+        principal = await self._authorised(scope, route)
         headers = dict(scope["headers"])
         raw = b"" if route.body is None else await read_body(headers, receive)
-        ask = ApiRequest(
+        request = ApiRequest(
             app=self._app,
             path=scope["path_params"],
             query=decode_query(scope["query_string"], route.query),
@@ -183,29 +186,29 @@ class _Endpoint:
             raw=raw,
             source="cli" if headers.get(b"user-agent", b"").startswith(b"gatepost-cli/") else "api",
             closing=self._closing,
-            gate=self._gate,
+            authenticator=self._authenticator,
             scope=scope,
-            who=who,
+            principal=principal,
             headers=headers,
         )
         async with asyncio.timeout(route.time):
-            found = await route.handler(ask)
-        if method not in SAFE and who is not LOCAL:
-            self._app.audit.record("api", by=who.name, method=method, path=scope["path"])
+            found = await route.handler(request)
+        if method not in SAFE and principal is not LOCAL:
+            self._app.audit.record("api", by=principal.name, method=method, path=scope["path"])
         return found if isinstance(found, JsonResponse | StreamingResponse) else JsonResponse(found)
 
     async def _authorised(self, scope: Scope, route: Route) -> Principal:
         """The one place where it is decided: who asks, and whether they may."""
         assert route.role is not None  # else it is not in the table
-        who = await self._guard.admit(scope, route.role)
+        principal = await self._guard.admit(scope, route.role)
         if route.role == "open":
-            return who or NOBODY
-        if who is None or not who.may(route.role):
+            return principal or NOBODY
+        if principal is None or not principal.may(route.role):
             raise Forbidden(f"this takes the role {route.role}", "use a token with that role")
-        return who
+        return principal
 
 
-def refusal(error: GatepostError) -> JsonResponse:
+def refusal(error: GatepostError) -> JsonResponse[Any]:
     headers = {}
     if isinstance(error, NoSuchMethod):
         headers["allow"] = ", ".join(error.allowed)

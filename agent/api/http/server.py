@@ -56,16 +56,16 @@ class ApiServer:
         self._patience = patience
         self._resolve = resolve
         self._closing = asyncio.Event()
-        self.hub = Broadcaster(app)
+        self.broadcaster = Broadcaster(app)
         self._tokens = TokenStore(app.store, app.clock)
-        self._gate = Authenticator(
+        self._authenticator = Authenticator(
             app, self._tokens, SessionStore(app.clock, lambda token: self._tokens.get(token) is not None)
         )
-        self._tokens.on_revoked.append(self._gate.sessions.close_of)
+        self._tokens.on_revoked.append(self._authenticator.sessions.close_of)
         self._local = HttpListener(
-            application(app, ROUTES, self._closing, self._gate, LocalGuard()),
+            application(app, ROUTES, self._closing, self._authenticator, LocalGuard()),
             ConnectionLimits(connections, connections, patience),
-            {"hub": self.hub},
+            {"broadcaster": self.broadcaster},
         )
         self._remote: HttpListener | None = None
         self._tls: ssl.SSLContext | None = None
@@ -99,12 +99,12 @@ class ApiServer:
 
         Raises ListenWrong, JwtWrong, SettingsWrong.
         """
-        self._gate.jwt = None  # whatever goes wrong below: none is taken by settings that do not hold any more
+        self._authenticator.jwt = None  # whatever goes wrong below: none is taken by settings that do not hold any more
         await self._apply_tcp(api)
         if api.listen is not None and api.jwt is not None:
             from gatepost.agent.api.auth.jwt import JwtJudge
 
-            self._gate.jwt = await asyncio.to_thread(JwtJudge, api.jwt, self._resolve)
+            self._authenticator.jwt = await asyncio.to_thread(JwtJudge, api.jwt, self._resolve)
         self.trouble = ""
 
     async def _apply_tcp(self, api: ApiSettings) -> None:
@@ -121,9 +121,11 @@ class ApiServer:
         bound = await sockets.bind(api.listen)
         self._end_tcp()
         remote = HttpListener(
-            CorsPolicy(application(self._app, ROUTES, self._closing, self._gate, self._gate), self._app),
+            CorsPolicy(
+                application(self._app, ROUTES, self._closing, self._authenticator, self._authenticator), self._app
+            ),
             ConnectionLimits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
-            {"hub": self.hub},
+            {"broadcaster": self.broadcaster},
         )
         await remote.serve_tcp(bound, context)
         self._remote, self._tls, self.tcp = remote, context, api.listen

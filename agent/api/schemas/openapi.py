@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from gatepost.agent.api.http.responses import JsonResponse, StreamingResponse, TextResponse
 from gatepost.agent.api.http.router import Route
-from gatepost.agent.api.schemas.responses import JSON, REPLIES, ErrorBody, RouteReply
+from gatepost.agent.api.schemas import responses
+from gatepost.agent.api.schemas.responses import ErrorBody
 from gatepost.drivers.installed import version
 
+JSON = "application/json"
+LINES = "application/x-ndjson"
 REF = "#/components/schemas/{name}"
 PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 WITHOUT = ("/", "/static/{file}", "/docs", "/ws")  # pages for people, and what OpenAPI has no words for
 COMMON = {
-    401: "no token, or one that does not hold",
+    401: "no token, or an invalid one",
     403: "the token's role or topics do not allow it",
-    404: "there is no such thing",
-    405: "not with this method",
+    404: "not found",
+    405: "method not allowed",
     409: "not in this state",
     412: "somebody else changed it: If-Match names another state",
     413: "the body is too large",
@@ -48,7 +53,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     served = [route for route in routes if route.role is not None and route.path not in WITHOUT]
     kinds: list[Any] = [ErrorBody]
     for route in served:
-        kinds += [kind for kind in (route.query, route.body, _reply(route).kind) if kind is not None]
+        kinds += [kind for kind in (route.query, route.body, reply_type(route)) if kind is not None]
     unique = list({str(kind): kind for kind in kinds}.values())
     schemas, components = msgspec.json.schema_components(unique, ref_template=REF)
     by_kind = dict(zip(map(str, unique), schemas, strict=True))
@@ -87,12 +92,20 @@ _SCHEMES = {
 }
 
 
-def _reply(route: Route) -> RouteReply:
-    return REPLIES.get((route.method, route.path), RouteReply(dict[str, Any], (200, 201, 202)))
+def reply_type(route: Route) -> Any:
+    """Of the JSON that a route answers, as its handler declares it; None where that is no JSON."""
+    declared = get_type_hints(route.handler, localns=vars(responses))["return"]
+    arms = get_args(declared) if isinstance(declared, UnionType) else (declared,)
+    kinds = [get_args(arm)[0] if get_origin(arm) is JsonResponse else arm for arm in arms]
+    return next((kind for kind in kinds if kind not in (StreamingResponse, TextResponse)), None)
+
+
+def _media(route: Route) -> str:
+    declared = get_type_hints(route.handler, localns=vars(responses))["return"]
+    return {StreamingResponse: LINES, TextResponse: "text/plain"}.get(declared, JSON)
 
 
 def _operation(route: Route, by_kind: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
-    reply = _reply(route)
     found: dict[str, Any] = {
         "operationId": _name(route),
         "summary": route.summary,
@@ -101,7 +114,7 @@ def _operation(route: Route, by_kind: dict[str, Any], components: dict[str, Any]
         else f"Answers {route.answer}. Open to everybody.",
         "tags": [TAGS.get(route.path.removeprefix("/api/v1/").partition("/")[0], "Gateway")],
         "parameters": _parameters(route, by_kind, components),
-        "responses": _responses(route, reply, by_kind),
+        "responses": _responses(route, by_kind),
     }
     if route.role == "open":
         found["security"] = []
@@ -128,18 +141,19 @@ def _parameters(route: Route, by_kind: dict[str, Any], components: dict[str, Any
     return found
 
 
-def _responses(route: Route, reply: RouteReply, by_kind: dict[str, Any]) -> dict[str, Any]:
+def _responses(route: Route, by_kind: dict[str, Any]) -> dict[str, Any]:
     error = {JSON: {"schema": by_kind[str(ErrorBody)]}}
-    good: dict[str, Any] = {} if reply.kind is None else {"schema": by_kind[str(reply.kind)]}
-    content = {reply.media: good}
-    if reply.other is not None:
-        content[reply.other] = {"schema": {"type": "string"}}
-    responses: dict[str, Any] = {
-        str(status): {"description": route.answer or route.summary, "content": content} for status in reply.statuses
+    kind = reply_type(route)
+    good: dict[str, Any] = {} if kind is None else {"schema": by_kind[str(kind)]}
+    content = {_media(route): good}
+    if route.other is not None:
+        content[route.other] = {"schema": {"type": "string"}}
+    described: dict[str, Any] = {
+        str(status): {"description": route.answer or route.summary, "content": content} for status in route.statuses
     }
     for status, description in COMMON.items():
-        responses[str(status)] = {"description": description, "content": error}
-    return responses
+        described[str(status)] = {"description": description, "content": error}
+    return described
 
 
 def _resolved(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:

@@ -1,21 +1,22 @@
-"""What the routes answer, as types: for the OpenAPI document and its readers. Loaded only when that is asked for.
+"""Response schemas: what handlers return, for type checkers and the OpenAPI document; loaded only for that document.
 
-Further members may come: who reads an answer ignores what it does not know.
+Further members may come: readers ignore those that they do not know.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NotRequired, TypedDict
 
-from msgspec import UNSET, Struct, UnsetType
-
+from gatepost.agent.core.views import BrokerView as BrokerView
+from gatepost.agent.core.views import CommandView as CommandView
+from gatepost.agent.core.views import DeviceView as DeviceView
 from gatepost.agent.core.views import ReadingPayload
 from gatepost.agent.diagnostics.finding import Finding
 
 State = dict[str, Any]
 
 
-class ErrorDetail(Struct):
+class ErrorDetail(TypedDict):
     """`key` is stable, `message` a sentence, `hint` what to do."""
 
     key: str
@@ -23,96 +24,47 @@ class ErrorDetail(Struct):
     hint: str
 
 
-class ErrorBody(Struct):
+class ErrorBody(TypedDict):
     error: ErrorDetail
 
 
-class HealthReport(Struct):
+class HealthReport(TypedDict):
     status: Literal["ok"]
 
 
-class ClockState(Struct):
+class ClockState(TypedDict):
     now: str
     synchronised: bool
     boot: str
 
 
-class HealthParts(Struct):
+class HealthParts(TypedDict):
     store: State
     clock: ClockState
     devices: dict[str, str]
     brokers: dict[str, str]
 
 
-class HealthDetailed(Struct):
+class HealthDetailed(TypedDict):
     status: Literal["ok", "degraded"]
     parts: HealthParts
 
 
-class GatewayInfo(Struct):
+class GatewayInfo(TypedDict):
     id: str
     organization: str | None
     labels: dict[str, str]
 
 
-class BrokerView(Struct):
-    """`owed` is what it is still owed, `configured` its settings as one would send them back."""
-
-    name: str
-    state: str
-    url: str
-    reason: str
-    since: str | UnsetType = UNSET
-    hint: str | UnsetType = UNSET
-    endpoint: str | UnsetType | None = UNSET
-    owed: State | UnsetType | None = UNSET
-    settings: dict[str, str] | UnsetType = UNSET
-    configured: State | UnsetType = UNSET
-    origin: Any = UNSET
-    etag: str | UnsetType | None = UNSET
-    warnings: list[Any] | UnsetType = UNSET
-
-
-class BrokerList(Struct):
+class BrokerList(TypedDict):
     brokers: list[BrokerView]
 
 
-class CommandView(Struct):
-    """`parameters` is a JSON Schema."""
-
-    name: str
-    title: str
-    parameters: State
-    timeout: float | None
-    example: Any = UNSET
-
-
-class DeviceView(Struct):
-    id: str
-    driver: str
-    port: str | None
-    status: str
-    since: str
-    reason: str | None
-    message: str
-    hint: str
-    readings: int
-    last_reading: str | None
-    faults: dict[str, int]
-    every: float
-    monitoring: bool
-    commands: list[CommandView] | UnsetType = UNSET
-    configured: State | UnsetType = UNSET
-    origin: Any = UNSET
-    etag: str | UnsetType | None = UNSET
-    warnings: list[Any] | UnsetType = UNSET
-
-
-class DeviceList(Struct):
+class DeviceList(TypedDict):
     devices: list[DeviceView]
 
 
-class StatusReport(Struct):
+class StatusReport(TypedDict):
     version: str
     started: str
     uptime: float
@@ -124,7 +76,7 @@ class StatusReport(Struct):
     settings: State
 
 
-class StatsReport(Struct):
+class StatsReport(TypedDict):
     uptime: float | None
     store: State
     events_lost: int
@@ -132,7 +84,7 @@ class StatsReport(Struct):
     brokers: dict[str, BrokerView]
 
 
-class SettingView(Struct):
+class SettingView(TypedDict):
     """`origin` is `file:line:column`, `default` or the like."""
 
     key: str
@@ -140,34 +92,34 @@ class SettingView(Struct):
     origin: str
 
 
-class SettingsShown(Struct):
+class SettingsShown(TypedDict):
     settings: list[SettingView]
 
 
-class FindingList(Struct):
+class FindingList(TypedDict):
     findings: list[Finding]
 
 
-class ReloadResult(Struct):
+class ReloadResult(TypedDict):
     applied: bool
     changed: list[str]
     problems: list[str]
 
 
-class CommandOutcome(Struct):
+class CommandOutcome(TypedDict):
     """The outcome of a command. A rejected one has the status of its error."""
 
     id: str
     command: str
     status: Literal["accepted", "done", "failed", "rejected", "outcome-unknown"]
     timestamp: str
-    result: Any = None
-    error: ErrorDetail | None = None
-    device_id: str | UnsetType | None = UNSET
-    gateway_id: str | UnsetType = UNSET
+    result: Any
+    error: ErrorDetail | None
+    device_id: NotRequired[str | None]
+    gateway_id: NotRequired[str]
 
 
-class LedgerEntryView(Struct):
+class LedgerEntryView(TypedDict):
     """Of the ledger of commands."""
 
     id: str
@@ -177,30 +129,30 @@ class LedgerEntryView(Struct):
     status: str
     recorded: str
     finished: str | None
-    response: State | None
+    response: Any
 
 
-class LedgerPage(Struct):
+class LedgerPage(TypedDict):
     commands: list[LedgerEntryView]
     cursor: int | None
 
 
-class ReadingList(Struct):
+class ReadingList(TypedDict):
     """`cursor` leads to the next page; null after the last one."""
 
     readings: list[ReadingPayload]
-    cursor: int | str | None
+    cursor: int | None
 
 
-class BacklogView(Struct):
+class BacklogView(TypedDict):
     backlog: list[State]
 
 
-class GapList(Struct):
+class GapList(TypedDict):
     gaps: list[State]
 
 
-class DeadLetter(Struct):
+class DeadLetter(TypedDict):
     time: str
     broker: str
     reading: str
@@ -208,22 +160,22 @@ class DeadLetter(Struct):
     reason: str | None
 
 
-class DeadLetters(Struct):
+class DeadLetters(TypedDict):
     dead_letters: list[DeadLetter]
 
 
-class AuditEntry(Struct):
+class AuditEntry(TypedDict):
     seq: int
     time: str
     what: str
 
 
-class AuditPage(Struct):
+class AuditPage(TypedDict):
     audit: list[AuditEntry]
     cursor: int | None
 
 
-class TokenView(Struct):
+class TokenView(TypedDict):
     """Times are RFC 3339; `expires` null = until it is revoked."""
 
     id: str
@@ -236,7 +188,7 @@ class TokenView(Struct):
     subscribe: list[str]
 
 
-class TokenList(Struct):
+class TokenList(TypedDict):
     tokens: list[TokenView]
 
 
@@ -246,7 +198,7 @@ class NewToken(TokenView):
     token: str
 
 
-class SessionView(Struct):
+class SessionView(TypedDict):
     """`csrf` goes with every request of a page that changes something, as X-CSRF-Token."""
 
     name: str
@@ -256,117 +208,88 @@ class SessionView(Struct):
     csrf: str | None
 
 
-class SignedOut(Struct):
+class SignedOut(TypedDict):
     ended: bool
 
 
-class LoginCode(Struct):
+class LoginCode(TypedDict):
     code: str
     role: Literal["viewer", "operator", "admin"]
     seconds: float
 
 
-class DriverList(Struct):
+class DriverList(TypedDict):
     drivers: list[str]
 
 
-class DriverView(Struct):
+class DriverView(TypedDict):
     name: str
     title: str
     options: State
     commands: list[CommandView]
 
 
-class BrokerRemoved(Struct):
+class BrokerRemoved(TypedDict):
     name: str
     removed: bool
 
 
-class DeviceRemoved(Struct):
+class DeviceRemoved(TypedDict):
     id: str
     removed: bool
 
 
-class SubscriptionList(Struct):
-    subscriptions: list[State]
+class PublishedMessage(TypedDict):
+    """`size` in octets."""
+
+    broker: str
+    topic: str
+    qos: int
+    retain: bool
+    size: int
 
 
-class MessagePage(Struct):
+class BroadcastOutcome(TypedDict):
+    """At one broker; `error` where it was not sent."""
+
+    broker: str
+    topic: str
+    error: NotRequired[ErrorDetail]
+
+
+class BroadcastReport(TypedDict):
+    brokers: list[BroadcastOutcome]
+
+
+class SubscriptionView(TypedDict):
+    """`reason` says why it was refused."""
+
+    broker: str
+    topic: str
+    qos: int
+    state: Literal["waiting", "refused", "subscribed"]
+    reason: str
+
+
+class SubscriptionList(TypedDict):
+    subscriptions: list[SubscriptionView]
+
+
+class SubscriptionRemoved(TypedDict):
+    topic: str
+    brokers: list[str]
+    removed: bool
+
+
+class MessagePage(TypedDict):
     messages: list[State]
     cursor: int | None
 
 
-class TopicList(Struct):
+class TopicList(TypedDict):
     topics: list[State]
 
 
-class DiscoveredBrokers(Struct):
+class DiscoveredBrokers(TypedDict):
     brokers: list[State]
     hint: str
-
-
-class RouteReply(NamedTuple):
-    """Of one route: the type of its JSON (None = no JSON), the statuses of success, the media type, and another one
-    that the client may accept."""
-
-    kind: Any
-    statuses: tuple[int, ...] = (200,)
-    media: str = "application/json"
-    other: str | None = None
-
-
-JSON = "application/json"
-LINES = "application/x-ndjson"
-V1 = "/api/v1"
-
-REPLIES: dict[tuple[str, str], RouteReply] = {
-    ("GET", "/health"): RouteReply(HealthReport),
-    ("GET", "/health/detailed"): RouteReply(HealthDetailed),
-    ("GET", "/metrics"): RouteReply(None, media="text/plain"),
-    ("GET", f"{V1}/status"): RouteReply(StatusReport),
-    ("GET", f"{V1}/stats"): RouteReply(StatsReport),
-    ("GET", f"{V1}/settings"): RouteReply(SettingsShown),
-    ("GET", f"{V1}/doctor"): RouteReply(FindingList),
-    ("POST", f"{V1}/reload"): RouteReply(ReloadResult),
-    ("POST", f"{V1}/gateway/command"): RouteReply(CommandOutcome, (200, 202)),
-    ("GET", f"{V1}/brokers"): RouteReply(BrokerList),
-    ("POST", f"{V1}/brokers"): RouteReply(BrokerView, (201,)),
-    ("GET", f"{V1}/brokers/status"): RouteReply(BrokerList),
-    ("GET", f"{V1}/brokers/discovered"): RouteReply(DiscoveredBrokers),
-    ("GET", f"{V1}/brokers/{{name}}"): RouteReply(BrokerView),
-    ("PUT", f"{V1}/brokers/{{name}}"): RouteReply(BrokerView, (200, 201)),
-    ("DELETE", f"{V1}/brokers/{{name}}"): RouteReply(BrokerRemoved),
-    ("POST", f"{V1}/brokers/{{name}}/control"): RouteReply(BrokerView),
-    ("GET", f"{V1}/devices"): RouteReply(DeviceList),
-    ("POST", f"{V1}/devices"): RouteReply(DeviceView, (201,)),
-    ("GET", f"{V1}/devices/{{id}}"): RouteReply(DeviceView),
-    ("PUT", f"{V1}/devices/{{id}}"): RouteReply(DeviceView, (200, 201)),
-    ("DELETE", f"{V1}/devices/{{id}}"): RouteReply(DeviceRemoved),
-    ("GET", f"{V1}/devices/{{id}}/data"): RouteReply(ReadingList, other="text/csv"),
-    ("GET", f"{V1}/devices/{{id}}/raw"): RouteReply(None, media=LINES),
-    ("POST", f"{V1}/devices/{{id}}/command"): RouteReply(CommandOutcome, (200, 202)),
-    ("GET", f"{V1}/devices/{{id}}/commands"): RouteReply(LedgerPage),
-    ("GET", f"{V1}/drivers"): RouteReply(DriverList),
-    ("GET", f"{V1}/drivers/{{driver}}"): RouteReply(DriverView),
-    ("GET", f"{V1}/readings"): RouteReply(ReadingList, other="text/csv"),
-    ("GET", f"{V1}/readings/follow"): RouteReply(None, media=LINES),
-    ("GET", f"{V1}/backlog"): RouteReply(BacklogView),
-    ("GET", f"{V1}/gaps"): RouteReply(GapList),
-    ("GET", f"{V1}/dead-letters"): RouteReply(DeadLetters),
-    ("GET", f"{V1}/audit"): RouteReply(AuditPage),
-    ("GET", f"{V1}/tokens"): RouteReply(TokenList),
-    ("POST", f"{V1}/tokens"): RouteReply(NewToken, (201,)),
-    ("DELETE", f"{V1}/tokens/{{id}}"): RouteReply(TokenView),
-    ("GET", f"{V1}/session"): RouteReply(SessionView),
-    ("POST", f"{V1}/session"): RouteReply(SessionView, (201,)),
-    ("DELETE", f"{V1}/session"): RouteReply(SignedOut),
-    ("POST", f"{V1}/session/code"): RouteReply(LoginCode, (201,)),
-    ("POST", f"{V1}/publish"): RouteReply(State, (200, 202)),
-    ("POST", f"{V1}/broadcast"): RouteReply(State, (200, 202)),
-    ("GET", f"{V1}/subscriptions"): RouteReply(SubscriptionList),
-    ("POST", f"{V1}/subscriptions"): RouteReply(State, (200, 201)),
-    ("DELETE", f"{V1}/subscriptions/{{topic:path}}"): RouteReply(State),
-    ("GET", f"{V1}/messages"): RouteReply(MessagePage),
-    ("GET", f"{V1}/topics"): RouteReply(TopicList),
-    ("GET", "/openapi.json"): RouteReply(dict[str, Any]),
-}

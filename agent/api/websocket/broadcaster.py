@@ -92,11 +92,14 @@ class Broadcaster:
     def clients(self) -> int:
         return len(self._clients)
 
-    def check_room(self, who: Principal, address: str) -> None:
+    def check_room(self, principal: Principal, address: str) -> None:
         """Raises Unavailable, TooMany when there is no room for one more."""
         if len(self._clients) >= self._most:
             raise Unavailable(f"there are {self._most} WebSocket clients already", "try again later")
-        if sum(client.who.name == who.name and client.address == address for client in self._clients) >= OF_ONE:
+        if (
+            sum(client.principal.name == principal.name and client.address == address for client in self._clients)
+            >= OF_ONE
+        ):
             raise TooMany(f"{OF_ONE} WebSockets are open for you already", "close some", self.patience.ping)
 
     def room_for(self, octets: int) -> bool:
@@ -111,8 +114,8 @@ class Broadcaster:
             "hello",
             {
                 "gateway_id": self._app.settings.gateway.id,
-                "name": client.who.name,
-                "role": client.who.role,
+                "name": client.principal.name,
+                "role": client.principal.role,
                 "filter": client.selection.as_dict(),
                 "ping": self.patience.ping,
             },
@@ -141,13 +144,13 @@ class Broadcaster:
         self._sort_in(client)
 
     def _sort_in(self, client: WebSocketConnection) -> None:
-        key = client.selection, client.who.subscribe
+        key = client.selection, client.principal.subscribe
         if key not in self._groups:
             self._groups[key] = EventFilter(*key), {}
         self._groups[key][1][client] = None
 
     def _sort_out(self, client: WebSocketConnection) -> None:
-        key = client.selection, client.who.subscribe
+        key = client.selection, client.principal.subscribe
         del self._groups[key][1][client]
         if not self._groups[key][1]:
             del self._groups[key]

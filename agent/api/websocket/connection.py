@@ -41,19 +41,19 @@ class WebSocketConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        hub: Broadcaster,
+        broadcaster: Broadcaster,
         protocol: Any,
-        who: Principal,
+        principal: Principal,
         holds: Callable[[], bool],
         selection: EventSelection,
         address: str,
     ) -> None:
-        self.who = who
+        self.principal = principal
         self.address = address
         self.selection = selection
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport
-        self._hub = hub
+        self._broadcaster = broadcaster
         self._protocol = protocol
         self._holds = holds
         self._loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ class WebSocketConnection(asyncio.Protocol):
             with suppress(OSError, AttributeError, TypeError):  # a comfort: the system takes megabytes otherwise
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM)
         self._push()
-        self._hub.join(self)
+        self._broadcaster.join(self)
         transport.resume_reading()
         if early:
             self.data_received(early)
@@ -124,7 +124,7 @@ class WebSocketConnection(asyncio.Protocol):
             frames, count = self._queue.popleft()
             self._octets -= len(frames)
             self._events -= count
-            self._hub.waiting -= len(frames)
+            self._broadcaster.waiting -= len(frames)
             self.transport.write(frames)
         if self._lost and not self._paused:
             self._tell_lost()
@@ -152,7 +152,7 @@ class WebSocketConnection(asyncio.Protocol):
             old, gone = self._queue.popleft()
             self._octets -= len(old)
             self._events -= gone
-            self._hub.waiting -= len(old)
+            self._broadcaster.waiting -= len(old)
             self.miss(gone)
         if not self._room(len(frames), count):
             self.miss(count)
@@ -160,24 +160,26 @@ class WebSocketConnection(asyncio.Protocol):
         self._queue.append((frames, count))
         self._octets += len(frames)
         self._events += count
-        self._hub.waiting += len(frames)
+        self._broadcaster.waiting += len(frames)
 
     def miss(self, count: int) -> None:
         """So many events did not reach it; it is told before the next one that does."""
         self._lost += count
-        self._hub.lost += count
+        self._broadcaster.lost += count
 
     def say(self, kind: str, data: Any) -> None:
         """A frame for this client alone."""
-        self.feed(self._hub.frame(kind, data), 0)
+        self.feed(self._broadcaster.frame(kind, data), 0)
 
     def _room(self, octets: int, count: int) -> bool:
-        return self._octets + octets <= WAITING and self._events + count <= EVENTS and self._hub.room_for(octets)
+        return (
+            self._octets + octets <= WAITING and self._events + count <= EVENTS and self._broadcaster.room_for(octets)
+        )
 
     def _tell_lost(self) -> None:
         if self._lost:
             lost, self._lost = self._lost, 0
-            self.transport.write(self._hub.frame("lost", {"count": lost}))
+            self.transport.write(self._broadcaster.frame("lost", {"count": lost}))
 
     # --- what it says
 
@@ -212,7 +214,7 @@ class WebSocketConnection(asyncio.Protocol):
             raise BadInput(f"message: {error}", hint) from None
         if isinstance(said.subscribe, EventSelection):
             said.subscribe.check()
-            self._hub.choose(self, said.subscribe)
+            self._broadcaster.choose(self, said.subscribe)
             self.say("subscribed", said.subscribe.as_dict())
         if said.ping is not msgspec.UNSET:
             self.say("pong", said.ping)
@@ -245,7 +247,7 @@ class WebSocketConnection(asyncio.Protocol):
         lost = self._lost + self._events
         self._leave()
         if lost:
-            self.transport.write(self._hub.frame("lost", {"count": lost}))
+            self.transport.write(self._broadcaster.frame("lost", {"count": lost}))
         if self._protocol.close_sent is None:
             self._protocol.send_close(code, reason)
         self._push()
@@ -257,23 +259,23 @@ class WebSocketConnection(asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
-        self._hub.leave(self)
-        self._hub.waiting -= self._octets
+        self._broadcaster.leave(self)
+        self._broadcaster.waiting -= self._octets
         self._queue.clear()
         self._octets = self._events = 0
         self._relax()
-        self._timer = self._loop.call_later(self._hub.patience.farewell, self.transport.abort)
+        self._timer = self._loop.call_later(self._broadcaster.patience.farewell, self.transport.abort)
 
     def _watch(self) -> None:
         self._relax()
         self._unread = self.transport.get_write_buffer_size()
-        self._timer = self._loop.call_later(self._hub.patience.stuck, self._stuck)
+        self._timer = self._loop.call_later(self._broadcaster.patience.stuck, self._stuck)
 
     def _stuck(self) -> None:
         if self.transport.get_write_buffer_size() < self._unread:
             self._watch()
         else:
-            self._hub.cut_off += 1
+            self._broadcaster.cut_off += 1
             self.close(TOO_SLOW, "too slow: nothing was taken for too long")
 
     def _relax(self) -> None:

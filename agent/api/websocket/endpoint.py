@@ -16,30 +16,32 @@ from gatepost.agent.api.websocket.connection import WebSocketConnection
 from gatepost.agent.api.websocket.handshake import VERSION, HandshakeWrong, accept, wrong
 
 SWITCH = "gatepost.websocket"  # the extension of the scope with which the server hands the connection over
-HUB = "hub"  # in the scope's state
+BROADCASTER = "broadcaster"  # in the scope's state
 UPGRADE_REQUIRED = 426
 
 
-async def listen(ask: ApiRequest) -> JsonResponse:
+async def listen(request: ApiRequest) -> JsonResponse[Any]:
     """Refusals are answers as everywhere; a browser's cookie counts only from the gateway's own page."""
-    if ask.who is not LOCAL and ask.header("authorization") is None:
-        check_origin(ask.headers, required=True)
-    selection = ask.query.selection()
+    if request.principal is not LOCAL and request.header("authorization") is None:
+        check_origin(request.headers, required=True)
+    selection = request.query.selection()
     try:
-        switch = ask.scope.get("extensions", {}).get(SWITCH)
-        if switch is None or ask.scope["method"] != "GET":
+        switch = request.scope.get("extensions", {}).get(SWITCH)
+        if switch is None or request.scope["method"] != "GET":
             raise wrong()
-        protocol = accept(ask.scope["headers"])
+        protocol = accept(request.scope["headers"])
     except HandshakeWrong as error:
         headers = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": VERSION}
         return JsonResponse(body_of(error), UPGRADE_REQUIRED, headers)
-    hub, address = ask.scope["state"][HUB], address_of(ask.scope)
-    hub.check_room(ask.who, address)
-    still = partial(holds, ask.gate, ask.who, ask.scope)
-    return UpgradedResponse(WebSocketConnection(hub, protocol, ask.who, still, selection, address), switch)
+    broadcaster, address = request.scope["state"][BROADCASTER], address_of(request.scope)
+    broadcaster.check_room(request.principal, address)
+    still = partial(holds, request.authenticator, request.principal, request.scope)
+    return UpgradedResponse(
+        WebSocketConnection(broadcaster, protocol, request.principal, still, selection, address), switch
+    )
 
 
-class UpgradedResponse(JsonResponse):
+class UpgradedResponse(JsonResponse[None]):
     """No answer of HTTP: the connection is the client's from now on."""
 
     def __init__(self, client: WebSocketConnection, switch: Any) -> None:

@@ -61,7 +61,7 @@ class Agent:
     def view(self, name: str = "d") -> dict[str, Any]:
         view = self.devices.get(name)
         assert view is not None
-        return view.as_dict()
+        return dict(view)
 
 
 @pytest.fixture
