@@ -1,1 +1,1 @@
-"""The local HTTP API: thin, asks the rooms below. Nothing is imported here, so a client pays for no server."""
+"""Local HTTP API of the agent. Nothing is imported here, so a client pays for no server."""

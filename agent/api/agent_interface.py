@@ -1,4 +1,4 @@
-"""The interface that the API needs from the running agent; tests pass a fake of the same shape."""
+"""Interface that the API needs from the running agent; tests pass a fake of the same shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The route table: everything that is served, as data. Paths are tried in this order.
+"""Route table: everything that is served, as data. Paths are tried in this order.
 
 Roles: `viewer` sees, `operator` also makes things happen, `admin` also changes settings and tokens.
 """
@@ -314,7 +314,7 @@ ROUTES: tuple[Route, ...] = (
         "DELETE",
         f"{V1}/subscriptions/{{topic:path}}",
         messages.unsubscribe,
-        "Follow a topic no more",
+        "Unsubscribe from a topic",
         '{"topic", "brokers", "removed": true}',
         query=requests.BrokerQuery,
         role="operator",

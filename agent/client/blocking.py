@@ -1,4 +1,4 @@
-"""`GatewayClient`: blocking, without asyncio, and without an HTTP library."""
+"""Blocking client `GatewayClient`, without asyncio and without an HTTP library."""
 
 from __future__ import annotations
 

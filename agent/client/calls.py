@@ -1,4 +1,4 @@
-"""The verbs of the API, once for both clients: each says what to ask, the client how."""
+"""Calls of the API, declared once for both clients."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What may go wrong when one talks to the agent.
+"""Errors of the client.
 
 GatewayError
 ├── NoAgent            nothing answers there
 ├── GatewayTimeout     it did not answer in time
-├── NotTrusted         its certificate does not hold
-├── NotAuthenticated   401: no token, or one that does not hold
+├── NotTrusted         its certificate is not trusted
+├── NotAuthenticated   401: no token, or an invalid one
 ├── NotAllowed         403: the role or the topics of the token do not cover it
 ├── NotFound           404
 ├── Conflict           409: not in this state
@@ -60,7 +60,7 @@ class GatewayTimeout(GatewayError):
 
 
 class NotTrusted(GatewayError):
-    """The certificate of the agent does not hold for those who are trusted."""
+    """The certificate of the agent is not trusted."""
 
     def __init__(self, place: str, why: str) -> None:
         hint = "`ca` is the PEM file of its authority, or its own certificate"

@@ -1,4 +1,4 @@
-"""Events over /ws, for both clients: what is asked, how a lost connection is found again, what it may have missed."""
+"""Live events over /ws, for both clients: the query, reconnecting, and what may have been missed."""
 
 from __future__ import annotations
 

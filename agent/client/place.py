@@ -1,4 +1,4 @@
-"""Where an agent is: at a Unix socket, or at http:// and https:// with a token."""
+"""Address of an agent: a Unix socket, or http:// and https:// with a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`AsyncGatewayClient`: the same as `GatewayClient` for asyncio."""
+"""Client for asyncio, `AsyncGatewayClient`: the same methods as `GatewayClient`."""
 
 from __future__ import annotations
 

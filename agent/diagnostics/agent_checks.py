@@ -1,15 +1,14 @@
-"""What only the running agent can know is the matter: clock, disk, store, each device, each broker and its backlog."""
+"""Checks of the running agent: clock, disk, store, settings, each device, each broker and its backlog."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
-from gatepost.agent.api.agent_interface import AgentInterface
-from gatepost.agent.api.handlers.readings import EPOCH
-from gatepost.agent.core.views import BrokerView
+from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.views import BrokerView, DeviceView
 from gatepost.agent.diagnostics.device_checks import of_device
 from gatepost.agent.diagnostics.finding import Finding, by_weight
 from gatepost.agent.settings.model import Settings
@@ -22,9 +21,57 @@ REASONS = 3  # that are told
 DEAD = 1000  # dead letters that are counted
 
 
-async def findings(app: AgentInterface) -> list[Finding]:
+class CheckedBroker(Protocol):
+    def as_dict(self) -> BrokerView: ...
+
+
+class CheckedDevices(Protocol):
+    def views(self) -> list[DeviceView]: ...
+
+
+class CheckedBrokers(Protocol):
+    def views(self) -> Sequence[CheckedBroker]: ...
+
+
+class CheckedBacklog(Protocol):
+    async def undelivered(self) -> list[dict[str, Any]]: ...
+
+
+class CheckedStore(Protocol):
+    @property
+    def backlog(self) -> CheckedBacklog: ...
+
+    async def stats(self) -> dict[str, Any]: ...
+
+    async def gaps(self, limit: int = ...) -> list[dict[str, Any]]: ...
+
+    async def dead_letters(self, limit: int = ...) -> list[dict[str, Any]]: ...
+
+
+class CheckedAgent(Protocol):
+    """The parts of the running agent that are checked."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def store(self) -> CheckedStore: ...
+
+    @property
+    def devices(self) -> CheckedDevices: ...
+
+    @property
+    def brokers(self) -> CheckedBrokers: ...
+
+    def status(self) -> dict[str, Any]: ...
+
+
+async def findings(app: CheckedAgent) -> list[Finding]:
     """Worst first; empty when all is well."""
-    now = EPOCH + timedelta(microseconds=app.clock.now().wall)
+    now = datetime.fromtimestamp(app.clock.now().wall / 1e6, UTC)
     found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status()), *_api(app.status())]
     found += _gaps(await app.store.gaps(100), now)
     for view in app.devices.views():
@@ -52,7 +99,7 @@ def _api(status: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _clock(app: AgentInterface) -> Iterator[Finding]:
+def _clock(app: CheckedAgent) -> Iterator[Finding]:
     if not app.clock.now().synchronised:
         yield Finding(
             "warning",
@@ -63,7 +110,7 @@ def _clock(app: AgentInterface) -> Iterator[Finding]:
         )
 
 
-def _disk(app: AgentInterface) -> Iterator[Finding]:
+def _disk(app: CheckedAgent) -> Iterator[Finding]:
     path, reserve = app.settings.gateway.state_dir, app.settings.store.reserve
     try:
         seen = os.statvfs(path)

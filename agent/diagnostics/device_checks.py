@@ -1,4 +1,4 @@
-"""What is the matter with a device, from its view."""
+"""Checks of one device, from its view."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MINUTE = 60
 def of_device(view: DeviceView, now: datetime) -> Iterator[Finding]:
     """At most one finding: what explains the most."""
     about = f"device {view['id']}"
-    message, hint = str(view.get("message") or ""), str(view.get("hint") or "")
+    message, hint = view["message"], view["hint"]
     match view["status"]:
         case "error":
             yield Finding("problem", about, "it cannot be used", message, hint)
-        case "offline" if view.get("reason") == "silent":
+        case "offline" if view["reason"] == "silent":
             yield Finding("warning", about, "its port is open, and it says nothing", message, hint)
         case "offline":
-            what = message or f"it is not there ({view.get('port') or view['driver']})"
+            what = message or f"it is not there ({view['port'] or view['driver']})"
             yield Finding("warning", about, what, "", hint)
         case "online":
             yield from _online(view, about, now)
@@ -35,7 +35,7 @@ def of_device(view: DeviceView, now: datetime) -> Iterator[Finding]:
 def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
     driver = view["driver"]
     faults = _faults(view)
-    quiet, usual = view.get("quiet_for"), view.get("usual_gap")
+    quiet, usual = view["quiet_for"], view["usual_gap"]
     if misunderstood := _misunderstood(view, sum(faults.values()), now):
         yield Finding(
             "warning",
@@ -52,11 +52,11 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
             f"its port is open, and it usually says something every {_span(usual)}",
             "is it switched on, and is its cable plugged in at both ends?",
         )
-    elif not view.get("monitoring", True):
-        reason = str(view.get("message") or "reporting was stopped by a command")
-        do = str(view.get("hint") or f"`gatepost send {view['id']} start_monitoring` starts it again")
+    elif not view["monitoring"]:
+        reason = view["message"] or "reporting was stopped by a command"
+        do = view["hint"] or (f"`gatepost send {view['id']} start_monitoring` starts it again")
         yield Finding("note", about, "its readings are not reported", reason, do)
-    elif not view.get("last_reading"):
+    elif not view["last_reading"]:
         yield Finding(
             "warning",
             about,
@@ -69,24 +69,22 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
 
 def _misunderstood(view: DeviceView, wrong: int, now: datetime) -> str:
     """A sentence when much of what comes is not understood: hardly anything ever was, or nothing is any more."""
-    recent = int(view.get("faults_recent", wrong))
-    understood = int(view.get("decoded", view.get("readings")) or 0)
+    recent, understood = view["faults_recent"], view["decoded"]
     if recent and wrong >= FAULTS and understood < wrong * FEW:
         return f"{wrong} lines or messages could not be understood, {understood} could"
-    last = view.get("last_reading")
-    if recent >= FAULTS and view.get("monitoring", True):
+    last = view["last_reading"]
+    if recent >= FAULTS and view["monitoring"]:
         if last is None:
             return f"{recent} lines or messages could not be understood of late, and no reading has come"
         age = (now - datetime.fromisoformat(last)).total_seconds()
-        if age > max(LATELY, 2 * float(view.get("every") or 0)):
+        if age > max(LATELY, 2 * view["every"]):
             return f"{recent} lines or messages could not be understood of late, the last reading is {_span(age)} old"
     return ""
 
 
 def _faults(view: DeviceView) -> dict[str, int]:
     """The decoder's own where they are told apart."""
-    told = view.get("decoder_faults")
-    return {kind: count for kind, count in ((told or view.get("faults")) or {}).items() if count}
+    return {kind: count for kind, count in (view["decoder_faults"] or view["faults"]).items() if count}
 
 
 def _span(seconds: float) -> str:

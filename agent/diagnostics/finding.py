@@ -1,4 +1,4 @@
-"""One thing that is the matter: what, why, and what to do. The agent and the command line both find them."""
+"""Finding of a check: the problem, its cause, and what to do. The API and the command line share it."""
 
 from __future__ import annotations
 

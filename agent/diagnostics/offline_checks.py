@@ -1,4 +1,4 @@
-"""What can be found out without the agent: settings, ports, disk, clock, database file."""
+"""Checks that need no running agent: settings, ports, disk, clock, database file."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Who asks, and what they may: tokens, sessions of the page, JWTs. Nothing is imported here."""
+"""Authentication and permissions: tokens, sessions of the page, JWTs. Nothing is imported here."""

@@ -1,4 +1,4 @@
-"""Stands before the TCP listener: who asks is found out here, and nowhere else.
+"""Authenticator of the TCP listener: decides who a request comes from, here and nowhere else.
 
 In this order: rate of the address, lock-out, credentials (bearer token, JWT, or session cookie), rate of the client.
 """
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 SHARED = 4.0  # several clients may share an address: so many times the rate of one
 REFUSALS_TOLD = 0.2  # a second, into the audit log
-NO_TOKEN = "this needs a token"  # noqa: S105
+NO_TOKEN = "a token is required"  # noqa: S105
 SEND_TOKEN = "send `Authorization: Bearer <token>`; `gatepost token create` makes one"  # noqa: S105
 
 Judge = Callable[[str], Principal]
@@ -76,7 +76,7 @@ class Authenticator:
         self._check_lock(address)
         role = self.sessions.redeem(secret)
         if role is None:
-            raise self._refused(address, "this login code does not hold", "`gatepost token browser` makes one")
+            raise self._refused(address, "invalid login code", "`gatepost token browser` makes one")
         return Principal("browser", role, *(((), ()) if role == "viewer" else (EVERY_TOPIC, EVERY_TOPIC))), None
 
     async def _bearer(self, given: str, address: str) -> tuple[Principal, str]:
@@ -137,7 +137,7 @@ def bearer(headers: Mapping[bytes, bytes]) -> str | None:
         return None
     scheme, _, value = given.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not value.strip():
-        raise Unauthenticated("only bearer tokens are taken", SEND_TOKEN)
+        raise Unauthenticated("only bearer tokens are accepted", SEND_TOKEN)
     return value.strip()
 
 

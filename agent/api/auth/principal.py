@@ -1,4 +1,4 @@
-"""Roles, and who asks."""
+"""Roles and principals: who makes a request, and what they may do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rates and lock-outs, in tables of bounded size: who is not heard of for longest is forgotten first."""
+"""Rate limits and lock-outs, in tables of bounded size: the entry that is longest unused is forgotten first."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class SessionStore:
         self._open.pop(session.key, None)
 
     def close_of(self, token: str) -> None:
-        """Those that were opened with a token that does not hold any more."""
+        """End the sessions that were opened with a token, when it is revoked."""
         for session in [session for session in self._open.values() if session.token == token]:
             self.close(session)
 

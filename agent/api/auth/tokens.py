@@ -32,7 +32,7 @@ KEY = "api-token:"
 PREFIX = "gp_"
 MOST = 200  # tokens
 USED_EVERY = 3600 * 1_000_000  # microseconds after which a use is written again
-WRONG = "this token does not hold"
+WRONG = "invalid or revoked token"
 HINT = "`gatepost token create` makes one"
 
 
@@ -87,13 +87,13 @@ class TokenStore:
             try:
                 self._by_id[ident] = msgspec.convert(value, ApiToken)
             except msgspec.ValidationError:
-                log.error("what is kept of the token %s is damaged; it does not hold any more", ident)
+                log.error("the record of token %s is damaged; the token is no longer valid", ident)
 
     def every(self) -> list[ApiToken]:
         return sorted(self._by_id.values(), key=lambda token: token.created)
 
     def get(self, ident: str) -> ApiToken | None:
-        """One that holds now."""
+        """The token, if it is valid now."""
         token = self._by_id.get(ident)
         return None if token is None or self._expired(token) else token
 
@@ -132,7 +132,7 @@ class TokenStore:
         return token, f"{PREFIX}{ident}_{secret}"
 
     async def revoke(self, ident: str) -> ApiToken:
-        """It does not hold from now on, and nothing that was opened with it; raises NotFound, StoreError."""
+        """End the token and the sessions opened with it; raises NotFound, StoreError."""
         token = self._by_id.get(ident)
         if token is None:
             raise NotFound(f"there is no token {ident!r}", "`gatepost token list` lists them")
@@ -165,7 +165,7 @@ class TokenStore:
         try:
             await self._store.key_value.put(KEY + token.id, msgspec.to_builtins(used))
         except StoreError as error:
-            log.warning("the last use of a token could not be kept: %s", error)
+            log.warning("the last use of a token could not be stored: %s", error)
 
     async def _forget(self, ident: str) -> None:
         token = self._by_id.pop(ident)  # first: a use that is noted now must not bring it back

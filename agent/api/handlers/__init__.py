@@ -1,1 +1,1 @@
-"""What the routes do: each takes an Ask and gives what JSON can say."""
+"""Handlers of the routes: each takes an ApiRequest and returns a value for JSON or a response."""

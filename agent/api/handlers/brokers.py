@@ -1,4 +1,4 @@
-"""Brokers: which there are, how each is, connect and disconnect; make, change, remove one."""
+"""Broker routes: list them with their state, connect and disconnect; create, change, remove one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands through the desk, as over MQTT; and the ledger of those that were let through."""
+"""Command routes: send one through the dispatcher, as over MQTT; list the ledger of a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices: which there are, how each is, what each understands; register, change, remove one."""
+"""Device routes: list them with their state and commands; register, change, remove one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API's description of itself: for programs as OpenAPI, for people as a page that needs no other address."""
+"""Documentation routes: OpenAPI for programs, and a page for people that loads nothing from elsewhere."""
 
 from __future__ import annotations
 

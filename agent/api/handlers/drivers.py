@@ -1,4 +1,4 @@
-"""The installed drivers: their names, and what one of them takes; one is loaded only when it is asked for."""
+"""Driver routes: the installed drivers, and one with its options; a driver is loaded only when it is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway as a whole: health, status, counts, settings, what is the matter."""
+"""Gateway routes: health, status, statistics, settings, reload, doctor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages beside readings: publish and broadcast, topics that are followed, what was heard."""
+"""Message routes: publish and broadcast, subscriptions, the history of messages."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _payload(value: Any, encoding: str | None) -> tuple[bytes, str]:
         try:
             payload, kind = base64.b64decode(value, validate=True), "application/octet-stream"
         except (binascii.Error, ValueError):
-            raise BadInput("payload: is no base64") from None
+            raise BadInput("payload: is not base64") from None
     elif encoding == "json" or not isinstance(value, str):
         try:
             payload, kind = orjson.dumps(value), "application/json"

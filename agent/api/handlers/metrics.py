@@ -1,4 +1,4 @@
-"""What a monitoring system scrapes: the text format of Prometheus, version 0.0.4. No patient, no unbounded label."""
+"""Prometheus metrics in the text format, version 0.0.4. No patient, no unbounded label."""
 
 from __future__ import annotations
 

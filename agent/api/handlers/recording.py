@@ -1,4 +1,4 @@
-"""A recording of one device: its header, then what is heard and said, as long as the client listens."""
+"""Recording route: the header, then the octets in both directions, as long as the client listens."""
 
 from __future__ import annotations
 

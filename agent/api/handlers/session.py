@@ -1,4 +1,4 @@
-"""Signing in with a browser: a token or a login code becomes a cookie that scripts cannot read."""
+"""Session routes: a token or a login code becomes a cookie that scripts cannot read."""
 
 from __future__ import annotations
 

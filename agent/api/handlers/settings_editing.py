@@ -1,4 +1,4 @@
-"""What the routes that change brokers and devices have in common."""
+"""Helpers of the routes that change brokers and devices."""
 
 from __future__ import annotations
 
@@ -56,4 +56,4 @@ def name_of(text: str) -> str:
         return msgspec.convert(text, Name)
     except msgspec.ValidationError:
         hint = "letters, digits, `_`, `.` and `-`, at most 64"
-        raise BadInput(f"name: {text[:64]!r} is no name", hint) from None
+        raise BadInput(f"name: {text[:64]!r} is not a valid name", hint) from None

@@ -1,4 +1,4 @@
-"""What the log says beside readings: what is owed, lost, refused, done."""
+"""Log routes: backlog, gaps, dead letters, audit."""
 
 from __future__ import annotations
 

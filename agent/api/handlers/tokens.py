@@ -1,4 +1,4 @@
-"""Tokens: who may use the API over TCP, and with which rights."""
+"""Token routes: list, create and revoke tokens of the API over TCP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def create(request: ApiRequest) -> JsonResponse[NewToken]:
     for key, filters in (("publish", body.publish), ("subscribe", body.subscribe)):
         for each in filters or ():
             if not is_filter(each):
-                raise BadInput(f"{key}: {each[:64]!r} is no topic filter", "such as devices/+/data or alarms/#")
+                raise BadInput(f"{key}: {each[:64]!r} is not a topic filter", "such as devices/+/data or alarms/#")
     token, text = await request.authenticator.tokens.create(
         body.role, body.name, _seconds(body.expires), body.publish, body.subscribe
     )

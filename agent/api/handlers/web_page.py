@@ -1,4 +1,4 @@
-"""The web page and its files, from the wheel. They hold no data: what they show, they ask the API for like anybody."""
+"""Web page files, from the wheel. They hold no data: the page asks the API like any other client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of other origins: none may ask, unless `api.cors_origins` names its origin exactly."""
+"""CORS policy: no page of another origin may use the API, unless `api.cors_origins` names its origin exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors on their way out: the HTTP status of each, and its body `{"error": {"key", "message", "hint"}}`."""
+"""HTTP errors: the status of each, and its body `{"error": {"key", "message", "hint"}}`."""
 
 from __future__ import annotations
 

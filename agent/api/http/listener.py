@@ -1,4 +1,4 @@
-"""One place where the API is served: its sockets, its connections, and how they end."""
+"""HTTP listener: its sockets, its connections, and how they end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the route table to an ASGI application: the path is found, this decodes, calls, and shapes errors."""
+"""Router: an ASGI application from the route table; decodes requests, calls handlers, shapes errors."""
 
 from __future__ import annotations
 

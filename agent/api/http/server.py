@@ -1,4 +1,4 @@
-"""Serves the API of one agent on its Unix socket and, where settings say so, on TCP; nothing wakes up by itself.
+"""Server of one agent's API on its Unix socket and, if set, on TCP; nothing wakes up by itself.
 
 uvicorn's own Server ticks ten times a second for a Date header and its exit flag; here the event loop alone decides.
 """
@@ -99,7 +99,7 @@ class ApiServer:
 
         Raises ListenWrong, JwtWrong, SettingsWrong.
         """
-        self._authenticator.jwt = None  # whatever goes wrong below: none is taken by settings that do not hold any more
+        self._authenticator.jwt = None  # whatever fails below: no JWT is accepted by settings that no longer apply
         await self._apply_tcp(api)
         if api.listen is not None and api.jwt is not None:
             from gatepost.agent.api.auth.jwt import JwtJudge

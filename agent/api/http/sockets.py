@@ -1,4 +1,4 @@
-"""The TCP address that the API listens on, and the certificate that it shows."""
+"""TCP sockets that the API listens on, and their certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Unix socket that the API listens on: its permission is what protects it."""
+"""Unix socket that the API listens on, protected by its permissions."""
 
 from __future__ import annotations
 

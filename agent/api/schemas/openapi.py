@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of a route table. Loaded, made and forgotten when it is asked for: nobody else pays."""
+"""OpenAPI 3.1 document of a route table. Loaded, made and forgotten when it is asked for: nobody else pays."""
 
 from __future__ import annotations
 

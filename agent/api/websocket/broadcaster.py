@@ -1,4 +1,4 @@
-"""From the agent's events to all clients of the WebSocket: each event is written once, each kind of client joined once.
+"""Broadcaster of the agent's events to all WebSocket clients: each event is encoded once, each filter applied once.
 
 While nobody listens it costs nothing; then one task tells events, and one timer pings all clients together.
 """
@@ -46,7 +46,7 @@ class LiveReadings:
         self._more = False
         store, events = self._app.store, self._app.events
         records = store.recent.since(self._next, PAGE) if events.watched and self._next <= store.head else None
-        if not records:  # what memory does not hold any more is history
+        if not records:  # what is no longer in memory is history
             self._next = store.head + 1
             return
         self._next = records[-1].seq + 1

@@ -1,4 +1,4 @@
-"""One client of the WebSocket: bounded in what waits for it, told what it missed, ended when it takes nothing."""
+"""WebSocket connection of one client: its queue is bounded, it learns what it missed, it ends when it takes nothing."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._closing:
             return
         if not self._holds():
-            self.close(NO_RIGHT, "what it signed in with does not hold any more")
+            self.close(NO_RIGHT, "credentials are no longer valid")
         elif self._paused:
             pass  # `_stuck` judges
         elif not self._heard:

@@ -1,4 +1,4 @@
-"""`GET /ws`: a request like every other until its handler takes the connection over."""
+"""WebSocket endpoint `GET /ws`: a request like any other until its handler takes the connection over."""
 
 from __future__ import annotations
 

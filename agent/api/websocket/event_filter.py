@@ -1,4 +1,4 @@
-"""Which events a client wants: patterns with `*` for kinds, devices and metrics."""
+"""Event filter of a client: patterns with `*` for kinds, devices and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of `websockets` that are used: its protocol without I/O, loaded with the first client (1.4 MiB)."""
+"""WebSocket handshake and frames by `websockets`, its protocol without I/O, loaded with the first client (0.8 MiB)."""
 
 from __future__ import annotations
 
