@@ -66,7 +66,7 @@ class RecordOptions(BleOptions, frozen=True, forbid_unknown_fields=True):
     records: Records = True
 
 
-class ScaleOptions(BleOptions, frozen=True, forbid_unknown_fields=True):
+class WeightScaleOptions(BleOptions, frozen=True, forbid_unknown_fields=True):
     """A scale that may know its users."""
 
     user_index: UserIndex = None

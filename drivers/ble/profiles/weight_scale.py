@@ -9,7 +9,7 @@ from gatepost.drivers.ble.gatt import weight
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.profile import Items
 from gatepost.drivers.ble.profiles.commands import SYNC_TIME
-from gatepost.drivers.ble.profiles.options import ScaleOptions
+from gatepost.drivers.ble.profiles.options import WeightScaleOptions
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedProfile
 from gatepost.drivers.ble.uuids import uuid
 
@@ -38,7 +38,7 @@ class BleWeightScale(BleDriver):
     companions = (uuid(0x181C),)
     streams = False
     keeps_records = True
-    options_type = ScaleOptions
+    options_type = WeightScaleOptions
     example_options: ClassVar[dict[str, Any]] = {"user_index": 1, "consent": "1234"}
     commands: ClassVar = (SYNC_TIME,)
     source = "Bluetooth SIG: Weight Scale Service 1.0, Body Composition Service 1.0, User Data Service 1.0"

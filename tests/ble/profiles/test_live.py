@@ -180,12 +180,12 @@ def test_options_are_checked():
     import msgspec
     import pytest
 
-    from gatepost.drivers.ble.profiles.options import AllOptions, ScaleOptions
+    from gatepost.drivers.ble.profiles.options import AllOptions, WeightScaleOptions
 
     for wrong in ({"passkey": "12345"}, {"passkey": 123456}, {"permit": ["everything"]}, {"pair": "maybe"}):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(wrong, BleOptions)
-    for kind in (ScaleOptions, AllOptions):
+    for kind in (WeightScaleOptions, AllOptions):
         with pytest.raises(msgspec.ValidationError, match="consent"):
             msgspec.convert({"user_index": 1}, kind)
         assert msgspec.convert({"user_index": 1, "consent": "0007"}, kind).problems() == []

@@ -9,7 +9,7 @@ import pytest
 
 from gatepost.drivers.ble.profiles.blood_pressure import BleBloodPressure
 from gatepost.drivers.ble.profiles.commands import ReadStored
-from gatepost.drivers.ble.profiles.options import RecordOptions, ScaleOptions
+from gatepost.drivers.ble.profiles.options import RecordOptions, WeightScaleOptions
 from gatepost.drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
 from gatepost.drivers.ble.profiles.weight_scale import BleWeightScale
 from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, NewestDigests
@@ -135,7 +135,7 @@ def test_a_cuff_with_both_forms_tells_each_value_once():
 
 def test_weight_and_composition_are_two_readings_of_one_weighing():
     async def scene():
-        b = Bench(BleWeightScale(ScaleOptions()), WeightScaleTwin(every_seconds=0))
+        b = Bench(BleWeightScale(WeightScaleOptions()), WeightScaleTwin(every_seconds=0))
         b.now += timedelta(minutes=1)
         b.twin.weigh()  # the second one comes in two packets
         b.now += timedelta(minutes=1)
@@ -154,7 +154,7 @@ def test_weight_and_composition_are_two_readings_of_one_weighing():
 
 def test_a_packet_whose_second_one_does_not_come_waits_no_longer_than_it_should():
     async def scene():
-        b = Bench(BleWeightScale(ScaleOptions()), WeightScaleTwin(every_seconds=0))
+        b = Bench(BleWeightScale(WeightScaleOptions()), WeightScaleTwin(every_seconds=0))
         b.twin._waiting.clear()
         found = []
 
@@ -200,14 +200,14 @@ def test_a_scale_is_given_the_consent_of_its_user():
         ended = await b.session(lambda: asyncio.sleep(5))
         return b, ended
 
-    b, ended = play(scene(ScaleOptions(user_index=1, consent="1234")))
+    b, ended = play(scene(WeightScaleOptions(user_index=1, consent="1234")))
     assert values(b.stored, "weight") == [70]
     assert ended is None
-    b, ended = play(scene(ScaleOptions(user_index=1, consent="1111")))
+    b, ended = play(scene(WeightScaleOptions(user_index=1, consent="1111")))
     assert isinstance(ended, CommandFailed)
     assert "user-not-authorised" in str(ended)
     assert "1111" not in str(ended)
-    b, ended = play(scene(ScaleOptions()))
+    b, ended = play(scene(WeightScaleOptions()))
     assert ended is None
     assert b.faults == {"no-consent": 1}
 

@@ -9,7 +9,7 @@ import pytest
 
 from gatepost.drivers.ble.adverts.driver import AdvertOptions
 from gatepost.drivers.ble.peripheral import GattError
-from gatepost.drivers.ble.profiles.options import ScaleOptions
+from gatepost.drivers.ble.profiles.options import WeightScaleOptions
 from gatepost.drivers.ble.twin.devices.catalogue import DEVICES, NAMES, make, secure, variant
 from gatepost.drivers.ble.twin.devices.encode import crc, date_time, medfloat, sfloat
 from gatepost.drivers.ble.twin.devices.polar import CONTROL
@@ -231,7 +231,7 @@ def test_a_scale_with_users_waits_for_consent() -> None:
 
 
 def test_options_make_the_device() -> None:
-    assert variant("user-scale", 0, ScaleOptions(user_index=3, consent=7)).consent == 7
+    assert variant("user-scale", 0, WeightScaleOptions(user_index=3, consent=7)).consent == 7
     assert variant("bthome", 0, AdvertOptions(key="00" * 16)).key == bytes(16)
     assert variant("ruuvi", 0, AdvertOptions()).name == "Ruuvi 0000"
     assert secure(make("ble-glucose"), 42).passkey == 42
