@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatepost.agent.api.agent_interface import AgentInterface
+from gatepost.agent.api.asgi import Scope
 from gatepost.agent.api.auth.principal import EVERY_TOPIC, LOCAL, Needed, Principal
 from gatepost.agent.api.auth.rate_limits import AddressLockout, RateLimiter, group
 from gatepost.agent.api.auth.sessions import SAFE, LoginSession, SessionStore, check_csrf, check_origin
 from gatepost.agent.api.auth.tokens import PREFIX, WRONG, ApiToken, TokenStore
-from gatepost.agent.api.http.asgi import Scope
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import TooMany, Unauthenticated
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol
 
+from gatepost.agent.api.asgi import Scope
 from gatepost.agent.api.auth.topic_permissions import allows, covers
-from gatepost.agent.api.http.asgi import Scope
 
 Role = Literal["viewer", "operator", "admin"]
 Needed = Literal["open", "viewer", "operator", "admin"]

@@ -7,7 +7,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from gatepost.agent.api.http.asgi import Receive, Scope, Send
+from gatepost.agent.api.asgi import Receive, Scope, Send
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import NotFound

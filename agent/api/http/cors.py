@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatepost.agent.api.agent_interface import AgentInterface
-from gatepost.agent.api.http.asgi import ASGIApp, Message, Receive, Scope, Send
+from gatepost.agent.api.asgi import ASGIApp, Message, Receive, Scope, Send
 
 METHODS = b"GET, POST, PUT, DELETE"
 HEADERS = b"authorization, content-type, if-match, accept"

@@ -7,7 +7,7 @@ import sys
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
-from gatepost.agent.api.http.asgi import ASGIApp
+from gatepost.agent.api.asgi import ASGIApp
 
 
 def without_init(name: str) -> None:

@@ -8,12 +8,12 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gatepost.agent.api.http.asgi import ASGIApp
+from gatepost.agent.api.asgi import ASGIApp
 from gatepost.agent.api.http.h11_protocol import BoundedH11Protocol, ConnectionLimits, config_of
 from gatepost.agent.api.websocket.connection import WebSocketConnection
 
 # isort: split
-from uvicorn.server import ServerState  # only once `protocol` has made it lean
+from uvicorn.server import ServerState  # only once h11_protocol has kept its __init__ away
 
 HANDSHAKE = 5.0  # seconds for TLS
 FAREWELL = 2.0

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import orjson
 
-from gatepost.agent.api.http.asgi import Receive, Scope, Send
+from gatepost.agent.api.asgi import Receive, Scope, Send
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gatepost.agent.api.agent_interface import AgentInterface
+from gatepost.agent.api.asgi import ASGIApp, Receive, Scope, Send
 from gatepost.agent.api.auth.authenticator import Authenticator
 from gatepost.agent.api.auth.principal import LOCAL, NOBODY, AccessGuard, Needed, Principal
 from gatepost.agent.api.auth.sessions import SAFE
-from gatepost.agent.api.http.asgi import ASGIApp, Receive, Scope, Send
 from gatepost.agent.api.http.errors import INTERNAL, body_of, status_of
 from gatepost.agent.api.http.responses import JsonResponse, StreamingResponse
 from gatepost.agent.api.schemas.requests import NoQuery

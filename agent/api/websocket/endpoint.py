@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from gatepost.agent.api.asgi import Receive, Scope, Send
 from gatepost.agent.api.auth.authenticator import address_of, holds
 from gatepost.agent.api.auth.principal import LOCAL
 from gatepost.agent.api.auth.sessions import check_origin
-from gatepost.agent.api.http.asgi import Receive, Scope, Send
 from gatepost.agent.api.http.errors import body_of
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
