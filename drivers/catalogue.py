@@ -1,4 +1,4 @@
-"""What the metric catalogue (drivers/metrics.py) is made of: metrics, their values, and the codes of a value."""
+"""Types of the metric catalogue (drivers/metrics.py): metrics, their values, and the codes of a value."""
 
 from __future__ import annotations
 

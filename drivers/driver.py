@@ -1,4 +1,4 @@
-"""The contract of a driver, and the registry by entry points.
+"""Contract of a driver, and the registry by entry points.
 
 A driver is data (name, line settings, commands) and sans-I/O pieces: a decoder, octets to send, perhaps a session
 with requests and answers, and a simulated twin. It never opens anything itself: a link (drivers/serial/port/link.py,

@@ -1,4 +1,4 @@
-"""The part of the metric catalogue that is not about the body: air, weather, motion, presence."""
+"""Values of the metric catalogue that are not about the body: air, weather, motion, presence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What installed packages declare: entry points and versions, read from their *.dist-info folders.
+"""Entry points and versions of installed packages, read from their *.dist-info folders.
 
 importlib.metadata does the same and more; it costs the agent 2.3 MiB (zipfile, email, csv, ...), so it is used only
 where a place on the path is no folder. The first distribution of a name on the path counts, as there.

@@ -1,4 +1,4 @@
-"""The metric catalogue: what the metric types and their values are called, their UCUM units, LOINC and MDC codes.
+"""Metric catalogue: names of the metric types and their values, their UCUM units, LOINC and MDC codes.
 
 Codes stand only where public sources agree. A user's own metric types and values are as good as these; they just have
 no codes. What surrounds people is in drivers/environment_values.py.

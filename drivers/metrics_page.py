@@ -1,4 +1,4 @@
-"""The reference page of metrics and flags: python -m gatepost.drivers.metrics_page > docs/metrics.md"""
+"""Reference page of metrics and flags: python -m gatepost.drivers.metrics_page > docs/metrics.md"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a driver's options can say of themselves: every mistake at once, each with its place, warnings included."""
+"""Options of a driver that report all their mistakes at once, each with its place, warnings included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a driver hands on: readings, waveforms and counted faults."""
+"""Readings, replies, waveforms and counted faults: the output of a decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recording: what a link heard and what was said, with times, one JSON object a line.
+"""Recording of the octets in both directions of a link, with times, one JSON object a line.
 
 The first line says what it is of. `gatepost record` writes it, `gatepost replay` plays it through the driver: a fault
 seen in the field can be sent to a developer. It holds what the device measured; it never holds secrets of the settings.

@@ -14,7 +14,7 @@ from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading, Waveform
 
 GAP = "gap"
 LOST = "lost_samples"
-MOST = 16384  # samples of one channel that are held at most
+MAX_SAMPLES = 16384  # samples of one channel that are held at most
 
 
 class WaveformChannel(NamedTuple):
@@ -33,7 +33,7 @@ class WaveformBlocks:
     """
 
     def __init__(self, metric: str, rate_hz: float, channels: Sequence[WaveformChannel], seconds: float = 1.0) -> None:
-        self._size = min(MOST, max(1, round(rate_hz * seconds)))
+        self._size = min(MAX_SAMPLES, max(1, round(rate_hz * seconds)))
         self._lanes = [_Lane(metric, rate_hz, channel) for channel in channels]
         self._rows = 0
 

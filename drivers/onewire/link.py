@@ -1,4 +1,4 @@
-"""The link to a sensor of the Linux kernel's 1-wire driver: its file is read every now and then, off the event loop.
+"""Link to a sensor of the Linux kernel's 1-wire driver: its file is read at an interval, off the event loop.
 
 Reading `w1_slave` makes the sensor measure and takes up to a second, longer on a bad bus; no read is waited for beyond
 a limit. Errors are LinkFailed, as those of the serial link.
@@ -18,9 +18,9 @@ from gatepost.drivers.serial.port.link_errors import explain, lost, timed_out
 
 ROOT = Path("/sys/bus/w1/devices")
 FILE = "w1_slave"
-MOST = 1024  # octets of the file that are read
-LIMIT = 10.0  # seconds that one read may take
-PATIENCE = 3  # reads in a row that may fail before the sensor counts as lost
+MAX_FILE_SIZE = 1024  # octets of the file that are read
+READ_TIMEOUT = 10.0  # seconds that one read may take
+MAX_FAILED_READS = 3  # reads in a row that may fail before the sensor counts as lost
 _SENSOR = re.compile(r"[0-9A-Fa-f]{2}-[0-9A-Fa-f]{12}")
 _HINT = "is it wired, and is `dtoverlay=w1-gpio` set? see `ls /sys/bus/w1/devices`"
 
@@ -40,7 +40,7 @@ class W1Link:
         on_data: Callable[[bytes], None],
         on_lost: Callable[[Exception | None], None],
         root: Path = ROOT,
-        limit: float = LIMIT,
+        limit: float = READ_TIMEOUT,
     ) -> None:
         self.port = port
         self.path = sensor_file(port, root)
@@ -115,7 +115,7 @@ class W1Link:
             except OSError as exc:  # the sensor did not answer; one may be disturbed now and then
                 self.read_errors += 1
                 failed += 1
-                if failed >= PATIENCE:
+                if failed >= MAX_FAILED_READS:
                     return self._end(lost(self.port, exc))
             else:
                 failed = 0
@@ -136,7 +136,7 @@ class W1Link:
         def work() -> bytes:
             try:
                 with self.path.open("rb") as file:
-                    return file.read(MOST)
+                    return file.read(MAX_FILE_SIZE)
             finally:
                 self._reading = False
 

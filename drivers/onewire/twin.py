@@ -1,4 +1,4 @@
-"""A simulated DS18B20, and the folder in which the kernel would show it."""
+"""Twin of a DS18B20, and the folder in which the kernel would show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is there, and which driver fits: for `gatepost scan`.
+"""Search for devices and the drivers that fit them, for `gatepost scan`.
 
 - `adverts.py` one BLE advertisement -> what it is, its driver.
 - `candidates.py` the serial drivers by line settings; `judge.py` octets -> which of them understands them; `guess.py`

@@ -1,4 +1,4 @@
-"""An open serial port to listen at. Everything here blocks, for a bounded time: it runs in a thread."""
+"""Serial port that a scan listens at. Everything here blocks, for a bounded time: it runs in a thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gatepost.drivers.serial.port.open_port import change_line, close_port, has_
 
 STEP = 0.1  # seconds between two looks whether it is over
 READ = 4096
-MOST = 1 << 18  # octets of one hearing: a line at 921600 baud says less in two seconds
+MAX_RECEIVED = 1 << 18  # octets of one hearing: a line at 921600 baud says less in two seconds
 
 
 class BlockingPort:
@@ -59,7 +59,7 @@ class BlockingPort:
     def hear(self, seconds: float, take: Callable[[bytes], None], enough: Callable[[], bool]) -> None:
         """Give `take` what is said within this time, until it is `enough`."""
         end, octets = self._clock() + seconds, 0
-        while octets < MOST and not self._over():
+        while octets < MAX_RECEIVED and not self._over():
             left = end - self._clock()
             if left <= 0:
                 return

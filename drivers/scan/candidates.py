@@ -1,4 +1,4 @@
-"""The serial drivers that may be behind a port, by the line settings with which they would be heard."""
+"""Serial drivers that may fit the device at a port, by the line settings with which they would be heard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one setting of a port has let us hear -> which driver understands it. Sans-I/O."""
+"""Match of drivers to the octets received with one setting of a port. Sans-I/O."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from gatepost.drivers.scan.driver_matcher import SURE, DriverMatch, DriverMatche
 
 SLOT = 1.5  # seconds at each line setting of a port that speaks: a device that speaks once a second is heard
 LONGEST_SLOT = 5.0  # where a person has more patience
-ANSWER = 0.7  # seconds for the answer to a question
-TRIES = 2  # the first may stand behind what the device did not understand before
+ANSWER_TIMEOUT = 0.7  # seconds for the answer to a question
+PROBE_TRIES = 2  # the first may stand behind what the device did not understand before
 RECOGNISED, SPEAKS, SILENT = "recognised", "speaks", "silent"
 
 
@@ -120,10 +120,10 @@ class PortProbe:
     def _put(self, ear: BlockingPort, candidate: DriverCandidate, question: ScanProbe) -> None:
         if ear.line != candidate.line:
             ear.tune(candidate.line)
-        for _ in range(TRIES):
+        for _ in range(PROBE_TRIES):
             judge = DriverMatcher([candidate], asked=True, options=question.options)
             ear.say(question.request)
-            ear.hear(ANSWER, judge.feed, partial(getattr, judge, "sure"))
+            ear.hear(ANSWER_TIMEOUT, judge.feed, partial(getattr, judge, "sure"))
             self._take(judge)
             if judge.verdicts() or self._over():
                 return

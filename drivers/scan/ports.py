@@ -1,4 +1,4 @@
-"""Which serial ports and which 1-wire sensors this machine has."""
+"""Serial ports and 1-wire sensors of this machine."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from gatepost.drivers.serial.lines.driver import LinesDecoder
 from gatepost.drivers.serial.lines.formats import number
 from gatepost.drivers.serial.lines.options import LinesOptions
 
-TEXT = 0.98  # share of the octets that must be text
-MOST = 200  # lines that are looked at
-LONGEST = 1000
+MIN_TEXT_SHARE = 0.98  # share of the octets that must be text
+MAX_LINES = 200  # lines that are looked at
+MAX_LINE_LENGTH = 1000
 DELIMITERS = (",", ";", "\t", "|", " ")
-WIDEST = 64  # columns
+MAX_COLUMNS = 64  # columns
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
 _PAIR = re.compile(r"([A-Za-z][\w /.%-]{0,30}?)\s*([=:])\s*([-+]?\d+(?:[.,]\d+)?)(?![\d:])")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
@@ -48,8 +48,8 @@ def guess(data: bytes) -> OptionsGuess | None:
     """The first form with which nearly every whole line is understood; None = none is. The first line may lack its
     beginning, the last one its end: neither is looked at, but for a first one that names the columns."""
     ended = re.split(rb"\r\n|\n|\r", data)
-    whole = [line for line in ended[:-1] if line.strip()][:MOST]
-    if text_share(data) < TEXT or not whole or any(len(line) > LONGEST for line in whole):
+    whole = [line for line in ended[:-1] if line.strip()][:MAX_LINES]
+    if text_share(data) < MIN_TEXT_SHARE or not whole or any(len(line) > MAX_LINE_LENGTH for line in whole):
         return None
     lines = [line.decode("utf-8", "replace") for line in whole]
     rest = lines[1:] if len(lines) > 1 else lines
@@ -89,7 +89,7 @@ def _columns(first: str, lines: list[str]) -> Iterator[dict[str, Any]]:
     for delimiter in DELIMITERS:
         cells = [_cells(line, delimiter) for line in lines]
         width = len(cells[0])
-        if not 2 <= width <= WIDEST or any(len(row) != width for row in cells):
+        if not 2 <= width <= MAX_COLUMNS or any(len(row) != width for row in cells):
             continue
         numeric = [all(number(row[at].strip()) is not None for row in cells) for at in range(width)]
         if sum(numeric) * 2 < width:  # words with numbers among them: see `_pattern`
@@ -117,7 +117,7 @@ def _pattern(lines: list[str]) -> str:
     if "\0" not in texts[0] or any(text != texts[0] for text in texts):
         return ""
     pieces = texts[0].split("\0")
-    if len(pieces) > WIDEST:
+    if len(pieces) > MAX_COLUMNS:
         return ""
     names: list[str] = []
     out = _literal(pieces[0])

@@ -1,4 +1,4 @@
-"""What every driver promises about what it hands on, and how much its decoder holds. Part of driver_kit.py."""
+"""Rules for the readings of every driver and for the memory of its decoder. Part of driver_kit.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 
 from gatepost.drivers.options import METRIC_PATTERN
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading, Reply, Waveform
-from gatepost.drivers.waveforms import LOST, MOST
+from gatepost.drivers.waveforms import LOST, MAX_SAMPLES
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 FLAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,63}(:[a-z0-9][a-z0-9-]{0,63})?")
@@ -88,8 +88,8 @@ def _of_waveform(reading: Reading) -> str:
         return ""
     if not isinstance(wave, Waveform) or not isinstance(reading.values.get("channel"), str):
         return "has a waveform without a `channel`"
-    if not wave.samples or len(wave.samples) > MOST:
-        return f"has a waveform of {len(wave.samples)} samples: 1 to {MOST}"
+    if not wave.samples or len(wave.samples) > MAX_SAMPLES:
+        return f"has a waveform of {len(wave.samples)} samples: 1 to {MAX_SAMPLES}"
     if any(sample.__class__ is not int for sample in wave.samples):
         return "has samples that are no integers: give a scale instead"
     if not all(math.isfinite(number) for number in (wave.rate_hz, wave.scale, wave.offset)) or wave.rate_hz <= 0:

@@ -1,4 +1,4 @@
-"""The test kit for authors of drivers: what every serial driver promises, as functions that a test calls.
+"""Test kit for authors of drivers: the promises of every serial driver, as functions that a test calls.
 
     from gatepost.drivers.testing.driver_kit import assert_driver
 

@@ -1,4 +1,4 @@
-"""A heart beat for simulated devices."""
+"""ECG of one heart beat, for twins."""
 
 from __future__ import annotations
 

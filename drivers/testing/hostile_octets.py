@@ -1,4 +1,4 @@
-"""The kit's promises about octets: pieces, garbage, memory, faults. Part of drivers/testing/driver_kit.py."""
+"""Promises of a driver about octets: pieces, garbage, memory, faults. Part of drivers/testing/driver_kit.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated device on a real PTY: for the demo, `gatepost simulate` and tests. It can vanish and come back."""
+"""Twin on a real PTY: for the demo, `gatepost simulate` and tests. It can vanish and come back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatepost.drivers.driver import Twin
 
 Sleep = Callable[[float], Awaitable[None]]
 READ = 4096
-PATIENCE = 0.05  # seconds between two looks whether a full PTY takes octets again
+RETRY_PAUSE = 0.05  # seconds between two looks whether a full PTY takes octets again
 
 
 class PtyTwin:
@@ -110,7 +110,7 @@ class PtyTwin:
                 if not self._patient:
                     self.dropped += 1
                     return
-                await asyncio.sleep(PATIENCE)
+                await asyncio.sleep(RETRY_PAUSE)
         self.sent += 1
 
     def _hear(self) -> None:

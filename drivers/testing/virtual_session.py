@@ -1,4 +1,4 @@
-"""A session of a serial driver with a simulated device, in virtual time: hours pass in a moment, and nothing is real.
+"""Session of a serial driver with a twin, in virtual time: hours pass in a moment, and nothing is real.
 
 What drivers/testing/driver_kit.py offers to authors of drivers; it needs neither a port nor the agent.
 """

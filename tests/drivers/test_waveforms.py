@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
-from gatepost.drivers.waveforms import MOST, WaveformBlocks, WaveformChannel
+from gatepost.drivers.waveforms import MAX_SAMPLES, WaveformBlocks, WaveformChannel
 
 ECG = WaveformChannel("ecg", "uV", 0.5, 1.0)
 RESP = WaveformChannel("respiration", "{raw}")
@@ -31,7 +31,9 @@ def test_blocks_of_a_second_for_each_channel():
     assert blocks.cut() == []
 
 
-@pytest.mark.parametrize(("rate", "seconds", "size"), [(125, 1, 125), (130.4, 1, 130), (0.5, 1, 1), (10**9, 1, MOST)])
+@pytest.mark.parametrize(
+    ("rate", "seconds", "size"), [(125, 1, 125), (130.4, 1, 130), (0.5, 1, 1), (10**9, 1, MAX_SAMPLES)]
+)
 def test_the_size_of_a_block(rate, seconds, size):
     blocks = WaveformBlocks("ecg", rate, (ECG,), seconds)
     found = add_all(blocks, [(1,)] * size)

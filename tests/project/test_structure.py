@@ -37,7 +37,7 @@ DOCSTRINGS = (
     "agent/settings",
     "agent/store",
     "agent/uplink",
-    "drivers",
+    "drivers/ble",
 )
 BARE_CONSTANTS = (
     "agent/api",
@@ -45,7 +45,7 @@ BARE_CONSTANTS = (
     "agent/devices",
     "agent/store",
     "agent/uplink",
-    "drivers",
+    "drivers/ble",
 )
 LONG_FILES = ("agent/store/store.py", "agent/uplink/broker_link.py", "agent/uplink/delivery.py")
 

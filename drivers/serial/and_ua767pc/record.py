@@ -1,4 +1,4 @@
-"""The result of A&D UA-767 blood pressure monitors: ten hexadecimal digits; the PBT model puts a header before them.
+"""Result of A&D UA-767 blood pressure monitors: ten hexadecimal digits; the PBT model puts a header before them.
 
 Digits in pairs: 80 (anything else is an error), systolic - diastolic, diastolic, pulse, mean; mmHg and beats a minute.
 Header of the PBT model (A&D Bluetooth communication specification): 60 octets, numbers low octet first: type 2 (2),

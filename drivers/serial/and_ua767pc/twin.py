@@ -1,4 +1,4 @@
-"""A simulated UA-767PC."""
+"""Twin of an A&D UA-767PC."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from gatepost.drivers.serial.astm.decoder import AstmDecoder
 from gatepost.drivers.serial.astm.frames import EOT
 from gatepost.drivers.serial.astm.twin import AstmTwin
 
-PATIENCE = 30.0  # seconds without a word from the sender after which a transfer is over (E1381, 6.5.2)
-STORING = 12.0  # seconds for the disk; the sender gives up after 15
+TRANSFER_TIMEOUT = 30.0  # seconds without a word from the sender after which a transfer is over (E1381, 6.5.2)
+STORE_TIMEOUT = 12.0  # seconds for the disk; the sender gives up after 15
 
 
 class AstmOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,14 +65,14 @@ class AstmGlucose(Driver):
         while True:
             if not decoder.asks:
                 try:
-                    await io.wait(_said, PATIENCE)
+                    await io.wait(_said, TRANSFER_TIMEOUT)
                 except TimeoutError:
                     decoder.expire()
                 continue
             ask = decoder.asks.popleft()
             frames = frames + 1 if ask.store else 0
             if ask.store:
-                await io.stored(STORING)
+                await io.stored(STORE_TIMEOUT)
                 io.progress("receiving frames", frames)
             if decoder.device != told:
                 told = dict(decoder.device)

@@ -13,7 +13,7 @@ from gatepost.drivers.checksums import FrameError, sum8
 from gatepost.drivers.reading import Faults
 
 STX, ETX, EOT, ENQ, ACK, LF, CR, NAK, ETB = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A, 0x0D, 0x15, 0x17
-LONGEST = 4096  # octets of a frame; the standard says 247, some senders know no limit
+MAX_FRAME_LENGTH = 4096  # octets of a frame; the standard says 247, some senders know no limit
 HEX = frozenset(b"0123456789ABCDEFabcdef")
 _END = re.compile(rb"[\x02\x03\x04\x05\x17]")
 
@@ -94,9 +94,9 @@ class AstmReceiver:
                 at += 1
                 continue
             size = _size(data, at)
-            if size is None and len(data) - at <= LONGEST:
+            if size is None and len(data) - at <= MAX_FRAME_LENGTH:
                 break
-            if size is None or size > LONGEST:
+            if size is None or size > MAX_FRAME_LENGTH:
                 events += self._refuse("too-long")
                 at += 1
                 continue

@@ -1,4 +1,4 @@
-"""A simulated meter that sends its memory by ASTM E1381 and E1394."""
+"""Twin of a meter that sends its memory by ASTM E1381 and E1394."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gatepost.drivers.serial.astm.frames import ACK, ENQ, EOT, NAK, AstmFrame, e
 
 START = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001  # the meter has no zone
 RETRIES = 6  # times a frame is sent again
-PATIENCE = 3  # ticks without an answer after which it gives up
+MAX_SILENT_TICKS = 3  # ticks without an answer after which it gives up
 
 
 class AstmTwin:
@@ -43,7 +43,7 @@ class AstmTwin:
     def tick(self) -> bytes:
         if self.busy:
             self._waited += 1
-            if self._waited < PATIENCE:
+            if self._waited < MAX_SILENT_TICKS:
                 return b""
             return self._give_up()
         self.measure()

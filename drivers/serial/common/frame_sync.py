@@ -1,4 +1,4 @@
-"""What binary decoders share: why a frame is refused, and the rule of two consistent frames."""
+"""Synchronisation of binary decoders: refused frames, and the rule of two consistent frames."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import Any
 
 DIGEST = 8  # characters of one record
 SHARDS = 16  # bookmarks of one device, so that a new record rewrites a sixteenth of what is known
-MOST = 512 * DIGEST  # characters of one bookmark: 8192 records of one device in all
-MOST_COUNTED = 20_000  # different records of one dump
+MAX_BOOKMARK = 512 * DIGEST  # characters of one bookmark: 8192 records of one device in all
+MAX_COUNTED = 20_000  # different records of one dump
 
 
 class RecordDigests:
@@ -34,7 +34,7 @@ class RecordDigests:
         digest = _digest(owner, *record)
         if self._twins:
             times = self._times.get(digest, 0) + 1
-            if times > 1 or len(self._times) < MOST_COUNTED:
+            if times > 1 or len(self._times) < MAX_COUNTED:
                 self._times[digest] = times
             if times > 1:
                 digest = _digest(owner, *record, times)
@@ -42,7 +42,7 @@ class RecordDigests:
         known = self._known.get(name, "")
         if digest in {known[i : i + DIGEST] for i in range(0, len(known), DIGEST)}:
             return None
-        self._known[name] = (known + digest)[-MOST:]
+        self._known[name] = (known + digest)[-MAX_BOOKMARK:]
         return name, self._known[name]
 
 

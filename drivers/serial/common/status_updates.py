@@ -1,5 +1,4 @@
-"""What a decoder learns of its device beside readings (a battery that runs low, a serial number), on its way into the
-device's status."""
+"""Status updates of a decoder (low battery, serial number), on their way into the device's status."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 
 KNOWN = "known"
-LONG = 3600.0  # seconds between two looks at nothing
+WAIT_TIMEOUT = 3600.0  # seconds between two looks at nothing
 
 
 class StatusUpdates:
@@ -29,7 +28,7 @@ async def follow(io: DeviceIO) -> None:
     """Tell what the decoder learns, as long as the session lasts."""
     while True:
         try:
-            io.update_status(**await io.wait(_known, LONG))
+            io.update_status(**await io.wait(_known, WAIT_TIMEOUT))
         except TimeoutError:
             continue
 

@@ -1,4 +1,4 @@
-"""What to do when a Contec oximeter cannot give its stored records now."""
+"""Retries with growing pauses when a Contec oximeter cannot give its stored records now."""
 
 from __future__ import annotations
 

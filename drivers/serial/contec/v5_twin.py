@@ -5,8 +5,8 @@ from __future__ import annotations
 from gatepost.drivers.serial.contec.v5_frames import END_STORED, READ_STORED, V5LiveData, encode_live, encode_stored
 from gatepost.drivers.testing.simulated_finger import SimulatedFinger
 
-NIGHT = 90  # records that the twin has stored
-SAY = 64  # octets of a stored recording in one tick: four times the speed of the line
+STORED_RECORDS = 90  # records that the twin has stored
+OCTETS_PER_TICK = 64  # octets of a stored recording in one tick: four times the speed of the line
 
 
 class Contec5Twin:
@@ -16,7 +16,7 @@ class Contec5Twin:
         self.interval = interval
         self.finger = True
         self._person = SimulatedFinger(seed, interval)
-        self.stored = [(60 + i % 20, 90 + i % 9) for i in range(NIGHT)]  # pulse rate and SpO2 of each second
+        self.stored = [(60 + i % 20, 90 + i % 9) for i in range(STORED_RECORDS)]  # pulse rate and SpO2 of each second
         self._rest = b""
         self._saying = b""
 
@@ -29,7 +29,7 @@ class Contec5Twin:
 
     def tick(self) -> bytes:
         if self._saying:
-            said, self._saying = self._saying[:SAY], self._saying[SAY:]
+            said, self._saying = self._saying[:OCTETS_PER_TICK], self._saying[OCTETS_PER_TICK:]
             return said
         return encode_live(self.frame())
 

@@ -25,7 +25,7 @@ from gatepost.drivers.serial.contec.records import (
 )
 from gatepost.drivers.serial.contec.v7_segments import record_reading, start_of
 
-TRIES = 3  # of a segment whose octets do not come whole
+SEGMENT_TRIES = 3  # of a segment whose octets do not come whole
 RECORDS = "stored records"
 
 
@@ -141,11 +141,11 @@ async def _take(io: DeviceIO, download: ContecDownload, segment: V7Segment, note
 
 
 async def _gather(io: DeviceIO, download: ContecDownload, segment: V7Segment) -> None:
-    for _ in range(TRIES):
+    for _ in range(SEGMENT_TRIES):
         download.expect(segment.length)
         await io.send(v7.encode_packet(v7.ASK_STORED, bytes((segment.user, segment.number))))
         try:
-            whole = await gather(io, download, RECORDS, 2 * talking.ANSWER, _refused)
+            whole = await gather(io, download, RECORDS, 2 * talking.ANSWER_TIMEOUT, _refused)
         except TimeoutError:
             whole = False
         try:
@@ -154,7 +154,7 @@ async def _gather(io: DeviceIO, download: ContecDownload, segment: V7Segment) ->
             await settle(io)
         if whole:
             return
-    raise CommandFailed("incomplete", f"a stored segment did not come whole in {TRIES} tries")
+    raise CommandFailed("incomplete", f"a stored segment did not come whole in {SEGMENT_TRIES} tries")
 
 
 def _refused(item: Reading | Reply) -> None:

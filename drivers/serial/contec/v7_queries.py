@@ -11,8 +11,8 @@ from gatepost.drivers.driver import CommandFailed, DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.contec import v7_packets as v7
 
-ANSWER = 1.0  # seconds a device may take to answer, by the paper
-TRIES = 3  # of a question: its answer may be lost on the line
+ANSWER_TIMEOUT = 1.0  # seconds a device may take to answer, by the paper
+QUESTION_TRIES = 3  # of a question: its answer may be lost on the line
 REFUSALS = frozenset(v7.REASONS.values())
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ async def order(io: DeviceIO, command: int, arguments: bytes = b"") -> None:
         return feedback_to(command, item)
 
     await io.send(v7.encode_packet(command, arguments))
-    await io.wait(answered, ANSWER)
+    await io.wait(answered, ANSWER_TIMEOUT)
 
 
 async def question(io: DeviceIO, command: int, arguments: bytes, answer: Callable[[Reply], T | None]) -> T:
@@ -46,12 +46,12 @@ async def question(io: DeviceIO, command: int, arguments: bytes, answer: Callabl
         feedback_to(command, item)
         return answer(item) if isinstance(item, Reply) else None
 
-    for _ in range(TRIES - 1):
+    for _ in range(QUESTION_TRIES - 1):
         await io.send(v7.encode_packet(command, arguments))
         with contextlib.suppress(TimeoutError):
-            return await io.wait(told, ANSWER)
+            return await io.wait(told, ANSWER_TIMEOUT)
     await io.send(v7.encode_packet(command, arguments))
-    return await io.wait(told, ANSWER)
+    return await io.wait(told, ANSWER_TIMEOUT)
 
 
 async def start_live(io: DeviceIO) -> None:
@@ -61,7 +61,7 @@ async def start_live(io: DeviceIO) -> None:
         return True if isinstance(item, Reading) else feedback_to(v7.START_LIVE, item)
 
     await io.send(v7.encode_packet(v7.START_LIVE))
-    await io.wait(started, 2 * ANSWER)
+    await io.wait(started, 2 * ANSWER_TIMEOUT)
 
 
 async def identity(io: DeviceIO) -> dict[str, Any]:

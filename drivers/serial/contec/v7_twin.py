@@ -1,4 +1,4 @@
-"""A simulated oximeter of protocol V7."""
+"""Twin of an oximeter of protocol V7."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import NamedTuple
 from gatepost.drivers.serial.contec import v7_packets as v7
 from gatepost.drivers.testing.simulated_finger import SimulatedFinger
 
-SAY = 24  # packets of stored data in one tick: about the speed of the line
-PATIENCE = 10.0  # seconds without a keep-alive after which live data stops, as on some units
+PACKETS_PER_TICK = 24  # packets of stored data in one tick: about the speed of the line
+KEEP_ALIVE_TIMEOUT = 10.0  # seconds without a keep-alive after which live data stops, as on some units
 
 
 class StoredSegment(NamedTuple):
@@ -54,11 +54,11 @@ class Contec7Twin:
 
     def tick(self) -> bytes:
         if self._saying:
-            said, self._saying = b"".join(self._saying[:SAY]), self._saying[SAY:]
+            said, self._saying = b"".join(self._saying[:PACKETS_PER_TICK]), self._saying[PACKETS_PER_TICK:]
             return said
         if not self.live:
             return b""
-        if self._now() - self._heard > PATIENCE:
+        if self._now() - self._heard > KEEP_ALIVE_TIMEOUT:
             self.live = False
             return v7.encode_reply(v7.V7Packet(v7.DISCONNECT, b"\1"))
         frame = self._person.sample(self.finger)

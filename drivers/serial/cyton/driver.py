@@ -45,8 +45,8 @@ PER_COUNT = 0.002 / 16  # [g]
 
 START, STOP, RESET, REGISTERS = b"b", b"s", b"v", b"?"
 OURS = re.compile("OpenBCI|ADS1299|ADS_ID|Device failed to poll Host")
-BANNER = 5.0  # seconds until the board has said who it is
-FIRST = 3.0  # seconds until the first block of a second
+BANNER_TIMEOUT = 5.0  # seconds until the board has said who it is
+FIRST_BLOCK_TIMEOUT = 3.0  # seconds until the first block of a second
 
 Gain = Literal[1, 2, 4, 6, 8, 12, 24]
 Name = Annotated[str, Meta(max_length=32)]
@@ -222,9 +222,9 @@ class OpenBciCyton(Driver):
         if self.options.reset:
             await io.send(STOP)
             await io.send(RESET)
-            self._greeted(await io.wait(_words, BANNER), io)
+            self._greeted(await io.wait(_words, BANNER_TIMEOUT), io)
         await io.send(START)
-        await io.wait(lambda item: True if isinstance(item, Reading) else None, FIRST)
+        await io.wait(lambda item: True if isinstance(item, Reading) else None, FIRST_BLOCK_TIMEOUT)
 
     def _greeted(self, text: str, io: DeviceIO) -> None:
         if "Failure" in text:

@@ -1,4 +1,4 @@
-"""A simulated OpenBCI Cyton behind its dongle."""
+"""Twin of an OpenBCI Cyton behind its dongle."""
 
 from __future__ import annotations
 

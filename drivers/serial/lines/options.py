@@ -1,4 +1,4 @@
-"""The options of driver `lines`, and what must hold between them."""
+"""Options of driver `lines`, and the rules between them."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.modbus.options import ModbusOptions, ModbusRegister, RegisterBlock, blocks
 from gatepost.drivers.serial.modbus.values import raw_number, scaled, spellings
 
-LONGEST = 512  # octets that are kept while an answer is looked for
+MAX_KEPT = 512  # octets that are kept while an answer is looked for
 EXCEPTIONS = {
     1: "illegal-function", 2: "illegal-address", 3: "illegal-value", 4: "device-failure", 5: "acknowledge", 6: "busy",
     8: "memory-parity", 10: "gateway-path", 11: "gateway-no-answer",
 }  # fmt: skip
-LATER = (5, 6)  # it may be asked again soon
+RETRYABLE_EXCEPTIONS = (5, 6)  # it may be asked again soon
 NO_ANSWER = "no-answer"
 
 
@@ -88,7 +88,7 @@ class ModbusDecoder:
         passed = done if answer is None else done - _size(block, answer.exception)
         if passed:
             self.faults.add("noise", "octets before an answer, or an answer with a wrong CRC", passed)
-        self._heard = self._heard[done:][:LONGEST]
+        self._heard = self._heard[done:][:MAX_KEPT]
         if answer is None:
             return []
         self._answered = True

@@ -12,7 +12,7 @@ from gatepost.drivers.driver import Command, DeviceIO, Driver, ForbiddenWrite, S
 from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.options import OptionProblem, WrongOptions
 from gatepost.drivers.reading import Reading, Reply
-from gatepost.drivers.serial.modbus.decoder import EXCEPTIONS, LATER, NO_ANSWER, ModbusDecoder
+from gatepost.drivers.serial.modbus.decoder import EXCEPTIONS, NO_ANSWER, RETRYABLE_EXCEPTIONS, ModbusDecoder
 from gatepost.drivers.serial.modbus.options import HINT, ModbusOptions, RegisterBlock, blocks, there
 
 EXAMPLE: dict[str, Any] = {
@@ -24,7 +24,7 @@ EXAMPLE: dict[str, Any] = {
         {"name": "humidity", "address": 1, "function": 4, "type": "u16", "scale": 0.1, "unit": "%"},
     ],
 }
-SILENT = "is it switched on, and are its address (`unit`) and the line settings right?"
+SILENT_HINT = "is it switched on, and are its address (`unit`) and the line settings right?"
 BUSY_PAUSE = 0.5  # seconds before a device that is busy is asked again
 
 
@@ -66,7 +66,7 @@ class ModbusRtu(Driver):
             for block in self._blocks:
                 answered |= await self._read(io, decoder, block, block is self._blocks[-1])
             if not answered:
-                raise LinkFailed(Reason.SILENT, f"device {self.options.unit} on the bus does not answer", SILENT)
+                raise LinkFailed(Reason.SILENT, f"device {self.options.unit} on the bus does not answer", SILENT_HINT)
             due = max(due + self.options.interval, loop.time())
             self._now.clear()
             try:
@@ -94,7 +94,7 @@ class ModbusRtu(Driver):
             answered = True
             code = reply.fields["code"]
             why = EXCEPTIONS.get(code, f"exception-{code}")
-            if code not in LATER:
+            if code not in RETRYABLE_EXCEPTIONS:
                 break
             await asyncio.sleep(BUSY_PAUSE)
         decoder.missed(why)

@@ -1,4 +1,4 @@
-"""The options of driver `modbus-rtu`: which registers of which device hold what, and how often they are read."""
+"""Options of driver `modbus-rtu`: the registers to read, their types and names, and how often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated Modbus RTU device; its registers wander around what the settings expect of them."""
+"""Twin of a Modbus RTU device; its registers wander around what the settings expect of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated weather station with a GPS receiver."""
+"""Twin of a weather station with a GPS receiver."""
 
 from __future__ import annotations
 

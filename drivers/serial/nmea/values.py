@@ -1,4 +1,4 @@
-"""What NMEA 0183 sentences say: weather and water (MTW, MDA, MMB, MWV, XDR) and position (GGA, RMC), units as sent."""
+"""Values of NMEA 0183 sentences: weather and water (MTW, MDA, MMB, MWV, XDR) and position (GGA, RMC), units as sent."""
 
 from __future__ import annotations
 

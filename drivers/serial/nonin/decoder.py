@@ -21,7 +21,7 @@ from gatepost.drivers.serial.nonin.stream import (
 METRIC = "pulse_oximetry"
 UNITS = {"spo2": "%", "heart_rate": "/min"}
 PLETH_RATE = 75.0  # Hz
-MARK = "spot-checks"
+SPOT_BOOKMARK = "spot-checks"
 REMEMBERED = 64  # spot checks; an oximeter keeps about twenty
 
 Item = Reading | Reply
@@ -43,7 +43,7 @@ class NoninDecoder:
         self._pleth = PlethBlocks(METRIC, PLETH_RATE) if waveform else None
         self._select = select
         self._news = StatusUpdates()
-        known = (bookmarks or {}).get(MARK)
+        known = (bookmarks or {}).get(SPOT_BOOKMARK)
         self._spots = [spot for spot in known if isinstance(spot, str)] if isinstance(known, list) else []
         if number is not None:
             self._reader = self._reader_of(number)
@@ -105,7 +105,7 @@ class NoninDecoder:
             return
         self._spots = [*self._spots[1 - REMEMBERED :], identity]
         if spot.from_memory:
-            reading.bookmark = (MARK, self._spots)
+            reading.bookmark = (SPOT_BOOKMARK, self._spots)
         out.append(reading)
 
 

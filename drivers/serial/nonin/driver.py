@@ -16,8 +16,8 @@ from gatepost.drivers.serial.nonin.decoder import NoninDecoder
 from gatepost.drivers.serial.nonin.twin import NoninTwin
 
 FORMATS = Literal["auto", 1, 2, 7, 8, 13]
-ANSWER = 1.0  # seconds
-TRIES = 3
+ANSWER_TIMEOUT = 1.0  # seconds
+SELECT_TRIES = 3
 
 
 class NoninOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
@@ -91,7 +91,7 @@ class Nonin(Driver):
         data: it counts when every question was answered so."""
         number = self.options.format
         refusals: set[int] = set()
-        for attempt in range(TRIES):
+        for attempt in range(SELECT_TRIES):
 
             def agreed(item: Reading | Reply, attempt: int = attempt) -> bool | None:
                 if isinstance(item, Reply) and item.kind == "refuse":
@@ -100,11 +100,11 @@ class Nonin(Driver):
 
             await io.send(bytes((0x02, 0x70, 0x02, 0x02, number, 0x03)))
             try:
-                await io.wait(agreed, ANSWER)
+                await io.wait(agreed, ANSWER_TIMEOUT)
             except TimeoutError:
                 continue
             return
-        if len(refusals) == TRIES:
+        if len(refusals) == SELECT_TRIES:
             raise WrongDevice(f"this oximeter refuses data format {number}; leave `select` out and set it as it is")
         io.update_status(data_format="not-selected")  # it does not answer: what it sends decides
 

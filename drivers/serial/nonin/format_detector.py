@@ -1,4 +1,4 @@
-"""Which of Nonin's data formats a stream is of."""
+"""Detection of the Nonin data format of a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated Nonin oximeter, in any of its data formats."""
+"""Twin of a Nonin oximeter, in any of its data formats."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 WAKE = b"\x11\r"
 MODEL = "Y"  # at the end of a serial number
-ANSWER = 2.0  # seconds that one answer may take
-TRIES = 3  # an answer, a dump: the meter may just be waking up, a line may be disturbed
+ANSWER_TIMEOUT = 2.0  # seconds that one answer may take
+READ_TRIES = 3  # an answer, a dump: the meter may just be waking up, a line may be disturbed
 
 
 class OneTouchOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,14 +126,14 @@ async def _ask(io: DeviceIO, words: bytes, kind: str) -> dict[str, Any]:
         strange = True
         return item.fields if isinstance(item, Reply) and item.kind == kind else None
 
-    for _ in range(TRIES):
+    for _ in range(READ_TRIES):
         strange = False
         await io.send(WAKE + words + b"\r")
         try:
-            return await io.wait(answer, ANSWER)
+            return await io.wait(answer, ANSWER_TIMEOUT)
         except TimeoutError:
             babble += strange
-    if babble == TRIES:
+    if babble == READ_TRIES:
         raise WrongDevice("what is heard is no OneTouch Ultra2: check `port` and its line settings")
     raise TimeoutError
 
@@ -158,7 +158,7 @@ async def _introduce(io: DeviceIO) -> None:
 async def _read_memory(io: DeviceIO) -> dict[str, Any]:
     """Every record; again when a line of the dump was lost or wrong. TimeoutError, Incomplete."""
     new = 0
-    for _ in range(TRIES):
+    for _ in range(READ_TRIES):
         done = await _dump(io)
         new += done["new"]
         if not done["bad"]:
@@ -171,13 +171,13 @@ async def _read_memory(io: DeviceIO) -> dict[str, Any]:
 async def _dump(io: DeviceIO) -> dict[str, int]:
     """One dump: how many records it should have, how many lines were lost or wrong, how many records are new."""
     await io.send(WAKE + b"DMP\r")
-    first = await io.wait(lambda item: item, ANSWER)
+    first = await io.wait(lambda item: item, ANSWER_TIMEOUT)
     begun = isinstance(first, Reply) and first.kind == "memory"
     total = first.fields["count"] if isinstance(first, Reply) and begun else 0
     heard = new = bad = 0
     while heard < total or not begun:  # a dump whose beginning was lost is listened to until it is over
         try:
-            what = await io.wait(_line, ANSWER)
+            what = await io.wait(_line, ANSWER_TIMEOUT)
         except TimeoutError:
             break
         heard += 1
@@ -205,6 +205,6 @@ async def _set_clock(io: DeviceIO, time: datetime | None) -> dict[str, Any]:
     await _ask(io, b"DM@", "serial_number")  # awake, so that what follows is said once
     await io.send(WAKE + time.strftime("DMT%m/%d/%y %H:%M:%S\r").encode("ascii"))
     answer = await io.wait(
-        lambda item: item.fields if isinstance(item, Reply) and item.kind == "clock" else None, ANSWER
+        lambda item: item.fields if isinstance(item, Reply) and item.kind == "clock" else None, ANSWER_TIMEOUT
     )
     return {"time": answer["time"]}

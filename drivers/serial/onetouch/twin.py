@@ -1,4 +1,4 @@
-"""A simulated OneTouch Ultra2."""
+"""Twin of a OneTouch Ultra2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from gatepost.drivers.serial.onetouch.lines import clock_text, encode_line
 
 START = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001  # the meter has no zone
-MOST = 500  # records in its memory
+MEMORY_SIZE = 500  # records in its memory
 
 
 class OneTouchTwin:
@@ -36,7 +36,7 @@ class OneTouchTwin:
         shown = shown or f"{self._random.randint(65, 220):3d} "
         meal = self._random.choice("NNBA")
         text = f'P {clock_text(self.clock)},"{"C" if control else " "} {shown}","{meal}","00", 00'
-        self.memory = [text, *self.memory][:MOST]
+        self.memory = [text, *self.memory][:MEMORY_SIZE]
 
     def hear(self, data: bytes) -> bytes:
         if not self.plugged:

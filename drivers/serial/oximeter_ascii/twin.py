@@ -1,4 +1,4 @@
-"""A simulated oximeter that prints lines, in any of the three forms."""
+"""Twin of an oximeter that prints lines, in any of the three forms."""
 
 from __future__ import annotations
 

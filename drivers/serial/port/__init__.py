@@ -1,1 +1,1 @@
-"""The serial port: opening, reading, writing, errors."""
+"""Serial port: opening, reading, writing, errors."""

@@ -1,4 +1,4 @@
-"""A port with a descriptor on the event loop: pyserial-asyncio's transport, made cheap to read and safe to lose."""
+"""Serial port with a descriptor on the event loop: pyserial-asyncio's transport, cheap to read and safe to lose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The serial link: one port, opened and closed off the event loop, read on it, lost exactly once.
+"""Serial link: one port, opened and closed off the event loop, read on it, lost exactly once.
 
 Errors are LinkFailed with a reason. Restarting with backoff is the caller's part; a path
 is opened anew every time, so a device under /dev/serial/by-id is found under whatever number it came back.

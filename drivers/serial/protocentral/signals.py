@@ -1,4 +1,4 @@
-"""What the frames of ProtoCentral boards hold, as they say it: nothing is judged here.
+"""Signals in the frames of ProtoCentral boards, as sent: nothing is judged here.
 
 ADS1292R breakout: type 2, 8 octets. HealthyPi v3 and v4: type 2, 20 octets. HealthyPi 5: type 2, 22 octets, one sample
 of each curve; from firmware 1.0 type 3 (ECG and respiration) and type 4 (red light, temperature, SpO2) with several.

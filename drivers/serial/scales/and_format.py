@@ -1,4 +1,4 @@
-"""The A&D standard format: one line of text, header decides.
+"""A&D standard format: one line of text, header decides.
 
 `HH,` ST stable, US unstable, QT stable count, OL overload; `OK,` `LO,` `HI,` or `--,` with a comparator; a sign and
 eight digits or point; three characters of unit, right-aligned.

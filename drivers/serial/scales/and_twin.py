@@ -1,4 +1,4 @@
-"""A simulated scale of the A&D standard format."""
+"""Twin of a scale with the A&D standard format."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from gatepost.drivers.serial.scales.weight_reading import weight_reading
 NOW, STABLE, REPEAT, SERIAL, RESET = b"SI\r\n", b"S\r\n", b"SIR\r\n", b"I4\r\n", b"@\r\n"
 WHY = {"overload": "over-range", "underload": "under-range", "not_executable": "not-executable"}
 SILENCE = 15.0  # seconds after which a balance that should speak is off
-TRIES, ANSWER = 3, 3.0  # of the question for the serial number; seconds
+SERIAL_TRIES, SERIAL_TIMEOUT = 3, 3.0  # of the question for the serial number; seconds
 
 
 class MtSicsOptions(ScaleOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -101,10 +101,10 @@ class MtSics(ScaleDriver):
 
     async def run_session(self, io: DeviceIO) -> None:
         """Ask for the serial number; a balance that does not tell it weighs all the same."""
-        for _ in range(TRIES):
+        for _ in range(SERIAL_TRIES):
             await io.send(SERIAL)
             try:
-                number = await io.wait(_serial, ANSWER)
+                number = await io.wait(_serial, SERIAL_TIMEOUT)
             except TimeoutError:
                 continue
             if number:

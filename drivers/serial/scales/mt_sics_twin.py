@@ -1,4 +1,4 @@
-"""A simulated balance of MT-SICS."""
+"""Twin of a balance with MT-SICS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scales of all makes have in common: a number with the unit of the display becomes a reading."""
+"""Weight readings: a number with the unit of the display -> a reading, for scales of all makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The product's own decoders under the names that test vectors use, so that tools and tests run vectors against them.
+"""Decoders of the product under the names that test vectors use, so that tools and tests run vectors against them.
 
 Each file beside this one has the adapters of some protocols (kinds.py says what an adapter is).
 """

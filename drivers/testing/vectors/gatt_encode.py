@@ -1,4 +1,4 @@
-"""What is written to BLE devices, from the requests of vectors."""
+"""Encoders of writes to BLE devices, from the requests of vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an adapter is: by the kind of a vector, the input that it takes.
+"""Adapters by the kind of a vector, and the input that each takes.
 
 | kind | adapter | named by |
 |---|---|---|

@@ -249,7 +249,7 @@ async def test_a_meter_that_is_not_there():
     with pytest.raises(LinkFailed) as found:
         await driver.run_session(io)
     assert found.value.reason.name == "SILENT"
-    assert len(io.sent) == onetouch.TRIES
+    assert len(io.sent) == onetouch.READ_TRIES
 
 
 async def test_a_meter_of_another_model_and_something_else_on_the_port():

@@ -4,7 +4,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.drivers.serial.common.record_digests import DIGEST, MOST, SHARDS, RecordDigests
+from gatepost.drivers.serial.common.record_digests import DIGEST, MAX_BOOKMARK, SHARDS, RecordDigests
 
 RECORDS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=60)
 
@@ -53,12 +53,12 @@ def test_a_crash_anywhere_loses_nothing_and_doubles_nothing(first, second, store
 def test_bookmarks_are_bounded():
     bookmarks = dict(mark for _, mark in take({}, [(i, i) for i in range(12_000)]))
     assert len(bookmarks) == SHARDS
-    assert max(map(len, bookmarks.values())) <= MOST
-    assert min(map(len, bookmarks.values())) > MOST // 2  # they fill evenly
+    assert max(map(len, bookmarks.values())) <= MAX_BOOKMARK
+    assert min(map(len, bookmarks.values())) > MAX_BOOKMARK // 2  # they fill evenly
     newest = [(i, i) for i in range(8000, 12_000)]
     assert take(bookmarks, newest) == []
     assert orjson.loads(orjson.dumps(bookmarks)) == bookmarks
-    assert MOST % DIGEST == 0
+    assert MAX_BOOKMARK % DIGEST == 0
 
 
 def test_a_bookmark_of_another_kind_does_no_harm():

@@ -14,7 +14,7 @@ from gatepost.drivers.serial.astm.frames import (
     ACK,
     ENQ,
     EOT,
-    LONGEST,
+    MAX_FRAME_LENGTH,
     NAK,
     AstmFrame,
     AstmReceiver,
@@ -26,7 +26,7 @@ from gatepost.drivers.serial.astm.twin import AstmTwin
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.drivers.rig import Rig, until
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "serial-bp-glucose.json").read_text("utf-8"))["vectors"]
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "serial-bp-glucose.json").read_text("utf-8"))["vectors"]
 CONTOUR = bytes.fromhex(next(vector for vector in VECTORS if vector["id"] == "astm-header")["input_hex"])
 HEADER = "H|\\^&||x|Bayer7390^01.24\\01.04\\09.02.20^7390-2336773^7403-|A=1|3||||||1|201909221304"
 RESULT = "R|8|^^^Glucose|133|mg/dL^P||B/X||201202052034"
@@ -134,7 +134,7 @@ def test_a_frame_without_an_end_is_bounded():
     receiver.feed(ENQUIRY + b"\x021")
     for _ in range(100):
         receiver.feed(b"x" * 1000)
-        assert len(receiver._rest) <= LONGEST + 1
+        assert len(receiver._rest) <= MAX_FRAME_LENGTH + 1
     assert faults.counts == {"too-long": 1}
     assert hear(receiver, *frames(HEADER)) == [("frame", b"\x06")]
 
@@ -441,7 +441,7 @@ def test_it_never_says_anything_but_answers():
     assert driver.violation(b"\x06\x021R") == "command"
     assert driver.on_open_bytes() == ()
     assert AstmGlucose(AstmOptions(wake="eot")).on_open_bytes() == (END,)
-    assert astm.STORING < 15 < astm.PATIENCE
+    assert astm.STORE_TIMEOUT < 15 < astm.TRANSFER_TIMEOUT
 
 
 async def test_on_a_port_over_a_restart(tmp_path):

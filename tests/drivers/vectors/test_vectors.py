@@ -9,7 +9,7 @@ import pytest
 
 from gatepost.drivers.testing.vectors import NotBuilt, difference, judge
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TOOL = ROOT / "tools" / "vectors"
 VECTORS = [
     vector

@@ -105,7 +105,7 @@ async def test_a_read_that_fails_now_and_then_is_counted(folder, heard):
     file.unlink()
     file.mkdir()
     await until(lambda: heard.lost)
-    assert link.counters()["read-errors"] == w1_link.PATIENCE
+    assert link.counters()["read-errors"] == w1_link.MAX_FAILED_READS
     await link.close()
 
 

@@ -66,7 +66,7 @@ async def test_a_silent_port_hears_nothing_from_us(tmp_path):
     ],
 )
 async def test_who_speaks_only_when_asked_is_asked(tmp_path, monkeypatch, name, options, told):
-    monkeypatch.setattr(module, "ANSWER", 0.3)
+    monkeypatch.setattr(module, "ANSWER_TIMEOUT", 0.3)
     kind = REGISTRY.get(name)
     twin = kind.twin(kind.options_type(**options) if options else None, 1)
     async with PtyTwin(twin, tmp_path / "port"):
@@ -75,7 +75,7 @@ async def test_who_speaks_only_when_asked_is_asked(tmp_path, monkeypatch, name, 
 
 
 async def test_only_what_no_rule_forbids_is_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ANSWER", 0.02)
+    monkeypatch.setattr(module, "ANSWER_TIMEOUT", 0.02)
     mute = Mute()
     async with PtyTwin(mute, tmp_path / "port"):
         assert (await heard(tmp_path / "port", 0.1, ask=True)).state == "silent"
