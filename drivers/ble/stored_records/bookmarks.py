@@ -1,20 +1,14 @@
 """Bookmarks: which of a device's stored records are on disk already, in a few octets of JSON with each record.
 
-`TakenNumbers` is for numbered records, `NewestDigests` for those told apart by their content. Both read any JSON:
-what is not theirs means that nothing was taken yet.
+`TakenNumbers` is for numbered records; those told apart by their content have drivers/record_digests.py. Any JSON is
+read: what is not of this form means that nothing was taken yet.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import json
 from typing import Any
 
 MOST_RUNS = 32
-MOST_SEEN = 512  # more than any cuff or scale keeps
-DIGEST_SIZE = 6  # octets
 
 
 class TakenNumbers:
@@ -122,36 +116,3 @@ class RecordDownload:
             self._taken.settle()
         else:
             self._taken.fill(self.first, self.last)
-
-
-class NewestDigests:
-    """Digests of the newest records, the oldest first, at most `most`."""
-
-    def __init__(self, mark: Any = None, most: int = MOST_SEEN) -> None:
-        self._most = most * DIGEST_SIZE
-        self._digests = b""
-        if isinstance(mark, str):
-            try:
-                packed = base64.b64decode(mark, validate=True)
-            except (ValueError, binascii.Error):
-                return
-            self._digests = packed[-self._most :] if len(packed) % DIGEST_SIZE == 0 else b""
-
-    def dump(self) -> str:
-        return base64.b64encode(self._digests).decode("ascii")
-
-    def knows(self, *parts: Any) -> bool:
-        """True if a record of these parts (JSON) was taken."""
-        digest, known = _digest(parts), self._digests
-        return any(known[at : at + DIGEST_SIZE] == digest for at in range(0, len(known), DIGEST_SIZE))
-
-    def take(self, *parts: Any) -> bool:
-        """True if it was not there before; it is from now on."""
-        if self.knows(*parts):
-            return False
-        self._digests = (self._digests + _digest(parts))[-self._most :]
-        return True
-
-
-def _digest(parts: tuple[Any, ...]) -> bytes:
-    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=DIGEST_SIZE).digest()

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
-from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, NewestDigests
 from gatepost.drivers.ble.stored_records.racp_procedure import record
 from gatepost.drivers.reading import Reading
+from gatepost.drivers.record_digests import MAX_DIGESTS, RecordDigests
 
 OLD_AFTER = timedelta(minutes=10)  # a measurement older than this, by the device's own clock, comes from its memory
 MOST_USERS = 256
@@ -23,13 +23,13 @@ class UnnumberedRecords:
     """Records without numbers. `device_clock`: what the device's clock said when it was connected, where that is
     known."""
 
-    def __init__(self, memory: ProfileMemory, kind: str, most: int = MOST_SEEN) -> None:
+    def __init__(self, memory: ProfileMemory, kind: str, most: int = MAX_DIGESTS) -> None:
         """`most`: measurements of one user that are remembered; more than the device keeps."""
         self.device_clock: datetime | None = None
         self._memory = memory
         self._kind = kind
         self._most = most
-        self._seen: dict[str, NewestDigests] = {}
+        self._seen: dict[str, RecordDigests] = {}
 
     def give(self, reading: Reading, beside: str = "") -> Items:
         """The reading with its mark, or a remark that it is known. `beside` tells apart what the reading does not."""
@@ -41,7 +41,7 @@ class UnnumberedRecords:
         if seen is None:
             if len(self._seen) >= MOST_USERS:
                 self._seen.clear()
-            seen = self._seen[name] = NewestDigests(self._memory.bookmarks.get(name), self._most)
+            seen = self._seen[name] = RecordDigests(self._memory.bookmarks.get(name), self._most)
         if not seen.take(reading.metric, reading.device_time, reading.values, beside):
             return [record(known=True)]
         reading.bookmark = (name, seen.dump())
@@ -59,7 +59,7 @@ class UnnumberedProfile(GattProfile):
     """Profile of records without numbers. `kind` names their bookmarks; `most` of one user are remembered."""
 
     kind: ClassVar[str]
-    most: ClassVar[int] = MOST_SEEN
+    most: ClassVar[int] = MAX_DIGESTS
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)

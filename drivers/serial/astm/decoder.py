@@ -12,7 +12,7 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.astm import records
 from gatepost.drivers.serial.astm.frames import AstmEvent, AstmReceiver
-from gatepost.drivers.serial.common.record_digests import RecordDigests
+from gatepost.drivers.serial.common.memory_dump import MemoryDump
 
 FROM_MEMORY = "from-memory"
 LONGEST_RECORD = 8192  # octets; a record may go over several frames
@@ -45,7 +45,7 @@ class AstmDecoder:
         self.asks: deque[AstmRequest] = deque(maxlen=MOST_ASKED)
         self.device: dict[str, str] = {}  # what the newest header said of the sender
         self.receiver = AstmReceiver(self.faults)
-        self._seen = RecordDigests(bookmarks, twins=True)  # their clocks tell minutes
+        self._seen = MemoryDump(bookmarks, twins=True)  # their clocks tell minutes
         self._header = records.AstmHeader(records.AstmDelimiters())
         self._control = False
         self._text = b""
@@ -107,7 +107,7 @@ class AstmDecoder:
                 case "R":
                     result = records.decode_result(text, marks)
                     owner = self._header.serial_number or self._header.product or "unknown"
-                    mark = self._seen.mark(owner, text.split(marks.field, 2)[2])
+                    mark = self._seen.take(owner, text.split(marks.field, 2)[2])
                     if mark is not None:
                         return [reading(result, self._control, mark)]
         except FrameError as wrong:

@@ -8,7 +8,7 @@ from typing import Any
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
-from gatepost.drivers.serial.common.record_digests import RecordDigests
+from gatepost.drivers.serial.common.memory_dump import MemoryDump
 from gatepost.drivers.serial.onetouch import lines
 
 LONGEST_LINE = 128
@@ -25,7 +25,7 @@ class OneTouchDecoder:
 
     def __init__(self, bookmarks: Mapping[str, Any]) -> None:
         self.faults = Faults()
-        self._seen = RecordDigests(bookmarks)
+        self._seen = MemoryDump(bookmarks)
         self._split = LineSplitter(self.faults, LONGEST_LINE)
         self._owner = ""
 
@@ -64,7 +64,7 @@ class OneTouchDecoder:
     def _record(self, record: lines.OneTouchRecord) -> Reading | Reply:
         if not self._owner:  # the rest of a dump that somebody else asked for: of which meter?
             return Reply("bad", {})
-        mark = self._seen.mark(self._owner, *vars_of(record))
+        mark = self._seen.take(self._owner, *vars_of(record))
         return Reply("known", {}) if mark is None else reading(record, mark)
 
 

@@ -12,12 +12,12 @@ from gatepost.drivers.ble.profiles.commands import ReadStored
 from gatepost.drivers.ble.profiles.options import RecordOptions, WeightScaleOptions
 from gatepost.drivers.ble.profiles.pulse_oximeter import BlePulseOximeter
 from gatepost.drivers.ble.profiles.weight_scale import BleWeightScale
-from gatepost.drivers.ble.stored_records.bookmarks import MOST_SEEN, NewestDigests
 from gatepost.drivers.ble.twin.devices.blood_pressure import BloodPressureTwin
 from gatepost.drivers.ble.twin.devices.oximeter import PulseOximeterTwin
 from gatepost.drivers.ble.twin.devices.scale import WeightScaleTwin
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
 from gatepost.drivers.driver import CommandFailed
+from gatepost.drivers.record_digests import MAX_DIGESTS, RecordDigests
 from tests.ble.profiles.bench import Bench, play, values
 
 
@@ -264,12 +264,12 @@ def test_stored_spot_checks_without_a_time_are_counted():
 
 
 def test_the_memory_of_digests_is_bounded_and_survives_nonsense():
-    seen = NewestDigests()
-    for number in range(MOST_SEEN + 10):
+    seen = RecordDigests()
+    for number in range(MAX_DIGESTS + 10):
         assert seen.take("glucose", number)
-    assert not seen.take("glucose", MOST_SEEN)
+    assert not seen.take("glucose", MAX_DIGESTS)
     assert seen.take("glucose", 0)
-    assert len(seen.dump()) <= MOST_SEEN * 8
-    assert not NewestDigests(seen.dump()).take("glucose", MOST_SEEN)
+    assert len(seen.dump()) <= MAX_DIGESTS * 8
+    assert not RecordDigests(seen.dump()).take("glucose", MAX_DIGESTS)
     for nonsense in (None, 7, [], "???", "QUJD", {"to": 1}):
-        assert NewestDigests(nonsense).take("x")
+        assert RecordDigests(nonsense).take("x")
