@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gatepost.agent.commands.model import CommandRequest, CommandResponse
@@ -22,7 +21,7 @@ from gatepost.drivers.driver import Command, Registry
 from gatepost.drivers.recording import RecordingHeader
 
 if TYPE_CHECKING:
-    from gatepost.agent.settings import LoadedSettings, Origin
+    from gatepost.agent.settings import Origin
     from gatepost.agent.settings.editor import SettingsEditor
     from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
     from gatepost.agent.uplink.message_log import MessageLog
@@ -150,13 +149,8 @@ class AgentInterface(Protocol):
     def registry(self) -> Registry: ...
 
     @property
-    def own_drops(self) -> Path:
-        """The directory of the drops that the agent writes itself."""
-        ...
-
-    @property
     def editor(self) -> SettingsEditor:
-        """The one of them that the API writes."""
+        """The one that changes brokers and devices."""
         ...
 
     @property
@@ -167,10 +161,6 @@ class AgentInterface(Protocol):
 
     @property
     def discovery(self) -> BrokerDiscovery: ...
-
-    def load_with(self, own_drops: Path) -> LoadedSettings:
-        """The settings as they would be with the agent's own drops of this directory; blocks."""
-        ...
 
     @property
     def store(self) -> StoreInterface: ...

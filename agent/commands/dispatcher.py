@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from gatepost.agent.commands.admission import CommandAdmission, DeviceRoom, duplicate
@@ -30,7 +30,7 @@ CLOSING = RefusedCommand("busy", "The gateway is stopping.", "Try again in a mom
 
 
 class CommandDispatcher:
-    """`settings` is replaced by the app when they change.
+    """`settings` gives those in force.
 
     Answers to brokers go through `send`, which says whether the broker is done with the message (acknowledged, or
     refused for good); every other source takes what `handle` returns. `send` also gets the final answers of lasting
@@ -43,13 +43,13 @@ class CommandDispatcher:
         audit: AuditRecorder,
         devices: DeviceRoom,
         actions: GatewayActions,
-        settings: Settings,
+        settings: Callable[[], Settings],
         clock: Clock,
         guard: CommandAuthenticator,
         send: Send,
         events: EventBus | None = None,
     ) -> None:
-        self.settings = settings
+        self._settings = settings
         self._ledger = ledger
         self._clock = clock
         self._guard = guard
@@ -58,7 +58,7 @@ class CommandDispatcher:
         self._bench = ExecutionSlots()
         self._judge = CommandAdmission(ledger, devices, clock)
         self._work = CommandExecution(ledger, self._journal, devices, actions, clock, self._bench)
-        self._answers = CommandResponder(ledger, send, lambda: self.settings.gateway.id)
+        self._answers = CommandResponder(ledger, send, lambda: self._settings().gateway.id)
         self._known: set[str] = set()  # ids on the way to or through execution
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lasting: set[asyncio.Task[Any]] = set()
@@ -83,7 +83,9 @@ class CommandDispatcher:
                 "Publish without the retain flag, and clear the retained message with an empty one.",
                 silent=not request.payload,
             )
-        refusal = refusal or self._guard.refusal(request, order, self.settings) or (CLOSING if self._closing else None)
+        refusal = (
+            refusal or self._guard.refusal(request, order, self._settings()) or (CLOSING if self._closing else None)
+        )
         if refusal is None and order.id in self._known:
             refusal = duplicate(None)
         if refusal is not None:
@@ -119,9 +121,9 @@ class CommandDispatcher:
 
     async def _carry(self, request: CommandRequest, order: ParsedCommand) -> CommandResponse:
         try:
-            verdict = await self._judge.verdict(request, order, self.settings)
+            verdict = await self._judge.verdict(request, order, self._settings())
             if not isinstance(verdict, RefusedCommand):
-                done = await self._work.do(request, order, verdict, self.settings.commands)
+                done = await self._work.do(request, order, verdict, self._settings().commands)
                 verdict = done if isinstance(done, RefusedCommand) else verdict
             if isinstance(verdict, RefusedCommand):
                 return await self._refuse(request, order, verdict)
@@ -179,7 +181,7 @@ class CommandDispatcher:
             outcome.result,
             outcome.error,
             rfc3339(self._clock.now().wall),
-            self.settings.gateway.id if request.target is None else None,
+            self._settings().gateway.id if request.target is None else None,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, T], among: set[asyncio.Task[Any]]) -> asyncio.Task[T]:

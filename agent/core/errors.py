@@ -1,7 +1,9 @@
 """The tree of errors. Each has a stable key, a sentence for a person, and a hint; command line, log and API share it.
 
 GatepostError
-├── SettingsWrong            settings-wrong          the settings do not hold; carries the problems
+├── SettingsWrong            settings-wrong          the settings cannot be used
+│   └── InvalidSettings      settings-wrong          those of a change; carries all problems
+├── StateDirInUse            state-dir-taken         another agent uses the state directory
 ├── StoreError               store-error             the log could not do it
 │   ├── StoreFull            store-full              no room, and `when_full: refuse`
 │   └── StoreDamaged         store-damaged           the file is not a healthy log
@@ -45,6 +47,22 @@ class GatepostError(Exception):
 
 class SettingsWrong(GatepostError):
     key = "settings-wrong"
+
+
+class InvalidSettings(SettingsWrong):
+    """Settings of a change that cannot be used: `problems` are all of them as {"where", "message", "hint"}."""
+
+    def __init__(self, problems: list[dict[str, str]]) -> None:
+        first = problems[0]
+        super().__init__(f"{first['where']}: {first['message']}" if first["where"] else first["message"], first["hint"])
+        self.problems = problems
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "where": self.problems[0]["where"], "problems": self.problems}
+
+
+class StateDirInUse(GatepostError):
+    key = "state-dir-taken"
 
 
 class StoreError(GatepostError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,32 @@ from gatepost.agent.settings.problem import DEFAULT, ERROR, WARNING, Origin, Pro
 from gatepost.agent.settings.problem import Path as Key
 from gatepost.agent.settings.watch import Signature, signature
 from gatepost.agent.settings.yaml.nodes import MapEntry, MapNode, ScalarNode, is_null, merge
+
+if TYPE_CHECKING:
+    from gatepost.drivers.driver import Registry
+
+DROPS = "conf.d"
+SUFFIX = ".yaml"
+HOST_NAME = Origin("host name")
+
+
+class DropEdit:
+    """Edit of one drop, tried without writing it: `change` gets the settings below it and gives its new content.
+
+    `content` is what it gave: plain data as a person would write it; empty = the drop goes.
+    """
+
+    def __init__(self, path: Path, change: Callable[[MapNode], dict[str, Any]]) -> None:
+        self.path = path
+        self.content: dict[str, Any] = {}
+        self._change = change
+
+    def text(self, below: MapNode) -> str:
+        """The drop as a file, empty when it goes. Raises what `change` raises."""
+        from gatepost.agent.settings.own_drops import render
+
+        self.content = self._change(below)
+        return render(self.content) if self.content else ""
 
 
 def gateway_id(host: str | None = None) -> str:
@@ -30,14 +56,6 @@ def state_directory(environ: Mapping[str, str]) -> tuple[Path, str]:
     if given:
         return Path(given), "environment variable STATE_DIRECTORY"
     return Path(GatewaySettings().state_dir), "default"
-
-
-if TYPE_CHECKING:
-    from gatepost.drivers.driver import Registry
-
-DROPS = "conf.d"
-SUFFIX = ".yaml"
-HOST_NAME = Origin("host name")
 
 
 class LoadedSettings(msgspec.Struct, kw_only=True):
@@ -73,8 +91,30 @@ class LoadedSettings(msgspec.Struct, kw_only=True):
         return check_secrets(self.settings, environ, self.origins) if self.settings else []
 
 
-def load(path: Path, env: Mapping[str, str], registry: Registry, own_drops: Path | None = None) -> LoadedSettings:
-    """Reads the main file, `conf.d/*.yaml` beside it, the agent's own drops, and the environment. Never raises."""
+class SettingsLoader(NamedTuple):
+    """Loader of one agent's settings: the same files, environment and drivers each time."""
+
+    config: Path
+    env: Mapping[str, str]
+    registry: Registry
+    own_drops: Path
+
+    def load(self, edit: DropEdit | None = None) -> LoadedSettings:
+        """Blocks; raises nothing but what the edit raises."""
+        return load(self.config, self.env, self.registry, self.own_drops, edit)
+
+
+def load(
+    path: Path,
+    env: Mapping[str, str],
+    registry: Registry,
+    own_drops: Path | None = None,
+    edit: DropEdit | None = None,
+) -> LoadedSettings:
+    """Reads the main file, `conf.d/*.yaml` beside it, the agent's own drops, and the environment.
+
+    `edit` stands for what its file holds. Raises nothing but what the edit raises.
+    """
     from msgspec import inspect
 
     from gatepost.agent.settings.environment import override
@@ -82,7 +122,7 @@ def load(path: Path, env: Mapping[str, str], registry: Registry, own_drops: Path
 
     root = inspect.type_info(model.Settings)
     report = ProblemReport()
-    reader = _Reader(report)
+    reader = _SettingsReader(report, edit, lambda tree: override(tree, env, root, ProblemReport()))
     tree = reader.users_files(path)
     state_dir, said_by = _state_dir(override(tree, env, root, ProblemReport()), env)
     own = own_drops if own_drops is not None else state_dir / DROPS
@@ -119,11 +159,13 @@ def drops_in(directory: Path) -> list[Path]:
     return [directory / name for name in names if name.endswith(SUFFIX) and not name.startswith(".")]
 
 
-class _Reader:
+class _SettingsReader:
     """Merges files one after the other and remembers what was looked at."""
 
-    def __init__(self, report: ProblemReport) -> None:
+    def __init__(self, report: ProblemReport, edit: DropEdit | None, overridden: Callable[[MapNode], MapNode]) -> None:
         self.report = report
+        self._edit = edit
+        self._overridden = overridden
         self.files: list[Path] = []
         self.watched: list[Path] = []
         self.signature: Signature = {}
@@ -147,7 +189,7 @@ class _Reader:
             return tree
         self._watch(directory)
         for drop in self._drops(directory, own=True):
-            above = self._read(drop)
+            above = self._read(drop, tree)
             self._left_over(above, tree)
             entry = _section(above, "gateway").pop("state_dir", None)
             if entry is not None:
@@ -173,10 +215,11 @@ class _Reader:
                     self.report.warn(entry.key, (section, name), "left-over", message, "delete it here")
 
     def _drops(self, directory: Path, own: bool = False) -> list[Path]:
+        edited = [self._edit.path] if self._edit and self._edit.path.parent.absolute() == directory.absolute() else []
         try:
             list(directory.iterdir())
         except (FileNotFoundError, NotADirectoryError):
-            return []
+            return edited
         except OSError as error:
             origin = Origin(str(directory), 1, 1)
             message = f"cannot be read: {error.strerror or error}"
@@ -186,16 +229,22 @@ class _Reader:
                 self.report.error(origin, (), "unreadable", message, "check its permissions")
                 self.whole = False
             return []
-        return drops_in(directory)
+        return sorted({directory / file.name for file in (*drops_in(directory), *edited)})
 
     def _merge(self, tree: MapNode, path: Path) -> MapNode:
-        return merge(tree, self._read(path), self.report)
+        return merge(tree, self._read(path, tree), self.report)
 
-    def _read(self, path: Path) -> MapNode:
-        from gatepost.agent.settings.yaml.reader import read_file
+    def _read(self, path: Path, below: MapNode) -> MapNode:
+        from gatepost.agent.settings.yaml.reader import read_bytes, read_file
 
+        if self._edit is not None and path.absolute() == self._edit.path.absolute():
+            text = self._edit.text(self._overridden(below))
+            if not text:
+                return MapNode({}, Origin(str(path), 1, 1))
+            tree, whole = read_bytes(text.encode(), str(path), self.report)
+        else:
+            tree, whole = read_file(path, self.report)
         self.files.append(path)
-        tree, whole = read_file(path, self.report)
         self.whole = self.whole and whole
         return tree
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gatepost.agent import lock
-from gatepost.agent.core.errors import StoreError
+from gatepost.agent.core.errors import StateDirInUse, StoreError
+from gatepost.agent.process import state_dir_lock
 
 
 @contextmanager
@@ -16,8 +16,8 @@ def exclusive_access(database: Path) -> Iterator[None]:
     if not database.exists():
         raise StoreError(f"there is no database at {database}", "name the file, or the settings with --config")
     try:
-        held = lock.take(database.parent) if (database.parent / lock.NAME).exists() else None
-    except lock.StateDirInUse:
+        held = state_dir_lock.take(database.parent) if (database.parent / state_dir_lock.NAME).exists() else None
+    except StateDirInUse:
         raise StoreError(f"an agent runs on {database}", "stop it first: `systemctl stop gatepost`") from None
     except OSError as error:
         raise StoreError(f"{database}: {error.strerror}", "use sudo, or become the user gatepost") from error

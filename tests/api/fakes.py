@@ -17,6 +17,7 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.settings.editor import SettingsEditor
+from gatepost.agent.settings.loading import SettingsLoader
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, GatewaySettings, SecretRef, Settings
 from gatepost.agent.settings.problem import Origin
 from gatepost.agent.store.store import Store
@@ -239,8 +240,10 @@ class FakeApp:
             },
         )
         self.registry = Registry.installed()
-        self.own_drops = directory / "conf.d"
-        self.editor = SettingsEditor(self)
+        self.current = self
+        self.editor = SettingsEditor(
+            SettingsLoader(directory / "gatepost.yaml", {}, self.registry, directory / "conf.d"), self
+        )
         self.subscriptions = TopicSubscriptions()
         self.message_log = MessageLog(self.clock, self.events)
         self.discovery = BrokerDiscovery(self.clock.monotonic)

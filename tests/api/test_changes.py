@@ -43,8 +43,8 @@ async def test_a_broker_is_added_changed_and_removed_and_a_restart_keeps_it(fold
         assert (answer.status_code, answer.json()["configured"]) == (200, {"url": NOWHERE, "qos": 2, "active": False})
         assert ((folder / "state" / "conf.d" / "60-api.yaml").stat().st_mode & 0o777) == 0o600
     async with running(config) as (app, http):
-        assert app.settings.brokers["lab"].qos == 2
-        assert app.settings.brokers["lab"].keepalive == 30.0
+        assert app.current.settings.brokers["lab"].qos == 2
+        assert app.current.settings.brokers["lab"].keepalive == 30.0
         assert (await http.delete("brokers/lab")).json() == {"name": "lab", "removed": True}
         assert (await http.get("brokers/lab")).status_code == 404
         assert (await http.delete("brokers/lab")).status_code == 404
@@ -62,12 +62,12 @@ async def test_a_device_is_registered_routed_and_removed(folder):
         assert answer.status_code == 201, answer.text
         assert answer.json()["configured"] == device(patient="***", brokers=["a"], thresholds={"t": {"max": 40.0}})
         assert "P-007" not in answer.text
-        assert app.settings.devices["cuff-3"].patient == "P-007"
+        assert app.current.settings.devices["cuff-3"].patient == "P-007"
         again = {**answer.json()["configured"], "brokers": ["a", "b"]}
         assert (await http.put("devices/cuff-3", json=again)).status_code == 200
     async with running(config) as (app, http):
-        assert app.settings.devices["cuff-3"].brokers == ["a", "b"]
-        assert app.settings.devices["cuff-3"].patient == "P-007"
+        assert app.current.settings.devices["cuff-3"].brokers == ["a", "b"]
+        assert app.current.settings.devices["cuff-3"].patient == "P-007"
         refused = await http.delete("brokers/b")
         assert (refused.status_code, refused.json()["error"]["key"]) == (409, "still-needed")
         assert "devices.cuff-3.brokers" in refused.json()["error"]["message"]
@@ -84,20 +84,20 @@ async def test_what_a_users_file_says_is_overridden_and_the_file_stays(folder):
         assert (found["origin"], found["configured"]["password"]) == ("files", "***")
         answer = await http.put("brokers/h", json={"url": NOWHERE, "password": "***", "active": False})
         assert answer.json()["origin"] == "override"
-        assert app.settings.brokers["h"].password == "open-sesame"
-        assert app.settings.brokers["h"].username is None
-        assert app.settings.brokers["h"].tls.verify is True
+        assert app.current.settings.brokers["h"].password == "open-sesame"
+        assert app.current.settings.brokers["h"].username is None
+        assert app.current.settings.brokers["h"].tls.verify is True
         new = {"url": NOWHERE, "active": False, "password": "other-words"}
         answer = await http.put("brokers/h", json=new)
         assert "other-words" not in answer.text
         answer = await http.put("brokers/h", json={**new, "password": "***"})
-        assert app.settings.brokers["h"].password == "other-words"
+        assert app.current.settings.brokers["h"].password == "other-words"
         assert (await http.delete("brokers/h")).status_code == 200
-        assert "h" not in app.settings.brokers
+        assert "h" not in app.current.settings.brokers
     async with running(config) as (app, http):
-        assert app.settings.brokers == {}
+        assert app.current.settings.brokers == {}
         assert (await http.post("brokers", json={"name": "h", "url": NOWHERE, "active": False})).status_code == 201
-        assert app.settings.brokers["h"].password is None
+        assert app.current.settings.brokers["h"].password is None
     assert config.read_bytes() == before
 
 
@@ -125,12 +125,12 @@ WRONG = [
 async def test_what_is_wrong_is_refused_with_its_key_and_changes_nothing(folder, method, route, body, key, where):
     config = written(folder, brokers={"h": {"url": NOWHERE, "active": False}}, devices={"one": device("/dev/ttyX1")})
     async with running(config) as (app, http):
-        settings, origins, before = app.settings, dict(app.origins), files(folder)
+        settings, origins, before = app.current.settings, dict(app.current.origins), files(folder)
         answer = await http.request(method, route, json=body)
         error = answer.json()["error"]
         assert (answer.status_code, error["key"], error.get("where")) == (422, key, where), answer.text
-        assert app.settings is settings
-        assert dict(app.origins) == origins
+        assert app.current.settings is settings
+        assert dict(app.current.origins) == origins
         assert files(folder) == before
         assert list((folder / "state").glob(".try-*")) == []
 
@@ -140,7 +140,7 @@ async def test_a_body_that_is_no_object_of_settings_is_refused(folder, body):
     async with running(written(folder)) as (app, http):
         answer = await http.put("brokers/n", content=body)
         assert answer.status_code in (413, 422), answer.text
-        assert app.settings.brokers == {}
+        assert app.current.settings.brokers == {}
         assert files(folder) == {}
 
 
@@ -160,8 +160,8 @@ async def test_a_change_upon_an_old_state_is_refused(folder):
         ):
             answer = await late
             assert (answer.status_code, answer.json()["error"]["key"]) == (412, "precondition-failed")
-        assert app.settings.brokers["h"].window == 7
-        assert list(app.settings.brokers) == ["h"]
+        assert app.current.settings.brokers["h"].window == 7
+        assert list(app.current.settings.brokers) == ["h"]
 
 
 async def test_settings_that_fail_when_they_are_applied_are_taken_back(folder, monkeypatch):
@@ -176,16 +176,16 @@ async def test_settings_that_fail_when_they_are_applied_are_taken_back(folder, m
         monkeypatch.setattr(app.brokers, "apply", fails)
         answer = await http.post("brokers", json={"name": "n", "url": NOWHERE})
         assert (answer.status_code, answer.json()["error"]["where"]) == (422, "brokers.n")
-        assert app.settings.brokers == {}
+        assert app.current.settings.brokers == {}
         assert files(folder) == {}
-        assert app.status()["settings"]["problems"] == []
+        assert app.report.status()["settings"]["problems"] == []
 
 
 async def test_changes_at_the_same_time_are_all_kept(folder):
     async with running(written(folder)) as (app, http):
         made = [http.put(f"devices/d{n}", json=device(f"/dev/ttyX{n}")) for n in range(6)]
         assert [answer.status_code for answer in await asyncio.gather(*made)] == [201] * 6
-        assert sorted(app.settings.devices) == [f"d{n}" for n in range(6)]
+        assert sorted(app.current.settings.devices) == [f"d{n}" for n in range(6)]
 
 
 async def test_files_with_errors_come_first(folder):
@@ -204,6 +204,6 @@ async def test_a_patient_is_assigned_to_a_device_that_the_api_registered(folder)
         order = {"command": "assign_patient", "parameters": {"device": "one", "patient": "P-9"}}
         answer = await http.post("gateway/command", json=order)
         assert answer.json()["status"] == "done", answer.text
-        assert app.settings.devices["one"].patient == "P-9"
+        assert app.current.settings.devices["one"].patient == "P-9"
     async with running(config) as (app, http):
-        assert app.settings.devices["one"].patient == "P-9"
+        assert app.current.settings.devices["one"].patient == "P-9"

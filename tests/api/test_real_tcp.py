@@ -50,7 +50,7 @@ async def test_the_address_moves_and_gets_tls_without_a_restart(short):
 
         change()
         assert (await http.post("/reload")).json()["applied"] is True
-        assert app._api.tcp is None
+        assert app.api.tcp is None
 
 
 async def test_tokens_hold_over_a_restart(short):
@@ -73,5 +73,5 @@ async def test_an_address_in_use_keeps_the_agent_running_and_is_found_by_doctor(
             assert listen in found[0]["why"]
             other.close()
             assert (await http.post("/reload")).json()["applied"] is True
-            assert app._api.tcp == listen
+            assert app.api.tcp == listen
             assert not [each for each in (await http.get("/doctor")).json()["findings"] if "TCP" in each["what"]]

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from gatepost.agent import lock
 from gatepost.agent.cli import DEFAULT_CONFIG
 from gatepost.agent.cli.entry import run_config
 from gatepost.agent.cli.support.output import table
+from gatepost.agent.process import state_dir_lock
 from tests.cli.conftest import Served, spawn
 
 
@@ -57,7 +57,7 @@ def test_store_repair_sets_a_damaged_database_aside(gatepost, database):
 
 
 def test_store_leaves_a_running_agent_alone(gatepost, database):
-    with lock.take(database.parent):
+    with state_dir_lock.take(database.parent):
         for verb in ("check", "repair"):
             shown = gatepost("store", verb, database)
             assert shown.code == 1

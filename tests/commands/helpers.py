@@ -116,6 +116,7 @@ class Office:
 
     def __init__(self, database: Database, settings: Settings, clock: SetClock) -> None:
         self.clock = clock
+        self.settings = settings
         self.ledger = CommandLedger(database)
         self.audit = Lines()
         self.room = Room()
@@ -128,7 +129,15 @@ class Office:
         self.slow: asyncio.Event | None = None  # an acknowledgement waits for it
         guard = CommandAuthenticator(lambda device: self.tokens.get(device), lambda: self.key)
         self.dispatcher = CommandDispatcher(
-            self.ledger, self.audit, self.room, self.actions, settings, clock, guard, self._send, self.events
+            self.ledger,
+            self.audit,
+            self.room,
+            self.actions,
+            lambda: self.settings,
+            clock,
+            guard,
+            self._send,
+            self.events,
         )
 
     async def _send(self, answer: AddressedResponse) -> bool:

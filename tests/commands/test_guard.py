@@ -93,16 +93,16 @@ WITHOUT_TIME = {name: value for name, value in SIGNED.items() if name != "issued
 )
 async def test_signatures(office: Office, body: dict, required: bool, good: bool) -> None:
     office.key = "k"
-    office.dispatcher.settings = settings(signing={"key": {"env": "KEY"}, "required": required})
+    office.settings = settings(signing={"key": {"env": "KEY"}, "required": required})
     response = await office.ask(body)
     assert response.status == ("done" if good else "rejected")
     assert good or response.error["key"] == "unauthenticated"
 
 
 async def test_a_signing_key_that_cannot_be_had_shuts_the_door(office: Office) -> None:
-    office.dispatcher.settings = settings(signing={"key": {"env": "KEY"}, "required": True})
+    office.settings = settings(signing={"key": {"env": "KEY"}, "required": True})
     assert (await office.ask(signed(SIGNED))).error["key"] == "unauthenticated"
-    office.dispatcher.settings = settings(signing={"required": True})
+    office.settings = settings(signing={"required": True})
     assert (await office.ask(signed(SIGNED))).error["key"] == "unauthenticated"
     assert (await office.ask(SIGNED, source="cli", trusted=True)).status == "done"
 
@@ -131,7 +131,7 @@ def test_allow_list(allow: dict, subject: str, command: str, good: bool) -> None
 
 
 async def test_by_default_only_what_is_not_sensitive_is_allowed(office: Office) -> None:
-    office.dispatcher.settings = settings()
+    office.settings = settings()
     bodies = {
         None: ["ping", "status", "reload", "set_log_level", "connect_broker", "disconnect_broker", "resend"],
         "oximeter-1": ["status", "read_now", "stop_monitoring", "sync_time"],

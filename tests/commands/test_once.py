@@ -72,7 +72,7 @@ async def test_without_id_and_time_a_payload_is_a_repeat_for_the_default_ttl(off
 
 
 async def test_a_payload_with_a_time_is_a_repeat_for_good(office: Office) -> None:
-    office.dispatcher.settings = settings(default_ttl=7 * 86400)
+    office.settings = settings(default_ttl=7 * 86400)
     body = {"command": "read_now", "issued_at": "2026-11-20T10:30:00Z"}
     assert (await office.ask(body)).status == "done"
     office.clock.pass_(86400)

@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from gatepost.agent.app import STUCK, App
+from gatepost.agent.app import App
 from gatepost.agent.process.logs import AgentLogs
-from gatepost.agent.settings import load
+from gatepost.agent.settings import load, loading
+from gatepost.agent.settings.editor import Preconditions, SettingsEditor
+from gatepost.agent.settings.own_drops import read_drop, write_drop
+from gatepost.agent.settings.watch import signature
+from gatepost.agent.status_report import STALLED_AFTER
 from gatepost.drivers.driver import Registry
 
 from .rig import lines, settings_for, twin, until
@@ -53,12 +57,12 @@ async def test_settings_that_fail_when_they_are_applied_are_taken_back(
         monkeypatch.setattr(one.brokers, "apply", fails)
         settings["devices"]["two"] = lines(tmp_path / "tty2")
         (tmp_path / "gatepost.yaml").write_text(yaml.safe_dump(settings), "utf-8")
-        result = await one.reload("test")
+        result = await one.applier.reload("test")
         assert result["applied"] is False
         assert "ValueError" in result["problems"][0]
-        assert list(one.settings.devices) == ["one"]
+        assert list(one.current.settings.devices) == ["one"]
         assert [view["id"] for view in one.devices.views()] == ["one"]
-        assert one.status()["settings"]["problems"] == result["problems"]
+        assert one.report.status()["settings"]["problems"] == result["problems"]
 
 
 @pytest.mark.parametrize("part", ["devices", "dispatcher", "brokers", "audit"])
@@ -93,34 +97,65 @@ async def test_the_watchdog_hears_of_a_log_that_stores_nothing(tmp_path: Path, m
         waiting = 0
         monkeypatch.setattr(type(one.store.writer), "waiting", property(lambda _: waiting))
         monkeypatch.setattr(one.store.writer, "commits", 7)
-        assert one._stuck() is None
+        assert one.report.check_progress() is None
         waiting = 5
 
         def after(seconds: float) -> str | None:
             nonlocal now
             now += seconds
-            return one._stuck()
+            return one.report.check_progress()
 
         check: Callable[[float], str | None] = after
         assert check(0) is None
         assert check(60) is None  # the interval's own time
-        assert check(STUCK + 1) is not None
+        assert check(STALLED_AFTER + 1) is not None
         monkeypatch.setattr(one.store.writer, "commits", 8)
         assert check(1) is None
         waiting = 0
         assert check(1000) is None
         waiting = 5
         assert check(1000) is None  # they may have come just now
-        assert check(STUCK + 61) is not None
+        assert check(STALLED_AFTER + 61) is not None
 
 
 async def test_an_assignment_is_one_at_a_time(tmp_path: Path) -> None:
-    from gatepost.agent.gateway_commands import GatewayCommands
-
     devices = {name: lines(tmp_path / name) for name in "abcd"}
     async with app(tmp_path, settings_for(tmp_path, None, devices)) as one:
-        actions = GatewayCommands(one)
-        await asyncio.gather(*(actions.assign_patient(name, f"P-{name}") for name in "abcd"))
-        assert {name: device.patient for name, device in one.settings.devices.items()} == {
+        editor = SettingsEditor(one._loader, one.applier)
+        await asyncio.gather(*(editor.assign_patient(name, f"P-{name}") for name in "abcd"))
+        assert {name: device.patient for name, device in one.current.settings.devices.items()} == {
             name: f"P-{name}" for name in "abcd"
         }
+
+
+async def test_patients_that_an_earlier_version_assigned_are_kept_and_have_one_home(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, None, {name: lines(tmp_path / name) for name in "abc"})
+    drops = Path(settings["gateway"]["state_dir"]) / "conf.d"
+    write_drop(drops / "50-patients.yaml", {"devices": {"a": {"patient": "P-a"}, "b": {"patient": "P-old"}}})
+    write_drop(drops / "60-api.yaml", {"devices": {"b": {"patient": "P-b"}}})
+    async with app(tmp_path, settings) as one:
+        assert read_drop(drops / "60-api.yaml")["devices"] == {"a": {"patient": "P-a"}, "b": {"patient": "P-b"}}
+        assert not (drops / "50-patients.yaml").exists()
+        await one.applier.reload("test")
+        await SettingsEditor(one._loader, one.applier).assign_patient("a", None)
+        patients = {name: device.patient for name, device in one.current.settings.devices.items()}
+        assert patients == {"a": None, "b": "P-b", "c": None}
+
+
+async def test_an_edit_reads_the_settings_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = 0
+    whole = loading.load
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return whole(*arguments)
+
+    async with app(tmp_path, settings_for(tmp_path, None, {"one": lines(tmp_path / "tty")})) as one:
+        monkeypatch.setattr(loading, "load", counted)
+        editor = SettingsEditor(one._loader, one.applier)
+        changed = {**lines(tmp_path / "tty"), "every": "3s"}
+        await editor.put("devices", "one", changed, Preconditions())
+        assert one.current.settings.devices["one"].every == 3
+        assert reads == 1
+        assert one.applier._watcher._known == signature(one.applier._watcher._paths)  # nothing to read again

@@ -1,4 +1,4 @@
-"""One agent for each state directory: two would write one log."""
+"""Lock of a state directory: one agent for each, since two would write one log."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ import os
 from pathlib import Path
 from typing import IO
 
-from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.errors import StateDirInUse
 
 NAME = "gatepost.lock"
 
 
-class StateDirInUse(GatepostError):
-    key = "state-dir-taken"
-
-
 def take(state_dir: Path) -> IO[str]:
-    """Hold the returned file as long as the agent runs. Raises Taken, OSError."""
+    """Hold the returned file as long as the agent runs. Raises StateDirInUse, OSError."""
     handle = (state_dir / NAME).open("a+")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,15 +1,14 @@
-"""The timekeeper tells when the clock comes into step and when it jumps, each once."""
+"""The clock monitor tells when the clock comes into step and when it jumps, each once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from gatepost.agent.core.clock import US, Stamp
-from gatepost.agent.core.clock_monitor import SELDOM, SOON, ClockMonitor
+from gatepost.agent.core.clock_monitor import CHECK_SYNCHRONISED, CHECK_UNSYNCHRONISED, ClockMonitor
 
 
 class Clock:
@@ -30,29 +29,20 @@ class Clock:
 
 class Log:
     def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.steps: list[tuple[float, bool]] = []
         self.rectified = 0
 
-    def event(self, kind: str, fields: dict[str, Any]) -> int:
-        self.events.append((kind, fields))
-        return 1
+    def stepped(self, seconds: float, synchronised: bool) -> None:
+        self.steps.append((seconds, synchronised))
 
     async def clock_in_step(self) -> bool:
         self.rectified += 1
         return self.rectified == 1
 
 
-class Audit:
-    def __init__(self) -> None:
-        self.entries: list[str] = []
-
-    def record(self, what: str, **fields: Any) -> None:
-        self.entries.append(what)
-
-
-async def run(turns: list[Callable[[Clock], None]]) -> tuple[Log, Audit, list[float]]:
-    """Each turn changes the clock while the timekeeper sleeps."""
-    clock, log, audit = Clock(), Log(), Audit()
+async def run(turns: list[Callable[[Clock], None]]) -> tuple[Log, list[float]]:
+    """Each turn changes the clock while the clock monitor sleeps."""
+    clock, log = Clock(), Log()
     pauses: list[float] = []
     left = iter(turns)
 
@@ -66,8 +56,8 @@ async def run(turns: list[Callable[[Clock], None]]) -> tuple[Log, Audit, list[fl
         turn(clock)
 
     with pytest.raises(asyncio.CancelledError):
-        await ClockMonitor(clock, log, audit, sleep).run()
-    return log, audit, pauses
+        await ClockMonitor(clock, log.stepped, log.clock_in_step, sleep).run()
+    return log, pauses
 
 
 def quiet(clock: Clock) -> None:
@@ -83,17 +73,16 @@ def stepped(seconds: float, in_step: bool = False) -> Callable[[Clock], None]:
 
 
 async def test_a_jump_is_told_once_with_its_size() -> None:
-    log, audit, _ = await run([quiet, stepped(7200, in_step=True), quiet, quiet])
-    assert log.events == [("clock-step", {"seconds": 7200.0, "synchronised": True})]
-    assert audit.entries == ["clock-step"]
+    log, _ = await run([quiet, stepped(7200, in_step=True), quiet, quiet])
+    assert log.steps == [(7200.0, True)]
 
 
 async def test_slewing_is_no_jump() -> None:
-    log, _, _ = await run([stepped(0.3), stepped(0.4), stepped(-0.5)])
-    assert log.events == []
+    log, _ = await run([stepped(0.3), stepped(0.4), stepped(-0.5)])
+    assert log.steps == []
 
 
 async def test_it_looks_often_until_the_clock_is_in_step_and_seldom_then() -> None:
-    log, _, pauses = await run([quiet, stepped(0, in_step=True), quiet])
-    assert pauses == [SOON, SOON, SELDOM, SELDOM]
+    log, pauses = await run([quiet, stepped(0, in_step=True), quiet])
+    assert pauses == [CHECK_UNSYNCHRONISED, CHECK_UNSYNCHRONISED, CHECK_SYNCHRONISED, CHECK_SYNCHRONISED]
     assert log.rectified == 2  # asked for again; the store knows that it did it

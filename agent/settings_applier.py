@@ -1,0 +1,190 @@
+"""Applies settings to the running parts: reload, apply what changed, roll back, which broker a device reports to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from gatepost.agent.audit.log import AuditLog
+from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.errors import DeviceError, GatepostError, StoreError
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.process.logs import AgentLogs
+from gatepost.agent.settings import LoadedSettings, Origin, SettingsWatcher, changes
+from gatepost.agent.settings.current import CurrentSettings
+from gatepost.agent.settings.last_good import LastGood
+from gatepost.agent.settings.loading import SettingsLoader
+from gatepost.agent.settings.model import ApiSettings, DeviceSettings, Settings
+from gatepost.agent.store import Store
+from gatepost.agent.uplink.manager import BrokerManager
+
+log = logging.getLogger("gatepost")
+
+REPORTS_TO = "reports-to"  # key of the store's small state
+
+
+Origins = Mapping[tuple[str, ...], Origin]
+
+
+class AppliesApiSettings(Protocol):
+    async def apply(self, api: ApiSettings, /) -> None: ...
+
+
+class ReloadListener(Protocol):
+    """Told when a reload begins and when it has ended."""
+
+    def reload_began(self) -> None: ...
+
+    def reload_ended(self) -> None: ...
+
+
+class SettingsApplier:
+    """The one that changes what runs: one reload at a time, and back to what held when the new settings fail."""
+
+    def __init__(
+        self,
+        current: CurrentSettings,
+        loader: SettingsLoader,
+        *,
+        devices: DeviceManager,
+        brokers: BrokerManager,
+        store: Store,
+        logs: AgentLogs,
+        audit: AuditLog,
+        clock: Clock,
+        listener: ReloadListener,
+    ) -> None:
+        self.current = current
+        self.api: AppliesApiSettings | None = None  # while it is served
+        self._loader = loader
+        self._devices = devices
+        self._brokers = brokers
+        self._store = store
+        self._logs = logs
+        self._audit = audit
+        self._clock = clock
+        self._listener = listener
+        self._last_good = LastGood(loader.own_drops.parent)
+        self._turn = asyncio.Lock()
+        self._restricted: dict[str, list[str]] | None = None
+        self._watcher = SettingsWatcher(current.loaded.watched, current.loaded.signature)
+
+    async def start(self) -> None:
+        """A device that cannot be built is left out rather than keeping the agent from starting."""
+        async with self._turn:
+            settings = self.current.settings
+            try:
+                await self._apply(settings, self.current.origins)
+                return
+            except DeviceError as error:
+                log.error("%s; %s", error.message, error.hint)
+            devices: dict[str, DeviceSettings] = {}
+            for name, device in settings.devices.items():
+                try:
+                    await self._devices.apply({**devices, name: device})
+                    devices[name] = device
+                except DeviceError:
+                    log.error("%s is left out until its settings are corrected", name)
+            await self._apply(msgspec.structs.replace(settings, devices=devices), self.current.origins)
+
+    async def watch(self) -> None:
+        """Reload whenever a settings file changes; until cancelled."""
+        async for _ in self._watcher:
+            await self.reload("file change")
+
+    async def reload(self, reason: str) -> dict[str, Any]:
+        """Read the settings again and apply what changed: {"applied", "changed", "problems"}."""
+        async with self._turn:
+            self._listener.reload_began()
+            try:
+                return await self._replace(await asyncio.to_thread(self._loader.load), reason)
+            finally:
+                self._listener.reload_ended()
+
+    async def apply(self, loaded: LoadedSettings, reason: str) -> dict[str, Any]:
+        """As `reload`, with settings that were read just now."""
+        async with self._turn:
+            self._listener.reload_began()
+            try:
+                return await self._replace(loaded, reason)
+            finally:
+                self._listener.reload_ended()
+
+    async def _replace(self, loaded: LoadedSettings, reason: str) -> dict[str, Any]:
+        """Apply what changed, or go back to what held. Never stops what runs."""
+        self._watcher.watch(loaded.watched, loaded.signature)
+        problems = [str(problem) for problem in loaded.problems]
+        for problem in problems:
+            log.warning("settings: %s", problem)
+        if loaded.settings is None:
+            return self._ended(reason, False, [], problems)
+        old, new = self.current.settings, loaded.settings
+        changed = changes(old, new)
+        problems += [f"{key}: changed, counts from the next start" for key in changed.at_start]
+        try:
+            await self._apply(_keep_fixed(old, new), loaded.origins)
+        except Exception as error:
+            known = isinstance(error, GatepostError)
+            log.error("the new settings cannot be applied, going back: %s", error, exc_info=None if known else error)
+            problems.append(str(error) if known else f"{type(error).__name__}: {error}")
+            await self._roll_back(old)
+            return self._ended(reason, False, [], problems)
+        self.current.loaded = loaded
+        return self._ended(reason, True, changed.keys(), problems)
+
+    def _ended(self, reason: str, applied: bool, changed: list[str], problems: list[str]) -> dict[str, Any]:
+        result: dict[str, Any] = {"applied": applied, "changed": changed, "problems": problems}
+        self.current.last_reload = {**result, "at": rfc3339(self._clock.now().wall), "reason": reason}
+        if applied and not changed:
+            return result
+        kind = "settings-applied" if applied else "settings-refused"
+        log.info("settings %s (%s)", "applied: " + ", ".join(changed) if applied else "refused", reason)
+        self._store.event(kind, {"reason": reason, "changed": changed, "problems": len(problems)})
+        self._audit.record(kind, source=reason, changed=changed)
+        return result
+
+    async def _apply(self, new: Settings, origins: Origins) -> None:
+        """Raises DeviceError before anything changed when a device cannot be built."""
+        await self._devices.apply(new.devices)
+        self.current.settings = new
+        self._store.configure(new.store)
+        self._logs.apply(new.logging.level, new.logging.format)
+        await self._brokers.apply(new.brokers, await self._reports_to(new))
+        if self.api is not None:
+            await self.api.apply(new.api)
+        try:
+            await asyncio.to_thread(self._last_good.save, new, origins)
+        except OSError as error:
+            log.warning("the settings could not be kept for a start with broken files: %s", error)
+
+    async def _roll_back(self, old: Settings) -> None:
+        try:
+            await self._apply(old, self.current.origins)
+        except Exception as error:  # the agent runs on with what there is
+            log.error("the earlier settings could not be applied again: %s", error, exc_info=error)
+
+    async def _reports_to(self, new: Settings) -> dict[str, list[str] | None]:
+        """Device -> its brokers (None: every one). What a removed device was restricted to still holds for what is
+        stored of it, else its readings would go where they were never meant to."""
+        if self._restricted is None:
+            self._restricted = await self._store.key_value.get(REPORTS_TO) or {}
+        kept = {name: brokers for name, brokers in self._restricted.items() if name not in new.devices}
+        kept |= {name: device.brokers for name, device in new.devices.items() if device.brokers is not None}
+        if kept != self._restricted:
+            self._restricted = kept
+            try:
+                await self._store.key_value.put(REPORTS_TO, kept)
+            except StoreError as error:
+                log.warning("which brokers a device reports to could not be kept: %s", error)
+        return {**kept, **{name: device.brokers for name, device in new.devices.items()}}
+
+
+def _keep_fixed(old: Settings, new: Settings) -> Settings:
+    """What a running agent cannot change stays as it is until the next start."""
+    replace = msgspec.structs.replace
+    gateway = replace(new.gateway, id=old.gateway.id, state_dir=old.gateway.state_dir)
+    return replace(new, gateway=gateway, api=replace(new.api, socket=old.api.socket))

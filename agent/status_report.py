@@ -1,0 +1,97 @@
+"""Reports how the agent is: the status of the API, the sentence for systemd, and whether the store makes progress."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.process.notify import Notifier
+from gatepost.agent.process.supervisor import Supervisor
+from gatepost.agent.settings.current import CurrentSettings
+from gatepost.agent.store import Store
+from gatepost.agent.uplink.manager import BrokerManager
+from gatepost.drivers.installed import version
+
+STALLED_AFTER = 10.0  # seconds beyond the commit interval in which readings wait, and none is stored
+
+
+class ServedApi(Protocol):
+    @property
+    def tcp(self) -> str | None:
+        """The address that is served on TCP."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """Why TCP or JWTs are not served as the settings say."""
+        ...
+
+
+class StatusReport:
+    """Status of the whole agent, made when it is asked for."""
+
+    def __init__(
+        self,
+        current: CurrentSettings,
+        *,
+        store: Store,
+        devices: DeviceManager,
+        brokers: BrokerManager,
+        supervisor: Supervisor,
+        notifier: Notifier,
+        clock: Clock,
+    ) -> None:
+        self.api: ServedApi | None = None
+        self._current = current
+        self._store = store
+        self._devices = devices
+        self._brokers = brokers
+        self._supervisor = supervisor
+        self._notifier = notifier
+        self._clock = clock
+        self._started = clock.now().wall
+        self._progress: tuple[int, float] | None = None  # commits while readings wait, and since when it is so many
+
+    def status(self) -> dict[str, Any]:
+        now = self._clock.now()
+        return {
+            "gateway_id": self._current.settings.gateway.id,
+            "version": version("gatepost"),
+            "started": rfc3339(self._started),
+            "uptime": round((now.wall - self._started) / 1e6, 1),
+            "settings": self._current.as_dict(),
+            "api": {"listen": self.api.tcp, "trouble": self.api.trouble} if self.api is not None else None,
+            "tasks": [view._asdict() for view in self._supervisor.views() if not view.healthy],
+        }
+
+    def reload_began(self) -> None:
+        self._notifier.reloading()
+
+    def reload_ended(self) -> None:
+        self.update_systemd_status(ready=True)
+
+    def update_systemd_status(self, ready: bool = False) -> None:
+        """One sentence for `systemctl status`; `ready` ends what systemd knows as a reload."""
+        if not self._notifier.active:
+            return
+        devices, brokers = self._devices.views(), self._brokers.views()
+        online = sum(view["status"] == "online" for view in devices)
+        connected = sum(broker.state == "connected" for broker in brokers)
+        sentence = f"{online} of {len(devices)} devices online, {connected} of {len(brokers)} brokers connected"
+        if self._current.last_good:
+            sentence += "; the settings have errors, the last good ones are used, see `gatepost check`"
+        elif self._current.refused:
+            sentence += "; the newest settings were refused, see `gatepost check`"
+        (self._notifier.ready if ready else self._notifier.status)(sentence)
+
+    def check_progress(self) -> str | None:
+        """Why the watchdog should not be fed: readings wait, nothing is committed, and no error explains it."""
+        store, now = self._store, self._clock.monotonic()
+        if not store.writer.waiting or store.state != "ok":
+            self._progress = None
+        elif self._progress is None or store.writer.commits != self._progress[0]:
+            self._progress = (store.writer.commits, now)
+        elif now - self._progress[1] > self._current.settings.store.commit_interval + STALLED_AFTER:
+            return "the store commits nothing while readings wait"
+        return None
