@@ -11,14 +11,12 @@ from tests.project.checkout import ROOT, modules
 
 LONGEST_FILE = 450  # lines
 FULLEST_FOLDER = 30  # files
-LINES = 57_100  # of agent/ and drivers/; 56_629 in November 2026
+LINES = 57_300  # of agent/ and drivers/; 56_629 in November 2026
 SAME_NAME = 8  # public class names that are defined twice: a protocol and what fulfils it
 ONE_WORD = 0.25  # of the public class names
 
 # Modules that import each other, by one of them, and why that is right.
 RINGS = {
-    "gatepost.agent.api.agent_interface": "",
-    "gatepost.agent.app": "",
     "gatepost.agent.uplink.broker_link": "",
     "gatepost.agent.api.websocket.broadcaster": "a connection leaves its broadcaster, which holds it",
     "gatepost.drivers.ble.twin.daemon": "the emulated daemon is a tree of D-Bus objects that know their parent",
@@ -32,7 +30,6 @@ DOCSTRINGS = (
     "agent/core",
     "agent/devices",
     "agent/diagnostics",
-    "agent/gateway_commands.py",
     "agent/process",
     "agent/settings",
     "agent/store",
