@@ -1,1 +1,1 @@
-"""The desk: every command, whatever its source, is authenticated, authorised, recorded, executed once and answered."""
+"""Commands: each, whatever its source, is authenticated, authorised, recorded, executed once and answered."""

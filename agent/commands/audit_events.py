@@ -1,4 +1,4 @@
-"""What the audit log is told of commands: names and decisions, never values, tokens or subject references."""
+"""Audit entries of commands: names and decisions, never values, tokens or subject references."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AuditRecorder(Protocol):
 
 
 class AuditEvents:
-    """Refusals, which anybody can provoke, are bounded; what was over the bound is summed up."""
+    """Audit entries of commands; refusals, which anybody can provoke, are bounded, and those over the bound counted."""
 
     def __init__(self, audit: AuditRecorder, monotonic: Callable[[], float]) -> None:
         self._audit = audit
@@ -39,9 +39,9 @@ class AuditEvents:
     def note(self, what: str, **fields: Any) -> None:
         self._audit.record(what, **fields)
 
-    def begun(self, request: CommandRequest, order: ParsedCommand, command: Command) -> None:
-        names = [name for name in declared(command) if name in order.parameters]
-        self._audit.record("command", **_who(request, order, command.name), decision="begun", parameters=names)
+    def begun(self, request: CommandRequest, parsed: ParsedCommand, command: Command) -> None:
+        names = [name for name in declared(command) if name in parsed.parameters]
+        self._audit.record("command", **_who(request, parsed, command.name), decision="begun", parameters=names)
 
     def ended(self, entry: LedgerEntry, response: CommandResponse) -> None:
         key = response.error["key"] if response.error else None
@@ -55,14 +55,14 @@ class AuditEvents:
             key=key,
         )
 
-    def refused(self, request: CommandRequest, order: ParsedCommand, refusal: RefusedCommand) -> None:
+    def refused(self, request: CommandRequest, parsed: ParsedCommand, refusal: RefusedCommand) -> None:
         if self._budget.take(self._monotonic()):
             self._unrecorded += 1
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(SUMMARY, self.sum_up)
             return
-        name = order.command if order.command and NAME.fullmatch(order.command) else None
-        self._audit.record("command", **_who(request, order, name), decision=refusal.status, key=refusal.key)
+        name = parsed.command if parsed.command and NAME.fullmatch(parsed.command) else None
+        self._audit.record("command", **_who(request, parsed, name), decision=refusal.status, key=refusal.key)
 
     def sum_up(self) -> None:
         """Say how many refusals were not written down one by one."""
@@ -74,6 +74,6 @@ class AuditEvents:
             self._audit.record("commands-refused", count=count)
 
 
-def _who(request: CommandRequest, order: ParsedCommand, name: str | None) -> dict[str, Any]:
+def _who(request: CommandRequest, parsed: ParsedCommand, name: str | None) -> dict[str, Any]:
     target = "gateway" if request.target is None else request.target
-    return {"source": request.source, "target": target, "command": name, "id": order.id}
+    return {"source": request.source, "target": target, "command": name, "id": parsed.id}

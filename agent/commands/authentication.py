@@ -1,4 +1,4 @@
-"""Who may command: tokens and signatures, compared in constant time and refused with one answer."""
+"""Authentication of commands: tokens and signatures, compared in constant time, refused with one answer."""
 
 from __future__ import annotations
 
@@ -27,36 +27,40 @@ def sign(key: str, canonical: bytes) -> str:
 
 
 class CommandAuthenticator:
-    """Secrets come through callables, so that a rotated one counts at once; one that cannot be had shuts the door."""
+    """Authenticator of commands.
+
+    Secrets come through callables, so that a rotated one counts at once; where one cannot be read, what needs it is
+    refused.
+    """
 
     def __init__(self, token_of: Callable[[str], str | None], signing_key: Callable[[], str | None]) -> None:
         self._token_of = token_of
         self._signing_key = signing_key
 
-    def refusal(self, request: CommandRequest, order: ParsedCommand, settings: Settings) -> RefusedCommand | None:
+    def refusal(self, request: CommandRequest, parsed: ParsedCommand, settings: Settings) -> RefusedCommand | None:
         if request.trusted:
             return None
-        good = self._signed(order, settings) and self._knows_token(request, order, settings)
+        good = self._signed(parsed, settings) and self._knows_token(request, parsed, settings)
         return None if good else UNAUTHENTICATED
 
-    def _knows_token(self, request: CommandRequest, order: ParsedCommand, settings: Settings) -> bool:
+    def _knows_token(self, request: CommandRequest, parsed: ParsedCommand, settings: Settings) -> bool:
         device = None if request.target is None else settings.devices.get(request.target)
         if request.target is None or device is None or device.token is None:
             return True
         name = request.target
         wanted = self._secret(lambda: self._token_of(name), f"the token of {name}")
-        return wanted is not None and hmac.compare_digest(wanted.encode(), (order.token or "").encode())
+        return wanted is not None and hmac.compare_digest(wanted.encode(), (parsed.token or "").encode())
 
-    def _signed(self, order: ParsedCommand, settings: Settings) -> bool:
+    def _signed(self, parsed: ParsedCommand, settings: Settings) -> bool:
         signing = settings.commands.signing
-        if signing.key is None or (order.signature is None and not signing.required):
+        if signing.key is None or (parsed.signature is None and not signing.required):
             return not signing.required
-        if not order.own_id or (order.issued is None and order.expires is None):
+        if not parsed.own_id or (parsed.issued is None and parsed.expires is None):
             return False  # what a signature does not bind could be played again under a new id, or for ever
         key = self._secret(self._signing_key, "the key of signatures")
-        if key is None or order.signature is None:
+        if key is None or parsed.signature is None:
             return False
-        return hmac.compare_digest(sign(key, order.canonical).encode(), order.signature.encode())
+        return hmac.compare_digest(sign(key, parsed.canonical).encode(), parsed.signature.encode())
 
     def _secret(self, get: Callable[[], str | None], what: str) -> str | None:
         try:

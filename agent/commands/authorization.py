@@ -1,4 +1,4 @@
-"""What may be commanded: the allow list, and the declared parameters."""
+"""Authorization of commands: the allow list, and validation of the declared parameters."""
 
 from __future__ import annotations
 

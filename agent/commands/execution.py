@@ -1,126 +1,123 @@
-"""Carrying a job out: recorded before, executed with a time limit, its outcome recorded after."""
+"""Execution of commands: one at a time for each device, a bounded number in all, each with a time limit."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
 
-import msgspec
-import orjson
-
-from gatepost.agent.commands import gateway_commands
-from gatepost.agent.commands.admission import HARMLESS, AdmittedCommand, DeviceRoom, duplicate, unrecorded
-from gatepost.agent.commands.audit_events import AuditEvents
-from gatepost.agent.commands.concurrency import ExecutionOutcome, ExecutionSlots
-from gatepost.agent.commands.expiry import valid_until
-from gatepost.agent.commands.model import CommandRequest, CommandResponse, RefusedCommand
-from gatepost.agent.commands.parsed_command import ParsedCommand
-from gatepost.agent.commands.responder import topic_of
-from gatepost.agent.core.clock import US, Clock
-from gatepost.agent.core.errors import GatepostError
-from gatepost.agent.settings.model import CommandSettings
-from gatepost.agent.store.command_ledger import CommandLedger, LedgerEntry
+from gatepost.agent.commands.admission import AdmittedCommand
+from gatepost.agent.commands.model import RefusedCommand, Status
+from gatepost.agent.core.errors import DeviceBusy, GatepostError, Rejected
+from gatepost.agent.devices.builtin_commands import AcceptedCommand
+from gatepost.drivers.driver import CommandFailed
 
 log = logging.getLogger(__name__)
 
-PRIVATE = frozenset({"patient", "patient_id", "subject"})  # kept out of the ledger's digest
-MAX_KEPT = 64 * 1024  # octets of a response that the ledger keeps for a later answer
-PRUNE_EACH = 500
+AT_ONCE = 16  # commands that are carried out at the same time
+LASTING = 4  # accepted and not finished, for each target
+GRACE = 1.0  # seconds for a cancelled command to end
 
 
-class CommandExecution:
-    def __init__(
-        self,
-        ledger: CommandLedger,
-        journal: AuditEvents,
-        devices: DeviceRoom,
-        actions: gateway_commands.GatewayActions,
-        clock: Clock,
-        bench: ExecutionSlots,
-    ) -> None:
-        self._ledger = ledger
-        self._journal = journal
-        self._devices = devices
-        self._actions = actions
-        self._clock = clock
-        self._bench = bench
-        self._begun = 0
+class ExecutionOutcome(NamedTuple):
+    """How an execution ended; `lasting` is there when the status is `accepted`."""
 
-    async def do(
-        self, request: CommandRequest, order: ParsedCommand, job: AdmittedCommand, settings: CommandSettings
-    ) -> tuple[LedgerEntry, ExecutionOutcome] | RefusedCommand:
-        """The place on the bench is given back when the work has really ended."""
-        refusal = self._bench.take(job.target, job.alone)
-        if refusal is not None:
-            return refusal
-        task: asyncio.Task[Any] | None = None
-        free: Callable[..., None] = lambda *_: self._bench.give_back(job.target, job.alone)  # noqa: E731
-        try:
-            entry = _entry(request, order, job)
-            refusal = await self._begin(request, order, entry, settings)
-            if refusal is not None:
-                return refusal
-            self._journal.begun(request, order, job.command)
-            task = asyncio.ensure_future(self._start(request, job))
-            return entry, await self._bench.run(task, settings.timeout)
-        finally:
-            if task is None or task.done():
-                free()
-            else:  # it would not let go: the device stays busy until it does
-                task.add_done_callback(free)
+    status: Status
+    result: dict[str, Any] | None = None
+    error: dict[str, str] | None = None
+    lasting: AcceptedCommand | None = None
 
-    async def finish(self, entry: LedgerEntry, response: CommandResponse) -> None:
-        """Record the outcome; where that fails, the next start will say outcome-unknown."""
-        kept = response.as_bytes()
-        if len(kept) > MAX_KEPT:
-            kept = msgspec.structs.replace(response, result={"too_large": len(kept)}).as_bytes()
-        try:
-            await self._ledger.finish(entry.id, response.status, self._clock.now().wall, kept, entry.answered)
-        except GatepostError as error:
-            log.error("the outcome of %s could not be recorded: %s", entry.command, error.message)
-        self._journal.ended(entry, response)
 
-    async def _start(self, request: CommandRequest, job: AdmittedCommand) -> Any:
-        work: Awaitable[Any]
-        if request.target is None:
-            work = gateway_commands.act(self._actions, job.command.name, job.parameters)
-        else:
-            given = msgspec.to_builtins(job.parameters)
-            work = self._devices.execute(request.target, job.command.name, given, request.source)
-        return await work
+class ExecutionSlots:
+    """Slots of execution: reserved before the ledger is asked, released when the work has really ended."""
 
-    async def _begin(
-        self, request: CommandRequest, order: ParsedCommand, entry: LedgerEntry, settings: CommandSettings
-    ) -> RefusedCommand | None:
-        stamp = self._clock.now()
-        until = valid_until(order.issued, order.expires, settings.default_ttl) or 0
-        window = None if request.redelivered else round(settings.default_ttl * US)
-        try:
-            if not await self._ledger.begin(entry, stamp, until, window):
-                return duplicate(await self._ledger.find(entry.id))
-            self._begun += 1
-            if self._begun % PRUNE_EACH == 0:
-                await self._ledger.prune(stamp)
-        except GatepostError as error:
-            if entry.command not in HARMLESS:
-                return unrecorded(error)
+    def __init__(self, slots: int = AT_ONCE) -> None:
+        self._slots = slots
+        self._taken = 0
+        self._targets: set[str] = set()
+        self.lasting: Counter[str] = Counter()
+
+    def reserve(self, admitted: AdmittedCommand) -> RefusedCommand | None:
+        """A slot, or why there is none now."""
+        target, exclusive = admitted.target, admitted.exclusive
+        if self._taken >= self._slots:
+            return RefusedCommand(
+                "busy", f"{self._slots} commands are being carried out.", "Try again when one of them has ended."
+            )
+        if exclusive and target in self._targets:
+            return RefusedCommand("busy", "Another command is being carried out there.", "Try again when it has ended.")
+        if exclusive and self.lasting[target] >= LASTING:
+            return RefusedCommand("busy", f"{LASTING} lasting commands are under way there.", "Stop one of them first.")
+        self._taken += 1
+        if exclusive:
+            self._targets.add(target)
         return None
 
+    def release(self, admitted: AdmittedCommand) -> None:
+        self._taken -= 1
+        if admitted.exclusive:
+            self._targets.discard(admitted.target)
 
-def _entry(request: CommandRequest, order: ParsedCommand, job: AdmittedCommand) -> LedgerEntry:
-    open_ = {name: value for name, value in order.parameters.items() if name not in PRIVATE}
-    digest = hashlib.sha256(orjson.dumps(open_, option=orjson.OPT_SORT_KEYS)).digest()
-    return LedgerEntry(
-        order.id,
-        job.target,
-        request.source,
-        job.command.name,
-        digest,
-        floating=order.floating,
-        topic=topic_of(request),
-        correlation=request.correlation,
-        answered=not request.remote,
-    )
+    async def run(self, admitted: AdmittedCommand, work: Coroutine[Any, Any, Any], limit: float) -> ExecutionOutcome:
+        """Carry it out in a reserved slot, which is released at its end: a task that ignores its cancellation keeps
+        the device busy until it has ended."""
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda _: self.release(admitted))
+        return await outcome_within(task, limit)
+
+
+async def outcome_within(task: asyncio.Future[Any], limit: float) -> ExecutionOutcome:
+    """Wait for it; never raises for what it does. The task may still run if it ignored its cancellation."""
+    try:
+        await asyncio.wait({task}, timeout=limit)
+        late = not task.done()
+        if late:
+            await _stop(task)
+    except asyncio.CancelledError:
+        await _stop(task)
+        raise
+    gave_up = late and (not task.done() or task.cancelled() or task.exception() is not None)
+    return timed_out(limit) if gave_up else outcome_of(task)
+
+
+async def _stop(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    await asyncio.wait({task}, timeout=GRACE)
+
+
+def timed_out(limit: float) -> ExecutionOutcome:
+    error = {"key": "timeout", "message": f"It took longer than {limit:g} s.", "hint": "See commands.timeout."}
+    return ExecutionOutcome("failed", None, error)
+
+
+def outcome_of(task: asyncio.Future[Any]) -> ExecutionOutcome:
+    """What a finished task came to."""
+    if task.cancelled():
+        return _failed("cancelled", "It was given up: the device or the gateway changed meanwhile.")
+    error = task.exception()
+    if error is not None:
+        return failure(error)
+    result = task.result()
+    if isinstance(result, AcceptedCommand):
+        return ExecutionOutcome("accepted", result.result, lasting=result)
+    return ExecutionOutcome("done", result if isinstance(result, dict) else {})
+
+
+def failure(error: BaseException) -> ExecutionOutcome:
+    """What is told of an error; one outside the tree is logged, and told without its text."""
+    if isinstance(error, Rejected | DeviceBusy):
+        return ExecutionOutcome("rejected", None, error.as_dict())
+    if isinstance(error, GatepostError):
+        return ExecutionOutcome("failed", None, error.as_dict())
+    if isinstance(error, CommandFailed):
+        return _failed(error.key, str(error))
+    if isinstance(error, TimeoutError):
+        return _failed("timeout", "The device did not answer in time.")
+    log.error("a command failed unexpectedly", exc_info=error)
+    return _failed("failed", "It failed for a reason that is in the gateway's log.")
+
+
+def _failed(key: str, message: str) -> ExecutionOutcome:
+    return ExecutionOutcome("failed", None, {"key": key, "message": message, "hint": ""})

@@ -1,4 +1,4 @@
-"""Times in commands, and whether a command is still valid."""
+"""Expiry of commands: parsing of their times, and the check that one is still valid."""
 
 from __future__ import annotations
 

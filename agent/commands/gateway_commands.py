@@ -1,4 +1,4 @@
-"""The gateway's own commands: what they take, and which action of the app each one is."""
+"""Declarations of the gateway's own commands: parameters, and the method of GatewayActions that carries each out."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class AssignPatient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GatewayActions(Protocol):
-    """What the app can do; each raises a GatepostError when it could not, and may return Accepted when it lasts."""
+    """Actions of the gateway (agent/gateway_commands.py); each raises a GatepostError when it could not do it, and may
+    return AcceptedCommand when it lasts."""
 
     async def ping(self) -> Outcome: ...
 
@@ -85,26 +86,26 @@ class GatewayActions(Protocol):
     async def assign_patient(self, device: str, patient: str | None) -> Outcome: ...
 
 
-def _resend(actions: GatewayActions, given: Any) -> Awaitable[Outcome]:
-    since, until = given.span()
-    return actions.resend(since, until, given.device)
+def _resend(actions: GatewayActions, parameters: Any) -> Awaitable[Outcome]:
+    since, until = parameters.span()
+    return actions.resend(since, until, parameters.device)
 
 
 _TABLE: tuple[tuple[Command, Callable[[GatewayActions, Any], Awaitable[Outcome]]], ...] = (
-    (Command("ping", "Whether the gateway answers", NoParameters), lambda do, _: do.ping()),
-    (Command("status", "What runs, and how it is", NoParameters), lambda do, _: do.status()),
+    (Command("ping", "Check that the gateway answers", NoParameters), lambda do, _: do.ping()),
+    (Command("status", "Show what runs and its state", NoParameters), lambda do, _: do.status()),
     (Command("reload", "Read the settings again and apply what changed", NoParameters), lambda do, _: do.reload()),
     (
         Command("set_log_level", "Log more or less until the next start", SetLogLevel, example={"level": "debug"}),
-        lambda do, given: do.set_log_level(given.level),
+        lambda do, parameters: do.set_log_level(parameters.level),
     ),
     (
         Command("connect_broker", "Connect a configured broker", OneBroker, example={"broker": "hospital"}),
-        lambda do, given: do.connect_broker(given.broker),
+        lambda do, parameters: do.connect_broker(parameters.broker),
     ),
     (
         Command("disconnect_broker", "Disconnect a broker; readings wait", OneBroker, example={"broker": "hospital"}),
-        lambda do, given: do.disconnect_broker(given.broker),
+        lambda do, parameters: do.disconnect_broker(parameters.broker),
     ),
     (
         Command(
@@ -118,11 +119,11 @@ _TABLE: tuple[tuple[Command, Callable[[GatewayActions, Any], Awaitable[Outcome]]
     (
         Command(
             "assign_patient",
-            "Whose readings a device takes from now on",
+            "Assign the patient of a device's readings from now on",
             AssignPatient,
             example={"device": "cuff-3", "patient": "P-001"},
         ),
-        lambda do, given: do.assign_patient(given.device, given.patient),
+        lambda do, parameters: do.assign_patient(parameters.device, parameters.patient),
     ),
 )
 
@@ -130,6 +131,6 @@ COMMANDS: dict[str, Command] = {command.name: command for command, _ in _TABLE}
 _ACTIONS = {command.name: action for command, action in _TABLE}
 
 
-def act(actions: GatewayActions, command: str, parameters: msgspec.Struct) -> Awaitable[Outcome]:
+def carry_out(actions: GatewayActions, command: str, parameters: msgspec.Struct) -> Awaitable[Outcome]:
     """The action of a command of COMMANDS, with its validated parameters."""
     return _ACTIONS[command](actions, parameters)

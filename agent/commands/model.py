@@ -1,4 +1,4 @@
-"""What comes to the desk and what leaves it."""
+"""Command request and response."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class CommandRequest(msgspec.Struct, frozen=True):
 
     @property
     def remote(self) -> bool:
-        """Whether the answer goes back over a broker."""
+        """The response goes back over a broker."""
         return self.source.startswith(("mqtt:", "broadcast:"))
 
 
 class RefusedCommand(NamedTuple):
-    """Why a command is not carried out; `silent` = not even answered (nobody who asked would be told by it).
+    """Refusal of a command; `silent` = no response is sent (nobody who asked would get it).
 
     `status` is `failed` where the reason is no fault of the command.
     """
@@ -54,7 +54,7 @@ class RefusedCommand(NamedTuple):
 
 
 class CommandResponse(msgspec.Struct, frozen=True):
-    """The answer, in the members of the contract; `gateway_id` tells who answers where there is no device."""
+    """Response in the members of the contract; `gateway_id` says who responds where there is no device."""
 
     id: str
     device_id: str | None

@@ -1,4 +1,4 @@
-"""Payload -> order: sans-I/O, bounded, never raises."""
+"""Parser of commands: payload -> ParsedCommand; sans-I/O, bounded, never raises."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ MAX_ID = 128
 MAX_COMMAND = 64
 RESERVED = frozenset({"id", "command", "parameters", "token", "issued_at", "expires_at", "signature"})
 RESPONSE = frozenset({"device_id", "status", "error", "timestamp"})
+RETAINED = RefusedCommand(
+    "retained",
+    "Retained commands are refused: they would come again at every connection.",
+    "Publish without the retain flag, and clear the retained message with an empty one.",
+)
 EXAMPLE = 'Send a JSON object such as {"id": "1", "command": "status"}.'
 
 
@@ -34,65 +39,72 @@ class ParsedCommand(msgspec.Struct):
     canonical: bytes = b""  # what a signature is made over: sorted keys, no spaces, without `signature`
 
     def __repr__(self) -> str:
-        return f"Order(id={self.id!r}, command={self.command!r})"
+        return f"ParsedCommand(id={self.id!r}, command={self.command!r})"
 
 
-def understand(request: CommandRequest) -> tuple[ParsedCommand, RefusedCommand | None]:
-    """What is asked, as far as it can be understood; there is always an id to answer with."""
-    order = ParsedCommand(id=_fallback_id(request), floating=not request.correlation)
+def parse(request: CommandRequest) -> tuple[ParsedCommand, RefusedCommand | None]:
+    """The command as far as it can be read, and why it is refused; there is always an id to respond with."""
+    command = ParsedCommand(id=_fallback_id(request), floating=not request.correlation)
+    refusal = _read(command, request)
+    return command, RETAINED._replace(silent=not request.payload) if request.retained else refusal
+
+
+def _read(command: ParsedCommand, request: CommandRequest) -> RefusedCommand | None:
     if len(request.payload) > MAX_PAYLOAD:
-        return order, RefusedCommand("malformed", f"The payload has more than {MAX_PAYLOAD} octets.", EXAMPLE)
+        return RefusedCommand("malformed", f"The payload has more than {MAX_PAYLOAD} octets.", EXAMPLE)
     if not request.payload:  # what a subscriber sees when a retained message is cleared
-        return order, RefusedCommand("malformed", "The payload is empty.", EXAMPLE, silent=True)
+        return RefusedCommand("malformed", "The payload is empty.", EXAMPLE, silent=True)
     try:
         body = orjson.loads(request.payload)
         if not isinstance(body, dict):
-            return order, RefusedCommand("malformed", "The payload is JSON, but no object.", EXAMPLE)
+            return RefusedCommand("malformed", "The payload is JSON, but not an object.", EXAMPLE)
         signed = {name: value for name, value in body.items() if name != "signature"}
-        order.canonical = orjson.dumps(signed, option=orjson.OPT_SORT_KEYS)
+        command.canonical = orjson.dumps(signed, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONDecodeError:
-        return order, RefusedCommand("malformed", "The payload is no JSON in UTF-8.", EXAMPLE)
+        return RefusedCommand("malformed", "The payload is not JSON in UTF-8.", EXAMPLE)
     except TypeError:  # the encoder's bound is lower than the decoder's
-        return order, RefusedCommand("malformed", "The payload is nested too deeply.", EXAMPLE)
-    return order, _fill(order, body)
+        return RefusedCommand("malformed", "The payload is nested too deeply.", EXAMPLE)
+    return _fill(command, body)
 
 
-def _fill(order: ParsedCommand, body: dict[str, Any]) -> RefusedCommand | None:
-    given = body.get("id")
-    if given is not None:
-        if isinstance(given, bool) or not isinstance(given, str | int) or not _plain(str(given)):
+def _fill(command: ParsedCommand, body: dict[str, Any]) -> RefusedCommand | None:
+    own_id = body.get("id")
+    if own_id is not None:
+        if isinstance(own_id, bool) or not isinstance(own_id, str | int) or not _plain(str(own_id)):
             return RefusedCommand("malformed", f"id: expected 1 to {MAX_ID} printable characters.", EXAMPLE)
-        order.id, order.own_id, order.floating = str(given), True, False
-    command = body.get("command")
-    if isinstance(command, str) and len(command) <= MAX_COMMAND and command.isprintable():
-        order.command = command or None
+        command.id, command.own_id, command.floating = str(own_id), True, False
+    name = body.get("command")
+    if isinstance(name, str) and len(name) <= MAX_COMMAND and name.isprintable():
+        command.command = name or None
     if body.keys() >= RESPONSE and "parameters" not in body:
-        return RefusedCommand("malformed", "The payload is a response, no command.", "Check the topics.", silent=True)
-    if order.command is None:
+        return RefusedCommand(
+            "malformed", "The payload is a response, not a command.", "Check the topics.", silent=True
+        )
+    if command.command is None:
         return RefusedCommand("malformed", "command: expected the name of a command.", EXAMPLE)
-    for name in ("issued_at", "expires_at"):
-        value = body.get(name)
+    for member in ("issued_at", "expires_at"):
+        value = body.get(member)
         if value is None:
             continue
         try:
             moment = parse_time(value if isinstance(value, str) else "")
         except ValueError as error:
-            return RefusedCommand("malformed", f"{name}: {error}.", "Times are RFC 3339 in UTC.")
-        order.floating = False
-        if name == "issued_at":
-            order.issued = moment
+            return RefusedCommand("malformed", f"{member}: {error}.", "Times are RFC 3339 in UTC.")
+        command.floating = False
+        if member == "issued_at":
+            command.issued = moment
         else:
-            order.expires = moment
-    order.token, order.signature = _text(body.get("token")), _text(body.get("signature"))
-    return _take_parameters(order, body)
+            command.expires = moment
+    command.token, command.signature = _text(body.get("token")), _text(body.get("signature"))
+    return _take_parameters(command, body)
 
 
-def _take_parameters(order: ParsedCommand, body: dict[str, Any]) -> RefusedCommand | None:
+def _take_parameters(command: ParsedCommand, body: dict[str, Any]) -> RefusedCommand | None:
     inner = body.get("parameters")
     if inner is not None and not isinstance(inner, dict):
         return RefusedCommand("malformed", "parameters: expected an object.", EXAMPLE)
     flat = {name: value for name, value in body.items() if name not in RESERVED}
-    order.parameters = flat | (inner or {})
+    command.parameters = flat | (inner or {})
     if inner and flat.keys() & inner.keys():
         return RefusedCommand("malformed", "A parameter stands in `parameters` and beside it.", "Say each one once.")
     return None
@@ -112,5 +124,5 @@ def _plain(text: str) -> bool:
 
 
 def _text(value: Any) -> str | None:
-    """A secret as text; one of another type is there, and wrong."""
+    """A secret as text; one of another type counts as wrong."""
     return value if value is None or isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""Answers over brokers: sent once the outcome is recorded, and again after the link's return until acknowledged."""
+"""Responder over brokers: sends once the outcome is recorded, and again after the link's return until acknowledged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gatepost.agent.store.command_ledger import CommandLedger, LedgerEntry
 log = logging.getLogger(__name__)
 
 Send = Callable[[AddressedResponse], Awaitable[bool]]
-AT_ONCE = 64
-LIMIT = 15.0  # seconds for one acknowledgement
-IN_VAIN = 3  # answers in a row that are not taken: the link is gone again
+AT_ONCE = 64  # responses that are being sent
+SEND_TIMEOUT = 15.0  # seconds for one acknowledgement
+GIVE_UP_AFTER = 3  # responses in a row that are not taken: the link is gone again
 TOPIC_OCTETS = 1024
 UNKNOWN = {
     "key": "outcome-unknown",
-    "message": "The gateway stopped while the command was at work: it may or may not have been carried out.",
+    "message": "The gateway stopped while the command was being carried out: it may or may not have been carried out.",
     "hint": "Look at the device before sending it again under a new id.",
 }
 
@@ -46,8 +46,8 @@ class CommandResponder:
         self.lost = 0
 
     async def refuse(self, request: CommandRequest, response: CommandResponse) -> None:
-        """Answer a command that has no row."""
-        taken = await self._one(
+        """Respond to a command that has no row in the ledger."""
+        taken = await self._send_one(
             AddressedResponse(
                 request.source, request.target, topic_of(request), request.correlation, response.as_bytes()
             )
@@ -55,18 +55,20 @@ class CommandResponder:
         self.lost += not taken
 
     async def tell(self, entry: LedgerEntry, state: str, payload: bytes) -> bool:
-        """Answer a command of the ledger; whether that was acknowledged and noted."""
+        """Respond to a command of the ledger; True when that was acknowledged and recorded."""
         if entry.id in self._under_way and await self._settled(entry.id, state):
             return True
         self._under_way[entry.id] = asyncio.Event()
         try:
             target = None if entry.target == GATEWAY else entry.target
-            if not await self._one(AddressedResponse(entry.source, target, entry.topic, entry.correlation, payload)):
+            if not await self._send_one(
+                AddressedResponse(entry.source, target, entry.topic, entry.correlation, payload)
+            ):
                 return False
             await self._ledger.answered(entry.id, state)
             return True
         except GatepostError as error:
-            log.warning("an acknowledged answer could not be noted and may be repeated: %s", error.message)
+            log.warning("an acknowledged response could not be noted and may be repeated: %s", error.message)
             return True
         finally:
             self._under_way.pop(entry.id).set()
@@ -76,7 +78,7 @@ class CommandResponder:
         if source in self._resuming:
             return 0
         self._resuming.add(source)
-        sent = in_vain = 0
+        sent = failed = 0
         after = -1
         try:
             while entries := await self._ledger.unanswered(source, after=after):
@@ -84,15 +86,15 @@ class CommandResponder:
                     after = entry.recorded
                     taken = await self.tell(entry, entry.state, entry.response or self._unknown(entry))
                     sent += taken
-                    in_vain = 0 if taken else in_vain + 1
-                    if in_vain >= IN_VAIN:
+                    failed = 0 if taken else failed + 1
+                    if failed >= GIVE_UP_AFTER:
                         return sent
             return sent
         finally:
             self._resuming.discard(source)
 
     async def _settled(self, id: str, state: str) -> bool:  # noqa: A002
-        """Wait for whoever is telling it; whether there is nothing left to tell of this state."""
+        """Wait for whoever is sending it; True when nothing of this state is left to send."""
         while id in self._under_way:
             await self._under_way[id].wait()
         entry = await self._ledger.find(id)
@@ -106,18 +108,18 @@ class CommandResponder:
             entry.id, device, entry.command, "outcome-unknown", None, UNKNOWN, when, gateway
         ).as_bytes()
 
-    async def _one(self, answer: AddressedResponse) -> bool:
+    async def _send_one(self, answer: AddressedResponse) -> bool:
         if self._count >= AT_ONCE:
             return False
         self._count += 1
         try:
-            async with asyncio.timeout(LIMIT):
+            async with asyncio.timeout(SEND_TIMEOUT):
                 return await self._send(answer)
         except (GatepostError, TimeoutError, OSError) as error:
-            log.info("an answer could not be sent now: %s", error)
+            log.info("a response could not be sent now: %s", error)
             return False
         except Exception:
-            log.exception("an answer could not be sent")
+            log.exception("a response could not be sent")
             return False
         finally:
             self._count -= 1

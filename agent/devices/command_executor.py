@@ -1,7 +1,8 @@
 """Commands of one device: those that the gateway gives every device, and the driver's own.
 
 `status`, `start_monitoring`, `stop_monitoring`, `set_interval` work on a device that is away; they are kept by the
-store before they take effect (monitoring.py). `read_now` waits for the next reading of a device that speaks by itself,
+store before they take effect (desired_state.py).
+`read_now` waits for the next reading of a device that speaks by itself,
 reports it at once outside of the pace, also while monitoring is stopped, and answers when it is stored. A driver with a
 `read_now` of its own asks its device; a driver's own command of a generic name goes before the gateway's.
 """
@@ -22,7 +23,6 @@ from gatepost.agent.devices.health import reason_of
 from gatepost.agent.devices.interfaces import ReadingStore
 from gatepost.agent.devices.reading_pipeline import RequestedReading
 from gatepost.agent.devices.status_view import view_of
-from gatepost.agent.settings.problem import in_words
 from gatepost.drivers.driver import Command, CommandFailed, Driver
 from gatepost.drivers.reading import Reading
 
@@ -42,38 +42,34 @@ class CommandExecutor:
         self._clock = clock
 
     async def execute(
-        self, runner: DeviceSession, name: str, parameters: dict[str, Any], source: str = ""
+        self, runner: DeviceSession, name: str, parameters: msgspec.Struct, source: str = ""
     ) -> dict[str, Any]:
         command = commands_of(runner.driver).get(name)
         if command is None:
             known = ", ".join(sorted(commands_of(runner.driver)))
             raise Rejected(f"{runner.name} has no command {name}", f"it has {known}", key="unknown-command")
-        try:
-            given = msgspec.convert(parameters, command.parameters)
-        except (msgspec.ValidationError, ValueError) as wrong:
-            raise Rejected(
-                f"{name}: {in_words(str(wrong))}", "see the command's parameters", key="bad-parameters"
-            ) from None
+        if not isinstance(parameters, command.parameters):  # another driver since they were checked
+            raise Rejected(f"{runner.name} was changed meanwhile", "send the command again", key="busy")
         if command in runner.driver.commands:
-            return await self._own(runner, command, given)
+            return await self._own(runner, command, parameters)
         match name:
             case "status":
                 return dict(view_of(runner, self._clock))
             case "read_now":
                 return await self._read_now(runner, command)
             case _:
-                return await self._want(runner, given, source)
+                return await self._want(runner, parameters, source)
 
-    async def _want(self, runner: DeviceSession, given: msgspec.Struct, source: str) -> dict[str, Any]:
+    async def _want(self, runner: DeviceSession, parameters: msgspec.Struct, source: str) -> dict[str, Any]:
         """Change what is wanted of the device."""
         now, boot, every = self._clock.now(), self._clock.boot_id, runner.device.every
 
         def change(desired: DesiredState) -> DesiredState:
-            match given:
+            match parameters:
                 case StartMonitoring():
-                    return desired.started(given.interval, given.duration, every, now, boot, source)
+                    return desired.started(parameters.interval, parameters.duration, every, now, boot, source)
                 case SetInterval():
-                    return desired.paced(given.interval, every, OrderSource(now.wall, source))
+                    return desired.paced(parameters.interval, every, OrderSource(now.wall, source))
                 case _:
                     return desired.stopped(OrderSource(now.wall, source))
 
@@ -94,7 +90,7 @@ class CommandExecutor:
             runner.intake.forget(ask)
         return await self._shown(asked)
 
-    async def _own(self, runner: DeviceSession, command: Command, given: msgspec.Struct) -> dict[str, Any]:
+    async def _own(self, runner: DeviceSession, command: Command, parameters: msgspec.Struct) -> dict[str, Any]:
         if runner.link is None:
             raise _offline(runner)
         if runner.intake.exchange is not None:
@@ -103,7 +99,7 @@ class CommandExecutor:
         runner.intake.exchange = exchange
         try:
             async with asyncio.timeout(command.timeout):
-                result = await runner.driver.execute(command.name, given, exchange)
+                result = await runner.driver.execute(command.name, parameters, exchange)
         except CommandFailed:
             raise
         except TimeoutError:

@@ -38,6 +38,15 @@ class StatusReason(NamedTuple):
 
 
 NOTHING = StatusReason("", "")
+
+
+class DeviceCondition(NamedTuple):
+    """State of a device and why it is in it."""
+
+    state: DeviceState
+    reason: StatusReason = NOTHING
+
+
 LOST = StatusReason("lost", "the connection was lost")
 HUNG_UP = StatusReason("asleep", "it hung up after it had told what it measured")
 STOPPING = StatusReason("stopped", "the gateway stops")

@@ -10,7 +10,6 @@ from random import Random
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import DeviceError, NotFound, SettingsWrong
@@ -18,7 +17,16 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.core.views import DeviceView
 from gatepost.agent.devices.command_executor import CommandExecutor, commands_of
 from gatepost.agent.devices.device_session import DeviceSession, hard
-from gatepost.agent.devices.health import CHANGED, REMOVED, STOPPING, DeviceState, StatusReason, fault_of, reason_of
+from gatepost.agent.devices.health import (
+    CHANGED,
+    REMOVED,
+    STOPPING,
+    DeviceCondition,
+    DeviceState,
+    StatusReason,
+    fault_of,
+    reason_of,
+)
 from gatepost.agent.devices.interfaces import Connect, DeviceLimits, LinkKinds, ReadingStore
 from gatepost.agent.devices.link_factory import HardwareLinks
 from gatepost.agent.devices.recorder import DeviceRecorder
@@ -109,11 +117,6 @@ class DeviceManager:
             self._runners = {name: built.get(name) or kept[name] for name in devices}
             await asyncio.gather(*(self._start(runner) for runner in built.values()))
 
-    def set_patient(self, device_id: str, patient: str | None) -> None:
-        """Readings from now on are this patient's; until the next `apply` that says otherwise."""
-        runner = self._runner(device_id)
-        runner.adjust(replace(runner.device, patient=patient))
-
     def _build_all(self, devices: dict[str, DeviceSettings]) -> dict[str, DeviceSession]:
         """A runner for each device that is new or must be opened anew; none of them does anything yet."""
         built, wrong = {}, []
@@ -175,6 +178,11 @@ class DeviceManager:
         runner = self._runners.get(device_id)
         return None if runner is None else view_of(runner, self._clock)
 
+    def state_of(self, device_id: str) -> DeviceCondition | None:
+        """Its state without the cost of a whole view."""
+        runner = self._runners.get(device_id)
+        return None if runner is None else DeviceCondition(runner.health.state, runner.health.reason)
+
     def views(self) -> list[DeviceView]:
         return [view_of(runner, self._clock) for runner in self._runners.values()]
 
@@ -216,9 +224,9 @@ class DeviceManager:
         return commands_of(self._runner(device_id).driver)
 
     async def execute(
-        self, device_id: str, command: str, parameters: dict[str, Any], source: str = ""
+        self, device_id: str, command: str, parameters: msgspec.Struct, source: str = ""
     ) -> dict[str, Any]:
-        """The result; `source` is who asked for it, as people are told.
+        """The result; `parameters` as the command declares them; `source` is who asked for it, as people are told.
 
         NotFound, Rejected, DeviceOffline, DeviceBusy, CommandFailed (gatepost.drivers.driver), StoreError."""
         return await self._orders.execute(self._runner(device_id), command, parameters, source)

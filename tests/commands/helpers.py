@@ -15,6 +15,7 @@ from gatepost.agent.commands.model import AddressedResponse, CommandRequest, Com
 from gatepost.agent.core.clock import US, Stamp
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC, AcceptedCommand
+from gatepost.agent.devices.health import DeviceCondition, DeviceState
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.store.command_ledger import CommandLedger
 from gatepost.agent.store.database import Database
@@ -53,6 +54,10 @@ class SyncTime(msgspec.Struct, forbid_unknown_fields=True):
     zone: str = "UTC"
 
 
+class OneDevice:
+    state = DeviceState.ONLINE
+
+
 class Room:
     """Devices whose commands do what the test says."""
 
@@ -66,16 +71,17 @@ class Room:
         self.entered = asyncio.Event()
         self.lasting: asyncio.Future[dict[str, Any]] | None = None
 
-    def get(self, id: str, /) -> Any:  # noqa: A002
-        return self.all.get(id)
+    def state_of(self, device_id: str, /) -> DeviceCondition | None:
+        device = self.all.get(device_id)
+        return None if device is None else DeviceCondition(device.state)
 
     def commands(self, device_id: str, /) -> dict[str, Command]:
         own = Command("sync_time", "Set the device's clock", SyncTime)
         return {command.name: command for command in (*GENERIC, own)}
 
-    async def execute(self, device_id: str, command: str, parameters: dict[str, Any], source: str, /) -> Any:
+    async def execute(self, device_id: str, command: str, parameters: msgspec.Struct, source: str, /) -> Any:
         self.sources.append(source)
-        self.done.append((device_id, command, parameters))
+        self.done.append((device_id, command, msgspec.to_builtins(parameters)))
         self.entered.set()
         if self.gate is not None:
             await self.gate.wait()

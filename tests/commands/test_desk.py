@@ -6,10 +6,11 @@ import contextlib
 import orjson
 import pytest
 
-from gatepost.agent.commands import concurrency
-from gatepost.agent.commands.admission import not_there
-from gatepost.agent.commands.concurrency import AT_WORK, LASTING
+from gatepost.agent.commands import execution
+from gatepost.agent.commands.admission import not_online
+from gatepost.agent.commands.execution import AT_ONCE, LASTING
 from gatepost.agent.core.errors import DeviceBusy, DeviceOffline
+from gatepost.agent.devices.health import DeviceCondition, DeviceState, StatusReason
 from gatepost.agent.store.command_ledger import CommandLedger
 from gatepost.agent.store.database import Database
 from gatepost.drivers.driver import CommandFailed
@@ -55,10 +56,10 @@ async def test_parameters_may_stand_flat(office: Office, body: dict) -> None:
     ("body", "key", "says"),
     [
         (b"", "malformed", "empty"),
-        (b"{", "malformed", "no JSON"),
-        (b"\xff\xfe", "malformed", "no JSON"),
-        (b"[1]", "malformed", "no object"),
-        (b"[" * 5000, "malformed", "no JSON"),
+        (b"{", "malformed", "not JSON"),
+        (b"\xff\xfe", "malformed", "not JSON"),
+        (b"[1]", "malformed", "not an object"),
+        (b"[" * 5000, "malformed", "not JSON"),
         (b'{"command":"read_now","x":' + b"[" * 600 + b"]" * 600 + b"}", "malformed", "deeply"),
         (b'{"command":"read_now","x":"' + b"x" * 65536 + b'"}', "malformed", "65536"),
         ({"parameters": {}}, "malformed", "command"),
@@ -120,20 +121,21 @@ async def test_its_own_responses_are_not_answered(office: Office) -> None:
 
 
 def test_a_command_for_a_device_that_isnot_there_says_why() -> None:
-    wrong = {"status": "error", "message": "it shows a scale", "hint": "`gatepost scan` finds one"}
-    refusal = not_there("cuff", wrong)
+    wrong = StatusReason("wrong-device", "it shows a scale", "`gatepost scan` finds one")
+    refusal = not_online("cuff", DeviceCondition(DeviceState.ERROR, wrong))
     assert (refusal.message, refusal.hint) == ("cuff is in error: it shows a scale", "`gatepost scan` finds one")
-    asleep = not_there("cuff", {"status": "offline", "message": "it sleeps", "hint": "press its button"})
-    assert (asleep.message, asleep.hint) == ("cuff is offline: it sleeps", "Send it again when the device is back.")
-    assert not_there("cuff", {"status": "offline"}).message == "cuff is offline."
+    asleep = StatusReason("asleep", "it sleeps", "press its button")
+    refusal = not_online("cuff", DeviceCondition(DeviceState.OFFLINE, asleep))
+    assert (refusal.message, refusal.hint) == ("cuff is offline: it sleeps", "Send it again when the device is back.")
+    assert not_online("cuff", DeviceCondition(DeviceState.OFFLINE)).message == "cuff is offline."
 
 
 async def test_offline_is_known_before_and_leaves_the_id_free(office: Office) -> None:
-    office.room.all["oximeter-1"]["status"] = "offline"
+    office.room.all["oximeter-1"].state = DeviceState.OFFLINE
     assert (await office.ask(READ)).error["key"] == "device-offline"
     assert (await office.ask({"command": "status"})).status == "done"
     assert (await office.ask({"command": "set_interval", "interval": 5})).status == "done"
-    office.room.all["oximeter-1"]["status"] = "online"
+    office.room.all["oximeter-1"].state = DeviceState.ONLINE
     assert (await office.ask(READ)).status == "done"
 
 
@@ -174,7 +176,7 @@ async def test_a_command_that_takes_too_long_fails(database: Database) -> None:
 async def test_a_device_stays_busy_until_a_command_that_will_not_let_go_has_ended(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(concurrency, "GRACE", 0.01)
+    monkeypatch.setattr(execution, "GRACE", 0.01)
     office = Office(database, settings(timeout=0.05), SetClock())
     gate = asyncio.Event()
 
@@ -210,11 +212,11 @@ async def test_one_command_at_a_time_for_each_device(office: Office) -> None:
 
 
 async def test_the_number_at_work_is_bounded(office: Office) -> None:
-    office.room.all |= {f"d{n}": office.room.all["oximeter-1"] for n in range(AT_WORK)}
+    office.room.all |= {f"d{n}": office.room.all["oximeter-1"] for n in range(AT_ONCE)}
     office.room.gate = asyncio.Event()
-    waiting = [asyncio.ensure_future(office.ask({"command": "read_now"}, target=f"d{n}")) for n in range(AT_WORK)]
+    waiting = [asyncio.ensure_future(office.ask({"command": "read_now"}, target=f"d{n}")) for n in range(AT_ONCE)]
     async with asyncio.timeout(BOUND):
-        while len(office.room.done) < AT_WORK:
+        while len(office.room.done) < AT_ONCE:
             await asyncio.sleep(0)
             await asyncio.sleep(0.001)
     assert (await office.ask(READ)).error["key"] == "busy"

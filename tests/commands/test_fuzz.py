@@ -11,7 +11,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from gatepost.agent.commands.model import CommandRequest
-from gatepost.agent.commands.parsed_command import RESERVED, understand
+from gatepost.agent.commands.parsed_command import RESERVED, parse
 
 from .helpers import Office, SetClock, open_database, settings
 
@@ -86,7 +86,7 @@ def test_whatever_comes_there_is_one_response_and_one_decision(batch: list[Comma
 @effort(max_examples=500, deadline=None)
 @given(requests)
 def test_a_payload_is_understood_or_refused(request: CommandRequest) -> None:
-    order, refusal = understand(request)
+    order, refusal = parse(request)
     assert 0 < len(order.id) <= 128
     assert refusal is not None or order.command
-    assert understand(request)[0].id == order.id
+    assert parse(request)[0].id == order.id

@@ -9,7 +9,7 @@ import pytest
 from gatepost.agent.commands.authentication import CommandAuthenticator
 from gatepost.agent.commands.authorization import permitted
 from gatepost.agent.commands.model import CommandRequest
-from gatepost.agent.commands.parsed_command import understand
+from gatepost.agent.commands.parsed_command import parse
 from gatepost.agent.core.errors import SettingsWrong
 
 from .helpers import Office, settings
@@ -46,7 +46,7 @@ async def test_a_token_that_cannot_be_read_shuts_the_door(office: Office) -> Non
     def missing(device: str) -> str:
         raise SettingsWrong("no such credential")
 
-    order, _ = understand(CommandRequest("mqtt:x", "scale-2", orjson.dumps(SCALE)))
+    order, _ = parse(CommandRequest("mqtt:x", "scale-2", orjson.dumps(SCALE)))
     guard = CommandAuthenticator(missing, lambda: None)
     assert guard.refusal(CommandRequest("mqtt:x", "scale-2", b""), order, settings()) is not None
 
@@ -66,7 +66,7 @@ def signed(body: dict, key: str = "k") -> dict:
 
 def test_the_canonical_form_is_sorted_keys_without_spaces_and_without_the_signature() -> None:
     payload = '{"signature": "x", "command":"ping", "b": {"z": 1, "a": "é"}, "id": "1"}'.encode()
-    order, refusal = understand(CommandRequest("mqtt:x", None, payload))
+    order, refusal = parse(CommandRequest("mqtt:x", None, payload))
     assert refusal is None
     assert order.canonical == '{"b":{"a":"é","z":1},"command":"ping","id":"1"}'.encode()
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gatepost.agent.core.clock import US, Stamp
+from gatepost.agent.devices.health import DeviceState
 from gatepost.agent.store.command_ledger import DAY, CommandLedger, LedgerEntry
 from gatepost.agent.store.database import Database
 
@@ -34,7 +35,7 @@ async def test_a_repeat_is_told_as_such_whatever_changed_since(office: Office) -
     body = READ | {"issued_at": "2026-11-20T10:30:00Z"}
     await office.ask(body)
     office.clock.pass_(3600)
-    office.room.all["oximeter-1"]["status"] = "offline"
+    office.room.all["oximeter-1"].state = DeviceState.OFFLINE
     assert (await office.ask(body)).error["key"] == "duplicate"
 
 

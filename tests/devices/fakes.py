@@ -318,6 +318,19 @@ def _cannot_load() -> type[Driver]:
     raise ImportError("no module named elsewhere")
 
 
+class NoParameters(msgspec.Struct):
+    """Of a command that there is not."""
+
+
+async def execute(
+    devices: DeviceManager, device: str, command: str, parameters: dict[str, Any], source: str = ""
+) -> dict[str, Any]:
+    """As the dispatcher does it: with the parameters that the command declares."""
+    declared = devices.commands(device).get(command)
+    checked = msgspec.convert(parameters, declared.parameters) if declared else NoParameters()
+    return await devices.execute(device, command, checked, source)
+
+
 class Bench:
     """Devices with fakes all round, and the knobs of the world they live in."""
 
@@ -347,6 +360,9 @@ class Bench:
             limits=given.get("limits", QUICK),
         )
         self.devices.on_status = lambda name, payload: self.statuses.append((name, payload))
+
+    async def execute(self, device: str, command: str, parameters: dict[str, Any], source: str = "") -> dict[str, Any]:
+        return await execute(self.devices, device, command, parameters, source)
 
     def get(self, transport: str) -> Connect | None:
         return self._connect if transport in ("serial", "ble") else None

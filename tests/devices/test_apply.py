@@ -80,7 +80,7 @@ async def test_patient_pace_thresholds_brokers_and_token_change_without_reopenin
     assert [(one["patient"], one["urgent"]) for one in bench.store.readings()] == [("P-1", False), ("P-2", True)]
     assert bench.view()["thresholds"] == {"v": {"min": None, "max": 5.0}}
     assert (link.opened, link.closed, len(bench.links)) == (1, 0, 1)
-    bench.devices.set_patient("d", None)
+    await bench.devices.apply({"d": device(**{**soft, "patient": None})})
     link.say(line(v=1))
     assert bench.store.readings()[-1]["patient"] is None
 
@@ -88,7 +88,7 @@ async def test_patient_pace_thresholds_brokers_and_token_change_without_reopenin
 async def test_readings_held_belong_to_the_patient_before(bench: Bench):
     link = await bench.online(driver="median", every=60, patient="P-1")
     link.say(line(v=1), line(v=2))
-    bench.devices.set_patient("d", "P-2")
+    await bench.devices.apply({"d": device(driver="median", every=60, patient="P-2")})
     link.say(line(v=3))
     await bench.devices.close()
     assert [(one["patient"], one["v"]) for one in bench.store.readings()] == [("P-1", 1), ("P-1", 2), ("P-2", 3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from gatepost.agent.core.errors import DeviceBusy, DeviceOffline, NotFound, Rejected
@@ -11,7 +12,7 @@ from gatepost.agent.devices.command_executor import commands_of
 from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
 from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.link import LinkFailed, Reason
-from tests.devices.fakes import AskedDriver, Bench, HandClock, MemoryStore, line, until
+from tests.devices.fakes import AskedDriver, Bench, HandClock, MemoryStore, NoParameters, line, until
 
 
 async def test_what_a_device_understands(bench: Bench):
@@ -21,14 +22,14 @@ async def test_what_a_device_understands(bench: Bench):
     with pytest.raises(NotFound):
         bench.devices.commands("other")
     with pytest.raises(NotFound):
-        await bench.devices.execute("other", "status", {})
+        await bench.execute("other", "status", {})
 
 
 async def test_status_is_the_view_also_of_a_device_that_is_away(bench: Bench):
     bench.trouble = LinkFailed(Reason.MISSING, "not there")
     await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "offline")
-    shown = await bench.devices.execute("d", "status", {})
+    shown = await bench.execute("d", "status", {})
     assert (shown["id"], shown["status"], shown["reason"]) == ("d", "offline", "missing")
 
 
@@ -43,17 +44,24 @@ async def test_status_is_the_view_also_of_a_device_that_is_away(bench: Bench):
         ("wait", {"seconds": "x"}),
     ],
 )
-async def test_bad_parameters_are_rejected(bench: Bench, command, parameters):
+async def test_bad_parameters_are_no_struct_of_the_command(bench: Bench, command, parameters):
+    await bench.online()
+    with pytest.raises(msgspec.ValidationError):
+        await bench.execute("d", command, parameters)
+
+
+async def test_parameters_of_another_driver_are_rejected(bench: Bench):
+    """The device may have been given another driver since they were checked."""
     await bench.online()
     with pytest.raises(Rejected) as caught:
-        await bench.devices.execute("d", command, parameters)
-    assert caught.value.kind == "bad-parameters"
+        await bench.devices.execute("d", "set_interval", NoParameters())
+    assert caught.value.kind == "busy"
 
 
 async def test_an_unknown_command_is_rejected(bench: Bench):
     await bench.online()
     with pytest.raises(Rejected) as caught:
-        await bench.devices.execute("d", "explode", {})
+        await bench.execute("d", "explode", {})
     assert caught.value.kind == "unknown-command"
 
 
@@ -63,7 +71,7 @@ async def test_an_unknown_command_is_rejected(bench: Bench):
 async def test_read_now_reports_the_next_reading_at_once_outside_of_the_pace(bench: Bench):
     link = await bench.online(driver="median", every=60)
     link.say(line(v=1), line(v=2))
-    asked = asyncio.create_task(bench.devices.execute("d", "read_now", {}))
+    asked = asyncio.create_task(bench.execute("d", "read_now", {}))
     await asyncio.sleep(0)
     link.say(line(v=3), line(v=4))
     result = await asked
@@ -80,8 +88,8 @@ async def test_read_now_reports_the_next_reading_at_once_outside_of_the_pace(ben
 
 async def test_read_now_answers_while_monitoring_is_stopped(bench: Bench):
     link = await bench.online()
-    await bench.devices.execute("d", "stop_monitoring", {})
-    asked = asyncio.create_task(bench.devices.execute("d", "read_now", {}))
+    await bench.execute("d", "stop_monitoring", {})
+    asked = asyncio.create_task(bench.execute("d", "read_now", {}))
     await asyncio.sleep(0)
     link.say(line(v=1) + line(v=2))
     assert (await asked)["values"] == {"v": 1}
@@ -95,13 +103,13 @@ async def test_read_now_of_a_device_that_is_away_or_says_nothing(bench: Bench, m
     await bench.online()
     monkeypatch.setattr(command_executor, "GENERIC", (Command("read_now", "", timeout=0.05),))
     with pytest.raises(CommandFailed) as caught:
-        await bench.devices.execute("d", "read_now", {})
+        await bench.execute("d", "read_now", {})
     assert caught.value.key == "timeout"
     bench.trouble = LinkFailed(Reason.MISSING, "not there", "plug it in")
     bench.link.lose()
     await until(lambda: bench.view()["reason"] == "missing")
     with pytest.raises(DeviceOffline) as offline:
-        await bench.devices.execute("d", "read_now", {})
+        await bench.execute("d", "read_now", {})
     assert offline.value.hint == "plug it in"
 
 
@@ -109,7 +117,7 @@ async def test_a_driver_with_a_read_now_of_its_own_asks_its_device(bench: Bench)
     bench.answers[b"Q"] = line(v=7)
     link = await bench.online(driver="asked", every=60)
     link.say(line(v=1), line(v=2))
-    result = await bench.devices.execute("d", "read_now", {})
+    result = await bench.execute("d", "read_now", {})
     assert result["asked"] is True
     assert result["values"] == {"v": 7}
     assert bench.store.values("v") == [1, 7]
@@ -121,7 +129,7 @@ async def test_a_driver_with_a_read_now_of_its_own_asks_its_device(bench: Bench)
 async def test_a_driver_asks_its_device_and_waits(bench: Bench):
     bench.answers[b"who"] = line(v=1) + line(reply={"name": "it"})
     link = await bench.online()
-    assert await bench.devices.execute("d", "who", {}) == {"name": "it"}
+    assert await bench.execute("d", "who", {}) == {"name": "it"}
     assert link.heard[-1] == b"who"
     assert bench.store.values("v") == [1]
 
@@ -129,15 +137,15 @@ async def test_a_driver_asks_its_device_and_waits(bench: Bench):
 async def test_an_answer_of_two_parts_in_one_chunk_is_heard_whole(bench: Bench):
     bench.answers[b"twice"] = line(reply={"a": 1}) + line(reply={"b": 2})
     await bench.online()
-    assert await bench.devices.execute("d", "twice", {}) == {"a": 1, "b": 2}
+    assert await bench.execute("d", "twice", {}) == {"a": 1, "b": 2}
 
 
 async def test_one_command_at_a_time(bench: Bench):
     link = await bench.online()
-    first = asyncio.create_task(bench.devices.execute("d", "long", {}))
+    first = asyncio.create_task(bench.execute("d", "long", {}))
     await until(lambda: b"long" in link.heard)
     with pytest.raises(DeviceBusy):
-        await bench.devices.execute("d", "who", {})
+        await bench.execute("d", "who", {})
     link.say(line(reply={"x": 1}))
     assert await first == {"x": 1}
 
@@ -146,16 +154,16 @@ async def test_one_command_at_a_time(bench: Bench):
 async def test_a_command_that_fails_says_so_and_the_next_one_works(bench: Bench, command, key):
     await bench.online()
     with pytest.raises(CommandFailed) as caught:
-        await bench.devices.execute("d", command, {})
+        await bench.execute("d", command, {})
     assert caught.value.key == key
     assert "secret" not in str(caught.value)
     bench.answers[b"who"] = line(reply={"name": "it"})
-    assert await bench.devices.execute("d", "who", {}) == {"name": "it"}
+    assert await bench.execute("d", "who", {}) == {"name": "it"}
 
 
 async def test_a_link_lost_in_the_middle_fails_the_command_at_once(bench: Bench):
     link = await bench.online()
-    asked = asyncio.create_task(bench.devices.execute("d", "long", {"seconds": 30}))
+    asked = asyncio.create_task(bench.execute("d", "long", {"seconds": 30}))
     await until(lambda: b"long" in link.heard)
     link.lose()
     async with asyncio.timeout(1):
@@ -168,17 +176,17 @@ async def test_a_device_that_is_away_takes_no_command(bench: Bench):
     bench.trouble = LinkFailed(Reason.MISSING, "not there")
     await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     with pytest.raises(DeviceOffline):
-        await bench.devices.execute("d", "who", {})
+        await bench.execute("d", "who", {})
 
 
 async def test_a_cancelled_command_leaves_the_device_free(bench: Bench):
     link = await bench.online()
-    asked = asyncio.create_task(bench.devices.execute("d", "long", {}))
+    asked = asyncio.create_task(bench.execute("d", "long", {}))
     await until(lambda: b"long" in link.heard)
     asked.cancel()
     await asyncio.wait((asked,))
     bench.answers[b"who"] = line(reply={"name": "it"})
-    assert await bench.devices.execute("d", "who", {}) == {"name": "it"}
+    assert await bench.execute("d", "who", {}) == {"name": "it"}
 
 
 # -- what is wanted of a device
@@ -186,12 +194,12 @@ async def test_a_cancelled_command_leaves_the_device_free(bench: Bench):
 
 async def test_stopped_readings_are_not_reported_and_counted(bench: Bench):
     link = await bench.online(thresholds={"v": ThresholdSettings(max=1)})
-    await bench.devices.execute("d", "stop_monitoring", {})
+    await bench.execute("d", "stop_monitoring", {})
     link.say(line(v=1), line(v=2))
     view = bench.view()
     assert bench.store.rows == []
     assert (view["monitoring"], view["unreported"], view["status"]) == (False, 2, "online")
-    await bench.devices.execute("d", "start_monitoring", {})
+    await bench.execute("d", "start_monitoring", {})
     link.say(line(v=3))
     assert bench.store.values("v") == [3]
 
@@ -224,14 +232,14 @@ async def test_stopped_stays_stopped_over_a_restart():
         bench = Bench(store)
         await bench.online()
         assert bench.view()["monitoring"] is expected
-        await bench.devices.execute("d", "stop_monitoring", {})
+        await bench.execute("d", "stop_monitoring", {})
         await bench.devices.close()
 
 
 async def test_monitoring_for_a_time_ends_by_itself_and_all_is_as_before(bench: Bench):
     link = await bench.online()
-    await bench.devices.execute("d", "stop_monitoring", {})
-    result = await bench.devices.execute("d", "start_monitoring", {"interval": 60, "duration": 0.1})
+    await bench.execute("d", "stop_monitoring", {})
+    result = await bench.execute("d", "start_monitoring", {"interval": 60, "duration": 0.1})
     assert (result["monitoring"], result["every"]) == (True, 60.0)
     assert "until" in result
     link.say(line(v=1))
@@ -264,7 +272,7 @@ async def test_what_cannot_be_kept_is_not_done(bench: Bench, monkeypatch):
     await bench.online(every=1)
     monkeypatch.setattr(bench.store, "put", full)
     with pytest.raises(OSError, match="full"):
-        await bench.devices.execute("d", "set_interval", {"interval": 5})
+        await bench.execute("d", "set_interval", {"interval": 5})
     assert bench.view()["every"] == 1
 
 
@@ -282,14 +290,14 @@ async def test_kept_state_that_cannot_be_read_stops_no_device(bench: Bench, kept
 async def test_read_now_of_a_driver_names_the_reading_that_it_chose(bench: Bench):
     bench.answers[b"Q"] = line(v=7, flags=["v:unstable"]) + line(v=8) + line(v=9)
     await bench.online(driver="asked", every=60)
-    result = await bench.devices.execute("d", "read_now", {})
+    result = await bench.execute("d", "read_now", {})
     assert result["values"] == {"v": 8}
     assert result["reading_id"] == "gw:epoch:2"
 
 
 async def test_read_now_says_why_there_is_no_value_and_takes_no_waveform_for_it(bench: Bench):
     link = await bench.online(driver="median", every=60)
-    asked = asyncio.create_task(bench.devices.execute("d", "read_now", {}))
+    asked = asyncio.create_task(bench.execute("d", "read_now", {}))
     await asyncio.sleep(0)
     link.say(line(wave=1), line(flags=["v:no-finger"]))
     result = await asked
@@ -299,8 +307,8 @@ async def test_read_now_says_why_there_is_no_value_and_takes_no_waveform_for_it(
 async def test_two_orders_at_a_time_both_hold(bench: Bench):
     await bench.online()
     await asyncio.gather(
-        bench.devices.execute("d", "set_interval", {"interval": 7}),
-        bench.devices.execute("d", "stop_monitoring", {}),
+        bench.execute("d", "set_interval", {"interval": 7}),
+        bench.execute("d", "stop_monitoring", {}),
     )
     assert bench.view()["desired"] == {"monitoring": False, "interval": 7.0}
 
@@ -343,17 +351,17 @@ async def test_an_ordered_interval_says_where_it_comes_from_until_the_file_says_
     clock = HandClock()
     bench = Bench(clock=clock)
     await bench.online(every=2)
-    await bench.devices.execute("d", "set_interval", {"interval": 30}, "api")
+    await bench.execute("d", "set_interval", {"interval": 30}, "api")
     since = "2023-11-14T22:30:00.000000Z"
     assert bench.view()["orders"] == {"interval": {"source": "api", "since": since, "seconds": 30.0}}
     clock.seconds += 60
-    await bench.devices.execute("d", "start_monitoring", {"interval": 9, "duration": 600}, "cli")
+    await bench.execute("d", "start_monitoring", {"interval": 9, "duration": 600}, "cli")
     later = "2023-11-14T22:31:00.000000Z"
     assert bench.view()["orders"] == {
         "timed": {"source": "cli", "since": later, "until": "2023-11-14T22:41:00.000000Z"},
         "interval": {"source": "cli", "since": later, "seconds": 9.0},
     }
-    await bench.devices.execute("d", "start_monitoring", {})
+    await bench.execute("d", "start_monitoring", {})
     assert bench.view()["orders"] == {"interval": {"source": "api", "since": since, "seconds": 30.0}}
     await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x", every=5)})
     assert bench.view()["orders"] == {}

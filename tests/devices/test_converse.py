@@ -9,7 +9,7 @@ import pytest
 
 from gatepost.drivers.driver import SessionOver, WrongDevice
 from gatepost.drivers.reading import Faults, Reading, Reply
-from tests.devices.fakes import Bench, TestDriver, line, until
+from tests.devices.fakes import Bench, TestDriver, execute, line, until
 
 
 class Numbers:
@@ -191,7 +191,7 @@ async def test_the_links_are_closed_with_the_devices(bench: Bench) -> None:
 async def test_a_measurement_with_a_mark_answers_who_asked_and_one_from_memory_does_not(meters: Bench) -> None:
     await started(meters, "cuff")
     await until(lambda: meters.view()["status"] == "online")
-    asked = asyncio.create_task(meters.devices.execute("d", "read_now", {}))
+    asked = asyncio.create_task(execute(meters.devices, "d", "read_now", {}))
     await asyncio.sleep(0)
     meters.link.say(b"|")
     await asyncio.sleep(0.01)

@@ -198,11 +198,11 @@ async def test_battery_and_signal_are_part_of_the_status_once_told(bench: Bench)
 async def test_a_driver_that_wants_no_watchdog_any_more_is_obeyed_and_one_that_wants_it_again_too(bench: Bench):
     link = await bench.online(driver="silent")
     driver = bench.devices._runners["d"].driver
-    await bench.devices.execute("d", "hush", {"for_good": True})
+    await bench.execute("d", "hush", {"for_good": True})
     await asyncio.sleep(0.15)
     assert link.opened == 1
     assert driver.silence is None
-    await bench.devices.execute("d", "hush", {"for_good": False})
+    await bench.execute("d", "hush", {"for_good": False})
     await until(lambda: link.opened == 2)
 
 

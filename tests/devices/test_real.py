@@ -25,7 +25,7 @@ from gatepost.drivers.serial.contec.v7_driver import ContecCms50V7
 from gatepost.drivers.serial.lines.driver import Lines
 from gatepost.drivers.serial.scales.and_driver import AndScale
 from gatepost.drivers.testing.pty import PtyTwin
-from tests.devices.fakes import until
+from tests.devices.fakes import execute, until
 
 LIMITS = DeviceLimits(first_retry=0.02, last_retry=0.1)
 KINDS = (Lines, ContecCms50dPlus, ContecCms50V7, AndScale)
@@ -147,14 +147,14 @@ async def test_commands_of_an_oximeter(house: House):
     async with pty(house, ContecCms50V7.twin()) as twin:
         await house.devices.apply({"o": DeviceSettings(driver=ContecCms50V7.name, port=str(twin.path), every=60)})
         await until(lambda: house.view("o")["decoded"] > 10)
-        told = await house.devices.execute("o", "device_id", {})
+        told = await execute(house.devices, "o", "device_id", {})
         assert told["id"]
-        reading = await house.devices.execute("o", "read_now", {})
+        reading = await execute(house.devices, "o", "read_now", {})
         assert reading["metric_type"] == "pulse_oximetry"
         assert reading["reading_id"].startswith("gw:")
-        assert await house.devices.execute("o", "stop_live", {}) == {"live": False}
+        assert await execute(house.devices, "o", "stop_live", {}) == {"live": False}
         before = house.view("o")["decoded"]
-        assert await house.devices.execute("o", "start_live", {}) == {"live": True}
+        assert await execute(house.devices, "o", "start_live", {}) == {"live": True}
         await until(lambda: house.view("o")["decoded"] > before + 10)
 
 
@@ -162,7 +162,7 @@ async def test_a_scale_is_asked(house: House):
     async with pty(house, AndScale.twin()) as twin:
         await house.devices.apply({"s": DeviceSettings(driver="and-scale", port=str(twin.path))})
         await until(lambda: house.view("s")["status"] == "online")
-        result = await house.devices.execute("s", "read_now", {})
+        result = await execute(house.devices, "s", "read_now", {})
         assert result["weight"] == result["values"]["weight"]
         assert result["reading_id"]
 

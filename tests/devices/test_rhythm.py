@@ -111,6 +111,6 @@ async def test_a_device_that_was_told_to_be_silent_has_no_usual_gap():
         clock.seconds += 0.01
         link.say(line(v=number))
     assert bench.view()["usual_gap"] == pytest.approx(0.01)
-    await bench.devices.execute("d", "hush", {"for_good": True})
+    await bench.execute("d", "hush", {"for_good": True})
     assert bench.view()["usual_gap"] is None
     await bench.devices.close()

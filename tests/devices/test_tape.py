@@ -18,7 +18,7 @@ async def test_what_is_heard_and_said_is_on_the_tape(bench: Bench) -> None:
     assert (header.driver, header.device) == ("test", "d")
     with tape.listen() as reel:
         link.say(line(a=1))
-        await bench.devices.execute("d", "who", {})
+        await bench.execute("d", "who", {})
         link.lose()
         await until(lambda: link.opened == 2 and bench.view()["status"] == "online")
         told = reel.take()
