@@ -62,7 +62,7 @@ class Room:
     """Devices whose commands do what the test says."""
 
     def __init__(self) -> None:
-        self.all: dict[str, Any] = {name: {"status": "online"} for name in ("oximeter-1", "scale-2")}
+        self.all = {name: OneDevice() for name in ("oximeter-1", "scale-2")}
         self.done: list[tuple[str, str, dict[str, Any]]] = []
         self.result: Any = {"ok": True}
         self.sources: list[str] = []

@@ -339,7 +339,7 @@ async def test_a_device_that_was_stopped_says_by_whom_and_since_when_also_after_
 
 async def test_a_device_that_is_away_says_that_first(bench: Bench):
     link = await bench.online()
-    await bench.devices.execute("d", "stop_monitoring", {})
+    await bench.execute("d", "stop_monitoring", {})
     bench.trouble = LinkFailed(Reason.MISSING, "not there")
     link.lose()
     await until(lambda: bench.view()["reason"] == "missing")
