@@ -208,7 +208,7 @@ async def test_an_interval_is_kept_over_restarts_until_the_settings_change():
     store = MemoryStore()
     first = Bench(store)
     await first.online(every=2)
-    assert await first.devices.execute("d", "set_interval", {"interval": "30s"}) == {
+    assert await first.execute("d", "set_interval", {"interval": "30s"}) == {
         "monitoring": True,
         "interval": 30.0,
         "every": 30.0,
@@ -254,7 +254,7 @@ async def test_monitoring_for_a_time_goes_on_after_a_restart_and_ends_in_time():
     store, clock = MemoryStore(), HandClock()
     first = Bench(store, clock)
     await first.online()
-    await first.devices.execute("d", "start_monitoring", {"interval": 9, "duration": 100})
+    await first.execute("d", "start_monitoring", {"interval": 9, "duration": 100})
     await first.devices.close()
     for boot, later, every in (("boot-1", 60, 9), ("boot-2", 30, 9), ("boot-2", 20, 0)):
         clock.boot_id = boot
@@ -320,9 +320,9 @@ async def test_a_device_that_was_stopped_says_by_whom_and_since_when_also_after_
     store, clock = MemoryStore(), HandClock()
     first = Bench(store, clock)
     await first.online()
-    await first.devices.execute("d", "stop_monitoring", {}, "mqtt:hospital")
+    await first.execute("d", "stop_monitoring", {}, "mqtt:hospital")
     clock.seconds += 100
-    await first.devices.execute("d", "stop_monitoring", {}, "cli")  # it was stopped before
+    await first.execute("d", "stop_monitoring", {}, "cli")  # it was stopped before
     await first.devices.close()
     again = Bench(store, clock)
     await again.online()
@@ -332,7 +332,7 @@ async def test_a_device_that_was_stopped_says_by_whom_and_since_when_also_after_
     assert (view["status"], view["reason"]) == ("online", "monitoring-stopped")
     assert view["message"] == "reporting was stopped by a command (mqtt:hospital) at 2023-11-14T22:30:00Z"
     assert view["hint"] == "`gatepost send d start_monitoring` starts it again"
-    await again.devices.execute("d", "start_monitoring", {})
+    await again.execute("d", "start_monitoring", {})
     assert (again.view()["orders"], again.view()["message"], again.view()["reason"]) == ({}, "", None)
     await again.devices.close()
 

@@ -24,6 +24,7 @@ from gatepost.drivers.serial.contec.v7_twin import a_night
 from gatepost.drivers.serial.port.link import SerialLink
 from gatepost.drivers.testing import driver_kit
 from gatepost.drivers.testing.pty import PtyTwin
+from tests.devices.fakes import execute
 
 REGISTRY = Registry.installed()
 STREAMS = [
@@ -155,7 +156,7 @@ async def test_stored_records_reach_the_log_once_however_often_the_agent_is_stop
         async with House(tmp_path) as house:
             await house.devices.apply({"o": DeviceSettings(port=str(twin.path), **device)})
             await until(lambda: house.view("o").get("stored_records") == "read")
-            again = await house.devices.execute("o", "read_stored", {})
+            again = await execute(house.devices, "o", "read_stored", {})
             assert again["new_records"] == 0
             records = await house.records()
     assert len(records) == count
@@ -169,6 +170,6 @@ async def test_a_scale_is_weighed_by_command_and_its_number_is_shown(tmp_path, e
             {"s": DeviceSettings(driver="mt-sics", port=str(twin.path), options={"interval": 0.2})}
         )
         await eventually(lambda: house.view("s").get("serial_number") == "B021002593")
-        result = await house.devices.execute("s", "read_now", {"stable": True})
+        result = await execute(house.devices, "s", "read_now", {"stable": True})
         assert result["quality"] == "good"
         assert result["reading_id"]

@@ -444,11 +444,11 @@ async def test_on_a_port_with_read_now_and_a_device_that_goes(tmp_path):
         await rig.run("modbus-rtu", tmp_path / "bus", **{**EXAMPLE, "interval": 600, "timeout": 0.1, "retries": 0})
         await until(lambda: len(rig.readings) == 1)
         assert rig.readings[0]["units"] == {"temperature": "Cel", "humidity": "%"}
-        result = await rig.devices.execute("d", "read_now", {})
+        result = await execute(rig.devices, "d", "read_now", {})
         assert result["units"] == {"temperature": "Cel", "humidity": "%"}
         assert rig.view["status"] == "online"
         twin.silent = True
-        asked = asyncio.create_task(rig.devices.execute("d", "read_now", {}))
+        asked = asyncio.create_task(execute(rig.devices, "d", "read_now", {}))
         await until(lambda: rig.view["status"] == "offline")
         with pytest.raises(Exception):  # noqa: B017, PT011
             await asked

@@ -312,7 +312,7 @@ async def test_on_a_port_over_restarts_and_unplugging(tmp_path):
         await until(lambda: len(rig.readings) >= 42)
         await until(lambda: rig.view["status"] == "online")
         assert len({reading["device_timestamp"] for reading in rig.readings}) == len(rig.readings) == 42
-        result = await rig.devices.execute("d", "read_stored", {})
+        result = await execute(rig.devices, "d", "read_stored", {})
         assert (result["records"], result["new"]) == (42, 0)
         assert {reading["metric_type"] for reading in rig.readings} == {"glucose"}
 

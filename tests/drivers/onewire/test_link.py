@@ -187,7 +187,7 @@ async def test_through_the_agent(folder):
     async with Rig() as rig:
         await rig.run("ds18b20", folder.folder, interval=3600)
         await until(lambda: rig.readings)
-        result = await rig.devices.execute("d", "read_now", {})
+        result = await execute(rig.devices, "d", "read_now", {})
         assert result["units"] == {"temperature": "Cel"}
         assert rig.readings[0]["metric_type"] == "temperature"
         assert rig.view["status"] == "online"
