@@ -20,6 +20,7 @@ from gatepost.drivers.serial.modbus.options import LAST, ModbusOptions, ModbusRe
 from gatepost.drivers.serial.modbus.twin import ModbusTwin
 from gatepost.drivers.serial.modbus.values import octets, raw_number, scaled
 from gatepost.drivers.testing.pty import PtyTwin
+from tests.devices.fakes import execute
 from tests.drivers.rig import Rig, until
 
 

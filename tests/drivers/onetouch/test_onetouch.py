@@ -25,6 +25,7 @@ from gatepost.drivers.serial.onetouch.lines import (
 )
 from gatepost.drivers.serial.onetouch.twin import OneTouchTwin
 from gatepost.drivers.testing.pty import PtyTwin
+from tests.devices.fakes import execute
 from tests.drivers.rig import Rig, until
 
 SAT = 'P "SAT","08/03/13","22:12:00   ","{}","{}","{}", 00'

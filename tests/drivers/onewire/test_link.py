@@ -11,6 +11,7 @@ from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.onewire import link as w1_link
 from gatepost.drivers.onewire.link import W1Link, sensor_file
 from gatepost.drivers.onewire.twin import Ds18b20Twin, W1Folder
+from tests.devices.fakes import execute
 from tests.drivers.rig import Rig, until
 
 SENSOR = "28-00000a1b2c3d"
