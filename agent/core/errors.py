@@ -8,26 +8,50 @@ GatepostError
 │   ├── StoreFull            store-full              no room, and `when_full: refuse`
 │   └── StoreDamaged         store-damaged           the file is not a healthy log
 ├── UplinkError              broker-error            a broker could not be reached or refused
-│   └── NotConnected         broker-not-connected    nothing can be sent to it now
+│   ├── NotConnected         broker-not-connected    nothing can be sent to it now
+│   ├── ConnectFailed        broker-<reason>         no connection came about
+│   ├── NotTaken             broker-refused-message  it refused a message, and would again
+│   └── WindowFull           broker-window-full      its receive maximum is reached
 ├── DeviceError              device-error            a device could not do it
 │   ├── DeviceOffline        device-offline          it is not there now
 │   └── DeviceBusy           busy                    it is doing something else
-├── Rejected                 (its own key)           a command that the desk refused
+├── Rejected                 (its own key)           a command that was refused
 ├── NotFound                 not-found               no such device, broker, ...
 ├── BadInput                 bad-input               a request is wrong: a parameter, its body
 ├── TooLarge                 too-large               its body is too large
 ├── NoSuchMethod             method-not-allowed      the path has no such method
+├── HandshakeWrong           upgrade-required        the request is not a WebSocket handshake
 ├── Unavailable              unavailable             not now: the agent stops, or it took too long
 ├── Unauthenticated          unauthenticated         no token, or an invalid one
 ├── Forbidden                forbidden               known, but not allowed to
 ├── TooMany                  too-many-requests       too many requests or failed attempts
 ├── Conflict                 conflict                not in this state
-└── PreconditionFailed       precondition-failed     `If-Match` names another state
+├── PreconditionFailed       precondition-failed     `If-Match` names another state
+├── ListenWrong              listen-failed           the API cannot be served at `api.listen`
+├── SocketTaken              socket-taken            another process answers at `api.socket`
+├── SocketWrong              socket-wrong            the socket cannot be made at `api.socket`
+└── JwtWrong                 jwt-wrong               `api.jwt` cannot be used: its key, its file, its library
+
+A driver's errors (CommandFailed, LinkFailed, WrongDevice) are its own: gatepost.drivers knows nothing of the agent. The
+client's are GatewayError and below, in gatepost.client.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+Retry = Literal["soon", "later", "protocol"]
+ConnectReason = Literal[
+    "unknown-host",
+    "unreachable",
+    "timeout",
+    "tls",
+    "websocket",
+    "closed",
+    "refused",
+    "malformed",
+    "settings",
+]
 
 
 class GatepostError(Exception):
@@ -85,6 +109,33 @@ class NotConnected(UplinkError):
     key = "broker-not-connected"
 
 
+class ConnectFailed(UplinkError):
+    """No connection came about: `reason`, the broker's `code` if it gave one, and when to try again.
+
+    `soon`: the usual backoff; `later`: a person must change something first; `protocol`: try the other version.
+    """
+
+    def __init__(
+        self, reason: ConnectReason, message: str, hint: str = "", retry: Retry = "soon", code: int | None = None
+    ) -> None:
+        super().__init__(message, hint, key=f"broker-{reason}")
+        self.reason = reason
+        self.code = code
+        self.retry = retry
+
+
+class NotTaken(UplinkError):
+    """The broker refused a message, and would again."""
+
+    key = "broker-refused-message"
+
+
+class WindowFull(UplinkError):
+    """The broker's receive maximum is reached; the sender's window should not be wider than it."""
+
+    key = "broker-window-full"
+
+
 class DeviceError(GatepostError):
     key = "device-error"
 
@@ -98,7 +149,7 @@ class DeviceBusy(DeviceError):
 
 
 class Rejected(GatepostError):
-    """A command refused by the desk; the key is one of the contract's rejection keys."""
+    """A command that was refused; the key is one of the contract's rejection keys."""
 
     key = "rejected"
 
@@ -123,7 +174,7 @@ class NoSuchMethod(GatepostError):
     key = "method-not-allowed"
 
     def __init__(self, method: str, allowed: list[str]) -> None:
-        super().__init__(f"{method} is not possible here", f"this path takes {', '.join(allowed)}")
+        super().__init__(f"{method} is not allowed for this path", f"this path takes {', '.join(allowed)}")
         self.allowed = allowed
 
 
@@ -134,7 +185,7 @@ class Unavailable(GatepostError):
 
 
 class Unauthenticated(GatepostError):
-    """No token, or one that does not hold."""
+    """No token, or an invalid one."""
 
     key = "unauthenticated"
 
@@ -165,3 +216,33 @@ class PreconditionFailed(GatepostError):
     """`If-Match` names another state than the one there is."""
 
     key = "precondition-failed"
+
+
+class HandshakeWrong(GatepostError):
+    """The request is not a WebSocket handshake."""
+
+    key = "upgrade-required"
+
+
+class ListenWrong(GatepostError):
+    """The API cannot be served at `api.listen`, or not with its certificate."""
+
+    key = "listen-failed"
+
+
+class SocketTaken(GatepostError):
+    """Another process answers at the socket."""
+
+    key = "socket-taken"
+
+
+class SocketWrong(GatepostError):
+    """The socket cannot be made at this path."""
+
+    key = "socket-wrong"
+
+
+class JwtWrong(GatepostError):
+    """`api.jwt` cannot be used: its key, its file, its library."""
+
+    key = "jwt-wrong"

@@ -15,7 +15,7 @@ import orjson
 
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock, rfc3339
-from gatepost.agent.core.errors import NotConnected, SettingsWrong, UplinkError
+from gatepost.agent.core.errors import ConnectFailed, NotConnected, NotTaken, SettingsWrong, UplinkError
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.core.views import BrokerView
 from gatepost.agent.settings.model import BrokerSettings, Secret
@@ -27,7 +27,6 @@ from gatepost.agent.uplink.formats import FORMATS
 from gatepost.agent.uplink.formats.devices import CONTENT_TYPE, DevicesFormat
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.mqtt.connection import (
-    ConnectFailed,
     ConnectionLost,
     ConnectOptions,
     InboundMessage,
@@ -60,12 +59,6 @@ TAKEN_OVER = 30.0  # another client with our id: two that fight would otherwise 
 
 Failure = ConnectFailed | SettingsWrong | UplinkError | ConnectionLost
 Step = Callable[[MqttConnection], Awaitable[None]]
-
-
-class NotTaken(UplinkError):
-    """The broker refused a message, and would again."""
-
-    key = "broker-refused-message"
 
 
 @dataclass(frozen=True)

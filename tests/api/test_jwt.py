@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from gatepost.agent.api.auth.jwt import JwtJudge, JwtWrong, role_in
-from gatepost.agent.core.errors import Forbidden, Unauthenticated
+from gatepost.agent.api.auth.jwt import JwtJudge, role_in
+from gatepost.agent.core.errors import Forbidden, JwtWrong, Unauthenticated
 from gatepost.agent.settings.model import JwtSettings
 from tests.api.remote import listening
 

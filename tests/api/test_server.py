@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from gatepost.agent.api.http.server import ApiServer
-from gatepost.agent.api.http.unix_socket import LONGEST, SocketTaken, SocketWrong, bind
+from gatepost.agent.api.http.unix_socket import LONGEST, bind
+from gatepost.agent.core.errors import SocketTaken, SocketWrong
 from gatepost.client import AsyncGatewayClient, GatewayError, NoAgent
 from tests.api.test_readings import until
 

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gatepost.agent.api.http.server import ApiServer
-from gatepost.agent.api.http.sockets import ListenWrong, bind
+from gatepost.agent.api.http.sockets import bind
+from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.settings.model import ApiSettings, ApiTls
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.core.errors import NotConnected, StoreError
+from gatepost.agent.core.errors import NotConnected, StoreError, WindowFull
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
 from gatepost.agent.store.positions import DeliveryPosition
 from gatepost.agent.store.recent_records import RecentRecords
@@ -16,7 +16,6 @@ from gatepost.agent.uplink.delivery import BrokerDelivery, DeliveryCounters
 from gatepost.agent.uplink.formats import RenderedMessage
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost
-from gatepost.agent.uplink.mqtt.publisher import WindowFull
 from gatepost.agent.uplink.poison_messages import PoisonMessages
 from gatepost.agent.uplink.routing import BrokerRoutes
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.agent.core.errors import NotConnected, UplinkError
-from gatepost.agent.uplink.mqtt.connection import ConnectFailed, LastWill, WindowFull, packet_size
+from gatepost.agent.core.errors import ConnectFailed, NotConnected, UplinkError, WindowFull
+from gatepost.agent.uplink.mqtt.connection import LastWill, packet_size
 from gatepost.agent.uplink.mqtt.tls import tls_context
 
 from .broker import Authority, Mosquitto, running, until

@@ -10,8 +10,7 @@ import struct
 
 import pytest
 
-from gatepost.agent.core.errors import NotConnected, UplinkError
-from gatepost.agent.uplink.mqtt.connection import ConnectFailed
+from gatepost.agent.core.errors import ConnectFailed, NotConnected, UplinkError
 
 from .broker import (
     CONNECT,

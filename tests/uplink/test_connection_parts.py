@@ -13,11 +13,10 @@ from gmqtt.mqtt.utils import IdGenerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.core.errors import ConnectFailed, NotConnected, UplinkError
 from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic, encode_properties, packet_size, varint
 from gatepost.agent.uplink.mqtt.connection import (
     BrokerEndpoint,
-    ConnectFailed,
     ConnectionLost,
     ConnectOptions,
     MqttConnection,
@@ -25,7 +24,7 @@ from gatepost.agent.uplink.mqtt.connection import (
 )
 from gatepost.agent.uplink.mqtt.keepalive import KeepaliveTimer
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
-from gatepost.agent.uplink.mqtt.reason_codes import CODES, explain
+from gatepost.agent.uplink.mqtt.reason_codes import CODES, connect_refused, explain
 
 # -- endpoint ----------------------------------------------------------------------------------------------------------
 
@@ -294,7 +293,7 @@ def test_keepalive_0_never_wakes() -> None:
 
 # -- the choice of a version -------------------------------------------------------------------------------------------
 
-EXPLICIT = ConnectFailed.refused(0x84)
+EXPLICIT = connect_refused(0x84)
 HANG_UP = ConnectFailed("closed", "closed", retry="protocol")
 
 
@@ -314,7 +313,7 @@ def test_a_broker_that_says_so_is_spoken_to_in_3_1_1_from_then_on() -> None:
     assert choice.current == "3.1.1"
     assert choice.failed(ConnectFailed("unreachable", "away")) is False
     assert choice.current == "3.1.1"
-    assert choice.failed(ConnectFailed.refused(1)) is True  # it was replaced by one that knows only 5
+    assert choice.failed(connect_refused(1)) is True  # it was replaced by one that knows only 5
     assert choice.current == "5"
 
 

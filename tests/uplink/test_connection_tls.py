@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.agent.core.errors import UplinkError
-from gatepost.agent.uplink.mqtt.connection import ConnectFailed
+from gatepost.agent.core.errors import ConnectFailed, UplinkError
 from gatepost.agent.uplink.mqtt.tls import tls_context
 
 from .broker import Authority, FakeBroker, Mosquitto, running, until

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from gatepost.agent.uplink.mqtt.connection import ConnectFailed
+from gatepost.agent.core.errors import ConnectFailed
 
 from .broker import packet, publish_id, until
 from .client import Recorder, connected

@@ -12,7 +12,7 @@ from typing import Any
 
 from gatepost.agent.api.auth.principal import EVERY_TOPIC, RANK, Principal, Role
 from gatepost.agent.api.auth.tokens import WRONG
-from gatepost.agent.core.errors import Forbidden, GatepostError, Unauthenticated
+from gatepost.agent.core.errors import Forbidden, JwtWrong, Unauthenticated
 from gatepost.agent.settings.model import JwtSettings, Secret
 
 log = logging.getLogger(__name__)
@@ -23,12 +23,6 @@ KEY_LEAST = 32  # octets of an HS256 secret (RFC 7518, section 3.2)
 FAMILY = {"RS256": "RSA", "ES256": "EC"}
 ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")
 HINT = "get a new one from your identity provider"
-
-
-class JwtWrong(GatepostError):
-    """`api.jwt` cannot be used: its key, its file, its library."""
-
-    key = "jwt-wrong"
 
 
 class JwtJudge:

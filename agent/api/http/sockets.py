@@ -8,7 +8,7 @@ import socket
 import ssl
 from contextlib import suppress
 
-from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.settings.model import ApiTls, split_address
 
 BACKLOG = 64
@@ -19,12 +19,6 @@ LOST_AFTER = 60_000  # milliseconds in which what was sent must be acknowledged
 FREEBIND: int | None = getattr(
     socket, "IP_FREEBIND", 15 if os.name == "posix" and os.uname().sysname == "Linux" else None
 )
-
-
-class ListenWrong(GatepostError):
-    """The API cannot be served at `api.listen`, or not with its certificate."""
-
-    key = "listen-failed"
 
 
 async def bind(listen: str) -> list[socket.socket]:

@@ -7,25 +7,13 @@ import socket
 import stat
 from pathlib import Path
 
-from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.errors import SocketTaken, SocketWrong
 
 MODE = 0o660  # the service's user and group
 PARENT_MODE = 0o750
 BACKLOG = 64
 PROBE = 1.0  # seconds for whoever owns the socket to take a connection
 LONGEST = 100  # octets of a path; sun_path has 108, with its end and the name that it is made under
-
-
-class SocketTaken(GatepostError):
-    """Somebody else answers there."""
-
-    key = "socket-taken"
-
-
-class SocketWrong(GatepostError):
-    """The socket cannot be made at this path."""
-
-    key = "socket-wrong"
 
 
 def bind(path: Path) -> socket.socket:

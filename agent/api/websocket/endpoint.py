@@ -13,7 +13,8 @@ from gatepost.agent.api.http.errors import body_of
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.api.websocket.connection import WebSocketConnection
-from gatepost.agent.api.websocket.handshake import VERSION, HandshakeWrong, accept, wrong
+from gatepost.agent.api.websocket.handshake import VERSION, accept, wrong
+from gatepost.agent.core.errors import HandshakeWrong
 
 SWITCH = "gatepost.websocket"  # the extension of the scope with which the server hands the connection over
 BROADCASTER = "broadcaster"  # in the scope's state

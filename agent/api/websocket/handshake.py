@@ -7,19 +7,13 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.errors import HandshakeWrong
 
 MESSAGE_LIMIT = 16 * 1024  # octets of what a client says
 VERSION = "13"
 
 # It would tell of every connection, and with `debug` of every frame.
 _SILENT = logging.Logger("gatepost.agent.api.websocket.handshake", logging.CRITICAL + 1)
-
-
-class HandshakeWrong(GatepostError):
-    """This is no WebSocket handshake."""
-
-    key = "upgrade-required"
 
 
 def accept(headers: list[tuple[bytes, bytes]]) -> Any:

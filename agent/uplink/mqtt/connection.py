@@ -15,7 +15,7 @@ from typing import Any
 from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTCommands
 
-from gatepost.agent.core.errors import NotConnected
+from gatepost.agent.core.errors import ConnectFailed, NotConnected, WindowFull
 from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic, encode_properties, packet_size, parse_publish
 from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions, LastWill
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
@@ -23,13 +23,13 @@ from gatepost.agent.uplink.mqtt.error_text import describe_end, explain_failure,
 from gatepost.agent.uplink.mqtt.gmqtt_client import first_values, make_client
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage, MessageInbox
 from gatepost.agent.uplink.mqtt.keepalive import KeepaliveTimer
-from gatepost.agent.uplink.mqtt.publisher import FIRST_ID, LAST_ID, MOST_IN_FLIGHT, MqttPublisher, OnAck, WindowFull
+from gatepost.agent.uplink.mqtt.publisher import FIRST_ID, LAST_ID, MOST_IN_FLIGHT, MqttPublisher, OnAck
 from gatepost.agent.uplink.mqtt.reason_codes import (
     MALFORMED,
     PACKET_TOO_LARGE,
     PROTOCOL_ERROR,
-    ConnectFailed,
     ConnectionLost,
+    connect_refused,
 )
 from gatepost.agent.uplink.mqtt.subscriber import MqttSubscriber
 from gatepost.agent.uplink.mqtt.transport import MqttStream, open_transport
@@ -162,7 +162,7 @@ class MqttConnection:
         handler = self._handler
         if body[1]:
             said = first_values(handler._parse_properties(body[2:])[0] if len(body) > 2 else None)
-            failure = ConnectFailed.refused(body[1], said.get("reason_string", ""), said.get("server_reference", ""))
+            failure = connect_refused(body[1], said.get("reason_string", ""), said.get("server_reference", ""))
             self._connack.set_exception(failure)
             return
         handler._handle_connack_packet(command, body)

@@ -7,8 +7,9 @@ import os
 import socket
 import ssl
 
+from gatepost.agent.core.errors import ConnectFailed
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
-from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed, ConnectionLost
+from gatepost.agent.uplink.mqtt.reason_codes import ConnectionLost
 from gatepost.agent.uplink.mqtt.tls import tls_failed
 
 _HINTS = {

@@ -12,9 +12,9 @@ from typing import Any
 from gmqtt.client import Client, Message
 from gmqtt.mqtt.constants import MQTTCommands
 
+from gatepost.agent.core.errors import ConnectFailed
 from gatepost.agent.uplink.mqtt.codec import check_topic
 from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions, LastWill
-from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed
 
 TEXT_LIMIT = 200  # of a reason string that a broker sends
 Hook = Callable[[int, bytes], None]

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.core.errors import NotConnected, UplinkError, WindowFull
 from gatepost.agent.uplink.mqtt.codec import MAX_REMAINING, NO_PROPERTIES, publish_head
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED
 
@@ -19,12 +19,6 @@ MOST_IN_FLIGHT = 65_000  # leaves ids to search through when a window is full
 _PUBREL = b"\x62\x02"
 
 OnAck = Callable[[list[tuple[int, int]]], None]
-
-
-class WindowFull(UplinkError):
-    """The broker's receive maximum is reached; the caller's window should be no wider than it."""
-
-    key = "broker-window-full"
 
 
 class PacketSink(Protocol):

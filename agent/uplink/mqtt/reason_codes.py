@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from gatepost.agent.core.errors import UplinkError
-
-Retry = Literal["soon", "later", "protocol"]
-Reason = Literal[
-    "unknown-host",
-    "unreachable",
-    "timeout",
-    "tls",
-    "websocket",
-    "closed",
-    "refused",
-    "malformed",
-    "settings",
-]
+from gatepost.agent.core.errors import ConnectFailed, Retry
 
 SUCCESS = 0x00
 NO_MATCHING_SUBSCRIBERS = 0x10
@@ -110,28 +97,13 @@ def explain_connack(code: int) -> ReasonCode:
     return explain(code)._replace(hint=_LOGIN) if code == NOT_AUTHORIZED else explain(code)
 
 
-class ConnectFailed(UplinkError):
-    """No connection came about: `reason`, the broker's `code` if it gave one, and when to try again.
-
-    `soon`: the usual backoff; `later`: a person must change something first; `protocol`: try the other version.
-    `key` is `broker-<reason>`.
-    """
-
-    def __init__(
-        self, reason: Reason, message: str, hint: str = "", retry: Retry = "soon", code: int | None = None
-    ) -> None:
-        super().__init__(message, hint, key=f"broker-{reason}")
-        self.reason = reason
-        self.code = code
-        self.retry = retry
-
-    @classmethod
-    def refused(cls, code: int, text: str = "", reference: str = "") -> ConnectFailed:
-        """From a CONNACK; `text` and `reference` are the broker's reason string and server reference."""
-        meaning = explain_connack(code)
-        said = f" ({text})" if text else ""
-        hint = f"{meaning.hint}: {reference}" if reference else meaning.hint
-        return cls("refused", f"the broker refused the connection: {meaning.phrase}{said}", hint, meaning.retry, code)
+def connect_refused(code: int, text: str = "", reference: str = "") -> ConnectFailed:
+    """From a CONNACK; `text` and `reference` are the broker's reason string and server reference."""
+    meaning = explain_connack(code)
+    detail = f" ({text})" if text else ""
+    hint = f"{meaning.hint}: {reference}" if reference else meaning.hint
+    message = f"the broker refused the connection: {meaning.phrase}{detail}"
+    return ConnectFailed("refused", message, hint, meaning.retry, code)
 
 
 class ConnectionLost(NamedTuple):

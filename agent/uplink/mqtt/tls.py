@@ -5,8 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from gatepost.agent.core.errors import UplinkError
-from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed
+from gatepost.agent.core.errors import ConnectFailed, UplinkError
 
 
 def tls_context(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed
+from gatepost.agent.core.errors import ConnectFailed
 
 Version = Literal["5", "3.1.1"]
 VAGUE_LIMIT = 2  # hang-ups before CONNACK in a row until the older version is tried

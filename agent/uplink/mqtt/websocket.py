@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 from typing import Any
 
+from gatepost.agent.core.errors import ConnectFailed
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
-from gatepost.agent.uplink.mqtt.reason_codes import ConnectFailed
 
 
 class WebSocketTransport(asyncio.Protocol):
