@@ -24,7 +24,7 @@ def test_errors_of_the_agent_stand_in_one_file() -> None:
 
 
 def test_the_tree_is_drawn_as_it_is() -> None:
-    drawn = re.findall(r"[├└]── (\w+) +(\S+|\(its own key\)) ", errors.__doc__ or "")
+    drawn = re.findall(r"[├└]── (\w+) +(\(its own key\)|\S+) ", errors.__doc__ or "")
     kinds = {
         name: kind.key
         for name, kind in vars(errors).items()
