@@ -1,4 +1,4 @@
-"""What is wanted of a device by commands: reported or not, how often, and until when. Kept over restarts.
+"""Desired state of a device, as commands set it: reported or not, how often, and until when. Kept over restarts.
 
 - An interval that a command gave holds until the next command, or until the device's own `every` in the settings
   is another one than when the command came: the newer order wins.

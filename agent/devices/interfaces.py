@@ -1,4 +1,4 @@
-"""What the devices room needs of its neighbours: a link to hardware, and the store's front door."""
+"""Interfaces that devices need: a link to hardware, and the store's front door."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""How a device speaks: when last, how often as a rule, how much was wrong lately. No timers: bytes drive it."""
+"""Traffic statistics of a device: when it spoke last, how often as a rule, how much was wrong lately; without timers."""
 
 from __future__ import annotations
 
 FEW = 4  # gaps that say nothing of a habit yet
 WEIGHT = 8  # of the last gap: one part in so many
-MOST = 4  # times the usual gap: a longer one counts as that for what is usual
+LONGEST_GAP = 4  # times the usual gap: a longer one counts as that for what is usual
 FADES = 0.98  # for each further gap: a device that speaks in bursts is used to its pauses, one pause is soon forgotten
 SPAN = 60_000_000  # microseconds: `recent` looks back over one to two of these
 
@@ -45,7 +45,7 @@ class TrafficStats:
             if self._gaps == 1:
                 self._usual = gap
             else:
-                self._usual += (min(gap, MOST * self._usual) - self._usual) / WEIGHT
+                self._usual += (min(gap, LONGEST_GAP * self._usual) - self._usual) / WEIGHT
 
     def count(self, now: int, faults: int) -> None:
         self._then = self._now if now - self._mark < 2 * SPAN else faults

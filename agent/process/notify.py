@@ -1,4 +1,4 @@
-"""What systemd is told, sd_notify(3): one datagram a message to $NOTIFY_SOCKET; without it nothing happens."""
+"""Messages to systemd, sd_notify(3): one datagram a message to $NOTIFY_SOCKET; without it nothing happens."""
 
 from __future__ import annotations
 

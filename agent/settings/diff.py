@@ -1,4 +1,4 @@
-"""What differs between two settings, so that only what changed is touched."""
+"""Differences between two settings, so that only what changed is touched."""
 
 from __future__ import annotations
 

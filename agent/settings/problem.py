@@ -1,4 +1,4 @@
-"""What is the matter with the settings, and where: as data, so that command line, log and API say the same."""
+"""Problems of the settings and their places, as data, so that command line, log and API say the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the log holds: a record, the series it belongs to, and the meaning of its bits."""
+"""Data model of the log: a record, the series it belongs to, and the meaning of its bits."""
 
 from __future__ import annotations
 

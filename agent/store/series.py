@@ -14,7 +14,7 @@ from gatepost.agent.store.model import Series, lost_series, series_from
 log = logging.getLogger(__name__)
 
 KEPT = 5000  # series of earlier boots held in memory while a backlog is read
-MOST = 10_000  # series of this boot that are found again; the oldest beyond them get a new number
+MAX_SERIES = 10_000  # series of this boot that are found again; the oldest beyond them get a new number
 
 
 class SeriesBook:
@@ -36,7 +36,7 @@ class SeriesBook:
             return found
         series = Series(self._next, self._boot, device, patient, body)
         self._next += 1
-        if len(self._numbers) >= MOST:
+        if len(self._numbers) >= MAX_SERIES:
             del self._numbers[next(iter(self._numbers))]
         self._keep(series)
         self._on_new(series)

@@ -1,4 +1,4 @@
-"""What stretches of the log hold, in short: a search leaves out most of them, and counting looks at each once."""
+"""Zone map, summaries of stretches of the log: a search leaves out most of them, and counting looks at each once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gatepost.agent.store.database import Database
 from gatepost.agent.store.model import IN_STEP
 
 ZONE = 8192  # sequence numbers; one is looked at in some milliseconds
-MOST = 4000  # zones remembered: more than two gigabytes of rows
+MAX_ZONES = 4000  # zones remembered: more than two gigabytes of rows
 
 
 class Zone(NamedTuple):
@@ -50,7 +50,7 @@ class ZoneMap:
         version = self._version
         zone = _zone(await self._database.search("zone", self.bounds(seq)))
         if version == self._version:  # nothing was deleted meanwhile
-            if max(len(self._zones), len(self._sets)) >= MOST:
+            if max(len(self._zones), len(self._sets)) >= MAX_ZONES:
                 self._clear()
             self._zones[seq // ZONE] = zone._replace(series=self._sets.setdefault(zone.series, zone.series))
         return zone
@@ -62,7 +62,7 @@ class ZoneMap:
             version = self._version
             count = int((await self._database.search("reading_count", self.bounds(seq)))[0][0])
             if version == self._version:
-                if len(self._counts) >= MOST:
+                if len(self._counts) >= MAX_ZONES:
                     self._clear()
                 self._counts[seq // ZONE] = count
         return count

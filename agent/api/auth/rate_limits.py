@@ -10,7 +10,7 @@ from gatepost.agent.core.token_bucket import TokenBucket
 
 TABLE = 1024  # clients that are remembered
 FREE = 5  # failed attempts without consequence
-FIRST = 2.0  # seconds; twice as many after each further one,
+FIRST_LOCK = 2.0  # seconds; twice as many after each further one,
 LONGEST = 900.0  # up to so many
 FORGOTTEN = 3600.0  # seconds after which failed attempts are forgiven
 
@@ -67,7 +67,7 @@ class AddressLockout:
         now = self._now()
         count, _, last = self._failed.get(key, (0, 0.0, now))
         count = 1 if now - last > FORGOTTEN else count + 1
-        lock = 0.0 if count <= FREE else min(LONGEST, FIRST * 2 ** min(count - FREE - 1, 20))
+        lock = 0.0 if count <= FREE else min(LONGEST, FIRST_LOCK * 2 ** min(count - FREE - 1, 20))
         self._failed[key] = (count, now + lock, now)
         self._failed.move_to_end(key)
         if len(self._failed) > TABLE:

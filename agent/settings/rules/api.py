@@ -1,4 +1,4 @@
-"""What must hold for the API: where it listens, and that nobody overhears it unless that is meant."""
+"""Rules for the API: where it listens, and that it is encrypted unless the settings say otherwise."""
 
 from __future__ import annotations
 

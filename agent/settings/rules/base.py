@@ -1,4 +1,4 @@
-"""What must hold between settings: each rule looks at the plain values and reports; none stops another."""
+"""Rules between settings: each looks at the plain values and reports; none stops another."""
 
 from __future__ import annotations
 

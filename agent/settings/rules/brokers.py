@@ -1,4 +1,4 @@
-"""What must hold for a broker: its URLs, certificates, topics, format, and that no two share a client id."""
+"""Rules for a broker: its URLs, certificates, topics, format, and that no two share a client id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold for a device: its driver and that driver's options, its port, its brokers, its thresholds."""
+"""Rules for a device: its driver and that driver's options, its port, its brokers, its thresholds."""
 
 from __future__ import annotations
 

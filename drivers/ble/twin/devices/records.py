@@ -14,7 +14,7 @@ from gatepost.drivers.ble.twin.devices.encode import read_date_time, u16
 from gatepost.drivers.ble.twin.peripheral import CCC_IMPROPER, IN_PROGRESS, TwinCharacteristic
 
 REPORT, DELETE, ABORT, COUNT, NUMBER, RESPONSE = range(1, 7)
-ALL, UP_TO, FROM, RANGE, FIRST, LAST = range(1, 7)
+ALL, UP_TO, FROM, RANGE, FIRST_RECORD, LAST = range(1, 7)
 SUCCESS, NO_OP, BAD_OPERATOR, NO_OPERATOR, BAD_OPERAND, NO_RECORDS, NO_ABORT, INCOMPLETE, NO_OPERAND = range(1, 10)
 BY_NUMBER, BY_TIME = 1, 2
 
@@ -122,10 +122,10 @@ class RecordAccess:
             raise _Refused(BAD_OPERATOR)
         if operator > LAST:
             raise _Refused(NO_OPERATOR)
-        if operator in (ALL, FIRST, LAST):
+        if operator in (ALL, FIRST_RECORD, LAST):
             if operand:
                 raise _Refused(BAD_OPERAND)
-            return {ALL: self.records[:], FIRST: self.records[:1], LAST: self.records[-1:]}[operator]
+            return {ALL: self.records[:], FIRST_RECORD: self.records[:1], LAST: self.records[-1:]}[operator]
         if not operand or operand[0] not in self._filters:
             raise _Refused(NO_OPERAND)
         low, high = self._ends(operator, operand[0], operand[1:])
