@@ -1,4 +1,4 @@
-"""Traffic statistics of a device: when it spoke last, how often as a rule, how much was wrong lately; without timers."""
+"""Traffic statistics of a device: when it spoke last, how often as a rule, how much was wrong lately. No timers."""
 
 from __future__ import annotations
 
