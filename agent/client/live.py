@@ -16,7 +16,7 @@ from gatepost.client.answers import LiveEvent
 from gatepost.client.errors import GatewayError, GatewayTimeout, broke, refused
 from gatepost.client.place import AgentAddress
 
-FIRST, LONGEST = 0.5, 30.0  # seconds between attempts
+FIRST_WAIT, LONGEST = 0.5, 30.0  # seconds between attempts
 WAITING = 64  # frames that wait here before the agent has to
 FRAME = 4 << 20  # octets
 GONE = "reconnected"
@@ -33,7 +33,7 @@ class EventStream:
         query = f"?{urlencode(given)}" if given else ""
         host = place.headers["Host"]
         self.url = f"{'wss' if place.secure else 'ws'}://{host}/ws{query}"
-        self.wait = FIRST
+        self.wait = FIRST_WAIT
         self._last: str | None = None
         self._lost: GatewayError | None = None
         self._was_there = False
@@ -57,7 +57,7 @@ class EventStream:
 
     def opened(self) -> LiveEvent | None:
         """To tell after a lost connection: from when until when events may be missing."""
-        self.wait, self._was_there = FIRST, True
+        self.wait, self._was_there = FIRST_WAIT, True
         lost, self._lost = self._lost, None
         if lost is None:
             return None

@@ -1,4 +1,4 @@
-"""What a command or a conversation may do with its device: speak, within the rules, and wait for what is decoded."""
+"""Access of a command or a session to its device: write, within the rules, and wait for what is decoded."""
 
 from __future__ import annotations
 

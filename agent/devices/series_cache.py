@@ -9,7 +9,8 @@ import orjson
 from gatepost.agent.devices.interfaces import ReadingStore
 from gatepost.drivers.reading import Reading
 
-MOST = 256  # series of one device and patient; a device that makes up flags or units beyond them writes them each time
+# Of one device and patient; a device that makes up flags or units beyond them writes them each time.
+MAX_SERIES = 256
 MOST_METRICS = 64  # the same for names of metrics
 MOST_UNITS = 8  # sets of units of one metric, quality and flags
 
@@ -50,7 +51,7 @@ class SeriesOf:
             "flags": reading.flags,
         }
         known = self._known.setdefault((reading.metric, reading.quality, reading.flags), [])
-        if self._count < MOST and len(known) < MOST_UNITS:
+        if self._count < MAX_SERIES and len(known) < MOST_UNITS:
             number = self._store.series(self._device, self._patient, common)
             known.append((dict(reading.units), number))
             self._count += 1

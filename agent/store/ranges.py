@@ -93,11 +93,11 @@ class Ranges:
             ranges[at : at + 2] = [(ranges[at][0], ranges[at + 1][1])]
 
 
-MOST = 400
+MAX_RANGES = 400
 
 
 class RangeCollector:
-    """Numbers come in falling order. More than MOST ranges are joined over the smaller holes."""
+    """Numbers come in falling order. More than MAX_RANGES ranges are joined over the smaller holes."""
 
     def __init__(self) -> None:
         self._runs: list[Range] = []  # the highest first
@@ -108,7 +108,7 @@ class RangeCollector:
             self._runs[-1] = (seq, self._runs[-1][1])
             return
         self._runs.append((seq, seq + 1))
-        while len(self._runs) > MOST:
+        while len(self._runs) > MAX_RANGES:
             self._hole *= 2
             self._join()
 

@@ -64,5 +64,5 @@ def test_a_device_that_makes_up_flags_metrics_and_units_is_bounded_and_nothing_i
             "flags": list(reading.flags),
             "v": number,
         }
-    assert len(store.serieses) <= series_cache.MOST + series_cache.MOST_METRICS + 1
-    assert len(where._known) <= series_cache.MOST
+    assert len(store.serieses) <= series_cache.MAX_SERIES + series_cache.MOST_METRICS + 1
+    assert len(where._known) <= series_cache.MAX_SERIES

@@ -148,7 +148,7 @@ class Log(RuleBasedStateMachine):
         for seq in seqs:
             store.backlog.position("a").settle(track, seq, seq + 1)
             self.settled[track].add(seq)
-        self.within(store.settled, len(seqs))
+        self.within(store.backlog.settled, len(seqs))
 
     @rule()
     def save_positions(self) -> None:
