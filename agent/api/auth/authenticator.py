@@ -49,9 +49,9 @@ class Authenticator:
         if needed == "open":
             self._pace(f"open {address}")
             return None
-        given = bearer(headers)
-        if given is not None:
-            principal, name = await self._bearer(given, address)
+        credentials = bearer(headers)
+        if credentials is not None:
+            principal, name = await self._bearer(credentials, address)
         else:
             session = self.session(scope)
             if session is None or (b"sec-fetch-site", b"cross-site") in scope["headers"]:
@@ -79,19 +79,19 @@ class Authenticator:
             raise self._refused(address, "invalid login code", "`gatepost token browser` makes one")
         return Principal("browser", role, *(((), ()) if role == "viewer" else (EVERY_TOPIC, EVERY_TOPIC))), None
 
-    async def _bearer(self, given: str, address: str) -> tuple[Principal, str]:
-        principal, name, _ = await self._judge(given, address)
+    async def _bearer(self, credentials: str, address: str) -> tuple[Principal, str]:
+        principal, name, _ = await self._judge(credentials, address)
         return principal, name
 
-    async def _judge(self, given: str, address: str) -> tuple[Principal, str, str | None]:
+    async def _judge(self, credentials: str, address: str) -> tuple[Principal, str, str | None]:
         self._check_lock(address)
         found: tuple[Principal, str, str | None]
         try:
-            if given.startswith(PREFIX) or self.jwt is None:
-                token: ApiToken = await self.tokens.check(given)
+            if credentials.startswith(PREFIX) or self.jwt is None:
+                token: ApiToken = await self.tokens.check(credentials)
                 found = token.as_principal(), f"token {token.id}", token.id
             else:
-                principal = self.jwt(given)
+                principal = self.jwt(credentials)
                 found = principal, f"client {principal.name}", None
         except Unauthenticated as error:
             if error.kind == "token-expired":  # whoever has it once had access: no guessing
@@ -132,10 +132,10 @@ def address_of(scope: Mapping[str, Any]) -> str:
 
 def bearer(headers: Mapping[bytes, bytes]) -> str | None:
     """What `Authorization: Bearer` carries; None where there is none. Raises Unauthenticated for another scheme."""
-    given = headers.get(b"authorization")
-    if given is None:
+    credentials = headers.get(b"authorization")
+    if credentials is None:
         return None
-    scheme, _, value = given.decode("latin-1").partition(" ")
+    scheme, _, value = credentials.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not value.strip():
         raise Unauthenticated("only bearer tokens are accepted", SEND_TOKEN)
     return value.strip()
@@ -149,17 +149,17 @@ def _check_page(scope: Scope, headers: Mapping[bytes, bytes], session: LoginSess
         check_csrf(session, headers)
 
 
-def holds(authenticator: Authenticator, principal: Principal, scope: Scope) -> bool:
+def still_valid(authenticator: Authenticator, principal: Principal, scope: Scope) -> bool:
     """Asks without counting as an attempt; a session is kept from growing idle by it."""
     if principal is LOCAL:
         return True
-    given = bearer(dict(scope["headers"]))
-    if given is None:
+    credentials = bearer(dict(scope["headers"]))
+    if credentials is None:
         return authenticator.session(scope) is not None
-    if given.startswith(PREFIX) or authenticator.jwt is None:
-        return authenticator.tokens.get(given.removeprefix(PREFIX).partition("_")[0]) is not None
+    if credentials.startswith(PREFIX) or authenticator.jwt is None:
+        return authenticator.tokens.get(credentials.removeprefix(PREFIX).partition("_")[0]) is not None
     try:
-        authenticator.jwt(given)
+        authenticator.jwt(credentials)
     except Unauthenticated:
         return False
     return True

@@ -34,13 +34,13 @@ class LoginSession(NamedTuple):
 
 
 class SessionStore:
-    """`holds` says whether a token still does. Times are of the monotonic clock."""
+    """`still_valid` says whether a token still is. Times are of the monotonic clock."""
 
     def __init__(
-        self, clock: Clock, holds: Callable[[str], bool], entropy: Callable[[int], bytes] = os.urandom
+        self, clock: Clock, still_valid: Callable[[str], bool], entropy: Callable[[int], bytes] = os.urandom
     ) -> None:
         self._clock = clock
-        self._holds = holds
+        self._still_valid = still_valid
         self._entropy = entropy
         self._open: dict[str, LoginSession] = {}
         self._codes: dict[str, tuple[Role, float]] = {}
@@ -99,7 +99,7 @@ class SessionStore:
         return (
             now - session.seen > IDLE
             or now - session.opened > LONGEST
-            or (session.token is not None and not self._holds(session.token))
+            or (session.token is not None and not self._still_valid(session.token))
         )
 
     def _random(self) -> str:
@@ -124,8 +124,8 @@ def check_origin(headers: Mapping[bytes, bytes], required: bool) -> None:
 
 def check_csrf(session: LoginSession, headers: Mapping[bytes, bytes]) -> None:
     """Raises Forbidden when a request that changes something does not carry the session's second secret."""
-    given = headers.get(b"x-csrf-token", b"")
-    if not hmac.compare_digest(given, session.csrf.encode()):
+    sent = headers.get(b"x-csrf-token", b"")
+    if not hmac.compare_digest(sent, session.csrf.encode()):
         hint = "send the `csrf` of GET /api/v1/session as X-CSRF-Token"
         raise Forbidden("this request lacks the session's CSRF token", hint, "csrf")
 

@@ -105,19 +105,19 @@ async def unsubscribe(request: ApiRequest) -> SubscriptionRemoved:
     topic, name = request.path["topic"], request.query.broker
     if not _may_follow(request, topic):
         raise Forbidden("you may not end this subscription", "use a token that may subscribe to it")
-    held = [
+    followers = [
         broker
         for broker, followed, _ in request.app.subscriptions.all()
         if followed == topic and name in (None, broker)
     ]
-    if not held:
+    if not followers:
         raise NotFound("there is no such subscription", "GET /api/v1/subscriptions lists them")
-    for broker in held:
+    for broker in followers:
         await request.app.subscriptions.remove(request.app.store, broker, topic)
         uplink = request.app.brokers.get(broker)
         if uplink is not None:
             await _follow(uplink, topic)
-    return {"topic": topic, "brokers": held, "removed": True}
+    return {"topic": topic, "brokers": followers, "removed": True}
 
 
 async def messages(request: ApiRequest) -> MessagePage:

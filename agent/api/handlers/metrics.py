@@ -94,8 +94,8 @@ def _device(view: DeviceView) -> Iterator[MetricSample]:
         "gatepost_device_reconnects_total", "Times it was opened again.", view.get("reconnects") or 0, label
     )
     faults = sorted((view.get("faults") or {}).items(), key=lambda each: -each[1])
-    told = [*faults[:FAULTS], ("other", sum(count for _, count in faults[FAULTS:]))]
-    for kind, count in told if len(faults) > FAULTS else faults:
+    shown = [*faults[:FAULTS], ("other", sum(count for _, count in faults[FAULTS:]))]
+    for kind, count in shown if len(faults) > FAULTS else faults:
         text = "What went wrong with the device, by kind."
         yield MetricSample("gatepost_device_faults_total", text, count, (*label, ("kind", kind)))
 

@@ -81,7 +81,7 @@ async def _live(request: ApiRequest) -> AsyncGenerator[bytes, None]:
     """Lines of readings; where the client was too slow, a line `{"lost": count}`."""
     wanted: FollowQuery = request.query
     with request.app.events.listen(WAITING) as heard:
-        told = 0
+        reported = 0
         first, seen = await _last(request, wanted)
         yield first
         while True:
@@ -90,9 +90,9 @@ async def _live(request: ApiRequest) -> AsyncGenerator[bytes, None]:
                 for event in await _some(heard)
                 if _matches(event, wanted) and event.data.get("id") not in seen
             ]
-            if heard.lost > told:
-                lines.insert(0, orjson.dumps({"lost": heard.lost - told}, option=LINE))
-                told = heard.lost
+            if heard.lost > reported:
+                lines.insert(0, orjson.dumps({"lost": heard.lost - reported}, option=LINE))
+                reported = heard.lost
             if lines:
                 yield b"".join(lines)
 

@@ -41,9 +41,10 @@ HEADERS = {
 class PageFile(JsonResponse[None]):
     """A file of the page, or 304 to a browser that has it."""
 
-    def __init__(self, body: bytes, kind: str, held: str | None) -> None:
+    def __init__(self, body: bytes, kind: str, if_none_match: str | None) -> None:
         etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-        same = held is not None and etag in {tag.strip().removeprefix("W/") for tag in held.split(",")}
+        known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+        same = etag in known
         self.status = 304 if same else 200
         self.body = b"" if same else body
         self.headers = {**HEADERS, "etag": etag}

@@ -56,8 +56,8 @@ class HttpListener:
         """Gives running requests `timeout` seconds, then ends them."""
         for connection in list(self.state.connections):
             connection.shutdown()
-        held: set[Any] = set(self.state.connections)
-        tasks: set[asyncio.Future[None]] = {each.ended for each in held if isinstance(each, WebSocketConnection)}
+        connections: set[Any] = set(self.state.connections)
+        tasks: set[asyncio.Future[None]] = {each.ended for each in connections if isinstance(each, WebSocketConnection)}
         tasks |= self.state.tasks
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=timeout)

@@ -244,20 +244,20 @@ def decode_query(query: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
 def _plain(error: msgspec.ValidationError, values: dict[str, str], kind: type[msgspec.Struct]) -> tuple[str, str]:
     """Message and hint: which parameter is wrong, and what it takes."""
     name, what = _place(error)
-    told: Any = msgspec.inspect.type_info(kind)
-    for field in told.fields:
+    info: Any = msgspec.inspect.type_info(kind)
+    for field in info.fields:
         if field.encode_name == name:
             wants = _description(field.type)
-            given = values.get(name, "")[:64]
-            return f"{name}: {given!r} is not {wants}" if wants else f"{name}: {what}", ""
+            value = values.get(name, "")[:64]
+            return f"{name}: {value!r} is not {wants}" if wants else f"{name}: {what}", ""
     return f"query: {what}", ""
 
 
 def _description(kind: Any) -> str:
     """Of a type, or of one part of a union."""
-    told = (getattr(kind, "extra_json_schema", None) or {}).get("description", "")
-    if told:
-        return str(told)
+    description = (getattr(kind, "extra_json_schema", None) or {}).get("description", "")
+    if description:
+        return str(description)
     parts = getattr(getattr(kind, "type", kind), "types", ())
     return next((text for part in parts if (text := _description(part))), "")
 

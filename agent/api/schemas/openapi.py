@@ -132,8 +132,8 @@ def _parameters(route: Route, by_kind: dict[str, Any], components: dict[str, Any
         for name in PARAMETER.findall(route.path)
     ]
     query = _resolved(by_kind[str(route.query)], components)
-    for name, told in query.get("properties", {}).items():
-        schema = _without_null(told)
+    for name, described in query.get("properties", {}).items():
+        schema = _without_null(described)
         parameter = {"name": name, "in": "query", "required": name in query.get("required", []), "schema": schema}
         if description := _description(schema):
             parameter["description"] = description

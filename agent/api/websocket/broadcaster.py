@@ -13,7 +13,7 @@ from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.api.websocket.connection import WebSocketConnection, WebSocketTimeouts
 from gatepost.agent.api.websocket.event_filter import EventFilter, EventSelection
-from gatepost.agent.api.websocket.handshake import told
+from gatepost.agent.api.websocket.handshake import event_frame
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.errors import TooMany, Unavailable
 from gatepost.agent.core.events import Event, EventQueue
@@ -54,10 +54,10 @@ class LiveReadings:
             self._more = True
             asyncio.get_running_loop().call_soon(self._tell)
         for record in records:
-            told = payload(store, self._app.settings.gateway.id, record)
-            kind = GATEWAY.get(told.get("event", "")) if record.bits & EVENT else TAKEN
+            event = payload(store, self._app.settings.gateway.id, record)
+            kind = GATEWAY.get(event.get("event", "")) if record.bits & EVENT else TAKEN
             if kind is not None:
-                events.emit(kind, told)
+                events.emit(kind, event)
 
 
 log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class Broadcaster:
 
     def frame(self, kind: str, data: Any) -> bytes:
         """Of what is for one client only; the number is that of the last event."""
-        return told(kind, data, self._now(), self._number)
+        return event_frame(kind, data, self._now(), self._number)
 
     async def _run(self) -> None:
         with self._app.events.listen(QUEUE) as heard:
@@ -198,7 +198,7 @@ class Broadcaster:
             self._number += 1
             if not any(sieve.passes(event) for sieve, _ in self._groups.values()):
                 continue
-            written.append((event, told(event.kind, event.data, at, self._number)))
+            written.append((event, event_frame(event.kind, event.data, at, self._number)))
             size += len(written[-1][1])
             if size >= CHUNK:
                 self._spread(written)

@@ -44,7 +44,7 @@ class WebSocketConnection(asyncio.Protocol):
         broadcaster: Broadcaster,
         protocol: Any,
         principal: Principal,
-        holds: Callable[[], bool],
+        still_valid: Callable[[], bool],
         selection: EventSelection,
         address: str,
     ) -> None:
@@ -55,7 +55,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self._broadcaster = broadcaster
         self._protocol = protocol
-        self._holds = holds
+        self._still_valid = still_valid
         self._loop = asyncio.get_running_loop()
         self._rate = RateLimiter(self._loop.time)
         self._timer: asyncio.TimerHandle | None = None  # of being stuck, later of closing
@@ -225,7 +225,7 @@ class WebSocketConnection(asyncio.Protocol):
         """From time to time: asks whether it is there, and whether it still may be."""
         if self._closing:
             return
-        if not self._holds():
+        if not self._still_valid():
             self.close(NO_RIGHT, "credentials are no longer valid")
         elif self._paused:
             pass  # `_stuck` judges

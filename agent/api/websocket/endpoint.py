@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from gatepost.agent.api.asgi import Receive, Scope, Send
-from gatepost.agent.api.auth.authenticator import address_of, holds
+from gatepost.agent.api.auth.authenticator import address_of, still_valid
 from gatepost.agent.api.auth.principal import LOCAL
 from gatepost.agent.api.auth.sessions import check_origin
 from gatepost.agent.api.http.errors import body_of
@@ -36,7 +36,7 @@ async def listen(request: ApiRequest) -> JsonResponse[Any]:
         return JsonResponse(body_of(error), UPGRADE_REQUIRED, headers)
     broadcaster, address = request.scope["state"][BROADCASTER], address_of(request.scope)
     broadcaster.check_room(request.principal, address)
-    still = partial(holds, request.authenticator, request.principal, request.scope)
+    still = partial(still_valid, request.authenticator, request.principal, request.scope)
     return UpgradedResponse(
         WebSocketConnection(broadcaster, protocol, request.principal, still, selection, address), switch
     )
@@ -50,6 +50,6 @@ class UpgradedResponse(JsonResponse[None]):
         self._switch = switch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = self._switch()
-        if given is not None:  # else it is gone already
-            self._client.begin(*given)
+        connection = self._switch()
+        if connection is not None:  # else it is gone already
+            self._client.begin(*connection)

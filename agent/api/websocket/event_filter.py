@@ -38,9 +38,6 @@ class EventSelection(Struct, frozen=True, forbid_unknown_fields=True):
         return {name: getattr(self, name) for name in ("events", "devices", "metrics")}
 
 
-EVERYTHING = EventSelection()
-
-
 class ClientMessage(Struct, frozen=True, forbid_unknown_fields=True):
     """A message of a client."""
 

@@ -43,7 +43,7 @@ def frame(text: bytes) -> bytes:
     return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
-def told(kind: str, data: Any, at: str, number: int) -> bytes:
+def event_frame(kind: str, data: Any, at: str, number: int) -> bytes:
     """The frame of an event; raises TypeError for what is no JSON."""
-    said = {"event": kind, "data": data, "at": at, "n": number}
-    return frame(orjson.dumps(said, option=orjson.OPT_NON_STR_KEYS))
+    event = {"event": kind, "data": data, "at": at, "n": number}
+    return frame(orjson.dumps(event, option=orjson.OPT_NON_STR_KEYS))
