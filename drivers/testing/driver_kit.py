@@ -106,7 +106,7 @@ def assert_conversation(make: Make, seconds: float = 30.0, seed: int = 0) -> Vir
     if done.faults:
         raise broken(driver, f"it finds fault with its own twin: {done.faults}", seed)
     if done.records and not driver.keeps_records:
-        raise broken(driver, "its readings carry marks, and `keeps_records` is false", seed)
+        raise broken(driver, "its readings carry bookmarks, and `keeps_records` is false", seed)
     assert_well_formed(driver, done.items)
     return done
 
@@ -282,4 +282,4 @@ def _check_outcome(
     driver: Driver, done: VirtualSession, seed: int, allowed: tuple[type[Exception], ...] = (SessionOver,)
 ) -> None:
     if done.outcome is not None and not isinstance(done.outcome, allowed):
-        raise broken(driver, f"its conversation with its twin ended: {done.outcome!r}", seed) from done.outcome
+        raise broken(driver, f"its session with its twin ended: {done.outcome!r}", seed) from done.outcome

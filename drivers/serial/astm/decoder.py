@@ -82,7 +82,7 @@ class AstmDecoder:
             text += b"\r"
         *whole, self._text = re.split(rb"[\r\n]", text)
         if len(self._text) > LONGEST_RECORD:
-            self.faults.add("too-long", "a record is longer than it may be")
+            self.faults.add("too-long", "a record is too long")
             self._text = b""
         out: list[Reading | Reply] = []
         for line in whole:
@@ -111,7 +111,7 @@ class AstmDecoder:
                     if mark is not None:
                         return [reading(result, self._control, mark)]
         except FrameError as wrong:
-            self.faults.add(wrong.kind, "a record is not as it should be")
+            self.faults.add(wrong.kind, "a record is malformed")
         return []
 
 

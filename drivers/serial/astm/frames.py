@@ -129,7 +129,7 @@ class AstmReceiver:
     def _refuse(self, kind: str) -> list[AstmEvent]:
         if not self.receiving:
             return []
-        self._faults.add(kind, "a frame is not as it should be; it is asked for again")
+        self._faults.add(kind, "a frame is malformed and requested again")
         return [AstmEvent("refused", bytes((NAK,)))]
 
 

@@ -230,7 +230,7 @@ class OpenBciCyton(Driver):
         if "Failure" in text:
             raise CommandFailed("no-board", "the dongle does not reach its board: is the board switched on?")
         if "OpenBCI" not in text:
-            raise WrongDevice("what answered the reset is not an OpenBCI board")
+            raise WrongDevice("another device than an OpenBCI board answered the reset")
         has_daisy = "Daisy" in text
         if has_daisy != self.options.daisy:
             found, right = ("with", "true") if has_daisy else ("without", "false")

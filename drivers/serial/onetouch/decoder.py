@@ -43,7 +43,7 @@ class OneTouchDecoder:
             line = lines.decode_line(octets.decode("latin-1").strip("\0\x11 "))
         except FrameError as wrong:
             if not cut:  # the first line may have lost its beginning when the port was opened
-                self.faults.add(wrong.kind, "a line of the meter is not as it should be")
+                self.faults.add(wrong.kind, "a line of the meter is malformed")
             return Reply("bad", {})
         match line:
             case lines.OneTouchRecord():

@@ -134,14 +134,14 @@ async def _ask(io: DeviceIO, words: bytes, kind: str) -> dict[str, Any]:
         except TimeoutError:
             babble += strange
     if babble == READ_TRIES:
-        raise WrongDevice("what is heard is no OneTouch Ultra2: check `port` and its line settings")
+        raise WrongDevice("the device is not a OneTouch Ultra2: check `port` and its line settings")
     raise TimeoutError
 
 
 async def _identify(io: DeviceIO) -> None:
     serial: str = (await _ask(io, b"DM@", "serial_number"))["serial_number"]
     if not serial.endswith(MODEL):
-        raise WrongDevice(f"the meter {serial} is no OneTouch Ultra2: the serial number of one ends in {MODEL}")
+        raise WrongDevice(f"the meter {serial} is not a OneTouch Ultra2: their serial numbers end in {MODEL}")
     io.update_status(serial_number=serial)
 
 

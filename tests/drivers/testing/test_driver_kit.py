@@ -292,8 +292,8 @@ async def misbehave(self, io):
     ("members", "says"),
     [
         ({"run_session": say_forbidden}, "'erase' forbids"),
-        ({"run_session": fail}, "its conversation with its twin ended: CommandFailed"),
-        ({"run_session": misbehave}, "its conversation with its twin ended: KeyError"),
+        ({"run_session": fail}, "its session with its twin ended: CommandFailed"),
+        ({"run_session": misbehave}, "its session with its twin ended: KeyError"),
         ({"on_open_bytes": lambda self: (b"Z",)}, "'erase' forbids"),
         ({"on_close_bytes": lambda self: (b"Z1",)}, "'erase' forbids"),
         ({"keep_alive": KeepAlive(b"Z", 1.0)}, "'erase' forbids"),
@@ -362,7 +362,7 @@ class Text(Says):
 @pytest.mark.parametrize(
     ("twin", "says"),
     [
-        (Mute, "conversation with its twin ended: TimeoutError"),
+        (Mute, "session with its twin ended: TimeoutError"),
         (Moody, "different things with the same seed"),
         (Frozen, "`interval` of its twin"),
         (Text, "not bytes"),
@@ -382,7 +382,7 @@ def test_a_driver_that_does_not_recover():
 
     broken(
         driver_kit.assert_recovers,
-        "its conversation with its twin ended: CommandFailed",
+        "its session with its twin ended: CommandFailed",
         run_session=once,
         keeps_records=False,
     )
