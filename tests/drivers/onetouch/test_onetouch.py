@@ -255,7 +255,7 @@ async def test_a_meter_that_is_not_there():
 
 async def test_a_meter_of_another_model_and_something_else_on_the_port():
     driver = OneTouchUltra2()
-    with pytest.raises(WrongDevice, match="ends in Y"):
+    with pytest.raises(WrongDevice, match="end in Y"):
         await driver.run_session(Talk(OneTouchTwin(serial="ABC12345T"), driver))
     io = Talk(OneTouchTwin(), driver)
     io.twin.hear = lambda data: b"hello\r\n"
