@@ -72,7 +72,7 @@ def read(lines: Iterable[bytes]) -> tuple[RecordingHeader, Iterator[RecordedMome
     _, first = next(numbered, (0, b""))
     told = _object(first, 1)
     if told.get("format") != FORMAT:
-        raise RecordingWrong("line 1: not a Gatepost recording")
+        raise RecordingWrong("line 1: this is no recording of gatepost")
     if told.get("version") != VERSION:
         raise RecordingWrong(f"line 1: a recording of version {told.get('version')!r}; this gatepost reads {VERSION}")
     try:
