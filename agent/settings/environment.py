@@ -28,12 +28,12 @@ def override(tree: MapNode, environ: Mapping[str, str], root: types.Type, report
         parts = name[len(PREFIX) :].split("__")
         if len(parts) == 1:  # Kubernetes makes such names for its services
             hint = "a setting is GATEPOST_<SECTION>__<KEY>, with two underscores"
-            report.warn(origin_of(name), (), "unknown-environment", "is no setting", hint)
+            report.warn(origin_of(name), (), "unknown-environment", "unknown setting", hint)
         elif all(parts):
             tree = _put(tree, parts, root, name, environ[name], report, ()) or tree
         else:
             hint = "a setting is GATEPOST_<SECTION>__<KEY>"
-            report.error(origin_of(name), (), "unknown-environment", "is no setting", hint)
+            report.error(origin_of(name), (), "unknown-environment", "unknown setting", hint)
     return tree
 
 
@@ -51,7 +51,7 @@ def _put(
         known = [field.encode_name for field in section.fields] if isinstance(section, types.StructType) else []
         near = closest(parts[0], known)
         hint = f"did you mean {near}?" if near else f"known here: {', '.join(known)}"
-        report.error(origin, (*path, key), "unknown-environment", f"there is no setting {quoted(key)} here", hint)
+        report.error(origin, (*path, key), "unknown-environment", f"unknown setting {quoted(key)}", hint)
         return None
     here = (*path, key)
     value: Node

@@ -35,9 +35,9 @@ def read_drop(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML") from error
+        raise ValueError(f"{path} is not YAML") from error
     if not isinstance(found, dict | None):
-        raise ValueError(f"{path} holds no settings")
+        raise ValueError(f"{path} does not hold settings")
     return found or {}
 
 

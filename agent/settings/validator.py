@@ -104,7 +104,7 @@ class SettingsValidator:
             hint = f"known here: {', '.join(sorted(known))}" if known else "nothing can be set here"
             far = closest(name, (place for spots in self._elsewhere.values() for place in spots))
             hint = f"did you mean {far}?" if far and far != here else hint
-        self.report.error(entry.key, (*path, name), "unknown-key", f"{quoted(name)} is no key here", hint)
+        self.report.error(entry.key, (*path, name), "unknown-key", f"unknown key {quoted(name)}", hint)
 
     def _dict(self, node: MapNode, kind: types.DictType, path: Path) -> dict[str, Any]:
         pattern = _pattern(kind.key_type)
@@ -112,7 +112,7 @@ class SettingsValidator:
         for name, entry in node.items():
             here = (*path, name)
             if pattern and not matches(pattern, name):
-                message = f"{quoted(name)} is no usable name"
+                message = f"{quoted(name)} cannot be used as a name"
                 self.report.error(entry.key, here, "bad-name", message, "1 to 64 letters, digits, _ . -")
                 continue
             if is_null(entry.value):  # removed: nothing can refer to it

@@ -61,7 +61,7 @@ def test_an_empty_one_gives_the_default_back(read):
         ("GATEPOST_STORE__KEEP", "1", "bad-duration", "write 1s"),
         ("GATEPOST_STORE__KEEP__X", "1", "unknown-environment", "has no keys"),
         ("GATEPOST_BROKERS__WARD_7_A__FAILOVER", "mqtt://y", "unknown-environment", "a list or a section"),
-        ("GATEPOST_STORE____KEEP", "1", "unknown-environment", "is no setting"),
+        ("GATEPOST_STORE____KEEP", "1", "unknown-environment", "unknown setting"),
         ("GATEPOST_LOGGING__LEVEL", "yes", "bad-choice", ""),
         ("GATEPOST_BROKERS__WARD_7_A__COMMANDS", "yes", "not-a-bool", "write true"),
     ],

@@ -81,7 +81,7 @@ def test_null_gives_the_default_back(read):
 def test_a_problem_reads_as_the_contract_says(read, tmp_path):
     problem = read("store: {max_sise: 1GB}").problems[0]
     assert str(problem) == (
-        f"{tmp_path}/gatepost.yaml:1:9: store.max_sise: 'max_sise' is no key here; did you mean max_size?"
+        f"{tmp_path}/gatepost.yaml:1:9: store.max_sise: unknown key 'max_sise'; did you mean max_size?"
     )
 
 

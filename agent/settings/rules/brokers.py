@@ -75,7 +75,7 @@ def check_topics(rules: RuleContext, path: Path) -> None:
         if key not in TOPICS:
             near = closest(key, TOPICS)
             hint = f"did you mean {near}?" if near else f"known: {', '.join(TOPICS)}"
-            rules.report.error(rules.checker.key_of(here), here, "unknown-key", f"{quoted(key)} is no topic", hint)
+            rules.report.error(rules.checker.key_of(here), here, "unknown-key", f"unknown topic {quoted(key)}", hint)
             continue
         wrong = _topic_fault(key, text, TOPICS[key], rules.section("gateway"))
         if wrong:

@@ -202,11 +202,11 @@ def _check_ports(rules: RuleContext) -> None:
         if mark and scheme not in PORT_URLS:
             near = closest(scheme, PORT_URLS)
             hint = f"did you mean {near}://?" if near else "for example socket://HOST:PORT or rfc2217://HOST:PORT"
-            rules.error(path, "bad-port", f"{quoted(scheme)} is no kind of serial port URL", hint)
+            rules.error(path, "bad-port", f"{quoted(scheme)} is not a serial port URL", hint)
             continue
         if not mark and not port.startswith("/"):
             hint = f"write /dev/{port}" if port.startswith("tty") else "write a path such as /dev/ttyUSB0, or a URL"
-            rules.error(path, "bad-port", f"{quoted(port)} is no path of a port", hint)
+            rules.error(path, "bad-port", f"{quoted(port)} is not a serial port path", hint)
             continue
         if scheme == "loop" and mark:  # each loop:// is a loop of its own
             continue

@@ -38,7 +38,7 @@ def read_file(path: Path, report: ProblemReport) -> tuple[MapNode, bool]:
     top = Origin(str(path), 1, 1)
     try:
         if not path.is_file():
-            report.error(top, (), "unreadable", "is no file", "settings are files that end in .yaml")
+            report.error(top, (), "unreadable", "is not a file", "settings are files that end in .yaml")
             return MapNode({}, top), False
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -112,7 +112,7 @@ def _decode(data: bytes, name: str, report: ProblemReport) -> str:
     except UnicodeDecodeError as error:
         text = data.decode("utf-8", "replace")
         origin = _origin(name, data[: error.start].decode("utf-8", "replace"))
-        report.error(origin, (), "not-utf-8", f"octet 0x{data[error.start]:02x} is no UTF-8", "save the file as UTF-8")
+        report.error(origin, (), "not-utf-8", f"octet 0x{data[error.start]:02x} is not UTF-8", "save the file as UTF-8")
     odd = Reader.NON_PRINTABLE.search(text)
     if odd:
         origin = _origin(name, text[: odd.start()])
