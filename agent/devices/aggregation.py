@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
 
-MOST_SAMPLES = 512  # kept of a value; beyond that every second, fourth, ... is
-MOST_NAMES = 256  # values, and flags, of one window; a device that makes up names loses those beyond
+MAX_SAMPLES = 512  # kept of a value; beyond that every second, fourth, ... is
+MAX_NAMES = 256  # values, and flags, of one window; a device that makes up names loses those beyond
 RANK = {GOOD: 0, UNCERTAIN: 1, BAD: 2}
 
 
@@ -67,7 +67,7 @@ class LastWindow:
 def _newest(held: Reading, reading: Reading) -> Reading:
     excused = {flag.partition(":")[0] for flag in reading.flags if ":" in flag}
     lacking = [name for name in held.values if name not in reading.values and name not in excused]
-    if not lacking or len(lacking) + len(reading.values) > MOST_NAMES:
+    if not lacking or len(lacking) + len(reading.values) > MAX_NAMES:
         return reading
     given = reading.values.keys()
     kept = [
@@ -77,7 +77,7 @@ def _newest(held: Reading, reading: Reading) -> Reading:
         metric=reading.metric,
         values={name: held.values[name] for name in lacking} | reading.values,
         units={name: held.units[name] for name in lacking if name in held.units} | reading.units,
-        flags=tuple(dict.fromkeys((*kept, *reading.flags)))[:MOST_NAMES],
+        flags=tuple(dict.fromkeys((*kept, *reading.flags)))[:MAX_NAMES],
         quality=worse(held.quality, reading.quality),
         device_time=reading.device_time or held.device_time,
     )
@@ -96,7 +96,7 @@ class _Column:
         self.newest = value
         if (value.__class__ is int or value.__class__ is float) and value == value and self.there % self._step == 0:
             self._numbers.append(value)
-            if len(self._numbers) >= MOST_SAMPLES:
+            if len(self._numbers) >= MAX_SAMPLES:
                 del self._numbers[1::2]
                 self._step *= 2
         self.there += 1
@@ -129,13 +129,13 @@ class MedianWindow:
         for name, value in reading.values.items():
             column = columns.get(name)
             if column is None:
-                if len(columns) >= MOST_NAMES:
+                if len(columns) >= MAX_NAMES:
                     continue
                 column = columns[name] = _Column()
             column.add(value)
         if self._newest is None or reading.units is not self._newest.units:
             self._units = self._units | reading.units if self._units else reading.units
-            if len(self._units) > 2 * MOST_NAMES:
+            if len(self._units) > 2 * MAX_NAMES:
                 self._units = reading.units
         if reading.flags:
             self._note(reading)
@@ -150,12 +150,12 @@ class MedianWindow:
         for flag in reading.flags:
             name, colon, _why = flag.partition(":")
             if not colon or name in reading.values:
-                if len(self._remarks) < MOST_NAMES:
+                if len(self._remarks) < MAX_NAMES:
                     self._remarks[flag] = None
-            elif name in self._whys or len(self._whys) < MOST_NAMES:
+            elif name in self._whys or len(self._whys) < MAX_NAMES:
                 missing.add(name)
                 whys = self._whys.setdefault(name, {})
-                if len(whys) < MOST_NAMES:
+                if len(whys) < MAX_NAMES:
                     whys[flag] = None
         for name in missing:
             self._gone[name] = self._gone.get(name, 0) + 1

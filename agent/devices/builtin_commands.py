@@ -1,4 +1,4 @@
-"""The commands that the gateway gives every device, whatever its driver: they declare and validate themselves."""
+"""Built-in commands that every device has, whatever its driver: they declare and validate themselves."""
 
 from __future__ import annotations
 

@@ -42,27 +42,27 @@ class CommandExecutor:
         self._clock = clock
 
     async def execute(
-        self, runner: DeviceSession, name: str, parameters: msgspec.Struct, source: str = ""
+        self, session: DeviceSession, name: str, parameters: msgspec.Struct, source: str = ""
     ) -> dict[str, Any]:
-        command = commands_of(runner.driver).get(name)
+        command = commands_of(session.driver).get(name)
         if command is None:
-            known = ", ".join(sorted(commands_of(runner.driver)))
-            raise Rejected(f"{runner.name} has no command {name}", f"it has {known}", key="unknown-command")
+            known = ", ".join(sorted(commands_of(session.driver)))
+            raise Rejected(f"{session.name} has no command {name}", f"it has {known}", key="unknown-command")
         if not isinstance(parameters, command.parameters):  # another driver since they were checked
-            raise Rejected(f"{runner.name} was changed meanwhile", "send the command again", key="busy")
-        if command in runner.driver.commands:
-            return await self._own(runner, command, parameters)
+            raise Rejected(f"{session.name} was changed meanwhile", "send the command again", key="busy")
+        if command in session.driver.commands:
+            return await self._own(session, command, parameters)
         match name:
             case "status":
-                return dict(view_of(runner, self._clock))
+                return dict(view_of(session, self._clock))
             case "read_now":
-                return await self._read_now(runner, command)
+                return await self._read_now(session, command)
             case _:
-                return await self._want(runner, parameters, source)
+                return await self._want(session, parameters, source)
 
-    async def _want(self, runner: DeviceSession, parameters: msgspec.Struct, source: str) -> dict[str, Any]:
+    async def _want(self, session: DeviceSession, parameters: msgspec.Struct, source: str) -> dict[str, Any]:
         """Change what is wanted of the device."""
-        now, boot, every = self._clock.now(), self._clock.boot_id, runner.device.every
+        now, boot, every = self._clock.now(), self._clock.boot_id, session.device.every
 
         def change(desired: DesiredState) -> DesiredState:
             match parameters:
@@ -73,53 +73,53 @@ class CommandExecutor:
                 case _:
                     return desired.stopped(OrderSource(now.wall, source))
 
-        await runner.order(change)
-        return {**runner.desired.as_dict(), "every": runner.every}
+        await session.order(change)
+        return {**session.desired.as_dict(), "every": session.every}
 
-    async def _read_now(self, runner: DeviceSession, command: Command) -> dict[str, Any]:
-        if runner.link is None:
-            raise _offline(runner)
-        ask = runner.intake.ask()
+    async def _read_now(self, session: DeviceSession, command: Command) -> dict[str, Any]:
+        if session.link is None:
+            raise _offline(session)
+        ask = session.pipeline.ask()
         try:
             async with asyncio.timeout(command.timeout):
                 asked = await ask
         except TimeoutError:
-            message = f"{runner.name} gave no reading within {command.timeout:g} s"
+            message = f"{session.name} gave no reading within {command.timeout:g} s"
             raise CommandFailed("timeout", message) from None
         finally:
-            runner.intake.forget(ask)
+            session.pipeline.forget(ask)
         return await self._shown(asked)
 
-    async def _own(self, runner: DeviceSession, command: Command, parameters: msgspec.Struct) -> dict[str, Any]:
-        if runner.link is None:
-            raise _offline(runner)
-        if runner.intake.exchange is not None:
-            raise DeviceBusy(f"{runner.name} is carrying out another command", "try again when that is done")
-        exchange = runner.exchange(runner.link, at_once=command.name == "read_now")
-        runner.intake.exchange = exchange
+    async def _own(self, session: DeviceSession, command: Command, parameters: msgspec.Struct) -> dict[str, Any]:
+        if session.link is None:
+            raise _offline(session)
+        if session.pipeline.exchange is not None:
+            raise DeviceBusy(f"{session.name} is carrying out another command", "try again when that is done")
+        exchange = session.exchange(session.link, at_once=command.name == "read_now")
+        session.pipeline.exchange = exchange
         try:
             async with asyncio.timeout(command.timeout):
-                result = await runner.driver.execute(command.name, parameters, exchange)
+                result = await session.driver.execute(command.name, parameters, exchange)
         except CommandFailed:
             raise
         except TimeoutError:
-            message = f"{runner.name} did not answer within {command.timeout:g} s"
+            message = f"{session.name} did not answer within {command.timeout:g} s"
             raise CommandFailed("timeout", message) from None
         except Exception as error:
-            raise self._failure(runner, error) from error
+            raise self._failure(session, error) from error
         finally:
-            runner.intake.exchange = None
-            runner.nudge()
+            session.pipeline.exchange = None
+            session.liveness.wake()
         if exchange.at_once and exchange.answer is not None:
             item, seq = exchange.answer
             if isinstance(item, Reading) and seq:
                 return {**await self._shown(RequestedReading(item, seq)), **result}
         return result
 
-    def _failure(self, runner: DeviceSession, error: Exception) -> CommandFailed:
+    def _failure(self, session: DeviceSession, error: Exception) -> CommandFailed:
         reason = reason_of(error)
         if reason.key == "failed":
-            runner.health.faults.add("command-error", reason.message)
+            session.health.faults.add("command-error", reason.message)
             return CommandFailed("driver-error", f"the driver could not do it: {reason.message}")
         return CommandFailed("connection-lost", reason.message)
 
@@ -141,7 +141,7 @@ class CommandExecutor:
         }
 
 
-def _offline(runner: DeviceSession) -> DeviceOffline:
-    reason = runner.health.reason
+def _offline(session: DeviceSession) -> DeviceOffline:
+    reason = session.health.reason
     why = f": {reason.message}" if reason.message else ""
-    return DeviceOffline(f"{runner.name} is not there now{why}", reason.hint)
+    return DeviceOffline(f"{session.name} is not there now{why}", reason.hint)

@@ -1,4 +1,4 @@
-"""Access of a command or a session to its device: write, within the rules, and wait for what is decoded."""
+"""Device I/O of a command or a driver: write, within the driver's rules, and wait for decoded items."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_HEARD = 1000  # items kept between two waits; a stream beside the answer pushes the oldest out
+MAX_UNREAD = 1000  # items kept between two waits; a stream beside the answer pushes the oldest out
 
 
 class GuardedWriter:
-    """The only mouth of a device: nothing that its driver lists as forbidden gets past it. `on_said` hears what went
-    out, for a recording."""
+    """Guarded writer: the only way to write to a device; refuses what its driver forbids. `on_write` gets what was
+    written, for a recording."""
 
     def __init__(self, driver: Driver, timeout: float) -> None:
         self._driver = driver
         self._timeout = timeout
-        self.on_said: Callable[[bytes, str], None] | None = None
+        self.on_write: Callable[[bytes, str], None] | None = None
 
-    async def say(self, link: Link, data: bytes) -> None:
+    async def write(self, link: Link, data: bytes) -> None:
         """CommandFailed `forbidden`, or what the link raises."""
-        self.allow(data)
+        self.check(data)
         await link.send(data, self._timeout)
-        self.said(data)
+        self.wrote(data)
 
-    def allow(self, data: bytes, characteristic: str = "") -> None:
+    def check(self, data: bytes, characteristic: str = "") -> None:
         rule = self._driver.violation(data, characteristic)
         if rule is not None:
             raise CommandFailed(
                 "forbidden", f"{self._driver.name} may not {rule} on a device whose option `permit` does not name it"
             )
 
-    def said(self, data: bytes, characteristic: str = "") -> None:
-        if self.on_said is not None:
-            self.on_said(data, characteristic)
+    def wrote(self, data: bytes, characteristic: str = "") -> None:
+        if self.on_write is not None:
+            self.on_write(data, characteristic)
 
 
 def _unheard(data: Any) -> None:
@@ -66,8 +66,8 @@ class DeviceExchange:
     def __init__(
         self,
         link: Link,
-        speaker: GuardedWriter,
-        outlet: StoreQueue,
+        writer: GuardedWriter,
+        queue: StoreQueue,
         health: DeviceHealth,
         clock: Clock,
         at_once: bool = False,
@@ -77,16 +77,16 @@ class DeviceExchange:
         self.feed = feed
         self.answer: tuple[Reading | Reply, int] | None = None
         self._link: Link | None = link
-        self._speaker = speaker
-        self._outlet = outlet
+        self._writer = writer
+        self._queue = queue
         self._health = health
         self._clock = clock
-        self._heard: deque[tuple[Reading | Reply, int]] = deque(maxlen=MOST_HEARD)
+        self._heard: deque[tuple[Reading | Reply, int]] = deque(maxlen=MAX_UNREAD)
         self._more = asyncio.Event()
 
     async def send(self, data: bytes) -> None:
         self._heard.clear()
-        await self._speaker.say(self._attached(), data)
+        await self._writer.write(self._attached(), data)
 
     async def wait(self, match: Callable[[Reading | Reply], T | None], timeout: float) -> T:
         """The first non-None result of `match`; TimeoutError after `timeout` seconds."""
@@ -107,11 +107,11 @@ class DeviceExchange:
         peripheral = getattr(self._attached(), "peripheral", None)
         if peripheral is None:
             raise CommandFailed("no-peripheral", "this device is not connected by Bluetooth LE")
-        return GuardedPeripheral(peripheral, self._speaker)
+        return GuardedPeripheral(peripheral, self._writer)
 
     async def stored(self, timeout: float = 30.0) -> None:
         async with asyncio.timeout(timeout):
-            await self._outlet.marked()
+            await self._queue.bookmarks_stored()
 
     def now(self) -> LocalTime:
         stamp = self._clock.now()
@@ -119,7 +119,7 @@ class DeviceExchange:
         return LocalTime(local, stamp.synchronised)
 
     def update_status(self, **known: Any) -> None:
-        self._health.tell(known)
+        self._health.update_status(known)
 
     def progress(self, what: str, done: int, total: int | None = None) -> None:
         self._health.doing = {"what": what, "done": done, "total": total}
@@ -143,9 +143,9 @@ class DeviceExchange:
 class GuardedPeripheral:
     """A peripheral that is not told what its driver forbids."""
 
-    def __init__(self, peripheral: BlePeripheral, speaker: GuardedWriter) -> None:
+    def __init__(self, peripheral: BlePeripheral, writer: GuardedWriter) -> None:
         self._peripheral = peripheral
-        self._speaker = speaker
+        self._writer = writer
         self.find = peripheral.find
         self.read = peripheral.read
         self.description = peripheral.description
@@ -172,6 +172,6 @@ class GuardedPeripheral:
     async def write(
         self, characteristic: GattCharacteristic, data: bytes, *, response: bool = True, timeout: float = 10.0
     ) -> None:
-        self._speaker.allow(data, characteristic.uuid)
+        self._writer.check(data, characteristic.uuid)
         await self._peripheral.write(characteristic, data, response=response, timeout=timeout)
-        self._speaker.said(data, characteristic.uuid)
+        self._writer.wrote(data, characteristic.uuid)

@@ -1,4 +1,4 @@
-"""The state of one device, why it is in it, and what was counted."""
+"""Health of a device: its state, the reason for it, and counters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DeviceState(StrEnum):
     STOPPED = "stopped"
 
 
-TOLD = (DeviceState.ONLINE, DeviceState.OFFLINE, DeviceState.ERROR)  # the contract's words
+PUBLISHED_STATES = (DeviceState.ONLINE, DeviceState.OFFLINE, DeviceState.ERROR)  # the contract's words
 
 
 class StatusReason(NamedTuple):
@@ -37,18 +37,18 @@ class StatusReason(NamedTuple):
     hint: str = ""
 
 
-NOTHING = StatusReason("", "")
+NO_REASON = StatusReason("", "")
 
 
 class DeviceCondition(NamedTuple):
     """State of a device and why it is in it."""
 
     state: DeviceState
-    reason: StatusReason = NOTHING
+    reason: StatusReason = NO_REASON
 
 
 LOST = StatusReason("lost", "the connection was lost")
-HUNG_UP = StatusReason("asleep", "it hung up after it had told what it measured")
+HUNG_UP = StatusReason("asleep", "it disconnected after sending its measurement")
 STOPPING = StatusReason("stopped", "the gateway stops")
 REMOVED = StatusReason("removed", "the device was removed from the settings")
 CHANGED = StatusReason("changed", "the device is opened anew with changed settings")
@@ -107,7 +107,7 @@ def fault_of(error: BaseException) -> str:
 
 
 class DeviceCounters:
-    """What one device did since it was configured. Plain numbers: the hot path adds to them."""
+    """Counters of one device since it was configured. Plain numbers: the hot path adds to them."""
 
     __slots__ = ("bytes", "decoded", "dropped", "last_wall", "readings", "reconnects", "unreported")
 
@@ -134,7 +134,7 @@ class DeviceHealth:
         self._on_change = on_change
         self._told_waiting = False
         self.state = DeviceState.STARTING
-        self.reason = NOTHING
+        self.reason = NO_REASON
         self.since = clock.now().wall
         self.faults = Faults()
         self.known: dict[str, Any] = {}  # battery, signal_strength, firmware, ..., when the device told them
@@ -144,7 +144,7 @@ class DeviceHealth:
     def online(self) -> bool:
         return self.state is DeviceState.ONLINE
 
-    def turn(self, state: DeviceState, reason: StatusReason = NOTHING) -> None:
+    def turn(self, state: DeviceState, reason: StatusReason = NO_REASON) -> None:
         """Go to `state`; the same state for the same reason only renews the sentence."""
         before, same = self.state, (state, reason.key) == (self.state, self.reason.key)
         self.state, self.reason = state, reason
@@ -165,11 +165,11 @@ class DeviceHealth:
         first, self._told_waiting = key == "waiting" and not self._told_waiting, True
         return first
 
-    def tell(self, known: Mapping[str, Any]) -> None:
+    def update_status(self, known: Mapping[str, Any]) -> None:
         """What the device told of itself. Others hear of it when it is more than a change of the signal."""
         news = {name for name, value in known.items() if self.known.get(name) != value}
         self.known.update(known)
-        if news - {"signal_strength"} and self.state in TOLD:
+        if news - {"signal_strength"} and self.state in PUBLISHED_STATES:
             self._on_change(self.state)
 
     def fail(self, reason: StatusReason) -> None:
@@ -180,7 +180,7 @@ class DeviceHealth:
 
     def payload(self) -> dict[str, Any]:
         """The contract's status message; a device that is stopped, or starts, is offline for whoever reads it."""
-        status = self.state if self.state in TOLD else DeviceState.OFFLINE
+        status = self.state if self.state in PUBLISHED_STATES else DeviceState.OFFLINE
         payload: dict[str, Any] = {
             "device_id": self._device,
             "status": str(status),

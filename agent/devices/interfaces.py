@@ -1,4 +1,4 @@
-"""Interfaces that devices need: a link to hardware, and the store's front door."""
+"""Interfaces that the devices need: a factory of links, and the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The links that this gateway has; each kind is loaded when the first device asks for it."""
+"""Link factory: the kinds of links of this gateway; each kind is loaded when the first device asks for it."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class HardwareLinks:
         if self._radio is not None:
             await self._radio.close()
 
-    def _ble_link(self, device: DeviceSettings, driver: Driver, ears: LinkEvents) -> Link:
+    def _ble_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
         if self._radio is None:
             from gatepost.drivers.ble.link.links import BleLinks  # some MiB that only BLE devices are worth
 
             self._radio = BleLinks(self._rng, self._log)
-        link: Link = self._radio.connect(device.address, device.name, device.adapter, driver, ears)
+        link: Link = self._radio.connect(device.address, device.name, device.adapter, driver, events)
         return link
 
 
-def serial_link(device: DeviceSettings, driver: Driver, ears: LinkEvents) -> Link:
+def serial_link(device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
     """A serial port with the driver's line settings where the device's settings say nothing else."""
     from gatepost.drivers.serial.port.link import SerialLink
 
     assert device.port is not None
     return SerialLink(
-        device.port, line_of(device, driver), rts=device.rts, dtr=device.dtr, on_data=ears.data, on_lost=ears.lost
+        device.port, line_of(device, driver), rts=device.rts, dtr=device.dtr, on_data=events.data, on_lost=events.lost
     )
 
 
@@ -58,10 +58,10 @@ def line_of(device: DeviceSettings, driver: Driver | type[Driver]) -> SerialSett
     )
 
 
-def w1_link(device: DeviceSettings, driver: Driver, ears: LinkEvents) -> Link:
+def w1_link(device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
     """A sensor of the kernel's 1-wire driver: its file is read every now and then."""
     from gatepost.drivers.onewire.link import W1Link
 
     assert device.port is not None
-    link: Link = W1Link(device.port, driver.options.interval, on_data=ears.data, on_lost=ears.lost)
+    link: Link = W1Link(device.port, driver.options.interval, on_data=events.data, on_lost=events.lost)
     return link

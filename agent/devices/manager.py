@@ -1,4 +1,4 @@
-"""The set of devices that run: settings come in with `apply`, commands with `execute`, views go out."""
+"""Device manager: runs the configured devices; settings come in with `apply`, commands with `execute`, views go out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gatepost.agent.core.errors import DeviceError, NotFound, SettingsWrong
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.core.views import DeviceView
 from gatepost.agent.devices.command_executor import CommandExecutor, commands_of
-from gatepost.agent.devices.device_session import DeviceSession, hard
+from gatepost.agent.devices.device_session import DeviceSession, connection_settings
 from gatepost.agent.devices.health import (
     CHANGED,
     REMOVED,
@@ -63,7 +63,7 @@ OnStatus = Callable[[str, dict[str, Any]], None]
 
 
 class DeviceManager:
-    """Every configured device, one Runner each. `on_status(device id, payload)` hears of every change of state."""
+    """Manager of the configured devices, one session each. `on_status(device id, payload)` is told of every change."""
 
     def __init__(
         self,
@@ -89,8 +89,8 @@ class DeviceManager:
         self._links = links or HardwareLinks(rng, log)
         self._limits = limits
         self._resolve = resolve
-        self._orders = CommandExecutor(store, clock)
-        self._runners: dict[str, DeviceSession] = {}
+        self._executor = CommandExecutor(store, clock)
+        self._sessions: dict[str, DeviceSession] = {}
         self._lock = asyncio.Lock()
         self._closed = False
         self._applying: asyncio.Future[None] | None = None
@@ -108,21 +108,21 @@ class DeviceManager:
             if self._closed:
                 raise DeviceError("the devices were closed")
             built = self._build_all(devices)
-            gone = {name: runner for name, runner in self._runners.items() if name in built or name not in devices}
-            kept = {name: runner for name, runner in self._runners.items() if name not in gone}
+            gone = {name: session for name, session in self._sessions.items() if name in built or name not in devices}
+            kept = {name: session for name, session in self._sessions.items() if name not in gone}
             await self._stop(gone, {name: CHANGED if name in built else REMOVED for name in gone})
-            for name, runner in kept.items():
-                if runner.device != devices[name]:
-                    runner.adjust(devices[name])
-            self._runners = {name: built.get(name) or kept[name] for name in devices}
-            await asyncio.gather(*(self._start(runner) for runner in built.values()))
+            for name, session in kept.items():
+                if session.device != devices[name]:
+                    session.adjust(devices[name])
+            self._sessions = {name: built.get(name) or kept[name] for name in devices}
+            await asyncio.gather(*(self._start(session) for session in built.values()))
 
     def _build_all(self, devices: dict[str, DeviceSettings]) -> dict[str, DeviceSession]:
-        """A runner for each device that is new or must be opened anew; none of them does anything yet."""
+        """A session for each device that is new or must be opened anew; none of them does anything yet."""
         built, wrong = {}, []
         for name, device in devices.items():
-            running = self._runners.get(name)
-            if running is not None and hard(running.device) == hard(device):
+            running = self._sessions.get(name)
+            if running is not None and connection_settings(running.device) == connection_settings(device):
                 continue
             try:
                 built[name] = self._build(name, device)
@@ -148,7 +148,7 @@ class DeviceManager:
             raise DeviceError(f"{name}: `address` or `name` is missing", "`gatepost scan ble` shows what is there")
         try:
             driver = kind(options_of(device.options, kind.options_type, self._resolve))
-            return self._runner_of(name, device, driver, connect)
+            return self._new_session(name, device, driver, connect)
         except SettingsWrong as error:
             raise DeviceError(f"{name}: options: {error.message}", error.hint) from None
         except msgspec.ValidationError as error:
@@ -158,7 +158,7 @@ class DeviceManager:
         except Exception as error:
             raise DeviceError(f"{name}: the driver {device.driver} cannot be set up: {error}") from error
 
-    def _runner_of(self, name: str, device: DeviceSettings, driver: Driver, connect: Connect) -> DeviceSession:
+    def _new_session(self, name: str, device: DeviceSettings, driver: Driver, connect: Connect) -> DeviceSession:
         return DeviceSession(
             name,
             device,
@@ -175,53 +175,53 @@ class DeviceManager:
     # -- views
 
     def get(self, device_id: str) -> DeviceView | None:
-        runner = self._runners.get(device_id)
-        return None if runner is None else view_of(runner, self._clock)
+        session = self._sessions.get(device_id)
+        return None if session is None else view_of(session, self._clock)
 
     def state_of(self, device_id: str) -> DeviceCondition | None:
         """Its state without the cost of a whole view."""
-        runner = self._runners.get(device_id)
-        return None if runner is None else DeviceCondition(runner.health.state, runner.health.reason)
+        session = self._sessions.get(device_id)
+        return None if session is None else DeviceCondition(session.health.state, session.health.reason)
 
     def views(self) -> list[DeviceView]:
-        return [view_of(runner, self._clock) for runner in self._runners.values()]
+        return [view_of(session, self._clock) for session in self._sessions.values()]
 
-    def tape(self, device_id: str) -> tuple[RecordingHeader, DeviceRecorder]:
+    def recorder(self, device_id: str) -> tuple[RecordingHeader, DeviceRecorder]:
         """For a recording of it; NotFound."""
-        runner = self._runner(device_id)
-        device = runner.device
+        session = self._session(device_id)
+        device = session.device
         header = RecordingHeader(
             driver=device.driver,
             device=device_id,
             started=rfc3339(self._clock.now().wall),
-            options=without_secrets(device.options, runner.driver.options_type),
-            bookmarks=dict(runner.driver.bookmarks),
+            options=without_secrets(device.options, session.driver.options_type),
+            bookmarks=dict(session.driver.bookmarks),
         )
-        return header, runner.tape
+        return header, session.recorder
 
     def statuses(self) -> dict[str, dict[str, Any]]:
         """The status message of each device as it is now, for an uplink that has just connected."""
-        return {name: runner.health.payload() for name, runner in self._runners.items()}
+        return {name: session.health.payload() for name, session in self._sessions.items()}
 
-    def _on_change(self, runner: DeviceSession, before: DeviceState) -> None:
-        payload = runner.health.payload()
-        if runner.health.state is before:
+    def _on_change(self, session: DeviceSession, before: DeviceState) -> None:
+        payload = session.health.payload()
+        if session.health.state is before:
             pass  # it told something of itself
-        elif runner.health.online:
+        elif session.health.online:
             self._events.emit("device.connected", payload)
         elif before is DeviceState.ONLINE:
             self._events.emit("device.disconnected", payload)
         if self.on_status is not None:
             try:
-                self.on_status(runner.name, payload)
+                self.on_status(session.name, payload)
             except Exception as error:  # a listener's fault stops no device
-                self._log.error("%s: its status could not be passed on: %s", runner.name, error)
+                self._log.error("%s: its status could not be passed on: %s", session.name, error)
 
     # -- commands
 
     def commands(self, device_id: str) -> dict[str, Command]:
         """What the device understands, by name; NotFound."""
-        return commands_of(self._runner(device_id).driver)
+        return commands_of(self._session(device_id).driver)
 
     async def execute(
         self, device_id: str, command: str, parameters: msgspec.Struct, source: str = ""
@@ -229,13 +229,13 @@ class DeviceManager:
         """The result; `parameters` as the command declares them; `source` is who asked for it, as people are told.
 
         NotFound, Rejected, DeviceOffline, DeviceBusy, CommandFailed (gatepost.drivers.driver), StoreError."""
-        return await self._orders.execute(self._runner(device_id), command, parameters, source)
+        return await self._executor.execute(self._session(device_id), command, parameters, source)
 
-    def _runner(self, device_id: str) -> DeviceSession:
-        runner = self._runners.get(device_id)
-        if runner is None:
+    def _session(self, device_id: str) -> DeviceSession:
+        session = self._sessions.get(device_id)
+        if session is None:
             raise NotFound(f"there is no device {device_id}", "`gatepost devices` lists them")
-        return runner
+        return session
 
     # -- the end
 
@@ -245,21 +245,21 @@ class DeviceManager:
         try:
             async with asyncio.timeout(CLOSE):
                 async with self._lock:
-                    await self._stop(self._runners, dict.fromkeys(self._runners, STOPPING))
+                    await self._stop(self._sessions, dict.fromkeys(self._sessions, STOPPING))
                     await self._links.close()
         except TimeoutError:
             self._log.error("some devices did not stop within %.1f s", CLOSE)
 
-    async def _start(self, runner: DeviceSession) -> None:
+    async def _start(self, session: DeviceSession) -> None:
         try:
-            await runner.start()
+            await session.start()
         except Exception as error:  # the others run all the same; the view shows it
-            self._log.error("%s could not be started: %s", runner.name, error)
-            runner.health.fail(reason_of(error))
+            self._log.error("%s could not be started: %s", session.name, error)
+            session.health.fail(reason_of(error))
 
-    async def _stop(self, runners: Mapping[str, DeviceSession], reasons: Mapping[str, StatusReason]) -> None:
+    async def _stop(self, sessions: Mapping[str, DeviceSession], reasons: Mapping[str, StatusReason]) -> None:
         """Side by side; a failure of one leaves the others to end."""
-        work = [runner.stop(reasons[name]) for name, runner in runners.items()]
-        for name, result in zip(runners, await asyncio.gather(*work, return_exceptions=True), strict=True):
+        work = [session.stop(reasons[name]) for name, session in sessions.items()]
+        for name, result in zip(sessions, await asyncio.gather(*work, return_exceptions=True), strict=True):
             if isinstance(result, Exception):
                 self._log.error("%s did not stop as it should: %s", name, fault_of(result))

@@ -1,4 +1,4 @@
-"""The hot path of one device: decoder -> pace and thresholds -> body -> store, in one go for each chunk it is given.
+"""Reading pipeline, the hot path of one device: decoder -> pace and thresholds -> body -> store, a chunk at a time.
 
 The time of a reading is taken once for its chunk. Nothing raises out of `chunk`: what goes wrong is counted.
 """
@@ -16,7 +16,7 @@ from gatepost.agent.devices.encoding import encode
 from gatepost.agent.devices.health import DeviceCounters, DeviceHealth, fault_of
 from gatepost.agent.devices.interfaces import Chunk
 from gatepost.agent.devices.report_schedule import ReportSchedule, pace
-from gatepost.agent.devices.series_cache import SeriesOf
+from gatepost.agent.devices.series_cache import SeriesCache
 from gatepost.agent.devices.store_queue import StoreQueue
 from gatepost.agent.devices.thresholds import ThresholdWatch
 from gatepost.agent.devices.traffic_stats import TrafficStats
@@ -26,7 +26,7 @@ from gatepost.drivers.reading import Faults, Reading, Reply
 
 GRACE = 0.1  # seconds that a due report may wait for a reading to carry it, at most a quarter of the pace
 FROM_MEMORY = "from-memory"  # flag of a record that a device had stored
-TOLD = ("battery", "signal_strength", "firmware")  # of a reply or a reading: parts of the device's status
+STATUS_FIELDS = ("battery", "signal_strength", "firmware")  # of a reply or a reading: parts of the device's status
 
 
 def mark_key(device: str, name: str = "") -> str:
@@ -42,24 +42,24 @@ class RequestedReading(NamedTuple):
 
 
 class ReadingPipeline:
-    """Takes the bytes of one device. `on_news(decoded)` hears of each chunk until it is None; `on_broken` of a decoder
+    """Pipeline of one device. `on_chunk(decoded)` hears of each chunk until it is None; `on_broken` of a decoder
     that raised, which gets no more bytes."""
 
     def __init__(
         self,
         device: str,
         clock: Clock,
-        series: SeriesOf,
-        outlet: StoreQueue,
-        tally: DeviceCounters,
+        series: SeriesCache,
+        queue: StoreQueue,
+        counters: DeviceCounters,
         health: DeviceHealth,
         log: logging.Logger,
     ) -> None:
         self._device = device
         self._now = clock.now
         self._place = series.place
-        self._put = outlet.put
-        self._tally = tally
+        self._put = queue.put
+        self._counters = counters
         self._health = health
         self._log = log
         self._feed: Callable[[Chunk], list[Reading | Reply]] | None = None
@@ -75,11 +75,11 @@ class ReadingPipeline:
         self._decoder_faults = Faults()
         self._past_faults: dict[str, int] = {}
         self.exchange: DeviceExchange | None = None  # of the command that is being carried out
-        self.talk: DeviceExchange | None = None  # of the driver's conversation
+        self.conversation: DeviceExchange | None = None  # of the driver's conversation
         self.tap: Callable[[Any], None] | None = None  # hears every chunk, for a recording
-        self.on_news: Callable[[bool], None] | None = None
-        self.rhythm = TrafficStats()
-        self.heard = self._stamp.mono  # when bytes came last, microseconds of the stamp's monotonic clock
+        self.on_chunk: Callable[[bool], None] | None = None
+        self.traffic = TrafficStats()
+        self.last_byte = self._stamp.mono  # when bytes came last, microseconds of the stamp's monotonic clock
 
     # -- settings
 
@@ -106,13 +106,13 @@ class ReadingPipeline:
             self._decoder_faults.last = last
         self._feed = decoder.feed
         self._on_broken = on_broken
-        self.heard = self._now().mono
-        self.rhythm.begin(self.heard)
+        self.last_byte = self._now().mono
+        self.traffic.begin(self.last_byte)
 
     def end(self) -> None:
         """The link is gone: bytes that still arrive are not listened to."""
         self._feed = None
-        self.on_news = None
+        self.on_chunk = None
 
     @property
     def faults(self) -> dict[str, int]:
@@ -134,10 +134,10 @@ class ReadingPipeline:
         if feed is None:
             return
         stamp = self._stamp = self._now()
-        self.heard = stamp.mono
-        if self.rhythm.heard(stamp.mono):
-            self.rhythm.count(stamp.mono, sum(self.faults.values()))
-        self._tally.bytes += len(data)
+        self.last_byte = stamp.mono
+        if self.traffic.heard(stamp.mono):
+            self.traffic.count(stamp.mono, sum(self.faults.values()))
+        self._counters.bytes += len(data)
         if self.tap is not None:
             self.tap(data)
         try:
@@ -146,11 +146,11 @@ class ReadingPipeline:
             self._feed = None
             self._on_broken(error)
             return
-        if self.on_news is not None:
-            self.on_news(bool(items))
+        if self.on_chunk is not None:
+            self.on_chunk(bool(items))
         if items:
-            self.rhythm.spoke(stamp.mono)
-            if not self._monitoring or self._asks or self.exchange is not None or self.talk is not None:
+            self.traffic.spoke(stamp.mono)
+            if not self._monitoring or self._asks or self.exchange is not None or self.conversation is not None:
                 self._with_commands(items, stamp)
             elif self._pace.plain:
                 self._plainly(items)
@@ -167,7 +167,7 @@ class ReadingPipeline:
                 report(item, False)
             else:
                 self._other(item)
-        self._tally.decoded += count
+        self._counters.decoded += count
 
     def _at_pace(self, items: list[Reading | Reply], now: int) -> None:
         take = self._pace.take
@@ -184,7 +184,7 @@ class ReadingPipeline:
                     self._wrong("not-a-reading", error)
             else:
                 self._other(item)
-        self._tally.decoded += count
+        self._counters.decoded += count
         self._arm()
 
     def _with_commands(self, items: list[Reading | Reply], stamp: Stamp) -> None:
@@ -192,14 +192,14 @@ class ReadingPipeline:
         for item in items:
             seq = 0
             if isinstance(item, Reading):
-                self._tally.decoded += 1
+                self._counters.decoded += 1
                 try:
                     seq = self._take(item, stamp.mono) if item.bookmark is None else self._record(item)
                 except Exception as error:
                     self._wrong("not-a-reading", error)
             else:
                 self._other(item)
-            for listener in (self.exchange, self.talk):
+            for listener in (self.exchange, self.conversation):
                 if listener is not None:
                     listener.heard(item, seq)
         self._arm()
@@ -208,7 +208,7 @@ class ReadingPipeline:
         at_once = bool(self._asks) or (self.exchange is not None and self.exchange.at_once)
         asked = at_once and reading.waveform is None
         if not (asked or self._monitoring):
-            self._tally.unreported += 1
+            self._counters.unreported += 1
             return 0
         seq = self._pace.take(reading, now, asked)
         if asked and seq:
@@ -247,9 +247,9 @@ class ReadingPipeline:
 
     def _other(self, item: object) -> None:
         if isinstance(item, Reply):
-            told = {name: item.fields[name] for name in TOLD if name in item.fields}
-            if told:
-                self._health.tell(told)
+            status = {name: item.fields[name] for name in STATUS_FIELDS if name in item.fields}
+            if status:
+                self._health.update_status(status)
         else:
             self._wrong("not-a-reading", TypeError(f"a decoder gave {type(item).__name__}"))
 

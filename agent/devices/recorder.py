@@ -1,4 +1,4 @@
-"""Recording one device: everything its link hears and everything it is told, for whoever listens. Costs one look at
+"""Recorder of one device: everything received from it and sent to it, for whoever listens. Costs one look at
 a chunk while nobody does."""
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from contextlib import contextmanager
 from gatepost.agent.devices.interfaces import Chunk
 from gatepost.drivers.recording import RecordedMoment
 
-WAITING = 20_000  # moments that wait for a slow listener before the oldest are dropped and counted
+MAX_WAITING = 20_000  # moments that wait for a slow listener before the oldest are dropped and counted
 
 
 class RecordingQueue:
-    """What one listener has not taken yet; `on_news` is called when something comes."""
+    """Queue of one listener's moments; `on_moment` is called when something comes."""
 
     def __init__(self) -> None:
         self.lost = 0
-        self.on_news: Callable[[], None] = _nothing
+        self.on_moment: Callable[[], None] = _nothing
         self._waiting: deque[RecordedMoment] = deque()
 
     def put(self, moment: RecordedMoment) -> None:
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             self._waiting.popleft()
             self.lost += 1
         self._waiting.append(moment)
-        self.on_news()
+        self.on_moment()
 
     def take(self) -> list[RecordedMoment]:
         """What came since, oldest first; where some were dropped, a note says how many."""
@@ -41,37 +41,37 @@ class RecordingQueue:
 
 
 class DeviceRecorder:
-    """`heard`, `said` and `note` from the device; `listen` for a recorder. `now` gives seconds."""
+    """`received`, `sent` and `note` from the device; `listen` for a recorder. `now` gives seconds."""
 
     def __init__(self, now: Callable[[], float], on_use: Callable[[bool], None]) -> None:
         self._now = now
         self._on_use = on_use
-        self._reels: list[RecordingQueue] = []
+        self._queues: list[RecordingQueue] = []
 
-    def heard(self, chunk: Chunk) -> None:
+    def received(self, chunk: Chunk) -> None:
         self._put(RecordedMoment(self._now(), chunk))
 
-    def said(self, data: bytes, characteristic: str) -> None:
+    def sent(self, data: bytes, characteristic: str) -> None:
         self._put(RecordedMoment(self._now(), said=data, characteristic=characteristic))
 
     def note(self, what: str) -> None:
-        if self._reels:
+        if self._queues:
             self._put(RecordedMoment(self._now(), note=what))
 
     def _put(self, moment: RecordedMoment) -> None:
-        for reel in self._reels:
-            reel.put(moment)
+        for queue in self._queues:
+            queue.put(moment)
 
     @contextmanager
     def listen(self) -> Iterator[RecordingQueue]:
-        reel = RecordingQueue()
-        self._reels.append(reel)
+        queue = RecordingQueue()
+        self._queues.append(queue)
         self._on_use(True)
         try:
-            yield reel
+            yield queue
         finally:
-            self._reels.remove(reel)
-            self._on_use(bool(self._reels))
+            self._queues.remove(queue)
+            self._on_use(bool(self._queues))
 
 
 def _nothing() -> None:

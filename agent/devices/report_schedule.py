@@ -1,4 +1,4 @@
-"""Pace: when a reading of a device is reported.
+"""Report schedule: when a reading of a device is reported.
 
 Every reading (`every` 0): each one as it comes; urgent when a value of it is outside of its thresholds.
 
@@ -25,7 +25,7 @@ from gatepost.agent.devices.thresholds import INSIDE, ThresholdWatch
 from gatepost.drivers.metrics import MOMENTARY
 from gatepost.drivers.reading import Reading
 
-MOST_METRICS = 64  # windows of one device; a metric beyond them is reported as it comes
+MAX_METRICS = 64  # windows of one device; a metric beyond them is reported as it comes
 
 Report = Callable[[Reading, bool], int]
 """Takes a reading and whether it is urgent; returns its sequence number, 0 when it has none yet."""
@@ -54,7 +54,7 @@ def pace(every: float, how: str, thresholds: ThresholdWatch, report: Report) -> 
 
 
 class EveryReading:
-    """No condensing."""
+    """Schedule without condensing."""
 
     def __init__(self, thresholds: ThresholdWatch, report: Report) -> None:
         self._thresholds = thresholds
@@ -81,7 +81,7 @@ class _Lane:
 
 
 class PacedSchedule:
-    """One report of each metric in `every` seconds, condensed."""
+    """Schedule with one report of each metric in `every` seconds, condensed."""
 
     plain = False
 
@@ -96,7 +96,7 @@ class PacedSchedule:
         outside, changed = self._thresholds.judge(reading.metric, reading.values) if self._thresholds else INSIDE
         lane = self._lanes.get(reading.metric)
         if lane is None:
-            if len(self._lanes) >= MOST_METRICS:
+            if len(self._lanes) >= MAX_METRICS:
                 return self._report(reading, outside)
             lane = self._lanes[reading.metric] = _Lane(self._how)
         if changed:

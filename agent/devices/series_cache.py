@@ -1,4 +1,4 @@
-"""The numbers of the store's series: what repeats from reading to reading of one device is written once."""
+"""Series cache of one device: what repeats from reading to reading is written once, under a number of the store."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import orjson
 from gatepost.agent.devices.interfaces import ReadingStore
 from gatepost.drivers.reading import Reading
 
-# Of one device and patient; a device that makes up flags or units beyond them writes them each time.
-MAX_SERIES = 256
-MOST_METRICS = 64  # the same for names of metrics
-MOST_UNITS = 8  # sets of units of one metric, quality and flags
+MAX_SERIES = 256  # of one device and patient; a device that makes up flags or units beyond them writes them each time
+MAX_METRICS = 64  # the same for names of metrics
+MAX_UNITS = 8  # sets of units of one metric, quality and flags
 
 
-class SeriesOf:
+class SeriesCache:
     """Finds the series of a reading; `assign` changes the patient."""
 
     def __init__(self, device: str, store: ReadingStore) -> None:
@@ -51,14 +50,14 @@ class SeriesOf:
             "flags": reading.flags,
         }
         known = self._known.setdefault((reading.metric, reading.quality, reading.flags), [])
-        if self._count < MAX_SERIES and len(known) < MOST_UNITS:
+        if self._count < MAX_SERIES and len(known) < MAX_UNITS:
             number = self._store.series(self._device, self._patient, common)
             known.append((dict(reading.units), number))
             self._count += 1
             return number, body
         if not known:
             del self._known[reading.metric, reading.quality, reading.flags]
-        bare = reading.metric if reading.metric in self._metrics or len(self._metrics) < MOST_METRICS else ""
+        bare = reading.metric if reading.metric in self._metrics or len(self._metrics) < MAX_METRICS else ""
         if bare:
             del common["metric_type"]
         return self._with_metric_only(bare), _joined(common, body)

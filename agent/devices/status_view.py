@@ -10,17 +10,17 @@ from gatepost.agent.devices.device_session import DeviceSession
 from gatepost.agent.devices.health import StatusReason
 
 
-def view_of(runner: DeviceSession, clock: Clock) -> DeviceView:
-    health, tally, device = runner.health, runner.tally, runner.device
-    decoder_faults = dict(runner.intake.faults)
+def view_of(session: DeviceSession, clock: Clock) -> DeviceView:
+    health, counters, device = session.health, session.counters, session.device
+    decoder_faults = dict(session.pipeline.faults)
     faults = dict(decoder_faults)
-    for kind, count in (*health.faults, *runner.counters().items()):
+    for kind, count in (*health.faults, *session.port_counters().items()):
         faults[kind] = faults.get(kind, 0) + count
-    retry_at = runner.retry_at
-    now, rhythm = clock.now().mono, runner.intake.rhythm
-    reason = health.reason if health.reason.key or runner.desired.reporting else _stopped(runner)
+    retry_at = session.retry_at
+    now, traffic = clock.now().mono, session.pipeline.traffic
+    reason = health.reason if health.reason.key or session.desired.reporting else _stopped(session)
     view = DeviceView(
-        id=runner.name,
+        id=session.name,
         driver=device.driver,
         port=device.port or device.address or device.name,
         status=str(health.state),
@@ -28,25 +28,25 @@ def view_of(runner: DeviceSession, clock: Clock) -> DeviceView:
         reason=reason.key or None,
         message=reason.message,
         hint=reason.hint,
-        readings=tally.readings,
-        last_reading=rfc3339(tally.last_wall) if tally.last_wall else None,
+        readings=counters.readings,
+        last_reading=rfc3339(counters.last_wall) if counters.last_wall else None,
         faults=faults,
         decoder_faults=decoder_faults,
-        faults_recent=rhythm.recent(now, sum(decoder_faults.values())),
-        last_fault=health.faults.last or runner.intake.last_fault,
-        every=runner.every,
-        monitoring=runner.desired.reporting,
-        desired=runner.desired.as_dict(),
-        orders=runner.desired.orders(),
+        faults_recent=traffic.recent(now, sum(decoder_faults.values())),
+        last_fault=health.faults.last or session.pipeline.last_fault,
+        every=session.every,
+        monitoring=session.desired.reporting,
+        desired=session.desired.as_dict(),
+        orders=session.desired.orders(),
         thresholds={name: {"min": limit.min, "max": limit.max} for name, limit in device.thresholds.items()},
-        bytes=tally.bytes,
-        decoded=tally.decoded,
-        unreported=tally.unreported,
-        dropped=tally.dropped,
-        reconnects=tally.reconnects,
+        bytes=counters.bytes,
+        decoded=counters.decoded,
+        unreported=counters.unreported,
+        dropped=counters.dropped,
+        reconnects=counters.reconnects,
         next_retry_in=None if retry_at is None else round(max(0.0, retry_at - clock.monotonic()), 3),
-        quiet_for=None if runner.outlet.paused else rhythm.quiet_for(now, health.online),
-        usual_gap=rhythm.usual_gap if runner.driver.streams and not runner.hushed else None,
+        quiet_for=None if session.queue.paused else traffic.quiet_for(now, health.online),
+        usual_gap=traffic.usual_gap if session.driver.streams and not session.liveness.silenced_by_command else None,
     )
     if health.doing is not None:
         view["doing"] = dict(health.doing)
@@ -54,13 +54,13 @@ def view_of(runner: DeviceSession, clock: Clock) -> DeviceView:
     return cast(DeviceView, {**health.known, **view})
 
 
-def _stopped(runner: DeviceSession) -> StatusReason:
+def _stopped(session: DeviceSession) -> StatusReason:
     """Why a device that is there reports nothing."""
-    by = runner.desired.stopped_by
+    by = session.desired.stopped_by
     who = f" ({by.source})" if by is not None and by.source else ""
     when = f" at {rfc3339(by.wall)[:19]}Z" if by is not None else ""  # a person needs no microseconds
     return StatusReason(
         "monitoring-stopped",
         f"reporting was stopped by a command{who}{when}",
-        f"`gatepost send {runner.name} start_monitoring` starts it again",
+        f"`gatepost send {session.name} start_monitoring` starts it again",
     )

@@ -1,4 +1,4 @@
-"""The way into the store: append, and what happens when its queue is full.
+"""Store queue of one device: append to the store, and hold readings while its queue is full.
 
 A link that can pause is paused, and what was decoded already waits here, in order and bounded, until the store has
 room. What cannot wait is counted as lost, so that a gap record tells of it.
@@ -16,7 +16,7 @@ from gatepost.agent.devices.health import DeviceCounters
 from gatepost.agent.devices.interfaces import ReadingStore
 from gatepost.drivers.link import Link
 
-MOST_WAITING = 10_000  # readings of one device; a paused link adds at most what was on its way
+MAX_WAITING = 10_000  # readings of one device; a paused link adds at most what was on its way
 QUEUE_FULL = "queue-full"
 NO_PROGRESS = 0.05  # seconds to leave a store alone that says room and takes nothing
 
@@ -30,13 +30,13 @@ class _Waiting(NamedTuple):
 
 
 class StoreQueue:
-    """`put` from the hot path; one task of its own while something waits."""
+    """Queue before the store. `put` from the hot path; one task of its own while something waits."""
 
-    def __init__(self, device: str, store: ReadingStore, tally: DeviceCounters, log: logging.Logger) -> None:
+    def __init__(self, device: str, store: ReadingStore, counters: DeviceCounters, log: logging.Logger) -> None:
         self._device = device
         self._store = store
         self._append = store.append
-        self._tally = tally
+        self._counters = counters
         self._log = log
         self._link: Link | None = None
         self._waiting: deque[_Waiting] = deque()
@@ -65,19 +65,19 @@ class StoreQueue:
                 seq = self._append(series, stamp, body, urgent, mark)
                 self._marked = seq or self._marked
             if seq:
-                tally = self._tally
-                tally.readings += 1
-                tally.last_wall = stamp.wall
+                counters = self._counters
+                counters.readings += 1
+                counters.last_wall = stamp.wall
                 return seq
         self._full(_Waiting(series, stamp, body, urgent, mark))
         return 0
 
     @property
-    def has_marked(self) -> bool:
+    def has_bookmarks(self) -> bool:
         """Whether a reading with a mark came since the start."""
         return bool(self._marked or self._marks_wait)
 
-    async def marked(self) -> None:
+    async def bookmarks_stored(self) -> None:
         """Until every reading with a mark is on disk, or lost and counted; StoreError when the store gives it up."""
         while self._marks_wait and self._draining is not None:
             await asyncio.wait((self._draining,))
@@ -87,7 +87,7 @@ class StoreQueue:
     def _full(self, reading: _Waiting) -> None:
         link = self._link
         may_wait = bool(self._waiting) or reading.mark is not None or (link is not None and link.can_pause)
-        if not may_wait or len(self._waiting) >= MOST_WAITING:
+        if not may_wait or len(self._waiting) >= MAX_WAITING:
             self._lose(1)
             return
         self._waiting.append(reading)
@@ -98,7 +98,7 @@ class StoreQueue:
             self._draining = asyncio.get_running_loop().create_task(self._drain(), name=f"{self._device}: store full")
 
     def _lose(self, count: int) -> None:
-        self._tally.dropped += count
+        self._counters.dropped += count
         self._store.lost(self._device, count, QUEUE_FULL)
 
     def _hand_over(self) -> bool:
@@ -113,8 +113,8 @@ class StoreQueue:
             if reading.mark is not None:
                 self._marked = seq
                 self._marks_wait -= 1
-            self._tally.readings += 1
-            self._tally.last_wall = reading.stamp.wall
+            self._counters.readings += 1
+            self._counters.last_wall = reading.stamp.wall
         return len(self._waiting) < before
 
     async def _drain(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from gatepost.agent.settings.model import ThresholdSettings
 
-MOST_METRICS = 64  # a device that makes up metric names shares one state beyond these
+MAX_METRICS = 64  # a device that makes up metric names shares one state beyond these
 
 
 class ThresholdVerdict(NamedTuple):
@@ -59,7 +59,7 @@ class ThresholdWatch:
     def _of(self, metric: str) -> dict[str, int]:
         sides = self._sides.get(metric)
         if sides is None:
-            if len(self._sides) >= MOST_METRICS:
+            if len(self._sides) >= MAX_METRICS:
                 metric = ""
             sides = self._sides.setdefault(metric, {})
         return sides

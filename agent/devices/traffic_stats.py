@@ -1,17 +1,17 @@
-"""Traffic statistics of a device: when it spoke last, how often as a rule, how much was wrong lately. No timers."""
+"""Traffic statistics of a device: when it was last heard, how often as a rule, how many faults lately. No timers."""
 
 from __future__ import annotations
 
-FEW = 4  # gaps that say nothing of a habit yet
+MIN_GAPS = 4  # gaps that say nothing of a habit yet
 WEIGHT = 8  # of the last gap: one part in so many
-LONGEST_GAP = 4  # times the usual gap: a longer one counts as that for what is usual
-FADES = 0.98  # for each further gap: a device that speaks in bursts is used to its pauses, one pause is soon forgotten
-SPAN = 60_000_000  # microseconds: `recent` looks back over one to two of these
+LONGEST_GAP_FACTOR = 4  # times the usual gap: a longer one counts as that for what is usual
+FADE = 0.98  # for each further gap: a device that speaks in bursts is used to its pauses, one pause is soon forgotten
+RECENT_SPAN = 60_000_000  # microseconds: `recent` looks back over one to two of these
 
 
 class TrafficStats:
-    """Times are microseconds of the stamp's monotonic clock. `heard` for every chunk of bytes, `spoke` for every chunk
-    in which something could be decoded."""
+    """Traffic of one device. Times are microseconds of the stamp's monotonic clock. `heard` for every chunk of
+    bytes, `spoke` for every chunk in which something could be decoded."""
 
     __slots__ = ("_began", "_gaps", "_last", "_longest", "_mark", "_now", "_spoke", "_then", "_usual")
 
@@ -34,21 +34,21 @@ class TrafficStats:
     def heard(self, now: int) -> bool:
         """Whether it is time to `count` faults."""
         self._last = now
-        return now - self._mark >= SPAN
+        return now - self._mark >= RECENT_SPAN
 
     def spoke(self, now: int) -> None:
         before, self._spoke = self._spoke, now
         if before:
             gap = now - before
             self._gaps += 1
-            self._longest = max(gap, self._longest * FADES)
+            self._longest = max(gap, self._longest * FADE)
             if self._gaps == 1:
                 self._usual = gap
             else:
-                self._usual += (min(gap, LONGEST_GAP * self._usual) - self._usual) / WEIGHT
+                self._usual += (min(gap, LONGEST_GAP_FACTOR * self._usual) - self._usual) / WEIGHT
 
     def count(self, now: int, faults: int) -> None:
-        self._then = self._now if now - self._mark < 2 * SPAN else faults
+        self._then = self._now if now - self._mark < 2 * RECENT_SPAN else faults
         self._mark, self._now = now, faults
 
     def quiet_for(self, now: int, online: bool) -> float | None:
@@ -59,9 +59,9 @@ class TrafficStats:
     @property
     def usual_gap(self) -> float | None:
         """Seconds between two readings (or answers) as a rule, pauses included; None = that is not known yet."""
-        return max(self._usual, self._longest) / 1_000_000 if self._gaps >= FEW else None
+        return max(self._usual, self._longest) / 1_000_000 if self._gaps >= MIN_GAPS else None
 
     def recent(self, now: int, faults: int) -> int:
         """How many of the faults came within the last one to two minutes."""
         age = now - self._mark
-        return 0 if age >= 2 * SPAN else faults - (self._now if age >= SPAN else self._then)
+        return 0 if age >= 2 * RECENT_SPAN else faults - (self._now if age >= RECENT_SPAN else self._then)

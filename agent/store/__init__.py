@@ -1,4 +1,4 @@
-"""The durable log. The only room that speaks SQL."""
+"""Durable log: the only room that speaks SQL."""
 
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
 from gatepost.agent.store.salvage import SalvageReport, check, repair

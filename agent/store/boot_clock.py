@@ -1,4 +1,4 @@
-"""Boots of the box: what turns the time since boot into wall time, once the clock of that boot was in step."""
+"""Boot clock: turns the time since a boot into wall time, once the clock was synchronised in that boot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Row = tuple[int, str, int | None]  # number, boot id of the kernel, wall - boot 
 
 
 class BootClock:
-    """`current` is this boot's number; it is new (and to be written) when the file does not know this boot."""
+    """Boots of this machine. `current` is this boot's number, new (to be written) when the file does not know it."""
 
     def __init__(self, rows: Iterable[Row], top: int, name: str) -> None:
         self._rows: dict[int, Row] = {row[0]: row for row in rows}

@@ -15,7 +15,7 @@ from gatepost.agent.store.ranges import FOREVER
 
 TABLE_LEAF, INDEX_LEAF = 0x0D, 0x0A
 WAL_HEADER, FRAME_HEADER = 32, 24
-MOST_COLUMNS = 16
+MAX_COLUMNS = 16
 Record = tuple[int, list[Any]]  # row id, columns
 
 
@@ -132,7 +132,7 @@ def _record(payload: bytes) -> list[Any]:
     while at < end:
         kind, at = _varint(payload, at)
         kinds.append(kind)
-        if len(kinds) > MOST_COLUMNS:
+        if len(kinds) > MAX_COLUMNS:
             raise ValueError("too many columns")
     columns: list[Any] = []
     at = end

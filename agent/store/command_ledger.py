@@ -1,4 +1,4 @@
-"""The ledger of commands: a row before execution, its outcome after; so an id is executed at most once, over restarts.
+"""Command ledger: a row before execution, its outcome after; so an id is executed at most once, over restarts.
 
 Times are microseconds since 1970 (UTC). Every writing call is durable (fsynced) when it returns.
 """
@@ -48,7 +48,7 @@ class LedgerEntry(msgspec.Struct, frozen=True):
 
 
 class CommandLedger:
-    """At most once, and no answer forgotten. Every call raises StoreError when the database cannot do it."""
+    """Ledger of commands: at most once, and no answer forgotten. Every call raises StoreError on failure."""
 
     def __init__(self, db: NamedStatements) -> None:
         self._db = db

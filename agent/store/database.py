@@ -1,4 +1,4 @@
-"""The SQLite file: one connection that writes, one that reads for the lanes, one for whatever takes long; each has a
+"""SQLite file: one connection that writes, one that reads for the lanes, one for whatever takes long; each has a
 thread of its own. Named statements."""
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _statements() -> dict[str, str]:
 
 
 class Database:
-    """The only door to SQLite. Every write is a transaction of its own and durable when the call returns.
+    """Database file. Every write is a transaction of its own and durable when the call returns.
 
     A cancelled caller never leaves a transaction open; a COMMIT once begun is finished. While the file is being
     `mended` everybody waits.
@@ -200,7 +200,7 @@ class Database:
 
 
 class TransactionRun:
-    """Statements inside a transaction."""
+    """Run of statements inside a transaction."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection

@@ -8,7 +8,7 @@ from typing import Any
 
 from gatepost.agent.core.backoff import RepeatLimiter
 
-MOST_KINDS = 50
+MAX_KINDS = 50
 Kind = tuple[str, int | None, str]  # broker, reason code, reason
 
 
@@ -28,7 +28,7 @@ class DeadLetterEvents:
 
     def add(self, broker: str, reading: str, code: int | None, reason: str, now: float) -> None:
         kind = (broker, code, reason)
-        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+        if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
             del self._kinds[min(self._kinds, key=lambda each: self._kinds[each].count)]
         waiting = self._kinds.setdefault(kind, _Waiting())
         waiting.reading = waiting.reading or reading

@@ -1,4 +1,4 @@
-"""Counted losses on their way to becoming gap records."""
+"""Gap counter: adds up losses until they become gap records."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class GapCount:
 
 
 class GapCounter:
-    """Adds up losses by device and reason, so that a flood of them becomes one gap record a commit."""
+    """Counter of losses by device and reason,: a flood of them becomes one gap record a commit."""
 
     def __init__(self) -> None:
         self._losses: dict[tuple[str, str], GapCount] = {}

@@ -1,4 +1,4 @@
-"""Data model of the log: a record, the series it belongs to, and the meaning of its bits."""
+"""Record of the log, the series that it belongs to, and the meaning of its bits."""
 
 from __future__ import annotations
 

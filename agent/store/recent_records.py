@@ -1,4 +1,4 @@
-"""The newest stored records in memory, so that what was just stored is sent without being read back."""
+"""Newest stored records in memory, so that what was just stored is sent without being read back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROW_COST = 200  # octets that a record takes beside its body
 
 
 class RecentRecords:
-    """A bounded run of records in sequence order. `start` is the first sequence number that it can answer for."""
+    """Newest records in sequence order, bounded. `start` is the first sequence number that it can answer for."""
 
     def __init__(self, start: int) -> None:
         self.start = start

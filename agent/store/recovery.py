@@ -29,8 +29,8 @@ PROBES: tuple[tuple[str, Params], ...] = (
     ("state_get", ("",)),
     ("ledger_find", {"id": ""}),
 )
-EASY = 3  # mended so often at once; after that
-PAUSE = 300.0  # so many seconds apart: a card that dies must not be filled with copies of the log
+FREE_TRIES = 3  # mended so often at once; after that
+RETRY_PAUSE = 300.0  # so many seconds apart: a card that dies must not be filled with copies of the log
 
 
 class StoreRecovery:
@@ -90,9 +90,9 @@ class StoreRecovery:
 
     def _may_try(self) -> bool:
         now = self._clock.monotonic()
-        if now - self._tried_at >= PAUSE:
+        if now - self._tried_at >= RETRY_PAUSE:
             self._tries = max(0, self._tries - 1)
-        if self._tries >= EASY and now - self._tried_at < PAUSE:
+        if self._tries >= FREE_TRIES and now - self._tried_at < RETRY_PAUSE:
             return False
         self._tries += 1
         self._tried_at = now

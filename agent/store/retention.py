@@ -22,15 +22,15 @@ from gatepost.agent.store.writer import StoreWriter
 
 log = logging.getLogger(__name__)
 
-EVERY = 60.0  # seconds between two looks, unless much was stored,
-SPACING = 1.0  # and never sooner than this
+INTERVAL = 60.0  # seconds between two looks, unless much was stored,
+SHORTEST_INTERVAL = 1.0  # and never sooner than this
 STEP_ROWS = 5000  # rows a deleting transaction: commits of readings go between
-LOOK_FIRST, LOOK_ROWS = 500, 20_000  # rows a look at their age: the first one, and those after it
-LEAST_SPARE, SPARE = 32_000, 2_000_000  # room made beyond what is needed, so that it is not made row by row
-LEAST_ROW, MOST_ROW = 30, 1000  # octets: what a row takes is learnt while room is made
+FIRST_LOOK_ROWS, LOOK_ROWS = 500, 20_000  # rows a look at their age: the first one, and those after it
+MIN_SPARE, MAX_SPARE = 32_000, 2_000_000  # room made beyond what is needed, so that it is not made row by row
+MIN_ROW_OCTETS, MAX_ROW_OCTETS = 30, 1000  # octets: what a row takes is learnt while room is made
 KEEP_GAPS = 10_000
 KEEP_DEAD = 10_000
-MOST_RANGES = 10_000
+MAX_RANGES = 10_000
 SUFFIXES = {NORMAL: "", URGENT_TRACK: "_urgent"}  # of the statements for each track
 
 
@@ -41,7 +41,7 @@ def free_space(path: str) -> int:
 
 
 class RetentionRule:
-    """The retention rule, applied every minute and whenever the disk is full.
+    """Retention rule, applied every minute and whenever the disk is full.
 
     Nothing is removed before it is known which brokers there are.
     """
@@ -96,9 +96,9 @@ class RetentionRule:
             except sqlite3.Error as error:
                 log.warning("retention could not run: %s", error)
                 await self._on_trouble(error)
-            await asyncio.sleep(SPACING)
+            await asyncio.sleep(SHORTEST_INTERVAL)
             try:
-                async with asyncio.timeout(EVERY):
+                async with asyncio.timeout(INTERVAL):
                     await self._soon.wait()
             except TimeoutError:
                 continue
@@ -146,7 +146,7 @@ class RetentionRule:
     async def _find_old(self) -> None:
         now = self._clock.now()
         keep = int(self.settings.keep * US)
-        limit = LOOK_FIRST
+        limit = FIRST_LOOK_ROWS
         while self._look_from < self._writer.head:
             # Readings of earlier boots are judged by the wall clock, which must be right for that.
             wall = now.wall - keep if now.synchronised else None
@@ -165,7 +165,7 @@ class RetentionRule:
         sizes = await self.sizes()
         over, self._allowance = sizes["used"] - self.settings.max_size, self.settings.max_size // 50
         if over > 0:
-            over += min(SPARE, self.settings.max_size // 20)
+            over += min(MAX_SPARE, self.settings.max_size // 20)
         if self._free() < self.settings.reserve:
             # The file may not grow: what is written from now on must find free pages in it.
             spare = self._spare(sizes)
@@ -178,7 +178,7 @@ class RetentionRule:
 
     def _spare(self, sizes: dict[str, int]) -> int:
         """Octets to be kept free in a file that cannot grow: a small part of it, and what waits to be written."""
-        return max(LEAST_SPARE, min(SPARE, sizes["used"] // 10), 2 * self._writer.waiting_octets)
+        return max(MIN_SPARE, min(MAX_SPARE, sizes["used"] // 10), 2 * self._writer.waiting_octets)
 
     async def _drop(self, octets: int, owed: bool = True) -> None:
         goal = (await self.sizes())["used"] - octets
@@ -210,7 +210,7 @@ class RetentionRule:
 
     def _owed(self, track: int) -> Ranges:
         self._pending.note()
-        owed = Ranges(limit=MOST_RANGES)
+        owed = Ranges(limit=MAX_RANGES)
         for broker in self._backlog.brokers or ():
             position = self._pending.positions.get(broker)
             for lo, hi in position.owed[track] if position else ():
@@ -227,14 +227,14 @@ class RetentionRule:
     async def _delete(self, track: int, lo: int, hi: int, goal: int | None = None, gap: bool = False) -> bool:
         """Delete a track's rows of [lo, hi), oldest first; true once no more than `goal` octets are in use."""
         limit, suffix = STEP_ROWS, SUFFIXES[track]
-        before, gone, row = 0, 0, MOST_ROW
+        before, gone, row = 0, 0, MAX_ROW_OCTETS
         while lo < hi:
             if goal is not None:
                 used = (await self.sizes())["used"]
                 if used <= goal:
                     return True
                 if gone:
-                    row = min(MOST_ROW, max(LEAST_ROW, (before - used) // gone))
+                    row = min(MAX_ROW_OCTETS, max(MIN_ROW_OCTETS, (before - used) // gone))
                 limit, before = max(100, min(STEP_ROWS, (used - goal) // row)), used
             edge = (await self._database.read("retention_edge" + suffix, {"lo": lo, "hi": hi, "limit": limit}))[0][0]
             if edge is None:

@@ -1,5 +1,5 @@
-"""Check a log, and carry what can be read of a damaged one into a new file. Plain sqlite3: runs in a thread, or from
-the command line while no agent runs."""
+"""Salvage of a damaged log: check it, and copy what can be read into a new file. Plain sqlite3: runs in a thread,
+or from the command line while no agent runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOUND: dict[str, Callable[[tuple[Any, ...]], bool]] = {
     "series": lambda row: series_from(row) is not None,
     "owed": lambda row: row[-1] == text_checksum(*row[:-1]),
 }
-MOST_ASIDE = 3  # damaged files that are kept: on a dying card they would fill what is left of it
+MAX_ASIDE = 3  # damaged files that are kept: on a dying card they would fill what is left of it
 
 
 @dataclass
@@ -131,7 +131,7 @@ def settle(path: Path, aside: Path | None = None) -> None:
             source.rename(_beside(aside, suffix))
     mended.rename(path)
     _sync(path.parent)
-    for old in sorted(path.parent.glob(f"{path.name}.damaged-*Z"))[:-MOST_ASIDE]:
+    for old in sorted(path.parent.glob(f"{path.name}.damaged-*Z"))[:-MAX_ASIDE]:
         _remove(old)
 
 

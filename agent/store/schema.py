@@ -1,4 +1,4 @@
-"""The schema's version and the way from an older one; a file of a newer agent is refused, never changed."""
+"""Schema version, and the migration from an older one; a file of a newer agent is refused, never changed."""
 
 from __future__ import annotations
 

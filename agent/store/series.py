@@ -13,12 +13,12 @@ from gatepost.agent.store.model import Series, lost_series, series_from
 
 log = logging.getLogger(__name__)
 
-KEPT = 5000  # series of earlier boots held in memory while a backlog is read
-MAX_SERIES = 10_000  # series of this boot that are found again; the oldest beyond them get a new number
+MAX_EARLIER = 5000  # series of earlier boots held in memory while a backlog is read
+MAX_CURRENT = 10_000  # series of this boot that are found again; the oldest beyond them get a new number
 
 
 class SeriesBook:
-    """Numbers for (device, patient, common) in this boot; earlier boots' series are read when a page needs them."""
+    """Series numbers for (device, patient, common) in this boot; earlier boots' series are read when needed."""
 
     def __init__(self, boot: int, top: int, known: Iterable[Series], on_new: Callable[[Series], None]) -> None:
         self._boot = boot
@@ -36,7 +36,7 @@ class SeriesBook:
             return found
         series = Series(self._next, self._boot, device, patient, body)
         self._next += 1
-        if len(self._numbers) >= MAX_SERIES:
+        if len(self._numbers) >= MAX_CURRENT:
             del self._numbers[next(iter(self._numbers))]
         self._keep(series)
         self._on_new(series)
@@ -69,7 +69,7 @@ class SeriesBook:
                 self._by_number[number] = series
 
     def _make_way(self, wanted: set[int]) -> None:
-        if len(self._by_number) > KEPT + len(self._numbers):
+        if len(self._by_number) > MAX_EARLIER + len(self._numbers):
             keep = wanted | set(self._numbers.values())
             self._by_number = {number: series for number, series in self._by_number.items() if number in keep}
 

@@ -1,4 +1,4 @@
-"""Group commit: what waits becomes one fsynced transaction; only then is it stored."""
+"""Store writer: group commit of the readings that wait, in one fsynced transaction; only then are they stored."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ QUEUE_BYTES = 4_000_000
 COMMIT_ROWS = 2000  # as many do not wait for the interval
 COMMIT_BYTES = 1_000_000
 ROW_COST = 100
-RETRY_FIRST, RETRY_MOST = 0.25, 10.0
+FIRST_RETRY, LONGEST_RETRY = 0.25, 10.0
 LAST_TRIES = 3  # commits that may fail once the agent stops
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
-STRANGE = (
+DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+DAMAGE_MESSAGES = (
     "UNIQUE constraint failed: reading.seq",  # numbers are given once, so a row is not where it was put
     "no such table",
     "no such column",
@@ -46,7 +46,7 @@ class ExtraWrites(Protocol):
 
 
 class StoreWriter:
-    """The bounded queue before the disk and the task that commits it.
+    """Writer of the log: the bounded queue before the disk, and the task that commits it.
 
     At most one commit in `interval` seconds, except at once for a reading after a quiet spell, for an urgent one, and
     when COMMIT_ROWS wait.
@@ -163,7 +163,7 @@ class StoreWriter:
 
     async def run(self) -> None:
         """The task. Ends after `close()` when everything that waited is stored or cannot be."""
-        delay, tries = RETRY_FIRST, LAST_TRIES
+        delay, tries = FIRST_RETRY, LAST_TRIES
         while True:
             if not (self._closing or self._queue or self._extras.due()):
                 await self._work.wait()
@@ -189,12 +189,12 @@ class StoreWriter:
                         return
                 elif not mended:
                     await self._rest(delay * self._rng.uniform(0.8, 1.2))
-                    delay = min(delay * 2, RETRY_MOST)
+                    delay = min(delay * 2, LONGEST_RETRY)
             else:
                 if self.trouble is not None:
                     log.warning("storing works again")
                 self.trouble = None
-                delay = RETRY_FIRST
+                delay = FIRST_RETRY
 
     def close(self) -> None:
         self._closing = True
@@ -284,9 +284,9 @@ class StoreWriter:
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is at fault, not the room or the rights."""
     code = getattr(error, "sqlite_errorcode", None)
-    if code is not None and code & 0xFF in DAMAGED:
+    if code is not None and code & 0xFF in DAMAGE_CODES:
         return True
-    return any(word in str(error) for word in STRANGE)
+    return any(word in str(error) for word in DAMAGE_MESSAGES)
 
 
 def is_full(error: sqlite3.Error) -> bool:

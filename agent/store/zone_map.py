@@ -1,4 +1,4 @@
-"""Zone map, summaries of stretches of the log: a search leaves out most of them, and counting looks at each once."""
+"""Zone map: a summary of each stretch of the log, so that a search skips most of them and counting reads each once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from gatepost.agent.store.database import Database
 from gatepost.agent.store.model import IN_STEP
 
-ZONE = 8192  # sequence numbers; one is looked at in some milliseconds
+ZONE_ROWS = 8192  # sequence numbers; one is looked at in some milliseconds
 MAX_ZONES = 4000  # zones remembered: more than two gigabytes of rows
 
 
@@ -39,12 +39,12 @@ class ZoneMap:
     @staticmethod
     def bounds(seq: int) -> tuple[int, int]:
         """The zone that holds this number, as [lo, hi)."""
-        lo = seq // ZONE * ZONE
-        return lo, lo + ZONE
+        lo = seq // ZONE_ROWS * ZONE_ROWS
+        return lo, lo + ZONE_ROWS
 
     async def look(self, seq: int) -> Zone:
         """The zone of a number; it must lie below the head."""
-        zone = self._zones.get(seq // ZONE)
+        zone = self._zones.get(seq // ZONE_ROWS)
         if zone is not None:
             return zone
         version = self._version
@@ -52,19 +52,19 @@ class ZoneMap:
         if version == self._version:  # nothing was deleted meanwhile
             if max(len(self._zones), len(self._sets)) >= MAX_ZONES:
                 self._clear()
-            self._zones[seq // ZONE] = zone._replace(series=self._sets.setdefault(zone.series, zone.series))
+            self._zones[seq // ZONE_ROWS] = zone._replace(series=self._sets.setdefault(zone.series, zone.series))
         return zone
 
     async def count(self, seq: int) -> int:
         """How many rows of the normal track are in the zone of a number; it must lie below the head."""
-        count = self._counts.get(seq // ZONE)
+        count = self._counts.get(seq // ZONE_ROWS)
         if count is None:
             version = self._version
             count = int((await self._database.search("reading_count", self.bounds(seq)))[0][0])
             if version == self._version:
                 if len(self._counts) >= MAX_ZONES:
                     self._clear()
-                self._counts[seq // ZONE] = count
+                self._counts[seq // ZONE_ROWS] = count
         return count
 
     def forget(self, lo: int = 0, hi: int | None = None) -> None:
@@ -74,7 +74,7 @@ class ZoneMap:
             self._clear()
             return
         for known in (self._zones, self._counts):
-            for number in [n for n in known if lo // ZONE <= n <= (hi - 1) // ZONE]:
+            for number in [n for n in known if lo // ZONE_ROWS <= n <= (hi - 1) // ZONE_ROWS]:
                 del known[number]
 
     def _clear(self) -> None:

@@ -11,7 +11,6 @@ import orjson
 
 from gatepost.agent.audit.log import AuditLog
 from gatepost.agent.commands.model import CommandResponse
-from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.errors import NotConnected
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC
@@ -26,28 +25,9 @@ from gatepost.agent.uplink.message_log import MessageLog
 from gatepost.agent.uplink.topic_subscriptions import TopicSubscriptions
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.recording import RecordingHeader
+from tests.support.clock import HandClock
 
 START = 1_795_000_000_000_000  # microseconds: 2026-11-18
-
-
-class FakeClock:
-    """Steps by hand."""
-
-    boot_id = "boot-1"
-
-    def __init__(self):
-        self.wall = START
-        self.synchronised = True
-
-    def now(self):
-        self.wall += 1000
-        return Stamp(self.wall, self.wall - START, self.synchronised)
-
-    def monotonic(self):
-        return (self.wall - START) / 1e6
-
-    def check(self):
-        return self.synchronised
 
 
 class FakeView:
@@ -156,7 +136,7 @@ class FakeDevices:
     def views(self):
         return [view.as_dict() for view in self.by_id.values()]
 
-    def tape(self, device):
+    def recorder(self, device):
         return RecordingHeader("contec-cms50d-plus", device), self.tapes.setdefault(
             device, DeviceRecorder(time.monotonic, self.on_tape)
         )
@@ -219,7 +199,7 @@ class FakeApp:
     """Made with `await FakeApp.start(directory)`; `take` stores a reading."""
 
     def __init__(self, directory):
-        self.clock = FakeClock()
+        self.clock = HandClock(wall=START, mono=0, step=1000)
         self.events = EventBus()
         self.devices = FakeDevices()
         self.brokers = FakeBrokers()

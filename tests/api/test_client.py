@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from gatepost.client import AsyncGatewayClient, GatewayClient, GatewayError, GatewayTimeout, NoAgent
-from tests.api.test_readings import until
+from tests.support.waiting import until
 
 
 async def both(server, method, *arguments, **options):

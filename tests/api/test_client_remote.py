@@ -23,8 +23,8 @@ from gatepost.client import (
 from gatepost.client.errors import refused
 from tests.api.remote import free_port, listening
 from tests.api.test_client import call
-from tests.api.test_readings import until
 from tests.api.test_tcp import write_certificate
+from tests.support.waiting import until
 
 KINDS = [GatewayClient, AsyncGatewayClient]
 

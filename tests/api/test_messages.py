@@ -14,9 +14,10 @@ from gatepost.agent.api.http.router import application
 from gatepost.agent.api.routes import ROUTES
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.uplink.message_log import AGE, MOST, OCTETS, PAYLOAD, TOPICS, MessageLog
-from tests.api.fakes import FakeClock
 from tests.api.real import running, written
-from tests.uplink.broker import Mosquitto, free_port, until
+from tests.support.clock import HandClock
+from tests.support.waiting import until
+from tests.uplink.broker import Mosquitto, free_port
 from tests.uplink.broker import running as broker_running
 from tests.uplink.gateway import listening
 
@@ -211,7 +212,7 @@ async def test_permissions_of_topics_are_kept(app):
 
 
 def test_the_history_is_bounded_by_count_size_and_age():
-    clock = FakeClock()
+    clock = HandClock(step=1000)
     book = MessageLog(clock, EventBus())
     for number in range(MOST + TOPICS):
         book.take("a", f"t/{number}", b"x", 0, False, "in")
@@ -224,5 +225,5 @@ def test_the_history_is_bounded_by_count_size_and_age():
     found = book.newest(lambda _: True, 10 * MOST, None)
     assert sum(len(one.payload) for one in found) <= OCTETS
     assert (found[0].as_dict()["truncated"], found[0].size) == (True, PAYLOAD + 1)
-    clock.wall += AGE + 2000
+    clock.pass_seconds(AGE / 1e6 + 1)
     assert book.newest(lambda _: True, 10, None) == []

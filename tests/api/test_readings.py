@@ -5,6 +5,7 @@ import json
 
 from gatepost.agent.core.clock import rfc3339
 from gatepost.client import AsyncGatewayClient
+from tests.support.waiting import until
 
 
 async def test_a_reading_comes_back_in_the_form_of_the_contract(app, http):
@@ -129,12 +130,6 @@ async def test_follow_ends_when_the_agent_stops(app, server):
     assert (await anext(stream))["spo2"] == 97
     await server.stop(1.0)
     assert [reading async for reading in stream] == []
-
-
-async def until(condition, seconds=10.0):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def test_times_have_one_form():

@@ -12,7 +12,7 @@ from gatepost.agent.api.http.server import ApiServer
 from gatepost.agent.api.http.unix_socket import LONGEST, bind
 from gatepost.agent.core.errors import SocketTaken, SocketWrong
 from gatepost.client import AsyncGatewayClient, GatewayError, NoAgent
-from tests.api.test_readings import until
+from tests.support.waiting import until
 
 
 async def test_only_owner_and_group_may_use_the_socket(server):

@@ -6,7 +6,8 @@ import orjson
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.api.websocket_clients import choose, closed_with, frames, local, masked, patient, raw, said, until
+from tests.api.websocket_clients import choose, closed_with, frames, local, masked, patient, raw, said
+from tests.support.waiting import until
 
 
 async def test_a_client_is_greeted_and_told_readings_as_they_are_stored(app, server):

@@ -87,7 +87,7 @@ async def test_an_expired_token_ends_what_was_opened_with_it(remote):
     patient(remote.server, ping=0.05)
     async with over_tcp(remote, headers=await remote.as_("viewer", lifetime=60.0)) as socket:
         await said(socket)
-        remote.app.clock.wall += 61_000_000
+        remote.app.clock.pass_seconds(61)
         assert await closed(socket) == 4401
 
 

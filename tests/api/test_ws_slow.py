@@ -7,7 +7,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from gatepost.agent.api.websocket import connection as limits
-from tests.api.websocket_clients import closed_with, frames, local, patient, raw, said, until
+from tests.api.websocket_clients import closed_with, frames, local, patient, raw, said
+from tests.support.waiting import until
 
 BIG = "x" * 4000
 

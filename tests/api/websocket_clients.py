@@ -11,6 +11,7 @@ import orjson
 from websockets.asyncio.client import connect, unix_connect
 
 from gatepost.agent.api.websocket.connection import WebSocketTimeouts
+from tests.support.waiting import until as until  # tests import it from here, too
 
 
 def patient(server, most=100, **seconds):
@@ -42,12 +43,6 @@ async def said(socket, kind=None):
 async def choose(socket, **lists):
     await socket.send(orjson.dumps({"subscribe": lists}).decode())
     return await said(socket, "subscribed")
-
-
-async def until(condition):
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def raw(server, query="", headers=()):

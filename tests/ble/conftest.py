@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
+from tests.support.waiting import until as until  # tests import it from here, too
 
 
 @pytest.fixture
@@ -42,13 +43,3 @@ async def bleak_lets_go() -> None:
         mine._bus.disconnect()
         if mine._bus_watcher_task is not None:
             await asyncio.wait({mine._bus_watcher_task}, timeout=5)
-
-
-async def until(condition: Callable[[], object], limit: float = 5.0) -> None:
-    """Until it holds; AssertionError after `limit` seconds."""
-    try:
-        async with asyncio.timeout(limit):
-            while not condition():
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError("it did not come to hold") from None

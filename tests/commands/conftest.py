@@ -7,7 +7,7 @@ import pytest
 
 from gatepost.agent.store.database import Database
 
-from .helpers import Office, SetClock, open_database, settings
+from .helpers import HandClock, Office, open_database, settings
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def office(database: Database) -> AsyncIterator[Office]:
-    office = Office(database, settings(allow={"*": ["*"]}), SetClock())
+    office = Office(database, settings(allow={"*": ["*"]}), HandClock())
     await office.dispatcher.start()
     yield office
     await office.dispatcher.close(0.5)

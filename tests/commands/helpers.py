@@ -12,7 +12,6 @@ import orjson
 from gatepost.agent.commands.authentication import CommandAuthenticator
 from gatepost.agent.commands.dispatcher import CommandDispatcher
 from gatepost.agent.commands.model import AddressedResponse, CommandRequest, CommandResponse
-from gatepost.agent.core.clock import US, Stamp
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC, AcceptedCommand
 from gatepost.agent.devices.health import DeviceCondition, DeviceState
@@ -21,33 +20,10 @@ from gatepost.agent.store.command_ledger import CommandLedger
 from gatepost.agent.store.database import Database
 from gatepost.agent.store.schema import migrate
 from gatepost.drivers.driver import Command
+from tests.support.clock import T0 as T0
+from tests.support.clock import HandClock
 
-T0 = 1_795_170_600 * US  # 2026-11-20T10:30:00Z
 BOUND = 10.0
-
-
-class SetClock:
-    """A clock that stands until it is moved."""
-
-    boot_id = "boot-1"
-
-    def __init__(self, wall: int = T0) -> None:
-        self.wall = wall
-        self.synchronised = True
-        self.seconds = 0.0
-
-    def now(self) -> Stamp:
-        return Stamp(self.wall, round(self.seconds * US), self.synchronised)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def check(self) -> bool:
-        return self.synchronised
-
-    def pass_(self, seconds: float) -> None:
-        self.wall += round(seconds * US)
-        self.seconds += seconds
 
 
 class SyncTime(msgspec.Struct, forbid_unknown_fields=True):
@@ -120,7 +96,7 @@ class Lines:
 class Office:
     """Everything around one desk; `link` False = the broker's link is down."""
 
-    def __init__(self, database: Database, settings: Settings, clock: SetClock) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: HandClock) -> None:
         self.clock = clock
         self.settings = settings
         self.ledger = CommandLedger(database)

@@ -12,7 +12,7 @@ from gatepost.agent.audit import file as audit_file
 from gatepost.agent.audit.hash_chain import ChainLink, newest_first, unseal, verify
 from gatepost.agent.audit.log import WAITING, AuditLog
 
-from .helpers import SetClock
+from .helpers import HandClock
 
 
 class State:
@@ -38,7 +38,7 @@ class Shelf:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.state = State()
-        self.clock = SetClock()
+        self.clock = HandClock()
 
     async def open(self, **more: int) -> AuditLog:
         return await AuditLog.open(self.path, self.clock, self.state.get, self.state.put, **more)
@@ -267,7 +267,7 @@ async def test_the_end_is_remembered_now_and_then_not_for_each_entry(shelf: Shel
     log = await shelf.open()
     seqs = []
     for seconds in (0.0, 1.0, 61.0, 1.0):
-        shelf.clock.pass_(seconds)
+        shelf.clock.pass_seconds(seconds)
         log.record("tick")
         await log.flush()
         seqs.append(shelf.state.head.seq)

@@ -14,8 +14,9 @@ from gatepost.agent.devices.health import DeviceCondition, DeviceState, StatusRe
 from gatepost.agent.store.command_ledger import CommandLedger
 from gatepost.agent.store.database import Database
 from gatepost.drivers.driver import CommandFailed
+from tests.support.clock import HandClock
 
-from .helpers import BOUND, Office, SetClock, open_database, settings
+from .helpers import BOUND, Office, open_database, settings
 
 READ = {"id": "r-1", "command": "read_now"}
 
@@ -165,7 +166,7 @@ async def test_an_unexpected_error_is_told_without_its_text(office: Office, capl
 
 
 async def test_a_command_that_takes_too_long_fails(database: Database) -> None:
-    office = Office(database, settings(timeout=0.05), SetClock())
+    office = Office(database, settings(timeout=0.05), HandClock())
     office.room.gate = asyncio.Event()
     response = await office.ask(READ)
     assert (response.status, response.error["key"]) == ("failed", "timeout")
@@ -177,7 +178,7 @@ async def test_a_device_stays_busy_until_a_command_that_will_not_let_go_has_ende
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "GRACE", 0.01)
-    office = Office(database, settings(timeout=0.05), SetClock())
+    office = Office(database, settings(timeout=0.05), HandClock())
     gate = asyncio.Event()
 
     async def stubborn(device_id: str, command: str, parameters: dict, source: str) -> dict:
@@ -281,7 +282,7 @@ async def test_closing_gives_up_what_is_at_work_and_takes_nothing_more(office: O
 
 async def test_where_the_ledger_cannot_be_written_only_the_harmless_is_done(tmp_path, office: Office) -> None:
     database = await open_database(tmp_path / "other.db")
-    broken = Office(database, settings(allow={"*": ["*"]}), SetClock())
+    broken = Office(database, settings(allow={"*": ["*"]}), HandClock())
     await database.close()
     response = await broken.ask(READ)
     assert (response.status, response.error["key"]) == ("failed", "store-error")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gatepost.agent.commands.model import CommandRequest
 from gatepost.agent.commands.parsed_command import RESERVED, parse
 
-from .helpers import Office, SetClock, open_database, settings
+from .helpers import HandClock, Office, open_database, settings
 
 names = st.sampled_from(
     [*sorted(RESERVED), "interval", "duration", "zone", "level", "x", "device_id", "status", "error"]
@@ -62,7 +62,7 @@ def test_whatever_comes_there_is_one_response_and_one_decision(batch: list[Comma
 
     async def run(directory: Path) -> None:
         database = await open_database(directory / "ledger.db")
-        office = Office(database, settings(allow={"*": ["*"]}), SetClock())
+        office = Office(database, settings(allow={"*": ["*"]}), HandClock())
         try:
             for request in batch:
                 before, done = len(office.audit.all), len(office.room.done) + len(office.actions.done)

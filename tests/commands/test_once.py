@@ -10,8 +10,9 @@ from gatepost.agent.core.clock import US, Stamp
 from gatepost.agent.devices.health import DeviceState
 from gatepost.agent.store.command_ledger import DAY, CommandLedger, LedgerEntry
 from gatepost.agent.store.database import Database
+from tests.support.clock import HandClock
 
-from .helpers import BOUND, T0, Office, SetClock, settings
+from .helpers import BOUND, T0, Office, settings
 
 READ = {"id": "r-1", "command": "read_now"}
 
@@ -34,7 +35,7 @@ async def test_an_id_counts_for_the_whole_gateway_whatever_the_source(office: Of
 async def test_a_repeat_is_told_as_such_whatever_changed_since(office: Office) -> None:
     body = READ | {"issued_at": "2026-11-20T10:30:00Z"}
     await office.ask(body)
-    office.clock.pass_(3600)
+    office.clock.pass_seconds(3600)
     office.room.all["oximeter-1"].state = DeviceState.OFFLINE
     assert (await office.ask(body)).error["key"] == "duplicate"
 
@@ -47,7 +48,7 @@ async def test_repeats_at_the_same_moment_execute_once(office: Office) -> None:
 
 async def test_two_desks_over_one_ledger_execute_once(office: Office, database: Database) -> None:
     """What decides is the row, not the memory of a desk."""
-    other = Office(database, settings(allow={"*": ["*"]}), SetClock())
+    other = Office(database, settings(allow={"*": ["*"]}), HandClock())
     responses = await asyncio.gather(*(who.ask(READ) for who in (office, other) * 5))
     assert sum(response.status == "done" for response in responses) == 1
     assert len(office.room.done) + len(other.room.done) == 1
@@ -65,7 +66,7 @@ async def test_without_id_and_time_a_payload_is_a_repeat_for_the_default_ttl(off
     body = {"command": "read_now"}
     assert (await office.ask(body)).status == "done"
     assert (await office.ask(body)).error["key"] == "duplicate"
-    office.clock.pass_(61)
+    office.clock.pass_seconds(61)
     assert (await office.ask(body, redelivered=True)).error["key"] == "duplicate"
     assert (await office.ask(body)).status == "done"
     assert (await office.ask(body)).error["key"] == "duplicate"
@@ -76,7 +77,7 @@ async def test_a_payload_with_a_time_is_a_repeat_for_good(office: Office) -> Non
     office.settings = settings(default_ttl=7 * 86400)
     body = {"command": "read_now", "issued_at": "2026-11-20T10:30:00Z"}
     assert (await office.ask(body)).status == "done"
-    office.clock.pass_(86400)
+    office.clock.pass_seconds(86400)
     assert (await office.ask(body)).error["key"] == "duplicate"
     later = {"command": "read_now", "issued_at": "2026-11-21T10:30:00Z"}
     assert (await office.ask(later)).status == "done"
@@ -135,7 +136,7 @@ async def test_an_outcome_during_the_answer_accepted_is_told_after_it(office: Of
 async def test_many_unanswered_are_sent_in_order_and_a_dead_link_is_noticed(office: Office) -> None:
     office.link = False
     for number in range(250):
-        office.clock.pass_(0.001)
+        office.clock.pass_seconds(0.001)
         await office.ask({"id": str(number), "command": "ping"}, target=None)
     office.link = True
     assert await office.dispatcher.resume("hospital") == 250
@@ -152,7 +153,7 @@ async def test_what_an_earlier_process_left_is_outcome_unknown(office: Office, d
         await office.room.entered.wait()
     await office.dispatcher.close(0)
     await asyncio.gather(*asked)
-    later = Office(database, settings(), SetClock(T0 + US))
+    later = Office(database, settings(), HandClock(wall=T0 + US))
     assert await later.dispatcher.start() == 1
     assert await later.dispatcher.resume("hospital") == 1
     (answer,) = later.sent

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from commands.helpers import Office, SetClock, open_database, settings
+from commands.helpers import HandClock, Office, open_database, settings
 
 
 async def main(database: Path, effects: Path, when: str) -> None:
     opened = await open_database(database)
-    office = Office(opened, settings(), SetClock())
+    office = Office(opened, settings(), HandClock())
 
     async def execute(device_id: str, command: str, parameters: dict[str, Any], source: str) -> dict[str, Any]:
         if when == "before":

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 import orjson
 
-from gatepost.agent.core.clock import US, Stamp
+from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.interfaces import Connect, DeviceLimits
 from gatepost.agent.devices.manager import DeviceManager
@@ -19,36 +19,12 @@ from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Command, CommandFailed, Driver, KeepAlive, Registry
 from gatepost.drivers.link import LinkEvents, LinkFailed, Reason
 from gatepost.drivers.reading import Faults, Reading, Reply, Waveform
+from tests.support.clock import HandClock as HandClock
+from tests.support.waiting import until as until
 
 QUICK = DeviceLimits(
     open=1.0, send=0.5, farewell=0.2, close=0.2, stop=0.6, first_retry=0.01, last_retry=0.05, good=30.0
 )
-
-
-async def until(true: Callable[[], Any], timeout: float = 5.0) -> Any:
-    """Wait for a condition, bounded; its value."""
-    async with asyncio.timeout(timeout):
-        while not (value := true()):
-            await asyncio.sleep(0.002)
-    return value
-
-
-class HandClock:
-    """Time that moves only when told to."""
-
-    def __init__(self, boot_id: str = "boot-1") -> None:
-        self.boot_id = boot_id
-        self.seconds = 1000.0
-        self.wall_ahead = 1_700_000_000.0
-
-    def now(self) -> Stamp:
-        return Stamp(round((self.seconds + self.wall_ahead) * US), round(self.seconds * US), True)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def check(self) -> bool:
-        return True
 
 
 class MemoryStore:
@@ -133,7 +109,7 @@ class MemoryStore:
 class MemoryLink:
     """A link to a device that the test plays: `say` is the device speaking, `heard` what it was told."""
 
-    def __init__(self, bench: Bench, device: DeviceSettings, ears: LinkEvents) -> None:
+    def __init__(self, bench: Bench, device: DeviceSettings, events: LinkEvents) -> None:
         self.device = device
         self.bench = bench
         self.is_open = self.paused = False
@@ -141,7 +117,7 @@ class MemoryLink:
         self.heard: list[bytes] = []
         self.opened = self.closed = 0
         self.attempts = 0
-        self.ears = ears
+        self.events = events
 
     async def open(self, timeout: float) -> None:
         self.attempts += 1
@@ -182,11 +158,11 @@ class MemoryLink:
     def say(self, *chunks: bytes) -> None:
         assert self.is_open
         for data in chunks:
-            self.ears.data(data)
+            self.events.data(data)
 
     def lose(self) -> None:
         self.is_open = False
-        self.ears.lost(LinkFailed(Reason.IO, "it was lost"))
+        self.events.lost(LinkFailed(Reason.IO, "it was lost"))
 
 
 class Talker:
@@ -370,8 +346,8 @@ class Bench:
     async def close(self) -> None:
         self.closed_links = True
 
-    def _connect(self, device: DeviceSettings, driver: Driver, ears: LinkEvents) -> MemoryLink:
-        link = MemoryLink(self, device, ears)
+    def _connect(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> MemoryLink:
+        link = MemoryLink(self, device, events)
         self.links.append(link)
         return link
 

@@ -8,7 +8,8 @@ import pytest
 
 from gatepost.agent.core.errors import DeviceError
 from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
-from tests.devices.fakes import Bench, line, until
+from tests.devices.fakes import Bench, line
+from tests.support.waiting import until
 
 
 def device(**settings) -> DeviceSettings:

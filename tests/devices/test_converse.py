@@ -177,7 +177,7 @@ async def test_a_conversation_ends_with_its_session(meters: Bench) -> None:
 
 async def test_a_driver_without_a_conversation_goes_the_straight_way(bench: Bench) -> None:
     link = await bench.online()
-    await until(lambda: bench.devices._runners["d"].intake.talk is None)
+    await until(lambda: bench.devices._sessions["d"].pipeline.conversation is None)
     link.say(line(a=1))
     assert bench.store.values("a") == [1]
 

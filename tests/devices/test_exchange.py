@@ -5,12 +5,13 @@ import re
 
 import pytest
 
-from gatepost.agent.devices.device_io import MOST_HEARD, DeviceExchange, GuardedWriter
+from gatepost.agent.devices.device_io import MAX_UNREAD, DeviceExchange, GuardedWriter
 from gatepost.agent.devices.health import DeviceCounters, DeviceHealth
 from gatepost.agent.devices.store_queue import StoreQueue
 from gatepost.drivers.driver import CommandFailed, ForbiddenWrite
 from gatepost.drivers.reading import Reading, Reply
-from tests.devices.fakes import Bench, HandClock, TestDriver
+from tests.devices.fakes import Bench, TestDriver
+from tests.support.clock import HandClock
 
 
 class Shy(TestDriver):
@@ -32,8 +33,8 @@ def made() -> tuple[DeviceExchange, Wire]:
     bench = Bench()
     clock = HandClock()
     health = DeviceHealth("d", clock, logging.getLogger("test"), lambda before: None)
-    outlet = StoreQueue("d", bench.store, DeviceCounters(), logging.getLogger("test"))
-    return DeviceExchange(wire, GuardedWriter(Shy(), 1.0), outlet, health, clock), wire  # type: ignore[arg-type]
+    queue = StoreQueue("d", bench.store, DeviceCounters(), logging.getLogger("test"))
+    return DeviceExchange(wire, GuardedWriter(Shy(), 1.0), queue, health, clock), wire  # type: ignore[arg-type]
 
 
 def number(item: Reading | Reply) -> int | None:
@@ -58,9 +59,9 @@ async def test_an_answer_that_does_not_come_is_a_timeout():
 
 async def test_a_stream_beside_the_answer_is_bounded():
     exchange, _wire = made()
-    for value in range(3 * MOST_HEARD):
+    for value in range(3 * MAX_UNREAD):
         exchange.heard(Reply("r", {"n": value}), 0)
-    assert await exchange.wait(number, 1.0) == 2 * MOST_HEARD
+    assert await exchange.wait(number, 1.0) == 2 * MAX_UNREAD
 
 
 async def test_what_came_before_the_loss_is_still_heard_and_then_it_fails():

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.devices.device_session import GARBLED
 from gatepost.agent.devices.health import DeviceHealth, DeviceState, StatusReason
+from gatepost.agent.devices.liveness import GARBAGE_LIMIT
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import SessionOver
-from tests.devices.fakes import Bench, TestDriver, line, until
+from tests.devices.fakes import Bench, TestDriver, line
+from tests.support.waiting import until
 
 WAITS = StatusReason("waiting", "waits for the device to show itself", "press its button")
 SLEEPS = StatusReason("asleep", "all its records are stored")
@@ -118,13 +119,13 @@ async def test_so_has_one_that_is_lost_in_the_middle_of_its_records(
 async def test_a_device_that_is_never_understood_is_an_error_until_it_is(bench: Bench) -> None:
     link = await bench.online()
     rubbish = b"rubbish\n" * 50
-    for _ in range(GARBLED // len(rubbish) - 1):
+    for _ in range(GARBAGE_LIMIT // len(rubbish) - 1):
         link.say(rubbish)
     assert bench.view()["status"] == "online"
     link.say(rubbish)
     view = bench.view()
     assert (view["status"], view["reason"]) == ("error", "not-understood")
-    assert "2000 octets came" in view["message"]
+    assert "2000 bytes received" in view["message"]
     assert "bad-line" in view["message"]
     link.say(rubbish)
     assert bench.view()["faults"]["not-understood"] == 1
@@ -151,5 +152,5 @@ async def test_octets_without_a_fault_are_no_reason_for_doubt(bench: Bench) -> N
     registered(bench, Dump)
     await bench.devices.apply({"d": DeviceSettings(driver="dump", port="/dev/x")})
     await until(lambda: bench.view()["status"] == "online")
-    bench.link.say(bytes(2 * GARBLED))
+    bench.link.say(bytes(2 * GARBAGE_LIMIT))
     assert bench.view()["status"] == "online"

@@ -6,7 +6,8 @@ import asyncio
 
 from gatepost.agent.devices import store_queue
 from gatepost.agent.settings.model import ThresholdSettings
-from tests.devices.fakes import Bench, line, until
+from tests.devices.fakes import Bench, line
+from tests.support.waiting import until
 
 
 async def test_a_chunk_has_one_time_and_a_reading_its_contract(bench: Bench):
@@ -45,7 +46,7 @@ async def test_what_cannot_be_written_or_is_no_reading_is_counted_and_the_rest_g
 
 async def test_a_store_that_fails_is_counted_and_never_raises_into_the_link(bench: Bench, monkeypatch):
     link = await bench.online()
-    monkeypatch.setattr(bench.devices._runners["d"].outlet, "_append", lambda *row: 1 / 0)
+    monkeypatch.setattr(bench.devices._sessions["d"].queue, "_append", lambda *row: 1 / 0)
     link.say(line(v=1))
     assert bench.view()["faults"]["not-stored"] == 1
 
@@ -106,7 +107,7 @@ async def test_a_device_that_cannot_wait_has_its_loss_counted(bench: Bench):
 
 
 async def test_what_waits_is_bounded(bench: Bench, monkeypatch):
-    monkeypatch.setattr(store_queue, "MOST_WAITING", 5)
+    monkeypatch.setattr(store_queue, "MAX_WAITING", 5)
     link = await bench.online()
     bench.store.limit = 0
     link.say(b"".join(line(v=number) for number in range(8)))

@@ -61,13 +61,13 @@ async def test_a_lost_link_is_reopened_with_a_fresh_decoder(bench: Bench):
 async def test_a_reading_resets_the_backoff_and_opening_alone_does_not():
     bench = Bench(limits=QUICK._replace(first_retry=0.001, last_retry=0.002))
     link = await bench.online()
-    runner = bench.devices._runners["d"]
+    session = bench.devices._sessions["d"]
     for attempt in range(1, 4):
         link.lose()
         await until(lambda opened=attempt + 1: link.opened == opened and bench.view()["status"] == "online")
-        assert runner._backoff.failures == attempt
+        assert session._backoff.failures == attempt
     link.say(line(v=1))
-    assert runner._backoff.failures == 0
+    assert session._backoff.failures == 0
     await bench.devices.close()
 
 
@@ -78,7 +78,7 @@ async def test_a_silent_device_is_reopened_and_not_called_online_before_it_speak
     assert b"bye" in link.heard
     await until(lambda: link.opened >= 4)
     assert [payload["status"] for _name, payload in bench.statuses] == ["online", "offline"]
-    await until(lambda: link.is_open and bench.devices._runners["d"].link is not None)
+    await until(lambda: link.is_open and bench.devices._sessions["d"].link is not None)
     link.say(b"x")
     assert bench.view()["status"] == "online"
 
@@ -120,7 +120,7 @@ async def test_a_decoder_that_raises_is_counted_and_replaced_and_others_go_on(be
     await until(lambda: bench.view()["status"] == "error")
     assert bench.view()["reason"] == "decoder-error"
     assert "RuntimeError at fakes.py" in bench.view()["message"]
-    await until(lambda: bad.opened == 2 and bench.devices._runners["d"].link is not None)
+    await until(lambda: bad.opened == 2 and bench.devices._sessions["d"].link is not None)
     assert bench.view()["status"] == "error"
     bad.say(line(v=4))
     assert bench.view()["status"] == "online"
@@ -197,7 +197,7 @@ async def test_battery_and_signal_are_part_of_the_status_once_told(bench: Bench)
 
 async def test_a_driver_that_wants_no_watchdog_any_more_is_obeyed_and_one_that_wants_it_again_too(bench: Bench):
     link = await bench.online(driver="silent")
-    driver = bench.devices._runners["d"].driver
+    driver = bench.devices._sessions["d"].driver
     await bench.execute("d", "hush", {"for_good": True})
     await asyncio.sleep(0.15)
     assert link.opened == 1

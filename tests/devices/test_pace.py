@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gatepost.agent.devices.report_schedule import MOST_METRICS, ReportSchedule, pace
+from gatepost.agent.devices.report_schedule import MAX_METRICS, ReportSchedule, pace
 from gatepost.agent.devices.thresholds import ThresholdWatch
 from gatepost.agent.settings.model import ThresholdSettings
 from gatepost.drivers.reading import Reading, Waveform
@@ -151,7 +151,7 @@ def test_made_up_metrics_are_bounded_and_reported_as_they_come():
     assert len(reports.take()) == 1000
     paced.take(Reading("m999", {"v": 1}), 1)
     assert len(reports.take()) == 1
-    assert len(paced._lanes) == MOST_METRICS
+    assert len(paced._lanes) == MAX_METRICS
 
 
 def test_nothing_that_happened_is_held_or_condensed():

@@ -133,7 +133,7 @@ async def test_an_oximeter_is_reported_at_its_pace(house: House, kind: Any):
         await house.devices.apply(
             {"o": DeviceSettings(driver=kind.name, port=str(twin.path), every=0.2, thresholds=limits)}
         )
-        await until(lambda: house.view("o")["readings"] >= 5, timeout=10)
+        await until(lambda: house.view("o")["readings"] >= 5, seconds=10)
         view = house.view("o")
         assert view["decoded"] > 4 * (view["readings"] - 2)
         assert view["status"] == "online"

@@ -8,13 +8,14 @@ from gatepost.agent.devices import recorder as module
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.recording import RecordedMoment
-from tests.devices.fakes import Bench, line, until
+from tests.devices.fakes import Bench, line
+from tests.support.waiting import until
 
 
 async def test_what_is_heard_and_said_is_on_the_tape(bench: Bench) -> None:
     link = await bench.online()
     bench.answers[b"who"] = line(reply={"n": 1})
-    header, tape = bench.devices.tape("d")
+    header, tape = bench.devices.recorder("d")
     assert (header.driver, header.device) == ("test", "d")
     with tape.listen() as reel:
         link.say(line(a=1))
@@ -32,23 +33,23 @@ async def test_what_is_heard_and_said_is_on_the_tape(bench: Bench) -> None:
 
 async def test_nothing_is_tapped_when_nobody_listens(bench: Bench) -> None:
     await bench.online()
-    _, tape = bench.devices.tape("d")
-    intake = bench.devices._runners["d"].intake
+    _, tape = bench.devices.recorder("d")
+    pipeline = bench.devices._sessions["d"].pipeline
     with tape.listen(), tape.listen():
-        assert intake.tap is not None
-    assert intake.tap is None
+        assert pipeline.tap is not None
+    assert pipeline.tap is None
 
 
 def test_a_slow_listener_loses_the_oldest_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAITING", 3)
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
     tape = DeviceRecorder(lambda: 7.0, lambda used: None)
     with tape.listen() as reel:
         for number in range(5):
-            tape.heard(bytes([number]))
+            tape.received(bytes([number]))
         told = reel.take()
         assert told[0] == RecordedMoment(7.0, note="2 moments went by faster than they were taken")
         assert [moment.heard for moment in told[1:]] == [b"\x02", b"\x03", b"\x04"]
-        tape.heard(b"x")
+        tape.received(b"x")
         assert [moment.heard for moment in reel.take()] == [b"x"]
 
 

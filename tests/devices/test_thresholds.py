@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from gatepost.agent.devices.thresholds import MOST_METRICS, ThresholdWatch
+from gatepost.agent.devices.thresholds import MAX_METRICS, ThresholdWatch
 from gatepost.agent.settings.model import ThresholdSettings
 
 
@@ -41,4 +41,4 @@ def test_made_up_metrics_are_bounded():
     limits = spo2()
     for number in range(1000):
         limits.judge(f"m{number}", {"spo2": 80})
-    assert len(limits._sides) <= MOST_METRICS + 1
+    assert len(limits._sides) <= MAX_METRICS + 1

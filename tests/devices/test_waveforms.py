@@ -14,7 +14,8 @@ from gatepost.drivers.serial.cyton.driver import OpenBciCyton
 from gatepost.drivers.serial.protocentral.driver import ProtocentralAds1292r
 from gatepost.drivers.serial.protocentral.twin import ProtocentralTwin
 from gatepost.drivers.testing.pty import PtyTwin
-from tests.devices.fakes import MemoryStore, until
+from tests.devices.fakes import MemoryStore
+from tests.support.waiting import until
 
 KINDS = (ProtocentralAds1292r, OpenBciCyton)
 

@@ -5,7 +5,7 @@ import statistics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.agent.devices.aggregation import MOST_NAMES, MOST_SAMPLES, LastWindow, MedianWindow, window
+from gatepost.agent.devices.aggregation import MAX_NAMES, MAX_SAMPLES, LastWindow, MedianWindow, window
 from gatepost.drivers.reading import BAD, UNCERTAIN, Reading
 
 UNITS = {"spo2": "%", "pulse": "/min"}
@@ -27,7 +27,7 @@ def test_median_is_a_value_that_the_device_gave():
     assert isinstance(whole.values["spo2"], int)
 
 
-@given(st.lists(st.integers(0, 255), min_size=1, max_size=MOST_SAMPLES - 1))
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=MAX_SAMPLES - 1))
 def test_median_of_integers_is_the_lower_median(numbers):
     whole = condensed("median", *(Reading("m", {"v": number}) for number in numbers))
     assert whole.values["v"] == statistics.median_low(numbers)
@@ -37,7 +37,7 @@ def test_median_of_very_many_is_bounded_and_still_in_the_middle():
     held = MedianWindow()
     for number in range(200_000):
         held.add(Reading("m", {"v": number}))
-    assert len(held._columns["v"]._numbers) < MOST_SAMPLES
+    assert len(held._columns["v"]._numbers) < MAX_SAMPLES
     assert abs(held.condense().values["v"] - 100_000) < 2_000
 
 
@@ -117,5 +117,5 @@ def test_made_up_names_are_bounded():
         last.add(reading)
     for held in (median, last):
         whole = held.condense()
-        assert len(whole.values) <= MOST_NAMES
-        assert len(whole.flags) <= 2 * MOST_NAMES
+        assert len(whole.values) <= MAX_NAMES
+        assert len(whole.flags) <= 2 * MAX_NAMES

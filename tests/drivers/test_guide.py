@@ -33,7 +33,7 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.testing.pty import PtyTwin
-from tests.devices.fakes import MemoryStore, until
+from tests.devices.fakes import MemoryStore
 
 registry = Registry.installed()
 kind = registry.get("acme-t2")

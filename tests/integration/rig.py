@@ -18,7 +18,8 @@ import yaml
 
 from gatepost.client import AsyncGatewayClient
 from gatepost.drivers.testing.pty import PtyTwin
-from tests.uplink.broker import Mosquitto, until
+from tests.support.waiting import until
+from tests.uplink.broker import Mosquitto
 from tests.uplink.gateway import Listener, listening
 
 GATEPOST = str(Path(sys.executable).with_name("gatepost"))

@@ -13,41 +13,19 @@ from typing import Any
 import orjson
 import pytest
 
-from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import Store
+from tests.support.clock import LoopClock
+from tests.support.waiting import until as until  # tests import it from here, too
 
 GOOD = {"metric_type": "reading", "units": {}, "quality": "good", "flags": []}
-
-
-class HandClock:
-    """Wall and boot time as a test sets them; intervals run on the event loop's clock."""
-
-    def __init__(self, boot: str = "boot-a") -> None:
-        self.boot_id = boot
-        self.wall = 1_795_000_000_000_000
-        self.mono = 5_000_000
-        self.synchronised = True
-
-    def now(self) -> Stamp:
-        return Stamp(self.wall, self.mono, self.synchronised)
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def check(self) -> bool:
-        return self.synchronised
-
-    def pass_seconds(self, seconds: float) -> None:
-        self.wall += int(seconds * 1e6)
-        self.mono += int(seconds * 1e6)
 
 
 class Running:
     """A store with its tasks, and what tests do with it over and over."""
 
-    def __init__(self, store: Store, clock: HandClock, tasks: list[asyncio.Task[Any]]) -> None:
+    def __init__(self, store: Store, clock: LoopClock, tasks: list[asyncio.Task[Any]]) -> None:
         self.store = store
         self.clock = clock
         self.tasks = tasks
@@ -84,19 +62,19 @@ Open = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> LoopClock:
+    return LoopClock()
 
 
 @pytest.fixture
-async def start(tmp_path: Path, clock: HandClock) -> AsyncIterator[Callable[..., Any]]:
+async def start(tmp_path: Path, clock: LoopClock) -> AsyncIterator[Callable[..., Any]]:
     """An async context manager that opens the store of this test."""
     async with AsyncExitStack():
 
         @asynccontextmanager
         async def opened(
             settings: StoreSettings | None = None,
-            clock: HandClock = clock,
+            clock: LoopClock = clock,
             free: Callable[[], int] = lambda: 1 << 40,
             brokers: tuple[str, ...] = ("a",),
             finish: bool = True,
@@ -123,10 +101,3 @@ def database(path: Path, **options: Any) -> Iterator[sqlite3.Connection]:
             yield db
     finally:
         db.close()
-
-
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for a condition that other tasks bring about."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from gatepost.agent.store import carve
 from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.model import series_from
-from tests.store.conftest import GOOD, HandClock
+from tests.store.conftest import GOOD
+from tests.support.clock import LoopClock
 
 
 def kept(path: Path) -> tuple[list[Any], list[Any]]:
@@ -26,7 +27,7 @@ def kept(path: Path) -> tuple[list[Any], list[Any]]:
     return rows, series
 
 
-async def fill(start: Any, clock: HandClock) -> None:
+async def fill(start: Any, clock: LoopClock) -> None:
     rng = random.Random(3)
     async with start() as run:
         for number in range(400):
@@ -39,7 +40,7 @@ async def fill(start: Any, clock: HandClock) -> None:
         await run.store.stored(400)
 
 
-async def test_every_row_of_a_healthy_file_is_found_and_equal(start: Any, clock: HandClock, tmp_path: Path) -> None:
+async def test_every_row_of_a_healthy_file_is_found_and_equal(start: Any, clock: LoopClock, tmp_path: Path) -> None:
     await fill(start, clock)
     path = tmp_path / "gatepost.db"
     rows, series = kept(path)
@@ -52,7 +53,7 @@ async def test_every_row_of_a_healthy_file_is_found_and_equal(start: Any, clock:
 
 
 async def test_rows_that_are_in_the_write_ahead_log_only_are_found(
-    start: Any, clock: HandClock, tmp_path: Path
+    start: Any, clock: LoopClock, tmp_path: Path
 ) -> None:
     async with start(finish=False) as run:
         await run.put_all(50)

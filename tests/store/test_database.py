@@ -12,7 +12,7 @@ import pytest
 
 from gatepost.agent.store.database import FOLDER, HEAD, PAGE_SIZE, Database, NotOpen, sql
 from gatepost.agent.store.schema import VERSION, migrate, script
-from tests.store.conftest import until
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import EVENT, URGENT
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.writer import QUEUE_ROWS
-from tests.store.conftest import GOOD, HandClock, until
+from tests.store.conftest import GOOD
+from tests.support.clock import LoopClock
+from tests.support.waiting import until
 
 
 async def test_what_is_stored_is_there_for_another_reader(start: Any, tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ async def test_pages_part_urgent_from_others(start: Any) -> None:
         assert [r.seq for r in await run.store.queries.page(0, 3, 8, 2)] == [3, 5]
 
 
-async def test_history_filters_by_device_metric_time_and_cursor(start: Any, clock: HandClock) -> None:
+async def test_history_filters_by_device_metric_time_and_cursor(start: Any, clock: LoopClock) -> None:
     async with start() as run:
         marks = []
         for value in range(6):
@@ -133,7 +135,7 @@ async def test_history_filters_by_device_metric_time_and_cursor(start: Any, cloc
         assert [r.seq for r in newest + older] == [7, 6, 5, 4]
 
 
-async def test_readings_before_the_clock_was_in_step_are_rectified(start: Any, clock: HandClock) -> None:
+async def test_readings_before_the_clock_was_in_step_are_rectified(start: Any, clock: LoopClock) -> None:
     clock.synchronised = False
     true_wall = clock.wall
     clock.wall -= 90 * 86_400_000_000  # a Pi without a clock starts in the past
@@ -147,7 +149,7 @@ async def test_readings_before_the_clock_was_in_step_are_rectified(start: Any, c
         assert await run.store.clock_in_step()
         assert run.store.time_of(record) == (true_wall, "rectified")
         assert record.wall != true_wall  # the raw value stays
-    again = HandClock("boot-b")
+    again = LoopClock("boot-b")
     async with start(clock=again) as run:  # known after the next boot too
         (record,) = await run.store.queries.history(limit=1)
         assert run.store.time_of(record) == (true_wall, "rectified")
@@ -199,6 +201,6 @@ async def test_a_file_of_a_newer_agent_is_refused_and_not_changed(start: Any, tm
 async def test_series_of_earlier_boots_are_found_when_needed(start: Any) -> None:
     async with start() as run:
         await run.put_all(3, device="old")
-    async with start(clock=HandClock("boot-b")) as run:
+    async with start(clock=LoopClock("boot-b")) as run:
         records = await run.store.queries.page(0, 0, FOREVER, 10)
         assert {run.store.series_of(record.series).device for record in records} == {"old"}

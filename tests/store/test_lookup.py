@@ -11,14 +11,15 @@ import pytest
 
 from gatepost.agent.store import queries, zone_map
 from gatepost.agent.store.ranges import FOREVER
-from tests.store.conftest import GOOD, HandClock
+from tests.store.conftest import GOOD
+from tests.support.clock import LoopClock
 
 MINUTE = 60_000_000
 
 
 @pytest.fixture(autouse=True)
 def small_zones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zone_map, "ZONE", 16)
+    monkeypatch.setattr(zone_map, "ZONE_ROWS", 16)
 
 
 async def all_pages(store: Any, limit: int = 7, **query: Any) -> list[int]:
@@ -33,13 +34,13 @@ async def all_pages(store: Any, limit: int = 7, **query: Any) -> list[int]:
         before = part.cursor
 
 
-async def filled(start: Any, clock: HandClock, boots: int = 3) -> list[dict[str, Any]]:
+async def filled(start: Any, clock: LoopClock, boots: int = 3) -> list[dict[str, Any]]:
     """Rows of several boots: the clock is in step from the middle of every second boot on."""
     rng = random.Random(5)
     rows: list[dict[str, Any]] = []
     true = clock.wall
     for boot in range(boots):
-        here = HandClock(f"boot-{boot}")
+        here = LoopClock(f"boot-{boot}")
         here.mono, here.synchronised = 1_000_000, False
         offset = 0 if boot == 1 else -90 * 24 * 60 * MINUTE
         async with start(clock=here) as run:
@@ -63,10 +64,10 @@ async def filled(start: Any, clock: HandClock, boots: int = 3) -> list[dict[str,
     return rows
 
 
-async def test_history_is_what_a_search_of_all_rows_finds(start: Any, clock: HandClock) -> None:
+async def test_history_is_what_a_search_of_all_rows_finds(start: Any, clock: LoopClock) -> None:
     rows = await filled(start, clock)
     rng = random.Random(6)
-    async with start(clock=HandClock("boot-9")) as run:
+    async with start(clock=LoopClock("boot-9")) as run:
         for _ in range(60):
             device = rng.choice([None, None, "a", "rare-0", "rare-2", "nobody"])
             metric = rng.choice([None, None, "spo2", "nothing"])
@@ -84,7 +85,7 @@ async def test_history_is_what_a_search_of_all_rows_finds(start: Any, clock: Han
             assert await all_pages(run.store, rng.choice([1, 7, 500]), **query) == wanted, query
 
 
-async def test_times_that_are_rectified_later_are_found_at_their_new_place(start: Any, clock: HandClock) -> None:
+async def test_times_that_are_rectified_later_are_found_at_their_new_place(start: Any, clock: LoopClock) -> None:
     clock.synchronised = False
     true = clock.wall
     clock.wall -= 30 * 24 * 60 * MINUTE
@@ -111,7 +112,7 @@ async def test_numbers_left_out_cost_nothing(start: Any, tmp_path: Any) -> None:
 
 
 async def test_a_search_that_takes_too_long_stops_and_can_go_on(
-    start: Any, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    start: Any, clock: LoopClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = await filled(start, clock, 1)
     monkeypatch.setattr(queries, "SEARCH_SECONDS", 0.0)
@@ -122,10 +123,10 @@ async def test_a_search_that_takes_too_long_stops_and_can_go_on(
         assert await all_pages(run.store, device="rare-0") == [rows[3]["seq"]]
 
 
-async def test_counting_is_exact_and_follows_what_is_settled_and_dropped(start: Any, clock: HandClock) -> None:
+async def test_counting_is_exact_and_follows_what_is_settled_and_dropped(start: Any, clock: LoopClock) -> None:
     rows = await filled(start, clock)
     events = 12
-    async with start(clock=HandClock("boot-9"), brokers=("a",)) as run:
+    async with start(clock=LoopClock("boot-9"), brokers=("a",)) as run:
 
         async def owed() -> tuple[int, int]:
             (entry,) = await run.store.backlog.undelivered()
@@ -163,7 +164,7 @@ async def test_counting_gives_up_with_an_estimate(start: Any, monkeypatch: pytes
         assert (entry["readings"], entry["urgent"], entry["exact"]) == (100, 10, False)
 
 
-async def test_the_oldest_that_is_owed_is_told(start: Any, clock: HandClock) -> None:
+async def test_the_oldest_that_is_owed_is_told(start: Any, clock: LoopClock) -> None:
     async with start() as run:
         seqs = await run.put_all(50)
         run.store.backlog.position("a").settle(0, 0, seqs[20])

@@ -65,7 +65,7 @@ async def test_a_mark_is_never_on_disk_without_its_reading_nor_the_reading_witho
 async def test_a_commit_that_fails_keeps_the_mark_for_the_next(
     start: Any, statement: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RETRY_FIRST", 0.01)
+    monkeypatch.setattr(module, "FIRST_RETRY", 0.01)
     async with start() as run:
         fail = Failing(run, statement)
         fail.left = 2

@@ -20,7 +20,9 @@ from gatepost.agent.store import check, repair
 from gatepost.agent.store import salvage as maintenance
 from gatepost.agent.store.command_ledger import LedgerEntry
 from gatepost.agent.store.ranges import FOREVER
-from tests.store.conftest import GOOD, HandClock, database, until
+from tests.store.conftest import GOOD, database
+from tests.support.clock import LoopClock
+from tests.support.waiting import until
 
 JUMP = maintenance.JUMP
 
@@ -59,7 +61,7 @@ async def bodies(run: Any) -> dict[int, tuple[str, Any]]:
 
 @pytest.mark.parametrize("lost", ["meta", "boot", "series", "owed", "gap", "state"])
 async def test_whatever_table_is_lost_under_a_running_store_ids_and_series_stay(
-    start: Any, tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch, lost: str
+    start: Any, tmp_path: Path, clock: LoopClock, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     async with start() as run:
         store = run.store
@@ -81,7 +83,7 @@ async def test_whatever_table_is_lost_under_a_running_store_ids_and_series_stay(
         assert [found[seq] for seq in range(1, 21)] == [("first", n) for n in range(20)]
         assert found[waiting] == ("second", 7)
         assert store.time_of(await store.queries.one(waiting))[1] == "rectified"
-    async with start(clock=HandClock()) as run:  # and the file says the same to the next process
+    async with start(clock=LoopClock()) as run:  # and the file says the same to the next process
         assert run.store.epoch == epoch
         found = await bodies(run)
         assert (found[1], found[waiting], found[later]) == (("first", 0), ("second", 7), ("third", 0))
@@ -298,12 +300,12 @@ async def test_readings_of_a_lost_series_are_kept_and_say_so(start: Any, tmp_pat
     path = tmp_path / "gatepost.db"
     change(path, statement)
     assert not check(path).healthy
-    async with start(clock=HandClock("boot-b")) as run:
+    async with start(clock=LoopClock("boot-b")) as run:
         assert await bodies(run) == {1: ("unknown", 0), 2: ("unknown", 1), 3: ("unknown", 2), 4: ("second", 0)}
         assert b"series:lost" in run.store.series_of(1).common
     report = repair(path)
     assert (report.rows, report.lost) == (4, 0)
-    async with start(clock=HandClock("boot-b")) as run:
+    async with start(clock=LoopClock("boot-b")) as run:
         found = await bodies(run)
         assert {found[seq][0] for seq in (1, 2, 3)} == {"unknown"}
         assert run.store.series("third", None, GOOD) > 2

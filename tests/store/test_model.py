@@ -25,8 +25,9 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import EVENT, Store, writer
 from gatepost.agent.store.ranges import FOREVER
-from tests.store.conftest import HandClock, Running
+from tests.store.conftest import Running
 from tests.store.test_writer import Failing
+from tests.support.clock import LoopClock
 
 DAY = 86_400.0
 DEVICES = ("d", "e", "f")
@@ -38,11 +39,11 @@ class Log(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.place = Path(tempfile.mkdtemp(prefix="log-"))
-        self.retry, writer.RETRY_FIRST = writer.RETRY_FIRST, 0.002
+        self.retry, writer.FIRST_RETRY = writer.FIRST_RETRY, 0.002
         self.opened = 0
         self.boots = 0
         self.head_at_start = 0
-        self.clock = HandClock("boot-0")
+        self.clock = LoopClock("boot-0")
         self.value = 0
         self.waiting: dict[int, tuple[str, int, bool]] = {}  # seq -> device, value, urgent: taken, not stored yet
         self.stored: dict[int, tuple[str, int, bool]] = {}
@@ -80,7 +81,7 @@ class Log(RuleBasedStateMachine):
 
     def reboot(self) -> None:
         self.boots += 1
-        old, self.clock = self.clock, HandClock(f"boot-{self.boots}")
+        old, self.clock = self.clock, LoopClock(f"boot-{self.boots}")
         self.clock.wall, self.clock.synchronised = old.wall, self.boots % 3 != 1
 
     async def rest(self) -> None:
@@ -277,7 +278,7 @@ class Log(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.wait(self.finish())
         self.loop.close()
-        writer.RETRY_FIRST = self.retry
+        writer.FIRST_RETRY = self.retry
         shutil.rmtree(self.place)
 
     async def finish(self) -> None:

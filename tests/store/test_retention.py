@@ -6,7 +6,8 @@ from typing import Any
 
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store.positions import NORMAL
-from tests.store.conftest import HandClock, until
+from tests.support.clock import LoopClock
+from tests.support.waiting import until
 
 DAY = 86_400.0
 
@@ -20,7 +21,7 @@ async def upkeep(run: Any) -> None:
     await run.store.retention.once()
 
 
-async def test_old_readings_go_once_every_broker_has_them(start: Any, clock: HandClock) -> None:
+async def test_old_readings_go_once_every_broker_has_them(start: Any, clock: LoopClock) -> None:
     async with start(StoreSettings(commit_interval=0.0, keep=DAY), brokers=("a", "b")) as run:
         await run.put_all(5)
         clock.pass_seconds(2 * DAY)
@@ -36,7 +37,7 @@ async def test_old_readings_go_once_every_broker_has_them(start: Any, clock: Han
         assert await run.store.gaps() == []
 
 
-async def test_a_clock_that_steps_forward_makes_nothing_old(start: Any, clock: HandClock) -> None:
+async def test_a_clock_that_steps_forward_makes_nothing_old(start: Any, clock: LoopClock) -> None:
     clock.synchronised = False
     async with start(StoreSettings(commit_interval=0.0, keep=DAY)) as run:
         await run.put_all(5)
@@ -49,7 +50,7 @@ async def test_a_clock_that_steps_forward_makes_nothing_old(start: Any, clock: H
         assert len(await run.numbers()) == 6
 
 
-async def test_the_newest_row_stays_so_that_ids_go_on(start: Any, clock: HandClock) -> None:
+async def test_the_newest_row_stays_so_that_ids_go_on(start: Any, clock: LoopClock) -> None:
     async with start(StoreSettings(commit_interval=0.0, keep=DAY)) as run:
         last = (await run.put_all(5))[-1]
         delivered(run, 0, 100)

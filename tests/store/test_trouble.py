@@ -19,7 +19,8 @@ from gatepost.agent.core.errors import StoreError
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import check, repair
 from gatepost.agent.store.ranges import FOREVER
-from tests.store.conftest import database, until
+from tests.store.conftest import database
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -206,9 +207,9 @@ def test_a_healthy_file_is_left_as_it_is(tmp_path: Path) -> None:
     async def fill_it() -> None:
         from gatepost.agent.core.events import EventBus
         from gatepost.agent.store import Store
-        from tests.store.conftest import HandClock
+        from tests.store.conftest import LoopClock
 
-        store = await Store.open(path, "gw", StoreSettings(), HandClock(), EventBus())
+        store = await Store.open(path, "gw", StoreSettings(), LoopClock(), EventBus())
         await store.close()
 
     asyncio.run(fill_it())

@@ -17,7 +17,9 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import Store, backlog
 from gatepost.agent.store.ranges import FOREVER
-from tests.store.conftest import HandClock, database, until
+from tests.store.conftest import database
+from tests.support.clock import LoopClock
+from tests.support.waiting import until
 
 DAY = 86_400.0
 KEEP = StoreSettings(commit_interval=0.0, keep=DAY)
@@ -33,7 +35,7 @@ async def there(run: Any) -> list[int]:
 
 
 async def test_nothing_is_removed_before_it_is_known_which_brokers_there_are(
-    start: Any, tmp_path: Path, clock: HandClock
+    start: Any, tmp_path: Path, clock: LoopClock
 ) -> None:
     async with start(KEEP) as run:
         await run.put_all(10)
@@ -49,11 +51,11 @@ async def test_nothing_is_removed_before_it_is_known_which_brokers_there_are(
 
 
 async def test_a_wrong_clock_makes_nothing_old(start: Any) -> None:
-    first = HandClock("boot-a")
+    first = LoopClock("boot-a")
     async with start(KEEP, clock=first) as run:
         await run.put_all(10)
         settle(run, 0, 100)
-    second = HandClock("boot-b")
+    second = LoopClock("boot-b")
     second.wall += 70 * 365 * 86_400_000_000  # a battery that is empty: the year 2096
     second.synchronised = False
     async with start(KEEP, clock=second) as run:
@@ -72,14 +74,14 @@ async def test_a_boot_that_never_had_a_clock_does_not_keep_history_for_ever(
 ) -> None:
     from gatepost.agent.store import retention
 
-    monkeypatch.setattr(retention, "LOOK_FIRST", 5)
+    monkeypatch.setattr(retention, "FIRST_LOOK_ROWS", 5)
     monkeypatch.setattr(retention, "LOOK_ROWS", 7)
-    dark = HandClock("boot-a")
+    dark = LoopClock("boot-a")
     dark.synchronised = False
     async with start(KEEP, clock=dark) as run:
         await run.put_all(100)
         settle(run, 0, 1000)
-    light = HandClock("boot-b")
+    light = LoopClock("boot-b")
     async with start(KEEP, clock=light) as run:
         await run.put_all(50)
         light.pass_seconds(2 * DAY)
@@ -89,7 +91,7 @@ async def test_a_boot_that_never_had_a_clock_does_not_keep_history_for_ever(
         assert await there(run) == list(range(151, 161))
 
 
-async def test_what_was_refused_is_not_removed_before_the_refusal_is_written(start: Any, clock: HandClock) -> None:
+async def test_what_was_refused_is_not_removed_before_the_refusal_is_written(start: Any, clock: LoopClock) -> None:
     async with start(KEEP) as run:
         await run.put_all(5)
         clock.pass_seconds(2 * DAY)
@@ -101,17 +103,17 @@ async def test_what_was_refused_is_not_removed_before_the_refusal_is_written(sta
         assert await there(run) == [3, 6]
 
 
-async def test_series_that_rows_still_need_are_never_removed(start: Any, clock: HandClock, tmp_path: Path) -> None:
-    async with start(KEEP, clock=HandClock("boot-a")) as run:
+async def test_series_that_rows_still_need_are_never_removed(start: Any, clock: LoopClock, tmp_path: Path) -> None:
+    async with start(KEEP, clock=LoopClock("boot-a")) as run:
         await run.put_all(3, device="first")
     with database(tmp_path / "gatepost.db") as db:
         db.execute("UPDATE reading SET seq = seq + 100 WHERE seq > 1")  # boots out of order, as a repair may leave them
         db.execute("UPDATE series SET boot = 9 WHERE id = 1")
     db.close()
-    second = HandClock("boot-b")
+    second = LoopClock("boot-b")
     async with start(KEEP, clock=second) as run:
         await run.put_all(3, device="second")
-    third = HandClock("boot-c")
+    third = LoopClock("boot-c")
     async with start(KEEP, clock=third) as run:
         third.pass_seconds(3 * DAY)
         await run.put_all(3, device="third")
@@ -125,9 +127,9 @@ async def test_series_that_rows_still_need_are_never_removed(start: Any, clock: 
 
 
 async def test_series_of_boots_that_are_gone_are_removed(start: Any, tmp_path: Path) -> None:
-    wall = HandClock().wall
+    wall = LoopClock().wall
     for number in range(4):
-        clock = HandClock(f"boot-{number}")
+        clock = LoopClock(f"boot-{number}")
         clock.wall = wall + number * 3 * 86_400_000_000
         async with start(KEEP, clock=clock) as run:
             await run.put_all(3, device=f"d-{number}")
@@ -174,7 +176,7 @@ async def test_a_gap_that_is_being_told_is_not_told_again(start: Any) -> None:
         assert len(events) == len(await run.store.gaps()) == 1
 
 
-async def test_gap_times_are_those_that_readings_are_sent_with(start: Any, clock: HandClock) -> None:
+async def test_gap_times_are_those_that_readings_are_sent_with(start: Any, clock: LoopClock) -> None:
     clock.synchronised = False
     true = clock.wall
     clock.wall -= 90 * 86_400_000_000
@@ -188,7 +190,7 @@ async def test_gap_times_are_those_that_readings_are_sent_with(start: Any, clock
         assert gap["since"][:10] == gap["time"][:10]
 
 
-async def test_losses_that_go_on_are_told_less_and_less_often(start: Any, clock: HandClock) -> None:
+async def test_losses_that_go_on_are_told_less_and_less_often(start: Any, clock: LoopClock) -> None:
     seconds = [0.0]
     clock.monotonic = lambda: seconds[0]
     async with start() as run:
@@ -202,7 +204,7 @@ async def test_losses_that_go_on_are_told_less_and_less_often(start: Any, clock:
             await asyncio.sleep(0.002)
         await until(lambda: not run.store.writer.waiting)
         assert len(await run.store.gaps(1000)) < 16
-    async with start(clock=HandClock()) as run:  # and a clean stop writes down the rest
+    async with start(clock=LoopClock()) as run:  # and a clean stop writes down the rest
         assert sum(gap["count"] for gap in await run.store.gaps(1000)) == 301
 
 
@@ -267,7 +269,7 @@ async def test_the_store_opens_on_a_full_disk_where_it_was_open_before(start: An
                 pass
         except OSError:
             pass
-    async with start(StoreSettings(commit_interval=0.0), path=path, clock=HandClock("boot-b")) as run:
+    async with start(StoreSettings(commit_interval=0.0), path=path, clock=LoopClock("boot-b")) as run:
         assert len(await run.store.queries.history()) == 10
         waiting = run.put(1)
         (small_disk / "ballast").unlink()

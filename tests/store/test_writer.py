@@ -11,7 +11,7 @@ import pytest
 from gatepost.agent.core.errors import StoreFull
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import writer as module
-from tests.store.conftest import until
+from tests.support.waiting import until
 
 
 class Failing:
@@ -35,7 +35,7 @@ class Failing:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETRY_FIRST", 0.01)
+    monkeypatch.setattr(module, "FIRST_RETRY", 0.01)
 
 
 @pytest.mark.parametrize("statement", ["BEGIN", "INSERT INTO reading", "INSERT OR REPLACE INTO series", "COMMIT"])
@@ -88,8 +88,8 @@ async def test_what_cannot_be_stored_at_the_stop_is_said_to_whoever_waits(start:
 
 
 async def test_a_stop_does_not_wait_for_the_next_try(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETRY_FIRST", 3600.0)
-    monkeypatch.setattr(module, "RETRY_MOST", 3600.0)
+    monkeypatch.setattr(module, "FIRST_RETRY", 3600.0)
+    monkeypatch.setattr(module, "LONGEST_RETRY", 3600.0)
     async with start() as run:
         await run.put_all(1)
         fail = Failing(run)

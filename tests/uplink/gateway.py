@@ -21,8 +21,8 @@ from gatepost.agent.store import Store
 from gatepost.agent.uplink.broker_link import BrokerLink, UplinkContext
 from gatepost.agent.uplink.manager import BrokerManager
 from gatepost.agent.uplink.mqtt.connection import InboundMessage
+from tests.support.waiting import until
 
-from .broker import until
 from .client import Recorder
 
 

@@ -11,8 +11,9 @@ import pytest
 from gatepost.agent.core.errors import ConnectFailed, NotConnected, UplinkError, WindowFull
 from gatepost.agent.uplink.mqtt.connection import LastWill, packet_size
 from gatepost.agent.uplink.mqtt.tls import tls_context
+from tests.support.waiting import until
 
-from .broker import Authority, Mosquitto, running, until
+from .broker import Authority, Mosquitto, running
 from .client import Recorder, connected
 
 PROTOCOLS = ["5", "3.1.1"]

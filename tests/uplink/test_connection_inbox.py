@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage, MessageInbox
-
-from .broker import until
+from tests.support.waiting import until
 
 
 def message(topic: str, qos: int = 1) -> InboundMessage:

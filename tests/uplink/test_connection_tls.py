@@ -10,8 +10,9 @@ import pytest
 
 from gatepost.agent.core.errors import ConnectFailed, UplinkError
 from gatepost.agent.uplink.mqtt.tls import tls_context
+from tests.support.waiting import until
 
-from .broker import Authority, FakeBroker, Mosquitto, running, until
+from .broker import Authority, FakeBroker, Mosquitto, running
 from .client import Recorder, connected
 
 

@@ -11,8 +11,8 @@ from gatepost.agent.settings.model import RouteRule
 from gatepost.agent.uplink import delivery as session_module
 from gatepost.agent.uplink.poison_messages import QUIET, SUSPECT_AFTER
 from gatepost.agent.uplink.routing import BrokerRoutes
+from tests.support.waiting import until
 
-from .broker import until
 from .fakes import FAILURE, Rig
 
 

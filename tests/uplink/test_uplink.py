@@ -11,8 +11,9 @@ import pytest
 from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.settings.model import BacklogSettings, BrokerSettings, RouteRule, SecretRef, TlsSettings
 from gatepost.agent.uplink import broker_link as uplink_module
+from tests.support.waiting import until
 
-from .broker import Authority, FakeBroker, Mosquitto, free_port, running, until
+from .broker import Authority, FakeBroker, Mosquitto, free_port, running
 from .gateway import Gateway, gateway, listening
 
 

@@ -14,8 +14,9 @@ from gatepost.agent.settings.model import BrokerSettings
 from gatepost.agent.uplink import broker_link as uplink_module
 from gatepost.agent.uplink import delivery as session_module
 from tests.store.conftest import database
+from tests.support.waiting import until
 
-from .broker import CONNECT, PUBLISH, SUBSCRIBE, FakeBroker, Peer, packet, publish_id, until
+from .broker import CONNECT, PUBLISH, SUBSCRIBE, FakeBroker, Peer, packet, publish_id
 from .gateway import Gateway, gateway
 
 

@@ -20,7 +20,7 @@ async def of_device(request: ApiRequest) -> StreamingResponse:
     device = request.path["id"]
     if request.app.devices.get(device) is None:
         raise no_device(device)
-    header, tape = request.app.devices.tape(device)
+    header, tape = request.app.devices.recorder(device)
     return StreamingResponse(
         _moments(replace(header, gateway_version=version("gatepost")), tape, request), request.closing
     )
@@ -29,11 +29,11 @@ async def of_device(request: ApiRequest) -> StreamingResponse:
 async def _moments(header: RecordingHeader, tape: DeviceRecorder, request: ApiRequest) -> AsyncGenerator[bytes, None]:
     began = request.app.clock.monotonic()
     news = asyncio.Event()
-    with tape.listen() as reel:
-        reel.on_news = news.set
+    with tape.listen() as queue:
+        queue.on_moment = news.set
         yield header.line()
         while True:
             await news.wait()
             news.clear()
-            moments = reel.take()
+            moments = queue.take()
             yield b"".join(recording.line(moment._replace(at=moment.at - began)) for moment in moments)

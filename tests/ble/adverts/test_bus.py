@@ -13,7 +13,7 @@ from gatepost.drivers.ble.link.links import BleLinks
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.devices.catalogue import BROADCASTERS, make
 from gatepost.drivers.reading import Reading
-from tests.ble.conftest import until
+from tests.support.waiting import until
 
 KEY = "231d39c1d7cc1ab1aee224cd096db932"
 LIMIT = 10.0

@@ -10,8 +10,8 @@ import pytest
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.link import LinkFailed
-from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, reason
+from tests.support.waiting import until
 
 ADDRESS = "C0:FF:EE:00:00:01"
 LIMIT = 5.0

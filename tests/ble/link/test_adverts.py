@@ -11,8 +11,8 @@ from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.link import LinkFailed
-from tests.ble.conftest import until
 from tests.ble.link.rig import Heard, Kind, Rig, Strap, reason
+from tests.support.waiting import until
 
 ADDRESS = "C0:FF:EE:00:00:01"
 LIMIT = 5.0

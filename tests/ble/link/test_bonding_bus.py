@@ -9,8 +9,8 @@ import pytest
 from gatepost.drivers.ble.peripheral import GattError
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.link import LinkFailed
-from tests.ble.conftest import until
 from tests.ble.link.rig import LONG, SITE, STREAM, Kind, Rig, Strap, read, reason, subscribe
+from tests.support.waiting import until
 
 ADDRESS = "C0:FF:EE:00:00:01"
 LIMIT = 5.0

@@ -10,8 +10,8 @@ from gatepost.drivers.ble.twin.daemon import DaemonTiming, TwinDaemon
 from gatepost.drivers.ble.twin.hosted_peripheral import HostedPeripheral
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.link import LinkFailed
-from tests.ble.conftest import until
 from tests.ble.link.rig import QUICK, Rig, Strap, read, subscribe
+from tests.support.waiting import until
 
 DEVICES, SLOTS = 8, 5
 FAULTS = ("drop", "vanish", "refuse", "busy", "bond", "restart", "kill", "power", "unplug", "hang", "forget", "stick")

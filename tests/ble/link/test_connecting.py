@@ -10,8 +10,8 @@ from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.daemon_state import DaemonTiming
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
-from tests.ble.conftest import until
 from tests.ble.link.rig import LONG, QUICK, SITE, Rig, Strap, read, subscribe
+from tests.support.waiting import until
 
 ADDRESS = "C0:FF:EE:00:00:01"
 LIMIT = 5.0

@@ -19,7 +19,8 @@ from gatepost.drivers.ble.twin.devices.catalogue import make
 from gatepost.drivers.driver import Registry
 from tests.ble.link.rig import QUICK
 from tests.devices.fakes import QUICK as LIMITS
-from tests.devices.fakes import MemoryStore, until
+from tests.devices.fakes import MemoryStore
+from tests.support.waiting import until
 
 DRIVERS = {
     "ble": {"heart_rate", "pulse_oximetry"},

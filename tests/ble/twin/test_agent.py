@@ -16,8 +16,8 @@ from gatepost.drivers.ble.twin.devices.catalogue import driver_of, make, secure
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.ble.uuids import uuid
-from tests.ble.conftest import until
 from tests.integration.rig import Agent, agent, settings_for
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="dbus-daemon is not installed")
 

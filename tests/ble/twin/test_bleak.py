@@ -11,8 +11,8 @@ from bleak.exc import BleakGATTProtocolError
 from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.uuids import uuid
-from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, POINT, SITE, STREAM, Strap, find
+from tests.support.waiting import until
 
 
 async def test_scan_connect_read_write_notify_indicate(bluez: TwinDaemon) -> None:

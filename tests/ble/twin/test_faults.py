@@ -13,8 +13,8 @@ from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.daemon_state import DaemonTiming
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
 from gatepost.drivers.ble.uuids import uuid
-from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, SITE, STREAM, Strap, find
+from tests.support.waiting import until
 
 
 async def test_a_vanished_peripheral_never_answers_and_the_attempt_can_be_cancelled(bluez: TwinDaemon) -> None:

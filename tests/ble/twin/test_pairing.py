@@ -11,8 +11,8 @@ from dbus_fast import Message
 
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
-from tests.ble.conftest import until
 from tests.ble.twin.strap import ADDRESS, SITE, PairingAgent, Strap, find
+from tests.support.waiting import until
 
 
 async def test_without_an_agent_pairing_fails_and_an_encrypted_read_hangs(bluez: TwinDaemon) -> None:

@@ -16,9 +16,10 @@ from gatepost.drivers.ble.twin.console import TwinConsole
 from gatepost.drivers.ble.twin.devices.catalogue import make
 from gatepost.drivers.ble.twin.emulated_bluetooth import EmulatedBluetooth, SimulatedEntry, settings_text
 from gatepost.drivers.ble.twin.private_bus import NoBus, PrivateBus
-from tests.ble.conftest import bleak_lets_go, until
+from tests.ble.conftest import bleak_lets_go
 from tests.ble.twin.strap import find
 from tests.project.checkout import ROOT
+from tests.support.waiting import until
 
 METER, STRAP = "C0:DE:08:00:00:00", "C0:DE:0D:00:00:00"
 
