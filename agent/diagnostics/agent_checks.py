@@ -9,6 +9,26 @@ from typing import Any, Protocol
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.views import BrokerView, DeviceView
+from gatepost.agent.diagnostics.catalogue import (
+    API_NOT_SERVED,
+    BROKER_BACKLOG,
+    BROKER_DEAD_LETTERS,
+    BROKER_DISCONNECTED,
+    BROKER_REFUSED,
+    BROKER_UNREACHABLE,
+    CLOCK_UNSYNCHRONISED,
+    DISK_FULL,
+    DISK_LOW,
+    DISK_UNREADABLE,
+    NO_BROKER,
+    NO_DEVICE,
+    READINGS_LOST,
+    SETTINGS_LAST_GOOD,
+    SETTINGS_REFUSED,
+    STORE_FAILING,
+    STORE_FULL,
+    STORE_REPAIRED,
+)
 from gatepost.agent.diagnostics.device_checks import of_device
 from gatepost.agent.diagnostics.finding import Finding, by_weight
 from gatepost.agent.settings.model import Settings
@@ -90,8 +110,7 @@ async def findings(app: CheckedAgent) -> list[Finding]:
 def _api(status: dict[str, Any]) -> Iterator[Finding]:
     trouble = (status.get("api") or {}).get("trouble")
     if trouble:
-        yield Finding(
-            "problem",
+        yield API_NOT_SERVED.found(
             "gateway",
             "the API is not served on TCP as the settings say",
             trouble,
@@ -101,8 +120,7 @@ def _api(status: dict[str, Any]) -> Iterator[Finding]:
 
 def _clock(app: CheckedAgent) -> Iterator[Finding]:
     if not app.clock.now().synchronised:
-        yield Finding(
-            "warning",
+        yield CLOCK_UNSYNCHRONISED.found(
             "clock",
             "the clock is not synchronised",
             "no time source has answered since this box started",
@@ -115,12 +133,11 @@ def _disk(app: CheckedAgent) -> Iterator[Finding]:
     try:
         seen = os.statvfs(path)
     except OSError as error:
-        yield Finding("problem", "disk", f"{path} cannot be looked at", str(error.strerror), "see gateway.state_dir")
+        yield DISK_UNREADABLE.found("disk", f"{path} cannot be looked at", str(error.strerror), "see gateway.state_dir")
         return
     free = seen.f_bavail * seen.f_frsize
     if free < reserve * SPARE:
-        yield Finding(
-            "problem" if free < reserve else "warning",
+        yield (DISK_FULL if free < reserve else DISK_LOW).found(
             "disk",
             f"{free // 1_000_000} MB are free at {path}",
             f"store.reserve keeps {reserve // 1_000_000} MB free: below it the oldest readings go, or none are taken",
@@ -132,12 +149,11 @@ def _store(stats: dict[str, Any]) -> Iterator[Finding]:
     state = str(stats["state"])
     if state.startswith(FULL):
         do = "bring the broker back that readings wait for, or raise store.max_size"
-        yield Finding("problem", "store", state, "more is owed to a broker than the log may hold", do)
+        yield STORE_FULL.found("store", state, "more is owed to a broker than the log may hold", do)
     elif state != "ok":
-        yield Finding("problem", "store", "the store does not take readings as it should", state, "see the log")
+        yield STORE_FAILING.found("store", "the store does not take readings as it should", state, "see the log")
     if stats.get("repairs"):
-        yield Finding(
-            "warning",
+        yield STORE_REPAIRED.found(
             "store",
             "the database was damaged and has been rebuilt from what could be read",
             "a power cut or a failing card is the usual cause",
@@ -153,10 +169,10 @@ def _settings(status: dict[str, Any]) -> Iterator[Finding]:
     do = "`gatepost check` explains each of them"
     if settings.get("last_good"):
         what = "the last good settings are used: the files had errors when the agent started, and have not held since"
-        yield Finding("problem", "settings", what, wrong, do)
+        yield SETTINGS_LAST_GOOD.found("settings", what, wrong, do)
     elif last and not last.get("applied"):
         what = "the newest settings were refused; the agent runs with those before"
-        yield Finding("problem", "settings", what, wrong, do)
+        yield SETTINGS_REFUSED.found("settings", what, wrong, do)
 
 
 def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
@@ -164,8 +180,8 @@ def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
     if recent:
         count = sum(int(gap["count"]) for gap in recent)
         reasons = ", ".join(sorted({str(gap["reason"]) for gap in recent}))
-        yield Finding(
-            "warning", "store", f"{_readings(count)} lost within a day", reasons, "`gatepost backlog --gaps` lists them"
+        yield READINGS_LOST.found(
+            "store", f"{_readings(count)} lost within a day", reasons, "`gatepost backlog --gaps` lists them"
         )
 
 
@@ -178,8 +194,7 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
     match state["state"]:
         case "connected":
             if waiting and oldest and now - datetime.fromisoformat(oldest) > LATE:
-                yield Finding(
-                    "note",
+                yield BROKER_BACKLOG.found(
                     about,
                     f"{_readings(waiting)} not upstream yet, the oldest of {_short(oldest)}",
                     "it is connected: the backlog drains beside the live readings, by backlog.share and backlog.rate",
@@ -187,16 +202,19 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
                 )
         case "disconnected":
             text = "it was disconnected by a command, or `active: false` stands in its settings"
-            yield Finding("note", about, f"it is not connected on purpose{since}", text, do or _connect(state))
+            yield BROKER_DISCONNECTED.found(
+                about, f"it is not connected on purpose{since}", text, do or _connect(state)
+            )
         case "refused":
-            yield Finding(
-                "problem", about, f"it refuses this gateway{since}", reason, do or "see its username and password"
+            yield BROKER_REFUSED.found(
+                about, f"it refuses this gateway{since}", reason, do or "see its username and password"
             )
         case _:
-            yield Finding("problem", about, f"it is not connected{since}", reason, do or "is it reachable from here?")
+            yield BROKER_UNREACHABLE.found(
+                about, f"it is not connected{since}", reason, do or "is it reachable from here?"
+            )
     if dead:
-        yield Finding(
-            "warning",
+        yield BROKER_DEAD_LETTERS.found(
             about,
             f"it refused {_readings(len(dead))}{' or more' if len(dead) >= DEAD else ''} for good",
             ", ".join(list(dict.fromkeys(dead))[:REASONS]),
@@ -220,6 +238,6 @@ def _connect(state: BrokerView) -> str:
 
 def _nothing_to_do(settings: Settings) -> Iterator[Finding]:
     if not settings.devices:
-        yield Finding("note", "settings", "no device is configured", "", "`gatepost drivers` shows what can be read")
+        yield NO_DEVICE.found("settings", "no device is configured", "", "`gatepost drivers` shows what can be read")
     if not settings.brokers:
-        yield Finding("note", "settings", "no broker is configured", "", "readings are stored, and kept for store.keep")
+        yield NO_BROKER.found("settings", "no broker is configured", "", "readings are stored, and kept for store.keep")

@@ -8,15 +8,20 @@ import msgspec
 
 ORDER = ("problem", "warning", "note")
 
+Severity = Literal["problem", "warning", "note"]
+
 
 class Finding(msgspec.Struct, frozen=True):
-    """`about`: gateway, clock, disk, store, settings, `device NAME`, `broker NAME`. Without secrets and patients."""
+    """`about`: gateway, clock, disk, store, settings, `device NAME`, `broker NAME`. Without secrets and patients.
 
-    severity: Literal["problem", "warning", "note"]
+    `id` is that of the check in the catalogue."""
+
+    severity: Severity
     about: str
     what: str
     why: str = ""
     do: str = ""
+    id: str = ""
 
 
 def by_weight(findings: list[Finding]) -> list[Finding]:

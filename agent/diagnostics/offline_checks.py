@@ -9,6 +9,20 @@ from pathlib import Path
 
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.errors import StoreError
+from gatepost.agent.diagnostics.catalogue import (
+    CLOCK_UNSYNCHRONISED,
+    DATABASE_DAMAGED,
+    DATABASE_IN_USE,
+    DATABASE_MISSING,
+    DATABASE_UNREADABLE,
+    DISK_FULL,
+    PORT_FORBIDDEN,
+    PORT_MISSING,
+    PORT_UNREADABLE,
+    PORT_WRONG,
+    SETTINGS_ERROR,
+    SETTINGS_WARNING,
+)
 from gatepost.agent.diagnostics.finding import Finding
 from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.model import Settings
@@ -18,9 +32,9 @@ from gatepost.agent.store.exclusive_access import exclusive_access
 def of_settings(loaded: LoadedSettings) -> Iterator[Finding]:
     """Each problem of the settings."""
     for problem in loaded.problems:
-        severity = "problem" if problem.severity == "error" else "warning"
+        check = SETTINGS_ERROR if problem.severity == "error" else SETTINGS_WARNING
         what = f"{problem.origin}: {problem.key + ': ' if problem.key else ''}{problem.message}"
-        yield Finding(severity, "settings", what, "", problem.hint)  # type: ignore[arg-type]
+        yield check.found("settings", what, "", problem.hint)
 
 
 def of_box(loaded: LoadedSettings, running: bool) -> Iterator[Finding]:
@@ -43,16 +57,16 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             mode = os.stat(device.port).st_mode
         except FileNotFoundError:
             hint = "is it plugged in? `ls -l /dev/serial/by-id` shows what is"
-            yield Finding("warning", about, f"{device.port} is not there", "the device is unplugged or off", hint)
+            yield PORT_MISSING.found(about, f"{device.port} is not there", "the device is unplugged or off", hint)
             continue
         except OSError as error:
-            yield Finding("problem", about, f"{device.port} cannot be looked at", str(error.strerror))
+            yield PORT_UNREADABLE.found(about, f"{device.port} cannot be looked at", str(error.strerror))
             continue
         if not stat.S_ISCHR(mode):
-            yield Finding("problem", about, f"{device.port} is no serial port", "", "see its `port`")
+            yield PORT_WRONG.found(about, f"{device.port} is no serial port", "", "see its `port`")
         elif not os.access(device.port, os.R_OK | os.W_OK):
             hint = "the agent's user must be in the group of the port, usually dialout (the service is)"
-            yield Finding("warning", about, f"{device.port} may not be opened by this user", "permission", hint)
+            yield PORT_FORBIDDEN.found(about, f"{device.port} may not be opened by this user", "permission", hint)
 
 
 def _disk(state_dir: Path, reserve: int) -> Iterator[Finding]:
@@ -61,13 +75,13 @@ def _disk(state_dir: Path, reserve: int) -> Iterator[Finding]:
     free = seen.f_bavail * seen.f_frsize
     if free < reserve:
         why = f"store.reserve keeps {reserve // 1_000_000} MB free"
-        yield Finding("problem", "disk", f"{free // 1_000_000} MB are free at {place}", why, "free some space")
+        yield DISK_FULL.found("disk", f"{free // 1_000_000} MB are free at {place}", why, "free some space")
 
 
 def _clock() -> Iterator[Finding]:
     if not SystemClock().synchronised:
         why = "no time source has answered since this box started"
-        yield Finding("warning", "clock", "the clock is not synchronised", why, "see `timedatectl`")
+        yield CLOCK_UNSYNCHRONISED.found("clock", "the clock is not synchronised", why, "see `timedatectl`")
 
 
 def _database(state_dir: Path) -> Iterator[Finding]:
@@ -78,17 +92,17 @@ def _database(state_dir: Path) -> Iterator[Finding]:
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
     except FileNotFoundError:
-        yield Finding("note", "store", f"there is no database at {path} yet", "the first start makes it")
+        yield DATABASE_MISSING.found("store", f"there is no database at {path} yet", "the first start makes it")
         return
     except OSError as error:
-        yield Finding("note", "store", f"{path} cannot be read by this user", str(error.strerror), "use sudo")
+        yield DATABASE_UNREADABLE.found("store", f"{path} cannot be read by this user", str(error.strerror), "use sudo")
         return
     if head != MAGIC and head:
         hint = "`gatepost store repair`, or just start: the agent sets a damaged file aside"
-        yield Finding("problem", "store", f"{path} is no database", "its beginning was overwritten", hint)
+        yield DATABASE_DAMAGED.found("store", f"{path} is no database", "its beginning was overwritten", hint)
         return
     try:
         with exclusive_access(path):
             pass
     except StoreError as error:
-        yield Finding("note", "store", error.message)
+        yield DATABASE_IN_USE.found("store", error.message)
