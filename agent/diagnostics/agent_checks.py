@@ -9,26 +9,7 @@ from typing import Any, Protocol
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.views import BrokerView, DeviceView
-from gatepost.agent.diagnostics.catalogue import (
-    API_NOT_SERVED,
-    BROKER_BACKLOG,
-    BROKER_DEAD_LETTERS,
-    BROKER_DISCONNECTED,
-    BROKER_REFUSED,
-    BROKER_UNREACHABLE,
-    CLOCK_UNSYNCHRONISED,
-    DISK_FULL,
-    DISK_LOW,
-    DISK_UNREADABLE,
-    NO_BROKER,
-    NO_DEVICE,
-    READINGS_LOST,
-    SETTINGS_LAST_GOOD,
-    SETTINGS_REFUSED,
-    STORE_FAILING,
-    STORE_FULL,
-    STORE_REPAIRED,
-)
+from gatepost.agent.diagnostics.catalogue import found
 from gatepost.agent.diagnostics.device_checks import of_device
 from gatepost.agent.diagnostics.finding import Finding, by_weight
 from gatepost.agent.settings.model import Settings
@@ -92,10 +73,16 @@ class CheckedAgent(Protocol):
 async def findings(app: CheckedAgent) -> list[Finding]:
     """Worst first; empty when all is well."""
     now = datetime.fromtimestamp(app.clock.now().wall / 1e6, UTC)
-    found = [*_clock(app), *_disk(app), *_store(await app.store.stats()), *_settings(app.status()), *_api(app.status())]
-    found += _gaps(await app.store.gaps(100), now)
+    results = [
+        *_clock(app),
+        *_disk(app),
+        *_store(await app.store.stats()),
+        *_settings(app.status()),
+        *_api(app.status()),
+    ]
+    results += _gaps(await app.store.gaps(100), now)
     for view in app.devices.views():
-        found += of_device(view, now)
+        results += of_device(view, now)
     owed = {str(entry["broker"]): entry for entry in await app.store.backlog.undelivered()}
     dead: dict[str, list[str]] = {}
     for letter in await app.store.dead_letters(DEAD):
@@ -103,14 +90,15 @@ async def findings(app: CheckedAgent) -> list[Finding]:
     for broker in app.brokers.views():
         state = broker.as_dict()
         name = state["name"]
-        found += _broker(state, owed.get(name, {}), dead.get(name, []), now)
-    return by_weight([*found, *_nothing_to_do(app.settings)])
+        results += _broker(state, owed.get(name, {}), dead.get(name, []), now)
+    return by_weight([*results, *_nothing_to_do(app.settings)])
 
 
 def _api(status: dict[str, Any]) -> Iterator[Finding]:
     trouble = (status.get("api") or {}).get("trouble")
     if trouble:
-        yield API_NOT_SERVED.found(
+        yield found(
+            "api-not-served",
             "gateway",
             "the API is not served on TCP as the settings say",
             trouble,
@@ -120,7 +108,8 @@ def _api(status: dict[str, Any]) -> Iterator[Finding]:
 
 def _clock(app: CheckedAgent) -> Iterator[Finding]:
     if not app.clock.now().synchronised:
-        yield CLOCK_UNSYNCHRONISED.found(
+        yield found(
+            "clock-unsynchronised",
             "clock",
             "the clock is not synchronised",
             "no time source has answered since this box started",
@@ -133,11 +122,14 @@ def _disk(app: CheckedAgent) -> Iterator[Finding]:
     try:
         seen = os.statvfs(path)
     except OSError as error:
-        yield DISK_UNREADABLE.found("disk", f"{path} cannot be looked at", str(error.strerror), "see gateway.state_dir")
+        yield found(
+            "disk-unreadable", "disk", f"{path} cannot be looked at", str(error.strerror), "see gateway.state_dir"
+        )
         return
     free = seen.f_bavail * seen.f_frsize
     if free < reserve * SPARE:
-        yield (DISK_FULL if free < reserve else DISK_LOW).found(
+        yield found(
+            "disk-full" if free < reserve else "disk-low",
             "disk",
             f"{free // 1_000_000} MB are free at {path}",
             f"store.reserve keeps {reserve // 1_000_000} MB free: below it the oldest readings go, or none are taken",
@@ -149,11 +141,12 @@ def _store(stats: dict[str, Any]) -> Iterator[Finding]:
     state = str(stats["state"])
     if state.startswith(FULL):
         do = "bring the broker back that readings wait for, or raise store.max_size"
-        yield STORE_FULL.found("store", state, "more is owed to a broker than the log may hold", do)
+        yield found("store-full", "store", state, "more is owed to a broker than the log may hold", do)
     elif state != "ok":
-        yield STORE_FAILING.found("store", "the store does not take readings as it should", state, "see the log")
+        yield found("store-failing", "store", "the store does not take readings as it should", state, "see the log")
     if stats.get("repairs"):
-        yield STORE_REPAIRED.found(
+        yield found(
+            "store-repaired",
             "store",
             "the database was damaged and has been rebuilt from what could be read",
             "a power cut or a failing card is the usual cause",
@@ -169,10 +162,10 @@ def _settings(status: dict[str, Any]) -> Iterator[Finding]:
     do = "`gatepost check` explains each of them"
     if settings.get("last_good"):
         what = "the last good settings are used: the files had errors when the agent started, and have not held since"
-        yield SETTINGS_LAST_GOOD.found("settings", what, wrong, do)
+        yield found("settings-last-good", "settings", what, wrong, do)
     elif last and not last.get("applied"):
         what = "the newest settings were refused; the agent runs with those before"
-        yield SETTINGS_REFUSED.found("settings", what, wrong, do)
+        yield found("settings-refused", "settings", what, wrong, do)
 
 
 def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
@@ -180,8 +173,12 @@ def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
     if recent:
         count = sum(int(gap["count"]) for gap in recent)
         reasons = ", ".join(sorted({str(gap["reason"]) for gap in recent}))
-        yield READINGS_LOST.found(
-            "store", f"{_readings(count)} lost within a day", reasons, "`gatepost backlog --gaps` lists them"
+        yield found(
+            "readings-lost",
+            "store",
+            f"{_readings(count)} lost within a day",
+            reasons,
+            "`gatepost backlog --gaps` lists them",
         )
 
 
@@ -194,7 +191,8 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
     match state["state"]:
         case "connected":
             if waiting and oldest and now - datetime.fromisoformat(oldest) > LATE:
-                yield BROKER_BACKLOG.found(
+                yield found(
+                    "broker-backlog",
                     about,
                     f"{_readings(waiting)} not upstream yet, the oldest of {_short(oldest)}",
                     "it is connected: the backlog drains beside the live readings, by backlog.share and backlog.rate",
@@ -202,19 +200,24 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
                 )
         case "disconnected":
             text = "it was disconnected by a command, or `active: false` stands in its settings"
-            yield BROKER_DISCONNECTED.found(
-                about, f"it is not connected on purpose{since}", text, do or _connect(state)
+            yield found(
+                "broker-disconnected", about, f"it is not connected on purpose{since}", text, do or _connect(state)
             )
         case "refused":
-            yield BROKER_REFUSED.found(
-                about, f"it refuses this gateway{since}", reason, do or "see its username and password"
+            yield found(
+                "broker-refused",
+                about,
+                f"it refuses this gateway{since}",
+                reason,
+                do or "see its username and password",
             )
         case _:
-            yield BROKER_UNREACHABLE.found(
-                about, f"it is not connected{since}", reason, do or "is it reachable from here?"
+            yield found(
+                "broker-unreachable", about, f"it is not connected{since}", reason, do or "is it reachable from here?"
             )
     if dead:
-        yield BROKER_DEAD_LETTERS.found(
+        yield found(
+            "broker-dead-letters",
             about,
             f"it refused {_readings(len(dead))}{' or more' if len(dead) >= DEAD else ''} for good",
             ", ".join(list(dict.fromkeys(dead))[:REASONS]),
@@ -238,6 +241,8 @@ def _connect(state: BrokerView) -> str:
 
 def _nothing_to_do(settings: Settings) -> Iterator[Finding]:
     if not settings.devices:
-        yield NO_DEVICE.found("settings", "no device is configured", "", "`gatepost drivers` shows what can be read")
+        yield found("no-device", "settings", "no device is configured", "", "`gatepost drivers` shows what can be read")
     if not settings.brokers:
-        yield NO_BROKER.found("settings", "no broker is configured", "", "readings are stored, and kept for store.keep")
+        yield found(
+            "no-broker", "settings", "no broker is configured", "", "readings are stored, and kept for store.keep"
+        )

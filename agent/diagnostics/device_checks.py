@@ -6,15 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from gatepost.agent.core.views import DeviceView
-from gatepost.agent.diagnostics.catalogue import (
-    DEVICE_ABSENT,
-    DEVICE_ERROR,
-    DEVICE_MISUNDERSTOOD,
-    DEVICE_NO_READING,
-    DEVICE_NOT_REPORTING,
-    DEVICE_QUIET,
-    DEVICE_SILENT,
-)
+from gatepost.agent.diagnostics.catalogue import found
 from gatepost.agent.diagnostics.finding import Finding
 
 QUIET = 5.0  # seconds: what is shorter is no silence, whatever the usual gap
@@ -31,12 +23,12 @@ def of_device(view: DeviceView, now: datetime) -> Iterator[Finding]:
     message, hint = view["message"], view["hint"]
     match view["status"]:
         case "error":
-            yield DEVICE_ERROR.found(about, "it cannot be used", message, hint)
+            yield found("device-error", about, "it cannot be used", message, hint)
         case "offline" if view["reason"] == "silent":
-            yield DEVICE_SILENT.found(about, "its port is open, and it says nothing", message, hint)
+            yield found("device-silent", about, "its port is open, and it says nothing", message, hint)
         case "offline":
             what = message or f"it is not there ({view['port'] or view['driver']})"
-            yield DEVICE_ABSENT.found(about, what, "", hint)
+            yield found("device-absent", about, what, "", hint)
         case "online":
             yield from _online(view, about, now)
 
@@ -46,14 +38,16 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
     faults = _faults(view)
     quiet, usual = view["quiet_for"], view["usual_gap"]
     if misunderstood := _misunderstood(view, sum(faults.values()), now):
-        yield DEVICE_MISUNDERSTOOD.found(
+        yield found(
+            "device-misunderstood",
             about,
             misunderstood,
             ", ".join(f"{kind}: {count}" for kind, count in faults.items()),
             f"are the format and the line settings right? `gatepost drivers {driver}` explains them",
         )
     elif quiet is not None and usual and quiet > max(QUIET, QUIET_GAPS * usual):
-        yield DEVICE_QUIET.found(
+        yield found(
+            "device-quiet",
             about,
             f"nothing came for {_span(quiet)}",
             f"its port is open, and it usually says something every {_span(usual)}",
@@ -62,9 +56,10 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
     elif not view["monitoring"]:
         reason = view["message"] or "reporting was stopped by a command"
         do = view["hint"] or (f"`gatepost send {view['id']} start_monitoring` starts it again")
-        yield DEVICE_NOT_REPORTING.found(about, "its readings are not reported", reason, do)
+        yield found("device-not-reporting", about, "its readings are not reported", reason, do)
     elif not view["last_reading"]:
-        yield DEVICE_NO_READING.found(
+        yield found(
+            "device-no-reading",
             about,
             "its port is open and no reading has come",
             ", ".join(f"{kind}: {count}" for kind, count in faults.items())

@@ -9,20 +9,7 @@ from pathlib import Path
 
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.diagnostics.catalogue import (
-    CLOCK_UNSYNCHRONISED,
-    DATABASE_DAMAGED,
-    DATABASE_IN_USE,
-    DATABASE_MISSING,
-    DATABASE_UNREADABLE,
-    DISK_FULL,
-    PORT_FORBIDDEN,
-    PORT_MISSING,
-    PORT_UNREADABLE,
-    PORT_WRONG,
-    SETTINGS_ERROR,
-    SETTINGS_WARNING,
-)
+from gatepost.agent.diagnostics.catalogue import found
 from gatepost.agent.diagnostics.finding import Finding
 from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.model import Settings
@@ -32,9 +19,9 @@ from gatepost.agent.store.exclusive_access import exclusive_access
 def of_settings(loaded: LoadedSettings) -> Iterator[Finding]:
     """Each problem of the settings."""
     for problem in loaded.problems:
-        check = SETTINGS_ERROR if problem.severity == "error" else SETTINGS_WARNING
+        check = "settings-error" if problem.severity == "error" else "settings-warning"
         what = f"{problem.origin}: {problem.key + ': ' if problem.key else ''}{problem.message}"
-        yield check.found("settings", what, "", problem.hint)
+        yield found(check, "settings", what, "", problem.hint)
 
 
 def of_box(loaded: LoadedSettings, running: bool) -> Iterator[Finding]:
@@ -57,16 +44,16 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             mode = os.stat(device.port).st_mode
         except FileNotFoundError:
             hint = "is it plugged in? `ls -l /dev/serial/by-id` shows what is"
-            yield PORT_MISSING.found(about, f"{device.port} is not there", "the device is unplugged or off", hint)
+            yield found("port-missing", about, f"{device.port} is not there", "the device is unplugged or off", hint)
             continue
         except OSError as error:
-            yield PORT_UNREADABLE.found(about, f"{device.port} cannot be looked at", str(error.strerror))
+            yield found("port-unreadable", about, f"{device.port} cannot be looked at", str(error.strerror))
             continue
         if not stat.S_ISCHR(mode):
-            yield PORT_WRONG.found(about, f"{device.port} is no serial port", "", "see its `port`")
+            yield found("port-wrong", about, f"{device.port} is no serial port", "", "see its `port`")
         elif not os.access(device.port, os.R_OK | os.W_OK):
             hint = "the agent's user must be in the group of the port, usually dialout (the service is)"
-            yield PORT_FORBIDDEN.found(about, f"{device.port} may not be opened by this user", "permission", hint)
+            yield found("port-forbidden", about, f"{device.port} may not be opened by this user", "permission", hint)
 
 
 def _disk(state_dir: Path, reserve: int) -> Iterator[Finding]:
@@ -75,13 +62,13 @@ def _disk(state_dir: Path, reserve: int) -> Iterator[Finding]:
     free = seen.f_bavail * seen.f_frsize
     if free < reserve:
         why = f"store.reserve keeps {reserve // 1_000_000} MB free"
-        yield DISK_FULL.found("disk", f"{free // 1_000_000} MB are free at {place}", why, "free some space")
+        yield found("disk-full", "disk", f"{free // 1_000_000} MB are free at {place}", why, "free some space")
 
 
 def _clock() -> Iterator[Finding]:
     if not SystemClock().synchronised:
         why = "no time source has answered since this box started"
-        yield CLOCK_UNSYNCHRONISED.found("clock", "the clock is not synchronised", why, "see `timedatectl`")
+        yield found("clock-unsynchronised", "clock", "the clock is not synchronised", why, "see `timedatectl`")
 
 
 def _database(state_dir: Path) -> Iterator[Finding]:
@@ -92,17 +79,19 @@ def _database(state_dir: Path) -> Iterator[Finding]:
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
     except FileNotFoundError:
-        yield DATABASE_MISSING.found("store", f"there is no database at {path} yet", "the first start makes it")
+        yield found("database-missing", "store", f"there is no database at {path} yet", "the first start makes it")
         return
     except OSError as error:
-        yield DATABASE_UNREADABLE.found("store", f"{path} cannot be read by this user", str(error.strerror), "use sudo")
+        yield found(
+            "database-unreadable", "store", f"{path} cannot be read by this user", str(error.strerror), "use sudo"
+        )
         return
     if head != MAGIC and head:
         hint = "`gatepost store repair`, or just start: the agent sets a damaged file aside"
-        yield DATABASE_DAMAGED.found("store", f"{path} is no database", "its beginning was overwritten", hint)
+        yield found("database-damaged", "store", f"{path} is no database", "its beginning was overwritten", hint)
         return
     try:
         with exclusive_access(path):
             pass
     except StoreError as error:
-        yield DATABASE_IN_USE.found("store", error.message)
+        yield found("database-in-use", "store", error.message)
