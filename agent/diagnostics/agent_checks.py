@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.views import BrokerView, DeviceView
-from gatepost.agent.diagnostics.catalogue import make_finding
+from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.device_checks import of_device
 from gatepost.agent.diagnostics.finding import Finding, by_weight
 from gatepost.agent.settings.model import Settings
@@ -97,7 +97,7 @@ async def findings(app: CheckedAgent) -> list[Finding]:
 def _api(status: dict[str, Any]) -> Iterator[Finding]:
     trouble = (status.get("api") or {}).get("trouble")
     if trouble:
-        yield make_finding(
+        yield finding_of(
             "api-not-served",
             "gateway",
             "the API is not served on TCP as the settings say",
@@ -108,7 +108,7 @@ def _api(status: dict[str, Any]) -> Iterator[Finding]:
 
 def _clock(app: CheckedAgent) -> Iterator[Finding]:
     if not app.clock.now().synchronised:
-        yield make_finding(
+        yield finding_of(
             "clock-unsynchronised",
             "clock",
             "the clock is not synchronised",
@@ -122,13 +122,13 @@ def _disk(app: CheckedAgent) -> Iterator[Finding]:
     try:
         seen = os.statvfs(path)
     except OSError as error:
-        yield make_finding(
+        yield finding_of(
             "disk-unreadable", "disk", f"{path} cannot be looked at", str(error.strerror), "see gateway.state_dir"
         )
         return
     free = seen.f_bavail * seen.f_frsize
     if free < reserve * SPARE:
-        yield make_finding(
+        yield finding_of(
             "disk-full" if free < reserve else "disk-low",
             "disk",
             f"{free // 1_000_000} MB are free at {path}",
@@ -141,13 +141,13 @@ def _store(stats: dict[str, Any]) -> Iterator[Finding]:
     state = str(stats["state"])
     if state.startswith(FULL):
         do = "bring the broker back that readings wait for, or raise store.max_size"
-        yield make_finding("store-full", "store", state, "more is owed to a broker than the log may hold", do)
+        yield finding_of("store-full", "store", state, "more is owed to a broker than the log may hold", do)
     elif state != "ok":
-        yield make_finding(
+        yield finding_of(
             "store-failing", "store", "the store does not take readings as it should", state, "see the log"
         )
     if stats.get("repairs"):
-        yield make_finding(
+        yield finding_of(
             "store-repaired",
             "store",
             "the database was damaged and has been rebuilt from what could be read",
@@ -164,10 +164,10 @@ def _settings(status: dict[str, Any]) -> Iterator[Finding]:
     do = "`gatepost check` explains each of them"
     if settings.get("last_good"):
         what = "the last good settings are used: the files had errors when the agent started, and have not held since"
-        yield make_finding("settings-last-good", "settings", what, wrong, do)
+        yield finding_of("settings-last-good", "settings", what, wrong, do)
     elif last and not last.get("applied"):
         what = "the newest settings were refused; the agent runs with those before"
-        yield make_finding("settings-refused", "settings", what, wrong, do)
+        yield finding_of("settings-refused", "settings", what, wrong, do)
 
 
 def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
@@ -175,7 +175,7 @@ def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
     if recent:
         count = sum(int(gap["count"]) for gap in recent)
         reasons = ", ".join(sorted({str(gap["reason"]) for gap in recent}))
-        yield make_finding(
+        yield finding_of(
             "readings-lost",
             "store",
             f"{_readings(count)} lost within a day",
@@ -193,7 +193,7 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
     match state["state"]:
         case "connected":
             if waiting and oldest and now - datetime.fromisoformat(oldest) > LATE:
-                yield make_finding(
+                yield finding_of(
                     "broker-backlog",
                     about,
                     f"{_readings(waiting)} not upstream yet, the oldest of {_short(oldest)}",
@@ -202,11 +202,11 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
                 )
         case "disconnected":
             text = "it was disconnected by a command, or `active: false` stands in its settings"
-            yield make_finding(
+            yield finding_of(
                 "broker-disconnected", about, f"it is not connected on purpose{since}", text, do or _connect(state)
             )
         case "refused":
-            yield make_finding(
+            yield finding_of(
                 "broker-refused",
                 about,
                 f"it refuses this gateway{since}",
@@ -214,11 +214,11 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
                 do or "see its username and password",
             )
         case _:
-            yield make_finding(
+            yield finding_of(
                 "broker-unreachable", about, f"it is not connected{since}", reason, do or "is it reachable from here?"
             )
     if dead:
-        yield make_finding(
+        yield finding_of(
             "broker-dead-letters",
             about,
             f"it refused {_readings(len(dead))}{' or more' if len(dead) >= DEAD else ''} for good",
@@ -243,10 +243,10 @@ def _connect(state: BrokerView) -> str:
 
 def _nothing_to_do(settings: Settings) -> Iterator[Finding]:
     if not settings.devices:
-        yield make_finding(
+        yield finding_of(
             "no-device", "settings", "no device is configured", "", "`gatepost drivers` shows what can be read"
         )
     if not settings.brokers:
-        yield make_finding(
+        yield finding_of(
             "no-broker", "settings", "no broker is configured", "", "readings are stored, and kept for store.keep"
         )

@@ -23,6 +23,6 @@ _IDS: dict[Severity, str] = {
 CATALOGUE: dict[str, Severity] = {ident: severity for severity, ids in _IDS.items() for ident in ids.split()}
 
 
-def make_finding(ident: str, about: str, what: str, why: str = "", do: str = "") -> Finding:
+def finding_of(ident: str, about: str, what: str, why: str = "", do: str = "") -> Finding:
     """The finding of the check `ident`."""
     return Finding(CATALOGUE[ident], about, what, why, do, ident)

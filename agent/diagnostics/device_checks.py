@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from gatepost.agent.core.views import DeviceView
-from gatepost.agent.diagnostics.catalogue import make_finding
+from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.finding import Finding
 
 QUIET = 5.0  # seconds: what is shorter is no silence, whatever the usual gap
@@ -23,12 +23,12 @@ def of_device(view: DeviceView, now: datetime) -> Iterator[Finding]:
     message, hint = view["message"], view["hint"]
     match view["status"]:
         case "error":
-            yield make_finding("device-error", about, "it cannot be used", message, hint)
+            yield finding_of("device-error", about, "it cannot be used", message, hint)
         case "offline" if view["reason"] == "silent":
-            yield make_finding("device-silent", about, "its port is open, and it says nothing", message, hint)
+            yield finding_of("device-silent", about, "its port is open, and it says nothing", message, hint)
         case "offline":
             what = message or f"it is not there ({view['port'] or view['driver']})"
-            yield make_finding("device-absent", about, what, "", hint)
+            yield finding_of("device-absent", about, what, "", hint)
         case "online":
             yield from _online(view, about, now)
 
@@ -38,7 +38,7 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
     faults = _faults(view)
     quiet, usual = view["quiet_for"], view["usual_gap"]
     if misunderstood := _misunderstood(view, sum(faults.values()), now):
-        yield make_finding(
+        yield finding_of(
             "device-misunderstood",
             about,
             misunderstood,
@@ -46,7 +46,7 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
             f"are the format and the line settings right? `gatepost drivers {driver}` explains them",
         )
     elif quiet is not None and usual and quiet > max(QUIET, QUIET_GAPS * usual):
-        yield make_finding(
+        yield finding_of(
             "device-quiet",
             about,
             f"nothing came for {_span(quiet)}",
@@ -56,9 +56,9 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
     elif not view["monitoring"]:
         reason = view["message"] or "reporting was stopped by a command"
         do = view["hint"] or (f"`gatepost send {view['id']} start_monitoring` starts it again")
-        yield make_finding("device-not-reporting", about, "its readings are not reported", reason, do)
+        yield finding_of("device-not-reporting", about, "its readings are not reported", reason, do)
     elif not view["last_reading"]:
-        yield make_finding(
+        yield finding_of(
             "device-no-reading",
             about,
             "its port is open and no reading has come",

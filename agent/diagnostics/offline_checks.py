@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.diagnostics.catalogue import make_finding
+from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.finding import Finding
 from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.model import Settings
@@ -21,7 +21,7 @@ def of_settings(loaded: LoadedSettings) -> Iterator[Finding]:
     for problem in loaded.problems:
         check = "settings-error" if problem.severity == "error" else "settings-warning"
         what = f"{problem.origin}: {problem.key + ': ' if problem.key else ''}{problem.message}"
-        yield make_finding(check, "settings", what, "", problem.hint)
+        yield finding_of(check, "settings", what, "", problem.hint)
 
 
 def of_box(loaded: LoadedSettings, running: bool) -> Iterator[Finding]:
@@ -44,18 +44,18 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             mode = os.stat(device.port).st_mode
         except FileNotFoundError:
             hint = "is it plugged in? `ls -l /dev/serial/by-id` shows what is"
-            yield make_finding(
+            yield finding_of(
                 "port-missing", about, f"{device.port} is not there", "the device is unplugged or off", hint
             )
             continue
         except OSError as error:
-            yield make_finding("port-unreadable", about, f"{device.port} cannot be looked at", str(error.strerror))
+            yield finding_of("port-unreadable", about, f"{device.port} cannot be looked at", str(error.strerror))
             continue
         if not stat.S_ISCHR(mode):
-            yield make_finding("port-wrong", about, f"{device.port} is no serial port", "", "see its `port`")
+            yield finding_of("port-wrong", about, f"{device.port} is no serial port", "", "see its `port`")
         elif not os.access(device.port, os.R_OK | os.W_OK):
             hint = "the agent's user must be in the group of the port, usually dialout (the service is)"
-            yield make_finding(
+            yield finding_of(
                 "port-forbidden", about, f"{device.port} may not be opened by this user", "permission", hint
             )
 
@@ -66,13 +66,13 @@ def _disk(state_dir: Path, reserve: int) -> Iterator[Finding]:
     free = seen.f_bavail * seen.f_frsize
     if free < reserve:
         why = f"store.reserve keeps {reserve // 1_000_000} MB free"
-        yield make_finding("disk-full", "disk", f"{free // 1_000_000} MB are free at {place}", why, "free some space")
+        yield finding_of("disk-full", "disk", f"{free // 1_000_000} MB are free at {place}", why, "free some space")
 
 
 def _clock() -> Iterator[Finding]:
     if not SystemClock().synchronised:
         why = "no time source has answered since this box started"
-        yield make_finding("clock-unsynchronised", "clock", "the clock is not synchronised", why, "see `timedatectl`")
+        yield finding_of("clock-unsynchronised", "clock", "the clock is not synchronised", why, "see `timedatectl`")
 
 
 def _database(state_dir: Path) -> Iterator[Finding]:
@@ -83,21 +83,19 @@ def _database(state_dir: Path) -> Iterator[Finding]:
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
     except FileNotFoundError:
-        yield make_finding(
-            "database-missing", "store", f"there is no database at {path} yet", "the first start makes it"
-        )
+        yield finding_of("database-missing", "store", f"there is no database at {path} yet", "the first start makes it")
         return
     except OSError as error:
-        yield make_finding(
+        yield finding_of(
             "database-unreadable", "store", f"{path} cannot be read by this user", str(error.strerror), "use sudo"
         )
         return
     if head != MAGIC and head:
         hint = "`gatepost store repair`, or just start: the agent sets a damaged file aside"
-        yield make_finding("database-damaged", "store", f"{path} is no database", "its beginning was overwritten", hint)
+        yield finding_of("database-damaged", "store", f"{path} is no database", "its beginning was overwritten", hint)
         return
     try:
         with exclusive_access(path):
             pass
     except StoreError as error:
-        yield make_finding("database-in-use", "store", error.message)
+        yield finding_of("database-in-use", "store", error.message)

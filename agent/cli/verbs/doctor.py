@@ -13,7 +13,7 @@ from gatepost.agent.cli.support.agent_access import Config, Json, Socket, find_s
 from gatepost.agent.cli.support.agent_access import connected as client_of
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import coloured, say, say_json
-from gatepost.agent.diagnostics.catalogue import found as finding_of
+from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.finding import Finding, by_weight
 from gatepost.agent.diagnostics.offline_checks import of_box, of_settings
 from gatepost.agent.process.exits import ExitCode
