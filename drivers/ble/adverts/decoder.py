@@ -27,6 +27,8 @@ FAULT_TEXTS = {
     "replayed": "an encrypted payload older than one received before",
     "unknown_object": "an object unknown to this version of the agent, and all after it",
     "truncated": "a truncated payload",
+    "unnamed": "the model cannot be told without the device's name, which was not heard yet",
+    "out_of_range": "a value that cannot be, such as a battery above 100 %: another model may send this payload",
 }
 
 Clock = Callable[[], float]

@@ -1,7 +1,8 @@
 """Govee thermometers and hygrometers: manufacturer data EC88, 0001 or 8801 (no published specification).
 
 Two layouts: temperature and humidity packed into 24 bits (H5072, H5075, H5100 to H5105, H5174, H5177, H5178), and two
-little-endian numbers (H5051, H5052, H5071, H5074, H5179). Company and length tell which.
+little-endian numbers (H5051, H5052, H5071, H5074, H5179). Company and length tell which, but for six octets of company
+0001: the H5106 has no battery there and packs PM2.5 into 32 bits, so that its name must be known.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ _GLUED = 25
 _PLAIN = Struct("<hHB")
 _PACKED_SIZE = 4
 _NONE = 0x7FFFFF
+_MOST_PERCENT = 100
+_PACKED_MODELS = ("H5100", "H5101", "H5102", "H5103", "H5104", "H5105", "H5174", "H5177")  # of company 0001, 6 octets
+_WITH_DUST = "H5106"
+_SIGN32 = 0x80000000
 _PLAIN_MODELS = ("H5051", "H5052", "H5071", "H5074")  # of company EC88
 
 # (company, length) -> (packed, offset of the numbers)
@@ -35,24 +40,33 @@ _LAYOUTS = {
     (NEWER, 9): (True, 3),
     (H5179, 9): (False, 4),
 }
+_AMBIGUOUS = (NEWER, 6)
 _OUTDOOR = (NEWER, 9)  # H5178: the octet before the numbers says which of its two sensors
 
-UNITS = {"temperature": "Cel", "humidity": "%", "battery": "%"}
+UNITS = {"temperature": "Cel", "humidity": "%", "battery": "%", "pm25": "ug/m3"}
 
 
 class GoveeMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """One measurement; None where the sensor reports an error. `sensor`: 0 the station itself, 1 its remote one."""
+    """One measurement; None where the sensor reports an error, or its model has no such value. `sensor`: 0 the station
+    itself, 1 its remote one."""
 
     temperature_c: float | None
     humidity_pct: float | None
-    battery_pct: int
+    battery_pct: int | None
     error: bool = False
     sensor: int = 0
+    pm25_ug_m3: int | None = None
 
 
 def decode(data: bytes, company: int = COMPANY, name: str = "") -> GoveeMeasurement:
-    """FrameError truncated or unsupported. `name` tells some models apart that share company and length."""
+    """FrameError truncated, unsupported, unnamed (the name of the device must be known) or out_of_range. `name` tells
+    models apart that share company and length."""
     data = _unglued(data)
+    if (company, len(data)) == _AMBIGUOUS:
+        if _WITH_DUST in name:
+            return decode_with_dust(data[2:])
+        if not any(model in name for model in _PACKED_MODELS):
+            raise FrameError("unsupported" if name else "unnamed")
     packed, at = _layout(company, len(data), name)
     if packed:
         measurement = decode_packed(data[at : at + _PACKED_SIZE])
@@ -76,22 +90,37 @@ def _unglued(data: bytes) -> bytes:
 
 def decode_packed(data: bytes) -> GoveeMeasurement:
     """Three octets, big-endian: bit 23 is the sign, the rest temperature in tenths * 1000 + humidity in tenths of a
-    percent; then the battery with the error in bit 7. FrameError truncated."""
+    percent; then the battery with the error in bit 7. FrameError truncated or out_of_range."""
     if len(data) < _PACKED_SIZE:
         raise FrameError("truncated")
     number = int.from_bytes(data[:3], "big")
     error, battery = bool(data[3] & 0x80), data[3] & 0x7F
     tenths, humidity = divmod(number & _NONE, 1000)
+    if battery > _MOST_PERCENT:
+        raise FrameError("out_of_range")
     if error or number & _NONE == _NONE:
         return GoveeMeasurement(None, None, battery, True)
     return GoveeMeasurement((-tenths if number >> 23 else tenths) / 10, humidity / 10, battery)
 
 
+def decode_with_dust(data: bytes) -> GoveeMeasurement:
+    """H5106: four octets, big-endian: bit 31 is the sign, the rest (temperature in tenths * 1000 + humidity in tenths)
+    * 1000 + PM2.5. FrameError truncated."""
+    if len(data) < _PACKED_SIZE:
+        raise FrameError("truncated")
+    number = int.from_bytes(data[:_PACKED_SIZE], "big")
+    rest, dust = divmod(number & ~_SIGN32, 1000)
+    tenths, humidity = divmod(rest, 1000)
+    return GoveeMeasurement((-tenths if number & _SIGN32 else tenths) / 10, humidity / 10, None, pm25_ug_m3=dust)
+
+
 def decode_plain(data: bytes) -> GoveeMeasurement:
-    """Temperature s16 and humidity u16 in hundredths, little-endian, battery u8. FrameError truncated."""
+    """Temperature s16 and humidity u16 in hundredths, little-endian, battery u8. FrameError truncated, out_of_range."""
     if len(data) < _PLAIN.size:
         raise FrameError("truncated")
     temperature, humidity, battery = _PLAIN.unpack_from(data)
+    if battery > _MOST_PERCENT:
+        raise FrameError("out_of_range")
     return GoveeMeasurement(temperature / 100, humidity / 100, battery)
 
 
@@ -103,10 +132,13 @@ def interpret(data: bytes, sender: AdvertSender, company: int = COMPANY) -> Deco
         f"temperature{suffix}": measurement.temperature_c,
         f"humidity{suffix}": measurement.humidity_pct,
     }
-    if not measurement.error:
-        values[f"battery{suffix}"] = measurement.battery_pct
-    units = {f"{name}{suffix}": unit for name, unit in UNITS.items()}
-    status = {} if measurement.sensor else {"battery": measurement.battery_pct}
+    if measurement.pm25_ug_m3 is not None:
+        values["pm25"] = measurement.pm25_ug_m3
+    battery = measurement.battery_pct
+    if not measurement.error and battery is not None:
+        values[f"battery{suffix}"] = battery
+    units = {f"{name}{suffix}": unit for name, unit in UNITS.items()} | {"pm25": UNITS["pm25"]}
+    status = {} if measurement.sensor or battery is None else {"battery": battery}
     return DecodedAdvert((measured("environment", values, units, "sensor-fault"),), status)
 
 

@@ -39,7 +39,7 @@ class PolarProfile(GattProfile):
         # The curves go on over a lost connection: so what is missing between is seen.
         self._waves: dict[int, PolarWaves] = memory.kept.setdefault("polar", {})
         self._rates: dict[int, float] = {PmdType.ECG: ECG_RATE, PmdType.ACC: memory.options.acceleration_rate}
-        self._factors: dict[int, float] = {}
+        self._factors: dict[int, float] = memory.kept.setdefault("polar-factors", {})  # of compressed samples
         self._frames: dict[int, int] = {}  # since the last look
         self._running: list[int] = []
 
@@ -48,17 +48,28 @@ class PolarProfile(GattProfile):
     def decode(self, value: GattValue) -> Items:
         if value.uuid == pmd.CONTROL:
             response = pmd.decode(value.data)
-            return [Reply("pmd", {"answer": response})] if isinstance(response, pmd.PmdResponse) else []
+            if not isinstance(response, pmd.PmdResponse):
+                return []
+            if response.op == PmdOp.START and response.status == pmd.OK:
+                self._use_factor(response.type, response.factor)
+            return [Reply("pmd", {"answer": response})]
         frame = pmd_data.decode(value.data)
         kind = frame.measurement_type
         if kind not in METRICS:
             raise FrameError("unsupported")
+        if frame.compressed and kind not in self._factors:
+            raise FrameError("no_factor")  # the sensor told it when the stream was started: before we listened
         self._frames[kind] = self._frames.get(kind, 0) + 1
         if kind not in self._waves:
-            scale = frame.scale * self._factors.get(kind, 1.0) if frame.compressed else 1.0
+            scale = frame.scale * self._factors[kind] if frame.compressed else 1.0
             channels = pmd_data.CHANNELS[PmdType(kind)]
             self._waves[kind] = PolarWaves(METRICS[PmdType(kind)], channels, frame.unit, self._rates[kind], scale)
         return list(self._waves[kind].feed(frame))
+
+    def _use_factor(self, kind: int, factor: float) -> None:
+        if self._factors.get(kind, factor) != factor:
+            self._waves.pop(kind, None)
+        self._factors[kind] = factor
 
     def flush(self) -> Items:
         return [block for waves in self._waves.values() for block in waves.cut()]
@@ -91,7 +102,7 @@ class PolarProfile(GattProfile):
         rate = float(settings[PmdSetting.RATE_HZ])
         if self._rates[kind] != rate:
             self._waves.pop(kind, None)
-        self._rates[kind], self._factors[kind] = rate, response.factor
+        self._rates[kind] = rate
         if kind not in self._running:
             self._running.append(kind)
 

@@ -56,7 +56,14 @@ def ruuvi3(vector: Fields) -> Fields:
 
 
 def _govee(vector: Fields, company: int) -> Fields:
-    return _sound(govee.decode(_data(vector), vector.get("manufacturer_id", company)))
+    """A vector without a name is of a model that packs temperature and humidity."""
+    name = vector.get("local_name") or "GVH5101"
+    return _sound(govee.decode(_data(vector), vector.get("manufacturer_id", company), name))
+
+
+def govee_with_dust(vector: Fields) -> Fields:
+    found = govee.decode(_data(vector), govee.NEWER, vector["local_name"])
+    return {"temperature": found.temperature_c, "humidity": found.humidity_pct, "pm25": found.pm25_ug_m3}
 
 
 def govee_plain(vector: Fields) -> Fields:
@@ -94,6 +101,7 @@ TABLE: Table = {
         "ruuvi-df3": ruuvi3,
         "govee-3b": partial(_govee, company=govee.COMPANY),
         "govee-h5074": govee_plain,
+        "govee-h5106": govee_with_dust,
         "govee-h5179": partial(_govee, company=govee.H5179),
         "mi-scale-181d": scale,
         "mi-scale-181b": body_scale,

@@ -136,6 +136,9 @@ def test_atc_encrypted_counters_wrap_at_an_octet(ear, service):
         (0xEC88, "00e609bc1264", "Govee_H5074_1", {"temperature": 25.34, "humidity": 47.96, "battery": 100}),
         (0x8801, "ec0001018afd94115c", "Govee_H5179_1", {"temperature": -6.3, "humidity": 45.0, "battery": 92}),
         (0x0001, "010103465464", "GVH5100_1", {"temperature": 21.4, "humidity": 61.2, "battery": 100}),
+        (0x0001, "01010deeaa6f", "GVH5106_4B99", {"temperature": 23.3, "humidity": 74.5, "pm25": 7}),
+        (0x0001, "01010ddf25cc", "GVH5106_1234", {"temperature": 23.2, "humidity": 72.8, "pm25": 12}),
+        (0x0001, "0101848420c0", "GVH5106_1234", {"temperature": -7.5, "humidity": 76.8, "pm25": 0}),
         (0x0001, "010000034db2640000", "B5178", {"temperature": 21.6, "humidity": 49.8, "battery": 100}),
         (
             0x0001,
@@ -149,6 +152,31 @@ def test_govee(ear, maker, company, data, name, values):
     (reading,) = ear().hear(maker(company, data, name=name))
     assert reading.values == values
     assert set(reading.units) == set(values)
+
+
+@pytest.mark.parametrize("data", ["01010deeaa6f", "01010ddf25cc", "0101848420c0"])
+def test_company_and_length_are_no_proof_of_a_model(ear, maker, data):
+    one = ear()
+    assert one.hear(maker(0x0001, data)) == []
+    assert one.faults == {"unnamed": 1}
+    one.wait(11)
+    (reading,) = one.hear(maker(0x0001, data, name="GVH5106_4B99"))
+    assert "pm25" in reading.values
+    assert ear().hear(maker(0x0001, data, name="Other")) == []
+
+
+@pytest.mark.parametrize(
+    ("company", "data", "name"),
+    [
+        (0xEC88, "000341c26500", "GVH5075_1"),
+        (0x0001, "010103465465", "GVH5101_1"),
+        (0x8801, "ec0001018afd941165", "Govee_H5179_1"),
+    ],
+)
+def test_a_battery_above_100_is_refused(ear, maker, company, data, name):
+    one = ear()
+    assert one.hear(maker(company, data, name=name)) == []
+    assert one.faults == {"out_of_range": 1}
 
 
 def test_a_govee_in_trouble(ear, maker):

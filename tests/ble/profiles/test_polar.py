@@ -7,11 +7,14 @@ import struct
 
 import pytest
 
-from gatepost.drivers.ble.gatt import pmd_data
+from gatepost.drivers.ble.gatt import pmd, pmd_data
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profiles.decoder import TICK
 from gatepost.drivers.ble.profiles.options import StreamOptions
 from gatepost.drivers.ble.profiles.polar import BlePolarH10
 from gatepost.drivers.ble.profiles.polar_waveforms import NS_PER_SECOND, PolarWaves
 from gatepost.drivers.ble.twin.devices.polar import PolarH10Twin
+from gatepost.drivers.reading import Reading
 from tests.ble.profiles.bench import Bench, play
 
 
@@ -191,3 +194,29 @@ def test_times_beyond_every_calendar():
     blocks = PolarWaves("ecg", ("ecg",), "uV", 130)
     out = blocks.feed(frame(2**64 - 1, [0] * 130)) + blocks.feed(frame(0, [0] * 130))
     assert len(out) == 2
+
+
+# Acceleration of a Polar sensor, compressed, type 0: 57 samples (Polar SDK, AccDataTest)
+COMPRESSED_0 = bytes.fromhex(
+    "020094357700000000807107f06a9e8d0a38be5cbeba2f96b3ee4be5adfb42b9ebbe4cfeba2f92bfee4be4b1fb12b9ecbd3c3ebb2f8fd3de4b"
+    "e3b5f7d2b8edbd307e7b2f8be3ce8be2baf7a2b8eebc20be7b2f88f3cecbe1bdef52f8efbc18fe3b2f8403bfcbe0c2ef32b8f0bb044ebc2e81"
+    "13af0be0c6eff2f7f1b9fc7dbc2e7d279f4bdfcaebc2f7f2b8eccd7c2e7b378f4bdecee392f7f3b8e00dfd2d774b7fcbddd2df6237f5b7d44d"
+    "bd2d745b6fcbdcd7d73237f6b5c88d7d2d716b4f4bdcdcd3f236f7b4bcddfd2c6f7b3f4bdbe0cfd236f8b2b02dbe2c6c8f1fcbdae3c7a276f9"
+)
+# The answer to the start of the stream: success, factor 2.44e-4 as float32
+STARTED = bytes.fromhex("f0020200000501") + struct.pack("<f", 2.44e-4)
+
+
+def test_compressed_samples_are_scaled_by_the_factor_that_the_sensor_told():
+    decoder = BlePolarH10(StreamOptions()).decoder()
+    frame = GattValue(pmd.DATA, COMPRESSED_0, service=pmd.SERVICE)
+    assert decoder.feed(frame) == []
+    assert decoder.faults.counts == {"no_factor": 1}  # a number without its unit is none
+    decoder.feed(GattValue(pmd.CONTROL, STARTED, service=pmd.SERVICE))
+    found = [item for item in decoder.feed(frame) + decoder.feed(TICK) if isinstance(item, Reading)]
+    assert sum(len(block.waveform.samples) for block in found) == 3 * 57
+    first = [block.waveform.samples[0] * block.waveform.scale for block in found[:3]]
+    assert first == pytest.approx([464.82, 6679.744, -7144.808])
+    assert all(abs(sample * block.waveform.scale) <= 8000 for block in found for sample in block.waveform.samples)
+    decoder.feed(GattValue(pmd.CONTROL, STARTED[:-4] + struct.pack("<f", 1.22e-4), service=pmd.SERVICE))
+    assert decoder.feed(frame)[0].waveform.scale == pytest.approx(0.122)
