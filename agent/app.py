@@ -37,7 +37,7 @@ from gatepost.agent.settings_applier import SettingsApplier
 from gatepost.agent.status_report import StatusReport
 from gatepost.agent.store import Store
 from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
-from gatepost.agent.uplink.broker_link import UplinkContext
+from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.manager import BrokerManager
 from gatepost.agent.uplink.message_log import MessageLog
 from gatepost.agent.uplink.mqtt.connection import InboundMessage

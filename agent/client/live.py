@@ -7,16 +7,18 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 
+from gatepost.agent.core.backoff import Backoff
 from gatepost.client.answers import LiveEvent
 from gatepost.client.errors import GatewayError, GatewayTimeout, broke, refused
 from gatepost.client.place import AgentAddress
 
-FIRST_WAIT, LONGEST = 0.5, 30.0  # seconds between attempts
+FIRST_RETRY, LONGEST_RETRY = 0.5, 30.0  # seconds between attempts
 WAITING = 64  # frames that wait here before the agent has to
 FRAME = 4 << 20  # octets
 GONE = "reconnected"
@@ -33,7 +35,7 @@ class EventStream:
         query = f"?{urlencode(given)}" if given else ""
         host = place.headers["Host"]
         self.url = f"{'wss' if place.secure else 'ws'}://{host}/ws{query}"
-        self.wait = FIRST_WAIT
+        self._backoff = Backoff(Random(), FIRST_RETRY, LONGEST_RETRY)  # noqa: S311 - jitter, no secret
         self._last: str | None = None
         self._lost: GatewayError | None = None
         self._was_there = False
@@ -57,7 +59,8 @@ class EventStream:
 
     def opened(self) -> LiveEvent | None:
         """To tell after a lost connection: from when until when events may be missing."""
-        self.wait, self._was_there = FIRST_WAIT, True
+        self._backoff.reset()
+        self._was_there = True
         lost, self._lost = self._lost, None
         if lost is None:
             return None
@@ -78,9 +81,7 @@ class EventStream:
         self._lost = self._lost or found
         if self._last is None:
             self._last = _now()
-        seconds = max(self.wait, getattr(found, "retry_after", 0.0))
-        self.wait = min(LONGEST, self.wait * 2)
-        return seconds
+        return self._backoff.next(getattr(found, "retry_after", 0.0))
 
     def _meaning(self, error: Exception) -> GatewayError:
         from websockets.exceptions import ConnectionClosed, InvalidStatus

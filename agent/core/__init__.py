@@ -1,1 +1,1 @@
-"""Clock, errors, events, backoff, token bucket, topic filters: what every room may use."""
+"""Clock, errors, events, backoff, token bucket, topic filters: for every room."""

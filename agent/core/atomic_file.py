@@ -1,4 +1,4 @@
-"""A file is replaced whole or not at all, also when the power goes."""
+"""Atomic replacement of a file: whole or not at all, also when the power goes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ US = 1_000_000
 
 
 class Stamp(NamedTuple):
-    """When: wall time (microseconds since 1970, UTC), boot time (microseconds), and whether the clock was in step."""
+    """Stamp: wall time (microseconds since 1970, UTC), boot time (microseconds), and whether the clock was in step."""
 
     wall: int
     mono: int
@@ -24,7 +24,7 @@ class Stamp(NamedTuple):
 
 
 class Clock(Protocol):
-    """Time as a dependency; tests pass their own."""
+    """Clock as a dependency; tests pass their own."""
 
     boot_id: str
 
@@ -62,7 +62,7 @@ def _kernel_in_step() -> bool:
 
 
 class SystemClock:
-    """The kernel's clocks. CLOCK_BOOTTIME counts through a suspend, so it orders all readings of one boot."""
+    """System clock of the kernel. CLOCK_BOOTTIME counts through a suspend, so it orders all readings of one boot."""
 
     def __init__(self, mark: Path = TIMESYNC_MARK, kernel: Callable[[], bool] = _kernel_in_step) -> None:
         """`mark` is the file that timesyncd leaves once it has set the clock; `kernel` asks the kernel."""

@@ -1,4 +1,4 @@
-"""The tree of errors. Each has a stable key, a sentence for a person, and a hint; command line, log and API share it.
+"""Tree of errors. Each has a stable key, a sentence for a person, and a hint; command line, log and API share it.
 
 GatepostError
 ├── SettingsWrong            settings-wrong          the settings cannot be used

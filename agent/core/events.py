@@ -1,4 +1,4 @@
-"""In-process fan-out for live views and tools; never on the durable path: a slow listener loses events, counted."""
+"""Event bus for live views and tools; never on the durable path: a slow listener loses events, counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Event(NamedTuple):
-    """One thing that happened: `kind` as in the contract's WebSocket events, `data` ready for JSON."""
+    """Event: `kind` as in the contract's WebSocket events, `data` ready for JSON."""
 
     kind: str
     data: dict[str, Any]

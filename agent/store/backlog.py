@@ -45,7 +45,7 @@ class DeliveryBacklog:
         positions = self._pending.positions
         if broker not in positions:
             starting = self._starting if self._pending.forget_starting else 0
-            positions[broker] = DeliveryPosition.starting(broker, starting or self._writer.head + 1)
+            positions[broker] = DeliveryPosition.starting(broker, starting or self._writer.head + 1, self.save_soon)
             self._pending.save_now()
             self._writer.wake()
         return positions[broker]
@@ -56,14 +56,8 @@ class DeliveryBacklog:
         for broker in brokers:
             self.position(broker)
 
-    def before_save(self, note: Callable[[], None]) -> Callable[[], None]:
-        """Have `note` called before positions are written; call the result to end that."""
-        self._pending.before_save.append(note)
-        return lambda: self._pending.before_save.remove(note)
-
-    def settled(self, rows: int) -> None:
-        """A lane is done with so many rows: written with one of the next commits, or on its own a little later."""
-        self._pending.settled(rows)
+    def save_soon(self) -> None:
+        """A position has changed: it is written with one of the next commits, or on its own a little later."""
         if not self._save_timer:
             self._save_timer = asyncio.get_running_loop().call_later(SAVE_SECONDS, self._save)
 
@@ -72,7 +66,6 @@ class DeliveryBacklog:
 
         Not `exact` when counting took more than a second: the rest was estimated; asking again goes on.
         """
-        self._pending.note()
         give_up = self._clock.monotonic() + SEARCH_SECONDS
         return [await self._undelivered(broker, give_up) for broker in self.brokers or ()]
 
@@ -87,7 +80,6 @@ class DeliveryBacklog:
             if page.cursor is None:
                 break
             before = page.cursor
-        self._pending.note()  # what was delivered until now must not settle what is owed from now on
         for broker in self.brokers or ():
             for lo, hi in runs:
                 self.position(broker).owe(lo, hi)

@@ -27,7 +27,6 @@ class PendingWrites:
 
     def __init__(self, clock: Clock, losses: GapCounter, announce: Callable[[tuple[Any, ...]], int]) -> None:
         self.positions: dict[str, DeliveryPosition] = {}
-        self.before_save: list[Callable[[], None]] = []  # lanes note here what they settled
         self.losses = losses
         self.forget_starting = False  # the next write of positions makes the mark of a salvaged file pointless
         self._clock = clock
@@ -40,8 +39,6 @@ class PendingWrites:
         self._untold = False  # there was no room for one
         self._pace = RepeatLimiter()
         self._saved_at = clock.monotonic()
-        self._settled = 0  # rows settled since positions were written
-        self._changed = False
         self._now = False
         self._ending = False
         self._taken = _Taken()
@@ -83,19 +80,9 @@ class PendingWrites:
         self._told_to = max(self._told, default=0)
         self.tell(untold)
 
-    def settled(self, rows: int) -> None:
-        """A lane has settled rows, and will note them when asked."""
-        self._settled += rows
-        self._changed = True
-
     @property
     def unsaved(self) -> bool:
-        return self._changed or any(position.dirty for position in self.positions.values())
-
-    def note(self) -> None:
-        """Have every lane settle in its position what was delivered until now."""
-        for note in self.before_save:
-            note()
+        return any(position.dirty for position in self.positions.values())
 
     def save_now(self) -> None:
         """Make positions due."""
@@ -172,17 +159,17 @@ class PendingWrites:
     def _positions_due(self) -> bool:
         if not self.unsaved:
             return False
-        return self._now or self._settled >= SAVE_ROWS or self._clock.monotonic() - self._saved_at >= SAVE_SECONDS
+        if self._now or self._clock.monotonic() - self._saved_at >= SAVE_SECONDS:
+            return True
+        return sum(position.unsaved_rows for position in self.positions.values()) >= SAVE_ROWS
 
     def _take_positions(self, taken: _Taken) -> None:
-        self.note()
-        self._settled, self._changed, self._now = 0, False, False
+        self._now = False
         taken.saved = True
         taken.forget_starting = self.forget_starting
         for position in self.positions.values():
             if position.dirty:
-                taken.positions.append((position, position.rows()))
-                position.dirty = False
+                taken.positions.append((position, position.take_rows()))
 
 
 class _Taken:

@@ -1,8 +1,8 @@
-"""One position a broker name: which rows it still owes an acknowledgement for, apart for urgent and other rows."""
+"""Delivery position of a broker: the rows that it is still owed, apart for urgent and other rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gatepost.agent.store.model import text_checksum
@@ -13,18 +13,20 @@ TRACKS = (NORMAL, URGENT_TRACK)
 
 
 class DeliveryPosition:
-    """What one broker owes. Changes are kept in memory and written with the next commit (`dirty`): a crash before
-    that repeats the readings, with their ids."""
+    """Position of one broker name in the log. Changes are kept in memory and written with one of the next commits
+    (`dirty`): a crash before that repeats the readings, with their ids. `on_dirty` is called by the first change."""
 
-    def __init__(self, broker: str) -> None:
+    def __init__(self, broker: str, on_dirty: Callable[[], None] | None = None) -> None:
         self.broker = broker
         self.owed = (Ranges(), Ranges())
         self.dirty = False
+        self.on_dirty = on_dirty
+        self.unsaved_rows = 0  # delivered or given up since this was written
 
     @classmethod
-    def starting(cls, broker: str, seq: int) -> DeliveryPosition:
-        """A broker seen for the first time owes everything from `seq` on."""
-        position = cls(broker)
+    def starting(cls, broker: str, seq: int, on_dirty: Callable[[], None] | None = None) -> DeliveryPosition:
+        """A broker seen for the first time is owed everything from `seq` on."""
+        position = cls(broker, on_dirty)
         position.owe(seq, FOREVER)
         return position
 
@@ -32,13 +34,25 @@ class DeliveryPosition:
         """Nothing in [lo, hi) of this track is owed any more."""
         if lo < hi:
             self.owed[track].subtract(lo, hi)
-            self.dirty = True
+            self._mark_dirty()
 
     def owe(self, lo: int, hi: int) -> None:
         """Everything in [lo, hi) is owed (again)."""
         for track in TRACKS:
             self.owed[track].add(lo, hi)
-        self.dirty = True
+        self._mark_dirty()
+
+    def _mark_dirty(self) -> None:
+        if not self.dirty:
+            self.dirty = True
+            if self.on_dirty is not None:
+                self.on_dirty()
+
+    def take_rows(self) -> list[tuple[Any, ...]]:
+        """`rows` to be written now: no longer dirty."""
+        self.dirty = False
+        self.unsaved_rows = 0
+        return self.rows()
 
     def rows(self) -> list[tuple[Any, ...]]:
         """As they are kept in the file."""

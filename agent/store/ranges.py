@@ -54,6 +54,9 @@ class Ranges:
         if lo >= hi:
             return
         ranges = self._ranges
+        if ranges and lo <= ranges[0][0] < hi < ranges[0][1]:  # the usual case: deliveries in order
+            ranges[0] = (hi, ranges[0][1])
+            return
         first, last = self._touched(lo, hi)
         if first >= last:
             return

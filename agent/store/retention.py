@@ -209,7 +209,6 @@ class RetentionRule:
         return int((await self._database.read("reading_first"))[0][0])
 
     def _owed(self, track: int) -> Ranges:
-        self._pending.note()
         owed = Ranges(limit=MAX_RANGES)
         for broker in self._backlog.brokers or ():
             position = self._pending.positions.get(broker)

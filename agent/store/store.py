@@ -301,6 +301,8 @@ class Store:
         self.key_value = KeyValueStore(database)
         self.ledger = CommandLedger(database)
         self.pending.positions = load(await database.read("owed_load"))
+        for position in self.pending.positions.values():
+            position.on_dirty = self.backlog.save_soon
         self.pending.tell(await database.read("gap_untold", (0,)))
         if report is not None:
             self._report_repair(report)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Protocol
 
+from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock, Stamp
 from gatepost.agent.core.errors import StoreFull
 from gatepost.agent.store.database import Database, TransactionRun, run_to_completion
@@ -163,7 +164,7 @@ class StoreWriter:
 
     async def run(self) -> None:
         """The task. Ends after `close()` when everything that waited is stored or cannot be."""
-        delay, tries = FIRST_RETRY, LAST_TRIES
+        backoff, tries = Backoff(self._rng, FIRST_RETRY, LONGEST_RETRY), LAST_TRIES
         while True:
             if not (self._closing or self._queue or self._extras.due()):
                 await self._work.wait()
@@ -188,13 +189,12 @@ class StoreWriter:
                         self._give_up()
                         return
                 elif not mended:
-                    await self._rest(delay * self._rng.uniform(0.8, 1.2))
-                    delay = min(delay * 2, LONGEST_RETRY)
+                    await self._rest(backoff.next())
             else:
                 if self.trouble is not None:
                     log.warning("storing works again")
                 self.trouble = None
-                delay = FIRST_RETRY
+                backoff.reset()
 
     def close(self) -> None:
         self._closing = True

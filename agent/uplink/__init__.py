@@ -1,1 +1,1 @@
-"""One broker is one uplink: the connection, its lanes, its window, its routes; the only room that speaks MQTT."""
+"""Uplink: one link a broker, with its connection, lanes, window and routes."""

@@ -1,4 +1,4 @@
-"""One broker: keep a connection to it, and on each one a session that sends what is owed."""
+"""Link to one broker: keeps a connection to it, and on each one delivers what the broker is owed."""
 
 from __future__ import annotations
 
@@ -6,115 +6,91 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from random import Random
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
-import orjson
-
 from gatepost.agent.core.backoff import Backoff
-from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.errors import ConnectFailed, NotConnected, NotTaken, SettingsWrong, UplinkError
-from gatepost.agent.core.events import EventBus
 from gatepost.agent.core.views import BrokerView
-from gatepost.agent.settings.model import BrokerSettings, Secret
-from gatepost.agent.store import Store
-from gatepost.agent.uplink.command_subscriptions import CommandSubscriptions
-from gatepost.agent.uplink.delivery import BrokerDelivery, DeliveryCounters
+from gatepost.agent.settings.model import BrokerSettings
+from gatepost.agent.store.positions import TRACKS
+from gatepost.agent.uplink.acknowledgements import DeliveryCounters
+from gatepost.agent.uplink.context import UplinkContext
+from gatepost.agent.uplink.delivery import BrokerDelivery
 from gatepost.agent.uplink.followed_topics import FollowedTopics
 from gatepost.agent.uplink.formats import FORMATS
 from gatepost.agent.uplink.formats.devices import CONTENT_TYPE, DevicesFormat
 from gatepost.agent.uplink.lanes import Lanes
-from gatepost.agent.uplink.mqtt.connection import (
-    ConnectionLost,
-    ConnectOptions,
-    InboundMessage,
-    LastWill,
-    MqttConnection,
-)
+from gatepost.agent.uplink.link_state import LinkState
+from gatepost.agent.uplink.link_tasks import LinkTasks
+from gatepost.agent.uplink.mqtt.connection import ConnectionLost, ConnectOptions, MqttConnection
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
 from gatepost.agent.uplink.mqtt.tls import tls_context
 from gatepost.agent.uplink.mqtt.version_fallback import ProtocolChoice
 from gatepost.agent.uplink.poison_messages import NOT_THE_MESSAGE, PoisonMessages
+from gatepost.agent.uplink.presence import BrokerPresence
 from gatepost.agent.uplink.routing import BrokerRoutes
 from gatepost.agent.uplink.topics import BrokerTopics
 
 log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT = 15.0
+CLOSE_TIMEOUT = 1.5
+SEND_TIMEOUT = 10.0
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 15.0  # a link that is down for a day should not stay down for a minute more
 STEADY_AFTER = 30.0  # seconds that a connection must hold before earlier failures are forgotten
-UNTOLD = 20  # MQTT 3.1.1 knows no receive maximum, and brokers hang up on more QoS 2 messages at once than they allow
-CLOSE_TIMEOUT = 1.5
-GOODBYE = 1.0  # seconds for the last statuses of devices and gateway
-ANSWER_TIMEOUT = 10.0
-LATER = 30.0  # seconds at least to wait where a person must change something first
-AGAIN_FIRST, AGAIN_MOST = 5.0, 60.0  # seconds until what a broker left unanswered (a subscription) is asked again
-KICKS = 2  # connections in a row that did not hold, until another address of the broker has its turn
-TAKEN_OVER = 30.0  # another client with our id: two that fight would otherwise kick each other without end
+RETRY_LATER = 30.0  # seconds at least to wait where the configuration has to change first
+RETRY_TAKEN_OVER = 30.0  # another client with our id: two that fight would otherwise kick each other without end
+EARLY_DISCONNECTS = 2  # connections in a row that did not hold, until another address of the broker has its turn
+QOS2_WINDOW_V311 = 20  # MQTT 3.1.1 knows no receive maximum; brokers hang up on more QoS 2 messages than they allow
 
-
-Failure = ConnectFailed | SettingsWrong | UplinkError | ConnectionLost
-Step = Callable[[MqttConnection], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class UplinkContext:
-    """What every uplink works with."""
-
-    store: Store
-    clock: Clock
-    rng: Random
-    events: EventBus
-    gateway: str
-    organization: str | None
-    resolve: Callable[[Secret | None], str | None]
-    devices: Callable[[], Mapping[str, dict[str, Any]]]  # device id -> status payload to publish on connecting
-    on_command: Callable[[str, str | None, InboundMessage, bool], Awaitable[None]]  # broker, device, message, broadcast
-    on_connected: Callable[[str], Awaitable[None]]
-    followed: Callable[[str], Mapping[str, int]] = lambda _: {}  # broker -> topic filters that people follow, QoS
-    on_message: Callable[[str, InboundMessage], None] = lambda *_: None  # broker, a message on one of those
+ConnectFailure = ConnectFailed | SettingsWrong | UplinkError | ConnectionLost
 
 
 class BrokerLink:
-    """`run` is the task; the state says in words what goes on."""
+    """Link to one broker. `run` is its task; the state says in words what goes on."""
 
-    def __init__(self, name: str, settings: BrokerSettings, routes: BrokerRoutes, parts: UplinkContext) -> None:
+    def __init__(self, name: str, settings: BrokerSettings, routes: BrokerRoutes, context: UplinkContext) -> None:
         self.name = name
         self.settings = settings
-        self.state = "disconnected"
-        self.reason = ""
-        self.hint = ""
-        self._told = ("", "")
-        self.tally = DeliveryCounters()
-        self._parts = parts
+        self.counters = DeliveryCounters()
+        self._state = LinkState(name, context)
+        self._context = context
         self._routes = routes
-        self._topics = BrokerTopics(settings.topics, parts.gateway, parts.organization)
+        self._topics = BrokerTopics(settings.topics, context.gateway, context.organization)
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._changed = asyncio.Event()
-        self._backoff = Backoff(parts.rng, FIRST_RETRY, LONGEST_RETRY, STEADY_AFTER)
+        self._backoff = Backoff(context.rng, FIRST_RETRY, LONGEST_RETRY, STEADY_AFTER)
         self._poison = PoisonMessages()
         self._protocol = ProtocolChoice(settings.protocol)
-        self._subscriptions = CommandSubscriptions(name, self._topics, parts)
-        self.followed = FollowedTopics(name, parts, self._subscriptions.held)
-        self._statuses: dict[str, Mapping[str, Any]] = {}
-        self._to_tell = asyncio.Event()  # statuses, or another set of devices
-        self._other_devices = False
-        self._session: BrokerDelivery | None = None
+        self._presence = BrokerPresence(name, context, self._topics, self.send)
+        self._tasks = LinkTasks(name, context, self._topics, self._presence, settings.commands)
+        self._delivery: BrokerDelivery | None = None
         self._connection: MqttConnection | None = None
-        self._since = parts.clock.now().wall
-        self._attempts = 0
-        self._connects = 0
-        self._kicks = 0
-        self._due = 0.0
-        self._offline_since: int | None = self._since
+        self._early_disconnects = 0
         (self._wanted if settings.active else self._unwanted).set()
 
     # --- what others may ask
+
+    @property
+    def state(self) -> str:
+        return self._state.current
+
+    @property
+    def reason(self) -> str:
+        return self._state.reason
+
+    @property
+    def hint(self) -> str:
+        return self._state.hint
+
+    @property
+    def followed(self) -> FollowedTopics:
+        return self._tasks.followed
 
     async def connect(self) -> None:
         """Connect at run time; an attempt is made at once."""
@@ -131,19 +107,19 @@ class BrokerLink:
 
     def update(self, settings: BrokerSettings, routes: BrokerRoutes) -> bool:
         """Take over what needs no new connection; False when it needs one."""
-        same = _without_soft(settings) == _without_soft(self.settings)
+        same = _needing_reconnect(settings) == _needing_reconnect(self.settings)
         if same:
             if settings.active != self.settings.active:
                 self._want(settings.active)
             self.settings, self._routes = settings, routes
-            if self._session is not None:
-                self._session.reroute(routes, settings.backlog.share, settings.backlog.rate)
+            if self._delivery is not None:
+                self._delivery.reroute(routes, settings.backlog.share, settings.backlog.rate)
         return same
 
     def requeue(self) -> None:
-        """What the broker is owed was extended (a resend)."""
-        if self._session is not None:
-            self._session.renew(self._lanes)
+        """The broker is owed more than before (a resend)."""
+        if self._delivery is not None:
+            self._delivery.renew(self._lanes)
 
     async def send(
         self,
@@ -152,18 +128,18 @@ class BrokerLink:
         qos: int = 1,
         retain: bool = False,
         properties: dict[str, Any] | None = None,
-        timeout: float = ANSWER_TIMEOUT,
+        timeout: float = SEND_TIMEOUT,
     ) -> None:
         """Publish something that is no reading; returns when it is acknowledged. NotConnected, UplinkError, of which
         NotTaken and key `broker-topic-wrong` are for good."""
-        session, connection = self._session, self._connection
-        if session is None or connection is None:
+        delivery, connection = self._delivery, self._connection
+        if delivery is None or connection is None:
             raise NotConnected(f"{self.name} is not connected: {self.reason or self.state}", self.hint)
         problem = self._topics.problem(topic)
         if problem:
             raise UplinkError(problem, key="broker-topic-wrong")
         block = connection.properties(**{"content_type": CONTENT_TYPE, **(properties or {})})
-        code = await session.send(topic, payload, qos, retain, block, timeout)
+        code = await delivery.send(topic, payload, qos, retain, block, timeout)
         if code >= REFUSED:
             meaning = explain(code)
             kind = NotTaken if meaning.final else UplinkError
@@ -173,23 +149,21 @@ class BrokerLink:
         self, target: str | None, payload: bytes, topic: str | None = None, correlation: bytes | None = None
     ) -> None:
         """Publish the response to a command, where the command asked for it or on the topic for responses."""
-        place = topic or (self._topics("responses", target) if target else self._topics("gateway_responses"))
+        response_topic = topic or (self._topics("responses", target) if target else self._topics("gateway_responses"))
         extra: dict[str, Any] = {"correlation_data": correlation} if correlation is not None else {}
-        await self.send(place, payload, properties=extra)
+        await self.send(response_topic, payload, properties=extra)
 
     def device_status(self, device: str, status: Mapping[str, Any]) -> None:
         """Publish the retained status of a device soon; the newest one counts. When away: on the next connection."""
-        if self._session is not None and self._routes.reports(device):
-            self._statuses[device] = status
-            self._to_tell.set()
+        if self._delivery is not None and self._routes.reports(device):
+            self._presence.set_device_status(device, status)
 
     def devices_changed(self) -> None:
         """The set of devices may be another one: subscriptions follow soon."""
-        self._other_devices = True
-        self._to_tell.set()
+        self._tasks.devices_changed()
 
     def topic(self, key: str) -> str:
-        """The topic that goes by this key at this broker."""
+        """The topic of this key at this broker."""
         return self._topics(key)
 
     async def follow(self, topic: str) -> None:
@@ -199,31 +173,29 @@ class BrokerLink:
             await self.followed.again(self._connection, topic)
 
     def as_dict(self) -> BrokerView:
-        connection, session = self._connection, self._session
-        now = self._parts.clock.monotonic()
-        waiting = self.state in ("waiting", "refused")
+        connection, delivery, counters, state = self._connection, self._delivery, self.counters, self._state
         return {
             "name": self.name,
             "url": self.settings.url,
-            "state": self.state,
-            "since": rfc3339(self._since),
-            "reason": self.reason,
-            "hint": self.hint,
+            "state": state.current,
+            "since": rfc3339(state.since),
+            "reason": state.reason,
+            "hint": state.hint,
+            "connects": state.connects,
+            "attempts": state.attempts,
+            "next_attempt_in": state.next_attempt_in,
+            "offline_since": rfc3339(state.offline_since) if state.offline_since is not None else None,
             "active": self._wanted.is_set(),
             "endpoint": str(connection.endpoint) if connection else None,
             "protocol": ("5" if connection.version == 5 else "3.1.1") if connection else None,
-            "connects": self._connects,
-            "attempts": self._attempts,
-            "next_attempt_in": max(0.0, round(self._due - now, 1)) if waiting else None,
-            "offline_since": rfc3339(self._offline_since) if self._offline_since is not None else None,
-            "in_flight": session.flying if session else 0,
-            "sent": self.tally.sent,
-            "delivered": self.tally.delivered,
-            "delivered_by_lane": dict(self.tally.delivered_by_lane),
-            "refused": self.tally.refused,
-            "dead_letters": self.tally.dead,
-            "not_routed": self.tally.skipped,
-            "suspect": self._parts.store.reading_id(self._poison.suspect) if self._poison.suspect else None,
+            "in_flight": len(delivery.acknowledgements.in_flight) if delivery else 0,
+            "sent": counters.sent,
+            "delivered": counters.delivered,
+            "delivered_by_lane": dict(counters.delivered_by_lane),
+            "refused": counters.refused,
+            "dead_letters": counters.dead,
+            "not_routed": counters.skipped,
+            "suspect": self._context.store.reading_id(self._poison.suspect) if self._poison.suspect else None,
         }
 
     # --- the task
@@ -233,30 +205,30 @@ class BrokerLink:
         while True:
             self._changed.clear()
             if not self._wanted.is_set():
-                self._enter("disconnected", "not active: connect it with `gatepost brokers connect`")
+                self._state.enter("disconnected", "not active: connect it with `gatepost brokers connect`")
                 await self._changed.wait()
                 continue
-            lost = await self._one_round()
-            if lost is not None:
-                await self._wait(lost)
+            failure = await self._try_addresses()
+            if failure is not None:
+                await self._wait(failure)
 
     async def stop(self) -> None:
         """Say goodbye and end the connection, bounded."""
         self._wanted.clear()
         self._unwanted.set()
         if self._connection is not None:
-            await self._part(self._connection, "stopped")
+            await self._say_goodbye(self._connection, "stopped")
 
-    async def _one_round(self) -> Failure | None:
+    async def _try_addresses(self) -> ConnectFailure | None:
         """Try each address once; serve the first that opens until it ends. What went wrong last."""
-        failure: Failure | None = None
+        failure: ConnectFailure | None = None
         urls = (self.settings.url, *self.settings.failover)
         # An address that accepts and then hangs up is no better than a dead one.
-        first = self._kicks // KICKS % len(urls)
+        first = self._early_disconnects // EARLY_DISCONNECTS % len(urls)
         for url in urls[first:] + urls[:first]:
             while True:
-                self._enter("connecting", f"connecting to {url}")
-                self._attempts += 1
+                self._state.enter("connecting", f"connecting to {url}")
+                self._state.attempts += 1
                 try:
                     connection = await self._while_wanted(self._open(url))
                 except ConnectFailed as error:
@@ -287,92 +259,91 @@ class BrokerLink:
                     await attempt
 
     async def _open(self, url: str) -> MqttConnection:
-        settings, parts = self.settings, self._parts
+        settings, context = self.settings, self._context
         endpoint = BrokerEndpoint.parse(url)
         tls = settings.tls
-        context = None
+        secure = None
         if endpoint.secure:
-            context = await asyncio.to_thread(tls_context, tls.ca, tls.cert, tls.key, tls.verify)
-        will = LastWill(self._topics("gateway_status"), self._status("offline", "the connection was lost"))
+            secure = await asyncio.to_thread(tls_context, tls.ca, tls.cert, tls.key, tls.verify)
         options = ConnectOptions(
-            client_id=settings.client_id or f"gatepost-{parts.gateway}",
+            client_id=settings.client_id or f"gatepost-{context.gateway}",
             protocol=self._protocol.current,
             username=settings.username,
-            password=parts.resolve(settings.password),
+            password=context.resolve(settings.password),
             keepalive=math.ceil(settings.keepalive),
-            will=will._replace(content_type=CONTENT_TYPE),
-            context=context,
+            will=self._presence.last_will(),
+            context=secure,
         )
-        connection = MqttConnection(
-            endpoint, options, on_ack=self._on_ack, on_message=self._on_message, on_lost=self._on_lost
-        )
+        connection = MqttConnection(endpoint, options, on_message=self._tasks.on_message, on_lost=self._on_lost)
         self._lost: asyncio.Future[ConnectionLost] = asyncio.get_running_loop().create_future()
         await connection.open(OPEN_TIMEOUT)
         return connection
 
     async def _serve(self, connection: MqttConnection) -> ConnectionLost | None:
-        parts, settings = self._parts, self.settings
+        store, clock = self._context.store, self._context.clock
         self._connection = connection
-        began = parts.clock.monotonic()
-        position = parts.store.backlog.position(self.name)
-        forget = parts.store.backlog.before_save(self._note)
-        self._connects += 1
-        self._offline_since = None
-        self._enter("connected", "")
-        session = self._session = self._new_session(connection)
-        listener = session.pump
-        parts.store.on_stored.append(listener)
-        side = asyncio.get_running_loop().create_task(self._greet(connection))
+        began = clock.monotonic()
+        self._state.connected()
+        delivery = self._delivery = self._new_delivery(connection)
+        self._presence.forget()
+        for device, status in self._context.devices().items():
+            self.device_status(device, status)
+        store.on_stored.append(delivery.send_pending)
+        tasks = asyncio.get_running_loop().create_task(self._tasks.run(connection))
         try:
-            session.start(connection)
-            lost = await self._until_over(connection, settings)
+            delivery.start(connection)
+            lost = await self._until_over(connection)
         finally:
-            parts.store.on_stored.remove(listener)
-            side.cancel()
-            first, alone = session.end()
-            self._session = self._connection = None
-            forget()
+            store.on_stored.remove(delivery.send_pending)
+            tasks.cancel()
+            first, alone = delivery.end()
+            self._delivery = self._connection = None
             connection.abort()
-            self._offline_since = parts.clock.now().wall
+            self._state.went_offline()
             self._protocol.succeeded()
-        held = parts.clock.monotonic() - began
+        held = clock.monotonic() - began
         self._backoff.held(held)
-        self._kicks = self._kicks + 1 if lost is not None and held < STEADY_AFTER else 0
+        self._early_disconnects = self._early_disconnects + 1 if lost is not None and held < STEADY_AFTER else 0
         await connection.close(CLOSE_TIMEOUT)
         if lost is not None and not lost.silent and lost.code not in NOT_THE_MESSAGE:
             condemned = self._poison.hung_up(first, alone)
             if condemned is not None:
-                for track in (0, 1):
-                    position.settle(track, condemned, condemned + 1)
-                self.tally.dead += 1
-                log.warning("%s: reading %s makes the broker hang up", self.name, parts.store.reading_id(condemned))
-                parts.store.dead_letter(self.name, condemned, None, "the broker hung up each time it was sent")
+                self._give_up(condemned)
         return lost
 
+    def _give_up(self, seq: int) -> None:
+        store = self._context.store
+        log.warning("%s: reading %s makes the broker hang up", self.name, store.reading_id(seq))
+        self.counters.dead += 1
+        store.dead_letter(self.name, seq, None, "the broker hung up each time it was sent")
+        for track in TRACKS:
+            store.backlog.position(self.name).settle(track, seq, seq + 1)
+
     def _lanes(self) -> Lanes:
-        store = self._parts.store
+        store = self._context.store
         return Lanes(store.backlog.position(self.name), store.head, self.settings.backlog.share)
 
-    def _new_session(self, connection: MqttConnection) -> BrokerDelivery:
-        parts, settings = self._parts, self.settings
+    def _new_delivery(self, connection: MqttConnection) -> BrokerDelivery:
+        context, settings = self._context, self.settings
         assert settings.format in FORMATS
-        render = DevicesFormat(parts.gateway, parts.store.epoch, self._topics, connection.version)
+        old = settings.qos == 2 and connection.version != 5
         return BrokerDelivery(
             self.name,
-            parts.store,
+            context.store,
             self._lanes(),
-            render,
+            DevicesFormat(context.gateway, context.store.epoch, self._topics, connection.version),
             self._routes,
             self._poison,
-            self.tally,
+            self.counters,
             qos=settings.qos,
-            window=min(settings.window, UNTOLD) if settings.qos == 2 and connection.version != 5 else settings.window,
+            window=min(settings.window, QOS2_WINDOW_V311) if old else settings.window,
             rate=settings.backlog.rate,
-            monotonic=parts.clock.monotonic,
+            monotonic=context.clock.monotonic,
+            rng=context.rng,
             on_broken=self._on_lost,
         )
 
-    async def _until_over(self, connection: MqttConnection, settings: BrokerSettings) -> ConnectionLost | None:
+    async def _until_over(self, connection: MqttConnection) -> ConnectionLost | None:
         """Until the connection is lost (how), or is not wanted any more (None)."""
         while True:
             changed = asyncio.ensure_future(self._changed.wait())
@@ -385,132 +356,30 @@ class BrokerLink:
                 return self._lost.result()
             self._changed.clear()
             if not self._wanted.is_set():
-                await self._part(connection, "disconnected on request")
+                await self._say_goodbye(connection, "disconnected on request")
                 return None
 
-    async def _greet(self, connection: MqttConnection) -> None:
-        """Subscribe, say that we are here, tell the statuses, answer what could not be answered before; then tell what
-        changes. What fails is tried again as long as the connection stands."""
-        self._other_devices = False
-        self._statuses.clear()
-        self.followed.forget()
-        for device, status in self._parts.devices().items():
-            self.device_status(device, status)
-        due: list[Step] = [self._subscribe, self._hello, self._tell, self._resume, self.followed.follow]
-        pause = AGAIN_FIRST
-        while connection.is_open:
-            self._to_tell.clear()
-            failed = [step for step in due if not await self._done(step, connection)]
-            if not failed:
-                await self._to_tell.wait()
-                due, pause = [self._follow_devices, self._tell], AGAIN_FIRST
-                continue
-            await asyncio.sleep(pause)
-            due, pause = [*(step for step in failed if step != self._tell), self._tell], min(AGAIN_MOST, 2 * pause)
-
-    async def _done(self, step: Step, connection: MqttConnection) -> bool:
-        try:
-            await step(connection)
-        except UplinkError as error:
-            log.warning("%s: %s", self.name, error)
-            return False
-        except Exception as error:
-            log.error("%s: %s: %s", self.name, type(error).__name__, error)
-            return False
-        return True
-
-    async def _subscribe(self, connection: MqttConnection) -> None:
-        if self.settings.commands:
-            await self._subscriptions.subscribe(connection, list(self._parts.devices()))
-
-    async def _on_message(self, message: InboundMessage) -> int:
-        if self.followed.take(message) and self.settings.commands:
-            return await self._subscriptions.on_message(message)
-        return 0
-
-    async def _follow_devices(self, connection: MqttConnection) -> None:
-        if self._other_devices and self.settings.commands:
-            await self._subscriptions.update(connection, list(self._parts.devices()))
-        self._other_devices = False
-
-    async def _hello(self, _: MqttConnection) -> None:
-        await self.send(self._topics("gateway_status"), self._status("online"), retain=True)
-
-    async def _resume(self, _: MqttConnection) -> None:
-        await self._parts.on_connected(self.name)
-
-    async def _tell(self, _: MqttConnection) -> None:
-        """The newest status of each device that has a new one."""
-        while self._statuses:
-            device, status = next(iter(self._statuses.items()))
-            try:
-                await self.send(self._topics("device_status", device), orjson.dumps(status), retain=True)
-            except NotTaken as error:
-                log.warning("%s: the status of %s: %s", self.name, device, error)
-            if self._statuses.get(device) is status:
-                del self._statuses[device]
-
-    async def _part(self, connection: MqttConnection, why: str) -> None:
-        if connection.is_open and self._session is not None:
-            self._session.hold()
-            try:
-                async with asyncio.timeout(GOODBYE):
-                    await self._tell(connection)
-                    await self.send(self._topics("gateway_status"), self._status("offline", why), retain=True)
-            except (UplinkError, TimeoutError) as error:
-                log.debug("%s: no goodbye: %s", self.name, error)
+    async def _say_goodbye(self, connection: MqttConnection, reason: str) -> None:
+        if connection.is_open and self._delivery is not None:
+            self._delivery.hold()
+            await self._presence.say_goodbye(reason)
         await connection.close(CLOSE_TIMEOUT)
 
-    async def _wait(self, failure: Failure) -> None:
+    async def _wait(self, failure: ConnectFailure) -> None:
         later = getattr(failure, "retry", "later") == "later"
-        at_least = TAKEN_OVER if getattr(failure, "taken_over", False) else LATER if later else 0.0
-        delay = self._backoff.next(at_least)
-        self._due = self._parts.clock.monotonic() + delay
-        self._enter("refused" if later else "waiting", failure.message, failure.hint)
-        try:
+        taken_over = getattr(failure, "taken_over", False)
+        delay = self._backoff.next(RETRY_TAKEN_OVER if taken_over else RETRY_LATER if later else 0.0)
+        self._state.wait(delay, later, failure.message, failure.hint)
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._changed.wait()
-        except TimeoutError:
-            return
-
-    def _enter(self, state: str, reason: str, hint: str = "") -> None:
-        self.reason, self.hint = reason, hint
-        if state == self.state:
-            return
-        if state == "connecting" or (state, reason) == self._told:
-            level = logging.DEBUG
-        else:
-            level = logging.INFO if state in ("connected", "disconnected") else logging.WARNING
-            self._told = (state, reason)
-        log.log(level, "%s: %s%s", self.name, state, f": {reason}" if reason else "")
-        self.state = state
-        self._since = self._parts.clock.now().wall
-        self._parts.events.emit(
-            "broker.status", {"broker": self.name, "name": self.name, "state": state, "reason": reason}
-        )
-
-    def _status(self, status: str, reason: str = "") -> bytes:
-        body: dict[str, Any] = {
-            "gateway_id": self._parts.gateway,
-            "status": status,
-            "timestamp": rfc3339(self._parts.clock.now().wall),
-        }
-        return orjson.dumps({**body, "reason": reason} if reason else body)
-
-    def _note(self) -> None:
-        if self._session is not None:
-            self._session.settle()
-
-    def _on_ack(self, acks: list[tuple[int, int]]) -> None:
-        if self._session is not None:
-            self._session.on_ack(acks)
 
     def _on_lost(self, lost: ConnectionLost) -> None:
         if not self._lost.done():
             self._lost.set_result(lost)
 
 
-def _without_soft(settings: BrokerSettings) -> dict[str, Any]:
+def _needing_reconnect(settings: BrokerSettings) -> dict[str, Any]:
     """The settings whose change needs a new connection."""
-    soft = ("routes", "backlog", "active")
-    return {name: getattr(settings, name) for name in settings.__struct_fields__ if name not in soft}
+    live = ("routes", "backlog", "active")
+    return {name: getattr(settings, name) for name in settings.__struct_fields__ if name not in live}

@@ -1,36 +1,36 @@
-"""The lanes of a broker: urgent, live, backlog. Sans-I/O: what to read next, what to send next, what is settled."""
+"""Lanes of a broker, urgent, live and backlog: what to read next, what to send next, what is settled. Sans-I/O."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from gatepost.agent.store.model import Record
 from gatepost.agent.store.positions import NORMAL, URGENT_TRACK, DeliveryPosition
 from gatepost.agent.store.ranges import FOREVER, Range
 
-LOW = 150  # fewer loaded records than this ask for the next page
-PAGE = 500
+REFILL_BELOW = 150  # loaded records, until the next page is asked for
+PAGE_ROWS = 500
 PAGE_BYTES = 250_000  # aimed at: large bodies make small pages
 
 
 class Lane:
-    """One way through part of the log, in order. A record is loaded, taken (sent), then settled."""
+    """Lane through part of the log, in order. A record is loaded, taken (sent), then settled."""
 
     def __init__(self, name: str, track: int, ranges: Iterable[Range] = ()) -> None:
         self.name = name
         self.track = track
-        self.flying: dict[int, Record] = {}  # sent, not acknowledged; in order of sending
+        self.in_flight: dict[int, Record] = {}  # sent, not acknowledged; in order of sending
         self.buffer: deque[Record] = deque()
-        self.limit = PAGE
+        self.limit = PAGE_ROWS
         self._ahead = deque(ranges)  # still to be loaded
-        self._own = list(self._ahead)  # not settled yet
+        self._own = deque(self._ahead)  # not settled yet, in order
         self._loaded = self._ahead[0][0] if self._ahead else 0
         self._fresh = 0  # what was taken once lies below; in the buffer it is there again
 
     def missing(self, head: int) -> Range | None:
         """What to load next, as [lo, hi); None when enough is loaded or nothing is there."""
-        if len(self.buffer) >= LOW:
+        if len(self.buffer) >= REFILL_BELOW:
             return None
         while self._ahead:
             lo, hi = max(self._ahead[0][0], self._loaded), self._ahead[0][1]
@@ -46,12 +46,12 @@ class Lane:
         self._loaded = max(self._loaded, upto)
         if records:
             size = sum(len(record.body) for record in records) / len(records)
-            self.limit = max(10, min(PAGE, int(PAGE_BYTES / max(size, 1))))
+            self.limit = max(10, min(PAGE_ROWS, int(PAGE_BYTES / max(size, 1))))
 
     def take(self) -> Record:
         record = self.buffer.popleft()
         seq = record.seq
-        self.flying[seq] = record
+        self.in_flight[seq] = record
         if seq >= self._fresh:
             self._fresh = seq + 1
         return record
@@ -63,7 +63,7 @@ class Lane:
     def retry(self, seqs: Sequence[int]) -> None:
         """Sent, refused for now: they come first again, in order."""
         for seq in sorted(seqs, reverse=True):
-            self.buffer.appendleft(self.flying.pop(seq))
+            self.buffer.appendleft(self.in_flight.pop(seq))
 
     def unload(self) -> None:
         """Forget what is loaded and not taken: it will be missing again."""
@@ -75,28 +75,32 @@ class Lane:
 
     def holds(self, seq: int) -> bool:
         """Whether this record is still to be taken or settled, as far as this lane knows."""
-        if seq in self.flying or any(record.seq == seq for record in self.buffer):
+        if seq in self.in_flight or any(record.seq == seq for record in self.buffer):
             return True
         return any(max(lo, self._loaded) <= seq < hi for lo, hi in self._ahead)
 
-    def settled(self) -> Iterator[Range]:
+    def settled(self) -> list[Range]:
         """Parts of the log that this lane is done with since the last call."""
-        safe = self._safe()
-        left: list[Range] = []
-        for lo, hi in self._own:
-            if lo < min(hi, safe):
-                yield lo, min(hi, safe)
+        safe, own, done = self._safe(), self._own, []
+        while own and own[0][0] < safe:
+            lo, hi = own[0]
             if hi > safe:
-                left.append((max(lo, safe), hi))
-        self._own = left
+                own[0] = (safe, hi)
+                done.append((lo, safe))
+                break
+            own.popleft()
+            done.append((lo, hi))
+        return done
 
     def cede(self, at: int) -> Range | None:
         """Give up what was never sent below `at` (another lane takes it); go on from there."""
         lo = self.fresh
-        if lo >= at:
-            return None
+        if lo >= at or any(max(a, self._loaded) < min(b, self._fresh) for a, b in self._ahead):
+            return None  # there is nothing, or what was refused is still to be read again
         self.buffer = deque(record for record in self.buffer if record.seq < self._fresh)
-        self._own = [part for a, b in self._own for part in ((a, min(b, lo)), (max(a, at), b)) if part[0] < part[1]]
+        self._own = deque(
+            part for a, b in self._own for part in ((a, min(b, lo)), (max(a, at), b)) if part[0] < part[1]
+        )
         self._ahead = deque((max(a, at), b) for a, b in self._ahead if b > at)
         self._loaded = at
         return lo, at
@@ -109,7 +113,7 @@ class Lane:
     @property
     def fresh(self) -> int:
         """The first sequence number that was never sent."""
-        return next((record.seq for record in self.buffer if record.seq >= self._fresh), self._loaded)
+        return next((record.seq for record in self.buffer if record.seq >= self._fresh), max(self._loaded, self._fresh))
 
     @property
     def reach(self) -> int:
@@ -117,15 +121,15 @@ class Lane:
         return self.buffer[0].seq if self.buffer else self._loaded
 
     def _safe(self) -> int:
-        """Everything below is settled: what flies is in order, and what comes again stands in front of the buffer."""
-        return min(next(iter(self.flying), FOREVER), self.reach)
+        """Everything below is settled: what is in flight is in order, and what comes again leads the buffer."""
+        return min(next(iter(self.in_flight), FOREVER), self.reach)
 
 
-MOST_SHARE = 0.95  # of the backlog: live readings always get through
+HIGHEST_SHARE = 0.95  # of the backlog: live readings always get through
 
 
 class Lanes:
-    """What a broker owes at the start of a connection, split: urgent rows, what comes from now on, and the backlog."""
+    """Lanes of one connection: what the broker is owed, split into urgent rows, what comes from now on, and backlog."""
 
     def __init__(self, position: DeliveryPosition, head: int, share: float) -> None:
         normal = position.owed[NORMAL]
@@ -146,18 +150,20 @@ class Lanes:
         if self.live.buffer:
             if not backlog:
                 return self.live
-            self._credit += min(self.share, MOST_SHARE)
+            self._credit += min(self.share, HIGHEST_SHARE)
             if self._credit < 1.0:
                 return self.live
             self._credit -= 1.0
             return self.backlog
         return self.backlog if backlog else None
 
-    def settle(self) -> None:
-        """Note in the position what is done."""
+    def settle(self, rows: int = 0) -> None:
+        """Bring the position up to what the lanes are done with; `rows` were delivered or given up just now."""
+        position = self._position
+        position.unsaved_rows += rows
         for lane in self.all:
             for lo, hi in lane.settled():
-                self._position.settle(lane.track, lo, hi)
+                position.settle(lane.track, lo, hi)
 
     def demote(self, head: int, most: int) -> bool:
         """When live lags by more than `most` rows, what it has not sent becomes backlog, so that live is live again."""

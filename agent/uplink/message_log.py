@@ -1,4 +1,4 @@
-"""Messages that came in and went out on topics that people follow, and the topics seen; in memory, bounded."""
+"""Message log: what came in and went out on topics that people follow, and the topics seen; in memory, bounded."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import msgspec
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.events import EventBus
 
-MOST = 1000  # messages,
-OCTETS = 1_000_000  # of payload in all,
-AGE = 3600 * 1_000_000  # microseconds
-PAYLOAD = 4096  # octets of one that are kept
-TOPICS = 1000
+MAX_MESSAGES = 1000
+MAX_OCTETS = 1_000_000  # of payload in all
+MAX_AGE = 3600 * 1_000_000  # microseconds
+KEPT_OCTETS = 4096  # of one payload
+MAX_TOPICS = 1000
 MESSAGE = "message"
 
 Direction = Literal["in", "out"]
 
 
 class LoggedMessage(msgspec.Struct, frozen=True, gc=False):
-    """`at` in microseconds since 1970; `payload` is the beginning of one that is longer (`size`)."""
+    """Message received or sent: `at` in microseconds since 1970; `payload` may be cut, `size` is that of the whole."""
 
     number: int
     at: int
@@ -36,7 +36,7 @@ class LoggedMessage(msgspec.Struct, frozen=True, gc=False):
     direction: Direction
 
     def as_dict(self) -> dict[str, Any]:
-        payload, encoding = _shown(self.payload, self.size > len(self.payload))
+        payload, encoding = _readable(self.payload, self.size > len(self.payload))
         return {
             "cursor": self.number,
             "at": rfc3339(self.at),
@@ -53,7 +53,7 @@ class LoggedMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class SeenTopic(msgspec.Struct):
-    """What was heard of one topic at one broker."""
+    """Topic of one broker on which messages were received."""
 
     count: int
     last: int
@@ -62,7 +62,7 @@ class SeenTopic(msgspec.Struct):
 
 
 class MessageLog:
-    """The oldest goes when there are too many, too large or too old ones; of topics the one that was quiet longest."""
+    """Log of messages: the oldest goes when they are too many, large or old; of topics the one longest quiet."""
 
     def __init__(self, clock: Clock, events: EventBus) -> None:
         self._clock = clock
@@ -78,14 +78,14 @@ class MessageLog:
         """Kept, counted, and told to those who watch."""
         self._number += 1
         now = self._clock.now().wall
-        kept = bytes(payload[:PAYLOAD])
+        kept = bytes(payload[:KEPT_OCTETS])
         message = LoggedMessage(self._number, now, broker, topic, kept, len(payload), qos, retain, direction)
         self._messages.append(message)
         self._octets += len(kept)
         self._trim(now)
         seen = self._topics.pop((broker, topic), None) or SeenTopic(0, 0, 0, False)
         self._topics[broker, topic] = SeenTopic(seen.count + 1, now, len(payload), retain)
-        while len(self._topics) > TOPICS:
+        while len(self._topics) > MAX_TOPICS:
             self._topics.popitem(last=False)
         if self._events.watched:
             self._events.emit(MESSAGE, message.as_dict())
@@ -94,16 +94,16 @@ class MessageLog:
     def newest(self, wanted: Callable[[LoggedMessage], bool], limit: int, before: int | None) -> list[LoggedMessage]:
         """Those of them, newest first, from before this number on."""
         self._trim(self._clock.now().wall)
-        found: list[LoggedMessage] = []
+        page: list[LoggedMessage] = []
         for message in reversed(self._messages):
-            if len(found) == limit:
+            if len(page) == limit:
                 break
             if (before is None or message.number < before) and wanted(message):
-                found.append(message)
-        return found
+                page.append(message)
+        return page
 
     def topics(self) -> Iterator[dict[str, Any]]:
-        """The last heard first."""
+        """The last received first."""
         for (broker, topic), seen in reversed(self._topics.items()):
             yield {
                 "broker": broker,
@@ -116,12 +116,14 @@ class MessageLog:
 
     def _trim(self, now: int) -> None:
         messages = self._messages
-        while messages and (len(messages) > MOST or self._octets > OCTETS or now - messages[0].at > AGE):
+        while messages and (
+            len(messages) > MAX_MESSAGES or self._octets > MAX_OCTETS or now - messages[0].at > MAX_AGE
+        ):
             self._octets -= len(messages.popleft().payload)
 
 
-def _shown(payload: bytes, cut: bool) -> tuple[str, str]:
-    """As text where it is such; a character that was cut in two at the end is left out."""
+def _readable(payload: bytes, cut: bool) -> tuple[str, str]:
+    """Payload and its encoding, text or base64; a character that was cut in two at the end is left out."""
     try:
         return payload.decode(), "text"
     except UnicodeDecodeError as error:

@@ -1,6 +1,11 @@
-"""A message that makes the broker hang up must not block the lane for ever, nor may an innocent one be condemned."""
+"""Poison messages: one that makes the broker hang up must not block its lane, nor may an innocent one be given up."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+from gatepost.agent.uplink.lanes import Lane
+from gatepost.agent.uplink.log_feed import LogFeed
 
 SUSPECT_AFTER = 2  # connections in a row that ended with the same message first in flight
 CONDEMN_AFTER = 3  # hang-ups right after the suspect alone was sent on a link that was quiet and held
@@ -8,10 +13,11 @@ CONDEMN_AFTER = 3  # hang-ups right after the suspect alone was sent on a link t
 # taken over, rate, quota, administrative, use another server, moved, connection rate, connect time
 NOT_THE_MESSAGE = frozenset((0x88, 0x89, 0x8A, 0x8B, 0x8D, 0x8E, 0x96, 0x97, 0x98, 0x9C, 0x9D, 0x9F, 0xA0))
 QUIET = 2.0  # seconds that the link must hold before the suspect is sent
+PROBE_WAIT = 60.0  # seconds to wait for another reading that shows whether the broker takes any, before the suspect
 
 
 class PoisonMessages:
-    """Watches which message was first in flight when the broker hung up.
+    """Poison messages of one broker: which message was first in flight when the broker hung up.
 
     The same one twice in a row makes it a suspect: it is then sent alone, after the link has held for QUIET seconds,
     so that a broker that kicks everybody condemns nobody. CONDEMN_AFTER such hang-ups condemn it. Another message that
@@ -66,3 +72,45 @@ class PoisonMessages:
     def acquit(self) -> None:
         self.suspect = self._first = None
         self._times = self._strikes = 0
+
+
+class SuspectProbe:
+    """Probe of one connection for the suspect of `poison`."""
+
+    def __init__(self, poison: PoisonMessages, feed: LogFeed, monotonic: Callable[[], float]) -> None:
+        self._poison = poison
+        self._feed = feed
+        self._monotonic = monotonic
+        self._wait_until = 0.0
+
+    def start(self) -> float:
+        """The connection is open: seconds that it must hold before anything is sent."""
+        if self._poison.suspect is None:
+            return 0.0
+        self._wait_until = self._monotonic() + PROBE_WAIT
+        return QUIET
+
+    def suspect(self) -> int | None:
+        """The message under suspicion, as long as some lane has it still to send."""
+        suspect = self._poison.suspect
+        if suspect is not None and not any(lane.holds(suspect) for lane in self._feed.lanes.all):
+            self._poison.acquit()
+            return None
+        return suspect
+
+    def passed_over(self, seq: int) -> None:
+        """This one is not for the broker, and suspect no more."""
+        self._poison.delivered(seq)
+
+    def choose(self, suspect: int, backlog_allowed: bool) -> tuple[Lane | None, float]:
+        """The lane to send one message from, or the seconds to wait for another reading than the suspect: by that one
+        the broker shows first whether it takes readings at all."""
+        lanes = self._feed.lanes
+        if not self._poison.vouched:
+            for lane in lanes.all if backlog_allowed else lanes.all[:2]:
+                if lane.buffer and lane.buffer[0].seq != suspect:
+                    return lane, 0.0
+            left = self._wait_until - self._monotonic()
+            if left > 0:
+                return None, left
+        return lanes.choose(backlog_allowed), 0.0

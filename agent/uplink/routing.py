@@ -1,4 +1,4 @@
-"""Which readings a broker is given: judged when sending, so a changed route never touches what is stored."""
+"""Routes of readings to a broker: applied when sending, so a changed route never touches what is stored."""
 
 from __future__ import annotations
 

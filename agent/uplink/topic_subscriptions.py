@@ -1,4 +1,4 @@
-"""Which topics people follow at which broker: kept over restarts, bounded in number."""
+"""Topic subscriptions of people, by broker: kept over restarts, bounded in number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatepost.agent.core.errors import Conflict
 from gatepost.agent.store.key_value import KeyValueStore
 
 KEY = "followed"  # of the store's small state
-MOST = 100
+MAX_SUBSCRIPTIONS = 100
 
 
 class StateStore(Protocol):
@@ -21,7 +21,7 @@ class StateStore(Protocol):
 
 
 class TopicSubscriptions:
-    """`load` once; then `of` answers at any time."""
+    """Topic subscriptions. `load` once; then `of` answers at any time."""
 
     def __init__(self) -> None:
         self._topics: dict[str, dict[str, int]] = {}
@@ -29,8 +29,8 @@ class TopicSubscriptions:
 
     async def load(self, store: StateStore) -> None:
         """Raises StoreError."""
-        found = await store.key_value.get(KEY)
-        self._topics = found if isinstance(found, dict) else {}
+        saved = await store.key_value.get(KEY)
+        self._topics = saved if isinstance(saved, dict) else {}
 
     def of(self, broker: str) -> Mapping[str, int]:
         """Topic filter -> QoS."""
@@ -43,8 +43,12 @@ class TopicSubscriptions:
         """Durable when it returns; whether it is a new one. Raises Conflict when there are too many, StoreError."""
         async with self._turn:
             new = topic not in self.of(broker)
-            if new and len(self.all()) >= MOST:
-                raise Conflict(f"there are {MOST} subscriptions already", "end one of them", "too-many-subscriptions")
+            if new and len(self.all()) >= MAX_SUBSCRIPTIONS:
+                raise Conflict(
+                    f"there are {MAX_SUBSCRIPTIONS} subscriptions already",
+                    "unsubscribe from one of them",
+                    "too-many-subscriptions",
+                )
             await self._keep(store, {**self._topics, broker: {**self.of(broker), topic: qos}})
             return new
 

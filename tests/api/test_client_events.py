@@ -44,7 +44,7 @@ async def test_events_over_the_socket_blocking(app, server):
 
 
 async def test_a_lost_connection_is_found_again_and_tells_what_may_be_missing(app, socket_path, monkeypatch):
-    monkeypatch.setattr(live, "FIRST", 0.05)
+    monkeypatch.setattr(live, "FIRST_RETRY", 0.05)
     first = ApiServer(app, socket_path)
     await first.serve()
     stream = AsyncGatewayClient(socket_path).events([RECEIVED])
@@ -91,11 +91,12 @@ def test_attempts_become_rarer_and_are_never_given_up():
     stream = EventStream(AgentAddress("/none.sock"), 1.0, {})
     stream.opened()
     waits = [stream.failed(ConnectionResetError(), True) for _ in range(12)]
-    assert waits[:3] == [0.5, 1.0, 2.0]
-    assert waits[-1] == live.LONGEST
+    for wait, longest in zip(waits, [0.5, 1.0, 2.0], strict=False):
+        assert longest / 2 <= wait <= longest
+    assert live.LONGEST_RETRY / 2 <= waits[-1] <= live.LONGEST_RETRY
     assert stream.opened()["event"] == "reconnected"
     assert stream.opened() is None
-    assert stream.failed(ConnectionResetError(), True) == 0.5
+    assert stream.failed(ConnectionResetError(), True) <= 0.5
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch):

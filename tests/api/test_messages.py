@@ -13,7 +13,7 @@ from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.api.http.router import application
 from gatepost.agent.api.routes import ROUTES
 from gatepost.agent.core.events import EventBus
-from gatepost.agent.uplink.message_log import AGE, MOST, OCTETS, PAYLOAD, TOPICS, MessageLog
+from gatepost.agent.uplink.message_log import KEPT_OCTETS, MAX_AGE, MAX_MESSAGES, MAX_OCTETS, MAX_TOPICS, MessageLog
 from tests.api.real import running, written
 from tests.support.clock import HandClock
 from tests.support.waiting import until
@@ -214,16 +214,16 @@ async def test_permissions_of_topics_are_kept(app):
 def test_the_history_is_bounded_by_count_size_and_age():
     clock = HandClock(step=1000)
     book = MessageLog(clock, EventBus())
-    for number in range(MOST + TOPICS):
+    for number in range(MAX_MESSAGES + MAX_TOPICS):
         book.take("a", f"t/{number}", b"x", 0, False, "in")
-    found = book.newest(lambda _: True, 10 * MOST, None)
-    assert len(found) == MOST
-    assert found[0].topic == f"t/{MOST + TOPICS - 1}"
-    assert len(list(book.topics())) == TOPICS
-    for _ in range(MOST):
-        book.take("a", "t", b"x" * (PAYLOAD + 1), 0, False, "in")
-    found = book.newest(lambda _: True, 10 * MOST, None)
-    assert sum(len(one.payload) for one in found) <= OCTETS
-    assert (found[0].as_dict()["truncated"], found[0].size) == (True, PAYLOAD + 1)
-    clock.pass_seconds(AGE / 1e6 + 1)
+    found = book.newest(lambda _: True, 10 * MAX_MESSAGES, None)
+    assert len(found) == MAX_MESSAGES
+    assert found[0].topic == f"t/{MAX_MESSAGES + MAX_TOPICS - 1}"
+    assert len(list(book.topics())) == MAX_TOPICS
+    for _ in range(MAX_MESSAGES):
+        book.take("a", "t", b"x" * (KEPT_OCTETS + 1), 0, False, "in")
+    found = book.newest(lambda _: True, 10 * MAX_MESSAGES, None)
+    assert sum(len(one.payload) for one in found) <= MAX_OCTETS
+    assert (found[0].as_dict()["truncated"], found[0].size) == (True, KEPT_OCTETS + 1)
+    clock.pass_seconds(MAX_AGE / 1e6 + 1)
     assert book.newest(lambda _: True, 10, None) == []

@@ -92,6 +92,24 @@ def test_each_library_has_its_room() -> None:
     assert wrong == []
 
 
+def test_mqtt_stands_apart() -> None:
+    """Only uplink/mqtt knows gmqtt, and it knows nothing of the agent but core: no store, no lanes, no topics."""
+    wrong = []
+    for module, path in modules():
+        used = imports(path)
+        if not module.startswith("gatepost.agent.uplink.mqtt"):
+            wrong += [f"{module} imports {name}" for name in sorted(used) if name.split(".")[0] == "gmqtt"]
+            continue
+        may = ("gatepost.agent.uplink.mqtt", "gatepost.agent.core")
+        wrong += [
+            f"{module} imports {name}"
+            for name in sorted(used)
+            if name.startswith("gatepost.")
+            if not name.startswith(may)
+        ]
+    assert wrong == []
+
+
 def test_hardware_is_touched_below_serial_and_ble_only() -> None:
     for module, path in modules():
         touched = {name.split(".")[0] for name in imports(path)} & {"serial", "serial_asyncio", "bleak"}

@@ -147,9 +147,9 @@ class Log(RuleBasedStateMachine):
         track = int(urgent)
         seqs = sorted(seq for seq, row in self.stored.items() if row[2] == urgent)[:: 10 - share]
         for seq in seqs:
-            store.backlog.position("a").settle(track, seq, seq + 1)
+            self.within(store.backlog.position("a").settle, track, seq, seq + 1)
             self.settled[track].add(seq)
-        self.within(store.backlog.settled, len(seqs))
+        store.backlog.position("a").unsaved_rows += len(seqs)
 
     @rule()
     def save_positions(self) -> None:
@@ -172,7 +172,7 @@ class Log(RuleBasedStateMachine):
             return
         seq = sorted(self.stored)[which % len(self.stored)]
         track = int(self.stored[seq][2])
-        self.run_.store.backlog.position("a").settle(track, seq, seq + 1)
+        self.within(self.run_.store.backlog.position("a").settle, track, seq, seq + 1)
         self.within(self.run_.store.dead_letter, "a", seq, 0x87, "not authorized")
         self.settled[track].add(seq)
 

@@ -213,7 +213,6 @@ async def test_an_idle_store_writes_nothing(start: Any, tmp_path: Path, monkeypa
     async with start() as run:
         await run.put_all(100)
         settle(run, 0, 101)
-        run.store.backlog.settled(100)
         await until(lambda: run.store.writer.commits == 2)  # of readings, and of positions
         wal = tmp_path / "gatepost.db-wal"
         before = (wal.stat().st_size, wal.stat().st_mtime_ns, run.store.writer.commits)

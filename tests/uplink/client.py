@@ -50,7 +50,7 @@ class Recorder:
         return self.answer
 
     def publish(self, tag: int, qos: int = 1, topic: bytes = b"t", payload: bytes = b"x", retain: bool = False) -> None:
-        self.connection.publish(topic, payload, qos, retain, b"", tag)
+        self.connection.publisher.publish(topic, payload, qos, retain, b"", tag)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import orjson
@@ -12,7 +13,8 @@ from gatepost.agent.core.errors import NotConnected, StoreError, WindowFull
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
 from gatepost.agent.store.positions import DeliveryPosition
 from gatepost.agent.store.recent_records import RecentRecords
-from gatepost.agent.uplink.delivery import BrokerDelivery, DeliveryCounters
+from gatepost.agent.uplink.acknowledgements import DeliveryCounters
+from gatepost.agent.uplink.delivery import BrokerDelivery
 from gatepost.agent.uplink.formats import RenderedMessage
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost
@@ -32,18 +34,16 @@ class FakeStore:
         self.series: dict[int, Series] = {}
         self.dead_events: list[int] = []
         self.dead: list[tuple[str, int, int | None, str]] = []
-        self.settled_rows = 0
-        self.settled_calls = 0
         self.pages: list[tuple[int, int, int, int]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.failing: Exception | None = None
         self.head = first - 1
         self.epoch = EPOCH
-        self.queries = self.backlog = self  # the parts that a session uses, in one
+        self.queries = self.backlog = self.recent = self  # the parts that a delivery uses, in one
         self._memory = memory
         self._first = first
-        self.recent = RecentRecords(first)
+        self._tail = RecentRecords(first)
 
     def add(
         self, urgent: bool = False, device: str = "d", metric: str = "reading", event: bool = False, body: bytes = b""
@@ -57,7 +57,7 @@ class FakeStore:
         bits = IN_STEP | (URGENT if urgent else 0) | (EVENT if event else 0)
         record = Record(self.head, number, WALL + self.head, self.head, bits, body or b'{"n":%d}' % self.head)
         self.rows[self.head] = record
-        self.recent.extend([record])
+        self._tail.extend([record])
         if len(self.rows) > self._memory:
             self._forget(self.head - self._memory + 1)
         return self.head
@@ -68,10 +68,13 @@ class FakeStore:
 
     def _forget(self, start: int) -> None:
         kept = [self.rows[seq] for seq in sorted(self.rows) if seq >= start]
-        self.recent = RecentRecords(start)
-        self.recent.extend(kept)
+        self._tail = RecentRecords(start)
+        self._tail.extend(kept)
 
     # -- what a session asks
+
+    def since(self, seq: int, limit: int) -> list[Record] | None:
+        return self._tail.since(seq, limit)
 
     async def page(self, track: int, lo: int, hi: int, limit: int) -> list[Record]:
         self.pages.append((track, lo, hi, limit))
@@ -89,10 +92,6 @@ class FakeStore:
 
     def reading_id(self, seq: int) -> str:
         return f"gw:{EPOCH}:{seq}"
-
-    def settled(self, rows: int) -> None:
-        self.settled_rows += rows
-        self.settled_calls += 1
 
     def dead_letter(self, broker: str, seq: int, code: int | None, reason: str, event: bool = False) -> None:
         self.dead.append((broker, seq, code, reason))
@@ -118,6 +117,10 @@ class FakeConnection:
         self.stuck = False
         self.checks = 0
         self.on_ack: Any = None
+
+    @property
+    def publisher(self) -> FakeConnection:
+        return self
 
     @property
     def in_flight(self) -> int:
@@ -155,6 +158,13 @@ class FakeConnection:
         return [tag for tag in self.sent if tag > 0]
 
 
+class LongestPauses(Random):
+    """Draws the upper end, so that pauses are known."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
 class FakeFormat:
     """The topic says the device, the payload the lane and the body."""
 
@@ -171,9 +181,10 @@ class Rig:
     def __init__(self, memory: int = 1_000_000, **options: Any) -> None:
         self.store = FakeStore(memory)
         self.poison = PoisonMessages()
-        self.tally = DeliveryCounters()
+        self.counters = DeliveryCounters()
         self.lost: list[ConnectionLost] = []
         self.now = 1000.0
+        self.monotonic = lambda: self.now
         self.options: dict[str, Any] = {"qos": 1, "window": 10, "rate": 0.0, **options}
         self.connection: FakeConnection
         self.session: BrokerDelivery
@@ -192,12 +203,12 @@ class Rig:
             FakeFormat(self.store),
             BrokerRoutes("b", list(routes), {}),
             self.poison,
-            self.tally,
-            monotonic=lambda: self.now,
+            self.counters,
+            monotonic=lambda: self.monotonic(),
+            rng=LongestPauses(),
             on_broken=self.lost.append,
             **self.options,
         )
-        connection.on_ack = self.session.on_ack
         self.session.start(connection)  # type: ignore[arg-type]
         return connection
 

@@ -18,7 +18,8 @@ from gatepost.agent.process.supervisor import Supervisor
 from gatepost.agent.settings import resolve_secret
 from gatepost.agent.settings.model import BrokerSettings, StoreSettings
 from gatepost.agent.store import Store
-from gatepost.agent.uplink.broker_link import BrokerLink, UplinkContext
+from gatepost.agent.uplink.broker_link import BrokerLink
+from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.manager import BrokerManager
 from gatepost.agent.uplink.mqtt.connection import InboundMessage
 from tests.support.waiting import until
@@ -35,7 +36,7 @@ class Gateway:
         self.commands: list[tuple[str, str | None, InboundMessage, bool]] = []
         self.connected: list[str] = []
         self.failing_resumes = 0
-        self.parts = UplinkContext(
+        self.context = UplinkContext(
             store=store,
             clock=SystemClock(),
             rng=Random(7),
@@ -47,7 +48,7 @@ class Gateway:
             on_command=self._command,
             on_connected=self._resume,
         )
-        self.uplinks = BrokerManager(self.parts, supervisor)
+        self.uplinks = BrokerManager(self.context, supervisor)
         self.brokers: dict[str, BrokerSettings] = {}
 
     async def _command(self, broker: str, device: str | None, message: InboundMessage, broadcast: bool) -> None:
@@ -79,7 +80,7 @@ class Gateway:
         series = self.store.series(device, None, common)
         seqs = []
         for value in values:
-            while not (seq := self.store.append(series, self.parts.clock.now(), orjson.dumps({"n": value}), urgent)):
+            while not (seq := self.store.append(series, self.context.clock.now(), orjson.dumps({"n": value}), urgent)):
                 await self.store.wait_until_writable()
             seqs.append(seq)
         await self.store.stored(seqs[-1])
@@ -145,7 +146,7 @@ class Listener:
 
     def publish(self, topic: str, payload: bytes, retain: bool = False, **properties: Any) -> None:
         connection = self._recorder.connection
-        connection.publish(topic.encode(), payload, 1, retain, connection.properties(**properties), 1)
+        connection.publisher.publish(topic.encode(), payload, 1, retain, connection.properties(**properties), 1)
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ async def test_messages_arrive_and_are_acknowledged_in_order(broker: Mosquitto, 
         await until(lambda: len(sender.acks) == 20)
         assert [tag for tag, _ in sender.acks] == list(range(20))
         assert {code for _, code in sender.acks} == {0}
-        assert sender.connection.in_flight == 0
+        assert sender.connection.publisher.in_flight == 0
         await until(lambda: receiver.dealt == 20)
         assert [message.payload for message in receiver.messages] == [b"%d" % tag for tag in range(20)]
         assert {(message.topic, message.qos) for message in receiver.messages} == {("devices/d/data", qos)}
@@ -54,7 +54,7 @@ async def test_properties_travel(broker: Mosquitto) -> None:
             correlation_data=b"\0\xff",
             message_expiry=60,
         )
-        one.connection.publish(b"c", b"{}", 1, False, properties, 1)
+        one.connection.publisher.publish(b"c", b"{}", 1, False, properties, 1)
         await until(lambda: one.messages)
         got = one.messages[0].properties
         assert got["content_type"] == "application/json"
@@ -91,7 +91,7 @@ async def test_payloads_of_every_size(broker: Mosquitto, payload: bytes) -> None
 
 async def test_receive_maximum_is_learnt_and_kept(tmp_path: Path) -> None:
     async with running(Mosquitto(tmp_path, max_inflight=10)) as broker, connected(broker.url) as one:
-        assert one.connection.receive_maximum == 10
+        assert one.connection.publisher.receive_maximum == 10
         for tag in range(10):
             one.publish(tag)
         with pytest.raises(WindowFull):
@@ -103,17 +103,18 @@ async def test_receive_maximum_is_learnt_and_kept(tmp_path: Path) -> None:
 
 async def test_maximum_packet_size_is_learnt_and_exact(tmp_path: Path) -> None:
     async with running(Mosquitto(tmp_path, max_packet_size=300)) as broker, connected(broker.url) as one:
-        assert one.connection.maximum_packet_size == 300
+        assert one.connection.publisher.maximum_packet_size == 300
         properties = one.connection.properties("text/plain")
         room = 300 - packet_size(b"t", b"", properties, 1) - 1  # the length takes two octets then
         fits = b"x" * room
         assert packet_size(b"t", fits, properties, 1) == 300
-        one.connection.publish(b"t", fits, 1, False, properties, 1)
+        one.connection.publisher.publish(b"t", fits, 1, False, properties, 1)
         await until(lambda: one.acks)
-        one.connection.publish(b"t", fits + b"xxxx", 1, False, properties, 2)  # it does not count all of the header
+        # It does not count all of the header.
+        one.connection.publisher.publish(b"t", fits + b"xxxx", 1, False, properties, 2)
         await until(lambda: one.losses)
         assert [tag for tag, code in one.acks if code < 0x80] == [1]
-        assert one.connection.unacked() == [2]
+        assert one.connection.publisher.unacked() == [2]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -165,7 +166,7 @@ async def test_refused_by_the_access_list(tmp_path: Path) -> None:
         one.publish(4, qos=2, topic=b"ok/2")
         await until(lambda: len(one.acks) == 4)
         assert {tag: code >= 0x80 for tag, code in one.acks} == {1: False, 2: True, 3: True, 4: False}
-        assert one.connection.in_flight == 0
+        assert one.connection.publisher.in_flight == 0
         codes = await one.connection.subscribe([("ok/#", 1), ("no/#", 1)], 5)
         assert codes[0] == 1
         assert one.losses == []
@@ -293,8 +294,8 @@ async def test_a_frozen_broker_is_left_within_the_bound(
         one = Recorder(broker.url, context=context)
         await one.connection.open(10)
         broker.freeze()
-        while not one.connection.unsent:
-            one.publish(one.connection.in_flight, 0, payload=b"x" * 500_000)
+        while not one.connection.publisher.unsent:
+            one.publish(one.connection.publisher.in_flight, 0, payload=b"x" * 500_000)
             await asyncio.sleep(0.001)
         one.publish(1000, 1)
         assert one.connection.check(30) is False
@@ -313,5 +314,5 @@ async def test_a_frozen_broker_is_found_by_check(broker: Mosquitto) -> None:
         one.publish(1)
         await until(lambda: one.connection.check(0.05))
         await until(lambda: one.losses)
-        assert one.connection.unacked() == [1]
+        assert one.connection.publisher.unacked() == [1]
         broker.freeze(False)

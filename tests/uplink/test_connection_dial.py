@@ -50,7 +50,7 @@ async def test_an_address_that_never_answers_does_not_hold_up_the_next(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve_to(monkeypatch, "127.0.0.3", "127.0.0.1")
-    monkeypatch.setattr(dialling, "PATIENCE", 0.01)
+    monkeypatch.setattr(dialling, "NEXT_ADDRESS_AFTER", 0.01)
     ended: list[str] = []
     connect = dialling._connect
 

@@ -83,6 +83,7 @@ class Wire:
     def __init__(self) -> None:
         self.paused = False
         self.last_in = 0.0
+        self.unsent = 0
         self.data = b""
 
     def write(self, data: bytes) -> None:
@@ -155,7 +156,7 @@ async def test_a_message_that_does_not_fit_is_refused_and_leaves_nothing_behind(
     with pytest.raises(UplinkError, match="longer"):
         one.publish(b"t", Huge(), 1, False, b"", 1)
     one.flush()
-    assert (wire.data, one.count) == (b"", 0)
+    assert (wire.data, one.in_flight) == (b"", 0)
 
 
 def test_variable_byte_integers() -> None:

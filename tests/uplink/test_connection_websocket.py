@@ -80,7 +80,7 @@ async def test_the_server_ends_it(how: str) -> None:
         one.publish(1)
         await until(lambda: one.losses)
         assert len(one.losses) == 1
-        assert one.connection.unacked() == [1]
+        assert one.connection.publisher.unacked() == [1]
 
 
 async def test_close_says_goodbye_in_order() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.devices.encoding import encode
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
-from gatepost.agent.uplink.formats.devices import KNOWN, DevicesFormat
+from gatepost.agent.uplink.formats.devices import MAX_SERIES, DevicesFormat
 from gatepost.agent.uplink.topics import BrokerTopics
 from gatepost.drivers.reading import Reading, Waveform
 
@@ -219,7 +219,7 @@ def test_whatever_names_and_values_there_are_it_is_json_with_every_member_once(
 def test_seconds_that_come_by_turns_and_many_series_stay_right() -> None:
     form = make()
     for turn in range(3):
-        for seq in range(KNOWN + 50):
+        for seq in range(MAX_SERIES + 50):
             series = Series(seq + 1, 1, f"d{seq}", None, b'{"metric_type":"m"}')
             wall = (1_000_000 + seq * 7 % 300) * 1_000_000 + turn
             message = form.render(Record(seq + 1, seq + 1, wall, 0, 0, b"{}"), series, wall, "synchronised", False)

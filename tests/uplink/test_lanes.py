@@ -7,7 +7,7 @@ from collections import Counter
 from gatepost.agent.store.model import IN_STEP, URGENT, Record
 from gatepost.agent.store.positions import DeliveryPosition
 from gatepost.agent.store.ranges import FOREVER
-from gatepost.agent.uplink.lanes import LOW, PAGE, Lane, Lanes
+from gatepost.agent.uplink.lanes import PAGE_ROWS, REFILL_BELOW, Lane, Lanes
 
 
 def row(seq: int, size: int = 10, urgent: bool = False) -> Record:
@@ -43,15 +43,15 @@ def test_ranges_follow_one_another() -> None:
 
 def test_enough_is_enough() -> None:
     lane = Lane("live", 0, [(1, FOREVER)])
-    lane.load(rows(1, LOW + 1), LOW + 1)
+    lane.load(rows(1, REFILL_BELOW + 1), REFILL_BELOW + 1)
     assert lane.missing(1_000_000) is None
     lane.take()
-    assert lane.missing(1_000_000) == (LOW + 1, 1_000_001)
+    assert lane.missing(1_000_000) == (REFILL_BELOW + 1, 1_000_001)
 
 
 def test_large_bodies_make_small_pages() -> None:
     lane = Lane("live", 0, [(1, FOREVER)])
-    assert lane.limit == PAGE
+    assert lane.limit == PAGE_ROWS
     lane.load([row(1, 25_000)], 2)
     assert lane.limit == 10
     lane.load([row(2, 500)], 3)
@@ -101,12 +101,12 @@ def test_settled_ends_before_the_first_in_flight() -> None:
     lane.load(rows(1, 11), 11)
     for _ in range(5):
         lane.take()
-    del lane.flying[1], lane.flying[4]
-    assert list(lane.settled()) == [(1, 2)]
-    assert list(lane.settled()) == []
+    del lane.in_flight[1], lane.in_flight[4]
+    assert lane.settled() == [(1, 2)]
+    assert lane.settled() == []
     for seq in (2, 3, 5):
-        del lane.flying[seq]
-    assert list(lane.settled()) == [(2, 6)]
+        del lane.in_flight[seq]
+    assert lane.settled() == [(2, 6)]
 
 
 def test_what_was_never_owed_is_not_settled() -> None:
@@ -115,8 +115,8 @@ def test_what_was_never_owed_is_not_settled() -> None:
     lane.load([row(7), row(8)], 9)
     for _ in range(4):
         lane.take()
-    lane.flying.clear()
-    assert list(lane.settled()) == [(1, 3), (7, 9)]
+    lane.in_flight.clear()
+    assert lane.settled() == [(1, 3), (7, 9)]
 
 
 def test_a_refused_reading_comes_first_again_and_holds_the_position() -> None:
@@ -124,10 +124,10 @@ def test_a_refused_reading_comes_first_again_and_holds_the_position() -> None:
     lane.load(rows(1, 6), 6)
     for _ in range(4):
         lane.take()
-    del lane.flying[1], lane.flying[3]
+    del lane.in_flight[1], lane.in_flight[3]
     lane.retry([4, 2])
     assert [record.seq for record in lane.buffer] == [2, 4, 5]
-    assert list(lane.settled()) == [(1, 2)]
+    assert lane.settled() == [(1, 2)]
 
 
 def test_a_reading_refused_while_later_ones_fly_holds_the_position() -> None:
@@ -136,7 +136,7 @@ def test_a_reading_refused_while_later_ones_fly_holds_the_position() -> None:
     for _ in range(3):
         lane.take()
     lane.retry([1])
-    assert list(lane.settled()) == []
+    assert lane.settled() == []
 
 
 def test_live_that_lags_becomes_backlog() -> None:
@@ -147,9 +147,9 @@ def test_live_that_lags_becomes_backlog() -> None:
     assert lanes.demote(head=33, most=30)
     assert lanes.live.missing(40) == (34, 41)
     assert lanes.backlog.missing(40) == (2, 34)
-    assert list(lanes.live.settled()) == []
-    lanes.live.flying.clear()
-    assert list(lanes.live.settled()) == [(1, 2)]
+    assert lanes.live.settled() == []
+    lanes.live.in_flight.clear()
+    assert lanes.live.settled() == [(1, 2)]
 
 
 def test_what_live_ceded_is_not_ceded_again() -> None:
@@ -170,7 +170,7 @@ def test_what_was_forgotten_is_read_again_without_what_was_sent() -> None:
     for _ in range(5):
         lane.take()
     for seq in (1, 3, 4):
-        del lane.flying[seq]
+        del lane.in_flight[seq]
     lane.retry([2])
     assert lane.holds(2)
     assert lane.holds(5)
@@ -183,3 +183,20 @@ def test_what_was_forgotten_is_read_again_without_what_was_sent() -> None:
     assert not lane.holds(3)
     assert not lane.holds(4)
     assert lane.holds(6)
+
+
+def test_what_was_sent_and_is_read_again_is_not_ceded() -> None:
+    lane = Lane("live", 0, [(1, FOREVER)])
+    lane.load(rows(1, 6), 6)
+    for _ in range(5):
+        lane.take()
+    for seq in (1, 3, 5):
+        del lane.in_flight[seq]
+    lane.retry([2, 4])
+    lane.unload()
+    lane.load([row(2)], 3)
+    assert lane.cede(20) is None  # 4 is still to be read
+    lane.load([row(4)], 5)
+    assert lane.cede(20) == (6, 20)
+    assert [record.seq for record in lane.buffer] == [2, 4]
+    assert lane.settled() == [(1, 2)]

@@ -8,7 +8,7 @@ import pytest
 
 from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.settings.model import RouteRule
-from gatepost.agent.uplink import delivery as session_module
+from gatepost.agent.uplink import acknowledgements, delivery, log_feed, poison_messages
 from gatepost.agent.uplink.poison_messages import QUIET, SUSPECT_AFTER
 from gatepost.agent.uplink.routing import BrokerRoutes
 from tests.support.waiting import until
@@ -26,12 +26,12 @@ async def test_the_window_is_kept_full_and_not_wider() -> None:
     connection = rig.connect()
     for _ in range(10):
         rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [1, 2, 3]
     connection.ack(1, 2)
     assert connection.sent == [1, 2, 3, 4, 5]
-    assert rig.tally.delivered == 2
-    assert rig.session.flying == 3
+    assert rig.counters.delivered == 2
+    assert len(rig.session.acknowledgements.in_flight) == 3
 
 
 async def test_the_broker_s_receive_maximum_binds_and_leaves_ids_for_answers() -> None:
@@ -39,15 +39,15 @@ async def test_the_broker_s_receive_maximum_binds_and_leaves_ids_for_answers() -
     connection = rig.connect(receive_maximum=6)
     for _ in range(10):
         rig.store.add()
-    rig.session.pump()
-    assert len(connection.sent) == 6 - session_module.SPARE_IDS
+    rig.session.send_pending()
+    assert len(connection.sent) == 6 - delivery.SPARE_IDS
 
 
 async def test_a_slow_link_is_not_stuffed() -> None:
     rig = Rig()
-    connection = rig.connect(unsent=session_module.MOST_UNSENT + 1)
+    connection = rig.connect(unsent=delivery.UNSENT_LIMIT + 1)
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == []
     connection.unsent = 0
     await until(lambda: connection.sent == [1])
@@ -62,7 +62,7 @@ async def test_urgent_first_then_live_beside_backlog_and_marked_so() -> None:
     for _ in range(4):
         rig.store.add()
     connection.is_open = True
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent[0] == 9
     assert connection.sent.index(10) < 4
     assert connection.sent.index(1) < 4
@@ -75,13 +75,12 @@ async def test_a_final_refusal_is_a_dead_letter_and_the_lane_goes_on() -> None:
     connection = rig.connect()
     for _ in range(4):
         rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     connection.answer((1, 0x99), (2, 0))
     assert rig.store.dead == [("b", 1, 0x99, "payload format invalid")]
     assert connection.sent == [1, 2, 3, 4]
-    rig.session.settle()
     assert rig.owed() == [3, 4]
-    assert (rig.tally.refused, rig.tally.dead, rig.tally.delivered) == (1, 1, 1)
+    assert (rig.counters.refused, rig.counters.dead, rig.counters.delivered) == (1, 1, 1)
 
 
 async def test_a_refused_event_is_marked_so_that_no_event_tells_of_it() -> None:
@@ -89,7 +88,7 @@ async def test_a_refused_event_is_marked_so_that_no_event_tells_of_it() -> None:
     connection = rig.connect()
     rig.store.add()
     rig.store.add(event=True)
-    rig.session.pump()
+    rig.session.send_pending()
     connection.answer((1, 0x99), (2, 0x87))
     assert [seq for _, seq, _, _ in rig.store.dead] == [1, 2]
     assert rig.store.dead_events == [2]
@@ -100,15 +99,14 @@ async def test_over_quota_pauses_and_sends_again_in_order() -> None:
     connection = rig.connect()
     for _ in range(8):
         rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     connection.answer((3, 0x97), (1, 0x97))
     assert connection.sent == [1, 2, 3, 4]
     connection.answer((2, 0), (4, 0))
     assert connection.sent == [1, 2, 3, 4]  # a pause
-    rig.session.settle()
     assert rig.owed() == [1, 2, 3, 4, 5, 6, 7, 8]
-    rig.now += session_module.PAUSE_FIRST
-    rig.session.pump()
+    rig.now += acknowledgements.FIRST_PAUSE
+    rig.session.send_pending()
     assert connection.sent == [1, 2, 3, 4, 1, 3, 5, 6]
 
 
@@ -116,22 +114,21 @@ async def test_the_quota_is_waited_for_without_end_and_ever_longer() -> None:
     rig = Rig(window=1)
     connection = rig.connect()
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     waits = []
     for _ in range(12):
         connection.answer((1, 0x97))
         before = rig.now
         while not connection.flight:
             rig.now += 0.5
-            rig.session.pump()
+            rig.session.send_pending()
         waits.append(rig.now - before)
     assert rig.store.dead == []
     assert waits[:4] == [1, 2, 4, 8]
-    assert waits[-1] == session_module.PAUSE_MOST
+    assert waits[-1] == acknowledgements.LONGEST_PAUSE
     connection.ack(1)
-    rig.session.settle()
     assert rig.owed() == []
-    assert not rig.session._attempts
+    assert not rig.session.acknowledgements._refusals
 
 
 async def test_a_delivery_ends_the_growth_of_the_pauses() -> None:
@@ -139,31 +136,31 @@ async def test_a_delivery_ends_the_growth_of_the_pauses() -> None:
     connection = rig.connect()
     for seq in (1, 2):
         rig.store.add()
-        rig.session.pump()
+        rig.session.send_pending()
         for _ in range(3):
             connection.answer((seq, 0x97))
             rig.now += 4.0
-            rig.session.pump()
+            rig.session.send_pending()
         connection.ack(seq)
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     connection.answer((3, 0x97))
-    rig.now += session_module.PAUSE_FIRST
-    rig.session.pump()
+    rig.now += acknowledgements.FIRST_PAUSE
+    rig.session.send_pending()
     assert connection.flight == [3]
 
 
 async def test_a_pause_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "PAUSE_FIRST", 0.05)
+    monkeypatch.setattr(acknowledgements, "FIRST_PAUSE", 0.05)
     rig = Rig()
     loop = asyncio.get_running_loop()
     began = loop.time()
     connection = rig.connect()
-    rig.session._monotonic = lambda: 1000.0 + loop.time() - began
+    rig.monotonic = lambda: 1000.0 + loop.time() - began
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     connection.answer((1, 0x97))
-    rig.session._later(0.001)  # something else wants to look earlier
+    rig.session._timer.wake_within(0.001)  # something else wants to look earlier
     await until(lambda: connection.sent == [1, 1], 5)
 
 
@@ -171,14 +168,14 @@ async def test_a_message_refused_for_now_too_often_is_a_dead_letter() -> None:
     rig = Rig()
     connection = rig.connect()
     rig.store.add()
-    rig.session.pump()
-    for _ in range(session_module.GIVE_UP):
+    rig.session.send_pending()
+    for _ in range(acknowledgements.REFUSAL_LIMIT):
         connection.answer((1, 0x80))
-        rig.now += session_module.PAUSE_MOST
-        rig.session.pump()
+        rig.now += acknowledgements.LONGEST_PAUSE
+        rig.session.send_pending()
     assert [letter[1:3] for letter in rig.store.dead] == [(1, 0x80)]
     assert not connection.flight
-    assert not rig.session._attempts
+    assert not rig.session.acknowledgements._refusals
 
 
 async def test_what_is_too_large_for_the_broker_is_not_sent() -> None:
@@ -186,7 +183,7 @@ async def test_what_is_too_large_for_the_broker_is_not_sent() -> None:
     connection = rig.connect(maximum_packet_size=100)
     rig.store.add(body=b'{"n":"%b"}' % (b"x" * 200))
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [2]
     assert rig.store.dead[0][1:3] == (1, 0x95)
     assert "100" in rig.store.dead[0][3]
@@ -198,7 +195,7 @@ async def test_the_size_is_the_one_on_the_wire(qos: int) -> None:
         rig = Rig(qos=qos)
         connection = rig.connect()
         rig.store.add(event=event)
-        rig.session.pump()
+        rig.session.send_pending()
         topic, payload, used, _, _ = connection.messages[1]
         octets = 2 + 2 + len(topic) + (2 if used else 0) + 1 + len(payload)
         assert used == (1 if event else qos)
@@ -206,7 +203,7 @@ async def test_the_size_is_the_one_on_the_wire(qos: int) -> None:
             rig = Rig(qos=qos)
             connection = rig.connect(maximum_packet_size=most)
             rig.store.add(event=event)
-            rig.session.pump()
+            rig.session.send_pending()
             assert bool(rig.store.dead) is dead
 
 
@@ -215,7 +212,7 @@ async def test_a_topic_that_cannot_be_published_to_is_a_dead_letter() -> None:
     connection = rig.connect()
     rig.store.add(device="a+b")
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [2]
     assert rig.store.dead[0][1:3] == (1, 0x90)
 
@@ -226,7 +223,7 @@ async def test_a_damaged_row_does_not_hold_up_the_others() -> None:
     rig.store.add(device="broken")
     rig.store.series[1] = rig.store.series[1]._replace(common=b"{no json")
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [2]
     assert "cannot be written" in rig.store.dead[0][3]
     assert not rig.lost
@@ -252,7 +249,7 @@ async def test_a_fault_in_sending_ends_the_connection_and_goes_no_further(caplog
     connection.__dict__["publish"] = None
     rig.store.add()
     connection.receive_maximum = 10
-    rig.session.pump()
+    rig.session.send_pending()
     assert len(rig.lost) == 1
     assert rig.lost[0].silent
     assert "sending failed" in caplog.text
@@ -265,12 +262,12 @@ async def test_the_backlog_s_rate_is_kept_and_live_is_free_of_it() -> None:
     connection = rig.connect()
     assert len(connection.sent) == 1
     rig.now += 1.0
-    rig.session.pump()
+    rig.session.send_pending()
     assert len(connection.sent) == 11
     rig.now += 0.25
     for _ in range(30):
         rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     assert len([seq for seq in connection.sent if seq > 50]) == 30
     assert len([seq for seq in connection.sent if seq <= 50]) == 13
 
@@ -281,7 +278,7 @@ async def test_the_backlog_s_rate_goes_on_by_itself() -> None:
     for _ in range(5):
         rig.store.add()
     connection = rig.connect()
-    rig.session._monotonic = lambda: 1000.0 + loop.time() % 1000
+    rig.monotonic = lambda: 1000.0 + loop.time() % 1000
     await until(lambda: len(connection.sent) == 5, 5)
 
 
@@ -293,31 +290,32 @@ async def test_readings_that_are_not_routed_are_passed_over_and_settled() -> Non
     connection = rig.connect(routes=[RouteRule(devices=["a"])])
     assert connection.sent == [2, 4, 7]
     connection.ack(2, 4, 7)
-    rig.session.settle()
     assert rig.owed() == []
-    assert rig.tally.skipped == 4
+    assert rig.counters.skipped == 4
 
 
 async def test_what_is_passed_over_is_told_to_the_store() -> None:
     rig = Rig()
+    rig.store.position("b").dirty = False
     rig.store.add(device="x")
     rig.connect(routes=[RouteRule(devices=["a"])])
-    assert rig.store.settled_calls == 1
+    assert rig.store.position("b").unsaved_rows == 1
+    assert rig.store.position("b").dirty
 
 
 async def test_other_routes_count_at_once() -> None:
     rig = Rig()
     connection = rig.connect(routes=[RouteRule(devices=["a"])])
     rig.store.add(device="x")
-    rig.session.pump()
+    rig.session.send_pending()
     rig.session.reroute(BrokerRoutes("b", [], {}), 0.2, 0.0)
     rig.store.add(device="x")
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [2]
 
 
 async def test_a_log_that_cannot_be_read_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "READ_FIRST", 0.01)
+    monkeypatch.setattr(log_feed, "FIRST_REREAD", 0.01)
     rig = Rig()
     rig.store.add()
     rig.store.restart()
@@ -326,19 +324,19 @@ async def test_a_log_that_cannot_be_read_is_tried_again(monkeypatch: pytest.Monk
     await until(lambda: len(rig.store.pages) > 2)
     rig.store.failing = None
     await until(lambda: connection.sent == [1])
-    assert not rig.session._loads
+    assert not rig.session.feed._loads
 
 
 async def test_rows_that_come_while_the_log_is_read_are_not_sent_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Live falls behind so far that it becomes backlog, while a page of it is under way."""
-    monkeypatch.setattr(session_module, "LIVE_LAG", 15)
+    monkeypatch.setattr(log_feed, "LIVE_LAG", 15)
     rig = Rig(memory=5, window=1000)
     connection = rig.connect()
     rig.store.gate.clear()
     for _ in range(2):
         for _ in range(12):
             rig.store.add()
-        rig.session.pump()
+        rig.session.send_pending()
         await settle()
     rig.store.gate.set()
     await until(lambda: len(connection.sent) >= 24)
@@ -368,7 +366,7 @@ async def test_the_suspect_is_sent_alone_after_a_quiet_time() -> None:
     connection = rig.connect()
     assert connection.sent == []
     rig.now += QUIET
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [1]
     assert rig.session.end() == (1, True)
 
@@ -383,7 +381,7 @@ async def test_beside_an_answer_in_flight_it_is_not_alone() -> None:
     answer = asyncio.ensure_future(rig.session.send("t", b"x", 1, False, b"", 5))
     await settle()
     rig.now += QUIET
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [-1, 1]
     assert rig.session.end() == (1, False)
     connection.is_open = False
@@ -400,7 +398,7 @@ async def test_an_innocent_suspect_opens_the_window_again() -> None:
         rig.poison.hung_up(*rig.drop())
     connection = rig.connect()
     rig.now += QUIET
-    rig.session.pump()
+    rig.session.send_pending()
     connection.ack(1)
     assert connection.sent == [1, 2, 3, 4, 5]
     assert rig.poison.suspect is None
@@ -415,7 +413,7 @@ async def test_a_suspect_that_is_not_owed_any_more_is_acquitted() -> None:
     rig.store.backlog.position("b").settle(0, 1, 2)
     connection = rig.connect()
     rig.now += QUIET
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [2, 3]
     assert rig.poison.suspect is None
 
@@ -429,7 +427,7 @@ async def test_a_suspect_that_is_not_routed_any_more_is_acquitted() -> None:
     rig.poison.hung_up(1, False)
     connection = rig.connect(routes=[RouteRule(devices=["a"])])
     rig.now += QUIET
-    rig.session.pump()
+    rig.session.send_pending()
     connection.ack(2)
     assert connection.sent == [2, 3]
     assert rig.poison.suspect is None
@@ -446,7 +444,7 @@ async def test_a_broker_that_took_nothing_since_is_shown_another_reading_first()
     connection = rig.connect()
     rig.store.add()
     rig.now += QUIET
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [2]
     connection.ack(2)
     assert rig.poison.vouched
@@ -460,11 +458,11 @@ async def test_without_another_reading_the_suspect_has_its_turn_in_the_end() -> 
     rig.poison.hung_up(1, False)
     rig.poison.vouched = False
     connection = rig.connect()
-    rig.now += session_module.WITNESS - 1
-    rig.session.pump()
+    rig.now += poison_messages.PROBE_WAIT - 1
+    rig.session.send_pending()
     assert connection.sent == []
     rig.now += 1
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == [1]
 
 
@@ -473,7 +471,7 @@ async def test_an_acknowledged_event_vouches_for_nothing() -> None:
     rig.poison.vouched = False
     connection = rig.connect()
     rig.store.add(event=True)
-    rig.session.pump()
+    rig.session.send_pending()
     connection.ack(1)
     assert not rig.poison.vouched
 
@@ -482,11 +480,11 @@ async def test_an_acknowledged_event_vouches_for_nothing() -> None:
 
 
 async def test_a_link_without_acknowledgements_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "ACK_LIMIT", 0.04)
+    monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.04)
     rig = Rig()
     connection = rig.connect()
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     await until(lambda: connection.checks >= 3)
     connection.ack(1)
     seen = connection.checks
@@ -495,14 +493,14 @@ async def test_a_link_without_acknowledgements_is_looked_at(monkeypatch: pytest.
 
 
 async def test_a_left_out_acknowledgement_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "ACK_LIMIT", 0.04)
+    monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.04)
     rig = Rig(window=2)
     connection = rig.connect()
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     await until(lambda: connection.checks >= 2)
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     connection.ack(2)
     rig.now += 1.0
     await until(lambda: rig.lost)
@@ -510,11 +508,11 @@ async def test_a_left_out_acknowledgement_ends_the_connection(monkeypatch: pytes
 
 
 async def test_without_any_acknowledgement_the_connection_itself_judges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "ACK_LIMIT", 0.02)
+    monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.02)
     rig = Rig()
     connection = rig.connect()
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     for _ in range(3):
         seen = connection.checks
         rig.now += 1.0
@@ -523,12 +521,12 @@ async def test_without_any_acknowledgement_the_connection_itself_judges(monkeypa
 
 
 async def test_a_slow_broker_that_keeps_the_order_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "ACK_LIMIT", 0.02)
+    monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.02)
     rig = Rig(window=2)
     connection = rig.connect()
     for _ in range(40):
         rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     for _ in range(20):
         connection.ack(connection.flight[0])
         rig.now += 1.0
@@ -555,7 +553,7 @@ async def test_an_answer_without_acknowledgement_is_given_up() -> None:
     rig.connect()
     with pytest.raises(UplinkError):
         await rig.session.send("a/b", b"hello", 1, True, b"", 0.02)
-    assert not rig.session._answers
+    assert not rig.session._control._pending
 
 
 async def test_an_answer_that_is_too_large_is_not_sent() -> None:
@@ -600,7 +598,7 @@ async def test_the_end_tells_those_who_wait_and_settles() -> None:
     connection = rig.connect()
     for _ in range(3):
         rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     connection.ack(1)
     task = asyncio.ensure_future(rig.session.send("t", b"x", 1, False, b"", 5))
     await settle()
@@ -608,7 +606,7 @@ async def test_the_end_tells_those_who_wait_and_settles() -> None:
     with pytest.raises(NotConnected):
         await task
     assert rig.owed() == [2, 3]
-    rig.session.pump()
+    rig.session.send_pending()
     assert len(connection.readings) == 3
 
 
@@ -617,5 +615,5 @@ async def test_held_back_nothing_more_is_sent() -> None:
     connection = rig.connect()
     rig.session.hold()
     rig.store.add()
-    rig.session.pump()
+    rig.session.send_pending()
     assert connection.sent == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gatepost.agent.settings.model import RouteRule
-from gatepost.agent.uplink import delivery, lanes
+from gatepost.agent.uplink import acknowledgements, delivery, lanes, log_feed
 
 from .fakes import Rig
 
@@ -66,7 +66,7 @@ class SessionModel(RuleBasedStateMachine):
             for kind in kinds:
                 self.store.add(urgent=kind == "urgent", device="x" if kind == "x" else "d", event=kind == "event")
             if self.connected:
-                self.rig.session.pump()
+                self.rig.session.send_pending()
 
         self._run(add)
 
@@ -104,8 +104,8 @@ class SessionModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def acknowledge(self, data: Any) -> None:
         flight = self.rig.connection.flight
-        lane = self.rig.session.lanes.all[data.draw(st.integers(0, 2))]
-        order = [tag for tag in lane.flying if tag in flight] or flight[: data.draw(st.integers(1, len(flight)))]
+        lane = self.rig.session.feed.lanes.all[data.draw(st.integers(0, 2))]
+        order = [tag for tag in lane.in_flight if tag in flight] or flight[: data.draw(st.integers(1, len(flight)))]
         if data.draw(st.booleans()):
             order = data.draw(st.lists(st.sampled_from(flight), unique=True, min_size=1))
 
@@ -136,7 +136,7 @@ class SessionModel(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         def go() -> None:
             self.rig.now += seconds
-            self.rig.session.pump()
+            self.rig.session.send_pending()
 
         self._run(go)
 
@@ -158,14 +158,14 @@ class SessionModel(RuleBasedStateMachine):
     @precondition(lambda self: self.connected)
     @rule()
     def positions_are_written(self) -> None:
-        self._run(self.rig.session.settle)
+        self._run(self.store.position("b").take_rows)
 
     @precondition(lambda self: self.connected)
     @rule(lane=st.integers(0, 2))
     def a_lane_is_read_again(self, lane: int) -> None:
         """As when a series was forgotten."""
 
-        self._run(lambda: self.rig.session._read_again(self.rig.session.lanes.all[lane]))
+        self._run(lambda: self.rig.session.feed.read_again(self.rig.session.feed.lanes.all[lane]))
 
     # -- what must hold
 
@@ -181,7 +181,7 @@ class SessionModel(RuleBasedStateMachine):
             return
         sent = self.rig.connection.sent
         for tag in sent[self.seen :]:
-            lane = self.rig.session._flying[tag].name
+            lane = self.rig.session.acknowledgements.in_flight[tag].name
             if tag in self.refused:
                 self.refused.remove(tag)
             else:
@@ -191,8 +191,8 @@ class SessionModel(RuleBasedStateMachine):
             self.lane_of[tag] = lane
         self.seen = len(sent)
         everywhere: set[int] = set()
-        for lane in self.rig.session.lanes.all:
-            flying = list(lane.flying)
+        for lane in self.rig.session.feed.lanes.all:
+            flying = list(lane.in_flight)
             assert flying == sorted(flying)
             assert not flying or not lane.buffer or flying[-1] < lane.buffer[0].seq
             held = flying + [record.seq for record in lane.buffer]
@@ -218,9 +218,8 @@ class SessionModel(RuleBasedStateMachine):
     def what_lies_before_the_first_unsettled_is_settled(self) -> None:
         if not self.connected:
             return
-        self.rig.session.settle()
-        for lane in self.rig.session.lanes.all:
-            first = next(iter(lane.flying), 0)
+        for lane in self.rig.session.feed.lanes.all:
+            first = next(iter(lane.in_flight), 0)
             mine = [seq for seq, name in self.lane_of.items() if name == lane.name and seq < first and seq in self.done]
             assert not set(mine) & set(self.rig.owed(lane.track)), f"{lane.name}: done and still owed"
 
@@ -241,7 +240,7 @@ class SessionModel(RuleBasedStateMachine):
             if flight:
                 connection.ack(*flight)
             self.rig.now += 100.0
-            self.rig.session.pump()
+            self.rig.session.send_pending()
             await asyncio.sleep(0)
         self.rig.drop()
         assert not self.rig.lost
@@ -265,11 +264,11 @@ class TestSession(SessionModel.TestCase):  # type: ignore[misc, name-defined]
     @classmethod
     def setUpClass(cls) -> None:
         for module, name, value in (
-            (lanes, "LOW", 3),
-            (lanes, "PAGE", 10),
-            (delivery, "LIVE_LAG", 15),
+            (lanes, "REFILL_BELOW", 3),
+            (lanes, "PAGE_ROWS", 10),
+            (log_feed, "LIVE_LAG", 15),
             (delivery, "SPARE_IDS", 0),
-            (delivery, "GIVE_UP", 3),
+            (acknowledgements, "REFUSAL_LIMIT", 3),
         ):
             TINY.setattr(module, name, value)
         logging.getLogger("gatepost.agent.uplink").setLevel(logging.CRITICAL)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.core.errors import NotConnected, NotTaken, UplinkError
 from gatepost.agent.settings.model import BacklogSettings, BrokerSettings, RouteRule, SecretRef, TlsSettings
-from gatepost.agent.uplink import broker_link as uplink_module
+from gatepost.agent.uplink import broker_link, link_tasks
 from tests.support.waiting import until
 
 from .broker import Authority, FakeBroker, Mosquitto, free_port, running
@@ -20,8 +20,9 @@ from .gateway import Gateway, gateway, listening
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a person would have to wait."""
-    for name, value in (("LATER", 0.02), ("TAKEN_OVER", 0.02), ("AGAIN_FIRST", 0.02)):
-        monkeypatch.setattr(uplink_module, name, value)
+    monkeypatch.setattr(broker_link, "RETRY_LATER", 0.02)
+    monkeypatch.setattr(broker_link, "RETRY_TAKEN_OVER", 0.02)
+    monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ async def test_readings_arrive(gw: Gateway, broker: Mosquitto, protocol: Any, qo
         assert uplink.as_dict()["protocol"] == ("3.1.1" if protocol == "3.1.1" else "5")
         first = next(m for m in there.messages if m.topic == "devices/d/data")
         assert first.qos == min(qos, 1)  # the listener subscribed with 1
-        assert uplink.tally.delivered == 50
+        assert uplink.counters.delivered == 50
         if protocol != "3.1.1":
             assert first.properties["content_type"] == "application/json"
             assert dict(first.properties["user_property"])["id"] == there.readings()[0]["id"]
@@ -321,7 +322,7 @@ async def test_a_device_of_another_gateway_is_left_to_it(gw: Gateway, broker: Mo
         there.publish("devices/theirs/commands", b"1")
         there.publish("gateways/gw/commands", b"2")
         await until(lambda: any(message.payload == b"2" for _, _, message, _ in gw.commands))
-        await until(lambda: not gw.uplink()._subscriptions._asking)
+        await until(lambda: not gw.uplink()._tasks._subscriptions._lookups)
         assert [message.payload for _, _, message, _ in gw.commands] == [b"2"]
 
 
@@ -352,7 +353,7 @@ async def test_what_the_broker_finds_too_large_is_refused_and_kills_no_connectio
     async with running(Mosquitto(tmp_path / "m", max_packet_size=500)) as small:
         await gw.apply(a=BrokerSettings(small.url))
         uplink = await gw.state("connected")
-        with pytest.raises(uplink_module.NotTaken):
+        with pytest.raises(NotTaken):
             await uplink.send("x", b"y" * 600)
         await gw.put("z" * 600)
         await gw.put(2)
@@ -376,12 +377,12 @@ async def test_devices_that_come_later_are_subscribed_where_no_wildcard_is_possi
     await gw.apply(a=BrokerSettings(broker.url))
     uplink = await gw.state("connected")
     await until(lambda: gw.connected)
-    uplink._subscriptions._single = {"devices/d/commands"}  # as after a refused wildcard
+    uplink._tasks._subscriptions._single = {"devices/d/commands"}  # as after a refused wildcard
     assert uplink._connection is not None
     await uplink._connection.unsubscribe(["devices/+/commands"], 5)
     gw.statuses["e"] = {"device_id": "e", "status": "online"}
     await gw.apply(a=gw.brokers["a"])
-    await until(lambda: uplink._subscriptions._single == {"devices/d/commands", "devices/e/commands"})
+    await until(lambda: uplink._tasks._subscriptions._single == {"devices/d/commands", "devices/e/commands"})
     async with listening(broker.url, ["nothing"]) as there:
         there.publish("devices/e/commands", b"1")
         await until(lambda: gw.commands)

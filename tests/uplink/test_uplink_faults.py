@@ -11,8 +11,7 @@ import orjson
 import pytest
 
 from gatepost.agent.settings.model import BrokerSettings
-from gatepost.agent.uplink import broker_link as uplink_module
-from gatepost.agent.uplink import delivery as session_module
+from gatepost.agent.uplink import acknowledgements, broker_link, link_tasks, poison_messages
 from tests.store.conftest import database
 from tests.support.waiting import until
 
@@ -87,10 +86,11 @@ def take_apart(peer: Peer, body: bytes) -> tuple[str, Any]:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("LATER", 0.02), ("TAKEN_OVER", 0.02), ("AGAIN_FIRST", 0.02)):
-        monkeypatch.setattr(uplink_module, name, value)
-    monkeypatch.setattr(session_module, "QUIET", 0.05)
-    monkeypatch.setattr(session_module, "PAUSE_FIRST", 0.02)
+    monkeypatch.setattr(broker_link, "RETRY_LATER", 0.02)
+    monkeypatch.setattr(broker_link, "RETRY_TAKEN_OVER", 0.02)
+    monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
+    monkeypatch.setattr(poison_messages, "QUIET", 0.05)
+    monkeypatch.setattr(acknowledgements, "FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_a_poisonous_reading_is_a_dead_letter_and_the_lane_goes_on(gw: Gat
         assert "hung up" in letters[0]["reason"]
         await until(lambda: [event["event"] for event in fake.events] == ["dead-letter"])
         assert fake.events[0]["reading"] == letters[0]["reading"]
-        assert gw.uplink().tally.dead == 1
+        assert gw.uplink().counters.dead == 1
 
 
 async def test_two_poisonous_readings_in_a_row(gw: Gateway) -> None:
@@ -147,9 +147,9 @@ async def test_two_poisonous_readings_in_a_row(gw: Gateway) -> None:
         fake.poison = {0, 1}
         await gw.apply(a=BrokerSettings(fake.url))
         await gw.put(0, 1, 2)
-        await until(lambda: gw.uplink().tally.dead == 1, 30)
+        await until(lambda: gw.uplink().counters.dead == 1, 30)
         number = 3
-        while gw.uplink().tally.dead < 2:  # a live one shows that the broker takes readings
+        while gw.uplink().counters.dead < 2:  # a live one shows that the broker takes readings
             await gw.put(number)
             number += 1
             await asyncio.sleep(0.02)
@@ -164,7 +164,7 @@ async def test_a_poisonous_urgent_reading_does_not_shut_the_others_out(gw: Gatew
         await gw.apply(a=BrokerSettings(fake.url))
         await gw.put("u", "v", urgent=True)
         await gw.put(1, 2)
-        await until(lambda: gw.uplink().tally.dead == 1, 30)
+        await until(lambda: gw.uplink().counters.dead == 1, 30)
         await gw.put(3)
         await gw.delivered(seconds=30)
         assert sorted(set(fake.numbers)) == [1, 2, 3]
@@ -173,7 +173,7 @@ async def test_a_poisonous_urgent_reading_does_not_shut_the_others_out(gw: Gatew
 async def test_a_broker_that_hangs_up_on_every_reading_does_not_eat_the_log(
     gw: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "WITNESS", 0.1)
+    monkeypatch.setattr(poison_messages, "PROBE_WAIT", 0.1)
     async with Journal() as fake:
         fake.poison = {"all"}
         await gw.apply(a=BrokerSettings(fake.url))
@@ -223,13 +223,13 @@ async def test_a_broker_that_says_it_is_busy_makes_no_suspect(gw: Gateway) -> No
 
 
 async def test_a_half_open_link_is_found_while_data_waits(gw: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "ACK_LIMIT", 0.3)
+    monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.3)
     async with Journal() as fake:
         await gw.apply(a=BrokerSettings(fake.url))
         uplink = await gw.state("connected")
         await until(lambda: fake.others)
         fake.peer.stall()
-        with gw.parts.events.listen() as events:
+        with gw.context.events.listen() as events:
             await gw.put(*range(5))
             await gw.delivered()
             told = [events.get_nowait().data for _ in range(events.qsize())]
@@ -241,7 +241,7 @@ async def test_a_half_open_link_is_found_while_data_waits(gw: Gateway, monkeypat
 async def test_a_broker_that_acknowledges_nothing_makes_no_suspect(
     gw: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "ACK_LIMIT", 0.1)
+    monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.1)
     async with Journal() as fake:
         fake.forget = True
         await gw.apply(a=BrokerSettings(fake.url))
@@ -287,7 +287,7 @@ async def test_taken_over(gw: Gateway) -> None:
     async with Journal() as fake:
         await gw.apply(a=BrokerSettings(fake.url))
         uplink = await gw.state("connected")
-        with gw.parts.events.listen() as events:
+        with gw.context.events.listen() as events:
             fake.peer.send(packet(0xE0, b"\x8e\x00"))
             await until(lambda: uplink.state != "connected")
             told = [events.get_nowait().data for _ in range(events.qsize())]

@@ -10,7 +10,7 @@ FORMATS = ("devices",)
 
 
 class RenderedMessage(NamedTuple):
-    """A message ready to publish; `properties` as an MQTT 5 property block, b"" for 3.1.1."""
+    """Rendered message, ready to publish; `properties` as an MQTT 5 property block, b"" for 3.1.1."""
 
     topic: bytes
     payload: bytes
@@ -18,6 +18,6 @@ class RenderedMessage(NamedTuple):
 
 
 class PayloadFormat(Protocol):
-    """Record -> message. `wall` in microseconds; `clock` synchronised, rectified or unsynchronised."""
+    """Payload format: record -> message. `wall` in microseconds; `clock` synchronised, rectified or unsynchronised."""
 
     def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> RenderedMessage: ...

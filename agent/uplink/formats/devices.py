@@ -13,12 +13,12 @@ from gatepost.agent.uplink.mqtt.codec import encode_properties
 from gatepost.agent.uplink.topics import BrokerTopics
 
 CONTENT_TYPE = "application/json"
-KNOWN = 2000  # series remembered ready to use
-SECONDS = 100  # seconds remembered as text: live and backlog come by turns
+MAX_SERIES = 2000  # remembered ready to use
+MAX_SECONDS = 100  # remembered as text: live and backlog come by turns
 
 
 class DevicesFormat:
-    """Joins what repeats (the series, rendered once) with what does not (the stored body), without parsing either."""
+    """Payload format `devices`: joins the series, rendered once, with each stored body, without parsing either."""
 
     def __init__(self, gateway: str, epoch: str, topics: BrokerTopics, version: int) -> None:
         self._prefix = f"{gateway}:{epoch}:".encode()
@@ -52,7 +52,7 @@ class DevicesFormat:
         return RenderedMessage(topic, payload, self._block(name) if self._with_properties else b"")
 
     def _remember(self, series: Series) -> tuple[bytes, bytes]:
-        if len(self._known) >= KNOWN:
+        if len(self._known) >= MAX_SERIES:
             self._known.clear()
         common = orjson.loads(series.common)
         middle = b'","schema":%d,"gateway_id":%b' % (PAYLOAD_SCHEMA, self._gateway)
@@ -69,7 +69,7 @@ class DevicesFormat:
         return known
 
     def _moment(self, second: int) -> bytes:
-        if len(self._seconds) >= SECONDS:
+        if len(self._seconds) >= MAX_SECONDS:
             self._seconds.clear()
         text = self._seconds[second] = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
         return text

@@ -1,1 +1,1 @@
-"""One MQTT connection: everything that knows gmqtt, and nothing that knows the store."""
+"""MQTT client: all that knows gmqtt, and nothing that knows the store."""

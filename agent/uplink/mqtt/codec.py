@@ -38,10 +38,10 @@ def parse_publish(
     properties: dict[str, Any] = {}
     payload = b""
     if parse_properties is not None:
-        found, rest = parse_properties(body[at:])
-        if found is None or rest is None:
+        parsed, rest = parse_properties(body[at:])
+        if parsed is None or rest is None:
             raise ValueError("malformed properties")
-        properties = {name: values if name in _MANY else values[0] for name, values in found.items()}
+        properties = {name: values if name in _MANY else values[0] for name, values in parsed.items()}
         payload = bytes(rest)
     return InboundMessage(topic, payload, qos, bool(command & 1), bool(command & 8), properties), mid
 
@@ -80,18 +80,18 @@ def check_filter(topic: bytes | str) -> str | None:
     return None
 
 
-def _check_text(topic: bytes | str, what: str) -> tuple[str | None, str]:
+def _check_text(topic: bytes | str, kind: str) -> tuple[str | None, str]:
     try:
         text = topic if isinstance(topic, str) else topic.decode()
         size = len(text.encode()) if isinstance(topic, str) else len(topic)
     except UnicodeError:
-        return f"the {what} is no valid UTF-8", ""
+        return f"the {kind} is not valid UTF-8", ""
     if not text:
-        return f"the {what} is empty", ""
+        return f"the {kind} is empty", ""
     if "\0" in text:
-        return f"the {what} holds a NUL character", ""
+        return f"the {kind} holds a NUL character", ""
     if size > MAX_STRING:
-        return f"the {what} is longer than {MAX_STRING} octets", ""
+        return f"the {kind} is longer than {MAX_STRING} octets", ""
     return None, text
 
 

@@ -1,4 +1,4 @@
-"""What a connection is made with."""
+"""Options of a connection and its last will."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatepost.agent.uplink.mqtt.version_fallback import Version
 
 
 class LastWill(NamedTuple):
-    """What the broker publishes for this client when it is gone without a DISCONNECT."""
+    """Last will: published by the broker when this client is gone without a DISCONNECT."""
 
     topic: str
     payload: bytes
@@ -21,7 +21,7 @@ class LastWill(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectOptions:
-    """`context` is needed for mqtts and wss (tls.tls_context). Times in seconds, sizes in octets.
+    """Connect options. `context` is needed for mqtts and wss (tls.tls_context). Times in seconds, sizes in octets.
 
     `seen` belongs to a session that outlives connections (`clean_start` False): pass the same set to each of them, so
     that a QoS 2 message is not taken twice.
@@ -40,5 +40,5 @@ class ConnectOptions:
     inbound_maximum: int = 20  # unacknowledged messages that the broker may have under way to us (MQTT 5)
     inbound_size: int = 262_144  # largest packet taken in
     inbound_at_once: int = 8
-    inbound_patience: float = 30.0  # how long on_message may take
+    inbound_time_limit: float = 30.0  # how long on_message may take
     seen: set[int] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""One MQTT connection, from CONNECT to its end, over gmqtt.
+"""MQTT connection, from CONNECT to its end, over gmqtt.
 
 What is not acknowledged when a connection ends is the caller's to send again on the next one.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTCommands
 
-from gatepost.agent.core.errors import ConnectFailed, NotConnected, WindowFull
+from gatepost.agent.core.errors import ConnectFailed, NotConnected
 from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic, encode_properties, packet_size, parse_publish
 from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions, LastWill
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
@@ -23,7 +23,14 @@ from gatepost.agent.uplink.mqtt.error_text import describe_end, explain_failure,
 from gatepost.agent.uplink.mqtt.gmqtt_client import first_values, make_client
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage, MessageInbox
 from gatepost.agent.uplink.mqtt.keepalive import KeepaliveTimer
-from gatepost.agent.uplink.mqtt.publisher import FIRST_ID, LAST_ID, MOST_IN_FLIGHT, MqttPublisher, OnAck
+from gatepost.agent.uplink.mqtt.publisher import (
+    FIRST_ID,
+    LAST_ID,
+    MAX_IN_FLIGHT,
+    MqttPublisher,
+    OnAck,
+    ignore_acks,
+)
 from gatepost.agent.uplink.mqtt.reason_codes import (
     MALFORMED,
     PACKET_TOO_LARGE,
@@ -44,7 +51,6 @@ __all__ = [
     "LastWill",
     "MqttConnection",
     "ProtocolChoice",
-    "WindowFull",
     "check_filter",
     "check_topic",
     "packet_size",
@@ -54,7 +60,8 @@ log = logging.getLogger(__name__)
 
 
 class MqttConnection:
-    """Made for one attempt, on a running loop: `open` once, publish until `on_lost`; `close` always ends it.
+    """Connection made for one attempt, on a running loop: `open` once, publish by `publisher` until `on_lost`; `close`
+    always ends it.
 
     `on_ack` gets (tag, reason code) in wire order, all of one received chunk at once; QoS 0 counts as acknowledged
     (0x00) when the kernel has taken it. `on_message` returns the reason code of PUBACK / PUBREC: 0, or >= 0x80 to
@@ -67,41 +74,40 @@ class MqttConnection:
         endpoint: BrokerEndpoint,
         options: ConnectOptions,
         *,
-        on_ack: OnAck,
         on_message: Callable[[InboundMessage], Awaitable[int]],
         on_lost: Callable[[ConnectionLost], None],
+        on_ack: OnAck = ignore_acks,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.endpoint = endpoint
         self.options = options
         self.version = 5 if options.protocol == "5" else 4
-        self.maximum_packet_size: int | None = None
         self.keepalive = options.keepalive
         self.session_present = False
         self.server: dict[str, Any] = {}  # CONNACK properties by gmqtt's names
         self._on_lost = on_lost
         self._monotonic = monotonic
         self._stream = MqttStream(options.inbound_size, monotonic)
-        self._sender = MqttPublisher(self._stream, self.version, on_ack, monotonic, str(endpoint))
-        self.publish = self._sender.publish  # no further call on the hot path
-        self.flush = self._sender.flush
-        self._inbox = MessageInbox(
+        self.publisher = MqttPublisher(self._stream, self.version, on_ack, monotonic, str(endpoint))
+        self.inbox = MessageInbox(
             on_message,
             self._answer,
             self._stream.pause,
             options.seen,
             at_once=options.inbound_at_once,
-            patience=options.inbound_patience,
+            time_limit=options.inbound_time_limit,
         )
         self._handler: Any = None  # gmqtt's MqttPackageHandler
         self._mqtt: Any = None  # gmqtt's MQTTConnection
-        self._pulse: KeepaliveTimer | None = None
+        self._keepalive: KeepaliveTimer | None = None
         self._connack: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()
         self._opened = False
         self._given_up = False  # by close or abort: no on_lost
         self._lost: ConnectionLost | None = None
-        self._asker = MqttSubscriber(str(endpoint))
+        self._subscriber = MqttSubscriber(str(endpoint))
+        self.subscribe = self._subscriber.subscribe
+        self.unsubscribe = self._subscriber.unsubscribe
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -139,8 +145,8 @@ class MqttConnection:
             },
         )
         handler = self._handler = client._package_handler
-        handler.on_subscribe = handler.on_unsubscribe = self._asker.answered
-        self._stream.wire(self, self._sender, client._connection_state, handler.id_generator)
+        handler.on_subscribe = handler.on_unsubscribe = self._subscriber.answered
+        self._stream.wire(self, self.publisher, client._connection_state, handler.id_generator)
         transport = await open_transport(self.endpoint, self._stream, options)
         self._mqtt = MQTTConnection(
             transport, self._stream, options.clean_start, options.keepalive, package_handler=handler
@@ -161,8 +167,8 @@ class MqttConnection:
             return
         handler = self._handler
         if body[1]:
-            said = first_values(handler._parse_properties(body[2:])[0] if len(body) > 2 else None)
-            failure = connect_refused(body[1], said.get("reason_string", ""), said.get("server_reference", ""))
+            properties = handler._parse_properties(body[2:])[0] if len(body) > 2 else None
+            failure = connect_refused(body[1], *_reason_texts(properties))
             self._connack.set_exception(failure)
             return
         handler._handle_connack_packet(command, body)
@@ -172,10 +178,12 @@ class MqttConnection:
         handler.id_generator._max = FIRST_ID  # gmqtt has set it to the receive maximum
         self._learn(bool(body[0] & 1), first_values(handler._connack_properties))
         ping, later = self._mqtt._send_ping_request, asyncio.get_running_loop().call_later
-        self._pulse = KeepaliveTimer(self.keepalive, self._stream, ping, self._silent, self._monotonic, later)
-        self._asker.mqtt = self._mqtt
-        self._opened = self._sender.is_open = True
-        self._sender.last_ack_at = self._monotonic()
+        self._keepalive = KeepaliveTimer(
+            self.keepalive, self._stream, ping, self._on_ping_unanswered, self._monotonic, later
+        )
+        self._subscriber.mqtt = self._mqtt
+        self._opened = self.publisher.is_open = True
+        self.publisher.last_ack_at = self._monotonic()
         self._connack.set_result(None)
 
     def _learn(self, session_present: bool, server: dict[str, Any]) -> None:
@@ -183,14 +191,14 @@ class MqttConnection:
         self.session_present = session_present
         if not session_present:
             self.options.seen.clear()
-        self.maximum_packet_size = server.get("maximum_packet_size")
+        self.publisher.maximum_packet_size = server.get("maximum_packet_size")
         self.keepalive = server.get("server_keep_alive", self.options.keepalive)
-        self._sender.receive_maximum = min(server.get("receive_maximum", LAST_ID) or 1, MOST_IN_FLIGHT)
-        self._sender.maximum_qos = server.get("max_qos", 2)
-        self._sender.retain_available = bool(server.get("retain_available", 1))
+        self.publisher.receive_maximum = min(server.get("receive_maximum", LAST_ID) or 1, MAX_IN_FLIGHT)
+        self.publisher.maximum_qos = server.get("max_qos", 2)
+        self.publisher.retain_available = bool(server.get("retain_available", 1))
 
     def _stop_gmqtt_timer(self) -> None:
-        """Its timer looks every half interval and finds a dead peer after two; Pulse does both better."""
+        """Its timer looks every half interval and finds a dead peer after two; KeepaliveTimer does both better."""
         if self._mqtt is not None:
             self._mqtt._keep_connection_callback.cancel()
 
@@ -198,49 +206,7 @@ class MqttConnection:
 
     @property
     def is_open(self) -> bool:
-        return self._sender.is_open
-
-    @property
-    def receive_maximum(self) -> int:
-        """How many messages of QoS 1 and 2 may be in flight; WindowFull beyond it."""
-        return self._sender.receive_maximum
-
-    @property
-    def maximum_qos(self) -> int:
-        return self._sender.maximum_qos
-
-    @property
-    def retain_available(self) -> bool:
-        return self._sender.retain_available
-
-    @property
-    def in_flight(self) -> int:
-        """Messages without their acknowledgement, QoS 0 that the kernel has not taken included."""
-        return self._sender.count
-
-    @property
-    def unsent(self) -> int:
-        """Octets published and not yet taken by the kernel."""
-        return self._stream.unsent + self._sender.queued
-
-    @property
-    def last_ack_at(self) -> float:
-        """Monotonic seconds; when it was opened, before the first one."""
-        return self._sender.last_ack_at
-
-    @property
-    def inbound_dropped(self) -> int:
-        """QoS 0 messages that came faster than they were dealt with."""
-        return self._inbox.dropped
-
-    def unacked(self) -> list[int]:
-        """Tags without their acknowledgement, in order of sending (QoS 0 last); also after the end."""
-        return self._sender.unacked()
-
-    def oldest_unacked(self, now: float | None = None) -> float:
-        """Age in seconds of the first message in flight; 0.0 when there is none."""
-        sent = self._sender.oldest()
-        return 0.0 if sent is None else max(0.0, (self._monotonic() if now is None else now) - sent)
+        return self.publisher.is_open
 
     def properties(
         self,
@@ -264,42 +230,32 @@ class MqttConnection:
 
     def check(self, limit: float, now: float | None = None) -> bool:
         """True when messages are in flight and none was acknowledged for `limit` seconds: it is being lost then."""
-        if not self.is_open or not self._sender.stalled(limit, self._monotonic() if now is None else now):
+        if not self.is_open or not self.publisher.stalled(limit, self._monotonic() if now is None else now):
             return False
-        count = len(self._sender.flight)
+        count = len(self.publisher.flight)
         message = f"the broker acknowledged nothing for {limit:g} s while {count} messages were in flight"
-        self._die(ConnectionLost(None, message, "the link is half-open or the broker is stuck", silent=True))
+        self._lose(ConnectionLost(None, message, "the link is half-open or the broker is stuck", silent=True))
         return True
-
-    # -- subscriptions -------------------------------------------------------------------------------------------------
-
-    async def subscribe(self, topics: list[tuple[str, int]], timeout: float) -> list[int]:
-        """(filter, QoS) pairs -> reason code of each (>= 0x80: refused). Raises NotConnected, UplinkError."""
-        return await self._asker.subscribe(topics, timeout)
-
-    async def unsubscribe(self, topics: list[str], timeout: float) -> list[int]:
-        """Reason code of each; 0 for every one with 3.1.1, which knows none. Raises NotConnected, UplinkError."""
-        return await self._asker.unsubscribe(topics, timeout)
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
     async def close(self, timeout: float, reason: int = 0) -> None:
         """DISCONNECT and be gone within `timeout` seconds, whatever the peer does. Also after a loss: ends what runs.
 
-        Messages being dealt with get half of the time to finish. Never raises (but for cancellation).
+        Messages being handled get half of the time to finish. Never raises (but for cancellation).
         """
         self._given_up = True
         try:
-            await self._inbox.drain(timeout / 2)
+            await self.inbox.drain(timeout / 2)
             if self.is_open:
                 self._mqtt.send_disconnect(reason_code=reason)
-                self.flush()
-                self._sender.stop()
+                self.publisher.flush()
+                self.publisher.stop()
                 self._stream.shut()
                 await self._until_ended(timeout / 2)
         finally:
             self.abort()
-            await self._inbox.stop()
+            await self.inbox.stop()
         await self._until_ended(1.0)
 
     def abort(self) -> None:
@@ -308,10 +264,10 @@ class MqttConnection:
         self._stop()
 
     def _stop(self) -> None:
-        self._sender.stop()
-        self._asker.mqtt = None
-        if self._pulse is not None:
-            self._pulse.stop()
+        self.publisher.stop()
+        self._subscriber.mqtt = None
+        if self._keepalive is not None:
+            self._keepalive.stop()
         self._stop_gmqtt_timer()
         self._stream.abort()
 
@@ -321,14 +277,14 @@ class MqttConnection:
                 async with asyncio.timeout(timeout):
                     await self._ended.wait()
 
-    def _die(self, lost: ConnectionLost) -> None:
+    def _lose(self, lost: ConnectionLost) -> None:
         if self._lost is None:
             self._lost = lost
         self._stop()
 
-    def _silent(self) -> None:
+    def _on_ping_unanswered(self) -> None:
         hint = "the link is half-open or the broker is stuck"
-        self._die(ConnectionLost(None, "the broker did not answer a ping", hint, silent=True))
+        self._lose(ConnectionLost(None, "the broker did not answer a ping", hint, silent=True))
 
     # -- what the stream tells (transport.Owner) -----------------------------------------------------------------------
 
@@ -349,7 +305,9 @@ class MqttConnection:
             self._connack.set_exception(
                 ConnectFailed("malformed", f"the broker sent {message}", "check the port in url", "later")
             )
-        self._die(ConnectionLost(code, f"the broker sent {message}", "the broker does not keep to MQTT", retry="later"))
+        self._lose(
+            ConnectionLost(code, f"the broker sent {message}", "the broker does not keep to MQTT", retry="later")
+        )
 
     def ended(self, problem: Exception | None) -> None:
         self._stop()
@@ -359,7 +317,7 @@ class MqttConnection:
             self._connack.set_exception(explain_failure(problem, self.endpoint, before_connack=True))
         if not self._connack.cancelled():
             self._connack.exception()  # nobody may be waiting any more
-        self._asker.stop(NotConnected(lost.message, lost.hint))
+        self._subscriber.stop(NotConnected(lost.message, lost.hint))
         if self._opened and not self._given_up:
             self._given_up = True
             self._on_lost(lost)
@@ -368,19 +326,25 @@ class MqttConnection:
 
     def _on_publish(self, command: int, body: bytes) -> None:
         message, mid = parse_publish(command, body, self._handler._parse_properties)
-        self._inbox.take(message, mid)
+        self.inbox.take(message, mid)
 
     def _on_pubrel(self, command: int, body: bytes) -> None:
         mid = body[0] << 8 | body[1]
-        known = self._inbox.release(mid)
+        known = self.inbox.release(mid)
         self._mqtt.send_command_with_mid(MQTTCommands.PUBCOMP, mid, False, reason_code=0 if known else 0x92)
 
     def _on_disconnect(self, command: int, body: bytes) -> None:
         code = body[0] if body else 0
-        said = first_values(self._handler._parse_properties(body[1:])[0] if len(body) > 1 else None)
-        self._die(ConnectionLost.disconnected(code, said.get("reason_string", ""), said.get("server_reference", "")))
+        properties = self._handler._parse_properties(body[1:])[0] if len(body) > 1 else None
+        self._lose(ConnectionLost.disconnected(code, *_reason_texts(properties)))
 
     def _answer(self, qos: int, mid: int, code: int) -> None:
         if self.is_open:
             kind = MQTTCommands.PUBACK if qos == 1 else MQTTCommands.PUBREC
             self._mqtt.send_command_with_mid(kind, mid, False, reason_code=code)
+
+
+def _reason_texts(properties: dict[str, list[Any]] | None) -> tuple[str, str]:
+    """Reason string and server reference, as the broker sent them."""
+    texts = first_values(properties)
+    return texts.get("reason_string", ""), texts.get("server_reference", "")

@@ -8,7 +8,7 @@ import itertools
 import socket
 from typing import Any
 
-PATIENCE = 0.25  # seconds until the next address is tried beside the ones before
+NEXT_ADDRESS_AFTER = 0.25  # seconds until the next address is tried beside the ones before
 _USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
 
 Address = tuple[int, int, int, str, Any]  # as getaddrinfo gives it
@@ -19,8 +19,8 @@ async def dial(host: str, port: int, dead_after: float) -> socket.socket:
 
     Data that the peer's kernel does not acknowledge for `dead_after` seconds kills it, where the platform can.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = iter(_interleaved(found))
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = iter(_interleaved(infos))
     running: set[asyncio.Task[socket.socket]] = set()
     problems: list[OSError] = []
     try:
@@ -32,7 +32,7 @@ async def dial(host: str, port: int, dead_after: float) -> socket.socket:
             if not running:
                 raise problems[0] if problems else OSError(f"{host} has no address")
             done, running = await asyncio.wait(
-                running, timeout=PATIENCE if more else None, return_when=asyncio.FIRST_COMPLETED
+                running, timeout=NEXT_ADDRESS_AFTER if more else None, return_when=asyncio.FIRST_COMPLETED
             )
             connected = _winner(done, problems)
             if connected is not None:
@@ -82,9 +82,9 @@ async def _connect(address: Address, dead_after: float) -> socket.socket:
     return link
 
 
-def _interleaved(found: list[Any]) -> list[Address]:
+def _interleaved(infos: list[Any]) -> list[Address]:
     """Families in turn, beginning with the one that the system prefers."""
     families: dict[int, list[Address]] = {}
-    for address in found:
+    for address in infos:
         families.setdefault(address[0], []).append(address)
     return [address for row in itertools.zip_longest(*families.values()) for address in row if address is not None]

@@ -1,4 +1,4 @@
-"""Where a broker is: `mqtts://host:8883`, taken apart."""
+"""Endpoint of a broker: `mqtts://host:8883`, taken apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OTHER_NAMES = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "mqtt+ssl": "mqtt
 
 
 class BrokerEndpoint(NamedTuple):
-    """One address of a broker; `path` (with its query) only for ws and wss."""
+    """Endpoint of a broker; `path` (with its query) only for ws and wss."""
 
     scheme: str
     host: str
@@ -46,11 +46,11 @@ class BrokerEndpoint(NamedTuple):
         try:
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise _wrong(f"the port in the URL {url} is no port", "a number from 1 to 65535") from None
+            raise _wrong(f"the port in the URL {url} is not valid", "a number from 1 to 65535") from None
         if not host:
             raise _wrong(f"the URL {url} names no host", f"for example {scheme}://broker.example:{PORTS[scheme]}")
         if port == 0:
-            raise _wrong(f"the port in the URL {url} is no port", "a number from 1 to 65535")
+            raise _wrong(f"the port in the URL {url} is not valid", "a number from 1 to 65535")
         path = ""
         if scheme in ("ws", "wss"):
             path = (parts.path or WEBSOCKET_PATH) + (f"?{parts.query}" if parts.query else "")

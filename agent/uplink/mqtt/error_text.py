@@ -1,4 +1,4 @@
-"""Errors of the network in words: why no connection came about, and how an open one ended."""
+"""Error texts: why no connection could be made, and how an open one ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HINTS = {
 }
 
 
-_SPOKEN = {"mqtts": "TLS", "ws": "WebSocket", "wss": "TLS and WebSocket"}
+_PROTOCOLS = {"mqtts": "TLS", "ws": "WebSocket", "wss": "TLS and WebSocket"}
 
 
 def unanswered(endpoint: BrokerEndpoint, timeout: float, connected: bool) -> ConnectFailed:
@@ -47,14 +47,14 @@ def explain_failure(problem: Exception | None, endpoint: BrokerEndpoint, before_
         return ConnectFailed("unknown-host", f"the name {endpoint.host} could not be resolved", hint)
     if isinstance(problem, OSError):
         number = problem.errno or 0
-        said = os.strerror(number) if number else str(problem) or type(problem).__name__
+        text = os.strerror(number) if number else str(problem) or type(problem).__name__
         hint = _HINTS.get(number, "")
         if number in (errno.ECONNRESET, errno.EPIPE, 0) and endpoint.scheme != "mqtt":
-            hint = f"the port may not speak {_SPOKEN[endpoint.scheme]}: check port and scheme of url"
-        return ConnectFailed("unreachable", f"no connection to {endpoint}: {said}", hint)
+            hint = f"the port may not speak {_PROTOCOLS[endpoint.scheme]}: check port and scheme of url"
+        return ConnectFailed("unreachable", f"no connection to {endpoint}: {text}", hint)
     if isinstance(problem, UnicodeError):
-        return ConnectFailed("settings", f"{endpoint.host} is no valid host name", "check url", "later")
-    return ConnectFailed("settings", f"no CONNECT could be made: {problem}", "check this broker's settings", "later")
+        return ConnectFailed("settings", f"{endpoint.host} is not a valid host name", "check url", "later")
+    return ConnectFailed("settings", f"CONNECT cannot be sent: {problem}", "check this broker's settings", "later")
 
 
 def describe_end(problem: Exception | None) -> ConnectionLost:

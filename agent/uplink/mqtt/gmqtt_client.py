@@ -21,7 +21,7 @@ Hook = Callable[[int, bytes], None]
 
 
 class NoStorage:
-    """In the place of gmqtt's storage: keeps nothing, so nothing is replayed or cleared behind our back."""
+    """No storage, in the place of gmqtt's: nothing is replayed or cleared by itself."""
 
     is_empty = True
 
@@ -38,7 +38,7 @@ class NoStorage:
 
 
 class PassiveClient(Client):  # type: ignore[misc]
-    """gmqtt's client as mere wiring: it never reconnects or disconnects by itself."""
+    """Passive client of gmqtt: it never reconnects or disconnects by itself."""
 
     async def reconnect(self, delay: bool = False) -> None: ...
 
@@ -47,7 +47,7 @@ class PassiveClient(Client):  # type: ignore[misc]
 
 def make_client(options: ConnectOptions, hooks: dict[MQTTCommands, Hook]) -> Any:
     """A client whose handler calls `hooks` instead of gmqtt's own handlers. Raises ConnectFailed `settings`."""
-    logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # what it would warn of is told as Lost or ConnectFailed
+    logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # what it would warn of is ConnectionLost or ConnectFailed
     version = 5 if options.protocol == "5" else 4
     properties: dict[str, Any] = {}
     if version == 5:

@@ -1,4 +1,4 @@
-"""Messages from the broker: in order, few at once, acknowledged only after they were dealt with."""
+"""Inbox of one connection: messages in order, few at once, acknowledged only after they were handled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class InboundMessage(msgspec.Struct, gc=False):
-    """One received message. `properties` (MQTT 5) by the names response_topic, correlation_data (octets),
+    """Inbound message. `properties` (MQTT 5) by the names response_topic, correlation_data (octets),
     message_expiry_interval (seconds), content_type, user_property (list of pairs), ...; empty with 3.1.1."""
 
     topic: str
@@ -36,14 +36,14 @@ class _Entry:
     def __init__(self, message: InboundMessage, mid: int) -> None:
         self.message = message
         self.mid = mid
-        self.code: int | None = None  # known when it was dealt with
+        self.code: int | None = None  # known when it was handled
 
 
 class MessageInbox:
-    """Starts `on_message` in order of arrival, `at_once` at a time; sends its code as PUBACK / PUBREC, again in order.
+    """Inbox: starts `on_message` in order of arrival, `at_once` at a time; sends its code as PUBACK / PUBREC in order.
 
     What waits is bounded: QoS 0 beyond `waiting` is dropped and counted; QoS 1 and 2 beyond it pause the reading.
-    `seen` are packet ids of QoS 2 messages dealt with and not yet released; it outlives a connection with its session.
+    `seen` are packet ids of QoS 2 messages handled and not yet released; it outlives a connection with its session.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class MessageInbox:
         at_once: int = 8,
         waiting: int = 1000,
         octets: int = 4_194_304,
-        patience: float = 30.0,
+        time_limit: float = 30.0,
     ) -> None:
         self._on_message = on_message
         self._answer = answer  # (qos, packet id, reason code)
@@ -65,11 +65,11 @@ class MessageInbox:
         self._at_once = at_once
         self._most = waiting
         self._most_octets = octets
-        self._patience = patience
-        self._line: deque[_Entry] = deque()  # not yet acknowledged, in order of arrival
+        self._time_limit = time_limit
+        self._unacknowledged: deque[_Entry] = deque()  # not yet acknowledged, in order of arrival
         self._waiting: deque[_Entry] = deque()
         self._octets = 0
-        self._open: set[int] = set()  # packet ids of QoS 2 being dealt with
+        self._open: set[int] = set()  # packet ids of QoS 2 being handled
         self._tasks: set[asyncio.Task[None]] = set()
         self._paused = False
         self.dropped = 0
@@ -89,7 +89,7 @@ class MessageInbox:
                 return
             self._open.add(mid)
         entry = _Entry(message, mid)
-        self._line.append(entry)
+        self._unacknowledged.append(entry)
         self._waiting.append(entry)
         self._octets += len(message.payload)
         if full and not self._paused:
@@ -105,11 +105,11 @@ class MessageInbox:
 
     @property
     def busy(self) -> int:
-        """Messages taken and not yet dealt with."""
+        """Messages taken and not yet handled."""
         return len(self._waiting) + len(self._tasks)
 
     async def drain(self, timeout: float) -> None:
-        """Until all is dealt with, at most `timeout` seconds."""
+        """Until all is handled, at most `timeout` seconds."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         while self._tasks and (left := until - loop.time()) > 0:
@@ -138,21 +138,21 @@ class MessageInbox:
     async def _work(self, entry: _Entry) -> None:
         code = IMPLEMENTATION_ERROR
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._time_limit):
                 code = await self._on_message(entry.message)
         except Exception as problem:
             self.failed += 1
-            log.warning("a message on %s could not be dealt with: %s", entry.message.topic, type(problem).__name__)
+            log.warning("a message on %s could not be handled: %s", entry.message.topic, type(problem).__name__)
         finally:
             if entry.message.qos == 2:
                 self._open.discard(entry.mid)
         entry.code = code
         if entry.message.qos == 2 and code < REFUSED:
             self._seen.add(entry.mid)
-        while self._line and (code_ := self._line[0].code) is not None:
-            first = self._line.popleft()
+        while self._unacknowledged and (first_code := self._unacknowledged[0].code) is not None:
+            first = self._unacknowledged.popleft()
             if first.message.qos:
-                self._answer(first.message.qos, first.mid, code_)
+                self._answer(first.message.qos, first.mid, first_code)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

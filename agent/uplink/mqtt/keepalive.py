@@ -1,4 +1,4 @@
-"""Keep alive: a ping after silence, the end of the connection when it is not answered (MQTT 5, section 3.1.2.10)."""
+"""Keep-alive timer: a ping after silence, the end of the connection without an answer (MQTT 5, section 3.1.2.10)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class LineActivity(Protocol):
-    """When octets last came in and went out, monotonic seconds."""
+    """Activity of a line: when octets last came in and went out, monotonic seconds."""
 
     last_in: float
     last_out: float
@@ -18,7 +18,7 @@ class TimerHandle(Protocol):
 
 
 class KeepaliveTimer:
-    """Wakes at most three times in a keep-alive interval on a silent line, once on a busy one.
+    """Keep-alive timer that wakes at most three times in a keep-alive interval on a silent line, once on a busy one.
 
     Silence in either direction for 0.9 of the interval sends a ping; nothing at all for another half is death:
     found within 1.5 intervals.
@@ -39,7 +39,7 @@ class KeepaliveTimer:
         self._dead = dead
         self._monotonic = monotonic
         self._call_later = call_later
-        self._asked: float | None = None
+        self._pinged_at: float | None = None
         self._timer: TimerHandle | None = None
         if interval > 0:
             self._after(0.9 * interval)
@@ -55,18 +55,18 @@ class KeepaliveTimer:
     def _look(self) -> None:
         now = self._monotonic()
         line = self._line
-        if self._asked is not None:
-            if line.last_in < self._asked:
-                if now - self._asked >= 0.5 * self._interval:
+        if self._pinged_at is not None:
+            if line.last_in < self._pinged_at:
+                if now - self._pinged_at >= 0.5 * self._interval:
                     self._timer = None
                     self._dead()
                     return
-                self._after(self._asked + 0.5 * self._interval - now)
+                self._after(self._pinged_at + 0.5 * self._interval - now)
                 return
-            self._asked = None
+            self._pinged_at = None
         due = min(line.last_in, line.last_out) + 0.9 * self._interval
         if now >= due:
-            self._asked = now
+            self._pinged_at = now
             self._ping()
             self._after(0.5 * self._interval)
         else:

@@ -1,4 +1,4 @@
-"""The way out of one connection: PUBLISH encoded, corked, in flight until it is acknowledged.
+"""Publisher of one connection: PUBLISH encoded, corked, in flight until it is acknowledged.
 
 Packet ids are FIRST_ID and up; those below are left to gmqtt's own generator for SUBSCRIBE and UNSUBSCRIBE.
 """
@@ -13,31 +13,41 @@ from gatepost.agent.core.errors import NotConnected, UplinkError, WindowFull
 from gatepost.agent.uplink.mqtt.codec import MAX_REMAINING, NO_PROPERTIES, publish_head
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED
 
-FIRST_ID = 64
+FIRST_ID = 64  # packet ids below are gmqtt's
 LAST_ID = 65_535
-MOST_IN_FLIGHT = 65_000  # leaves ids to search through when a window is full
+MAX_IN_FLIGHT = 65_000  # leaves ids to search through when a window is full
 _PUBREL = b"\x62\x02"
 
 OnAck = Callable[[list[tuple[int, int]]], None]
 
 
+def ignore_acks(acks: list[tuple[int, int]]) -> None:
+    """OnAck until another one is set."""
+
+
 class PacketSink(Protocol):
-    """Where octets go; `paused` while the kernel has not taken all of them."""
+    """Sink of octets; `paused` while the kernel has not taken all of them."""
 
     paused: bool
     last_in: float
+
+    @property
+    def unsent(self) -> int:
+        """Octets written and not yet taken by the kernel."""
 
     def write(self, data: bytes) -> None: ...
 
 
 class MqttPublisher:
-    """Hot path; the limits are the broker's, from CONNACK. Nothing is sent unless `is_open`."""
+    """Publisher, the hot path. Nothing is sent unless `is_open`. The limits are the broker's, from CONNACK: WindowFull
+    beyond `receive_maximum` messages of QoS 1 and 2; `on_ack` as in MqttConnection."""
 
     def __init__(
-        self, outlet: PacketSink, version: int, on_ack: OnAck, monotonic: Callable[[], float], where: str
+        self, sink: PacketSink, version: int, on_ack: OnAck, monotonic: Callable[[], float], where: str
     ) -> None:
-        self._outlet = outlet
-        self._on_ack = on_ack
+        self._sink = sink
+        self.on_ack = on_ack
+        self.version = version
         self._monotonic = monotonic
         self._where = where
         self._no_properties = NO_PROPERTIES if version == 5 else b""
@@ -50,7 +60,8 @@ class MqttPublisher:
         self.flight: dict[int, tuple[int, float]] = {}  # packet id -> (tag, sent at), in order of sending
         self.corked = False  # something is queued for the end of this loop turn
         self.is_open = False
-        self.receive_maximum = MOST_IN_FLIGHT
+        self.receive_maximum = MAX_IN_FLIGHT
+        self.maximum_packet_size: int | None = None
         self.maximum_qos = 2
         self.retain_available = True
         self.last_ack_at = monotonic()
@@ -106,19 +117,19 @@ class MqttPublisher:
         out = self._out
         if out:
             self._out = []
-            self._outlet.write(b"".join(out))
+            self._sink.write(b"".join(out))
         if self._sent:
             self.taken()
 
     def taken(self) -> None:
         """The kernel may have everything now: QoS 0 is done then."""
-        if self._sent and not self._out and not self._outlet.paused and self.is_open:
+        if self._sent and not self._out and not self._sink.paused and self.is_open:
             sent, self._sent = self._sent, []
-            self._on_ack([(tag, 0) for tag in sent])
+            self.on_ack([(tag, 0) for tag in sent])
 
     def acked(self, acks: list[tuple[int, int]]) -> None:
-        self.last_ack_at = self._outlet.last_in
-        self._on_ack(acks)
+        self.last_ack_at = self._sink.last_in
+        self.on_ack(acks)
 
     def pubrec(self, mid: int, code: int) -> bool:
         """First half of QoS 2; true when the message has ended with it: refused."""
@@ -126,7 +137,7 @@ class MqttPublisher:
             return True
         if mid in self.flight:
             self._released.add(mid)
-            self.last_ack_at = self._outlet.last_in
+            self.last_ack_at = self._sink.last_in
             self.queue(_PUBREL + mid.to_bytes(2, "big"))
         return False
 
@@ -141,26 +152,21 @@ class MqttPublisher:
         self._out.clear()
 
     @property
-    def count(self) -> int:
-        """Messages without their acknowledgement."""
+    def in_flight(self) -> int:
+        """Messages without their acknowledgement, QoS 0 that the kernel has not taken included."""
         return len(self.flight) + len(self._sent)
 
     @property
-    def queued(self) -> int:
-        """Octets not yet written."""
-        return sum(map(len, self._out))
+    def unsent(self) -> int:
+        """Octets published and not yet taken by the kernel."""
+        return self._sink.unsent + sum(map(len, self._out))
 
     def unacked(self) -> list[int]:
-        """Tags without their acknowledgement, in order of sending (QoS 0 last)."""
+        """Tags without their acknowledgement, in order of sending (QoS 0 last); also after the end."""
         return [tag for tag, _ in self.flight.values()] + self._sent
-
-    def oldest(self) -> float | None:
-        """When the first message in flight was sent."""
-        for _, sent in self.flight.values():
-            return sent
-        return None
 
     def stalled(self, limit: float, now: float) -> bool:
         """Whether messages are in flight and none was acknowledged for `limit` seconds."""
-        oldest = self.oldest()
-        return oldest is not None and now - max(self.last_ack_at, oldest) >= limit
+        for _, sent in self.flight.values():
+            return now - max(self.last_ack_at, sent) >= limit
+        return False

@@ -7,19 +7,20 @@ from typing import NamedTuple
 from gatepost.agent.core.errors import ConnectFailed, Retry
 
 SUCCESS = 0x00
-NO_MATCHING_SUBSCRIBERS = 0x10
 REFUSED = 0x80  # this and everything above is a refusal
 MALFORMED = 0x81
 PROTOCOL_ERROR = 0x82
 IMPLEMENTATION_ERROR = 0x83
 NOT_AUTHORIZED = 0x87
 TAKEN_OVER = 0x8E
+TOPIC_INVALID = 0x90
 PACKET_TOO_LARGE = 0x95
+RATE_TOO_HIGH = 0x96
 QUOTA_EXCEEDED = 0x97
 
 
 class ReasonCode(NamedTuple):
-    """One reason code: a phrase, what to do, when to try to connect again, and whether a message so refused
+    """Reason code: a phrase, what to do, when to try to connect again, and whether a message so refused
     would be refused again (`final`)."""
 
     phrase: str
@@ -107,7 +108,7 @@ def connect_refused(code: int, text: str = "", reference: str = "") -> ConnectFa
 
 
 class ConnectionLost(NamedTuple):
-    """How an open connection ended: the broker's DISCONNECT code if it sent one, a sentence, a hint.
+    """Connection lost: the broker's DISCONNECT code if it sent one, a sentence, a hint.
 
     `retry` as in ConnectFailed; `taken_over`: another client came with the same client id; `silent`: it was given up
     here because nothing came from the broker.
@@ -124,7 +125,7 @@ class ConnectionLost(NamedTuple):
     def disconnected(cls, code: int, text: str = "", reference: str = "") -> ConnectionLost:
         """From the broker's DISCONNECT."""
         meaning = explain(code)
-        said = f" ({text})" if text else ""
+        quoted = f" ({text})" if text else ""
         phrase = meaning.phrase if code else "without a reason"
         hint = f"{meaning.hint}: {reference}" if reference else meaning.hint
-        return cls(code, f"the broker ended the connection: {phrase}{said}", hint, code == TAKEN_OVER, meaning.retry)
+        return cls(code, f"the broker ended the connection: {phrase}{quoted}", hint, code == TAKEN_OVER, meaning.retry)

@@ -1,4 +1,4 @@
-"""SUBSCRIBE and UNSUBSCRIBE with their answers."""
+"""Subscriber of one connection: SUBSCRIBE and UNSUBSCRIBE with their acknowledgements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatepost.agent.uplink.mqtt.codec import check_filter
 
 
 class MqttSubscriber:
-    """One question at a time; `where` names the broker in errors. `mqtt` is gmqtt's connection, None while not open."""
+    """Subscriber, one request at a time; `where` names the broker in errors. `mqtt`: gmqtt's connection while open."""
 
     def __init__(self, where: str) -> None:
         self.mqtt: Any = None
@@ -22,6 +22,7 @@ class MqttSubscriber:
         self._waiters: dict[int, asyncio.Future[list[int]]] = {}
 
     async def subscribe(self, topics: list[tuple[str, int]], timeout: float) -> list[int]:
+        """(filter, QoS) pairs -> reason code of each (>= 0x80: refused). Raises NotConnected, UplinkError."""
         for topic, _ in topics:
             _must(check_filter(topic))
         subscriptions = [Subscription(topic, qos=qos) for topic, qos in topics]
@@ -31,6 +32,7 @@ class MqttSubscriber:
         return codes
 
     async def unsubscribe(self, topics: list[str], timeout: float) -> list[int]:
+        """Reason code of each; 0 for every one with 3.1.1, which knows none. Raises NotConnected, UplinkError."""
         for topic in topics:
             _must(check_filter(topic))
         codes = await self._ask(lambda mqtt: mqtt.unsubscribe([topic.encode() for topic in topics]), timeout)
@@ -59,11 +61,11 @@ class MqttSubscriber:
         if waiter is not None and not waiter.done():
             waiter.set_result(list(codes))
 
-    def stop(self, why: NotConnected) -> None:
+    def stop(self, error: NotConnected) -> None:
         self.mqtt = None
         for waiter in self._waiters.values():
             if not waiter.done():
-                waiter.set_exception(why)
+                waiter.set_exception(error)
 
 
 def _must(problem: str | None) -> None:

@@ -1,4 +1,4 @@
-"""TLS contexts from paths, with errors that name the file and what is the matter with it."""
+"""TLS contexts from paths, with errors that name the file and its problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to a broker: TCP, TLS or WebSocket, opened and tuned; and the octets of MQTT over it, cut into packets.
+"""Transport to a broker: TCP, TLS or WebSocket, opened and tuned; and the octets of MQTT over it, cut into packets.
 
 `MqttStream` is gmqtt's protocol with its reading replaced: no StreamReader, no task, one pass over each received chunk,
 acknowledgements collected without a function call each.
@@ -25,7 +25,7 @@ _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 
 class StreamOwner(Protocol):
-    """What a stream tells its connection."""
+    """Owner of a stream: its connection."""
 
     def received(self, command: int, body: bytes) -> None:
         """Any packet that is no plain acknowledgement."""
@@ -40,14 +40,14 @@ class StreamOwner(Protocol):
 
 
 class MqttStream(MQTTProtocol):  # type: ignore[misc]
-    """Octets in and out of one connection. `limit`: the largest packet that is taken in."""
+    """MQTT stream of one connection. `limit`: the largest packet that is taken in."""
 
     def __init__(self, limit: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(connection_state=None, id_generator=None)
         self._limit = limit
         self._monotonic = monotonic
         self._owner: StreamOwner | None = None
-        self._sender: MqttPublisher | None = None
+        self._publisher: MqttPublisher | None = None
         self._rest = b""
         self._skip = 0  # octets of an oversized packet still to come
         self._quickack: Callable[[], None] | None = None
@@ -58,9 +58,9 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
         self.paused = False
         self.last_in = self.last_out = monotonic()
 
-    def wire(self, owner: StreamOwner, sender: MqttPublisher, connection_state: Any, id_generator: Any) -> None:
+    def wire(self, owner: StreamOwner, publisher: MqttPublisher, connection_state: Any, id_generator: Any) -> None:
         """The last two are gmqtt's: its protocol version and its packet ids."""
-        self._owner, self._sender = owner, sender
+        self._owner, self._publisher = owner, publisher
         self._connection_state, self.id_generator = connection_state, id_generator
 
     # -- the transport's side ------------------------------------------------------------------------------------------
@@ -81,8 +81,8 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
 
     def resume_writing(self) -> None:
         self.paused = False
-        if self._sender is not None:
-            self._sender.taken()
+        if self._publisher is not None:
+            self._publisher.taken()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._running = False
@@ -94,13 +94,13 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         """Hot: thousands of acknowledgements a second come through here."""
-        owner, sender = self._owner, self._sender
-        if not self._running or owner is None or sender is None:
+        owner, publisher = self._owner, self._publisher
+        if not self._running or owner is None or publisher is None:
             return
         self.last_in = self._monotonic()
         if not self._greeted:
             if data[0] != CONNACK:
-                owner.broken(0x81, "something that is no MQTT")
+                owner.broken(0x81, "something that is not MQTT")
                 return
             self._greeted = True
         if self._skip:
@@ -111,7 +111,7 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
             data = self._rest + data
             self._rest = b""
         acks: list[tuple[int, int]] = []
-        take = sender.flight.pop
+        take = publisher.flight.pop
         at, end = 0, len(data)
         while at + 1 < end:
             command = data[at]
@@ -137,15 +137,15 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
                 mid = data[body] << 8 | data[body + 1]
                 code = data[body + 2] if length > 2 else 0
                 if command == PUBREC:
-                    ended = sender.pubrec(mid, code)
+                    ended = publisher.pubrec(mid, code)
                 else:
-                    ended, code = sender.released(mid), 0  # the broker owns it since PUBREC
+                    ended, code = publisher.released(mid), 0  # the broker owns it since PUBREC
                 entry = take(mid, None) if ended else None
                 if entry is not None:
                     acks.append((entry[0], code))
             else:
                 if acks:  # before what may end the connection
-                    sender.acked(acks)
+                    publisher.acked(acks)
                     acks = []
                 owner.received(command, data[body:after])
                 if not self._running:
@@ -155,8 +155,8 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
         if at < end and self._running:
             self._rest = data[at:] if at else data
         if acks:
-            sender.acked(acks)
-        if self._quickack is not None and sender.flight and not sender.corked and not self._quickack_due:
+            publisher.acked(acks)
+        if self._quickack is not None and publisher.flight and not publisher.corked and not self._quickack_due:
             self._quickack_due = True
             self._call_soon(self._acknowledge)
 
@@ -164,8 +164,8 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
         """TCP's acknowledgement rides on what is sent next. Where nothing is, a broker with Nagle's algorithm would
         hold back the rest of its answers until a timer runs out."""
         self._quickack_due = False
-        sender = self._sender
-        if self._running and sender is not None and not sender.corked and self.last_out < self.last_in:
+        publisher = self._publisher
+        if self._running and publisher is not None and not publisher.corked and self.last_out < self.last_in:
             assert self._quickack is not None
             self._quickack()
 
@@ -184,8 +184,8 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
 
     def write_data(self, data: bytes) -> None:
         """gmqtt's own packets: CONNECT, SUBSCRIBE, PINGREQ, DISCONNECT, acknowledgements."""
-        if self._sender is not None:
-            self._sender.queue(bytes(data))
+        if self._publisher is not None:
+            self._publisher.queue(bytes(data))
 
     def write(self, data: bytes) -> None:
         transport = self._transport

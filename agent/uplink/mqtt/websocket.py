@@ -11,7 +11,7 @@ from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 
 
 class WebSocketTransport(asyncio.Protocol):
-    """Protocol to the TCP or TLS transport below, transport to the MQTT protocol above; octets in binary frames."""
+    """WebSocket transport: a protocol to TCP or TLS below, a transport to MQTT above; octets in binary frames."""
 
     def __init__(self, upper: asyncio.Protocol, frames: Any, types: Any) -> None:
         self._upper = upper
@@ -69,7 +69,7 @@ class WebSocketTransport(asyncio.Protocol):
         elif event.opcode in (types.Opcode.BINARY, types.Opcode.CONT):
             parts.append(bytes(event.data))
         elif event.opcode is types.Opcode.TEXT:
-            self._frames.fail(types.CloseCode.UNSUPPORTED_DATA, "MQTT rides in binary frames")
+            self._frames.fail(types.CloseCode.UNSUPPORTED_DATA, "MQTT needs binary frames")
 
     def _answered(self, response: Any) -> None:
         problem = self._frames.handshake_exc
@@ -77,8 +77,8 @@ class WebSocketTransport(asyncio.Protocol):
             return
         if problem is not None:
             status = response.status_code
-            said = f"{status} {response.reason_phrase}".strip() if status != 101 else str(problem)
-            self.opened.set_exception(_refused(f"the broker did not open a WebSocket: {said}"))
+            answer = f"{status} {response.reason_phrase}".strip() if status != 101 else str(problem)
+            self.opened.set_exception(_refused(f"the broker did not open a WebSocket: {answer}"))
         else:
             self._up = True
             self.opened.set_result(None)
@@ -144,7 +144,7 @@ class WebSocketTransport(asyncio.Protocol):
 
 
 class WebSocketOpener:
-    """Opens one; made before anything is connected, so that a missing package is told first (ConnectFailed)."""
+    """Opener of a WebSocket, made before anything is connected: a missing package is reported first (ConnectFailed)."""
 
     def __init__(self, endpoint: BrokerEndpoint, limit: int) -> None:
         types = _load()

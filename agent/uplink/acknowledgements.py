@@ -1,0 +1,185 @@
+"""Acknowledgements of readings: delivered, refused for now and sent again, or refused for good and a dead letter.
+
+Step 3 of 3 of the way out: log_feed -> delivery -> acknowledgements.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from gatepost.agent.core.backoff import Backoff
+from gatepost.agent.store import Record, Store
+from gatepost.agent.store.model import EVENT
+from gatepost.agent.uplink.control_messages import ControlMessages
+from gatepost.agent.uplink.lanes import Lane
+from gatepost.agent.uplink.log_feed import LogFeed
+from gatepost.agent.uplink.mqtt.connection import ConnectionLost, MqttConnection
+from gatepost.agent.uplink.mqtt.reason_codes import QUOTA_EXCEEDED, RATE_TOO_HIGH, REFUSED, explain
+from gatepost.agent.uplink.poison_messages import PoisonMessages
+
+log = logging.getLogger(__name__)
+
+ACK_LIMIT = 20.0  # seconds without any acknowledgement while something is in flight: the link is half-open
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until what was refused for now is sent again
+REFUSAL_LIMIT = 5  # refusals "for now" of one message, by a broker within its quota, until it is a dead letter
+RETRYABLE_CODES = (RATE_TOO_HIGH, QUOTA_EXCEEDED)  # the broker's matter, not the message's: no refusal counts
+
+
+@dataclass
+class DeliveryCounters:
+    """Counters since the start of the agent, readings only."""
+
+    sent: int = 0
+    delivered: int = 0
+    refused: int = 0
+    dead: int = 0  # given up: dead letters
+    skipped: int = 0  # not routed to this broker
+    delivered_by_lane: dict[str, int] = field(default_factory=lambda: {"urgent": 0, "live": 0, "backlog": 0})
+    last_delivery: float | None = None  # wall seconds
+
+
+class ReadingAcknowledgements:
+    """Acknowledgements of one connection. `in_flight`: sequence number -> lane, in order of sending; `refused`: those
+    of them that were refused for now and wait for all others, so that they are sent again in order."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        feed: LogFeed,
+        poison: PoisonMessages,
+        counters: DeliveryCounters,
+        control: ControlMessages,
+        rng: Random,
+    ) -> None:
+        self.in_flight: dict[int, Lane] = {}
+        self.refused: list[int] = []
+        self._name = name
+        self._store = store
+        self._feed = feed
+        self._poison = poison
+        self._counters = counters
+        self._control = control
+        self._backoff = Backoff(rng, FIRST_PAUSE, LONGEST_PAUSE)
+        self._refusals: dict[int, int] = {}  # how often a message was refused for now
+
+    def take(self, acks: list[tuple[int, int]]) -> float:
+        """(tag, reason code) in wire order: tags of readings are their sequence numbers, others are negative.
+
+        Seconds in which nothing more is to be sent, because the broker refuses what it gets.
+        """
+        delivered = 0
+        in_flight, poison = self.in_flight, self._poison
+        by_lane = self._counters.delivered_by_lane
+        dead_before = self._counters.dead
+        for tag, code in acks:
+            if tag < 0:
+                self._control.acknowledged(tag, code)
+                continue
+            lane = in_flight.get(tag)
+            if lane is None:
+                continue
+            if code >= REFUSED:
+                self._refuse(tag, lane, code)
+                continue
+            del in_flight[tag]
+            record = lane.in_flight.pop(tag)
+            delivered += 1
+            by_lane[lane.name] += 1
+            if poison.watching:
+                poison.delivered(tag)
+                if not record.bits & EVENT:
+                    poison.vouch()
+        if delivered:
+            self._counters.delivered += delivered
+            self._counters.last_delivery = time.time()
+            self._backoff.reset()
+            if self._refusals:
+                for tag, _ in acks:
+                    if tag not in in_flight:
+                        self._refusals.pop(tag, None)
+        given_up = self._counters.dead - dead_before
+        if delivered or given_up:
+            self._feed.lanes.settle(delivered + given_up)
+        self._control.let_through()
+        if self.refused and len(in_flight) == len(self.refused):
+            return self._retry_refused()
+        return 0.0
+
+    def give_up(self, record: Record, code: int | None, reason: str) -> None:
+        """Make a dead letter of it; it is not in flight."""
+        self._refusals.pop(record.seq, None)
+        self._counters.dead += 1
+        log.warning("%s: reading %s is a dead letter: %s", self._name, self._store.reading_id(record.seq), reason)
+        self._store.dead_letter(self._name, record.seq, code, reason, bool(record.bits & EVENT))
+
+    def _refuse(self, seq: int, lane: Lane, code: int) -> None:
+        self._counters.refused += 1
+        self._poison.delivered(seq)
+        refusals = self._refusals[seq] = self._refusals.get(seq, 0) + 1
+        meaning = explain(code)
+        if meaning.final or (refusals >= REFUSAL_LIMIT and code not in RETRYABLE_CODES):
+            del self.in_flight[seq]
+            self.give_up(lane.in_flight.pop(seq), code, meaning.phrase)
+        else:
+            self.refused.append(seq)
+
+    def _retry_refused(self) -> float:
+        """All else in flight is acknowledged: what was refused for now comes first again, in order, after a pause."""
+        for lane in self._feed.lanes.all:
+            lane.retry([seq for seq in self.refused if self.in_flight.get(seq) is lane])
+        for seq in self.refused:
+            self.in_flight.pop(seq, None)
+        self.refused = []
+        return self._backoff.next()
+
+
+class AcknowledgementWatchdog:
+    """Watchdog of acknowledgements that do not come, or that leave a message out. `on_broken` ends the connection."""
+
+    def __init__(
+        self,
+        acknowledgements: ReadingAcknowledgements,
+        counters: DeliveryCounters,
+        monotonic: Callable[[], float],
+        on_broken: Callable[[ConnectionLost], None],
+    ) -> None:
+        self._acknowledgements = acknowledgements
+        self._counters = counters
+        self._monotonic = monotonic
+        self._on_broken = on_broken
+        self._connection: MqttConnection | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._oldest: tuple[int, int, float] | None = None  # first in flight, delivered when it came to be so, and when
+
+    def start(self, connection: MqttConnection) -> None:
+        self._connection = connection
+
+    def watch(self) -> None:
+        """Look now and then, as long as something is in flight."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(ACK_LIMIT / 4, self._look)
+
+    def stop(self) -> None:
+        self._connection = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        connection, acknowledgements = self._connection, self._acknowledgements
+        if connection is None or not acknowledgements.in_flight or connection.check(ACK_LIMIT):
+            return
+        self.watch()
+        first, delivered, now = next(iter(acknowledgements.in_flight)), self._counters.delivered, self._monotonic()
+        if acknowledgements.refused or self._oldest is None or self._oldest[0] != first:
+            self._oldest = (first, delivered, now)
+        elif delivered > self._oldest[1] and now - self._oldest[2] >= ACK_LIMIT:
+            # What came later was acknowledged: this one's acknowledgement is lost, and the position would stay behind.
+            message = f"the broker left out an acknowledgement for {ACK_LIMIT:g} s"
+            self._on_broken(ConnectionLost(None, message, "the broker does not keep to MQTT", silent=True))

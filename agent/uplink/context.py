@@ -1,0 +1,32 @@
+"""Parts of the agent that every broker's link works with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.settings.model import Secret
+from gatepost.agent.store import Store
+from gatepost.agent.uplink.mqtt.inbox import InboundMessage
+
+
+@dataclass(frozen=True)
+class UplinkContext:
+    """Context of every link: store, clock and the rest of the agent, as far as brokers need them."""
+
+    store: Store
+    clock: Clock
+    rng: Random
+    events: EventBus
+    gateway: str
+    organization: str | None
+    resolve: Callable[[Secret | None], str | None]
+    devices: Callable[[], Mapping[str, dict[str, Any]]]  # device id -> status payload to publish on connecting
+    on_command: Callable[[str, str | None, InboundMessage, bool], Awaitable[None]]  # broker, device, message, broadcast
+    on_connected: Callable[[str], Awaitable[None]]
+    followed: Callable[[str], Mapping[str, int]] = lambda _: {}  # broker -> topic filters that people follow, QoS
+    on_message: Callable[[str, InboundMessage], None] = lambda *_: None  # broker, a message on one of those
