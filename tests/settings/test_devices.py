@@ -20,6 +20,12 @@ def device(rest: str, driver: str = "printer") -> str:
         (device("address: »AA-BB", "radio"), "bad-pattern devices.p.address", "AA:BB"),
         (device("port: »ttyUSB0"), "bad-port devices.p.port", "write /dev/ttyUSB0"),
         (device("port: »'sock://x:1'"), "bad-port devices.p.port", "did you mean socket://"),
+        (
+            device("port: »'spy:///dev/x?file=/etc/hosts'"),
+            "bad-port devices.p.port",
+            "for example socket://",
+        ),
+        (device("port: »'loop://?logging=debug'"), "bad-port devices.p.port", "options that may stand there: none"),
         (device("port: /dev/p, stopbits: »1.2"), "bad-choice devices.p.stopbits", ""),
         (device("port: /dev/p, parity: »evn"), "bad-choice devices.p.parity", "did you mean even?"),
         (device("port: /dev/p", "»cli"), "unknown-driver devices.p.driver", "did you mean clip or clip-7?"),

@@ -14,12 +14,12 @@ from gatepost.agent.settings.rules.base import RuleContext
 from gatepost.agent.settings.yaml.nodes import MapNode
 from gatepost.agent.settings.yaml.scalars import WRONG
 from gatepost.drivers.options import DriverOptions, WrongOptions
+from gatepost.drivers.serial.port.port_url import PORT_URLS, url_fault
 
 if TYPE_CHECKING:
     from gatepost.drivers.driver import Driver
 
 GATEWAY = "gateway"  # what the gateway itself is called where a device could stand
-PORT_URLS = ("socket", "rfc2217", "loop", "spy", "hwgrep", "cp2110", "alt")
 _LINE_KEYS = ("port", "baudrate", "parity", "stopbits", "bytesize", "flow", "rts", "dtr")
 _RADIO_KEYS = ("address", "name", "adapter")
 _NO_EFFECT = {"serial": _RADIO_KEYS, "ble": _LINE_KEYS, "w1": (*_RADIO_KEYS, *_LINE_KEYS[1:])}
@@ -199,10 +199,9 @@ def _check_ports(rules: RuleContext) -> None:
             _only_one(rules, seen, name, f"w1:{port.rstrip('/').removesuffix('/w1_slave').rpartition('/')[2]}", "port")
             continue
         scheme, mark, _ = port.partition("://")
-        if mark and scheme not in PORT_URLS:
-            near = closest(scheme, PORT_URLS)
-            hint = f"did you mean {near}://?" if near else "for example socket://HOST:PORT or rfc2217://HOST:PORT"
-            rules.error(path, "bad-port", f"{quoted(scheme)} is not a serial port URL", hint)
+        if fault := url_fault(port):
+            near = None if scheme in PORT_URLS else closest(scheme, PORT_URLS)
+            rules.error(path, "bad-port", fault[0], f"did you mean {near}://?" if near else fault[1])
             continue
         if not mark and not port.startswith("/"):
             hint = f"write /dev/{port}" if port.startswith("tty") else "write a path such as /dev/ttyUSB0, or a URL"

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import serial
 
 from gatepost.drivers.driver import SerialSettings
+from gatepost.drivers.serial.port.port_url import url_fault
 
 POLL = 2.0  # seconds a reader thread sleeps at most when the port has no descriptor to wait for
 DRAIN = 0.5  # seconds that the last octets get to leave before the port is closed
@@ -31,6 +32,7 @@ def open_port(url: str, line: SerialSettings, rts: bool | None, dtr: bool | None
     no parity, byte size or stop bits: it is not asked for them, as the C library takes a request of which nothing can
     come true only the first time.
     """
+    _check_url(url)
     port: Any = serial.serial_for_url(
         url,
         do_not_open=True,
@@ -53,7 +55,6 @@ def open_port(url: str, line: SerialSettings, rts: bool | None, dtr: bool | None
     virtual = pty or url.startswith("socket://")
     if virtual:
         port.reset_input_buffer = port._reset_input_buffer = _keep
-    _check_url(url)
     port.open()
     try:
         if has_descriptor(port) and os.isatty(port.fileno()):
@@ -102,8 +103,8 @@ def close_port(port: Any) -> None:
 
 
 def has_descriptor(port: Any) -> bool:
-    """Whether the event loop can wait for this port; `spy://` cannot, it must see every call."""
-    return type(port).fileno is not io.IOBase.fileno and not str(port.port).startswith("spy://")
+    """Whether the event loop can wait for this port."""
+    return type(port).fileno is not io.IOBase.fileno
 
 
 def listed() -> list[Any]:
@@ -114,9 +115,7 @@ def listed() -> list[Any]:
 
 
 def is_pty(path: str) -> bool:
-    """Whether a path, also one that pyserial is to watch, leads to a pseudo terminal."""
-    if path.startswith(("spy://", "alt://")):
-        path = path[6:].partition("?")[0]
+    """Whether a path leads to a pseudo terminal."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -148,7 +147,9 @@ def line_errors(descriptor: int) -> dict[str, int]:
 
 
 def _check_url(url: str) -> None:
-    """pyserial meets an address without a port number with a TypeError far inside."""
+    """Allowed, and with a port number, which pyserial misses with a TypeError far inside."""
+    if fault := url_fault(url):
+        raise ValueError(": ".join(fault))
     if url.startswith(("socket://", "rfc2217://")):
         parts = urlsplit(url)
         if not parts.hostname or parts.port is None:

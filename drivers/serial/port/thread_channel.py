@@ -1,4 +1,4 @@
-"""Serial port without a descriptor (rfc2217://, loop://, spy://): one thread reads it, one chunk at a time."""
+"""Serial port without a descriptor (rfc2217://, loop://): one thread reads it, one chunk at a time."""
 
 from __future__ import annotations
 

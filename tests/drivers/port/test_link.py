@@ -79,17 +79,36 @@ def ears():
 @pytest.mark.parametrize(
     "line", [SerialSettings(19200, 8, "O", 1), SerialSettings(2400, 7, "E", 1), SerialSettings(9600, 7, "N", 2)]
 )
-@pytest.mark.parametrize("prefix", ["", "spy://"])
-def test_a_pty_is_opened_again_whatever_the_line_settings(run, port, ears, line, prefix):
+def test_a_pty_is_opened_again_whatever_the_line_settings(run, port, ears, line):
     """It has neither parity nor byte size; the C library refuses the second request for what cannot be."""
 
     async def scenario():
         for _ in range(3):
-            link = ears.link(prefix + port.path, line)
+            link = ears.link(port.path, line)
             await link.open()
             await link.close()
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "spy://{path}?file={file}",
+        "SPY://{path}?file={file}",
+        "alt://{path}?class=PosixPollSerial",
+        "hwgrep://.*",
+        "cp2110://0",
+        "socket://127.0.0.1:1?logging=debug",
+        "loop://?logging=debug",
+    ],
+)
+def test_a_url_that_is_not_on_the_list_is_not_opened_and_touches_no_file(port, tmp_path, url):
+    kept = tmp_path / "gatepost.db"
+    kept.write_text("readings")
+    with pytest.raises(ValueError, match=r"URL|option"):
+        ports.open_port(url.format(path=port.path, file=kept), SerialSettings(9600), None, None)
+    assert kept.read_text() == "readings"
 
 
 def test_a_real_port_is_asked_for_its_line_settings(monkeypatch):
