@@ -21,6 +21,7 @@ from gatepost.agent.core.clock import Clock, SystemClock
 from gatepost.agent.core.clock_monitor import ClockMonitor
 from gatepost.agent.core.errors import GatepostError, NotConnected, UplinkError
 from gatepost.agent.core.events import EventBus
+from gatepost.agent.device_profiles import device_profiles
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.gateway_commands import GatewayCommands
 from gatepost.agent.process import state_dir_lock
@@ -177,8 +178,10 @@ class App:
             events=self._events,
             gateway=gateway.id,
             organization=gateway.organization,
+            version=version("gatepost"),
             resolve=self._resolve,
             devices=self.devices.statuses,
+            profiles=lambda: device_profiles(self.current.settings, self.devices, self._resolve),
             on_command=self._on_command,
             on_connected=self._on_connected,
             followed=self._subscriptions.of,

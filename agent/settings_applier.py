@@ -153,7 +153,7 @@ class SettingsApplier:
         self.current.settings = new
         self._store.configure(new.store)
         self._logs.apply(new.logging.level, new.logging.format)
-        await self._brokers.apply(new.brokers, await self._reports_to(new))
+        await self._brokers.apply(new.brokers, await self._reports_to(new), _rooms(new))
         if self.api is not None:
             await self.api.apply(new.api)
         try:
@@ -188,3 +188,8 @@ def _keep_fixed(old: Settings, new: Settings) -> Settings:
     replace = msgspec.structs.replace
     gateway = replace(new.gateway, id=old.gateway.id, state_dir=old.gateway.state_dir)
     return replace(new, gateway=gateway, api=replace(new.api, socket=old.api.socket))
+
+
+def _rooms(settings: Settings) -> dict[str, str]:
+    """Device id -> room, of those that have one."""
+    return {name: device.room for name, device in settings.devices.items() if device.room}

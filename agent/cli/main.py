@@ -27,6 +27,7 @@ VERBS = (
     "devices",
     "brokers",
     "drivers",
+    "formats",
     "readings",
     "backlog",
     "send",

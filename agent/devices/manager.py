@@ -183,6 +183,15 @@ class DeviceManager:
         session = self._sessions.get(device_id)
         return None if session is None else DeviceCondition(session.health.state, session.health.reason)
 
+    def driver_of(self, device_id: str) -> Driver | None:
+        session = self._sessions.get(device_id)
+        return None if session is None else session.driver
+
+    def identity(self, device_id: str) -> Mapping[str, Any]:
+        """What the device told of itself, and battery and the like."""
+        session = self._sessions.get(device_id)
+        return {} if session is None else session.health.known
+
     def views(self) -> list[DeviceView]:
         return [view_of(session, self._clock) for session in self._sessions.values()]
 

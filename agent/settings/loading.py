@@ -272,10 +272,14 @@ def _check_rules(tree: MapNode, values: dict[str, Any], checker: Any, registry: 
     from gatepost.agent.settings.rules.api import check_api
     from gatepost.agent.settings.rules.brokers import check_brokers
     from gatepost.agent.settings.rules.devices import check_devices
+    from gatepost.agent.settings.rules.formats import check_format
 
     judge = base.RuleContext(values, checker, registry, whole)
     check_brokers(judge)
-    check_devices(judge, _options(tree))
+    check_devices(judge, _options(tree, "devices"))
+    options = _options(tree, "brokers")
+    for name in judge.section("brokers"):
+        check_format(judge, ("brokers", name), options.get(name))
     base.check_routes(judge)
     base.check_commands(judge)
     check_api(judge)
@@ -289,10 +293,10 @@ def _section(tree: MapNode, name: str) -> dict[str, MapEntry]:
     return entry.value.entries if entry and isinstance(entry.value, MapNode) else {}
 
 
-def _options(tree: MapNode) -> dict[str, MapNode]:
-    """The options of each device as they are written."""
+def _options(tree: MapNode, section: str) -> dict[str, MapNode]:
+    """The options of each device or broker as they are written."""
     found = {}
-    for name, device in _section(tree, "devices").items():
+    for name, device in _section(tree, section).items():
         options = device.value.entries.get("options") if isinstance(device.value, MapNode) else None
         if options and isinstance(options.value, MapNode):
             found[name] = options.value

@@ -23,7 +23,7 @@ class TopicDefault(NamedTuple):
 
 _GATEWAY = frozenset(("gateway", "org"))
 _DEVICE = frozenset(("gateway", "org", "device"))
-_DATA = frozenset(("gateway", "org", "device", "metric"))
+_DATA = frozenset(("gateway", "org", "device", "metric", "value", "room"))
 _ONE = frozenset(("device",))
 
 TOPICS = {
@@ -67,6 +67,7 @@ Bytes = Annotated[int, Meta(ge=0, extra={"unit": "size"}, description="a size: 6
 DatabaseBytes = Annotated[int, Meta(ge=65536, extra={"unit": "size"})]
 PerSecond = Annotated[float, Meta(ge=0, extra={"unit": "rate"}, description="a rate: 20/s, 5/m")]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Label = Annotated[str, Meta(max_length=64)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[int, Meta(ge=1)]
 PositiveSeconds = Annotated[float, Meta(ge=0.001, extra={"unit": "duration"})]
@@ -133,10 +134,25 @@ class BatchSettings(_Section, frozen=True):
 
 
 class RouteRule(_Section, frozen=True):
-    """What a broker is given: device and metric patterns (shell style); an empty list means every one."""
+    """A rule of what a broker is given; the first one that matches a reading counts. Empty lists match everything."""
 
     devices: Annotated[list[str], Meta(description="device patterns, shell style; empty = every device")] = []
     metrics: Annotated[list[str], Meta(description="metric_type patterns, shell style; empty = every metric")] = []
+    rooms: Annotated[list[str], Meta(description="patterns of the devices' rooms, shell style; empty = every one")] = []
+    only: Annotated[
+        list[Literal["urgent", "good"]], Meta(description="only urgent readings, only those of quality good, or both")
+    ] = []
+    topic: Annotated[
+        str | None, Meta(description="topic of these readings: {gateway} {device} {metric} {value} {room}")
+    ] = None
+    qos: Annotated[Literal[0, 1, 2] | None, Meta(description="QoS of these readings; default: the broker's")] = None
+    retain: Annotated[bool | None, Meta(description="whether the broker keeps the last one; default: the format's")] = (
+        None
+    )
+    every: Annotated[
+        Seconds, Meta(description="at most one reading of each device and metric in this time; urgent ones always")
+    ] = 0.0
+    drop: Annotated[bool, Meta(description="these readings are not for this broker")] = False
 
 
 class BacklogSettings(_Section, frozen=True):
@@ -159,13 +175,18 @@ class BrokerSettings(_Section, frozen=True):
     keepalive: Annotated[KeepAlive, Meta(description="longest silence before a ping; 0 = none")] = 30.0
     qos: Annotated[Literal[0, 1, 2], Meta(description="QoS of readings; 0 is not acknowledged by the broker")] = 1
     window: Annotated[int, Meta(ge=1, le=60000, description="messages in flight")] = 100
-    format: Annotated[str, Meta(description="payload format of readings")] = "devices"
+    label: Annotated[Label | None, Meta(description="free text for people")] = None
+    format: Annotated[str, Meta(description="payload format; `gatepost formats` lists them")] = "devices"
+    options: Annotated[
+        dict[str, Any], Meta(extra={"driver": True}, description="options of the format: `gatepost formats NAME`")
+    ] = {}
     topics: Annotated[dict[str, str], Meta(description="topics that differ from the defaults, by their key")] = {}
     batch: Annotated[BatchSettings, Meta(description="several readings in one message")] = field(
         default_factory=BatchSettings
     )
     routes: Annotated[
-        list[RouteRule], Meta(description="which readings this broker is given: any route that matches; empty = all")
+        list[RouteRule],
+        Meta(description="which readings this broker is given, and how: the first rule that matches; empty = all"),
     ] = []
     backlog: Annotated[BacklogSettings, Meta(description="pace of what is sent late, after an outage")] = field(
         default_factory=BacklogSettings
@@ -214,6 +235,8 @@ class DeviceSettings(_Section, frozen=True):
     name: Annotated[str | None, Meta(description="Bluetooth LE: advertised name, where the address changes")] = None
     adapter: Annotated[str | None, Meta(description="Bluetooth LE adapter, for example hci0; default: any")] = None
     brokers: Annotated[list[str] | None, Meta(description="brokers that get its readings; default: all")] = None
+    label: Annotated[Label | None, Meta(description="free text for people")] = None
+    room: Annotated[Label | None, Meta(description="where it stands, for people and for routes")] = None
     patient: Annotated[str | None, Meta(description="opaque subject reference; no name, no date of birth")] = None
     token: Annotated[Secret | None, Meta(description="token that commands for it must carry: a secret")] = None
     every: Annotated[

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from gatepost.agent.core.backoff import RepeatLimiter
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.store.boot_clock import Row
@@ -34,6 +36,7 @@ class PendingWrites:
         self._boots: list[Row] = []
         self._series: list[Series] = []
         self._dead: dict[tuple[str, int], DeadLetter] = {}
+        self._states: dict[str, Any] = {}
         self._told: dict[int, int] = {}  # gap id -> seq of the event row that tells of it
         self._told_to = 0  # gaps up to this id have an event row
         self._untold = False  # there was no room for one
@@ -57,6 +60,10 @@ class PendingWrites:
     def unwritten_dead_letters(self) -> set[int]:
         """Rows with a dead letter that is not in the file yet."""
         return {seq for dead in (self._dead, self._taken.dead) for _, seq in dead}
+
+    def keep(self, key: str, value: Any) -> None:
+        """Small state (`KeyValueStore`) that is written with the delivery positions; the value as it is then."""
+        self._states[key] = value
 
     def tell(self, gaps: list[tuple[Any, ...]]) -> None:
         """Give each gap (a row of gap_untold) an event row; the next commit holds both."""
@@ -127,6 +134,7 @@ class PendingWrites:
             for track in TRACKS:
                 await run("owed_clear", (position.broker, track))
             await run.many("owed_add", rows)
+        await run.many("state_put", [(key, orjson.dumps(value)) for key, value in taken.states.items()])
         if taken.positions and taken.forget_starting:
             await run("meta_drop", ("starting",))
 
@@ -145,6 +153,7 @@ class PendingWrites:
         self._boots = taken.boots + self._boots
         self._series = taken.series + self._series
         self._dead = {**taken.dead, **self._dead}
+        self._states = {**taken.states, **self._states}
         self._told = {**taken.told, **self._told}
         self.losses.give_back(taken.losses)
         for position, _ in taken.positions:
@@ -166,6 +175,7 @@ class PendingWrites:
     def _take_positions(self, taken: _Taken) -> None:
         self._now = False
         taken.saved = True
+        taken.states, self._states = self._states, {}
         taken.forget_starting = self.forget_starting
         for position in self.positions.values():
             if position.dirty:
@@ -179,6 +189,7 @@ class _Taken:
         self.boots: list[Row] = []
         self.series: list[Series] = []
         self.dead: dict[tuple[str, int], DeadLetter] = {}
+        self.states: dict[str, Any] = {}
         self.told: dict[int, int] = {}
         self.losses: list[GapCount] = []
         self.untold: list[tuple[Any, ...]] = []

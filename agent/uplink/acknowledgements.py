@@ -43,6 +43,21 @@ class DeliveryCounters:
     last_delivery: float | None = None  # wall seconds
 
 
+class SentUnit:
+    """Readings that share messages: one reading of several messages, or a batch. Done when all are acknowledged."""
+
+    def __init__(self, seqs: list[int], messages: int) -> None:
+        self.seqs = seqs
+        self._missing = messages
+        self._code = 0
+
+    def answered(self, code: int) -> int | None:
+        """The worst reason code once all messages are answered, None before."""
+        self._missing -= 1
+        self._code = max(self._code, code)
+        return None if self._missing else self._code
+
+
 class ReadingAcknowledgements:
     """Acknowledgements of one connection. `in_flight`: sequence number -> lane, in order of sending; `refused`: those
     of them that were refused for now and wait for all others, so that they are sent again in order."""
@@ -58,6 +73,8 @@ class ReadingAcknowledgements:
         rng: Random,
     ) -> None:
         self.in_flight: dict[int, Lane] = {}
+        self.units: dict[int, SentUnit] = {}  # by the first sequence number, where a reading is not just one message
+        self.singly: set[int] = set()  # refused as part of a batch: sent alone the next time
         self.refused: list[int] = []
         self._name = name
         self._store = store
@@ -77,6 +94,8 @@ class ReadingAcknowledgements:
         in_flight, poison = self.in_flight, self._poison
         by_lane = self._counters.delivered_by_lane
         dead_before = self._counters.dead
+        if self.units:
+            acks = self._whole_units(acks)
         for tag, code in acks:
             if tag < 0:
                 self._control.acknowledged(tag, code)
@@ -106,10 +125,31 @@ class ReadingAcknowledgements:
         given_up = self._counters.dead - dead_before
         if delivered or given_up:
             self._feed.lanes.settle(delivered + given_up)
-        self._control.let_through()
         if self.refused and len(in_flight) == len(self.refused):
             return self._retry_refused()
         return 0.0
+
+    def _whole_units(self, acks: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Acknowledgements of messages as those of readings: each once, when all its messages are answered."""
+        readings: list[tuple[int, int]] = []
+        for tag, code in acks:
+            unit = self.units.get(tag)
+            if unit is None:
+                readings.append((tag, code))
+                continue
+            whole = unit.answered(code)
+            if whole is None:
+                continue
+            del self.units[tag]
+            if whole >= REFUSED and len(unit.seqs) > 1:
+                # Which of them it is will show when each is sent alone; none is a dead letter for its neighbours.
+                self.singly.update(unit.seqs)
+                self.refused += [seq for seq in unit.seqs if seq in self.in_flight]
+                self._counters.refused += len(unit.seqs)
+                continue
+            self.singly.difference_update(unit.seqs)
+            readings += [(seq, whole) for seq in unit.seqs]
+        return readings
 
     def give_up(self, record: Record, code: int | None, reason: str) -> None:
         """Make a dead letter of it; it is not in flight."""

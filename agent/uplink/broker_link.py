@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
+
+import orjson
 
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import rfc3339
@@ -16,14 +18,19 @@ from gatepost.agent.core.views import BrokerView
 from gatepost.agent.settings.model import BrokerSettings
 from gatepost.agent.store.positions import TRACKS
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
+from gatepost.agent.uplink.batches import BatchEncoder
+from gatepost.agent.uplink.broker_format import BrokerFormat
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.delivery import BrokerDelivery
+from gatepost.agent.uplink.devices_format import DevicesFormat
 from gatepost.agent.uplink.followed_topics import FollowedTopics
-from gatepost.agent.uplink.formats import FORMATS
-from gatepost.agent.uplink.formats.devices import CONTENT_TYPE, DevicesFormat
+from gatepost.agent.uplink.formats.catalogue import DEVICES
+from gatepost.agent.uplink.formats.catalogue import load as load_format
+from gatepost.agent.uplink.formats.interface import JSON, OutgoingMessage
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.link_state import LinkState
 from gatepost.agent.uplink.link_tasks import LinkTasks
+from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost, ConnectOptions, MqttConnection
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
@@ -31,8 +38,9 @@ from gatepost.agent.uplink.mqtt.tls import tls_context
 from gatepost.agent.uplink.mqtt.version_fallback import ProtocolChoice
 from gatepost.agent.uplink.poison_messages import NOT_THE_MESSAGE, PoisonMessages
 from gatepost.agent.uplink.presence import BrokerPresence
-from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
 from gatepost.agent.uplink.topics import BrokerTopics
+from gatepost.agent.uplink.wire_message import WireMessage
 
 log = logging.getLogger(__name__)
 
@@ -60,18 +68,23 @@ class BrokerLink:
         self._state = LinkState(name, context)
         self._context = context
         self._routes = routes
-        self._topics = BrokerTopics(settings.topics, context.gateway, context.organization)
+        self._topics = self._make_topics(settings, routes, context)
+        self._format = BrokerFormat(name, settings, self._topics, context, routes)
+        self._thinner = ReadingThinner()
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._backoff = Backoff(context.rng, FIRST_RETRY, LONGEST_RETRY, STEADY_AFTER)
         self._poison = PoisonMessages()
         self._protocol = ProtocolChoice(settings.protocol)
-        self._presence = BrokerPresence(name, context, self._topics, self.send)
-        self._tasks = LinkTasks(name, context, self._topics, self._presence, settings.commands)
+        self._presence = BrokerPresence(name, context, self._format, self._publish)
+        self._tasks = LinkTasks(
+            name, context, self._topics, self._presence, self._format, settings.commands, self._publish_dialect
+        )
         self._delivery: BrokerDelivery | None = None
         self._connection: MqttConnection | None = None
         self._early_disconnects = 0
+        self._hanging_up = False
         (self._wanted if settings.active else self._unwanted).set()
 
     # --- what others may ask
@@ -138,17 +151,51 @@ class BrokerLink:
         problem = self._topics.problem(topic)
         if problem:
             raise UplinkError(problem, key="broker-topic-wrong")
-        block = connection.properties(**{"content_type": CONTENT_TYPE, **(properties or {})})
-        code = await delivery.send(topic, payload, qos, retain, block, timeout)
+        block = connection.properties(**{"content_type": JSON, **(properties or {})})
+        message = WireMessage(topic.encode(), payload, qos, retain, block)
+        self._check(await delivery.send([message], timeout))
+
+    def _check(self, code: int) -> None:
         if code >= REFUSED:
             meaning = explain(code)
             kind = NotTaken if meaning.final else UplinkError
             raise kind(f"{self.name} refused a message: {meaning.phrase}", meaning.hint)
 
+    async def _publish(self, messages: Iterable[OutgoingMessage]) -> None:
+        """What the format says, all at once and in order; returns when it is acknowledged. UplinkError."""
+        delivery = self._delivery
+        if delivery is None:
+            raise NotConnected(f"{self.name} is not connected: {self.reason or self.state}", self.hint)
+        wire = [delivery.renderer.wire(message) for message in messages]
+        if wire:
+            self._check(await delivery.send(wire, SEND_TIMEOUT))
+
+    def _publish_dialect(self, messages: list[OutgoingMessage]) -> None:
+        """What the format answers to an incoming message, without waiting; then it may want to hang up."""
+        delivery, loop = self._delivery, asyncio.get_running_loop()
+        if delivery is None:
+            return
+        wire = delivery.renderer.wire
+        at_once = [wire(message) for message in messages if not message.delay]
+        late = [message for message in messages if message.delay]
+        with contextlib.suppress(NotConnected):
+            delivery.control.put(at_once)
+        if late:
+            loop.call_later(late[0].delay, self._publish_dialect, [each._replace(delay=0.0) for each in late])
+        if self._format.current.hang_up and not self._hanging_up:
+            self._hanging_up = True
+            self._changed.set()
+        delivery.send_pending()
+
     async def answer(
         self, target: str | None, payload: bytes, topic: str | None = None, correlation: bytes | None = None
     ) -> None:
         """Publish the response to a command, where the command asked for it or on the topic for responses."""
+        reply_to = self._format.reply_to(correlation)
+        if reply_to is not None:
+            now = self._context.clock.now().wall
+            await self._publish(self._format.current.response(orjson.loads(payload), reply_to, now))
+            return
         response_topic = topic or (self._topics("responses", target) if target else self._topics("gateway_responses"))
         extra: dict[str, Any] = {"correlation_data": correlation} if correlation is not None else {}
         await self.send(response_topic, payload, properties=extra)
@@ -160,6 +207,7 @@ class BrokerLink:
 
     def devices_changed(self) -> None:
         """The set of devices may be another one: subscriptions follow soon."""
+        self._presence.set_gone(self._format.update_devices(self._routes))
         self._tasks.devices_changed()
 
     def topic(self, key: str) -> str:
@@ -265,6 +313,8 @@ class BrokerLink:
         secure = None
         if endpoint.secure:
             secure = await asyncio.to_thread(tls_context, tls.ca, tls.cert, tls.key, tls.verify)
+        await self._format.begin(self._protocol.current == "5")
+        self._hanging_up = False
         options = ConnectOptions(
             client_id=settings.client_id or f"gatepost-{context.gateway}",
             protocol=self._protocol.current,
@@ -274,6 +324,7 @@ class BrokerLink:
             will=self._presence.last_will(),
             context=secure,
         )
+        await self._format.save()  # a will must be known before the broker knows it
         connection = MqttConnection(endpoint, options, on_message=self._tasks.on_message, on_lost=self._on_lost)
         self._lost: asyncio.Future[ConnectionLost] = asyncio.get_running_loop().create_future()
         await connection.open(OPEN_TIMEOUT)
@@ -286,6 +337,7 @@ class BrokerLink:
         self._state.connected()
         delivery = self._delivery = self._new_delivery(connection)
         self._presence.forget()
+        self._presence.set_gone(self._format.update_devices(self._routes))
         for device, status in self._context.devices().items():
             self.device_status(device, status)
         store.on_stored.append(delivery.send_pending)
@@ -319,23 +371,46 @@ class BrokerLink:
         for track in TRACKS:
             store.backlog.position(self.name).settle(track, seq, seq + 1)
 
+    @staticmethod
+    def _make_topics(settings: BrokerSettings, routes: BrokerRoutes, context: UplinkContext) -> BrokerTopics:
+        defaults = {} if settings.format == DEVICES else load_format(settings.format).default_topics
+        own = {**defaults, **settings.topics}
+        return BrokerTopics(own, context.gateway, context.organization, routes.rooms)
+
     def _lanes(self) -> Lanes:
         store = self._context.store
         return Lanes(store.backlog.position(self.name), store.head, self.settings.backlog.share)
 
     def _new_delivery(self, connection: MqttConnection) -> BrokerDelivery:
-        context, settings = self._context, self.settings
-        assert settings.format in FORMATS
+        context, settings, payload_format = self._context, self.settings, self._format
         old = settings.qos == 2 and connection.version != 5
+        mqtt5 = connection.version == 5
+        connection.publisher.acknowledged_by_ping = payload_format.kind.acknowledged_by_ping
+        fast = None
+        if payload_format.contract:
+            fast = DevicesFormat(context.gateway, context.store.epoch, self._topics, connection.version)
+        batches = None
+        if settings.batch.readings > 1 and payload_format.kind.batches:
+            octets, topic = payload_format.kind.batch_octets, self._topics("batch")
+            batches = BatchEncoder(settings.batch, octets, context.gateway, topic, settings.qos, mqtt5)
+        renderer = MessageRenderer(
+            payload_format.current,
+            fast,
+            self._routes,
+            self._thinner,
+            context.store.reading_id,
+            context.clock,
+            settings.qos,
+            batches,
+        )
         return BrokerDelivery(
             self.name,
             context.store,
             self._lanes(),
-            DevicesFormat(context.gateway, context.store.epoch, self._topics, connection.version),
-            self._routes,
+            renderer,
             self._poison,
             self.counters,
-            qos=settings.qos,
+            ready=lambda: payload_format.greeted and payload_format.current.ready,
             window=min(settings.window, QOS2_WINDOW_V311) if old else settings.window,
             rate=settings.backlog.rate,
             monotonic=context.clock.monotonic,
@@ -358,6 +433,10 @@ class BrokerLink:
             if not self._wanted.is_set():
                 await self._say_goodbye(connection, "disconnected on request")
                 return None
+            if self._hanging_up:
+                reason = self._format.current.hang_up
+                await connection.close(CLOSE_TIMEOUT)
+                return ConnectionLost(None, reason, "readings wait in the log", silent=True)
 
     async def _say_goodbye(self, connection: MqttConnection, reason: str) -> None:
         if connection.is_open and self._delivery is not None:

@@ -11,6 +11,7 @@ from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import Secret
 from gatepost.agent.store import Store
+from gatepost.agent.uplink.formats.interface import DeviceProfile
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage
 
 
@@ -28,5 +29,7 @@ class UplinkContext:
     devices: Callable[[], Mapping[str, dict[str, Any]]]  # device id -> status payload to publish on connecting
     on_command: Callable[[str, str | None, InboundMessage, bool], Awaitable[None]]  # broker, device, message, broadcast
     on_connected: Callable[[str], Awaitable[None]]
+    version: str = ""  # of the product
+    profiles: Callable[[], Mapping[str, DeviceProfile]] = dict  # configured devices as formats see them
     followed: Callable[[str], Mapping[str, int]] = lambda _: {}  # broker -> topic filters that people follow, QoS
     on_message: Callable[[str, InboundMessage], None] = lambda *_: None  # broker, a message on one of those

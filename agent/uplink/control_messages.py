@@ -1,69 +1,114 @@
-"""Control messages: responses and statuses, each awaited until the broker has acknowledged it."""
+"""Control messages: responses, statuses and what a format says, each acknowledged by the broker.
+
+They leave in the order in which they were made, also among the readings: all go through one outbox.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 
 from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.uplink.mqtt.codec import packet_size
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.mqtt.reason_codes import PACKET_TOO_LARGE
+from gatepost.agent.uplink.wire_message import WireMessage
+
+MAX_WAITING = 5000  # messages in the outbox; what comes beyond it is not taken
 
 
-class ControlMessages:
-    """Control messages of one connection; their tags are negative. `waiting`: how many wait for room in the window."""
+class Outbox:
+    """Messages in order, until the broker's receive maximum lets them go. Tags: sequence numbers of readings, or
+    negative ones of control messages."""
 
-    def __init__(self, name: str) -> None:
-        self.waiting = 0
-        self._name = name
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[WireMessage, int]] = deque()
         self._publisher: MqttPublisher | None = None
-        self._pending: dict[int, asyncio.Future[int]] = {}  # by tag
-        self._next_tag = -1
-        self._room = asyncio.Event()
 
     def start(self, publisher: MqttPublisher) -> None:
         self._publisher = publisher
 
-    async def send(self, topic: str, payload: bytes, qos: int, retain: bool, properties: bytes, timeout: float) -> int:
-        """Publish; the reason code of the acknowledgement. NotConnected, UplinkError (no acknowledgement in time).
+    def put(self, message: WireMessage, tag: int) -> None:
+        self.waiting.append((message, tag))
 
-        What the broker would hang up on for its size is not sent: it counts as refused.
-        """
-        publisher, octets = self._publisher, topic.encode()
+    def drain(self) -> bool:
+        """Publish what the broker takes now; whether the outbox is empty."""
+        publisher, waiting = self._publisher, self.waiting
         if publisher is None or not publisher.is_open:
-            raise NotConnected(f"{self._name} is not connected")
-        limit = publisher.maximum_packet_size
-        if limit is not None and packet_size(octets, payload, properties, qos, publisher.version) > limit:
-            return PACKET_TOO_LARGE
-        tag = self._next_tag
-        self._next_tag -= 1
-        acknowledged: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._pending[tag] = acknowledged
+            return False
+        while waiting:
+            if waiting[0][0].qos and len(publisher.flight) >= publisher.receive_maximum:
+                return False
+            (topic, payload, qos, retain, properties), tag = waiting.popleft()
+            publisher.publish(topic, payload, qos, retain, properties, tag)
+        return True
+
+    def withdraw(self, tags: Collection[int]) -> None:
+        """Nobody waits for these any more: what of them is not sent yet makes way for others."""
+        self.waiting = deque(each for each in self.waiting if each[1] not in tags)
+
+    def stop(self) -> None:
+        self._publisher = None
+        self.waiting.clear()
+
+
+class ControlMessages:
+    """Control messages of one connection; their tags are negative. `on_put` is called when the outbox has new ones."""
+
+    def __init__(self, name: str, outbox: Outbox, on_put: Callable[[], None]) -> None:
+        self._name = name
+        self._outbox = outbox
+        self._on_put = on_put
+        self._publisher: MqttPublisher | None = None
+        self._pending: dict[int, asyncio.Future[int]] = {}  # by tag
+        self._next_tag = -1
+
+    def start(self, publisher: MqttPublisher) -> None:
+        self._publisher = publisher
+
+    async def send(self, messages: Sequence[WireMessage], timeout: float) -> int:
+        """Publish in this order; the first reason code that is a refusal, else 0. NotConnected, UplinkError (no
+        acknowledgement in time). What the broker would hang up on for its size is not sent: it counts as refused."""
+        tags = self.put(messages)
+        futures = [self._pending[tag] for tag in tags if tag in self._pending]
+        code = PACKET_TOO_LARGE if len(tags) < len(messages) else 0
         try:
             async with asyncio.timeout(timeout):
-                while publisher.is_open and publisher.in_flight >= publisher.receive_maximum:
-                    self.waiting += 1
-                    try:
-                        await self._room.wait()
-                    finally:
-                        self.waiting -= 1
-                publisher.publish(octets, payload, qos, retain, properties, tag)
-                return await acknowledged
+                for future in futures:
+                    code = max(code, await future)
         except TimeoutError:
+            self._outbox.withdraw(tags)
+            self._on_put()
             raise UplinkError(f"{self._name} did not acknowledge a message within {timeout:g} s") from None
         finally:
-            self._pending.pop(tag, None)
+            for tag in tags:
+                self._pending.pop(tag, None)
+        return code
+
+    def put(self, messages: Sequence[WireMessage]) -> list[int]:
+        """Into the outbox at once, without waiting: the tags of those that the broker can take. NotConnected."""
+        publisher = self._publisher
+        if publisher is None or not publisher.is_open or len(self._outbox.waiting) > MAX_WAITING:
+            raise NotConnected(f"{self._name} is not connected")
+        limit = publisher.maximum_packet_size
+        tags = []
+        for message in messages:
+            topic, payload, qos, _, properties = message
+            if limit is not None and packet_size(topic, payload, properties, qos, publisher.version) > limit:
+                continue
+            tag = self._next_tag
+            self._next_tag -= 1
+            self._pending[tag] = asyncio.get_running_loop().create_future()
+            self._outbox.put(message, tag)
+            tags.append(tag)
+        self._on_put()
+        return tags
 
     def acknowledged(self, tag: int, code: int) -> None:
         future = self._pending.pop(tag, None)
         if future is not None and not future.done():
             future.set_result(code)
-
-    def let_through(self) -> None:
-        """There may be room in the window."""
-        if self.waiting:
-            self._room.set()
-            self._room.clear()
 
     def stop(self) -> None:
         """The connection is over: whoever waits gets NotConnected."""
@@ -72,4 +117,3 @@ class ControlMessages:
             if not future.done():
                 future.set_exception(NotConnected(f"{self._name} is not connected"))
                 future.exception()
-        self._room.set()

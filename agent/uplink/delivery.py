@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from random import Random
 
 from gatepost.agent.core.token_bucket import TokenBucket
-from gatepost.agent.store import Store
-from gatepost.agent.uplink.acknowledgements import AcknowledgementWatchdog, DeliveryCounters, ReadingAcknowledgements
-from gatepost.agent.uplink.control_messages import ControlMessages
-from gatepost.agent.uplink.formats import PayloadFormat
+from gatepost.agent.store import Record, Store
+from gatepost.agent.store.model import EVENT
+from gatepost.agent.uplink.acknowledgements import (
+    AcknowledgementWatchdog,
+    DeliveryCounters,
+    ReadingAcknowledgements,
+    SentUnit,
+)
+from gatepost.agent.uplink.control_messages import ControlMessages, Outbox
 from gatepost.agent.uplink.lanes import Lane, Lanes
 from gatepost.agent.uplink.log_feed import LogFeed
 from gatepost.agent.uplink.message_renderer import MessageRenderer, UnsendableMessage
@@ -22,6 +28,7 @@ from gatepost.agent.uplink.mqtt.connection import ConnectionLost, MqttConnection
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.poison_messages import PoisonMessages, SuspectProbe
 from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
 
 log = logging.getLogger(__name__)
 
@@ -71,30 +78,32 @@ class BrokerDelivery:
         name: str,
         store: Store,
         lanes: Lanes,
-        payload_format: PayloadFormat,
-        routes: BrokerRoutes,
+        renderer: MessageRenderer,
         poison: PoisonMessages,
         counters: DeliveryCounters,
         *,
-        qos: int,
         window: int,
         rate: float,
         monotonic: Callable[[], float],
         rng: Random,
         on_broken: Callable[[ConnectionLost], None],
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._name = name
+        self._ready = ready
+        self._batch_since: float | None = None
         self._store = store
         self._counters = counters
         self._window = window
         self._on_broken = on_broken
         self._publisher: MqttPublisher | None = None
-        self._control = ControlMessages(name)
+        self._outbox = Outbox()
+        self.control = ControlMessages(name, self._outbox, self.send_pending)
         self._timer = SendTimer(self.send_pending, monotonic)
-        self._renderer = MessageRenderer(payload_format, routes, qos)
+        self.renderer = renderer
         self._backlog_rate = TokenBucket(rate, max(1.0, rate), monotonic(), tokens=1.0)
         self.feed = LogFeed(name, store, lanes, rng, self.send_pending)
-        self.acknowledgements = ReadingAcknowledgements(name, store, self.feed, poison, counters, self._control, rng)
+        self.acknowledgements = ReadingAcknowledgements(name, store, self.feed, poison, counters, self.control, rng)
         self._watchdog = AcknowledgementWatchdog(self.acknowledgements, counters, monotonic, on_broken)
         self._probe = SuspectProbe(poison, self.feed, monotonic)
 
@@ -102,8 +111,9 @@ class BrokerDelivery:
         publisher = self._publisher = connection.publisher
         publisher.on_ack = self.on_ack
         self._window = max(1, min(self._window, publisher.receive_maximum - SPARE_IDS))
-        self._control.start(publisher)
-        self._renderer.start(publisher)
+        self._outbox.start(publisher)
+        self.control.start(publisher)
+        self.renderer.start(publisher, connection.properties)
         self._watchdog.start(connection)
         quiet = self._probe.start()
         if quiet:
@@ -115,7 +125,9 @@ class BrokerDelivery:
     def send_pending(self) -> None:
         """Send as much as the window takes."""
         publisher = self._publisher
-        if publisher is None or not publisher.is_open or self.acknowledgements.refused:
+        if publisher is None or not publisher.is_open or not self._outbox.drain():
+            return
+        if self.acknowledgements.refused or not self._ready():
             return
         now = self._timer.monotonic()
         if now < self._timer.paused_until:
@@ -143,13 +155,14 @@ class BrokerDelivery:
         limited = self._backlog_rate.rate > 0
         given_up = self._counters.dead + self._counters.skipped
         window = self._window if suspect is None else min(self._window, 1)
-        window = min(window, publisher.receive_maximum - publisher.in_flight + before - self._control.waiting)
+        window = min(window, publisher.receive_maximum - publisher.in_flight + before)
         while len(in_flight) < window:
             allowed = not limited or self._backlog_may_send(now)
             lane = lanes.choose(allowed) if suspect is None else self._choose_warily(suspect, allowed)
             if lane is None:
                 break
-            self._send_next(publisher, lane)
+            if not self._send_next(lane, suspect is None, now) or not self._outbox.drain():
+                break
             if not lane.buffer:
                 feed.fill()
         given_up = self._counters.dead + self._counters.skipped - given_up
@@ -158,33 +171,96 @@ class BrokerDelivery:
         if in_flight and not before:
             self._watchdog.watch()
 
-    def _send_next(self, publisher: MqttPublisher, lane: Lane) -> None:
-        record, store, feed = lane.buffer[0], self._store, self.feed
+    def _send_next(self, lane: Lane, together: bool, now: float) -> bool:
+        """Put the next reading of the lane, or a batch, into the outbox; false while a batch waits to fill."""
+        some = self._next_of(lane, lane.buffer[0])
+        if not some:
+            return True
+        batches = self.renderer.batches
+        if batches is not None and together and some[0].record.seq not in self.acknowledgements.singly:
+            sizes = [len(record.body) for record in islice(lane.buffer, batches.readings)]
+            count = batches.count(sizes, self.renderer.maximum_packet_size)
+            if len(sizes) < batches.readings and batches.delay and lane is self.feed.lanes.live:
+                since = self._batch_since = self._batch_since or now
+                if now < since + batches.delay:
+                    self._timer.wake_within(since + batches.delay - now)
+                    return False
+            self._batch_since = None
+            some = self._batch(lane, some[0], count)
+        self._send(lane, some)
+        return True
+
+    def _next_of(self, lane: Lane, record: Record) -> list[RoutedRecord]:
+        """The record as the routes see it; empty when there is nothing to send of it."""
+        store, feed = self._store, self.feed
         try:
             series = store.series_of(record.series)
             wall, clock = store.time_of(record)
         except KeyError:  # forgotten while the record waited here
             feed.read_again(lane)
-            return
-        backlog = lane is feed.lanes.backlog
+            return []
         try:
-            message = self._renderer.render(record, series, wall, clock, backlog)
+            one = self.renderer.route(record, series, wall, clock, lane is feed.lanes.backlog)
         except UnsendableMessage as problem:
             lane.skip()
             self.acknowledgements.give_up(record, problem.code, problem.reason)
-            return
-        if message is None:
+            return []
+        if one.rule is None:
+            self._skip(lane, record)
+            return []
+        return [one]
+
+    def _batch(self, lane: Lane, first: RoutedRecord, count: int) -> list[RoutedRecord]:
+        """`first` and those right behind it that go with it: readings that the same rule sends."""
+        some = [first]
+        if first.record.bits & EVENT:
+            return some
+        store = self._store
+        for record in islice(lane.buffer, 1, count):
+            if record.bits & EVENT or record.seq in self.acknowledgements.singly:
+                break
+            try:
+                wall, clock = store.time_of(record)
+                one = self.renderer.route(record, store.series_of(record.series), wall, clock, first.replayed)
+            except (KeyError, UnsendableMessage):  # dealt with when it is the first
+                break
+            if one.rule != first.rule:
+                break
+            some.append(one)
+        return some
+
+    def _send(self, lane: Lane, some: list[RoutedRecord]) -> None:
+        acknowledgements = self.acknowledgements
+        try:
+            messages = self.renderer.render(some)
+        except UnsendableMessage as problem:
+            if len(some) > 1:
+                acknowledgements.singly.update(one.record.seq for one in some)
+                return
             lane.skip()
-            self._probe.passed_over(record.seq)
-            self._counters.skipped += 1
+            acknowledgements.give_up(some[0].record, problem.code, problem.reason)
             return
-        topic, payload, qos, properties = message
-        lane.take()
-        self.acknowledgements.in_flight[record.seq] = lane
-        publisher.publish(topic, payload, qos, False, properties, record.seq)
-        self._counters.sent += 1
-        if backlog and self._backlog_rate.rate > 0:
+        if not messages:
+            for one in some:
+                self._skip(lane, one.record)
+            return
+        first = some[0].record.seq
+        for one in some:
+            acknowledgements.in_flight[one.record.seq] = lane
+            lane.take()
+        if len(some) > 1 or len(messages) > 1:
+            acknowledgements.units[first] = SentUnit([one.record.seq for one in some], len(messages))
+        for message in messages:
+            self._outbox.put(message, first)
+        self._counters.sent += len(some)
+        if lane is self.feed.lanes.backlog and self._backlog_rate.rate > 0:
             self._backlog_rate.spend()
+
+    def _skip(self, lane: Lane, record: Record) -> None:
+        """It is done without a message."""
+        lane.skip()
+        self._probe.passed_over(record.seq)
+        self._counters.skipped += 1
 
     def _backlog_may_send(self, now: float) -> bool:
         wait = self._backlog_rate.wait(now)
@@ -207,17 +283,13 @@ class BrokerDelivery:
 
     # --- other messages, other settings
 
-    async def send(self, topic: str, payload: bytes, qos: int, retain: bool, properties: bytes, timeout: float) -> int:
-        """Publish something that is no reading; its reason code. NotConnected, UplinkError (no answer in time)."""
-        try:
-            return await self._control.send(topic, payload, qos, retain, properties, timeout)
-        finally:
-            if not self.acknowledgements.in_flight:
-                self.send_pending()  # the readings may have made way for this
+    async def send(self, messages: Sequence[WireMessage], timeout: float) -> int:
+        """Publish what is no reading, in this order; the worst reason code. NotConnected, UplinkError (no answer)."""
+        return await self.control.send(messages, timeout)
 
     def reroute(self, routes: BrokerRoutes, share: float, rate: float) -> None:
         """The settings changed in what needs no new connection."""
-        self._renderer.reroute(routes)
+        self.renderer.reroute(routes)
         self.feed.lanes.share = share
         self._backlog_rate.rate, self._backlog_rate.burst = rate, max(1.0, rate)
         self.send_pending()
@@ -240,5 +312,6 @@ class BrokerDelivery:
         self._timer.stop()
         self._watchdog.stop()
         self.feed.stop()
-        self._control.stop()
+        self._outbox.stop()
+        self.control.stop()
         return next(iter(self.acknowledgements.in_flight), None), alone

@@ -9,10 +9,14 @@ from collections.abc import Awaitable, Callable
 
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.errors import UplinkError
-from gatepost.agent.uplink.command_subscriptions import CommandSubscriptions
+from gatepost.agent.core.topic_filter import TopicFilter
+from gatepost.agent.uplink.broker_format import BrokerFormat
+from gatepost.agent.uplink.command_subscriptions import SUBSCRIBE_TIMEOUT, CommandSubscriptions
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.followed_topics import FollowedTopics
+from gatepost.agent.uplink.formats.interface import OutgoingMessage
 from gatepost.agent.uplink.mqtt.connection import InboundMessage, MqttConnection
+from gatepost.agent.uplink.mqtt.reason_codes import REFUSED
 from gatepost.agent.uplink.presence import BrokerPresence
 from gatepost.agent.uplink.topics import BrokerTopics
 
@@ -27,8 +31,18 @@ class LinkTasks:
     """Tasks of one broker. `run` serves one connection; `commands`: whether this broker may send any."""
 
     def __init__(
-        self, name: str, context: UplinkContext, topics: BrokerTopics, presence: BrokerPresence, commands: bool
+        self,
+        name: str,
+        context: UplinkContext,
+        topics: BrokerTopics,
+        presence: BrokerPresence,
+        payload_format: BrokerFormat,
+        commands: bool,
+        publish: Callable[[list[OutgoingMessage]], None],
     ) -> None:
+        self._format = payload_format
+        self._publish = publish
+        self._filters: list[TopicFilter] = []  # of the format's own
         self._name = name
         self._context = context
         self._presence = presence
@@ -63,9 +77,20 @@ class LinkTasks:
 
     async def on_message(self, message: InboundMessage) -> int:
         """A message from the broker; the reason code of its acknowledgement."""
-        if self.followed.forward(message) and self._commands:
+        if any(each.matches(message.topic) for each in self._filters):
+            await self._dialect(message)
+        elif self.followed.forward(message) and self._commands:
             return await self._subscriptions.on_message(message)
         return 0
+
+    async def _dialect(self, message: InboundMessage) -> None:
+        """A message on a topic of the format's own."""
+        now = self._context.clock.now().wall
+        outcomes = self._format.current.incoming(message.topic, bytes(message.payload), message.retain, now)
+        messages, commands = self._format.commands(outcomes)
+        self._publish(messages)
+        for device, command in commands if self._commands else ():
+            await self._context.on_command(self._name, device, command, False)
 
     async def _succeeds(self, step: LinkStep, connection: MqttConnection) -> bool:
         try:
@@ -79,11 +104,18 @@ class LinkTasks:
         return True
 
     async def _subscribe(self, connection: MqttConnection) -> None:
-        if self._commands:
+        wanted = self._format.current.subscriptions()
+        self._filters = [TopicFilter(each) for each in wanted]
+        if wanted:
+            codes = await connection.subscribe(list(wanted.items()), SUBSCRIBE_TIMEOUT)
+            refused = [topic for topic, code in zip(wanted, codes, strict=True) if code >= REFUSED]
+            if refused:
+                log.warning("%s: subscription refused: %s", self._name, ", ".join(refused))
+        if self._commands and self._format.kind.contract_commands:
             await self._subscriptions.subscribe(connection, list(self._context.devices()))
 
     async def _follow_devices(self, connection: MqttConnection) -> None:
-        if self._devices_changed and self._commands:
+        if self._devices_changed and self._commands and self._format.kind.contract_commands:
             await self._subscriptions.update(connection, list(self._context.devices()))
         self._devices_changed = False
 

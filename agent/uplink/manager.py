@@ -27,14 +27,17 @@ class BrokerManager:
         self._links: dict[str, BrokerLink] = {}
 
     async def apply(
-        self, brokers: Mapping[str, BrokerSettings], device_brokers: Mapping[str, Sequence[str] | None]
+        self,
+        brokers: Mapping[str, BrokerSettings],
+        device_brokers: Mapping[str, Sequence[str] | None],
+        rooms: Mapping[str, str] | None = None,
     ) -> list[str]:
         """Names of the brokers whose connection was started, stopped or made anew."""
         changed = [name for name in self._links if name not in brokers]
         await asyncio.gather(*(self._stop(name) for name in changed))
         self._context.store.backlog.set_brokers(list(brokers))
         for name, settings in brokers.items():
-            routes = BrokerRoutes(name, settings.routes, device_brokers)
+            routes = BrokerRoutes(name, settings.routes, device_brokers, rooms)
             running = self._links.get(name)
             if running is not None:
                 if running.update(settings, routes):

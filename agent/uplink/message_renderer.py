@@ -1,23 +1,28 @@
-"""Message renderer: a stored record as a message that this broker is given, or why it is not."""
+"""Message renderer: stored records as the messages that this broker is given, or why they are not."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 
+from gatepost.agent.core.clock import Clock
+from gatepost.agent.settings.model import RouteRule
 from gatepost.agent.store import Record
-from gatepost.agent.store.model import EVENT, Series
-from gatepost.agent.uplink.formats import PayloadFormat
+from gatepost.agent.store.model import EVENT, URGENT, Series
+from gatepost.agent.uplink.batches import BatchEncoder
+from gatepost.agent.uplink.devices_format import DevicesFormat
+from gatepost.agent.uplink.formats.interface import OutgoingMessage, PayloadFormat
+from gatepost.agent.uplink.formats.stored_reading import StoredReading
 from gatepost.agent.uplink.mqtt.codec import check_topic, packet_size
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.mqtt.reason_codes import PACKET_TOO_LARGE, TOPIC_INVALID
-from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner, SeriesRoute
+from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
 
 MAX_TOPICS = 5000  # known to be valid
 MAX_SERIES = 20_000  # whose route is remembered
-
-OutgoingMessage = tuple[bytes, bytes, int, bytes]  # topic, payload, QoS, properties
 
 
 class UnsendableMessage(Exception):
@@ -30,39 +35,122 @@ class UnsendableMessage(Exception):
 
 
 class MessageRenderer:
-    """Renderer of one connection: routes, payload format, and the broker's limits."""
+    """Renderer of one connection: routes, payload format, and the broker's limits. `fast` renders format `devices`;
+    None = `payload_format` renders the readings."""
 
-    def __init__(self, payload_format: PayloadFormat, routes: BrokerRoutes, qos: int) -> None:
+    def __init__(
+        self,
+        payload_format: PayloadFormat,
+        fast: DevicesFormat | None,
+        routes: BrokerRoutes,
+        thinner: ReadingThinner,
+        reading_id: Callable[[int], str],
+        clock: Clock,
+        qos: int,
+        batches: BatchEncoder | None,
+    ) -> None:
+        self.batches = batches
         self._format = payload_format
+        self._fast = fast
         self._routes = routes
+        self._thinner = thinner
+        self._reading_id = reading_id
+        self._clock = clock
         self._qos = qos
+        self._properties: Callable[..., bytes] = lambda *_, **__: b""
         self._version = 5
-        self._maximum_packet_size: int | None = None
-        self._routed: dict[int, bool] = {}  # by series
+        self.maximum_packet_size: int | None = None
+        self._routed: dict[int, SeriesRoute] = {}  # by series
+        self._members: dict[int, dict[str, Any]] = {}  # of series, decoded
         self._valid_topics: set[bytes] = set()
 
-    def start(self, publisher: MqttPublisher) -> None:
+    def start(self, publisher: MqttPublisher, properties: Callable[..., bytes]) -> None:
         self._version = publisher.version
-        self._maximum_packet_size = publisher.maximum_packet_size
+        self.maximum_packet_size = publisher.maximum_packet_size
+        self._properties = properties
 
     def reroute(self, routes: BrokerRoutes) -> None:
         self._routes = routes
         self._routed.clear()
 
-    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> OutgoingMessage | None:
-        """None for what is not routed to this broker. Raises UnsendableMessage."""
+    def route(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> RoutedRecord:
+        """Judge a record; UnsendableMessage when it is damaged."""
         try:
-            routed = self._routed.get(record.series)
-            if routed is None:
-                routed = self._route(record, series)
-            if not routed:
-                return None
-            topic, payload, properties = self._format.render(record, series, wall, clock, replayed)
+            route = self._routed.get(record.series)
+            if route is None:
+                route = self._route(record, series)
+            rule = route.rules[0] if route.plain else self._rule(route, record, series, wall)
         except Exception as error:  # a damaged row must not hold up the others
-            reason = f"it cannot be written as a message: {type(error).__name__}: {error}"
-            raise UnsendableMessage(None, reason) from error
-        qos = 1 if record.bits & EVENT else self._qos
-        limit = self._maximum_packet_size
+            raise _unwritable(error) from error
+        return RoutedRecord(record, series, wall, clock, replayed, rule)
+
+    def render(self, some: Sequence[RoutedRecord]) -> Sequence[WireMessage]:
+        """The messages of one record, or of several in a batch; none = done without. Raises UnsendableMessage."""
+        try:
+            one = some[0]
+            if self._fast is None:
+                messages = self._by_format(some)
+            elif len(some) > 1 and self.batches is not None:
+                messages = (self.batches.wire(self._fast, some),)
+            else:
+                messages = (self._by_contract(self._fast, one),)
+        except Exception as error:
+            raise _unwritable(error) from error
+        for message in messages:
+            self._check(message)
+        return messages
+
+    def wire(self, message: OutgoingMessage) -> WireMessage:
+        """A message of the format itself, for this connection's version. ValueError for what does not fit."""
+        block = self._properties(message.content_type or None, message.user_properties, message_expiry=message.expiry)
+        return WireMessage(message.topic.encode(), message.payload, message.qos, message.retain, block)
+
+    def _by_contract(self, fast: DevicesFormat, one: RoutedRecord) -> WireMessage:
+        rule = one.rule
+        template = rule.topic if rule is not None else None
+        topic, payload, properties = fast.render(one.record, one.series, one.wall, one.clock, one.replayed, template)
+        qos = 1 if one.record.bits & EVENT else self._qos
+        retain = False
+        if rule is not None:
+            qos = qos if rule.qos is None else rule.qos
+            retain = bool(rule.retain)
+        return WireMessage(topic, payload, qos, retain, properties)
+
+    def _by_format(self, some: Sequence[RoutedRecord]) -> Sequence[WireMessage]:
+        now = self._clock.now().wall
+        one = some[0]
+        if one.record.bits & EVENT:
+            messages = self._format.event(self._reading(one).as_event(), now)
+        elif len(some) > 1:
+            messages = self._format.batch([self._reading(each) for each in some], now)
+        else:
+            messages = self._format.reading(self._reading(one), now)
+        return [self.wire(message) for message in messages]
+
+    def _reading(self, one: RoutedRecord) -> StoredReading:
+        record, series = one.record, one.series
+        members = self._members.get(series.number)
+        if members is None:
+            if len(self._members) >= MAX_SERIES:
+                self._members.clear()
+            members = self._members[series.number] = orjson.loads(series.common)
+        return StoredReading(
+            self._reading_id(record.seq),
+            self._format.context.gateway,
+            series.device,
+            series.patient,
+            {**members, **orjson.loads(record.body)},
+            one.wall,
+            one.clock,
+            bool(record.bits & URGENT),
+            one.replayed,
+            record.seq,
+            one.rule,
+        )
+
+    def _check(self, message: WireMessage) -> None:
+        topic, payload, qos, _, properties = message
+        limit = self.maximum_packet_size
         if limit is not None:
             size = packet_size(topic, payload, properties, qos, self._version)
             if size > limit:
@@ -74,12 +162,32 @@ class MessageRenderer:
                 raise UnsendableMessage(TOPIC_INVALID, f"topic not valid: {problem}")
             if len(self._valid_topics) < MAX_TOPICS:
                 self._valid_topics.add(topic)
-        return topic, payload, qos, properties
 
-    def _route(self, record: Record, series: Series) -> bool:
+    def _route(self, record: Record, series: Series) -> SeriesRoute:
         if len(self._routed) >= MAX_SERIES:
             self._routed.clear()
         common: dict[str, Any] = orjson.loads(series.common)
-        routed = bool(record.bits & EVENT) or self._routes.wants(series.device, str(common.get("metric_type", "")))
-        self._routed[record.series] = routed
-        return routed
+        if record.bits & EVENT:
+            route = SeriesRoute((RouteRule(),))
+        else:
+            route = self._routes.series(series.device, str(common.get("metric_type", "")))
+        self._routed[record.series] = route
+        return route
+
+    def _rule(self, route: SeriesRoute, record: Record, series: Series, wall: int) -> RouteRule | None:
+        if not route.rules:
+            return None
+        common: dict[str, Any] = orjson.loads(series.common)
+        urgent = bool(record.bits & URGENT)
+        rule = route.rule(urgent, common.get("quality", "good") == "good")
+        if rule is not None and rule.every:
+            metric = str(common.get("metric_type", ""))
+            if not self._thinner.passes(series.device, metric, rule.every, wall, urgent):
+                return None
+        return rule
+
+
+def _unwritable(error: Exception) -> UnsendableMessage:
+    if isinstance(error, UnsendableMessage):
+        return error
+    return UnsendableMessage(None, f"it cannot be written as a message: {type(error).__name__}: {error}")

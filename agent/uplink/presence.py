@@ -1,49 +1,48 @@
-"""Presence at one broker: retained statuses of the gateway and its devices, the last will, the goodbye."""
+"""Presence at one broker: what its format says of the gateway and the devices, the last will, the goodbye."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
-import orjson
-
-from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.errors import NotTaken, UplinkError
+from gatepost.agent.uplink.broker_format import BrokerFormat
 from gatepost.agent.uplink.context import UplinkContext
-from gatepost.agent.uplink.formats.devices import CONTENT_TYPE
+from gatepost.agent.uplink.formats.interface import OutgoingMessage
 from gatepost.agent.uplink.mqtt.connect_options import LastWill
-from gatepost.agent.uplink.topics import BrokerTopics
 
 log = logging.getLogger(__name__)
 
 GOODBYE_TIMEOUT = 1.0  # seconds for the last statuses of devices and gateway
-
-
-class MessageSender(Protocol):
-    """Sender of a message: BrokerLink.send."""
-
-    async def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
+Publish = Callable[[Iterable[OutgoingMessage]], Awaitable[None]]  # UplinkError
 
 
 class BrokerPresence:
     """Presence of the gateway at one broker. `changed` is set while a status waits to be published."""
 
-    def __init__(self, name: str, context: UplinkContext, topics: BrokerTopics, send: MessageSender) -> None:
+    def __init__(self, name: str, context: UplinkContext, payload_format: BrokerFormat, publish: Publish) -> None:
         self.changed = asyncio.Event()
         self._name = name
         self._context = context
-        self._topics = topics
-        self._send = send
+        self._format = payload_format
+        self._publish = publish
         self._statuses: dict[str, Mapping[str, Any]] = {}  # device id -> the newest status, not published yet
+        self._gone: list[str] = []  # devices that the broker is to be told of no more
 
-    def last_will(self) -> LastWill:
-        payload = self._gateway_status("offline", "the connection was lost")
-        return LastWill(self._topics("gateway_status"), payload, content_type=CONTENT_TYPE)
+    def last_will(self) -> LastWill | None:
+        will = self._format.current.will(self._now())
+        if will is None:
+            return None
+        return LastWill(will.topic, will.payload, will.qos, will.retain, will.content_type)
 
     def set_device_status(self, device: str, status: Mapping[str, Any]) -> None:
         self._statuses[device] = status
+        self.changed.set()
+
+    def set_gone(self, devices: list[str]) -> None:
+        self._gone += devices
         self.changed.set()
 
     def forget(self) -> None:
@@ -51,33 +50,33 @@ class BrokerPresence:
         self._statuses.clear()
 
     async def publish_online(self) -> None:
-        """Raises UplinkError."""
-        await self._send(self._topics("gateway_status"), self._gateway_status("online"), retain=True)
+        """What the format says on connecting; readings may follow it. Raises UplinkError."""
+        messages = [*self._format.current.connected(self._now())]
+        self._format.greeted = True
+        await self._publish(messages)
 
     async def publish_statuses(self) -> None:
-        """The newest status of each device that has a new one. Raises UplinkError."""
+        """Devices that are gone, and the newest status of each device that has a new one. Raises UplinkError."""
+        while self._gone:
+            await self._publish(self._format.current.removed(self._gone[0], self._now()))
+            del self._gone[0]
         while self._statuses:
             device, status = next(iter(self._statuses.items()))
             try:
-                await self._send(self._topics("device_status", device), orjson.dumps(status), retain=True)
+                await self._publish(self._format.current.device_status(device, status, self._now()))
             except NotTaken as error:
                 log.warning("%s: the status of %s: %s", self._name, device, error)
             if self._statuses.get(device) is status:
                 del self._statuses[device]
 
     async def say_goodbye(self, reason: str) -> None:
-        """The statuses that are left and the gateway's own, bounded in time; a failure is only logged."""
+        """The statuses that are left and the format's last words, bounded in time; a failure is only logged."""
         try:
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self.publish_statuses()
-                await self._send(self._topics("gateway_status"), self._gateway_status("offline", reason), retain=True)
+                await self._publish(self._format.current.disconnecting(self._now(), reason))
         except (UplinkError, TimeoutError) as error:
             log.debug("%s: no goodbye: %s", self._name, error)
 
-    def _gateway_status(self, status: str, reason: str = "") -> bytes:
-        body: dict[str, Any] = {
-            "gateway_id": self._context.gateway,
-            "status": status,
-            "timestamp": rfc3339(self._context.clock.now().wall),
-        }
-        return orjson.dumps({**body, "reason": reason} if reason else body)
+    def _now(self) -> int:
+        return self._context.clock.now().wall

@@ -23,17 +23,24 @@ DEFAULTS: dict[str, str] = {
 class BrokerTopics:
     """Topics of one broker: the defaults with the settings' own laid over them."""
 
-    def __init__(self, own: Mapping[str, str], gateway: str, organization: str | None) -> None:
+    def __init__(
+        self, own: Mapping[str, str], gateway: str, organization: str | None, rooms: Mapping[str, str] | None = None
+    ) -> None:
         self._templates = {**DEFAULTS, **own}
+        self._rooms = rooms or {}  # device id -> room
         self._fixed = {"{gateway}": gateway, "{org}": organization or ""}
 
-    def __call__(self, key: str, device: str = "", metric: str = "") -> str:
-        """The topic for `key`; a level cannot be smuggled in through a name."""
-        return self._fill(self._templates[key], device, metric)
+    def __call__(
+        self, key: str, device: str = "", metric: str = "", value: str = "", template: str | None = None
+    ) -> str:
+        """The topic for `key`, or that of a template; a level cannot be smuggled in through a name."""
+        return self._fill(template or self._templates[key], device, metric, value)
 
-    def _fill(self, text: str, device: str = "", metric: str = "") -> str:
-        for mark, value in (*self._fixed.items(), ("{device}", device), ("{metric}", metric)):
-            text = text.replace(mark, _level(value))
+    def _fill(self, text: str, device: str = "", metric: str = "", value: str = "") -> str:
+        names = [*self._fixed.items(), ("{device}", device), ("{metric}", metric), ("{value}", value)]
+        names.append(("{room}", self._rooms.get(device, "")))
+        for mark, name in names:
+            text = text.replace(mark, _level(name))
         return text
 
     def problem(self, topic: str) -> str | None:

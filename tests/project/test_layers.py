@@ -8,7 +8,7 @@ import sys
 from tests.project.checkout import ROOT, imports, modules
 
 BASE = {"agent", "core", "process", "drivers"}
-LOG = BASE | {"settings", "store"}
+LOG = BASE | {"formats", "settings", "store"}
 ROOMS = LOG | {"audit", "devices", "uplink", "commands", "diagnostics", "api"}
 
 # room -> the rooms it may import from, itself aside. `agent` is the package itself and what lies in it as files.
@@ -16,8 +16,10 @@ MAY_KNOW = {
     "drivers": set(),
     "core": {"agent", "drivers"},
     "process": {"core"},
-    "settings": BASE,
-    "store": BASE | {"settings"},
+    # Pure, and below the settings, which judge the options of formats by them.
+    "formats": {"core", "drivers"},
+    "settings": BASE | {"formats"},
+    "store": BASE | {"settings", "formats"},
     "audit": {"core"},
     "devices": LOG,
     "uplink": LOG,
@@ -62,6 +64,8 @@ def room(module: str) -> str:
         return ""
     if parts[1] != "agent":
         return parts[1]
+    if parts[2:4] == ["uplink", "formats"]:
+        return "formats"
     return parts[2] if len(parts) > 2 and (ROOT / "agent" / parts[2]).is_dir() else "agent"
 
 

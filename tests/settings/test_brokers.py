@@ -3,8 +3,6 @@ from __future__ import annotations
 import pytest
 
 from gatepost.agent.settings.model import TOPICS
-from gatepost.agent.settings.rules.brokers import FORMATS
-from gatepost.agent.uplink import formats
 from gatepost.agent.uplink.topics import DEFAULTS
 
 from .conftest import marked, told
@@ -117,16 +115,21 @@ def test_the_uplink_fills_the_topics_that_are_judged_here():
     assert {key: topic.default for key, topic in TOPICS.items()} == DEFAULTS
 
 
-def test_the_uplink_speaks_the_formats_that_are_known_here():
-    assert set(formats.FORMATS) == set(FORMATS)
-
-
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
         ({"format": "device"}, "1:40 unknown-format brokers.a.format"),
-        ({"batch": "{readings: 5}"}, "1:50 not-built brokers.a.batch.readings"),
-        ({"batch": "{compress: gzip}"}, "1:50 not-built brokers.a.batch.compress"),
+        ({"format": "scalar", "batch": "{readings: 5}"}, "w 1:66 no-effect brokers.a.batch.readings"),
+        ({"batch": "{compress: gzip}"}, "w 1:50 no-effect brokers.a.batch.compress"),
+        ({"format": "senml", "options": "{encoding: xml}"}, "1:67 bad-choice brokers.a.options.encoding"),
+        ({"format": "senml", "options": "{enc: cbor}"}, "1:57 unknown-key brokers.a.options.enc"),
+        ({"format": "fhir", "options": "{device_zone: Mars/Base}"}, "1:46 bad-option brokers.a.options"),
+        ({"format": "thingsboard", "routes": "[{topic: x}]"}, "1:70 bad-topic brokers.a.routes.0.topic"),
+        ({"routes": "[{topic: 'x/{nurse}'}]"}, "1:49 bad-topic brokers.a.routes.0.topic"),
+        (
+            {"format": "sparkplug", "topics": "{data: x}", "options": "{primary_host: h}"},
+            "1:66 bad-topic brokers.a.topics.data",
+        ),
         ({"batch": "{delay: 5s}"}, "w 1:47 no-effect brokers.a.batch.delay"),
         ({"tls": "{ca: /ca}"}, "w 1:32 tls-unused brokers.a.tls"),
         ({"password": "geheim"}, "w 1:42 plain-secret brokers.a.password"),

@@ -15,11 +15,13 @@ from gatepost.agent.store.positions import DeliveryPosition
 from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
 from gatepost.agent.uplink.delivery import BrokerDelivery
-from gatepost.agent.uplink.formats import RenderedMessage
+from gatepost.agent.uplink.devices_format import RenderedMessage
 from gatepost.agent.uplink.lanes import Lanes
+from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost
 from gatepost.agent.uplink.poison_messages import PoisonMessages
-from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
+from gatepost.agent.uplink.wire_message import WireMessage
 
 EPOCH = "0123abcd"
 WALL = 1_795_000_000_000_000
@@ -126,6 +128,9 @@ class FakeConnection:
     def in_flight(self) -> int:
         return len(self.flight)
 
+    def properties(self, *_: Any, **__: Any) -> bytes:
+        return b""
+
     def unacked(self) -> list[int]:
         return list(self.flight)
 
@@ -171,7 +176,9 @@ class FakeFormat:
     def __init__(self, store: FakeStore) -> None:
         self._store = store
 
-    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> RenderedMessage:
+    def render(
+        self, record: Record, series: Series, wall: int, clock: str, replayed: bool, template: str | None = None
+    ) -> RenderedMessage:
         return RenderedMessage(series.device.encode(), (b"old " if replayed else b"new ") + record.body, b"")
 
 
@@ -185,7 +192,8 @@ class Rig:
         self.lost: list[ConnectionLost] = []
         self.now = 1000.0
         self.monotonic = lambda: self.now
-        self.options: dict[str, Any] = {"qos": 1, "window": 10, "rate": 0.0, **options}
+        self.qos = options.pop("qos", 1)
+        self.options: dict[str, Any] = {"window": 10, "rate": 0.0, **options}
         self.connection: FakeConnection
         self.session: BrokerDelivery
 
@@ -200,8 +208,16 @@ class Rig:
             "b",
             self.store,  # type: ignore[arg-type]
             Lanes(position, self.store.head, share),
-            FakeFormat(self.store),
-            BrokerRoutes("b", list(routes), {}),
+            MessageRenderer(
+                None,  # type: ignore[arg-type]  # only formats other than `devices` are asked
+                FakeFormat(self.store),  # type: ignore[arg-type]
+                BrokerRoutes("b", list(routes), {}),
+                ReadingThinner(),
+                self.store.reading_id,
+                None,  # type: ignore[arg-type]
+                self.qos,
+                None,
+            ),
             self.poison,
             self.counters,
             monotonic=lambda: self.monotonic(),
@@ -211,6 +227,9 @@ class Rig:
         )
         self.session.start(connection)  # type: ignore[arg-type]
         return connection
+
+    async def send(self, topic: str, payload: bytes, qos: int, retain: bool, properties: bytes, timeout: float) -> int:
+        return await self.session.send([WireMessage(topic.encode(), payload, qos, retain, properties)], timeout)
 
     def drop(self) -> tuple[int | None, bool]:
         """The connection ends: what the session says was first in flight, and whether alone."""

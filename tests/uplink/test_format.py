@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.devices.encoding import encode
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
-from gatepost.agent.uplink.formats.devices import MAX_SERIES, DevicesFormat
+from gatepost.agent.uplink.devices_format import MAX_SERIES, DevicesFormat
 from gatepost.agent.uplink.topics import BrokerTopics
 from gatepost.drivers.reading import Reading, Waveform
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatepost.agent.settings.model import RouteRule
-from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
 
 
 @pytest.mark.parametrize(
@@ -22,16 +22,47 @@ from gatepost.agent.uplink.routing import BrokerRoutes
     ],
 )
 def test_routes(routes: list[RouteRule], device: str, metric: str, wanted: bool) -> None:
-    assert BrokerRoutes("b", routes, {}).wants(device, metric) is wanted
+    assert (BrokerRoutes("b", routes, {}).series(device, metric).rule(False, True) is not None) is wanted
 
 
 def test_a_device_that_names_its_brokers_reports_to_no_other() -> None:
     reports_to = {"d": ["a"], "every": None, "none": []}
-    assert BrokerRoutes("a", [], reports_to).wants("d", "m")
-    assert not BrokerRoutes("b", [], reports_to).wants("d", "m")
-    assert BrokerRoutes("b", [], reports_to).wants("every", "m")
+    assert BrokerRoutes("a", [], reports_to).series("d", "m").rules
+    assert not BrokerRoutes("b", [], reports_to).series("d", "m").rules
+    assert BrokerRoutes("b", [], reports_to).series("every", "m").rules
     assert not BrokerRoutes("b", [], reports_to).reports("none")
 
 
 def test_a_device_that_is_no_longer_configured_still_reports() -> None:
-    assert BrokerRoutes("b", [], {}).wants("gone", "m")
+    assert BrokerRoutes("b", [], {}).series("gone", "m").rules
+
+
+def rule_of(routes: list[RouteRule], urgent: bool = False, good: bool = True, room: str = "") -> RouteRule | None:
+    return BrokerRoutes("b", routes, {}, {"d": room}).series("d", "m").rule(urgent, good)
+
+
+def test_the_first_rule_that_matches_counts() -> None:
+    urgent, rest = RouteRule(only=["urgent"], qos=2), RouteRule(qos=0)
+    assert rule_of([urgent, rest]) is rest
+    assert rule_of([urgent, rest], urgent=True) is urgent
+    assert rule_of([RouteRule(drop=True), rest]) is None
+    assert rule_of([urgent]) is None
+
+
+def test_rules_ask_for_room_and_quality() -> None:
+    ward, good = RouteRule(rooms=["Bed *"]), RouteRule(only=["good", "urgent"])
+    assert rule_of([ward], room="Bed 4") is ward
+    assert rule_of([ward], room="Lab") is None
+    assert rule_of([good], urgent=True) is good
+    assert rule_of([good], urgent=True, good=False) is None
+    assert rule_of([good]) is None
+
+
+def test_thinning_lets_one_of_each_metric_through_and_urgent_ones_always() -> None:
+    thinner = ReadingThinner()
+    second = 1_000_000
+    passed = [time for time in range(0, 30 * second, second) if thinner.passes("d", "m", 10.0, time, False)]
+    assert passed == [0, 10 * second, 20 * second]
+    assert thinner.passes("d", "m", 10.0, 20 * second, False)  # a repeat
+    assert thinner.passes("d", "m", 10.0, 21 * second, True)
+    assert thinner.passes("d", "other", 10.0, 21 * second, False)

@@ -378,7 +378,7 @@ async def test_beside_an_answer_in_flight_it_is_not_alone() -> None:
         rig.connect()
         rig.poison.hung_up(*rig.drop())
     connection = rig.connect()
-    answer = asyncio.ensure_future(rig.session.send("t", b"x", 1, False, b"", 5))
+    answer = asyncio.ensure_future(rig.send("t", b"x", 1, False, b"", 5))
     await settle()
     rig.now += QUIET
     rig.session.send_pending()
@@ -541,7 +541,7 @@ async def test_a_slow_broker_that_keeps_the_order_is_left_alone(monkeypatch: pyt
 async def test_an_answer_returns_the_broker_s_code() -> None:
     rig = Rig()
     connection = rig.connect()
-    task = asyncio.ensure_future(rig.session.send("a/b", b"hello", 1, True, b"p", 5))
+    task = asyncio.ensure_future(rig.send("a/b", b"hello", 1, True, b"p", 5))
     await settle()
     assert connection.messages[-1] == (b"a/b", b"hello", 1, True, b"p")
     connection.ack(-1, code=0x10)
@@ -552,14 +552,14 @@ async def test_an_answer_without_acknowledgement_is_given_up() -> None:
     rig = Rig()
     rig.connect()
     with pytest.raises(UplinkError):
-        await rig.session.send("a/b", b"hello", 1, True, b"", 0.02)
-    assert not rig.session._control._pending
+        await rig.send("a/b", b"hello", 1, True, b"", 0.02)
+    assert not rig.session.control._pending
 
 
 async def test_an_answer_that_is_too_large_is_not_sent() -> None:
     rig = Rig()
     connection = rig.connect(maximum_packet_size=50)
-    assert await rig.session.send("a/b", b"x" * 60, 1, True, b"", 5) == 0x95
+    assert await rig.send("a/b", b"x" * 60, 1, True, b"", 5) == 0x95
     assert connection.sent == []
 
 
@@ -568,7 +568,7 @@ async def test_answers_get_through_where_the_broker_takes_one_message_at_a_time(
     for _ in range(100):
         rig.store.add()
     connection = rig.connect(receive_maximum=1)
-    answers = [asyncio.ensure_future(rig.session.send("t", b"x", 1, False, b"", 5)) for _ in range(3)]
+    answers = [asyncio.ensure_future(rig.send("t", b"x", 1, False, b"", 5)) for _ in range(3)]
     for _ in range(12):
         await settle()
         connection.ack(*connection.flight)
@@ -582,10 +582,10 @@ async def test_answers_get_through_where_the_broker_takes_one_message_at_a_time(
 async def test_readings_go_on_when_an_answer_that_waited_is_given_up() -> None:
     rig = Rig()
     connection = rig.connect(receive_maximum=1)
-    first = asyncio.ensure_future(rig.session.send("t", b"x", 1, False, b"", 5))
+    first = asyncio.ensure_future(rig.send("t", b"x", 1, False, b"", 5))
     await settle()
     rig.store.add()
-    second = asyncio.ensure_future(rig.session.send("t", b"x", 1, False, b"", 0.02))
+    second = asyncio.ensure_future(rig.send("t", b"x", 1, False, b"", 0.02))
     with pytest.raises(UplinkError):
         await second
     connection.ack(-1)
@@ -600,7 +600,7 @@ async def test_the_end_tells_those_who_wait_and_settles() -> None:
         rig.store.add()
     rig.session.send_pending()
     connection.ack(1)
-    task = asyncio.ensure_future(rig.session.send("t", b"x", 1, False, b"", 5))
+    task = asyncio.ensure_future(rig.send("t", b"x", 1, False, b"", 5))
     await settle()
     assert rig.session.end() == (2, False)
     with pytest.raises(NotConnected):

@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 from gatepost.agent.settings.model import TOPICS, TopicDefault
 from gatepost.agent.settings.problem import Path, closest, listed, quoted
 from gatepost.agent.settings.rules.base import RuleContext
+from gatepost.agent.settings.rules.formats import format_of
 
-FORMATS = ("devices",)
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _MEANT = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "http": "ws", "https": "wss"}
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
@@ -23,7 +23,6 @@ def check_brokers(rules: RuleContext) -> None:
         urls = [(place, url) for place, url in zip(places, _urls(broker), strict=True) if url is not None]
         split = [check_url(rules, url, (*path, *place)) for place, url in urls]
         _check_tls(rules, path, [part.scheme for part in split if part])
-        _check_format(rules, path)
         check_topics(rules, path)
     _check_client_ids(rules)
 
@@ -67,6 +66,7 @@ def check_url(rules: RuleContext, url: str, path: Path) -> SplitResult | None:
 def check_topics(rules: RuleContext, path: Path) -> None:
     """Overridden topics: known keys and placeholders, publishable, and never one that is also subscribed to."""
     topics = rules.section(*path, "topics")
+    kind = format_of(rules, path)
     used: dict[str, list[str]] = {}
     for key, topic in TOPICS.items():
         used.setdefault(topics.get(key, topic.default), []).append(key)
@@ -76,6 +76,10 @@ def check_topics(rules: RuleContext, path: Path) -> None:
             near = closest(key, TOPICS)
             hint = f"did you mean {near}?" if near else f"known: {', '.join(TOPICS)}"
             rules.report.error(rules.checker.key_of(here), here, "unknown-key", f"unknown topic {quoted(key)}", hint)
+            continue
+        if kind is not None and key not in kind.topic_keys:
+            message = f"format {kind.name} fixes this topic"
+            rules.error(here, "bad-topic", message, "remove it; docs/upstream.md has its topics")
             continue
         wrong = _topic_fault(key, text, TOPICS[key], rules.section("gateway"))
         if wrong:
@@ -123,25 +127,6 @@ def _check_tls(rules: RuleContext, path: Path, schemes: list[str]) -> None:
     if tls.get("verify") is False:
         hint = "name the broker's CA in tls.ca instead"
         rules.warn((*here, "verify"), "tls-unverified", "anybody can pose as this broker", hint)
-
-
-def _check_format(rules: RuleContext, path: Path) -> None:
-    broker = rules.section(*path)
-    name = broker.get("format", FORMATS[0])
-    if name not in FORMATS:
-        near = closest(name, FORMATS)
-        hint = f"did you mean {near}?" if near else f"known: {', '.join(FORMATS)}"
-        rules.error((*path, "format"), "unknown-format", f"there is no format {quoted(name)}", hint)
-    batch = broker.get("batch", {})
-    if batch.get("readings", 1) > 1:
-        message = "batches are not part of this version: each reading is a message of its own"
-        rules.error((*path, "batch", "readings"), "not-built", message, "write 1")
-    if batch.get("compress", "none") != "none":
-        message = "compression is not part of this version"
-        rules.error((*path, "batch", "compress"), "not-built", message, "write none")
-    if batch.get("delay", 0) > 0:
-        message = "has no effect without batches"
-        rules.warn((*path, "batch", "delay"), "no-effect", message, "remove it")
 
 
 def _check_client_ids(rules: RuleContext) -> None:

@@ -142,6 +142,7 @@ class MqttConnection:
                 MQTTCommands.PUBLISH: self._on_publish,
                 MQTTCommands.PUBREL: self._on_pubrel,
                 MQTTCommands.DISCONNECT: self._on_disconnect,
+                MQTTCommands.PINGRESP: self._on_pingresp,
             },
         )
         handler = self._handler = client._package_handler
@@ -177,9 +178,9 @@ class MqttConnection:
             raise ValueError("malformed properties")
         handler.id_generator._max = FIRST_ID  # gmqtt has set it to the receive maximum
         self._learn(bool(body[0] & 1), first_values(handler._connack_properties))
-        ping, later = self._mqtt._send_ping_request, asyncio.get_running_loop().call_later
+        later = asyncio.get_running_loop().call_later
         self._keepalive = KeepaliveTimer(
-            self.keepalive, self._stream, ping, self._on_ping_unanswered, self._monotonic, later
+            self.keepalive, self._stream, self._ping, self._on_ping_unanswered, self._monotonic, later
         )
         self._subscriber.mqtt = self._mqtt
         self._opened = self.publisher.is_open = True
@@ -332,6 +333,13 @@ class MqttConnection:
         mid = body[0] << 8 | body[1]
         known = self.inbox.release(mid)
         self._mqtt.send_command_with_mid(MQTTCommands.PUBCOMP, mid, False, reason_code=0 if known else 0x92)
+
+    def _ping(self) -> None:
+        self.publisher.pinged()
+        self._mqtt._send_ping_request()
+
+    def _on_pingresp(self, command: int, body: bytes) -> None:
+        self.publisher.ping_answered()
 
     def _on_disconnect(self, command: int, body: bytes) -> None:
         code = body[0] if body else 0

@@ -13,6 +13,8 @@ from gatepost.agent.core.errors import NotConnected, UplinkError, WindowFull
 from gatepost.agent.uplink.mqtt.codec import MAX_REMAINING, NO_PROPERTIES, publish_head
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED
 
+PING_DELAY = 0.2  # seconds that messages of QoS 0 wait for the ping that shows that the broker has them
+PINGREQ = b"\xc0\x00"
 FIRST_ID = 64  # packet ids below are gmqtt's
 LAST_ID = 65_535
 MAX_IN_FLIGHT = 65_000  # leaves ids to search through when a window is full
@@ -52,6 +54,12 @@ class MqttPublisher:
         self._where = where
         self._no_properties = NO_PROPERTIES if version == 5 else b""
         self._call_soon = asyncio.get_running_loop().call_soon
+        self._call_later = asyncio.get_running_loop().call_later
+        self.acknowledged_by_ping = False  # QoS 0 is done with the next PINGRESP, not when the kernel has it
+        self._unpinged: list[int] = []  # tags sent since the last PINGREQ
+        self.pings = 0  # PINGREQ without their PINGRESP
+        self._pinged: list[int] = []  # tags sent before a PINGREQ that is not answered yet
+        self._ping_due = False
         self._out: list[bytes] = []
         self._sent: list[int] = []  # tags of QoS 0 that the kernel has not taken yet
         self._mid = FIRST_ID - 1
@@ -90,7 +98,11 @@ class MqttPublisher:
             self._call_soon(self.flush)
         head = publish_head(command, remaining, topic_length)
         if not qos:
-            self._sent.append(tag)
+            if self.acknowledged_by_ping:
+                self._unpinged.append(tag)
+                self._ping_later()
+            else:
+                self._sent.append(tag)
             self._out += (head, topic, properties, payload)
             return
         flight = self.flight
@@ -127,6 +139,33 @@ class MqttPublisher:
             sent, self._sent = self._sent, []
             self.on_ack([(tag, 0) for tag in sent])
 
+    def _ping_later(self) -> None:
+        if not self._ping_due and not self._pinged:
+            self._ping_due = True
+            self._call_later(PING_DELAY, self._ping)
+
+    def _ping(self) -> None:
+        """A broker deals with the packets of a connection in order: its answer shows that it has all before."""
+        self._ping_due = False
+        if self.is_open and self._unpinged and not self._pinged:
+            self._pinged, self._unpinged = self._unpinged, []
+            self.pings += 1
+            self.queue(PINGREQ)
+
+    def pinged(self) -> None:
+        """A PINGREQ of the keep alive goes out: its answer comes before that of a later one."""
+        self.pings += 1
+
+    def ping_answered(self) -> None:
+        """PINGRESP. Only the answer to the newest PINGREQ shows that what was sent before that one has arrived."""
+        self.pings = max(0, self.pings - 1)
+        if self.pings or not self._pinged:
+            return
+        tags, self._pinged = self._pinged, []
+        if self._unpinged:
+            self._ping_later()
+        self.acked([(tag, 0) for tag in tags])
+
     def acked(self, acks: list[tuple[int, int]]) -> None:
         self.last_ack_at = self._sink.last_in
         self.on_ack(acks)
@@ -154,7 +193,7 @@ class MqttPublisher:
     @property
     def in_flight(self) -> int:
         """Messages without their acknowledgement, QoS 0 that the kernel has not taken included."""
-        return len(self.flight) + len(self._sent)
+        return len(self.flight) + len(self._sent) + len(self._unpinged) + len(self._pinged)
 
     @property
     def unsent(self) -> int:
@@ -163,7 +202,7 @@ class MqttPublisher:
 
     def unacked(self) -> list[int]:
         """Tags without their acknowledgement, in order of sending (QoS 0 last); also after the end."""
-        return [tag for tag, _ in self.flight.values()] + self._sent
+        return [tag for tag, _ in self.flight.values()] + self._sent + self._pinged + self._unpinged
 
     def stalled(self, limit: float, now: float) -> bool:
         """Whether messages are in flight and none was acknowledged for `limit` seconds."""

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import orjson
 
 from gatepost.agent.core.views import PAYLOAD_SCHEMA
 from gatepost.agent.store.model import EVENT, URGENT, Record, Series
-from gatepost.agent.uplink.formats import RenderedMessage
 from gatepost.agent.uplink.mqtt.codec import encode_properties
 from gatepost.agent.uplink.topics import BrokerTopics
 
 CONTENT_TYPE = "application/json"
 MAX_SERIES = 2000  # remembered ready to use
 MAX_SECONDS = 100  # remembered as text: live and backlog come by turns
+
+
+class RenderedMessage(NamedTuple):
+    """A message ready to publish; `properties` as an MQTT 5 property block, b"" for 3.1.1."""
+
+    topic: bytes
+    payload: bytes
+    properties: bytes
 
 
 class DevicesFormat:
@@ -30,11 +38,17 @@ class DevicesFormat:
         self._marks: dict[tuple[bool, bool, str], bytes] = {}
         self._blocks: dict[int, bytes] = {}
 
-    def render(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> RenderedMessage:
+    def render(
+        self, record: Record, series: Series, wall: int, clock: str, replayed: bool, template: str | None = None
+    ) -> RenderedMessage:
+        """`wall` in microseconds; `clock` synchronised, rectified or unsynchronised; `template`: another topic."""
         known = self._known.get(series.number)
         if known is None:
             known = self._remember(series)
         topic, middle = known
+        if template is not None:
+            metric = str(orjson.loads(series.common).get("metric_type", ""))
+            topic = self._topics("data", series.device, metric, template=template).encode()
         name = b"%b%d" % (self._prefix, record.seq)
         marks = (record.bits & URGENT != 0, replayed, clock)
         tail = self._marks.get(marks)

@@ -1,0 +1,127 @@
+"""Rules for payload formats: the format of a broker, its options, topics, batches, and what it will not carry."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import inspect as types
+
+from gatepost.agent.core.errors import NotFound
+from gatepost.agent.settings.problem import Path, closest, listed, quoted
+from gatepost.agent.settings.rules.base import RuleContext
+from gatepost.agent.settings.yaml.nodes import MapNode
+from gatepost.agent.settings.yaml.scalars import WRONG
+from gatepost.agent.uplink.formats import catalogue
+from gatepost.agent.uplink.formats.interface import ContractFormat, DeviceProfile, PayloadFormat
+
+EXPLAINED = "`gatepost formats NAME` explains the options"
+WAVEFORM_METRICS = frozenset({"ecg", "acceleration"})
+ROUTE_PLACEHOLDERS = ("gateway", "device", "metric", "value", "room", "org")
+
+
+def format_of(rules: RuleContext, path: Path) -> type[PayloadFormat] | None:
+    """The format of a broker; None when it is reported."""
+    name = rules.section(*path).get("format", catalogue.DEVICES)
+    if name == catalogue.DEVICES:
+        return ContractFormat
+    try:
+        return catalogue.load(name)
+    except NotFound:
+        near = closest(name, catalogue.names())
+        hint = f"did you mean {near}?" if near else f"known: {', '.join(catalogue.names())}"
+        rules.error((*path, "format"), "unknown-format", f"there is no format {quoted(name)}", hint)
+    except Exception as error:  # a format of another package may fail in any way
+        message = f"the format {name} cannot be loaded: {type(error).__name__}: {error}"
+        rules.error((*path, "format"), "format-broken", message, "reinstall the package that brings it")
+    return None
+
+
+def check_format(rules: RuleContext, path: Path, written: MapNode | None) -> None:
+    """`written`: the options as they stand in the files."""
+    kind = format_of(rules, path)
+    if kind is None:
+        return
+    options = _options(rules, path, kind, written)
+    _check_batch(rules, path, kind)
+    _check_routes(rules, path, kind)
+    if options is not None:
+        for key, message, hint in kind.warnings(options, _profiles(rules, path)):
+            rules.warn((*path, *key.split(".")), "format-limit", message, hint)
+    if not kind.waveforms:
+        for name, driver in rules.drivers.items():
+            curves = sorted(set(driver.metrics) & WAVEFORM_METRICS)
+            if curves and _reports(rules, name, path[1]):
+                message = f"format {kind.name} carries no waveforms: {curves[0]} of {name} is done without a message"
+                rules.warn((*path, "format"), "format-limit", message, "give the waveforms to another broker")
+                break
+
+
+def _options(
+    rules: RuleContext, path: Path, kind: type[PayloadFormat], written: MapNode | None
+) -> msgspec.Struct | None:
+    here = (*path, "options")
+    before = len(rules.report.problems)
+    tree = written or MapNode({}, rules.where(path))
+    values = rules.checker.check(tree, types.type_info(kind.options_type), here)
+    if written is None:
+        rules.checker.origins.pop(here, None)
+    if values is WRONG or len(rules.report.problems) > before:
+        return None
+    try:
+        options = msgspec.convert(values, kind.options_type)
+    except msgspec.ValidationError as error:
+        message, _, spot = str(error).partition(" - at `$")
+        inner = tuple(part for part in spot.rstrip("`").split(".") if part)
+        rules.error((*here, *inner), "bad-option", message, EXPLAINED)
+        return None
+    if written is not None:
+        rules.section(*path)["options"] = values
+    return options
+
+
+def _check_batch(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> None:
+    batch = rules.section(*path, "batch")
+    here = (*path, "batch")
+    several = batch.get("readings", 1) > 1
+    if several and not kind.batches:
+        hint = "write 1, or choose devices, senml, thingsboard or sparkplug"
+        rules.warn((*here, "readings"), "no-effect", f"format {kind.name} sends each reading by itself", hint)
+    if batch.get("compress", "none") != "none" and (kind is not ContractFormat or not several):
+        message = "has an effect on batches of format devices only"
+        rules.warn((*here, "compress"), "no-effect", message, "write none")
+    if batch.get("delay", 0) > 0 and not (several and kind.batches):
+        rules.warn((*here, "delay"), "no-effect", "has no effect without batches", "remove it")
+
+
+def _check_routes(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> None:
+    for index, route in enumerate(rules.section(*path).get("routes") or []):
+        here = (*path, "routes", str(index))
+        topic = route.get("topic") if isinstance(route, dict) else None
+        if topic is None:
+            continue
+        if "data" not in kind.topic_keys or kind.name == "homeassistant":
+            message = f"format {kind.name} fixes the topics of readings"
+            rules.error((*here, "topic"), "bad-topic", message, "remove the topic")
+            continue
+        unknown = [name for name in re.findall(r"{([^{}]*)}", topic) if name not in ROUTE_PLACEHOLDERS]
+        if unknown:
+            hint = f"here: {listed(f'{{{name}}}' for name in ROUTE_PLACEHOLDERS)}"
+            rules.error((*here, "topic"), "bad-topic", f"{{{unknown[0]}}} cannot be filled in", hint)
+        elif "+" in topic or "#" in topic or topic.startswith("$") or not topic:
+            rules.error((*here, "topic"), "bad-topic", "not a topic that one can publish to", "leave out + # and $")
+
+
+def _profiles(rules: RuleContext, path: Path) -> dict[str, DeviceProfile]:
+    devices = rules.section("devices")
+    return {
+        name: DeviceProfile(str(device.get("driver", "")), device.get("label") or "")
+        for name, device in devices.items()
+        if isinstance(device, dict) and _reports(rules, name, path[1])
+    }
+
+
+def _reports(rules: RuleContext, device: str, broker: str) -> bool:
+    named: Any = rules.section("devices", device).get("brokers")
+    return named is None or broker in named

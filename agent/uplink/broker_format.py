@@ -1,0 +1,164 @@
+"""Payload format of one broker: made anew for each connection, with what it keeps from one to the next."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from gatepost.agent.core.errors import SettingsWrong, StoreError
+from gatepost.agent.settings.model import BrokerSettings
+from gatepost.agent.uplink.context import UplinkContext
+from gatepost.agent.uplink.formats import catalogue
+from gatepost.agent.uplink.formats.interface import (
+    ContractFormat,
+    DeviceProfile,
+    FormatContext,
+    IncomingCommand,
+    OutgoingMessage,
+    PayloadFormat,
+)
+from gatepost.agent.uplink.mqtt.inbox import InboundMessage
+from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.topics import BrokerTopics
+
+log = logging.getLogger(__name__)
+
+MAX_REPLIES = 1000  # commands whose answer is still to come
+REPLY = b"\0format:"  # begins the correlation data of commands that came in a dialect's own way
+KNOWN_DEVICES = "devices"  # key of the kept state: those that the broker was told of
+
+
+class KeptState(dict[str, Any]):
+    """State of a format. `on_change` is called after each change."""
+
+    def __init__(self, values: Mapping[str, Any], on_change: Callable[[], None]) -> None:
+        super().__init__(values)
+        self._on_change = on_change
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if self.get(key) != value:
+            super().__setitem__(key, value)
+            self._on_change()
+
+    def pop(self, key: str, *default: Any) -> Any:
+        if key in self:
+            self._on_change()
+        return super().pop(key, *default)
+
+
+class BrokerFormat:
+    """Format of one broker. `current` serves the connection that there is, or the next one."""
+
+    def __init__(
+        self, name: str, settings: BrokerSettings, topics: BrokerTopics, context: UplinkContext, routes: BrokerRoutes
+    ) -> None:
+        self.kind = ContractFormat if settings.format == catalogue.DEVICES else catalogue.load(settings.format)
+        self.contract = self.kind is ContractFormat
+        self._name = name
+        self._settings = settings
+        self._topics = topics
+        self._context = context
+        self._routes = routes
+        self._options = options_of(self.kind, settings.options)
+        self._profiles: dict[str, DeviceProfile] = {}
+        self._state: KeptState | None = None
+        self._key = f"format:{name}:{settings.format}"
+        self._replies: OrderedDict[bytes, Any] = OrderedDict()
+        self._replies_made = 0
+        self.greeted = False  # what is said on connecting was said on this connection
+        self.current = self._make({}, mqtt5=True)
+
+    async def begin(self, mqtt5: bool) -> PayloadFormat:
+        """The format of a connection that is about to be opened."""
+        if self._state is None:
+            self._state = KeptState(await self._load(), self._changed)
+        self.greeted = self.contract
+        self.update_devices(self._routes)
+        self.current = self._make(self._state, mqtt5)
+        return self.current
+
+    async def save(self) -> None:
+        """Durable when it returns, unless the log cannot take it: then it is kept in memory."""
+        if self._state and not self.contract:
+            try:
+                await self._context.store.key_value.put(self._key, dict(self._state))
+            except StoreError as error:
+                log.warning("%s: %s", self._name, error)
+
+    def update_devices(self, routes: BrokerRoutes) -> list[str]:
+        """The devices that report here now; those that are gone, as far as the broker was told of them."""
+        self._routes = routes
+        profiles = {name: each for name, each in self._context.profiles().items() if routes.reports(name)}
+        self._profiles.clear()
+        self._profiles.update(profiles)
+        if self._state is None or self.contract:
+            return []
+        gone = [device for device in self._state.get(KNOWN_DEVICES, ()) if device not in profiles]
+        self._state[KNOWN_DEVICES] = list(profiles)
+        return gone
+
+    def commands(
+        self, outcomes: Iterable[OutgoingMessage | IncomingCommand]
+    ) -> tuple[list[OutgoingMessage], list[tuple[str | None, InboundMessage]]]:
+        """What came of an incoming message: messages to publish, and commands for the dispatcher."""
+        messages, commands = [], []
+        for outcome in outcomes:
+            if isinstance(outcome, OutgoingMessage):
+                messages.append(outcome)
+                continue
+            self._replies_made += 1
+            correlation = REPLY + str(self._replies_made).encode()
+            self._replies[correlation] = outcome.reply_to
+            while len(self._replies) > MAX_REPLIES:
+                self._replies.popitem(last=False)
+            properties = {"correlation_data": correlation}
+            message = InboundMessage("", outcome.payload, 1, False, False, properties)
+            commands.append((outcome.device, message))
+        return messages, commands
+
+    def reply_to(self, correlation: bytes | None) -> Any | None:
+        """The format's note of the command that is answered; None: it came by the contract's topics."""
+        return self._replies.get(correlation) if correlation is not None else None
+
+    def _make(self, state: dict[str, Any], mqtt5: bool) -> PayloadFormat:
+        context = self._context
+        return self.kind(
+            FormatContext(
+                gateway=context.gateway,
+                version=context.version,
+                qos=self._settings.qos,
+                mqtt5=mqtt5,
+                options=self._options,
+                topics=self._topics,
+                devices=self._profiles,
+                state=state,
+                random=context.rng,
+                head=lambda: context.store.head + 1,
+            )
+        )
+
+    async def _load(self) -> dict[str, Any]:
+        if self.contract:
+            return {}
+        try:
+            value = await self._context.store.key_value.get(self._key)
+        except StoreError as error:
+            log.warning("%s: %s", self._name, error)
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def _changed(self) -> None:
+        if self._state is not None:
+            self._context.store.pending.keep(self._key, self._state)
+
+
+def options_of(kind: type[PayloadFormat], options: Mapping[str, Any]) -> msgspec.Struct:
+    """Raises SettingsWrong; `gatepost check` has said it before."""
+    try:
+        return msgspec.convert(options, kind.options_type)
+    except msgspec.ValidationError as error:
+        raise SettingsWrong(f"the options of format {kind.name}: {error}", "`gatepost check` explains them") from None

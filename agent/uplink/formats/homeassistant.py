@@ -1,0 +1,280 @@
+"""Format `homeassistant`: MQTT device discovery of Home Assistant, retained states, buttons for commands."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+import orjson
+
+from gatepost.agent.uplink.formats.homeassistant_units import sensor_unit
+from gatepost.agent.uplink.formats.interface import (
+    COMMAND_TOPICS,
+    JSON,
+    STATUS_TOPICS,
+    DeviceProfile,
+    FormatContext,
+    Outcome,
+    OutgoingMessage,
+    PayloadFormat,
+)
+from gatepost.agent.uplink.formats.scalar import metric_name
+from gatepost.agent.uplink.formats.stored_reading import COUNTS, StoredReading
+
+Described = msgspec.Meta
+BIRTH_SPREAD = 5.0  # seconds within which discovery is told again after Home Assistant started
+COMPONENTS, LAST, STATUS = "components:", "last:", "status:"  # keys of the kept state
+ONLINE_TEMPLATE = "{{ 'ON' if value_json.status == 'online' else 'OFF' }}"
+COMMAND_TEMPLATE = (
+    '{"command": "%s", %s"id": "ha-{{ (now().timestamp() * 1000) | int }}", "issued_at": "{{ utcnow().isoformat() }}"}'
+)
+STATUS_SENSORS = {"battery": ("battery", "%"), "signal_strength": ("signal_strength", "dBm")}
+INFO = {"manufacturer": "manufacturer", "model": "model", "serial": "serial_number", "firmware": "sw_version"}
+
+
+class HomeAssistantOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of format `homeassistant`."""
+
+    discovery_prefix: Annotated[str, Described(pattern="^[^+#]+$", description="of Home Assistant")] = "homeassistant"
+    birth_topic: Annotated[
+        str | None, Described(description="where Home Assistant says that it started; default <prefix>/status")
+    ] = None
+    retain: Annotated[bool, Described(description="keep the last state at the broker; without it some are missed")] = (
+        True
+    )
+    expire_after: Annotated[
+        dict[str, float], Described(description="by device pattern: seconds of silence until a value is unavailable")
+    ] = {}
+
+
+def slug(text: str) -> str:
+    """Only what Home Assistant takes in ids; what was changed is told apart by 6 hex digits of SHA-256."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", text)
+    return plain if plain == text else f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+class HomeAssistantFormat(PayloadFormat):
+    """A device of Home Assistant for the gateway and for each device; values become entities when first seen."""
+
+    name: ClassVar[str] = "homeassistant"
+    summary: ClassVar[str] = "MQTT device discovery: Home Assistant, openHAB, Domoticz"
+    options_type: ClassVar[type[msgspec.Struct]] = HomeAssistantOptions
+    topic_keys: ClassVar[frozenset[str]] = STATUS_TOPICS | COMMAND_TOPICS | {"data"}
+    default_topics: ClassVar[Mapping[str, str]] = {"data": "gatepost/{gateway}/{device}/{metric}"}
+    waveforms: ClassVar[bool] = False
+
+    def __init__(self, context: FormatContext) -> None:
+        super().__init__(context)
+        self._gateway_id = f"gatepost_{slug(context.gateway)}"
+        self._origin = {"name": "gatepost", "sw_version": context.version}
+        self._birth = context.options.birth_topic or f"{context.options.discovery_prefix}/status"
+
+    def subscriptions(self) -> Mapping[str, int]:
+        return {self._birth: 1}
+
+    def connected(self, now: int) -> Iterable[OutgoingMessage]:
+        yield from self._discovery()
+        yield self.gateway_status("online", now)
+
+    def _discovery(self) -> Iterable[OutgoingMessage]:
+        yield self._gateway_discovery()
+        for device in self.context.devices:
+            yield self._device_discovery(device)
+
+    def incoming(self, topic: str, payload: bytes, retain: bool, now: int) -> Iterable[Outcome]:
+        if topic == self._birth and payload == b"online":
+            delay = self.context.random.uniform(0.0, BIRTH_SPREAD)
+            for message in self._discovery():
+                yield message._replace(delay=delay)
+
+    def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
+        if not reading.values:
+            return ()
+        state = self.context.state
+        last = f"{LAST}{reading.device}/{reading.metric}"
+        if reading.replayed and reading.time < state.get(last, 0):
+            return ()
+        state[last] = reading.time
+        expiry = self._expire_after(reading.device)
+        message = self.message(
+            reading,
+            orjson.dumps(reading.as_json()),
+            retain=self.context.options.retain,
+            expiry=None if expiry is None else round(expiry),
+        )
+        if self._learn(reading):
+            return [self._device_discovery(reading.device), message]
+        return [message]
+
+    def _learn(self, reading: StoredReading) -> bool:
+        """Whether the reading has values that no discovery has told of yet."""
+        key = COMPONENTS + reading.device
+        known: dict[str, list[Any]] = self.context.state.get(key, {})
+        new = {}
+        for name, value in reading.values.items():
+            if isinstance(value, list):
+                continue
+            kind = "bool" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+            told = [kind, reading.units.get(name)]
+            full = f"{reading.metric}/{name}"
+            if known.get(full) != told:
+                new[full] = told
+        if new:
+            self.context.state[key] = {**known, **new}
+        return bool(new)
+
+    def device_status(self, device: str, status: Mapping[str, Any], now: int) -> Iterable[OutgoingMessage]:
+        key = STATUS + device
+        known: list[str] = self.context.state.get(key, [])
+        new = [name for name in STATUS_SENSORS if status.get(name) is not None and name not in known]
+        if new:
+            self.context.state[key] = [*known, *new]
+            yield self._device_discovery(device)
+        yield from super().device_status(device, status, now)
+
+    def removed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
+        state = self.context.state
+        known = state.pop(COMPONENTS + device, {})
+        state.pop(STATUS + device, None)
+        metrics = dict.fromkeys(full.split("/")[0] for full in known)
+        topics = [self._config_topic(self._object_id(device)), self.context.topics("device_status", device)]
+        topics += [self.context.topics("data", device, metric) for metric in metrics]
+        for metric in metrics:
+            state.pop(f"{LAST}{device}/{metric}", None)
+        for topic in topics:
+            yield OutgoingMessage(topic, b"", 1, True)
+
+    # --- discovery
+
+    def _object_id(self, device: str) -> str:
+        return f"{self._gateway_id}_{slug(device)}"
+
+    def _config_topic(self, object_id: str) -> str:
+        return f"{self.context.options.discovery_prefix}/device/{object_id}/config"
+
+    def _gateway_discovery(self) -> OutgoingMessage:
+        topic = self.context.topics("gateway_status")
+        device = {
+            "identifiers": [self._gateway_id],
+            "name": f"Gatepost {self.context.gateway}",
+            "manufacturer": "Gatepost",
+            "sw_version": self.context.version,
+        }
+        components = {"status": _connectivity(self._gateway_id, topic)}
+        return self._config(self._gateway_id, {"device": device, "origin": self._origin, "components": components})
+
+    def _config(self, object_id: str, body: Mapping[str, Any]) -> OutgoingMessage:
+        return OutgoingMessage(self._config_topic(object_id), orjson.dumps(body), 1, True, JSON)
+
+    def _device_discovery(self, device: str) -> OutgoingMessage:
+        object_id = self._object_id(device)
+        profile = self.context.devices.get(device) or DeviceProfile("")
+        about: dict[str, Any] = {"identifiers": [object_id], "name": profile.label or device}
+        about |= {new: profile.info[old] for old, new in INFO.items() if profile.info.get(old)}
+        about["via_device"] = self._gateway_id
+        available = {"topic": self.context.topics("gateway_status"), "value_template": "{{ value_json.status }}"}
+        status_topic = self.context.topics("device_status", device)
+        components = {"status": _connectivity(object_id, status_topic)}
+        for name in self.context.state.get(STATUS + device, ()):
+            components[name] = _status_sensor(object_id, status_topic, name)
+        for full, (kind, unit) in self.context.state.get(COMPONENTS + device, {}).items():
+            metric, _, name = full.partition("/")
+            key = slug(metric_name(metric, name, "_"))
+            components[key] = self._value(device, f"{object_id}_{key}", metric, name, kind, unit)
+        for command in () if profile.token else profile.commands:
+            if command == "set_interval" or not any(profile.parameters.get(command, {}).values()):
+                components[f"command_{command}"] = self._button(device, object_id, command)
+        body = {"device": about, "origin": self._origin, "availability": [available], "components": components}
+        return self._config(object_id, body)
+
+    def _value(
+        self, device: str, unique_id: str, metric: str, name: str, kind: str, unit: str | None
+    ) -> dict[str, Any]:
+        path = f"value_json.{name}" if name.isidentifier() else f"value_json[{name!r}]"
+        component: dict[str, Any] = {
+            "platform": "binary_sensor" if kind == "bool" else "sensor",
+            "unique_id": unique_id,
+            "name": _title(name),
+            "state_topic": self.context.topics("data", device, metric),
+            "value_template": f"{{{{ {path} | default(None) }}}}",
+            "force_update": True,
+        }
+        if kind == "bool":
+            # An absent value must not read as `off`: None makes the state unknown.
+            template = f"{{{{ 'None' if {path} is not defined else 'ON' if {path} else 'OFF' }}}}"
+            component["value_template"] = template
+        elif kind == "number":
+            unit_text, device_class = sensor_unit(name, unit)
+            if unit_text:
+                component["unit_of_measurement"] = unit_text
+            if device_class:
+                component["device_class"] = device_class
+            if name in COUNTS:
+                component["entity_category"] = "diagnostic"
+            else:
+                component["state_class"] = "measurement"
+        expiry = self._expire_after(device)
+        if expiry is not None:
+            component["expire_after"] = round(expiry)
+        return component
+
+    def _button(self, device: str, object_id: str, command: str) -> dict[str, Any]:
+        number = command == "set_interval"
+        component: dict[str, Any] = {
+            "platform": "number" if number else "button",
+            "unique_id": f"{object_id}_command_{command}",
+            "name": _title(command),
+            "command_topic": self.context.topics("commands", device),
+            "command_template": COMMAND_TEMPLATE % (command, '"interval": {{ value }}, ' if number else ""),
+        }
+        if number:
+            component |= {"min": 0, "max": 86400, "step": 1, "mode": "box", "unit_of_measurement": "s"}
+            component |= {"device_class": "duration", "entity_category": "config"}
+        return component
+
+    def _expire_after(self, device: str) -> float | None:
+        for pattern, seconds in self.context.options.expire_after.items():
+            if fnmatchcase(device, pattern):
+                return float(seconds)
+        return None
+
+    @classmethod
+    def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
+        if options.retain:
+            sentence = "the last reading of each device, its patient reference included, stays at the broker"
+            yield "options.retain", sentence, "retain: false, or no `patient` where the broker is not trusted with it"
+
+
+def _connectivity(object_id: str, topic: str) -> dict[str, Any]:
+    return {
+        "platform": "binary_sensor",
+        "unique_id": f"{object_id}_status",
+        "name": "Connected",
+        "state_topic": topic,
+        "value_template": ONLINE_TEMPLATE,
+        "device_class": "connectivity",
+        "entity_category": "diagnostic",
+    }
+
+
+def _status_sensor(object_id: str, topic: str, name: str) -> dict[str, Any]:
+    device_class, unit = STATUS_SENSORS[name]
+    return {
+        "platform": "sensor",
+        "unique_id": f"{object_id}_{name}",
+        "name": _title(name),
+        "state_topic": topic,
+        "value_template": f"{{{{ value_json.{name} | default(None) }}}}",
+        "device_class": device_class,
+        "unit_of_measurement": unit,
+        "state_class": "measurement",
+        "entity_category": "diagnostic",
+    }
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()

@@ -1,0 +1,95 @@
+"""Format `scalar`: one topic and one message a value, for Telegraf, Node-RED and PLCs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+import orjson
+
+from gatepost.agent.uplink.formats.interface import (
+    COMMAND_TOPICS,
+    JSON,
+    STATUS_TOPICS,
+    DeviceProfile,
+    FormatContext,
+    OutgoingMessage,
+    PayloadFormat,
+)
+from gatepost.agent.uplink.formats.stored_reading import StoredReading
+
+Described = msgspec.Meta
+
+
+class ScalarOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of format `scalar`."""
+
+    payload: Annotated[
+        Literal["json", "bare"],
+        Described(description="json: value with unit, time and metadata; bare: the value alone"),
+    ] = "json"
+    retain: Annotated[bool, Described(description="keep the last value of each topic at the broker")] = False
+
+
+def metric_name(metric: str, value: str, joint: str = ".") -> str:
+    """`blood_pressure.systolic`; the value's name alone where metric and value are called the same."""
+    return value if metric == value else f"{metric}{joint}{value}"
+
+
+class ScalarFormat(PayloadFormat):
+    """One message a value; lists go as JSON, waveforms and missing values are not sent."""
+
+    name: ClassVar[str] = "scalar"
+    summary: ClassVar[str] = "one topic a value, JSON or the bare value: Telegraf, Node-RED, PLCs"
+    options_type: ClassVar[type[msgspec.Struct]] = ScalarOptions
+    topic_keys: ClassVar[frozenset[str]] = STATUS_TOPICS | COMMAND_TOPICS | {"data"}
+    default_topics: ClassVar[Mapping[str, str]] = {"data": "devices/{device}/{metric}/{value}"}
+    waveforms: ClassVar[bool] = False
+
+    def __init__(self, context: FormatContext) -> None:
+        super().__init__(context)
+        self._bare = context.options.payload == "bare"
+
+    def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
+        retain = self.context.options.retain
+        if self._bare:
+            return [self.message(reading, _bare(each), "", name, retain) for name, each in reading.values.items()]
+        return [
+            self.message(reading, orjson.dumps(self._body(reading, name, each)), JSON, name, retain)
+            for name, each in reading.values.items()
+        ]
+
+    def _body(self, reading: StoredReading, name: str, value: Any) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "device_id": reading.device,
+            "metric_type": metric_name(reading.metric, name),
+            "value": value,
+        }
+        if name in reading.units:
+            body["unit"] = reading.units[name]
+        body["timestamp"] = reading.timestamp
+        metadata: dict[str, Any] = {"id": reading.id, "gateway_id": reading.gateway}
+        if reading.patient is not None:
+            metadata["patient_id"] = reading.patient
+        if reading.device_time is not None:
+            metadata["device_timestamp"] = reading.device_time
+        metadata["clock"] = reading.clock
+        metadata["urgent"] = reading.urgent
+        metadata["replayed"] = reading.replayed
+        metadata["quality"] = reading.quality
+        if reading.flags:
+            flags = [*reading.reasons.get(name, ()), *reading.general_flags]
+            if flags:
+                metadata["flags"] = flags
+        body["metadata"] = metadata
+        return body
+
+    @classmethod
+    def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
+        if options.retain:
+            yield "options.retain", "the last values, patient references included, stay at the broker", "retain: false"
+
+
+def _bare(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else orjson.dumps(value)

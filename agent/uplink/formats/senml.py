@@ -1,0 +1,217 @@
+"""Format `senml`: SenML packs (RFC 8428) in JSON or CBOR, units from the IANA registry."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Context, Decimal
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+import orjson
+
+from gatepost.agent.uplink.formats.interface import (
+    COMMAND_TOPICS,
+    STATUS_TOPICS,
+    DeviceProfile,
+    FormatContext,
+    OutgoingMessage,
+    PayloadFormat,
+)
+from gatepost.agent.uplink.formats.stored_reading import StoredReading
+
+Described = msgspec.Meta
+Records = list[dict[str, Any]]
+
+# UCUM -> (registered primary unit, factor, what is subtracted first); RFC 8428, section 12.1 and the IANA registry.
+UNITS: dict[str, tuple[str, str, str]] = {
+    "mm[Hg]": ("Pa", "133.322387415", "0"),
+    "kPa": ("Pa", "1000", "0"),
+    "hPa": ("Pa", "100", "0"),
+    "Pa": ("Pa", "1", "0"),
+    "%": ("/", "0.01", "0"),
+    "[ppm]": ("/", "0.000001", "0"),
+    "[ppb]": ("/", "0.000000001", "0"),
+    "Cel": ("Cel", "1", "0"),
+    "[degF]": ("Cel", "1.8", "32"),  # divided: (F - 32) / 1.8
+    "mg/dL": ("kg/m3", "0.01", "0"),
+    "ug/m3": ("kg/m3", "0.000000001", "0"),
+    "kg": ("kg", "1", "0"),
+    "g": ("kg", "0.001", "0"),
+    "[lb_av]": ("kg", "0.45359237", "0"),
+    "[oz_av]": ("kg", "0.028349523125", "0"),
+    "m": ("m", "1", "0"),
+    "cm": ("m", "0.01", "0"),
+    "mm": ("m", "0.001", "0"),
+    "[in_i]": ("m", "0.0254", "0"),
+    "Ohm": ("Ohm", "1", "0"),
+    "lx": ("lx", "1", "0"),
+    "V": ("V", "1", "0"),
+    "mV": ("V", "0.001", "0"),
+    "uV": ("V", "0.000001", "0"),
+    "A": ("A", "1", "0"),
+    "mA": ("A", "0.001", "0"),
+    "W": ("W", "1", "0"),
+    "dB[mW]": ("dBW", "", "30"),  # only subtracted: 0 dBm = -30 dBW
+    "[g]": ("m/s2", "9.80665", "0"),
+    "m/s2": ("m/s2", "1", "0"),
+    "s": ("s", "1", "0"),
+    "ms": ("s", "0.001", "0"),
+    "Hz": ("Hz", "1", "0"),
+    "/min": ("1/min", "1", "0"),
+}
+BY_NAME = {  # where the value decides
+    ("heart_rate", "/min"): ("beat/min", "1", "0"),
+    ("humidity", "%"): ("%RH", "1", "0"),
+    ("battery", "%"): ("%EL", "1", "0"),
+}
+EXACT = Context(prec=28)
+SHOWN = Context(prec=12)
+LABELS = {"bn": -2, "bt": -3, "bu": -4, "n": 0, "u": 1, "v": 2, "vs": 3, "vb": 4, "t": 6}  # RFC 8428, section 6
+
+
+class SenmlOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of format `senml`."""
+
+    encoding: Annotated[Literal["json", "cbor"], Described(description="how packs are written")] = "json"
+    base_name: Annotated[
+        str,
+        Described(pattern="^[A-Za-z0-9][-A-Za-z0-9:./_{}]*$", description="begins each name; {gateway}, {device}"),
+    ] = "urn:gatepost:{gateway}:{device}:"
+
+
+class SenmlFormat(PayloadFormat):
+    """One pack a reading; a waveform follows its reading's values as a pack of its own in the same array."""
+
+    name: ClassVar[str] = "senml"
+    summary: ClassVar[str] = "SenML packs (RFC 8428) in JSON or CBOR: IETF stacks, LwM2M, Mainflux"
+    options_type: ClassVar[type[msgspec.Struct]] = SenmlOptions
+    topic_keys: ClassVar[frozenset[str]] = STATUS_TOPICS | COMMAND_TOPICS | {"data"}
+    default_topics: ClassVar[Mapping[str, str]] = {"data": "senml/{gateway}/{device}"}
+    batches: ClassVar[bool] = True
+
+    def __init__(self, context: FormatContext) -> None:
+        super().__init__(context)
+        self._cbor = context.options.encoding == "cbor"
+        self._content_type = f"application/senml+{context.options.encoding}"
+
+    def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
+        return self.batch([reading], now)
+
+    def batch(self, readings: Sequence[StoredReading], now: int) -> Sequence[OutgoingMessage]:
+        packs: dict[str, Records] = {}
+        heads: dict[str, OutgoingMessage] = {}
+        for reading in readings:
+            records = self._records(reading)
+            if records:
+                head = self.message(reading, b"", self._content_type)
+                packs.setdefault(head.topic, []).extend(records)
+                heads.setdefault(head.topic, head)
+        encode = encode_cbor if self._cbor else orjson.dumps
+        return [heads[topic]._replace(payload=encode(records)) for topic, records in packs.items()]
+
+    def _records(self, reading: StoredReading) -> Records:
+        base = self._base(reading)
+        records: Records = []
+        for name, value in reading.values.items():
+            record: dict[str, Any] = {"n": _name(f"{reading.metric}/{name}")}
+            if isinstance(value, bool):
+                record["vb"] = value
+            elif isinstance(value, str):
+                record["vs"] = value
+            elif isinstance(value, int | float):
+                record |= _quantity(name, value, reading.units.get(name))
+            else:
+                continue  # a list is no single value
+            records.append(record)
+        if records:
+            records[0] = {"bn": base, "bt": reading.time / 1e6, **records[0]}
+        samples = reading.samples
+        return records + self._wave(reading, base, samples) if samples else records
+
+    def _wave(self, reading: StoredReading, base: str, samples: list[int]) -> Records:
+        members = reading.members
+        rate, scale, offset = members["rate_hz"], members.get("scale", 1.0), members.get("offset", 0.0)
+        unit = _rule("", members.get("unit"))
+        start = round(reading.time / 1e6 - (len(samples) - 1) / rate, 6)
+        head: dict[str, Any] = {
+            "bn": base + _name(f"{reading.metric}/{members.get('channel', 'waveform')}"),
+            "bt": start,
+        }
+        if unit is not None:
+            head["bu"] = unit[0]
+        step, shift = Decimal(repr(scale)), Decimal(repr(offset))
+        records: Records = []
+        for number, sample in enumerate(samples):
+            value = EXACT.add(EXACT.multiply(Decimal(sample), step), shift)
+            time = {"t": round(number / rate, 6)} if number else {}
+            records.append({**time, "v": _convert(value, unit)})
+        records[0] = {**head, **records[0]}
+        return records
+
+    def _base(self, reading: StoredReading) -> str:
+        text = self.context.options.base_name
+        for mark, name in (("{gateway}", reading.gateway), ("{device}", reading.device)):
+            text = text.replace(mark, _name(name))
+        return str(text)
+
+    @classmethod
+    def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
+        yield "format", "senml carries no flags, quality or patient", "choose another format where they matter"
+
+
+def _name(text: str) -> str:
+    """Only what a SenML name may hold (RFC 8428, section 4.5.1)."""
+    return re.sub(r"[^-A-Za-z0-9:./_]", "_", text)
+
+
+def _rule(name: str, unit: str | None) -> tuple[str, str, str] | None:
+    return None if unit is None else BY_NAME.get((name, unit)) or UNITS.get(unit)
+
+
+def _quantity(name: str, value: float, unit: str | None) -> dict[str, Any]:
+    rule = _rule(name, unit)
+    if rule is None:
+        return {"v": value}
+    return {"u": rule[0], "v": value if rule[1:] == ("1", "0") else _convert(Decimal(repr(value)), rule)}
+
+
+def _convert(value: Decimal, rule: tuple[str, str, str] | None) -> float:
+    """Exact decimal arithmetic, 12 significant digits in the result."""
+    if rule is not None:
+        unit, factor, less = rule
+        value = EXACT.subtract(value, Decimal(less))
+        if factor:
+            both = Decimal(factor)
+            value = EXACT.divide(value, both) if unit == "Cel" else EXACT.multiply(value, both)
+    number = float(SHOWN.plus(value))
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def encode_cbor(value: Any) -> bytes:
+    """Deterministic CBOR (RFC 8949) of records: arrays, maps of SenML labels, numbers, texts, booleans."""
+    match value:
+        case bool():
+            return b"\xf5" if value else b"\xf4"
+        case int():
+            return _head(0, value) if value >= 0 else _head(1, -1 - value)
+        case float():
+            return b"\xfb" + struct.pack(">d", value)
+        case str():
+            octets = value.encode()
+            return _head(3, len(octets)) + octets
+        case list():
+            return _head(4, len(value)) + b"".join(map(encode_cbor, value))
+        case _:
+            pairs = (encode_cbor(LABELS[key]) + encode_cbor(member) for key, member in value.items())
+            return _head(5, len(value)) + b"".join(pairs)
+
+
+def _head(major: int, number: int) -> bytes:
+    if number < 24:
+        return bytes([major << 5 | number])
+    for extra, form in ((24, ">BB"), (25, ">BH"), (26, ">BI"), (27, ">BQ")):
+        if number < 1 << 8 * (struct.calcsize(form) - 1):
+            return struct.pack(form, major << 5 | extra, number)
+    raise OverflowError("an integer of more than 64 bits")

@@ -1,0 +1,365 @@
+"""Format `sparkplug`: a Sparkplug B 3.0 edge node with births, deaths, historical data, primary host and commands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+import orjson
+
+from gatepost.agent.uplink.formats.interface import (
+    DeviceProfile,
+    FormatContext,
+    IncomingCommand,
+    Outcome,
+    OutgoingMessage,
+    PayloadFormat,
+)
+from gatepost.agent.uplink.formats.sparkplug_payload import (
+    BOOLEAN,
+    DOUBLE,
+    DOUBLE_ARRAY,
+    INT32,
+    INT32_ARRAY,
+    INT64,
+    STRING,
+    Property,
+    ReceivedMetric,
+    SparkplugMetric,
+    decode_payload,
+    encode_payload,
+)
+from gatepost.agent.uplink.formats.stored_reading import StoredReading
+
+Described = msgspec.Meta
+BDSEQ, METRICS, ALIASES = "bdseq", "metrics:", "aliases"  # keys of the kept state
+REBIRTH, EVENT = "Node Control/Rebirth", "Gatepost/Event"
+CONTROL, RESPONSE = "Device Control/", "Device Control/Response"
+SCALING = ("rate_hz", "scale", "offset")
+REBIRTHS, REBIRTH_EVERY = 5, 10_000_000  # at once, and microseconds until one more is granted
+Definition = tuple[int, str | None]  # datatype, unit
+
+
+class SparkplugOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of format `sparkplug`."""
+
+    group_id: Annotated[str, Described(pattern="^[^/+#]+$", description="the group of the edge node")] = "Gatepost"
+    edge_node_id: (
+        Annotated[str, Described(pattern="^[^/+#]+$", description="name of the edge node; default the gateway's id")]
+        | None
+    ) = None
+    primary_host: (
+        Annotated[str, Described(pattern="^[^/+#]+$", description="readings wait while this host is not online")] | None
+    ) = None
+    aliases: Annotated[bool, Described(description="send numbers in place of names after the birth")] = False
+
+
+class SparkplugFormat(PayloadFormat):
+    """One edge node: the gateway. One device of it: a device. Readings ride in DDATA at QoS 0."""
+
+    name: ClassVar[str] = "sparkplug"
+    summary: ClassVar[str] = "Sparkplug B 3.0 edge node: Ignition, HiveMQ, SCADA"
+    options_type: ClassVar[type[msgspec.Struct]] = SparkplugOptions
+    contract_commands: ClassVar[bool] = False
+    batches: ClassVar[bool] = True
+    acknowledged_by_ping: ClassVar[bool] = True
+
+    def __init__(self, context: FormatContext) -> None:
+        super().__init__(context)
+        options = context.options
+        self._root = f"spBv1.0/{options.group_id}"
+        self._node = options.edge_node_id or context.gateway
+        self._state_topic = f"spBv1.0/STATE/{options.primary_host}" if options.primary_host else ""
+        self._seq = 0
+        self._alive = False  # between NBIRTH and NDEATH
+        self._host_time = -1
+        self._hang_up = ""
+        self._historical_before = 0
+        self._born: dict[str, dict[str, Definition]] = {}
+        self._newest: dict[tuple[str, str], tuple[Any, int]] = {}
+        self._rebirths = REBIRTHS
+        self._rebirth_at = 0
+
+    # --- the node
+
+    def will(self, now: int) -> OutgoingMessage:
+        state = self.context.state
+        state[BDSEQ] = (state[BDSEQ] + 1) % 256 if BDSEQ in state else 0
+        return self._death(now)
+
+    def _death(self, now: int) -> OutgoingMessage:
+        ms = now // 1000
+        payload = encode_payload(ms, [self._bdseq(ms)], None)
+        return OutgoingMessage(f"{self._root}/NDEATH/{self._node}", payload, 1, False)
+
+    def _bdseq(self, ms: int) -> SparkplugMetric:
+        return SparkplugMetric("bdSeq", INT64, self.context.state.get(BDSEQ, 0), ms)
+
+    def subscriptions(self) -> Mapping[str, int]:
+        filters = {f"{self._root}/NCMD/{self._node}": 1, f"{self._root}/DCMD/{self._node}/+": 1}
+        return {**filters, **({self._state_topic: 1} if self._state_topic else {})}
+
+    def connected(self, now: int) -> Iterable[OutgoingMessage]:
+        return () if self._state_topic else self._birth(now)
+
+    @property
+    def ready(self) -> bool:
+        return self._alive
+
+    @property
+    def hang_up(self) -> str:
+        return self._hang_up
+
+    def _birth(self, now: int) -> list[OutgoingMessage]:
+        """NBIRTH, and DBIRTH of every device that is born."""
+        ms = now // 1000
+        self._alive = True
+        self._seq = 0
+        alias = self._alias(EVENT)
+        metrics = [
+            self._bdseq(ms),
+            SparkplugMetric(REBIRTH, BOOLEAN, False, ms),
+            SparkplugMetric(EVENT, STRING, None, ms, alias),
+        ]
+        return [self._message("NBIRTH", None, metrics, ms), *(self._device_birth(device, now) for device in self._born)]
+
+    def _message(self, kind: str, device: str | None, metrics: Iterable[SparkplugMetric], ms: int) -> OutgoingMessage:
+        topic = f"{self._root}/{kind}/{self._node}" + (f"/{device}" if device is not None else "")
+        payload = encode_payload(ms, metrics, self._seq)
+        self._seq = (self._seq + 1) % 256
+        return OutgoingMessage(topic, payload, 0, False)
+
+    def _alias(self, name: str, device: str = "") -> int | None:
+        if not self.context.options.aliases:
+            return None
+        known: dict[str, int] = self.context.state.get(ALIASES, {})
+        key = f"{device}/{name}" if device else name
+        if key not in known:
+            known = {**known, key: len(known) + 1}
+            self.context.state[ALIASES] = known
+        return known[key]
+
+    def event(self, event: Mapping[str, Any], now: int) -> Sequence[OutgoingMessage]:
+        alias = self._alias(EVENT)
+        text = orjson.dumps(event).decode()
+        metric = SparkplugMetric(None if alias else EVENT, STRING, text, now // 1000, alias)
+        return [self._message("NDATA", None, [metric], now // 1000)]
+
+    def disconnecting(self, now: int, why: str = "stopped") -> Iterable[OutgoingMessage]:
+        if self._alive:
+            self._alive = False
+            yield self._death(now)
+
+    # --- devices
+
+    def device_status(self, device: str, status: Mapping[str, Any], now: int) -> Iterable[OutgoingMessage]:
+        if not self._alive:
+            return
+        if status["status"] == "online":
+            if device not in self._born:
+                yield self._bear(device, {}, now)
+        else:
+            yield from self.removed(device, now)
+
+    def removed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
+        if self._born.pop(device, None) is not None and self._alive:
+            yield self._message("DDEATH", device, (), now // 1000)
+
+    def _bear(self, device: str, new: Mapping[str, Definition], now: int) -> OutgoingMessage:
+        kept: dict[str, list[Any]] = self.context.state.get(METRICS + device, {})
+        known = {**{name: (each[0], each[1]) for name, each in kept.items()}, **new}
+        if new:
+            self.context.state[METRICS + device] = {name: list(each) for name, each in known.items()}
+        self._born[device] = known
+        return self._device_birth(device, now)
+
+    def _device_birth(self, device: str, now: int) -> OutgoingMessage:
+        ms = now // 1000
+        metrics = []
+        for name, (datatype, unit) in self._born[device].items():
+            value, at = self._newest.get((device, name), (None, ms))
+            units: tuple[Property, ...] = (("engUnit", STRING, unit),) if unit is not None else ()
+            metrics.append(SparkplugMetric(name, datatype, value, at, self._alias(name, device), False, units))
+        for name, datatype in self._controls(device).items():
+            value = False if datatype == BOOLEAN else None
+            metrics.append(SparkplugMetric(name, datatype, value, ms, self._alias(name, device)))
+        return self._message("DBIRTH", device, metrics, ms)
+
+    def _controls(self, device: str) -> dict[str, int]:
+        profile = self.context.devices.get(device)
+        if profile is None or profile.token or not profile.commands:
+            return {}
+        kinds = {CONTROL + name: DOUBLE if name == "set_interval" else BOOLEAN for name in profile.commands}
+        return {**kinds, RESPONSE: STRING}
+
+    # --- readings
+
+    def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
+        return self.batch([reading], now)
+
+    def batch(self, readings: Sequence[StoredReading], now: int) -> Sequence[OutgoingMessage]:
+        by_device: dict[str, list[StoredReading]] = {}
+        for reading in readings:
+            by_device.setdefault(reading.device, []).append(reading)
+        messages: list[OutgoingMessage] = []
+        for device, some in by_device.items():
+            some.sort(key=lambda each: each.time)
+            new: dict[str, Definition] = {}
+            born = self._born.get(device)
+            for reading in some:
+                for name, datatype, unit, _ in _metrics_of(reading):
+                    if born is None or born.get(name, (0, None))[0] != datatype:
+                        new[name] = (datatype, unit)
+            if born is None or new:
+                messages.append(self._bear(device, new, now))
+            metrics = [metric for reading in some for metric in self._data(reading)]
+            if metrics:
+                messages.append(self._message("DDATA", device, metrics, now // 1000))
+        return messages
+
+    def _data(self, reading: StoredReading) -> Iterable[SparkplugMetric]:
+        ms, device = reading.time // 1000, reading.device
+        historical = reading.replayed or reading.seq < self._historical_before
+        bad = reading.quality != "good"
+        seen = set()
+        for name, datatype, unit, value in _metrics_of(reading):
+            seen.add(name)
+            if not historical and datatype != INT32_ARRAY:
+                self._newest[device, name] = (value, ms)
+            properties: list[Property] = [] if unit is None else [("engUnit", STRING, unit)]
+            if datatype == INT32_ARRAY:
+                wave = reading.members
+                properties += [
+                    (each, DOUBLE, float(wave[each])) for each in ("rate_hz", "scale", "offset") if each in wave
+                ]
+            reasons = reading.reasons.get(name.partition("/")[2], [])
+            properties += _quality(bad or bool(reasons), [*reasons, *reading.general_flags])
+            yield self._metric(device, name, datatype, value, ms, historical, properties)
+        for value_name, reasons in reading.reasons.items():
+            name = f"{reading.metric}/{value_name}"
+            if name not in seen and name in self._born[device]:
+                if not historical:
+                    self._newest.pop((device, name), None)
+                datatype = self._born[device][name][0]
+                yield self._metric(
+                    device, name, datatype, None, ms, historical, _quality(True, [*reasons, *reading.general_flags])
+                )
+
+    def _metric(
+        self,
+        device: str,
+        name: str,
+        datatype: int,
+        value: Any,
+        ms: int,
+        historical: bool,
+        properties: Iterable[Property],
+    ) -> SparkplugMetric:
+        alias = self._alias(name, device)
+        return SparkplugMetric(None if alias else name, datatype, value, ms, alias, historical, tuple(properties))
+
+    # --- commands and the primary host
+
+    def incoming(self, topic: str, payload: bytes, retain: bool, now: int) -> Iterable[Outcome]:
+        if topic == self._state_topic:
+            yield from self._host(payload, now)
+            return
+        decoded = decode_payload(payload)
+        if decoded is None or not self._alive:
+            return
+        timestamp, metrics = decoded
+        if topic == f"{self._root}/NCMD/{self._node}":
+            wanted = any(each.name == REBIRTH and each.value is True for each in metrics)
+            if wanted and self._may_rebirth(now):
+                yield from self._birth(now)
+        elif topic.startswith(f"{self._root}/DCMD/{self._node}/"):
+            device = topic.rpartition("/")[2]
+            for metric in metrics:
+                at = timestamp if metric.timestamp is None else metric.timestamp
+                yield from self._command(device, metric, now // 1000 if at is None else at)
+
+    def _host(self, payload: bytes, now: int) -> Iterable[OutgoingMessage]:
+        try:
+            body = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return
+        online, at = (body.get("online"), body.get("timestamp")) if isinstance(body, dict) else (None, None)
+        if not isinstance(online, bool) or isinstance(at, bool) or not isinstance(at, int) or at < self._host_time:
+            return
+        self._host_time = at
+        if online and not self._alive and not self._hang_up:
+            self._historical_before = self.context.head()
+            yield from self._birth(now)
+        elif not online and self._alive:
+            self._hang_up = "the primary host is offline"
+            yield from self.disconnecting(now)
+
+    def _may_rebirth(self, now: int) -> bool:
+        granted = (now - self._rebirth_at) // REBIRTH_EVERY
+        if granted > 0:
+            self._rebirths = min(REBIRTHS, self._rebirths + granted)
+            self._rebirth_at = now
+        if self._rebirths <= 0:
+            return False
+        self._rebirths -= 1
+        return True
+
+    def _command(self, device: str, metric: ReceivedMetric, ms: int) -> Iterable[IncomingCommand]:
+        controls = self._controls(device)
+        name = metric.name
+        if name is None:
+            name = next((each for each in controls if self._alias(each, device) == metric.alias), None)
+        if name is None or name == RESPONSE or not name.startswith(CONTROL):
+            return
+        command, value = name.removeprefix(CONTROL), metric.value
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if command == "set_interval" and number:
+            parameters = {"interval": value}
+        elif value is True:
+            parameters = {}
+        else:
+            return
+        identity = f"sp-{ms}-{device}-{command}"
+        body = {"id": identity, "command": command, "parameters": parameters}
+        yield IncomingCommand(device, orjson.dumps(body), device)
+
+    def response(self, response: Mapping[str, Any], reply_to: Any, now: int) -> Iterable[OutgoingMessage]:
+        device: str = reply_to
+        if not self._alive or RESPONSE not in self._controls(device):
+            return
+        if device not in self._born:
+            yield self._bear(device, {}, now)
+        text = orjson.dumps(response).decode()
+        metric = self._metric(device, RESPONSE, STRING, text, now // 1000, False, ())
+        yield self._message("DDATA", device, [metric], now // 1000)
+
+    @classmethod
+    def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
+        if options.primary_host is None:
+            sentence = "without a primary host readings are sent whether or not anybody takes them"
+            yield "options.primary_host", sentence, "the host id of your SCADA"
+
+
+def _metrics_of(reading: StoredReading) -> Iterable[tuple[str, int, str | None, Any]]:
+    """(metric name, datatype, unit, value) of each value, then of the waveform."""
+    for name, value in reading.values.items():
+        kind = DOUBLE
+        if isinstance(value, bool):
+            kind = BOOLEAN
+        elif isinstance(value, str):
+            kind = STRING
+        elif isinstance(value, list):
+            numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in value)
+            kind = DOUBLE_ARRAY if numbers else STRING
+            value = value if numbers else orjson.dumps(value).decode()
+        yield f"{reading.metric}/{name}", kind, reading.units.get(name), value
+    if reading.samples is not None:
+        channel = reading.members.get("channel") or "waveform"
+        yield f"{reading.metric}/{channel}", INT32_ARRAY, reading.members.get("unit"), reading.samples
+
+
+def _quality(bad: bool, flags: Sequence[str]) -> list[Property]:
+    properties: list[Property] = [("Quality", INT32, 0)] if bad else []
+    return [*properties, ("flags", STRING, " ".join(flags))] if flags else properties

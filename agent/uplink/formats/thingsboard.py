@@ -1,0 +1,211 @@
+"""Format `thingsboard`: ThingsBoard's gateway and device MQTT API, RPC both ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+import orjson
+
+from gatepost.agent.uplink.formats.interface import (
+    JSON,
+    DeviceProfile,
+    FormatContext,
+    IncomingCommand,
+    Outcome,
+    OutgoingMessage,
+    PayloadFormat,
+)
+from gatepost.agent.uplink.formats.scalar import metric_name
+from gatepost.agent.uplink.formats.stored_reading import StoredReading
+
+Described = msgspec.Meta
+ME = "v1/devices/me"
+RPC, OWN_RPC = "v1/gateway/rpc", f"{ME}/rpc/request/"
+STAMP = ("id", "schema", "gateway_id", "timestamp", "event")  # of an event: not repeated in its details
+WAVEFORM = ("samples", "rate_hz", "scale", "offset", "unit")
+INFO = ("manufacturer", "model", "serial", "firmware")
+
+
+class ThingsboardOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of format `thingsboard`."""
+
+    mode: Annotated[
+        Literal["gateway", "device"],
+        Described(description="gateway: the token is of a device marked `is gateway`; device: of the only device"),
+    ] = "gateway"
+    keys: Annotated[
+        Literal["short", "full"], Described(description="short: `systolic`; full: `blood_pressure_systolic`")
+    ] = "short"
+    waveforms: Annotated[bool, Described(description="send waveforms, as one telemetry value a block")] = False
+
+
+class ThingsboardFormat(PayloadFormat):
+    """Telemetry in milliseconds, units as attributes, RPC to commands."""
+
+    name: ClassVar[str] = "thingsboard"
+    summary: ClassVar[str] = "ThingsBoard's gateway API: telemetry, attributes, RPC"
+    options_type: ClassVar[type[msgspec.Struct]] = ThingsboardOptions
+    contract_commands: ClassVar[bool] = False
+    batches: ClassVar[bool] = True
+    batch_octets: ClassVar[int] = 60 * 1024  # ThingsBoard cuts connections at 64 KiB by default
+
+    def __init__(self, context: FormatContext) -> None:
+        super().__init__(context)
+        self._gateway_mode = context.options.mode == "gateway"
+        self._full = context.options.keys == "full"
+        self._units: dict[tuple[str, str], str] = {}  # (device, key) -> unit told on this connection
+        self._connected: set[str] = set()
+        self._since_ms = 0
+
+    def will(self, now: int) -> None:
+        """None: ThingsBoard itself tells when a session ends."""
+
+    def subscriptions(self) -> Mapping[str, int]:
+        return {f"{OWN_RPC}+": 1, **({RPC: 1} if self._gateway_mode else {})}
+
+    def connected(self, now: int) -> Iterable[OutgoingMessage]:
+        self._since_ms = now // 1000
+        for device in self.context.devices:
+            yield from self._connect(device)
+
+    def _connect(self, device: str) -> Iterable[OutgoingMessage]:
+        profile = self.context.devices.get(device)
+        driver = profile.driver if profile is not None else "mqtt"
+        self._connected.add(device)
+        if self._gateway_mode:
+            yield _message("v1/gateway/connect", {"device": device, "type": driver})
+        info = profile.info if profile is not None else {}
+        known = {name: info[name] for name in INFO if name in info}
+        yield self._attributes(device, {"gateway": self.context.gateway, "driver": driver, **known})
+
+    def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
+        return self.batch([reading], now)
+
+    def batch(self, readings: Sequence[StoredReading], now: int) -> Sequence[OutgoingMessage]:
+        messages: list[OutgoingMessage] = []
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for reading in readings:
+            values = self._values(reading)
+            if not values:
+                continue
+            units = self._new_units(reading)
+            if units:
+                messages.append(self._attributes(reading.device, units))
+            rows.setdefault(reading.device, []).append({"ts": reading.time // 1000, "values": values})
+        if rows and self._gateway_mode:
+            messages.append(_message("v1/gateway/telemetry", rows))
+        else:
+            messages += [_message(f"{ME}/telemetry", one) for one in rows.values()]
+        return messages
+
+    def _values(self, reading: StoredReading) -> dict[str, Any]:
+        values = {self._key(reading.metric, name): value for name, value in reading.values.items()}
+        members = reading.members
+        if reading.samples is not None and self.context.options.waveforms:
+            wave = {
+                name: members[name] for name in ("samples", "rate_hz", "scale", "offset", "unit") if name in members
+            }
+            values[members.get("channel") or "waveform"] = wave
+        if not values:
+            return values
+        if reading.urgent:
+            values["urgent"] = True
+        if reading.quality != "good":
+            values["quality"] = reading.quality
+        if reading.flags:
+            values["flags"] = ",".join(reading.flags)
+        return values
+
+    def _key(self, metric: str, name: str) -> str:
+        return metric_name(metric, name, "_") if self._full else name
+
+    def _new_units(self, reading: StoredReading) -> dict[str, str]:
+        news = {}
+        for name in reading.values:
+            key, unit = self._key(reading.metric, name), reading.units.get(name)
+            if unit is not None and self._units.get((reading.device, key)) != unit:
+                self._units[reading.device, key] = news[f"unit_{key}"] = unit
+        return news
+
+    def _attributes(self, device: str, attributes: Mapping[str, Any]) -> OutgoingMessage:
+        if self._gateway_mode:
+            return _message("v1/gateway/attributes", {device: attributes})
+        return _message(f"{ME}/attributes", attributes)
+
+    def _telemetry(self, rows: list[dict[str, Any]], device: str | None = None) -> OutgoingMessage:
+        """Rows of a device behind the gateway, or of the gateway itself."""
+        if device is not None and self._gateway_mode:
+            return _message("v1/gateway/telemetry", {device: rows})
+        return _message(f"{ME}/telemetry", rows)
+
+    def event(self, event: Mapping[str, Any], now: int) -> Sequence[OutgoingMessage]:
+        details = {name: value for name, value in event.items() if name not in STAMP}
+        ts = StoredReading.time_of(event["timestamp"]) // 1000
+        return [self._telemetry([{"ts": ts, "values": {"event": event.get("event"), "event_details": details}}])]
+
+    def device_status(self, device: str, status: Mapping[str, Any], now: int) -> Iterable[OutgoingMessage]:
+        online = status["status"] == "online"
+        if online and device not in self._connected:
+            yield from self._connect(device)
+        names = ("status", "battery", "signal_strength", "reason")
+        values = {name: status[name] for name in names if status.get(name) is not None}
+        yield self._telemetry([{"ts": StoredReading.time_of(status["timestamp"]) // 1000, "values": values}], device)
+        if status["status"] == "offline":
+            yield from self.removed(device, now)
+
+    def removed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
+        if device in self._connected:
+            self._connected.discard(device)
+            if self._gateway_mode:
+                yield _message("v1/gateway/disconnect", {"device": device})
+
+    def disconnecting(self, now: int, why: str = "stopped") -> Iterable[OutgoingMessage]:
+        return ()
+
+    def incoming(self, topic: str, payload: bytes, retain: bool, now: int) -> Iterable[Outcome]:
+        try:
+            body = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return
+        if not isinstance(body, dict):
+            return
+        own = re.fullmatch(re.escape(OWN_RPC) + r"(\d{1,18})", topic)
+        if own is not None:
+            device = None if self._gateway_mode else next(iter(self.context.devices), None)
+            yield from self._command(device, body, int(own[1]), ("own", int(own[1])))
+        elif topic == RPC and isinstance(body.get("device"), str) and isinstance(body.get("data"), dict):
+            number = body["data"].get("id")
+            yield from self._command(body["device"], body["data"], number, (body["device"], number))
+
+    def _command(
+        self, device: str | None, data: dict[str, Any], number: Any, reply_to: Any
+    ) -> Iterable[IncomingCommand]:
+        method, params = data.get("method"), data.get("params")
+        if not isinstance(method, str):
+            return
+        if params is not None and not isinstance(params, dict):
+            profile = self.context.devices.get(device or "")
+            names = profile.parameters.get(method, {}) if profile is not None else {}
+            params = {next(iter(names), "value"): params}
+        identity = f"tb-{self._since_ms}-{device or 'gateway'}-{number}"
+        command = {"id": identity, "command": method, "parameters": params or {}}
+        yield IncomingCommand(device, orjson.dumps(command), reply_to)
+
+    def response(self, response: Mapping[str, Any], reply_to: Any, now: int) -> Iterable[OutgoingMessage]:
+        device, number = reply_to
+        if device == "own":
+            yield _message(f"{ME}/rpc/response/{number}", response)
+        else:
+            yield _message(RPC, {"device": device, "id": number, "data": response})
+
+    @classmethod
+    def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
+        if options.mode == "device" and len(devices) != 1:
+            yield "options.mode", f"mode device speaks for one device, but {len(devices)} report here", "mode: gateway"
+
+
+def _message(topic: str, body: Any) -> OutgoingMessage:
+    return OutgoingMessage(topic, orjson.dumps(body), 1, False, JSON)
