@@ -11,7 +11,9 @@ import msgspec
 
 from gatepost.agent.core.errors import SettingsWrong, StoreError
 from gatepost.agent.settings.model import BrokerSettings
+from gatepost.agent.uplink.batches import BatchEncoder
 from gatepost.agent.uplink.context import UplinkContext
+from gatepost.agent.uplink.devices_format import DevicesFormat
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import (
     ContractFormat,
@@ -21,8 +23,9 @@ from gatepost.agent.uplink.formats.interface import (
     OutgoingMessage,
     PayloadFormat,
 )
+from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage
-from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
 from gatepost.agent.uplink.topics import BrokerTopics
 
 log = logging.getLogger(__name__)
@@ -124,6 +127,19 @@ class BrokerFormat:
         """The format's note of the command that is answered; None: it came by the contract's topics."""
         return self._replies.get(correlation) if correlation is not None else None
 
+    def renderer(self, version: int, routes: BrokerRoutes, thinner: ReadingThinner) -> MessageRenderer:
+        """What makes the messages of readings on a connection of this MQTT version (4 = 3.1.1, 5)."""
+        context, settings = self._context, self._settings
+        fast = None
+        if self.contract:
+            fast = DevicesFormat(context.gateway, context.store.epoch, self._topics, version)
+        batches = None
+        if settings.batch.readings > 1 and self.kind.batches:
+            octets, topic = self.kind.batch_octets, self._topics("batch")
+            batches = BatchEncoder(settings.batch, octets, context.gateway, topic, settings.qos, version == 5)
+        reading_id, clock = context.store.reading_id, context.clock
+        return MessageRenderer(self.current, fast, routes, thinner, reading_id, clock, settings.qos, batches)
+
     def _make(self, state: dict[str, Any], mqtt5: bool) -> PayloadFormat:
         context = self._context
         return self.kind(
@@ -154,6 +170,12 @@ class BrokerFormat:
     def _changed(self) -> None:
         if self._state is not None:
             self._context.store.pending.keep(self._key, self._state)
+
+
+def topics_of(settings: BrokerSettings, routes: BrokerRoutes, context: UplinkContext) -> BrokerTopics:
+    """The topics of a broker: the contract's, those of its format over them, and its own over both."""
+    defaults = {} if settings.format == catalogue.DEVICES else catalogue.load(settings.format).default_topics
+    return BrokerTopics({**defaults, **settings.topics}, context.gateway, context.organization, routes.rooms)
 
 
 def options_of(kind: type[PayloadFormat], options: Mapping[str, Any]) -> msgspec.Struct:

@@ -18,19 +18,14 @@ from gatepost.agent.core.views import BrokerView
 from gatepost.agent.settings.model import BrokerSettings
 from gatepost.agent.store.positions import TRACKS
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
-from gatepost.agent.uplink.batches import BatchEncoder
-from gatepost.agent.uplink.broker_format import BrokerFormat
+from gatepost.agent.uplink.broker_format import BrokerFormat, topics_of
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.delivery import BrokerDelivery
-from gatepost.agent.uplink.devices_format import DevicesFormat
 from gatepost.agent.uplink.followed_topics import FollowedTopics
-from gatepost.agent.uplink.formats.catalogue import DEVICES
-from gatepost.agent.uplink.formats.catalogue import load as load_format
 from gatepost.agent.uplink.formats.interface import JSON, OutgoingMessage
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.link_state import LinkState
 from gatepost.agent.uplink.link_tasks import LinkTasks
-from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost, ConnectOptions, MqttConnection
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
@@ -39,7 +34,6 @@ from gatepost.agent.uplink.mqtt.version_fallback import ProtocolChoice
 from gatepost.agent.uplink.poison_messages import NOT_THE_MESSAGE, PoisonMessages
 from gatepost.agent.uplink.presence import BrokerPresence
 from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
-from gatepost.agent.uplink.topics import BrokerTopics
 from gatepost.agent.uplink.wire_message import WireMessage
 
 log = logging.getLogger(__name__)
@@ -68,7 +62,7 @@ class BrokerLink:
         self._state = LinkState(name, context)
         self._context = context
         self._routes = routes
-        self._topics = self._make_topics(settings, routes, context)
+        self._topics = topics_of(settings, routes, context)
         self._format = BrokerFormat(name, settings, self._topics, context, routes)
         self._thinner = ReadingThinner()
         self._wanted = asyncio.Event()
@@ -371,12 +365,6 @@ class BrokerLink:
         for track in TRACKS:
             store.backlog.position(self.name).settle(track, seq, seq + 1)
 
-    @staticmethod
-    def _make_topics(settings: BrokerSettings, routes: BrokerRoutes, context: UplinkContext) -> BrokerTopics:
-        defaults = {} if settings.format == DEVICES else load_format(settings.format).default_topics
-        own = {**defaults, **settings.topics}
-        return BrokerTopics(own, context.gateway, context.organization, routes.rooms)
-
     def _lanes(self) -> Lanes:
         store = self._context.store
         return Lanes(store.backlog.position(self.name), store.head, self.settings.backlog.share)
@@ -384,30 +372,12 @@ class BrokerLink:
     def _new_delivery(self, connection: MqttConnection) -> BrokerDelivery:
         context, settings, payload_format = self._context, self.settings, self._format
         old = settings.qos == 2 and connection.version != 5
-        mqtt5 = connection.version == 5
         connection.publisher.acknowledged_by_ping = payload_format.kind.acknowledged_by_ping
-        fast = None
-        if payload_format.contract:
-            fast = DevicesFormat(context.gateway, context.store.epoch, self._topics, connection.version)
-        batches = None
-        if settings.batch.readings > 1 and payload_format.kind.batches:
-            octets, topic = payload_format.kind.batch_octets, self._topics("batch")
-            batches = BatchEncoder(settings.batch, octets, context.gateway, topic, settings.qos, mqtt5)
-        renderer = MessageRenderer(
-            payload_format.current,
-            fast,
-            self._routes,
-            self._thinner,
-            context.store.reading_id,
-            context.clock,
-            settings.qos,
-            batches,
-        )
         return BrokerDelivery(
             self.name,
             context.store,
             self._lanes(),
-            renderer,
+            payload_format.renderer(connection.version, self._routes, self._thinner),
             self._poison,
             self.counters,
             ready=lambda: payload_format.greeted and payload_format.current.ready,
