@@ -42,7 +42,9 @@ def show(
     sample: Annotated[bool, typer.Option("--sample", help="Print the messages of a blood pressure reading.")] = False,
     json: Json = False,
 ) -> None:
-    """List the payload formats, or explain one: options, topics, and with --sample its messages.
+    """List the payload formats, or explain one.
+
+    Options, topics, and with --sample the messages of a reading.
 
     Needs no agent and no broker.
 
