@@ -38,7 +38,7 @@ def series(path: Path) -> Iterator[Series]:
 
 
 def meta(path: Path) -> dict[str, str]:
-    """What can be read of the epoch and of the highest floor, wherever a copy of their page is."""
+    """What can be read of the epoch (schema version 1) and of the highest floor, wherever a copy of their page is."""
     found: dict[str, str] = {}
     for page, _ in _pages(path):
         for columns in _index_cells(page):

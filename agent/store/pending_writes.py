@@ -14,6 +14,7 @@ from gatepost.agent.store.database import TransactionRun
 from gatepost.agent.store.gap_counter import GapCount, GapCounter
 from gatepost.agent.store.model import Series, series_row
 from gatepost.agent.store.positions import TRACKS, DeliveryPosition
+from gatepost.agent.store.start_epochs import Row as StartRow
 
 SAVE_ROWS = 2000  # settled rows after which positions are written,
 SAVE_SECONDS = 5.0  # or this long after the last time: a crash repeats at most as much
@@ -34,6 +35,7 @@ class PendingWrites:
         self._clock = clock
         self._announce = announce
         self._boots: list[Row] = []
+        self._starts: list[StartRow] = []
         self._series: list[Series] = []
         self._dead: dict[tuple[str, int], DeadLetter] = {}
         self._states: dict[str, Any] = {}
@@ -48,6 +50,9 @@ class PendingWrites:
 
     def add_boot(self, row: Row) -> None:
         self._boots.append(row)
+
+    def add_starts(self, rows: list[StartRow]) -> None:
+        self._starts = rows
 
     def add_series(self, series: Series) -> None:
         self._series.append(series)
@@ -111,6 +116,7 @@ class PendingWrites:
         # Taken in one go: a position must never be written without the dead letter that let it pass.
         taken = self._taken = _Taken()
         taken.boots, self._boots = self._boots, []
+        taken.starts, self._starts = self._starts, []
         taken.series, self._series = self._series, []
         taken.told, self._told = self._told, {}
         if self._losses_left() == 0:
@@ -120,6 +126,9 @@ class PendingWrites:
         taken.dead, self._dead = self._dead, {}
         for boot in taken.boots:
             await run("boot_put", boot)
+        if taken.starts:
+            await run("start_clear")
+            await run.many("start_put", taken.starts)
         await run.many("series_add", [series_row(series) for series in taken.series])
         for gap, event in taken.told.items():
             await run("gap_told", (event, gap))
@@ -151,6 +160,7 @@ class PendingWrites:
     def failed(self) -> None:
         taken, self._taken = self._taken, _Taken()
         self._boots = taken.boots + self._boots
+        self._starts = self._starts or taken.starts
         self._series = taken.series + self._series
         self._dead = {**taken.dead, **self._dead}
         self._states = {**taken.states, **self._states}
@@ -187,6 +197,7 @@ class _Taken:
 
     def __init__(self) -> None:
         self.boots: list[Row] = []
+        self.starts: list[StartRow] = []
         self.series: list[Series] = []
         self.dead: dict[tuple[str, int], DeadLetter] = {}
         self.states: dict[str, Any] = {}

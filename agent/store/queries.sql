@@ -22,6 +22,20 @@ SELECT max(coalesce((SELECT max(id) FROM boot), 0), coalesce((SELECT max(boot) F
 -- name: boots --
 SELECT id, name, shift FROM boot;
 
+-- name: start_clear --
+DELETE FROM start;
+
+-- name: start_put --
+INSERT OR REPLACE INTO start (first, epoch, crc) VALUES (?, ?, ?);
+
+-- name: start_prune --
+-- Starts of which no reading and no dead letter is left, but for the last of them: its epoch goes on to the next start.
+DELETE FROM start WHERE first < (SELECT max(first) FROM start WHERE first <= coalesce(
+  min((SELECT min(seq) FROM reading), coalesce((SELECT min(seq) FROM dead_letter), 1 << 62)), 0));
+
+-- name: starts --
+SELECT first, epoch, crc FROM start ORDER BY first;
+
 -- name: series_add --
 INSERT OR REPLACE INTO series (id, boot, device, patient, common, crc) VALUES (?, ?, ?, ?, ?, ?);
 

@@ -21,6 +21,7 @@ PROBES: tuple[tuple[str, Params], ...] = (
     ("reading_first", ()),
     ("series_top", ()),
     ("boots", ()),
+    ("starts", ()),
     ("owed_load", ()),
     ("gap_untold", (0,)),
     ("gap_list", (0,)),
@@ -42,14 +43,12 @@ class StoreRecovery:
         clock: Clock,
         make_room: Callable[[], Awaitable[None]],
         next_seq: Callable[[], int],
-        epoch: str,
         on_mended: Callable[[SalvageReport], Awaitable[None]],
     ) -> None:
         self._database = database
         self._clock = clock
         self._make_room = make_room
         self._next_seq = next_seq
-        self._epoch = epoch
         self._on_mended = on_mended
         self._healing = asyncio.Lock()
         self._tried_at = float("-inf")
@@ -103,7 +102,7 @@ class StoreRecovery:
         database = self._database
         report = None
         try:
-            report = await asyncio.to_thread(salvage, database.path, self._next_seq(), self._epoch)
+            report = await asyncio.to_thread(salvage, database.path, self._next_seq())
         except (OSError, sqlite3.Error) as error:
             text = explain(error) if isinstance(error, sqlite3.Error) else str(error)
             log.error("what can be read could not be carried over: %s", text)
@@ -117,25 +116,26 @@ class StoreRecovery:
         return report
 
 
-async def open_file(database: Database, gateway: str) -> tuple[str, SalvageReport | None]:
-    """The log epoch, and the report of a repair. Raises sqlite3.Error, OSError; StoreError for a newer agent's file."""
+async def open_file(database: Database, gateway: str) -> SalvageReport | None:
+    """The report of a repair, if one was needed. Raises sqlite3.Error, OSError; StoreError for a newer agent's file."""
     settle(database.path)
     try:
-        return await _open(database, gateway), None
+        await _open(database, gateway)
+        return None
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
     report = await asyncio.to_thread(salvage, database.path)
-    return await _open(database, gateway), report
+    await _open(database, gateway)
+    return report
 
 
-async def _open(database: Database, gateway: str) -> str:
+async def _open(database: Database, gateway: str) -> None:
     await database.open()
     try:
-        epoch = await migrate(database, gateway)
+        await migrate(database, gateway)
         for probe, params in PROBES:
             await database.probe(probe, params)
     except BaseException:
         await database.close()
         raise
-    return epoch

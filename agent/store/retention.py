@@ -31,6 +31,7 @@ MIN_ROW_OCTETS, MAX_ROW_OCTETS = 30, 1000  # octets: what a row takes is learnt 
 KEEP_GAPS = 10_000
 KEEP_DEAD = 10_000
 MAX_RANGES = 10_000
+MAX_STARTS = 100  # more than so many are looked through for those of which nothing is left
 SUFFIXES = {NORMAL: "", URGENT_TRACK: "_urgent"}  # of the statements for each track
 
 
@@ -272,6 +273,8 @@ class RetentionRule:
             await self._database.write("gap_prune", (KEEP_GAPS,))
         if dead:
             await self._database.write("dead_letter_prune", (KEEP_DEAD,))
+        if len(await self._database.read("starts")) > MAX_STARTS:
+            await self._database.write("start_prune")
         oldest = await self._database.read("retention_oldest_boot")
         if oldest and oldest[0][1] and oldest[0][0] != self._pruned_at:
             unused = [row[0] for row in await self._database.search("series_unused", (self._boot,))]

@@ -18,14 +18,16 @@ from gatepost.agent.store import carve
 from gatepost.agent.store.database import PAGE_SIZE, sql
 from gatepost.agent.store.model import is_sound, lost_series, series_from, series_row, text_checksum
 from gatepost.agent.store.ranges import FOREVER, Ranges
-from gatepost.agent.store.schema import EPOCH_BYTES, VERSION, script, too_new
+from gatepost.agent.store.schema import VERSION, script, too_new
+from gatepost.agent.store.start_epochs import is_start, start_row
 
 JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError)  # what sqlite3 says of a file with flipped bits
-SIDE_TABLES = ("meta", "boot", "series", "owed", "gap", "dead_letter", "state", "ledger")
+SIDE_TABLES = ("meta", "boot", "start", "series", "owed", "gap", "dead_letter", "state", "ledger")
 SUFFIXES = ("", "-wal", "-shm")
 SOUND: dict[str, Callable[[tuple[Any, ...]], bool]] = {
     "series": lambda row: series_from(row) is not None,
+    "start": is_start,
     "owed": lambda row: row[-1] == text_checksum(*row[:-1]),
 }
 MAX_ASIDE = 3  # damaged files that are kept: on a dying card they would fill what is left of it
@@ -95,11 +97,11 @@ def repair(path: Path) -> SalvageReport:
     return salvaged
 
 
-def salvage(path: Path, next_seq: int = 0, epoch: str | None = None) -> SalvageReport:
+def salvage(path: Path, next_seq: int = 0) -> SalvageReport:
     """Make a new file from every row that reads and passes its checksum, and set the damaged one aside.
 
-    The epoch stays when it is given or can be read, and the sequence jumps ahead: no id is ever given twice. A crash
-    at any moment leaves either the damaged file in its place, or a finished new one that `settle` puts there.
+    Epochs stay where all of them can be read, and the sequence jumps ahead: no id is ever given twice. A crash at any
+    moment leaves either the damaged file in its place, or a finished new one that `settle` puts there.
     """
     report = SalvageReport(str(path), healthy=False, aside=str(_aside(path)))
     fresh = _beside(path, ".salvage")
@@ -111,7 +113,7 @@ def salvage(path: Path, next_seq: int = 0, epoch: str | None = None) -> SalvageR
             new.executescript(script(version))
         new.execute(f"PRAGMA user_version = {VERSION}")
         new.execute("BEGIN")
-        _carry(path, new, report, next_seq, epoch)
+        _carry(path, new, report, next_seq)
         new.execute("COMMIT")
     fresh.rename(_beside(path, ".mended"))
     _sync(path.parent)
@@ -135,7 +137,7 @@ def settle(path: Path, aside: Path | None = None) -> None:
         _remove(old)
 
 
-def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq: int, epoch: str | None) -> None:
+def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq: int) -> None:
     """First what SQLite itself can still read; where it fails, whatever the raw pages hold."""
     complete: dict[str, bool] = dict.fromkeys(SIDE_TABLES, False)
     whole = False
@@ -160,8 +162,12 @@ def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq
     seen = [next_seq, *(floor for floor in floors if floor < FOREVER // 2)]
     seen += [n or 0 for n in new.execute("SELECT (SELECT max(seq) FROM reading), max(lo) FROM owed").fetchone()]
     highest = max(seen)
-    epoch = epoch or kept.get("epoch") or meta.get("epoch") or secrets.token_hex(EPOCH_BYTES)
-    new.execute(sql("meta_put"), ("epoch", epoch))
+    epoch = kept.get("epoch") or meta.get("epoch")  # of a file of version 1: one for all its rows
+    if epoch:
+        new.execute(sql("start_put"), start_row(0, epoch))
+        new.execute(sql("meta_drop"), ("epoch",))
+    elif not complete["start"]:
+        new.execute("DELETE FROM start")  # the next start draws another epoch for all of them
     new.execute(sql("meta_put"), ("floor", str(highest + JUMP)))
     if not complete["owed"]:
         # Nobody knows what was delivered: every broker gets everything again, which its ids make harmless.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.database import FOLDER, Database
+from gatepost.agent.store.start_epochs import start_row
 
 DATABASE = "gatepost.db"
 MAGIC = b"SQLite format 3\x00"
@@ -31,8 +31,7 @@ def is_log(database: Path) -> bool:
     return bool(tables & OURS) or (not tables and database.name == DATABASE)
 
 
-VERSION = 1
-EPOCH_BYTES = 4
+VERSION = 2
 
 
 def script(version: int) -> str:
@@ -40,21 +39,20 @@ def script(version: int) -> str:
     return (FOLDER / f"schema_{version}.sql").read_text("utf-8")
 
 
-async def migrate(database: Database, gateway: str) -> str:
-    """Bring the file to VERSION; returns the log epoch, which is made once for each database."""
+async def migrate(database: Database, gateway: str) -> None:
+    """Bring the file to VERSION."""
     version = int(await database.pragma("user_version"))
     if version > VERSION:
         raise too_new(version)
     for step in range(version + 1, VERSION + 1):
         await database.write_script(f"BEGIN IMMEDIATE;\n{script(step)}\nPRAGMA user_version = {step};\nCOMMIT;")
-    rows = await database.read("meta_get", ("epoch",))
-    if rows:
-        return str(rows[0][0])
-    epoch = secrets.token_hex(EPOCH_BYTES)
-    async with database.transaction() as run:
-        await run("meta_put", ("epoch", epoch))
-        await run("meta_put", ("gateway", gateway))
-    return epoch
+    epoch = await database.read("meta_get", ("epoch",))  # of version 1: one for all rows of the file
+    if epoch or not await database.read("meta_get", ("gateway",)):
+        async with database.transaction() as run:
+            await run("meta_put", ("gateway", gateway))
+            if epoch:
+                await run("start_put", start_row(0, str(epoch[0][0])))
+                await run("meta_drop", ("epoch",))
 
 
 def too_new(version: int) -> StoreError:

@@ -32,6 +32,7 @@ from gatepost.agent.store.recovery import StoreRecovery, open_file
 from gatepost.agent.store.retention import RetentionRule, free_space
 from gatepost.agent.store.salvage import SalvageReport, salvage
 from gatepost.agent.store.series import SeriesBook, whole_series
+from gatepost.agent.store.start_epochs import StartEpochs
 from gatepost.agent.store.writer import StoreWriter, explain, is_damage
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ class Store:
     """Durable log in one database file. Made by `open`; the owner runs `background_tasks()` and calls `close`.
 
     Its parts: `backlog` (what each broker is owed), `queries` (rows out of the file), `recent` (the newest rows in
-    memory), `key_value` (small state), `ledger` (of commands), `writer`, `retention`, `pending`, `boots`, `database`.
+    memory), `key_value` (small state), `ledger` (of commands), `writer`, `retention`, `pending`, `boots`, `epochs`,
+    `database`.
     """
 
     database: Database
@@ -49,6 +51,7 @@ class Store:
     pending: PendingWrites
     recent: RecentRecords
     boots: BootClock
+    epochs: StartEpochs
     queries: StoreQueries
     backlog: DeliveryBacklog
     retention: RetentionRule
@@ -58,7 +61,6 @@ class Store:
     def __init__(self, path: Path, gateway: str, clock: Clock, events: EventBus, rng: Random) -> None:
         self.path = path
         self.gateway = gateway
-        self.epoch = ""
         self.on_stored: list[Callable[[], None]] = []
         self.repairs = 0  # damaged files replaced since the start
         self._clock = clock
@@ -164,7 +166,13 @@ class Store:
         return self.writer.head
 
     def reading_id(self, seq: int) -> str:
-        return f"{self.gateway}:{self.epoch}:{seq}"
+        return f"{self.gateway}:{self.epochs.of(seq)}:{seq}"
+
+    def id_prefix(self, seq: int) -> bytes:
+        """What stands before the number in the id of this row."""
+        if seq >= self.epochs.first:
+            return self._prefix
+        return f"{self.gateway}:{self.epochs.of(seq)}:".encode()
 
     def series_of(self, number: int) -> Series:
         return self._book.get(number)
@@ -254,8 +262,7 @@ class Store:
     ) -> None:
         """`report`: of a repair that was made just before."""
         self.database = Database(self.path)
-        self.epoch, repaired = await open_file(self.database, self.gateway)
-        report = repaired or report
+        report = await open_file(self.database, self.gateway) or report
         database, clock = self.database, self._clock
         last, floor, starting, top, top_boot = [
             int(value or 0)
@@ -277,6 +284,9 @@ class Store:
             database, clock, next_seq, settings.commit_interval, self.pending, self._stored, self.mend, self._rng
         )
         self.boots = BootClock(await database.read("boots"), top_boot, clock.boot_id)
+        self.epochs = StartEpochs(await database.read("starts"), next_seq)
+        self._prefix = f"{self.gateway}:{self.epochs.current}:".encode()
+        self.pending.add_starts(self.epochs.rows())
         if self.boots.is_new:
             self.pending.add_boot(self.boots.row())
         known = whole_series(await database.read("series_load", (self.boots.current,)))
@@ -296,7 +306,7 @@ class Store:
         )
         self.retention.settings = settings
         self._recovery = StoreRecovery(
-            database, clock, self.retention.make_room, lambda: self.writer.next_seq, self.epoch, self._mended
+            database, clock, self.retention.make_room, lambda: self.writer.next_seq, self._mended
         )
         self.key_value = KeyValueStore(database)
         self.ledger = CommandLedger(database)
@@ -317,6 +327,7 @@ class Store:
 
     async def _mended(self, report: SalvageReport) -> None:
         """A new file is open, nobody else reads or writes yet. What memory knows is newer than what it holds."""
+        self.pending.add_starts(self.epochs.rows())
         for boot in self.boots.rows():
             self.pending.add_boot(boot)
         for series in self._book.known():

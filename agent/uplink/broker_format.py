@@ -132,7 +132,7 @@ class BrokerFormat:
         context, settings = self._context, self._settings
         fast = None
         if self.contract:
-            fast = DevicesFormat(context.gateway, context.store.epoch, self._topics, version)
+            fast = DevicesFormat(context.gateway, context.store.id_prefix, self._topics, version)
         batches = None
         if settings.batch.readings > 1 and self.kind.batches:
             octets, topic = self.kind.batch_octets, self._topics("batch")

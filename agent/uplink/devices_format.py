@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import orjson
@@ -28,8 +29,9 @@ class RenderedMessage(NamedTuple):
 class DevicesFormat:
     """Payload format `devices`: joins the series, rendered once, with each stored body, without parsing either."""
 
-    def __init__(self, gateway: str, epoch: str, topics: BrokerTopics, version: int) -> None:
-        self._prefix = f"{gateway}:{epoch}:".encode()
+    def __init__(self, gateway: str, prefix: Callable[[int], bytes], topics: BrokerTopics, version: int) -> None:
+        """`prefix` gives what stands before the number of a row in its id."""
+        self._prefix = prefix
         self._gateway = orjson.dumps(gateway)
         self._topics = topics
         self._with_properties = version == 5
@@ -49,7 +51,7 @@ class DevicesFormat:
         if template is not None:
             metric = str(orjson.loads(series.common).get("metric_type", ""))
             topic = self._topics("data", series.device, metric, template=template).encode()
-        name = b"%b%d" % (self._prefix, record.seq)
+        name = b"%b%d" % (self._prefix(record.seq), record.seq)
         marks = (record.bits & URGENT != 0, replayed, clock)
         tail = self._marks.get(marks)
         if tail is None:

@@ -47,9 +47,6 @@ async def test_every_row_of_a_healthy_file_is_found_and_equal(start: Any, clock:
     assert len(rows) == 400
     assert sorted(carve.readings(path)) == rows
     assert sorted(carve.series(path)) == series
-    db = sqlite3.connect(path)
-    assert carve.meta(path)["epoch"] == db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
-    db.close()
 
 
 async def test_rows_that_are_in_the_write_ahead_log_only_are_found(

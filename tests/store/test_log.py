@@ -15,7 +15,7 @@ from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import EVENT, URGENT
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.writer import QUEUE_ROWS
-from tests.store.conftest import GOOD
+from tests.store.conftest import GOOD, database
 from tests.support.clock import LoopClock
 from tests.support.waiting import until
 
@@ -29,22 +29,70 @@ async def test_what_is_stored_is_there_for_another_reader(start: Any, tmp_path: 
         other.close()
 
 
-async def test_ids_go_on_and_the_epoch_stays_over_a_restart(start: Any) -> None:
-    async with start() as run:
-        first = await run.put_all(3)
-        id_of_first = run.store.reading_id(first[0])
-        epoch = run.store.epoch
-    async with start() as run:
-        assert run.store.epoch == epoch
-        assert run.put(9) == first[-1] + 1
-        assert id_of_first == f"gw:{epoch}:{first[0]}"
+async def test_numbers_go_on_and_each_start_has_an_epoch_which_its_rows_keep(start: Any) -> None:
+    ids: dict[int, str] = {}
+    epochs = set()
+    for _ in range(4):
+        async with start() as run:
+            seqs = await run.put_all(3)
+            ids |= {seq: run.store.reading_id(seq) for seq in seqs}
+            epochs.add(run.store.epochs.current)
+            assert [run.store.reading_id(seq) for seq in ids] == list(ids.values())
+            assert [run.store.id_prefix(seq).decode() + str(seq) for seq in ids] == list(ids.values())
+    assert list(ids) == list(range(1, 13))
+    assert len(epochs) == 4
 
 
-async def test_a_new_database_has_another_epoch(start: Any, tmp_path: Path) -> None:
+async def test_starts_that_stored_nothing_leave_no_row(start: Any, tmp_path: Path) -> None:
+    for _ in range(3):
+        async with start():
+            pass
     async with start() as run:
-        epoch = run.store.epoch
-    async with start(path=tmp_path / "other.db") as run:
-        assert run.store.epoch != epoch
+        await run.put_all(1)
+    with database(tmp_path / "gatepost.db") as db:
+        assert db.execute("SELECT count(*) FROM start WHERE first > 0").fetchone() == (1,)
+
+
+async def test_a_log_of_schema_1_keeps_its_epoch_for_its_rows(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(3)
+    with database(tmp_path / "gatepost.db") as db:
+        db.execute("DROP TABLE start")
+        db.execute("INSERT INTO meta VALUES ('epoch', '6f2c9a1b')")
+        db.execute("PRAGMA user_version = 1")
+    for _ in range(2):
+        async with start() as run:
+            seq = (await run.put_all(1))[0]
+            assert [run.store.reading_id(n) for n in (1, 3)] == ["gw:6f2c9a1b:1", "gw:6f2c9a1b:3"]
+            assert run.store.reading_id(seq) == f"gw:{run.store.epochs.current}:{seq}" != f"gw:6f2c9a1b:{seq}"
+
+
+async def test_a_rolled_back_log_gives_no_id_twice(start: Any, tmp_path: Path) -> None:
+    path, seen = tmp_path / "gatepost.db", list[str]()
+    async with start() as run:
+        seen += [run.store.reading_id(seq) for seq in await run.put_all(3)]
+    old = path.read_bytes()
+    for _ in range(3):
+        path.write_bytes(old)
+        async with start() as run:
+            seen += [run.store.reading_id(seq) for seq in await run.put_all(5)]
+            assert [run.store.reading_id(seq) for seq in (1, 2, 3)] == seen[:3]
+    assert len(set(seen)) == len(seen) == 18
+
+
+async def test_a_start_that_cannot_be_read_gives_its_rows_no_epoch_of_another(start: Any, tmp_path: Path) -> None:
+    ids = list[str]()
+    for _ in range(3):
+        async with start() as run:
+            ids += [run.store.reading_id(seq) for seq in await run.put_all(3)]
+    with database(tmp_path / "gatepost.db") as db:
+        db.execute("UPDATE start SET first = 5 WHERE first = 4")
+    async with start() as run:
+        known = {run.store.reading_id(seq) for seq in range(1, 10)}
+        assert known.isdisjoint(ids)
+        await run.put_all(1)
+    async with start() as run:
+        assert {run.store.reading_id(seq) for seq in range(1, 10)} == known
 
 
 async def test_a_clean_stop_stores_everything_that_was_taken(start: Any) -> None:

@@ -59,7 +59,7 @@ async def bodies(run: Any) -> dict[int, tuple[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("lost", ["meta", "boot", "series", "owed", "gap", "state"])
+@pytest.mark.parametrize("lost", ["meta", "boot", "start", "series", "owed", "gap", "state"])
 async def test_whatever_table_is_lost_under_a_running_store_ids_and_series_stay(
     start: Any, tmp_path: Path, clock: LoopClock, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
@@ -67,7 +67,7 @@ async def test_whatever_table_is_lost_under_a_running_store_ids_and_series_stay(
         store = run.store
         await run.put_all(20, device="first")
         await store.clock_in_step()
-        epoch, boot = store.epoch, store.boots.current
+        first_id, boot = store.reading_id(1), store.boots.current
         real = maintenance._copy_table
         monkeypatch.setattr(maintenance, "_copy_table", lambda old, new, table: table != lost and real(old, new, table))
         monkeypatch.setattr(maintenance.carve, "meta", lambda path: {})
@@ -77,14 +77,14 @@ async def test_whatever_table_is_lost_under_a_running_store_ids_and_series_stay(
         await damage(run)
         await store.stored(waiting)
         later = (await run.put_all(1, device="third"))[0]
-        assert store.epoch == epoch
+        assert store.reading_id(1) == first_id
         assert store.boots.current == boot
         found = await bodies(run)
         assert [found[seq] for seq in range(1, 21)] == [("first", n) for n in range(20)]
         assert found[waiting] == ("second", 7)
         assert store.time_of(await store.queries.one(waiting))[1] == "rectified"
     async with start(clock=LoopClock()) as run:  # and the file says the same to the next process
-        assert run.store.epoch == epoch
+        assert run.store.reading_id(1) == first_id
         found = await bodies(run)
         assert (found[1], found[waiting], found[later]) == (("first", 0), ("second", 7), ("third", 0))
         assert run.store.time_of(await run.store.queries.one(waiting))[1] == "rectified"
@@ -175,7 +175,7 @@ async def test_a_crash_while_the_file_is_replaced_loses_nothing(
 ) -> None:
     async with start(finish=False) as run:
         seqs = await run.put_all(300)
-        epoch = run.store.epoch
+        first_id = run.store.reading_id(1)
         copy = tmp_path / "copy.db"
         for suffix in ("", "-wal", "-shm"):  # as a crash leaves it
             source = file_of(run).with_name(file_of(run).name + suffix)
@@ -196,7 +196,7 @@ async def test_a_crash_while_the_file_is_replaced_loses_nothing(
         except KeyboardInterrupt:
             pass
     async with start(path=copy) as run:
-        assert run.store.epoch == epoch
+        assert run.store.reading_id(1) == first_id
         assert sorted(await bodies(run)) == seqs
         assert next(iter(run.store.backlog.position("a").owed[0]))[0] == 1
     assert check(copy).healthy
@@ -210,7 +210,7 @@ async def test_numbers_never_go_back_however_often_a_file_is_lost(start: Any, tm
     maintenance.salvage(path)
     async with start() as run:
         last = (await run.put_all(10))[-1]
-        epoch = run.store.epoch
+        first_id = run.store.reading_id(1)
     assert last > JUMP
     with database(path, isolation_level=None) as db:
         db.execute("DELETE FROM reading")
@@ -219,7 +219,7 @@ async def test_numbers_never_go_back_however_often_a_file_is_lost(start: Any, tm
     db.close()
     maintenance.salvage(path)
     async with start() as run:
-        assert run.store.epoch == epoch
+        assert run.store.reading_id(1) == first_id
         assert run.put(1) > last
 
 

@@ -54,7 +54,6 @@ class Log(RuleBasedStateMachine):
         self.lost_since_stored = 0
         self.fails: list[Failing] = []
         self.run_ = self.wait(self.open())
-        self.epoch = self.run_.store.epoch
 
     # --- the store
 
@@ -246,7 +245,6 @@ class Log(RuleBasedStateMachine):
 
     async def look(self) -> None:
         store = self.run_.store
-        assert store.epoch == self.epoch
         self.learn()
         known = dict(self.stored)  # commits go on meanwhile
         found: dict[int, tuple[str, int, bool]] = {}

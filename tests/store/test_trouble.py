@@ -99,7 +99,7 @@ def flip(path: Path, start: int, count: int, seed: int = 1) -> None:
 async def fill(start: Any, count: int = 3000) -> str:
     async with start() as run:
         await run.put_all(count)
-        return str(run.store.epoch)
+        return str(run.store.reading_id(1))
 
 
 async def test_a_flipped_bit_in_a_reading_is_found_and_left_out(start: Any, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ async def _gaps_after(start: Any) -> list[dict[str, Any]]:
 
 
 async def test_repair_from_the_command_line_keeps_what_can_be_read(start: Any, tmp_path: Path) -> None:
-    epoch = await fill(start)
+    first_id = await fill(start)
     path = tmp_path / "gatepost.db"
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
@@ -197,7 +197,7 @@ async def test_repair_from_the_command_line_keeps_what_can_be_read(start: Any, t
     assert len(set_aside(tmp_path)) >= 1
     assert check(path).healthy
     async with start() as run:
-        assert run.store.epoch == epoch
+        assert run.store.reading_id(1) == first_id
         assert run.put(1) > 1_000_000_000
 
 

@@ -41,7 +41,6 @@ class FakeStore:
         self.gate.set()
         self.failing: Exception | None = None
         self.head = first - 1
-        self.epoch = EPOCH
         self.queries = self.backlog = self.recent = self  # the parts that a delivery uses, in one
         self._memory = memory
         self._first = first
@@ -91,6 +90,9 @@ class FakeStore:
 
     def time_of(self, record: Record) -> tuple[int, str]:
         return record.wall, "synchronised"
+
+    def id_prefix(self, seq: int) -> bytes:
+        return f"gw:{EPOCH}:".encode()
 
     def reading_id(self, seq: int) -> str:
         return f"gw:{EPOCH}:{seq}"

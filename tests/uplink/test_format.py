@@ -23,7 +23,7 @@ RFC = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
 
 
 def make(version: int = 5, **topics: str) -> DevicesFormat:
-    return DevicesFormat("ward-7", "6f2c9a1b", BrokerTopics(topics, "ward-7", "org"), version)
+    return DevicesFormat("ward-7", lambda seq: b"ward-7:6f2c9a1b:", BrokerTopics(topics, "ward-7", "org"), version)
 
 
 def common_of(reading: Reading) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import sqlite3
 import threading
 import time
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,20 +34,22 @@ class Stored:
     def __init__(self, state: Path) -> None:
         self._state = state
         self._head = 0
-        self._prefix = ""
+        self._gateway = ""
         self.rows: dict[str, Row] = {}
 
     def read(self) -> None:
         """Raises sqlite3.Error when the file cannot be read."""
         with closing(connect(self._state)) as db:
-            if not self._prefix:
+            if not self._gateway:
                 meta = dict(db.execute("SELECT key, value FROM meta"))
-                self._prefix = f"{meta['gateway']}:{meta['epoch']}:"
+                self._gateway = meta["gateway"]
+            starts = db.execute("SELECT first, epoch FROM start ORDER BY first").fetchall()
             for seq, device, bits, body in db.execute(NEWER, (self._head,)):
                 self._head = seq
                 told = {} if bits & EVENT else orjson.loads(body)
                 row = Row(device, int(told.get("n", -1)), int(told.get("ts", -1)), bool(bits & EVENT))
-                self.rows[f"{self._prefix}{seq}"] = row
+                epoch = starts[bisect_right(starts, seq, key=itemgetter(0)) - 1][1]
+                self.rows[f"{self._gateway}:{epoch}:{seq}"] = row
 
     def integrity(self) -> str:
         """ "ok", or what SQLite found."""
