@@ -28,6 +28,7 @@ BATTERY = "org.bluez.Battery1"
 _DBUS = "org.freedesktop.DBus"
 _OBJECTS = "org.freedesktop.DBus.ObjectManager"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
+MOST_LOOKS = 10  # at a daemon that changes while it is asked
 
 _RULES = (
     f"type='signal',sender='{_DBUS}',interface='{_DBUS}',member='NameOwnerChanged',arg0='{SERVICE}'",
@@ -68,6 +69,8 @@ class BluezClient:
         self._log = log
         self._bus: MessageBus | None = None
         self._owner: str | None = None
+        self._certain = False  # whether `adapters` is all that the daemon has
+        self._told = 0  # signals about the daemon or its adapters
         self._opening = asyncio.Lock()
         self._trusted_until = 0.0
         self._watchers: list[Callable[[], None]] = []
@@ -83,14 +86,15 @@ class BluezClient:
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback)
 
-    async def ready(self) -> None:
-        """Connected to the bus, and bluetoothd is there; LinkFailed."""
+    async def ready(self, again: bool = False) -> None:
+        """Connected to the bus, bluetoothd is there, and its adapters are known; LinkFailed. `again`: look in any
+        case."""
         async with self._opening:
             if self._bus is not None and not self._bus.connected:
                 self._bus_lost()
             if self._bus is None:
                 await self._open()
-            if self._owner is None:
+            if self._owner is None or not self._certain or again:
                 await self._read_state()
 
     def pick(self, name: str | None) -> str:
@@ -183,20 +187,35 @@ class BluezClient:
         self._owner_changed(None)
 
     async def _read_state(self) -> None:
-        """Learn who serves, and its adapters; asking starts a service that can be started."""
-        generation = self.generation
-        try:
-            objects = await self.objects()
-            owner = (await self._ask(_DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", [SERVICE], None))[0]
-        except Exception as error:
-            raise explain("Bluetooth", error) from error
-        if generation != self.generation and self._owner != owner:
-            return  # it came anew meanwhile; its adapters tell of themselves
-        self._owner = owner
+        """Learn who serves, and its adapters; asking starts a service that can be started. What a signal told
+        meanwhile may be newer than the answer, or older: it is asked once more then."""
+        for _ in range(MOST_LOOKS):
+            told = self._told
+            try:
+                objects = await self.objects()
+                name = await self._ask(_DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", [SERVICE], None)
+            except Exception as error:
+                raise explain("Bluetooth", error) from error
+            if told == self._told:
+                self._learn(name[0], objects)
+                return
+        raise no_service()  # it comes and goes
+
+    def _learn(self, owner: str, objects: dict[str, dict[str, dict[str, Any]]]) -> None:
+        before = (self._owner, self.adapters)
+        if self._owner not in (None, owner):
+            self.generation += 1
+        self._owner, self._certain = owner, True
         self.adapters = {
             adapter_of(path): _state_of(of[ADAPTER], None) for path, of in objects.items() if ADAPTER in of
         }
-        self._notify()
+        if before[0] == owner:
+            self.outages.update(name for name, state in before[1].items() if state.powered and not self._on(name))
+        if before != (self._owner, self.adapters):
+            self._notify()
+
+    def _on(self, name: str) -> bool:
+        return name in self.adapters and self.adapters[name].powered
 
     async def _ask(
         self, service: str, path: str, interface: str, member: str, signature: str, body: Any, timeout: float | None
@@ -224,10 +243,11 @@ class BluezClient:
             case "NameOwnerChanged" if message.sender == _DBUS and message.body[0] == SERVICE:
                 self._owner_changed(message.body[2] or None)
             case "PropertiesChanged" if message.body[0] == ADAPTER:
-                self._adapter_changed(message.path or "", message.body[1])
+                self._adapter_changed(message.path or "", message.body[1], whole=False)
             case "InterfacesAdded" if ADAPTER in message.body[1]:
-                self._adapter_changed(message.body[0], message.body[1][ADAPTER])
+                self._adapter_changed(message.body[0], message.body[1][ADAPTER], whole=True)
             case "InterfacesRemoved" if ADAPTER in message.body[1]:
+                self._told += 1
                 if self.adapters.pop(adapter_of(message.body[0]), None) is not None:
                     self.outages[adapter_of(message.body[0])] += 1
                     self._notify()
@@ -235,24 +255,34 @@ class BluezClient:
 
     def _owner_changed(self, owner: str | None) -> None:
         """The daemon went (None) or came; nothing that the last one told holds."""
+        self._told += 1
         if owner == self._owner:
             return
         if self._owner is not None:
             self.generation += 1
-        self._owner = owner
+        self._owner, self._certain = owner, False
         self.adapters = {}
         self._log.info("the Bluetooth service %s", "went away" if owner is None else "is there")
         self._notify()
-        if owner is not None:
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._certain = False
+        if self._owner is not None:
             self._spawn(self._read_state_again())
 
     async def _read_state_again(self) -> None:
         with contextlib.suppress(LinkFailed):  # whoever needs it asks again, and is told why
             await self._read_state()
 
-    def _adapter_changed(self, path: str, changed: Mapping[str, Any]) -> None:
+    def _adapter_changed(self, path: str, changed: Mapping[str, Any], whole: bool) -> None:
+        """Properties of an adapter; `whole`: all that it has."""
+        self._told += 1
         name = adapter_of(path)
         before = self.adapters.get(name)
+        if before is None and not whole:
+            self._look_again()  # what one property says of it is not enough
+            return
         self.adapters[name] = _state_of(unpack_variants(dict(changed)), before)
         if before is not None and before.powered and not self.adapters[name].powered:
             self.outages[name] += 1

@@ -39,6 +39,7 @@ class SharedStack:
         """The adapter to use, which is on. One that is off is waited for; one that is missing only as long as a service
         that starts takes to find it. LinkFailed."""
         patient_until = asyncio.get_running_loop().time() + self.timing.grace
+        again = False
         while True:
             if self._forgetting is not None:
                 await asyncio.wait((self._forgetting,), timeout=self.timing.call)
@@ -46,7 +47,7 @@ class SharedStack:
             unwatch = self.bluez.watch(changed.set)
             try:
                 try:
-                    await self.bluez.ready()
+                    await self.bluez.ready(again)
                     return self.known(self.bluez.pick(name))
                 except LinkFailed as failure:
                     off = failure.reason is Reason.ADAPTER_OFF
@@ -58,6 +59,7 @@ class SharedStack:
                 with contextlib.suppress(TimeoutError):  # looked at again in any case: a signal may be lost
                     async with asyncio.timeout(self.timing.last_scan_retry if off else left):
                         await changed.wait()
+                again = not changed.is_set()
             finally:
                 unwatch()
 

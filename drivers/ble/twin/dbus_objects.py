@@ -55,6 +55,7 @@ class ObjectTree:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.silent = False  # hangs: answers nothing, says nothing
         self.lost = 0  # signals that nobody took in time
+        self.listing_takes = 0.0  # seconds from the look at the objects to the answer
         self.on_gone: Callable[[str], None] = lambda name: None  # a client left the bus
 
     # -- the connection
@@ -226,9 +227,10 @@ class ObjectTree:
         raise BusError(f"org.freedesktop.DBus.Error.{kind}", text)
 
     async def _managed(self, call: BusCall) -> Answer:
-        return "a{oa{sa{sv}}}", [
-            {path: {name: dict(each) for name, each in there.items()} for path, there in self.tree.items()}
-        ]
+        listed = {path: {name: dict(each) for name, each in there.items()} for path, there in self.tree.items()}
+        if self.listing_takes:
+            await asyncio.sleep(self.listing_takes)
+        return "a{oa{sa{sv}}}", [listed]
 
     async def _introspect(self, path: str) -> Answer:
         root = path.rstrip("/") + "/"
