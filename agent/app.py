@@ -21,6 +21,7 @@ from gatepost.agent.core.clock import Clock, SystemClock
 from gatepost.agent.core.clock_monitor import ClockMonitor
 from gatepost.agent.core.errors import GatepostError, NotConnected, UplinkError
 from gatepost.agent.core.events import EventBus
+from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.device_profiles import device_profiles
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.gateway_commands import GatewayCommands
@@ -357,11 +358,23 @@ class App:
                 payload=bytes(message.payload),
                 retained=message.retain,
                 correlation=properties.get("correlation_data"),
-                response_topic=properties.get("response_topic"),
+                response_topic=self._response_topic(broker, device, properties.get("response_topic")),
                 expires_in=float(expiry) if expiry is not None else None,
                 redelivered=message.dup,
+                topic=message.topic,
             )
         )
+
+    def _response_topic(self, broker: str, device: str | None, topic: str | None) -> str | None:
+        """The response topic that a command named, where it is one's own or allowed; a sender has no say beyond."""
+        link = self.brokers.get(broker)
+        if not topic or link is None:
+            return None
+        allowed = any(TopicFilter(each).covers(topic) for each in self.current.settings.commands.respond_to)
+        if allowed or link.may_reply_on(topic, device):
+            return topic
+        log.info("%s: a command named a response topic that commands.respond_to does not allow", broker)
+        return None
 
     async def _send_response(self, response: AddressedResponse) -> bool:
         """True when the broker is done with it: acknowledged, or refused for good."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
 from collections.abc import Callable
 
 from gatepost.agent.commands.model import CommandRequest, RefusedCommand
 from gatepost.agent.commands.parsed_command import ParsedCommand
-from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.commands.signatures import EVERY_GATEWAY, is_signed, signed_octets
+from gatepost.agent.core.errors import GatepostError, SettingsWrong
 from gatepost.agent.settings.model import Settings
 
 log = logging.getLogger(__name__)
@@ -19,11 +19,6 @@ UNAUTHENTICATED = RefusedCommand(
     "The command's token or signature is missing or wrong.",
     "A device with a `token` wants it in every command; see commands.signing for signatures.",
 )
-
-
-def sign(key: str, canonical: bytes) -> str:
-    """HMAC-SHA256 in lowercase hex over the canonical form (docs/commands.md)."""
-    return hmac.new(key.encode(), canonical, hashlib.sha256).hexdigest()
 
 
 class CommandAuthenticator:
@@ -40,7 +35,7 @@ class CommandAuthenticator:
     def refusal(self, request: CommandRequest, parsed: ParsedCommand, settings: Settings) -> RefusedCommand | None:
         if request.trusted:
             return None
-        good = self._signed(parsed, settings) and self._knows_token(request, parsed, settings)
+        good = self._signed(request, parsed, settings) and self._knows_token(request, parsed, settings)
         return None if good else UNAUTHENTICATED
 
     def _knows_token(self, request: CommandRequest, parsed: ParsedCommand, settings: Settings) -> bool:
@@ -51,16 +46,21 @@ class CommandAuthenticator:
         wanted = self._secret(lambda: self._token_of(name), f"the token of {name}")
         return wanted is not None and hmac.compare_digest(wanted.encode(), (parsed.token or "").encode())
 
-    def _signed(self, parsed: ParsedCommand, settings: Settings) -> bool:
+    def _signed(self, request: CommandRequest, parsed: ParsedCommand, settings: Settings) -> bool:
         signing = settings.commands.signing
         if signing.key is None or (parsed.signature is None and not signing.required):
             return not signing.required
         if not parsed.own_id or (parsed.issued is None and parsed.expires is None):
             return False  # what a signature does not bind could be played again under a new id, or for ever
         key = self._secret(self._signing_key, "the key of signatures")
-        if key is None or parsed.signature is None:
+        if key is None or parsed.signature is None or request.topic is None:
             return False
-        return hmac.compare_digest(sign(key, parsed.canonical).encode(), parsed.signature.encode())
+        octets = signed_octets(_target(request, settings), request.topic, parsed.canonical)
+        try:
+            return is_signed(signing.algorithm, key, octets, parsed.signature)
+        except SettingsWrong as error:
+            log.error("signed commands are refused: %s; %s", error.message, error.hint)
+            return False
 
     def _secret(self, get: Callable[[], str | None], what: str) -> str | None:
         try:
@@ -69,3 +69,11 @@ class CommandAuthenticator:
             log.error("%s cannot be read, commands that need it are refused: %s", what, error.message)
             return None
         return secret or None
+
+
+def _target(request: CommandRequest, settings: Settings) -> str:
+    """Whom a signature names: a gateway by its id, a device behind it, or with a broadcast every gateway."""
+    if request.source.startswith("broadcast:"):
+        return EVERY_GATEWAY
+    gateway = settings.gateway.id
+    return gateway if request.target is None else f"{gateway}/{request.target}"

@@ -16,7 +16,7 @@ class CommandRequest(msgspec.Struct, frozen=True):
 
     `source` is `mqtt:<broker>`, `broadcast:<broker>`, `api` or `cli`. `trusted` sources are vouched for by who may
     reach them (file permission) and need neither token nor signature. `expires_in` is the MQTT 5 message expiry in
-    seconds as received, `redelivered` the DUP flag.
+    seconds as received, `redelivered` the DUP flag, `topic` that of a message.
     """
 
     source: str
@@ -28,6 +28,7 @@ class CommandRequest(msgspec.Struct, frozen=True):
     trusted: bool = False
     expires_in: float | None = None
     redelivered: bool = False
+    topic: str | None = None
 
     @property
     def remote(self) -> bool:

@@ -46,11 +46,10 @@ class CommandResponder:
         self.lost = 0
 
     async def refuse(self, request: CommandRequest, response: CommandResponse) -> None:
-        """Respond to a command that has no row in the ledger."""
+        """Respond to a command that has no row in the ledger, where responses go and not where it says: nobody knows
+        who sent it."""
         taken = await self._send_one(
-            AddressedResponse(
-                request.source, request.target, topic_of(request), request.correlation, response.as_bytes()
-            )
+            AddressedResponse(request.source, request.target, None, request.correlation, response.as_bytes())
         )
         self.lost += not taken
 
@@ -61,9 +60,8 @@ class CommandResponder:
         self._under_way[entry.id] = asyncio.Event()
         try:
             target = None if entry.target == GATEWAY else entry.target
-            if not await self._send_one(
-                AddressedResponse(entry.source, target, entry.topic, entry.correlation, payload)
-            ):
+            topic = None if state == "rejected" else entry.topic
+            if not await self._send_one(AddressedResponse(entry.source, target, topic, entry.correlation, payload)):
                 return False
             await self._ledger.answered(entry.id, state)
             return True

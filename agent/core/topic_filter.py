@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+LONGEST_FILTER = 1024  # octets
+
+
+def is_filter(text: str) -> bool:
+    """Whether it is a topic filter (MQTT 5, section 4.7.1) of sensible length."""
+    levels = text.split("/")
+    return (
+        0 < len(text.encode("utf-8", "replace")) <= LONGEST_FILTER
+        and "\0" not in text
+        and all(level in ("+", "#") or not set("+#") & set(level) for level in levels)
+        and "#" not in levels[:-1]
+    )
+
 
 class TopicFilter:
     """Topic filter, valid as check_filter has it, and split into its levels."""

@@ -251,8 +251,13 @@ class DeviceSettings(_Section, frozen=True):
 
 
 class SigningSettings(_Section, frozen=True):
-    algorithm: Annotated[Literal["hmac-sha256"], Meta(description="how commands are signed")] = "hmac-sha256"
-    key: Annotated[Secret | None, Meta(description="the shared key: a secret")] = None
+    algorithm: Annotated[
+        Literal["hmac-sha256", "ed25519"],
+        Meta(description="how commands are signed: with a shared key, or with one whose public half only is here"),
+    ] = "hmac-sha256"
+    key: Annotated[
+        Secret | None, Meta(description="hmac-sha256: the shared key, a secret; ed25519: the public key, in base64")
+    ] = None
     required: Annotated[bool, Meta(description="refuse commands without a signature")] = False
 
 
@@ -270,6 +275,9 @@ class CommandSettings(_Section, frozen=True):
     signing: Annotated[SigningSettings, Meta(description="signatures of commands")] = field(
         default_factory=SigningSettings
     )
+    respond_to: Annotated[
+        list[str], Meta(description="topic filters that a command's response topic may match beside the gateway's own")
+    ] = []
 
 
 class ApiTls(_Section, frozen=True):

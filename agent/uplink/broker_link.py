@@ -208,6 +208,10 @@ class BrokerLink:
         """The topic of this key at this broker."""
         return self._topics(key)
 
+    def may_reply_on(self, topic: str, device: str | None) -> bool:
+        """Whether the response to a command for a device (None = the gateway) may go to this topic of one's own."""
+        return self._topics.is_own_reply(topic, device)
+
     async def follow(self, topic: str) -> None:
         """Subscribe now to a filter that `UplinkContext.followed` names, or end it; when away: on the next connection.
         UplinkError."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.uplink.mqtt.codec import check_topic
 
 DEFAULTS: dict[str, str] = {
@@ -19,6 +21,8 @@ DEFAULTS: dict[str, str] = {
     "batch": "gateways/{gateway}/data",
 }
 
+_OPEN = re.compile(r"\{device\}|\{metric\}")
+
 
 class BrokerTopics:
     """Topics of one broker: the defaults with the settings' own laid over them."""
@@ -29,6 +33,11 @@ class BrokerTopics:
         self._templates = {**DEFAULTS, **own}
         self._rooms = rooms or {}  # device id -> room
         self._fixed = {"{gateway}": gateway, "{org}": organization or ""}
+        self._taken = [
+            TopicFilter("/".join("+" if _OPEN.search(level) else self._fill(level) for level in text.split("/")))
+            for key, text in self._templates.items()
+            if key not in ("responses", "gateway_responses")
+        ]
 
     def __call__(
         self, key: str, device: str = "", metric: str = "", value: str = "", template: str | None = None
@@ -45,6 +54,17 @@ class BrokerTopics:
 
     def problem(self, topic: str) -> str | None:
         return check_topic(topic)
+
+    def is_own_reply(self, topic: str, device: str | None) -> bool:
+        """Whether responses of a device (None = the gateway) may go to this topic: on or below the one for responses,
+        or beside it below a level that names device or gateway, where nothing else is published or subscribed."""
+        key = "gateway_responses" if device is None else "responses"
+        place = self(key, device or "")
+        if topic == place or topic.startswith(place + "/"):
+            return True
+        parent = self._templates[key].rpartition("/")[0]
+        beside = ("{device}" in parent or "{gateway}" in parent) and topic.startswith(place.rpartition("/")[0] + "/")
+        return beside and not any(taken.matches(topic) for taken in self._taken)
 
     def wildcard(self, key: str) -> str | None:
         """The filter for every device, where `{device}` is a level of its own; None where it is not."""

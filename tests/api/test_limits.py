@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from gatepost.agent.api.auth.rate_limits import FREE, LONGEST, TABLE, AddressLockout, RateLimiter, group
-from gatepost.agent.api.auth.topic_permissions import allows, covers, is_filter
+from gatepost.agent.api.auth.topic_permissions import allows, covers
+from gatepost.agent.core.topic_filter import is_filter
 
 
 class Now:

@@ -338,6 +338,21 @@ async def test_only_a_topic_that_can_be_published_to_is_taken_as_response_topic(
     assert (office.sent[0].response_topic, office.sent[0].correlation) == (used, b"\x01")
 
 
+async def test_a_command_that_is_rejected_has_no_say_in_where_the_response_goes(office: Office) -> None:
+    office.tokens["scale-2"] = "hush"
+    for body, target in (
+        (b"no json", "oximeter-1"),
+        ({"id": "u", "command": "read_now"}, "scale-2"),
+        ({"id": "n", "command": "explode"}, "oximeter-1"),
+        (READ, "nobody"),
+    ):
+        await office.ask(body, target, response_topic="alarms/siren", correlation=b"7")
+    office.room.error = DeviceBusy("It is measuring.")
+    await office.ask({"id": "b", "command": "read_now"}, response_topic="alarms/siren")
+    assert [answer["status"] for answer in office.answers] == ["rejected"] * 5
+    assert {sent.response_topic for sent in office.sent} == {None}
+
+
 async def test_the_ledger_of_a_local_source_owes_no_answer(office: Office) -> None:
     assert (await office.ask(READ, source="cli", trusted=True)).status == "done"
     assert not office.sent

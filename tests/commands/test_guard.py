@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 
 import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gatepost.agent.commands.authentication import CommandAuthenticator
 from gatepost.agent.commands.authorization import permitted
@@ -58,10 +60,17 @@ async def test_nothing_is_told_of_earlier_commands_without_the_token(office: Off
     assert (response.error["key"], response.result) == ("unauthenticated", None)
 
 
-def signed(body: dict, key: str = "k") -> dict:
+TOPIC = "devices/oximeter-1/commands"
+
+
+def octets(body: dict, target: str, topic: str) -> bytes:
+    return f"{target}\n{topic}\n".encode() + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+
+def signed(body: dict, key: str = "k", target: str = "ward-7/oximeter-1", topic: str = TOPIC) -> dict:
     """As docs/commands.md says, with nothing of the product."""
-    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    return body | {"signature": hmac.new(key.encode(), canonical, hashlib.sha256).hexdigest()}
+    text = hmac.new(key.encode(), octets(body, target, topic), hashlib.sha256).hexdigest()
+    return body | {"signature": text}
 
 
 def test_the_canonical_form_is_sorted_keys_without_spaces_and_without_the_signature() -> None:
@@ -94,9 +103,49 @@ WITHOUT_TIME = {name: value for name, value in SIGNED.items() if name != "issued
 async def test_signatures(office: Office, body: dict, required: bool, good: bool) -> None:
     office.key = "k"
     office.settings = settings(signing={"key": {"env": "KEY"}, "required": required})
-    response = await office.ask(body)
+    response = await office.ask(body, topic=TOPIC)
     assert response.status == ("done" if good else "rejected")
     assert good or response.error["key"] == "unauthenticated"
+
+
+BROADCAST = "organizations/org-1/broadcast"
+
+
+@pytest.mark.parametrize("algorithm", ["hmac-sha256", "ed25519"])
+@pytest.mark.parametrize(
+    ("signed_for", "topic", "sent", "good"),
+    [
+        ("ward-7/oximeter-1", TOPIC, {}, True),
+        ("ward-7/scale-2", "devices/scale-2/commands", {}, False),
+        ("ward-8/oximeter-1", TOPIC, {}, False),
+        ("ward-7/oximeter-1", "elsewhere/commands", {}, False),
+        ("ward-7/oximeter-1", TOPIC, {"topic": None}, False),
+        ("ward-7", "gateways/ward-7/commands", {"target": None, "topic": "gateways/ward-7/commands"}, True),
+        ("*", BROADCAST, {"target": None, "topic": BROADCAST, "source": "broadcast:hospital"}, True),
+        ("ward-7", BROADCAST, {"target": None, "topic": BROADCAST, "source": "broadcast:hospital"}, False),
+    ],
+)
+async def test_what_is_signed_for_one_is_refused_at_another(
+    office: Office, algorithm: str, signed_for: str, topic: str, sent: dict, good: bool
+) -> None:
+    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    body = SIGNED | {"command": "ping" if sent.get("target", "") is None else "read_now"}
+    office.key = "k"
+    signed_body = signed(body, target=signed_for, topic=topic)
+    if algorithm == "ed25519":
+        office.key = base64.b64encode(private.public_key().public_bytes_raw()).decode()
+        signed_body = body | {"signature": private.sign(octets(body, signed_for, topic)).hex()}
+    signing = {"algorithm": algorithm, "key": {"env": "KEY"}, "required": True}
+    office.settings = settings(signing=signing, allow={"*": ["*"]})
+    assert ((await office.ask(signed_body, **{"topic": TOPIC} | sent)).status == "done") is good
+
+
+@pytest.mark.parametrize("key", ["", "k", "A" * 44, "AAAA"])
+async def test_an_ed25519_key_that_is_none_shuts_the_door(office: Office, key: str) -> None:
+    office.key = key
+    office.settings = settings(signing={"algorithm": "ed25519", "key": key, "required": True})
+    for signature in ("", "00" * 64, signed(SIGNED)["signature"], "ü"):
+        assert (await office.ask(SIGNED | {"signature": signature}, topic=TOPIC)).error["key"] == "unauthenticated"
 
 
 async def test_a_signing_key_that_cannot_be_had_shuts_the_door(office: Office) -> None:

@@ -38,7 +38,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             "probe": lines(folder / "tty"),
             "locked": lines(folder / "nowhere", token="open sesame"),
         }
-        settings = settings_for(folder, broker.url, devices, commands={"allow": allow})
+        settings = settings_for(folder, broker.url, devices, commands={"allow": allow, "respond_to": ["answers/#"]})
         async with listening(broker.url) as there, agent(folder, settings) as one:
             await one.device("probe", "online")
             await until(lambda: there.on("devices/probe/status"), LATEST)
@@ -130,6 +130,21 @@ async def test_response_topic_and_correlation_data(world: World) -> None:
     assert message.properties["correlation_data"] == b"\xca\xfe"
     got = orjson.loads(message.payload)
     assert (got["status"], got["id"]) == ("done", "cafe")
+
+
+async def test_a_response_topic_that_is_not_allowed_is_not_used(world: World) -> None:
+    for number, topic in enumerate(("alarms/siren", "devices/probe/data", "devices/locked/replies")):
+        got = await ask(world, {"id": f"no{number}", "command": "status"}, response_topic=topic)
+        assert got["status"] == "done"
+    await ask(world, {"id": "bad", "command": "explode"}, response_topic="answers/for/me")
+    world.there.publish(
+        "devices/probe/commands",
+        orjson.dumps({"id": "ok", "command": "ping"}),
+        response_topic="devices/probe/replies/7",
+    )
+    await answer(world, "devices/probe/replies/7", "ok")
+    assert not {"alarms/siren", "devices/locked/replies"} & {message.topic for message in world.there.messages}
+    assert "bad" not in {found["id"] for found in world.there.on("answers/for/me")}
 
 
 async def test_a_message_that_expired_on_its_way(world: World) -> None:

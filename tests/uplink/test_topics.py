@@ -73,3 +73,31 @@ def test_a_device_is_found_again(name: str) -> None:
 @pytest.mark.parametrize("topic", ["devices/d/data", "devices/d/commands/x", "devices//x/commands", "commands", ""])
 def test_another_topic_names_no_device(topic: str) -> None:
     assert BrokerTopics({}, "g", None).device_of("commands", topic) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "device", "topic", "good"),
+    [
+        ({}, "cuff-3", "devices/cuff-3/responses", True),
+        ({}, "cuff-3", "devices/cuff-3/responses/me", True),
+        ({}, "cuff-3", "devices/cuff-3/replies/me", True),
+        ({}, "cuff-3", "devices/cuff-3", False),
+        ({}, "cuff-3", "devices/cuff-3/data", False),
+        ({}, "cuff-3", "devices/cuff-3/status", False),
+        ({}, "cuff-3", "devices/cuff-3/commands", False),
+        ({}, "cuff-3", "devices/cuff-30/replies", False),
+        ({}, "cuff-3", "devices/other/replies", False),
+        ({}, "cuff-3", "alarms/siren", False),
+        ({}, None, "gateways/ward-7/responses/7", True),
+        ({}, None, "gateways/ward-7/replies", True),
+        ({}, None, "gateways/ward-7/events", False),
+        ({}, None, "gateways/ward-7/data", False),
+        ({}, None, "gateways/ward-8/replies", False),
+        ({"responses": "answers"}, "cuff-3", "answers/7", True),
+        ({"responses": "answers"}, "cuff-3", "alarms/siren", False),
+        ({"responses": "hospital/answers"}, "cuff-3", "hospital/sirens", False),
+        ({"responses": "d/{device}/out", "data": "d/{device}/{metric}"}, "cuff-3", "d/cuff-3/spo2", False),
+    ],
+)
+def test_where_a_response_may_go(own: dict[str, str], device: str | None, topic: str, good: bool) -> None:
+    assert BrokerTopics(own, "ward-7", "org-123").is_own_reply(topic, device) is good

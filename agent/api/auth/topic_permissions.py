@@ -6,19 +6,6 @@ from collections.abc import Iterable
 
 from gatepost.agent.core.topic_filter import TopicFilter
 
-LONGEST = 1024  # octets
-
-
-def is_filter(text: str) -> bool:
-    """Whether it is a topic filter (MQTT 5, section 4.7.1) of sensible length."""
-    levels = text.split("/")
-    return (
-        0 < len(text.encode("utf-8", "replace")) <= LONGEST
-        and "\0" not in text
-        and all(level in ("+", "#") or not set("+#") & set(level) for level in levels)
-        and "#" not in levels[:-1]
-    )
-
 
 def allows(filters: Iterable[str], topic: str) -> bool:
     """Whether one of them matches this topic; a topic with wildcards is none."""

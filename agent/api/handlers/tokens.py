@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatepost.agent.api.auth.principal import LOCAL
-from gatepost.agent.api.auth.topic_permissions import is_filter
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import BadInput
+from gatepost.agent.core.topic_filter import is_filter
 from gatepost.agent.settings.units import WrongUnit, parse_duration
 
 if TYPE_CHECKING:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from msgspec import inspect as types
 
+from gatepost.agent.core.topic_filter import is_filter
 from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, quoted
 from gatepost.agent.settings.validator import SettingsValidator
 
@@ -25,6 +27,7 @@ GATEWAY_COMMANDS = (
     "assign_patient",
 )
 LONGEST_SOCKET = 100  # octets: sun_path has 108, and a socket is made under a longer name before it is renamed
+SIGNING_KEY = ("commands", "signing", "key")
 DEVICE_COMMANDS = ("status", "read_now", "start_monitoring", "stop_monitoring", "set_interval")
 
 
@@ -70,7 +73,7 @@ def check_secrets_written(rules: RuleContext) -> None:
     for path in sorted(rules.checker.secrets):
         holder = rules.section(*path[:-1])
         value = holder.get(path[-1])
-        if isinstance(value, str):
+        if isinstance(value, str) and not (path == SIGNING_KEY and holder.get("algorithm") == "ed25519"):
             hint = f"write {path[-1]}: {{credential: NAME}}, {{file: PATH}} or {{env: NAME}}"
             rules.warn(path, "plain-secret", "a secret in plain text", hint)
         elif isinstance(value, dict):
@@ -128,10 +131,20 @@ def check_commands(rules: RuleContext) -> None:
                 rules.warn(
                     (*path, str(index)), "unknown-command", f"nothing understands the command {quoted(name)}", near
                 )
+    for index, topic in enumerate(rules.section("commands").get("respond_to", [])):
+        if not is_filter(topic):
+            path = ("commands", "respond_to", str(index))
+            rules.error(
+                path, "bad-topic", f"{quoted(topic)} is not a topic filter", "such as replies/# or backend/+/replies"
+            )
     signing = rules.section("commands", "signing")
     if signing.get("required") and "key" not in signing and not rules.written(("commands", "signing", "key")):
         path = ("commands", "signing", "required")
         rules.error(path, "missing", "signatures are required but there is no key", "add commands.signing.key")
+    if signing.get("algorithm") == "ed25519":
+        path = ("commands", "signing", "algorithm")
+        if find_spec("cryptography") is None:
+            rules.error(path, "not-installed", "needs the library cryptography", "pip install 'gatepost[signing]'")
 
 
 def check_routes(rules: RuleContext) -> None:
