@@ -139,7 +139,7 @@ async def test_a_response_topic_that_is_not_allowed_is_not_used(world: World) ->
     await ask(world, {"id": "bad", "command": "explode"}, response_topic="answers/for/me")
     world.there.publish(
         "devices/probe/commands",
-        orjson.dumps({"id": "ok", "command": "ping"}),
+        orjson.dumps({"id": "ok", "command": "status"}),
         response_topic="devices/probe/replies/7",
     )
     await answer(world, "devices/probe/replies/7", "ok")
