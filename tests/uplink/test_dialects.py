@@ -1,0 +1,211 @@
+"""Payload formats on a real log against a real mosquitto: order, acknowledgements, batches, commands, hosts that go."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from gatepost.agent.settings.model import BatchSettings, BrokerSettings, RouteRule
+from gatepost.agent.uplink import broker_link, link_tasks
+from gatepost.agent.uplink.formats.interface import DeviceProfile
+from gatepost.agent.uplink.formats.sparkplug_payload import (
+    BOOLEAN,
+    SparkplugMetric,
+    encode_payload,
+)
+from gatepost.agent.uplink.manager import BrokerManager
+from tests.support.waiting import until
+
+from .broker import Mosquitto, running
+from .gateway import Gateway, Listener, gateway, listening
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a person would have to wait."""
+    monkeypatch.setattr(broker_link, "RETRY_LATER", 0.02)
+    monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
+    async with running(Mosquitto(tmp_path / "mosquitto", persistence=True)) as one:
+        yield one
+
+
+@pytest.fixture
+async def gw(tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with gateway(tmp_path / "state") as one:
+        one.context = replace(one.context, profiles=lambda: {"d": DeviceProfile("nonin", commands=("read_now",))})
+        one.uplinks = BrokerManager(one.context, one.supervisor)
+        yield one
+
+
+def topics(there: Listener) -> list[str]:
+    return [message.topic for message in there.messages]
+
+
+async def test_sparkplug_is_born_before_its_data_and_done_by_the_ping(gw: Gateway, broker: Mosquitto) -> None:
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, format="sparkplug"))
+        await gw.state("connected")
+        await gw.put(*range(300))
+        await gw.delivered()
+        await until(lambda: sum("DDATA" in topic for topic in topics(there)) >= 300)
+        said = [topic.split("/")[2] for topic in topics(there) if topic.startswith("spBv1.0")]
+    assert said[:3] == ["NBIRTH", "DBIRTH", "DDATA"]
+    assert said.count("DDATA") == 300
+    assert gw.uplink().counters.delivered == 300
+
+
+async def test_sparkplug_waits_for_its_host_and_leaves_with_it(gw: Gateway, broker: Mosquitto) -> None:
+    state = "spBv1.0/STATE/scada"
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, format="sparkplug", options={"primary_host": "scada"}))
+        await gw.state("connected")
+        await gw.put(1, 2, 3)
+        await asyncio.sleep(0.3)  # nothing may come; there is nothing to wait for
+        assert not any(topic.startswith("spBv1.0/Gatepost") for topic in topics(there))
+        there.publish(state, orjson.dumps({"online": True, "timestamp": 1}), retain=True)
+        await gw.delivered()
+        await until(lambda: sum("DDATA" in topic for topic in topics(there)) == 3)
+        there.publish(state, orjson.dumps({"online": False, "timestamp": 2}), retain=True)
+        await until(lambda: any("NDEATH" in topic for topic in topics(there)))
+        await gw.put(4)
+        assert await gw.owes() == 1
+        there.publish(state, orjson.dumps({"online": True, "timestamp": 3}), retain=True)
+        await gw.delivered()
+
+
+async def test_a_dcmd_reaches_the_dispatcher_and_its_answer_the_host(gw: Gateway, broker: Mosquitto) -> None:
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, format="sparkplug"))
+        await gw.state("connected")
+        await gw.put(1)
+        await gw.delivered()
+        metric = SparkplugMetric("Device Control/read_now", BOOLEAN, True, 5)
+        there.publish("spBv1.0/Gatepost/DCMD/gw/d", encode_payload(5, [metric], None))
+        await until(lambda: bool(gw.commands))
+        name, device, message, broadcast = gw.commands[0]
+        assert (name, device, broadcast) == ("a", "d", False)
+        assert orjson.loads(message.payload)["command"] == "read_now"
+        answer = orjson.dumps({"id": "sp-5-d-read_now", "status": "done"})
+        await gw.uplink().answer("d", answer, None, message.properties["correlation_data"])
+        await until(lambda: any(b'"done"' in m.payload for m in there.messages))
+
+
+async def test_home_assistant_hears_of_a_value_before_it_comes(gw: Gateway, broker: Mosquitto) -> None:
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, format="homeassistant"))
+        await gw.state("connected")
+        await gw.put(*range(20))
+        await gw.delivered()
+        await until(lambda: topics(there).count("gatepost/gw/d/reading") == 20)
+        before = there.messages[: topics(there).index("gatepost/gw/d/reading")]
+    told = [orjson.loads(m.payload) for m in before if m.topic == "homeassistant/device/gatepost_gw_d/config"]
+    assert "reading_n" in told[-1]["components"]
+    assert gw.uplink().counters.delivered == 20
+
+
+async def test_what_a_format_keeps_outlives_the_connection(gw: Gateway, broker: Mosquitto) -> None:
+    await gw.apply(a=BrokerSettings(broker.url, format="homeassistant"))
+    await gw.state("connected")
+    await gw.put(1)
+    await gw.delivered()
+    await gw.uplink().disconnect()
+    await gw.state("disconnected")
+    async with listening(broker.url) as there:
+        await gw.uplink().connect()
+        await gw.state("connected")
+        await until(lambda: "homeassistant/device/gatepost_gw_d/config" in topics(there)[-3:])
+        config = next(m for m in reversed(there.messages) if m.topic.endswith("gatepost_gw_d/config"))
+        assert "reading_n" in orjson.loads(config.payload)["components"]
+
+
+async def test_every_format_loses_nothing_over_a_killed_broker(gw: Gateway, broker: Mosquitto) -> None:
+    common = {"url": broker.url, "window": 20}
+    brokers: dict[str, BrokerSettings] = {
+        name: BrokerSettings(client_id=f"c-{name}", format=name, **common)
+        for name in ("scalar", "senml", "thingsboard", "fhir", "sparkplug")
+    }
+    await gw.apply(**brokers)
+    for name in brokers:
+        await gw.state("connected", name)
+    await gw.put(*range(50))
+    broker.kill()
+    await gw.put(*range(50, 300))
+    await broker.start()
+    for name in brokers:
+        await gw.state("connected", name)
+        await gw.delivered(name)
+        assert gw.uplink(name).counters.dead == 0
+
+
+async def test_batches_are_joined_compressed_and_done_together(gw: Gateway, broker: Mosquitto) -> None:
+    async with listening(broker.url) as there:
+        batch = BatchSettings(readings=10, delay=0.05, compress="gzip")
+        await gw.apply(a=BrokerSettings(broker.url, batch=batch))
+        await gw.state("connected")
+        await gw.put(*range(25))
+        await gw.delivered()
+        batches = lambda: [m for m in there.messages if m.topic == "gateways/gw/data"]  # noqa: E731
+        await until(lambda: sum(len(readings_of(m.payload)) for m in batches()) == 25)
+        bodies = [readings_of(m.payload) for m in batches()]
+        kinds = {m.properties["content_type"] for m in batches()}
+    assert [each["n"] for body in bodies for each in body] == list(range(25))
+    assert max(map(len, bodies)) == 10
+    assert kinds == {"application/json+gzip"}
+
+
+def readings_of(payload: bytes) -> list[dict[str, Any]]:
+    readings: list[dict[str, Any]] = orjson.loads(gzip.decompress(payload))["readings"]
+    return readings
+
+
+async def test_a_batch_that_is_too_large_is_sent_one_by_one(gw: Gateway, tmp_path: Path) -> None:
+    small = Mosquitto(tmp_path / "small", max_packet_size=700)
+    async with running(small):
+        await gw.apply(a=BrokerSettings(small.url, batch=BatchSettings(readings=50)))
+        await gw.state("connected")
+        await gw.put(*range(20))
+        await gw.delivered()
+        assert gw.uplink().counters.dead == 0
+        assert gw.uplink().counters.delivered == 20
+
+
+async def test_rules_send_elsewhere_otherwise_or_not_at_all(gw: Gateway, broker: Mosquitto) -> None:
+    rules = [
+        RouteRule(metrics=["noise"], drop=True),
+        RouteRule(only=["urgent"], topic="alarm/{device}", qos=2, retain=True),
+        RouteRule(devices=["d"]),
+    ]
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, routes=rules))
+        await gw.state("connected")
+        await gw.put(1)
+        await gw.put(2, urgent=True)
+        await gw.put(3, metric="noise")
+        await gw.put(4, device="other")
+        await gw.delivered()
+        await until(lambda: "alarm/d" in topics(there))
+    found = {m.topic: orjson.loads(m.payload)["n"] for m in there.messages if b'"n"' in m.payload}
+    assert found == {"devices/d/data": 1, "alarm/d": 2}
+    assert gw.uplink().counters.skipped == 2
+
+
+async def test_another_format_takes_what_the_first_one_was_owed(gw: Gateway, broker: Mosquitto) -> None:
+    settings = BrokerSettings(broker.url, active=False)
+    await gw.apply(a=settings)
+    await gw.put(1, 2, 3)
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, format="scalar"))
+        await gw.state("connected")
+        await gw.delivered()
+        await until(lambda: topics(there).count("devices/d/reading/n") == 3)
