@@ -143,7 +143,8 @@ class PendingWrites:
             for track in TRACKS:
                 await run("owed_clear", (position.broker, track))
             await run.many("owed_add", rows)
-        await run.many("state_put", [(key, orjson.dumps(value)) for key, value in taken.states.items()])
+        for key, value in taken.states.items():
+            await run("state_put", (key, orjson.dumps(value)))
         if taken.positions and taken.forget_starting:
             await run("meta_drop", ("starting",))
 

@@ -168,6 +168,8 @@ class BrokerDelivery:
         given_up = self._counters.dead + self._counters.skipped - given_up
         if given_up:
             lanes.settle(given_up)
+        if len(in_flight) >= window:
+            publisher.hurry_ping()
         if in_flight and not before:
             self._watchdog.watch()
 

@@ -133,6 +133,8 @@ class FakeConnection:
     def properties(self, *_: Any, **__: Any) -> bytes:
         return b""
 
+    def hurry_ping(self) -> None: ...
+
     def unacked(self) -> list[int]:
         return list(self.flight)
 

@@ -152,6 +152,11 @@ class MqttPublisher:
             self.pings += 1
             self.queue(PINGREQ)
 
+    def hurry_ping(self) -> None:
+        """The caller's window is full: ask now whether the broker has what was sent."""
+        if self._unpinged and not self._pinged:
+            self._ping()
+
     def pinged(self) -> None:
         """A PINGREQ of the keep alive goes out: its answer comes before that of a later one."""
         self.pings += 1
