@@ -21,7 +21,7 @@ from gatepost.agent.api.handlers import (
     tokens,
     web_page,
 )
-from gatepost.agent.api.http.router import Route
+from gatepost.agent.api.http.router import LateRoutes, Route
 from gatepost.agent.api.schemas import requests
 from gatepost.agent.api.websocket import endpoint
 from gatepost.agent.api.websocket.event_filter import ListenQuery
@@ -35,7 +35,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/static/{file}", web_page.static, "A file of the web page", "JavaScript, CSS or SVG", role="open"),
     Route("GET", "/docs", docs.docs, "This description for people", "HTML", role="open"),
     Route("GET", "/openapi.json", docs.openapi, "This description for programs", "OpenAPI 3.1", role="open"),
-    Route("GET", "/health", gateway.health, "Whether the agent answers", '{"status": "ok"}', role="open"),
+    Route(
+        "GET",
+        "/health",
+        gateway.health,
+        "Whether the agent answers",
+        '{"status": "healthy" or "degraded", ...}',
+        role="open",
+    ),
     Route(
         "GET",
         "/ws",
@@ -402,3 +409,13 @@ ROUTES: tuple[Route, ...] = (
         statuses=(201,),
     ),
 )
+
+
+def document_routes() -> tuple[Route, ...]:
+    """Routes of the documents; those of this table come first."""
+    from gatepost.agent.api.documents import message_service, mqtt_service
+
+    return (*message_service.ROUTES, *mqtt_service.ROUTES)
+
+
+DOCUMENTS = LateRoutes(frozenset(("publish", "subscribe", "messages", "topics", "stats", "mqtt")), document_routes)

@@ -195,6 +195,11 @@ class BrokerSettings(_Section, frozen=True):
     active: Annotated[bool, Meta(description="false = configured, not connected")] = True
 
 
+def client_id_of(broker: BrokerSettings, gateway: str) -> str:
+    """MQTT client id with which this gateway connects to the broker."""
+    return broker.client_id or f"gatepost-{gateway}"
+
+
 class ThresholdSettings(_Section, frozen=True):
     min: Annotated[float | None, Meta(description="a value below makes the reading urgent")] = None
     max: Annotated[float | None, Meta(description="a value above makes the reading urgent")] = None
@@ -312,6 +317,9 @@ class ApiSettings(_Section, frozen=True):
     jwt: Annotated[JwtSettings | None, Meta(description="also take JWTs of your identity provider")] = None
     cors_origins: Annotated[list[str], Meta(description="web origins that may call the TCP API")] = []
     rate_limit: Annotated[PerSecond, Meta(description="most requests of one client")] = 20.0
+    default_broker: Annotated[
+        Name | None, Meta(description="broker of requests that name none, where there are several")
+    ] = None
 
 
 class LoggingSettings(_Section, frozen=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 
@@ -14,12 +16,15 @@ from gatepost.agent.store.writer import explain
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class KeyValueStore:
     """JSON values by key. A damaged value counts as absent. Every call raises StoreError when the file cannot do it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._turn = asyncio.Lock()
 
     async def get(self, key: str) -> Any | None:
         rows = await self._read("state_get", (key,))
@@ -38,6 +43,13 @@ class KeyValueStore:
             await self._database.write(name, params)
         except sqlite3.Error as error:
             raise StoreError(f"The log could not be written: {explain(error)}.") from error
+
+    async def update(self, key: str, change: Callable[[Any | None], T]) -> T:
+        """The new value that `change` makes of the old one, durable; no other update comes between."""
+        async with self._turn:
+            new = change(await self.get(key))
+            await self.put(key, new)
+            return new
 
     async def _read(self, name: str, params: Params) -> Rows:
         try:

@@ -15,7 +15,7 @@ from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.errors import ConnectFailed, NotConnected, NotTaken, SettingsWrong, UplinkError
 from gatepost.agent.core.views import BrokerView
-from gatepost.agent.settings.model import BrokerSettings
+from gatepost.agent.settings.model import BrokerSettings, client_id_of
 from gatepost.agent.store.positions import TRACKS
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
 from gatepost.agent.uplink.broker_format import BrokerFormat, topics_of
@@ -314,7 +314,7 @@ class BrokerLink:
         await self._format.begin(self._protocol.current == "5")
         self._hanging_up = False
         options = ConnectOptions(
-            client_id=settings.client_id or f"gatepost-{context.gateway}",
+            client_id=client_id_of(settings, context.gateway),
             protocol=self._protocol.current,
             username=settings.username,
             password=context.resolve(settings.password),

@@ -53,9 +53,10 @@ class LoggedMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class SeenTopic(msgspec.Struct):
-    """Topic of one broker on which messages were received."""
+    """Topic of one broker: `received` of its `count` messages came in, the others were published."""
 
     count: int
+    received: int
     last: int
     size: int
     retain: bool
@@ -68,6 +69,7 @@ class MessageLog:
         self._clock = clock
         self._events = events
         self._messages: deque[LoggedMessage] = deque()
+        self.received = 0  # messages, in this run
         self._octets = 0
         self._number = 0
         self._topics: OrderedDict[tuple[str, str], SeenTopic] = OrderedDict()
@@ -83,8 +85,10 @@ class MessageLog:
         self._messages.append(message)
         self._octets += len(kept)
         self._trim(now)
-        seen = self._topics.pop((broker, topic), None) or SeenTopic(0, 0, 0, False)
-        self._topics[broker, topic] = SeenTopic(seen.count + 1, now, len(payload), retain)
+        came_in = int(direction == "in")
+        self.received += came_in
+        seen = self._topics.pop((broker, topic), None) or SeenTopic(0, 0, 0, 0, False)
+        self._topics[broker, topic] = SeenTopic(seen.count + 1, seen.received + came_in, now, len(payload), retain)
         while len(self._topics) > MAX_TOPICS:
             self._topics.popitem(last=False)
         if self._events.watched:
@@ -109,6 +113,7 @@ class MessageLog:
                 "broker": broker,
                 "topic": topic,
                 "count": seen.count,
+                "received": seen.received,
                 "last": rfc3339(seen.last),
                 "size": seen.size,
                 "retain": seen.retain,

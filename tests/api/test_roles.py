@@ -8,10 +8,11 @@ import pytest
 
 from gatepost.agent.api.auth.principal import RANK
 from gatepost.agent.api.http.router import Route, application
-from gatepost.agent.api.routes import ROUTES
+from gatepost.agent.api.routes import ROUTES, document_routes
 
 ROLES = (None, "viewer", "operator", "admin")
-CELLS = [(route, role) for route in ROUTES for role in ROLES]
+EVERY = (*ROUTES, *document_routes())
+CELLS = [(route, role) for route in EVERY for role in ROLES]
 
 
 def path_of(route):
@@ -19,15 +20,15 @@ def path_of(route):
 
 
 def test_every_route_names_its_role_and_only_few_are_open():
-    assert all(route.role in RANK for route in ROUTES)
-    open_to_all = {(route.method, route.path) for route in ROUTES if route.role == "open"}
+    assert all(route.role in RANK for route in EVERY)
+    open_to_all = {(route.method, route.path) for route in EVERY if route.role == "open"}
     assert {path for method, path in open_to_all if path.startswith("/api/")} == {"/api/v1/session"}
     assert all(method == "GET" or path == "/api/v1/session" for method, path in open_to_all)
 
 
 def test_what_changes_something_is_not_for_viewers():
     harmless = {("POST", "/api/v1/session"), ("DELETE", "/api/v1/session")}
-    for route in ROUTES:
+    for route in EVERY:
         if route.method not in ("GET", "HEAD") and (route.method, route.path) not in harmless:
             assert route.role in ("operator", "admin"), route.path
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gatepost.agent.api.routes import ROUTES
+from gatepost.agent.api.routes import ROUTES, document_routes
 from gatepost.agent.api.schemas.openapi import document
 from tests.api.real import running, written
 from tests.api.remote import free_port
@@ -29,7 +29,7 @@ CHECKED = CHECKS.get_by_names(
 EXAMPLES = int(os.environ.get("GATEPOST_FUZZ", "8"))
 UNREACHABLE = 503  # brokers and devices of these tests lead nowhere, and that is an answer
 api = (
-    schemathesis.openapi.from_dict(document(ROUTES))
+    schemathesis.openapi.from_dict(document((*ROUTES, *document_routes())))
     .exclude(path_regex="(follow|raw)$")
     .exclude(method="DELETE", path="/api/v1/session")
 )

@@ -70,7 +70,7 @@ async def test_health_is_open_and_everything_else_is_not(app, running):
     listen = f"127.0.0.1:{free_port()}"
     listening(app, listen=listen)
     await running.serve()
-    assert (await health(f"http://{listen}")).json() == {"status": "ok"}
+    assert (await health(f"http://{listen}")).json()["status"] == "healthy"
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://{listen}/api/v1/status")
     assert (answer.status_code, answer.json()["error"]["key"]) == (401, "unauthenticated")

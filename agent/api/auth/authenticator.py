@@ -21,6 +21,7 @@ from gatepost.agent.core.errors import TooMany, Unauthenticated
 log = logging.getLogger(__name__)
 
 SHARED = 4.0  # several clients may share an address: so many times the rate of one
+API_KEY = b"x-api-key"
 REFUSALS_TOLD = 0.2  # a second, into the audit log
 NO_TOKEN = "a token is required"  # noqa: S105
 SEND_TOKEN = "send `Authorization: Bearer <token>`; `gatepost token create` makes one"  # noqa: S105
@@ -131,10 +132,14 @@ def address_of(scope: Mapping[str, Any]) -> str:
 
 
 def bearer(headers: Mapping[bytes, bytes]) -> str | None:
-    """What `Authorization: Bearer` carries; None where there is none. Raises Unauthenticated for another scheme."""
+    """What `Authorization: Bearer` or `X-API-Key` carries; None where neither is there.
+
+    Raises Unauthenticated for another scheme.
+    """
     credentials = headers.get(b"authorization")
     if credentials is None:
-        return None
+        key = headers.get(API_KEY)
+        return key.decode("latin-1").strip() if key else None
     scheme, _, value = credentials.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not value.strip():
         raise Unauthenticated("only bearer tokens are accepted", SEND_TOKEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,31 @@ async def _settled(broker: BrokerInterface, name: str, goal: str, heard: EventQu
         event = await heard.get()
         if event.kind == STATUS and event.data["broker"] == name and event.data["state"] in FAILED:
             return
+
+
+def chosen_broker(request: ApiRequest, name: str | None) -> BrokerInterface:
+    """The named one; without a name the only one there is, else `api.default_broker`. Raises NotFound, BadInput."""
+    if name is None:
+        every = request.app.brokers.views()
+        if len(every) == 1:
+            return every[0]
+        name = request.app.settings.api.default_broker
+    if name is None:
+        hint = "name one, or set api.default_broker" if every else "POST /api/v1/brokers adds one"
+        raise BadInput("broker: it must be named unless there is just one", hint, "broker-needed")
+    broker = request.app.brokers.get(name)
+    if broker is None:
+        raise no_broker(name)
+    return broker
+
+
+def is_connected(request: ApiRequest) -> bool:
+    """The broker of requests that name none; where there is no such one, any."""
+    try:
+        brokers: Sequence[BrokerInterface] = [chosen_broker(request, None)]
+    except (BadInput, NotFound):
+        brokers = request.app.brokers.views()
+    return any(broker.as_dict()["state"] == "connected" for broker in brokers)
 
 
 def no_broker(name: str) -> NotFound:

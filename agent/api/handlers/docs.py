@@ -20,7 +20,7 @@ async def docs(request: ApiRequest) -> PageFile:
 
 
 def _made() -> JsonResponse[dict[str, Any]]:
-    from gatepost.agent.api.routes import ROUTES
+    from gatepost.agent.api.routes import ROUTES, document_routes
     from gatepost.agent.api.schemas.openapi import document
 
-    return JsonResponse(document(ROUTES))
+    return JsonResponse(document((*ROUTES, *document_routes())))

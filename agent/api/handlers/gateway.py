@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gatepost.agent.api.handlers.brokers import states
+from gatepost.agent.api.handlers.brokers import is_connected, states
 from gatepost.agent.api.http.router import ApiRequest
+from gatepost.agent.api.websocket.broadcaster import BROADCASTER
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.diagnostics.agent_checks import findings
 from gatepost.agent.settings.redacted_view import shown
@@ -30,8 +31,18 @@ BROKERS_WELL = ("connected", "disconnected")
 
 
 async def health(request: ApiRequest) -> HealthReport:
-    """That this is answered is the news: the event loop turns."""
-    return {"status": "ok"}
+    """That this is answered is the news: the event loop turns. Without brokers there is none to be connected to."""
+    app = request.app
+    connected = is_connected(request)
+    well = app.store.state == "ok" and (connected or not app.brokers.views())
+    return {
+        "status": "healthy" if well else "degraded",
+        "mqtt_connected": connected,
+        "uptime": app.status().get("uptime"),
+        "message_count": app.message_log.received,
+        "active_subscriptions": len(app.subscriptions.all()),
+        "websocket_connections": request.scope["state"][BROADCASTER].clients,
+    }
 
 
 async def health_detailed(request: ApiRequest) -> HealthDetailed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import orjson
 
 from gatepost.agent.api.agent_interface import BrokerInterface
-from gatepost.agent.api.handlers.brokers import no_broker
+from gatepost.agent.api.handlers.brokers import chosen_broker
 from gatepost.agent.api.handlers.readings import micros
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
@@ -39,7 +39,7 @@ SHORT = 5.0  # seconds that the answer waits for the broker's word about a subsc
 
 async def publish(request: ApiRequest) -> PublishedMessage:
     body: PublishBody = request.body
-    broker = _broker(request, body.broker)
+    broker = chosen_broker(request, body.broker)
     problem = check_topic(body.topic)
     if problem is not None:
         raise BadInput(f"topic: {problem}", "name one topic")
@@ -56,7 +56,7 @@ async def broadcast(request: ApiRequest) -> BroadcastReport:
         raise Conflict("this gateway belongs to no organization", "set gateway.organization", "no-organization")
     payload, kind = _payload(body.payload, None)
     if body.broker is not None:
-        brokers = [_broker(request, body.broker)]
+        brokers = [chosen_broker(request, body.broker)]
     else:
         brokers = [broker for broker in request.app.brokers.views() if broker.as_dict()["state"] == "connected"]
     if not brokers:
@@ -89,8 +89,14 @@ async def subscriptions(request: ApiRequest) -> SubscriptionList:
 
 
 async def subscribe(request: ApiRequest) -> JsonResponse[SubscriptionView]:
+    view, new = await follow(request)
+    return JsonResponse(view, 201 if new else 200)
+
+
+async def follow(request: ApiRequest) -> tuple[SubscriptionView, bool]:
+    """The subscription, and whether it is a new one."""
     body = request.body
-    broker = _broker(request, body.broker)
+    broker = chosen_broker(request, body.broker)
     problem = check_filter(body.topic)
     if problem is not None:
         raise BadInput(f"topic: {problem}", "a topic, or a filter with + and #")
@@ -98,7 +104,7 @@ async def subscribe(request: ApiRequest) -> JsonResponse[SubscriptionView]:
         raise Forbidden("you may not subscribe to this topic", "use a token that may")
     new = await request.app.subscriptions.put(request.app.store, broker.name, body.topic, body.qos)
     await _follow(broker, body.topic)
-    return JsonResponse(_subscription(request, broker.name, body.topic, body.qos), 201 if new else 200)
+    return _subscription(request, broker.name, body.topic, body.qos), new
 
 
 async def unsubscribe(request: ApiRequest) -> SubscriptionRemoved:
@@ -152,19 +158,6 @@ async def topics(request: ApiRequest) -> TopicList:
         and _may_see(request, seen["topic"])
     ]
     return {"topics": found[: query.limit]}
-
-
-def _broker(request: ApiRequest, name: str | None) -> BrokerInterface:
-    """The named one; without a name the only one there is."""
-    if name is None:
-        every = request.app.brokers.views()
-        if len(every) != 1:
-            raise BadInput("broker: which one? it must be named unless there is just one")
-        return every[0]
-    broker = request.app.brokers.get(name)
-    if broker is None:
-        raise no_broker(name)
-    return broker
 
 
 async def _follow(broker: BrokerInterface, topic: str) -> None:

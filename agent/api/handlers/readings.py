@@ -40,7 +40,7 @@ async def of_all(request: ApiRequest) -> ReadingList | StreamingResponse:
 async def _found(request: ApiRequest, device: str | None) -> ReadingList | StreamingResponse:
     """JSON with a page, or, to those who accept `text/csv`, all that was asked for: from `cursor` on to the end, or
     `limit` readings."""
-    page = await _page(request, device, request.query.limit or PAGE, request.query.cursor)
+    page = await page_of(request, device, request.query.limit or PAGE, request.query.cursor)
     if "text/csv" not in (request.header("accept") or "").lower():
         return page
     return StreamingResponse(_csv(request, device, page), request.closing, b"text/csv; charset=utf-8; header=present")
@@ -50,7 +50,7 @@ async def _csv(request: ApiRequest, device: str | None, page: ReadingList) -> As
     yield csv_export.header() + csv_export.rows(page["readings"])
     left = None if request.query.limit is None else request.query.limit - len(page["readings"])
     while page["cursor"] is not None and (left is None or left > 0):
-        page = await _page(request, device, CHUNK if left is None else left, page["cursor"])
+        page = await page_of(request, device, CHUNK if left is None else left, page["cursor"])
         yield csv_export.rows(page["readings"])
         left = None if left is None else left - len(page["readings"])
 
@@ -62,7 +62,7 @@ async def follow(request: ApiRequest) -> StreamingResponse:
     return StreamingResponse(_live(request), request.closing)
 
 
-async def _page(request: ApiRequest, device: str | None, limit: int, cursor: int | None) -> ReadingList:
+async def page_of(request: ApiRequest, device: str | None, limit: int, cursor: int | None) -> ReadingList:
     """`cursor` leads to the next page, null after the last one; a page of a long search may be short, or empty.
 
     A device that was removed from the settings is known as long as its history is kept; NotFound for others.

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 from gatepost.agent.api.asgi import Receive, Scope, Send
 from gatepost.agent.api.http.responses import JsonResponse
@@ -57,7 +58,13 @@ class PageFile(JsonResponse[None]):
         await send({"type": "http.response.body", "body": self.body})
 
 
-async def index(request: ApiRequest) -> PageFile:
+async def index(request: ApiRequest) -> JsonResponse[Any]:
+    """The page; to those who accept JSON and no HTML, what serves here."""
+    accepted = request.header("accept") or ""
+    if "json" in accepted and "html" not in accepted:
+        from gatepost.agent.api.documents.message_service import service
+
+        return JsonResponse(await service(request), 200, {"vary": "accept"})
     return await file(request, INDEX)
 
 

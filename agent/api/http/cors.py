@@ -6,7 +6,7 @@ from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.asgi import ASGIApp, Message, Receive, Scope, Send
 
 METHODS = b"GET, POST, PUT, DELETE"
-HEADERS = b"authorization, content-type, if-match, accept"
+HEADERS = b"authorization, x-api-key, content-type, if-match, accept"
 EXPOSED = b"etag, retry-after, location"
 KEPT = b"600"  # seconds that a browser may remember the answer
 

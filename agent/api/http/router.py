@@ -114,6 +114,14 @@ class Route(NamedTuple):
     role: Needed | None = None
     statuses: tuple[int, ...] = (200,)
     other: str | None = None
+    tag: str = ""  # in the OpenAPI document, where the path does not say it
+
+
+class LateRoutes(NamedTuple):
+    """Routes that are loaded with the first request below one of `roots`, the first parts of their paths."""
+
+    roots: frozenset[str]
+    load: Callable[[], Iterable[Route]]
 
 
 def application(
@@ -122,16 +130,42 @@ def application(
     closing: asyncio.Event,
     authenticator: Authenticator,
     guard: AccessGuard,
+    late: LateRoutes | None = None,
 ) -> ASGIApp:
     """Paths are tried in the order of the table; `closing` ends the endless answers, `guard` says who asks."""
+
+    def matcher(table: Iterable[Route], otherwise: ASGIApp) -> PathMatcher:
+        return PathMatcher(_endpoints(app, table, closing, authenticator, guard), otherwise)
+
+    if late is None:
+        return matcher(routes, _nothing_here)
+    loaded: list[PathMatcher] = []
+
+    async def other(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].split("/", 2)[1] not in late.roots:
+            await _nothing_here(scope, receive, send)
+            return
+        if not loaded:
+            loaded.append(matcher(late.load(), _nothing_here))
+        await loaded[0](scope, receive, send)
+
+    return matcher(routes, other)
+
+
+def _endpoints(
+    app: AgentInterface,
+    routes: Iterable[Route],
+    closing: asyncio.Event,
+    authenticator: Authenticator,
+    guard: AccessGuard,
+) -> list[tuple[str, ASGIApp]]:
     paths: dict[str, dict[str, Route]] = {}
     for route in routes:
         if route.role is None:
             log.error("%s %s names no role and is not served", route.method, route.path)
             continue
         paths.setdefault(route.path, {})[route.method] = route
-    found = [(path, _Endpoint(app, methods, closing, authenticator, guard)) for path, methods in paths.items()]
-    return PathMatcher(found, _nothing_here)
+    return [(path, _Endpoint(app, methods, closing, authenticator, guard)) for path, methods in paths.items()]
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

@@ -22,8 +22,8 @@ from gatepost.agent.api.http.cors import CorsPolicy
 from gatepost.agent.api.http.h11_protocol import ConnectionLimits
 from gatepost.agent.api.http.listener import HttpListener
 from gatepost.agent.api.http.router import application
-from gatepost.agent.api.routes import ROUTES
-from gatepost.agent.api.websocket.broadcaster import Broadcaster, LiveReadings
+from gatepost.agent.api.routes import DOCUMENTS, ROUTES
+from gatepost.agent.api.websocket.broadcaster import BROADCASTER, Broadcaster, LiveReadings
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.settings import resolve_secret
 from gatepost.agent.settings.model import ApiSettings, Secret
@@ -63,9 +63,9 @@ class ApiServer:
         )
         self._tokens.on_revoked.append(self._authenticator.sessions.close_of)
         self._local = HttpListener(
-            application(app, ROUTES, self._closing, self._authenticator, LocalGuard()),
+            application(app, ROUTES, self._closing, self._authenticator, LocalGuard(), DOCUMENTS),
             ConnectionLimits(connections, connections, patience),
-            {"broadcaster": self.broadcaster},
+            {BROADCASTER: self.broadcaster},
         )
         self._remote: HttpListener | None = None
         self._tls: ssl.SSLContext | None = None
@@ -122,10 +122,11 @@ class ApiServer:
         self._end_tcp()
         remote = HttpListener(
             CorsPolicy(
-                application(self._app, ROUTES, self._closing, self._authenticator, self._authenticator), self._app
+                application(self._app, ROUTES, self._closing, self._authenticator, self._authenticator, DOCUMENTS),
+                self._app,
             ),
             ConnectionLimits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
-            {"broadcaster": self.broadcaster},
+            {BROADCASTER: self.broadcaster},
         )
         await remote.serve_tcp(bound, context)
         self._remote, self._tls, self.tcp = remote, context, api.listen

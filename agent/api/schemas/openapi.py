@@ -71,7 +71,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "summary": "The local API of an edge gateway for medical and sensor devices",
         },
         "servers": [{"url": "/"}],
-        "security": [{"token": []}, {"session": []}],
+        "security": [{"token": []}, {"key": []}, {"session": []}],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": _SCHEMES},
     }
@@ -83,6 +83,7 @@ _SCHEMES = {
         "scheme": "bearer",
         "description": "`gatepost token create`, or a JWT where api.jwt allows it",
     },
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "the same token"},
     "session": {
         "type": "apiKey",
         "in": "cookie",
@@ -112,7 +113,7 @@ def _operation(route: Route, by_kind: dict[str, Any], components: dict[str, Any]
         "description": f"Answers {route.answer}. Takes the role `{route.role}`."
         if route.role != "open"
         else f"Answers {route.answer}. Open to everybody.",
-        "tags": [TAGS.get(route.path.removeprefix("/api/v1/").partition("/")[0], "Gateway")],
+        "tags": [route.tag or TAGS.get(route.path.removeprefix("/api/v1/").partition("/")[0], "Gateway")],
         "parameters": _parameters(route, by_kind, components),
         "responses": _responses(route, by_kind),
     }
@@ -179,4 +180,4 @@ def _description(schema: dict[str, Any]) -> str:
 def _name(route: Route) -> str:
     """get_brokers_name of GET /api/v1/brokers/{name}."""
     words = re.findall(r"\w+", PARAMETER.sub(r"\1", route.path.removeprefix("/api/v1").replace("-", "_")))
-    return "_".join([route.method.lower(), *words])
+    return "_".join([route.method.lower(), *([route.tag] if route.tag else ()), *words])

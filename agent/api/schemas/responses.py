@@ -29,7 +29,15 @@ class ErrorBody(TypedDict):
 
 
 class HealthReport(TypedDict):
-    status: Literal["ok"]
+    """`mqtt_connected`: the broker of requests that name none, where there is no such one, any; `uptime` in seconds,
+    `message_count` of messages that came in."""
+
+    status: Literal["healthy", "degraded"]
+    mqtt_connected: bool
+    uptime: float | None
+    message_count: int
+    active_subscriptions: int
+    websocket_connections: int
 
 
 class ClockState(TypedDict):

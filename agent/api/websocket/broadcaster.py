@@ -13,7 +13,7 @@ from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.api.websocket.connection import WebSocketConnection, WebSocketTimeouts
 from gatepost.agent.api.websocket.event_filter import EventFilter, EventSelection
-from gatepost.agent.api.websocket.handshake import event_frame
+from gatepost.agent.api.websocket.handshake import data_frame, event_frame
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.errors import TooMany, Unavailable
 from gatepost.agent.core.events import Event, EventQueue
@@ -21,6 +21,7 @@ from gatepost.agent.store.model import EVENT
 from gatepost.agent.store.reading_payload import payload
 
 TAKEN = "device.data.received"
+BROADCASTER = "broadcaster"  # in the state of a request's scope
 PAGE = 100  # told at once; whoever waits for the loop comes before the next ones
 GATEWAY = {  # what the gateway says of itself, and as which event it is told
     "gap": "gap",
@@ -81,7 +82,7 @@ class Broadcaster:
         self.waiting = self.lost = self.cut_off = 0
         self._app = app
         self._most = most
-        self._groups: dict[tuple[EventSelection, tuple[str, ...]], _Group] = {}
+        self._groups: dict[tuple[EventSelection, tuple[str, ...], bool], _Group] = {}
         self._clients: dict[WebSocketConnection, None] = {}
         self._number = self._missed = 0
         self._heard: EventQueue | None = None
@@ -110,16 +111,17 @@ class Broadcaster:
     def join(self, client: WebSocketConnection) -> None:
         self._clients[client] = None
         self._sort_in(client)
-        client.say(
-            "hello",
-            {
-                "gateway_id": self._app.settings.gateway.id,
-                "name": client.principal.name,
-                "role": client.principal.role,
-                "filter": client.selection.as_dict(),
-                "ping": self.patience.ping,
-            },
-        )
+        if not client.bare:
+            client.say(
+                "hello",
+                {
+                    "gateway_id": self._app.settings.gateway.id,
+                    "name": client.principal.name,
+                    "role": client.principal.role,
+                    "filter": client.selection.as_dict(),
+                    "ping": self.patience.ping,
+                },
+            )
         if self._task is None:
             self._task = asyncio.create_task(self._run())
             self._timer = asyncio.get_running_loop().call_later(self.patience.ping, self._beat)
@@ -144,13 +146,13 @@ class Broadcaster:
         self._sort_in(client)
 
     def _sort_in(self, client: WebSocketConnection) -> None:
-        key = client.selection, client.principal.subscribe
+        key = _group_of(client)
         if key not in self._groups:
-            self._groups[key] = EventFilter(*key), {}
+            self._groups[key] = EventFilter(client.selection, client.principal.subscribe), {}
         self._groups[key][1][client] = None
 
     def _sort_out(self, client: WebSocketConnection) -> None:
-        key = client.selection, client.principal.subscribe
+        key = _group_of(client)
         del self._groups[key][1][client]
         if not self._groups[key][1]:
             del self._groups[key]
@@ -207,8 +209,10 @@ class Broadcaster:
             self._spread(written)
 
     def _spread(self, written: list[tuple[Event, bytes]]) -> None:
-        for sieve, clients in tuple(self._groups.values()):
-            frames = [frame for event, frame in written if sieve.passes(event)]
+        for (_, _, bare), (sieve, clients) in tuple(self._groups.items()):
+            frames = [
+                data_frame(event.data) if bare else event_bytes for event, event_bytes in written if sieve.passes(event)
+            ]
             if frames:
                 joined = b"".join(frames)
                 for client in tuple(clients):
@@ -216,3 +220,7 @@ class Broadcaster:
 
     def _now(self) -> str:
         return rfc3339(self._app.clock.now().wall)
+
+
+def _group_of(client: WebSocketConnection) -> tuple[EventSelection, tuple[str, ...], bool]:
+    return client.selection, client.principal.subscribe, client.bare

@@ -14,6 +14,7 @@ import msgspec
 from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.api.auth.rate_limits import RateLimiter
 from gatepost.agent.api.websocket.event_filter import ClientMessage, EventSelection
+from gatepost.agent.api.websocket.handshake import frame
 from gatepost.agent.core.errors import BadInput, GatepostError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ WAITING = 128 * 1024  # octets that wait for one client,
 EVENTS = 1000  # and events
 TALK = 10.0  # messages a second of a client, and twice that at once
 CONT, TEXT, CLOSE = 0, 1, 8
+PING, PONG = b"ping", b'{"event":"pong"}'
 LEAVES, WRONG_KIND, TOO_MUCH, NO_ANSWER, TOO_SLOW, NO_RIGHT = 1001, 1003, 1008, 1011, 1013, 4401
 
 
@@ -47,10 +49,12 @@ class WebSocketConnection(asyncio.Protocol):
         still_valid: Callable[[], bool],
         selection: EventSelection,
         address: str,
+        bare: bool = False,
     ) -> None:
         self.principal = principal
         self.address = address
         self.selection = selection
+        self.bare = bare  # gets the data of events alone, without the event around it
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport
         self._broadcaster = broadcaster
@@ -87,10 +91,10 @@ class WebSocketConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = True
         self._protocol.receive_data(data)
-        for frame in self._protocol.events_received():
+        for received in self._protocol.events_received():
             if self._closing:
                 break
-            self._frame(frame)
+            self._frame(received)
         self._push()  # after what was answered: it may be the end
         if not self._closing and self._protocol.close_expected():
             self._leave()
@@ -183,17 +187,17 @@ class WebSocketConnection(asyncio.Protocol):
 
     # --- what it says
 
-    def _frame(self, frame: Any) -> None:
-        if frame.opcode == TEXT:
-            self._part = bytearray(frame.data)
-        elif frame.opcode == CONT and self._part is not None:
-            self._part += frame.data
-        elif frame.opcode >= CLOSE:  # answered below
+    def _frame(self, received: Any) -> None:
+        if received.opcode == TEXT:
+            self._part = bytearray(received.data)
+        elif received.opcode == CONT and self._part is not None:
+            self._part += received.data
+        elif received.opcode >= CLOSE:  # answered below
             return
         else:
             self.close(WRONG_KIND, "text frames only")
             return
-        if frame.fin:
+        if received.fin:
             message, self._part = bytes(self._part), None
             self._message(message)
 
@@ -207,6 +211,9 @@ class WebSocketConnection(asyncio.Protocol):
             self.say("error", error.as_dict())
 
     def _heed(self, message: bytes) -> None:
+        if message == PING:
+            self.feed(frame(PONG), 0)
+            return
         hint = '{"subscribe": {"events": [...], "devices": [...], "metrics": [...]}} or {"ping": ...}'
         try:
             said = msgspec.json.decode(message, type=ClientMessage)

@@ -6,26 +6,30 @@ from functools import partial
 from typing import Any
 
 from gatepost.agent.api.asgi import Receive, Scope, Send
-from gatepost.agent.api.auth.authenticator import address_of, still_valid
+from gatepost.agent.api.auth.authenticator import address_of, bearer, still_valid
 from gatepost.agent.api.auth.principal import LOCAL
 from gatepost.agent.api.auth.sessions import check_origin
 from gatepost.agent.api.http.errors import body_of
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
+from gatepost.agent.api.websocket.broadcaster import BROADCASTER
 from gatepost.agent.api.websocket.connection import WebSocketConnection
+from gatepost.agent.api.websocket.event_filter import EventSelection
 from gatepost.agent.api.websocket.handshake import VERSION, accept, wrong
 from gatepost.agent.core.errors import HandshakeWrong
 
 SWITCH = "gatepost.websocket"  # the extension of the scope with which the server hands the connection over
-BROADCASTER = "broadcaster"  # in the scope's state
 UPGRADE_REQUIRED = 426
 
 
 async def listen(request: ApiRequest) -> JsonResponse[Any]:
+    return upgrade(request, request.query.selection())
+
+
+def upgrade(request: ApiRequest, selection: EventSelection, bare: bool = False) -> JsonResponse[Any]:
     """Refusals are answers as everywhere; a browser's cookie counts only from the gateway's own page."""
-    if request.principal is not LOCAL and request.header("authorization") is None:
+    if request.principal is not LOCAL and bearer(request.headers) is None:
         check_origin(request.headers, required=True)
-    selection = request.query.selection()
     try:
         switch = request.scope.get("extensions", {}).get(SWITCH)
         if switch is None or request.scope["method"] != "GET":
@@ -38,7 +42,7 @@ async def listen(request: ApiRequest) -> JsonResponse[Any]:
     broadcaster.check_room(request.principal, address)
     still = partial(still_valid, request.authenticator, request.principal, request.scope)
     return UpgradedResponse(
-        WebSocketConnection(broadcaster, protocol, request.principal, still, selection, address), switch
+        WebSocketConnection(broadcaster, protocol, request.principal, still, selection, address, bare), switch
     )
 
 

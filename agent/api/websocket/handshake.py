@@ -47,3 +47,8 @@ def event_frame(kind: str, data: Any, at: str, number: int) -> bytes:
     """The frame of an event; raises TypeError for what is no JSON."""
     event = {"event": kind, "data": data, "at": at, "n": number}
     return frame(orjson.dumps(event, option=orjson.OPT_NON_STR_KEYS))
+
+
+def data_frame(data: Any) -> bytes:
+    """The frame of an event's data alone; raises TypeError for what is no JSON."""
+    return frame(orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS))

@@ -15,6 +15,9 @@ ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\]
 def check_api(rules: RuleContext) -> None:
     _check_listen(rules)
     _check_jwt(rules)
+    default_broker = rules.section("api").get("default_broker")
+    if default_broker is not None:
+        rules.check_broker(("api", "default_broker"), default_broker)
     for index, origin in enumerate(rules.section("api").get("cors_origins", [])):
         if not ORIGIN.fullmatch(origin):
             hint = "write it as browsers send it: https://ward.example, with the port where it is not the usual one"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import inspect as types
 
 from gatepost.agent.core.topic_filter import is_filter
-from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, quoted
+from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, listed, quoted
 from gatepost.agent.settings.validator import SettingsValidator
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ class RuleContext:
     def names(self, section: str) -> list[str]:
         """Names in `brokers` or `devices`, those with mistakes inside too."""
         return [path[1] for path in self.checker.keys if len(path) == 2 and path[0] == section]
+
+    def check_broker(self, path: Path, name: str) -> None:
+        """That a broker of this name is configured."""
+        known = self.names("brokers")
+        near = closest(name, known)
+        if name not in known and (near or self.whole):
+            hint = f"did you mean {near}?" if near else f"configured: {listed(known)}"
+            self.error(path, "unknown-broker", f"there is no broker {quoted(name)}", hint)
 
 
 def check_secrets_written(rules: RuleContext) -> None:

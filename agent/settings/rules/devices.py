@@ -147,13 +147,8 @@ def _check_stopbits(rules: RuleContext, path: Path, device: dict[str, Any]) -> N
 
 
 def _check_brokers(rules: RuleContext, path: Path, device: dict[str, Any]) -> None:
-    known = rules.names("brokers")
     for index, name in enumerate(device.get("brokers") or []):
-        near = closest(name, known)
-        if name not in known and (near or rules.whole):
-            hint = f"did you mean {near}?" if near else f"configured: {listed(known)}"
-            message = f"there is no broker {quoted(name)}"
-            rules.error((*path, "brokers", str(index)), "unknown-broker", message, hint)
+        rules.check_broker((*path, "brokers", str(index)), name)
     if "brokers" in device and not device["brokers"]:
         hint = "remove the key to send its readings to every broker"
         rules.warn((*path, "brokers"), "no-broker", "its readings are stored and sent nowhere", hint)

@@ -1,0 +1,1 @@
+"""Interfaces of the five documents: their routes and shapes, translated onto the handlers; loaded when asked for."""
