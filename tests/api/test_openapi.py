@@ -8,6 +8,7 @@ import pytest
 from gatepost.agent.api.routes import ROUTES, document_routes
 from gatepost.agent.api.schemas.openapi import PARAMETER, WITHOUT, document, reply_type
 from gatepost.agent.core.views import PAYLOAD_MEMBERS, BrokerView, DeviceView, ReadingPayload
+from gatepost.agent.settings.model import ApiSettings
 
 EVERY = (*ROUTES, *document_routes())
 TOLD = [route for route in EVERY if route.path not in WITHOUT]
@@ -63,6 +64,7 @@ def test_references_lead_somewhere_and_names_are_used_once(api):
 async def test_answers_are_as_they_are_told(app, http, route):
     await app.take()
     app.store.lost("oximeter-1", 5, "queue-full")
+    app.settings = msgspec.structs.replace(app.settings, api=ApiSettings(default_broker="hospital"))
     app.audit.record("command", id="1")
     path = route.path.replace("{name}", "hospital").replace("{id}", "oximeter-1").replace("{driver}", "lines")
     answer = await http.get(path)
