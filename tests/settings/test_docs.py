@@ -81,6 +81,8 @@ def test_the_example_works(read, key):
     elif parts[-2:-1] == ["tls"]:
         beside.append("tls: {cert: /c, key: /k}" if parts[-1] in ("cert", "key") else "qos: 1")
     extra = "brokers: {a: {url: 'mqtt://x'}}\n" if parts[0] == "devices" else ""
+    if key == "api.default_broker":
+        extra = f"brokers: {{{example}: {{url: 'mqtt://x'}}}}\n"
     names = ["a" if part in ("NAME", "VALUE") else part for part in parts]
     drop = "".join(f"{'  ' * depth}{name}:\n" for depth, name in enumerate(names[:-1]))
     depth = len(names) - 1
