@@ -28,6 +28,7 @@ VERBS = (
     "brokers",
     "drivers",
     "formats",
+    "routes",
     "readings",
     "backlog",
     "send",

@@ -119,3 +119,31 @@ def same_json(found: Any, wanted: Any) -> bool:
         except ValueError:
             return False
     return bool(found == wanted)
+
+
+def difference(kind: type[PayloadFormat], vector: Mapping[str, Any]) -> str:
+    """What is wrong with the messages of a vector; "" = nothing."""
+    will, messages = play(kind, vector)
+    wanted = vector["expect"]["messages"]
+    if [message.topic for message in messages] != [each["topic"] for each in wanted]:
+        return f"topics {[message.topic for message in messages]}"
+    pairs = [*zip(messages, wanted, strict=True)]
+    if "will" in vector["expect"]:
+        if will is None:
+            return "no will"
+        pairs.append((will, vector["expect"]["will"]))
+    for message, each in pairs:
+        if "hex" in each:
+            same = message.payload.hex() == each["hex"]
+        elif isinstance(each["payload"], str):
+            same = message.payload == each["payload"].encode()
+        else:
+            same = same_json(orjson.loads(message.payload), each["payload"])
+        if not same:
+            return f"payload on {message.topic}: {message.payload[:300]!r}"
+        kept = (message.qos, message.retain, message.expiry)
+        if kept != (each["qos"], each["retain"], each.get("message_expiry")):
+            return f"QoS, retain, expiry on {message.topic}: {kept}"
+        if message.content_type != each.get("content_type", message.content_type):
+            return f"content type on {message.topic}: {message.content_type}"
+    return ""

@@ -116,7 +116,9 @@ def _check_routes(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> 
 def _profiles(rules: RuleContext, path: Path) -> dict[str, DeviceProfile]:
     devices = rules.section("devices")
     return {
-        name: DeviceProfile(str(device.get("driver", "")), device.get("label") or "")
+        name: DeviceProfile(
+            str(device.get("driver", "")), device.get("label") or "", has_patient=bool(device.get("patient"))
+        )
         for name, device in devices.items()
         if isinstance(device, dict) and _reports(rules, name, path[1])
     }

@@ -244,7 +244,7 @@ class HomeAssistantFormat(PayloadFormat):
 
     @classmethod
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
-        if options.retain:
+        if options.retain and any(profile.has_patient for profile in devices.values()):
             sentence = "the last reading of each device, its patient reference included, stays at the broker"
             yield "options.retain", sentence, "retain: false, or no `patient` where the broker is not trusted with it"
 

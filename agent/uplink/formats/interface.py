@@ -59,6 +59,7 @@ class DeviceProfile(msgspec.Struct, frozen=True):
     label: str = ""
     address: str | None = None
     token: str | None = None
+    has_patient: bool = False  # whether its readings carry a patient reference
     thresholds: Mapping[str, Any] = {}
     commands: tuple[str, ...] = ()
     parameters: Mapping[str, Mapping[str, bool]] = {}  # of commands: parameter name -> whether it is required

@@ -1,0 +1,107 @@
+"""`gatepost routes`: where the readings of a device go, and by which rule of the settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from gatepost.agent.cli import default_config
+from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
+from gatepost.agent.cli.support.output import complain, say, say_json, table
+from gatepost.agent.core.errors import NotFound
+from gatepost.agent.process.exits import ExitCode
+from gatepost.agent.settings.model import BrokerSettings, RouteRule, Settings
+from gatepost.agent.uplink.formats import catalogue
+from gatepost.agent.uplink.routing import EVERYTHING, BrokerRoutes
+from gatepost.agent.uplink.topics import BrokerTopics
+
+ANY_METRIC = "(any)"
+
+verb = new()
+
+
+@verb.command("routes")
+def show(
+    device: Annotated[str, typer.Argument(help="A configured device.")],
+    metric: Annotated[list[str] | None, typer.Option("--metric", "-m", help="Only this metric type.")] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Explain where readings of a device go, and why.
+
+    For each broker and metric type the rules that may send a reading, in the order in which they are tried, with topic
+    and QoS. Reads the settings; needs no agent.
+
+    \b
+    Example:
+      gatepost routes cuff-3 --metric blood_pressure
+    """
+    loaded = load_settings(config or default_config())
+    settings = loaded.settings
+    if settings is None:
+        complain("the settings are invalid", "`gatepost check` names every problem")
+        raise typer.Exit(ExitCode.SETTINGS)
+    if device not in settings.devices:
+        raise NotFound(f"there is no device {device} in the settings", "`gatepost config` shows them")
+    metrics = metric or _metrics(settings.devices[device].driver)
+    rows = [row for name in settings.brokers for row in _of_broker(settings, name, device, metrics)]
+    if json:
+        say_json({"device": device, "routes": rows})
+        return
+    if not rows:
+        say("no broker is configured: readings are kept in the log only")
+        return
+    columns = ("broker", "metric", "topic", "qos", "rule")
+    table(columns, [tuple(str(row[key]) for key in columns) for row in rows], below=("rule", "topic"))
+
+
+def _metrics(driver: str) -> list[str]:
+    from gatepost.drivers.driver import Registry
+
+    registry = Registry.installed()
+    metrics = list(registry.get(driver).metrics) if driver in registry else []
+    return metrics or [ANY_METRIC]
+
+
+def _of_broker(settings: Settings, name: str, device: str, metrics: list[str]) -> list[dict[str, Any]]:
+    broker = settings.brokers[name]
+    rooms = {each: one.room for each, one in settings.devices.items() if one.room}
+    reports = {each: one.brokers for each, one in settings.devices.items()}
+    routes = BrokerRoutes(name, broker.routes, reports, rooms)
+    if not routes.reports(device):
+        return [_row(name, "", "", "", f"not for this broker: devices.{device}.brokers does not name it")]
+    defaults = {} if broker.format == catalogue.DEVICES else catalogue.load(broker.format).default_topics
+    gateway = settings.gateway
+    topics = BrokerTopics({**defaults, **broker.topics}, gateway.id, gateway.organization, rooms)
+    rows = []
+    for metric in metrics:
+        known = "{metric}" if metric == ANY_METRIC else metric
+        rules = routes.series(device, known).rules
+        if not rules:
+            rows.append(_row(name, metric, "", "", "not for this broker: no rule of its routes matches"))
+        rows += [_by_rule(name, broker, topics, device, known, metric, rule) for rule in rules]
+    return rows
+
+
+def _by_rule(
+    name: str, broker: BrokerSettings, topics: BrokerTopics, device: str, known: str, metric: str, rule: RouteRule
+) -> dict[str, Any]:
+    if rule is EVERYTHING:
+        reason = "no routes: everything"
+    else:
+        reason = f"routes.{broker.routes.index(rule)}"
+        if rule.only:
+            reason += f", only {' and '.join(rule.only)}"
+        if rule.every:
+            reason += f", one in {rule.every:g} s"
+    if rule.drop:
+        return _row(name, metric, "", "", f"{reason}: dropped")
+    fixed = broker.format in ("sparkplug", "thingsboard")
+    topic = f"(fixed by {broker.format})" if fixed else topics("data", device, known, "{value}", rule.topic)
+    qos = 0 if broker.format == "sparkplug" else broker.qos if rule.qos is None else rule.qos
+    return _row(name, metric, topic, qos, reason)
+
+
+def _row(broker: str, metric: str, topic: str, qos: Any, rule: str) -> dict[str, Any]:
+    return {"broker": broker, "metric": metric, "topic": topic, "qos": qos, "rule": rule}

@@ -1,0 +1,68 @@
+"""`gatepost formats` and `gatepost routes`: need neither agent nor broker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gatepost.agent.uplink.formats import catalogue
+
+SETTINGS = """
+gateway: {id: ward-7}
+brokers:
+  lab:
+    url: mqtt://lab
+    routes: [{metrics: [ecg]}, {only: [urgent], topic: "alarm/{room}/{device}", qos: 2}, {drop: true}]
+  home: {url: mqtt://home, format: homeassistant}
+  other: {url: mqtt://other}
+devices:
+  strap: {driver: ble-polar-h10, address: "AA:BB:CC:DD:EE:FF", room: Bed 4, brokers: [lab, home]}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    path = tmp_path / "gatepost.yaml"
+    path.write_text(SETTINGS)
+    return path
+
+
+def test_every_format_is_listed(gatepost) -> None:
+    listed = json.loads(gatepost("formats", "--json").out)["formats"]
+    assert [one["name"] for one in listed] == catalogue.names()
+    assert all(one["summary"] for one in listed)
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_a_format_shows_its_options_and_messages(gatepost, name) -> None:
+    told = json.loads(gatepost("formats", name, "--sample", "--json").out)
+    assert all(option["description"] for option in told["options"])
+    assert any(b"120" in json.dumps(message).encode() or "hex" in message for message in told["sample"])
+    assert name in gatepost("formats", name, "--sample").out
+
+
+def test_an_unknown_format_is_an_error(gatepost) -> None:
+    shown = gatepost("formats", "xml")
+    assert shown.code == 1
+    assert "there is no format xml" in shown.err
+
+
+def test_routes_say_where_a_reading_goes_and_why(gatepost, settings) -> None:
+    rows = json.loads(gatepost("routes", "strap", "-m", "ecg", "--config", settings, "--json").out)["routes"]
+    lab = [(row["topic"], row["rule"]) for row in rows if row["broker"] == "lab"]
+    assert lab == [
+        ("devices/strap/data", "routes.0"),
+        ("alarm/Bed 4/strap", "routes.1, only urgent"),
+        ("", "routes.2: dropped"),
+    ]
+    assert [row["topic"] for row in rows if row["broker"] == "home"] == ["gatepost/ward-7/strap/ecg"]
+    assert "brokers does not name it" in next(row["rule"] for row in rows if row["broker"] == "other")
+    assert "alarm/Bed 4/strap" in gatepost("routes", "strap", "--config", settings).out
+
+
+def test_routes_of_a_device_that_is_not_there(gatepost, settings) -> None:
+    shown = gatepost("routes", "nobody", "--config", settings)
+    assert shown.code == 1
+    assert "there is no device nobody" in shown.err
