@@ -29,6 +29,7 @@ VERBS = (
     "drivers",
     "formats",
     "routes",
+    "asyncapi",
     "readings",
     "backlog",
     "send",

@@ -13,9 +13,11 @@ from gatepost.agent.uplink.formats.interface import (
     JSON,
     STATUS_TOPICS,
     DeviceProfile,
+    FormatChannel,
     FormatContext,
     OutgoingMessage,
     PayloadFormat,
+    contract_channels,
 )
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 
@@ -92,6 +94,13 @@ class DatastreamFormat(PayloadFormat):
         if metadata:
             body["metadata"] = metadata
         yield OutgoingMessage(self.context.topics("device_status", device), orjson.dumps(body), 1, True, JSON)
+
+    @classmethod
+    def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
+        members = ("value", "telemetryDataId", "token", "urgent", "thresholds", "timestamp", "unit")
+        schema = {"type": "object", "required": ["value"], "properties": {name: {} for name in members}}
+        yield FormatChannel("data", topics["data"], "send", "A value", qos, schema=schema)
+        yield from contract_channels(topics)
 
     @classmethod
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:

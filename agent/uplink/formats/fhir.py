@@ -34,9 +34,11 @@ from gatepost.agent.uplink.formats.interface import (
     COMMAND_TOPICS,
     STATUS_TOPICS,
     DeviceProfile,
+    FormatChannel,
     FormatContext,
     OutgoingMessage,
     PayloadFormat,
+    contract_channels,
 )
 from gatepost.agent.uplink.formats.scalar import metric_name
 from gatepost.agent.uplink.formats.stored_reading import COUNTS, StoredReading
@@ -263,6 +265,13 @@ class FhirFormat(PayloadFormat):
         data |= {"interval": 1000 / rate, "intervalUnit": "ms"} if self._r5 else {"period": 1000 / rate}
         data["data"] = " ".join(map(str, samples))
         return {"effectivePeriod": {"start": start, "end": reading.timestamp}, "valueSampledData": data}
+
+    @classmethod
+    def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
+        kind = f"application/fhir+json; fhirVersion={'5.0' if options.version == 'R5' else '4.0'}"
+        schema = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"const": "Bundle"}}}
+        yield FormatChannel("data", topics["data"], "send", "A transaction Bundle", qos, False, kind, schema)
+        yield from contract_channels(topics)
 
 
 def _quantity(value: float, unit: str | None) -> Resource:

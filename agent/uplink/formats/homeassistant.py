@@ -15,12 +15,15 @@ from gatepost.agent.uplink.formats.homeassistant_units import sensor_unit
 from gatepost.agent.uplink.formats.interface import (
     COMMAND_TOPICS,
     JSON,
+    READING_SCHEMA,
     STATUS_TOPICS,
     DeviceProfile,
+    FormatChannel,
     FormatContext,
     Outcome,
     OutgoingMessage,
     PayloadFormat,
+    contract_channels,
 )
 from gatepost.agent.uplink.formats.scalar import metric_name
 from gatepost.agent.uplink.formats.stored_reading import COUNTS, StoredReading
@@ -241,6 +244,17 @@ class HomeAssistantFormat(PayloadFormat):
             if fnmatchcase(device, pattern):
                 return float(seconds)
         return None
+
+    @classmethod
+    def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
+        prefix = options.discovery_prefix
+        yield FormatChannel("data", topics["data"], "send", "A reading", qos, options.retain, schema=READING_SCHEMA)
+        schema = {"type": "object", "required": ["device", "origin", "components"]}
+        address = f"{prefix}/device/{{object_id}}/config"
+        yield FormatChannel("discovery", address, "send", "Discovery of a device", 1, True, schema=schema)
+        birth = options.birth_topic or f"{prefix}/status"
+        yield FormatChannel("birth", birth, "receive", "Home Assistant started", 1, False, "text/plain")
+        yield from contract_channels(topics)
 
     @classmethod
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:

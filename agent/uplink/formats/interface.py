@@ -82,8 +82,89 @@ class FormatContext:
     head: Callable[[], int] = lambda: 0  # sequence number of the next reading to be stored
 
 
+class FormatChannel(NamedTuple):
+    """A topic that a format publishes to (`send`) or subscribes to (`receive`), for AsyncAPI. `address` is a template:
+    {gateway}, {device}, {metric}, {value}; `schema` a JSON Schema of the payload, {} for octets."""
+
+    name: str
+    address: str
+    action: str
+    title: str
+    qos: int
+    retain: bool = False
+    content_type: str = JSON
+    schema: Mapping[str, Any] = {}
+
+
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Formats without options of their own."""
+
+
+READING_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "schema", "gateway_id", "device_id", "metric_type", "timestamp", "clock"],
+    "properties": {
+        "id": {"type": "string", "description": "the same for every repeat"},
+        "schema": {"type": "integer"},
+        "gateway_id": {"type": "string"},
+        "device_id": {"type": "string"},
+        "patient_id": {"type": "string"},
+        "metric_type": {"type": "string"},
+        "units": {"type": "object", "additionalProperties": {"type": "string"}, "description": "UCUM, by value"},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "device_timestamp": {"type": "string"},
+        "clock": {"enum": ["synchronised", "unsynchronised", "rectified"]},
+        "urgent": {"type": "boolean"},
+        "replayed": {"type": "boolean"},
+        "quality": {"type": "string"},
+        "flags": {"type": "array", "items": {"type": "string"}},
+    },
+}
+STATUS_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "timestamp"],
+    "properties": {"status": {"type": "string"}, "timestamp": {"type": "string", "format": "date-time"}},
+}
+COMMAND_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["command"],
+    "properties": {
+        "id": {"type": "string"},
+        "command": {"type": "string"},
+        "parameters": {"type": "object"},
+        "token": {"type": "string"},
+        "issued_at": {"type": "string", "format": "date-time"},
+        "expires_at": {"type": "string", "format": "date-time"},
+        "signature": {"type": "string"},
+    },
+}
+RESPONSE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "status"],
+    "properties": {
+        "id": {"type": "string"},
+        "status": {"enum": ["accepted", "done", "failed", "rejected", "outcome-unknown"]},
+        "result": {},
+        "error": {},
+    },
+}
+EVENT_SCHEMA: dict[str, Any] = {"type": "object", "required": ["event"], "properties": {"event": {"type": "string"}}}
+
+
+def contract_channels(topics: Mapping[str, str], commands: bool = True) -> Iterable[FormatChannel]:
+    """Statuses, events and commands of the contract (section 2)."""
+    yield FormatChannel(
+        "device_status", topics["device_status"], "send", "Status of a device", 1, True, schema=STATUS_SCHEMA
+    )
+    yield FormatChannel(
+        "gateway_status", topics["gateway_status"], "send", "Status of the gateway", 1, True, schema=STATUS_SCHEMA
+    )
+    yield FormatChannel("gateway_events", topics["gateway_events"], "send", "An event", 1, schema=EVENT_SCHEMA)
+    if commands:
+        for key, title in (("commands", "A command for a device"), ("gateway_commands", "A command for the gateway")):
+            yield FormatChannel(key, topics[key], "receive", title, 1, schema=COMMAND_SCHEMA)
+        for key in ("responses", "gateway_responses"):
+            yield FormatChannel(key, topics[key], "send", "The outcome of a command", 1, schema=RESPONSE_SCHEMA)
 
 
 class PayloadFormat(ABC):
@@ -190,7 +271,13 @@ class PayloadFormat(ABC):
             retain = retain if rule.retain is None else rule.retain
         return OutgoingMessage(topic, payload, qos, retain, content_type, (("schema", "1"), ("id", reading.id)), expiry)
 
-    # --- for `gatepost check`
+    # --- for `gatepost asyncapi` and `gatepost check`
+
+    @classmethod
+    def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
+        """Every topic of the format; `topics`: templates by key, as this broker has them."""
+        yield FormatChannel("data", topics["data"], "send", "A reading", qos, schema=READING_SCHEMA)
+        yield from contract_channels(topics)
 
     @classmethod
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:

@@ -13,9 +13,11 @@ from gatepost.agent.uplink.formats.interface import (
     JSON,
     STATUS_TOPICS,
     DeviceProfile,
+    FormatChannel,
     FormatContext,
     OutgoingMessage,
     PayloadFormat,
+    contract_channels,
 )
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 
@@ -30,6 +32,20 @@ class ScalarOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Described(description="json: value with unit, time and metadata; bare: the value alone"),
     ] = "json"
     retain: Annotated[bool, Described(description="keep the last value of each topic at the broker")] = False
+
+
+VALUE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["device_id", "metric_type", "value", "timestamp"],
+    "properties": {
+        "device_id": {"type": "string"},
+        "metric_type": {"type": "string"},
+        "value": {},
+        "unit": {"type": "string"},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "metadata": {"type": "object"},
+    },
+}
 
 
 def metric_name(metric: str, value: str, joint: str = ".") -> str:
@@ -84,6 +100,14 @@ class ScalarFormat(PayloadFormat):
                 metadata["flags"] = flags
         body["metadata"] = metadata
         return body
+
+    @classmethod
+    def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
+        bare = options.payload == "bare"
+        schema: dict[str, Any] = {} if bare else VALUE_SCHEMA
+        kind = "text/plain" if bare else JSON
+        yield FormatChannel("data", topics["data"], "send", "A value", qos, options.retain, kind, schema)
+        yield from contract_channels(topics)
 
     @classmethod
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:

@@ -15,9 +15,11 @@ from gatepost.agent.uplink.formats.interface import (
     COMMAND_TOPICS,
     STATUS_TOPICS,
     DeviceProfile,
+    FormatChannel,
     FormatContext,
     OutgoingMessage,
     PayloadFormat,
+    contract_channels,
 )
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 
@@ -155,6 +157,13 @@ class SenmlFormat(PayloadFormat):
         for mark, name in (("{gateway}", reading.gateway), ("{device}", reading.device)):
             text = text.replace(mark, _name(name))
         return str(text)
+
+    @classmethod
+    def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
+        kind = f"application/senml+{options.encoding}"
+        schema = {"type": "array", "items": {"type": "object"}} if options.encoding == "json" else {}
+        yield FormatChannel("data", topics["data"], "send", "A SenML pack", qos, False, kind, schema)
+        yield from contract_channels(topics)
 
     @classmethod
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:

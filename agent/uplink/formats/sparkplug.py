@@ -11,6 +11,7 @@ import orjson
 
 from gatepost.agent.uplink.formats.interface import (
     DeviceProfile,
+    FormatChannel,
     FormatContext,
     IncomingCommand,
     Outcome,
@@ -334,6 +335,20 @@ class SparkplugFormat(PayloadFormat):
         text = orjson.dumps(response).decode()
         metric = self._metric(device, RESPONSE, STRING, text, now // 1000, False, ())
         yield self._message("DDATA", device, [metric], now // 1000)
+
+    @classmethod
+    def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
+        root, kind = f"spBv1.0/{options.group_id}", "application/x-protobuf"
+        node = options.edge_node_id or "{gateway}"
+        for name, title in (("NBIRTH", "Birth of the node"), ("NDATA", "Data of the node"), ("NDEATH", "Its death")):
+            yield FormatChannel(name, f"{root}/{name}/{node}", "send", title, name == "NDEATH", False, kind)
+        for name, title in (("DBIRTH", "Birth of a device"), ("DDATA", "A reading"), ("DDEATH", "Death of a device")):
+            yield FormatChannel(name, f"{root}/{name}/{node}/{{device}}", "send", title, 0, False, kind)
+        yield FormatChannel("NCMD", f"{root}/NCMD/{node}", "receive", "Rebirth", 1, False, kind)
+        yield FormatChannel("DCMD", f"{root}/DCMD/{node}/{{device}}", "receive", "A command", 1, False, kind)
+        if options.primary_host:
+            address = f"spBv1.0/STATE/{options.primary_host}"
+            yield FormatChannel("STATE", address, "receive", "State of the host", 1, True, schema={"type": "object"})
 
     @classmethod
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:

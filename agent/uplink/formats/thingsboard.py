@@ -12,6 +12,7 @@ import orjson
 from gatepost.agent.uplink.formats.interface import (
     JSON,
     DeviceProfile,
+    FormatChannel,
     FormatContext,
     IncomingCommand,
     Outcome,
@@ -200,6 +201,18 @@ class ThingsboardFormat(PayloadFormat):
             yield _message(f"{ME}/rpc/response/{number}", response)
         else:
             yield _message(RPC, {"device": device, "id": number, "data": response})
+
+    @classmethod
+    def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
+        mode = options.mode == "gateway"
+        base, rpc = ("v1/gateway", RPC) if mode else (ME, f"{OWN_RPC}{{request}}")
+        schema = {"type": "object"}
+        yield FormatChannel("telemetry", f"{base}/telemetry", "send", "Telemetry", 1, schema=schema)
+        yield FormatChannel("attributes", f"{base}/attributes", "send", "Attributes and units", 1, schema=schema)
+        yield FormatChannel("rpc", rpc, "receive", "A remote procedure call", 1, schema=schema)
+        if mode:
+            yield FormatChannel("connect", "v1/gateway/connect", "send", "A device is there", 1, schema=schema)
+            yield FormatChannel("disconnect", "v1/gateway/disconnect", "send", "A device is gone", 1, schema=schema)
 
     @classmethod
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:

@@ -1,0 +1,117 @@
+"""AsyncAPI 3.0 document of the configured brokers: servers, topics, payloads, both directions seen from the gateway."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gatepost.agent.settings.model import BrokerSettings, Settings
+from gatepost.agent.uplink.formats import catalogue
+from gatepost.agent.uplink.formats.interface import ContractFormat, FormatChannel, PayloadFormat
+from gatepost.agent.uplink.topics import DEFAULTS
+
+PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+MQTT_BINDING = "0.2.0"
+MEANINGS = {
+    "gateway": "id of the gateway",
+    "device": "id of the device",
+    "metric": "metric type",
+    "value": "name of the value",
+    "room": "room of the device",
+    "org": "organization",
+    "object_id": "gateway and device, as Home Assistant takes ids",
+    "request": "number of the request",
+}
+
+
+def document(settings: Settings, version: str) -> dict[str, Any]:
+    """One server for each broker; channels are named `<broker>.<name>`."""
+    channels: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
+    messages: dict[str, Any] = {}
+    for name, broker in settings.brokers.items():
+        for channel in _channels(broker):
+            key = f"{name}.{channel.name}"
+            channels[key] = _channel(name, key, channel)
+            operations[key] = _operation(key, channel)
+            messages[key] = _message(channel)
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": f"Gatepost {settings.gateway.id}",
+            "version": version,
+            "description": "Topics and payloads of this gateway; `send` and `receive` are seen from the gateway.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {name: _server(broker) for name, broker in settings.brokers.items()},
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": messages},
+    }
+
+
+def _channels(broker: BrokerSettings) -> list[FormatChannel]:
+    kind: type[PayloadFormat] = ContractFormat
+    if broker.format != catalogue.DEVICES:
+        kind = catalogue.load(broker.format)
+    options = msgspec.convert(broker.options, kind.options_type)
+    topics: Mapping[str, str] = {**DEFAULTS, **kind.default_topics, **broker.topics}
+    channels = list(kind.channels(options, topics, broker.qos))
+    if broker.commands:
+        return channels
+    return [each for each in channels if each.action == "send" and "responses" not in each.name]
+
+
+def _server(broker: BrokerSettings) -> dict[str, Any]:
+    parts = urlsplit(broker.url)
+    port = parts.port or PORTS.get(parts.scheme, 1883)
+    server: dict[str, Any] = {
+        "host": f"{parts.hostname}:{port}",
+        "protocol": parts.scheme,
+        "description": f"format {broker.format}",
+        "bindings": {
+            "mqtt": {
+                "clientId": broker.client_id or "gatepost-{gateway}",
+                "cleanSession": True,
+                "keepAlive": round(broker.keepalive),
+                "bindingVersion": MQTT_BINDING,
+            }
+        },
+    }
+    if broker.protocol != "auto":
+        server["protocolVersion"] = broker.protocol
+    return server
+
+
+def _channel(broker: str, key: str, channel: FormatChannel) -> dict[str, Any]:
+    names = dict.fromkeys(re.findall(r"{(\w+)}", channel.address))
+    described: dict[str, Any] = {
+        "address": channel.address,
+        "title": channel.title,
+        "servers": [{"$ref": f"#/servers/{broker}"}],
+        "messages": {"message": {"$ref": f"#/components/messages/{key}"}},
+    }
+    if names:
+        described["parameters"] = {name: {"description": MEANINGS.get(name, name)} for name in names}
+    return described
+
+
+def _operation(key: str, channel: FormatChannel) -> dict[str, Any]:
+    binding = {"qos": int(channel.qos), "retain": channel.retain, "bindingVersion": MQTT_BINDING}
+    return {
+        "action": channel.action,
+        "title": channel.title,
+        "channel": {"$ref": f"#/channels/{key}"},
+        "bindings": {"mqtt": binding},
+    }
+
+
+def _message(channel: FormatChannel) -> dict[str, Any]:
+    message: dict[str, Any] = {"title": channel.title, "contentType": channel.content_type}
+    if channel.schema:
+        message["payload"] = dict(channel.schema)
+    return message
