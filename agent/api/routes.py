@@ -413,9 +413,12 @@ ROUTES: tuple[Route, ...] = (
 
 def document_routes() -> tuple[Route, ...]:
     """Routes of the documents; those of this table come first."""
-    from gatepost.agent.api.documents import message_service, mqtt_service
+    from gatepost.agent.api.documents import broker_registry, device_registry, message_service, mqtt_service
 
-    return (*message_service.ROUTES, *mqtt_service.ROUTES)
+    return (*broker_registry.ROUTES, *message_service.ROUTES, *device_registry.ROUTES, *mqtt_service.ROUTES)
 
 
-DOCUMENTS = LateRoutes(frozenset(("publish", "subscribe", "messages", "topics", "stats", "mqtt")), document_routes)
+DOCUMENTS = LateRoutes(
+    ("/api/mqtt-brokers/", "/publish", "/subscribe", "/messages", "/topics", "/stats", "/devices/", "/ws/", "/mqtt/"),
+    document_routes,
+)

@@ -78,6 +78,10 @@ BROKER = {
 class FakeBroker(FakeView):
     requeued = 0
 
+    @property
+    def name(self):
+        return self.state["name"]
+
     def requeue(self):
         self.requeued += 1
 

@@ -118,9 +118,9 @@ class Route(NamedTuple):
 
 
 class LateRoutes(NamedTuple):
-    """Routes that are loaded with the first request below one of `roots`, the first parts of their paths."""
+    """Routes that are loaded with the first request whose path begins like one of theirs."""
 
-    roots: frozenset[str]
+    prefixes: tuple[str, ...]
     load: Callable[[], Iterable[Route]]
 
 
@@ -142,7 +142,7 @@ def application(
     loaded: list[PathMatcher] = []
 
     async def other(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].split("/", 2)[1] not in late.roots:
+        if not scope["path"].startswith(late.prefixes):
             await _nothing_here(scope, receive, send)
             return
         if not loaded:
