@@ -51,6 +51,7 @@ ROUTES: tuple[Route, ...] = (
         '{"error": {"key": "upgrade-required", ...}} with 426, when this is no WebSocket handshake',
         query=ListenQuery,
         role="viewer",
+        patient=True,
     ),
     Route(
         "GET",
@@ -231,6 +232,7 @@ ROUTES: tuple[Route, ...] = (
         '{"readings": [...], "cursor": for the next page, or null}',
         query=requests.HistoryQuery,
         role="viewer",
+        patient=True,
         other="text/csv",
     ),
     Route(
@@ -241,6 +243,7 @@ ROUTES: tuple[Route, ...] = (
         "the lines of a recording (docs/drivers.md)",
         time=None,
         role="operator",
+        patient=True,
     ),
     Route(
         "POST",
@@ -261,6 +264,7 @@ ROUTES: tuple[Route, ...] = (
         '{"commands": [...], "cursor": for the next page, or null}',
         query=requests.LedgerQuery,
         role="viewer",
+        patient=True,
     ),
     Route(
         "GET",
@@ -270,6 +274,7 @@ ROUTES: tuple[Route, ...] = (
         '{"readings": [...], "cursor": for the next page, or null}',
         query=requests.AllHistoryQuery,
         role="viewer",
+        patient=True,
         other="text/csv",
     ),
     Route(
@@ -280,6 +285,7 @@ ROUTES: tuple[Route, ...] = (
         'readings; {"lost": count} where the client was too slow',
         query=requests.FollowQuery,
         role="viewer",
+        patient=True,
     ),
     Route(
         "POST",
@@ -334,6 +340,7 @@ ROUTES: tuple[Route, ...] = (
         '{"messages": [...], "cursor": for the next page, or null}',
         query=requests.MessageQuery,
         role="viewer",
+        patient=True,
     ),
     Route(
         "GET",
@@ -364,6 +371,7 @@ ROUTES: tuple[Route, ...] = (
         '{"dead_letters": [...]}',
         query=requests.DeadLetterQuery,
         role="viewer",
+        patient=True,
     ),
     Route(
         "GET",
@@ -398,6 +406,10 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", f"{V1}/session", session.show, "Who asks", "name, role, topics, CSRF token or null", role="viewer"),
     Route("DELETE", f"{V1}/session", session.close, "Sign out", '{"ended"}', role="viewer"),
+    Route(
+        "GET", f"{V1}/sessions", session.every, "Who is signed in with a browser", '{"sessions": [...]}', role="admin"
+    ),
+    Route("DELETE", f"{V1}/sessions/{{id}}", session.end, "End a session of anybody", '{"id", "ended"}', role="admin"),
     Route(
         "POST",
         f"{V1}/session/code",

@@ -306,6 +306,15 @@ class GatewayCalls:
     def revoke_token(self, ident: str) -> ApiCall[Json]:
         return ApiCall("DELETE", f"{V1}/tokens/{part(ident)}")
 
+    @verb
+    def sessions(self) -> ApiCall[Json]:
+        """Who is signed in with a browser."""
+        return _get("/sessions")
+
+    @verb
+    def end_session(self, ident: str) -> ApiCall[Json]:
+        return ApiCall("DELETE", f"{V1}/sessions/{part(ident)}")
+
 
 def follow(device: str | None, metric: str | None, last: int) -> ApiCall[Any]:
     return _get("/readings/follow", device=device, metric=metric, last=last)

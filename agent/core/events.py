@@ -41,6 +41,12 @@ class EventBus:
                 self.lost += 1
             queue.put_nowait(Event(kind, data))
 
+    def lose(self, count: int) -> None:
+        """So many events came too fast to be emitted at all."""
+        for queue in self._queues:
+            queue.lost += count
+        self.lost += count
+
     @contextmanager
     def listen(self, size: int = 1000) -> Iterator[EventQueue]:
         queue = EventQueue(size)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
 from gatepost.agent.api.auth.rate_limits import FREE, LONGEST, TABLE, AddressLockout, RateLimiter, group
 from gatepost.agent.api.auth.topic_permissions import allows, covers
+from gatepost.agent.api.http import refusal_delay
 from gatepost.agent.core.topic_filter import is_filter
 
 
@@ -54,8 +57,6 @@ def test_failed_attempts_lock_out_ever_longer_and_are_forgiven():
     assert lock == LONGEST
     now.at += 3700
     assert lockout.failed("a") == 0.0
-    lockout.succeeded("a")
-    assert lockout.locked("a") == 0.0
 
 
 @pytest.mark.parametrize(
@@ -141,15 +142,44 @@ async def test_one_address_has_its_rate_whatever_tokens_it_shows(remote):
 
 
 async def test_an_address_is_locked_out_after_wrong_tokens_and_comes_back(remote):
-    good = await remote.as_("viewer")
     wrong = {"authorization": "Bearer gp_000000000000_wrong"}
     codes = [(await remote.http.get("/api/v1/backlog", headers=wrong)).status_code for _ in range(FREE + 2)]
     assert codes == [401] * (FREE + 1) + [429]
-    locked = await remote.http.get("/api/v1/backlog", headers=good)
+    locked = await remote.http.get("/api/v1/backlog", headers=wrong)
     assert (locked.status_code, locked.json()["error"]["key"]) == (429, "locked")
     assert (await remote.http.get("/health")).status_code == 200
     remote.app.clock.pass_seconds(float(locked.headers["retry-after"]))
+    assert (await remote.http.get("/api/v1/backlog", headers=wrong)).status_code == 401
+
+
+async def test_good_credentials_come_through_whatever_else_comes_from_their_address(remote):
+    """Bad ones lock out and use up the rate of the address for bad ones alone."""
+    limited(remote.app, 2.0)
+    good = await remote.as_("viewer")
+    made = await remote.http.post("/api/v1/session/code", json={}, headers=await remote.as_("admin"))
+    for headers in ({"authorization": "Bearer gp_0_wrong"}, {"authorization": "Basic eDp5"}, {}):
+        for _ in range(FREE + 2):
+            await remote.http.get("/api/v1/backlog", headers=headers)
+    assert (await remote.http.get("/api/v1/backlog", headers={"authorization": "Bearer gp_0_x"})).status_code == 429
     assert (await remote.http.get("/api/v1/backlog", headers=good)).status_code == 200
+    remote.app.clock.pass_seconds(1)  # signing in is open to everybody, and has the rate of the address
+    assert (await remote.http.post("/api/v1/session", json={"code": made.json()["code"]})).status_code == 201
+
+
+async def test_many_refusals_are_held_back_and_answers_are_not(remote, monkeypatch):
+    monkeypatch.setattr(refusal_delay, "RATE", 1.0)
+    monkeypatch.setattr(refusal_delay, "HOLD", 0.5)
+    good, loop = await remote.as_("viewer"), asyncio.get_running_loop()
+
+    async def seconds(path):
+        began = loop.time()
+        await remote.http.get(path, headers=good)
+        return loop.time() - began
+
+    took = [await seconds("/nowhere") for _ in range(4)]
+    assert max(took[:2]) < 0.4
+    assert min(took[2:]) >= 0.5
+    assert await seconds("/api/v1/backlog") < 0.4
 
 
 async def test_refusals_are_in_the_audit_log_but_not_each_of_many(remote):

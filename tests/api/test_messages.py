@@ -12,6 +12,7 @@ import pytest
 from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.api.http.router import application
 from gatepost.agent.api.routes import ROUTES
+from gatepost.agent.audit.access_records import AccessRecords
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.uplink.message_log import KEPT_OCTETS, MAX_AGE, MAX_MESSAGES, MAX_OCTETS, MAX_TOPICS, MessageLog
 from tests.api.real import running, written
@@ -195,9 +196,11 @@ class Fixed:
 
 async def test_permissions_of_topics_are_kept(app):
     import asyncio
+from types import SimpleNamespace
 
     principal = Principal("nurse", "operator", ("ward/7/#",), ("ward/7/+",))
-    transport = httpx.ASGITransport(application(app, ROUTES, asyncio.Event(), None, Fixed(principal)))
+    recording = SimpleNamespace(access=AccessRecords(app.audit))
+    transport = httpx.ASGITransport(application(app, ROUTES, asyncio.Event(), recording, Fixed(principal)))
     async with httpx.AsyncClient(transport=transport, base_url="http://x/api/v1") as http:
         body = {"broker": "hospital", "topic": "ward/8/x", "payload": "x"}
         assert (await http.post("publish", json=body)).status_code == 403

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gatepost.agent.api.auth.principal import Principal
@@ -67,6 +69,69 @@ async def test_a_session_ends_when_its_token_expires(remote):
     await sign_in(remote, lifetime=60.0)
     remote.app.clock.pass_seconds(61)
     assert (await remote.http.get("/api/v1/status")).status_code == 401
+
+
+async def test_sessions_are_listed_and_ended(remote):
+    admin = await remote.as_("admin")
+    await sign_in(remote, name="nurse")
+    (session,) = (await remote.http.get("/api/v1/sessions", headers=admin)).json()["sessions"]
+    assert (session["name"], session["role"], session["address"]) == ("nurse", "operator", "127.0.0.1")
+    assert session["id"] not in str(remote.http.cookies)
+    for headers in ({}, await remote.as_("operator")):
+        assert (await remote.http.get("/api/v1/sessions", headers=headers)).status_code == 403
+    path = f"/api/v1/sessions/{session['id']}"
+    assert (await remote.http.delete(path, headers=admin)).json() == {"id": session["id"], "ended": True}
+    assert (await remote.http.delete(path, headers=admin)).status_code == 404
+    assert (await remote.http.get("/api/v1/status")).status_code == 401
+    assert [entry["name"] for entry in await remote.app.audit.tail(9, what="session-ended")] == ["nurse"]
+
+
+def test_a_session_of_a_jwt_ends_with_it(app_clock):
+    sessions = SessionStore(app_clock, lambda token: True)
+    until = app_clock.now().wall + 60_000_000
+    one = sessions.open(Principal("jwt:a", "viewer", until=until), None)
+    other = sessions.open(Principal("a", "viewer"), None)
+    assert sessions.every() == [one, other]
+    app_clock.pass_seconds(61)
+    assert [each.key for each in sessions.every()] == [other.key]
+    sessions.open(Principal("jwt:a", "viewer", until=until * 2), None)
+    sessions.close_of_jwt()
+    assert [each.key for each in sessions.every()] == [other.key]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/readings/follow", "/api/v1/devices/cuff-3/raw"])
+async def test_an_endless_answer_ends_when_the_token_is_revoked(remote, path):
+    headers = await remote.as_("operator")
+    async with asyncio.timeout(5), remote.http.stream("GET", path, headers=headers) as answer:
+        assert answer.status_code == 200
+        (token,) = remote.server._tokens.every()
+        began = asyncio.get_running_loop().time()
+        await remote.server._tokens.revoke(token.id)
+        async for _ in answer.aiter_raw():
+            pass
+        assert asyncio.get_running_loop().time() - began < 2
+
+
+async def test_who_read_patient_data_and_what_was_refused_is_recorded(remote):
+    viewer = await remote.as_("viewer", name="nurse")
+    for _ in range(3):
+        await remote.http.get("/api/v1/devices/cuff-3/data", headers=viewer)
+    await remote.http.get("/api/v1/status", headers=viewer)
+    await remote.http.delete("/api/v1/devices/cuff-3", headers=viewer)
+    remote.server._access.sum_up()
+    reads = await remote.app.audit.tail(9, what="api-read")
+    assert [(entry["by"], entry["device"], entry.get("count")) for entry in reads] == [
+        ("nurse", "cuff-3", 2),
+        ("nurse", "cuff-3", None),
+    ]
+    (refused,) = await remote.app.audit.tail(9, what="api-refused")
+    assert (refused["by"], refused["method"], refused["reason"]) == ("nurse", "DELETE", "forbidden")
+
+
+async def test_only_the_socket_tells_the_command_line_and_a_token_is_named(remote):
+    headers = {**await remote.as_("operator", name="ward"), "user-agent": "gatepost-cli/1"}
+    await remote.http.post("/api/v1/devices/cuff-3/command", json={"command": "status"}, headers=headers)
+    assert remote.app.dispatcher.asked[-1][0].source == "api:ward"
 
 
 async def test_a_wrong_token_opens_nothing(remote):

@@ -1,6 +1,7 @@
 """Authenticator of the TCP listener: decides who a request comes from, here and nowhere else.
 
-In this order: rate of the address, lock-out, credentials (bearer token, JWT, or session cookie), rate of the client.
+Good credentials (bearer token, JWT, or session cookie) come through whatever else comes from their address, at the rate
+of their own; all others share the rate of the address, and wrong ones lock it out for further wrong ones.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from typing import Any
 
 from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.asgi import Scope
-from gatepost.agent.api.auth.principal import EVERY_TOPIC, LOCAL, Needed, Principal
+from gatepost.agent.api.auth.principal import EVERY_TOPIC, Needed, Principal
 from gatepost.agent.api.auth.rate_limits import AddressLockout, RateLimiter, group
 from gatepost.agent.api.auth.sessions import SAFE, LoginSession, SessionStore, check_csrf, check_origin
 from gatepost.agent.api.auth.tokens import PREFIX, WRONG, ApiToken, TokenStore
+from gatepost.agent.audit.access_records import AccessRecords
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import TooMany, Unauthenticated
 
@@ -36,6 +38,7 @@ class Authenticator:
         self.jwt: Judge | None = None
         self.tokens = tokens
         self.sessions = sessions
+        self.access = AccessRecords(app.audit)
         self._app = app
         clock: Clock = app.clock
         self._rate = RateLimiter(clock.monotonic)
@@ -46,11 +49,14 @@ class Authenticator:
     async def admit(self, scope: Scope, needed: Needed) -> Principal | None:
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
         address = address_of(scope)
-        self._pace(f"address {address}", SHARED)
         if needed == "open":
             self._pace(f"open {address}")
             return None
-        credentials = bearer(headers)
+        try:
+            credentials = bearer(headers)
+        except Unauthenticated:
+            self._pace(f"open {address}")
+            raise
         if credentials is not None:
             principal, name = await self._bearer(credentials, address)
         else:
@@ -61,6 +67,7 @@ class Authenticator:
             _check_page(scope, headers, session)
             principal, name = session.principal, f"session {session.key}"
         self._pace(name)
+        self._pace(f"address {address}", SHARED)
         return principal
 
     def session(self, scope: Scope) -> LoginSession | None:
@@ -74,7 +81,6 @@ class Authenticator:
         if not code:
             principal, _, token = await self._judge(secret, address)
             return principal, token
-        self._check_lock(address)
         role = self.sessions.redeem(secret)
         if role is None:
             raise self._refused(address, "invalid login code", "`gatepost token browser` makes one")
@@ -85,7 +91,6 @@ class Authenticator:
         return principal, name
 
     async def _judge(self, credentials: str, address: str) -> tuple[Principal, str, str | None]:
-        self._check_lock(address)
         found: tuple[Principal, str, str | None]
         try:
             if credentials.startswith(PREFIX) or self.jwt is None:
@@ -97,17 +102,17 @@ class Authenticator:
         except Unauthenticated as error:
             if error.kind == "token-expired":  # whoever has it once had access: no guessing
                 self._note(address, error.kind)
+                self._pace(f"open {address}")
                 raise
             raise self._refused(address, error.message, error.hint) from None
-        self._lockout.succeeded(address)
         return found
 
-    def _check_lock(self, address: str) -> None:
+    def _refused(self, address: str, message: str, hint: str) -> Unauthenticated:
+        """Counts the attempt; raises TooMany while the address is locked out."""
         left = self._lockout.locked(address)
         if left:
             raise TooMany("too many failed attempts from this address", "wait, then use a valid token", left, "locked")
-
-    def _refused(self, address: str, message: str, hint: str) -> Unauthenticated:
+        self._pace(f"open {address}")
         lock = self._lockout.failed(address)
         self._note(address, "locked" if lock else "unauthenticated")
         return Unauthenticated(message or WRONG, hint)
@@ -154,10 +159,8 @@ def _check_page(scope: Scope, headers: Mapping[bytes, bytes], session: LoginSess
         check_csrf(session, headers)
 
 
-def still_valid(authenticator: Authenticator, principal: Principal, scope: Scope) -> bool:
+def still_valid(authenticator: Authenticator, scope: Scope) -> bool:
     """Asks without counting as an attempt; a session is kept from growing idle by it."""
-    if principal is LOCAL:
-        return True
     credentials = bearer(dict(scope["headers"]))
     if credentials is None:
         return authenticator.session(scope) is not None

@@ -62,7 +62,8 @@ class JwtJudge:
             hint = f"the claim {settings.role_claim} must be viewer, operator or admin"
             raise Forbidden("this token names no role", hint)
         topics = () if role == "viewer" else EVERY_TOPIC
-        return Principal(f"jwt:{str(claims['sub'])[:64]}", role, topics, topics)
+        until = int((claims["exp"] + LEEWAY) * 1_000_000)
+        return Principal(f"jwt:{str(claims['sub'])[:64]}", role, topics, topics, until)
 
     def _key_of(self, text: str) -> Any:
         """By the key id in its head; without one the only key there is."""

@@ -14,12 +14,14 @@ EVERY_TOPIC = ("#", "$SYS/#")
 
 
 class Principal(NamedTuple):
-    """`publish` and `subscribe`: MQTT topic filters of what may be published and subscribed to."""
+    """`publish` and `subscribe`: MQTT topic filters of what may be published and subscribed to. `until`: when what it
+    was recognised by ends by itself, in microseconds since 1970; None = not known here."""
 
     name: str
     role: Role
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
+    until: int | None = None
 
     def may(self, needed: Needed) -> bool:
         return RANK[self.role] >= RANK[needed]

@@ -73,6 +73,3 @@ class AddressLockout:
         if len(self._failed) > TABLE:
             self._failed.popitem(last=False)
         return lock
-
-    def succeeded(self, key: str) -> None:
-        self._failed.pop(key, None)

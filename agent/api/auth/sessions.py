@@ -6,6 +6,7 @@ They live in memory: after a restart of the agent one signs in again. A login co
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import os
 from collections.abc import Callable, Mapping
@@ -25,12 +26,20 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class LoginSession(NamedTuple):
+    """Session of a browser; `token` is the id of the token that it was opened with."""
+
     key: str
     csrf: str
     principal: Principal
-    token: str | None  # id of the token that it was opened with
+    token: str | None
     opened: float
     seen: float
+    address: str = ""
+
+    @property
+    def ident(self) -> str:
+        """For people: tells sessions apart, and opens none."""
+        return hashlib.sha256(self.key.encode()).hexdigest()[:12]
 
 
 class SessionStore:
@@ -39,19 +48,20 @@ class SessionStore:
     def __init__(
         self, clock: Clock, still_valid: Callable[[str], bool], entropy: Callable[[int], bytes] = os.urandom
     ) -> None:
+        self.on_ended: list[Callable[[], None]] = []
         self._clock = clock
         self._still_valid = still_valid
         self._entropy = entropy
         self._open: dict[str, LoginSession] = {}
         self._codes: dict[str, tuple[Role, float]] = {}
 
-    def open(self, principal: Principal, token: str | None) -> LoginSession:
+    def open(self, principal: Principal, token: str | None, address: str = "") -> LoginSession:
         """The one that is longest unused makes room."""
         self._tidy()
         if len(self._open) >= MOST:
             del self._open[min(self._open.values(), key=lambda session: session.seen).key]
         now = self._clock.monotonic()
-        session = LoginSession(self._random(), self._random(), principal, token, now, now)
+        session = LoginSession(self._random(), self._random(), principal, token, now, now, address)
         self._open[session.key] = session
         return session
 
@@ -67,12 +77,24 @@ class SessionStore:
         session = self._open[session.key] = session._replace(seen=now)
         return session
 
+    def every(self) -> list[LoginSession]:
+        """Those that hold now, oldest first."""
+        self._tidy()
+        return list(self._open.values())
+
     def close(self, session: LoginSession) -> None:
-        self._open.pop(session.key, None)
+        if self._open.pop(session.key, None) is not None:
+            for tell in self.on_ended:
+                tell()
 
     def close_of(self, token: str) -> None:
         """End the sessions that were opened with a token, when it is revoked."""
         for session in [session for session in self._open.values() if session.token == token]:
+            self.close(session)
+
+    def close_of_jwt(self) -> None:
+        """End the sessions that were opened with a JWT, when others are accepted from now on."""
+        for session in [session for session in self._open.values() if session.principal.until is not None]:
             self.close(session)
 
     def code(self, role: Role) -> tuple[str, float]:
@@ -100,6 +122,7 @@ class SessionStore:
             now - session.seen > IDLE
             or now - session.opened > LONGEST
             or (session.token is not None and not self._still_valid(session.token))
+            or (session.principal.until is not None and self._clock.now().wall >= session.principal.until)
         )
 
     def _random(self) -> str:

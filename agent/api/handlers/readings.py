@@ -43,7 +43,8 @@ async def _found(request: ApiRequest, device: str | None) -> ReadingList | Strea
     page = await page_of(request, device, request.query.limit or PAGE, request.query.cursor)
     if "text/csv" not in (request.header("accept") or "").lower():
         return page
-    return StreamingResponse(_csv(request, device, page), request.closing, b"text/csv; charset=utf-8; header=present")
+    kind = b"text/csv; charset=utf-8; header=present"
+    return StreamingResponse(_csv(request, device, page), request.closing, kind, request.validity)
 
 
 async def _csv(request: ApiRequest, device: str | None, page: ReadingList) -> AsyncGenerator[bytes, None]:
@@ -59,7 +60,7 @@ async def follow(request: ApiRequest) -> StreamingResponse:
     device = request.query.device
     if device is not None and request.app.devices.get(device) is None:
         raise no_device(device)  # nothing would ever come
-    return StreamingResponse(_live(request), request.closing)
+    return StreamingResponse(_live(request), request.closing, still_valid=request.validity)
 
 
 async def page_of(request: ApiRequest, device: str | None, limit: int, cursor: int | None) -> ReadingList:

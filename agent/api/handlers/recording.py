@@ -22,7 +22,9 @@ async def of_device(request: ApiRequest) -> StreamingResponse:
         raise no_device(device)
     header, tape = request.app.devices.recorder(device)
     return StreamingResponse(
-        _moments(replace(header, gateway_version=version("gatepost")), tape, request), request.closing
+        _moments(replace(header, gateway_version=version("gatepost")), tape, request),
+        request.closing,
+        still_valid=request.validity,
     )
 
 

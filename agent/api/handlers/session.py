@@ -9,10 +9,11 @@ from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.api.auth.sessions import check_origin, set_cookie
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
-from gatepost.agent.core.errors import BadInput
+from gatepost.agent.core.clock import rfc3339
+from gatepost.agent.core.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
-    from gatepost.agent.api.schemas.responses import LoginCode, SessionView, SignedOut
+    from gatepost.agent.api.schemas.responses import LoginCode, SessionEnded, SessionList, SessionView, SignedOut
 
 CREATED = 201
 
@@ -25,7 +26,7 @@ async def open(request: ApiRequest) -> JsonResponse[SessionView]:  # noqa: A001 
         raise BadInput("body: token or code is missing", '{"token": "gp_..."}')
     address = address_of(request.scope)
     principal, token = await request.authenticator.sign_in(secret, address, code)
-    session = request.authenticator.sessions.open(principal, token)
+    session = request.authenticator.sessions.open(principal, token, address)
     request.app.audit.record("session-opened", name=principal.name, role=principal.role, address=address)
     return JsonResponse(
         _described(principal, session.csrf), CREATED, {"set-cookie": set_cookie(session, _secure(request))}
@@ -44,6 +45,40 @@ async def close(request: ApiRequest) -> JsonResponse[SignedOut]:
     if session is not None:
         request.authenticator.sessions.close(session)
     return JsonResponse({"ended": session is not None}, headers={"set-cookie": set_cookie(None, _secure(request))})
+
+
+async def every(request: ApiRequest) -> SessionList:
+    clock = request.app.clock
+    now, wall = clock.monotonic(), clock.now().wall
+
+    def when(moment: float) -> str:
+        return rfc3339(wall - round((now - moment) * 1e6))
+
+    return {
+        "sessions": [
+            {
+                "id": session.ident,
+                "name": session.principal.name,
+                "role": session.principal.role,
+                "address": session.address,
+                "token": session.token,
+                "opened": when(session.opened),
+                "seen": when(session.seen),
+            }
+            for session in request.authenticator.sessions.every()
+        ]
+    }
+
+
+async def end(request: ApiRequest) -> SessionEnded:
+    """One of anybody, by its id."""
+    sessions, ident = request.authenticator.sessions, request.path["id"]
+    session = next((each for each in sessions.every() if each.ident == ident), None)
+    if session is None:
+        raise NotFound(f"there is no session {ident[:64]!r}", "`gatepost token sessions` lists them")
+    sessions.close(session)
+    request.app.audit.record("session-ended", id=ident, name=session.principal.name, by=request.principal.name)
+    return {"id": ident, "ended": True}
 
 
 async def code(request: ApiRequest) -> JsonResponse[LoginCode]:

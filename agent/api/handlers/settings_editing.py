@@ -37,8 +37,7 @@ def answer(view: View, place: str, changed: ChangeResult | None) -> JsonResponse
 
 
 def terms_of(request: ApiRequest, new: bool = False) -> Preconditions:
-    source = request.source if request.principal.name == "local" else f"{request.source}:{request.principal.name}"
-    return Preconditions(request.header("if-match"), request.header("if-none-match"), new, source)
+    return Preconditions(request.header("if-match"), request.header("if-none-match"), new, request.source)
 
 
 def settings_of(request: ApiRequest) -> dict[str, Any]:

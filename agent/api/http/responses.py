@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ T = TypeVar("T")
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
 PLAIN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}  # readings stay in no cache
+VALID_EACH = 1.0  # seconds between two looks whether a client still may read what it is sent
 FAREWELL = 1.0  # seconds that the end of a stream may take to leave
 
 
@@ -48,13 +49,20 @@ class TextResponse(JsonResponse[str]):
 
 
 class StreamingResponse:
-    """JSON lines, or text of another kind, until `chunks` ends, the client leaves or the agent stops. The first chunk
-    is made before the headers go out, so a client that has them misses nothing that follows."""
+    """JSON lines, or text of another kind, until `chunks` ends, the client leaves, may not read any more or the agent
+    stops. The first chunk is made before the headers go out, so a client that has them misses nothing that follows."""
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], closing: asyncio.Event, kind: bytes = NDJSON) -> None:
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        closing: asyncio.Event,
+        kind: bytes = NDJSON,
+        still_valid: Callable[[], bool] | None = None,
+    ) -> None:
         self._chunks = chunks
         self._kind = kind
         self._closing = closing
+        self._still_valid = still_valid
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._chunks):
@@ -65,6 +73,8 @@ class StreamingResponse:
                 asyncio.create_task(_left(receive)),
                 asyncio.create_task(self._closing.wait()),
             ]
+            if self._still_valid is not None:
+                tasks.append(asyncio.create_task(_until_not(self._still_valid)))
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -80,6 +90,11 @@ class StreamingResponse:
         await send({"type": "http.response.body", "body": first, "more_body": True})
         async for chunk in self._chunks:  # send() waits while the client does not read
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def _until_not(valid: Callable[[], bool]) -> None:
+    while valid():  # noqa: ASYNC110 - time itself ends it as well
+        await asyncio.sleep(VALID_EACH)
 
 
 async def _left(receive: Receive) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -14,7 +15,7 @@ import msgspec
 
 from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.asgi import ASGIApp, Receive, Scope, Send
-from gatepost.agent.api.auth.authenticator import Authenticator
+from gatepost.agent.api.auth.authenticator import Authenticator, still_valid
 from gatepost.agent.api.auth.principal import LOCAL, NOBODY, AccessGuard, Needed, Principal
 from gatepost.agent.api.auth.sessions import SAFE
 from gatepost.agent.api.http.errors import INTERNAL, body_of, status_of
@@ -83,12 +84,17 @@ class ApiRequest(NamedTuple):
     query: Any
     body: Any
     raw: bytes
-    source: str  # "cli" or "api"
+    source: str  # "cli" and "api" on the Unix socket, "api:<name>" of a token, session or JWT
     closing: asyncio.Event
     authenticator: Authenticator  # tokens and sessions
     scope: Scope
     principal: Principal = LOCAL
     headers: Mapping[bytes, bytes] = {}
+
+    @property
+    def validity(self) -> Callable[[], bool] | None:
+        """Asks whether whoever asked still may, for answers without an end; None on the Unix socket."""
+        return None if self.principal is LOCAL else partial(still_valid, self.authenticator, self.scope)
 
     def header(self, name: str) -> str | None:
         """A header of the request by its name in lower case."""
@@ -100,7 +106,8 @@ class Route(NamedTuple):
     """One line of the route table. `answer` says in words what the JSON of a good answer is; `time` None = endless.
 
     `role` is the least that a client needs; a route without one is not served. `statuses` are those of success, `other`
-    is a second media type that a client may accept. What the handler returns is the schema of the answer.
+    is a second media type that a client may accept. `patient` = it shows data of patients: who read it is recorded.
+    What the handler returns is the schema of the answer.
     """
 
     method: str
@@ -112,6 +119,7 @@ class Route(NamedTuple):
     body: type[msgspec.Struct] | None = None
     time: float | None = TIME
     role: Needed | None = None
+    patient: bool = False
     statuses: tuple[int, ...] = (200,)
     other: str | None = None
     tag: str = ""  # in the OpenAPI document, where the path does not say it
@@ -209,7 +217,21 @@ class _Endpoint:
         route = self._methods.get(method)
         if route is None:
             raise NoSuchMethod(method, sorted(self._methods))
-        principal = await self._authorised(scope, route)
+        principal = await self._guard.admit(scope, route.role or "admin") or NOBODY
+        try:
+            check_role(principal, route)
+            found = await self._handled(route, principal, scope, receive)
+        except GatepostError as error:
+            if method not in SAFE and principal is not NOBODY:
+                self._authenticator.access.note(
+                    "api-refused", by=principal.name, method=method, path=scope["path"], reason=error.kind
+                )
+            raise
+        if method not in SAFE and principal is not LOCAL:
+            self._app.audit.record("api", by=principal.name, method=method, path=scope["path"])
+        return found if isinstance(found, JsonResponse | StreamingResponse) else JsonResponse(found)
+
+    async def _handled(self, route: Route, principal: Principal, scope: Scope, receive: Receive) -> Any:
         headers = dict(scope["headers"])
         raw = b"" if route.body is None else await read_body(headers, receive)
         request = ApiRequest(
@@ -218,28 +240,32 @@ class _Endpoint:
             query=decode_query(scope["query_string"], route.query),
             body=None if route.body is None else decode_body(raw, route.body),
             raw=raw,
-            source="cli" if headers.get(b"user-agent", b"").startswith(b"gatepost-cli/") else "api",
+            source=_source(principal, headers),
             closing=self._closing,
             authenticator=self._authenticator,
             scope=scope,
             principal=principal,
             headers=headers,
         )
+        if route.patient:
+            device = request.path.get("id") or getattr(request.query, "device", None)
+            self._authenticator.access.note("api-read", by=principal.name, path=route.path, device=device)
         async with asyncio.timeout(route.time):
-            found = await route.handler(request)
-        if method not in SAFE and principal is not LOCAL:
-            self._app.audit.record("api", by=principal.name, method=method, path=scope["path"])
-        return found if isinstance(found, JsonResponse | StreamingResponse) else JsonResponse(found)
+            return await route.handler(request)
 
-    async def _authorised(self, scope: Scope, route: Route) -> Principal:
-        """The one place where it is decided: who asks, and whether they may."""
-        assert route.role is not None  # else it is not in the table
-        principal = await self._guard.admit(scope, route.role)
-        if route.role == "open":
-            return principal or NOBODY
-        if principal is None or not principal.may(route.role):
-            raise Forbidden(f"this takes the role {route.role}", "use a token with that role")
-        return principal
+
+def check_role(principal: Principal, route: Route) -> None:
+    """The one place where it is decided whether they may who ask. Raises Forbidden."""
+    assert route.role is not None  # else it is not in the table
+    if route.role != "open" and (principal is NOBODY or not principal.may(route.role)):
+        raise Forbidden(f"this takes the role {route.role}", "use a token with that role")
+
+
+def _source(principal: Principal, headers: Mapping[bytes, bytes]) -> str:
+    """Who a change or a command is from, as ledger and audit log name it; only the socket tells the command line."""
+    if principal is not LOCAL:
+        return f"api:{principal.name}"
+    return "cli" if headers.get(b"user-agent", b"").startswith(b"gatepost-cli/") else "api"
 
 
 def refusal(error: GatepostError) -> JsonResponse[Any]:

@@ -21,12 +21,13 @@ from gatepost.agent.api.http import sockets, unix_socket
 from gatepost.agent.api.http.cors import CorsPolicy
 from gatepost.agent.api.http.h11_protocol import ConnectionLimits
 from gatepost.agent.api.http.listener import HttpListener
+from gatepost.agent.api.http.refusal_delay import RefusalDelay
 from gatepost.agent.api.http.router import application
 from gatepost.agent.api.routes import DOCUMENTS, ROUTES
 from gatepost.agent.api.websocket.broadcaster import BROADCASTER, Broadcaster, LiveReadings
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.settings import resolve_secret
-from gatepost.agent.settings.model import ApiSettings, Secret
+from gatepost.agent.settings.model import ApiSettings, JwtSettings, Secret
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,9 @@ class ApiServer:
         self._authenticator = Authenticator(
             app, self._tokens, SessionStore(app.clock, lambda token: self._tokens.get(token) is not None)
         )
-        self._tokens.on_revoked.append(self._authenticator.sessions.close_of)
+        self._tokens.on_revoked += [self._authenticator.sessions.close_of, lambda _: self.broadcaster.check_validity()]
+        self._authenticator.sessions.on_ended.append(self.broadcaster.check_validity)
+        self._jwt: JwtSettings | None = None
         self._local = HttpListener(
             application(app, ROUTES, self._closing, self._authenticator, LocalGuard(), DOCUMENTS),
             ConnectionLimits(connections, connections, patience),
@@ -100,6 +103,9 @@ class ApiServer:
         Raises ListenWrong, JwtWrong, SettingsWrong.
         """
         self._authenticator.jwt = None  # whatever fails below: no JWT is accepted by settings that no longer apply
+        if api.jwt != self._jwt:
+            self._authenticator.sessions.close_of_jwt()
+        self._jwt = api.jwt
         await self._apply_tcp(api)
         if api.listen is not None and api.jwt is not None:
             from gatepost.agent.api.auth.jwt import JwtJudge
@@ -121,9 +127,11 @@ class ApiServer:
         bound = await sockets.bind(api.listen)
         self._end_tcp()
         remote = HttpListener(
-            CorsPolicy(
-                application(self._app, ROUTES, self._closing, self._authenticator, self._authenticator, DOCUMENTS),
-                self._app,
+            RefusalDelay(
+                CorsPolicy(
+                    application(self._app, ROUTES, self._closing, self._authenticator, self._authenticator, DOCUMENTS),
+                    self._app,
+                )
             ),
             ConnectionLimits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
             {BROADCASTER: self.broadcaster},
@@ -150,6 +158,7 @@ class ApiServer:
         unix_socket.unlink(self.path, self._inode)
         self._on_stored.remove(self._live.stored)
         self._closing.set()
+        self._authenticator.access.close()
         ends = [self._local.drain(timeout), *self._leaving]
         if self._remote is not None:
             self._remote.close()

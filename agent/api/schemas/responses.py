@@ -220,6 +220,25 @@ class SignedOut(TypedDict):
     ended: bool
 
 
+class LoginSessionView(TypedDict):
+    id: str
+    name: str
+    role: Literal["viewer", "operator", "admin"]
+    address: str
+    token: str | None
+    opened: str
+    seen: str
+
+
+class SessionList(TypedDict):
+    sessions: list[LoginSessionView]
+
+
+class SessionEnded(TypedDict):
+    id: str
+    ended: bool
+
+
 class LoginCode(TypedDict):
     code: str
     role: Literal["viewer", "operator", "admin"]

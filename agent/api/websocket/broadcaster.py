@@ -37,7 +37,7 @@ class LiveReadings:
     def __init__(self, app: AgentInterface) -> None:
         self._app = app
         self._next = app.store.head + 1
-        self._more = False
+        self._more = self._watched = False
 
     def stored(self) -> None:
         if not self._more:
@@ -48,9 +48,11 @@ class LiveReadings:
         store, events = self._app.store, self._app.events
         records = store.recent.since(self._next, PAGE) if events.watched and self._next <= store.head else None
         if not records:  # what is no longer in memory is history
-            self._next = store.head + 1
+            if records is None and self._watched:
+                events.lose(store.head + 1 - self._next)
+            self._next, self._watched = store.head + 1, events.watched
             return
-        self._next = records[-1].seq + 1
+        self._next, self._watched = records[-1].seq + 1, True
         if self._next <= store.head:
             self._more = True
             asyncio.get_running_loop().call_soon(self._tell)
@@ -156,6 +158,11 @@ class Broadcaster:
         del self._groups[key][1][client]
         if not self._groups[key][1]:
             del self._groups[key]
+
+    def check_validity(self) -> None:
+        """A token was revoked, a session ended: who came with it is ended at once."""
+        for client in tuple(self._clients):
+            client.check_validity()
 
     def _beat(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self.patience.ping, self._beat)

@@ -46,7 +46,7 @@ class WebSocketConnection(asyncio.Protocol):
         broadcaster: Broadcaster,
         protocol: Any,
         principal: Principal,
-        still_valid: Callable[[], bool],
+        still_valid: Callable[[], bool] | None,
         selection: EventSelection,
         address: str,
         bare: bool = False,
@@ -232,9 +232,8 @@ class WebSocketConnection(asyncio.Protocol):
         """From time to time: asks whether it is there, and whether it still may be."""
         if self._closing:
             return
-        if not self._still_valid():
-            self.close(NO_RIGHT, "credentials are no longer valid")
-        elif self._paused:
+        self.check_validity()
+        if self._closing or self._paused:
             pass  # `_stuck` judges
         elif not self._heard:
             self.close(NO_ANSWER, "no answer to a ping")
@@ -242,6 +241,11 @@ class WebSocketConnection(asyncio.Protocol):
             self._heard = False
             self._protocol.send_ping(b"")
             self._push()
+
+    def check_validity(self) -> None:
+        """Ends who may not listen any more."""
+        if self._still_valid is not None and not self._closing and not self._still_valid():
+            self.close(NO_RIGHT, "credentials are no longer valid")
 
     def shutdown(self) -> None:
         """As the listener asks its connections to."""

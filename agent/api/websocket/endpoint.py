@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from gatepost.agent.api.asgi import Receive, Scope, Send
-from gatepost.agent.api.auth.authenticator import address_of, bearer, still_valid
+from gatepost.agent.api.auth.authenticator import address_of, bearer
 from gatepost.agent.api.auth.principal import LOCAL
 from gatepost.agent.api.auth.sessions import check_origin
 from gatepost.agent.api.http.errors import body_of
@@ -40,9 +39,8 @@ def upgrade(request: ApiRequest, selection: EventSelection, bare: bool = False) 
         return JsonResponse(body_of(error), UPGRADE_REQUIRED, headers)
     broadcaster, address = request.scope["state"][BROADCASTER], address_of(request.scope)
     broadcaster.check_room(request.principal, address)
-    still = partial(still_valid, request.authenticator, request.principal, request.scope)
     return UpgradedResponse(
-        WebSocketConnection(broadcaster, protocol, request.principal, still, selection, address, bare), switch
+        WebSocketConnection(broadcaster, protocol, request.principal, request.validity, selection, address, bare), switch
     )
 
 

@@ -12,6 +12,7 @@ from gatepost.agent.cli.support.output import say, say_as_is, say_json, table
 from gatepost.client import ApiCall
 
 TOKENS = "/api/v1/tokens"
+SESSIONS = "/api/v1/sessions"
 
 
 class TokenRole(StrEnum):
@@ -126,6 +127,50 @@ def revoke(
         say_json(was)
     else:
         say(f"revoked: {was['role']} {was['name']}")
+
+
+@verb.command()
+def sessions(socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """List who is signed in with a browser.
+
+    \b
+    Example:
+      gatepost token sessions
+    """
+    found: Any = connected(socket, config).request(ApiCall("GET", SESSIONS))
+    if json:
+        say_json(found)
+        return
+    if not found["sessions"]:
+        say("nobody is signed in")
+        return
+    rows = [
+        [each["id"], each["name"], each["role"], each["address"], _day(each["opened"]), _day(each["seen"])]
+        for each in found["sessions"]
+    ]
+    table(["ID", "NAME", "ROLE", "ADDRESS", "SINCE", "LAST USE"], rows)
+
+
+@verb.command("end-session")
+def end_session(
+    ident: Annotated[str, typer.Argument(metavar="ID", help="As `gatepost token sessions` shows it.")],
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """End a session of the web page; what it follows ends too.
+
+    \b
+    Example:
+      gatepost token end-session 5be1c0ffee21
+    """
+    from urllib.parse import quote
+
+    was: Any = connected(socket, config).request(ApiCall("DELETE", f"{SESSIONS}/{quote(ident, safe='')}"))
+    if json:
+        say_json(was)
+    else:
+        say(f"ended: {was['id']}")
 
 
 @verb.command()
