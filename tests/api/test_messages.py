@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -196,7 +197,6 @@ class Fixed:
 
 async def test_permissions_of_topics_are_kept(app):
     import asyncio
-from types import SimpleNamespace
 
     principal = Principal("nurse", "operator", ("ward/7/#",), ("ward/7/+",))
     recording = SimpleNamespace(access=AccessRecords(app.audit))

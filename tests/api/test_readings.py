@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 
+from gatepost.agent.api.websocket.broadcaster import LiveReadings
 from gatepost.agent.core.clock import rfc3339
+from gatepost.agent.core.events import EventBus
+from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.client import AsyncGatewayClient
 from tests.support.waiting import until
 
@@ -134,3 +138,17 @@ async def test_follow_ends_when_the_agent_stops(app, server):
 
 def test_times_have_one_form():
     assert rfc3339(0) == "1970-01-01T00:00:00.000000Z"
+
+
+def test_a_follower_is_told_of_readings_that_came_too_fast_for_the_live_view():
+    """A burst that is larger than what memory keeps: nothing of it, of no device, is left out in silence."""
+    store = SimpleNamespace(head=0, recent=RecentRecords(1))
+    app = SimpleNamespace(store=store, events=EventBus())
+    live = LiveReadings(app)
+    with app.events.listen() as heard:
+        store.head, store.recent.start = 700, 500
+        live.stored()
+        assert heard.lost == 700
+    store.head, store.recent.start = 1700, 1500
+    live.stored()
+    assert app.events.lost == 700  # nobody listened: nothing was lost

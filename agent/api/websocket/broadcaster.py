@@ -37,7 +37,7 @@ class LiveReadings:
     def __init__(self, app: AgentInterface) -> None:
         self._app = app
         self._next = app.store.head + 1
-        self._more = self._watched = False
+        self._more = False
 
     def stored(self) -> None:
         if not self._more:
@@ -48,11 +48,11 @@ class LiveReadings:
         store, events = self._app.store, self._app.events
         records = store.recent.since(self._next, PAGE) if events.watched and self._next <= store.head else None
         if not records:  # what is no longer in memory is history
-            if records is None and self._watched:
-                events.lose(store.head + 1 - self._next)
-            self._next, self._watched = store.head + 1, events.watched
+            if records is None and events.watched:
+                events.lose(max(0, store.head + 1 - self._next))
+            self._next = store.head + 1
             return
-        self._next, self._watched = records[-1].seq + 1, True
+        self._next = records[-1].seq + 1
         if self._next <= store.head:
             self._more = True
             asyncio.get_running_loop().call_soon(self._tell)

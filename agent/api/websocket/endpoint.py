@@ -39,9 +39,9 @@ def upgrade(request: ApiRequest, selection: EventSelection, bare: bool = False) 
         return JsonResponse(body_of(error), UPGRADE_REQUIRED, headers)
     broadcaster, address = request.scope["state"][BROADCASTER], address_of(request.scope)
     broadcaster.check_room(request.principal, address)
-    return UpgradedResponse(
-        WebSocketConnection(broadcaster, protocol, request.principal, request.validity, selection, address, bare), switch
-    )
+    principal, validity = request.principal, request.validity
+    client = WebSocketConnection(broadcaster, protocol, principal, validity, selection, address, bare)
+    return UpgradedResponse(client, switch)
 
 
 class UpgradedResponse(JsonResponse[None]):
