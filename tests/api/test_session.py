@@ -118,7 +118,7 @@ async def test_who_read_patient_data_and_what_was_refused_is_recorded(remote):
         await remote.http.get("/api/v1/devices/cuff-3/data", headers=viewer)
     await remote.http.get("/api/v1/status", headers=viewer)
     await remote.http.delete("/api/v1/devices/cuff-3", headers=viewer)
-    remote.server._access.sum_up()
+    remote.server._authenticator.access.sum_up()
     reads = await remote.app.audit.tail(9, what="api-read")
     assert [(entry["by"], entry["device"], entry.get("count")) for entry in reads] == [
         ("nurse", "cuff-3", 2),
