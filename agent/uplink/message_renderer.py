@@ -22,6 +22,7 @@ from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner, SeriesRo
 from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
 
 MAX_TOPICS = 5000  # known to be valid
+MAX_HEADS = 100  # beginnings of property blocks
 MAX_SERIES = 20_000  # whose route is remembered
 
 
@@ -63,6 +64,7 @@ class MessageRenderer:
         self._routed: dict[int, SeriesRoute] = {}  # by series
         self._members: dict[int, dict[str, Any]] = {}  # of series, decoded
         self._valid_topics: set[bytes] = set()
+        self._heads: dict[tuple[str, tuple[tuple[str, str], ...], int, int | None], bytes] = {}  # of property blocks
 
     def start(self, publisher: MqttPublisher, properties: Callable[..., bytes]) -> None:
         self._version = publisher.version
@@ -102,8 +104,25 @@ class MessageRenderer:
 
     def wire(self, message: OutgoingMessage) -> WireMessage:
         """A message of the format itself, for this connection's version. ValueError for what does not fit."""
-        block = self._properties(message.content_type or None, message.user_properties, message_expiry=message.expiry)
+        block = self._block(message) if self._version == 5 else b""
         return WireMessage(message.topic.encode(), message.payload, message.qos, message.retain, block)
+
+    def _block(self, message: OutgoingMessage) -> bytes:
+        """The properties; those of readings differ by the id at their end, so the rest is remembered by its length."""
+        pairs, kind, expiry = message.user_properties, message.content_type, message.expiry
+        identity = pairs[-1][1] if pairs else ""
+        key = (kind, pairs[:-1], len(identity.encode()), expiry)
+        if not pairs or pairs[-1][0] != "id":
+            return self._properties(kind or None, pairs, message_expiry=expiry)
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= MAX_HEADS:
+                self._heads.clear()
+            whole = self._properties(kind or None, pairs, message_expiry=expiry)
+            if not whole.endswith(identity.encode()):
+                return whole
+            head = self._heads[key] = whole[: len(whole) - key[2]]
+        return head + identity.encode()
 
     def _by_contract(self, fast: DevicesFormat, one: RoutedRecord) -> WireMessage:
         rule = one.rule

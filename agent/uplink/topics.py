@@ -24,6 +24,9 @@ DEFAULTS: dict[str, str] = {
 _OPEN = re.compile(r"\{device\}|\{metric\}")
 
 
+MAX_FILLED = 5000
+
+
 class BrokerTopics:
     """Topics of one broker: the defaults with the settings' own laid over them."""
 
@@ -32,6 +35,7 @@ class BrokerTopics:
     ) -> None:
         self._templates = {**DEFAULTS, **own}
         self._rooms = rooms or {}  # device id -> room
+        self._filled: dict[tuple[str, str, str, str], str] = {}  # remembered: the same few are asked for all the time
         self._fixed = {"{gateway}": gateway, "{org}": organization or ""}
         self._taken = [
             TopicFilter("/".join("+" if _OPEN.search(level) else self._fill(level) for level in text.split("/")))
@@ -43,7 +47,14 @@ class BrokerTopics:
         self, key: str, device: str = "", metric: str = "", value: str = "", template: str | None = None
     ) -> str:
         """The topic for `key`, or that of a template; a level cannot be smuggled in through a name."""
-        return self._fill(template or self._templates[key], device, metric, value)
+        text = template or self._templates[key]
+        asked = (text, device, metric, value)
+        topic = self._filled.get(asked)
+        if topic is None:
+            if len(self._filled) >= MAX_FILLED:
+                self._filled.clear()
+            topic = self._filled[asked] = self._fill(text, device, metric, value)
+        return topic
 
     def _fill(self, text: str, device: str = "", metric: str = "", value: str = "") -> str:
         names = [*self._fixed.items(), ("{device}", device), ("{metric}", metric), ("{value}", value)]

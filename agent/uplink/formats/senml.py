@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -183,7 +184,13 @@ def _quantity(name: str, value: float, unit: str | None) -> dict[str, Any]:
     rule = _rule(name, unit)
     if rule is None:
         return {"v": value}
-    return {"u": rule[0], "v": value if rule[1:] == ("1", "0") else _convert(Decimal(repr(value)), rule)}
+    return {"u": rule[0], "v": value if rule[1:] == ("1", "0") else _converted(value, rule)}
+
+
+@lru_cache(maxsize=4096)
+def _converted(value: float, rule: tuple[str, str, str]) -> float:
+    """Readings move among few values; decimal arithmetic is slow."""
+    return _convert(Decimal(repr(value)), rule)
 
 
 def _convert(value: Decimal, rule: tuple[str, str, str] | None) -> float:

@@ -41,6 +41,7 @@ CONTROL, RESPONSE = "Device Control/", "Device Control/Response"
 SCALING = ("rate_hz", "scale", "offset")
 REBIRTHS, REBIRTH_EVERY = 5, 10_000_000  # at once, and microseconds until one more is granted
 Definition = tuple[int, str | None]  # datatype, unit
+Measured = tuple[str, int, str | None, Any]  # metric name, datatype, unit, value
 
 
 class SparkplugOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -209,26 +210,30 @@ class SparkplugFormat(PayloadFormat):
             some.sort(key=lambda each: each.time)
             new: dict[str, Definition] = {}
             born = self._born.get(device)
-            for reading in some:
-                for name, datatype, unit, _ in _metrics_of(reading):
-                    if born is None or born.get(name, (0, None))[0] != datatype:
+            measured = [(reading, list(_metrics_of(reading))) for reading in some]
+            for _, values in measured:
+                for name, datatype, unit, _ in values:
+                    if born is None or name not in born or born[name][0] != datatype:
                         new[name] = (datatype, unit)
             if born is None or new:
                 messages.append(self._bear(device, new, now))
-            metrics = [metric for reading in some for metric in self._data(reading)]
+            metrics = [metric for reading, values in measured for metric in self._data(reading, values)]
             if metrics:
                 messages.append(self._message("DDATA", device, metrics, now // 1000))
         return messages
 
-    def _data(self, reading: StoredReading) -> Iterable[SparkplugMetric]:
+    def _data(self, reading: StoredReading, values: list[Measured]) -> Iterable[SparkplugMetric]:
         ms, device = reading.time // 1000, reading.device
         historical = reading.replayed or reading.seq < self._historical_before
         bad = reading.quality != "good"
-        seen = set()
-        for name, datatype, unit, value in _metrics_of(reading):
-            seen.add(name)
+        for name, datatype, unit, value in values:
             if not historical and datatype != INT32_ARRAY:
                 self._newest[device, name] = (value, ms)
+            if not bad and not reading.flags and datatype != INT32_ARRAY:
+                alias = self._alias(name, device)
+                plain = () if unit is None else (("engUnit", STRING, unit),)
+                yield SparkplugMetric(None if alias else name, datatype, value, ms, alias, historical, plain)
+                continue
             properties: list[Property] = [] if unit is None else [("engUnit", STRING, unit)]
             if datatype == INT32_ARRAY:
                 wave = reading.members
@@ -238,6 +243,9 @@ class SparkplugFormat(PayloadFormat):
             reasons = reading.reasons.get(name.partition("/")[2], [])
             properties += _quality(bad or bool(reasons), [*reasons, *reading.general_flags])
             yield self._metric(device, name, datatype, value, ms, historical, properties)
+        if not reading.flags:
+            return
+        seen = {name for name, *_ in values}
         for value_name, reasons in reading.reasons.items():
             name = f"{reading.metric}/{value_name}"
             if name not in seen and name in self._born[device]:
@@ -357,7 +365,7 @@ class SparkplugFormat(PayloadFormat):
             yield "options.primary_host", sentence, "the host id of your SCADA"
 
 
-def _metrics_of(reading: StoredReading) -> Iterable[tuple[str, int, str | None, Any]]:
+def _metrics_of(reading: StoredReading) -> Iterable[Measured]:
     """(metric name, datatype, unit, value) of each value, then of the waveform."""
     for name, value in reading.values.items():
         kind = DOUBLE

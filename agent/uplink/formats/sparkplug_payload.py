@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 INT32, INT64, DOUBLE, BOOLEAN, STRING, INT32_ARRAY, DOUBLE_ARRAY = 3, 4, 10, 11, 12, 24, 31
@@ -48,22 +49,23 @@ def encode_payload(timestamp: int, metrics: Iterable[SparkplugMetric], seq: int 
 
 
 def encode_metric(metric: SparkplugMetric) -> bytes:
-    parts: list[bytes] = []
-    if metric.name is not None:
-        parts.append(_text(b"\x0a", metric.name))
-    if metric.alias is not None:
-        parts += (b"\x10", _varint(metric.alias))
-    parts += (b"\x18", _varint(metric.timestamp), b"\x20", _varint(metric.datatype))
-    if metric.historical:
-        parts.append(b"\x28\x01")
-    if metric.value is None:
-        parts.append(b"\x38\x01")
-    if metric.properties:
-        octets = _property_set(metric.properties)
-        parts += (b"\x4a", _varint(len(octets)), octets)
-    if metric.value is not None:
-        parts.append(_value(metric.datatype, metric.value))
-    return b"".join(parts)
+    name, datatype, value, timestamp, alias, historical, properties = metric
+    state = (b"\x28\x01" if historical else b"") + (b"\x38\x01" if value is None else b"")
+    head = _head(name, alias) + b"\x18" + _timestamp(timestamp) + bytes((0x20, datatype)) + state
+    tail = b"" if value is None else _value(datatype, value)
+    return head + _property_set(properties) + tail
+
+
+@lru_cache(maxsize=2048)
+def _head(name: str | None, alias: int | None) -> bytes:
+    head = b"" if name is None else _text(b"\x0a", name)
+    return head if alias is None else head + b"\x10" + _varint(alias)
+
+
+@lru_cache(maxsize=256)
+def _timestamp(timestamp: int) -> bytes:
+    """The metrics of a reading have the same one."""
+    return _varint(timestamp)
 
 
 def _value(datatype: int, value: Any) -> bytes:
@@ -92,7 +94,11 @@ def _int32_array(samples: Sequence[int]) -> bytes:
         raise OverflowError("a sample does not fit into 32 bits") from error
 
 
-def _property_set(properties: Sequence[Property]) -> bytes:
+@lru_cache(maxsize=2048)
+def _property_set(properties: tuple[Property, ...]) -> bytes:
+    """The field with all of them; units and the like are the same again and again."""
+    if not properties:
+        return b""
     parts = [_text(b"\x0a", name) for name, _, _ in properties]
     for _, datatype, value in properties:
         if datatype == STRING:
@@ -102,7 +108,7 @@ def _property_set(properties: Sequence[Property]) -> bytes:
         else:
             octets = b"\x08\x03\x18" + _varint(value & 0xFFFFFFFF)
         parts.append(_octets(b"\x12", octets))
-    return b"".join(parts)
+    return _octets(b"\x4a", b"".join(parts))
 
 
 def _text(tag: bytes, text: str) -> bytes:
