@@ -364,6 +364,14 @@ ROUTES: tuple[Route, ...] = (
         role="viewer",
     ),
     Route(
+        "POST",
+        f"{V1}/gaps/seen",
+        store_log.gaps_seen,
+        "A loss of stored readings was seen: health is `ok` again",
+        '{"loss": ""}',
+        role="operator",
+    ),
+    Route(
         "GET",
         f"{V1}/dead-letters",
         store_log.dead_letters,

@@ -275,6 +275,11 @@ class GatewayCalls:
         return _get("/gaps", limit=limit)
 
     @verb
+    def gaps_seen(self) -> ApiCall[Json]:
+        """A loss of stored readings was seen."""
+        return ApiCall("POST", f"{V1}/gaps/seen")
+
+    @verb
     def dead_letters(self, limit: int = 100, broker: str | None = None) -> ApiCall[Json]:
         return _get("/dead-letters", limit=limit, broker=broker)
 

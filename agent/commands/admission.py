@@ -71,7 +71,20 @@ class CommandAdmission:
         if earlier is not None and not id_is_free_again(request, parsed, earlier, now.wall, ttl):
             return duplicate(earlier)
         late = too_old(now, parsed.issued, parsed.expires, ttl, request.expires_in)
+        late = late or self._perhaps_done(request, parsed)
         return late or self._admit_to_target(request.target, parsed, settings)
+
+    def _perhaps_done(self, request: CommandRequest, parsed: ParsedCommand) -> RefusedCommand | None:
+        """Where a part of the ledger is lost, what was issued before that is not carried out a second time."""
+        horizon = self._ledger.horizon
+        old = parsed.issued < horizon if parsed.issued is not None else request.redelivered
+        if not horizon or not old or parsed.command in HARMLESS:
+            return None
+        return RefusedCommand(
+            "expired",
+            f"It was issued before {rfc3339(horizon)}, when a part of the ledger was lost: it may be done already.",
+            "Look at the device, and send it again under a new id.",
+        )
 
     def _admit_to_target(
         self, target: str | None, parsed: ParsedCommand, settings: Settings

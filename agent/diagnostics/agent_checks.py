@@ -146,6 +146,14 @@ def _store(stats: dict[str, Any]) -> Iterator[Finding]:
         yield finding_of(
             "store-failing", "store", "the store does not take readings as it should", state, "see the log"
         )
+    if stats.get("loss"):
+        yield finding_of(
+            "log-damaged",
+            "store",
+            "stored readings may be missing",
+            str(stats["loss"]),
+            "`gatepost backlog --gaps` lists what is missing; `gatepost backlog --seen` ends this message",
+        )
     if stats.get("repairs"):
         yield finding_of(
             "store-repaired",

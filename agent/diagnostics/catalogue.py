@@ -7,7 +7,7 @@ from gatepost.agent.diagnostics.finding import Finding, Severity
 _IDS: dict[Severity, str] = {
     "problem": """
         agent-unreachable api-not-served broker-refused broker-unreachable database-damaged device-error
-        disk-full disk-unreadable port-unreadable port-wrong settings-error settings-last-good
+        disk-full disk-unreadable log-damaged port-unreadable port-wrong settings-error settings-last-good
         settings-refused store-failing store-full
     """,
     "warning": """

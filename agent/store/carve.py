@@ -21,7 +21,13 @@ Record = tuple[int, list[Any]]  # row id, columns
 
 def readings(path: Path) -> Iterator[tuple[Any, ...]]:
     """Rows of the log: seq, series, wall, mono, bits, crc, body; each one passed its checksum."""
-    for seq, columns in _table_rows(path):
+    for page, follow in _pages(path):
+        yield from readings_of(page, follow)
+
+
+def readings_of(page: bytes, file: Path | None = None) -> Iterator[tuple[Any, ...]]:
+    """Rows of the log on one page; `file` holds its overflow pages."""
+    for seq, columns in _table_cells(page, file):
         if len(columns) == 7 and isinstance(columns[6], bytes) and all(type(column) is int for column in columns[1:6]):
             row = (seq, *columns[1:])
             if 0 < seq < FOREVER and is_sound(row[:5], row[5], row[6]):
@@ -30,7 +36,13 @@ def readings(path: Path) -> Iterator[tuple[Any, ...]]:
 
 def series(path: Path) -> Iterator[Series]:
     """Series that pass their checksum."""
-    for number, columns in _table_rows(path):
+    for page, follow in _pages(path):
+        yield from series_of(page, follow)
+
+
+def series_of(page: bytes, file: Path | None = None) -> Iterator[Series]:
+    """Series on one page."""
+    for number, columns in _table_cells(page, file):
         if len(columns) == 6 and isinstance(columns[4], str):
             found = series_from((number, *columns[1:]))
             if found is not None:
@@ -49,11 +61,6 @@ def meta(path: Path) -> dict[str, str]:
                 elif key == "floor" and value.isdecimal() and int(value) > int(found.get(key, 0)):
                     found[key] = value
     return found
-
-
-def _table_rows(path: Path) -> Iterator[Record]:
-    for page, follow in _pages(path):
-        yield from _table_cells(page, follow)
 
 
 def _pages(path: Path) -> Iterator[tuple[bytes, Path | None]]:

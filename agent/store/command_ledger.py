@@ -6,7 +6,7 @@ Times are microseconds since 1970 (UTC). Every writing call is durable (fsynced)
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -50,8 +50,11 @@ class LedgerEntry(msgspec.Struct, frozen=True):
 class CommandLedger:
     """Ledger of commands: at most once, and no answer forgotten. Every call raises StoreError on failure."""
 
-    def __init__(self, db: NamedStatements) -> None:
+    def __init__(self, db: NamedStatements, on_begun: Callable[[int], Awaitable[None]] | None = None) -> None:
+        """`on_begun` is told when a command was recorded, before it is carried out."""
         self._db = db
+        self._on_begun = on_begun
+        self.horizon = 0  # a part of the ledger is lost: what was issued before (wall microseconds) may be done already
 
     async def begin(self, entry: LedgerEntry, stamp: Stamp, valid_until: int = 0, window: int | None = None) -> bool:
         """Record before execution; False = the id is known, execute nothing.
@@ -74,7 +77,10 @@ class CommandLedger:
             "answered": int(entry.answered),
             "window": -1 if window is None else window,
         }
-        return await self._write("ledger_begin", values) == 1
+        begun = await self._write("ledger_begin", values) == 1
+        if begun and self._on_begun is not None:
+            await self._on_begun(stamp.wall)
+        return begun
 
     async def finish(self, id: str, state: str, now: int, response: bytes, answered: bool = False) -> bool:  # noqa: A002
         """Record the outcome, or `accepted`; False when there is no unfinished row of that id."""

@@ -46,6 +46,11 @@ class GapCounter:
     def __bool__(self) -> bool:
         return bool(self._losses)
 
+    @property
+    def waiting(self) -> int:
+        """Losses that are in no gap record yet."""
+        return sum(loss.count for loss in self._losses.values())
+
     def add(self, device: str, count: int, reason: str, stamp: Stamp) -> None:
         self.total += count
         loss = self._losses.get((device, reason))

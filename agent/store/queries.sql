@@ -39,6 +39,9 @@ SELECT first, epoch, crc FROM start ORDER BY first;
 -- name: series_add --
 INSERT OR REPLACE INTO series (id, boot, device, patient, common, crc) VALUES (?, ?, ?, ?, ?, ?);
 
+-- name: series_keep --
+INSERT OR IGNORE INTO series (id, boot, device, patient, common, crc) VALUES (?, ?, ?, ?, ?, ?);
+
 -- name: series_load --
 SELECT id, boot, device, patient, common, crc FROM series WHERE boot = ?;
 
@@ -245,6 +248,9 @@ WHERE state IN ('executing', 'accepted');
 
 -- name: ledger_prune --
 DELETE FROM ledger WHERE keep_until > 0 AND keep_until < :now AND state NOT IN ('executing', 'accepted');
+
+-- name: ledger_top --
+SELECT max(recorded) FROM ledger;
 
 -- name: ledger_trim --
 DELETE FROM ledger WHERE state NOT IN ('executing', 'accepted')

@@ -116,8 +116,11 @@ class StoreRecovery:
         return report
 
 
-async def open_file(database: Database, gateway: str) -> SalvageReport | None:
-    """The report of a repair, if one was needed. Raises sqlite3.Error, OSError; StoreError for a newer agent's file."""
+async def open_file(database: Database, gateway: str, expected: int) -> SalvageReport | None:
+    """The report of a repair, if one was needed; `expected` is the highest number that was ever stored.
+
+    Raises sqlite3.Error, OSError; StoreError for a newer agent's file.
+    """
     settle(database.path)
     try:
         await _open(database, gateway)
@@ -125,7 +128,7 @@ async def open_file(database: Database, gateway: str) -> SalvageReport | None:
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
-    report = await asyncio.to_thread(salvage, database.path)
+    report = await asyncio.to_thread(salvage, database.path, expected)
     await _open(database, gateway)
     return report
 

@@ -42,6 +42,7 @@ class SalvageReport:
     problems: list[str] = field(default_factory=list)
     rows: int = 0
     damaged: int = 0  # rows whose checksum failed
+    floor: int = 0  # no number up to this one is given again
     lost: int = 0  # rows that a broker still owed and that could not be read
     aside: str = ""  # where the damaged file is now
 
@@ -162,13 +163,14 @@ def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq
     seen = [next_seq, *(floor for floor in floors if floor < FOREVER // 2)]
     seen += [n or 0 for n in new.execute("SELECT (SELECT max(seq) FROM reading), max(lo) FROM owed").fetchone()]
     highest = max(seen)
+    report.floor = highest + JUMP
     epoch = kept.get("epoch") or meta.get("epoch")  # of a file of version 1: one for all its rows
     if epoch:
         new.execute(sql("start_put"), start_row(0, epoch))
         new.execute(sql("meta_drop"), ("epoch",))
     elif not complete["start"]:
         new.execute("DELETE FROM start")  # the next start draws another epoch for all of them
-    new.execute(sql("meta_put"), ("floor", str(highest + JUMP)))
+    new.execute(sql("meta_put"), ("floor", str(report.floor)))
     if not complete["owed"]:
         # Nobody knows what was delivered: every broker gets everything again, which its ids make harmless.
         new.execute("DELETE FROM owed")

@@ -23,6 +23,7 @@ from gatepost.agent.store.database import Database
 from gatepost.agent.store.dead_letter_events import DeadLetterEvents
 from gatepost.agent.store.gap_counter import GapCounter, gap_dict
 from gatepost.agent.store.key_value import KeyValueStore
+from gatepost.agent.store.loss_watch import LossWatch
 from gatepost.agent.store.model import IN_STEP, Record, Series
 from gatepost.agent.store.pending_writes import PendingWrites
 from gatepost.agent.store.positions import load
@@ -43,7 +44,7 @@ class Store:
 
     Its parts: `backlog` (what each broker is owed), `queries` (rows out of the file), `recent` (the newest rows in
     memory), `key_value` (small state), `ledger` (of commands), `writer`, `retention`, `pending`, `boots`, `epochs`,
-    `database`.
+    `losses`, `database`.
     """
 
     database: Database
@@ -61,6 +62,7 @@ class Store:
     def __init__(self, path: Path, gateway: str, clock: Clock, events: EventBus, rng: Random) -> None:
         self.path = path
         self.gateway = gateway
+        self.losses = LossWatch(path, clock)
         self.on_stored: list[Callable[[], None]] = []
         self.repairs = 0  # damaged files replaced since the start
         self._clock = clock
@@ -114,6 +116,7 @@ class Store:
         self.backlog.close()
         if self._event_timer is not None:
             self._event_timer.cancel()
+        await self.losses.stopped(self.writer.unstored + self._gaps.waiting)
         await self.database.close()
 
     def finish(self) -> None:
@@ -219,6 +222,7 @@ class Store:
             "lost": self._gaps.total,
             "dropped": self.retention.dropped,
             "repairs": self.repairs,
+            "loss": self.losses.notice,
             "bytes": sizes["used"],
             "file_bytes": sizes["file"],
             "wal_bytes": sizes["wal"],
@@ -230,6 +234,15 @@ class Store:
         if self.writer.trouble:
             return self.writer.trouble
         return "ok" if self.retention.state == "ok" else f"the log is full, {self.retention.state}"
+
+    @property
+    def loss(self) -> str:
+        """What stored readings may be missing; "" = none, or somebody has seen it."""
+        return self.losses.notice
+
+    async def loss_seen(self) -> None:
+        """Somebody has seen what is missing. Raises StoreError."""
+        await self.losses.seen(self.key_value)
 
     # --- settings and clock
 
@@ -262,8 +275,10 @@ class Store:
     ) -> None:
         """`report`: of a repair that was made just before."""
         self.database = Database(self.path)
-        report = await open_file(self.database, self.gateway) or report
+        expected = await self.losses.look()
+        report = await open_file(self.database, self.gateway, expected) or report
         database, clock = self.database, self._clock
+        loss = await self.losses.judge(database, report)
         last, floor, starting, top, top_boot = [
             int(value or 0)
             for value in (
@@ -276,12 +291,22 @@ class Store:
         ]
         next_seq = max(last, floor) + 1
         self._gaps = GapCounter()
+        if self.losses.unstored:
+            self._gaps.add("", self.losses.unstored, "stopped-unstored", clock.now())
         self._dead_letters = DeadLetterEvents(lambda fields: self.event("dead-letter", fields))
         self.pending = PendingWrites(clock, self._gaps, self._announce)
         self.pending.forget_starting = bool(starting)
         self.recent = RecentRecords(next_seq)
         self.writer = StoreWriter(
-            database, clock, next_seq, settings.commit_interval, self.pending, self._stored, self.mend, self._rng
+            database,
+            clock,
+            next_seq,
+            settings.commit_interval,
+            self.pending,
+            self._stored,
+            self.mend,
+            self._rng,
+            self.losses.stored,
         )
         self.boots = BootClock(await database.read("boots"), top_boot, clock.boot_id)
         self.epochs = StartEpochs(await database.read("starts"), next_seq)
@@ -309,13 +334,18 @@ class Store:
             database, clock, self.retention.make_room, lambda: self.writer.next_seq, self._mended
         )
         self.key_value = KeyValueStore(database)
-        self.ledger = CommandLedger(database)
+        self.ledger = CommandLedger(database, self.losses.command_recorded)
+        self.ledger.horizon = self.losses.horizon
         self.pending.positions = load(await database.read("owed_load"))
         for position in self.pending.positions.values():
             position.on_dirty = self.backlog.save_soon
         self.pending.tell(await database.read("gap_untold", (0,)))
         if report is not None:
             self._report_repair(report)
+        if loss is not None:
+            self.event("log-damaged", {"signs": list(loss.signs), "missing": loss.missing})
+        command = int((await database.read("ledger_top"))[0][0] or 0)
+        await self.losses.started(next_seq, self.epochs.current, last, floor + 1, command)
 
     async def _meta(self, key: str) -> str | None:
         rows = await self.database.read("meta_get", (key,))
@@ -338,6 +368,10 @@ class Store:
         self.pending.save_now()
         self.pending.refile(await self.database.probe("gap_untold", (0,)))
         self.queries.zones.forget()
+        for key, value in self.losses.repaired(report).items():
+            self.writer.put_state(key, value)
+        self.ledger.horizon = self.losses.horizon
+        await self.losses.stored((await self.database.probe("reading_last"))[0][0], report.floor + 1)
         self._report_repair(report)
 
     def _report_repair(self, report: SalvageReport) -> None:

@@ -63,6 +63,7 @@ class StoreWriter:
         on_stored: Callable[[list[Record]], None],
         on_trouble: Callable[[sqlite3.Error], Awaitable[bool]],
         rng: Random,
+        on_committed: Callable[[int | None], Awaitable[None]],
     ) -> None:
         self.interval = interval
         self.refusing: str | None = None  # why nothing is taken, when the settings say refuse
@@ -78,6 +79,7 @@ class StoreWriter:
         self._on_stored = on_stored
         self._on_trouble = on_trouble
         self._rng = rng
+        self._on_committed = on_committed  # before anybody is told
         self._queue: list[Record] = []
         self._marks: dict[str, bytes] = {}  # small state that rows in the queue bring with them; the newest of each key
         self._queued = 0
@@ -93,6 +95,11 @@ class StoreWriter:
     @property
     def waiting(self) -> int:
         return len(self._queue)
+
+    @property
+    def unstored(self) -> int:
+        """Readings that wait; none of them is told as stored."""
+        return sum(not record.bits & EVENT for record in self._queue)
 
     @property
     def waiting_octets(self) -> int:
@@ -133,6 +140,10 @@ class StoreWriter:
             self._hurry.set()
         self._work.set()
         return seq
+
+    def put_state(self, key: str, value: bytes) -> None:
+        """An entry of the small state that goes into the next transaction."""
+        self._marks[key] = value
 
     def wake(self) -> None:
         """There is something else to write."""
@@ -246,6 +257,7 @@ class StoreWriter:
                 del self._marks[key]
         self.commits += 1
         self.commit_seconds = self._clock.monotonic() - began
+        await self._on_committed(batch[-1].seq if batch else None)
         if batch:
             self.rows += len(batch)
             del self._queue[: len(batch)]

@@ -52,13 +52,14 @@ async def health_detailed(request: ApiRequest) -> HealthDetailed:
     brokers = {view["name"]: view["state"] for view in _broker_views(request)}
     well = (
         app.store.state == "ok"
+        and not app.store.loss
         and all(status in DEVICES_WELL for status in devices.values())
         and all(state in BROKERS_WELL for state in brokers.values())
     )
     return {
         "status": "ok" if well else "degraded",
         "parts": {
-            "store": {"state": app.store.state},
+            "store": {"state": app.store.state, "loss": app.store.loss},
             "clock": clock(request),
             "devices": devices,
             "brokers": brokers,

@@ -70,6 +70,8 @@ def _process(request: ApiRequest) -> Iterator[MetricSample]:
 
 def _store(stats: dict[str, Any]) -> Iterator[MetricSample]:
     yield MetricSample("gatepost_store_up", "Whether the log takes readings.", stats["state"] == "ok")
+    text = "Whether stored readings may be missing, and nobody has seen it."
+    yield MetricSample("gatepost_store_loss_unseen", text, bool(stats["loss"]))
     yield MetricSample("gatepost_store_bytes", "Octets in use in the log.", stats["bytes"])
     yield MetricSample("gatepost_store_file_bytes", "Size of the database file.", stats["file_bytes"])
     yield MetricSample("gatepost_store_wal_bytes", "Size of its write-ahead log.", stats["wal_bytes"])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         DeadLetter,
         DeadLetters,
         GapList,
+        LossView,
     )
 
 
@@ -24,6 +25,11 @@ async def backlog(request: ApiRequest) -> BacklogView:
 
 async def gaps(request: ApiRequest) -> GapList:
     return {"gaps": await request.app.store.gaps(request.query.limit)}
+
+
+async def gaps_seen(request: ApiRequest) -> LossView:
+    await request.app.store.loss_seen()
+    return {"loss": request.app.store.loss}
 
 
 async def dead_letters(request: ApiRequest) -> DeadLetters:

@@ -160,6 +160,12 @@ class GapList(TypedDict):
     gaps: list[State]
 
 
+class LossView(TypedDict):
+    """What stored readings may be missing; "" = none, or somebody has seen it."""
+
+    loss: str
+
+
 class DeadLetter(TypedDict):
     time: str
     broker: str

@@ -19,6 +19,9 @@ def show(
     dead_letters: Annotated[
         bool, typer.Option("--dead-letters", help="Instead: what brokers refused for good, and why.")
     ] = False,
+    seen: Annotated[
+        bool, typer.Option("--seen", help="Say that a loss of stored readings was seen: health is ok again.")
+    ] = False,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=1000, help="How many gaps or dead letters, the newest.")
     ] = 20,
@@ -33,12 +36,14 @@ def show(
     \b
     Example:
       gatepost backlog
-      gatepost backlog --gaps
+      gatepost backlog --gaps --seen
       gatepost backlog --dead-letters --limit 100
     """
     if gaps and dead_letters:
         raise typer.BadParameter("--gaps or --dead-letters, one at a time")
     client = connected(socket, config)
+    if seen:
+        client.gaps_seen()
     if gaps:
         answer, tell = client.gaps(limit), _gaps
     elif dead_letters:

@@ -1,0 +1,127 @@
+"""Loss watch: keeps the mark of the log, and the notice of a loss until somebody has seen it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import msgspec
+import orjson
+
+from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.store.database import Database
+from gatepost.agent.store.key_value import KeyValueStore
+from gatepost.agent.store.log_mark import LogMark, LogMarkFile
+from gatepost.agent.store.loss_check import MARKED, LogLoss, LossCheck
+from gatepost.agent.store.salvage import SalvageReport
+
+log = logging.getLogger(__name__)
+
+NOTICE, HORIZON = "unseen-loss", "command-horizon"  # keys of the small state
+SYNC_SECONDS = 5.0  # the mark is made durable as often as delivery positions once were: one block of 4 kB
+GAP_REASON = "log-damaged"
+
+
+class LossWatch:
+    """Watch over one log. `notice` says what may be missing, "" = nothing, or somebody has seen it."""
+
+    def __init__(self, database: Path, clock: Clock) -> None:
+        self.notice = ""
+        self.horizon = 0  # commands issued before this (wall microseconds) may have been carried out already
+        self.unstored = 0  # readings that an earlier process could not store before it stopped: still to be told
+        self._clock = clock
+        self._file = LogMarkFile(database)
+        self._check = LossCheck(database, self._file)
+        self._mark = LogMark()
+        self._synced_at = float("-inf")
+        self._failing = False
+
+    async def look(self) -> int:
+        """Before the file is opened: the highest number that it should hold."""
+        await asyncio.to_thread(self._check.look)
+        self._mark = self._check.mark or LogMark()
+        self.unstored = self._mark.unstored
+        return self._mark.seq
+
+    async def judge(self, database: Database, repair: SalvageReport | None) -> LogLoss | None:
+        """The file is open: what is lost, written down as a gap record. Raises sqlite3.Error."""
+        loss = await self._check.judge(database, repair)
+        key_value = KeyValueStore(database)
+        if loss is None:
+            self.notice = str(await key_value.get(NOTICE) or "")
+            self.horizon = int(await key_value.get(HORIZON) or 0)
+        else:
+            await self._write_down(
+                database, loss.signs, loss.missing, (loss.first, loss.last), repair.lost if repair else 0
+            )
+        if not await database.read("meta_get", (MARKED,)):
+            await database.write("meta_put", (MARKED, "1"))
+        return loss
+
+    def repaired(self, report: SalvageReport) -> dict[str, bytes]:
+        """The file was replaced under the running agent, its gap record is in it: what else it must remember."""
+        return self._notice(("database-damaged",), report.lost)
+
+    async def started(self, first: int, epoch: str, stored_to: int, base: int, command: int) -> None:
+        self._mark = LogMark(
+            seq=stored_to, base=base, first=first, epoch=epoch, command=command, running=True, unstored=self.unstored
+        )
+        await self._write(durable=True)
+
+    async def stored(self, seq: int | None, base: int | None = None) -> None:
+        """Rows up to `seq` are committed, and what was untold with them; before anybody is told that they are."""
+        due = self._clock.monotonic() - self._synced_at >= SYNC_SECONDS
+        if seq is None and not due:
+            return
+        self.unstored = 0
+        seq = self._mark.seq if seq is None else seq
+        self._mark = msgspec.structs.replace(self._mark, seq=seq, unstored=0, base=base or self._mark.base)
+        await self._write(durable=due)
+
+    async def command_recorded(self, recorded: int) -> None:
+        if recorded > self._mark.command:
+            self._mark = msgspec.structs.replace(self._mark, command=recorded)
+            await self._write(durable=False)
+
+    async def stopped(self, unstored: int) -> None:
+        """Before the file is closed; `unstored` readings were taken and could not be stored."""
+        self._mark = msgspec.structs.replace(self._mark, running=False, unstored=self.unstored + unstored)
+        await self._write(durable=True)
+        await asyncio.to_thread(self._file.close)
+
+    async def seen(self, key_value: KeyValueStore) -> None:
+        """Somebody has seen the notice. Raises StoreError."""
+        await key_value.put(NOTICE, None)
+        self.notice = ""
+
+    async def _write_down(
+        self, database: Database, signs: tuple[str, ...], missing: int, span: tuple[int, int], known: int
+    ) -> None:
+        state = self._notice(signs, missing + known)
+        async with database.transaction() as run:
+            if missing:
+                await run("gap_add", (self.horizon, GAP_REASON, None, None, missing, 0, *span, None, self.horizon))
+            for item in state.items():
+                await run("state_put", item)
+
+    def _notice(self, signs: tuple[str, ...], missing: int) -> dict[str, bytes]:
+        """The entries of the small state that remember it."""
+        self.horizon = self._clock.now().wall
+        when = rfc3339(self.horizon)[:19]
+        self.notice = f"at {when}Z the log was found damaged ({', '.join(signs)}): {missing} readings may be missing"
+        log.error("%s", self.notice)
+        return {NOTICE: orjson.dumps(self.notice), HORIZON: orjson.dumps(self.horizon)}
+
+    async def _write(self, durable: bool) -> None:
+        """A mark that cannot be written leaves a loss untold, no more: the log goes on."""
+        try:
+            await asyncio.to_thread(self._file.write, self._mark, durable)
+        except OSError as error:
+            if not self._failing:
+                log.warning("the mark of the log could not be written: %s", error.strerror)
+            self._failing = True
+        else:
+            self._failing = False
+            if durable:
+                self._synced_at = self._clock.monotonic()

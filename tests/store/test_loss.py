@@ -1,0 +1,218 @@
+"""Loss of stored rows: a rolled-back, cut or removed log is told, and gives no id twice."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatepost.agent.core.clock import US
+from gatepost.agent.store.command_ledger import LedgerEntry
+from gatepost.agent.store.database import PAGE_SIZE
+from gatepost.agent.store.log_mark import SUFFIX, LogMark, LogMarkFile
+from gatepost.agent.store.salvage import JUMP
+from tests.support.waiting import until
+
+FRAME = 24 + PAGE_SIZE
+
+
+async def killed(start: Any, place: Path, before: int = 40, after: int = 60) -> tuple[Path, list[str]]:
+    """A state directory as kill -9 leaves it: `before` rows in the file, `after` more in the write-ahead log."""
+    left = place / "left"
+    left.mkdir(exist_ok=True)
+    async with start(finish=False) as run:
+        seqs = await run.put_all(before)
+        await run.store.database.checkpoint("TRUNCATE")
+        for _ in range(after):
+            seqs += await run.put_all(1)
+        for name in ("gatepost.db", "gatepost.db-wal", "gatepost.db.mark"):
+            shutil.copy(place / name, left / name)
+        return left / "gatepost.db", [run.store.reading_id(seq) for seq in seqs]
+
+
+def wal_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def mark_of(path: Path) -> Path:
+    return path.with_name(path.name + SUFFIX)
+
+
+def flip_frame(number: int) -> Callable[[Path], None]:
+    def flip(path: Path) -> None:
+        data = bytearray(wal_of(path).read_bytes())
+        at = 32 + number * FRAME + 24 + 700
+        data[at] ^= 4
+        wal_of(path).write_bytes(data)
+
+    return flip
+
+
+def flip_header(path: Path) -> None:
+    data = bytearray(wal_of(path).read_bytes())
+    data[17] ^= 1
+    wal_of(path).write_bytes(data)
+
+
+def cut_wal(path: Path) -> None:
+    with wal_of(path).open("r+b") as file:
+        file.truncate(wal_of(path).stat().st_size // 2)
+
+
+def drop_all(path: Path) -> None:
+    path.unlink()
+    wal_of(path).unlink()
+
+
+DAMAGE: dict[str, Callable[[Path], Any]] = {
+    "a flipped bit": flip_frame(5),
+    "one in its first frame": flip_frame(0),
+    "one in its header": flip_header,
+    "half of it": cut_wal,
+    "none of it": lambda path: wal_of(path).unlink(),
+    "an empty one": lambda path: wal_of(path).write_bytes(b""),
+    "no database": lambda path: path.unlink(),
+    "neither": drop_all,
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+async def test_a_damaged_write_ahead_log_is_told_and_gives_no_id_twice(start: Any, tmp_path: Path, kind: str) -> None:
+    path, ids = await killed(start, tmp_path)
+    DAMAGE[kind](path)
+    async with start(path=path) as run:
+        store = run.store
+        kept = {store.reading_id(record.seq) for record in await store.queries.history(limit=1000) if record.seq < JUMP}
+        missing = len(set(ids) - kept)
+        assert "may be missing" in store.loss
+        await until(lambda: not store.writer.waiting)
+        gaps = await store.gaps()
+        assert sum(gap["count"] for gap in gaps) >= missing
+        if missing:
+            assert gaps[0]["reason"] == "log-damaged"
+        new = {store.reading_id(seq) for seq in await run.put_all(50)}
+        assert new.isdisjoint(ids)
+        loss = store.loss
+    async with start(path=path) as run:  # told until somebody has seen it, and counted once
+        assert run.store.loss == loss
+        assert len(await run.store.gaps()) == len(gaps)
+        await run.store.loss_seen()
+        assert run.store.loss == ""
+    async with start(path=path) as run:
+        assert run.store.loss == ""
+
+
+async def test_what_stands_behind_a_flipped_bit_is_put_back_with_its_ids(start: Any, tmp_path: Path) -> None:
+    path, ids = await killed(start, tmp_path)
+    flip_frame(20)(path)
+    async with start(path=path) as run:
+        kept = [run.store.reading_id(r.seq) for r in await run.store.queries.history(limit=1000) if r.seq < JUMP]
+        assert len(set(ids) & set(kept)) >= len(ids) - 2
+        assert set(kept) <= set(ids)
+
+
+async def test_a_kill_alone_is_no_loss(start: Any, tmp_path: Path) -> None:
+    path, ids = await killed(start, tmp_path)
+    async with start(path=path) as run:
+        assert run.store.loss == ""
+        assert await run.store.gaps() == []
+        assert [run.store.reading_id(seq) for seq in range(1, len(ids) + 1)] == ids
+        assert run.put(1) == len(ids) + 1
+
+
+@pytest.mark.parametrize("cut", [0, 1, 12, 30, 1000, 1048])
+async def test_a_transaction_that_was_never_finished_is_no_loss(start: Any, tmp_path: Path, cut: int) -> None:
+    path, ids = await killed(start, tmp_path)
+    data = wal_of(path).read_bytes()
+    frame = data[-FRAME:]
+    unfinished = frame[:4] + bytes(4) + frame[8:]
+    wal_of(path).write_bytes(data + unfinished[:cut])
+    async with start(path=path) as run:
+        assert run.store.loss == ""
+        assert run.put(1) == len(ids) + 1
+
+
+async def test_an_older_database_beside_a_newer_mark_is_told(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+    async with start() as run:
+        await run.put_all(30)
+    old = path.read_bytes()
+    async with start() as run:
+        seen = {run.store.reading_id(seq) for seq in await run.put_all(25)}
+    path.write_bytes(old)
+    async with start() as run:
+        await until(lambda: not run.store.writer.waiting)
+        (gap,) = await run.store.gaps()
+        assert (gap["count"], gap["first"], gap["last"]) == (25, 31, 55)
+        assert seen.isdisjoint(run.store.reading_id(seq) for seq in await run.put_all(25))
+    for _ in range(2):  # and what followed that is compared again
+        old = path.read_bytes()
+        async with start() as run:
+            await run.put_all(7)
+        path.write_bytes(old)
+        async with start() as run:
+            await until(lambda: not run.store.writer.waiting)
+            assert (await run.store.gaps())[0]["count"] == 7
+
+
+async def test_a_mark_that_is_gone_is_told(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(3)
+    (tmp_path / "gatepost.db.mark").unlink()
+    async with start() as run:
+        assert "mark-missing" in run.store.loss
+        assert run.put(1) > 3
+
+
+async def test_what_an_orderly_stop_could_not_store_is_a_gap(start: Any, tmp_path: Path) -> None:
+    async with start(finish=False) as run:
+        await run.put_all(3)
+        await run.store.database._writer.execute("PRAGMA query_only = ON")
+        for value in range(1900):
+            assert run.put(value)
+        run.store.lost("d", 5, "queue-full")
+        await until(lambda: run.store.state != "ok")
+        await run.store.database._writer.execute("PRAGMA query_only = OFF")  # what is left is told by the mark
+        for task in run.tasks:
+            task.cancel()
+    for _ in range(2):
+        async with start() as run:
+            await until(lambda: run.store.losses.unstored == 0)
+            (gap,) = await run.store.gaps()
+            assert (gap["count"], gap["reason"]) == (1905, "stopped-unstored")
+
+
+async def test_what_was_issued_before_a_rollback_of_the_ledger_is_known(start: Any, clock: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+    async with start() as run:
+        await run.put_all(1)
+    old = path.read_bytes()
+    async with start() as run:
+        clock.wall += 60 * US
+        assert await run.store.ledger.begin(LedgerEntry("c-1", "d", "mqtt:a", "tare", b""), clock.now())
+        assert run.store.ledger.horizon == 0
+    path.write_bytes(old)
+    for _ in range(2):
+        async with start() as run:
+            assert "commands-missing" in run.store.loss
+            assert run.store.ledger.horizon >= clock.wall - 1
+
+
+def test_the_mark_survives_a_torn_write(tmp_path: Path) -> None:
+    file = LogMarkFile(tmp_path / "gatepost.db")
+    for seq in (1, 2, 3):
+        file.write(LogMark(seq=seq), durable=True)
+    file.write(LogMark(seq=4), durable=False)
+    assert LogMarkFile(tmp_path / "gatepost.db").read() == LogMark(seq=4, turn=3)
+    whole = file.path.read_bytes()
+    for at in (0, 4096):
+        file.path.write_bytes(whole[:at] + b"x" * 100 + whole[at + 100 :])
+        found = LogMarkFile(tmp_path / "gatepost.db").read()
+        assert found is not None
+        assert found.seq in (3, 4)
+    file.path.write_bytes(whole[:300])
+    assert LogMarkFile(tmp_path / "gatepost.db").read() in (LogMark(seq=3, turn=2), None)
+    file.close()
