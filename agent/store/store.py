@@ -19,19 +19,19 @@ from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.boot_clock import BootClock
 from gatepost.agent.store.command_ledger import CommandLedger
+from gatepost.agent.store.damage.loss_watch import LossWatch
+from gatepost.agent.store.damage.recovery import StoreRecovery, open_file
+from gatepost.agent.store.damage.salvage import SalvageReport, salvage
 from gatepost.agent.store.database import Database
 from gatepost.agent.store.dead_letter_events import DeadLetterEvents
 from gatepost.agent.store.gap_counter import GapCounter, gap_dict
 from gatepost.agent.store.key_value import KeyValueStore
-from gatepost.agent.store.loss_watch import LossWatch
 from gatepost.agent.store.model import IN_STEP, Record, Series
 from gatepost.agent.store.pending_writes import PendingWrites
 from gatepost.agent.store.positions import load
 from gatepost.agent.store.queries import StoreQueries
 from gatepost.agent.store.recent_records import RecentRecords
-from gatepost.agent.store.recovery import StoreRecovery, open_file
 from gatepost.agent.store.retention import RetentionRule, free_space
-from gatepost.agent.store.salvage import SalvageReport, salvage
 from gatepost.agent.store.series import SeriesBook, whole_series
 from gatepost.agent.store.start_epochs import StartEpochs
 from gatepost.agent.store.writer import StoreWriter, explain, is_damage

@@ -232,3 +232,14 @@ async def test_a_floating_id_at_work_is_never_free(database: Database, state: st
     assert not await ledger.begin(entry(floating=True), Stamp(T0 + DAY, 0, True), window=None)
     assert not await ledger.begin(entry(), Stamp(T0 + DAY, 0, True), window=1)
     assert await ledger.begin(entry(floating=True), Stamp(T0 + DAY, 0, True), window=1)
+
+
+async def test_what_was_issued_before_a_lost_part_of_the_ledger_is_not_carried_out(office: Office) -> None:
+    office.ledger.horizon = T0
+    body = {"command": "read_now", "expires_at": "2026-11-20T12:30:00Z"}
+    for more in ({"id": "a", "issued_at": "2026-11-20T10:29:59Z"}, {"id": "b"}):
+        refused = await office.ask(body | more, redelivered=True)
+        assert refused.error["key"] == "expired"
+    assert not office.room.done
+    assert (await office.ask(body | {"id": "c", "issued_at": "2026-11-20T10:30:00Z"})).status == "done"
+    assert (await office.ask(body | {"id": "d"})).status == "done"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gatepost.agent.store import carve
+from gatepost.agent.store.damage import carve
 from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.model import series_from
 from tests.store.conftest import GOOD

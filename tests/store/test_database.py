@@ -86,7 +86,7 @@ async def test_a_cancelled_block_is_rolled_back(database: Database) -> None:
 def test_every_statement_has_one_name_is_used_and_fits_the_schema() -> None:
     names = HEAD.findall((FOLDER / "queries.sql").read_text())
     assert len(names) == len(set(names)) > 50
-    code = "".join(path.read_text() for path in FOLDER.glob("*.py"))
+    code = "".join(path.read_text() for path in FOLDER.rglob("*.py"))
     with sqlite3.connect(":memory:") as db:
         db.executescript(script(1) + script(2))
         for name in names:

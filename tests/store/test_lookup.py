@@ -98,7 +98,7 @@ async def test_times_that_are_rectified_later_are_found_at_their_new_place(start
 
 
 async def test_numbers_left_out_cost_nothing(start: Any, tmp_path: Any) -> None:
-    from gatepost.agent.store import salvage as maintenance
+    from gatepost.agent.store.damage import salvage as maintenance
 
     async with start() as run:
         await run.put_all(20, device="early")

@@ -11,9 +11,9 @@ import pytest
 
 from gatepost.agent.core.clock import US
 from gatepost.agent.store.command_ledger import LedgerEntry
+from gatepost.agent.store.damage.log_mark import SUFFIX, LogMark, LogMarkFile
+from gatepost.agent.store.damage.salvage import JUMP
 from gatepost.agent.store.database import PAGE_SIZE
-from gatepost.agent.store.log_mark import SUFFIX, LogMark, LogMarkFile
-from gatepost.agent.store.salvage import JUMP
 from tests.support.waiting import until
 
 FRAME = 24 + PAGE_SIZE

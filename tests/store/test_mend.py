@@ -17,8 +17,8 @@ import pytest
 from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store import check, repair
-from gatepost.agent.store import salvage as maintenance
 from gatepost.agent.store.command_ledger import LedgerEntry
+from gatepost.agent.store.damage import salvage as maintenance
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import GOOD, database
 from tests.support.clock import LoopClock

@@ -17,7 +17,7 @@ from gatepost.agent.core.errors import SettingsWrong, StoreError
 from gatepost.agent.process.exits import ExitCode
 
 if TYPE_CHECKING:
-    from gatepost.agent.store.salvage import SalvageReport
+    from gatepost.agent.store.damage.salvage import SalvageReport
 
 Named = Annotated[Path | None, typer.Argument(metavar="[PATH]", help="The database; default: that of the settings.")]
 
@@ -42,7 +42,7 @@ def check(path: Named = None, config: Config = None, json: Json = False) -> None
     Example:
       gatepost store check /var/lib/gatepost/gatepost.db
     """
-    from gatepost.agent.store.salvage import check as look
+    from gatepost.agent.store.damage.salvage import check as look
 
     report = _work(look, path, config, json)
     if not json:
@@ -61,7 +61,7 @@ def repair(path: Named = None, config: Config = None, json: Json = False) -> Non
     Example:
       gatepost store repair --config /etc/gatepost/gatepost.yaml
     """
-    from gatepost.agent.store.salvage import repair as mend
+    from gatepost.agent.store.damage.salvage import repair as mend
 
     report = _work(mend, path, config, json)
     if json:

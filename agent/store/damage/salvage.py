@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.store import carve
+from gatepost.agent.store.damage import carve
 from gatepost.agent.store.database import PAGE_SIZE, sql
 from gatepost.agent.store.model import is_sound, lost_series, series_from, series_row, text_checksum
 from gatepost.agent.store.ranges import FOREVER, Ranges

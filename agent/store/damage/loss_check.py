@@ -7,12 +7,12 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
+from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile
+from gatepost.agent.store.damage.salvage import JUMP, SalvageReport
+from gatepost.agent.store.damage.wal_tail import WalTail, read_tail
 from gatepost.agent.store.database import Database
-from gatepost.agent.store.log_mark import LogMark, LogMarkFile
 from gatepost.agent.store.model import series_row
-from gatepost.agent.store.salvage import JUMP, SalvageReport
 from gatepost.agent.store.start_epochs import draw, start_row
-from gatepost.agent.store.wal_tail import WalTail, read_tail
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from gatepost.agent.store import carve
+from gatepost.agent.store.damage import carve
 from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.model import Series
 

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
+from gatepost.agent.store.damage.salvage import SalvageReport, salvage, settle
 from gatepost.agent.store.database import Database, NotOpen, Params
-from gatepost.agent.store.salvage import SalvageReport, salvage, settle
 from gatepost.agent.store.schema import migrate
 from gatepost.agent.store.writer import explain, is_damage, is_full
 

@@ -10,11 +10,11 @@ import msgspec
 import orjson
 
 from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile
+from gatepost.agent.store.damage.loss_check import MARKED, LogLoss, LossCheck
+from gatepost.agent.store.damage.salvage import SalvageReport
 from gatepost.agent.store.database import Database
 from gatepost.agent.store.key_value import KeyValueStore
-from gatepost.agent.store.log_mark import LogMark, LogMarkFile
-from gatepost.agent.store.loss_check import MARKED, LogLoss, LossCheck
-from gatepost.agent.store.salvage import SalvageReport
 
 log = logging.getLogger(__name__)
 
