@@ -39,6 +39,8 @@ VERBS = (
     "reload",
     "doctor",
     "store",
+    "backup",
+    "restore",
     "scan",
     "simulate",
     "record",

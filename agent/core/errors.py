@@ -4,6 +4,7 @@ GatepostError
 ├── SettingsWrong            settings-wrong          the settings cannot be used
 │   └── InvalidSettings      settings-wrong          those of a change; carries all problems
 ├── StateDirInUse            state-dir-taken         another agent uses the state directory
+├── BackupWrong              backup-wrong            the file is no backup, or not as it was written
 ├── StoreError               store-error             the log could not do it
 │   ├── StoreFull            store-full              no room, and `when_full: refuse`
 │   └── StoreDamaged         store-damaged           the file is not a healthy log
@@ -87,6 +88,10 @@ class InvalidSettings(SettingsWrong):
 
 class StateDirInUse(GatepostError):
     key = "state-dir-taken"
+
+
+class BackupWrong(GatepostError):
+    key = "backup-wrong"
 
 
 class StoreError(GatepostError):

@@ -94,17 +94,31 @@ def check_secrets(
         if isinstance(secret, SecretRef) and secret.file is not None and _open_to_all(Path(secret.file)):
             hint = f"chmod 0600 {secret.file}"
             report.warn(origin, key, "secret-readable", f"{secret.file} can be read by everybody", hint)
+    for key, path in _certificates(settings):
+        _check_readable(path, key, places, report)
+    return report.problems
+
+
+def files_named(settings: Settings) -> Iterator[Path]:
+    """Files of secrets and certificates that the settings name."""
+    for _, secret in secrets_of(settings):
+        if isinstance(secret, SecretRef) and secret.file is not None:
+            yield Path(secret.file)
+    for _, path in _certificates(settings):
+        yield path
+
+
+def _certificates(settings: Settings) -> Iterator[tuple[Key, Path]]:
     for name, broker in settings.brokers.items():
         for field in ("ca", "cert", "key"):
             file = getattr(broker.tls, field)
             if file is not None:
-                _check_readable(Path(file), ("brokers", name, "tls", field), places, report)
+                yield ("brokers", name, "tls", field), Path(file)
     if settings.api.tls is not None:
         for field in ("cert", "key"):
-            _check_readable(Path(getattr(settings.api.tls, field)), ("api", "tls", field), places, report)
+            yield ("api", "tls", field), Path(getattr(settings.api.tls, field))
     if settings.api.jwt is not None and settings.api.jwt.jwks_file is not None:
-        _check_readable(Path(settings.api.jwt.jwks_file), ("api", "jwt", "jwks_file"), places, report)
-    return report.problems
+        yield ("api", "jwt", "jwks_file"), Path(settings.api.jwt.jwks_file)
 
 
 def _check_readable(path: Path, key: Key, origins: Mapping[Key, Origin], report: ProblemReport) -> None:

@@ -169,13 +169,13 @@ class Store:
         return self.writer.head
 
     def reading_id(self, seq: int) -> str:
-        return f"{self.gateway}:{self.epochs.of(seq)}:{seq}"
+        return f"{self._named}:{self.epochs.of(seq)}:{seq}"
 
     def id_prefix(self, seq: int) -> bytes:
         """What stands before the number in the id of this row."""
         if seq >= self.epochs.first:
             return self._prefix
-        return f"{self.gateway}:{self.epochs.of(seq)}:".encode()
+        return f"{self._named}:{self.epochs.of(seq)}:".encode()
 
     def series_of(self, number: int) -> Series:
         return self._book.get(number)
@@ -310,7 +310,9 @@ class Store:
         )
         self.boots = BootClock(await database.read("boots"), top_boot, clock.boot_id)
         self.epochs = StartEpochs(await database.read("starts"), next_seq)
-        self._prefix = f"{self.gateway}:{self.epochs.current}:".encode()
+        # A log that went to another gateway id keeps the first one in its ids: nothing is sent again under another id.
+        self._named = await self._meta("gateway") or self.gateway
+        self._prefix = f"{self._named}:{self.epochs.current}:".encode()
         self.pending.add_starts(self.epochs.rows())
         if self.boots.is_new:
             self.pending.add_boot(self.boots.row())

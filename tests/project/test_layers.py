@@ -21,6 +21,7 @@ MAY_KNOW = {
     "settings": BASE | {"formats"},
     "store": BASE | {"settings", "formats"},
     "audit": {"core"},
+    "backup": LOG,
     "devices": LOG,
     "uplink": LOG,
     "commands": LOG | {"audit", "devices"},
@@ -31,7 +32,7 @@ MAY_KNOW = {
     # The app composes; nothing below imports it.
     "agent": ROOMS,
     # The command line asks a running agent through the client; what works without one looks at files itself.
-    "cli": ROOMS | {"client", "demo"},
+    "cli": ROOMS | {"backup", "client", "demo"},
     # A process of its own around the agent's: broker, simulated devices, a screen.
     "demo": ROOMS | {"client"},
 }

@@ -14,9 +14,11 @@ from tests.project.checkout import ROOT
 LOCKS = {path.stem: path.read_text() for path in (ROOT / "tools" / "locks").glob("*.txt")}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
+PACKAGED = ("modbus", "encrypted", "jwt", "discovery", "zstd", "signing")
 WANTED = {
     "build": PROJECT["build-system"]["requires"],
     "run": PROJECT["project"]["dependencies"] + EXTRAS["ws"],
+    "package": sum((EXTRAS[name] for name in PACKAGED), PROJECT["project"]["dependencies"]),
     "demo": PROJECT["project"]["dependencies"] + EXTRAS["ws"] + EXTRAS["demo"],
     "dev": PROJECT["project"]["dependencies"] + EXTRAS["ws"] + EXTRAS["demo"] + EXTRAS["dev"],
 }
@@ -36,6 +38,7 @@ def test_every_requirement_is_locked_within_its_range(lock: str) -> None:
 
 
 def test_the_locks_are_of_one_resolution() -> None:
+    assert pins("run").items() <= pins("package").items()
     assert pins("run").items() <= pins("demo").items() <= pins("dev").items()
 
 

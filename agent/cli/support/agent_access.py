@@ -66,12 +66,12 @@ def socket_of(config: Path) -> Path:
     return found
 
 
-def load_settings(config: Path) -> LoadedSettings:
-    """The settings as the agent would read them."""
+def load_settings(config: Path, own_drops: Path | None = None) -> LoadedSettings:
+    """The settings as the agent would read them; `own_drops`: its own ones lie elsewhere."""
     from gatepost.agent.settings import load
     from gatepost.drivers.driver import Registry
 
-    return load(config, os.environ, Registry.installed())
+    return load(config, os.environ, Registry.installed(), own_drops)
 
 
 def _socket_in(files: Sequence[Path]) -> Path:

@@ -88,6 +88,19 @@ def check(path: Path) -> SalvageReport:
     return report
 
 
+def copy_log(source: Path, target: Path) -> None:
+    """Copy of a sound log while its agent goes on, without free pages (sqlite.org/lang_vacuum.html, VACUUM INTO).
+
+    `target` must not exist. Raises StoreError.
+    """
+    try:
+        with contextlib.closing(_open_readonly(source)) as db:
+            db.execute("VACUUM INTO ?", (str(target),))
+    except sqlite3.Error as error:
+        hint = "`gatepost store check` tells whether it is damaged"
+        raise StoreError(f"{source} could not be copied: {error}", hint) from error
+
+
 def repair(path: Path) -> SalvageReport:
     """Check, and where the file is damaged set it aside and carry over what can be read."""
     report = check(path)
