@@ -5,8 +5,7 @@ import tarfile
 
 import pytest
 
-from gatepost.agent.cli.verbs import bundle
-from gatepost.agent.cli.verbs.bundle import PrivacyScrubber
+from gatepost.agent.cli.support.support_bundle import PrivacyScrubber
 
 SECRETS = ("open-sesame", "device-token-1", "P-001", "signing-key-1")
 SETTINGS = """

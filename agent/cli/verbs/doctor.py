@@ -74,7 +74,7 @@ def examine(
 
 
 def _pack(bundle: Path, socket: Path | None, main: Path | None, found: list[Finding], json: bool) -> None:
-    from gatepost.agent.cli.verbs import bundle as packing
+    from gatepost.agent.cli.support import support_bundle as packing
 
     client = None if socket is None else client_of(socket, None)
     loaded = None if main is None else load_settings(main)
