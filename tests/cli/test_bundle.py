@@ -5,6 +5,7 @@ import tarfile
 
 import pytest
 
+from gatepost.agent.cli.support import support_bundle
 from gatepost.agent.cli.support.support_bundle import PrivacyScrubber
 
 SECRETS = ("open-sesame", "device-token-1", "P-001", "signing-key-1")
@@ -29,7 +30,7 @@ def planted(agent, settings, monkeypatch):
     agent.take(spo2=97, patient="P-001", site="reading-value-1")
     agent.refuse("hospital", 151, "of P-001")
     agent.lose("oximeter-1", 4, "queue-full")
-    monkeypatch.setattr(bundle, "journal", lambda: LOG)
+    monkeypatch.setattr(support_bundle, "journal", lambda: LOG)
     return settings(SETTINGS.format(state=agent.state_dir, socket=agent.socket))
 
 
