@@ -17,7 +17,7 @@ from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.last_good import LastGood
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.secret import files_named
-from gatepost.agent.store.salvage import copy_log
+from gatepost.agent.store.damage.salvage import copy_log
 from gatepost.agent.store.schema import DATABASE
 
 FOLDERS = ("conf.d", "secrets", "tls")  # beside the main file of the settings

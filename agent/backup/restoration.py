@@ -23,7 +23,7 @@ from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.last_good import FILE as LAST_GOOD
 from gatepost.agent.settings.own_drops import as_yaml
 from gatepost.agent.settings.problem import Problem
-from gatepost.agent.store.salvage import check
+from gatepost.agent.store.damage.salvage import check
 from gatepost.agent.store.schema import DATABASE
 
 ID_DROP = Path("conf.d", "99-gateway-id.yaml")  # after the others: what it says holds
