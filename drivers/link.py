@@ -44,13 +44,24 @@ class LinkFailed(Exception):
         self.hint = hint
 
 
+class LinkMemory(Protocol):
+    """Small durable state of one link, as JSON. Both raise whatever the store raises."""
+
+    async def load(self) -> tuple[Any, list[Any]]:
+        """What was kept for this link (None = nothing), and for those of the other configured devices."""
+        ...
+
+    async def keep(self, state: Any) -> None: ...
+
+
 class LinkEvents(NamedTuple):
-    """Callbacks of a link, called on the event loop between `open` and `close`."""
+    """Callbacks of a link, called on the event loop between `open` and `close`, and its memory."""
 
     data: Callable[[Any], None]  # bytes, a GattValue or ReceivedAdvert
     lost: Callable[[Exception | None], None]  # once, when the connection goes by itself
     waiting: Callable[[str, str, str], None]  # while `open` waits: a stable key, a sentence, a hint
     known: Callable[[dict[str, Any]], None]  # parts of the device's status: signal_strength (dBm), battery (%)
+    memory: LinkMemory | None = None
 
 
 class Link(Protocol):

@@ -158,6 +158,10 @@ class GuardedPeripheral:
         return self._peripheral.address
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        return self._peripheral.addresses
+
+    @property
     def name(self) -> str:
         return self._peripheral.name
 

@@ -33,7 +33,7 @@ from gatepost.agent.devices.series_cache import SeriesCache
 from gatepost.agent.devices.store_queue import StoreQueue
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Driver, SessionOver
-from gatepost.drivers.link import Link, LinkEvents, LinkFailed, Reason
+from gatepost.drivers.link import Link, LinkEvents, LinkFailed, LinkMemory, Reason
 
 # Settings that a running device takes over without being reopened.
 LIVE_SETTINGS: dict[str, Any] = {"patient": None, "every": None, "thresholds": {}, "brokers": None, "token": None}
@@ -59,6 +59,7 @@ class DeviceSession:
         log: logging.Logger,
         limits: DeviceLimits,
         on_change: Callable[[DeviceSession, DeviceState], None],
+        memory: LinkMemory | None = None,
     ) -> None:
         self.name = name
         self.device = device
@@ -73,7 +74,7 @@ class DeviceSession:
         self.writer = GuardedWriter(driver, limits.send)
         self._series = SeriesCache(name, store)
         self.pipeline = ReadingPipeline(name, clock, self._series, self.queue, self.counters, self.health, log)
-        events = LinkEvents(self.pipeline.chunk, self._on_lost, self._on_waiting, self.health.update_status)
+        events = LinkEvents(self.pipeline.chunk, self._on_lost, self._on_waiting, self.health.update_status, memory)
         self._link = connect(device, driver, events)
         self.recorder = DeviceRecorder(clock.monotonic, self._on_recording)
         self._store = store

@@ -29,6 +29,7 @@ from gatepost.agent.devices.health import (
 )
 from gatepost.agent.devices.interfaces import Connect, DeviceLimits, LinkKinds, ReadingStore
 from gatepost.agent.devices.link_factory import HardwareLinks
+from gatepost.agent.devices.link_memory import StoredLinkMemory
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.devices.status_view import view_of
 from gatepost.agent.settings.effective import secret_options, without_secrets
@@ -170,6 +171,7 @@ class DeviceManager:
             self._log,
             self._limits,
             self._on_change,
+            StoredLinkMemory(name, self._store, lambda: self._sessions),
         )
 
     # -- views

@@ -86,7 +86,7 @@ class BleDriver(Driver):
     async def run_session(self, io: DeviceIO) -> None:
         decoder = self._decoder or self.decoder()
         session = ProfileSession(io, decoder.faults)
-        self._profiles = decoder.use(self._choose(session.peripheral), session.peripheral.address)
+        self._profiles = decoder.use(self._choose(session.peripheral), session.peripheral.addresses)
         try:
             clocks = await self._prepare(session)
             self._session = session

@@ -23,7 +23,8 @@ class GattValue(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReceivedAdvert(msgspec.Struct, frozen=True, gc=False):
-    """One advertisement as BlueZ merged it: service data by full UUID, manufacturer data by company id."""
+    """One advertisement as BlueZ merged it: service data by full UUID, manufacturer data by company id. `passing`: the
+    address is one of the moment, which the device will change."""
 
     address: str
     name: str = ""
@@ -31,6 +32,7 @@ class ReceivedAdvert(msgspec.Struct, frozen=True, gc=False):
     service_data: dict[str, bytes] = {}
     manufacturer_data: dict[int, bytes] = {}
     services: tuple[str, ...] = ()
+    passing: bool = False
 
     def __len__(self) -> int:
         return sum(map(len, self.service_data.values())) + sum(map(len, self.manufacturer_data.values()))
@@ -60,6 +62,11 @@ class BlePeripheral(Protocol):
 
     @property
     def address(self) -> str: ...
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address under which it is known, the newest first."""
+        ...
 
     @property
     def name(self) -> str: ...

@@ -19,17 +19,19 @@ HELD = Reply("held", {})  # something is held because more of it may come: see `
 
 class ProfileMemory(NamedTuple):
     """State that profiles share: the options, where faults are counted, the stored marks, what is kept from one
-    connection to the next, the device's address."""
+    connection to the next, the addresses of the device."""
 
     options: Any
     faults: Faults
     bookmarks: dict[str, Any]
     kept: dict[str, Any]
-    address: str = ""
+    addresses: tuple[str, ...] = ("",)
 
     def mark(self, kind: str) -> str:
-        """The name of a mark of this very device: another one under the same settings starts anew."""
-        return f"{kind}/{self.address}"
+        """The name of a mark of this very device: another one under the same settings starts anew. A device that was
+        met under another address goes on with the mark from then."""
+        names = [f"{kind}/{address}" for address in self.addresses]
+        return next((name for name in names if name in self.bookmarks), names[0])
 
 
 class ProfileTask(NamedTuple):

@@ -172,3 +172,29 @@ def test_ctrl_c_ends_it_with_what_was_heard(gatepost, main, monkeypatch):
     shown = gatepost("scan", "ble", "--config", main, "--json")
     assert shown.code == 0
     assert [device["name"] for device in json.loads(shown.out)["devices"]] == ["Near", "Far"]
+
+
+def test_a_device_that_changes_its_address_is_configured_by_its_name(gatepost, main, monkeypatch):
+    glucose = (uuid(0x1808),)
+    adverts = [
+        ReceivedAdvert("4C:11:22:33:44:55", "meter 7", -50, services=glucose, passing=True),
+        ReceivedAdvert("00:1B:63:00:00:07", "meter 8", -60, services=glucose),
+    ]
+    monkeypatch.setattr("gatepost.agent.cli.support.scan_ble._listen", lambda seconds, adapter: adverts)
+    shown = gatepost("scan", "ble", "--config", main)
+    drop = yaml.safe_load(shown.out[shown.out.index("\n# Found") :])
+    passing, fixed = drop["devices"].values()
+    assert passing == {"driver": "ble-glucose", "name": "meter 7"}
+    assert fixed == {"driver": "ble-glucose", "address": "00:1B:63:00:00:07"}
+    assert "changes its address" in " ".join(shown.out.split())
+    told = json.loads(gatepost("scan", "ble", "--config", main, "--json").out)
+    assert [device["changes_address"] for device in told["devices"]] == [True, False]
+
+
+def test_the_agent_knows_a_device_by_its_identity(gatepost, agent, monkeypatch):
+    state = agent.app.devices.by_id["oximeter-1"].state
+    state.update(driver="ble-glucose", port="4C:11:22:33:44:55", status="offline", address="00:1B:63:00:00:07")
+    adverts = [ReceivedAdvert("00:1B:63:00:00:07", "meter 7", -50, services=(uuid(0x1808),))]
+    monkeypatch.setattr("gatepost.agent.cli.support.scan_ble._listen", lambda seconds, adapter: adverts)
+    told = json.loads(gatepost("scan", "ble", "--json", "--socket", agent.socket).out)
+    assert told["devices"][0]["configured"]["id"] == "oximeter-1"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONNECTED = "connected to the agent: it does not advertise"
 UNHEARD = "configured, not received in this scan"
+PASSING = "changes its address: configure it by `name`, or by the address that its status tells once it is paired"
 BROADCAST = "ble-advertisement"  # never connected
 NEVER = 1 << 30
 
@@ -110,7 +111,8 @@ def _describe(advert: ReceivedAdvert) -> SeenAdvert:
     from gatepost.drivers.driver import Registry
     from gatepost.drivers.scan.adverts import describe
 
-    return describe(advert, Registry.installed())
+    seen = describe(advert, Registry.installed())
+    return seen._replace(what=f"{seen.what}; {PASSING}") if advert.passing and seen.driver else seen
 
 
 # -- telling
@@ -144,6 +146,7 @@ def _as_json(advert: ReceivedAdvert, seen: SeenAdvert, device: ConfiguredDevice 
         "rssi": advert.rssi,
         "what": seen.what,
         "services": list(advert.services),
+        "changes_address": advert.passing,
         "driver": seen.driver,
         "options": seen.options,
         "needs": seen.needs or None,
@@ -174,7 +177,8 @@ def _drop(
         last = advert.address.replace(":", "")[-4:]
         base = advert.name or seen.options.get("format") or seen.driver
         name = device_id((base, last), {*known.ids, *devices})
-        devices[name] = {"driver": seen.driver, "address": advert.address}
+        devices[name] = {"driver": seen.driver}
+        devices[name] |= {"name": advert.name} if advert.passing and advert.name else {"address": advert.address}
         if seen.options:
             devices[name]["options"] = seen.options
         if seen.needs:

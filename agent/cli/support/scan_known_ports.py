@@ -16,7 +16,8 @@ _ADDRESS = re.compile(r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}")
 
 
 class ConfiguredDevice(NamedTuple):
-    """A configured device. `status` as the agent says it; "" = only the settings know it."""
+    """A configured device. `status` as the agent says it; "" = only the settings know it. `identity`: the Bluetooth
+    address that the agent knows beside."""
 
     id: str
     driver: str
@@ -24,6 +25,7 @@ class ConfiguredDevice(NamedTuple):
     address: str = ""
     name: str = ""
     status: str = ""
+    identity: str = ""
 
     def __str__(self) -> str:
         return f"{self.id} ({self.status})" if self.status else self.id
@@ -57,6 +59,10 @@ class ConfiguredDevices(NamedTuple):
 
         for device in self.devices:
             wanted = DeviceFilter.of(device.address, device.name)
+            if device.identity and address.upper() == device.identity:
+                return device
+            if device.identity and wanted.name:
+                continue  # another one of that name
             if (wanted.address or wanted.name) and wanted.matches(address, "", name):
                 return device
         return None
@@ -95,10 +101,11 @@ def configured(socket: Path | None, config: Path | None) -> ConfiguredDevices:
 def _running(view: Mapping[str, Any]) -> ConfiguredDevice:
     place = str(view.get("port") or "")
     status = str(view.get("status") or "?")
+    identity = str(view.get("address") or "")
     if _ADDRESS.fullmatch(place):
-        return ConfiguredDevice(view["id"], view["driver"], "", place, "", status)
+        return ConfiguredDevice(view["id"], view["driver"], "", place, "", status, identity)
     if str(view["driver"]).startswith("ble") and "/" not in place:
-        return ConfiguredDevice(view["id"], view["driver"], "", "", place, status)
+        return ConfiguredDevice(view["id"], view["driver"], "", "", place, status, identity)
     return ConfiguredDevice(view["id"], view["driver"], place, "", "", status)
 
 

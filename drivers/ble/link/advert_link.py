@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gatepost.drivers.ble.link.device_claim import DeviceClaim
 from gatepost.drivers.ble.link.rssi_reporter import RssiReporter
-from gatepost.drivers.ble.stack.device_filter import DeviceFilter
+from gatepost.drivers.ble.stack.device_filter import addresses_of
 from gatepost.drivers.ble.stack.scanner import AdvertListener, AdvertSighting
 from gatepost.drivers.link import LinkFailed, Reason
 
@@ -24,10 +25,11 @@ class AdvertLink:
     can_pause = False
 
     def __init__(
-        self, radio: Callable[[], SharedStack], wanted: DeviceFilter, adapter: str | None, events: LinkEvents
+        self, radio: Callable[[], SharedStack], claim: DeviceClaim, adapter: str | None, events: LinkEvents
     ) -> None:
         self._radio = radio
-        self._wanted = wanted
+        self._claim = claim
+        self._keeping: asyncio.Task[None] | None = None
         self._adapter = adapter
         self._events = events
         self._end: Callable[[], None] | None = None
@@ -41,6 +43,8 @@ class AdvertLink:
         first: asyncio.Future[AdvertSighting] = asyncio.get_running_loop().create_future()
 
         def seen(sighting: AdvertSighting) -> None:
+            if not self._is_meant(sighting):
+                return
             if self._open:
                 self._on_sighting(sighting)
             elif not first.done():
@@ -54,11 +58,12 @@ class AdvertLink:
                 first.set_exception(failure)
 
         self._stop()
+        await self._claim.load()
         while True:
             adapter = await radio.adapter(self._adapter, self._events.waiting)
             self._events.waiting("waiting", WAITING_TEXT, "check that it is in range and that its battery is charged")
             first = asyncio.get_running_loop().create_future()
-            self._end = adapter.scanner.listen(AdvertListener(self._wanted, seen, failed))
+            self._end = adapter.scanner.listen(AdvertListener(self._claim.filter, seen, failed))
             try:
                 sighting = await first
                 break
@@ -80,10 +85,12 @@ class AdvertLink:
         """See `pause`."""
 
     async def send(self, data: bytes, timeout: float = 0.0) -> None:
-        raise LinkFailed(Reason.SETTINGS, f"{self._wanted} only advertises; nothing can be sent to it")
+        raise LinkFailed(Reason.SETTINGS, f"{self._claim.filter} only advertises; nothing can be sent to it")
 
     async def close(self, timeout: float = 0.0) -> None:
         self._stop()
+        if self._keeping is not None:
+            await asyncio.wait((self._keeping,), timeout=timeout or 0.5)
 
     def counters(self) -> dict[str, int]:
         """Nothing that is heard can be known to be wrong here."""
@@ -95,6 +102,19 @@ class AdvertLink:
         if self._rssi is not None and self._rssi.last is not None:
             counts["rssi"] = self._rssi.last
         return counts
+
+    def _is_meant(self, sighting: AdvertSighting) -> bool:
+        """The first device of a name is meant for good."""
+        before, properties = self._claim.device, sighting.properties
+        if not self._claim.may_be(addresses_of(sighting.path, properties)):
+            return False
+        self._claim.met(sighting.path, properties)
+        self._claim.confirm()
+        if self._claim.device != before:
+            if self._claim.status:
+                self._events.known(self._claim.status)
+            self._keeping = asyncio.get_running_loop().create_task(self._claim.keep(), name="claim")
+        return True
 
     def _stop(self) -> None:
         self._open = False

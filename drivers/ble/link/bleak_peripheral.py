@@ -12,7 +12,6 @@ from bleak.exc import BleakCharacteristicNotFoundError, BleakGATTProtocolError
 
 from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError, GattValue
 from gatepost.drivers.ble.stack.bond_policy import REFUSALS
-from gatepost.drivers.ble.stack.device_filter import address_of
 from gatepost.drivers.ble.stack.link_errors import error_name, explain, lost
 from gatepost.drivers.ble.uuids import short, uuid
 from gatepost.drivers.link import LinkFailed, Reason
@@ -28,30 +27,32 @@ STALE = frozenset({0x01, NOT_FOUND, 0x12})  # no such handle, no such attribute,
 class ConnectedPeripheral:
     """The BlePeripheral of drivers/ble/peripheral.py over a bleak client.
 
-    `on_value` gets what is notified or indicated; `on_refused(code)` may bond, and says whether to ask once more;
-    `pair_it` bonds. Calls fail at once when the connection ends.
+    `on_value` gets what is notified or indicated, `on_first_data` hears of the first data; `on_refused(code)` may
+    bond, and says whether to ask once more; `pair_it` bonds. Calls fail at once when the connection ends.
     """
 
     def __init__(
         self,
         client: BleakClient,
-        path: str,
+        addresses: tuple[str, ...],
         name: str,
         *,
         on_value: Callable[[GattValue], None],
         on_refused: Callable[[int], Awaitable[bool]],
+        on_first_data: Callable[[], None],
         pair_it: Callable[[], Awaitable[None]],
     ) -> None:
         self.gave_data = False  # whether it gave any data
+        self.addresses = addresses
         self.notifications = 0
         self.stale = False  # it denied what BlueZ said that it has
         self.denied = False  # the daemon denied that it is there
         self.missed = False  # something was looked for that it does not seem to have
         self._client = client
-        self._path = path
         self._name = name
         self._on_value = on_value
         self._on_refused = on_refused
+        self._on_first_data = on_first_data
         self._pair_it = pair_it
         self._over: LinkFailed | None = None
         self._waiting: set[asyncio.Timeout] = set()
@@ -67,7 +68,7 @@ class ConnectedPeripheral:
 
     @property
     def address(self) -> str:
-        return self._client.address or address_of(self._path)
+        return self.addresses[0]
 
     @property
     def name(self) -> str:
@@ -108,7 +109,7 @@ class ConnectedPeripheral:
             return value
 
         value = await self._ask(f"reading {short(native.uuid)}", timeout, action)
-        self.gave_data = True
+        self._gave()
         return value
 
     async def description(self, characteristic: GattCharacteristic, timeout: float = 5.0) -> str:
@@ -165,9 +166,14 @@ class ConnectedPeripheral:
 
     def _deliver(self, native: BleakGATTCharacteristic, data: bytes) -> None:
         if self._over is None:
-            self.gave_data = True
+            self._gave()
             self.notifications += 1
             self._on_value(GattValue(native.uuid.lower(), data, native.handle, native.service_uuid.lower()))
+
+    def _gave(self) -> None:
+        if not self.gave_data:
+            self.gave_data = True
+            self._on_first_data()
 
     async def _ask(self, doing: str, timeout: float, action: Callable[[], Awaitable[T]]) -> T:
         """Do it; where it is refused for want of a bond, bond and do it once more."""

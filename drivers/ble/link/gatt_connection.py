@@ -15,9 +15,10 @@ from bleak import BleakClient
 
 from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral, battery_status
 from gatepost.drivers.ble.link.connect_policy import ConnectPolicy
+from gatepost.drivers.ble.link.device_claim import DeviceClaim
 from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
 from gatepost.drivers.ble.stack.dbus_client import BATTERY, DEVICE, BluezError
-from gatepost.drivers.ble.stack.device_filter import adapter_of
+from gatepost.drivers.ble.stack.device_filter import adapter_of, addresses_of
 from gatepost.drivers.ble.stack.link_errors import dropped, lost
 from gatepost.drivers.link import LinkFailed, Reason
 
@@ -51,7 +52,13 @@ class GattSession:
     ended."""
 
     def __init__(
-        self, radio: SharedStack, known: RememberedDevice, events: LinkEvents, path: str, bonded: bool
+        self,
+        radio: SharedStack,
+        known: RememberedDevice,
+        events: LinkEvents,
+        claim: DeviceClaim,
+        path: str,
+        bonded: bool,
     ) -> None:
         self.path = path
         self.open = False
@@ -59,12 +66,15 @@ class GattSession:
         self._radio = radio
         self._known = known
         self._events = events
+        self._claim = claim
         self._bonded = bonded
+        self._properties: dict[str, Any] = {}  # of Device1, as it was last read
         self._stack = AsyncExitStack()
         self._client: BleakClient | None = None
         self._began = 0.0
         self._over: LinkFailed | None = None
         self._forget = False
+        self._keeping: asyncio.Task[None] | None = None
         self._parting: asyncio.Task[None] | None = None
         self._unwatch: Callable[[], None] = lambda: None
         self._generation = radio.bluez.generation
@@ -91,18 +101,19 @@ class GattSession:
         self._began = asyncio.get_running_loop().time()
         self._unwatch = self._radio.bluez.watch(self._on_radio)
         self._known.counts["connects"] += 1
+        self._bonded = await self._is_bonded()
         self.peripheral = ConnectedPeripheral(
             client,
-            self.path,
+            tuple(dict.fromkeys((*addresses_of(self.path, self._properties), *self._claim.addresses))),
             name,
             on_value=self._events.data,
             on_refused=self._on_refused,
+            on_first_data=self._confirmed,
             pair_it=self._pair,
         )
         if not self.peripheral.characteristics:
             self._forget = not self._bonded
             raise LinkFailed(Reason.GONE, f"{self._known.label}: the device has no services")
-        self._bonded = await self._is_bonded()
         if self._known.bonding.begin(self._bonded) is BondStep.PAIR:
             await self._pair()
         with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
@@ -112,6 +123,16 @@ class GattSession:
         if self._over is not None:
             raise self._over
         self.open = True
+
+    async def _meet(self) -> None:
+        """Keep the addresses under which the device is known now."""
+        self._claim.met(self.path, self._properties)
+        self._known_now(self._claim.status)
+        await self._claim.keep()
+
+    def _confirmed(self) -> None:
+        self._claim.confirm()
+        self._keeping = asyncio.get_running_loop().create_task(self._claim.keep(), name=f"claim {self._known.label}")
 
     def _known_now(self, known: dict[str, Any]) -> None:
         if known:
@@ -130,6 +151,11 @@ class GattSession:
             if self._client is not None:
                 if self.peripheral is not None and self.peripheral.denied and self._client.is_connected:
                     await self._compare()
+                if not self._bonded and self._client.is_connected:
+                    with contextlib.suppress(LinkFailed):  # the daemon may have bonded by itself
+                        await self._is_bonded()
+                if self._keeping is not None:
+                    await self._keeping
                 await asyncio.shield(self._radio.connecting.let_go(self._client))
             if self._forget:
                 await forget_device(self._radio, self._known, self.path)
@@ -185,14 +211,18 @@ class GattSession:
     # -- bonding
 
     async def _is_bonded(self) -> bool:
+        """As the system says; it is also asked for the identity, which a bond reveals."""
         try:
-            return bool((await self._radio.bluez.properties(self.path, DEVICE)).get("Paired"))
+            self._properties = await self._radio.bluez.properties(self.path, DEVICE)
         except (BluezError, TimeoutError):
             return self._bonded
+        await self._meet()
+        return bool(self._properties.get("Paired"))
 
     async def _pair(self) -> None:
         await self._radio.pairing.pair(self._known.label, self.path)
         self._bonded = True
+        await self._is_bonded()
         self._known.bonding.bonded()
         self._known.counts["bonds"] += 1
 

@@ -14,12 +14,13 @@ from bleak.backends.scanner import AdvertisementData
 
 from gatepost.drivers.ble.link.bleak_peripheral import ConnectedPeripheral
 from gatepost.drivers.ble.link.connect_policy import ConnectPolicy
+from gatepost.drivers.ble.link.device_claim import DeviceClaim
 from gatepost.drivers.ble.link.gatt_connection import GattSession, RememberedDevice, forget_device
 from gatepost.drivers.ble.link.rssi_reporter import RssiReporter
 from gatepost.drivers.ble.stack.adapter import BluetoothAdapter
 from gatepost.drivers.ble.stack.bond_policy import BondPolicy, BondStep
 from gatepost.drivers.ble.stack.dbus_client import DEVICE, BluezError
-from gatepost.drivers.ble.stack.device_filter import DeviceFilter
+from gatepost.drivers.ble.stack.device_filter import DeviceFilter, addresses_of
 from gatepost.drivers.ble.stack.link_errors import PASSING, dropped, error_name, explain
 from gatepost.drivers.ble.stack.scanner import AdvertListener, AdvertSighting
 from gatepost.drivers.driver import Driver
@@ -35,6 +36,7 @@ WAITING_STATUS = (
     "switch it on, press its button, or take a measurement",
 )
 STUCK_REASONS = frozenset({Reason.TIMEOUT, Reason.IN_PROGRESS, Reason.RADIO})
+MOST_TOLD = 16  # other devices of the same name
 FORGET_AFTER_PENDING = 2  # attempts in a row that an earlier one blocked, before the device is forgotten
 
 
@@ -76,13 +78,14 @@ class GattLink:
     def __init__(
         self,
         radio: Callable[[], SharedStack],
-        wanted: DeviceFilter,
+        claim: DeviceClaim,
         adapter: str | None,
         driver: Driver,
         events: LinkEvents,
     ) -> None:
         self._get_radio = radio
-        self._wanted = wanted
+        self._claim = claim
+        self._told: set[str] = set()  # addresses of other devices of the same name
         self._adapter = adapter
         self._events = events
         self._driver = driver
@@ -107,6 +110,7 @@ class GattLink:
         known = self._remember(radio)
         if self._session is not None:
             await self.close()
+        await self._claim.load()
         while True:
             adapter = await radio.adapter(self._adapter, self._events.waiting)
             began = asyncio.get_running_loop().time()
@@ -128,7 +132,7 @@ class GattLink:
         """See `pause`."""
 
     async def send(self, data: bytes, timeout: float = 0.0) -> None:
-        raise LinkFailed(Reason.SETTINGS, f"{self._wanted}: a BLE device is written to by characteristic")
+        raise LinkFailed(Reason.SETTINGS, f"{self._claim.filter}: a BLE device is written to by characteristic")
 
     async def close(self, timeout: float = 2.0) -> None:
         """Disconnects, in the background where that takes longer."""
@@ -161,7 +165,7 @@ class GattLink:
             self._passkey = str(getattr(options, "pin", None) or getattr(options, "passkey", None) or "")
             bonding = BondPolicy(str(getattr(options, "pair", "auto")), bool(self._passkey), radio.rng, timing)
             self._known = RememberedDevice(
-                str(self._wanted), ConnectPolicy(hold_off, radio.rng, timing), bonding, radio.log
+                str(self._claim.filter), ConnectPolicy(hold_off, radio.rng, timing), bonding, radio.log
             )
             self._rssi = RssiReporter(self._events.known, timing)
         return self._known
@@ -210,9 +214,23 @@ class GattLink:
         self, adapter: BluetoothAdapter, known: RememberedDevice, limit: float | None
     ) -> AdvertSighting | None:
         def accept(sighting: AdvertSighting) -> bool:
-            return adapter.claims.get(sighting.path, self) is self and known.policy.may_connect(sighting.at)
+            if adapter.claims.get(sighting.path, self) is not self or not self._is_meant(sighting):
+                return False
+            return known.policy.may_connect(sighting.at)
 
-        return await wait_for_advertisement(adapter, self._wanted, accept, limit)
+        return await wait_for_advertisement(adapter, self._claim.filter, accept, limit)
+
+    def _is_meant(self, sighting: AdvertSighting) -> bool:
+        """False for a second device of the name; that is told once."""
+        addresses = addresses_of(sighting.path, sighting.properties)
+        if self._claim.may_be(addresses):
+            return True
+        if self._claim.addresses and addresses[0] not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(addresses[0])
+            own = self._claim.addresses[0]
+            message = f"{addresses[0]} has the same name, but this entry belongs to {own}, which is awaited"
+            self._events.waiting("other-device", message, f"set `address: {addresses[0]}` if that one is meant")
+        return False
 
     async def _left_over(self, radio: SharedStack, adapter: BluetoothAdapter) -> AdvertSighting | None:
         """The device where it is connected already: a killed process leaves that, and no scan shows it."""
@@ -220,7 +238,9 @@ class GattLink:
             if not properties.get("Connected") or path in adapter.claims:
                 continue
             name = properties.get("Name") or properties.get("Alias") or ""
-            if self._wanted.matches(properties["Address"], path, name):
+            if self._claim.filter.matches(properties["Address"], path, name) and self._claim.may_be(
+                addresses_of(path, properties)
+            ):
                 device = BLEDevice(properties["Address"], name, {"path": path, "props": properties})
                 data = AdvertisementData(name, {}, {}, [], None, -127, (path, properties))
                 return AdvertSighting(device, data, asyncio.get_running_loop().time())
@@ -230,8 +250,9 @@ class GattLink:
         """Properties of known devices that may be ours: all of them once, after that the one of our address."""
         bluez, root = radio.bluez, f"/org/bluez/{adapter.name}/"
         try:
-            if self._listed_in == bluez.generation and self._wanted.address:
-                path = root + "dev_" + self._wanted.address.replace(":", "_")
+            wanted = self._claim.filter
+            if self._listed_in == bluez.generation and wanted.address and not wanted.also:
+                path = root + "dev_" + wanted.address.replace(":", "_")
                 return {path: await bluez.properties(path, DEVICE)}
             devices = {path: of[DEVICE] for path, of in (await bluez.objects()).items() if DEVICE in of}
         except (BluezError, TimeoutError) as error:
@@ -258,7 +279,7 @@ class GattLink:
             radio.pairing.devices[path] = self._passkey
             stack.callback(radio.pairing.devices.pop, path, None)
             await radio.pairing.register()
-        session = GattSession(radio, known, self._events, path, bonded)
+        session = GattSession(radio, known, self._events, self._claim, path, bonded)
         async with adapter.scanner.paused():
             client = await radio.connecting.connect(known.label, sighting.device, bonded, session.on_gone)
         if not client.is_connected:

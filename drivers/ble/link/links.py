@@ -6,7 +6,9 @@ import logging
 import sys
 from random import Random
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
+from gatepost.drivers.ble.link.device_claim import DeviceClaim
 from gatepost.drivers.ble.stack.device_filter import DeviceFilter
 from gatepost.drivers.ble.stack.link_errors import no_service
 from gatepost.drivers.ble.stack.timing import BleTiming
@@ -29,20 +31,21 @@ class BleLinks:
         self._log = log
         self._timing = timing or BleTiming()
         self._radio: SharedStack | None = None
+        self._claims: WeakSet[DeviceClaim] = WeakSet()
 
     def connect(
         self, address: str | None, name: str | None, adapter: str | None, driver: Driver, events: LinkEvents
     ) -> GattLink | AdvertLink:
         """A link to the peripheral of this address, or else of this name; for a driver with `advertisement` one that
         only listens. `adapter` None = the first that is on."""
-        wanted = DeviceFilter.of(address, name)
+        claim = DeviceClaim(DeviceFilter.of(address, name), events.memory, self._claims, self._log)
         if getattr(driver, "advertisement", False):
             from gatepost.drivers.ble.link.advert_link import AdvertLink
 
-            return AdvertLink(self.radio, wanted, adapter, events)
+            return AdvertLink(self.radio, claim, adapter, events)
         from gatepost.drivers.ble.link.gatt_link import GattLink
 
-        return GattLink(self.radio, wanted, adapter, driver, events)
+        return GattLink(self.radio, claim, adapter, driver, events)
 
     def radio(self) -> SharedStack:
         """Shared stack; made at the first use, in the event loop that uses it. LinkFailed."""

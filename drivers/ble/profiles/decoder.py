@@ -42,9 +42,9 @@ class BleDecoder:
             self._routes.clear()
         return self._profiles[kind.service]
 
-    def use(self, kinds: Iterable[Kind], address: str) -> list[GattProfile]:
+    def use(self, kinds: Iterable[Kind], addresses: tuple[str, ...]) -> list[GattProfile]:
         """Use the profiles of a connected device, and no others."""
-        self.memory = self.memory._replace(address=address)
+        self.memory = self.memory._replace(addresses=addresses)
         self._profiles.clear()
         self._routes.clear()
         self._find = lambda value: None

@@ -22,7 +22,7 @@ from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.stack.bleak_cache import stop_discovery
 from gatepost.drivers.ble.stack.dbus_client import BluezClient
-from gatepost.drivers.ble.stack.device_filter import DeviceFilter
+from gatepost.drivers.ble.stack.device_filter import DeviceFilter, changes_address
 from gatepost.drivers.ble.stack.link_errors import explain
 from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.link import LinkFailed, Reason
@@ -60,6 +60,7 @@ class AdvertSighting(NamedTuple):
             service_data={key.lower(): bytes(value) for key, value in self.data.service_data.items()},
             manufacturer_data={key: bytes(value) for key, value in self.data.manufacturer_data.items()},
             services=tuple(each.lower() for each in self.data.service_uuids),
+            passing=changes_address(self.device.details["props"]),
         )
 
 

@@ -144,11 +144,17 @@ class TwinAdapter:
     def receive(self, advert: ReceivedAdvert, peripheral: TwinPeripheral) -> None:
         if not self.powered or not self._discovering or self.not_receiving or not self._wanted(advert):
             return
-        device = self.devices.get(advert.address)
+        device = self._resolved(advert.address, peripheral)
         if device is None:
             self.devices[advert.address] = TwinDevice(self, advert.address, advert, peripheral.random_address)
         else:
             device.receive(advert)
+
+    def _resolved(self, address: str, peripheral: TwinPeripheral) -> TwinDevice | None:
+        """The device that sent it: by its address, or by its identity where a bond reveals it."""
+        if peripheral.identity in self.bonds:
+            return next((each for each in self.devices.values() if each.identity == peripheral.identity), None)
+        return self.devices.get(address)
 
     def _wanted(self, advert: ReceivedAdvert) -> bool:
         """True if the filter of any client that discovers lets it through."""
@@ -169,7 +175,7 @@ class TwinAdapter:
 
     def forget(self, device: TwinDevice) -> None:
         """The device and its bond are gone."""
-        self.bonds.pop(device.address, None)
+        self.bonds.pop(device.identity, None)
         self.devices.pop(device.address, None)
         device.withdraw()
 

@@ -19,7 +19,7 @@ class BondingDevice(Protocol):
     """The device that is bonded. `bonds`: names of bonded devices by address."""
 
     state: DaemonState
-    address: str
+    identity: str
     path: str
     link: TwinLink | None
 
@@ -88,5 +88,9 @@ class TwinBonding:
         await state.agents.authenticate(device.path, link.peripheral, caller)
         link.hosted.pairings += 1
         link.peripheral.bonded = link.encrypted = True
-        device.bonds[device.address] = link.peripheral.name
-        state.objects.change(device.path, DEVICE, {"Paired": Variant("b", True), "Bonded": Variant("b", True)})
+        changed = {"Paired": Variant("b", True), "Bonded": Variant("b", True)}
+        if link.peripheral.identity:
+            device.identity = link.peripheral.identity
+            changed |= {"Address": Variant("s", device.identity), "AddressType": Variant("s", "public")}
+        device.bonds[device.identity] = link.peripheral.name
+        state.objects.change(device.path, DEVICE, changed)

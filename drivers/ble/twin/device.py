@@ -55,6 +55,7 @@ class TwinDevice:
         self.objects = adapter.state.objects
         self.address = address
         self.path = f"{adapter.path}/dev_{address.replace(':', '_')}"
+        self.identity = address  # until a bond reveals another one
         self.link: TwinLink | None = None
         self.trusted = False
         self.bonding = TwinBonding(self)
@@ -98,7 +99,7 @@ class TwinDevice:
 
     @property
     def bonded(self) -> bool:
-        return self.address in self.bonds
+        return self.identity in self.bonds
 
     async def _trust(self, value: bool) -> None:
         self.trusted = value
@@ -155,7 +156,7 @@ class TwinDevice:
 
     async def establish(self, call: BusCall) -> TwinLink:
         """A link, or BusError; services follow once the call was answered."""
-        adapter, hosted = self.adapter, self.state.hosted.get(self.address)
+        adapter, hosted = self.adapter, self._hosted()
         if not adapter.powered:
             raise failure("NotReady")
         if hosted is not None:
@@ -187,6 +188,13 @@ class TwinDevice:
         self._up(link)
         call.after.append(lambda: self.objects.start(self._settle(link)))
         return link
+
+    def _hosted(self) -> HostedPeripheral | None:
+        found = self.state.hosted.get(self.address)
+        if found is None and self.bonded:  # the address of the moment is resolved
+            everybody = self.state.hosted.values()
+            found = next((each for each in everybody if each.peripheral.identity == self.identity), None)
+        return found
 
     async def _reach(self, hosted: HostedPeripheral | None) -> TwinLink:
         while self.adapter.full():

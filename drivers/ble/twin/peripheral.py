@@ -88,6 +88,7 @@ class TwinPeripheral:
     mtu: int = 247
     appearance: int | None = None
     random_address: bool = False
+    identity: str = ""  # the address that a bond reveals, of one that shows others
     clock: Callable[[], datetime] = datetime.now  # local wall time of the simulated world
     shows: int | None = None  # so many of its services are named in its advertisements; None = all
 

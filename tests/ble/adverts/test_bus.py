@@ -26,6 +26,7 @@ class Listener:
         self.readings: list[Reading] = []
         self.lost = self.waiting = lambda *what: None
         self.known = lambda known: None
+        self.memory = None
         self.decoder = driver.decoder()
         self.link = links.connect(address, None, None, driver, self)
 

@@ -66,6 +66,7 @@ class Heard:
         self.waits: list[tuple[str, str, str]] = []
         self.status: dict[str, Any] = {}
         self.told = 0
+        self.memory: Any = None
 
     def data(self, value: GattValue) -> None:
         self.values.append(value)

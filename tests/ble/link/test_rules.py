@@ -388,7 +388,9 @@ async def test_whoever_waits_for_an_answer_is_told_when_the_connection_ends() ->
         await asyncio.Event().wait()
 
     client: Any = Client()
-    peripheral = ConnectedPeripheral(client, PLACE, "x", on_value=heard, on_refused=nothing, pair_it=forever)
+    peripheral = ConnectedPeripheral(
+        client, (PLACE,), "x", on_value=heard, on_refused=nothing, on_first_data=lambda: None, pair_it=forever
+    )
     asking = asyncio.create_task(peripheral.pair(60.0))
     await asyncio.sleep(0)
     assert peripheral.awaiting_answer

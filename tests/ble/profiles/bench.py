@@ -66,7 +66,7 @@ class FakePeripheral:
         self.refuse: dict[str, list[int]] = {}
         self.mute: set[str] = set()
         self.lost = False
-        self.address = twin.address
+        self.address, self.addresses = twin.address, (twin.address,)
         self.name = twin.name
         self.mtu = twin.mtu
         self._hear = hear
