@@ -23,6 +23,7 @@ from gatepost.agent.core.errors import GatepostError, NotConnected, UplinkError
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.device_profiles import device_profiles
+from gatepost.agent.devices.link_factory import HardwareLinks
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.gateway_commands import GatewayCommands
 from gatepost.agent.process import state_dir_lock
@@ -161,13 +162,15 @@ class App:
         )
 
     def _build_devices_and_brokers(self) -> None:
+        log = logging.getLogger("gatepost.agent.devices")
         self.devices = DeviceManager(
             self._loader.registry,
             self.store,
             self.clock,
             self._events,
             self._rng,
-            logging.getLogger("gatepost.agent.devices"),
+            log,
+            links=HardwareLinks(self._rng, log, self.current.settings.bluetooth),
             resolve=self._resolve,
         )
         self.devices.on_status = self._on_device_status

@@ -26,6 +26,7 @@ class Reason(Enum):
     NO_ADAPTER = "no-adapter"
     ADAPTER_OFF = "adapter-off"
     SCAN = "scan-failed"
+    SLOT = "waiting-for-slot"
     GONE = "gone"
     DROPPED = "dropped"
     IN_PROGRESS = "in-progress"
@@ -83,6 +84,11 @@ class Link(Protocol):
 
     async def close(self, timeout: float) -> None:
         """Also after a failed or cancelled `open`; never raises for a port that is gone."""
+        ...
+
+    async def usable_again(self) -> None:
+        """Returns when what kept it from being opened is over, as an adapter that was missing: the pause before the
+        next attempt ends then. It may never return."""
         ...
 
     def counters(self) -> dict[str, int]:

@@ -18,6 +18,7 @@ from gatepost.agent.devices.device_io import DeviceExchange, GuardedWriter
 from gatepost.agent.devices.health import (
     HUNG_UP,
     LOST,
+    TOLD_LOSSES,
     DeviceCounters,
     DeviceHealth,
     DeviceState,
@@ -192,8 +193,18 @@ class DeviceSession:
             self.health.fail(reason)
             pause = max(self._backoff.next(), self._rest)
             self.retry_at = self._clock.monotonic() + pause
-            await asyncio.sleep(pause)
+            await self._pause(pause)
             self.retry_at = None
+
+    async def _pause(self, seconds: float) -> None:
+        """It ends early where the link can be opened again; the failures count on."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._link.usable_again()
+        except TimeoutError:
+            return
+        except Exception:  # a link that cannot tell
+            await asyncio.sleep(seconds)
 
     async def _session(self) -> StatusReason:
         """One opening of the link; why it ended. Raises what the link or the driver raised."""
@@ -289,7 +300,8 @@ class DeviceSession:
         if measured and self.driver.transport == "ble" and not self.driver.streams:
             self.liveness.end(HUNG_UP)  # cuffs, scales and thermometers do after each measurement
         else:
-            self.liveness.end(LOST if error is None else reason_of(error)._replace(key="lost"))
+            reason = LOST if error is None else reason_of(error)
+            self.liveness.end(reason if reason.key in TOLD_LOSSES else reason._replace(key="lost"))
 
     def _on_waiting(self, key: str, message: str, hint: str) -> None:
         """The link waits for the device; a faulty one stays so until something is decoded."""

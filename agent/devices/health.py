@@ -54,7 +54,10 @@ REMOVED = StatusReason("removed", "the device was removed from the settings")
 CHANGED = StatusReason("changed", "the device is opened anew with changed settings")
 
 # The ways of a device that sleeps between its measurements: no faults, and nothing to warn of at each visit.
-USUAL = frozenset({"asleep", "waiting"})
+USUAL = frozenset({"asleep", "waiting", "waiting-for-slot"})
+
+# Losses of a connection that are told by their own key, not as `lost`.
+TOLD_LOSSES = frozenset({"waiting-for-slot", "pairing", "bond-lost"})
 
 # Waiting does not mend these; a person must.
 ERRORS = frozenset(

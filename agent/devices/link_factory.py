@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from gatepost.agent.devices.interfaces import Connect
-from gatepost.agent.settings.model import DeviceSettings
+from gatepost.agent.settings.model import BluetoothSettings, DeviceSettings
 from gatepost.drivers.driver import Driver, SerialSettings
 from gatepost.drivers.link import Link, LinkEvents
 
@@ -15,7 +15,8 @@ from gatepost.drivers.link import Link, LinkEvents
 class HardwareLinks:
     """Serial ports, Bluetooth LE, and the kernel's 1-wire files. Owned by Devices."""
 
-    def __init__(self, rng: Random, log: logging.Logger) -> None:
+    def __init__(self, rng: Random, log: logging.Logger, bluetooth: BluetoothSettings | None = None) -> None:
+        self._bluetooth = bluetooth or BluetoothSettings()
         self._rng = rng
         self._log = log
         self._radio: Any = None
@@ -31,8 +32,10 @@ class HardwareLinks:
     def _ble_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
         if self._radio is None:
             from gatepost.drivers.ble.link.links import BleLinks  # some MiB that only BLE devices are worth
+            from gatepost.drivers.ble.stack.timing import BleTiming
 
-            self._radio = BleLinks(self._rng, self._log)
+            timing = BleTiming(slots=self._bluetooth.connections, share=self._bluetooth.turn)
+            self._radio = BleLinks(self._rng, self._log, timing)
         link: Link = self._radio.connect(device.address, device.name, device.adapter, driver, events)
         return link
 

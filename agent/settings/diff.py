@@ -8,8 +8,14 @@ import msgspec
 
 from gatepost.agent.settings.model import Settings
 
-SECTIONS = ("gateway", "store", "commands", "api", "logging")
-AT_START = (("gateway", "id"), ("gateway", "state_dir"), ("api", "socket"))  # what a running agent cannot change
+SECTIONS = ("gateway", "store", "commands", "api", "bluetooth", "logging")
+AT_START = (  # what a running agent cannot change
+    ("gateway", "id"),
+    ("gateway", "state_dir"),
+    ("api", "socket"),
+    ("bluetooth", "connections"),
+    ("bluetooth", "turn"),
+)
 
 
 class NameDiff(msgspec.Struct, frozen=True):

@@ -322,6 +322,16 @@ class ApiSettings(_Section, frozen=True):
     ] = None
 
 
+class BluetoothSettings(_Section, frozen=True):
+    connections: Annotated[
+        int, Meta(ge=1, le=64, description="connections that one adapter holds; CSR chips hold 5, Broadcom 7")
+    ] = 5
+    turn: Annotated[
+        Seconds,
+        Meta(description="how long a device that sends all the time keeps its connection, where more of them wait"),
+    ] = 60.0
+
+
 class LoggingSettings(_Section, frozen=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severity that is logged")
@@ -342,6 +352,9 @@ class Settings(_Section, frozen=True):
         default_factory=CommandSettings
     )
     api: Annotated[ApiSettings, Meta(description="the local API")] = field(default_factory=ApiSettings)
+    bluetooth: Annotated[BluetoothSettings, Meta(description="Bluetooth adapters")] = field(
+        default_factory=BluetoothSettings
+    )
     logging: Annotated[LoggingSettings, Meta(description="what the agent logs")] = field(
         default_factory=LoggingSettings
     )

@@ -97,6 +97,10 @@ class W1Link:
             task.cancel()
             await asyncio.wait([task], timeout=timeout)
 
+    async def usable_again(self) -> None:
+        """Nobody tells."""
+        await asyncio.Event().wait()
+
     def counters(self) -> dict[str, int]:
         return {"read-errors": self.read_errors, "timeouts": self.timeouts}
 

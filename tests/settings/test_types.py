@@ -19,7 +19,7 @@ BROKER = "brokers: {{a: {{url: 'mqtt://x', {}}}}}\n"
         ("devcies: {}", "1:1 unknown-key devcies", "did you mean devices?"),
         ("baudrate: 9600", "1:1 unknown-key baudrate", "it belongs to devices.NAME.baudrate"),
         ("store.keep: 1d", "1:1 unknown-key store.keep", "write `store:` and `keep:`"),
-        ("zzz: 1", "1:1 unknown-key zzz", "known here: api, brokers"),
+        ("zzz: 1", "1:1 unknown-key zzz", "known here: api, bluetooth, brokers"),
         ("store: {kepp: null}", "1:9 unknown-key store.kepp", "did you mean keep?"),
         ("store: {commit_interval: 2h}", "1:26 out-of-range store.commit_interval", "at least 0s and at most 1m"),
         ("store: {max_size: 1kB}", "1:19 out-of-range store.max_size", "at least 64KiB"),

@@ -92,6 +92,9 @@ class AdvertLink:
         if self._keeping is not None:
             await asyncio.wait((self._keeping,), timeout=timeout or 0.5)
 
+    async def usable_again(self) -> None:
+        await self._radio().usable_again(self._adapter)
+
     def counters(self) -> dict[str, int]:
         """Nothing that is heard can be known to be wrong here."""
         return {}

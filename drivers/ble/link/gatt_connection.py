@@ -43,6 +43,7 @@ class RememberedDevice:
         self.policy = policy
         self.bonding = bonding
         self.log = log
+        self.trouble: LinkFailed | None = None  # with its bond; it goes on until the device gives something
         self.counts: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
 
@@ -146,6 +147,10 @@ class GattSession:
             self._parting = asyncio.get_running_loop().create_task(self._part(), name=f"leave {self._known.label}")
         return self._parting
 
+    def leave(self, why: LinkFailed) -> None:
+        """End it for the sake of other devices."""
+        self._end(why, DisconnectedBy.US)
+
     async def _part(self) -> None:
         async with self._stack:
             if self._client is not None:
@@ -182,6 +187,8 @@ class GattSession:
     def _end(self, failure: LinkFailed, by: DisconnectedBy) -> None:
         if self._over is not None:
             return
+        if by is DisconnectedBy.THEM and self._known.trouble is not None and not self._gave_data:
+            failure = self._known.trouble
         self._over = failure
         self._unwatch()
         if self.peripheral is None:
@@ -219,8 +226,18 @@ class GattSession:
         await self._meet()
         return bool(self._properties.get("Paired"))
 
+    @property
+    def _gave_data(self) -> bool:
+        return self.peripheral is not None and self.peripheral.notifications > 0
+
     async def _pair(self) -> None:
-        await self._radio.pairing.pair(self._known.label, self.path)
+        try:
+            await self._radio.pairing.pair(self._known.label, self.path)
+        except LinkFailed as failure:
+            if failure.reason is Reason.PAIRING:
+                self._known.trouble = failure
+            raise
+        self._known.trouble = None
         self._bonded = True
         await self._is_bonded()
         self._known.bonding.bonded()
@@ -241,6 +258,9 @@ class GattSession:
                     f"{self._known.label}: the device lost its bond; it is paired again",
                     "put it in pairing mode if pairing fails",
                 )
+        if not self._known.bonding.allowed:
+            message = f"{self._known.label}: the device wants to be paired, and `pair: never` forbids it"
+            self._known.trouble = LinkFailed(Reason.PAIRING, message, "set its option `pair: auto`")
         return False
 
 

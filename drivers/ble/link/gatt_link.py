@@ -114,6 +114,7 @@ class GattLink:
         while True:
             adapter = await radio.adapter(self._adapter, self._events.waiting)
             began = asyncio.get_running_loop().time()
+            adapter.awaiting.add(self)
             try:
                 if await self._attempt(radio, known, adapter):
                     return
@@ -122,6 +123,8 @@ class GattLink:
                     raise
                 known.faults[failure.reason.value] += 1
                 self._events.waiting(failure.reason.value, failure.message, failure.hint)
+            finally:
+                adapter.awaiting.discard(self)
             # Whatever fails at once, or finds the device taken, is not tried in a tight loop.
             await asyncio.sleep(began + radio.timing.first_retry / 2 - asyncio.get_running_loop().time())
 
@@ -140,6 +143,9 @@ class GattLink:
         if session is not None:
             self._parting = session.part()
             await asyncio.wait((self._parting,), timeout=timeout)
+
+    async def usable_again(self) -> None:
+        await self._get_radio().usable_again(self._adapter)
 
     def counters(self) -> dict[str, int]:
         """Faults that were not reported otherwise, by kind, since the link was made."""
@@ -179,15 +185,21 @@ class GattLink:
         sighting = await self._left_over(radio, adapter)
         adopted = sighting is not None
         if sighting is None:
-            if not known.policy.failures:
+            trouble = known.trouble
+            if trouble is not None:
+                self._events.waiting(trouble.reason.value, trouble.message, trouble.hint)
+            elif not known.policy.failures:
                 self._events.waiting(*WAITING_STATUS)
             sighting = await self._wait_for_advertisement(adapter, known, None)
         if not adapter.slots.free(self._driver.streams):
             full = f"all connections of {adapter.name} are in use ({adapter.slots.used} of {adapter.slots.limit})"
-            self._events.waiting("waiting-for-slot", full, "it connects when another device disconnects")
+            if self._driver.streams:
+                full += f"; devices that send all the time take turns of {radio.timing.share:.0f} s"
+            self._events.waiting(Reason.SLOT.value, full, "it connects when another device disconnects")
+        share = radio.timing.share
         try:
             async with AsyncExitStack() as stack:
-                stack.callback(await adapter.slots.take(self._driver.streams))
+                stack.callback(await adapter.slots.take(self._driver.streams, lambda: self._make_room(share)))
                 async with adapter.turn:
                     if sighting and asyncio.get_running_loop().time() - sighting.at > radio.timing.fresh:
                         sighting = await self._wait_for_advertisement(adapter, known, radio.timing.reappear)
@@ -209,6 +221,11 @@ class GattLink:
         if self._rssi is not None:
             self._rssi.report(sighting.rssi, sighting.at)
         return True
+
+    def _make_room(self, share: float) -> None:
+        if self._session is not None:
+            message = f"{self._claim.filter}: its turn of {share:.0f} s is over, another device gets the connection"
+            self._session.leave(LinkFailed(Reason.SLOT, message))
 
     async def _wait_for_advertisement(
         self, adapter: BluetoothAdapter, known: RememberedDevice, limit: float | None
@@ -280,13 +297,23 @@ class GattLink:
             stack.callback(radio.pairing.devices.pop, path, None)
             await radio.pairing.register()
         session = GattSession(radio, known, self._events, self._claim, path, bonded)
+
+        async def hurry() -> bool:
+            return adapter.awaits_others(self) and not await self._connected(radio, path)
+
         async with adapter.scanner.paused():
-            client = await radio.connecting.connect(known.label, sighting.device, bonded, session.on_gone)
+            client = await radio.connecting.connect(known.label, sighting.device, bonded, session.on_gone, hurry)
         if not client.is_connected:
             radio.connecting.let_go(client)
             raise dropped(known.label)
         session.own(stack.pop_all())
         return session, client
+
+    async def _connected(self, radio: SharedStack, path: str) -> bool:
+        """True unless the daemon says that it is not."""
+        with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
+            return bool((await radio.bluez.properties(path, DEVICE)).get("Connected"))
+        return True
 
     async def _after_failure(
         self,

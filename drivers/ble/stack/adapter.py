@@ -8,6 +8,7 @@ import logging
 from collections.abc import Coroutine
 from random import Random
 from typing import Any
+from weakref import WeakSet
 
 from dbus_fast import Variant
 
@@ -27,8 +28,9 @@ class BluetoothAdapter:
     def __init__(self, name: str, bluez: BluezClient, rng: Random, timing: BleTiming, log: logging.Logger) -> None:
         self.name = name
         self.turn = asyncio.Lock()
-        self.slots = ConnectionSlots(timing.slots)
+        self.slots = ConnectionSlots(timing.slots, timing.share)
         self.claims: dict[str, object] = {}
+        self.awaiting: WeakSet[object] = WeakSet()  # links that are not connected
         self.cycles = 0
         self._bluez = bluez
         self._timing = timing
@@ -38,6 +40,10 @@ class BluetoothAdapter:
         self._next_cycle = 0.0
         self._cycling: asyncio.Task[None] | None = None
         self.scanner = AdvertScanner(name, bluez, rng, timing, log, self.failed)
+
+    def awaits_others(self, link: object) -> bool:
+        """True if another link waits for its device, or for its turn to connect."""
+        return any(each is not link for each in self.awaiting)
 
     def works(self) -> None:
         """It did what it should: no sign of being stuck."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bleak import BleakClient
@@ -63,9 +63,15 @@ class ConnectAttempts:
         self._abandoned: set[asyncio.Task[Any]] = set()
 
     async def connect(
-        self, label: str, device: BLEDevice, bonded: bool, on_lost: Callable[[BleakClient], None]
+        self,
+        label: str,
+        device: BLEDevice,
+        bonded: bool,
+        on_lost: Callable[[BleakClient], None],
+        hurry: Callable[[], Awaitable[bool]],
     ) -> BleakClient:
-        """A client whose services are known; LinkFailed. Ends within the limits, whatever bluetoothd does."""
+        """A client whose services are known; LinkFailed. Ends within the limits, whatever bluetoothd does. `hurry` is
+        asked after a while: whether it is to end now, since nothing came of it yet and others wait."""
         storm = asyncio.Event()
         ends = 0
 
@@ -80,7 +86,12 @@ class ConnectAttempts:
         task = asyncio.get_running_loop().create_task(work, name=f"connect {label}")
         watch = asyncio.get_running_loop().create_task(storm.wait())
         try:
-            await asyncio.wait((task, watch), timeout=self._timing.connect, return_when=asyncio.FIRST_COMPLETED)
+            left, patience = self._timing.connect, min(self._timing.reach, self._timing.connect)
+            while left > 0:
+                done, _ = await asyncio.wait((task, watch), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                left -= patience
+                if done or await hurry():
+                    break
             if not task.done():
                 task.cancel()
                 await asyncio.wait((task,), timeout=self._timing.undo)

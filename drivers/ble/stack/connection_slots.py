@@ -1,7 +1,7 @@
 """Connection slots of an adapter, given out in the order of requests.
 
 Devices that speak all the time would keep them all: where there are also devices that only come now and then (a cuff
-after a measurement), one slot is kept for those.
+after a measurement), one slot is kept for those; and where more of them speak than there are slots, they take turns.
 """
 
 from __future__ import annotations
@@ -16,51 +16,81 @@ FEWEST_TO_KEEP_ONE = 3  # with fewer slots than this, none is kept
 
 class _Waiter(NamedTuple):
     steady: bool
-    turn: asyncio.Future[None]
+    turn: asyncio.Future[_Holder]
+
+
+class _Holder:
+    """Holder of a slot; `leave` asks it to give the slot back, once."""
+
+    def __init__(self, steady: bool, leave: Callable[[], None] | None) -> None:
+        self.steady = steady
+        self.leave = leave
+        self.since = asyncio.get_running_loop().time()
 
 
 class ConnectionSlots:
-    """Slots of one adapter; `limit`: how many. `occasional`: links to devices that connect now and then."""
+    """Slots of one adapter; `limit`: how many; `share`: seconds after which a device that speaks all the time makes
+    room for one that waits. `occasional`: links to devices that connect now and then."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, share: float) -> None:
         self.limit = limit
+        self.share = share
         self.occasional: WeakSet[object] = WeakSet()
-        self.used = 0
-        self._steady = 0  # of the used ones
+        self._holders: list[_Holder] = []  # the longest first
         self._waiting: list[_Waiter] = []
+
+    @property
+    def used(self) -> int:
+        return len(self._holders)
 
     def free(self, steady: bool) -> bool:
         """True if a slot can be had at once."""
         kept = 1 if self.occasional and self.limit >= FEWEST_TO_KEEP_ONE else 0
-        return self.used < self.limit and (not steady or self._steady < self.limit - kept)
+        return self.used < self.limit and (not steady or sum(each.steady for each in self._holders) < self.limit - kept)
 
-    async def take(self, steady: bool) -> Callable[[], None]:
-        """Waits for one; gives what gives it back."""
+    async def take(self, steady: bool, leave: Callable[[], None] | None = None) -> Callable[[], None]:
+        """Waits for one; gives what gives it back. `leave` is called when it should be given back for others."""
+        holder = _Holder(steady, leave)
         if not self.free(steady) or any(each.steady is steady for each in self._waiting):
             waiter = _Waiter(steady, asyncio.get_running_loop().create_future())
             self._waiting.append(waiter)
             try:
-                await waiter.turn
+                await self._wait(waiter)
             except asyncio.CancelledError:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
-                else:
-                    self._give_back(steady)  # it was granted at this moment
+                elif not waiter.turn.cancelled():
+                    self._give_back(waiter.turn.result())  # it was granted at this moment
                 raise
+            granted = waiter.turn.result()
+            granted.leave = leave
+            holder = granted
         else:
-            self._grant(steady)
-        left = [steady]
+            self._holders.append(holder)
+        left = [holder]
         return lambda: self._give_back(left.pop()) if left else None
 
-    def _grant(self, steady: bool) -> None:
-        self.used += 1
-        self._steady += steady
+    async def _wait(self, waiter: _Waiter) -> None:
+        """Until it is its turn; meanwhile who had a slot for the longest time is asked to leave, one for each share."""
+        loop = asyncio.get_running_loop()
+        while not waiter.turn.done():
+            others = [each for each in self._holders if each.steady and each.leave is not None] if waiter.steady else []
+            left = others[0].since + self.share - loop.time() if others else self.share
+            if others and left <= 0:
+                leave, others[0].leave = others[0].leave, None
+                assert leave is not None
+                leave()
+                left = self.share
+            await asyncio.wait((waiter.turn,), timeout=left)
+        waiter.turn.result()
 
-    def _give_back(self, steady: bool) -> None:
-        self.used -= 1
-        self._steady -= steady
+    def _give_back(self, holder: _Holder) -> None:
+        self._holders.remove(holder)
         for waiter in tuple(self._waiting):
-            if self.free(waiter.steady):
+            if waiter.turn.done():  # cancelled, and not yet heard of it
                 self._waiting.remove(waiter)
-                self._grant(waiter.steady)
-                waiter.turn.set_result(None)
+            elif self.free(waiter.steady):
+                self._waiting.remove(waiter)
+                granted = _Holder(waiter.steady, None)
+                self._holders.append(granted)
+                waiter.turn.set_result(granted)

@@ -23,6 +23,8 @@ AGENT = "org.bluez.Agent1"
 MANAGER = "org.bluez.AgentManager1"
 PATH = "/org/gatepost/agent"
 REJECTED = "org.bluez.Error.Rejected"
+# BlueZ says no more when a device with a display or a label refuses to pair without its passkey.
+REFUSED_BY_DEVICE = (".AuthenticationFailed", ".AuthenticationRejected")
 _NOTHING = frozenset({"Release", "Cancel"})
 _YES = frozenset(
     {"RequestConfirmation", "RequestAuthorization", "AuthorizeService", "DisplayPasskey", "DisplayPinCode"}
@@ -91,7 +93,7 @@ class PairingAgent:
                 return
             with contextlib.suppress(BluezError, LinkFailed, TimeoutError):
                 await self._bluez.call(path, DEVICE, "CancelPairing", timeout=self._timing.undo)
-            raise _pairing_failure(label, error) from error
+            raise _pairing_failure(label, error, bool(passkey)) from error
 
     async def _with_keyboard(self, path: str, passkey: str) -> None:
         """Pair with an agent that can type the passkey."""
@@ -117,9 +119,14 @@ async def _ask(bus: MessageBus, path: str, interface: str, member: str, signatur
         raise BluezError(reply.error_name or "", str(reply.body[0]) if reply.body else "")
 
 
-def _pairing_failure(label: str, error: Exception) -> LinkFailed:
+def _pairing_failure(label: str, error: Exception, has_passkey: bool) -> LinkFailed:
     failure = explain(label, error)
-    if failure.reason in (Reason.PAIRING, Reason.NO_SERVICE, Reason.PERMISSION, Reason.ADAPTER_OFF):
+    if failure.reason in (Reason.NO_SERVICE, Reason.PERMISSION, Reason.ADAPTER_OFF):
+        return failure
+    if failure.reason is Reason.PAIRING and error_name(error).endswith(REFUSED_BY_DEVICE) and not has_passkey:
+        hint = "if it shows or has a PIN or passkey, set its option `passkey`; else put it in pairing mode"
+        return LinkFailed(Reason.PAIRING, f"{label}: the device wants a passkey, or is not in pairing mode", hint)
+    if failure.reason is Reason.PAIRING:
         return failure
     hint = "put the device in pairing mode; if it has a PIN or passkey, set its option `passkey`"
     return LinkFailed(Reason.PAIRING, f"{label}: pairing failed: {failure.message}", hint)

@@ -63,6 +63,26 @@ class SharedStack:
             finally:
                 unwatch()
 
+    async def usable_again(self, name: str | None) -> None:
+        """Returns when the adapter (None = any) that could not be used can be."""
+        before = self._usable(name)
+        changed = asyncio.Event()
+        unwatch = self.bluez.watch(changed.set)
+        try:
+            while before or not self._usable(name):
+                await changed.wait()
+                changed.clear()
+                before = before and self._usable(name)
+        finally:
+            unwatch()
+
+    def _usable(self, name: str | None) -> bool:
+        try:
+            self.bluez.pick(name)
+        except LinkFailed:
+            return False
+        return True
+
     def known(self, name: str) -> BluetoothAdapter:
         """The one object of this adapter."""
         if name not in self._adapters:

@@ -11,10 +11,12 @@ class BleTiming(NamedTuple):
     call: float = 10.0  # one question to bluetoothd
     grace: float = 3.0  # for a service that starts, and its adapters, to be there
     connect: float = 20.0  # one connection with its services; an adapter out of slots shows only as this
+    reach: float = 5.0  # of it, for the connection alone, where other devices are awaited
     undo: float = 3.0  # taking back a connection attempt
     disconnect: float = 5.0  # the real daemon takes about 2 s
     pair: float = 30.0
     slots: int = 5  # connections of one adapter: CSR has 5, Broadcom 7
+    share: float = 60.0  # of a device that speaks all the time, where more of them do than there are slots
     fresh: float = 4.0  # an advertisement this old says nothing about now
     reappear: float = 8.0  # a device whose turn has come must show itself again in this time
     hold_off: float = 10.0  # after a device that only measures now and then hung up

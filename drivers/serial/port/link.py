@@ -137,6 +137,10 @@ class SerialLink:
         if self._closing is not None:
             await asyncio.wait([self._closing], timeout=timeout)
 
+    async def usable_again(self) -> None:
+        """Nobody tells."""
+        await asyncio.Event().wait()
+
     def counters(self) -> dict[str, int]:
         """`read-errors` since this object was made; the kernel's counts, where it counts, since the port exists."""
         from gatepost.drivers.serial.port.open_port import has_descriptor, line_errors

@@ -229,3 +229,45 @@ async def test_the_agent_speaks_for_devices_of_the_settings_only(bluez: TwinDaem
     assert (await bus.call(message)).message_type is MessageType.ERROR
     bus.disconnect()
     await bus.wait_for_disconnect()
+
+
+async def test_a_device_that_hangs_up_for_want_of_a_passkey_says_so_until_it_is_mended(
+    bluez: TwinDaemon, rig: Rig
+) -> None:
+    bluez.place(strap := Strap(encrypted=True))
+    strap.pairing, strap.passkey = "passkey", 12345
+    link, events = rig.link(ADDRESS)
+    await link.open(LIMIT)
+    with pytest.raises(LinkFailed) as failed:
+        await read(link)
+    assert "wants a passkey" in failed.value.message
+    assert "`passkey`" in failed.value.hint
+    strap.hang_up()
+    await until(lambda: events.losses)
+    assert reason(events.losses[0]) == "pairing"
+    await link.close(1.0)
+    await bluez.take_away(bluez.hosted[ADDRESS])
+    events.waits.clear()
+    opening = asyncio.create_task(link.open(LIMIT))
+    await until(lambda: events.waits)
+    assert events.keys == ["pairing"]
+    opening.cancel()
+    await asyncio.wait((opening,))
+
+
+async def test_a_device_that_needs_a_bond_which_the_settings_forbid_says_so(bluez: TwinDaemon, rig: Rig) -> None:
+    air = bluez.place(Strap(encrypted=True))
+    air.unpaired = "refuse"
+    link, events = rig.link(ADDRESS, Kind(pair="never"))
+    await link.open(LIMIT)
+    with pytest.raises(GattError):
+        await read(link)
+    await link.close(1.0)
+    events.waits.clear()
+    await bluez.take_away(air)
+    opening = asyncio.create_task(link.open(LIMIT))
+    await until(lambda: events.waits)
+    key, message, hint = events.waits[0]
+    assert (key, "pair: never" in message, "pair: auto" in hint) == ("pairing", True, True)
+    opening.cancel()
+    await asyncio.wait((opening,))

@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
+from gatepost.drivers.ble.link.gatt_link import GattLink
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
 from gatepost.drivers.ble.twin.daemon_state import DaemonTiming
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 from gatepost.drivers.ble.twin.private_bus import PrivateBus
-from tests.ble.link.rig import LONG, QUICK, SITE, Rig, Strap, read, subscribe
+from tests.ble.link.rig import LONG, QUICK, SITE, Heard, Kind, Rig, Strap, read, reason, subscribe
 from tests.support.waiting import until
 
 ADDRESS = "C0:FF:EE:00:00:01"
@@ -232,3 +233,75 @@ async def test_an_open_that_is_cancelled_leaves_nothing(bluez: TwinDaemon, rig: 
         await link.open(LIMIT)
     await link.close(1.0)
     await until(lambda: air.device is None)
+
+
+async def test_a_device_out_of_reach_does_not_hold_up_the_others(bus: PrivateBus) -> None:
+    rig = Rig(QUICK._replace(connect=5.0, reach=0.2))
+    async with TwinDaemon(bus.address) as bluez:
+        far, cuff = Strap("C0:FF:EE:00:00:01"), Strap("C0:FF:EE:00:00:02")
+        far.connectable = False  # it is heard, and never connects
+        air, sleeper = bluez.place(far), bluez.place(cuff, by_hand=True)
+        unreachable, _ = rig.link(far.address)
+        opening = asyncio.create_task(unreachable.open(LIMIT))
+        await until(lambda: air.attempts)
+        missed, windows = 0, 6
+        for _ in range(windows):
+            link, _ = rig.link(cuff.address, Kind(streams=False))
+            waking = asyncio.create_task(link.open(LIMIT))
+            for _ in range(50):  # it shows itself for half a second
+                sleeper.advertise()
+                await asyncio.sleep(0.02)
+                if waking.done():
+                    break
+            missed += not waking.done()
+            waking.cancel()
+            await asyncio.wait((waking,))
+            await link.close(1.0)
+            await until(lambda: not cuff.connected)
+        assert missed == 0
+        assert air.attempts > 1
+        opening.cancel()
+        await asyncio.wait((opening,))
+        await rig.close()
+
+
+async def test_a_device_out_of_reach_has_all_the_time_where_nobody_else_waits(bus: PrivateBus) -> None:
+    rig = Rig(QUICK._replace(connect=2.0, reach=0.1))
+    async with TwinDaemon(bus.address) as bluez:
+        strap = Strap()
+        strap.connectable = False
+        air = bluez.place(strap)
+        link, events = rig.link(strap.address)
+        opening = asyncio.create_task(link.open(LIMIT))
+        await until(lambda: air.attempts)
+        await asyncio.sleep(0.5)
+        strap.connectable = True
+        air.appear()
+        await asyncio.wait_for(opening, LIMIT)
+        assert (air.attempts, events.keys) == (1, ["waiting"])
+        await rig.close()
+
+
+async def test_streaming_devices_take_turns_of_a_stated_time(bus: PrivateBus) -> None:
+    rig = Rig(QUICK._replace(slots=1, share=0.3))
+    async with TwinDaemon(bus.address) as bluez:
+        straps = [Strap(f"C0:FF:EE:00:00:0{number}") for number in (1, 2)]
+        airs = [bluez.place(strap) for strap in straps]
+        links = [rig.link(strap.address) for strap in straps]
+
+        async def serve(link: GattLink, events: Heard) -> None:
+            while True:
+                await link.open(LIMIT)
+                await until(lambda: link.peripheral is None, 10.0)
+                await link.close(1.0)
+
+        tasks = [asyncio.create_task(serve(link, events)) for link, events in links]
+        await until(lambda: all(air.connects >= 3 for air in airs), 15.0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        for link, events in links:
+            assert {reason(loss) for loss in events.losses} == {"waiting-for-slot"}
+            assert any("turns of 0 s" in message for _, message, _ in events.waits)
+            assert "timeout" not in link.counters()
+        await rig.close()

@@ -143,3 +143,21 @@ async def test_a_loss_that_no_signal_told_of_is_noticed_and_mended(bluez: TwinDa
     assert await read(link) == LONG
     assert air.connects == 2
     assert events.losses == []
+
+
+async def test_a_pause_ends_when_the_service_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
+    link, _ = rig.link(ADDRESS)
+    await bluez.kill()
+    with pytest.raises(LinkFailed):
+        await link.open(LIMIT)
+    pause = asyncio.create_task(link.usable_again())
+    await asyncio.sleep(0.05)
+    assert not pause.done()
+    await bluez.start()
+    await asyncio.wait_for(pause, LIMIT)
+    pause = asyncio.create_task(link.usable_again())  # nothing is wrong with it: another failure is to wait
+    await asyncio.sleep(0.05)
+    assert not pause.done()
+    await bluez.adapter.power(False)
+    await bluez.adapter.power(True)
+    await asyncio.wait_for(pause, LIMIT)

@@ -25,6 +25,7 @@ from gatepost.drivers.ble.stack.link_errors import explain
 from gatepost.drivers.ble.stack.pairing_agent import AGENT, PATH, answer
 from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.link import LinkFailed, Reason
+from tests.ble.conftest import until
 
 PLACE = "/org/bluez/hci0/dev_AA_BB_CC_DD_EE_FF"
 TIMING = BleTiming()
@@ -109,7 +110,7 @@ def test_a_session_that_was_worth_nothing_counts_as_a_failure_and_a_long_one_doe
 
 
 async def test_slots_are_given_out_in_order() -> None:
-    slots = ConnectionSlots(2)
+    slots = ConnectionSlots(2, 60.0)
     first, second = await slots.take(True), await slots.take(True)
     assert not slots.free(True)
     order: list[str] = []
@@ -133,7 +134,7 @@ async def test_slots_are_given_out_in_order() -> None:
 
 
 async def test_one_slot_is_kept_for_devices_that_come_now_and_then() -> None:
-    slots = ConnectionSlots(3)
+    slots = ConnectionSlots(3, 60.0)
 
     class Link:
         pass
@@ -156,14 +157,58 @@ async def test_one_slot_is_kept_for_devices_that_come_now_and_then() -> None:
     strap.cancel()
     await asyncio.wait((strap,))
     assert slots.used == 2
-    few = ConnectionSlots(2)
+    few = ConnectionSlots(2, 60.0)
     few.occasional.add(slots)
     await few.take(True)
     assert few.free(True)
 
 
+async def test_a_slot_is_not_given_to_somebody_who_is_leaving() -> None:
+    slots = ConnectionSlots(1, 60.0)
+    give_back = await slots.take(True)
+    waiting = [asyncio.create_task(slots.take(True)) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()  # it has not heard of it when the slot comes back
+    give_back()
+    await asyncio.wait(waiting)
+    assert waiting[0].cancelled()
+    waiting[1].result()()
+    assert slots.used == 0
+
+
+async def test_streaming_devices_take_turns_where_there_are_more_than_slots() -> None:
+    slots, served = ConnectionSlots(2, 0.05), [0, 0, 0, 0]
+
+    async def stream(number: int) -> None:
+        while True:
+            leave = asyncio.Event()
+            give_back = await slots.take(True, leave.set)
+            served[number] += 1
+            assert slots.used <= 2
+            await leave.wait()
+            give_back()
+
+    tasks = [asyncio.create_task(stream(number)) for number in range(4)]
+    await until(lambda: min(served) >= 3)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert max(served) - min(served) <= 2
+
+
+async def test_a_device_that_measures_now_and_then_makes_nobody_leave() -> None:
+    slots = ConnectionSlots(1, 0.01)
+    left = asyncio.Event()
+    give_back = await slots.take(True, left.set)
+    cuff = asyncio.create_task(slots.take(False))
+    await asyncio.sleep(0.05)
+    assert not left.is_set()
+    give_back()
+    (await cuff)()
+
+
 async def test_a_slot_that_was_granted_to_somebody_who_left_is_given_on() -> None:
-    slots = ConnectionSlots(1)
+    slots = ConnectionSlots(1, 60.0)
     give_back = await slots.take(True)
     waiting = asyncio.create_task(slots.take(True))
     await asyncio.sleep(0)
