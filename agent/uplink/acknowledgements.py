@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 ACK_LIMIT = 20.0  # seconds without any acknowledgement while something is in flight: the link is half-open
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until what was refused for now is sent again
+SETTLE_ROWS = 64  # delivered rows after which the position is brought up to date, or when nothing is in flight
 REFUSAL_LIMIT = 5  # refusals "for now" of one message, by a broker within its quota, until it is a dead letter
 RETRYABLE_CODES = (RATE_TOO_HIGH, QUOTA_EXCEEDED)  # the broker's matter, not the message's: no refusal counts
 
@@ -83,6 +84,7 @@ class ReadingAcknowledgements:
         self._counters = counters
         self._control = control
         self._backoff = Backoff(rng, FIRST_PAUSE, LONGEST_PAUSE)
+        self._unsettled = 0  # delivered or given up since the position was brought up to date
         self._refusals: dict[int, int] = {}  # how often a message was refused for now
 
     def take(self, acks: list[tuple[int, int]]) -> float:
@@ -122,9 +124,10 @@ class ReadingAcknowledgements:
                 for tag, _ in acks:
                     if tag not in in_flight:
                         self._refusals.pop(tag, None)
-        given_up = self._counters.dead - dead_before
-        if delivered or given_up:
-            self._feed.lanes.settle(delivered + given_up)
+        self._unsettled += delivered + self._counters.dead - dead_before
+        if self._unsettled >= SETTLE_ROWS or (self._unsettled and not in_flight):
+            self._feed.lanes.settle(self._unsettled)
+            self._unsettled = 0
         if self.refused and len(in_flight) == len(self.refused):
             return self._retry_refused()
         return 0.0

@@ -30,6 +30,13 @@ class Outbox:
         self._publisher = publisher
 
     def put(self, message: WireMessage, tag: int) -> None:
+        """Publish it now where nothing waits before it and the broker takes it, else later."""
+        publisher = self._publisher
+        if not self.waiting and publisher is not None and publisher.is_open:
+            topic, payload, qos, retain, properties = message
+            if not qos or len(publisher.flight) < publisher.receive_maximum:
+                publisher.publish(topic, payload, qos, retain, properties, tag)
+                return
         self.waiting.append((message, tag))
 
     def drain(self) -> bool:

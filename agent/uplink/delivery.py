@@ -125,7 +125,7 @@ class BrokerDelivery:
     def send_pending(self) -> None:
         """Send as much as the window takes."""
         publisher = self._publisher
-        if publisher is None or not publisher.is_open or not self._outbox.drain():
+        if publisher is None or not publisher.is_open or (self._outbox.waiting and not self._outbox.drain()):
             return
         if self.acknowledgements.refused or not self._ready():
             return
@@ -161,7 +161,7 @@ class BrokerDelivery:
             lane = lanes.choose(allowed) if suspect is None else self._choose_warily(suspect, allowed)
             if lane is None:
                 break
-            if not self._send_next(lane, suspect is None, now) or not self._outbox.drain():
+            if not self._send_next(lane, suspect is None, now) or self._outbox.waiting:
                 break
             if not lane.buffer:
                 feed.fill()
@@ -175,11 +175,12 @@ class BrokerDelivery:
 
     def _send_next(self, lane: Lane, together: bool, now: float) -> bool:
         """Put the next reading of the lane, or a batch, into the outbox; false while a batch waits to fill."""
-        some = self._next_of(lane, lane.buffer[0])
-        if not some:
+        first = self._next_of(lane, lane.buffer[0])
+        if first is None:
             return True
+        some = [first]
         batches = self.renderer.batches
-        if batches is not None and together and some[0].record.seq not in self.acknowledgements.singly:
+        if batches is not None and together and first.record.seq not in self.acknowledgements.singly:
             sizes = [len(record.body) for record in islice(lane.buffer, batches.readings)]
             count = batches.count(sizes, self.renderer.maximum_packet_size)
             if len(sizes) < batches.readings and batches.delay and lane is self.feed.lanes.live:
@@ -188,29 +189,29 @@ class BrokerDelivery:
                     self._timer.wake_within(since + batches.delay - now)
                     return False
             self._batch_since = None
-            some = self._batch(lane, some[0], count)
+            some = self._batch(lane, first, count)
         self._send(lane, some)
         return True
 
-    def _next_of(self, lane: Lane, record: Record) -> list[RoutedRecord]:
-        """The record as the routes see it; empty when there is nothing to send of it."""
+    def _next_of(self, lane: Lane, record: Record) -> RoutedRecord | None:
+        """The record as the routes see it; None when there is nothing to send of it."""
         store, feed = self._store, self.feed
         try:
             series = store.series_of(record.series)
             wall, clock = store.time_of(record)
         except KeyError:  # forgotten while the record waited here
             feed.read_again(lane)
-            return []
+            return None
         try:
             one = self.renderer.route(record, series, wall, clock, lane is feed.lanes.backlog)
         except UnsendableMessage as problem:
             lane.skip()
             self.acknowledgements.give_up(record, problem.code, problem.reason)
-            return []
+            return None
         if one.rule is None:
             self._skip(lane, record)
-            return []
-        return [one]
+            return None
+        return one
 
     def _batch(self, lane: Lane, first: RoutedRecord, count: int) -> list[RoutedRecord]:
         """`first` and those right behind it that go with it: readings that the same rule sends."""

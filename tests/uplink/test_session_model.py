@@ -218,6 +218,7 @@ class SessionModel(RuleBasedStateMachine):
     def what_lies_before_the_first_unsettled_is_settled(self) -> None:
         if not self.connected:
             return
+        self.rig.session.feed.lanes.settle()  # happens every so many rows
         for lane in self.rig.session.feed.lanes.all:
             first = next(iter(lane.in_flight), 0)
             mine = [seq for seq, name in self.lane_of.items() if name == lane.name and seq < first and seq in self.done]
