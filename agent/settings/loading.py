@@ -117,6 +117,7 @@ def load(
     """
     from msgspec import inspect
 
+    from gatepost.agent.settings.broker_environment import add_default_broker
     from gatepost.agent.settings.environment import override
     from gatepost.agent.settings.validator import SettingsValidator
 
@@ -124,7 +125,9 @@ def load(
     report = ProblemReport()
     reader = _SettingsReader(report, edit, lambda tree: override(tree, env, root, ProblemReport()))
     tree = reader.users_files(path)
-    state_dir, said_by = _state_dir(override(tree, env, root, ProblemReport()), env)
+    overridden = override(tree, env, root, ProblemReport())
+    state_dir, said_by = _state_dir(overridden, env)
+    tree = add_default_broker(tree, env, overridden)
     own = own_drops if own_drops is not None else state_dir / DROPS
     tree = reader.own_drops(own, tree, path.parent / DROPS)
     tree = override(tree, env, root, report)
