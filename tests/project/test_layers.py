@@ -43,6 +43,7 @@ ONLY = {
     "sqlite3": {"store"},
     "gmqtt": {"uplink"},
     "serial": {"drivers"},
+    "re2": {"drivers"},
     "serial_asyncio": {"drivers"},
     "bleak": {"drivers"},
     "uvicorn": {"api"},

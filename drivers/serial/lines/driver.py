@@ -144,7 +144,7 @@ class LinesTwin:
             delimiter = options.delimiter or ","
             return delimiter.join(str(self._value(name)) for name in options.columns)
         if options.format == "regex":
-            return _sample(options.pattern, [self._value(name) for name in re.compile(options.pattern).groupindex])
+            return _sample(options.pattern, [self._value(name) for name in options.sources()])
         names = [name for name in options.fields if not name.startswith("/")] or ["seq", "temperature", "humidity"]
         members = {name: self._value(name) for name in names}
         if options.format == "keyvalue":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +13,7 @@ from msgspec import Meta
 
 from gatepost.drivers.reading import BAD, GOOD, Reading
 from gatepost.drivers.serial.lines.formats import is_nothing, number
+from gatepost.drivers.serial.lines.patterns import compile_pattern
 
 Convert = Callable[[dict[str, Any]], Reading | None]
 Step = Callable[[Any], Any]
@@ -190,7 +190,7 @@ def invalidity(field: LineField) -> Callable[[Any], bool] | None:
     """Whether a value is one that the field calls invalid; None when it calls none so."""
     invalid = {item for item in field.invalid if not isinstance(item, str)}
     invalid_text = {item for item in field.invalid if isinstance(item, str)}
-    pattern = re.compile(field.invalid_pattern) if field.invalid_pattern else None
+    pattern = compile_pattern(field.invalid_pattern) if field.invalid_pattern else None
     if not field.invalid and pattern is None:
         return None
 

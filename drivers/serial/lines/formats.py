@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from gatepost.drivers.reading import Faults
+from gatepost.drivers.serial.lines.patterns import compile_pattern
 
 Parse = Callable[[bytes], dict[str, Any]]
 
@@ -134,7 +135,7 @@ def csv_lines(decode: Callable[[bytes], str], columns: Sequence[str], delimiter:
 
 def regex_lines(decode: Callable[[bytes], str], pattern: str) -> Parse:
     """The named groups of the first place where `pattern` matches; a group that took no part is absent."""
-    search = re.compile(pattern).search
+    search = compile_pattern(pattern).search
 
     def parse(line: bytes) -> dict[str, Any]:
         match = search(decode(line))

@@ -12,6 +12,7 @@ from msgspec import Meta, field
 
 from gatepost.drivers.options import DriverOptions, MetricName, OptionProblem
 from gatepost.drivers.serial.lines.fields import LineField, first_token, target_name
+from gatepost.drivers.serial.lines.patterns import compile_pattern
 from gatepost.drivers.serial.lines.waveforms import LineWaveform
 from gatepost.drivers.waveforms import LOST
 
@@ -37,7 +38,8 @@ class LinesOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
         default_factory=list
     )
     pattern: Annotated[
-        str, Meta(description="regex: a regular expression with named groups, such as T=(?P<temperature>[-0-9.]+)")
+        str,
+        Meta(description="regex: a regular expression with named groups, such as T=(?P<temperature>[-0-9.]+)"),
     ] = ""
     delimiter: Annotated[
         str | None,
@@ -105,8 +107,8 @@ class LinesOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
             return [name for name in self.columns if name]
         if self.format == "regex":
             try:
-                return list(re.compile(self.pattern).groupindex)
-            except re.error:
+                return list(compile_pattern(self.pattern).groupindex)
+            except ValueError:
                 return []
         return []
 
@@ -217,7 +219,7 @@ def _place(name: str, options: LinesOptions) -> tuple[str, ...]:
 def _no_pattern(text: str) -> str:
     """Why it is no regular expression; empty when it is one."""
     try:
-        re.compile(text)
-    except re.error as wrong:
+        compile_pattern(text)
+    except ValueError as wrong:
         return str(wrong)
     return ""

@@ -1,4 +1,5 @@
 import math
+import time
 
 import msgspec
 import orjson
@@ -357,3 +358,15 @@ def test_the_text_of_a_fault_never_holds_the_line():
     decoder = LinesDecoder(options())
     decoder.feed(b"\nsecret-patient-name\n")
     assert "secret" not in decoder.faults.last
+
+
+@pytest.mark.parametrize("pattern", [r"^(?P<a>(a+)+)$", r"(?P<a>.*) (?P<b>.*) (?P<c>.*)x", r"^(?P<a>(a|a)*)$"])
+def test_no_pattern_freezes_the_loop_whatever_the_line(pattern: str) -> None:
+    options = LinesOptions(format="regex", pattern=pattern, first_line="keep")
+    decoder = LinesDecoder(options)
+    decoder.feed(b"\n")
+    began = time.process_time()
+    for line in (b"a" * 28 + b"!\n", b" " * 4000 + b"!\n", b"a" * 4000 + b"!\n"):
+        assert decoder.feed(line) == []
+    assert time.process_time() - began < 1.0
+    assert decoder.faults.total == 3
