@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import logging
 import os
@@ -22,6 +23,8 @@ from gatepost.agent.core.errors import (
     SettingsWrong,
     StoreError,
 )
+from gatepost.agent.settings import secret_guard
+from gatepost.agent.settings.effective import secret_options
 from gatepost.agent.settings.loading import DropEdit, LoadedSettings, SettingsLoader
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.own_drops import read_drop, remove_drop, write_drop
@@ -89,6 +92,10 @@ class SettingsEditor:
     @property
     def path(self) -> Path:
         return self._loader.own_drops / DROP
+
+    @property
+    def _state_dir(self) -> Path:
+        return self._loader.own_drops.parent
 
     def etag(self, section: Section, name: str) -> str | None:
         """Changes with every effective setting, secrets included; None when there is none of this name."""
@@ -159,13 +166,43 @@ class SettingsEditor:
                 raise InvalidSettings([{"where": where, "message": "is missing", "hint": hint}])
             drop = await self._read()
             mine = drop.get(section, {}).get(name) or {}
+            wanted = copy.deepcopy(dict(settings))
+            written = await asyncio.to_thread(self._guard_secrets, section, name, wanted)
 
             def change(below: MapNode) -> dict[str, Any]:
-                entry = amended(settings, mine, keys_below(below, section, name), (section, name))
+                entry = amended(wanted, mine, keys_below(below, section, name), (section, name))
                 return _with(drop, section, name, entry)
 
-            warnings = await self._change(drop, change, (section, name), terms.source)
+            try:
+                warnings = await self._change(drop, change, (section, name), terms.source)
+            except BaseException:
+                for file in written:
+                    file.unlink(missing_ok=True)
+                raise
+            await self._remove_unused_secrets()
         return ChangeResult(not exists, warnings)
+
+    def _guard_secrets(self, section: Section, name: str, wanted: dict[str, Any]) -> list[Path]:
+        """Blocks; the files that were written for secrets. Raises InvalidSettings, StoreError."""
+        current = self._applier.current.settings
+        old = getattr(current, section).get(name)
+        driver, registry = wanted.get("driver"), self._loader.registry
+        known = isinstance(driver, str) and driver in registry
+        secret_names = secret_options(registry.get(str(driver)).options_type) if known else set()
+        own = self._state_dir / secret_guard.DIRECTORY
+        where = f"{section}.{name}"
+        secret_guard.check_secrets(wanted, old, secret_names, where, [*current.api.secret_dirs, str(own)])
+        try:
+            return secret_guard.move_to_files(wanted, secret_names, where, self._state_dir)
+        except OSError as error:
+            raise StoreError(f"{own} cannot be written: {error.strerror or error}") from error
+
+    async def _remove_unused_secrets(self) -> None:
+        try:
+            drop = await self._read()
+            await asyncio.to_thread(secret_guard.remove_unused, drop, self._state_dir)
+        except (OSError, GatepostError) as error:
+            log.warning("secrets that are not used any more could not be removed: %s", error)
 
     async def _remove(self, section: Section, name: str, terms: Preconditions) -> None:
         async with self._turn:
@@ -185,6 +222,7 @@ class SettingsEditor:
                 raise Conflict(
                     f"{name} is still needed: {error.message}", "change that first", "still-needed"
                 ) from None
+            await self._remove_unused_secrets()
 
     async def _assign_patient(self, device: str, patient: str | None) -> None:
         async with self._turn:

@@ -317,6 +317,9 @@ class ApiSettings(_Section, frozen=True):
     jwt: Annotated[JwtSettings | None, Meta(description="also take JWTs of your identity provider")] = None
     cors_origins: Annotated[list[str], Meta(description="web origins that may call the TCP API")] = []
     rate_limit: Annotated[PerSecond, Meta(description="most requests of one client")] = 20.0
+    secret_dirs: Annotated[
+        list[str], Meta(description="directories in which {file} secrets and TLS files named through the API may lie")
+    ] = []
     default_broker: Annotated[
         Name | None, Meta(description="broker of requests that name none, where there are several")
     ] = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.agent.settings import resolve_secret
 from tests.api.real import running, written
 
 NOWHERE, OTHER = "mqtt://127.0.0.1:9", "mqtt://127.0.0.1:10"
@@ -91,9 +92,13 @@ async def test_what_a_users_file_says_is_overridden_and_the_file_stays(folder):
         answer = await http.put("brokers/h", json=new)
         assert "other-words" not in answer.text
         answer = await http.put("brokers/h", json={**new, "password": "***"})
-        assert app.current.settings.brokers["h"].password == "other-words"
+        assert resolve_secret(app.current.settings.brokers["h"].password, {}) == "other-words"
+        (secret,) = (folder / "state" / "secrets").iterdir()
+        assert (secret.stat().st_mode & 0o777, secret.read_text()) == (0o600, "other-words")
+        assert all(b"other-words" not in content for content in files(folder).values())
         assert (await http.delete("brokers/h")).status_code == 200
         assert "h" not in app.current.settings.brokers
+        assert list((folder / "state" / "secrets").iterdir()) == []
     async with running(config) as (app, http):
         assert app.current.settings.brokers == {}
         assert (await http.post("brokers", json={"name": "h", "url": NOWHERE, "active": False})).status_code == 201
@@ -207,3 +212,77 @@ async def test_a_patient_is_assigned_to_a_device_that_the_api_registered(folder)
         assert app.current.settings.devices["one"].patient == "P-9"
     async with running(config) as (app, http):
         assert app.current.settings.devices["one"].patient == "P-9"
+
+
+TLS = "mqtts://127.0.0.1:9"
+
+
+def secrets_in(directory, folder):
+    return {"socket": str(folder / "api.sock"), "listen": None, "secret_dirs": [str(directory)]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"url": OTHER},
+        {"url": NOWHERE, "failover": [OTHER]},
+        {"url": "mqtt://evil.example:9"},
+        {"url": "ws://127.0.0.1:9"},
+        {"url": TLS},
+    ],
+)
+@pytest.mark.parametrize("kept", ["***", {"env": "HOSPITAL"}, {"file": "/nowhere/hospital"}])
+async def test_a_secret_that_is_kept_goes_to_no_other_address(folder, change, kept):
+    password = "open-sesame" if kept == "***" else kept
+    config = written(folder, brokers={"h": {"url": NOWHERE, "password": password, "active": False}})
+    async with running(config) as (app, http):
+        body = {"active": False, "password": kept}
+        answer = await http.put("brokers/h", json={**change, **body})
+        assert (answer.status_code, answer.json()["error"]["where"]) == (422, "brokers.h.password")
+        assert app.current.settings.brokers["h"].url == NOWHERE
+        assert (await http.put("brokers/h", json={"url": NOWHERE, "label": "x", **body})).status_code == 200
+        assert (await http.put("brokers/h", json={**change, **body, "password": "typed"})).status_code == 200
+
+
+@pytest.mark.parametrize("tls", [{"verify": False}, {"ca": "{dir}/evil.pem"}])
+async def test_a_secret_that_is_kept_is_not_sent_to_a_broker_that_is_trusted_less(folder, tls):
+    (folder / "allowed").mkdir()
+    (folder / "allowed" / "evil.pem").write_text("x")
+    tls = {name: value.format(dir=folder / "allowed") if name == "ca" else value for name, value in tls.items()}
+    brokers = {"h": {"url": TLS, "password": "open-sesame", "active": False}}
+    async with running(written(folder, brokers=brokers, api=secrets_in(folder / "allowed", folder))) as (_, http):
+        answer = await http.put("brokers/h", json={"url": TLS, "password": "***", "active": False, "tls": tls})
+        assert (answer.status_code, answer.json()["error"]["where"]) == (422, "brokers.h.password")
+
+
+async def test_files_and_variables_are_named_through_the_api_only_where_the_files_allow_it(folder):
+    allowed, outside = folder / "allowed", folder / "outside"
+    for directory in (allowed, outside):
+        directory.mkdir()
+        (directory / "s").write_text("words")
+    (allowed / "link").symlink_to(outside / "s")
+    config = written(folder, api=secrets_in(allowed, folder))
+    refused = [{"env": "HOME"}, {"file": "/etc/shadow"}, {"file": str(outside / "s")}, {"file": str(allowed / "link")}]
+    refused += [{"file": f"{allowed}/../outside/s"}]
+    async with running(config) as (_, http):
+        for reference in refused:
+            body = {"name": "h", "url": NOWHERE, "active": False, "password": reference}
+            answer = await http.post("brokers", json=body)
+            assert (answer.status_code, answer.json()["error"]["where"]) == (422, "brokers.h.password")
+        for key in ("ca", "cert", "key"):
+            answer = await http.post("brokers", json={"name": "h", "url": TLS, "tls": {key: str(outside / "s")}})
+            assert (answer.status_code, answer.json()["error"]["where"]) == (422, f"brokers.h.tls.{key}")
+        answer = await http.post("devices", json={"device_id": "d", **device(token={"env": "HOME"})})
+        assert (answer.status_code, answer.json()["error"]["where"]) == (422, "devices.d.token")
+        good = {"name": "h", "url": NOWHERE, "active": False, "password": {"file": str(allowed / "s")}}
+        assert (await http.post("brokers", json=good)).status_code == 201
+        assert (
+            await http.post("brokers", json={**good, "name": "i", "password": {"credential": "i"}})
+        ).status_code == 201
+
+
+async def test_the_secret_of_a_refused_change_leaves_no_file(folder):
+    async with running(written(folder)) as (_, http):
+        body = {"name": "h", "url": NOWHERE, "password": "typed", "qos": 3}
+        assert (await http.post("brokers", json=body)).status_code == 422
+        assert list((folder / "state" / "secrets").iterdir()) == []
