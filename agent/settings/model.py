@@ -133,7 +133,7 @@ class BatchSettings(_Section, frozen=True):
     compress: Annotated[Literal["none", "gzip", "zstd"], Meta(description="compression of a batch")] = "none"
 
 
-class RouteRule(_Section, frozen=True):
+class RouteRule(_Section, frozen=True, omit_defaults=True):
     """A rule of what a broker is given; the first one that matches a reading counts. Empty lists match everything."""
 
     devices: Annotated[list[str], Meta(description="device patterns, shell style; empty = every device")] = []

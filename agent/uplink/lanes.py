@@ -69,6 +69,9 @@ class Lane:
         """Forget what is loaded and not taken: it will be missing again."""
         at, fresh = self.reach, self.fresh
         again = [(record.seq, record.seq + 1) for record in self.buffer if record.seq < self._fresh]
+        # What was to be read again and is not loaded yet lies above that, and below what was never sent.
+        unread = ((max(lo, at, self._loaded), min(hi, self._fresh)) for lo, hi in self._ahead)
+        again += [(lo, hi) for lo, hi in unread if lo < hi]
         self._ahead = deque([*again, *((max(lo, fresh), hi) for lo, hi in self._own if hi > fresh)])
         self.buffer.clear()
         self._loaded = at

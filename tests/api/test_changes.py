@@ -173,10 +173,10 @@ async def test_settings_that_fail_when_they_are_applied_are_taken_back(folder, m
     async with running(written(folder)) as (app, http):
         whole = app.brokers.apply
 
-        async def fails(brokers, reports_to):
+        async def fails(brokers, reports_to, rooms):
             if "n" in brokers:
                 raise ValueError("no")
-            return await whole(brokers, reports_to)
+            return await whole(brokers, reports_to, rooms)
 
         monkeypatch.setattr(app.brokers, "apply", fails)
         answer = await http.post("brokers", json={"name": "n", "url": NOWHERE})

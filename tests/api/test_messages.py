@@ -80,7 +80,7 @@ async def test_a_followed_topic_is_heard_also_after_a_restart_until_it_is_ended(
             answer = await http.post("subscriptions", json=body)
             assert (answer.status_code, answer.json()) == (201, {**body, "state": "subscribed", "reason": ""})
             assert (await http.post("subscriptions", json=body)).status_code == 200
-            with app.events.listen() as events:
+            with app._events.listen() as events:
                 ear.publish("ward/7/temp", b"20.5")
                 while (event := await events.get()).kind != "message":
                     pass
@@ -91,7 +91,7 @@ async def test_a_followed_topic_is_heard_also_after_a_restart_until_it_is_ended(
             for number in range(5):
                 ear.publish(f"ward/{number % 2}/temp", str(number).encode())
             ear.publish("ward/0/other", b"x")
-            await until(lambda: len(list(app.message_log.newest(lambda _: True, 100, None))) == 5)
+            await until(lambda: len(list(app._message_log.newest(lambda _: True, 100, None))) == 5)
             page = (await http.get("messages", params={"topic": "ward/0/#", "limit": 2})).json()
             assert [one["payload"] for one in page["messages"]] == ["4", "2"]
             rest = (await http.get("messages", params={"topic": "ward/0/#", "cursor": page["cursor"]})).json()
@@ -104,9 +104,9 @@ async def test_a_followed_topic_is_heard_also_after_a_restart_until_it_is_ended(
             ear.publish("ward/0/temp", b"unheard")
             await http.post("subscriptions", json={"broker": "a", "topic": "after"})
             ear.publish("after", b"heard")
-            await until(lambda: app.message_log.newest(lambda one: one.topic == "after", 1, None))
-            assert app.message_log.newest(lambda _: True, 1, None)[0].payload == b"heard"
-            assert len(app.message_log.newest(lambda _: True, 100, None)) == 6
+            await until(lambda: app._message_log.newest(lambda one: one.topic == "after", 1, None))
+            assert app._message_log.newest(lambda _: True, 1, None)[0].payload == b"heard"
+            assert len(app._message_log.newest(lambda _: True, 100, None)) == 6
 
 
 async def test_commands_are_obeyed_once_whoever_follows_their_topics(folder, broker):
@@ -134,7 +134,7 @@ async def test_a_broker_without_commands_obeys_none_that_is_followed(folder, bro
         await connected(app)
         await http.post("subscriptions", json={"broker": "a", "topic": "gateways/#"})
         ear.publish("gateways/gw/commands", b'{"id": "c1", "command": "ping"}')
-        await until(lambda: app.message_log.newest(lambda one: one.topic == "gateways/gw/commands", 1, None))
+        await until(lambda: app._message_log.newest(lambda one: one.topic == "gateways/gw/commands", 1, None))
         assert await app.store.ledger.history("", 10) == []
         assert ear.on("gateways/gw/responses") == []
 
@@ -181,8 +181,8 @@ async def test_what_is_wrong_is_refused_and_leaves_nothing(folder):
             assert answer.json()["error"]["key"]
         for query in ({"topic": "a/#/b"}, {"limit": 0}, {"cursor": 0}, {"since": "yesterday"}, {"direction": "up"}):
             assert (await http.get("messages", params=query)).status_code == 422
-        assert app.subscriptions.all() == []
-        assert app.message_log.newest(lambda _: True, 10, None) == []
+        assert app._subscriptions.all() == []
+        assert app._message_log.newest(lambda _: True, 10, None) == []
 
 
 class Fixed:
@@ -211,7 +211,7 @@ async def test_permissions_of_topics_are_kept(app):
         app.message_log.take("hospital", "ward/8/x", b"others", 0, False, "in")
         assert [one["payload"] for one in (await http.get("messages")).json()["messages"]] == ["mine"]
         assert [one["topic"] for one in (await http.get("topics")).json()["topics"]] == ["ward/7/x"]
-        assert app.subscriptions.all() == []
+        assert app._subscriptions.all() == []
 
 
 def test_the_history_is_bounded_by_count_size_and_age():

@@ -39,8 +39,8 @@ def test_record_keeps_what_is_heard_and_said(agent, place):
     until(lambda: agent.app.devices.taped)
     tape = agent.app.devices.tapes["oximeter-1"]
     for chunk in (b"\x01\x02", b"\x03"):
-        agent.loop.call_soon_threadsafe(tape.heard, chunk)
-    agent.loop.call_soon_threadsafe(tape.said, b"\x7d", "")
+        agent.loop.call_soon_threadsafe(tape.received, chunk)
+    agent.loop.call_soon_threadsafe(tape.sent, b"\x7d", "")
     until(lambda: (place / "a.rec").read_bytes().count(b"\n") == 4)
     recording.send_signal(signal.SIGINT)
     out, err = recording.communicate(timeout=20)

@@ -34,6 +34,7 @@ from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import MemoryStore
+from tests.support.waiting import until
 
 registry = Registry.installed()
 kind = registry.get("acme-t2")

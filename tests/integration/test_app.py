@@ -49,10 +49,10 @@ async def test_settings_that_fail_when_they_are_applied_are_taken_back(
     async with app(tmp_path, settings) as one:
         whole = one.brokers.apply
 
-        async def fails(brokers: Any, reports_to: Any) -> list[str]:
+        async def fails(brokers: Any, reports_to: Any, rooms: Any) -> list[str]:
             if "two" in reports_to:
                 raise ValueError("a task of this name runs already")
-            return await whole(brokers, reports_to)
+            return await whole(brokers, reports_to, rooms)
 
         monkeypatch.setattr(one.brokers, "apply", fails)
         settings["devices"]["two"] = lines(tmp_path / "tty2")

@@ -26,7 +26,7 @@ def test_every_value_with_its_origin(read, tmp_path):
     assert rows["brokers.a.password"] == ("***", f"{file}:2:34")
     assert rows["brokers.b.password"][0] == "{credential: b}"
     assert rows["brokers.b.backlog.rate"][0] == "5/m"
-    assert rows["brokers.a.routes"][0] == '[{"devices": ["p"], "metrics": []}]'
+    assert rows["brokers.a.routes"][0] == '[{"devices": ["p"]}]'
     assert rows["devices.p.every"] == ("1h30m", f"{file}:8:12")
     assert rows["devices.p.token"] == ("null", "default")
     assert rows["devices.p.thresholds.spo2.min"] == ("90.0", f"{file}:9:30")

@@ -200,3 +200,14 @@ def test_what_was_sent_and_is_read_again_is_not_ceded() -> None:
     assert lane.cede(20) == (6, 20)
     assert [record.seq for record in lane.buffer] == [2, 4]
     assert lane.settled() == [(1, 2)]
+
+
+def test_what_is_to_be_read_again_stays_so_when_it_is_forgotten_once_more() -> None:
+    lane = Lane("urgent", 0, [(1, FOREVER)])
+    lane.load([row(3)], 4)
+    lane.take()
+    lane.retry([3])
+    lane.unload()
+    lane.unload()
+    assert lane.missing(10) == (3, 4)
+    assert lane.settled() == [(1, 3)]

@@ -159,7 +159,7 @@ class Hostile:
     def tick(self) -> bytes:
         return next(self._left, b"")
 
-    def interpret(self, data: bytes) -> bytes:
+    def hear(self, data: bytes) -> bytes:
         return next(self._left, b"")
 
 
