@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from gatepost.agent.api.auth.rate_limits import AddressLockout
+from gatepost.agent.api.auth.tokens import TokenStore
 from gatepost.agent.api.http.server import ApiServer
 from gatepost.agent.audit.log import AuditLog
 from gatepost.agent.commands.authentication import CommandAuthenticator
@@ -26,6 +28,7 @@ from gatepost.agent.device_profiles import device_profiles
 from gatepost.agent.devices.link_factory import HardwareLinks
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.gateway_commands import GatewayCommands
+from gatepost.agent.listener.on_demand import ListenerOnDemand
 from gatepost.agent.process import state_dir_lock
 from gatepost.agent.process.logs import AgentLogs
 from gatepost.agent.process.notify import Notifier
@@ -48,12 +51,16 @@ from gatepost.agent.uplink.topic_subscriptions import TopicSubscriptions
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.installed import version
 
+if TYPE_CHECKING:
+    from gatepost.agent.listener.listener import DeviceListener
+
 log = logging.getLogger("gatepost")
 
 DATABASE = "gatepost.db"
 AUDIT = "audit.log"
 STOP_WITHIN = 4.7  # seconds in which the agent is gone after SIGTERM,
 STORE_LEFT = 1.8  # of which what is stored last may always take so many
+LONGEST_SLOWING = 60.0  # seconds for which a wrong password of a device slows the next attempt
 # Errors of a broker that sending again does not change: the message is given up.
 NOT_RETRYABLE = ("broker-refused-message", "broker-topic-wrong", "broker-message-too-large")
 
@@ -77,6 +84,7 @@ class AgentParts:
     audit: AuditLog
     events: EventBus
     clock: Clock
+    listener: ListenerOnDemand
 
     @property
     def settings(self) -> Settings:
@@ -98,6 +106,7 @@ class App:
 
     store: Store
     audit: AuditLog
+    tokens: TokenStore
     devices: DeviceManager
     brokers: BrokerManager
     dispatcher: CommandDispatcher
@@ -120,6 +129,7 @@ class App:
         self._message_log = MessageLog(self.clock, self._events)
         self._supervisor = Supervisor(log, self._rng)
         self._notifier = Notifier.from_environment(env)
+        self.listener = ListenerOnDemand(self._make_listener)
         self._lock: IO[str]
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
@@ -160,6 +170,26 @@ class App:
         self.audit = await AuditLog.open(
             self.state_dir / AUDIT, self.clock, self.store.key_value.get, self.store.key_value.put
         )
+        self.tokens = TokenStore(self.store, self.clock)
+        await self.tokens.load()
+        self.tokens.on_revoked.append(self.listener.token_revoked)
+
+    def _make_listener(self) -> DeviceListener:
+        from gatepost.agent.listener.listener import DeviceListener  # loaded with the first device that needs it
+
+        settings = self.current.settings
+        return DeviceListener(
+            self.store,
+            self.clock,
+            self._events,
+            self._rng,
+            settings.gateway.id,
+            settings.gateway.organization,
+            self.tokens,
+            AddressLockout(self.clock.monotonic, LONGEST_SLOWING),
+            self._resolve,
+            lambda: self.current.settings.api.cors_origins,
+        )
 
     def _build_devices_and_brokers(self) -> None:
         log = logging.getLogger("gatepost.agent.devices")
@@ -172,6 +202,7 @@ class App:
             log,
             links=HardwareLinks(self._rng, log, self.current.settings.bluetooth),
             resolve=self._resolve,
+            mqtt_link=self.listener.link,
         )
         self.devices.on_status = self._on_device_status
         gateway = self.current.settings.gateway
@@ -213,6 +244,7 @@ class App:
             audit=self.audit,
             clock=self.clock,
             listener=self.report,
+            mqtt_listener=self.listener,
         )
         return SettingsEditor(self._loader, self.applier)
 
@@ -255,8 +287,10 @@ class App:
             audit=self.audit,
             events=self._events,
             clock=self.clock,
+            listener=self.listener,
         )
-        self.api = ApiServer(parts, Path(self.current.settings.api.socket), resolve=self._resolve)
+        path = Path(self.current.settings.api.socket)
+        self.api = ApiServer(parts, path, resolve=self._resolve, tokens=self.tokens)
         self.applier.api = self.report.api = self.api
         try:
             await self.api.serve()
@@ -301,6 +335,7 @@ class App:
         log.info("stopping")
         until = asyncio.get_running_loop().time() + STOP_WITHIN
         others = until - STORE_LEFT
+        await self._bounded("the listener", self.listener.stop(), 0.9, others)
         await asyncio.gather(
             self._bounded("devices", self.devices.close(), 2.0, others),
             self._bounded("the API", self.api.stop(0.3), 0.8, others),
@@ -354,7 +389,7 @@ class App:
     async def _on_command(self, broker: str, device: str | None, message: InboundMessage, broadcast: bool) -> None:
         properties = message.properties
         expiry = properties.get("message_expiry_interval")
-        await self.dispatcher.handle(
+        response = await self.dispatcher.handle(
             CommandRequest(
                 source=f"{'broadcast' if broadcast else 'mqtt'}:{broker}",
                 target=device,
@@ -367,6 +402,8 @@ class App:
                 topic=message.topic,
             )
         )
+        if broadcast and response.status in ("done", "accepted"):
+            self.listener.broadcast(bytes(message.payload))
 
     def _response_topic(self, broker: str, device: str | None, topic: str | None) -> str | None:
         """The response topic that a command named, where it is one's own or allowed; a sender has no say beyond."""

@@ -34,6 +34,16 @@ class AppliesApiSettings(Protocol):
     async def apply(self, api: ApiSettings, /) -> None: ...
 
 
+class AppliesListenerSettings(Protocol):
+    async def prepare(self, settings: Settings, /) -> None:
+        """Before the devices: have what devices that speak MQTT need."""
+        ...
+
+    async def apply(self, settings: Settings, /) -> None:
+        """Raises ListenWrong."""
+        ...
+
+
 class ReloadListener(Protocol):
     """Told when a reload begins and when it has ended."""
 
@@ -57,6 +67,7 @@ class SettingsApplier:
         audit: AuditLog,
         clock: Clock,
         listener: ReloadListener,
+        mqtt_listener: AppliesListenerSettings,
     ) -> None:
         self.current = current
         self.api: AppliesApiSettings | None = None  # while it is served
@@ -68,6 +79,7 @@ class SettingsApplier:
         self._audit = audit
         self._clock = clock
         self._listener = listener
+        self._mqtt_listener = mqtt_listener
         self._last_good = LastGood(loader.own_drops.parent)
         self._turn = asyncio.Lock()
         self._restricted: dict[str, list[str]] | None = None
@@ -149,11 +161,13 @@ class SettingsApplier:
 
     async def _apply(self, new: Settings, origins: Origins) -> None:
         """Raises DeviceError before anything changed when a device cannot be built."""
+        await self._mqtt_listener.prepare(new)
         await self._devices.apply(new.devices)
         self.current.settings = new
         self._store.configure(new.store)
         self._logs.apply(new.logging.level, new.logging.format)
         await self._brokers.apply(new.brokers, await self._reports_to(new), _rooms(new))
+        await self._mqtt_listener.apply(new)
         if self.api is not None:
             await self.api.apply(new.api)
         try:

@@ -53,6 +53,7 @@ class Command(msgspec.Struct, frozen=True):
     parameters: type[msgspec.Struct] = NoParameters
     timeout: float = 10.0  # seconds the device may take
     example: dict[str, Any] = {}
+    free: bool = False  # its parameters are not known here: whatever is given goes to the device
 
 
 class KeepAlive(msgspec.Struct, frozen=True):
@@ -220,6 +221,14 @@ class Driver(ABC):
     @abstractmethod
     def decoder(self) -> Decoder:
         """A fresh decoder; one for each opening of the link."""
+
+    def named_commands(self) -> tuple[Command, ...]:
+        """`commands`, and those that the options name."""
+        return self.commands
+
+    def any_command(self, name: str) -> Command | None:
+        """A command of a device that says not which it understands; None = it understands `commands` alone."""
+        return None
 
     def on_open_bytes(self) -> tuple[bytes, ...]:
         """Octets to send after opening, for example "start live data"."""

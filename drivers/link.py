@@ -55,6 +55,10 @@ class LinkMemory(Protocol):
     async def keep(self, state: Any) -> None: ...
 
 
+def _nobody(status: str, key: str, message: str) -> None:
+    return None
+
+
 class LinkEvents(NamedTuple):
     """Callbacks of a link, called on the event loop between `open` and `close`, and its memory."""
 
@@ -63,11 +67,15 @@ class LinkEvents(NamedTuple):
     waiting: Callable[[str, str, str], None]  # while `open` waits: a stable key, a sentence, a hint
     known: Callable[[dict[str, Any]], None]  # parts of the device's status: signal_strength (dBm), battery (%)
     memory: LinkMemory | None = None
+    presence: Callable[[str, str, str], None] = _nobody  # online, offline or error, a key and a sentence: see below
 
 
 class Link(Protocol):
     """Link to one device, opened again after it was lost. Every await is bounded, but for an `open` that waits for a
-    sleepy device to show itself and says so (`LinkEvents.waiting`). Raises LinkFailed."""
+    sleepy device to show itself and says so (`LinkEvents.waiting`). Raises LinkFailed.
+
+    A link with a true `tells_presence` stays open while its device comes and goes, and says so (`LinkEvents.presence`).
+    """
 
     @property
     def can_pause(self) -> bool: ...

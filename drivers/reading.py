@@ -38,6 +38,7 @@ class Reading(msgspec.Struct, gc=False):
     device_time: str | None = None
     waveform: Waveform | None = None
     bookmark: tuple[str, Any] | None = None
+    urgent: bool = False  # the device itself calls it so
 
 
 class Reply(msgspec.Struct, gc=False):

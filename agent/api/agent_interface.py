@@ -131,6 +131,16 @@ class DispatcherInterface(Protocol):
     async def handle(self, request: CommandRequest) -> CommandResponse: ...
 
 
+class ListenerInterface(Protocol):
+    """Devices that speak MQTT to the gateway."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+    def hang_up(self, device: str, /) -> int:
+        """End the device's connections; how many there were."""
+        ...
+
+
 class AuditInterface(Protocol):
     def record(self, what: str, **fields: Any) -> None: ...
 
@@ -187,6 +197,9 @@ class AgentInterface(Protocol):
 
     @property
     def clock(self) -> Clock: ...
+
+    @property
+    def listener(self) -> ListenerInterface: ...
 
     async def reload(self, reason: str) -> dict[str, Any]:
         """{"applied": bool, "changed": [...], "problems": [...]}"""

@@ -12,6 +12,7 @@ from gatepost.agent.api.handlers import (
     docs,
     drivers,
     gateway,
+    listener,
     messages,
     metrics,
     readings,
@@ -77,7 +78,7 @@ ROUTES: tuple[Route, ...] = (
         "gateway, uptime, clock, store, devices, brokers, settings",
         role="viewer",
     ),
-    Route("GET", f"{V1}/stats", gateway.stats, "Counts and rates", "uptime, store, devices, brokers", role="viewer"),
+    Route("GET", f"{V1}/stats", gateway.stats, "Counts and rates", "store, devices, brokers, listener", role="viewer"),
     Route(
         "GET",
         f"{V1}/settings",
@@ -389,6 +390,10 @@ ROUTES: tuple[Route, ...] = (
         '{"audit": [...], "cursor": for the next page, or null}',
         query=requests.AuditQuery,
         role="operator",
+    ),
+    Route("GET", f"{V1}/listener", listener.show, "Devices that speak MQTT", "counts and connections", role="viewer"),
+    Route(
+        "DELETE", f"{V1}/listener/clients/{{device}}", listener.hang_up, "Hang up on it", '{"ended"}', role="operator"
     ),
     Route("GET", f"{V1}/tokens", tokens.every, "The tokens, without their secrets", '{"tokens": [...]}', role="admin"),
     Route(

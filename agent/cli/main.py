@@ -46,9 +46,11 @@ VERBS = (
     "record",
     "replay",
     "token",
+    "listener",
     "completion",
     "version",
 )
+SHARED_FILES = {"completion": "version"}  # verbs in the file of another one
 
 
 class _Verbs(TyperGroup):
@@ -58,7 +60,8 @@ class _Verbs(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in VERBS:
             return None
-        command = typer.main.get_command(import_module(f"gatepost.agent.cli.verbs.{cmd_name}").verb)
+        module = import_module(f"gatepost.agent.cli.verbs.{SHARED_FILES.get(cmd_name, cmd_name)}")
+        command = typer.main.get_command(getattr(module, f"{cmd_name}_verb" if cmd_name in SHARED_FILES else "verb"))
         command.name = cmd_name
         return command
 

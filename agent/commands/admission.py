@@ -8,17 +8,19 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from gatepost.agent.commands import authorization, gateway_commands
-from gatepost.agent.commands.expiry import too_old
+from gatepost.agent.commands.expiry import too_old, valid_until
 from gatepost.agent.commands.model import GATEWAY, CommandRequest, RefusedCommand
 from gatepost.agent.commands.parsed_command import ParsedCommand
 from gatepost.agent.core.clock import US, Clock, rfc3339
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.devices.builtin_commands import WITHOUT_DEVICE, AcceptedCommand
 from gatepost.agent.devices.health import DeviceCondition, DeviceState
-from gatepost.agent.settings.model import Settings
+from gatepost.agent.devices.interfaces import DeliveredCommand
+from gatepost.agent.settings.model import CommandSettings, Settings
 from gatepost.agent.store.command_ledger import CommandLedger, LedgerEntry
 from gatepost.drivers.driver import Command
 
+ANSWER_SHARE = 0.8  # of commands.timeout: after it a device's answer is waited for as that of an accepted command
 HARMLESS = frozenset({"ping", "status"})  # they change nothing: never busy, and they work while the disk is full
 
 
@@ -30,6 +32,10 @@ class CommandedDevices(Protocol):
         ...
 
     def commands(self, device_id: str, /) -> Mapping[str, Command]: ...
+
+    def any_command(self, device_id: str, name: str, /) -> Command | None:
+        """A command that it may understand, though it does not name it."""
+        ...
 
     async def execute(
         self, device_id: str, command: str, parameters: msgspec.Struct, source: str, /
@@ -99,22 +105,47 @@ class CommandAdmission:
         known = gateway_commands.COMMANDS if target is None else self._devices.commands(target)
         subject = "gateway" if target is None else target
         command = known.get(parsed.command or "")
+        if command is None and target is not None:
+            command = self._devices.any_command(target, parsed.command or "")
         if command is None:
             hint = f"It knows {', '.join(sorted(known))}."
             return RefusedCommand("unknown-command", f"{subject} has no such command.", hint)
         if not authorization.permitted(settings.commands.allow, subject, command.name):
             return RefusedCommand("not-allowed", f"{command.name} is not allowed for {subject}.", "See commands.allow.")
-        parameters = authorization.validated(command, parsed.parameters)
+        parameters: msgspec.Struct | RefusedCommand = _delivered(parsed, settings.commands, self._clock.now().wall)
+        if not command.free:
+            parameters = authorization.validated(command, parsed.parameters)
         if isinstance(parameters, RefusedCommand):
             return parameters
-        if condition and condition.state is not DeviceState.ONLINE and command.name not in WITHOUT_DEVICE:
+        away = condition is not None and condition.state is not DeviceState.ONLINE
+        if condition and away and not _works_without(command, condition):
             return not_online(subject, condition)
         return AdmittedCommand(command, parameters, target or GATEWAY, command.name not in HARMLESS)
 
 
+def _works_without(command: Command, condition: DeviceCondition) -> bool:
+    """Whether it is carried out while the device is away, or waits for it."""
+    return condition.reachable if command.free else command.name in WITHOUT_DEVICE
+
+
+def _delivered(parsed: ParsedCommand, settings: CommandSettings, now: int) -> DeliveredCommand:
+    """The command as it goes to a device that carries it out itself."""
+    issued = parsed.issued or now
+    expires = valid_until(issued, parsed.expires, settings.default_ttl) or now
+    return DeliveredCommand(
+        parsed.id,
+        parsed.command or "",
+        parsed.parameters,
+        rfc3339(issued),
+        rfc3339(expires),
+        max(0.0, (expires - now) / US),
+        settings.timeout * ANSWER_SHARE,
+    )
+
+
 def not_online(device: str, condition: DeviceCondition) -> RefusedCommand:
     """Why it is not online, where that is known: a device of the wrong kind does not come back by itself."""
-    state, reason = condition
+    state, reason = condition.state, condition.reason
     in_error = state is DeviceState.ERROR
     word = "in error" if in_error else str(state)
     return RefusedCommand(

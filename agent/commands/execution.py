@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 
 from gatepost.agent.commands.admission import AdmittedCommand
 from gatepost.agent.commands.model import RefusedCommand, Status
-from gatepost.agent.core.errors import DeviceBusy, GatepostError, Rejected
+from gatepost.agent.core.errors import DeviceBusy, GatepostError, OutcomeUnknown, Rejected
 from gatepost.agent.devices.builtin_commands import AcceptedCommand
 from gatepost.drivers.driver import CommandFailed
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 16  # commands that are carried out at the same time
-LASTING = 4  # accepted and not finished, for each target
+LASTING = 4  # accepted and not finished, for each target,
+WAITING = 100  # or of a device that carries commands out itself, and gets them when it is back
 GRACE = 1.0  # seconds for a cancelled command to end
 
 
@@ -48,8 +49,9 @@ class ExecutionSlots:
             )
         if exclusive and target in self._targets:
             return RefusedCommand("busy", "Another command is being carried out there.", "Try again when it has ended.")
-        if exclusive and self.lasting[target] >= LASTING:
-            return RefusedCommand("busy", f"{LASTING} lasting commands are under way there.", "Stop one of them first.")
+        most = WAITING if admitted.command.free else LASTING
+        if exclusive and self.lasting[target] >= most:
+            return RefusedCommand("busy", f"{most} lasting commands are under way there.", "Stop one of them first.")
         self._taken += 1
         if exclusive:
             self._targets.add(target)
@@ -109,6 +111,8 @@ def failure(error: BaseException) -> ExecutionOutcome:
     """What is told of an error; one outside the tree is logged, and told without its text."""
     if isinstance(error, Rejected | DeviceBusy):
         return ExecutionOutcome("rejected", None, error.as_dict())
+    if isinstance(error, OutcomeUnknown):
+        return ExecutionOutcome("outcome-unknown", None, error.as_dict())
     if isinstance(error, GatepostError):
         return ExecutionOutcome("failed", None, error.as_dict())
     if isinstance(error, CommandFailed):

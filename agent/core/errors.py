@@ -15,7 +15,8 @@ GatepostError
 │   └── WindowFull           broker-window-full      its receive maximum is reached
 ├── DeviceError              device-error            a device could not do it
 │   ├── DeviceOffline        device-offline          it is not there now
-│   └── DeviceBusy           busy                    it is doing something else
+│   ├── DeviceBusy           busy                    it is doing something else
+│   └── OutcomeUnknown       outcome-unknown         it was told, and has not said what came of it
 ├── Rejected                 (its own key)           a command that was refused
 ├── NotFound                 not-found               no such device, broker, ...
 ├── BadInput                 bad-input               a request is wrong: a parameter, its body
@@ -28,7 +29,7 @@ GatepostError
 ├── TooMany                  too-many-requests       too many requests or failed attempts
 ├── Conflict                 conflict                not in this state
 ├── PreconditionFailed       precondition-failed     `If-Match` names another state
-├── ListenWrong              listen-failed           the API cannot be served at `api.listen`
+├── ListenWrong              listen-failed           an address cannot be listened at, or not with its certificate
 ├── SocketTaken              socket-taken            another process answers at `api.socket`
 ├── SocketWrong              socket-wrong            the socket cannot be made at `api.socket`
 └── JwtWrong                 jwt-wrong               `api.jwt` cannot be used: its key, its file, its library
@@ -153,6 +154,12 @@ class DeviceBusy(DeviceError):
     key = "busy"
 
 
+class OutcomeUnknown(DeviceError):
+    """A command was sent to a device, and whether it carried it out is not known."""
+
+    key = "outcome-unknown"
+
+
 class Rejected(GatepostError):
     """A command that was refused; the key is one of the contract's rejection keys."""
 
@@ -230,7 +237,7 @@ class HandshakeWrong(GatepostError):
 
 
 class ListenWrong(GatepostError):
-    """The API cannot be served at `api.listen`, or not with its certificate."""
+    """An address cannot be listened at, or not with its certificate."""
 
     key = "listen-failed"
 

@@ -44,3 +44,15 @@ def _covers(wide: list[str], narrow: list[str]) -> bool:
         if index == len(narrow) or narrow[index] == "#" or (level != "+" and level != narrow[index]):
             return False
     return len(narrow) == len(wide)
+
+
+def overlaps(first: str, second: str) -> bool:
+    """Whether there is a topic that both filters match."""
+    one, other = first.split("/"), second.split("/")
+    for a, b in zip(one, other, strict=False):
+        if "#" in (a, b):
+            return True
+        if a != b and "+" not in (a, b):
+            return False
+    longer = one if len(one) > len(other) else other
+    return len(one) == len(other) or longer[min(len(one), len(other))] == "#"

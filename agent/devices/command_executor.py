@@ -20,7 +20,7 @@ from gatepost.agent.devices.builtin_commands import GENERIC, SetInterval, StartM
 from gatepost.agent.devices.desired_state import DesiredState, OrderSource
 from gatepost.agent.devices.device_session import DeviceSession
 from gatepost.agent.devices.health import reason_of
-from gatepost.agent.devices.interfaces import ReadingStore
+from gatepost.agent.devices.interfaces import DeliveredCommand, ReadingStore
 from gatepost.agent.devices.reading_pipeline import RequestedReading
 from gatepost.agent.devices.status_view import view_of
 from gatepost.drivers.driver import Command, CommandFailed, Driver
@@ -31,7 +31,10 @@ STORED_WITHIN = 10.0  # seconds; a store that takes longer is in trouble
 
 def commands_of(driver: Driver | type[Driver]) -> dict[str, Command]:
     """What a device of this driver understands, by name; a command of the driver's own stands for the gateway's."""
-    return {command.name: command for command in (*GENERIC, *driver.commands)}
+    if isinstance(driver, type):
+        return {command.name: command for command in (*GENERIC, *driver.commands)}
+    generic = {command.name: driver.any_command(command.name) or command for command in GENERIC}
+    return generic | {command.name: command for command in driver.named_commands()}
 
 
 class CommandExecutor:
@@ -44,6 +47,8 @@ class CommandExecutor:
     async def execute(
         self, session: DeviceSession, name: str, parameters: msgspec.Struct, source: str = ""
     ) -> dict[str, Any]:
+        if isinstance(parameters, DeliveredCommand):
+            return await self._deliver(session, parameters)
         command = commands_of(session.driver).get(name)
         if command is None:
             known = ", ".join(sorted(commands_of(session.driver)))
@@ -59,6 +64,14 @@ class CommandExecutor:
                 return await self._read_now(session, command)
             case _:
                 return await self._want(session, parameters, source)
+
+    async def _deliver(self, session: DeviceSession, command: DeliveredCommand) -> dict[str, Any]:
+        """To a device that carries it out itself."""
+        link: Any = session.link
+        if link is None or not hasattr(link, "command"):
+            raise _offline(session)
+        result: dict[str, Any] = await link.command(command)
+        return result
 
     async def _want(self, session: DeviceSession, parameters: msgspec.Struct, source: str) -> dict[str, Any]:
         """Change what is wanted of the device."""

@@ -75,7 +75,14 @@ class DeviceSession:
         self.writer = GuardedWriter(driver, limits.send)
         self._series = SeriesCache(name, store)
         self.pipeline = ReadingPipeline(name, clock, self._series, self.queue, self.counters, self.health, log)
-        events = LinkEvents(self.pipeline.chunk, self._on_lost, self._on_waiting, self.health.update_status, memory)
+        events = LinkEvents(
+            self.pipeline.chunk,
+            self._on_lost,
+            self._on_waiting,
+            self.health.update_status,
+            memory,
+            self._on_presence,
+        )
         self._link = connect(device, driver, events)
         self.recorder = DeviceRecorder(clock.monotonic, self._on_recording)
         self._store = store
@@ -92,7 +99,7 @@ class DeviceSession:
             self.counters,
             self._backoff,
             clock,
-            lambda: self.link is not None,
+            lambda: self.link is not None and not self._tells_presence,
         )
         self._rest = 0.0  # seconds that the conversation wants the device to be left alone
         self._ordering = asyncio.Lock()
@@ -224,7 +231,8 @@ class DeviceSession:
             self._opened_before = True
             for data in driver.on_open_bytes():
                 await self.writer.write(link, data)
-            if self.health.reason.key not in UNPROVEN and not self.liveness.ended:
+            proven = self.health.reason.key not in UNPROVEN and not self.liveness.ended
+            if proven and not self._tells_presence:
                 self.health.turn(DeviceState.ONLINE)
             io = self.pipeline.conversation = self.exchange(link)
             driver_task = asyncio.get_running_loop().create_task(self._run_driver(io), name=f"driver {self.name}")
@@ -307,6 +315,14 @@ class DeviceSession:
         """The link waits for the device; a faulty one stays so until something is decoded."""
         if self.link is None and self.health.reason.key not in UNPROVEN:
             self.health.turn(DeviceState.OFFLINE, StatusReason(key, message, hint))
+
+    @property
+    def _tells_presence(self) -> bool:
+        return bool(getattr(self._link, "tells_presence", False))
+
+    def _on_presence(self, status: str, key: str, message: str) -> None:
+        """The device came or went, and the link stays open."""
+        self.health.turn(DeviceState(status), StatusReason(key, message))
 
     def _on_broken(self, error: Exception) -> None:
         message = f"the driver failed on data of the device: {fault_of(error)}"

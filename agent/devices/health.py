@@ -45,6 +45,7 @@ class DeviceCondition(NamedTuple):
 
     state: DeviceState
     reason: StatusReason = NO_REASON
+    reachable: bool = False  # away, and commands that it carries out itself can wait for it
 
 
 LOST = StatusReason("lost", "the connection was lost")

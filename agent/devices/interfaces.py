@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from gatepost.agent.core.clock import Stamp
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.agent.store.key_value import KeyValueStore
@@ -15,6 +17,41 @@ Chunk = Any  # what the link hears and the decoder takes: bytes, GattValue or Re
 
 
 Connect = Callable[[DeviceSettings, Driver, LinkEvents], Link]
+
+
+class DeliveredCommand(msgspec.Struct, frozen=True):
+    """A command for a device that carries out commands itself, as it is sent to it; never a token or a signature.
+    `within` seconds of waiting, it is called accepted."""
+
+    id: str
+    command: str
+    parameters: dict[str, Any]
+    issued_at: str
+    expires_at: str
+    expires_in: float  # seconds
+    within: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "command": self.command,
+            "parameters": self.parameters,
+            "issued_at": self.issued_at,
+            "expires_at": self.expires_at,
+        }
+
+
+class CommandLink(Protocol):
+    """A link to such a device."""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether a command has a way to it, also while it is away."""
+        ...
+
+    async def command(self, command: DeliveredCommand) -> Any:
+        """The result, or AcceptedCommand. Raises DeviceOffline, CommandFailed, OutcomeUnknown."""
+        ...
 
 
 class LinkKinds(Protocol):

@@ -78,8 +78,10 @@ class DeviceManager:
         links: LinkKinds | None = None,
         limits: DeviceLimits = LIMITS,
         resolve: Resolve = lambda secret: resolve_secret(secret, os.environ),
+        mqtt_link: Callable[[str], Connect] | None = None,
     ) -> None:
-        """`resolve` reads a secret among a driver's options; SettingsWrong."""
+        """`resolve` reads a secret among a driver's options; SettingsWrong. `mqtt_link(device id)`: the link to a
+        device that speaks MQTT."""
         self.on_status: OnStatus | None = None
         self._registry = registry
         self._store = store
@@ -90,6 +92,7 @@ class DeviceManager:
         self._links = links or HardwareLinks(rng, log)
         self._limits = limits
         self._resolve = resolve
+        self._mqtt_link = mqtt_link
         self._executor = CommandExecutor(store, clock)
         self._sessions: dict[str, DeviceSession] = {}
         self._lock = asyncio.Lock()
@@ -141,6 +144,8 @@ class DeviceManager:
         except Exception as error:  # an installed package may fail in any way
             raise DeviceError(f"{name}: the driver {device.driver} cannot be loaded: {error}") from error
         connect = self._links.get(kind.transport)
+        if kind.transport == "mqtt" and self._mqtt_link is not None:
+            connect = self._mqtt_link(name)
         if connect is None:
             raise DeviceError(f"{name}: this gateway has no {kind.transport} link")
         if kind.transport in PORTS and not device.port:
@@ -183,7 +188,10 @@ class DeviceManager:
     def state_of(self, device_id: str) -> DeviceCondition | None:
         """Its state without the cost of a whole view."""
         session = self._sessions.get(device_id)
-        return None if session is None else DeviceCondition(session.health.state, session.health.reason)
+        if session is None:
+            return None
+        reachable = bool(getattr(session.link, "reachable", False))
+        return DeviceCondition(session.health.state, session.health.reason, reachable)
 
     def driver_of(self, device_id: str) -> Driver | None:
         session = self._sessions.get(device_id)
@@ -233,6 +241,10 @@ class DeviceManager:
     def commands(self, device_id: str) -> dict[str, Command]:
         """What the device understands, by name; NotFound."""
         return commands_of(self._session(device_id).driver)
+
+    def any_command(self, device_id: str, name: str) -> Command | None:
+        """A command that it may understand, though it does not name it."""
+        return self._session(device_id).driver.any_command(name)
 
     async def execute(
         self, device_id: str, command: str, parameters: msgspec.Struct, source: str = ""

@@ -232,6 +232,7 @@ class ReadingPipeline:
     def _report(self, reading: Reading, urgent: bool) -> int:
         mark = reading.bookmark
         try:
+            urgent = urgent or reading.urgent
             reading, body = encode(reading)
             series, body = self._place(reading, body)
         except Exception as error:

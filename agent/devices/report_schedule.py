@@ -103,7 +103,7 @@ class PacedSchedule:
             self._tell(lane)
             lane.due = now + self._every
             return self._report(reading, outside)
-        if at_once or reading.waveform is not None or reading.metric in MOMENTARY:
+        if at_once or reading.urgent or reading.waveform is not None or reading.metric in MOMENTARY:
             return self._report(reading, outside)
         if not lane.window.count and now >= lane.due:
             lane.due = now + self._every

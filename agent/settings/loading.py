@@ -276,6 +276,7 @@ def _check_rules(tree: MapNode, values: dict[str, Any], checker: Any, registry: 
     from gatepost.agent.settings.rules.brokers import check_brokers
     from gatepost.agent.settings.rules.devices import check_devices
     from gatepost.agent.settings.rules.formats import check_format
+    from gatepost.agent.settings.rules.listener import check_listener
 
     judge = base.RuleContext(values, checker, registry, whole)
     check_brokers(judge)
@@ -285,6 +286,7 @@ def _check_rules(tree: MapNode, values: dict[str, Any], checker: Any, registry: 
         check_format(judge, ("brokers", name), options.get(name))
     base.check_routes(judge)
     base.check_commands(judge)
+    check_listener(judge)
     check_api(judge)
     base.check_secrets_written(judge)
     base.check_paths(judge)

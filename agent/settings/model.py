@@ -335,6 +335,42 @@ class BluetoothSettings(_Section, frozen=True):
     ] = 60.0
 
 
+class ListenerTls(ApiTls, frozen=True):
+    """What the listener shows to its devices, and asks of them."""
+
+    client_ca: Annotated[
+        str | None, Meta(description="file of CA certificates: devices may show one of theirs instead of a token")
+    ] = None
+
+
+class ListenerSettings(_Section, frozen=True):
+    """Devices that speak MQTT to the gateway; off unless it has an address."""
+
+    listen: Annotated[str | None, Meta(description="host:port where devices connect; null = off")] = None
+    ws: Annotated[str | None, Meta(description="host:port of MQTT over WebSocket, path /mqtt; null = off")] = None
+    tls: Annotated[ListenerTls | None, Meta(description="serve both with TLS")] = None
+    insecure: Annotated[
+        bool, Meta(description="true = beyond this machine without TLS: tokens and readings can be overheard")
+    ] = False
+    max_connections: Annotated[int, Meta(ge=1, le=10_000, description="most devices at once")] = 200
+    connect_timeout: Annotated[
+        PositiveSeconds, Meta(le=300, description="in which a connection must have said who it is")
+    ] = 10.0
+    keepalive_max: Annotated[PositiveSeconds, Meta(le=65535, description="longest silence of a device")] = 600.0
+    max_packet: Annotated[
+        Annotated[int, Meta(ge=512, le=1_000_000, extra={"unit": "size"})], Meta(description="largest message")
+    ] = 64_000
+    window: Annotated[int, Meta(ge=1, le=1000, description="unacknowledged messages of one device")] = 20
+    ack_within: Annotated[
+        PositiveSeconds,
+        Meta(le=60, description="a message that waits longer for its acknowledgement hurries the commit"),
+    ] = 0.25
+    rate: Annotated[PerSecond, Meta(description="messages of one device; 0 = no limit")] = 50.0
+    session_expiry: Annotated[
+        Seconds, Meta(le=30 * 86400, description="longest life of a session without its device; commands wait so long")
+    ] = 3600.0
+
+
 class LoggingSettings(_Section, frozen=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severity that is logged")
@@ -353,6 +389,9 @@ class Settings(_Section, frozen=True):
     devices: Annotated[dict[Name, DeviceSettings], Meta(description="devices, by their id")] = {}
     commands: Annotated[CommandSettings, Meta(description="commands from brokers, API and command line")] = field(
         default_factory=CommandSettings
+    )
+    listener: Annotated[ListenerSettings, Meta(description="devices that speak MQTT to the gateway")] = field(
+        default_factory=ListenerSettings
     )
     api: Annotated[ApiSettings, Meta(description="the local API")] = field(default_factory=ApiSettings)
     bluetooth: Annotated[BluetoothSettings, Meta(description="Bluetooth adapters")] = field(

@@ -117,6 +117,11 @@ def _certificates(settings: Settings) -> Iterator[tuple[Key, Path]]:
     if settings.api.tls is not None:
         for field in ("cert", "key"):
             yield ("api", "tls", field), Path(getattr(settings.api.tls, field))
+    if settings.listener.tls is not None:
+        for field in ("cert", "key", "client_ca"):
+            file = getattr(settings.listener.tls, field)
+            if file is not None:
+                yield ("listener", "tls", field), Path(file)
     if settings.api.jwt is not None and settings.api.jwt.jwks_file is not None:
         yield ("api", "jwt", "jwks_file"), Path(settings.api.jwt.jwks_file)
 

@@ -371,7 +371,7 @@ class Store:
         self.pending.refile(await self.database.probe("gap_untold", (0,)))
         self.queries.zones.forget()
         for key, value in self.losses.repaired(report).items():
-            self.writer.put_state(key, value)
+            self.writer.note(key, value)
         self.ledger.horizon = self.losses.horizon
         await self.losses.stored((await self.database.probe("reading_last"))[0][0], report.floor + 1)
         self._report_repair(report)

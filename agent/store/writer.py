@@ -81,7 +81,11 @@ class StoreWriter:
         self._rng = rng
         self._on_committed = on_committed  # before anybody is told
         self._queue: list[Record] = []
-        self._marks: dict[str, bytes] = {}  # small state that rows in the queue bring with them; the newest of each key
+        self.committed = 0  # number of the newest commit that is on disk
+        self._begun = 0  # number of the newest one that was begun
+        self._marks: dict[
+            str, bytes | None
+        ] = {}  # small state for the next commit; the newest of each key, None = forget
         self._queued = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._blocked: list[asyncio.Future[None]] = []
@@ -141,9 +145,21 @@ class StoreWriter:
         self._work.set()
         return seq
 
-    def put_state(self, key: str, value: bytes) -> None:
-        """An entry of the small state that goes into the next transaction."""
+    @property
+    def ticket(self) -> int:
+        """Number of the commit that holds what is appended and noted now: once `committed` is there, it is on disk."""
+        return self._begun + 1
+
+    def note(self, key: str, value: bytes | None) -> int:
+        """Small state (JSON, None forgets the key) for the very transaction of what was appended just before; its
+        ticket."""
         self._marks[key] = value
+        self._work.set()
+        return self.ticket
+
+    def hurry(self) -> None:
+        """Somebody waits: commit now."""
+        self._hurry.set()
 
     def wake(self) -> None:
         """There is something else to write."""
@@ -177,12 +193,12 @@ class StoreWriter:
         """The task. Ends after `close()` when everything that waited is stored or cannot be."""
         backoff, tries = Backoff(self._rng, FIRST_RETRY, LONGEST_RETRY), LAST_TRIES
         while True:
-            if not (self._closing or self._queue or self._extras.due()):
+            if not (self._closing or self._queue or self._marks or self._extras.due()):
                 await self._work.wait()
             self._work.clear()
             await self._pace()
             self._hurry.clear()
-            if not self._queue and not self._extras.due():
+            if not self._queue and not self._marks and not self._extras.due():
                 if self._closing:
                     self._ended = True
                     return
@@ -238,6 +254,7 @@ class StoreWriter:
             async with self._database.transaction() as run:
                 # At one moment: a row must never be committed without the series that it belongs to.
                 batch, marks = list(self._queue), list(self._marks.items())
+                self._begun = number = self._begun + 1
                 await self._extras.write(run)
                 await run.many(
                     "reading_insert",
@@ -246,18 +263,19 @@ class StoreWriter:
                         for r in batch
                     ],
                 )
-                for mark in marks:
-                    await run("state_put", mark)
+                for key, mark in marks:
+                    await run(*(("state_drop", (key,)) if mark is None else ("state_put", (key, mark))))
         except BaseException:
             self._extras.failed()
             raise
         self._extras.held()
         for key, value in marks:
             if self._marks.get(key) is value:  # else a row that waits brought a newer one
-                del self._marks[key]
+                self._marks.pop(key, None)
         self.commits += 1
         self.commit_seconds = self._clock.monotonic() - began
         await self._on_committed(batch[-1].seq if batch else None)
+        self.committed = number
         if batch:
             self.rows += len(batch)
             del self._queue[: len(batch)]
@@ -265,6 +283,7 @@ class StoreWriter:
             self.head = batch[-1].seq
             self._tell()
             self._make_room()
+        if batch or marks:
             self._on_stored(batch)
 
     def _tell(self) -> None:

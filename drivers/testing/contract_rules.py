@@ -149,6 +149,8 @@ def held(thing: object) -> int:
         one = left.pop()
         if isinstance(one, bytes | bytearray | str):
             total += len(one)
+        elif isinstance(one, bool):
+            continue
         elif isinstance(one, int | float):
             total += 8
         elif id(one) not in seen:

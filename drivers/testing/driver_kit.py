@@ -214,8 +214,8 @@ def assert_driver(
     kind: type[Driver], options: dict[str, Any] | None = None, seconds: float = 30.0, seed: int = 0, rounds: int = 20
 ) -> None:
     """All promises of a serial driver, with `options` as in a drop; default none, its example where it needs some."""
-    if kind.transport == "ble":
-        raise BrokenPromise(f"{kind.name}: the kit is for drivers whose decoder takes octets, and this one is for BLE")
+    if kind.transport in ("ble", "mqtt"):
+        raise BrokenPromise(f"{kind.name}: the kit is for drivers whose decoder takes octets, not {kind.transport}")
     make = maker(kind, options)
     for question in kind.scan_hints.probes:
         if rule := make().violation(question.request):

@@ -15,6 +15,7 @@ from gatepost.agent.core.errors import NotConnected
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC
 from gatepost.agent.devices.recorder import DeviceRecorder
+from gatepost.agent.listener.on_demand import OFF
 from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.loading import SettingsLoader
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, GatewaySettings, SecretRef, Settings
@@ -199,6 +200,19 @@ class FakeDesk:
         )
 
 
+class FakeListener:
+    """No device speaks MQTT, but one may be hung up on."""
+
+    def __init__(self):
+        self.connected = {}
+
+    def as_dict(self):
+        return dict(OFF)
+
+    def hang_up(self, device):
+        return self.connected.pop(device, 0)
+
+
 class FakeApp:
     """Made with `await FakeApp.start(directory)`; `take` stores a reading."""
 
@@ -207,6 +221,7 @@ class FakeApp:
         self.events = EventBus()
         self.devices = FakeDevices()
         self.brokers = FakeBrokers()
+        self.listener = FakeListener()
         self.dispatcher = FakeDesk()
         self.reloads = []
         self.outcome = {"applied": True, "changed": ["devices.cuff-3"], "problems": []}

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gatepost.agent.api.http.server import ApiServer
-from gatepost.agent.api.http.sockets import bind
 from gatepost.agent.core.errors import ListenWrong
+from gatepost.agent.core.tcp_sockets import bind
 from gatepost.agent.settings.model import ApiSettings, ApiTls
 
 
@@ -104,7 +104,7 @@ async def test_an_address_in_use_leaves_the_old_one(app, running):
 
 async def test_a_host_that_is_none_is_said():
     with pytest.raises(ListenWrong):
-        await bind("no-such-host.invalid:8765")
+        await bind("no-such-host.invalid", 8765, "api.listen")
 
 
 async def test_tls_and_renewed_certificates(app, running, tmp_path):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.agent.api.auth.tokens import MOST, TokenStore
+from gatepost.agent.api.auth.tokens import MOST_TOKENS, TokenStore
 from gatepost.agent.core.errors import Conflict, NotFound, Unauthenticated
 
 DAY = 86400.0
@@ -90,7 +90,7 @@ async def test_a_damaged_token_does_not_hold_and_harms_no_other(app, tokens):
 
 
 async def test_tokens_are_bounded_and_expired_ones_make_room(app, tokens):
-    for _ in range(MOST):
+    for _ in range(MOST_TOKENS):
         await tokens.create("viewer", lifetime=60.0)
     with pytest.raises(Conflict):
         await tokens.create("viewer")

@@ -12,7 +12,9 @@ from gatepost.drivers.serial.lines.fields import LineField
 from gatepost.drivers.testing import driver_kit
 
 REGISTRY = Registry.installed()
-OCTETS = [name for name in REGISTRY.names if REGISTRY.get(name).transport != "ble"]  # the others: tests/ble
+OCTETS = [
+    name for name in REGISTRY.names if REGISTRY.get(name).transport not in ("ble", "mqtt")
+]  # the others: tests/ble
 LINES = [
     LinesOptions(max_line=80),
     LinesOptions(

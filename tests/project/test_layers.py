@@ -9,7 +9,7 @@ from tests.project.checkout import ROOT, imports, modules
 
 BASE = {"agent", "core", "process", "drivers"}
 LOG = BASE | {"formats", "settings", "store"}
-ROOMS = LOG | {"audit", "devices", "uplink", "commands", "diagnostics", "api"}
+ROOMS = LOG | {"audit", "devices", "uplink", "commands", "listener", "diagnostics", "api"}
 
 # room -> the rooms it may import from, itself aside. `agent` is the package itself and what lies in it as files.
 MAY_KNOW = {
@@ -26,6 +26,7 @@ MAY_KNOW = {
     "uplink": LOG,
     "commands": LOG | {"audit", "devices"},
     "diagnostics": LOG,
+    "listener": LOG | {"devices", "uplink"},
     "api": LOG | {"audit", "commands", "devices", "diagnostics", "uplink"},
     "client": {"core"},
     "web": set(),
@@ -122,14 +123,18 @@ def test_hardware_is_touched_below_serial_and_ble_only() -> None:
         assert not touched or module.startswith(("gatepost.drivers.serial", "gatepost.drivers.ble")), module
 
 
+# What moves the radio is loaded with the first BLE device (tests/ble/link/test_rules.py), the other with the first
+# browser that speaks MQTT.
+LOADED_LATER = ("gatepost.drivers.ble.", "gatepost.agent.listener.websocket")
+
+
 def test_the_agent_process_is_free_of_what_only_the_command_line_needs() -> None:
     """Memory: even with every module of the agent loaded, none of these is."""
     outside = {"cli", "client", "demo"}
-    # What moves the radio is loaded with the first BLE device (tests/ble/link/test_rules.py).
     wanted = [
         name
         for name, _ in modules()
-        if room(name) not in outside and not name.startswith("gatepost.drivers.ble.") and (name, "cli") not in UPWARD
+        if room(name) not in outside and not name.startswith(LOADED_LATER) and (name, "cli") not in UPWARD
     ]
     program = (
         "import importlib, sys\n"

@@ -71,8 +71,9 @@ def test_the_example_works(read, key):
     beside = [line for line in others.get(parts[0], []) if not line.startswith(parts[-1] + ":")]
     if parts[-1] in ("driver", "options", "brokers", "baudrate"):
         example = example.replace("lines", "printer").replace("[hospital]", "[a]")
-    if parts[:2] == ["api", "tls"]:
-        beside.append("key: /k" if parts[-1] == "cert" else "cert: /c")
+    if parts[:2] in (["api", "tls"], ["listener", "tls"]):
+        beside += ["key: /k"] if parts[-1] != "key" else []
+        beside += ["cert: /c"] if parts[-1] != "cert" else []
     elif parts[:2] == ["api", "jwt"]:
         public = parts[-1] == "jwks_file"
         needed = {"algorithm": "RS256" if public else "HS256", "issuer": "i", "audience": "a"}

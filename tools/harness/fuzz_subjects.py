@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gatepost.drivers.driver import Driver, Registry
+from gatepost.drivers.mqtt.message import MqttMessage
+from gatepost.drivers.mqtt.topics import OWN
 from gatepost.drivers.reading import Reading
 from gatepost.drivers.testing import driver_kit
 from gatepost.drivers.testing.contract_rules import unfinished
@@ -48,6 +50,39 @@ class Subject:
         """Whether it is wrong after these pieces, from fresh."""
         self.start()
         return any(self.feed(piece) for piece in pieces) or bool(self.judge())
+
+
+class Payloads(Subject):
+    """A decoder that takes whole payloads of MQTT: each piece is one, of every kind in turn."""
+
+    def __init__(self, kind: type[Driver]) -> None:
+        self.name = kind.name
+        self._driver = kind()
+        twin = kind.twin(None, 0)
+        self.corpus = [twin.tick() for _ in range(30)]
+        self.start()
+
+    def start(self) -> None:
+        self._decoder = self._driver.decoder()
+
+    def feed(self, piece: bytes) -> str:
+        for topic in OWN:
+            message = MqttMessage(topic, piece)
+            try:
+                found = self._decoder.feed(message)
+            except Exception as error:
+                return f"raised {error!r}"
+            self.items += len(found)
+            for item in found:
+                wrong = driver_kit.complaint(item)
+                if wrong:
+                    return f"gave something that {wrong}"
+        return ""
+
+    def judge(self) -> str:
+        self.held = max(self.held, driver_kit.held(self._decoder))
+        good = self._decoder.feed(MqttMessage("data", self.corpus[0]))
+        return "" if good else "good traffic is not decoded any more"
 
 
 class Octets(Subject):
@@ -293,6 +328,9 @@ def subjects() -> dict[str, Callable[[], list[Subject]]]:
     out: dict[str, Callable[[], list[Subject]]] = {}
     for name in registry.names:
         kind = registry.get(name)
+        if kind.transport == "mqtt":
+            out[name] = lambda kind=kind: [Payloads(kind)]
+            continue
         out[name] = (lambda kind=kind: [Gatt(kind)]) if kind.transport == "ble" else (lambda kind=kind: _serial(kind))
     by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for vector in all_vectors():

@@ -8,6 +8,7 @@ from gatepost.agent.api.asgi import Scope
 from gatepost.agent.api.auth.topic_permissions import allows, covers
 
 Role = Literal["viewer", "operator", "admin"]
+TokenRole = Literal["viewer", "operator", "admin", "device"]
 Needed = Literal["open", "viewer", "operator", "admin"]
 RANK = {"open": 0, "viewer": 1, "operator": 2, "admin": 3}
 EVERY_TOPIC = ("#", "$SYS/#")

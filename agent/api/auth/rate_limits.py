@@ -53,8 +53,9 @@ class RateLimiter:
 class AddressLockout:
     """Addresses whose attempts failed: after a few, each further one costs twice the time."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], longest: float = LONGEST) -> None:
         self._now = now
+        self._longest = longest
         self._failed: OrderedDict[str, tuple[int, float, float]] = OrderedDict()  # attempts, locked until, last
 
     def locked(self, key: str) -> float:
@@ -67,7 +68,7 @@ class AddressLockout:
         now = self._now()
         count, _, last = self._failed.get(key, (0, 0.0, now))
         count = 1 if now - last > FORGOTTEN else count + 1
-        lock = 0.0 if count <= FREE else min(LONGEST, FIRST_LOCK * 2 ** min(count - FREE - 1, 20))
+        lock = 0.0 if count <= FREE else min(self._longest, FIRST_LOCK * 2 ** min(count - FREE - 1, 20))
         self._failed[key] = (count, now + lock, now)
         self._failed.move_to_end(key)
         if len(self._failed) > TABLE:

@@ -7,6 +7,7 @@ The salt of each token keeps equal hashes from telling anything.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -19,9 +20,9 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.agent.api.agent_interface import StoreInterface
-from gatepost.agent.api.auth.principal import EVERY_TOPIC, Principal, Role
+from gatepost.agent.api.auth.principal import EVERY_TOPIC, Principal, TokenRole
 from gatepost.agent.core.clock import Clock, rfc3339
-from gatepost.agent.core.errors import Conflict, NotFound, StoreError, Unauthenticated
+from gatepost.agent.core.errors import Conflict, Forbidden, NotFound, StoreError, Unauthenticated
 
 if TYPE_CHECKING:
     from gatepost.agent.api.schemas.responses import TokenView
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 KEY = "api-token:"
 PREFIX = "gp_"
-MOST = 200  # tokens
+MOST_TOKENS = 200  # of the API, and
+MOST_DEVICE_TOKENS = 1000
 USED_EVERY = 3600 * 1_000_000  # microseconds after which a use is written again
 WRONG = "invalid or revoked token"
 HINT = "`gatepost token create` makes one"
@@ -41,7 +43,7 @@ class ApiToken(Struct, frozen=True):
 
     id: str
     name: str
-    role: Role
+    role: TokenRole
     salt: str
     digest: str
     created: int
@@ -49,8 +51,12 @@ class ApiToken(Struct, frozen=True):
     used: int | None = None
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
+    device: str | None = None  # of a device that connects to the listener; it opens no route of the API
 
     def as_principal(self) -> Principal:
+        """Raises Forbidden for a device's."""
+        if self.role == "device":
+            raise Forbidden("a device's token opens the listener alone", HINT)
         return Principal(self.name, self.role, self.publish, self.subscribe)
 
     def as_dict(self) -> TokenView:
@@ -64,6 +70,7 @@ class ApiToken(Struct, frozen=True):
             "used": None if self.used is None else rfc3339(self.used),
             "publish": list(self.publish),
             "subscribe": list(self.subscribe),
+            "device": self.device,
         }
 
 
@@ -80,6 +87,7 @@ class TokenStore:
         self._entropy = entropy
         self._by_id: dict[str, ApiToken] = {}
         self._written: dict[str, int] = {}
+        self._notes: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Raises StoreError."""
@@ -99,22 +107,24 @@ class TokenStore:
 
     async def create(
         self,
-        role: Role,
+        role: TokenRole,
         name: str | None = None,
         lifetime: float | None = None,
         publish: list[str] | None = None,
         subscribe: list[str] | None = None,
+        device: str | None = None,
     ) -> tuple[ApiToken, str]:
-        """The token and its text, which is told this once; topics None = every one, but none for a viewer.
+        """The token and its text, which is told this once; topics None = every one, but none for a viewer or device.
 
         Raises Conflict, StoreError.
         """
         now = self._clock.now().wall
         for token in [token for token in self._by_id.values() if self._expired(token)]:
             await self._forget(token.id)
-        if len(self._by_id) >= MOST:
-            raise Conflict(f"there are {MOST} tokens already", "revoke those that are not used any more")
-        topics = () if role == "viewer" else EVERY_TOPIC
+        most = MOST_TOKENS if device is None else MOST_DEVICE_TOKENS
+        if sum((token.device is None) is (device is None) for token in self._by_id.values()) >= most:
+            raise Conflict(f"there are {most} tokens already", "revoke those that are not used any more")
+        topics = () if role in ("viewer", "device") else EVERY_TOPIC
         ident, secret, salt = self._entropy(6).hex(), _text(self._entropy(32)), self._entropy(16)
         token = ApiToken(
             id=ident,
@@ -126,6 +136,7 @@ class TokenStore:
             expires=None if lifetime is None else now + int(lifetime * 1e6),
             publish=topics if publish is None else tuple(publish),
             subscribe=topics if subscribe is None else tuple(subscribe),
+            device=device,
         )
         await self._store.key_value.put(KEY + ident, msgspec.to_builtins(token))
         self._by_id[ident] = token
@@ -139,7 +150,20 @@ class TokenStore:
         await self._forget(ident)
         return token
 
+    def holds(self, device: str, text: str) -> bool:
+        """Whether this is a valid token of the device."""
+        try:
+            return self.judge(text).device == device
+        except Unauthenticated:
+            return False
+
     async def check(self, text: str) -> ApiToken:
+        """As `judge`; a use that is worth keeping is kept."""
+        token = self.judge(text)
+        await self.note_use(token)
+        return token
+
+    def judge(self, text: str) -> ApiToken:
         """The token that `text` is; raises Unauthenticated, with the same words whatever is wrong with it."""
         ident, _, secret = text.removeprefix(PREFIX).partition("_")
         token = self._by_id.get(ident, NONE)
@@ -148,13 +172,18 @@ class TokenStore:
             raise Unauthenticated(WRONG, HINT)
         if self._expired(token):
             raise Unauthenticated("this token has expired", HINT, "token-expired")
-        await self._note_use(token)
         return token
 
     def _expired(self, token: ApiToken) -> bool:
         return token.expires is not None and self._clock.now().wall >= token.expires
 
-    async def _note_use(self, token: ApiToken) -> None:
+    def note_soon(self, token: ApiToken) -> None:
+        """As `note_use`, without waiting for it."""
+        task = asyncio.ensure_future(self.note_use(token))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def note_use(self, token: ApiToken) -> None:
         """In memory each time, on the disk once in a while: a card wears."""
         now = self._clock.now().wall
         used = msgspec.structs.replace(token, used=now)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         FindingList,
         HealthDetailed,
         HealthReport,
+        ListenerHealth,
+        ListenerView,
         ReloadResult,
         SettingsShown,
         SettingView,
@@ -50,8 +52,10 @@ async def health_detailed(request: ApiRequest) -> HealthDetailed:
     app = request.app
     devices = {view["id"]: view["status"] for view in app.devices.views()}
     brokers = {view["name"]: view["state"] for view in _broker_views(request)}
+    listening = _listener(request)
     well = (
-        app.store.state == "ok"
+        listening["state"] in ("off", "ok")
+        and app.store.state == "ok"
         and not app.store.loss
         and all(status in DEVICES_WELL for status in devices.values())
         and all(state in BROKERS_WELL for state in brokers.values())
@@ -63,6 +67,7 @@ async def health_detailed(request: ApiRequest) -> HealthDetailed:
             "clock": clock(request),
             "devices": devices,
             "brokers": brokers,
+            "listener": listening,
         },
     }
 
@@ -88,6 +93,7 @@ async def stats(request: ApiRequest) -> StatsReport:
         "events_lost": app.events.lost,
         "devices": {view["id"]: view for view in app.devices.views()},
         "brokers": {view["name"]: view for view in _broker_views(request)},
+        "listener": cast("ListenerView", app.listener.as_dict()),
     }
 
 
@@ -110,6 +116,12 @@ async def doctor(request: ApiRequest) -> FindingList:
 def clock(request: ApiRequest) -> ClockState:
     stamp = request.app.clock.now()
     return {"now": rfc3339(stamp.wall), "synchronised": stamp.synchronised, "boot": request.app.clock.boot_id}
+
+
+def _listener(request: ApiRequest) -> ListenerHealth:
+    shown = request.app.listener.as_dict()
+    state = shown["trouble"] or ("ok" if shown["isInitialized"] else "off")
+    return {"state": state, "connected": shown["authenticatedClients"]}
 
 
 def _broker_views(request: ApiRequest) -> list[BrokerView]:

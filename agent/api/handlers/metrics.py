@@ -32,6 +32,7 @@ async def scrape(request: ApiRequest) -> TextResponse:
     samples = [*_process(request), *_store(await request.app.store.stats())]
     for view in request.app.devices.views():
         samples += _device(view)
+    samples += _listener(request.app.listener.as_dict())
     for broker in request.app.brokers.views():
         state = broker.as_dict()
         samples += _broker(state, owed.get(state["name"], {}), now)
@@ -100,6 +101,24 @@ def _device(view: DeviceView) -> Iterator[MetricSample]:
     for kind, count in shown if len(faults) > FAULTS else faults:
         text = "What went wrong with the device, by kind."
         yield MetricSample("gatepost_device_faults_total", text, count, (*label, ("kind", kind)))
+
+
+def _listener(shown: dict[str, Any]) -> Iterator[MetricSample]:
+    """Nothing where no device speaks MQTT."""
+    if not (shown["isInitialized"] or shown["received"] or shown["trouble"]):
+        return
+    for key, name, text in (
+        ("isInitialized", "gatepost_listener_up", "Whether devices may connect."),
+        ("authenticatedClients", "gatepost_listener_connections", "Devices that are connected."),
+        ("received", "gatepost_listener_received_total", "Messages of devices."),
+        ("stored", "gatepost_listener_stored_total", "Messages that are on disk."),
+        ("unacknowledged", "gatepost_listener_unacknowledged", "Messages that wait for the disk."),
+        ("sessions", "gatepost_listener_sessions", "Sessions, those of devices that are away included."),
+    ):
+        yield MetricSample(name, text, float(shown[key]))
+    for kind, count in shown["refused"].items():
+        text = "What was refused, by what was wrong."
+        yield MetricSample("gatepost_listener_refused_total", text, count, (("kind", kind),))
 
 
 def _broker(state: BrokerView, owed: dict[str, Any], now: float) -> Iterator[MetricSample]:

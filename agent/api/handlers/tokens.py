@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from gatepost.agent.api.auth.principal import LOCAL
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
-from gatepost.agent.core.errors import BadInput
+from gatepost.agent.core.errors import BadInput, NotFound
 from gatepost.agent.core.topic_filter import is_filter
 from gatepost.agent.settings.units import WrongUnit, parse_duration
 
 if TYPE_CHECKING:
+    from gatepost.agent.api.schemas.requests import TokenBody
     from gatepost.agent.api.schemas.responses import NewToken, TokenList, TokenView
 
 CREATED = 201
@@ -30,13 +31,38 @@ async def create(request: ApiRequest) -> JsonResponse[NewToken]:
         for each in filters or ():
             if not is_filter(each):
                 raise BadInput(f"{key}: {each[:64]!r} is not a topic filter", "such as devices/+/data or alarms/#")
+    if (body.role is None) is (body.device is None):
+        raise BadInput("role: a token has a role or a device", "one of the two")
+    if body.device is not None:
+        _check_device(request, body)
     token, text = await request.authenticator.tokens.create(
-        body.role, body.name, _seconds(body.expires), body.publish, body.subscribe
+        body.role or "device",
+        body.name or body.device,
+        _seconds(body.expires),
+        body.publish,
+        body.subscribe,
+        body.device,
     )
     request.app.audit.record(
-        "token-created", id=token.id, name=token.name, role=token.role, expires=body.expires, by=request.principal.name
+        "token-created",
+        id=token.id,
+        name=token.name,
+        role=token.role,
+        device=token.device,
+        expires=body.expires,
+        by=request.principal.name,
     )
     return JsonResponse({**token.as_dict(), "token": text}, CREATED, {"location": f"/api/v1/tokens/{token.id}"})
+
+
+def _check_device(request: ApiRequest, body: TokenBody) -> None:
+    device = request.app.settings.devices.get(str(body.device))
+    if device is None:
+        raise NotFound(f"there is no device {body.device}", "`gatepost devices` lists them")
+    if device.driver != "mqtt":
+        raise BadInput(f"device: {body.device} does not speak MQTT to the gateway", "only devices of driver mqtt do")
+    if body.publish is not None or body.subscribe is not None:
+        raise BadInput("publish: a device has its own topics, and no others", "leave publish and subscribe out")
 
 
 async def revoke(request: ApiRequest) -> TokenView:

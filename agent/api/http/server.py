@@ -17,7 +17,7 @@ from gatepost.agent.api.auth.authenticator import Authenticator
 from gatepost.agent.api.auth.principal import LocalGuard
 from gatepost.agent.api.auth.sessions import SessionStore
 from gatepost.agent.api.auth.tokens import TokenStore
-from gatepost.agent.api.http import sockets, unix_socket
+from gatepost.agent.api.http import unix_socket
 from gatepost.agent.api.http.cors import CorsPolicy
 from gatepost.agent.api.http.h11_protocol import ConnectionLimits
 from gatepost.agent.api.http.listener import HttpListener
@@ -26,8 +26,9 @@ from gatepost.agent.api.http.router import application
 from gatepost.agent.api.routes import DOCUMENTS, ROUTES
 from gatepost.agent.api.websocket.broadcaster import BROADCASTER, Broadcaster, LiveReadings
 from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.tcp_sockets import bind, certificate
 from gatepost.agent.settings import resolve_secret
-from gatepost.agent.settings.model import ApiSettings, JwtSettings, Secret
+from gatepost.agent.settings.model import ApiSettings, JwtSettings, Secret, split_address
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class ApiServer:
         connections: int = CONNECTIONS,
         patience: float = PATIENCE,
         resolve: Callable[[Secret | None], str | None] = lambda secret: resolve_secret(secret, os.environ),
+        tokens: TokenStore | None = None,
     ) -> None:
         self.path = path
         self.tcp: str | None = None  # the address that is served
@@ -58,7 +60,7 @@ class ApiServer:
         self._resolve = resolve
         self._closing = asyncio.Event()
         self.broadcaster = Broadcaster(app)
-        self._tokens = TokenStore(app.store, app.clock)
+        self._tokens = tokens or TokenStore(app.store, app.clock)
         self._authenticator = Authenticator(
             app, self._tokens, SessionStore(app.clock, lambda token: self._tokens.get(token) is not None)
         )
@@ -116,15 +118,15 @@ class ApiServer:
     async def _apply_tcp(self, api: ApiSettings) -> None:
         if api.listen == self.tcp and (api.tls is None) == (self._tls is None):
             if api.tls is not None:
-                sockets.certificate(api.tls, into=self._tls)
+                certificate(api.tls.cert, api.tls.key, "api.tls", into=self._tls)
             return
         if api.listen is None:
             self._end_tcp()
             return
-        context = None if api.tls is None else sockets.certificate(api.tls)
+        context = None if api.tls is None else certificate(api.tls.cert, api.tls.key, "api.tls")
         if api.listen == self.tcp:  # the port is needed again
             self._end_tcp()
-        bound = await sockets.bind(api.listen)
+        bound = await bind(*split_address(api.listen), "api.listen")
         self._end_tcp()
         remote = HttpListener(
             RefusalDelay(

@@ -79,9 +79,13 @@ Filters = Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length
 
 
 class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """Topics that are not named: every one, but none for a viewer."""
+    """Topics that are not named: every one, but none for a viewer. With `device` it is a token of that device for the
+    listener, and has no role."""
 
-    role: Role
+    role: Role | None = None
+    device: (
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="id of a device of driver mqtt")] | None
+    ) = None
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@ -]{1,64}$", description="what it is for")] | None = None
     expires: Annotated[
         str | None, Meta(examples=["30d"], description="a duration such as 30d; null = until it is revoked")

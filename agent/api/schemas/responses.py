@@ -46,11 +46,19 @@ class ClockState(TypedDict):
     boot: str
 
 
+class ListenerHealth(TypedDict):
+    """`state`: off, ok, or why it is not served as the settings say."""
+
+    state: str
+    connected: int
+
+
 class HealthParts(TypedDict):
     store: State
     clock: ClockState
     devices: dict[str, str]
     brokers: dict[str, str]
+    listener: ListenerHealth
 
 
 class HealthDetailed(TypedDict):
@@ -84,12 +92,53 @@ class StatusReport(TypedDict):
     settings: State
 
 
+class ListenerClient(TypedDict):
+    """A connection of a device; times are RFC 3339."""
+
+    device: str
+    client_id: str
+    address: str
+    protocol: Literal["5", "3.1.1"]
+    tls: bool
+    since: str
+    last: str
+    unacknowledged: int
+
+
+class ListenerView(TypedDict):
+    """Devices that speak MQTT to the gateway; `refused` counts by what was wrong: auth, topic, payload, malformed,
+    rate."""
+
+    isInitialized: bool
+    connectedClients: int
+    authenticatedClients: int
+    host: str | None
+    port: int | None
+    tls: bool
+    ws: str | None
+    received: int
+    stored: int
+    unacknowledged: int
+    sessions: int
+    refused: dict[str, int]
+    trouble: str
+    clients: list[ListenerClient]
+
+
+class HungUp(TypedDict):
+    """`ended`: connections of the device that there were."""
+
+    device: str
+    ended: int
+
+
 class StatsReport(TypedDict):
     uptime: float | None
     store: State
     events_lost: int
     devices: dict[str, DeviceView]
     brokers: dict[str, BrokerView]
+    listener: ListenerView
 
 
 class SettingView(TypedDict):
@@ -194,12 +243,13 @@ class TokenView(TypedDict):
 
     id: str
     name: str
-    role: Literal["viewer", "operator", "admin"]
+    role: Literal["viewer", "operator", "admin", "device"]
     created: str
     expires: str | None
     used: str | None
     publish: list[str]
     subscribe: list[str]
+    device: str | None
 
 
 class TokenList(TypedDict):

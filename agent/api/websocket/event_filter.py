@@ -12,7 +12,7 @@ from gatepost.agent.core.errors import BadInput
 from gatepost.agent.core.events import Event
 
 KINDS = (
-    *("device.data.received", "device.connected", "device.disconnected"),
+    *("device.data.received", "device.connected", "device.disconnected", "device.message.refused"),
     *("broker.status", "message", "command", "gap", "dead-letter", "settings"),
 )
 REMEMBERED = 500  # names whose answer is kept

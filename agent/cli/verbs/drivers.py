@@ -79,7 +79,8 @@ def example(driver: type[Driver]) -> str:
         "w1": "port: 28-0316a2794bff",
     }
     lines = ["devices:", "  my-device:", f"    driver: {driver.name}"]
-    lines.append(f"    {port.get(driver.transport, 'port: ...')}")
+    if driver.transport != "mqtt":
+        lines.append(f"    {port.get(driver.transport, 'port: ...')}")
     shown: dict[str, Any] = getattr(driver, "example_options", {})
     needed = [one for one in options(driver.options_type) if one["required"] and one["name"] not in shown]
     if shown or needed:

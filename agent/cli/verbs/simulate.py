@@ -29,6 +29,12 @@ def simulate(
     bus: Annotated[
         Path | None, typer.Option("--bus", help="BLE: the bus's socket; default in a new temporary folder.")
     ] = None,
+    url: Annotated[str | None, typer.Option("--url", help="MQTT: mqtt:// or mqtts://, of the listener.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="MQTT: its id in the settings.")] = None,
+    password: Annotated[
+        str | None, typer.Option("--password", envvar="GATEPOST_DEVICE_TOKEN", help="MQTT: its token.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option("--ca", help="MQTT: the authority of the gateway's certificate.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of the driver.")
     ] = None,
@@ -46,6 +52,7 @@ def simulate(
     Example:
       gatepost simulate lines --link /tmp/probe --option format=csv --option 'columns=["t","h"]'
       gatepost simulate ble-heart-rate ble-glucose
+      gatepost simulate mqtt --url mqtt://127.0.0.1:1883 --device plug-3 --password gp_...
     """
     registry = Registry.installed()
     if _is_ble(drivers[0], registry):
@@ -57,6 +64,15 @@ def simulate(
         asyncio.run(run(chosen, parse_driver_options(chosen[0][1], option or []), bus, seed, speed, json, ending))
         return
     kind = registry.get(drivers[0])
+    if kind.transport == "mqtt":
+        from gatepost.agent.cli.support.simulate_mqtt import SimulatedClient
+        from gatepost.agent.cli.support.simulate_mqtt import run as run_mqtt
+
+        if url is None or device is None:
+            raise typer.BadParameter("a device that speaks MQTT needs --url and --device")
+        client = SimulatedClient(url, device, password, None if ca is None else str(ca))
+        asyncio.run(run_mqtt(kind.twin(None, seed), client, speed, json, ending))
+        return
     if kind.transport not in ("serial", "w1"):
         raise GatepostError(f"{kind.name} is not a serial device; a PTY cannot simulate it")
     if len(drivers) > 1:

@@ -38,7 +38,12 @@ def token() -> None:
 
 @verb.command()
 def create(
-    role: AsRole,
+    role: Annotated[
+        TokenRole | None, typer.Option("--role", help="What it may: see, also make things happen, or everything.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="DEVICE", help="Of a device that connects by MQTT; no role then.")
+    ] = None,
     expires: Annotated[
         str | None,
         typer.Option("--expires", metavar="DURATION", help="How long it lives, such as 30d; default: for ever."),
@@ -63,8 +68,12 @@ def create(
     \b
     Example:
       gatepost token create --role operator --expires 30d --publish 'alarms/#'
+      gatepost token create --device plug-3
     """
-    body = {"role": role.value, "name": name, "expires": expires, "publish": publish, "subscribe": subscribe}
+    if (role is None) is (device is None):
+        raise typer.BadParameter("a token is made with --role, or with --device")
+    body: dict[str, Any] = {"role": role and role.value, "device": device, "name": name, "expires": expires}
+    body |= {"publish": publish, "subscribe": subscribe}
     made: Any = connected(socket, config).request(
         ApiCall("POST", TOKENS, body={key: value for key, value in body.items() if value})
     )

@@ -1,18 +1,22 @@
-"""`gatepost version`."""
+"""`gatepost version`, and `gatepost completion`: the script that completes verbs, options and names in a shell."""
 
 from __future__ import annotations
 
 import platform
 import sqlite3
+from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from gatepost.agent.cli.support.agent_access import Json, new
-from gatepost.agent.cli.support.output import say, say_json
+from gatepost.agent.cli.support.output import say, say_as_is, say_json
 
 LIBRARIES = ("gmqtt", "aiosqlite", "msgspec", "orjson", "pyserial", "uvicorn", "uvloop")
 
 verb = new()
+completion_verb = new()
 
 
 @verb.command("version")
@@ -46,3 +50,26 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+class ShellName(StrEnum):
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+@completion_verb.command("completion")
+def completion(shell: Annotated[ShellName, typer.Argument(help="Of which shell.")]) -> None:
+    """Print the completion script of a shell.
+
+    Names of devices and brokers come from the running agent, if it answers at once.
+
+    \b
+    Example:
+      gatepost completion bash > ~/.local/share/bash-completion/completions/gatepost
+      gatepost completion zsh > "${fpath[1]}/_gatepost"
+      gatepost completion fish > ~/.config/fish/completions/gatepost.fish
+    """
+    from typer._completion_shared import get_completion_script
+
+    say_as_is(get_completion_script(prog_name="gatepost", complete_var="_GATEPOST_COMPLETE", shell=shell.value))

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 GATEWAY = "gateway"  # what the gateway itself is called where a device could stand
 _LINE_KEYS = ("port", "baudrate", "parity", "stopbits", "bytesize", "flow", "rts", "dtr")
 _RADIO_KEYS = ("address", "name", "adapter")
-_NO_EFFECT = {"serial": _RADIO_KEYS, "ble": _LINE_KEYS, "w1": (*_RADIO_KEYS, *_LINE_KEYS[1:])}
+_NO_EFFECT = {
+    "serial": _RADIO_KEYS,
+    "ble": _LINE_KEYS,
+    "w1": (*_RADIO_KEYS, *_LINE_KEYS[1:]),
+    "mqtt": (*_RADIO_KEYS, *_LINE_KEYS),
+}
 _NEED_PORT = {
     "serial": ("a serial device needs a port", "add `port: /dev/serial/by-id/...`"),
     "w1": ("a 1-wire sensor needs a port", "add `port: 28-...`, its name under /sys/bus/w1/devices"),

@@ -6,7 +6,7 @@ from gatepost.drivers.driver import Registry
 from gatepost.drivers.testing import driver_kit
 
 REGISTRY = Registry.installed()
-SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport != "ble"]
+SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport not in ("ble", "mqtt")]
 WITH_EXAMPLE = [
     name
     for name in SERIAL

@@ -1,4 +1,4 @@
-"""TCP sockets that the API listens on, and their certificate."""
+"""TCP sockets that the agent listens on, and the certificate that it shows there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import ssl
 from contextlib import suppress
 
 from gatepost.agent.core.errors import ListenWrong
-from gatepost.agent.settings.model import ApiTls, split_address
 
 BACKLOG = 64
 LOOKUP = 5.0  # seconds to find the addresses of a name
@@ -21,18 +20,18 @@ FREEBIND: int | None = getattr(
 )
 
 
-async def bind(listen: str) -> list[socket.socket]:
-    """A listening socket for each address of `host:port`; an address that comes later is waited for by the system.
+async def bind(host: str, port: int, key: str) -> list[socket.socket]:
+    """A listening socket for each address of the host; an address that comes later is waited for by the system.
 
-    Raises ListenWrong.
+
+    Raises ListenWrong, in which `key` is what the settings call it.
     """
-    host, port = split_address(listen)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(LOOKUP):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, TimeoutError):
-        raise ListenWrong(f"api.listen: {host} is no address of this machine", "write 127.0.0.1:8765") from None
+        raise ListenWrong(f"{key}: {host} is no address of this machine", f"write 127.0.0.1:{port}") from None
     bound: list[socket.socket] = []
     try:
         for family, address in dict.fromkeys((info[0], info[4]) for info in found):
@@ -41,7 +40,7 @@ async def bind(listen: str) -> list[socket.socket]:
         for each in bound:
             each.close()
         why = error.strerror or "failed"
-        raise ListenWrong(f"the API cannot listen at {listen}: {why}", "choose another api.listen") from None
+        raise ListenWrong(f"{key}: {host}:{port} cannot be listened at: {why}", f"choose another {key}") from None
     return bound
 
 
@@ -71,17 +70,18 @@ def _option(listener: socket.socket, level: int, option: int | None, value: int)
             listener.setsockopt(level, option, value)
 
 
-def certificate(tls: ApiTls, into: ssl.SSLContext | None = None) -> ssl.SSLContext:
-    """TLS 1.2 and later with this certificate; `into` is given it for connections to come. Raises ListenWrong."""
+def certificate(cert: str, private_key: str, key: str, into: ssl.SSLContext | None = None) -> ssl.SSLContext:
+    """TLS 1.2 and later with these files; `into` is given them for connections to come. Raises ListenWrong, in which
+    `key` is what the settings call it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         for each in (context, into):
             if each is not None:
-                each.load_cert_chain(tls.cert, tls.key, password=_no_password)
+                each.load_cert_chain(cert, private_key, password=_no_password)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         why = getattr(error, "reason", None) or getattr(error, "strerror", None) or "failed"
-        message = f"api.tls: the certificate {tls.cert} cannot be used: {why}"
+        message = f"{key}: the certificate {cert} cannot be used: {why}"
         raise ListenWrong(
             message, "cert is a PEM file with its chain, key its private key without a password"
         ) from None

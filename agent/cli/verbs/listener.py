@@ -1,0 +1,73 @@
+"""`gatepost listener`: devices that speak MQTT to the gateway."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
+from gatepost.agent.cli.support.output import say, say_json, table
+from gatepost.client import ApiCall
+
+LISTENER = "/api/v1/listener"
+
+verb = new()
+
+
+@verb.command("listener")
+def listener(
+    hang_up: Annotated[
+        str | None, typer.Option("--hang-up", metavar="DEVICE", help="End the connections of this device.")
+    ] = None,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show the devices that are connected by MQTT.
+
+    \b
+    Example:
+      gatepost listener
+      gatepost listener --hang-up plug-3
+    """
+    client = connected(socket, config)
+    if hang_up is not None:
+        ended: Any = client.request(ApiCall("DELETE", f"{LISTENER}/clients/{quote(hang_up, safe='')}"))
+        if json:
+            say_json(ended)
+        else:
+            say(f"{ended['device']}: {ended['ended']} connection{'s' * (ended['ended'] != 1)} ended")
+        return
+    shown: Any = client.request(ApiCall("GET", LISTENER))
+    if json:
+        say_json(shown)
+        return
+    say(_summary(shown))
+    if shown["clients"]:
+        columns = ["DEVICE", "CLIENT", "ADDRESS", "MQTT", "SINCE", "LAST", "WAITING"]
+        table(columns, [_row(client) for client in shown["clients"]], below=["CLIENT", "ADDRESS"])
+
+
+def _summary(shown: dict[str, Any]) -> str:
+    if shown["trouble"]:
+        return f"not served: {shown['trouble']}"
+    if not shown["isInitialized"]:
+        return "off: `listener.listen` names the address where devices connect"
+    host = f"{shown['host']}:{shown['port']}"
+    places = [host + (" with TLS" if shown["tls"] else "")] + ([f"WebSocket at {shown['ws']}"] if shown["ws"] else [])
+    refused = [f"{count} {kind}" for kind, count in shown["refused"].items() if count]
+    counts = f"{shown['received']} messages, {shown['stored']} stored, {shown['unacknowledged']} waiting"
+    return "\n".join(
+        [
+            f"devices connect at {', '.join(places)}: {shown['authenticatedClients']} connected",
+            counts + (f"; refused: {', '.join(refused)}" if refused else ""),
+        ]
+    )
+
+
+def _row(client: dict[str, Any]) -> list[str]:
+    times = [client[name][11:19] for name in ("since", "last")]
+    protocol = client["protocol"] + (" TLS" if client["tls"] else "")
+    return [client["device"], client["client_id"], client["address"], protocol, *times, str(client["unacknowledged"])]

@@ -1,0 +1,435 @@
+"""The listener: its sockets, its connections, and what they share. Off unless the settings name an address."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import secrets
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.errors import ListenWrong
+from gatepost.agent.core.tcp_sockets import bind, certificate
+from gatepost.agent.listener.acknowledgements import StoredAcknowledger
+from gatepost.agent.listener.authentication import DeviceAuthenticator, RefusedClient
+from gatepost.agent.listener.client_sessions import ClientSession, ClientSessions
+from gatepost.agent.listener.connection import DeviceConnection
+from gatepost.agent.listener.device_link import LinkDirectory, MqttLink
+from gatepost.agent.listener.intake import HELD, MessageIntake, TakenMessage, shown_topic
+from gatepost.agent.listener.outbox import DeviceOutbox
+from gatepost.agent.listener.packets import ConnectPacket, PublishPacket, WillMessage
+from gatepost.agent.listener.session import SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER, ProtocolLimits
+from gatepost.agent.listener.subscriptions import DeviceTopics, granted
+from gatepost.agent.settings.model import ListenerSettings, ListenerTls, split_address
+from gatepost.drivers.mqtt.options import LISTENER
+
+log = logging.getLogger(__name__)
+
+READ_BUFFER = 16 * 1024
+MOST_HELD = 4_000_000  # octets of all connections that wait to be understood
+MUCH = 16 * 1024  # octets of one connection that count as much then
+PENDING = 8  # connections without CONNECT, or a quarter of all
+MOST_OF_DEVICE = 8  # connections of one device
+NOT_AUTHORIZED, QUOTA = 0x87, 0x97
+ACCEPT_AGAIN = 0.1  # seconds after the system had no room for a connection
+LAST_ACKS = 0.5  # seconds for what is on its way to the disk when the listener stops
+
+
+class MqttServer:
+    """`apply` settings, `stop` in the end. One for the life of the agent; without an address it costs nothing."""
+
+    def __init__(
+        self,
+        directory: LinkDirectory,
+        intake: MessageIntake,
+        acknowledger: StoredAcknowledger,
+        sessions: ClientSessions,
+        authenticator: DeviceAuthenticator,
+        topics: DeviceTopics,
+        clock: Clock,
+        origins: Callable[[], list[str]],
+    ) -> None:
+        """`origins`: web origins beside the own one that may connect over WebSocket."""
+        self.clock = clock
+        self.authenticator = authenticator
+        self.sessions = sessions
+        self.intake = intake
+        self.acknowledger = acknowledger
+        self.commits = acknowledger.commits
+        self.outbox = DeviceOutbox(sessions, lambda device: bool(self._connected.get(device)))
+        self.buffer = bytearray(READ_BUFFER)
+        self.held = 0
+        self.listening: list[str] = []  # the addresses that are served, for people
+        self.trouble = ""
+        self.settings = ListenerSettings()
+        self.limits = ProtocolLimits()
+        self._directory = directory
+        self._topics = topics
+        self._origins = origins
+        self._connected: dict[str, list[DeviceConnection]] = {}
+        self._pending: dict[DeviceConnection, asyncio.Task[Any]] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._accepting: dict[str, dict[asyncio.Task[None], socket.socket]] = {"listen": {}, "ws": {}}
+        self._served: dict[str, str | None] = {"listen": None, "ws": None}
+        sessions.on_end = self._session_ended
+        directory.on_change.append(self._link_changed)
+        directory.on_pause = self._link_paused
+
+    # --- settings
+
+    async def apply(self, settings: ListenerSettings) -> None:
+        """Serve where they say, with the certificate as its files are now. Raises ListenWrong; what ran stays then."""
+        context = None if settings.tls is None else self._context(settings.tls)
+        for key in ("listen", "ws"):
+            wanted = getattr(settings, key)
+            if wanted == self._served[key] and (context is None) == (self._tls is None):
+                continue
+            await self._stop_accepting(key)
+            if wanted is not None:
+                bound = await bind(*split_address(wanted), f"listener.{key}")
+                self._accepting[key] = {asyncio.create_task(self._accept(each, key == "ws")): each for each in bound}
+                log.info("devices may connect at %s%s", wanted, " with TLS" if context is not None else "")
+            self._served[key] = wanted
+        self._tls = context
+        self.settings = settings
+        self.limits = ProtocolLimits(settings.max_packet, settings.window, math.ceil(settings.keepalive_max))
+        self.acknowledger.within = settings.ack_within
+        self.trouble = ""
+        if not self.serving:
+            self._hang_up_all("stopped", "devices may not connect any more")
+
+    def _context(self, tls: ListenerTls) -> ssl.SSLContext:
+        context = certificate(tls.cert, tls.key, "listener.tls")
+        if tls.client_ca is not None:
+            try:
+                context.load_verify_locations(tls.client_ca)
+            except OSError as error:  # ssl.SSLError is one
+                why = getattr(error, "reason", None) or error.strerror or "failed"
+                message = f"listener.tls: client_ca {tls.client_ca} cannot be used: {why}"
+                raise ListenWrong(message, "a PEM file with the authority's certificate") from None
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    @property
+    def serving(self) -> bool:
+        return any(self._served.values())
+
+    @property
+    def rate(self) -> float:
+        return self.settings.rate
+
+    @property
+    def connect_timeout(self) -> float:
+        return self.settings.connect_timeout
+
+    @property
+    def session_expiry(self) -> int:
+        return round(self.settings.session_expiry)
+
+    async def _stop_accepting(self, key: str) -> None:
+        accepting, self._accepting[key] = self._accepting[key], {}
+        for task in accepting:
+            task.cancel()
+        if accepting:
+            await asyncio.wait(accepting)
+        for bound in accepting.values():
+            bound.close()
+        self._served[key] = None
+
+    async def stop(self) -> None:
+        """No more connections; what is on its way to the disk is acknowledged first, if that is soon."""
+        for key in self._accepting:
+            await self._stop_accepting(key)
+        everyone = [each for mine in self._connected.values() for each in mine]
+        for connection in everyone:
+            connection.hold_back()
+        if any(connection.session.unacknowledged for connection in everyone):
+            self.commits.hurry()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_ACKS):
+                    await self.acknowledger.durable(self.commits.ticket - 1)
+        self._hang_up_all("gateway stops", "the gateway stops")
+
+    def _hang_up_all(self, key: str, message: str) -> None:
+        for connection in [*self._pending, *(each for mine in list(self._connected.values()) for each in list(mine))]:
+            connection.hang_up(SERVER_SHUTTING_DOWN, key, message, will=False)
+        for task in list(self._pending.values()):
+            task.cancel()
+
+    # --- connections
+
+    async def _accept(self, bound: socket.socket, websocket: bool) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(bound)
+            except OSError as error:
+                self.intake.tell("", "accept", f"a connection could not be taken: {error.strerror}")
+                await asyncio.sleep(ACCEPT_AGAIN)
+            else:
+                self._begin(accepted, websocket)
+
+    def _begin(self, accepted: socket.socket, websocket: bool) -> None:
+        """Bounded in all, and in those of whom nothing is known yet: the oldest of these goes first."""
+        count = len(self._pending) + sum(map(len, self._connected.values()))
+        if count >= self.settings.max_connections:
+            self.intake.tell("", "full", f"more than {self.settings.max_connections} connections")
+            accepted.close()
+            return
+        if len(self._pending) >= max(PENDING, self.settings.max_connections // 4):
+            oldest = next(iter(self._pending))
+            self._pending[oldest].cancel()
+            oldest.hang_up(QUOTA, "timeout", "others came before it said who it is")
+            self._pending.pop(oldest, None)
+        layer = None
+        if websocket:
+            from gatepost.agent.listener.websocket import WebSocketLayer  # 1.4 MiB that only browsers are worth
+
+            layer = WebSocketLayer(self._allows_origin, self.limits.max_packet)
+        connection = DeviceConnection(self, layer)
+        task = asyncio.create_task(self._shake_hands(connection, accepted))
+        self._pending[connection] = task
+
+    async def _shake_hands(self, connection: DeviceConnection, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        limit = None if self._tls is None else self.settings.connect_timeout
+        try:
+            with suppress(OSError):
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.connect_accepted_socket(lambda: connection, accepted, ssl=self._tls, ssl_handshake_timeout=limit)
+        except (OSError, asyncio.CancelledError) as error:
+            accepted.close()
+            self._pending.pop(connection, None)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+
+    def _allows_origin(self, origin: str, host: str) -> bool:
+        """The page's own host and port, whatever the scheme, or what api.cors_origins names."""
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
+        return origin in self._origins() or (bool(parts.netloc) and parts.netloc.lower() == host.lower())
+
+    def too_much_held(self, by_one: int) -> bool:
+        return self.held > MOST_HELD and by_one > MUCH
+
+    def assigned_id(self) -> str:
+        return f"gp-{secrets.token_hex(8)}"
+
+    def admit(
+        self, connection: DeviceConnection, client_id: str, clean: bool, expiry: int
+    ) -> tuple[ClientSession, bool] | None:
+        """The session of a connection that may be here, and whether it was there; an older connection of the same
+        client id is hung up on [3.1.4-2]. None where the device has too many."""
+        mine = self._connected.setdefault(connection.device, [])
+        self._pending.pop(connection, None)
+        mine.append(connection)
+        for each in list(mine):
+            if each is not connection and each.client is not None and each.client.client_id == client_id:
+                each.hang_up(SESSION_TAKEN_OVER, "taken over", "another connection took its place")
+        if len(mine) > MOST_OF_DEVICE:
+            mine.remove(connection)
+            return None
+        session, present = self.sessions.take(connection.device, client_id, clean, expiry)
+        session.connection = connection
+        session.renew()
+        return session, present
+
+    def connected(self, connection: DeviceConnection) -> None:
+        client = connection.client
+        assert client is not None
+        log.info(
+            "%s: connected from %s%s", connection.device, connection.address, " with TLS" if connection.tls else ""
+        )
+        for link in self._directory.carried_by(LISTENER, connection.device):
+            link.carried(True)
+        if self.holds_back(connection.device):
+            connection.hold_back()
+
+    def ended(self, connection: DeviceConnection, will: WillMessage | None, key: str, message: str) -> None:
+        """Of every connection, once."""
+        task = self._pending.pop(connection, None)
+        if task is not None:
+            task.cancel()
+        self.acknowledger.leave(connection)
+        client, device = connection.client, connection.device
+        if client is None:
+            return
+        log.info("%s: connection ended: %s", device, message)
+        mine = self._connected[device]
+        mine.remove(connection)
+        if not mine:
+            del self._connected[device]
+        client.connection = None
+        if will is not None:
+            client.will = will
+        self.sessions.leave(client)  # an ended session sends its will
+        if client.will is not None:
+            delay = min(client.will.properties.get("will_delay", 0), client.expiry)
+            if delay:
+                client.will_timer = asyncio.get_running_loop().call_later(delay, self._send_will, client)
+            else:
+                self._send_will(client)
+        if not mine:
+            for link in self._directory.carried_by(LISTENER, device):
+                link.carried(False, key, f"its connection ended: {message}")
+
+    def _session_ended(self, session: ClientSession) -> None:
+        self._send_will(session)
+
+    def _send_will(self, session: ClientSession) -> None:
+        """Judged again now: what the device may publish can have changed."""
+        will, session.will = session.will, None
+        if will is not None:
+            taken = self.intake.take(LISTENER, session.device, will.topic, will.payload, will=True)
+            self._retain(taken, will.retain, will.payload)
+            self._count(taken.ticket)
+
+    # --- messages
+
+    def take_message(self, connection: DeviceConnection, packet: PublishPacket) -> None:
+        """Routed and handed to the store; acknowledged when it is there."""
+        client = connection.client
+        assert client is not None
+        taken = self.intake.take(LISTENER, connection.device, packet.topic, packet.payload)
+        if taken.ticket == HELD:
+            assert taken.link is not None
+            taken.link.on_resume.append(partial(self._resumed, connection, client, packet))
+            connection.hold_back()
+            return
+        self._retain(taken, packet.retain, packet.payload)
+        self._answer(connection, client, packet, taken)
+
+    def _resumed(self, connection: DeviceConnection, client: ClientSession, packet: PublishPacket) -> None:
+        """The store has room again, and took what was held of this message just now."""
+        self._answer(connection, client, packet, TakenMessage("", self.commits.ticket))
+        connection.settle(self.commits.committed)
+
+    def _answer(
+        self, connection: DeviceConnection, client: ClientSession, packet: PublishPacket, taken: TakenMessage
+    ) -> None:
+        ticket = taken.ticket
+        if packet.qos == 2 and not taken.refusal:
+            client.received.add(packet.packet_id)
+            ticket = max(ticket, self.sessions.keep(client))  # in the transaction of the reading
+        self._count(ticket)
+        if packet.qos:
+            connection.acknowledge(packet, ticket, taken.code, taken.refusal)
+
+    def _count(self, ticket: int) -> None:
+        if 0 < ticket < HELD:
+            self.acknowledger.count(ticket)
+
+    def _retain(self, taken: TakenMessage, retain: bool, payload: bytes) -> None:
+        if retain and taken.kind == "status" and taken.link is not None:
+            self._topics.retain(taken.link.name, payload)
+
+    def holds_back(self, device: str) -> bool:
+        """Whether the store has no room for what this connection carries."""
+        return any(link.paused for link in self._directory.carried_by(LISTENER, device))
+
+    def _link_paused(self, link: MqttLink) -> None:
+        if link.source == LISTENER:
+            for connection in list(self._connected.get(link.carrier, ())):
+                if link.paused:
+                    connection.hold_back()
+                else:
+                    connection.unpause()
+
+    def judge_filter(self, device: str, topic_filter: str, qos: int) -> int:
+        code = self._topics.judge(device, topic_filter, qos)
+        if code >= 0x80:
+            self.intake.tell(device, "subscribe", f"it may not subscribe to {shown_topic(topic_filter)!r}")
+        return code
+
+    def retained_for(self, device: str, topic_filter: str) -> list[tuple[str, bytes]]:
+        return self._topics.retained_for(device, topic_filter)
+
+    def granted(self, client: ClientSession, topic: str) -> int:
+        return granted(client.subscriptions, topic) or 0
+
+    def broadcast(self, payload: bytes) -> None:
+        """What the gateway obeyed itself."""
+        clients = [each.client for mine in self._connected.values() for each in mine if each.client is not None]
+        self.outbox.broadcast(self._topics.broadcast, payload, clients)
+
+    # --- who is not to be here any more
+
+    def token_revoked(self, ident: str) -> None:
+        for connection in self._all():
+            if connection.token == ident:
+                connection.hang_up(NOT_AUTHORIZED, "token revoked", "its token was revoked")
+
+    def hang_up(self, device: str) -> int:
+        """Somebody wants it so; how many connections there were."""
+        found = [connection for connection in self._all() if connection.device == device]
+        for connection in found:
+            connection.hang_up(0x98, "hung up", "an operator ended it")  # administrative action
+        return len(found)
+
+    def _link_changed(self, link: MqttLink, there: bool) -> None:
+        if link.source != LISTENER:
+            return
+        mine = self._connected.get(link.carrier, ())
+        if there:
+            if mine:
+                link.carried(True)
+        elif link.carrier == link.name:
+            self._topics.forget(link.name)
+            for connection in list(mine):
+                connection.hang_up(NOT_AUTHORIZED, "changed", "the device's settings were changed or removed")
+
+    def _all(self) -> list[DeviceConnection]:
+        return [connection for mine in self._connected.values() for connection in mine]
+
+    def count_malformed(self, connection: DeviceConnection, message: str) -> None:
+        self.intake.refused["malformed"] += 1
+        if connection.device:
+            self.intake.tell(connection.device, "malformed", f"hung up on: {message}")
+        else:
+            self.intake.tell("", "malformed", f"{connection.address}: hung up on: {message}")
+
+    def count_refused_client(self, connection: DeviceConnection, packet: ConnectPacket, why: RefusedClient) -> None:
+        self.intake.refused["auth"] += 1
+        name = shown_topic((packet.username or "")[:64])
+        self.intake.tell("", f"auth {connection.address} {name}", f"{connection.address}: {name!r} refused: {why.why}")
+
+    # --- how it goes
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the API shows it."""
+        connections, address = self._all(), self._served["listen"] or self._served["ws"] or ""
+        host, _, port = address.rpartition(":")
+        clients = [
+            {**each, "since": rfc3339(each["since"]), "last": rfc3339(each["last"])}
+            for each in (connection.as_dict() for connection in connections)
+        ]
+        return {
+            "isInitialized": self.serving,
+            "connectedClients": len(connections) + len(self._pending),
+            "authenticatedClients": len(connections),
+            "host": host or None,
+            "port": int(port) if port else None,
+            "tls": self._tls is not None,
+            "ws": self._served["ws"],
+            **self.counts(),
+            "trouble": self.trouble,
+            "clients": clients,
+        }
+
+    def counts(self) -> dict[str, Any]:
+        return {
+            "received": self.intake.received,
+            "stored": self.acknowledger.stored,
+            "unacknowledged": sum(connection.session.unacknowledged for connection in self._all()),
+            "sessions": len(self.sessions),
+            "refused": dict(self.intake.refused),
+        }

@@ -1,0 +1,115 @@
+"""Rules for devices that speak MQTT: where the listener listens, and that each topic has one meaning."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from gatepost.agent.core.topic_filter import overlaps
+from gatepost.agent.settings.model import TOPICS, is_loopback, split_address
+from gatepost.agent.settings.problem import Path, closest, listed, quoted
+from gatepost.agent.settings.rules.base import RuleContext
+
+DRIVER = "mqtt"
+LISTENER = "listener"
+PUBLISHED = tuple(key for key, topic in TOPICS.items() if not topic.subscribed)
+
+
+class ClaimedTopic(NamedTuple):
+    """A topic filter of a device: where it is written, and what carries it."""
+
+    device: str
+    path: Path
+    topic_filter: str
+    carrier: tuple[str, str]
+
+
+def check_listener(rules: RuleContext) -> None:
+    _check_address(rules)
+    claims = [claim for name in rules.section("devices") for claim in _check_device(rules, name)]
+    for first, second in combinations(claims, 2):
+        same = first.device != second.device and first.carrier == second.carrier
+        if same and overlaps(first.topic_filter, second.topic_filter):
+            message = f"devices.{first.device} has a topic that this one covers, too: {first.topic_filter}"
+            rules.error(second.path, "same-topic", message, "a topic belongs to one device")
+    for claim in claims:
+        if claim.carrier[0] != LISTENER:
+            _check_loop(rules, claim)
+
+
+def _check_address(rules: RuleContext) -> None:
+    listener = rules.section(LISTENER)
+    served = False
+    for key in ("listen", "ws"):
+        address = listener.get(key)
+        if address is None:
+            continue
+        served, path = True, (LISTENER, key)
+        try:
+            host, _ = split_address(address)
+        except ValueError:
+            rules.error(path, "bad-address", f"{quoted(address)} is not host:port", "write 0.0.0.0:8883, with tls")
+            continue
+        if is_loopback(host) or "tls" in listener or rules.written((LISTENER, "tls")):
+            continue
+        if listener.get("insecure"):
+            rules.warn(path, "insecure", "tokens and readings can be overheard on the way", "add listener.tls")
+        else:
+            message = f"{quoted(address)} can be reached by others, and there is no TLS"
+            hint = "add listener.tls with cert and key, or write listener.insecure: true if that is meant"
+            rules.error(path, "insecure", message, hint)
+    for key in () if served else ("tls", "insecure"):
+        if listener.get(key):
+            rules.warn((LISTENER, key), "no-effect", "has no effect without listener.listen", "add it")
+
+
+def _check_device(rules: RuleContext, name: str) -> list[ClaimedTopic]:
+    """What it claims, as far as its options are right."""
+    options: Any = rules.built.get(name)
+    if rules.section("devices", name).get("driver") != DRIVER or options is None:
+        return []
+    from gatepost.drivers.mqtt.topics import TopicPattern
+
+    path = ("devices", name, "options")
+    if options.source == LISTENER:
+        listener = rules.section(LISTENER)
+        if not (listener.get("listen") or listener.get("ws")) and rules.whole:
+            message = "there is no listener that it could connect to"
+            rules.warn(("devices", name), "no-listener", message, "add `listener: {listen: 127.0.0.1:1883}`")
+        if options.via is not None:
+            _check_carrier(rules, (*path, "via"), name, options.via)
+    elif options.source not in rules.names("brokers") and rules.whole:
+        near = closest(options.source, rules.names("brokers"))
+        hint = f"did you mean {near}?" if near else f"`listener`, or one of {listed(rules.names('brokers'))}"
+        rules.error((*path, "from"), "unknown-broker", f"there is no broker {quoted(options.source)}", hint)
+    carrier = (options.source, (options.via or name) if options.source == LISTENER else "")
+    return [
+        ClaimedTopic(name, (*path, "topics", pattern), TopicPattern(pattern, name).topic_filter, carrier)
+        for pattern in options.topics
+    ]
+
+
+def _check_carrier(rules: RuleContext, path: Path, name: str, via: str) -> None:
+    carrier: Any = rules.built.get(via)
+    if via == name or via not in rules.names("devices"):
+        rules.error(path, "unknown-device", f"there is no other device {quoted(via)}", "name the one that connects")
+    elif rules.section("devices", via).get("driver") != DRIVER:
+        rules.error(path, "bad-option", f"devices.{via} does not speak MQTT", "name the device that connects")
+    elif carrier is not None and (carrier.source != LISTENER or carrier.via is not None):
+        rules.error(path, "bad-option", f"devices.{via} does not connect itself", "name the device that connects")
+
+
+def _check_loop(rules: RuleContext, claim: ClaimedTopic) -> None:
+    """What the gateway publishes to a broker must not come back to it as a device's."""
+    own = rules.section("brokers", claim.carrier[0], "topics")
+    gateway = rules.section("gateway")
+    for key in PUBLISHED:
+        template = own.get(key) or TOPICS[key].default
+        published = "/".join(
+            str(gateway.get("id", "+")) if level == "{gateway}" else "+" if "{" in level else level
+            for level in template.split("/")
+        )
+        if overlaps(claim.topic_filter, published):
+            message = f"this gateway publishes there itself ({key}: {template}): a loop"
+            rules.error(claim.path, "topic-loop", message, "name the device's own topics")
+            return

@@ -1,0 +1,1 @@
+"""Devices that speak MQTT themselves, or that a broker carries."""

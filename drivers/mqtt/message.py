@@ -1,0 +1,33 @@
+"""A message of a device on its way through the decoder, and what the decoder made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+
+def _no_token(text: str) -> bool:
+    return False
+
+
+class MqttMessage(msgspec.Struct):
+    """Message of one device. `kind`: data, datastream, status, responses, or a pattern of `options.topics`; `captures`:
+    what its `{metric}` and `{value}` stand for. `holds_token` judges a `token` member.
+
+    The decoder says with `refusal` (a stable key) why it took nothing, and hands on what is no reading: `status`
+    (status, reason) of the device, `response` to a command.
+    """
+
+    kind: str
+    payload: bytes
+    device: str = ""
+    captures: Mapping[str, str] = {}
+    holds_token: Callable[[str], bool] = _no_token
+    refusal: str = ""
+    status: tuple[str, str] | None = None
+    response: dict[str, Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.payload)

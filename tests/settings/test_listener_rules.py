@@ -1,0 +1,81 @@
+"""Rules for devices that speak MQTT: addresses, carriers, topics that meet, loops."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatepost.agent.settings import load
+from gatepost.drivers.driver import Registry
+
+TLS = "listener: {listen: '0.0.0.0:8883', tls: {cert: /c, key: /k}}\n"
+HERE = "listener: {listen: '127.0.0.1:1883'}\n"
+BROKER = "brokers: {hospital: {url: 'mqtt://x'}}\n"
+
+
+@pytest.fixture
+def problems(tmp_path):
+    registry = Registry.installed()
+
+    def found(text: str) -> set[tuple[str, str, bool]]:
+        path = tmp_path / "gatepost.yaml"
+        path.write_text(text)
+        loaded = load(path, {}, registry, tmp_path / "own")
+        errors = {id(problem) for problem in loaded.errors}
+        return {(problem.code, problem.key, id(problem) in errors) for problem in loaded.problems}
+
+    return found
+
+
+def device(name: str, options: str = "{}") -> str:
+    return f"  {name}: {{driver: mqtt, options: {options}}}\n"
+
+
+def test_nothing_is_wrong(problems):
+    assert problems(TLS + "devices:\n" + device("plug-3")) == set()
+    assert problems(HERE + "devices:\n" + device("plug-3")) == set()
+
+
+def test_plain_beyond_loopback(problems):
+    assert problems("listener: {listen: '0.0.0.0:1883'}") == {("insecure", "listener.listen", True)}
+    assert problems("listener: {ws: '0.0.0.0:1883'}") == {("insecure", "listener.ws", True)}
+    assert problems("listener: {listen: '0.0.0.0:1883', insecure: true}") == {("insecure", "listener.listen", False)}
+
+
+def test_addresses(problems):
+    assert problems("listener: {listen: here}") == {("bad-address", "listener.listen", True)}
+    assert problems("listener: {insecure: true}") == {("no-effect", "listener.insecure", False)}
+
+
+def test_a_device_without_a_listener(problems):
+    assert problems("devices:\n" + device("plug-3")) == {("no-listener", "devices.plug-3", False)}
+
+
+def test_carriers(problems):
+    missing = problems(HERE + "devices:\n" + device("bulb", "{via: bridge}"))
+    assert missing == {("unknown-device", "devices.bulb.options.via", True)}
+    chained = HERE + "devices:\n" + device("a") + device("b", "{via: a}") + device("c", "{via: b}")
+    assert problems(chained) == {("bad-option", "devices.c.options.via", True)}
+    other = BROKER + "devices:\n" + device("a", "{from: hospitel, topics: {x: {}}}")
+    assert problems(other) == {("unknown-broker", "devices.a.options.from", True)}
+
+
+def test_a_topic_belongs_to_one_device(problems):
+    one, two = "{via: bridge, topics: {'z/+': {}}}", "{via: bridge, topics: {'z/{device}': {}}}"
+    text = HERE + "devices:\n" + device("bridge") + device("a", one) + device("b", two)
+    assert problems(text) == {("same-topic", "devices.b.options.topics.z/{device}", True)}
+    apart = HERE + "devices:\n" + device("a", "{topics: {'x/y': {}}}") + device("b", "{topics: {'x/y': {}}}")
+    assert problems(apart) == set()
+
+
+@pytest.mark.parametrize("topic", ["devices/+/data", "#", "devices/{device}/status", "gateways/#"])
+def test_a_loop(problems, topic):
+    text = BROKER + "devices:\n" + device("a", f"{{from: hospital, topics: {{'{topic}': {{}}}}}}")
+    assert ("topic-loop", f"devices.a.options.topics.{topic}", True) in problems(text)
+
+
+def test_options_of_a_topic(problems):
+    wrong = HERE + "devices:\n" + device("a", "{topics: {'x/{strange}': {}, 'y': {format: csv}}}")
+    assert {code for code, _, error in problems(wrong) if error} == {"bad-option"}
+    assert len(problems(wrong)) == 2
+    short = HERE + "devices:\n" + device("a", "{password: short}")
+    assert [code for code, _, error in problems(short) if error]
