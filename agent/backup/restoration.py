@@ -175,6 +175,8 @@ def _give_owners(manifest: BackupManifest, places: dict[str, Path], config: Path
         if path.exists():
             _chown(path, *_owner(member, place))
             path.chmod(member.mode)
+    if (database := members.get(f"state/{DATABASE}")) is not None:  # the directory may be new
+        _chown(places["state"], *_owner(database, places["state"]))
     drop = config.parent / ID_DROP
     if drop.exists() and f"settings/{ID_DROP}" not in members:
         _chown(drop, *_owner(None, config.parent))

@@ -116,6 +116,11 @@ def test_brokers_and_their_control(gatepost, agent):
     shown = gatepost("brokers").out
     assert "mqtt://h:1883" in shown
     assert "bad user name or password" in shown
+    one = gatepost("brokers", "hospital").out
+    assert one.startswith("hospital: connected ")
+    assert "mqtt://h:1883" in one
+    assert json.loads(gatepost("brokers", "hospital", "--json").out)["name"] == "hospital"
+    assert gatepost("brokers", "nobody").code == 1
     assert gatepost("brokers", "disconnect", "hospital").out == "hospital is disconnected\n"
     assert agent.app.brokers.by_name["hospital"].state["state"] == "disconnected"
     assert gatepost("brokers", "connect", "hospital").out == "hospital is connected\n"

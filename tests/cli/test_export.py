@@ -32,6 +32,16 @@ def test_csv_has_a_row_for_each_value(gatepost, agent, place):
     assert [path.name for path in place.iterdir() if "out.csv" in path.name] == ["out.csv"]
 
 
+def test_the_format_is_that_of_the_name_or_asked_for(gatepost, agent, place):
+    agent.take(spo2=97)
+    assert gatepost("export", place / "out.CSV").code == 0
+    assert (place / "out.CSV").read_text().startswith("id,timestamp,")
+    for name in (place / "out", "-"):
+        refused = gatepost("export", name)
+        assert refused.code == 2
+        assert ".csv, .jsonl, .parquet" in refused.err
+
+
 def test_json_lines_are_the_readings_and_filters_hold(gatepost, agent):
     agent.take(device="cuff-3", metric="blood_pressure", systolic=120)
     wanted = agent.take(spo2=95)

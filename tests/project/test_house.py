@@ -54,7 +54,7 @@ def test_verbs_in_documents_exist(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_tools_in_documents_exist(path: Path) -> None:
-    for name in re.findall(r"\btools/([a-z]+)\b", path.read_text()):
+    for name in re.findall(r"\btools/([a-z]+(?:-[a-z]+)*)\b", path.read_text()):
         assert (ROOT / "tools" / name).exists(), f"{path.name}: tools/{name}"
 
 

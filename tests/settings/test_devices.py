@@ -227,3 +227,24 @@ def test_required_signatures_need_a_key(read):
 @pytest.mark.parametrize("listen", ["8765", "localhost", "x:0", "x:99999", ":80"])
 def test_the_address_of_the_api(read, listen):
     assert [problem.code for problem in read(f"api: {{listen: '{listen}'}}").problems] == ["bad-address"]
+
+
+@pytest.mark.parametrize(
+    ("patient", "looks"),
+    [
+        ("Erika Mustermann", "a name"),
+        ("Doe, John", "a name"),
+        ("1958-03-07", "a date of birth"),
+        ("07.03.1958", "a date of birth"),
+        ("M19580307", "a date of birth"),
+        ("P-001", ""),
+        ("7f3a9c52-0b1e-4a58-9d0c-8e1f00aa1234", ""),
+        ("ward7 12345678", ""),
+    ],
+)
+def test_a_patient_that_looks_like_a_person_is_warned_about(read, patient, looks):
+    found = read(f"devices:\n  d: {{driver: printer, port: /dev/ttyUSB0, patient: {patient!r}}}\n")
+    told = [problem for problem in found.problems if problem.code == "patient-named"]
+    assert [problem.severity for problem in told] == (["warning"] if looks else [])
+    assert all(looks in problem.message for problem in told)
+    assert all(patient not in str(problem) for problem in told)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
 from gatepost.agent.cli.support.formatting import ago, count
@@ -15,18 +16,29 @@ from gatepost.client import GatewayClient
 
 Name = Annotated[str, typer.Argument(help="The broker's name in the settings.", autocompletion=broker_names)]
 
-verb = new(invoke_without_command=True)
+LABEL = 10
+
+
+class BrokerVerbs(TyperGroup):
+    """`brokers NAME` beside `brokers connect NAME`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
+
+
+verb = new(invoke_without_command=True, cls=BrokerVerbs)
 
 
 @verb.callback()
 def brokers(ctx: typer.Context, socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """Show the brokers and what each is owed, or connect one.
 
-    Also why one is not connected; `disconnect` ends a connection until `connect`.
+    Also why one is not connected; with a name, all about that one. `disconnect` ends a connection until `connect`.
 
     \b
     Example:
       gatepost brokers
+      gatepost brokers hospital
       gatepost brokers disconnect hospital
     """
     ctx.obj = (socket, config, json)
@@ -44,6 +56,36 @@ def brokers(ctx: typer.Context, socket: Socket = None, config: Config = None, js
         for broker in answer["brokers"]
     ]
     table(("broker", "state", "address", "owed", "oldest", "why"), rows, ("state",), ("why", "address"))
+
+
+@verb.command(hidden=True)
+def show(ctx: typer.Context, name: Name, socket: Socket = None, config: Config = None, json: Json = False) -> None:
+    """Explain a broker: why it is as it is, and what it was sent.
+
+    \b
+    Example:
+      gatepost brokers show hospital
+    """
+    client, wants_json = _asked(ctx, socket, config, json)
+    broker = client.broker(name)
+    if wants_json:
+        say_json(broker)
+        return
+    readings, oldest = owed(broker)
+    lines = [
+        ("why", broker["reason"]),
+        ("to do", broker["hint"]),
+        ("address", address(broker)),
+        ("MQTT", broker["protocol"]),
+        ("owed", f"{readings} readings, the oldest {oldest}" if broker.get("owed") else ""),
+        ("delivered", f"{count(broker['delivered'])} of {count(broker['sent'])} sent in this run"),
+        ("refused", count(broker["dead_letters"]) if broker["dead_letters"] else ""),
+        ("attempts", f"{count(broker['attempts'])}, {count(broker['connects'])} connected"),
+    ]
+    say(f"{broker['name']}: {state(broker['state'])} {ago(broker['since'])}")
+    for label, text in lines:
+        if text:
+            say(f"  {label:{LABEL}}{text}", LABEL + 2)
 
 
 @verb.command()

@@ -33,7 +33,10 @@ class ExportFormat(StrEnum):
 @verb.command("export")
 def export(
     file: Annotated[str, typer.Argument(help="Where to; - is the standard output.")],
-    form: Annotated[ExportFormat, typer.Option("--format", "-f", help="csv and parquet have a row for each value.")],
+    form: Annotated[
+        ExportFormat | None,
+        typer.Option("--format", "-f", help="csv and parquet have a row for each value; default: as FILE ends."),
+    ] = None,
     device: OfDevice = None,
     metric: Annotated[str | None, typer.Option("--metric", "-m", help="Of this metric_type only.")] = None,
     since: Annotated[
@@ -51,8 +54,9 @@ def export(
 
     \b
     Example:
-      gatepost export --device oximeter-1 --since 1d --format csv oximeter.csv
+      gatepost export --device oximeter-1 --since 1d oximeter.csv
     """
+    form = form or _form_of(file)
     client = connected(socket, config)
     start, end = None if since is None else moment(since), None if until is None else moment(until)
     if device is not None:
@@ -69,6 +73,15 @@ def export(
         say_json({"file": file, "format": form.value, "readings": written})
     elif file != "-":
         say(f"{file}: {count(written, 'reading')}")
+
+
+def _form_of(file: str) -> ExportFormat:
+    """As the name of the file ends."""
+    try:
+        return ExportFormat(file.rpartition(".")[2].lower())
+    except ValueError:
+        endings = ", ".join(f".{each}" for each in ExportFormat)
+        raise typer.BadParameter(f"say which, or name a file that ends in {endings}", param_hint="--format") from None
 
 
 def pages(

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from gatepost.drivers.driver import Driver
 
 GATEWAY = "gateway"  # what the gateway itself is called where a device could stand
+_LIKE_A_NAME = re.compile(r"[^\W\d_]{2,}[ ,]+[^\W\d_]{2,}")
+_LIKE_A_DATE = re.compile(
+    r"(?<!\d)(?:(?:19|20)\d\d([-./]?)[01]\d\1[0-3]\d|[0-3]?\d([-./])[01]?\d\2(?:19|20)?\d\d)(?!\d)"
+)
 _LINE_KEYS = ("port", "baudrate", "parity", "stopbits", "bytesize", "flow", "rts", "dtr")
 _RADIO_KEYS = ("address", "name", "adapter")
 _NO_EFFECT = {
@@ -42,9 +46,22 @@ def check_devices(rules: RuleContext, written: dict[str, MapNode]) -> None:
         _check_stopbits(rules, path, device)
         _check_brokers(rules, path, device)
         _check_thresholds(rules, path)
+        _check_patient(rules, path, device)
     _check_names(rules)
     _check_ports(rules)
     _check_addresses(rules)
+
+
+def _check_patient(rules: RuleContext, path: Path, device: dict[str, Any]) -> None:
+    """A pseudonym is asked for; what looks like a person is only warned about, for it may be one all the same."""
+    text = device.get("patient")
+    if not isinstance(text, str):
+        return
+    looks = "a name" if _LIKE_A_NAME.search(text) else "a date of birth" if _LIKE_A_DATE.search(text) else ""
+    if looks:
+        here = (*path, "patient")
+        hint = "use a reference that only your own system can resolve, such as P-001"
+        rules.report.warn(rules.checker.key_of(here), here, "patient-named", f"this looks like {looks}", hint)
 
 
 def _check_names(rules: RuleContext) -> None:
