@@ -49,6 +49,7 @@ ONLY = {
     "bleak": {"drivers"},
     "uvicorn": {"api"},
     "jwt": {"api"},
+    "socketio": {"api"},
     "typer": {"cli"},
     "click": {"cli"},
     "rich": {"cli", "demo"},
@@ -145,5 +146,17 @@ def test_the_agent_process_is_free_of_what_only_the_command_line_needs() -> None
     assert run.returncode == 0, run.stderr
     loaded = set(run.stdout.split())
     assert "gatepost" in loaded
-    needless = {"typer", "click", "rich", "amqtt", "bleak", "jwt", "pydantic", "httpx", "pytest", "websockets"}
+    needless = {
+        "typer",
+        "click",
+        "rich",
+        "amqtt",
+        "bleak",
+        "jwt",
+        "pydantic",
+        "httpx",
+        "pytest",
+        "websockets",
+        "socketio",
+    }
     assert loaded & needless == set()

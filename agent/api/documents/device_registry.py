@@ -163,6 +163,7 @@ ROUTES: tuple[Route, ...] = (
         '{"device_id", "readings": [...]}',
         query=ReadingsQuery,
         role="viewer",
+        patient=True,
         tag=TAG,
     ),
     Route(
@@ -185,6 +186,7 @@ ROUTES: tuple[Route, ...] = (
         "426 when this is no WebSocket handshake",
         query=NoQuery,
         role="viewer",
+        patient=True,
         tag=TAG,
     ),
 )

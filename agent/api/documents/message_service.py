@@ -202,6 +202,7 @@ ROUTES: tuple[Route, ...] = (
         '{"messages": [...], "total", "limit", "offset"}',
         query=ReceivedQuery,
         role="viewer",
+        patient=True,
         tag=TAG,
     ),
     Route("GET", "/topics", topics, "The topics seen", '{"topics": [names]}', query=TopicQuery, role="viewer", tag=TAG),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from h11._state import MIGHT_SWITCH_PROTOCOL  # noqa: E402
 from uvicorn.config import Config  # noqa: E402
 from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: E402
 
+SOCKET_IO = "/socket.io/"
 KEEP_ALIVE = 15  # seconds that an idle connection is kept
 HEAD_LIMIT = 32 * 1024  # octets of a request's head
 
@@ -85,9 +87,20 @@ class BoundedH11Protocol(H11Protocol):
     def _should_upgrade(self) -> bool:
         """A WebSocket begins as a request like every other: whoever answers it may take the connection."""
         if self._get_upgrade() == b"websocket":
+            if self.scope["path"].startswith(SOCKET_IO) and find_spec("socketio") is not None:
+                self._relax()
+                self._load_websockets()
+                return True
             extensions: dict[str, Any] = {"gatepost.websocket": self._hand_over}
             self.scope["extensions"] = extensions
         return False
+
+    def _load_websockets(self) -> None:
+        """Those of uvicorn, for an application of ASGI: Socket.IO brings one."""
+        from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+        self.logger.setLevel(logging.WARNING)  # not one line for each connection
+        self.ws_protocol_class = WebSocketsSansIOProtocol
 
     def _hand_over(self) -> tuple[asyncio.Transport, set[Any], bytes] | None:
         """The connection, those of this listener, and what came behind the request; None when it is gone."""
@@ -146,6 +159,7 @@ def config_of(application: ASGIApp) -> Config:
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,
         h11_max_incomplete_event_size=HEAD_LIMIT,
+        ws_max_size=HEAD_LIMIT * 16,
     )
     config.loaded_app = application
     config.ws_protocol_class = None

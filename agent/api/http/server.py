@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gatepost.agent.api.agent_interface import AgentInterface
+from gatepost.agent.api.asgi import ASGIApp
 from gatepost.agent.api.auth.authenticator import Authenticator
-from gatepost.agent.api.auth.principal import LocalGuard
+from gatepost.agent.api.auth.principal import AccessGuard, LocalGuard
 from gatepost.agent.api.auth.sessions import SessionStore
 from gatepost.agent.api.auth.tokens import TokenStore
 from gatepost.agent.api.http import unix_socket
@@ -23,6 +24,7 @@ from gatepost.agent.api.http.h11_protocol import ConnectionLimits
 from gatepost.agent.api.http.listener import HttpListener
 from gatepost.agent.api.http.refusal_delay import RefusalDelay
 from gatepost.agent.api.http.router import application
+from gatepost.agent.api.http.socket_endpoint import SocketEndpoint
 from gatepost.agent.api.routes import DOCUMENTS, ROUTES
 from gatepost.agent.api.websocket.broadcaster import BROADCASTER, Broadcaster, LiveReadings
 from gatepost.agent.core.errors import GatepostError
@@ -68,7 +70,7 @@ class ApiServer:
         self._authenticator.sessions.on_ended.append(self.broadcaster.check_validity)
         self._jwt: JwtSettings | None = None
         self._local = HttpListener(
-            application(app, ROUTES, self._closing, self._authenticator, LocalGuard(), DOCUMENTS),
+            self._served(LocalGuard()),
             ConnectionLimits(connections, connections, patience),
             {BROADCASTER: self.broadcaster},
         )
@@ -83,6 +85,10 @@ class ApiServer:
     @property
     def serving(self) -> bool:
         return self._serving
+
+    def _served(self, guard: AccessGuard) -> ASGIApp:
+        routes = application(self._app, ROUTES, self._closing, self._authenticator, guard, DOCUMENTS)
+        return SocketEndpoint(self._app, self._closing, guard, routes)
 
     async def serve(self) -> None:
         """Returns when clients can connect; raises SocketTaken, SocketWrong, StoreError."""
@@ -131,7 +137,7 @@ class ApiServer:
         remote = HttpListener(
             RefusalDelay(
                 CorsPolicy(
-                    application(self._app, ROUTES, self._closing, self._authenticator, self._authenticator, DOCUMENTS),
+                    self._served(self._authenticator),
                     self._app,
                 )
             ),
