@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from tests.api.documents.conftest import gateway_with, until_answered
+from tests.api.remote import free_port
 
 REGISTER = "/devices/register"
 
@@ -140,3 +141,31 @@ async def test_a_device_that_is_away_is_503_for_a_command(gateway, short):
     assert (await gateway.http.post(REGISTER, json=body)).status_code == 201
     answer = await gateway.http.post("/devices/therm-1/command", json={"command": "read_now"})
     assert (answer.status_code, answer.json()["error"]["key"]) == (503, "device-offline")
+
+
+async def test_a_device_that_connects_to_the_gateway_gets_its_token_once(short, broker):
+    """Its reading, published with that token, is stored, sent on, and shown by the document's route."""
+    listen = free_port()
+    sections = {"listener": {"listen": f"127.0.0.1:{listen}"}}
+    async with gateway_with(short, broker, **sections) as gateway:
+        body = {"device_id": "esp-1", "type": "temperature_sensor", "patient_id": "P-001"}
+        made = (await gateway.http.post(REGISTER, json=body)).json()
+        assert (made["driver"], made["type"], made["patient_id"]) == ("mqtt", "temperature_sensor", "P-001")
+        body = {"device_name": "Plug 3", "device_id": "plug-3", "mqtt_broker_id": 1, "device_type": "plug"}
+        answer = await gateway.http.post("/api/mqtt-brokers/devices", json=body)
+        assert answer.status_code == 201, answer.text
+        plug = answer.json()
+        token = plug.pop("token")
+        assert plug == body
+        assert plug in (await gateway.http.get("/api/mqtt-brokers/devices")).json()
+        assert "token" not in (await gateway.http.get("/api/mqtt-brokers/devices")).text
+        assert gateway.app.current.settings.devices["plug-3"].brokers == ["hospital"]
+        for device, secret in (("esp-1", made["token"]), ("plug-3", token)):
+            sender = await asyncio.create_subprocess_exec(
+                *("mosquitto_pub", "-h", "127.0.0.1", "-p", str(listen), "-u", device, "-P", secret, "-i", device),
+                *("-q", "1", "-t", f"devices/{device}/data", "-m", '{"temperature": 21.5}'),
+            )
+            assert await asyncio.wait_for(sender.wait(), 20) == 0
+            page = (await gateway.http.get(f"/devices/{device}/data")).json()
+            assert [reading["value"] for reading in page["readings"]] == [21.5]
+        assert await gateway.refused("GET", "/devices/esp-1/data", headers={"x-api-key": token}) == (403, "forbidden")
