@@ -180,6 +180,20 @@ class BrokerSettings(_Section, frozen=True):
     options: Annotated[
         dict[str, Any], Meta(extra={"driver": True}, description="options of the format: `gatepost formats NAME`")
     ] = {}
+    layout: Annotated[
+        Literal["device", "gateway"],
+        Meta(
+            description="gateway: the topics of devices lie below gateways/<gateway>/, so that one rule of the broker covers all"
+        ),
+    ] = "device"
+    order: Annotated[
+        Literal["listed", "random"],
+        Meta(description="order in which url and failover are tried; random: another one for each gateway"),
+    ] = "listed"
+    session: Annotated[
+        Literal["clean", "kept"],
+        Meta(description="kept: the broker keeps commands for a gateway that is away, for a day at most"),
+    ] = "clean"
     topics: Annotated[dict[str, str], Meta(description="topics that differ from the defaults, by their key")] = {}
     batch: Annotated[BatchSettings, Meta(description="several readings in one message")] = field(
         default_factory=BatchSettings

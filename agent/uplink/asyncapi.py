@@ -12,7 +12,7 @@ import msgspec
 from gatepost.agent.settings.model import BrokerSettings, Settings
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import ContractFormat, FormatChannel, PayloadFormat
-from gatepost.agent.uplink.topics import DEFAULTS
+from gatepost.agent.uplink.topics import DEFAULTS, GATEWAY_LAYOUT
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 MQTT_BINDING = "0.2.0"
@@ -59,7 +59,8 @@ def _channels(broker: BrokerSettings) -> list[FormatChannel]:
     if broker.format != catalogue.DEVICES:
         kind = catalogue.load(broker.format)
     options = msgspec.convert(broker.options, kind.options_type)
-    topics: Mapping[str, str] = {**DEFAULTS, **kind.default_topics, **broker.topics}
+    layout = GATEWAY_LAYOUT if broker.layout == "gateway" else {}
+    topics: Mapping[str, str] = {**DEFAULTS, **layout, **kind.default_topics, **broker.topics}
     channels = list(kind.channels(options, topics, broker.qos))
     if broker.commands:
         return channels

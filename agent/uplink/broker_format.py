@@ -26,7 +26,7 @@ from gatepost.agent.uplink.formats.interface import (
 from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage
 from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
-from gatepost.agent.uplink.topics import BrokerTopics
+from gatepost.agent.uplink.topics import GATEWAY_LAYOUT, BrokerTopics
 
 log = logging.getLogger(__name__)
 
@@ -174,8 +174,9 @@ class BrokerFormat:
 
 def topics_of(settings: BrokerSettings, routes: BrokerRoutes, context: UplinkContext) -> BrokerTopics:
     """The topics of a broker: the contract's, those of its format over them, and its own over both."""
+    layout = GATEWAY_LAYOUT if settings.layout == "gateway" else {}
     defaults = {} if settings.format == catalogue.DEVICES else catalogue.load(settings.format).default_topics
-    return BrokerTopics({**defaults, **settings.topics}, context.gateway, context.organization, routes.rooms)
+    return BrokerTopics({**layout, **defaults, **settings.topics}, context.gateway, context.organization, routes.rooms)
 
 
 def options_of(kind: type[PayloadFormat], options: Mapping[str, Any]) -> msgspec.Struct:

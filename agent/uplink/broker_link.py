@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Coroutine, Iterable, Mapping
+from random import Random
 from typing import Any
 
 import orjson
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT = 15.0
 CLOSE_TIMEOUT = 1.5
+KEPT_SESSION = 86_400  # seconds for which the broker is asked to keep a session that is to be kept
 SEND_TIMEOUT = 10.0
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 15.0  # a link that is down for a day should not stay down for a minute more
@@ -268,7 +270,7 @@ class BrokerLink:
     async def _try_addresses(self) -> ConnectFailure | None:
         """Try each address once; serve the first that opens until it ends. What went wrong last."""
         failure: ConnectFailure | None = None
-        urls = (self.settings.url, *self.settings.failover)
+        urls = self._addresses()
         # An address that accepts and then hangs up is no better than a dead one.
         first = self._early_disconnects // EARLY_DISCONNECTS % len(urls)
         for url in urls[first:] + urls[:first]:
@@ -288,6 +290,13 @@ class BrokerLink:
                 break
             log.debug("%s: no connection: %s", self.name, failure)
         return failure
+
+    def _addresses(self) -> tuple[str, ...]:
+        urls = [self.settings.url, *self.settings.failover]
+        if self.settings.order == "random":
+            # The same order at each try: gateways spread over the addresses, each one stays at its own.
+            Random(f"{self._context.gateway}/{self.name}").shuffle(urls)
+        return tuple(urls)
 
     async def _while_wanted(self, opening: Coroutine[Any, Any, MqttConnection]) -> MqttConnection | None:
         """None when the connection is not wanted any more; then nothing of the attempt is left."""
@@ -321,6 +330,8 @@ class BrokerLink:
             keepalive=math.ceil(settings.keepalive),
             will=self._presence.last_will(),
             context=secure,
+            clean_start=settings.session == "clean",
+            session_expiry=KEPT_SESSION if settings.session == "kept" else 0,
         )
         await self._format.save()  # a will must be known before the broker knows it
         connection = MqttConnection(endpoint, options, on_message=self._tasks.on_message, on_lost=self._on_lost)

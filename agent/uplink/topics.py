@@ -24,6 +24,10 @@ DEFAULTS: dict[str, str] = {
 _OPEN = re.compile(r"\{device\}|\{metric\}")
 
 
+# Of `layout: gateway`: everything of a gateway below one root, so that an ACL can be one rule.
+GATEWAY_LAYOUT: dict[str, str] = {
+    key: f"gateways/{{gateway}}/{DEFAULTS[key]}" for key in ("data", "device_status", "commands", "responses")
+}
 MAX_FILLED = 5000
 
 

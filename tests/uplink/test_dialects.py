@@ -21,6 +21,7 @@ from gatepost.agent.uplink.formats.sparkplug_payload import (
     encode_payload,
 )
 from gatepost.agent.uplink.manager import BrokerManager
+from gatepost.agent.uplink.routing import BrokerRoutes
 from tests.support.waiting import until
 
 from .broker import Mosquitto, running
@@ -209,3 +210,41 @@ async def test_another_format_takes_what_the_first_one_was_owed(gw: Gateway, bro
         await gw.state("connected")
         await gw.delivered()
         await until(lambda: topics(there).count("devices/d/reading/n") == 3)
+
+
+async def test_the_layout_of_a_gateway_puts_everything_below_one_root(gw: Gateway, broker: Mosquitto) -> None:
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, layout="gateway"))
+        await gw.state("connected")
+        await gw.put(1)
+        await gw.delivered()
+        await until(lambda: "gateways/gw/devices/d/data" in topics(there))
+        there.publish("gateways/gw/devices/d/commands", b'{"command": "ping"}')
+        await until(lambda: bool(gw.commands))
+        assert gw.commands[0][:2] == ("a", "d")
+    assert all(topic.startswith("gateways/gw/") for topic in topics(there))
+
+
+async def test_a_kept_session_brings_commands_of_the_time_away(gw: Gateway, broker: Mosquitto) -> None:
+    await gw.apply(a=BrokerSettings(broker.url, session="kept"))
+    await gw.state("connected")
+    await until(lambda: bool(gw.uplink()._tasks._subscriptions.held))
+    await gw.uplink().disconnect()
+    await gw.state("disconnected")
+    async with listening(broker.url) as there:
+        there.publish("gateways/gw/commands", b'{"command": "ping"}')
+        await until(lambda: bool(there.messages))
+    await gw.uplink().connect()
+    await until(lambda: bool(gw.commands))
+
+
+async def test_random_order_is_one_order_for_each_gateway(gw: Gateway) -> None:
+    urls = [f"mqtt://{name}" for name in "abcdefgh"]
+    settings = BrokerSettings(urls[0], failover=urls[1:], order="random")
+    orders = set()
+    for gateway in ("one", "two", "one"):
+        context = replace(gw.context, gateway=gateway)
+        link = broker_link.BrokerLink("a", settings, BrokerRoutes("a", [], {}), context)
+        assert sorted(link._addresses()) == urls
+        orders.add(link._addresses())
+    assert len(orders) == 2

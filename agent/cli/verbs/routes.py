@@ -14,7 +14,7 @@ from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.settings.model import BrokerSettings, RouteRule, Settings
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.routing import EVERYTHING, BrokerRoutes
-from gatepost.agent.uplink.topics import BrokerTopics
+from gatepost.agent.uplink.topics import GATEWAY_LAYOUT, BrokerTopics
 
 ANY_METRIC = "(any)"
 
@@ -73,7 +73,8 @@ def _of_broker(settings: Settings, name: str, device: str, metrics: list[str]) -
         return [_row(name, "", "", "", f"not for this broker: devices.{device}.brokers does not name it")]
     defaults = {} if broker.format == catalogue.DEVICES else catalogue.load(broker.format).default_topics
     gateway = settings.gateway
-    topics = BrokerTopics({**defaults, **broker.topics}, gateway.id, gateway.organization, rooms)
+    layout = GATEWAY_LAYOUT if broker.layout == "gateway" else {}
+    topics = BrokerTopics({**layout, **defaults, **broker.topics}, gateway.id, gateway.organization, rooms)
     rows = []
     for metric in metrics:
         known = "{metric}" if metric == ANY_METRIC else metric

@@ -45,6 +45,7 @@ def check_format(rules: RuleContext, path: Path, written: MapNode | None) -> Non
         return
     options = _options(rules, path, kind, written)
     _check_batch(rules, path, kind)
+    _check_session(rules, path, kind)
     _check_routes(rules, path, kind)
     if options is not None:
         for key, message, hint in kind.warnings(options, _profiles(rules, path)):
@@ -79,6 +80,20 @@ def _options(
     if written is not None:
         rules.section(*path)["options"] = values
     return options
+
+
+def _check_session(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> None:
+    broker = rules.section(*path)
+    if broker.get("session", "clean") != "kept":
+        return
+    here = (*path, "session")
+    rules_qos = [route.get("qos") for route in broker.get("routes") or [] if isinstance(route, dict)]
+    if 2 in (broker.get("qos", 1), *rules_qos):
+        # A message that is sent anew would meet the broker's memory of the old packet id, and be taken for a repeat.
+        message = "a session cannot be kept where readings go at QoS 2"
+        rules.error(here, "bad-session", message, "write session: clean, or QoS 1")
+    elif kind.name == "sparkplug":
+        rules.error(here, "bad-session", "Sparkplug prescribes a clean session", "write session: clean")
 
 
 def _check_batch(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> None:
