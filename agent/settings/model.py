@@ -182,9 +182,7 @@ class BrokerSettings(_Section, frozen=True):
     ] = {}
     layout: Annotated[
         Literal["device", "gateway"],
-        Meta(
-            description="gateway: the topics of devices lie below gateways/<gateway>/, so that one rule of the broker covers all"
-        ),
+        Meta(description="gateway: topics of devices lie below gateways/<gateway>/, so that one rule covers all"),
     ] = "device"
     order: Annotated[
         Literal["listed", "random"],

@@ -185,3 +185,9 @@ def options_of(kind: type[PayloadFormat], options: Mapping[str, Any]) -> msgspec
         return msgspec.convert(options, kind.options_type)
     except msgspec.ValidationError as error:
         raise SettingsWrong(f"the options of format {kind.name}: {error}", "`gatepost check` explains them") from None
+
+
+def needing_reconnect(settings: BrokerSettings) -> dict[str, Any]:
+    """The settings whose change needs a new connection."""
+    live = ("routes", "backlog", "active")
+    return {name: getattr(settings, name) for name in settings.__struct_fields__ if name not in live}

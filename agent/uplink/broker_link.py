@@ -19,7 +19,7 @@ from gatepost.agent.core.views import BrokerView
 from gatepost.agent.settings.model import BrokerSettings, client_id_of
 from gatepost.agent.store.positions import TRACKS
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
-from gatepost.agent.uplink.broker_format import BrokerFormat, topics_of
+from gatepost.agent.uplink.broker_format import BrokerFormat, needing_reconnect, topics_of
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.delivery import BrokerDelivery
 from gatepost.agent.uplink.followed_topics import FollowedTopics
@@ -81,6 +81,7 @@ class BrokerLink:
         self._connection: MqttConnection | None = None
         self._early_disconnects = 0
         self._hanging_up = False
+        self._seen: set[int] = set()  # QoS 2 packet ids that a kept session has brought
         (self._wanted if settings.active else self._unwanted).set()
 
     # --- what others may ask
@@ -116,7 +117,7 @@ class BrokerLink:
 
     def update(self, settings: BrokerSettings, routes: BrokerRoutes) -> bool:
         """Take over what needs no new connection; False when it needs one."""
-        same = _needing_reconnect(settings) == _needing_reconnect(self.settings)
+        same = needing_reconnect(settings) == needing_reconnect(self.settings)
         if same:
             if settings.active != self.settings.active:
                 self._want(settings.active)
@@ -295,7 +296,7 @@ class BrokerLink:
         urls = [self.settings.url, *self.settings.failover]
         if self.settings.order == "random":
             # The same order at each try: gateways spread over the addresses, each one stays at its own.
-            Random(f"{self._context.gateway}/{self.name}").shuffle(urls)
+            Random(f"{self._context.gateway}/{self.name}").shuffle(urls)  # noqa: S311
         return tuple(urls)
 
     async def _while_wanted(self, opening: Coroutine[Any, Any, MqttConnection]) -> MqttConnection | None:
@@ -332,6 +333,7 @@ class BrokerLink:
             context=secure,
             clean_start=settings.session == "clean",
             session_expiry=KEPT_SESSION if settings.session == "kept" else 0,
+            seen=self._seen,
         )
         await self._format.save()  # a will must be known before the broker knows it
         connection = MqttConnection(endpoint, options, on_message=self._tasks.on_message, on_lost=self._on_lost)
@@ -441,9 +443,3 @@ class BrokerLink:
     def _on_lost(self, lost: ConnectionLost) -> None:
         if not self._lost.done():
             self._lost.set_result(lost)
-
-
-def _needing_reconnect(settings: BrokerSettings) -> dict[str, Any]:
-    """The settings whose change needs a new connection."""
-    live = ("routes", "backlog", "active")
-    return {name: getattr(settings, name) for name in settings.__struct_fields__ if name not in live}

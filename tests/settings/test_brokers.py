@@ -130,7 +130,7 @@ def test_the_uplink_fills_the_topics_that_are_judged_here():
             {"format": "sparkplug", "topics": "{data: x}", "options": "{primary_host: h}"},
             "1:66 bad-topic brokers.a.topics.data",
         ),
-        ({"session": "kept", "qos": 2}, "1:38 bad-session brokers.a.session"),
+        ({"session": "kept", "qos": 2}, "1:41 bad-session brokers.a.session"),
         ({"batch": "{delay: 5s}"}, "w 1:47 no-effect brokers.a.batch.delay"),
         ({"tls": "{ca: /ca}"}, "w 1:32 tls-unused brokers.a.tls"),
         ({"password": "geheim"}, "w 1:42 plain-secret brokers.a.password"),

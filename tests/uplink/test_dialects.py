@@ -242,8 +242,8 @@ async def test_random_order_is_one_order_for_each_gateway(gw: Gateway) -> None:
     urls = [f"mqtt://{name}" for name in "abcdefgh"]
     settings = BrokerSettings(urls[0], failover=urls[1:], order="random")
     orders = set()
-    for gateway in ("one", "two", "one"):
-        context = replace(gw.context, gateway=gateway)
+    for name in ("one", "two", "one"):
+        context = replace(gw.context, gateway=name)
         link = broker_link.BrokerLink("a", settings, BrokerRoutes("a", [], {}), context)
         assert sorted(link._addresses()) == urls
         orders.add(link._addresses())
