@@ -11,6 +11,7 @@ from gatepost.agent.api.handlers import (
     devices,
     docs,
     drivers,
+    formats,
     gateway,
     listener,
     messages,
@@ -33,7 +34,9 @@ COMMAND_TIME = 330.0  # seconds: the desk has limits of its own, this is the las
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/", web_page.index, "The web page", "HTML", role="open"),
-    Route("GET", "/static/{file}", web_page.static, "A file of the web page", "JavaScript, CSS or SVG", role="open"),
+    Route(
+        "GET", "/static/{file:path}", web_page.static, "A file of the web page", "JavaScript, CSS or SVG", role="open"
+    ),
     Route("GET", "/docs", docs.docs, "This description for people", "HTML", role="open"),
     Route("GET", "/openapi.json", docs.openapi, "This description for programs", "OpenAPI 3.1", role="open"),
     Route(
@@ -223,6 +226,31 @@ ROUTES: tuple[Route, ...] = (
         drivers.one,
         "One driver",
         "its title, the JSON Schema of its options, the commands of its own",
+        role="viewer",
+    ),
+    Route(
+        "GET",
+        f"{V1}/formats",
+        formats.every,
+        "The payload formats that brokers can be given",
+        '{"formats": [names]}',
+        role="viewer",
+    ),
+    Route(
+        "GET",
+        f"{V1}/formats/{{format}}",
+        formats.one,
+        "One payload format",
+        "what it is for, and the JSON Schema of its options",
+        role="viewer",
+    ),
+    Route(
+        "GET",
+        f"{V1}/commands",
+        commands.of_all,
+        "The ledger of all commands, newest first",
+        '{"commands": [...], "cursor": for the next page, or null}',
+        query=requests.LedgerQuery,
         role="viewer",
     ),
     Route(

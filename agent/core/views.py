@@ -64,7 +64,8 @@ class CommandView(TypedDict):
 
 
 class DeviceView(ConfiguredView):
-    """One device at this moment. `reason` is a stable key, `message` and `hint` its words; times are RFC 3339.
+    """One device at this moment. `label` and `room` are free texts for people, `brokers` null = all. `reason` is a
+    stable key, `message` and `hint` its words; times are RFC 3339.
 
     `faults` counts by kind what went wrong, the decoder's and the port's included; `decoder_faults` are the decoder's
     alone, `faults_recent` how many of those came within the last minute or two. `every` is the interval in force in
@@ -76,8 +77,11 @@ class DeviceView(ConfiguredView):
     """
 
     id: str
+    label: str | None
+    room: str | None
     driver: str
     port: str | None
+    brokers: list[str] | None
     status: str
     since: str
     reason: str | None
@@ -113,6 +117,8 @@ class BrokerView(ConfiguredView):
     as text."""
 
     name: str
+    label: str | None
+    format: str
     url: str
     state: str
     since: str

@@ -21,8 +21,11 @@ def view_of(session: DeviceSession, clock: Clock) -> DeviceView:
     reason = health.reason if health.reason.key or session.desired.reporting else _stopped(session)
     view = DeviceView(
         id=session.name,
+        label=device.label,
+        room=device.room,
         driver=device.driver,
         port=device.port or device.address or device.name,
+        brokers=device.brokers,
         status=str(health.state),
         since=rfc3339(health.since),
         reason=reason.key or None,

@@ -225,6 +225,8 @@ class BrokerLink:
         connection, delivery, counters, state = self._connection, self._delivery, self.counters, self._state
         return {
             "name": self.name,
+            "label": self.settings.label,
+            "format": self.settings.format,
             "url": self.settings.url,
             "state": state.current,
             "since": rfc3339(state.since),

@@ -1,184 +1,132 @@
-// The page: who is here, the state of the gateway every few seconds, and what happens in between.
+// The page: who is here, the frame around the views, and the state of the link.
 
-import { get, may, me, signedOut, signIn, signOut, whoami } from "./api.js";
-import { BrokerCard, editBroker } from "./brokers.js";
-import { DeviceCard, editDevice } from "./devices.js";
-import { find, keep, pairs, show, span, text } from "./dom.js";
-import { Live } from "./live.js";
-import { findings, Panels } from "./panels.js";
+import { me, signedOut, signOut, whoami } from "./core/api.js";
+import { el, find, show, text } from "./core/dom.js";
+import { clock } from "./core/format.js";
+import { t } from "./core/i18n.js";
+import { Router } from "./core/router.js";
+import { state } from "./core/state.js";
+import { needsPerson } from "./core/trouble.js";
+import { openSignIn } from "./views/sign-in.js";
 
-const AGAIN = 5000; // milliseconds
-const FINDINGS = 30000;
-const SOON = 300;
+const PLACES = [["overview", "/"], ["devices", "/devices"], ["brokers", "/brokers"], ["log", "/log"], ["settings", "/settings"]];
+const WITHIN = { "add-device": "devices", "add-broker": "brokers" };
 
-const brokers = new Map();
-const devices = new Map();
-const live = new Live();
-let timer = 0;
-let hasty = 0;
-let asked = 0; // findings
+const router = new Router(opened);
+const badge = el("span", { class: "badge", hidden: true });
+const gateway = el("strong", { id: "gateway" }, "Gatepost");
+const who = el("p", { class: "who" });
+const leaveButton = el("button", { type: "button", id: "sign-out", class: "plain", hidden: true }, t("sign-out"));
+const links = new Map();
 let started = false;
-let asking = null;
+let lostAt = 0;
+let title = "";
 
-function head(status) {
-  const { id, organization, labels } = status.gateway;
-  text(find("gateway"), id);
-  document.title = `${id} – Gatepost`;
-  const connected = status.brokers.filter((broker) => broker.state === "connected").length;
-  const online = status.devices.filter((device) => device.status === "online").length;
-  pairs(find("facts"), [
-    ["Organization", organization],
-    ["Labels", Object.entries(labels ?? {}).map(([name, value]) => `${name}: ${value}`).join(", ")],
-    ["Brokers", `${connected} of ${status.brokers.length} connected`],
-    ["Devices", `${online} of ${status.devices.length} online`],
-    ["Up for", span(status.uptime)],
-    ["Clock", status.clock.synchronised ? "synchronised" : "not synchronised"],
-    ["Log", status.store.state],
-    ["Signed in", me()?.csrf ? `${me().name} (${me().role})` : ""],
-  ]);
+function frame() {
+  const places = find("places");
+  places.setAttribute("aria-label", t("places"));
+  for (const [name, path] of PLACES) {
+    links.set(name, el("a", { href: `#${path}`, "data-place": name }, t(`place.${name}`), name === "overview" ? badge : null));
+  }
+  places.append(
+    el("div", { class: "brand" }, el("img", { src: "/static/icon.svg", alt: "", width: 28, height: 28 }), gateway),
+    el("div", { class: "links" }, ...links.values()),
+    el("div", { class: "foot" }, who, leaveButton),
+  );
+  const skip = find("skip");
+  text(skip, t("skip"));
+  skip.addEventListener("click", (event) => {
+    event.preventDefault();
+    find("main").focus();
+  });
 }
 
-// One question at a time; who asks meanwhile waits for the next answer.
-async function refresh() {
-  if (asking) {
-    await asking.catch(() => {});
-    if (asking) return asking.catch(() => {});
+// What a view opened: its place is marked, and whoever does not see hears its heading.
+function opened(path, again) {
+  const first = path.split("/")[1];
+  const place = WITHIN[first] ?? (first || "overview");
+  for (const [name, one] of links) {
+    if (name === place) one.setAttribute("aria-current", "page");
+    else one.removeAttribute("aria-current");
   }
-  asking = look();
-  try {
-    await asking;
-  } finally {
-    asking = null;
-  }
-  return undefined;
+  document.body.dataset.place = place;
+  const heading = document.querySelector("h1");
+  title = heading?.textContent ?? "";
+  told();
+  if (!again) return;
+  window.scrollTo(0, 0);
+  if (!find("main").contains(document.activeElement)) find("main").focus({ preventScroll: true });
 }
 
-async function look() {
-  clearTimeout(timer);
-  try {
-    const status = await get("status");
-    if (!started) return;
-    head(status);
-    keep(find("brokers"), brokers, status.brokers, (broker) => broker.name, (broker) => new BrokerCard(broker, refresh));
-    const known = new Set(devices.keys());
-    keep(find("devices"), devices, status.devices, (device) => device.id, (device) => new DeviceCard(device, refresh));
-    show(find("no-brokers"), status.brokers.length === 0);
-    show(find("no-devices"), status.devices.length === 0);
-    for (const [id, card] of devices) if (!known.has(id)) card.load();
-    if (Date.now() - asked > FINDINGS) {
-      asked = Date.now();
-      await findings();
-    }
-  } catch (error) {
-    if (error.status === 401) return;
-  }
-  clearTimeout(timer);
-  if (started) timer = setTimeout(refresh, AGAIN);
+function told() {
+  if (!started) return;
+  const wanting = needsPerson();
+  const id = state.status?.gateway.labels?.name || state.status?.gateway.id || "Gatepost";
+  text(gateway, id);
+  text(badge, wanting.length);
+  show(badge, wanting.length > 0);
+  badge.setAttribute("aria-label", `${t("needs-person")}: ${wanting.length}`);
+  badge.setAttribute("role", "img");
+  const limits = wanting.filter((one) => one.kind === "warn" && one.key.startsWith("limit")).map((one) => one.title);
+  document.title = [wanting.length ? `(${wanting.length})` : "", limits[0] ?? "", [title, id].filter(Boolean).join(" – ")].filter(Boolean).join(" ");
 }
 
-function soon() {
-  hasty ||= setTimeout(() => {
-    hasty = 0;
-    if (started) refresh();
-  }, SOON);
-}
+state.addEventListener("status", told);
+state.addEventListener("readings", told);
 
-live.addEventListener("news", ({ detail: { event, data } }) => {
-  if (event === "device.data.received") devices.get(data.device_id)?.take(data);
-  else if (event !== "hello" && event !== "pong") {
-    if (event !== "broker.status") asked = 0;
-    soon();
-  }
-});
-
-live.addEventListener("state", async ({ detail: state }) => {
+state.addEventListener("link", ({ detail: link }) => {
+  if (link === "lost") lostAt ||= Date.now();
+  else lostAt = 0;
   const banner = find("link");
-  const words = {
-    lost: "The link to the gateway is lost. What stands here may be old; trying again.",
-    polling: "Live updates do not get through; asking every few seconds instead.",
-    live: "",
-  }[state];
-  text(banner, words);
-  banner.className = state === "polling" ? "soft" : "";
-  show(banner, words !== "");
-  document.body.classList.toggle("lost", state === "lost");
-  document.body.dataset.link = state;
-  if (state !== "lost" && started) {
-    // After a restart of the agent the session is over.
-    const who = await whoami().catch(() => undefined);
-    if (who === null) leave();
-    else soon();
-  }
+  text(banner, { lost: t("link.lost.long", { time: clock(lostAt) }), polling: t("link.polling.long") }[link] ?? "");
+  banner.className = link === "polling" ? "soft" : "";
+  show(banner, banner.textContent !== "");
+  document.body.classList.toggle("lost", link === "lost");
+  document.body.dataset.link = link;
 });
+state.addEventListener("ended", leave);
 
 function enter() {
   started = true;
-  show(find("login"), false);
-  show(find("content"), true);
-  show(find("sign-out"), Boolean(me()?.csrf));
-  show(find("add-broker"), may("admin"));
-  show(find("add-device"), may("admin"));
-  asked = 0;
-  refresh();
-  live.start();
+  show(find("places"), true);
+  show(leaveButton, Boolean(me()?.csrf));
+  text(who, me()?.csrf ? t("signed-in", { name: me().name, role: t(`role.${me().role}`) }) : "");
+  state.start();
+  router.start();
 }
 
 function leave() {
+  if (!started && find("main").children.length) return;
   started = false;
-  live.stop();
-  clearTimeout(timer);
-  for (const card of devices.values()) card.end();
-  brokers.clear();
-  devices.clear();
-  find("brokers").replaceChildren();
-  find("devices").replaceChildren();
-  for (const body of document.querySelectorAll("details .body")) body.replaceChildren();
-  for (const details of document.querySelectorAll("details")) details.open = false;
+  router.stop();
+  state.stop();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
-  pairs(find("facts"), []);
-  text(find("gateway"), "Gatepost");
   document.title = "Gatepost";
   show(find("link"), false);
+  show(find("places"), false);
+  show(find("head"), false);
   document.body.classList.remove("lost");
-  show(find("content"), false);
-  show(find("sign-out"), false);
-  show(find("login"), true);
-  find("token").focus();
+  delete document.body.dataset.link;
+  delete document.body.dataset.place;
+  openSignIn(find("main"), enter);
 }
 
-find("login").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const field = find("token");
-  const complaint = find("login-error");
-  text(complaint, "");
-  try {
-    await signIn(field.value.trim());
-    field.value = "";
-    enter();
-  } catch (error) {
-    text(complaint, error.words ?? "the gateway cannot be reached");
-    field.focus();
-  }
-});
-
-find("sign-out").addEventListener("click", async () => {
+leaveButton.addEventListener("click", async () => {
   await signOut().catch(() => {});
   leave();
 });
-find("add-broker").addEventListener("click", () => editBroker(null, refresh));
-find("add-device").addEventListener("click", () => editDevice(null, refresh));
 signedOut.addEventListener("signed-out", () => started && leave());
-new Panels(() => [...devices.keys()]);
 
 async function begin() {
   try {
     if ((await whoami()) === null) leave();
     else enter();
   } catch {
-    text(find("link"), "The gateway cannot be reached; trying again.");
+    text(find("link"), t("unreachable"));
     show(find("link"), true);
     setTimeout(begin, 2000);
   }
 }
 
+frame();
 begin();

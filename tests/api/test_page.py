@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gatepost.agent.api.handlers.web_page import WEB
 
-FILES = sorted(file.name for file in WEB.iterdir() if file.suffix in (".js", ".css", ".svg"))
+KINDS = (".js", ".css", ".svg", ".webmanifest")
+FILES = sorted(file.relative_to(WEB).as_posix() for file in WEB.rglob("*") if file.suffix in KINDS)
+LANGUAGES = sorted(file.stem for file in (WEB / "lang").glob("*.js"))
+LARGEST = 200_000  # octets of all that one browser can ask for
 
 
 async def test_the_page_is_for_everybody_and_strict(remote):
@@ -22,16 +27,52 @@ async def test_the_page_is_for_everybody_and_strict(remote):
     assert answer.headers["x-frame-options"] == "DENY"
 
 
-async def test_every_file_it_names_is_there_and_all_are_small(remote):
+async def test_every_file_is_served_and_all_are_small(remote):
     text = (await remote.http.get("/")).text
-    total = len(text)
+    sizes = {"index.html": len(text)}
     for name in FILES:
         answer = await remote.http.get(f"/static/{name}")
         assert answer.status_code == 200, name
-        total += len(answer.content)
-    assert total < 100_000
-    assert {"main.js", "style.css", "icon.svg"} <= set(FILES)
-    assert all(f'"/static/{name}"' in text for name in ("main.js", "style.css", "icon.svg"))
+        sizes[name] = len(answer.content)
+    languages = [sizes.pop(f"lang/{name}.js") for name in LANGUAGES]
+    page = {name: size for name, size in sizes.items() if not name.startswith("docs.")}
+    assert sum(page.values()) + max(languages) < LARGEST
+    assert {"main.js", "style.css", "icon.svg", "page.webmanifest", "core/chart.js"} <= set(FILES)
+    assert all(f'"/static/{name}"' in text for name in ("main.js", "style.css", "icon.svg", "page.webmanifest"))
+
+
+def test_the_chart_is_one_module_of_modest_size():
+    assert len((WEB / "core" / "chart.js").read_text("utf-8").splitlines()) <= 400
+
+
+def test_what_modules_import_is_there():
+    for file in WEB.rglob("*.js"):
+        for name in re.findall(r"(?:from |import\()\"(\.[^\"]+)\"", file.read_text("utf-8")):
+            assert (file.parent / name).is_file(), (file.name, name)
+
+
+def words_of(language: str) -> dict[str, str]:
+    """Key to the raw text of each entry of a catalogue."""
+    text = (WEB / "lang" / f"{language}.js").read_text("utf-8")
+    entries = re.findall(r'(?:"([\w.-]+)"|\b([a-z]+)): ("(?:[^"\\]|\\.)*"|\[[^\]]*\])', text)
+    return {quoted or bare: value for quoted, bare, value in entries}
+
+
+def test_every_language_says_the_same_things():
+    english = words_of("en")
+    assert len(english) > 300
+    for language in LANGUAGES:
+        words = words_of(language)
+        assert set(words) == set(english), language
+        for key, value in words.items():
+            assert set(re.findall(r"\{\w+\}", value)) == set(re.findall(r"\{\w+\}", english[key])), (language, key)
+
+
+def test_every_key_that_the_page_names_is_in_the_catalogue():
+    english = words_of("en")
+    for file in WEB.rglob("*.js"):
+        for key in re.findall(r'\bt\("([^"$]+)"', file.read_text("utf-8")):
+            assert key in english, (file.name, key)
 
 
 async def test_what_a_browser_has_is_not_sent_again(remote):
@@ -48,7 +89,20 @@ async def test_head_has_no_body(remote):
 
 
 @pytest.mark.parametrize(
-    "path", ["nothing.js", "__init__.py", "index.html", "..%2fapp.py", "%2e%2e", "main.js%00", "a%0a.js", "main.js/"]
+    "path",
+    [
+        "nothing.js",
+        "core/nothing.js",
+        "core/",
+        "core/sub/main.js",
+        "__init__.py",
+        "index.html",
+        "..%2fapp.py",
+        "%2e%2e",
+        "main.js%00",
+        "a%0a.js",
+        "main.js/",
+    ],
 )
 async def test_nothing_else_is_served(remote, path):
     answer = await remote.http.get(f"/static/{path}")
@@ -56,7 +110,7 @@ async def test_nothing_else_is_served(remote, path):
 
 
 def test_the_page_names_no_other_address_and_makes_no_markup_of_data():
-    for file in [*WEB.glob("*.js"), *WEB.glob("*.html"), *WEB.glob("*.css")]:
+    for file in [*WEB.rglob("*.js"), *WEB.glob("*.html"), *WEB.glob("*.css"), *WEB.glob("*.webmanifest")]:
         text = file.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
         for word in ("http://", "https://", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
             assert word not in text, (file.name, word)
@@ -69,4 +123,13 @@ async def test_drivers_are_named_and_one_is_explained(http):
     assert found["title"]
     assert found["options"]
     missing = await http.get("/api/v1/drivers/nothing")
+    assert (missing.status_code, missing.json()["error"]["key"]) == (404, "not-found")
+
+
+async def test_formats_are_named_and_one_is_explained(http):
+    assert (await http.get("/api/v1/formats")).json()["formats"][0] == "devices"
+    found = (await http.get("/api/v1/formats/homeassistant")).json()
+    assert found["summary"]
+    assert "properties" in next(iter(found["options"]["$defs"].values()))
+    missing = await http.get("/api/v1/formats/nothing")
     assert (missing.status_code, missing.json()["error"]["key"]) == (404, "not-found")

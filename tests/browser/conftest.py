@@ -67,8 +67,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         heart = Beats(1 / RATE)
         await stack.enter_async_context(PtyTwin(heart, tmp_path / "heart"))
         devices = {
-            "probe": lines(tmp_path / "probe", patient="P-1", thresholds={"t": {"max": 50}}),
-            "heart": {"driver": "lines", "port": str(tmp_path / "heart"), "options": WAVE},
+            "probe": lines(
+                tmp_path / "probe",
+                patient="P-1",
+                label="Thermometer 1",
+                room="Bed 4",
+                thresholds={"t": {"max": 50}},
+            ),
+            "heart": {"driver": "lines", "port": str(tmp_path / "heart"), "label": "ECG", "options": WAVE},
         }
         settings = settings_for(tmp_path, broker.url, devices, api={"listen": f"127.0.0.1:{port}"})
         one = await stack.enter_async_context(agent(tmp_path, settings))
@@ -87,4 +93,10 @@ async def sign_in(browser: Browser, world: World, role: str = "admin") -> None:
     await browser.open(world.url)
     await browser.type("#token", await world.token(role))
     await browser.click("#login button")
-    await browser.until("document.body.dataset.link === 'live' && document.querySelectorAll('.device').length === 2")
+    await browser.until("document.body.dataset.link === 'live' && document.querySelectorAll('.tile').length === 2")
+
+
+async def go(browser: Browser, place: str, shows: str) -> None:
+    """To a place of the page, until it shows an element."""
+    await browser.run("location.hash = arguments[0]", place)
+    await browser.until("document.querySelector(arguments[0])?.checkVisibility()", shows)

@@ -51,6 +51,10 @@ class Browser:
         """What the body of a function gives back."""
         return await self._ask("POST", "/execute/sync", {"script": script, "args": list(args)})
 
+    async def run_async(self, script: str, *args: object):
+        """What the script hands to its last argument, a function."""
+        return await self._ask("POST", "/execute/async", {"script": script, "args": list(args)})
+
     async def cdp(self, command: str, **parameters: object):
         return await self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 

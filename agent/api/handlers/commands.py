@@ -33,6 +33,14 @@ async def of_device(request: ApiRequest) -> LedgerPage:
     device = request.path["id"]
     if request.app.devices.get(device) is None:
         raise no_device(device)
+    return await _ledger(request, device)
+
+
+async def of_all(request: ApiRequest) -> LedgerPage:
+    return await _ledger(request, None)
+
+
+async def _ledger(request: ApiRequest, device: str | None) -> LedgerPage:
     entries = await request.app.store.ledger.history(device, request.query.limit, request.query.cursor)
     cursor = entries[-1].recorded if len(entries) == request.query.limit else None
     return {"commands": [as_dict(entry) for entry in entries], "cursor": cursor}

@@ -20,13 +20,14 @@ KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
 }
-FILE = re.compile(r"[a-z][a-z-]*\.(?:js|css|svg)")
+FILE = re.compile(r"(?:[a-z]+/)?[a-z][a-z0-9-]*\.(?:js|css|svg|webmanifest)")
 
 # Nothing but the gateway's own files and its own API; no script or style inside of the page; no frame around it.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "cache-control": "no-cache",  # kept, and asked for again by its ETag: a new version counts at once

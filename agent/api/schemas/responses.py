@@ -312,6 +312,18 @@ class DriverView(TypedDict):
     commands: list[CommandView]
 
 
+class FormatList(TypedDict):
+    formats: list[str]
+
+
+class FormatView(TypedDict):
+    """`options` is a JSON Schema."""
+
+    name: str
+    summary: str
+    options: dict[str, Any]
+
+
 class BrokerRemoved(TypedDict):
     name: str
     removed: bool

@@ -14,7 +14,6 @@ from gatepost.agent.cli.support.output import say, say_as_is, say_json, table
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import OutgoingMessage, PayloadFormat
 
-CONTRACT_SUMMARY = "one JSON object a reading: your own programs (docs/interfaces.md)"
 SAMPLE = {
     "id": "my-gateway:6f2c9a1b:1042",
     "schema": 1,
@@ -69,12 +68,12 @@ def show(
 
 
 def _summary(name: str) -> str:
-    return CONTRACT_SUMMARY if name == catalogue.DEVICES else catalogue.load(name).summary
+    return catalogue.DEVICES_SUMMARY if name == catalogue.DEVICES else catalogue.load(name).summary
 
 
 def _explained(name: str) -> dict[str, Any]:
     if name == catalogue.DEVICES:
-        return {"name": name, "summary": CONTRACT_SUMMARY, "batches": True, "waveforms": True, "options": []}
+        return {"name": name, "summary": catalogue.DEVICES_SUMMARY, "batches": True, "waveforms": True, "options": []}
     kind = catalogue.load(name)
     return {
         "name": name,

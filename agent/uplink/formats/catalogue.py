@@ -10,6 +10,7 @@ from gatepost.agent.uplink.formats.interface import PayloadFormat
 
 GROUP = "gatepost.formats"  # entry points of other packages
 DEVICES = "devices"  # the contract's own format, which needs no class of this kind: devices.py is its hot path
+DEVICES_SUMMARY = "one JSON object a reading: your own programs (docs/interfaces.md)"
 BUILT_IN: Mapping[str, str] = {
     "homeassistant": "gatepost.agent.uplink.formats.homeassistant:HomeAssistantFormat",
     "sparkplug": "gatepost.agent.uplink.formats.sparkplug:SparkplugFormat",

@@ -1,58 +1,14 @@
-// A trend of one value (SVG) and a running waveform (canvas).
+// Running waveform on a canvas, at the pace of the samples' own clock.
 
-import { el, number, text, unit, words } from "./dom.js";
+import { el, text } from "./dom.js";
+import { nameOf, number, unit } from "./format.js";
+import { t } from "./i18n.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-const POINTS = 240;
-const STEP = 500; // milliseconds: a trend takes the newest value in so much time
 const WINDOW = 8; // seconds of a waveform
 const JUMP = 0.35; // seconds by which a block may be late without being a gap
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-export class Trend {
-  #points = [];
-  #line = document.createElementNS(SVG, "polyline");
-  #caption = el("figcaption");
-
-  constructor(name) {
-    this.name = name;
-    this.picture = document.createElementNS(SVG, "svg");
-    this.picture.setAttribute("class", "plot");
-    this.picture.setAttribute("viewBox", "0 0 100 40");
-    this.picture.setAttribute("preserveAspectRatio", "none");
-    this.picture.setAttribute("role", "img");
-    this.picture.append(this.#line);
-    this.element = el("figure", { class: "trend", hidden: true }, this.picture, this.#caption);
-  }
-
-  add(time, value) {
-    const last = this.#points.at(-1);
-    if (last && time < last[0]) return;
-    if (last && time - last[0] < STEP) last[1] = value;
-    else this.#points.push([time, value]);
-    if (this.#points.length > POINTS) this.#points.shift();
-  }
-
-  draw(code) {
-    const points = this.#points;
-    this.element.hidden = points.length < 2;
-    if (points.length < 2) return;
-    const values = points.map((point) => point[1]);
-    const low = Math.min(...values);
-    const high = Math.max(...values);
-    const first = points[0][0];
-    const wide = points.at(-1)[0] - first || 1;
-    const tall = high - low;
-    const place = ([time, value]) =>
-      `${(((time - first) / wide) * 100).toFixed(2)},${(tall ? 38 - ((value - low) / tall) * 36 : 20).toFixed(2)}`;
-    this.#line.setAttribute("points", points.map(place).join(" "));
-    const told = `${words(this.name)}: ${number(low)} to ${number(high)} ${unit(code)} since ${new Date(first).toLocaleTimeString()}`;
-    this.picture.setAttribute("aria-label", `Trend of ${told}`);
-    text(this.#caption, told);
-  }
-}
-
-export class Wave {
+export class Waveform {
   #blocks = []; // {time, start, end, values}: seconds; start > end of the one before = a gap
   #canvas = el("canvas", { class: "plot", role: "img" });
   #caption = el("figcaption");
@@ -64,7 +20,7 @@ export class Wave {
   constructor(name) {
     this.name = name;
     this.element = el("figure", { class: "wave" }, this.#canvas, this.#caption);
-    this.#canvas.setAttribute("aria-label", `Waveform ${words(name)}`);
+    this.#canvas.setAttribute("aria-label", t("wave.label", { name: nameOf(name) }));
   }
 
   add(reading) {
@@ -84,8 +40,9 @@ export class Wave {
     }
     this.#blocks.push({ time, start, end: start + long, values: Float32Array.from(samples, (sample) => sample * scale + offset) });
     while (this.#blocks.length && this.#blocks[0].end < start + long - WINDOW - 3) this.#blocks.shift();
-    const lost = this.#gaps ? `, ${this.#gaps} gap${this.#gaps > 1 ? "s" : ""} seen` : "";
-    text(this.#caption, `${words(this.name)}: ${number(rate)} Hz, ${unit(reading.unit) || "raw"}${lost}`);
+    const gaps = this.#gaps ? t("wave.gaps", { n: this.#gaps }) : "";
+    const told = [t("wave", { name: nameOf(this.name), rate: number(rate) }), unit(reading.unit) || t("raw"), gaps];
+    text(this.#caption, told.filter(Boolean).join(", "));
     this.#canvas.dataset.blocks = Number(this.#canvas.dataset.blocks ?? 0) + 1;
     this.#canvas.dataset.gaps = this.#gaps;
     if (!this.#frame) this.#frame = requestAnimationFrame((now) => this.#step(now));

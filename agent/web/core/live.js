@@ -8,10 +8,10 @@ const LONGEST = 15000;
 const PING = 10000;
 const SILENCE = 25000; // nothing heard for so long, and the link is lost
 const POLL = 2000;
-const MOST = 500;
+const MOST = 500; // readings of one answer
 
 // Events "state" (detail: live, polling, lost) and "news" (detail: one event of the gateway).
-export class Live extends EventTarget {
+export class LiveLink extends EventTarget {
   state = "";
   #socket = null;
   #timer = 0;

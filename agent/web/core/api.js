@@ -1,4 +1,4 @@
-// The gateway's HTTP API, as this page asks it. The session is a cookie that scripts cannot read.
+// HTTP API of the gateway, as this page asks it. The session is a cookie that scripts cannot read.
 
 const V1 = "/api/v1";
 const TIMEOUT = 70000; // milliseconds: a command has a timeout of its own
@@ -66,8 +66,10 @@ export async function whoami() {
   return who;
 }
 
-export async function signIn(token) {
-  who = await ask("POST", "session", { body: { token } });
+// A token, or a login code: tokens begin with gp_, JSON Web Tokens have three parts.
+export async function signIn(secret) {
+  const token = secret.startsWith("gp_") || secret.split(".").length === 3;
+  who = await ask("POST", "session", { body: token ? { token: secret } : { code: secret } });
   return who;
 }
 
@@ -77,4 +79,15 @@ export async function signOut() {
   } finally {
     who = null;
   }
+}
+
+let document_ = null;
+
+// Whether the gateway serves a path of its API: a part that it does not have is not shown.
+export async function served(path) {
+  document_ ??= ask("GET", "/openapi.json", { limit: 20000 }).catch(() => {
+    document_ = null;
+    return { paths: {} };
+  });
+  return path in (await document_).paths;
 }
