@@ -19,7 +19,13 @@ JSON = "application/json"
 LINES = "application/x-ndjson"
 REF = "#/components/schemas/{name}"
 PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
-WITHOUT = ("/", "/static/{file:path}", "/docs", "/ws", "/ws/mqtt")  # pages for people, and what OpenAPI has no words for
+WITHOUT = (
+    "/",
+    "/static/{file:path}",
+    "/docs",
+    "/ws",
+    "/ws/mqtt",
+)  # pages for people, and what OpenAPI has no words for
 COMMON = {
     401: "no token, or an invalid one",
     403: "the token's role or topics do not allow it",
