@@ -5,6 +5,7 @@ Roles: `viewer` sees, `operator` also makes things happen, `admin` also changes 
 
 from __future__ import annotations
 
+from gatepost.agent.api.access_routes import ACCESS_ROUTES
 from gatepost.agent.api.handlers import (
     brokers,
     commands,
@@ -18,9 +19,7 @@ from gatepost.agent.api.handlers import (
     metrics,
     readings,
     recording,
-    session,
     store_log,
-    tokens,
     web_page,
 )
 from gatepost.agent.api.http.router import LateRoutes, Route
@@ -423,44 +422,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "DELETE", f"{V1}/listener/clients/{{device}}", listener.hang_up, "Hang up on it", '{"ended"}', role="operator"
     ),
-    Route("GET", f"{V1}/tokens", tokens.every, "The tokens, without their secrets", '{"tokens": [...]}', role="admin"),
-    Route(
-        "POST",
-        f"{V1}/tokens",
-        tokens.create,
-        "Make a token",
-        "what it may, and once only its text: `token`",
-        body=requests.TokenBody,
-        role="admin",
-        statuses=(201,),
-    ),
-    Route("DELETE", f"{V1}/tokens/{{id}}", tokens.revoke, "Revoke a token", "what it was", role="admin"),
-    Route(
-        "POST",
-        f"{V1}/session",
-        session.open,
-        "Sign in with a browser: a token or a login code becomes a cookie",
-        "name, role, topics, and the CSRF token of requests that change something",
-        body=requests.SignIn,
-        role="open",
-        statuses=(201,),
-    ),
-    Route("GET", f"{V1}/session", session.show, "Who asks", "name, role, topics, CSRF token or null", role="viewer"),
-    Route("DELETE", f"{V1}/session", session.close, "Sign out", '{"ended"}', role="viewer"),
-    Route(
-        "GET", f"{V1}/sessions", session.every, "Who is signed in with a browser", '{"sessions": [...]}', role="admin"
-    ),
-    Route("DELETE", f"{V1}/sessions/{{id}}", session.end, "End a session of anybody", '{"id", "ended"}', role="admin"),
-    Route(
-        "POST",
-        f"{V1}/session/code",
-        session.code,
-        "Make a login code for a browser: good once, for a few minutes",
-        '{"code", "role", "seconds"}',
-        body=requests.CodeBody,
-        role="admin",
-        statuses=(201,),
-    ),
+    *ACCESS_ROUTES,
 )
 
 

@@ -107,7 +107,7 @@ async function openAccess(place) {
     tokens.replaceChildren(table(t("tokens"), [t("token.name"), t("token.role"), t("token.created"), t("token.expires"), t("session.seen"), ""], found.tokens.map(row), t("token.none")));
     if (!(await served("/api/v1/sessions"))) return;
     const open = (await get("sessions")).sessions;
-    const line = (one) => [one.name, known(`role.${one.role}`, one.role), one.opened ? when(one.opened) : "", one.seen ? when(one.seen) : "", one.address ?? "", one.current ? t("session.this") : button(t("session.end"), () => end(one), { class: "text", "aria-label": `${t("session.end")}: ${one.name}` })];
+    const line = (one) => [one.name, known(`role.${one.role}`, one.role), one.opened ? when(one.opened) : "", one.seen ? when(one.seen) : "", one.address ?? "", button(t("session.end"), () => end(one), { class: "text", "aria-label": `${t("session.end")}: ${one.name}` })];
     sessions.replaceChildren(el("h2", {}, t("sessions")), el("div", { class: "card" }, table(t("sessions"), [t("token.name"), t("token.role"), t("session.opened"), t("session.seen"), t("session.from"), ""], open.map(line), t("session.none"))));
   }
 
