@@ -126,7 +126,7 @@ async def test_limits_are_rows_and_options_are_fields(browser, world):
     await browser.seen("not a number", ".limit-field")
     await browser.run("document.querySelectorAll('.limit-row input')[1].value = '10,5'")
     await browser.click("#device-form button[type=submit]")
-    await browser.seen("Thermometer 1", "h1")
+    await browser.element("canvas.chart")
     found = {one["id"]: one for one in (await world.agent.client.devices())["devices"]}
     assert dict(found["probe"]["thresholds"]["t"]) == {"min": 10.5, "max": 50.0}, found["probe"]["thresholds"]
     assert found["probe"]["configured"]["options"] == {"format": "json"}
