@@ -83,10 +83,9 @@ class Browser:
 
     async def fill(self, label: str, text: str, within: str = "dialog") -> None:
         """The field with this label."""
-        await self.until("[...document.querySelectorAll(`${arguments[0]} label`)].length", within)
-        field = await self.run(
-            "const label = [...document.querySelectorAll(`${arguments[0]} label`)]"
-            ".find((one) => one.textContent.startsWith(arguments[1])); return label.htmlFor",
+        field = await self.until(
+            "[...document.querySelectorAll(`${arguments[0]} label`)]"
+            ".find((one) => one.textContent.startsWith(arguments[1]))?.htmlFor",
             within,
             label,
         )
