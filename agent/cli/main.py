@@ -75,11 +75,15 @@ class _Verbs(TyperGroup):
         except (GatewayError, GatepostError) as error:
             complain(error.message, error.hint)
             code = ExitCode.FAILED
-        except KeyboardInterrupt:
-            code = INTERRUPTED
         except BrokenPipeError:
             _silence()
             code = ExitCode.DONE
+        except OSError as error:  # a file or folder that this user may not read, a full disk
+            hint = "use sudo, or become the user gatepost" if isinstance(error, PermissionError) else ""
+            complain(f"{error.filename or 'the system says'}: {error.strerror or error}", hint)
+            code = ExitCode.FAILED
+        except KeyboardInterrupt:
+            code = INTERRUPTED
         raise typer.Exit(code)
 
 

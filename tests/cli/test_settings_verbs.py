@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -146,4 +147,22 @@ def test_check_never_crashes(gatepost, place, broken):
     path.write_bytes(broken)
     shown = gatepost("check", path)
     assert shown.code == 78
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("words", [("check",), ("store", "check")])
+def test_what_may_not_be_read_is_a_sentence(words, gatepost, place, monkeypatch):
+    """As for a user without rights; the tests may run as root, who may read everything."""
+
+    plain = Path.stat
+
+    def denied(path, **options):
+        if path.is_relative_to(place):
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path, **options)
+
+    monkeypatch.setattr(Path, "stat", denied)
+    shown = gatepost(*words, place / "gatepost.db")
+    assert shown.code in (1, 2, 78)
+    assert "ermission denied" in shown.err + shown.out or "not readable" in shown.err
     assert "Traceback" not in shown.err

@@ -52,7 +52,7 @@ def test_it_is_watched_and_comes_back() -> None:
     assert unit["Restart"] == ["always"]
     assert unit["StartLimitIntervalSec"] == ["0"]
     assert unit["RestartPreventExitStatus"] == ["78"]
-    assert unit["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    assert unit["ExecReload"] == ["/opt/gatepost/current/bin/gatepost reload --config /etc/gatepost/gatepost.yaml"]
 
 
 def test_serial_ports_are_allowed_by_number() -> None:
