@@ -1,4 +1,4 @@
-"""Log lines on one stream: text or JSON, with journald priorities where the journal listens, repeats held back.
+"""Log lines on one stream, or as entries of the journal where it listens: text or JSON, repeats held back.
 
 Nothing here or elsewhere logs a payload, a value of a reading, or a secret.
 """
@@ -9,9 +9,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
+
+from gatepost.agent.process.journal import SOCKET, JournalSocket
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -76,17 +79,11 @@ class TextFormatter(logging.Formatter):
         lines = f"{record.name}: {record.getMessage()}{_held_back(record)}"
         if trace := _trace(record):
             lines += "\n" + trace
-        if self._journal:
-            return _prefixed(record, lines)
-        return f"{_time(record)} {record.levelname.lower():7} {lines}"
+        return lines if self._journal else f"{_time(record)} {record.levelname.lower():7} {lines}"
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message; then the fields given as `extra`, and the traceback."""
-
-    def __init__(self, journal: bool) -> None:
-        super().__init__()
-        self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
@@ -100,14 +97,36 @@ class JsonFormatter(logging.Formatter):
             entry["held_back"] = held_back
         if trace := _trace(record):
             entry["traceback"] = trace
-        line = orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-        return _prefixed(record, line) if self._journal else line
+        return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 class _Handler(logging.StreamHandler[TextIO]):
     """A log that cannot be written is counted, and harms nobody."""
 
     lost = 0
+
+    def __init__(self, stream: TextIO, journal: JournalSocket | None) -> None:
+        super().__init__(stream)
+        self._journal = journal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The journal's own entry; a line with its priority on the stream where it does not take that."""
+        if self._journal is None:
+            super().emit(record)
+            return
+        try:
+            text, priority = self.format(record), _priority(record)
+            if not self._journal.send(record, text, priority):
+                lines = (f"<{priority}>{line}" for line in text.splitlines())
+                self.stream.write("\n".join(lines) + self.terminator)
+                self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         self.lost += 1
@@ -124,11 +143,12 @@ class AgentLogs:
         level: str = "info",
         style: str = "text",
         monotonic: Callable[[], float] = time.monotonic,
+        journal: Path = SOCKET,
     ) -> None:
         self._journal = goes_to_journal(stream, env)
         self._root = logging.getLogger()
         self._before = self._root.level
-        self._handler = _Handler(stream)
+        self._handler = _Handler(stream, JournalSocket(journal) if self._journal else None)
         self._handler.addFilter(RepeatFilter(monotonic))
         self._root.addHandler(self._handler)
         for name, least in QUIET.items():
@@ -138,8 +158,7 @@ class AgentLogs:
 
     def apply(self, level: str, style: str) -> None:
         """Level: debug, info, warning, error; style: text, json."""
-        formatter = JsonFormatter if style == "json" else TextFormatter
-        self._handler.setFormatter(formatter(self._journal))
+        self._handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter(self._journal))
         self.set_level(level)
 
     def set_level(self, level: str) -> None:
@@ -154,6 +173,7 @@ class AgentLogs:
 
     def close(self) -> None:
         self._root.removeHandler(self._handler)
+        self._handler.close()
         self._root.setLevel(self._before)
 
 
@@ -166,12 +186,11 @@ def goes_to_journal(stream: TextIO, env: Mapping[str, str]) -> bool:
     return env.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
 
 
-def _prefixed(record: logging.LogRecord, text: str) -> str:
-    """Each line with its priority: the journal takes every line for an entry of its own."""
-    priority = 7 if record.levelno <= logging.DEBUG else 6
+def _priority(record: logging.LogRecord) -> int:
+    """As syslog(3) numbers them."""
     if record.levelno >= logging.WARNING:
-        priority = 4 if record.levelno < logging.ERROR else 3
-    return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+        return 4 if record.levelno < logging.ERROR else 3
+    return 7 if record.levelno <= logging.DEBUG else 6
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -74,11 +75,12 @@ def test_json_carries_extras_and_traceback(logs: AgentLogs, stream: io.StringIO)
     assert entry == {"level": "error", "logger": "agent.test", "message": "device failed", "device": "scale-1"}
 
 
-def test_the_journal_gets_priorities_on_every_line() -> None:
+def test_the_journal_gets_priorities_on_every_line_where_it_takes_no_entries(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, ours.makefile("w", buffering=1) as stream:
         stat = os.fstat(ours.fileno())
-        logs = AgentLogs(stream, {"JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"})
+        env = {"JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"}
+        logs = AgentLogs(stream, env, journal=tmp_path / "none")
         try:
             LOG.info("quiet")
             LOG.warning("hm")
@@ -95,6 +97,26 @@ def test_the_journal_gets_priorities_on_every_line() -> None:
     assert all(line.startswith("<3>") for line in heard[3:-1])
     assert heard[-2] == "<3>OSError: no"
     assert json.loads(heard[-1].removeprefix("<6>"))["message"] == "as data"
+
+
+def test_the_journal_gets_entries_with_fields(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with journal, ours, theirs, ours.makefile("w", buffering=1) as stream:
+        journal.bind(str(tmp_path / "socket"))
+        journal.settimeout(10)
+        theirs.setblocking(False)
+        stat = os.fstat(ours.fileno())
+        env = {"JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"}
+        logs = AgentLogs(stream, env, journal=tmp_path / "socket")
+        try:
+            logging.getLogger("gatepost.agent.uplink").warning("%s: refused", "hospital")
+        finally:
+            logs.close()
+        heard = journal.recv(65536).decode().splitlines()
+        assert {"MESSAGE=gatepost.agent.uplink: hospital: refused", "PRIORITY=4", "BROKER=hospital"} <= set(heard)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
 
 
 def test_another_stream_is_not_the_journal(stream: io.StringIO) -> None:
