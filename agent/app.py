@@ -139,6 +139,7 @@ class App:
 
     async def start(self) -> None:
         """READY once the settings are valid and the store is open; nothing here waits for a device or a broker."""
+        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = state_dir_lock.take(self.state_dir)
         await self._open_store()
         self._build_devices_and_brokers()
@@ -330,25 +331,33 @@ class App:
         self._stopping.set()
 
     async def close(self) -> None:
-        """Everything that was taken is stored, brokers are told, positions are written: bounded by 5 s."""
+        """Everything that was taken is stored, brokers are told, positions are written: bounded by 5 s. After a start
+        that failed: of the parts that there are."""
         self._notifier.stopping("storing what was taken")
         log.info("stopping")
         until = asyncio.get_running_loop().time() + STOP_WITHIN
         others = until - STORE_LEFT
-        await self._bounded("the listener", self.listener.stop(), 0.9, others)
-        await asyncio.gather(
-            self._bounded("devices", self.devices.close(), 2.0, others),
-            self._bounded("the API", self.api.stop(0.3), 0.8, others),
-        )
-        await self._bounded("commands", self.dispatcher.close(0.3), 0.8, others)
-        await self._bounded("brokers", self.brokers.close(), 1.5, others)
-        self.audit.record("stopped")
-        await self._bounded("the audit log", self.audit.close(), 0.5, others)
-        self.store.finish()
-        await self._bounded("the store", self._supervisor.wait("store.writer"), 1.5, until)
+        made = vars(self)
+        if "listener" in made:
+            await self._bounded("the listener", self.listener.stop(), 0.9, others)
+        ends = [self._bounded("devices", self.devices.close(), 2.0, others)] if "devices" in made else []
+        ends += [self._bounded("the API", self.api.stop(0.3), 0.8, others)] if "api" in made else []
+        await asyncio.gather(*ends)
+        if "dispatcher" in made:
+            await self._bounded("commands", self.dispatcher.close(0.3), 0.8, others)
+        if "brokers" in made:
+            await self._bounded("brokers", self.brokers.close(), 1.5, others)
+        if "audit" in made:
+            self.audit.record("stopped")
+            await self._bounded("the audit log", self.audit.close(), 0.5, others)
+        if "store" in made:
+            self.store.finish()
+            await self._bounded("the store", self._supervisor.wait("store.writer"), 1.5, until)
         await self._supervisor.stop(max(0.2, min(1.0, until - asyncio.get_running_loop().time())))
-        await self._bounded("the database", self.store.close(), 1.0, until)
-        self._lock.close()
+        if "store" in made:
+            await self._bounded("the database", self.store.close(), 1.0, until)
+        if "_lock" in made:
+            self._lock.close()
         log.info("stopped")
 
     @staticmethod

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from gatepost.agent.commands.authorization import permitted
+from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.devices.command_executor import commands_of
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.settings.model import Secret, Settings
@@ -32,6 +33,10 @@ def device_profiles(
         allowed = [each for each in commands if permitted(settings.commands.allow, name, each)]
         if settings.commands.signing.required:
             allowed = []
+        try:
+            token = resolve(device.token)
+        except GatepostError:
+            token, allowed = None, []  # commands for it are refused until the token can be read
         identity = devices.identity(name)
         info = {word: str(next(identity[key] for key in keys if identity.get(key)))
                 for word, keys in INFO.items() if any(identity.get(key) for key in keys)}  # fmt: skip
@@ -40,7 +45,7 @@ def device_profiles(
             driver=device.driver,
             label=device.label or "",
             address=device.address,
-            token=resolve(device.token),
+            token=token,
             thresholds=thresholds,
             commands=tuple(allowed),
             parameters={each: _parameters(commands[each].parameters) for each in allowed},

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from gatepost.agent.settings.model import Settings
 from gatepost.drivers.driver import Registry
 
 log = logging.getLogger("gatepost")
+
+START_ENDS = 1.0  # seconds for a start that is ended by a signal
+LEFT_BEHIND = 1.5  # seconds for threads after everything has ended
 
 
 def run_agent(config: Path) -> int:
@@ -41,7 +45,11 @@ def run_agent(config: Path) -> int:
             return ExitCode.SETTINGS
         logs.apply(settings.logging.level, settings.logging.format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(_live(lambda: App(loaded, settings, config, env, logs)))
+            code: int = ExitCode.FAILED
+            try:
+                code = runner.run(_live(lambda: App(loaded, settings, config, env, logs)))
+            finally:
+                _end_at_last(code)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # one more on the last metres must not spoil the exit code
         return code
@@ -49,12 +57,36 @@ def run_agent(config: Path) -> int:
         logs.close()
 
 
+def _end_at_last(code: int) -> None:
+    """Neither the loop's executor nor the interpreter waits for a thread that hangs in a share or a driver."""
+    timer = threading.Timer(LEFT_BEHIND, os._exit, (int(code),))
+    timer.daemon = True
+    timer.start()
+
+
 async def _live(make: Callable[[], App]) -> int:
     app = make()
     app.listen()
     try:
-        app.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await app.start()
+        code = await _start(app)
+        if code is None:
+            await app.run()
+    finally:
+        await app.close()
+    return ExitCode.DONE if code is None else code
+
+
+async def _start(app: App) -> int | None:
+    """The exit code of a start that failed; a signal in the middle of it ends it."""
+    starting, stopping = asyncio.ensure_future(app.start()), asyncio.ensure_future(app.run())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait((starting,), timeout=START_ENDS)
+        return None
+    try:
+        starting.result()
     except SettingsWrong as error:
         log.error("%s %s", error.message, error.hint)
         return ExitCode.SETTINGS
@@ -64,11 +96,7 @@ async def _live(make: Callable[[], App]) -> int:
     except OSError as error:
         log.error("the agent cannot start: the state directory %s: %s", app.state_dir, error.strerror)
         return ExitCode.FAILED
-    try:
-        await app.run()
-    finally:
-        await app.close()
-    return ExitCode.DONE
+    return None
 
 
 def _last_good(loaded: LoadedSettings) -> Settings | None:

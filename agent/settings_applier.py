@@ -12,6 +12,7 @@ import msgspec
 from gatepost.agent.audit.log import AuditLog
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import DeviceError, GatepostError, StoreError
+from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.process.logs import AgentLogs
 from gatepost.agent.settings import LoadedSettings, Origin, SettingsWatcher, changes
@@ -23,6 +24,8 @@ from gatepost.agent.store import Store
 from gatepost.agent.uplink.manager import BrokerManager
 
 log = logging.getLogger("gatepost")
+
+READ_WITHIN = 30.0  # seconds for all settings files together
 
 REPORTS_TO = "reports-to"  # key of the store's small state
 
@@ -113,7 +116,11 @@ class SettingsApplier:
         async with self._turn:
             self._listener.reload_began()
             try:
-                return await self._replace(await asyncio.to_thread(self._loader.load), reason)
+                loaded = await off_loop("settings", self._loader.load, READ_WITHIN)
+                return await self._replace(loaded, reason)
+            except OSError as error:
+                log.error("the settings cannot be read: %s", error.strerror)
+                return self._ended(reason, False, [], [f"the settings cannot be read: {error.strerror}"])
             finally:
                 self._listener.reload_ended()
 

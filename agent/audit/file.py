@@ -18,6 +18,7 @@ from gatepost.agent.audit.hash_chain import (
     torn_note,
     unseal,
 )
+from gatepost.agent.core.named_files import check_regular, open_regular
 
 
 class AuditFile:
@@ -35,6 +36,8 @@ class AuditFile:
     def open(self, head: ChainLink | None, time: str) -> list[dict[str, Any]]:
         """Find the chain's end; `head` is the end as known from elsewhere. Returns notes to be written first."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._path.exists():
+            check_regular(self._path)
         notes: list[dict[str, Any]] = []
         unreadable = 0
         unended = self._unended()
@@ -119,7 +122,7 @@ class AuditFile:
 
     def _open(self) -> None:
         new = not self._path.exists()
-        self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._handle = open_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._size = os.fstat(self._handle).st_size
         if new:
             self._sync_directory()

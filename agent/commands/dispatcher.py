@@ -72,7 +72,8 @@ class CommandDispatcher:
     async def handle(self, request: CommandRequest) -> CommandResponse:
         """The response; never raises for what a request says. Cancelling the caller cancels no command."""
         parsed, refusal = parse(request)
-        refusal = refusal or self._authenticator.refusal(request, parsed, self._settings()) or self._not_now(parsed)
+        refusal = refusal or await self._authenticator.refusal(request, parsed, self._settings())
+        refusal = refusal or self._not_now(parsed)
         if refusal is not None:
             return await self._refuse(request, parsed, refusal)
         self._ids.add(parsed.id)

@@ -9,6 +9,7 @@ import ssl
 from contextlib import suppress
 
 from gatepost.agent.core.errors import ListenWrong
+from gatepost.agent.core.named_files import check_regular
 
 BACKLOG = 64
 LOOKUP = 5.0  # seconds to find the addresses of a name
@@ -76,6 +77,8 @@ def certificate(cert: str, private_key: str, key: str, into: ssl.SSLContext | No
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
+        for file in (cert, private_key):
+            check_regular(file)
         for each in (context, into):
             if each is not None:
                 each.load_cert_chain(cert, private_key, password=_no_password)

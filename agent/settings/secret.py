@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gatepost.agent.core.errors import SettingsWrong
+from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings.model import Secret, SecretRef, Settings
 from gatepost.agent.settings.problem import DEFAULT, Origin, Problem, ProblemReport
 from gatepost.agent.settings.problem import Path as Key
@@ -30,8 +31,7 @@ def resolve_secret(secret: Secret | None, environ: Mapping[str, str]) -> str | N
         return _cleaned(value, f"the environment variable {secret.env}")
     path = secret_path(secret, environ)
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = read_regular(path, MAX_BYTES + 1)
     except OSError as error:
         raise _missing(f"{path} cannot be read: {error.strerror or 'failed'}", "check that it is there") from None
     if len(data) > MAX_BYTES:
@@ -129,8 +129,7 @@ def _certificates(settings: Settings) -> Iterator[tuple[Key, Path]]:
 def _check_readable(path: Path, key: Key, origins: Mapping[Key, Origin], report: ProblemReport) -> None:
     origin = origins.get(key, DEFAULT)
     try:
-        with path.open("rb"):
-            pass
+        read_regular(path, 1)
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror or 'failed'}"
         report.error(origin, key, "file-missing", message, "check that it is there, and its permissions")

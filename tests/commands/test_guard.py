@@ -50,7 +50,7 @@ async def test_a_token_that_cannot_be_read_shuts_the_door(office: Office) -> Non
 
     order, _ = parse(CommandRequest("mqtt:x", "scale-2", orjson.dumps(SCALE)))
     guard = CommandAuthenticator(missing, lambda: None)
-    assert guard.refusal(CommandRequest("mqtt:x", "scale-2", b""), order, settings()) is not None
+    assert await guard.refusal(CommandRequest("mqtt:x", "scale-2", b""), order, settings()) is not None
 
 
 async def test_nothing_is_told_of_earlier_commands_without_the_token(office: Office) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,47 @@ async def test_sighup_and_sigterm_right_after_the_start(tmp_path: Path) -> None:
             one.process.send_signal(signal.SIGHUP)
             await asyncio.sleep(0)
             assert await one.stop() < 5
+
+
+async def test_a_start_that_fails_late_ends_with_its_exit_code(tmp_path: Path) -> None:
+    """The database is open by then, with threads of its own."""
+    settings = settings_for(tmp_path, None, {})
+    async with agent(tmp_path, settings, start=False) as one:
+        one.state.mkdir(parents=True, exist_ok=True)
+        (one.state / "audit.log").mkdir()
+        await one.spawn()
+        assert await one.ended() == 1
+        assert "not a regular file" in one.tail() or "Is a directory" in one.tail()
+
+
+async def test_a_fifo_in_the_place_of_a_file_stops_nothing(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with running(Mosquitto(tmp_path / "m")) as broker, twin(tmp_path / "tty"):
+        devices = {"probe": lines(tmp_path / "tty", token={"file": str(fifo)})}
+        settings = settings_for(tmp_path, broker.url, devices)
+        settings["brokers"]["fifo"] = {"url": "mqtts://127.0.0.1:10", "tls": {"ca": str(fifo)}}
+        settings["brokers"]["word"] = {"url": "mqtt://127.0.0.1:9", "password": {"file": str(fifo)}}
+        async with listening(broker.url) as there, agent(tmp_path, settings) as one:
+            await one.device("probe", "online")
+            await one.until(lambda: there.on("devices/probe/status"))
+            there.publish("devices/probe/commands", json.dumps({"id": "x", "command": "status", "token": "y"}).encode())
+            await one.until(lambda: there.on("devices/probe/responses"))
+            assert there.on("devices/probe/responses")[0]["error"]["key"] == "unauthenticated"
+            os.mkfifo(one.drops / "20-fifo.yaml")
+            assert (await one.client.reload())["applied"] is False
+            states = {view["name"]: view["reason"] for view in (await one.client.brokers())["brokers"]}
+            assert "not a regular file" in states["fifo"]
+            assert "not a regular file" in states["word"]
+            (one.drops / "20-fifo.yaml").unlink()
+            await one.stop()
+
+
+async def test_a_signal_in_the_middle_of_the_start_ends_it(tmp_path: Path) -> None:
+    async with agent(tmp_path, settings_for(tmp_path, None, {}), start=False) as one:
+        for wait in (0.3, 0.5, 0.7):
+            await one.spawn()
+            await asyncio.sleep(wait)  # wherever it is then
+            assert one.process is not None
+            one.process.send_signal(signal.SIGTERM)
+            assert await one.ended() in (0, -signal.SIGTERM)

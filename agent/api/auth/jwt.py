@@ -13,12 +13,14 @@ from typing import Any
 from gatepost.agent.api.auth.principal import EVERY_TOPIC, RANK, Principal, Role
 from gatepost.agent.api.auth.tokens import WRONG
 from gatepost.agent.core.errors import Forbidden, JwtWrong, Unauthenticated
+from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings.model import JwtSettings, Secret
 
 log = logging.getLogger(__name__)
 
 LEEWAY = 30  # seconds that clocks may differ
 LONGEST = 16384  # octets of a token
+JWKS_MOST = 1 << 20  # octets of a key set
 KEY_LEAST = 32  # octets of an HS256 secret (RFC 7518, section 3.2)
 FAMILY = {"RS256": "RSA", "ES256": "EC"}
 ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")
@@ -86,7 +88,7 @@ class JwtJudge:
         file = Path(self._settings.jwks_file or "")
         family = FAMILY[self._settings.algorithm]
         try:
-            found = self._jwt.PyJWKSet.from_json(file.read_text("utf-8")).keys
+            found = self._jwt.PyJWKSet.from_json(read_regular(file, JWKS_MOST)).keys
         except OSError as error:
             raise JwtWrong(f"api.jwt.jwks_file: {file} cannot be read: {error.strerror}", "check the path") from None
         except (self._jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:

@@ -10,6 +10,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gatepost.agent.api.agent_interface import AgentInterface
@@ -27,10 +28,11 @@ from gatepost.agent.api.http.router import application
 from gatepost.agent.api.http.socket_endpoint import SocketEndpoint
 from gatepost.agent.api.routes import DOCUMENTS, ROUTES
 from gatepost.agent.api.websocket.broadcaster import BROADCASTER, Broadcaster, LiveReadings
-from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.errors import GatepostError, ListenWrong
+from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.core.tcp_sockets import bind, certificate
 from gatepost.agent.settings import resolve_secret
-from gatepost.agent.settings.model import ApiSettings, JwtSettings, Secret, split_address
+from gatepost.agent.settings.model import ApiSettings, ApiTls, JwtSettings, Secret, split_address
 
 log = logging.getLogger(__name__)
 
@@ -118,18 +120,18 @@ class ApiServer:
         if api.listen is not None and api.jwt is not None:
             from gatepost.agent.api.auth.jwt import JwtJudge
 
-            self._authenticator.jwt = await asyncio.to_thread(JwtJudge, api.jwt, self._resolve)
+            self._authenticator.jwt = await off_loop("api.jwt", partial(JwtJudge, api.jwt, self._resolve))
         self.trouble = ""
 
     async def _apply_tcp(self, api: ApiSettings) -> None:
         if api.listen == self.tcp and (api.tls is None) == (self._tls is None):
             if api.tls is not None:
-                certificate(api.tls.cert, api.tls.key, "api.tls", into=self._tls)
+                await self._certificate(api.tls, self._tls)
             return
         if api.listen is None:
             self._end_tcp()
             return
-        context = None if api.tls is None else certificate(api.tls.cert, api.tls.key, "api.tls")
+        context = None if api.tls is None else await self._certificate(api.tls)
         if api.listen == self.tcp:  # the port is needed again
             self._end_tcp()
         bound = await bind(*split_address(api.listen), "api.listen")
@@ -147,6 +149,13 @@ class ApiServer:
         await remote.serve_tcp(bound, context)
         self._remote, self._tls, self.tcp = remote, context, api.listen
         log.info("the API listens at %s%s", api.listen, "" if context is None else " with TLS")
+
+    @staticmethod
+    async def _certificate(tls: ApiTls, into: ssl.SSLContext | None = None) -> ssl.SSLContext:
+        try:
+            return await off_loop("api.tls", partial(certificate, tls.cert, tls.key, "api.tls", into=into))
+        except OSError as error:
+            raise ListenWrong(f"api.tls: {tls.cert} or {tls.key}: {error.strerror}", "a file of this machine") from None
 
     def _end_tcp(self) -> None:
         """Takes no more connections there; what runs ends by itself: it may be what changed the settings."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings.problem import Origin, ProblemReport, quoted
 from gatepost.agent.settings.yaml.builder import YamlBuilder
 from gatepost.agent.settings.yaml.nodes import MapNode, ScalarNode
@@ -40,8 +41,7 @@ def read_file(path: Path, report: ProblemReport) -> tuple[MapNode, bool]:
         if not path.is_file():
             report.error(top, (), "unreadable", "is not a file", "settings are files that end in .yaml")
             return MapNode({}, top), False
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = read_regular(path, MAX_BYTES + 1)
     except OSError as error:
         report.error(top, (), "unreadable", f"cannot be read: {error.strerror or error}", "check its permissions")
         return MapNode({}, top), False

@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 from gatepost.agent.core.errors import ConnectFailed, UplinkError
+from gatepost.agent.core.named_files import read_regular
 
 
 def tls_context(
@@ -36,8 +37,8 @@ def _readable(path: str, what: str, directory: bool = False) -> Path:
     try:
         if directory and found.is_dir():
             return found
-        with found.open("rb"):
-            return found
+        read_regular(found, 1)
+        return found
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         hint = "check the path and that the gateway's user may read it"
