@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from gatepost.agent.core.printable import printable
 from gatepost.agent.process.journal import SOCKET, JournalSocket
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -69,16 +70,17 @@ def _kind(record: logging.LogRecord) -> tuple[Any, ...]:
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-11-20T10:30:00.123Z warning gatepost.agent.store: sentence`; the journal adds time and level itself."""
+    """`2026-11-20T10:30:00.123Z warning gatepost.agent.store: sentence`; the journal adds time and level itself. What
+    others put into a sentence stays within its line."""
 
     def __init__(self, journal: bool) -> None:
         super().__init__()
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        lines = f"{record.name}: {record.getMessage()}{_held_back(record)}"
+        lines = f"{record.name}: {printable(record.getMessage())}{_held_back(record)}"
         if trace := _trace(record):
-            lines += "\n" + trace
+            lines += "\n" + printable(trace, "\n")
         return lines if self._journal else f"{_time(record)} {record.levelname.lower():7} {lines}"
 
 
@@ -97,7 +99,7 @@ class JsonFormatter(logging.Formatter):
             entry["held_back"] = held_back
         if trace := _trace(record):
             entry["traceback"] = trace
-        return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return printable(orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
 
 
 class _Handler(logging.StreamHandler[TextIO]):

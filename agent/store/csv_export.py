@@ -23,7 +23,8 @@ def header() -> bytes:
 
 
 def rows(readings: Iterable[Mapping[str, Any]]) -> bytes:
-    return _text([cell(row[column]) for column in COLUMNS] for reading in readings for row in value_rows(reading))
+    found = (row for reading in readings for row in value_rows(reading))
+    return _text([_defused(cell(row[column])) for column in COLUMNS] for row in found)
 
 
 def value_rows(reading: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -44,6 +45,12 @@ def cell(value: Any) -> Any:
     if isinstance(value, list | dict):
         return orjson.dumps(value).decode()
     return "" if value is None else value
+
+
+def _defused(content: Any) -> Any:
+    """Text that a spreadsheet would take for a formula, as text: with an apostrophe before it."""
+    risky = isinstance(content, str) and content and (content[0] in "=+-@" or not content[0].isprintable())
+    return f"'{content}" if risky else content
 
 
 def _text(lines: Iterable[Iterable[Any]]) -> bytes:

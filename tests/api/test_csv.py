@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
+
 from gatepost.agent.store.csv_export import COLUMNS, header, rows
 
 CSV = {"accept": "text/csv"}
@@ -46,3 +48,11 @@ def test_a_waveform_and_flags_keep_their_cells():
     found = table((header() + rows([reading])).decode())
     cells = [(row["name"], row["value"], row["unit"], row["flags"]) for row in found]
     assert cells == [("samples", "[1,-2]", "uV", "a:b c:d"), ("rate_hz", "250", "", "a:b c:d")]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1 bar", "@SUM(A1)", "\t=1", "\r=1", "\x00=1"])
+def test_no_spreadsheet_takes_a_text_for_a_formula(text):
+    reading = {"device_id": text, "metric_type": "m", "state": text, "level": -1.5}
+    file = io.StringIO((header() + rows([reading])).decode(), newline="")
+    found = [(row["device_id"], row["value"]) for row in csv.DictReader(file)]
+    assert found == [(f"'{text}", f"'{text}"), (f"'{text}", "-1.5")]

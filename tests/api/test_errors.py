@@ -99,3 +99,17 @@ async def test_a_crash_is_logged_and_shows_nothing_of_the_inside(http, caplog):
     assert "secret-of-the-house" not in answer.text
     assert "secret-of-the-house" in caplog.text
     assert (await http.get("/health")).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["[" * 900 + "]" * 900, "9" * 5000, "9" * 40, "1e999", "-1e999"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("devices/cuff-3/command", '{"command": "status", "parameters": {"x": %s}}'),
+        ("devices", '{"device_id": "d", "driver": "lines", "options": {"x": %s}}'),
+        ("tokens", '{"role": "viewer", "name": %s}'),
+    ],
+)
+async def test_json_beyond_all_bounds_is_bad_input(http, path, body, value):
+    answer = await http.post(f"/api/v1/{path}", content=body % value)
+    assert (answer.status_code, answer.json()["error"]["key"]) == (422, "bad-input")

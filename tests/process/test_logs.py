@@ -174,3 +174,13 @@ def test_close_leaves_nothing_behind(stream: io.StringIO) -> None:
     AgentLogs(stream, {}, level="debug").close()
     assert logging.getLogger().handlers == handlers
     assert logging.getLogger().level == level
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_what_others_named_neither_fakes_a_line_nor_moves_a_cursor(stream: io.StringIO, style: str) -> None:
+    logs = AgentLogs(stream, {}, style=style)
+    LOG.warning("there is %s", "\x1b[2J\n<3>owned\u202e")
+    logs.close()
+    (line,) = stream.getvalue().splitlines()
+    assert line.isprintable()
+    assert "u202e" in line

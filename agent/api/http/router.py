@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
+import orjson
 
 from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.asgi import ASGIApp, Receive, Scope, Send
@@ -348,9 +349,14 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
 
 
 def decode_body(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
-    """Raises BadInput; an empty body is `{}`."""
+    """Raises BadInput, also for JSON that no answer could repeat: too deep, or numbers beyond 64 bits; an empty body is
+    `{}`."""
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
+        decoded = msgspec.json.decode(body or b"{}", type=kind)
+        orjson.dumps(msgspec.json.decode(body or b"{}"))
+        return decoded
+    except TypeError as error:
+        raise BadInput(f"body: {error}", "a JSON object as the documentation of this route says") from None
     except RecursionError:
         raise BadInput("body: too deeply nested", "a JSON object as the documentation of this route says") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from gatepost.agent.cli.support.tables import BELOW, GAP, NOTHING, ColumnPlan, fold
+from gatepost.agent.core.printable import printable, printable_colours
 
 GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied", "recognised"})
 BAD = frozenset({"error", "offline", "refused", "failed", "problem", "rejected", "damaged", "full", "LAST GOOD ONES"})
@@ -44,23 +45,30 @@ def say(text: str = "", indent: int = 4) -> None:
 
 def say_as_is(text: str) -> None:
     """Never folded: what is copied, or read by programs."""
-    print(text, flush=True)
+    print(printable_colours(text), flush=True)
 
 
 def complain(message: str, hint: str = "") -> None:
     """An error for a person, on stderr."""
+    message, hint = printable(message, "\n"), printable(hint, "\n")
     for line in [*fold(f"gatepost: {message}", screen(), 2), *(fold(f"  {hint}", screen(), 2) if hint else [])]:
         print(line, file=sys.stderr)
 
 
 def say_json(value: Any) -> None:
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.buffer.flush()
+    _write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def say_line(value: Any) -> None:
     """One JSON line, at once."""
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    _write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _write(json: bytes) -> None:
+    """On a terminal with what it would obey as JSON escapes; programs get the octets as they are."""
+    if sys.stdout.isatty():
+        json = printable(json.decode(), "\n").encode()
+    sys.stdout.buffer.write(json)
     sys.stdout.buffer.flush()
 
 
@@ -81,7 +89,7 @@ def table(
 ) -> None:
     """Rows under headings; `states` names the columns that hold states, `below` those that move to a line below
     first where the terminal is too narrow, `paths` those that may be shortened."""
-    cells = [[NOTHING if value is None or value == "" else str(value) for value in row] for row in rows]
+    cells = [[NOTHING if value is None or value == "" else printable(str(value)) for value in row] for row in rows]
     plan = ColumnPlan(columns, cells, screen(), below, paths)
     say_as_is(GAP.join(text for _, text in plan.heading()).rstrip())
     for number in range(len(cells)):
