@@ -87,6 +87,11 @@ def check_secrets(
     for key, secret in secrets_of(settings):
         origin = places.get(key, DEFAULT)
         try:
+            if isinstance(secret, SecretRef) and secret.credential and "CREDENTIALS_DIRECTORY" not in environ:
+                message = f"only the service can tell whether the credential {secret.credential!r} is there"
+                hint = "run it as root while the service runs, or see `gatepost doctor`"
+                report.warn(origin, key, "secret-unknown", message, hint)
+                continue
             resolve_secret(secret, environ)
         except SettingsWrong as error:
             report.error(origin, key, error.kind, error.message, error.hint)

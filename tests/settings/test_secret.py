@@ -4,7 +4,7 @@ import pytest
 
 from gatepost.agent.core.errors import SettingsWrong
 from gatepost.agent.settings import check_secrets, resolve_secret
-from gatepost.agent.settings.model import SecretRef
+from gatepost.agent.settings.model import BrokerSettings, SecretRef, Settings
 
 
 def test_the_three_places(tmp_path):
@@ -70,3 +70,13 @@ commands: {{signing: {{key: {{file: {tmp_path}/closed}}}}}}
         ("warning", "secret-readable", "brokers.a.tls.key", 2),
     ]
     assert len(check_secrets(loaded.settings, {"NOPE": "x"})) == 3
+
+
+def test_a_shell_without_credentials_is_no_proof_that_the_service_has_none(tmp_path):
+    settings = Settings(brokers={"a": BrokerSettings(url="mqtt://x", password=SecretRef(credential="a"))})
+    (problem,) = check_secrets(settings, {})
+    assert (problem.severity, problem.code) == ("warning", "secret-unknown")
+    (problem,) = check_secrets(settings, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert (problem.severity, problem.code) == ("error", "secret-missing")
+    (tmp_path / "a").write_text("words")
+    assert check_secrets(settings, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == []

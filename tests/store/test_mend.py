@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gatepost.agent.store import check, repair
 from gatepost.agent.store.command_ledger import LedgerEntry
 from gatepost.agent.store.damage import salvage as maintenance
 from gatepost.agent.store.ranges import FOREVER
+from gatepost.agent.store.schema import VERSION, script
 from tests.store.conftest import GOOD, database
 from tests.support.clock import LoopClock
 from tests.support.waiting import until
@@ -345,3 +347,21 @@ async def test_a_series_that_is_no_json_harms_nobody(start: Any, tmp_path: Path)
     async with start() as run:
         assert await run.store.queries.history(metric="reading") == []
         assert run.store.repairs == 0
+
+
+def test_a_repaired_log_stays_private_whatever_the_umask(tmp_path: Path) -> None:
+    database = tmp_path / "gatepost.db"
+    with closing(sqlite3.connect(database)) as db:
+        for version in range(1, VERSION + 1):
+            db.executescript(script(version))
+        db.execute(f"PRAGMA user_version = {VERSION}")
+    database.chmod(0o600)
+    with database.open("r+b") as file:
+        file.seek(4096 * 2)
+        file.write(b"\xff" * 4096)
+    before = os.umask(0)
+    try:
+        assert not repair(database).healthy
+    finally:
+        os.umask(before)
+    assert database.stat().st_mode & 0o777 == 0o600

@@ -16,6 +16,7 @@ from gatepost.agent.cli.support.output import say, say_json
 from gatepost.agent.process.exits import ExitCode
 
 MAIN_FILE = "gatepost.yaml"
+OF_THE_SERVICE = Path("/run/credentials/gatepost.service")  # what systemd gave the running service; root may look
 
 verb = new()
 
@@ -40,7 +41,7 @@ def check(
     if main.is_dir():
         main = main / MAIN_FILE
     loaded = load_settings(main)
-    problems = loaded.problems + (loaded.check_secrets(os.environ) if secrets else [])
+    problems = loaded.problems + (loaded.check_secrets(_environ()) if secrets else [])
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
     if json:
@@ -54,3 +55,11 @@ def check(
         say(f"{count(len(loaded.files), 'file')}, {count(errors, 'error')}, {count(warnings, 'warning')}")
     if errors:
         raise typer.Exit(ExitCode.SETTINGS)
+
+
+def _environ() -> dict[str, str]:
+    """The environment, with the credentials of the service where the shell has none and may look at them."""
+    environ = dict(os.environ)
+    if "CREDENTIALS_DIRECTORY" not in environ and os.access(OF_THE_SERVICE, os.R_OK | os.X_OK):
+        environ["CREDENTIALS_DIRECTORY"] = str(OF_THE_SERVICE)
+    return environ

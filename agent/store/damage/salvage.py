@@ -120,6 +120,7 @@ def salvage(path: Path, next_seq: int = 0) -> SalvageReport:
     report = SalvageReport(str(path), healthy=False, aside=str(_aside(path)))
     fresh = _beside(path, ".salvage")
     _remove(fresh)
+    _make_private(fresh, path)
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new:
         new.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         new.execute("PRAGMA synchronous = FULL")
@@ -133,6 +134,15 @@ def salvage(path: Path, next_seq: int = 0) -> SalvageReport:
     _sync(path.parent)
     settle(path, Path(report.aside))
     return report
+
+
+def _make_private(fresh: Path, path: Path) -> None:
+    """Readings are nobody else's, whatever the umask of whoever repairs; and the service must be able to open it."""
+    os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    fresh.chmod(0o600)
+    with contextlib.suppress(OSError):
+        before = path.stat()
+        os.chown(fresh, before.st_uid, before.st_gid)
 
 
 def settle(path: Path, aside: Path | None = None) -> None:
