@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.errors import ConnectFailed, NotConnected, NotTaken, SettingsWrong, UplinkError
-from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.core.views import BrokerView
 from gatepost.agent.settings.model import BrokerSettings, client_id_of
 from gatepost.agent.store.positions import TRACKS
@@ -36,9 +35,8 @@ from gatepost.agent.uplink.mqtt.version_fallback import ProtocolChoice
 from gatepost.agent.uplink.poison_messages import NOT_THE_MESSAGE, PoisonMessages
 from gatepost.agent.uplink.presence import BrokerPresence
 from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
+from gatepost.agent.uplink.secret_files import read_file
 from gatepost.agent.uplink.wire_message import WireMessage
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -319,27 +317,20 @@ class BrokerLink:
                 with contextlib.suppress(asyncio.CancelledError, UplinkError, SettingsWrong):
                     await attempt
 
-    async def _read(self, what: str, work: Callable[[], T]) -> T:
-        """Files that the settings name. Raises UplinkError, SettingsWrong."""
-        try:
-            return await off_loop(f"{self.name} {what}", work)
-        except OSError as error:
-            raise UplinkError(f"{what}: {error.strerror}", "a file of this machine", key="file-unreadable") from None
-
     async def _open(self, url: str) -> MqttConnection:
         settings, context = self.settings, self._context
         endpoint = BrokerEndpoint.parse(url)
         tls = settings.tls
         secure = None
         if endpoint.secure:
-            secure = await self._read("tls", lambda: tls_context(tls.ca, tls.cert, tls.key, tls.verify))
+            secure = await read_file(self.name, "tls", lambda: tls_context(tls.ca, tls.cert, tls.key, tls.verify))
         await self._format.begin(self._protocol.current == "5")
         self._hanging_up = False
         options = ConnectOptions(
             client_id=client_id_of(settings, context.gateway),
             protocol=self._protocol.current,
             username=settings.username,
-            password=await self._read("password", lambda: context.resolve(settings.password)),
+            password=await read_file(self.name, "password", lambda: context.resolve(settings.password)),
             keepalive=math.ceil(settings.keepalive),
             will=self._presence.last_will(),
             context=secure,
