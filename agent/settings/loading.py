@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -134,6 +135,7 @@ def load(
     if not reader.files and not tree.entries and all(p.severity == WARNING for p in report.problems):
         hint = "copy the sample config/gatepost.yaml to this place, or name another with --config"
         report.error(Origin(str(path), 1, 1), (), "no-settings", "there are no settings", hint)
+    reader.advert_formats(path.parent / DROPS)
     checker = SettingsValidator(report, root)
     values = checker.check(tree, root, ())
     checker.origins.pop((), None)
@@ -186,6 +188,23 @@ class _SettingsReader:
         for drop in drops:
             tree = self._merge(tree, drop)
         return tree
+
+    def advert_formats(self, drops: Path) -> None:
+        """The user's own formats count from now on, as far as they hold."""
+        from gatepost.agent.settings.advert_formats import FOLDER, load_formats
+
+        folder = drops / FOLDER
+        self._watch(folder)
+        files = drops_in(folder)
+        if not files:
+            catalogue = sys.modules.get("gatepost.drivers.ble.adverts.table.catalogue")
+            if catalogue is not None:  # there may have been some before
+                catalogue.use_formats(())
+            return
+        from gatepost.drivers.ble.adverts.table.catalogue import use_formats
+
+        self.files += files
+        use_formats(load_formats(files, self.report))
 
     def own_drops(self, directory: Path, tree: MapNode, users: Path) -> MapNode:
         if directory.absolute() == users.absolute():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gatepost.drivers.ble.adverts.decoded_advert import DecodedAdvert
-from gatepost.drivers.ble.adverts.formats import AdvertFormat, AdvertPayload
+from gatepost.drivers.ble.adverts.formats import AdvertPayload, AnyFormat
 from gatepost.drivers.reading import Reading
 
 SAME_STAMP = 4.0  # seconds: another payload under the same number is the same measurement
@@ -68,10 +68,10 @@ class AdvertHistory:
         self._states: dict[str, tuple[bool, float]] = {}
         self._marks: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
-        self._format: AdvertFormat | None = None
+        self._format: AnyFormat | None = None
         self._format_at = 0.0
 
-    def place(self, form: AdvertFormat, data: bytes) -> PayloadHistory:
+    def place(self, form: AnyFormat, data: bytes) -> PayloadHistory:
         """History of the payloads of this kind."""
         key = (form.key, form.variant(data))
         place = self._places.get(key)
@@ -90,7 +90,7 @@ class AdvertHistory:
             last[form.key] = data
         return changed or payloads
 
-    def outranked(self, form: AdvertFormat, now: float) -> bool:
+    def outranked(self, form: AnyFormat, now: float) -> bool:
         """True if another format is preferred: the first sensor format heard, while it is; sensors before beacons."""
         first = self._format
         return first is not None and first.name != form.name and now - self._format_at < RESTART_SILENCE
@@ -100,7 +100,7 @@ class AdvertHistory:
         """True if a sensor format was ever heard."""
         return self._format is not None
 
-    def saw_format(self, form: AdvertFormat, now: float) -> None:
+    def saw_format(self, form: AnyFormat, now: float) -> None:
         if not form.presence:
             self._format, self._format_at = form, now
 

@@ -8,7 +8,7 @@ from typing import Any
 from gatepost.drivers.ble.adverts.advert_history import AdvertHistory, PayloadHistory
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_of
-from gatepost.drivers.ble.adverts.formats import AdvertFilter, AdvertFormat
+from gatepost.drivers.ble.adverts.formats import AdvertFilter, AnyFormat
 from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
@@ -68,27 +68,23 @@ class AdvertDecoder:
         if not isinstance(advert, ReceivedAdvert):
             self.faults.add("not-an-advert", "something else than an advertisement")
             return []
-        payloads = self._filter.payloads(advert)
+        history, payloads = self._history, self._filter.payloads(advert)
         if not payloads:
-            self._unknown(advert)
+            # Another use of a UUID or company id by a sensor that is known is no news.
+            if not (history.knows_format and self._filter.has_place(advert)):
+                self._unknown(advert)
             return []
         now = self._clock()
-        history = self._history
         out: list[Reading | Reply] = []
         for form, data in history.fresh(payloads):
             place = history.place(form, data)
             if place.repeats(data, now, self._again) or (self._choose and history.outranked(form, now)):
                 continue
-            if form.fits(data):
-                out += self._payload(form, data, place, advert, now)
-                continue
-            place.pass_over(data, now)  # another use of the same UUID or company id
-            if not history.knows_format:
-                self._unknown(advert)
+            out += self._payload(form, data, place, advert, now)
         return out
 
     def _payload(
-        self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: ReceivedAdvert, now: float
+        self, form: AnyFormat, data: bytes, place: PayloadHistory, advert: ReceivedAdvert, now: float
     ) -> list[Reading | Reply]:
         try:
             decoded = self._interpret(form, data, place, advert, now)
@@ -109,7 +105,7 @@ class AdvertDecoder:
         return self._news(decoded, now)
 
     def _interpret(
-        self, form: AdvertFormat, data: bytes, place: PayloadHistory, advert: ReceivedAdvert, now: float
+        self, form: AnyFormat, data: bytes, place: PayloadHistory, advert: ReceivedAdvert, now: float
     ) -> DecodedAdvert:
         if self._cipher is not None and form.seals and not form.sealed(data):
             raise FrameError("not_encrypted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -11,7 +11,7 @@ from gatepost.drivers.ble.adverts.advert_history import AdvertHistory
 from gatepost.drivers.ble.adverts.bthome_objects import AIR, KINDS, OTHER, STATE
 from gatepost.drivers.ble.adverts.cipher import MISSING_PACKAGE, available
 from gatepost.drivers.ble.adverts.decoder import REPEAT_AFTER, AdvertDecoder, Clock
-from gatepost.drivers.ble.adverts.formats import FORMATS
+from gatepost.drivers.ble.adverts.formats import FORMATS, names
 from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, WrongDevice
 from gatepost.drivers.metrics import METRICS
 from gatepost.drivers.options import DriverOptions, OptionProblem
@@ -25,6 +25,12 @@ UNKNOWN_AFTER = 60.0  # seconds after which a device that speaks nothing known i
 _NUMBERS = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place in (AIR, OTHER))
 _STATES = dict.fromkeys(kind.value for kind in KINDS.values() if kind.place == STATE)
 _MORE = ("movement", "sequence", "adverts", "uptime", "temperature_remote", "humidity_remote", "battery_remote")
+_TABLE = (
+    *("temperature_probe", "temperature_ambient", *(f"temperature_probe_{number}" for number in range(1, 7))),
+    *("probe", "formaldehyde", "voc_index", "radon", "radiation_rate", "radiation_total", "radiation_duration"),
+    *("tank_level_raw", "quality", "interval", "age", "status", "impedance_2"),
+    *("consumed", "state_of_charge", "time_to_go", "solar_power", "yield_today", "load_current"),
+)
 _EVENTS = ("button", "dimmer", "dimmer_steps")
 
 
@@ -32,14 +38,17 @@ class AdvertOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     """Options of `ble-advertisement`: the format, and the key of a sensor that encrypts."""
 
     format: Annotated[
-        Literal["auto", "bthome", "ruuvi", "atc", "govee", "mi-scale", "eddystone", "ibeacon"],
-        Meta(description="auto: the first format that fits; sensors before beacons"),
+        str,
+        Meta(
+            pattern=r"^[a-z0-9_-]{1,48}$",
+            description="a format of docs/supported-devices.md, or one of your own; auto: the first that fits",
+        ),
     ] = "auto"
     key: Annotated[
         str,
         Meta(
-            pattern=r"^([0-9A-Fa-f]{32})?$",
-            description="the sensor's own key (bind key): 32 hex digits; never shown",
+            pattern=r"^([0-9A-Fa-f]{24}|[0-9A-Fa-f]{32})?$",
+            description="the sensor's own key (bind key): 32 hex digits, 24 for some old Xiaomi ones; never shown",
             extra={"secret": True},
         ),
     ] = ""
@@ -49,6 +58,9 @@ class AdvertOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
     ] = REPEAT_AFTER
 
     def problems(self) -> list[OptionProblem]:
+        if self.format != "auto" and self.format not in names():
+            hint = "`gatepost scan ble` names it; your own formats are in conf.d/adverts/"
+            return [OptionProblem(f"there is no format {self.format}", ("format",), hint=hint)]
         if not self.key:
             return []
         if not available():
@@ -69,13 +81,14 @@ class BleAdvertisement(Driver):
     title = "Sensors and beacons that broadcast: BTHome v2, RuuviTag, ATC / pvvx, Govee, Mi scale, Eddystone, iBeacon"
     transport = "ble"
     advertisement: ClassVar[bool] = True  # the link listens and never connects
-    metrics = ("environment", "state", "event", "presence", "body_weight", "body_composition")
+    metrics = ("environment", "state", "event", "presence", "body_weight", "body_composition", "heart_rate")
     values = tuple(
         dict.fromkeys(
             (
                 *(value.name for name in metrics for value in METRICS[name].values),
                 *_NUMBERS,
                 *_MORE,
+                *_TABLE,
                 *_STATES,
                 *_EVENTS,
             )
@@ -126,10 +139,10 @@ class BleAdvertisement(Driver):
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Any:
-        from gatepost.drivers.ble.twin.devices.catalogue import ADVERTISEMENT, make
+        from gatepost.drivers.ble.twin.devices.catalogue import ADVERTISEMENT, SEALED, make
 
         options = options or AdvertOptions()
         name = ADVERTISEMENT if options.format == "auto" else options.format
-        if options.key and name in (ADVERTISEMENT, "bthome"):
+        if options.key and name in (ADVERTISEMENT, *SEALED):
             return make(name, seed, key=bytes.fromhex(options.key))
         return make(name, seed)

@@ -1,4 +1,5 @@
-"""The formats of advertisements: which service data and which company's data each is found in.
+"""The formats of advertisements: those that are code, by the service data or company's data each is found in, and those
+that are data (table/).
 
 A format's module is loaded when its first advertisement is heard. `recognise` says what a scan has found.
 """
@@ -12,6 +13,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert
+from gatepost.drivers.ble.adverts.table.catalogue import TableIndex, every_format, version
+from gatepost.drivers.ble.adverts.table.engine import TableFormat
 from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 
@@ -33,6 +36,7 @@ class AdvertFormat(NamedTuple):
     interpret_with: str = "interpret"
     seals: bool = False  # it has an encrypted form
     company: bool = False  # the decoder wants to know the company id
+    named: bool = False  # the name of the device says whether it fits
     varies: bool = False  # it sends different things in turn, each repeated on its own
 
     def interpret(self, data: bytes, sender: AdvertSender) -> DecodedAdvert:
@@ -42,10 +46,10 @@ class AdvertFormat(NamedTuple):
         interpret: Callable[..., DecodedAdvert] = getattr(module, self.interpret_with)
         return interpret(data, sender, *more)
 
-    def fits(self, data: bytes) -> bool:
+    def fits(self, data: bytes, name: str = "") -> bool:
         """True if it can be this format at all; says nothing of its content."""
         module = load(self.module)
-        more = (self.key,) if self.company else ()
+        more = (*((self.key,) if self.company else ()), *((name,) if self.named else ()))
         return bool(getattr(module, self.fits_with)(data, *more))
 
     def variant(self, data: bytes) -> int:
@@ -67,7 +71,11 @@ def _formats() -> Iterator[AdvertFormat]:
     yield AdvertFormat("ruuvi", "RuuviTag", "ruuvi", 0x0499)
     yield AdvertFormat("atc", "Xiaomi thermometer with custom firmware", "atc", uuid(0x181A), seals=True)
     for company in (0xEC88, 0x0001, 0x8801):
-        yield AdvertFormat("govee", "Govee thermometer", "govee", company, company=True, varies=company == 0x0001)
+        yield AdvertFormat(
+            "govee", "Govee thermometer", "govee", company, company=True, varies=company == 0x0001, named=True
+        )
+    yield AdvertFormat("mibeacon", "Xiaomi sensor", "mibeacon", uuid(0xFE95), seals=True, varies=True)
+    yield AdvertFormat("victron", "Victron device", "victron", 0x02E1, seals=True)
     yield AdvertFormat("mi-scale", "Mi Smart Scale", "mi_scale", uuid(0x181D))
     yield AdvertFormat(
         "mi-scale",
@@ -85,11 +93,19 @@ FORMATS = tuple(_formats())
 NAMES = tuple(dict.fromkeys(form.name for form in FORMATS))
 
 
-class AdvertPayload(NamedTuple):
-    """A payload in a place that some format has."""
+AnyFormat = AdvertFormat | TableFormat
 
-    form: AdvertFormat
+
+class AdvertPayload(NamedTuple):
+    """A payload that fits a format."""
+
+    form: AnyFormat
     data: bytes
+
+
+def names() -> tuple[str, ...]:
+    """Names of all formats."""
+    return (*NAMES, *dict.fromkeys(form.name for form in every_format()))
 
 
 class RecognisedAdvert(NamedTuple):
@@ -101,32 +117,40 @@ class RecognisedAdvert(NamedTuple):
 
 
 class AdvertFilter:
-    """The cheap first look: adverts without a place of a wanted format cost two dictionary walks and nothing else."""
+    """The cheap first look: adverts without a place of a wanted format cost a few dictionary walks and nothing else."""
 
     def __init__(self, wanted: str = "auto") -> None:
-        """`wanted`: a name of NAMES, or auto for all."""
+        """`wanted`: one of `names()`, or auto for all."""
         chosen = [form for form in FORMATS if wanted in ("auto", form.name)]
         self._places: dict[str | int, AdvertFormat] = {form.key: form for form in chosen}
+        self._table = TableIndex(form for form in every_format() if wanted in ("auto", form.name))
+
+    def has_place(self, advert: ReceivedAdvert) -> bool:
+        """True if something stands where a wanted format is found, be it one or not."""
+        return any(key in self._places for key in (*advert.service_data, *advert.manufacturer_data))
 
     def payloads(self, advert: ReceivedAdvert) -> list[AdvertPayload]:
-        """Payloads in a place of a wanted format; not yet checked to fit it."""
-        find = self._places.get
+        """Payloads that fit a wanted format."""
+        find, name = self._places.get, advert.name
         payloads: list[AdvertPayload] = []
         for service, data in advert.service_data.items():
-            if (form := find(service)) is not None:
+            if (form := find(service)) is not None and form.fits(data, name):
                 payloads.append(AdvertPayload(form, data))
         for company, data in advert.manufacturer_data.items():
-            if (form := find(company)) is not None:
+            if (form := find(company)) is not None and form.fits(data, name):
                 payloads.append(AdvertPayload(form, data))
+        payloads += [AdvertPayload(each, payload) for each, payload in self._table.find(advert)]
         return payloads
 
 
-_ALL = AdvertFilter()
+@cache
+def _everything(version: int) -> AdvertFilter:
+    return AdvertFilter()
 
 
 def recognise(advert: ReceivedAdvert) -> list[RecognisedAdvert]:
     """Formats that `ble-advertisement` can decode, sensors before beacons; empty for everything else."""
-    fitting = [payload for payload in _ALL.payloads(advert) if payload.form.fits(payload.data)]
+    fitting = _everything(version()).payloads(advert)
     fitting.sort(key=lambda payload: payload.form.presence)
     recognised: dict[str, RecognisedAdvert] = {}
     for form, data in fitting:

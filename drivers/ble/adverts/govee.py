@@ -2,7 +2,7 @@
 
 Two layouts: temperature and humidity packed into 24 bits (H5072, H5075, H5100 to H5105, H5174, H5177, H5178), and two
 little-endian numbers (H5051, H5052, H5071, H5074, H5179). Company and length tell which, but for six octets of company
-0001: the H5106 has no battery there and packs PM2.5 into 32 bits, so that its name must be known.
+0001: the H5106 has other numbers there (table/data/govee.json), so that the name must be known.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ _PACKED_SIZE = 4
 _NONE = 0x7FFFFF
 _MOST_PERCENT = 100
 _PACKED_MODELS = ("H5100", "H5101", "H5102", "H5103", "H5104", "H5105", "H5174", "H5177")  # of company 0001, 6 octets
-_WITH_DUST = "H5106"
-_SIGN32 = 0x80000000
 _PLAIN_MODELS = ("H5051", "H5052", "H5071", "H5074")  # of company EC88
 
 # (company, length) -> (packed, offset of the numbers)
@@ -43,30 +41,25 @@ _LAYOUTS = {
 _AMBIGUOUS = (NEWER, 6)
 _OUTDOOR = (NEWER, 9)  # H5178: the octet before the numbers says which of its two sensors
 
-UNITS = {"temperature": "Cel", "humidity": "%", "battery": "%", "pm25": "ug/m3"}
+UNITS = {"temperature": "Cel", "humidity": "%", "battery": "%"}
 
 
 class GoveeMeasurement(msgspec.Struct, frozen=True, gc=False):
-    """One measurement; None where the sensor reports an error, or its model has no such value. `sensor`: 0 the station
-    itself, 1 its remote one."""
+    """One measurement; None where the sensor reports an error. `sensor`: 0 the station itself, 1 its remote one."""
 
     temperature_c: float | None
     humidity_pct: float | None
-    battery_pct: int | None
+    battery_pct: int
     error: bool = False
     sensor: int = 0
-    pm25_ug_m3: int | None = None
 
 
 def decode(data: bytes, company: int = COMPANY, name: str = "") -> GoveeMeasurement:
     """FrameError truncated, unsupported, unnamed (the name of the device must be known) or out_of_range. `name` tells
     models apart that share company and length."""
     data = _unglued(data)
-    if (company, len(data)) == _AMBIGUOUS:
-        if _WITH_DUST in name:
-            return decode_with_dust(data[2:])
-        if not any(model in name for model in _PACKED_MODELS):
-            raise FrameError("unsupported" if name else "unnamed")
+    if (company, len(data)) == _AMBIGUOUS and not any(model in name for model in _PACKED_MODELS):
+        raise FrameError("unsupported" if name else "unnamed")
     packed, at = _layout(company, len(data), name)
     if packed:
         measurement = decode_packed(data[at : at + _PACKED_SIZE])
@@ -103,17 +96,6 @@ def decode_packed(data: bytes) -> GoveeMeasurement:
     return GoveeMeasurement((-tenths if number >> 23 else tenths) / 10, humidity / 10, battery)
 
 
-def decode_with_dust(data: bytes) -> GoveeMeasurement:
-    """H5106: four octets, big-endian: bit 31 is the sign, the rest (temperature in tenths * 1000 + humidity in tenths)
-    * 1000 + PM2.5. FrameError truncated."""
-    if len(data) < _PACKED_SIZE:
-        raise FrameError("truncated")
-    number = int.from_bytes(data[:_PACKED_SIZE], "big")
-    rest, dust = divmod(number & ~_SIGN32, 1000)
-    tenths, humidity = divmod(rest, 1000)
-    return GoveeMeasurement((-tenths if number & _SIGN32 else tenths) / 10, humidity / 10, None, pm25_ug_m3=dust)
-
-
 def decode_plain(data: bytes) -> GoveeMeasurement:
     """Temperature s16 and humidity u16 in hundredths, little-endian, battery u8. FrameError truncated, out_of_range."""
     if len(data) < _PLAIN.size:
@@ -132,18 +114,19 @@ def interpret(data: bytes, sender: AdvertSender, company: int = COMPANY) -> Deco
         f"temperature{suffix}": measurement.temperature_c,
         f"humidity{suffix}": measurement.humidity_pct,
     }
-    if measurement.pm25_ug_m3 is not None:
-        values["pm25"] = measurement.pm25_ug_m3
-    battery = measurement.battery_pct
-    if not measurement.error and battery is not None:
-        values[f"battery{suffix}"] = battery
-    units = {f"{name}{suffix}": unit for name, unit in UNITS.items()} | {"pm25": UNITS["pm25"]}
-    status = {} if measurement.sensor or battery is None else {"battery": battery}
+    if not measurement.error:
+        values[f"battery{suffix}"] = measurement.battery_pct
+    units = {f"{name}{suffix}": unit for name, unit in UNITS.items()}
+    status = {} if measurement.sensor else {"battery": measurement.battery_pct}
     return DecodedAdvert((measured("environment", values, units, "sensor-fault"),), status)
 
 
-def fits(data: bytes, company: int = COMPANY) -> bool:
-    return (company, len(_unglued(data))) in _LAYOUTS
+def fits(data: bytes, company: int = COMPANY, name: str = "") -> bool:
+    """A device without a name may still be one."""
+    place = (company, len(_unglued(data)))
+    if place == _AMBIGUOUS and name:
+        return any(model in name for model in _PACKED_MODELS)
+    return place in _LAYOUTS
 
 
 def variant(data: bytes) -> int:

@@ -7,9 +7,13 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts import atc, bthome, eddystone, govee, ibeacon, mi_scale, ruuvi
+from gatepost.drivers.ble.adverts import atc, bthome, eddystone, govee, ibeacon, mi_scale, mibeacon, ruuvi, victron
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
-from gatepost.drivers.ble.adverts.decoded_advert import mac_of
+from gatepost.drivers.ble.adverts.decoded_advert import mac_of, mac_text
+from gatepost.drivers.ble.adverts.table.catalogue import TableIndex, built_in
+from gatepost.drivers.ble.adverts.table.engine import TableFormat
+from gatepost.drivers.ble.peripheral import ReceivedAdvert
+from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 
@@ -61,11 +65,6 @@ def _govee(vector: Fields, company: int) -> Fields:
     return _sound(govee.decode(_data(vector), vector.get("manufacturer_id", company), name))
 
 
-def govee_with_dust(vector: Fields) -> Fields:
-    found = govee.decode(_data(vector), govee.NEWER, vector["local_name"])
-    return {"temperature": found.temperature_c, "humidity": found.humidity_pct, "pm25": found.pm25_ug_m3}
-
-
 def govee_plain(vector: Fields) -> Fields:
     """H5074 and H5051, whatever follows the battery."""
     return _sound(govee.decode_plain(_data(vector)[1:]))
@@ -93,6 +92,45 @@ def ibeacon_frame(vector: Fields) -> Fields:
     return _fields(ibeacon.decode(_data(vector)))
 
 
+def table_format(vector: Fields, form: TableFormat) -> Fields:
+    """A vector without an address is of the device that stands in it."""
+    data, place = _data(vector), form.spec.match.address
+    whole = vector["manufacturer_id"].to_bytes(2, "little") + data if form.spec.data == "with-id" else data
+    mac = mac_of(vector.get("mac") or "")
+    if mac is None and place is not None:
+        mac = whole[place.at : place.at + 6][:: -1 if place.order == "reversed" else 1]
+    service = vector.get("service_data_uuid")
+    services = (*vector.get("service_uuids", ()), *((service,) if service else ()))
+    advert = ReceivedAdvert(
+        mac_text(mac) if mac else "",
+        vector.get("local_name") or "",
+        service_data={_full(service): data} if service else {},
+        manufacturer_data={} if service else {vector["manufacturer_id"]: data},
+        services=tuple(map(_full, services)),
+    )
+    payload = next((payload for found, payload in TableIndex([form]).find(advert)), None)
+    if payload is None:
+        raise FrameError("unsupported")
+    form.check(payload)
+    return form.decode(payload)
+
+
+def _full(service: str) -> str:
+    return uuid(int(service, 16)) if len(service) == 4 else service.lower()
+
+
+def mibeacon_frame(vector: Fields) -> Fields:
+    found = mibeacon.decode(_data(vector), *_secrets(vector))
+    fields = {name: value for name, value in _fields(found).items() if name not in ("values", "address")}
+    fields["counter"] = found.counter
+    return fields | found.values
+
+
+def victron_record(vector: Fields) -> Fields:
+    found = victron.decode(_data(vector), _secrets(vector)[0])
+    return {"model": found.model, "record": found.record, "counter": found.counter, **found.values}
+
+
 TABLE: Table = {
     "advert": {
         "bthome-v2": bthome_v2,
@@ -101,10 +139,12 @@ TABLE: Table = {
         "ruuvi-df3": ruuvi3,
         "govee-3b": partial(_govee, company=govee.COMPANY),
         "govee-h5074": govee_plain,
-        "govee-h5106": govee_with_dust,
         "govee-h5179": partial(_govee, company=govee.H5179),
         "mi-scale-181d": scale,
         "mi-scale-181b": body_scale,
+        **{form.name: partial(table_format, form=form) for form in built_in()},
+        "mibeacon": mibeacon_frame,
+        "victron": victron_record,
         "eddystone": eddystone_frame,
         "ibeacon": ibeacon_frame,
     }

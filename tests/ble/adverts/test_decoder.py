@@ -103,9 +103,9 @@ def test_the_same_key_of_somebody_else_is_counted_once(ear):
 def test_a_format_that_nobody_knows_is_told_once(ear):
     one = ear()
     for number in range(5):
-        assert one.all(merged({0xFE95: f"5020aa01{number:02x}"}, {0x1234: "00"})) == []
+        assert one.all(merged({0xFE96: f"5020aa01{number:02x}"}, {0x1234: "00"})) == []
     assert one.faults == {"unknown_format": 1}
-    assert "fe95" in one.decoder.faults.last
+    assert "fe96" in one.decoder.faults.last
     assert "1234" in one.decoder.faults.last
 
 

@@ -6,9 +6,10 @@ import sys
 import pytest
 
 from gatepost.drivers.ble.adverts.driver import AdvertOptions
-from gatepost.drivers.ble.adverts.formats import FORMATS, NAMES, AdvertFilter, recognise
+from gatepost.drivers.ble.adverts.formats import FORMATS, AdvertFilter, names, recognise
 from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
+from gatepost.drivers.options import WrongOptions
 
 
 def advert(services=None, makers=None, name=""):
@@ -60,15 +61,15 @@ def test_an_encrypted_sensor_wants_its_key(seen):
 
 def test_the_filter_knows_every_place_once():
     assert len({form.key for form in FORMATS}) == len(FORMATS)
-    assert len(AdvertFilter().payloads(advert({0xFCD2: "40", 0x1809: "00"}, {0x0499: "05", 0x0006: "00"}))) == 2
+    assert len(AdvertFilter().payloads(advert({0xFCD2: "4000", 0x1809: "00"}, {0x0499: "05", 0x0006: "00"}))) == 2
     assert AdvertFilter("govee").payloads(advert({0xFCD2: "40"}, {0x0499: "05"})) == []
 
 
-def test_the_options_name_the_formats():
-    from typing import get_args, get_type_hints
-
-    literal = get_args(get_type_hints(AdvertOptions)["format"])
-    assert literal == ("auto", *NAMES)
+def test_the_options_take_every_format_and_no_other():
+    for name in ("auto", *names()):
+        assert AdvertOptions(format=name).format == name
+    with pytest.raises(WrongOptions, match="there is no format rubbish"):
+        AdvertOptions(format="rubbish")
 
 
 def test_a_format_is_loaded_with_its_first_advertisement_and_cryptography_with_the_first_key():

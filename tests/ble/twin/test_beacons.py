@@ -27,7 +27,7 @@ def heard(name: str, seconds: int = 60, options: AdvertOptions | None = None, **
 
 @pytest.mark.parametrize("name", sorted(BROADCASTERS))
 def test_each_is_understood(name: str) -> None:
-    assert heard(name)
+    assert heard(name, options=AdvertOptions(key="00" * 16) if name == "victron" else None)
 
 
 @pytest.mark.parametrize("name", ["bthome", "ruuvi", "atc", "pvvx"])

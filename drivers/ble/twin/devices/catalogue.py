@@ -29,9 +29,12 @@ BROADCASTERS = {
     "govee": "beacons:GoveeTwin",
     "mi-scale": "beacons:MiScaleTwin",
     "mi-body-scale": "beacons:MiBodyScaleTwin",
+    "mibeacon": "sealed_beacons:MiBeaconTwin",
+    "victron": "sealed_beacons:VictronTwin",
     "ibeacon": "beacons:IBeaconTwin",
     "eddystone": "beacons:EddystoneTwin",
 }
+SEALED = ("bthome", "mibeacon", "victron")  # broadcasters that take a key
 ADVERTISEMENT = "ble-advertisement"  # any of the broadcasters; by itself the first
 # Devices of a driver that has another one for its name.
 OTHERS = {
@@ -47,7 +50,11 @@ NAMES = (*DEVICES, ADVERTISEMENT, *VARIANTS)
 def make(name: str, seed: int = 0, **settings: Any) -> TwinPeripheral:
     """The device of this name; another seed is another individual. Raises KeyError."""
     places = {**DEVICES, **BROADCASTERS, ADVERTISEMENT: BROADCASTERS["bthome"]}
-    place = OTHERS[name][0] if name in OTHERS else places[name]
+    place = OTHERS[name][0] if name in OTHERS else places.get(name, "")
+    if not place:
+        from gatepost.drivers.ble.twin.devices.table_beacon import TableBeaconTwin
+
+        return TableBeaconTwin(name, seed)
     module, _, kind = place.partition(":")
     made: TwinPeripheral = getattr(import_module(PACKAGE + module), kind)(seed=seed, **settings)
     return made
@@ -56,7 +63,7 @@ def make(name: str, seed: int = 0, **settings: Any) -> TwinPeripheral:
 def variant(name: str, seed: int, options: Any) -> TwinPeripheral:
     """One of VARIANTS that goes by the options of its driver."""
     key, user, consent = (getattr(options, each, None) for each in ("key", "user_index", "consent"))
-    if name == "bthome" and key:
+    if name in SEALED and key:
         return make(name, seed, key=bytes.fromhex(key))
     if name == "user-scale" and user is not None and consent not in (None, ""):
         return make(name, seed, user=int(user), consent=int(consent))
