@@ -26,7 +26,7 @@ from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.options import AllOptions, BleOptions
 from gatepost.drivers.ble.stored_records.racp_procedure import RecordsFailed
 from gatepost.drivers.ble.uuids import short, uuid
-from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, SessionOver, WrongDevice
+from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, ForbiddenWrite, SessionOver, WrongDevice
 from gatepost.drivers.reading import Faults, Reading, Reply
 
 HOLD_LIMIT = 2.0  # seconds that the rest of a measurement may be late
@@ -44,7 +44,7 @@ class BleDriver(Driver):
     transport = "ble"
     options_type: ClassVar[type[msgspec.Struct]] = BleOptions
     example_options: ClassVar[dict[str, Any]] = {"pair": "auto"}
-    forbidden = FORBIDDEN
+    forbidden: ClassVar[tuple[ForbiddenWrite, ...]] = FORBIDDEN
     services: ClassVar[tuple[str, ...]] = ()
     companions: ClassVar[tuple[str, ...]] = ()
     brings: ClassVar[tuple[type[GattProfile], ...]] = ()

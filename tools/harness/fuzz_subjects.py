@@ -25,7 +25,7 @@ VECTORS = ROOT / "tests" / "vectors"
 SECONDS = 30.0  # of a session that gives the good traffic
 MOST_HELD = driver_kit.MOST_HELD
 REFUSALS = ValueError  # and so FrameError: how a codec refuses
-CODECS = ("serial-frame", "serial-line", "serial-stream", "gatt", "advert")
+CODECS = ("serial-frame", "ble-frame", "ble-stream", "serial-line", "serial-stream", "gatt", "advert")
 
 
 class Subject:
@@ -237,7 +237,7 @@ class Codec(Subject):
             match self._kind:
                 case "serial-line":
                     return self._decode(piece.decode("latin-1"))
-                case "serial-stream":
+                case "serial-stream" | "ble-stream":
                     return self._decode([piece[:7], piece[7:]])
                 case "gatt":
                     return self._decode(piece, vector.get("context", {}))
@@ -302,10 +302,14 @@ class Gatt(Subject):
 
         if vector["kind"] == "gatt":
             return GattValue(uuid(vector["uuid"]), piece)
-        address = vector.get("mac") or "AA:BB:CC:DD:EE:FF"
+        address, name = vector.get("mac") or "AA:BB:CC:DD:EE:FF", vector.get("local_name") or ""
+        beside = tuple(uuid(each) for each in vector.get("service_uuids", ()))
         if "manufacturer_id" in vector:
-            return ReceivedAdvert(address, manufacturer_data={int(vector["manufacturer_id"]): piece})
-        return ReceivedAdvert(address, service_data={uuid(vector.get("service_data_uuid", "fcd2")): piece})
+            return ReceivedAdvert(
+                address, name, manufacturer_data={int(vector["manufacturer_id"]): piece}, services=beside
+            )
+        data = {uuid(vector.get("service_data_uuid", "fcd2")): piece}
+        return ReceivedAdvert(address, name, service_data=data, services=beside)
 
 
 def _octets(vector: dict[str, Any]) -> bytes:
@@ -317,9 +321,8 @@ def _octets(vector: dict[str, Any]) -> bytes:
 
 
 def all_vectors() -> list[dict[str, Any]]:
-    return [
-        vector for file in sorted(VECTORS.glob("*.json")) for vector in json.loads(file.read_text("utf-8"))["vectors"]
-    ]
+    files = (*sorted(VECTORS.glob("*.json")), *sorted((VECTORS / "ble-devices").glob("*.json")))
+    return [vector for file in files for vector in json.loads(file.read_text("utf-8"))["vectors"]]
 
 
 def subjects() -> dict[str, Callable[[], list[Subject]]]:
@@ -339,7 +342,7 @@ def subjects() -> dict[str, Callable[[], list[Subject]]]:
     for kind in CODECS:
         seen = set()
         for name, decode in adapters().get(kind, {}).items():
-            what = (decode.func, decode.args) if isinstance(decode, partial) else decode
+            what = (decode.func, decode.args, *decode.keywords.items()) if isinstance(decode, partial) else decode
             if what in seen:  # the same under another name
                 continue
             seen.add(what)

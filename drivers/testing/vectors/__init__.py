@@ -13,7 +13,7 @@ from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 
-PARTS = ("adverts", "clinical", "contec_and", "ecg", "gatt", "generic", "oximeters", "scales")
+PARTS = ("adverts", "ble_devices", "clinical", "contec_and", "ecg", "gatt", "generic", "oximeters", "scales")
 NAMED_BY = {"checksum": "algorithm", "medfloat": "format", "advert": "format", "gatt": "uuid"}
 
 TOLERANCE = 1e-9  # relative
@@ -43,7 +43,7 @@ def decode(vector: Fields) -> Fields:
     match kind:
         case "serial-line":
             return dict(adapter(vector["text"]))
-        case "serial-stream":
+        case "serial-stream" | "ble-stream":
             return {"readings": adapter(bytes.fromhex(chunk) for chunk in vector["chunks"])}
         case "encode":
             return {"output_hex": adapter(vector["request"]).hex()}
@@ -51,7 +51,7 @@ def decode(vector: Fields) -> Fields:
             return dict(adapter(bytes.fromhex(vector["input_hex"]), vector.get("context", {})))
         case "advert":
             return dict(adapter(vector))
-        case "serial-frame":
+        case "serial-frame" | "ble-frame":
             return dict(adapter(bytes.fromhex(vector["input_hex"])))
         case _:
             return {"value": adapter(bytes.fromhex(vector["input_hex"]))}

@@ -2,9 +2,9 @@
 
 | kind | adapter | named by |
 |---|---|---|
-| serial-frame | octets -> fields | `protocol` |
+| serial-frame, ble-frame | octets -> fields | `protocol` |
 | serial-line | text -> fields | `protocol` |
-| serial-stream | chunks of octets -> list of fields | `protocol` |
+| serial-stream, ble-stream | chunks of octets -> list of fields | `protocol` |
 | gatt | octets, the vector's `context` -> fields | `uuid` (`2a37`, or a full UUID) |
 | advert | the vector -> fields | `format` |
 | encode | `request` -> octets | `uuid` or `protocol` |

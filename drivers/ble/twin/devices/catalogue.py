@@ -16,6 +16,8 @@ DEVICES = {
     "ble-environment": "environment:EnvironmentTwin",
     "ble-glucose": "glucose:GlucoseTwin",
     "ble-heart-rate": "heart_rate:HeartRateTwin",
+    "ble-airthings": "airthings:AirthingsTwin",
+    "ble-oximeter": "fingertip:FingertipTwin",
     "ble-polar-h10": "polar:PolarH10Twin",
     "ble-pulse-oximeter": "oximeter:PulseOximeterTwin",
     "ble-thermometer": "thermometer:ThermometerTwin",

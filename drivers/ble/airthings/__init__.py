@@ -1,0 +1,1 @@
+"""Airthings monitors of air and radon: values (`values.py`), CBOR (`cbor.py`), driver (`driver.py`)."""

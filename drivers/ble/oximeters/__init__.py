@@ -1,0 +1,1 @@
+"""Fingertip oximeters with protocols of their makers: five dialects (`frames.py`), one driver (`driver.py`)."""
