@@ -53,6 +53,14 @@ def test_the_manual_page_holds_every_verb() -> None:
     assert re.findall(r"^\.SS gatepost (\w+)$", shown, re.MULTILINE) == list(VERBS)
 
 
+def test_the_settings_of_the_package_hold() -> None:
+    command = str(Path(sys.executable).with_name("gatepost"))
+    done = subprocess.run(
+        [command, "check", str(DEBIAN / "gatepost.yaml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_paths_of_the_unit_are_those_of_the_package() -> None:
     unit = (ROOT / "systemd" / "gatepost.service").read_text()
     changed = unit.replace("/opt/gatepost/current/bin/gatepost", "").replace("/opt/gatepost/share", "")
