@@ -81,6 +81,7 @@ async def test_backup_wipe_restore(tmp_path: Path) -> None:
             async with listening(broker.url) as there:
                 await one.start()
                 assert {each["id"] for each in (await one.client.devices())["devices"]} == {"probe", "second"}
+                assert "found damaged" not in one.tail(100_000)
                 assert "wall" in gatepost("token", "list", "--socket", one.socket).stdout
                 kept = await one.stored("probe")
                 assert kept.items() <= before.items()

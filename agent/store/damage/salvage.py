@@ -96,6 +96,8 @@ def copy_log(source: Path, target: Path) -> None:
     try:
         with contextlib.closing(_open_readonly(source)) as db:
             db.execute("VACUUM INTO ?", (str(target),))
+        with contextlib.closing(sqlite3.connect(target)) as copy, copy:
+            copy.execute(sql("meta_drop"), ("marked",))  # its mark stays behind, and is not missed where it is restored
     except sqlite3.Error as error:
         hint = "`gatepost store check` tells whether it is damaged"
         raise StoreError(f"{source} could not be copied: {error}", hint) from error
