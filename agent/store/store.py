@@ -21,6 +21,7 @@ from gatepost.agent.store.boot_clock import BootClock
 from gatepost.agent.store.command_ledger import CommandLedger
 from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.damage.recovery import StoreRecovery, open_file
+from gatepost.agent.store.damage.revoked_ids import RevokedIds
 from gatepost.agent.store.damage.salvage import SalvageReport, salvage
 from gatepost.agent.store.database import Database
 from gatepost.agent.store.dead_letter_events import DeadLetterEvents
@@ -63,6 +64,7 @@ class Store:
         self.path = path
         self.gateway = gateway
         self.losses = LossWatch(path, clock)
+        self.revoked = RevokedIds(path)
         self.on_stored: list[Callable[[], None]] = []
         self.repairs = 0  # damaged files replaced since the start
         self._clock = clock

@@ -157,3 +157,15 @@ async def test_what_is_no_token_is_401_and_says_how(remote, value):
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert set(answer.json()["error"]) == {"key", "message", "hint"}
+
+
+async def test_a_revoked_token_stays_so_when_the_database_is_an_older_one(app, tokens):
+    made, text = await tokens.create("admin")
+    kept = await app.store.key_value.get(f"api-token:{made.id}")
+    await tokens.revoke(made.id)
+    await app.store.key_value.put(f"api-token:{made.id}", kept)
+    again = TokenStore(app.store, app.clock)
+    await again.load()
+    with pytest.raises(Unauthenticated):
+        await again.check(text)
+    assert await app.store.key_value.get(f"api-token:{made.id}") is None

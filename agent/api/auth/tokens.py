@@ -91,7 +91,14 @@ class TokenStore:
 
     async def load(self) -> None:
         """Raises StoreError."""
+        revoked = await self._store.revoked.load()
         for ident, value in (await self._store.key_value.with_prefix(KEY)).items():
+            if ident in revoked:
+                log.error(
+                    "the revoked token %s was in the database again, which is an older one; it stays revoked", ident
+                )
+                await self._store.key_value.put(KEY + ident, None)
+                continue
             try:
                 self._by_id[ident] = msgspec.convert(value, ApiToken)
             except msgspec.ValidationError:
@@ -198,6 +205,7 @@ class TokenStore:
 
     async def _forget(self, ident: str) -> None:
         token = self._by_id.pop(ident)  # first: a use that is noted now must not bring it back
+        await self._store.revoked.add(ident)
         try:
             await self._store.key_value.put(KEY + ident, None)
         except StoreError:
