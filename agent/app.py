@@ -206,6 +206,7 @@ class App:
             mqtt_link=self.listener.link,
         )
         self.devices.on_status = self._on_device_status
+        self.store.on_condition.append(self._on_store_condition)
         gateway = self.current.settings.gateway
         context = UplinkContext(
             store=self.store,
@@ -379,6 +380,10 @@ class App:
     def _token_of(self, name: str) -> str | None:
         device = self.current.settings.devices.get(name)
         return self._resolve(device.token) if device else None
+
+    def _on_store_condition(self) -> None:
+        self.brokers.condition_changed()
+        self.report.update_systemd_status()
 
     def _on_device_status(self, device: str, payload: dict[str, Any]) -> None:
         self.brokers.device_status(device, payload)

@@ -79,6 +79,9 @@ class StatusReport:
         online = sum(view["status"] == "online" for view in devices)
         connected = sum(broker.state == "connected" for broker in brokers)
         sentence = f"{online} of {len(devices)} devices online, {connected} of {len(brokers)} brokers connected"
+        if self._store.condition:
+            what = "nothing is stored: " if self._store.failing else ""
+            sentence = f"{what}{self._store.condition}; {sentence}"
         if self._current.last_good:
             sentence += "; the settings have errors, the last good ones are used, see `gatepost check`"
         elif self._current.refused:

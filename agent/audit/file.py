@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,12 @@ class AuditFile:
             self.last = head
         elif head is not None and self.last.seq == head.seq and self.last.hash != head.hash:
             notes.append({"time": time, "what": "audit-damaged", "lines": 1})
-        self._open()
+        try:
+            self._open()
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+                raise
+            return notes  # the disk is full or read-only: it is opened again when something is written
         if unended is not None:
             if unseal(unended) is not None:
                 self._append(b"\n")

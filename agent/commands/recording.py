@@ -33,11 +33,17 @@ class CommandRecorder:
         self._audit = audit
         self._clock = clock
         self._count = 0
+        self._started = False
 
     async def start(self) -> int:
         """What an earlier process left unfinished is outcome-unknown; how many there were."""
         stamp = self._clock.now()
-        count = await self._ledger.interrupted(stamp.wall)
+        try:
+            count = await self._ledger.interrupted(stamp.wall)
+        except GatepostError as error:
+            log.error("what an earlier process left unfinished is noted before the next command: %s", error.message)
+            return 0
+        self._started = True
         if count:
             self._audit.note("commands-interrupted", count=count)
         await self._ledger.prune(stamp)
@@ -51,6 +57,8 @@ class CommandRecorder:
         until = valid_until(parsed.issued, parsed.expires, ttl) or 0
         window = None if request.redelivered else round(ttl * US)
         try:
+            if not self._started:
+                await self.start()
             if not await self._ledger.begin(entry, stamp, until, window):
                 return duplicate(await self._ledger.find(entry.id))
             self._count += 1

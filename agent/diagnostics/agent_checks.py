@@ -144,7 +144,11 @@ def _store(stats: dict[str, Any]) -> Iterator[Finding]:
         yield finding_of("store-full", "store", state, "more is owed to a broker than the log may hold", do)
     elif state != "ok":
         yield finding_of(
-            "store-failing", "store", "the store does not take readings as it should", state, "see the log"
+            "store-failing",
+            "store",
+            "nothing is stored: readings wait in memory, and are lost when that is full or the box stops",
+            state,
+            _cure(state),
         )
     if stats.get("loss"):
         yield finding_of(
@@ -162,6 +166,18 @@ def _store(stats: dict[str, Any]) -> Iterator[Finding]:
             "a power cut or a failing card is the usual cause",
             "the damaged file lies beside the new one; `gatepost backlog` and the gap records say what was lost",
         )
+
+
+def _cure(state: str) -> str:
+    """What to do about a log that does not store."""
+    if "read-only" in state:
+        return (
+            "a card turns read-only when it fails: see `dmesg`, save /var/lib/gatepost, and change it; "
+            "`mount -o remount,rw` where that was done on purpose"
+        )
+    if "full" in state:
+        return "free some space on the disk of gateway.state_dir, or lower store.max_size"
+    return "see `dmesg` and the log of the agent for the disk's errors; storing goes on by itself when it can"
 
 
 def _settings(status: dict[str, Any]) -> Iterator[Finding]:

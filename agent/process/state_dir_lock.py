@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -14,7 +16,7 @@ NAME = "gatepost.lock"
 
 def take(state_dir: Path) -> IO[str]:
     """Hold the returned file as long as the agent runs. Raises StateDirInUse, OSError."""
-    handle = (state_dir / NAME).open("a+")
+    handle = _open(state_dir)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -25,8 +27,20 @@ def take(state_dir: Path) -> IO[str]:
             f"Another agent uses the state directory {state_dir}{f' (process {owner})' if owner else ''}.",
             "Stop it first, or give this one another gateway.state_dir.",
         ) from None
-    handle.seek(0)
-    handle.truncate()
-    handle.write(str(os.getpid()))
-    handle.flush()
+    with contextlib.suppress(OSError):  # a full or read-only disk: the lock holds all the same
+        handle.seek(0)
+        handle.truncate()
+        handle.write(str(os.getpid()))
+        handle.flush()
     return handle
+
+
+def _open(state_dir: Path) -> IO[str]:
+    """The lock file; where none can be made or written, what is there, or the directory itself, can be locked."""
+    try:
+        return (state_dir / NAME).open("a+")
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            raise
+    path = state_dir / NAME
+    return os.fdopen(os.open(path if path.exists() else state_dir, os.O_RDONLY | os.O_CLOEXEC))

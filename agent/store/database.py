@@ -4,6 +4,7 @@ thread of its own. Named statements."""
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -84,6 +85,9 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.generation = 0  # counts openings, so that two who met the same damage mend it once
+        self.read_only = False  # the disk is full or read-only: what is there can be read
+        self._target = str(path)
+        self._place: tuple[int, int] | None = None
         self._writer: aiosqlite.Connection | None = None
         self._reader: aiosqlite.Connection | None = None
         self._searcher: aiosqlite.Connection | None = None
@@ -93,11 +97,40 @@ class Database:
         self._mended.set()
 
     async def open(self) -> None:
-        """Open the file, again where it was mended. Raises sqlite3.Error when it is no database."""
-        writer = await _connect(self.path, STATEMENTS)
+        """Open the file, again where it was mended; only for reading where it cannot be written. Raises sqlite3.Error
+        when it is no database."""
+        uri = self.path.absolute().as_uri()
         try:
-            for pragma in PRAGMAS:
+            await self._open(
+                str(self.path), (*PRAGMAS, "PRAGMA incremental_vacuum(1)")
+            )  # changes nothing: can it be written?
+            self.read_only = False
+        except sqlite3.OperationalError as error:
+            if not self.path.is_file() or not self.path.stat().st_size or is_locked(error):
+                raise
+            wal = self.path.with_name(self.path.name + "-wal")
+            # Without a write-ahead log the file is all there is: no index of the log is needed, which would be a file.
+            whole = not wal.exists() or not wal.stat().st_size
+            await self._open(f"{uri}?mode=ro{'&immutable=1' if whole else ''}", ())
+            self.read_only = True
+        seen = self.path.stat()
+        self._place = (seen.st_dev, seen.st_ino)
+
+    def is_at(self, seen: os.stat_result) -> bool:
+        """Whether this is the file that is open."""
+        return self._place is None or self._place == (seen.st_dev, seen.st_ino)
+
+    async def save_as(self, path: Path) -> None:
+        """A whole copy of the open file, also when it was removed. For whoever mends; raises sqlite3.Error."""
+        await _opened(self._writer).execute("VACUUM INTO ?", (str(path),))
+
+    async def _open(self, target: str, pragmas: Sequence[str]) -> None:
+        writer = await _connect(target, STATEMENTS)
+        try:
+            for pragma in pragmas:
                 await writer.execute(pragma)
+            await writer.execute_fetchall("SELECT count(*) FROM sqlite_master")
+            self._target = target
             reader = await self._open_reader(CACHE_KIB)
         except UnicodeDecodeError as error:  # SQLite's complaint quotes octets of the damaged file
             await run_to_completion(writer.close())
@@ -113,15 +146,22 @@ class Database:
             await run_to_completion(self._close())
 
     @asynccontextmanager
-    async def mending(self) -> AsyncIterator[None]:
-        """The file is closed, and whoever wants to read or write waits until the block is left; it should `open`."""
+    async def mending(self, close: bool = True) -> AsyncIterator[None]:
+        """The file is closed, and whoever wants to read or write waits until the block is left; it should `open`.
+
+        Not `close`: the block does it, by `close_now`."""
         async with self._lock:
             self._mended.clear()
             try:
-                await run_to_completion(self._close())
+                if close:
+                    await self.close_now()
                 yield
             finally:
                 self._mended.set()
+
+    async def close_now(self) -> None:
+        """For whoever mends."""
+        await run_to_completion(self._close())
 
     async def read(self, name: str, params: Params = ()) -> Rows:
         """All rows of a named query that takes little time; pages for the brokers wait behind it."""
@@ -130,14 +170,14 @@ class Database:
 
     async def probe(self, name: str, params: Params = ()) -> Rows:
         """`read` for whoever mends."""
-        return await _fetch(_open(self._reader), sql(name), params)
+        return await _fetch(_opened(self._reader), sql(name), params)
 
     async def search(self, name: str, params: Params = ()) -> Rows:
         """A query that may take longer, on a connection of its own, opened when it is first needed."""
         await self._mended.wait()
         async with self._searching:
             if self._searcher is None:
-                _open(self._reader)
+                _opened(self._reader)
                 self._searcher = await self._open_reader(SEARCH_CACHE_KIB)
             return await _fetch(self._searcher, sql(name), params)
 
@@ -148,13 +188,13 @@ class Database:
 
     async def write_script(self, text: str) -> None:
         async with self._lock:
-            await run_to_completion(_script(_open(self._writer), text))
+            await run_to_completion(_script(_opened(self._writer), text))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[TransactionRun]:
         """A transaction on the writing connection; fsynced when the block is left, rolled back on an error."""
         async with self._lock:
-            writer = _open(self._writer)
+            writer = _opened(self._writer)
             try:
                 await run_to_completion(_execute(writer, "BEGIN IMMEDIATE"))
                 yield TransactionRun(writer)
@@ -165,16 +205,16 @@ class Database:
 
     async def checkpoint(self, mode: str = "PASSIVE") -> None:
         async with self._lock:
-            await _open(self._writer).execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
+            await _opened(self._writer).execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
 
     async def pragma(self, text: str) -> Any:
         """The first value of a reading PRAGMA."""
         await self._mended.wait()
-        rows = list(await _open(self._reader).execute_fetchall(f"PRAGMA {text}"))
+        rows = list(await _opened(self._reader).execute_fetchall(f"PRAGMA {text}"))
         return rows[0][0] if rows else None
 
     async def _open_reader(self, cache: int) -> aiosqlite.Connection:
-        reader = await _connect(self.path)
+        reader = await _connect(self._target)
         try:
             await reader.execute(f"PRAGMA cache_size = -{cache}")
             await reader.execute("PRAGMA query_only = ON")
@@ -225,8 +265,9 @@ class TransactionRun:
         return await _fetch(self._connection, sql(name), params)
 
 
-async def _connect(path: Path, statements: int = 128) -> aiosqlite.Connection:
-    connection = aiosqlite.connect(path, isolation_level=None, cached_statements=statements)
+async def _connect(target: str, statements: int = 128) -> aiosqlite.Connection:
+    uri = target.startswith("file:")
+    connection = aiosqlite.connect(target, isolation_level=None, cached_statements=statements, uri=uri)
     try:
         return await connection
     except BaseException:
@@ -235,7 +276,7 @@ async def _connect(path: Path, statements: int = 128) -> aiosqlite.Connection:
         raise
 
 
-def _open(connection: aiosqlite.Connection | None) -> aiosqlite.Connection:
+def _opened(connection: aiosqlite.Connection | None) -> aiosqlite.Connection:
     if connection is None:
         raise NotOpen("the database is not open")
     return connection
@@ -246,6 +287,10 @@ async def _fetch(connection: aiosqlite.Connection, text: str, params: Params) ->
         return list(await connection.execute_fetchall(text, params))  # type: ignore[arg-type]
     except UnicodeDecodeError as error:
         raise _undecodable(error) from error
+
+
+def is_locked(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _undecodable(error: UnicodeDecodeError) -> sqlite3.DatabaseError:

@@ -25,6 +25,7 @@ from gatepost.agent.store.damage.revoked_ids import RevokedIds
 from gatepost.agent.store.damage.salvage import SalvageReport, salvage
 from gatepost.agent.store.database import Database
 from gatepost.agent.store.dead_letter_events import DeadLetterEvents
+from gatepost.agent.store.disk_watch import DiskWatch
 from gatepost.agent.store.gap_counter import GapCounter, gap_dict
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.model import IN_STEP, Record, Series
@@ -59,6 +60,7 @@ class Store:
     retention: RetentionRule
     key_value: KeyValueStore
     ledger: CommandLedger
+    disk: DiskWatch
 
     def __init__(self, path: Path, gateway: str, clock: Clock, events: EventBus, rng: Random) -> None:
         self.path = path
@@ -66,6 +68,8 @@ class Store:
         self.losses = LossWatch(path, clock)
         self.revoked = RevokedIds(path)
         self.on_stored: list[Callable[[], None]] = []
+        self.on_condition: list[Callable[[], None]] = []  # `condition` has changed: told within seconds
+        self._told = ""
         self.repairs = 0  # damaged files replaced since the start
         self._clock = clock
         self._events = events
@@ -111,7 +115,7 @@ class Store:
 
     def background_tasks(self) -> dict[str, Callable[[], Any]]:
         """The tasks that must run while the store is open, by name."""
-        return {"store.writer": self.writer.run, "store.retention": self.retention.run}
+        return {"store.writer": self.writer.run, "store.retention": self.retention.run, "store.disk": self.disk.run}
 
     async def close(self) -> None:
         """Close the file; the writer's task has been ended with `finish` before."""
@@ -233,9 +237,14 @@ class Store:
     @property
     def state(self) -> str:
         """`ok`, or a sentence that says what is the matter."""
-        if self.writer.trouble:
-            return self.writer.trouble
+        if self.failing:
+            return self.failing
         return "ok" if self.retention.state == "ok" else f"the log is full, {self.retention.state}"
+
+    @property
+    def failing(self) -> str:
+        """Why nothing is stored; "" = it is."""
+        return self.writer.trouble or self.disk.trouble or self.writer.refusing or ""
 
     @property
     def loss(self) -> str:
@@ -245,6 +254,17 @@ class Store:
     async def loss_seen(self) -> None:
         """Somebody has seen what is missing. Raises StoreError."""
         await self.losses.seen(self.key_value)
+
+    @property
+    def condition(self) -> str:
+        """Why the log is not well: how it fails, or what is missing and nobody has seen; "" = all is well."""
+        return self.losses.notice if self.state == "ok" else self.state
+
+    def _tell_condition(self) -> None:
+        if self.condition != self._told:
+            self._told = self.condition
+            for listener in tuple(self.on_condition):
+                listener()
 
     # --- settings and clock
 
@@ -337,6 +357,7 @@ class Store:
         self._recovery = StoreRecovery(
             database, clock, self.retention.make_room, lambda: self.writer.next_seq, self._mended
         )
+        self.disk = DiskWatch(database, self._recovery.put_back, self._tell_condition)
         self.key_value = KeyValueStore(database)
         self.ledger = CommandLedger(database, self.losses.command_recorded)
         self.ledger.horizon = self.losses.horizon

@@ -203,6 +203,10 @@ class BrokerLink:
         if self._delivery is not None and self._routes.reports(device):
             self._presence.set_device_status(device, status)
 
+    def condition_changed(self) -> None:
+        """The log stores again, or does not: told with the gateway's status."""
+        self._presence.changed.set()
+
     def devices_changed(self) -> None:
         """The set of devices may be another one: subscriptions follow soon."""
         self._presence.set_gone(self._format.update_devices(self._routes))

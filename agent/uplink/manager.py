@@ -62,6 +62,11 @@ class BrokerManager:
         for link in self._links.values():
             link.device_status(device, status)
 
+    def condition_changed(self) -> None:
+        """Tell every broker how the log is."""
+        for link in self._links.values():
+            link.condition_changed()
+
     async def close(self) -> None:
         await asyncio.gather(*(self._stop(name) for name in list(self._links)))
 

@@ -29,6 +29,7 @@ class BrokerPresence:
         self._format = payload_format
         self._publish = publish
         self._statuses: dict[str, Mapping[str, Any]] = {}  # device id -> the newest status, not published yet
+        self._condition = ""  # of the log, as the broker was told it
         self._gone: list[str] = []  # devices that the broker is to be told of no more
 
     def last_will(self) -> LastWill | None:
@@ -48,6 +49,7 @@ class BrokerPresence:
     def forget(self) -> None:
         """A new connection is given all statuses anew."""
         self._statuses.clear()
+        self._condition = ""
 
     async def publish_online(self) -> None:
         """What the format says on connecting; readings may follow it. Raises UplinkError."""
@@ -60,6 +62,7 @@ class BrokerPresence:
         while self._gone:
             await self._publish(self._format.current.removed(self._gone[0], self._now()))
             del self._gone[0]
+        await self._publish_condition()
         while self._statuses:
             device, status = next(iter(self._statuses.items()))
             try:
@@ -68,6 +71,14 @@ class BrokerPresence:
                 log.warning("%s: the status of %s: %s", self._name, device, error)
             if self._statuses.get(device) is status:
                 del self._statuses[device]
+
+    async def _publish_condition(self) -> None:
+        """A log that does not store, or lost something, is told with the gateway's own status."""
+        condition = self._context.store.condition
+        if self._format.contract and condition != self._condition:
+            status = "degraded" if condition else "online"
+            await self._publish([self._format.current.gateway_status(status, self._now(), condition)])
+            self._condition = condition
 
     async def say_goodbye(self, reason: str) -> None:
         """The statuses that are left and the format's last words, bounded in time; a failure is only logged."""

@@ -70,7 +70,7 @@ def _process(request: ApiRequest) -> Iterator[MetricSample]:
 
 
 def _store(stats: dict[str, Any]) -> Iterator[MetricSample]:
-    yield MetricSample("gatepost_store_up", "Whether the log takes readings.", stats["state"] == "ok")
+    yield MetricSample("gatepost_store_up", "Whether readings are stored.", stats["state"] == "ok")
     text = "Whether stored readings may be missing, and nobody has seen it."
     yield MetricSample("gatepost_store_loss_unseen", text, bool(stats["loss"]))
     yield MetricSample("gatepost_store_bytes", "Octets in use in the log.", stats["bytes"])

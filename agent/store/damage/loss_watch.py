@@ -46,7 +46,8 @@ class LossWatch:
 
     async def judge(self, database: Database, repair: SalvageReport | None) -> LogLoss | None:
         """The file is open: what is lost, written down as a gap record. Raises sqlite3.Error."""
-        loss = await self._check.judge(database, repair)
+        # What cannot be written down now is found again at the next start.
+        loss = None if database.read_only else await self._check.judge(database, repair)
         key_value = KeyValueStore(database)
         if loss is None:
             self.notice = str(await key_value.get(NOTICE) or "")
@@ -55,7 +56,7 @@ class LossWatch:
             await self._write_down(
                 database, loss.signs, loss.missing, (loss.first, loss.last), repair.lost if repair else 0
             )
-        if not await database.read("meta_get", (MARKED,)):
+        if not database.read_only and not await database.read("meta_get", (MARKED,)):
             await database.write("meta_put", (MARKED, "1"))
         return loss
 

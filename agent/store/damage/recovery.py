@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.store.damage.salvage import SalvageReport, salvage, settle
+from gatepost.agent.store.damage.salvage import SalvageReport, remove, replace, salvage, settle
 from gatepost.agent.store.database import Database, NotOpen, Params
 from gatepost.agent.store.schema import migrate
 from gatepost.agent.store.writer import explain, is_damage, is_full
@@ -65,6 +65,23 @@ class StoreRecovery:
                 except sqlite3.Error as again:
                     log.debug("no room could be made: %s", again)
         return False
+
+    async def put_back(self) -> None:
+        """The file was removed or replaced under the running agent: the one still open takes its place again."""
+        database = self._database
+        copy = database.path.with_name(database.path.name + ".copy")
+        async with self._healing:
+            try:
+                async with database.mending(close=False):
+                    await asyncio.to_thread(remove, copy)
+                    await database.save_as(copy)
+                    await database.close_now()
+                    await asyncio.to_thread(replace, copy, database.path)
+                    await database.open()
+            except (OSError, sqlite3.Error) as error:
+                log.error("the removed database could not be written again: %s", error)
+            else:
+                log.warning("the database was written again from the open file; nothing is lost")
 
     async def _empty_log(self) -> None:
         await self._database.checkpoint("RESTART")

@@ -121,7 +121,7 @@ def salvage(path: Path, next_seq: int = 0) -> SalvageReport:
     """
     report = SalvageReport(str(path), healthy=False, aside=str(_aside(path)))
     fresh = _beside(path, ".salvage")
-    _remove(fresh)
+    remove(fresh)
     _make_private(fresh, path)
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new:
         new.execute(f"PRAGMA page_size = {PAGE_SIZE}")
@@ -160,7 +160,7 @@ def settle(path: Path, aside: Path | None = None) -> None:
     mended.rename(path)
     _sync(path.parent)
     for old in sorted(path.parent.glob(f"{path.name}.damaged-*Z"))[:-MAX_ASIDE]:
-        _remove(old)
+        remove(old)
 
 
 def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq: int) -> None:
@@ -283,7 +283,19 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _remove(path: Path) -> None:
+def replace(copy: Path, path: Path) -> None:
+    """Put a whole file in the place of another one, which is set aside if it is there."""
+    aside = _aside(path)
+    for suffix in reversed(SUFFIXES):
+        source = _beside(path, suffix)
+        if source.exists():
+            source.rename(_beside(aside, suffix))
+    copy.rename(path)
+    _sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """The file and what belongs to it."""
     for suffix in (*SUFFIXES, "-journal"):
         _beside(path, suffix).unlink(missing_ok=True)
 

@@ -1,0 +1,73 @@
+"""Disk watch: notices a file system that turned read-only or does not answer, and a database removed under way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable
+
+from gatepost.agent.store.database import Database
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 3.0  # seconds between two looks: one statvfs and one stat
+TIMEOUT = 10.0
+READ_ONLY = "the file system is read-only"
+SILENT = "the disk does not answer"
+
+
+class DiskWatch:
+    """Watch over the place of one database; `trouble` says in words what is wrong there, "" = nothing."""
+
+    def __init__(
+        self, database: Database, on_removed: Callable[[], Awaitable[None]], on_looked: Callable[[], None]
+    ) -> None:
+        self.trouble = READ_ONLY if database.read_only else ""
+        self._database = database
+        self._on_removed = on_removed
+        self._on_looked = on_looked
+
+    async def run(self) -> None:
+        """The task."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            await self.look()
+            self._on_looked()
+
+    async def look(self) -> None:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                read_only, present = await asyncio.to_thread(self._see)
+        except TimeoutError:
+            return self._say(SILENT)
+        except OSError as error:
+            return self._say(f"the state directory cannot be read: {error.strerror}")
+        if not read_only and self._database.read_only:
+            read_only = not await self._open_for_writing()
+        if not read_only and not present:
+            log.error("the database %s was removed or replaced while it was in use", self._database.path)
+            await self._on_removed()
+        return self._say(READ_ONLY if read_only else "")
+
+    def _see(self) -> tuple[bool, bool]:
+        path = self._database.path
+        read_only = bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+        try:
+            return read_only, self._database.is_at(path.stat())
+        except FileNotFoundError:
+            return read_only, False
+
+    async def _open_for_writing(self) -> bool:
+        try:
+            async with self._database.mending():
+                await self._database.open()
+        except sqlite3.Error as error:
+            log.debug("the database cannot be opened for writing yet: %s", error)
+        return not self._database.read_only
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            log.log(logging.ERROR if trouble else logging.WARNING, "%s", trouble or "the disk can be written again")
+        self.trouble = trouble
