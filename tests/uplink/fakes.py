@@ -40,6 +40,7 @@ class FakeStore:
         self.gate = asyncio.Event()
         self.gate.set()
         self.failing: Exception | None = None
+        self.condition = ""
         self.head = first - 1
         self.queries = self.backlog = self.recent = self  # the parts that a delivery uses, in one
         self._memory = memory
