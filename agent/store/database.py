@@ -55,6 +55,7 @@ PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
 )
 
+WRITE_PROBE = "PRAGMA incremental_vacuum(1)"  # changes nothing, and fails where the file cannot be written
 
 FOLDER = Path(__file__).parent  # importlib.resources costs half a MiB
 HEAD = re.compile(r"^-- name: (\w+) --$", re.MULTILINE)
@@ -101,9 +102,7 @@ class Database:
         when it is no database."""
         uri = self.path.absolute().as_uri()
         try:
-            await self._open(
-                str(self.path), (*PRAGMAS, "PRAGMA incremental_vacuum(1)")
-            )  # changes nothing: can it be written?
+            await self._open(str(self.path), (*PRAGMAS, WRITE_PROBE))
             self.read_only = False
         except sqlite3.OperationalError as error:
             if not self.path.is_file() or not self.path.stat().st_size or is_locked(error):

@@ -96,6 +96,7 @@ async def test_a_start_on_a_bad_disk_serves_drains_and_says_so(
 
 async def test_a_disk_that_turns_read_only_is_noticed_though_nothing_is_stored(tmp_path: Path, disk: Path) -> None:
     settings = settings_for(tmp_path, None, {}, gateway={"state_dir": str(disk / "state")})
+    settings["store"]["reserve"] = "100kB"
     async with agent(tmp_path, settings) as one:
 
         async def state() -> str:
