@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +24,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root may mount a small disk")
     yield place
     subprocess.run(["umount", "-l", place], check=False)
-
-
-async def becomes(ask: Callable[[], Awaitable[str]], wanted: str) -> None:
-    async with asyncio.timeout(20):
-        while await ask() != wanted:
-            await asyncio.sleep(0.1)
 
 
 def remount(place: Path, how: str) -> None:
@@ -92,21 +85,6 @@ async def test_a_start_on_a_bad_disk_serves_drains_and_says_so(
                 await one.stop()
             await one.start()
             assert set(range(min(stored), last)) <= set(await one.stored("probe"))
-
-
-async def test_a_disk_that_turns_read_only_is_noticed_though_nothing_is_stored(tmp_path: Path, disk: Path) -> None:
-    settings = settings_for(tmp_path, None, {}, gateway={"state_dir": str(disk / "state")})
-    settings["store"]["reserve"] = "100kB"
-    async with agent(tmp_path, settings) as one:
-
-        async def state() -> str:
-            return str((await one.client.health_detailed())["parts"]["store"]["state"])
-
-        assert await state() == "ok"
-        remount(disk, "ro")
-        await becomes(state, "the file system is read-only")
-        remount(disk, "rw")
-        await becomes(state, "ok")
 
 
 async def test_a_database_removed_under_way_is_written_again(tmp_path: Path) -> None:

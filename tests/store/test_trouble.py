@@ -17,7 +17,7 @@ import pytest
 
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.settings.model import StoreSettings
-from gatepost.agent.store import check, repair
+from gatepost.agent.store import check, disk_watch, repair
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import database
 from tests.support.waiting import until
@@ -220,3 +220,23 @@ def test_a_healthy_file_is_left_as_it_is(tmp_path: Path) -> None:
     assert repair(copy).healthy
     assert copy.read_bytes() == before
     assert stat.S_IMODE(copy.stat().st_mode) == mode
+
+
+async def test_a_file_system_that_turned_read_only_is_noticed_though_nothing_is_stored(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as run:
+        told = list[str]()
+        run.store.on_condition.append(lambda: told.append(run.store.condition))
+        flags = [os.ST_RDONLY]
+        monkeypatch.setattr(disk_watch, "INTERVAL", 0.01)
+        monkeypatch.setattr(
+            disk_watch.os, "statvfs", lambda path: os.statvfs_result((4096, 4096, 9, 9, 9, 9, 9, 9, flags[0], 255))
+        )
+        watch = asyncio.create_task(run.store.disk.run())
+        await until(lambda: run.store.state == disk_watch.READ_ONLY)
+        await until(lambda: told == [disk_watch.READ_ONLY])
+        flags[0] = 0
+        await until(lambda: run.store.state == "ok")
+        await until(lambda: told == [disk_watch.READ_ONLY, ""])
+        watch.cancel()
