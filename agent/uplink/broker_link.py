@@ -75,6 +75,7 @@ class BrokerLink:
         self._poison = PoisonMessages()
         self._protocol = ProtocolChoice(settings.protocol)
         self._presence = BrokerPresence(name, context, self._format, self._publish)
+        self.condition_changed = self._presence.changed.set  # the log stores again, or does not
         self._tasks = LinkTasks(
             name, context, self._topics, self._presence, self._format, settings.commands, self._publish_dialect
         )
@@ -202,10 +203,6 @@ class BrokerLink:
         """Publish the retained status of a device soon; the newest one counts. When away: on the next connection."""
         if self._delivery is not None and self._routes.reports(device):
             self._presence.set_device_status(device, status)
-
-    def condition_changed(self) -> None:
-        """The log stores again, or does not: told with the gateway's status."""
-        self._presence.changed.set()
 
     def devices_changed(self) -> None:
         """The set of devices may be another one: subscriptions follow soon."""
