@@ -54,6 +54,9 @@ DEVICE = {
     "next_retry_in": None,
     "quiet_for": None,
     "usual_gap": None,
+    "label": "Oximeter 1",
+    "room": "Bed 4",
+    "brokers": None,
 }
 BROKER = {
     "since": "2026-11-18T00:00:00Z",
@@ -72,6 +75,8 @@ BROKER = {
     "refused": 0,
     "dead_letters": 0,
     "not_routed": 0,
+    "label": None,
+    "format": "devices",
     "suspect": None,
 }
 

@@ -67,7 +67,12 @@ async def test_answers_are_as_they_are_told(app, http, route):
     app.settings = msgspec.structs.replace(app.settings, api=ApiSettings(default_broker="hospital"))
     app.audit.record("command", id="1")
     path = route.path.replace("/brokers/{id}", "/brokers/1")
-    path = path.replace("{name}", "hospital").replace("{id}", "oximeter-1").replace("{driver}", "lines")
+    path = (
+        path.replace("{name}", "hospital")
+        .replace("{id}", "oximeter-1")
+        .replace("{driver}", "lines")
+        .replace("{format}", "senml")
+    )
     answer = await http.get(path)
     assert answer.status_code == 200, answer.text
     kind = reply_type(route)

@@ -4,9 +4,12 @@ import pytest
 
 from gatepost.agent.api.routes import ROUTES
 
-PAGE = ("/", "/static/{file}", "/metrics", "/docs", "/ws")  # no JSON, or no plain answer
+PAGE = ("/", "/static/{file:path}", "/metrics", "/docs", "/ws")  # no JSON, or no plain answer
 PLAIN = [
-    route.path.replace("{name}", "hospital").replace("{id}", "oximeter-1").replace("{driver}", "lines")
+    route.path.replace("{name}", "hospital")
+    .replace("{id}", "oximeter-1")
+    .replace("{driver}", "lines")
+    .replace("{format}", "senml")
     for route in ROUTES
     if route.method == "GET" and not route.path.endswith(("follow", "raw")) and route.path not in PAGE
 ]
