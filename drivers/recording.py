@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from gatepost.drivers.ble.peripheral import GattValue, ReceivedAdvert
+from gatepost.drivers.mqtt.message import MqttMessage, without_token
 
 FORMAT = "gatepost-recording"
 VERSION = 1
@@ -38,7 +39,7 @@ class RecordedMoment(NamedTuple):
     there is a `note` (the link opened, was lost, ...)."""
 
     at: float
-    heard: bytes | GattValue | ReceivedAdvert | None = None
+    heard: bytes | GattValue | ReceivedAdvert | MqttMessage | None = None
     said: bytes | None = None
     characteristic: str = ""
     note: str = ""
@@ -57,6 +58,9 @@ def line(moment: RecordedMoment) -> bytes:
         case GattValue() as value:
             known = {"uuid": value.uuid, "handle": value.handle, "service": value.service}
             return _line({**at, "heard": value.data.hex(), **known})
+        case MqttMessage() as message:
+            there = {"topic": message.kind, **({"captures": dict(message.captures)} if message.captures else {})}
+            return _line({**at, "heard": without_token(message.payload).hex(), **there})
         case ReceivedAdvert() as advert:
             return _line({**at, "advert": _advert_out(advert)})
     if moment.said is not None:
@@ -102,6 +106,8 @@ def _moment(told: Mapping[str, Any]) -> RecordedMoment:
         return RecordedMoment(at, _advert_in(told["advert"]))
     if "heard" in told:
         data = bytes.fromhex(told["heard"])
+        if "topic" in told:
+            return RecordedMoment(at, MqttMessage(str(told["topic"]), data, captures=dict(told.get("captures", {}))))
         if "uuid" not in told:
             return RecordedMoment(at, data)
         return RecordedMoment(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +19,7 @@ from gatepost.client import ApiCall, GatewayError
 from tests.listener.rig import MQTT_5, RawClient, free_port
 from tests.uplink.broker import Authority, running
 
-from .rig import LATEST, Agent, Listener, Mosquitto, agent, listening, settings_for, until
+from .rig import GATEPOST, LATEST, Agent, Listener, Mosquitto, agent, listening, settings_for, until
 
 paho = pytest.importorskip("paho.mqtt.client")
 
@@ -173,6 +175,29 @@ async def test_the_command_line(world: World) -> None:
         shown = await world.agent.cli("listener")
         assert shown["authenticatedClients"] == 1
         assert await world.agent.cli("listener", "--hang-up", "plug-4") == {"device": "plug-4", "ended": 1}
+
+
+async def test_the_simulated_device(world: World) -> None:
+    token = (await token_for(world, "plug-4"))["token"]
+    words = ["--url", f"mqtts://localhost:{world.port}", "--ca", str(world.authority.ca), "--device", "plug-4"]
+    process = await asyncio.create_subprocess_exec(
+        GATEPOST,
+        "simulate",
+        "mqtt",
+        *words,
+        "--speed",
+        "10",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "GATEPOST_DEVICE_TOKEN": token},
+    )
+    try:
+        await until(lambda: any("seq" in each for each in world.there.on("devices/plug-4/data")), LATEST)
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, _ = await asyncio.wait_for(process.communicate(), LATEST)
+    assert process.returncode == 0
+    assert b"messages were acknowledged" in out
 
 
 class TlsClient(RawClient):

@@ -68,7 +68,7 @@ def described(command: Command) -> CommandView:
     return {
         "name": command.name,
         "title": command.title,
-        "parameters": msgspec.json.schema(command.parameters),
+        "parameters": {"type": "object"} if command.free else msgspec.json.schema(command.parameters),
         "timeout": command.timeout,
         "example": command.example,
     }

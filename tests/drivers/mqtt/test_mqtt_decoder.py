@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.drivers.mqtt.driver import MqttDevice
-from gatepost.drivers.mqtt.message import MqttMessage
+from gatepost.drivers.mqtt.message import MqttMessage, without_token
 from gatepost.drivers.mqtt.options import MqttOptions
 from gatepost.drivers.mqtt.topics import OWN, TopicPattern, pattern_problem
 from gatepost.drivers.reading import Reading
+from gatepost.drivers.recording import RecordedMoment, RecordingHeader, line, read
 from gatepost.drivers.testing import driver_kit
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=300)
@@ -114,3 +115,21 @@ def test_the_twin_answers_commands_and_its_traffic_is_decoded() -> None:
     answer = orjson.loads(twin.hear(b'{"id": "7", "command": "x", "parameters": {}}'))
     assert (answer["id"], answer["status"]) == ("7", "done")
     assert twin.hear(b"\xff") == b""
+
+
+def test_a_recording_holds_payloads_and_no_token() -> None:
+    heard = MqttMessage("data", b'{"t": 1, "token": "gp_secret"}', "d", {"value": "x"})
+    text = line(RecordedMoment(1.0, heard))
+    assert b"gp_secret".hex().encode() not in text
+    header = RecordingHeader(driver="mqtt").line()
+    _, moments = read([header, text])
+    [moment] = moments
+    assert isinstance(moment.heard, MqttMessage)
+    assert (moment.heard.kind, moment.heard.captures) == ("data", {"value": "x"})
+    assert len(made().decoder().feed(moment.heard)) == 1
+
+
+@pytest.mark.parametrize("payload", [b'{"token": "s"', b'[{"token": "s"}]', b"token=s"])
+def test_nothing_of_a_token_is_recorded(payload: bytes) -> None:
+    assert b'"s"' not in without_token(payload)
+    assert b"=s" not in without_token(payload)
