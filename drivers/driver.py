@@ -21,6 +21,7 @@ from gatepost.drivers.reading import Faults, Reading, Reply
 
 if TYPE_CHECKING:
     from gatepost.drivers.ble.peripheral import BlePeripheral
+    from gatepost.drivers.network.peer_message import MessageSplitter
 
 T = TypeVar("T")
 
@@ -228,6 +229,10 @@ class Driver(ABC):
 
     def any_command(self, name: str) -> Command | None:
         """A command of a device that says not which it understands; None = it understands `commands` alone."""
+        return None
+
+    def message_splitter(self) -> MessageSplitter | None:
+        """Splits what comes over a connection among the devices that share it; None = it is one device's."""
         return None
 
     def on_open_bytes(self) -> tuple[bytes, ...]:

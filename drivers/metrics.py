@@ -1,7 +1,7 @@
 """Metric catalogue: names of the metric types and their values, their UCUM units, LOINC and MDC codes.
 
 Codes stand only where public sources agree. A user's own metric types and values are as good as these; they just have
-no codes. What surrounds people is in drivers/environment_values.py.
+no codes. What surrounds people is in drivers/environment_values.py, what stands at a bed in bedside_metrics.py.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gatepost.drivers.bedside_metrics import BEDSIDE_METRICS
 from gatepost.drivers.catalogue import (
     LABORATORY,
     LIST,
@@ -241,6 +242,7 @@ _METRICS = (
         ),
         kind=PROCEDURE,
     ),
+    *BEDSIDE_METRICS,
     *SURROUNDING_METRICS,
 )  # fmt: skip
 

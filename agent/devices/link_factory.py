@@ -11,16 +11,19 @@ from gatepost.agent.settings.model import BluetoothSettings, DeviceSettings
 from gatepost.drivers.driver import Driver, SerialSettings
 from gatepost.drivers.link import Link, LinkEvents
 
+NETWORK_PORTS = ("listen://", "udp://")
+
 
 class HardwareLinks:
-    """Serial ports, Bluetooth LE, and the kernel's 1-wire files. Owned by Devices."""
+    """Serial ports, ports on a network, Bluetooth LE, and the kernel's 1-wire files. Owned by Devices."""
 
     def __init__(self, rng: Random, log: logging.Logger, bluetooth: BluetoothSettings | None = None) -> None:
         self._bluetooth = bluetooth or BluetoothSettings()
         self._rng = rng
         self._log = log
         self._radio: Any = None
-        self._kinds: dict[str, Connect] = {"serial": serial_link, "ble": self._ble_link, "w1": w1_link}
+        self._network: Any = None
+        self._kinds: dict[str, Connect] = {"serial": self._port_link, "ble": self._ble_link, "w1": w1_link}
 
     def get(self, transport: str) -> Connect | None:
         return self._kinds.get(transport)
@@ -28,6 +31,19 @@ class HardwareLinks:
     async def close(self) -> None:
         if self._radio is not None:
             await self._radio.close()
+        if self._network is not None:
+            await self._network.close()
+
+    def _port_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
+        assert device.port is not None
+        if not device.port.startswith(NETWORK_PORTS):
+            return serial_link(device, driver, events)
+        if self._network is None:
+            from gatepost.drivers.network.links import NetworkLinks  # only where a device is on a network
+
+            self._network = NetworkLinks(self._log)
+        link: Link = self._network.connect(device.port, driver, events)
+        return link
 
     def _ble_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
         if self._radio is None:

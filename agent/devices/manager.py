@@ -60,6 +60,15 @@ PORTS = {
     "w1": "the sensor's number, 28-... as under /sys/bus/w1/devices",
 }
 
+
+def _with_port(device: DeviceSettings, devices: Mapping[str, DeviceSettings]) -> DeviceSettings:
+    """With the port of the device whose connection carries this one (`options.via`)."""
+    carrier = devices.get(str(device.options.get("via") or ""))
+    if carrier is None or device.port or not (carrier.port or "").startswith("listen://"):
+        return device
+    return msgspec.structs.replace(device, port=carrier.port)
+
+
 OnStatus = Callable[[str, dict[str, Any]], None]
 
 
@@ -111,6 +120,7 @@ class DeviceManager:
         async with self._lock:
             if self._closed:
                 raise DeviceError("the devices were closed")
+            devices = {name: _with_port(device, devices) for name, device in devices.items()}
             built = self._build_all(devices)
             gone = {name: session for name, session in self._sessions.items() if name in built or name not in devices}
             kept = {name: session for name, session in self._sessions.items() if name not in gone}

@@ -1,4 +1,4 @@
-"""Families of serial drivers: each folder has its README, whose example works and whose list of files is complete."""
+"""Families of drivers of ports: each folder has its README; its example works, its list of files is complete."""
 
 import re
 from pathlib import Path
@@ -10,8 +10,9 @@ import yaml
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.driver import Registry
 
-SERIAL = Path(__file__).parents[2] / "drivers" / "serial"
-FAMILIES = sorted(path for path in SERIAL.iterdir() if any(path.glob("*driver.py")) and path.is_dir())
+DRIVERS = Path(__file__).parents[2] / "drivers"
+ROOMS = (DRIVERS / "serial", DRIVERS / "network")
+FAMILIES = sorted(path for room in ROOMS for path in room.iterdir() if any(path.glob("*driver.py")) and path.is_dir())
 REGISTRY = Registry.installed()
 
 
@@ -26,7 +27,7 @@ def test_readme(family):
     for settings in drop["devices"].values():
         device = msgspec.convert(settings, DeviceSettings)
         driver = REGISTRY.get(device.driver)
-        assert driver.__module__.startswith(f"gatepost.drivers.serial.{family.name}.")
+        assert driver.__module__.startswith(f"gatepost.drivers.{family.parent.name}.{family.name}.")
         driver(msgspec.convert(device.options, driver.options_type))
 
 
@@ -34,7 +35,7 @@ def test_readme(family):
 def test_drivers_are_named_in_their_readme(family):
     page = (family / "README.md").read_text("utf-8")
     for driver in REGISTRY:
-        if driver.__module__.startswith(f"gatepost.drivers.serial.{family.name}."):
+        if driver.__module__.startswith(f"gatepost.drivers.{family.parent.name}.{family.name}."):
             assert f"`{driver.name}`" in page
 
 

@@ -57,7 +57,7 @@ def test_names_and_kinds():
             assert value.kind in ("number", "list", "count", "text", "waveform")
             assert (value.kind == "waveform") == (value in metric.waveforms)
             assert value.unit == (value.units[0] if value.units else "")
-    assert frozenset({"event", "state"}) == MOMENTARY
+    assert frozenset({"device_alarm", "event", "state"}) == MOMENTARY
 
 
 def test_codes_by_site_and_sample():

@@ -26,6 +26,9 @@ def simulate(
     link: Annotated[
         Path | None, typer.Option("--link", help="Serial: where the device appears, a symbolic link; 1-wire: a folder.")
     ] = None,
+    connect: Annotated[
+        str | None, typer.Option("--connect", metavar="HOST:PORT", help="A device that connects: where it does.")
+    ] = None,
     bus: Annotated[
         Path | None, typer.Option("--bus", help="BLE: the bus's socket; default in a new temporary folder.")
     ] = None,
@@ -44,7 +47,8 @@ def simulate(
 ) -> None:
     """Run simulated devices until Ctrl-C.
 
-    One serial device on a PTY, configured as `port: LINK`; or any number of BLE devices, which need no adapter: the
+    One serial device on a PTY, configured as `port: LINK`; one that connects to `port: listen://...`; or any number of
+    BLE devices, which need no adapter: the
     agent is started with the bus that is printed, and finds an emulated bluetoothd there. A driver named twice is two
     devices.
 
@@ -56,8 +60,8 @@ def simulate(
     """
     registry = Registry.installed()
     if _is_ble(drivers[0], registry):
-        if link is not None:
-            raise typer.BadParameter("a BLE device has no --link; it is found by its address")
+        if link is not None or connect is not None:
+            raise typer.BadParameter("a BLE device has no --link and no --connect; it is found by its address")
         from gatepost.agent.cli.support.simulate_ble import run
 
         chosen = _each(drivers, registry, option or [])
@@ -79,6 +83,11 @@ def simulate(
         raise typer.BadParameter("one serial device at a time; start another `gatepost simulate` for the next")
     if bus is not None:
         raise typer.BadParameter(f"{kind.name} is a serial device; it needs --link, not --bus")
+    if connect is not None:
+        if kind.transport != "serial" or link is not None:
+            raise typer.BadParameter("--connect is for a serial device without --link")
+        asyncio.run(_run_connecting(kind, _options(kind, option or []), connect, seed, speed, json))
+        return
     if link is None:
         raise typer.BadParameter("a serial device needs --link: where it appears, for example --link /tmp/device")
     if link.exists() and not link.is_symlink():
@@ -127,6 +136,26 @@ async def _run(kind: type[Driver], options: Any, link: Path, seed: int, speed: f
             await end.wait()
     except OSError as error:
         raise GatepostError(f"{link}: {error.strerror}", "name another place with --link") from error
+
+
+async def _run_connecting(kind: type[Driver], options: Any, place: str, seed: int, speed: float, json: bool) -> None:
+    """A device that connects to a listener of the agent, and connects again when it is disconnected."""
+    from random import Random
+
+    from gatepost.drivers.backoff import Backoff
+    from gatepost.drivers.network.twin_client import TcpTwin
+
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise typer.BadParameter(f"--connect: expected HOST:PORT, not {place!r}")
+    end = ending()
+    backoff = Backoff(Random(seed), 0.5, 10.0)  # noqa: S311  # a simulation
+    async with TcpTwin(kind.twin(options, seed), host.strip("[]"), int(port), backoff, speed=speed):
+        if json:
+            say_line({"driver": kind.name, "connect": place})
+        else:
+            say(f"{kind.name} connects to {place}; Ctrl-C ends it")
+        await end.wait()
 
 
 async def _run_w1(kind: type[Driver], options: Any, folder: Path, seed: int, speed: float, json: bool) -> None:

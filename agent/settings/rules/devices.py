@@ -50,6 +50,7 @@ def check_devices(rules: RuleContext, written: dict[str, MapNode]) -> None:
     _check_names(rules)
     _check_ports(rules)
     _check_addresses(rules)
+    _check_carriers(rules)
 
 
 def _check_patient(rules: RuleContext, path: Path, device: dict[str, Any]) -> None:
@@ -149,7 +150,7 @@ def _option_error(rules: RuleContext, here: Path, text: str, values: dict[str, A
 
 def _check_transport(rules: RuleContext, path: Path, device: dict[str, Any], transport: str) -> None:
     if transport in _NEED_PORT and "port" not in device and not rules.written((*path, "port")):
-        if rules.whole:
+        if rules.whole and not _carrier_of(rules, path[1]):
             where = rules.checker.key_of(path)
             message, hint = _NEED_PORT[transport]
             rules.report.error(where, (*path, "port"), "missing", message, hint)
@@ -237,6 +238,32 @@ def _check_addresses(rules: RuleContext) -> None:
         driver = rules.drivers.get(name)
         if address is not None and driver is not None and not getattr(driver, "advertisement", False):
             _only_one(rules, seen, name, str(address).upper(), "address")
+
+
+def _carrier_of(rules: RuleContext, name: str) -> str:
+    """The device whose connection carries this one, where its driver can listen; empty = it has a port of its own."""
+    driver = rules.drivers.get(name)
+    serial = driver is not None and driver.transport == "serial"
+    return str(getattr(rules.built.get(name), "via", None) or "") if serial else ""
+
+
+def _check_carriers(rules: RuleContext) -> None:
+    for name in rules.section("devices"):
+        via = _carrier_of(rules, name)
+        if not via or not rules.whole:
+            continue
+        path = ("devices", name, "options", "via")
+        carrier = rules.section("devices").get(via)
+        if via == name or carrier is None:
+            near = closest(via, rules.names("devices"))
+            hint = f"did you mean {near}?" if near and near != name else "name the device whose port it is"
+            rules.error(path, "unknown-device", f"there is no other device {quoted(via)}", hint)
+        elif not str(carrier.get("port", "")).startswith("listen://") and not rules.written(("devices", via, "port")):
+            rules.error(path, "bad-option", f"devices.{via} does not listen", "its `port` must be listen://...")
+        elif carrier.get("driver") != rules.section("devices", name).get("driver"):
+            rules.error(path, "bad-option", f"devices.{via} has another driver", "both must have the same driver")
+        if "port" in rules.section("devices", name):
+            rules.error(("devices", name, "port"), "bad-option", "a device with `via` has no port", "remove `port`")
 
 
 def _only_one(rules: RuleContext, seen: dict[str, str], name: str, place: str, key: str) -> None:

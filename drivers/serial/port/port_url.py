@@ -6,6 +6,7 @@ PORT_URLS: dict[str, frozenset[str]] = {  # scheme -> the options that its query
     "socket": frozenset(),
     "rfc2217": frozenset({"ign_set_control", "poll_modem", "timeout"}),
     "loop": frozenset(),
+    "listen": frozenset({"allow", "cert", "key", "ca"}),
 }
 
 
@@ -16,6 +17,14 @@ def url_fault(port: str) -> tuple[str, str] | None:
         return None
     if scheme not in PORT_URLS:
         return f"{scheme[:32]}:// is not a serial port URL", "for example socket://HOST:PORT or rfc2217://HOST:PORT"
+    if scheme == "listen":
+        from gatepost.drivers.network.listen_address import EXAMPLE, parse_listen_address
+
+        try:
+            parse_listen_address(port)
+        except ValueError as wrong:
+            return str(wrong).removesuffix(f", {EXAMPLE}"), EXAMPLE
+        return None
     options = {option.partition("=")[0] for option in rest.partition("?")[2].split("&") if option}
     unknown = min(options - PORT_URLS[scheme], default=None)
     if unknown is None:

@@ -13,7 +13,19 @@ from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 
-PARTS = ("adverts", "ble_devices", "clinical", "contec_and", "ecg", "gatt", "generic", "oximeters", "scales")
+PARTS = (
+    "adverts",
+    "ble_devices",
+    "bedside_hl7",
+    "bedside_serial",
+    "clinical",
+    "contec_and",
+    "ecg",
+    "gatt",
+    "generic",
+    "oximeters",
+    "scales",
+)
 NAMED_BY = {"checksum": "algorithm", "medfloat": "format", "advert": "format", "gatt": "uuid"}
 
 TOLERANCE = 1e-9  # relative
@@ -44,7 +56,9 @@ def decode(vector: Fields) -> Fields:
         case "serial-line":
             return dict(adapter(vector["text"]))
         case "serial-stream" | "ble-stream":
-            return {"readings": adapter(bytes.fromhex(chunk) for chunk in vector["chunks"])}
+            chunks = [bytes.fromhex(chunk) for chunk in vector["chunks"]]
+            found = adapter(chunks, vector["context"]) if "context" in vector else adapter(chunks)
+            return found if isinstance(found, dict) else {"readings": found}
         case "encode":
             return {"output_hex": adapter(vector["request"]).hex()}
         case "gatt":

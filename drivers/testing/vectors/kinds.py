@@ -4,7 +4,7 @@
 |---|---|---|
 | serial-frame, ble-frame | octets -> fields | `protocol` |
 | serial-line | text -> fields | `protocol` |
-| serial-stream, ble-stream | chunks of octets -> list of fields | `protocol` |
+| serial-stream, ble-stream | chunks of octets (and the `context`) -> list of readings, or fields | `protocol` |
 | gatt | octets, the vector's `context` -> fields | `uuid` (`2a37`, or a full UUID) |
 | advert | the vector -> fields | `format` |
 | encode | `request` -> octets | `uuid` or `protocol` |

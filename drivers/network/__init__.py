@@ -1,0 +1,1 @@
+"""Network links: ports that devices connect to, and the drivers that use them."""

@@ -1,0 +1,92 @@
+"""MLLP framing (HL7 Minimal Lower Layer Protocol): 0B, message, 1C 0D. What stands outside of frames does not count."""
+
+from __future__ import annotations
+
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.network.hl7.message import ResultMessage, decode_message, decode_text
+from gatepost.drivers.network.peer_message import RoutedMessage
+from gatepost.drivers.reading import Faults
+
+START, END = b"\x0b", b"\x1c"
+MAX_MESSAGE = 1 << 20  # octets
+
+
+class MllpSplitter:
+    """`feed(octets)` -> messages without their frame; one that is not ended before the next is dropped."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._inside = False
+        self._noise = False  # and counted
+
+    def feed(self, data: bytes) -> list[bytes]:
+        found: list[bytes] = []
+        while data:
+            if not self._inside:
+                noise, start, data = data.partition(START)
+                self._outside(noise)
+                self._inside = bool(start)
+                continue
+            again, end = data.find(START), data.find(END)
+            if again >= 0 and (end < 0 or again < end):
+                self._faults.add("incomplete", "a message was not ended before the next one")
+                self._drop()
+                data = data[again + 1 :]
+                self._inside = True
+            elif end < 0:
+                self._keep(data)
+                data = b""
+            else:
+                self._keep(data[:end])
+                if self._inside:
+                    found.append(b"".join(self._parts))
+                self._drop()
+                data = data[end + 1 :]
+        return found
+
+    def _outside(self, noise: bytes) -> None:
+        if not noise.strip(b"\r\n\x00 "):
+            return
+        if not self._noise:
+            self._faults.add("noise", "octets outside of a message")
+        self._noise = True
+
+    def _keep(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > MAX_MESSAGE:
+            self._faults.add("too-long", f"a message is longer than {MAX_MESSAGE} octets")
+            self._drop()
+        else:
+            self._parts.append(part)
+
+    def _drop(self) -> None:
+        self._parts, self._size, self._inside, self._noise = [], 0, False, False
+
+
+class Hl7Router:
+    """Splits one connection into messages, still framed, and says of which bed and sender each is."""
+
+    def __init__(self) -> None:
+        self._splitter = MllpSplitter(Faults())
+
+    def feed(self, data: bytes) -> list[RoutedMessage]:
+        return [RoutedMessage(START + text + END + b"\r", _keys(text)) for text in self._splitter.feed(data)]
+
+
+def _keys(octets: bytes) -> dict[str, tuple[str, ...]]:
+    try:
+        return keys_of(decode_message(decode_text(octets)))
+    except FrameError:
+        return {}
+
+
+def keys_of(message: ResultMessage) -> dict[str, tuple[str, ...]]:
+    """What `options.match` may ask for: bed (also as ward^room^bed), ward, room, sender, device, facility."""
+    ward, room, bed = (*message.location, "", "", "")[:3]
+    whole = "^".join((ward, room, bed)).rstrip("^")
+    named = {"ward": (ward,), "room": (room,), "bed": (bed, whole, "^".join(message.location).rstrip("^"))}
+    devices = dict.fromkeys(item.device for item in message.observations if item.device)
+    named |= {"sender": message.sender[:2], "facility": (message.facility,), "device": tuple(devices)}
+    return {name: tuple(text for text in texts if text) for name, texts in named.items()}

@@ -1,0 +1,48 @@
+"""Waveforms of a message: OBX of type NA, with rate and resolution in the observations below the same sub-id."""
+
+from __future__ import annotations
+
+from gatepost.drivers.network.hl7.codes import OTHER, identify, ucum
+from gatepost.drivers.network.hl7.message import ResultMessage
+from gatepost.drivers.network.hl7.observations import number_of
+from gatepost.drivers.reading import GOOD, Reading, Waveform
+from gatepost.drivers.waveforms import MAX_SAMPLES
+
+RATE, SCALE, INOPERATIVE = "MDC_ATTR_SAMP_RATE", "MDC_ATTR_NU_MSMT_RES", "MDC_EVT_INOP"
+CURVES = {
+    **{131328 + i: ("ecg", lead) for i, lead in enumerate(("ecg", "I", "II", "V1", "V2", "V3", "V4", "V5", "V6"))},
+    131389: ("ecg", "III"), 131390: ("ecg", "aVR"), 131391: ("ecg", "aVL"), 131392: ("ecg", "aVF"),
+    150452: ("pulse_oximetry", "pleth"), 151562: ("respiration", "respiration"),
+    150032: ("invasive_pressure", "pressure"), 150036: ("invasive_pressure", "pressure"),
+}  # fmt: skip
+
+
+def waveforms_of(
+    message: ResultMessage, time: str | None, flags: tuple[str, ...], quality: str = GOOD
+) -> list[Reading]:
+    """A reading for each curve whose rate is told; none for one that is marked as inoperative."""
+    found = []
+    items = message.observations
+    for at, item in enumerate(items):
+        if item.kind != "NA":
+            continue
+        below = {}
+        for other in items[at + 1 :]:
+            if not item.sub_id or not other.sub_id.startswith(f"{item.sub_id}."):
+                break
+            below[other.code[1]] = other
+        samples = [number_of(text) for text in item.value.split("^")]
+        rate = number_of(below[RATE].value) if RATE in below else None
+        stopped = INOPERATIVE in below and below[INOPERATIVE].value == "1"
+        if stopped or not rate or rate < 0 or not samples or len(samples) > MAX_SAMPLES:
+            continue
+        whole = [int(sample) for sample in samples if sample is not None and float(sample).is_integer()]
+        if len(whole) != len(samples):
+            continue
+        number, _ = identify(item)
+        metric, channel = CURVES.get(number or 0, (OTHER, f"mdc_{number}"))
+        scale = number_of(below[SCALE].value) if SCALE in below else None
+        unit = ucum(below[SCALE].unit if SCALE in below and any(below[SCALE].unit) else item.unit)
+        wave = Waveform(whole, float(rate), float(scale or 1), 0.0, unit or "{raw}")
+        found.append(Reading(metric, {"channel": channel}, {}, flags, quality, time, wave))
+    return found

@@ -1,0 +1,202 @@
+"""Listener: one listening socket, its connections, and the devices among which what they send is divided.
+
+The device whose `port` it is owns it; others share it by `options.via`. A message goes to the device whose
+`options.match` fits, the newest first; what fits none goes to the owner, marked as stray once somebody shares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Protocol
+
+from gatepost.drivers.link import LinkFailed, Reason
+from gatepost.drivers.network.listen_address import ListenAddress, allows
+from gatepost.drivers.network.peer_message import MessageSplitter, PeerBytes, RoutedMessage, fits
+
+MAX_CONNECTIONS = 64
+MAX_STRANGERS = 16  # different addresses that the log tells of
+READ = 65536  # octets at once
+HANDSHAKE_TIMEOUT = 10.0  # seconds for TLS
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+
+
+class PeerConnection:
+    """Connection of one peer; equal only to itself."""
+
+    def __init__(self, number: int, address: str, writer: asyncio.StreamWriter) -> None:
+        self.number = number
+        self.address = address
+        self.writer = writer
+
+    async def send(self, data: bytes, timeout: float) -> None:
+        """LinkFailed; a peer that takes nothing in time is disconnected."""
+        try:
+            async with asyncio.timeout(timeout):
+                self.writer.write(data)
+                await self.writer.drain()
+        except TimeoutError:
+            self.abort()
+            raise LinkFailed(Reason.TIMEOUT, f"{self.address} took nothing for {timeout:g} s") from None
+        except OSError as error:
+            raise LinkFailed(Reason.IO, f"the connection of {self.address} is gone: {error}") from error
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
+
+
+class ListenerMember(Protocol):
+    """Device at a listener: listening_link.py."""
+
+    match: Mapping[str, str]
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def new_splitter(self) -> MessageSplitter | None: ...
+
+    def arrived(self, connection: PeerConnection, alone: bool = False) -> None: ...
+
+    async def deliver(self, data: bytes, connection: PeerConnection) -> None: ...
+
+    def departed(self, connection: PeerConnection) -> None: ...
+
+
+class Listener:
+    """Listening socket at one place. `start` again with another address opens it anew; `stop` ends all of it."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self.address: ListenAddress | None = None
+        self.owner: ListenerMember | None = None
+        self.sharing: list[ListenerMember] = []  # the newest last
+        self.counts = {"connections-refused": 0, "connections-too-many": 0, "connections-broken-off": 0}
+        self._networks: tuple[IPv4Network | IPv6Network, ...] = ()
+        self._server: asyncio.Server | None = None
+        self._context: Any = None
+        self._connections: dict[int, PeerConnection] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._number = 0
+        self._strangers: set[str] = set()
+        self._starting = asyncio.Lock()
+
+    async def start(self, address: ListenAddress, timeout: float) -> None:
+        """LinkFailed when the socket or the certificate cannot be had."""
+        async with self._starting:
+            if self._server is not None and self.address == address:
+                return
+            await self.stop()
+            try:
+                self._context = await asyncio.to_thread(_tls, address) if address.cert else None
+                async with asyncio.timeout(timeout):
+                    self._server = await asyncio.start_server(
+                        self._accepted, address.host, address.port, limit=READ, backlog=MAX_CONNECTIONS
+                    )
+            except TimeoutError:
+                raise LinkFailed(Reason.TIMEOUT, f"{address.place}: listening took longer than {timeout:g} s") from None
+            except PermissionError as error:
+                raise LinkFailed(Reason.PERMISSION, f"{address.place}: {error}", "take a port above 1023") from error
+            except (OSError, ValueError) as error:
+                reason = Reason.BUSY if getattr(error, "errno", 0) == 98 else Reason.IO
+                raise LinkFailed(reason, f"cannot listen at {address.place}: {error}") from error
+            self.address, self._networks = address, address.networks()
+
+    async def stop(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for connection in list(self._connections.values()):
+            connection.abort()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
+    def connection(self, number: int) -> PeerConnection | None:
+        return self._connections.get(number)
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = str((writer.get_extra_info("peername") or ("",))[0])
+        if not allows(self._networks, peer):
+            self._refuse(writer, "connections-refused", "its address is not allowed", peer)
+        elif len(self._connections) >= MAX_CONNECTIONS:
+            self._refuse(writer, "connections-too-many", f"there are {MAX_CONNECTIONS} already", peer)
+        else:
+            self._number += 1
+            connection = PeerConnection(self._number, peer, writer)
+            self._connections[connection.number] = connection
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.add(task)
+            try:
+                await self._serve(connection, reader)
+            except (OSError, TimeoutError):  # TLS that failed, a peer that vanished, a device that took nothing
+                self.counts["connections-broken-off"] += 1
+            except asyncio.CancelledError:  # `stop`; asyncio would log it
+                pass
+            finally:
+                self._tasks.discard(task)
+                del self._connections[connection.number]
+                connection.abort()
+                for member in self._members():
+                    member.departed(connection)
+
+    def _refuse(self, writer: asyncio.StreamWriter, kind: str, why: str, peer: str) -> None:
+        self.counts[kind] += 1
+        writer.transport.abort()
+        if peer not in self._strangers and len(self._strangers) < MAX_STRANGERS:
+            self._strangers.add(peer)
+            place = self.address.place if self.address else ""
+            self._log.warning("%s: a connection of %s was not accepted (%s)", place, peer, why)
+
+    async def _serve(self, connection: PeerConnection, reader: asyncio.StreamReader) -> None:
+        if self._context is not None:
+            await connection.writer.start_tls(self._context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT)
+        raw = connection.writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in KEEPALIVE:
+            raw.setsockopt(socket.IPPROTO_TCP, option, value)
+        owner = self.owner
+        if owner is None:
+            return
+        splitter = owner.new_splitter()
+        if splitter is None:
+            member = self._choose({"address": (connection.address,)}) or owner
+            member.arrived(connection, alone=True)
+            while data := await reader.read(READ):
+                await member.deliver(data, connection)
+            return
+        owner.arrived(connection)
+        while data := await reader.read(READ):
+            for message in splitter.feed(data):
+                await self._route(message, connection, owner)
+
+    async def _route(self, message: RoutedMessage, connection: PeerConnection, owner: ListenerMember) -> None:
+        keys = {**message.keys, "address": (connection.address,)}
+        member = self._choose(keys)
+        stray = member is None and (bool(self.sharing) or not fits(owner.match, keys))
+        await (member or owner).deliver(PeerBytes.of(message.data, connection.number, stray), connection)
+
+    def _choose(self, keys: dict[str, tuple[str, ...]]) -> ListenerMember | None:
+        """The device that shares the connection and is meant by these keys; one that runs before one that is new."""
+        meant = [member for member in reversed(self.sharing) if member.match and fits(member.match, keys)]
+        return next((member for member in meant if member.is_open), meant[0] if meant else None)
+
+    def _members(self) -> list[ListenerMember]:
+        return [*self.sharing, *([self.owner] if self.owner else [])]
+
+
+def _tls(address: ListenAddress) -> Any:
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(address.cert, address.key)
+    if address.ca:
+        context.load_verify_locations(address.ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -1,0 +1,1 @@
+"""Puritan Bennett 840 and 980 ventilators."""
