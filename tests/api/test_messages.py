@@ -181,7 +181,7 @@ async def test_what_is_wrong_is_refused_and_leaves_nothing(folder):
             assert answer.json()["error"]["key"]
         for query in ({"topic": "a/#/b"}, {"limit": 0}, {"cursor": 0}, {"since": "yesterday"}, {"direction": "up"}):
             assert (await http.get("messages", params=query)).status_code == 422
-        assert app._subscriptions.all() == []
+        assert app.subscriptions.all() == []
         assert app._message_log.newest(lambda _: True, 10, None) == []
 
 
@@ -211,7 +211,7 @@ async def test_permissions_of_topics_are_kept(app):
         app.message_log.take("hospital", "ward/8/x", b"others", 0, False, "in")
         assert [one["payload"] for one in (await http.get("messages")).json()["messages"]] == ["mine"]
         assert [one["topic"] for one in (await http.get("topics")).json()["topics"]] == ["ward/7/x"]
-        assert app._subscriptions.all() == []
+        assert app.subscriptions.all() == []
 
 
 def test_the_history_is_bounded_by_count_size_and_age():

@@ -22,17 +22,18 @@ def block(language, containing):
     return next(text for text in blocks if containing in text)
 
 
-@pytest.mark.parametrize("name", Registry.installed().names)
-def test_every_driver_option_and_command_is_explained(name):
-    driver = Registry.installed().get(name)
+@pytest.mark.parametrize("driver_name", Registry.installed().names)
+def test_every_driver_option_and_command_is_explained(driver_name):
+    driver = Registry.installed().get(driver_name)
     sections = re.split(r"^## ", PAGE + BLE_PAGE, flags=re.MULTILINE)
-    section = next(text for text in sections if text.startswith(f"`{name}`"))
+    section = next(text for text in sections if text.startswith(f"`{driver_name}`"))
     if "option as above" in section:
         section += next(text for text in sections if text.startswith("`contec-cms50d-plus`"))
     if "common options" in section:
         section += next(text for text in sections if text.startswith("Common to all"))
     for option in msgspec.structs.fields(driver.options_type):
-        assert f"`{option.name}`" in section or f"`{option.name}: " in section, option.name
+        name = option.encode_name
+        assert f"`{name}`" in section or f"`{name}: " in section, name
     for command in driver.commands:
         assert f"`{command.name}`" in section
 
