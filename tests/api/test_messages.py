@@ -181,7 +181,7 @@ async def test_what_is_wrong_is_refused_and_leaves_nothing(folder):
             assert answer.json()["error"]["key"]
         for query in ({"topic": "a/#/b"}, {"limit": 0}, {"cursor": 0}, {"since": "yesterday"}, {"direction": "up"}):
             assert (await http.get("messages", params=query)).status_code == 422
-        assert app.subscriptions.all() == []
+        assert app._subscriptions.all() == []
         assert app._message_log.newest(lambda _: True, 10, None) == []
 
 
