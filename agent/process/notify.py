@@ -17,6 +17,7 @@ class Notifier:
         """`address` as in $NOTIFY_SOCKET: a path, or `@name` in the abstract namespace; anything else is not served."""
         self._address = _native(address)
         self._monotonic_ns = monotonic_ns
+        self._ready_owed = False  # READY met a full queue: without it systemd would end a start that succeeded
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Notifier:
@@ -27,8 +28,9 @@ class Notifier:
         return self._address is not None
 
     def ready(self, status: str = "") -> bool:
-        """Started, or done with reloading."""
-        return self._send("READY=1", _status(status))
+        """Started, or done with reloading; what is not handed over goes with the next message."""
+        self._ready_owed = True
+        return self._send(_status(status))
 
     def status(self, status: str) -> bool:
         """One sentence for `systemctl status`."""
@@ -36,9 +38,11 @@ class Notifier:
 
     def reloading(self) -> bool:
         """Followed by `ready` when the new settings are in force or refused."""
+        self._ready_owed = False
         return self._send("RELOADING=1", f"MONOTONIC_USEC={self._monotonic_ns() // 1000}")
 
     def stopping(self, status: str = "") -> bool:
+        self._ready_owed = False
         return self._send("STOPPING=1", _status(status))
 
     def watchdog(self) -> bool:
@@ -47,13 +51,15 @@ class Notifier:
     def _send(self, *assignments: str) -> bool:
         if self._address is None:
             return False
-        message = "\n".join(part for part in assignments if part).encode()
+        ready = "READY=1" if self._ready_owed else ""
+        message = "\n".join(part for part in (ready, *assignments) if part).encode()
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
                 sender.setblocking(False)
                 sender.sendto(message, self._address)
         except OSError:
             return False
+        self._ready_owed = False
         return True
 
 

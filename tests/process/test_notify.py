@@ -68,3 +68,30 @@ def test_a_manager_that_does_not_read_does_not_block(manager: socket.socket) -> 
     told = notifier(manager)
     outcomes = {told.watchdog() for _ in range(10_000)}
     assert False in outcomes
+
+
+def test_a_ready_that_met_a_full_queue_goes_with_the_next_message(manager: socket.socket) -> None:
+    told = notifier(manager)
+    waiting = 0
+    while told.status("one of many devices"):
+        waiting += 1
+    assert not told.ready("started")
+    for _ in range(waiting):
+        assert heard(manager) == ["STATUS=one of many devices"]
+    assert told.watchdog()
+    assert heard(manager) == ["READY=1", "WATCHDOG=1"]
+    assert told.watchdog()
+    assert heard(manager) == ["WATCHDOG=1"]
+
+
+@pytest.mark.parametrize("later", ["reloading", "stopping"])
+def test_a_ready_that_no_longer_holds_is_not_said(manager: socket.socket, later: str) -> None:
+    told = notifier(manager)
+    waiting = 0
+    while told.status("one of many devices"):
+        waiting += 1
+    assert not told.ready()
+    for _ in range(waiting):
+        heard(manager)
+    assert getattr(told, later)()
+    assert "READY=1" not in heard(manager)
