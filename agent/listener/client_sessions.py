@@ -178,7 +178,7 @@ class ClientSessions:
             if timer is not None:
                 timer.cancel()
         session.give_up(why)
-        if session.expiry:
+        if session.expiry or session.ticket:  # ticket: it was kept once, and must not come back at the next start
             self._note(session.key, None)
         self.on_end(session)
 

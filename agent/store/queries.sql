@@ -247,7 +247,9 @@ UPDATE ledger SET state = 'outcome-unknown', finished = :finished, response = NU
 WHERE state IN ('executing', 'accepted');
 
 -- name: ledger_prune --
-DELETE FROM ledger WHERE keep_until > 0 AND keep_until < :now AND state NOT IN ('executing', 'accepted');
+-- The newest one stays: the mark beside the database names its time, and without it commands would seem lost.
+DELETE FROM ledger WHERE keep_until > 0 AND keep_until < :now AND state NOT IN ('executing', 'accepted')
+    AND recorded < (SELECT max(recorded) FROM ledger);
 
 -- name: ledger_top --
 SELECT max(recorded) FROM ledger;

@@ -177,7 +177,7 @@ async def test_rows_are_kept_as_long_as_a_repeat_could_come(database: Database) 
     assert await ledger.begin(entry("long"), start, valid_until=T0 + 90 * DAY)
     assert await ledger.begin(entry("never"), start, valid_until=T0 + 10_000 * DAY)
     assert await ledger.begin(entry("adrift"), Stamp(1000, 0, False))
-    assert await ledger.begin(entry("at-work"), start)
+    assert await ledger.begin(entry("at-work"), Stamp(T0 + 1, 0, True))
     for name in ("short", "long", "never", "adrift"):
         assert await ledger.finish(name, "done", T0, b"{}")
     steps = [
@@ -190,6 +190,15 @@ async def test_rows_are_kept_as_long_as_a_repeat_could_come(database: Database) 
     for stamp, left in steps:
         await ledger.prune(stamp)
         assert {row.id for row in await ledger.history()} == left
+
+
+async def test_the_newest_row_outlives_its_time_since_the_mark_of_the_log_names_it(database: Database) -> None:
+    ledger = CommandLedger(database)
+    for number, name in enumerate(("old", "newest")):
+        assert await ledger.begin(entry(name), Stamp(T0 + number, 0, True))
+        assert await ledger.finish(name, "done", T0, b"{}")
+    await ledger.prune(Stamp(T0 + 400 * DAY, 0, True))
+    assert [row.id for row in await ledger.history()] == ["newest"]
 
 
 async def test_the_table_is_bounded_oldest_first(database: Database) -> None:

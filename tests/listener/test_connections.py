@@ -225,6 +225,15 @@ async def test_sessions_outlive_connections_and_the_agent(tmp_path: Path) -> Non
         assert len(rig.server.sessions) == 0
 
 
+async def test_a_session_that_was_given_up_does_not_come_back(tmp_path: Path) -> None:
+    connect = {"clean": False, "properties": {"session_expiry": 7200}}
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig, rig.client(version=MQTT_5, **connect) as client:
+        await client.publish("devices/plug-3/data", {"n": 1})
+        rig.server.sessions.of("plug-3")[0].expiry = 0  # as DISCONNECT with session expiry 0 says
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
+        assert len(rig.server.sessions) == 0
+
+
 async def test_a_client_without_an_id_is_given_one(tmp_path: Path) -> None:
     async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
         async with rig.client(version=MQTT_5, client_id="") as client:

@@ -167,6 +167,17 @@ async def test_a_mark_that_is_gone_is_told(start: Any, tmp_path: Path) -> None:
         assert run.put(1) > 3
 
 
+async def test_a_mark_that_cannot_be_read_ends_no_start(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(3)
+    mark = tmp_path / "gatepost.db.mark"
+    mark.unlink()
+    mark.mkdir()
+    async with start() as run:
+        assert "mark-missing" in run.store.loss
+        assert run.put(1) > 3
+
+
 async def test_what_an_orderly_stop_could_not_store_is_a_gap(start: Any, tmp_path: Path) -> None:
     async with start(finish=False) as run:
         await run.put_all(3)

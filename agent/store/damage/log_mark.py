@@ -38,11 +38,11 @@ class LogMarkFile:
         self._handle: int | None = None
 
     def read(self) -> LogMark | None:
-        """The newest mark that is whole; None when there is none."""
-        try:
-            data = self.path.read_bytes()[: SLOTS * SLOT_OCTETS]
-        except FileNotFoundError:
+        """The newest mark that is whole; None when there is none, or something that is no file."""
+        if not self.path.is_file():
             return None
+        with self.path.open("rb") as file:
+            data = file.read(SLOTS * SLOT_OCTETS)
         marks = [_decoded(data[at : at + MARK_OCTETS]) for at in range(0, len(data), SLOT_OCTETS)]
         newest = max((mark for mark in marks if mark is not None), key=lambda mark: mark.turn, default=None)
         self._turn = newest.turn + 1 if newest else 0

@@ -42,13 +42,16 @@ class LossCheck:
         """Blocks; what cannot be read is left to those who open the file."""
         try:
             self.mark = self._file.read()
+        except OSError as error:
+            log.warning("the mark of the log cannot be read: %s", error)
+        try:
             wal = self._path.with_name(self._path.name + "-wal")
             mended = self._path.with_name(self._path.name + ".mended")
             running = self.mark is not None and self.mark.running
             self._wal_missing = running and self._path.exists() and not wal.exists() and not mended.exists()
             if not mended.exists():
                 self._tail = read_tail(self._path)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: SQLite quotes a damaged name
             log.warning("the log could not be compared with its mark: %s", error)
 
     async def judge(self, database: Database, repair: SalvageReport | None) -> LogLoss | None:

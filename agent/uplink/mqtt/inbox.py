@@ -56,7 +56,7 @@ class MessageInbox:
         at_once: int = 8,
         waiting: int = 1000,
         octets: int = 4_194_304,
-        time_limit: float = 30.0,
+        time_limit: float | None = 30.0,
     ) -> None:
         self._on_message = on_message
         self._answer = answer  # (qos, packet id, reason code)

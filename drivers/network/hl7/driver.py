@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, Twin
+from gatepost.drivers.link import LinkFailed
 from gatepost.drivers.network.hl7.decoder import Hl7Decoder
 from gatepost.drivers.network.hl7.message import encode_answer
 from gatepost.drivers.network.hl7.mllp import Hl7Router
@@ -75,7 +76,8 @@ class Hl7Monitor(Driver):
                 sender = named
                 io.update_status(model=due.message.sender[0][:64])
             stamp = io.now().local.strftime("%Y%m%d%H%M%S")
-            await io.send(PeerBytes.of(encode_answer(due.message, code, stamp), due.peer))
+            with suppress(LinkFailed):  # who has gone sends it again; the others' answers are still due
+                await io.send(PeerBytes.of(encode_answer(due.message, code, stamp), due.peer))
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:

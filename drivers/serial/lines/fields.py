@@ -152,11 +152,11 @@ def read_time(value: Any, time_format: str | None, flags: list[str]) -> str | No
             moment = datetime.fromtimestamp(value / 1000 if abs(value) >= 1e11 else value, UTC)
         else:
             raise ValueError
+        if moment.tzinfo is not None:  # the first and last day of the calendar have no hour before or after them
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError, OSError):
         flags.append("device_time:unreadable")
         return None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
     return moment.isoformat()
 
 

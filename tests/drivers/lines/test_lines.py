@@ -200,6 +200,13 @@ def test_device_time(spelled, expected):
     assert reading.values == {"t": 1}
 
 
+@pytest.mark.parametrize("edge", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_device_time_beyond_the_calendar_is_unreadable(edge):
+    (reading,), _ = decode(f'{{"t": 1, "ts": "{edge}"}}', device_time="ts")
+    assert reading.device_time is None
+    assert "device_time:unreadable" in reading.flags
+
+
 def test_device_time_of_a_form_of_its_own():
     (reading,), _ = decode(
         '{"t": 1, "m": {"ts": "20/11/26 10:29"}}', device_time="/m/ts", device_time_format="%d/%m/%y %H:%M"
