@@ -105,7 +105,7 @@ async def test_refuse_keeps_what_is_there_and_takes_nothing_new(start: Any) -> N
         await upkeep(run)
         before = len(await run.store.queries.history(limit=10_000))
         assert run.put(1) == 0
-        assert "refusing" in run.store.state
+        assert "refuse" in run.store.state
         assert before == 2000
         delivered(run, 0, 1500)
         await upkeep(run)

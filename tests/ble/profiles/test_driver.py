@@ -330,10 +330,14 @@ def test_every_rule_is_for_a_characteristic_and_the_beginning_of_what_is_written
 # -- the decoder by itself, as a recording is played
 
 
-@pytest.mark.parametrize("name", NAMES)
+ASKED = {"ble-airthings"}  # says nothing by itself: its values are read
+MODELS = {"ble-oximeter": 0}  # the seed of one that streams without being asked
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ASKED])
 def test_a_recording_needs_no_connection(name):
     kind = Registry.installed().get(name)
-    twin = kind.twin(seed=3)
+    twin = kind.twin(seed=MODELS.get(name, 3))
     decoder = kind().decoder()
     found = []
 

@@ -30,8 +30,8 @@ def read(*items, options=None, **more):
 
 
 def test_it_keeps_every_promise():
-    driver_kit.assert_driver(Hl7Monitor)
-    driver_kit.assert_driver(Hl7Monitor, {"match": {"bed": "ICU^^5"}, "waveforms": True})
+    driver_kit.assert_driver(Hl7Monitor, stored=False)
+    driver_kit.assert_driver(Hl7Monitor, {"match": {"bed": "ICU^^5"}, "waveforms": True}, stored=False)
 
 
 def test_values_are_grouped_by_what_they_measure():
