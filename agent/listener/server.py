@@ -18,7 +18,7 @@ from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.core.tcp_sockets import bind, certificate
 from gatepost.agent.listener.acknowledgements import StoredAcknowledger
-from gatepost.agent.listener.authentication import DeviceAuthenticator, RefusedClient
+from gatepost.agent.listener.authentication import TOKEN_PREFIX, DeviceAuthenticator, RefusedClient
 from gatepost.agent.listener.client_sessions import ClientSession, ClientSessions
 from gatepost.agent.listener.connection import DeviceConnection
 from gatepost.agent.listener.device_link import LinkDirectory, MqttLink
@@ -400,7 +400,8 @@ class MqttServer:
     def count_refused_client(self, connection: DeviceConnection, packet: ConnectPacket, why: RefusedClient) -> None:
         self.intake.refused["auth"] += 1
         name = shown_topic((packet.username or "")[:64])
-        self.intake.tell("", f"auth {connection.address} {name}", f"{connection.address}: {name!r} refused: {why.why}")
+        shown = "a token as user name" if name.startswith(TOKEN_PREFIX) else repr(name)
+        self.intake.tell("", f"auth {connection.address}", f"{connection.address}: {shown} refused: {why.why}")
 
     # --- how it goes
 

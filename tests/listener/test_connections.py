@@ -48,6 +48,16 @@ async def test_strangers_are_refused_alike(tmp_path: Path, version: int, connect
         assert rig.statuses["plug-3"]["status"] == "offline"
 
 
+async def test_a_token_in_the_wrong_field_is_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
+        for _ in range(3):
+            async with rig.client(username="gp_abcdefgh_SECRET", password=None) as client:
+                assert await client.closed() is None
+    assert "a token as user name refused" in caplog.text
+    assert "SECRET" not in caplog.text
+    assert caplog.text.count("a token as user name") == 1  # once a minute for each address
+
+
 async def test_a_password_of_the_settings_is_the_other_way(tmp_path: Path) -> None:
     async with ListenerRig(tmp_path, {"plug-3": {"password": "twelve-octets"}}) as rig:
         async with rig.client(password=b"twelve-octets") as client:
