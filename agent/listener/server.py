@@ -179,11 +179,12 @@ class MqttServer:
     def _begin(self, accepted: socket.socket, websocket: bool) -> None:
         """Bounded in all, and in those of whom nothing is known yet: the oldest of these goes first."""
         count = len(self._pending) + sum(map(len, self._connected.values()))
-        if count >= self.settings.max_connections:
+        full = count >= self.settings.max_connections
+        if full and not self._pending:
             self.intake.tell("", "full", f"more than {self.settings.max_connections} connections")
             accepted.close()
             return
-        if len(self._pending) >= max(PENDING, self.settings.max_connections // 4):
+        if full or len(self._pending) >= max(PENDING, self.settings.max_connections // 4):
             oldest = next(iter(self._pending))
             self._pending[oldest].cancel()
             oldest.hang_up(QUOTA, "timeout", "others came before it said who it is")

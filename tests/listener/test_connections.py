@@ -170,6 +170,18 @@ async def test_more_connections_than_allowed_are_closed_at_once(tmp_path: Path) 
         await first.publish("devices/plug-3/data", {"n": 1})
 
 
+async def test_silent_strangers_keep_no_device_out(tmp_path: Path) -> None:
+    async with ListenerRig(tmp_path, {"plug-3": {}}, max_connections=2) as rig:
+        async with rig.client(client_id="a"):
+            stranger = rig.client()
+            await stranger.open()
+            await until(lambda: rig.server.as_dict()["connectedClients"] == 2)
+            async with rig.client(client_id="b") as client:
+                assert client.connack.code == 0
+            assert await stranger.closed() is None
+        stranger.writer.close()
+
+
 async def test_the_oldest_that_has_not_said_who_it_is_goes_first(tmp_path: Path) -> None:
     async with ListenerRig(tmp_path, {"plug-3": {}}, max_connections=20) as rig:
         silent = [rig.client() for _ in range(8)]
