@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.network.hl7.driver import Hl7Monitor
 from gatepost.drivers.network.hl7.message import decode_message, encode_answer
 from gatepost.drivers.network.hl7.options import Hl7Options
@@ -10,6 +11,7 @@ from gatepost.drivers.network.hl7.twin import Hl7Twin
 from gatepost.drivers.network.peer_message import PeerBytes
 from gatepost.drivers.reading import Reading
 from gatepost.drivers.testing import driver_kit
+from gatepost.drivers.testing.virtual_session import EPOCH, LocalTime
 
 HEAD = "MSH|^~\\&|MON^1|FAC|||20260727124424||ORU^R01|7|P|2.6|||AL|NE"
 
@@ -201,8 +203,6 @@ def test_what_cannot_be_stored_is_not_acknowledged():
                 raise ConnectionError("the end of this test")
 
             def now(self):
-                from gatepost.drivers.testing.virtual_session import EPOCH, LocalTime
-
                 return LocalTime(EPOCH, True)
 
             def update_status(self, **known):
@@ -216,3 +216,30 @@ def test_what_cannot_be_stored_is_not_acknowledged():
     assert twin.refused == ["AE"]
     assert twin.acknowledged == []
     assert len(said) == 1
+
+
+def test_a_peer_that_has_gone_ends_no_answer_of_the_others():
+    async def run():
+        driver, said = Hl7Monitor(), []
+        decoder = driver.decoder()
+        for peer in (3, 4):
+            decoder.feed(PeerBytes.of(framed(message()), peer, stray=True))
+
+        class Io:
+            async def send(self, data):
+                if not said:
+                    said.append(None)
+                    raise LinkFailed(Reason.GONE, "it has gone")
+                said.append(data.peer)
+
+            async def wait(self, match, timeout):
+                raise ConnectionError("the end of this test")
+
+            def now(self):
+                return LocalTime(EPOCH, True)
+
+        with pytest.raises(ConnectionError):
+            await driver.run_session(Io())
+        return said
+
+    assert driver_kit.in_virtual_time(run()) == [None, 4]
