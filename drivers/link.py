@@ -75,6 +75,7 @@ class Link(Protocol):
     sleepy device to show itself and says so (`LinkEvents.waiting`). Raises LinkFailed.
 
     A link with a true `tells_presence` stays open while its device comes and goes, and says so (`LinkEvents.presence`).
+    One with `retire()` holds something between two openings, which it gives back when its device is removed.
     """
 
     @property

@@ -18,6 +18,7 @@ from gatepost.agent.devices.device_io import DeviceExchange, GuardedWriter
 from gatepost.agent.devices.health import (
     HUNG_UP,
     LOST,
+    REMOVED,
     TOLD_LOSSES,
     DeviceCounters,
     DeviceHealth,
@@ -343,5 +344,8 @@ class DeviceSession:
         self.pipeline.end()
         self.pipeline.flush()
         await self.queue.close()
+        retire = getattr(self._link, "retire", None)
+        if retire is not None and reason is REMOVED:
+            retire()
         self.retry_at = None
         self.health.turn(DeviceState.STOPPED, reason)

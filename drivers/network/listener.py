@@ -18,9 +18,13 @@ from gatepost.drivers.network.listen_address import ListenAddress, allows
 from gatepost.drivers.network.peer_message import MessageSplitter, PeerBytes, RoutedMessage, fits
 
 MAX_CONNECTIONS = 64
+MAX_OF_ONE_ADDRESS = 32
+QUIET = 30.0  # seconds of silence after which a connection makes room for a new one when there are too many
+IDLE = 3600.0  # seconds of silence after which a connection is closed; who has something to say connects again
 MAX_STRANGERS = 16  # different addresses that the log tells of
 READ = 65536  # octets at once
 HANDSHAKE_TIMEOUT = 10.0  # seconds for TLS
+COUNTED = tuple(f"connections-{kind}" for kind in ("refused", "too-many", "broken-off", "idle"))
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 
@@ -31,6 +35,16 @@ class PeerConnection:
         self.number = number
         self.address = address
         self.writer = writer
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since it last said something."""
+        return self._loop.time() - self._last
+
+    def heard(self) -> None:
+        self._last = self._loop.time()
 
     async def send(self, data: bytes, timeout: float) -> None:
         """LinkFailed; a peer that takes nothing in time is disconnected."""
@@ -73,7 +87,7 @@ class Listener:
         self.address: ListenAddress | None = None
         self.owner: ListenerMember | None = None
         self.sharing: list[ListenerMember] = []  # the newest last
-        self.counts = {"connections-refused": 0, "connections-too-many": 0, "connections-broken-off": 0}
+        self.counts = dict.fromkeys(COUNTED, 0)
         self._networks: tuple[IPv4Network | IPv6Network, ...] = ()
         self._server: asyncio.Server | None = None
         self._context: Any = None
@@ -83,12 +97,19 @@ class Listener:
         self._strangers: set[str] = set()
         self._starting = asyncio.Lock()
 
+    def own(self, member: ListenerMember) -> None:
+        """Its connections are of this device from now on; those of another before it end, and are opened again."""
+        if self.owner is not member:
+            self.owner = member
+            for connection in list(self._connections.values()):
+                connection.abort()
+
     async def start(self, address: ListenAddress, timeout: float) -> None:
         """LinkFailed when the socket or the certificate cannot be had."""
         async with self._starting:
             if self._server is not None and self.address == address:
                 return
-            await self.stop()
+            await self._close()
             try:
                 self._context = await asyncio.to_thread(_tls, address) if address.cert else None
                 async with asyncio.timeout(timeout):
@@ -105,6 +126,16 @@ class Listener:
             self.address, self._networks = address, address.networks()
 
     async def stop(self) -> None:
+        async with self._starting:
+            await self._close()
+
+    async def release(self) -> None:
+        """Stop, unless a device has become its owner meanwhile."""
+        async with self._starting:
+            if self.owner is None:
+                await self._close()
+
+    async def _close(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             server.close()
@@ -123,8 +154,8 @@ class Listener:
         peer = str((writer.get_extra_info("peername") or ("",))[0])
         if not allows(self._networks, peer):
             self._refuse(writer, "connections-refused", "its address is not allowed", peer)
-        elif len(self._connections) >= MAX_CONNECTIONS:
-            self._refuse(writer, "connections-too-many", f"there are {MAX_CONNECTIONS} already", peer)
+        elif not self._has_room(peer):
+            self._refuse(writer, "connections-too-many", "there are too many already", peer)
         else:
             self._number += 1
             connection = PeerConnection(self._number, peer, writer)
@@ -140,10 +171,29 @@ class Listener:
                 pass
             finally:
                 self._tasks.discard(task)
-                del self._connections[connection.number]
+                self._connections.pop(connection.number, None)
                 connection.abort()
                 for member in self._members():
                     member.departed(connection)
+
+    def _has_room(self, peer: str) -> bool:
+        """Whether one more fits; the one that was quiet for longest goes for it."""
+        held = list(self._connections.values())
+        same = [connection for connection in held if connection.address == peer]
+        for those, most in ((same, MAX_OF_ONE_ADDRESS), (held, MAX_CONNECTIONS)):
+            if len(those) < most:
+                continue
+            quietest = max(those, key=lambda connection: connection.quiet)
+            if quietest.quiet < QUIET:
+                return False
+            self._drop(quietest)
+            return True
+        return True
+
+    def _drop(self, connection: PeerConnection) -> None:
+        del self._connections[connection.number]  # its task ends soon, and takes no room meanwhile
+        self.counts["connections-idle"] += 1
+        connection.abort()
 
     def _refuse(self, writer: asyncio.StreamWriter, kind: str, why: str, peer: str) -> None:
         self.counts[kind] += 1
@@ -167,13 +217,24 @@ class Listener:
         if splitter is None:
             member = self._choose({"address": (connection.address,)}) or owner
             member.arrived(connection, alone=True)
-            while data := await reader.read(READ):
+            while data := await self._read(reader, connection):
                 await member.deliver(data, connection)
             return
         owner.arrived(connection)
-        while data := await reader.read(READ):
+        while data := await self._read(reader, connection):
             for message in splitter.feed(data):
                 await self._route(message, connection, owner)
+
+    async def _read(self, reader: asyncio.StreamReader, connection: PeerConnection) -> bytes:
+        """Empty at its end, also when it was idle for too long."""
+        try:
+            async with asyncio.timeout(IDLE):
+                data = await reader.read(READ)
+        except TimeoutError:
+            self.counts["connections-idle"] += 1
+            return b""
+        connection.heard()
+        return data
 
     async def _route(self, message: RoutedMessage, connection: PeerConnection, owner: ListenerMember) -> None:
         keys = {**message.keys, "address": (connection.address,)}

@@ -95,6 +95,11 @@ class ListeningLink:
         """Never returns: a port that another program has is tried again, later and later."""
         await asyncio.Event().wait()
 
+    def retire(self) -> None:
+        """The device was removed: what it holds at the listener is given back now."""
+        self._stay()
+        self._retire()
+
     def counters(self) -> dict[str, int]:
         return dict(self._listener.counts) if self._address is not None else {}
 
@@ -153,7 +158,7 @@ class ListeningLink:
     def _register(self) -> None:
         self._stay()
         if self._address is not None:
-            self._listener.owner = self
+            self._listener.own(self)
         elif self not in self._listener.sharing:
             self._listener.sharing.append(self)
 
@@ -173,4 +178,4 @@ class ListeningLink:
             self._listener.sharing.remove(self)
         if self._listener.owner is self:
             self._listener.owner = None
-            self._stopping = asyncio.get_running_loop().create_task(self._listener.stop(), name="listener stops")
+            self._stopping = asyncio.get_running_loop().create_task(self._listener.release(), name="listener stops")

@@ -243,8 +243,9 @@ def _check_addresses(rules: RuleContext) -> None:
 def _carrier_of(rules: RuleContext, name: str) -> str:
     """The device whose connection carries this one, where its driver can listen; empty = it has a port of its own."""
     driver = rules.drivers.get(name)
-    serial = driver is not None and driver.transport == "serial"
-    return str(getattr(rules.built.get(name), "via", None) or "") if serial else ""
+    if driver is None or driver.transport != "serial" or not hasattr(driver.options_type, "via"):
+        return ""
+    return str(rules.section("devices", name, "options").get("via") or "")
 
 
 def _check_carriers(rules: RuleContext) -> None:
@@ -254,11 +255,12 @@ def _check_carriers(rules: RuleContext) -> None:
             continue
         path = ("devices", name, "options", "via")
         carrier = rules.section("devices").get(via)
+        port = (carrier or {}).get("port")
         if via == name or carrier is None:
             near = closest(via, rules.names("devices"))
             hint = f"did you mean {near}?" if near and near != name else "name the device whose port it is"
             rules.error(path, "unknown-device", f"there is no other device {quoted(via)}", hint)
-        elif not str(carrier.get("port", "")).startswith("listen://") and not rules.written(("devices", via, "port")):
+        elif not port.startswith("listen://") if port else not rules.written(("devices", via, "port")):
             rules.error(path, "bad-option", f"devices.{via} does not listen", "its `port` must be listen://...")
         elif carrier.get("driver") != rules.section("devices", name).get("driver"):
             rules.error(path, "bad-option", f"devices.{via} has another driver", "both must have the same driver")

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 import socket
+import ssl
 
 import pytest
 
@@ -14,13 +15,14 @@ from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.driver import Registry
-from gatepost.drivers.network import listening_link
+from gatepost.drivers.network import listener, listening_link
 from gatepost.drivers.network.hl7.twin import Hl7Twin
 from gatepost.drivers.network.listen_address import ListenAddress, allows, parse_listen_address
-from gatepost.drivers.network.listener import MAX_CONNECTIONS
+from gatepost.drivers.network.listener import MAX_CONNECTIONS, MAX_OF_ONE_ADDRESS
 from gatepost.drivers.network.twin_client import TcpTwin
 from tests.devices.fakes import QUICK, MemoryStore
 from tests.support.waiting import until
+from tests.uplink.broker import Authority
 
 HOST = "127.0.0.1"
 
@@ -134,19 +136,78 @@ async def test_nobody_else_may_connect():
         assert ward.store.rows == []
 
 
-async def test_too_many_connections_are_refused(ward):
+async def opened(ward, count, local=HOST):
+    """Connections that say nothing."""
+    made = [await asyncio.open_connection(HOST, ward.port, local_addr=(local, 0)) for _ in range(count)]
+    return [writer for _, writer in made]
+
+
+def fault(ward, kind):
+    return ward.status("d")[1]["faults"].get(kind, 0)
+
+
+async def test_too_many_connections_are_refused_those_of_one_address_first(ward):
     await ward.run(d=ward.owner())
     await until(lambda: ward.key("d") == "waiting", 5)
-    writers = []
-    for _ in range(MAX_CONNECTIONS + 5):
-        _, writer = await asyncio.open_connection(HOST, ward.port)
-        writers.append(writer)
-    await until(lambda: ward.status("d")[1]["faults"].get("connections-too-many", 0) == 5, 10)
+    writers = await opened(ward, MAX_OF_ONE_ADDRESS + 5)
+    await until(lambda: fault(ward, "connections-too-many") == 5, 10)
+    writers += await opened(ward, MAX_CONNECTIONS - MAX_OF_ONE_ADDRESS, "127.0.0.2")
+    writers += await opened(ward, 3, "127.0.0.3")
+    await until(lambda: fault(ward, "connections-too-many") == 8, 10)
     for writer in writers:
         writer.close()
     twin, client = ward.twin("ICU^^5")
     async with client:
         await until(lambda: twin.acknowledged, 20)
+
+
+async def test_silent_connections_make_room_and_end(ward, monkeypatch):
+    monkeypatch.setattr(listener, "QUIET", 0.0)
+    await ward.run(d=ward.owner())
+    await until(lambda: ward.key("d") == "waiting", 5)
+    writers = await opened(ward, MAX_OF_ONE_ADDRESS)
+    twin, client = ward.twin("ICU^^5")
+    async with client:
+        await until(lambda: twin.acknowledged, 20)
+        assert fault(ward, "connections-idle") == 1
+    monkeypatch.setattr(listener, "IDLE", 0.05)
+    writers += await opened(ward, 1)
+    await until(lambda: fault(ward, "connections-idle") >= 2, 10)
+    for writer in writers:
+        writer.close()
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+async def test_tls(ward, tmp_path, mutual):
+    authority = Authority(tmp_path / "ca")
+    cert, key = authority.issue("gateway", ("localhost",))
+    ward.url += f"&cert={cert}&key={key}" + (f"&ca={authority.ca}" if mutual else "")
+    await ward.run(d=ward.owner())
+    await until(lambda: ward.key("d") == "waiting", 5)
+    _, plain = await asyncio.open_connection(HOST, ward.port)
+    plain.write(b"\x0bMSH|^~\\&|X\x1c\r")
+    await until(lambda: fault(ward, "connections-broken-off") == 1, 10)
+    plain.close()
+    context = ssl.create_default_context(cafile=str(authority.ca))
+    if mutual:
+        with contextlib.suppress(OSError):  # without its certificate
+            reader, _ = await asyncio.open_connection("localhost", ward.port, ssl=context)
+            assert await reader.read() == b""
+        await until(lambda: fault(ward, "connections-broken-off") == 2, 10)
+        context.load_cert_chain(*authority.issue("monitor", ("monitor",)))
+    twin = Hl7Twin("ICU^^5")
+    reader, writer = await asyncio.open_connection("localhost", ward.port, ssl=context)
+    writer.write(twin.tick())
+    twin.hear(await asyncio.wait_for(reader.readuntil(b"\x1c\r"), 10))
+    assert twin.acknowledged == [1]
+    writer.close()
+    assert ward.status("d")[0] == "online"
+
+
+async def test_a_certificate_that_cannot_be_read_is_an_error_of_the_device(ward, tmp_path):
+    ward.url += f"&cert={tmp_path}/none&key={tmp_path}/none"
+    await ward.run(d=ward.owner())
+    await until(lambda: "cannot listen" in ward.status("d")[1]["message"], 5)
 
 
 async def test_a_lost_connection_is_a_state_and_the_device_comes_back(ward, monkeypatch):
@@ -161,8 +222,7 @@ async def test_a_lost_connection_is_a_state_and_the_device_comes_back(ward, monk
     assert len(ward.store.readings("d")) >= 9
 
 
-async def test_a_removed_device_gives_its_port_back(ward, monkeypatch):
-    monkeypatch.setattr(listening_link, "RETIRE", 0.05)
+async def test_a_removed_device_gives_its_port_back_at_once(ward):
     await ward.run(d=ward.owner())
     await until(lambda: ward.key("d") == "waiting", 5)
     await ward.run()
@@ -172,6 +232,19 @@ async def test_a_removed_device_gives_its_port_back(ward, monkeypatch):
             return one.connect_ex((HOST, ward.port)) != 0
 
     await until(refused, 5)
+
+
+async def test_a_port_changes_hands_under_a_monitor(ward):
+    await ward.run(d=ward.owner())
+    await until(lambda: ward.key("d") == "waiting", 5)
+    twin, client = ward.twin("ICU^^5")
+    async with client:
+        await until(lambda: twin.acknowledged, 20)
+        await ward.run(d=ward.owner(waveforms=True))  # changed
+        before = len(twin.acknowledged)
+        await until(lambda: len(twin.acknowledged) > before, 20)
+        await ward.run(e=ward.owner())  # removed, and another has its port
+        await until(lambda: ward.store.readings("e"), 20)
 
 
 async def test_a_port_that_is_taken_is_an_error_of_the_device():
