@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tools.harness.rig import Rig, quantile
 from tools.harness.truth import unmoved
@@ -29,9 +29,17 @@ class Pace(NamedTuple):
     p99: float
 
 
-def run(kind: str, devices: int, rate: float | None, seconds: float, base: Path | None) -> Pace:
-    """`rate` None = as fast as they are taken. Raises HelperFailed or TimeoutError when the program does not work."""
-    with Rig(kind, devices, base) as rig:
+def run(
+    kind: str,
+    devices: int,
+    rate: float | None,
+    seconds: float,
+    base: Path | None,
+    settings: dict[str, Any] | None = None,
+) -> Pace:
+    """`rate` None = as fast as they are taken; `settings` of the agent beside its defaults. Raises HelperFailed or
+    TimeoutError when the program does not work."""
+    with Rig(kind, devices, base, **settings or {}) as rig:
         rig.start()
         before, waited = rig.program.usage(), unmoved(rig.folder)
         rig.feeder.ask("feed", rate=rate)

@@ -25,7 +25,8 @@ class Program:
     def __init__(self, name: str, command: list[str], folder: Path) -> None:
         self.name, self.command, self.folder = name, command, folder
         self.log = folder / f"{name}.log"
-        self.starts: list[float] = []  # seconds from exec to READY
+        self.starts: list[float] = []  # seconds from exec to READY,
+        self.start_costs: list[float] = []  # and those of CPU
         self._process: subprocess.Popen[bytes] | None = None
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(folder / f"{name}.notify"))
@@ -61,6 +62,7 @@ class Program:
                 continue
             if b"READY=1" in said.split(b"\n"):
                 self.starts.append(time.monotonic() - began)
+                self.start_costs.append(self.usage().cpu)
                 return self.starts[-1]
 
     def kill(self) -> None:

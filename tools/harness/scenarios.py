@@ -1,7 +1,9 @@
-"""Measurements beside the pace: idle, memory, outage, backlog, start. Each returns figures by name."""
+"""Measurements beside the pace: idle, memory, outage, backlog, start, status. Each returns figures by name."""
 
 from __future__ import annotations
 
+import resource
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -147,30 +149,52 @@ def backlog(kind: str, base: Path | None, readings: int) -> Figures:
 
 def start(kind: str, base: Path | None, readings: int, times: int = 5) -> Figures:
     """Seconds to READY with an empty log and with one of `readings` rows, all still owed."""
-    empty = []
+    empty, costs = [], []
     for _ in range(times):
         with Rig(kind, DEVICES, base) as rig:
-            empty.append(rig.program.start())
-            rig.program.opened(rig.ports)
-            time.sleep(1.0)
-            rig.program.stop()
+            empty.append(_start_once(rig))
+            costs += rig.program.start_costs
     with Rig(kind, DEVICES, base, tap=True) as rig:
         rig.start()
         _owe(rig, readings)
         rig.program.stop()
-        full = []
-        for _ in range(times):
-            full.append(rig.program.start())
-            rig.program.opened(rig.ports)
-            time.sleep(1.0)
-            rig.program.stop()
+        full = [_start_once(rig) for _ in range(times)]
+        full_costs = rig.program.start_costs[1:]
     return {
         "readings": readings,
         "empty_s": median(empty),
         "empty_range_s": [min(empty), max(empty)],
+        "empty_cpu_s": median(costs),
         "full_s": median(full),
         "full_range_s": [min(full), max(full)],
+        "full_cpu_s": median(full_costs),
     }
+
+
+def _start_once(rig: Rig) -> float:
+    ready = rig.program.start()
+    rig.program.opened(rig.ports)
+    time.sleep(1.0)
+    rig.program.stop()
+    return ready
+
+
+def status(kind: str, base: Path | None, times: int = 11) -> Figures:
+    """`gatepost status`, asked of a running agent; the floor has none."""
+    if kind == "floor":
+        return {}
+    with Rig(kind, DEVICES, base) as rig:
+        rig.start()
+        gatepost = rig.program.command[0]
+        costs = []
+        for _ in range(times):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            command = [gatepost, "status", "--socket", str(rig.folder / "api.sock")]
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=30.0)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        rig.program.stop()
+    return {"cpu_s": median(costs), "range_s": [min(costs), max(costs)]}
 
 
 def _owe(rig: Rig, readings: int) -> float:

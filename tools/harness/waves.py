@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -42,7 +42,9 @@ class Waves(NamedTuple):
     body: float  # bytes of a sample within the stored row; 0 for the floor
 
 
-def run(kind: str, devices: int, rate: int, seconds: float, base: Path | None) -> Waves:
+def run(
+    kind: str, devices: int, rate: int, seconds: float, base: Path | None, settings: dict[str, Any] | None = None
+) -> Waves:
     """Raises HelperFailed or TimeoutError when the program does not work."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="gatepost-", dir=base))
@@ -52,7 +54,7 @@ def run(kind: str, devices: int, rate: int, seconds: float, base: Path | None) -
         form = "frames" if kind == "agent" else "lines"
         feeder = stack.enter_context(Helper("wave_feeder", folder=str(folder), devices=devices, rate=rate, form=form))
         ttys = [folder / f"tty-{index}" for index in range(devices)]
-        measured = stack.enter_context(_program(kind, folder, broker.port, ttys, rate))
+        measured = stack.enter_context(_program(kind, folder, broker.port, ttys, rate, settings or {}))
         measured.start()
         measured.opened(feeder.hello["ports"])
         feeder.ask("start")
@@ -83,10 +85,10 @@ def run(kind: str, devices: int, rate: int, seconds: float, base: Path | None) -
         )
 
 
-def _program(kind: str, folder: Path, port: int, ttys: list[Path], rate: int) -> program.Program:
+def _program(kind: str, folder: Path, port: int, ttys: list[Path], rate: int, more: dict[str, Any]) -> program.Program:
     if kind == "floor":
         return program.floor(folder, port, ttys)
-    settings = program.agent_settings(folder, {BROKER: port}, ttys)
+    settings = {**program.agent_settings(folder, {BROKER: port}, ttys), **more}
     board = {"driver": "protocentral-ads1292r", "options": {"rate": rate, "waveforms": ["ecg"]}}
     settings["devices"] = {path.name: {**board, "port": str(path)} for path in ttys}
     return program.agent(folder, settings)
