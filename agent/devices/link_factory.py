@@ -21,6 +21,7 @@ class HardwareLinks:
         self._bluetooth = bluetooth or BluetoothSettings()
         self._rng = rng
         self._log = log
+        self._ports: Any = None
         self._radio: Any = None
         self._network: Any = None
         self._kinds: dict[str, Connect] = {"serial": self._port_link, "ble": self._ble_link, "w1": w1_link}
@@ -37,13 +38,31 @@ class HardwareLinks:
     def _port_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
         assert device.port is not None
         if not device.port.startswith(NETWORK_PORTS):
-            return serial_link(device, driver, events)
+            return self._serial_link(device, driver, events)
         if self._network is None:
             from gatepost.drivers.network.links import NetworkLinks  # only where a device is on a network
 
             self._network = NetworkLinks(self._log)
         link: Link = self._network.connect(device.port, driver, events)
         return link
+
+    def _serial_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
+        """A serial port with the driver's line settings where the device's settings say nothing else."""
+        from gatepost.drivers.serial.port.link import SerialLink
+        from gatepost.drivers.serial.port.port_watch import PortWatch
+
+        assert device.port is not None
+        if self._ports is None:
+            self._ports = PortWatch()
+        return SerialLink(
+            device.port,
+            line_of(device, driver),
+            rts=device.rts,
+            dtr=device.dtr,
+            on_data=events.data,
+            on_lost=events.lost,
+            watch=self._ports,
+        )
 
     def _ble_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
         if self._radio is None:
@@ -54,16 +73,6 @@ class HardwareLinks:
             self._radio = BleLinks(self._rng, self._log, timing)
         link: Link = self._radio.connect(device.address, device.name, device.adapter, driver, events)
         return link
-
-
-def serial_link(device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
-    """A serial port with the driver's line settings where the device's settings say nothing else."""
-    from gatepost.drivers.serial.port.link import SerialLink
-
-    assert device.port is not None
-    return SerialLink(
-        device.port, line_of(device, driver), rts=device.rts, dtr=device.dtr, on_data=events.data, on_lost=events.lost
-    )
 
 
 def line_of(device: DeviceSettings, driver: Driver | type[Driver]) -> SerialSettings:

@@ -10,10 +10,9 @@ from serial import SerialException
 from serial_asyncio import SerialTransport
 
 from gatepost.drivers.serial.port.link_errors import lost, timed_out
+from gatepost.drivers.serial.port.port_watch import PortWatch
 
 READ = 65536
-FULL = 4095  # what a terminal's buffer gives at once: more is waiting
-BUSY = 16384  # octets between two pauses from which a pause would slow the far end
 
 
 class _Descriptor:
@@ -36,30 +35,20 @@ class _Descriptor:
             raise SerialException(str(exc)) from exc
 
 
-class BurstTransport(SerialTransport):  # type: ignore[misc]  # untyped base
-    """After a read that emptied the port, leaves it alone until the next point of a time grid `linger` seconds wide.
-
-    So a line that arrives octet by octet costs one wake-up, several ports wake the process together, and a silent
-    port costs nothing: then only the descriptor is watched.
-    """
+class WatchedTransport(SerialTransport):  # type: ignore[misc]  # untyped base
+    """Transport whose port is read when the watch over all ports says so."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, descriptor: int, linger: float
+        self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, descriptor: int, watch: PortWatch
     ) -> None:
         super().__init__(loop, protocol, _Descriptor(descriptor))
         self._descriptor = descriptor
-        self._linger = linger
-        self._timer: asyncio.TimerHandle | None = None
-        self._since_pause = 0
-        self._held = False
-        self._ended = False
+        self._watch = watch
+        self._held = self._ended = self._has_reader = False
         self.set_write_buffer_limits(high=0)
 
     def pause_reading(self) -> None:
         self._held = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self._remove_reader()
 
     def resume_reading(self) -> None:
@@ -67,44 +56,35 @@ class BurstTransport(SerialTransport):  # type: ignore[misc]  # untyped base
         self._ensure_reader()
 
     def _ensure_reader(self) -> None:
-        if not self._held and self._timer is None:
-            super()._ensure_reader()
+        if not (self._held or self._has_reader or self._closing):
+            self._watch.add(self._loop, self._descriptor, self._read)
+            self._has_reader = True
 
-    def _read_ready(self) -> None:
-        self._timer = None
-        if self._closing:
-            return
+    def _remove_reader(self) -> None:
+        if self._has_reader:
+            self._watch.remove(self._descriptor)
+            self._has_reader = False
+
+    def _read(self) -> int:
+        """How many octets were there; none once nobody wants to read."""
+        if not self._has_reader:
+            return 0
         try:
             data = os.read(self._descriptor, READ)
         except (BlockingIOError, InterruptedError):
-            self._since_pause = 0
-            self._ensure_reader()
-            return
+            return 0
         except OSError as exc:
             self._abort(exc)
-            return
+            return 0
         if not data:
             self._abort(EOFError("hang-up"))
-            return
-        self._since_pause += len(data)
-        if len(data) >= FULL or self._linger <= 0:
-            self._ensure_reader()
-        else:
-            self._remove_reader()
-            self._timer = self._loop.call_at(self._next_look(), self._read_ready)
+            return 0
         self._protocol.data_received(data)
+        return len(data)
 
-    def _next_look(self) -> float:
-        step = self._linger if self._since_pause < BUSY else self._linger / 4
-        self._since_pause = 0
-        now: float = self._loop.time()
-        return (int((now + 0.001) / step) + 1) * step  # the millisecond: timers are that coarse, and may come early
-
-    def _abort(self, exc: BaseException | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        super()._abort(exc)
+    def write(self, data: bytes) -> None:
+        self._watch.expect()
+        super().write(data)
 
     def _fatal_error(self, exc: BaseException, message: str = "") -> None:
         self._abort(exc)  # a lost port is an ordinary event, not one for the loop's exception handler
@@ -125,7 +105,7 @@ class DescriptorChannel(asyncio.Protocol):
         self,
         name: str,
         descriptor: int,
-        linger: float,
+        watch: PortWatch,
         on_data: Callable[[bytes], None],
         on_end: Callable[[BaseException | None], None],
         loop: asyncio.AbstractEventLoop,
@@ -137,7 +117,7 @@ class DescriptorChannel(asyncio.Protocol):
         self._turn = asyncio.Lock()
         self._ended = False
         self.data_received = on_data  # type: ignore[assignment,method-assign]  # no call in between
-        self._transport = BurstTransport(loop, self, descriptor, linger)
+        self._transport = WatchedTransport(loop, self, descriptor, watch)
 
     def pause(self) -> None:
         self._transport.pause_reading()

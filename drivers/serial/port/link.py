@@ -14,8 +14,7 @@ from gatepost.drivers.driver import SerialSettings
 from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.serial.port.blocking_call import bounded, in_thread
 from gatepost.drivers.serial.port.link_errors import explain, lost, timed_out
-
-LINGER = 0.02  # seconds: arrivals within it are read together
+from gatepost.drivers.serial.port.port_watch import PortWatch
 
 
 class PortChannel(Protocol):
@@ -30,7 +29,8 @@ class PortChannel(Protocol):
 class SerialLink:
     """`on_data(bytes)` for what arrives, `on_lost(exception)` once when the port goes by itself; neither after `close`.
 
-    One object can be opened again after it was closed or lost; it never has two ports at a time.
+    One object can be opened again after it was closed or lost; it never has two ports at a time. Links that share a
+    `watch` are read together.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class SerialLink:
         on_data: Callable[[bytes], None],
         on_lost: Callable[[Exception | None], None],
         loop: asyncio.AbstractEventLoop | None = None,
-        linger: float = LINGER,
+        watch: PortWatch | None = None,
     ) -> None:
         self.port = port
         self.line = line
@@ -52,7 +52,7 @@ class SerialLink:
         self._on_data = on_data
         self._on_lost = on_lost
         self._loop = loop
-        self._linger = linger
+        self._watch = watch or PortWatch()
         self._channel: PortChannel | None = None
         self._handle: Any = None
         self._pty = False
@@ -108,7 +108,7 @@ class SerialLink:
             from gatepost.drivers.serial.port.descriptor_channel import DescriptorChannel
 
             descriptor = self._handle.fileno()
-            self._channel = DescriptorChannel(self.port, descriptor, self._linger, self._on_data, self._ended, loop)
+            self._channel = DescriptorChannel(self.port, descriptor, self._watch, self._on_data, self._ended, loop)
         else:
             from gatepost.drivers.serial.port.thread_channel import ThreadChannel
 

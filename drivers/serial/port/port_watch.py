@@ -1,0 +1,95 @@
+"""Watch over open ports: while any of them speaks, all are read together, at the points of a time grid."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable
+
+STEP = 0.02  # seconds: arrivals within it are read together
+FULL = 4095  # what a terminal's buffer gives at once: more is waiting
+BUSY = 16384  # octets between two pauses from which a pause would slow the far end
+
+
+class PortWatch:
+    """Watch of one event loop. `read` of a port takes what is there, and returns how many octets that was.
+
+    The first octet after a silence is read at once; from then on the ports are looked at when the grid says so, until
+    nobody has spoken between two points of it. So a line that arrives octet by octet costs one wake-up, many ports cost
+    no more of them than one, and silent ports none at all.
+    """
+
+    def __init__(self, step: float = STEP) -> None:
+        self._step = step
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ports: selectors.BaseSelector | None = None  # its own descriptor is readable when one of the ports is
+        self._timer: asyncio.Handle | None = None
+        self._waiting = False  # for the first octet
+        self._octets = 0  # since the last pause
+
+    def add(self, loop: asyncio.AbstractEventLoop, descriptor: int, read: Callable[[], int]) -> None:
+        if self._ports is None:
+            self._ports, self._loop = selectors.DefaultSelector(), loop
+        self._ports.register(descriptor, selectors.EVENT_READ, read)
+        if self._timer is None:
+            self._wait()
+
+    def remove(self, descriptor: int) -> None:
+        """Before it is closed."""
+        ports = self._ports
+        assert ports is not None
+        ports.unregister(descriptor)
+        if not ports.get_map():
+            self._stop_timer()
+            self._stop_waiting()
+            ports.close()
+            self._ports = self._loop = None
+
+    def expect(self) -> None:
+        """A port was asked something: its answer is read as soon as it comes."""
+        if self._timer is not None:
+            self._stop_timer()
+            self._wait()
+
+    def _look(self) -> None:
+        self._timer = None
+        ports = self._ports
+        if ports is None:
+            return
+        ready = ports.select(0)
+        if not ready:
+            self._wait()
+            return
+        self._stop_waiting()
+        full = False
+        for key, _ in ready:
+            octets = key.data()
+            full |= octets >= FULL
+            self._octets += octets
+        loop = self._loop
+        if loop is None or self._timer is not None:  # the last port has gone meanwhile
+            return
+        if full:
+            self._timer = loop.call_soon(self._look)
+        else:
+            self._timer = loop.call_at(self._next_look(loop.time()), self._look)
+
+    def _next_look(self, now: float) -> float:
+        step = self._step if self._octets < BUSY else self._step / 4
+        self._octets = 0
+        return (int((now + 0.001) / step) + 1) * step  # the millisecond: timers are that coarse, and may come early
+
+    def _wait(self) -> None:
+        if not self._waiting and self._loop is not None and self._ports is not None:
+            self._waiting = True
+            self._loop.add_reader(self._ports, self._look)  # type: ignore[arg-type]  # typeshed forgets fileno()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting and self._loop is not None and self._ports is not None:
+            self._waiting = False
+            self._loop.remove_reader(self._ports)  # type: ignore[arg-type]
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
