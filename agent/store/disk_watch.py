@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 
+from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -22,10 +23,16 @@ class DiskWatch:
     """Watch over the place of one database; `trouble` says in words what is wrong there, "" = nothing."""
 
     def __init__(
-        self, database: Database, on_removed: Callable[[], Awaitable[None]], on_looked: Callable[[], None]
+        self,
+        database: Database,
+        open_for_writing: Callable[[], Awaitable[None]],
+        on_removed: Callable[[], Awaitable[None]],
+        on_looked: Callable[[], None],
     ) -> None:
         self.trouble = READ_ONLY if database.read_only else ""
         self._database = database
+        self._reopen = open_for_writing
+        self._reopened = True
         self._on_removed = on_removed
         self._on_looked = on_looked
 
@@ -44,8 +51,9 @@ class DiskWatch:
             return self._say(SILENT)
         except OSError as error:
             return self._say(f"the state directory cannot be read: {error.strerror}")
-        if not read_only and self._database.read_only:
-            read_only = not await self._open_for_writing()
+        if not read_only and (self._database.read_only or not self._reopened):
+            self._reopened = await self._open_for_writing()
+            read_only = not self._reopened
         if not read_only and not present:
             log.error("the database %s was removed or replaced while it was in use", self._database.path)
             await self._on_removed()
@@ -61,10 +69,10 @@ class DiskWatch:
 
     async def _open_for_writing(self) -> bool:
         try:
-            async with self._database.mending():
-                await self._database.open()
-        except sqlite3.Error as error:
+            await self._reopen()
+        except (OSError, sqlite3.Error, StoreError) as error:
             log.debug("the database cannot be opened for writing yet: %s", error)
+            return False
         return not self._database.read_only
 
     def _say(self, trouble: str) -> None:

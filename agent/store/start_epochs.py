@@ -35,6 +35,12 @@ class StartEpochs:
         """The epoch of this row."""
         return self.current if seq >= self.first else self._rows[bisect_right(self._firsts, seq) - 1][1]
 
+    def learn(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Starts before this one that were found later."""
+        known = {first for first, _ in self._rows}
+        self._rows = sorted([*self._rows, *((r[0], r[1]) for r in rows if is_start(r) and r[0] not in known)])
+        self._firsts = [row[0] for row in self._rows]
+
     def rows(self) -> list[Row]:
         """As they are kept in the file."""
         return [start_row(first, epoch) for first, epoch in self._rows]

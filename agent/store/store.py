@@ -19,6 +19,7 @@ from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.boot_clock import BootClock
 from gatepost.agent.store.command_ledger import CommandLedger
+from gatepost.agent.store.damage.loss_check import LogLoss
 from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.damage.recovery import StoreRecovery, open_file
 from gatepost.agent.store.damage.revoked_ids import RevokedIds
@@ -48,19 +49,6 @@ class Store:
     memory), `key_value` (small state), `ledger` (of commands), `writer`, `retention`, `pending`, `boots`, `epochs`,
     `losses`, `database`.
     """
-
-    database: Database
-    writer: StoreWriter
-    pending: PendingWrites
-    recent: RecentRecords
-    boots: BootClock
-    epochs: StartEpochs
-    queries: StoreQueries
-    backlog: DeliveryBacklog
-    retention: RetentionRule
-    key_value: KeyValueStore
-    ledger: CommandLedger
-    disk: DiskWatch
 
     def __init__(self, path: Path, gateway: str, clock: Clock, events: EventBus, rng: Random) -> None:
         self.path = path
@@ -311,7 +299,7 @@ class Store:
                 (await database.read("boot_top"))[0][0],
             )
         ]
-        next_seq = max(last, floor) + 1
+        next_seq = self.losses.first_number(max(last, floor), database.read_only)
         self._gaps = GapCounter()
         if self.losses.unstored:
             self._gaps.add("", self.losses.unstored, "stopped-unstored", clock.now())
@@ -357,20 +345,38 @@ class Store:
         self._recovery = StoreRecovery(
             database, clock, self.retention.make_room, lambda: self.writer.next_seq, self._mended
         )
-        self.disk = DiskWatch(database, self._recovery.put_back, self._tell_condition)
+        self.disk = DiskWatch(database, self._open_for_writing, self._recovery.put_back, self._tell_condition)
         self.key_value = KeyValueStore(database)
         self.ledger = CommandLedger(database, self.losses.command_recorded)
-        self.ledger.horizon = self.losses.horizon
         self.pending.positions = load(await database.read("owed_load"))
         for position in self.pending.positions.values():
             position.on_dirty = self.backlog.save_soon
         self.pending.tell(await database.read("gap_untold", (0,)))
         if report is not None:
             self._report_repair(report)
+        if not database.read_only:
+            await self._begin(loss)
+
+    async def _begin(self, loss: LogLoss | None) -> None:
+        """The file can be written, and is compared with its mark."""
         if loss is not None:
             self.event("log-damaged", {"signs": list(loss.signs), "missing": loss.missing})
-        command = int((await database.read("ledger_top"))[0][0] or 0)
-        await self.losses.started(next_seq, self.epochs.current, last, floor + 1, command)
+        self.ledger.horizon = self.losses.horizon
+        await self.losses.started(self.database, self.epochs.first, self.epochs.current)
+
+    async def _open_for_writing(self) -> None:
+        """The disk can be written again; what the start could not compare is compared now. OSError, sqlite3.Error."""
+        database, losses = self.database, self.losses
+        await losses.open_for_writing(database)
+        if database.read_only or losses.begun:
+            return
+        loss = await losses.judge(database, before=self.epochs.first)
+        if losses.put_back:
+            self.epochs.learn(await database.read("starts"))
+            self.pending.add_starts(self.epochs.rows())
+            for position in self.pending.positions.values():  # sent with the next connection
+                position.owe(losses.put_back[0][0], losses.put_back[-1][0] + 1)
+        await self._begin(loss)
 
     async def _meta(self, key: str) -> str | None:
         rows = await self.database.read("meta_get", (key,))

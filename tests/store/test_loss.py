@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
+import msgspec
 import pytest
 
 from gatepost.agent.core.clock import US
+from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.command_ledger import LedgerEntry
 from gatepost.agent.store.damage.log_mark import SUFFIX, LogMark, LogMarkFile
+from gatepost.agent.store.damage.loss_check import LossCheck
+from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.damage.salvage import JUMP
 from gatepost.agent.store.database import PAGE_SIZE
+from gatepost.agent.store.disk_watch import READ_ONLY
 from tests.support.waiting import until
 
 FRAME = 24 + PAGE_SIZE
@@ -28,7 +35,7 @@ async def killed(start: Any, place: Path, before: int = 40, after: int = 60) -> 
         await run.store.database.checkpoint("TRUNCATE")
         for _ in range(after):
             seqs += await run.put_all(1)
-        for name in ("gatepost.db", "gatepost.db-wal", "gatepost.db.mark"):
+        for name in ("gatepost.db", "gatepost.db-wal", "gatepost.db-shm", "gatepost.db.mark"):
             shutil.copy(place / name, left / name)
         return left / "gatepost.db", [run.store.reading_id(seq) for seq in seqs]
 
@@ -103,6 +110,101 @@ async def test_a_damaged_write_ahead_log_is_told_and_gives_no_id_twice(start: An
         assert run.store.loss == ""
     async with start(path=path) as run:
         assert run.store.loss == ""
+
+
+@pytest.mark.parametrize("starts", [1, 2])
+async def test_a_start_that_is_cut_off_loses_nothing_behind_a_flipped_bit(
+    start: Any, tmp_path: Path, starts: int
+) -> None:
+    path, ids = await killed(start, tmp_path)
+    flip_frame(20)(path)
+    for _ in range(starts):
+        LossCheck(path, LogMarkFile(path)).look()  # as far as it came: SQLite has removed the write-ahead log
+    async with start(path=path) as run:
+        assert "write-ahead-log-damaged" in run.store.loss
+        kept = [run.store.reading_id(r.seq) for r in await run.store.queries.history(limit=1000) if r.seq < JUMP]
+        assert len(set(ids) & set(kept)) >= len(ids) - 2
+    assert not path.with_name(path.name + ".wal-tail").exists()
+
+
+@pytest.mark.parametrize(("kind", "gaps"), [("a flipped bit", 0), ("half of it", 1)])
+async def test_a_start_that_is_cut_off_behind_the_telling_tells_it_once(
+    start: Any, tmp_path: Path, kind: str, gaps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = await killed(start, tmp_path)
+    DAMAGE[kind](path)
+    with monkeypatch.context() as patch:
+        patch.setattr(LossWatch, "started", AsyncMock(side_effect=OSError(5, "cut off")))
+        with pytest.raises(StoreError):
+            async with start(path=path):
+                pass
+    async with start(path=path) as run:
+        assert "may be missing" in run.store.loss
+        assert len(await run.store.gaps()) == gaps
+
+
+async def test_a_start_that_is_cut_off_after_a_kill_is_no_loss(start: Any, tmp_path: Path) -> None:
+    path, ids = await killed(start, tmp_path)
+    LossCheck(path, LogMarkFile(path)).look()
+    assert not wal_of(path).exists()
+    async with start(path=path) as run:
+        assert run.store.loss == ""
+        assert run.put(1) == len(ids) + 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_last_transaction_torn_by_a_power_cut_is_a_loss_only_if_it_was_told_as_stored(
+    start: Any, tmp_path: Path, told: bool
+) -> None:
+    path, ids = await killed(start, tmp_path)
+    data = bytearray(wal_of(path).read_bytes())
+    commits = [at for at in range(32, len(data) - FRAME + 1, FRAME) if data[at + 4 : at + 8] != bytes(4)]
+    data[commits[-2] + FRAME + 24 + 100] ^= 1  # in the first frame of the last transaction
+    wal_of(path).write_bytes(bytes(data))
+    if not told:
+        file = LogMarkFile(path)
+        mark = file.read()
+        assert mark is not None
+        file.write(msgspec.structs.replace(mark, seq=len(ids) - 1), durable=True)
+    async with start(path=path) as run:
+        assert ("write-ahead-log-damaged" in run.store.loss) == told
+        kept = {run.store.reading_id(record.seq) for record in await run.store.queries.history(limit=1000)}
+        assert not told or set(ids) <= kept  # its other frames held it
+
+
+@pytest.mark.parametrize("kind", ["a flipped bit", "half of it", "none of it", "nothing"])
+async def test_what_a_start_on_a_read_only_disk_cannot_compare_is_compared_when_it_can_be_written(
+    start: Any, tmp_path: Path, small_disk: Path, kind: str
+) -> None:
+    def remount(option: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{option}", small_disk], check=True)
+
+    left, ids = await killed(start, tmp_path)
+    path = shutil.copytree(left.parent, small_disk / "state") / left.name
+    DAMAGE.get(kind, lambda _: None)(path)
+    remount("ro")
+    before = mark_of(path).read_bytes()
+    async with start(path=path) as run:
+        store = run.store
+        assert store.failing == READ_ONLY
+        seqs = [run.put(value) for value in range(5)]
+        assert mark_of(path).read_bytes() == before
+        remount("rw")
+        await store.disk.look()
+        await store.stored(seqs[-1])
+        await until(lambda: not store.failing)
+        assert bool(store.loss) == (kind != "nothing")
+        kept = {store.reading_id(record.seq) for record in await store.queries.history(limit=1000)}
+        new = {store.reading_id(seq) for seq in seqs}
+        assert new <= kept
+        assert new.isdisjoint(ids)
+        missing = len(set(ids) - kept)
+        assert sum(gap["count"] for gap in await store.gaps()) >= missing
+        assert missing <= {"a flipped bit": 2, "nothing": 0}.get(kind, 100)
+        assert kept <= new | set(ids)
+    async with start(path=path) as run:
+        assert bool(run.store.loss) == (kind != "nothing")
+        assert {run.store.reading_id(record.seq) for record in await run.store.queries.history(limit=1000)} == kept
 
 
 async def test_what_stands_behind_a_flipped_bit_is_put_back_with_its_ids(start: Any, tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ import os
 import random
 import shutil
 import stat
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +19,6 @@ from gatepost.agent.store import check, disk_watch, repair
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import database
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", place], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("only root may mount a small disk")
-    yield place
-    subprocess.run(["umount", "-l", place], check=False)
 
 
 def fill_up(ballast: Path) -> None:

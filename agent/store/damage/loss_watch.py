@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import orjson
 
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile
-from gatepost.agent.store.damage.loss_check import MARKED, LogLoss, LossCheck
-from gatepost.agent.store.damage.salvage import SalvageReport
+from gatepost.agent.store.damage.loss_check import FLOOR, MARKED, LogLoss, LossCheck, floor_in
+from gatepost.agent.store.damage.salvage import JUMP, SalvageReport
 from gatepost.agent.store.database import Database
 from gatepost.agent.store.key_value import KeyValueStore
+from gatepost.agent.store.ranges import FOREVER
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class LossWatch:
         self._mark = LogMark()
         self._synced_at = float("-inf")
         self._failing = False
+        self.begun = False  # the log was compared with its mark, which is kept up to date from then on
 
     async def look(self) -> int:
         """Before the file is opened: the highest number that it should hold."""
@@ -44,36 +47,67 @@ class LossWatch:
         self.unstored = self._mark.unstored
         return self._mark.seq
 
-    async def judge(self, database: Database, repair: SalvageReport | None) -> LogLoss | None:
-        """The file is open: what is lost, written down as a gap record. Raises sqlite3.Error."""
-        # What cannot be written down now is found again at the next start.
-        loss = None if database.read_only else await self._check.judge(database, repair)
+    def first_number(self, last: int, read_only: bool) -> int:
+        """The number after `last`; of a file that could not be compared with its mark yet, one that is given once in
+        any case."""
+        if read_only and (self._mark.running or self._mark.seq > last):
+            return max(last, self._mark.seq) + JUMP + 1
+        return last + 1
+
+    async def judge(
+        self, database: Database, repair: SalvageReport | None = None, before: int = FOREVER
+    ) -> LogLoss | None:
+        """The file is open: what is lost of the rows below `before`, written down as a gap record. Of a file that can
+        only be read nothing is said before `open_for_writing`. Raises sqlite3.Error."""
+        loss = None if database.read_only else await self._check.judge(database, repair, before)
         key_value = KeyValueStore(database)
         if loss is None:
             self.notice = str(await key_value.get(NOTICE) or "")
             self.horizon = int(await key_value.get(HORIZON) or 0)
         else:
-            await self._write_down(
-                database, loss.signs, loss.missing, (loss.first, loss.last), repair.lost if repair else 0
-            )
-        if not database.read_only and not await database.read("meta_get", (MARKED,)):
-            await database.write("meta_put", (MARKED, "1"))
+            await self._write_down(database, loss, repair.lost if repair else 0)
+        if not database.read_only:
+            await asyncio.to_thread(self._check.done)
+            if not await database.read("meta_get", (MARKED,)):
+                await database.write("meta_put", (MARKED, "1"))
         return loss
+
+    async def open_for_writing(self, database: Database) -> None:
+        """The file could only be read when the agent started: open it again. Raises sqlite3.Error."""
+        async with database.mending():
+            if not self.begun:
+                await self.look()
+            await database.open()
+
+    @property
+    def put_back(self) -> list[tuple[Any, ...]]:
+        """Rows that `judge` has put back."""
+        return self._check.put_back
 
     def repaired(self, report: SalvageReport) -> dict[str, bytes]:
         """The file was replaced under the running agent, its gap record is in it: what else it must remember."""
         return self._notice(("database-damaged",), report.lost)
 
-    async def started(self, first: int, epoch: str, stored_to: int, base: int, command: int) -> None:
+    async def started(self, database: Database, first: int, epoch: str) -> None:
+        """The log was compared, and is written from now on."""
+        last = int((await database.read("reading_last"))[0][0])
+        command = int((await database.read("ledger_top"))[0][0] or 0)
+        self.begun = True
         self._mark = LogMark(
-            seq=stored_to, base=base, first=first, epoch=epoch, command=command, running=True, unstored=self.unstored
+            seq=last,
+            base=floor_in(await database.read("meta_get", FLOOR)) + 1,
+            first=first,
+            epoch=epoch,
+            command=command,
+            running=True,
+            unstored=self.unstored,
         )
         await self._write(durable=True)
 
     async def stored(self, seq: int | None, base: int | None = None) -> None:
         """Rows up to `seq` are committed, and what was untold with them; before anybody is told that they are."""
         due = self._clock.monotonic() - self._synced_at >= SYNC_SECONDS
-        if seq is None and not due:
+        if not self.begun or (seq is None and not due):
             return
         self.unstored = 0
         seq = self._mark.seq if seq is None else seq
@@ -81,13 +115,14 @@ class LossWatch:
         await self._write(durable=due)
 
     async def command_recorded(self, recorded: int) -> None:
-        if recorded > self._mark.command:
+        if self.begun and recorded > self._mark.command:
             self._mark = msgspec.structs.replace(self._mark, command=recorded)
             await self._write(durable=False)
 
     async def stopped(self, unstored: int) -> None:
         """Before the file is closed; `unstored` readings were taken and could not be stored."""
-        self._mark = msgspec.structs.replace(self._mark, running=False, unstored=self.unstored + unstored)
+        running = self._mark.running and not self.begun  # of an earlier start, never compared
+        self._mark = msgspec.structs.replace(self._mark, running=running, unstored=self.unstored + unstored)
         await self._write(durable=True)
         await asyncio.to_thread(self._file.close)
 
@@ -96,13 +131,14 @@ class LossWatch:
         await key_value.put(NOTICE, None)
         self.notice = ""
 
-    async def _write_down(
-        self, database: Database, signs: tuple[str, ...], missing: int, span: tuple[int, int], known: int
-    ) -> None:
-        state = self._notice(signs, missing + known)
+    async def _write_down(self, database: Database, loss: LogLoss, known: int) -> None:
+        """In one transaction: a start that is cut off tells either nothing or all of it."""
+        state = self._notice(loss.signs, loss.missing + known)
+        gap = (self.horizon, GAP_REASON, None, None, loss.missing, 0, loss.first, loss.last, None, self.horizon)
         async with database.transaction() as run:
-            if missing:
-                await run("gap_add", (self.horizon, GAP_REASON, None, None, missing, 0, *span, None, self.horizon))
+            await self._check.mend(run, loss)
+            if loss.missing:
+                await run("gap_add", gap)
             for item in state.items():
                 await run("state_put", item)
 
