@@ -209,6 +209,7 @@ class Codec(Subject):
         self.name = f"{kind} {name}"
         self._decode = adapters()[kind][name]
         self._kind = kind
+        self._piece = 16 if name == "omron-channels" else 7  # octets of the first piece of a stream
         self._vectors = vectors or [{}]
         self.corpus = [_octets(vector) for vector in vectors] or [bytes(range(20))]
         self._turn = 0
@@ -238,7 +239,7 @@ class Codec(Subject):
                 case "serial-line":
                     return self._decode(piece.decode("latin-1"))
                 case "serial-stream" | "ble-stream":
-                    return self._decode([piece[:7], piece[7:]])
+                    return self._decode([piece[: self._piece], piece[self._piece :]])
                 case "gatt":
                     return self._decode(piece, vector.get("context", {}))
                 case "advert":
@@ -316,7 +317,7 @@ def _octets(vector: dict[str, Any]) -> bytes:
     if "text" in vector:
         return str(vector["text"]).encode("latin-1", "replace")
     if "chunks" in vector:
-        return bytes.fromhex("".join(vector["chunks"]))
+        return bytes.fromhex("".join(chunk if isinstance(chunk, str) else chunk[-1] for chunk in vector["chunks"]))
     return bytes.fromhex(vector.get("input_hex", ""))
 
 

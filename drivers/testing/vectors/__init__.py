@@ -16,6 +16,7 @@ from gatepost.drivers.testing.vectors.kinds import Fields, Table
 PARTS = (
     "adverts",
     "ble_devices",
+    "ble_makers",
     "bedside_hl7",
     "bedside_serial",
     "clinical",
@@ -56,7 +57,7 @@ def decode(vector: Fields) -> Fields:
         case "serial-line":
             return dict(adapter(vector["text"]))
         case "serial-stream" | "ble-stream":
-            chunks = [bytes.fromhex(chunk) for chunk in vector["chunks"]]
+            chunks = [_chunk(chunk) for chunk in vector["chunks"]]
             found = adapter(chunks, vector["context"]) if "context" in vector else adapter(chunks)
             return found if isinstance(found, dict) else {"readings": found}
         case "encode":
@@ -69,6 +70,11 @@ def decode(vector: Fields) -> Fields:
             return dict(adapter(bytes.fromhex(vector["input_hex"])))
         case _:
             return {"value": adapter(bytes.fromhex(vector["input_hex"]))}
+
+
+def _chunk(chunk: Any) -> bytes | tuple[int, bytes]:
+    """Octets, or of which channel they are and octets."""
+    return bytes.fromhex(chunk) if isinstance(chunk, str) else (chunk[0], bytes.fromhex(chunk[1]))
 
 
 def judge(vector: Fields) -> str:

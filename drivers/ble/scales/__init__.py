@@ -1,0 +1,1 @@
+"""Body scales with protocols of their makers: frames of each dialect (`frames.py`), driver (`driver.py`)."""

@@ -1,0 +1,138 @@
+"""Frames of Viatom and Lepu devices, which come over several notifications; sans-I/O (no published specification;
+captures of others).
+
+Older rings: AA, command, its complement, block u16, size u16, data, CRC-8; an answer begins with 55 and has a status
+where the command was. Newer devices: A5, command, its complement, answer 01, sequence, size u16, data, CRC-8. Numbers
+are little-endian; the CRC has the polynomial 07 and begins with 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import ClassVar, NamedTuple
+
+from gatepost.drivers.checksums import FrameError
+
+HEAD = 7  # octets before the data
+LONGEST = 4096  # octets of data in one frame
+REQUEST, ANSWER, LEPU = 0xAA, 0x55, 0xA5
+
+
+class ViatomFrame(NamedTuple):
+    """`code` is the command, or the status of an older ring's answer (0 = good); `number` its block or sequence."""
+
+    code: int
+    number: int
+    data: bytes
+    reply: bool = True
+
+
+@cache
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for crc in range(256):
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x07 if crc & 0x80 else crc << 1) & 0xFF
+        table.append(crc)
+    return tuple(table)
+
+
+def crc8(data: bytes) -> int:
+    table, crc = _crc_table(), 0
+    for octet in data:
+        crc = table[crc ^ octet]
+    return crc
+
+
+def _closed(frame: bytes) -> bytes:
+    return frame + bytes((crc8(frame),))
+
+
+def request(command: int, data: bytes = b"", block: int = 0) -> bytes:
+    """Request for an older ring."""
+    head = bytes((REQUEST, command, command ^ 0xFF))
+    return _closed(head + block.to_bytes(2, "little") + len(data).to_bytes(2, "little") + data)
+
+
+def lepu_request(command: int, data: bytes = b"", sequence: int = 0) -> bytes:
+    """Request for a newer device."""
+    head = bytes((LEPU, command, command ^ 0xFF, 0, sequence & 0xFF))
+    return _closed(head + len(data).to_bytes(2, "little") + data)
+
+
+class ViatomFrames:
+    """Answers of older rings in a stream of octets; what is damaged is told to `on_fault`, and the next answer is
+    looked for."""
+
+    start: ClassVar[int] = ANSWER
+
+    def __init__(self, on_fault: Callable[[FrameError], None]) -> None:
+        self._on_fault = on_fault
+        self._held = b""
+
+    @property
+    def holding(self) -> bool:
+        return bool(self._held)
+
+    def clear(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> list[ViatomFrame]:
+        self._held += data
+        out: list[ViatomFrame] = []
+        while self._held:
+            at = self._held.find(self.start)
+            if at:
+                self._on_fault(FrameError("bad_sync"))
+                self._held = self._held[at:] if at > 0 else b""
+                continue
+            if len(self._held) >= 3 and self._held[1] ^ self._held[2] != 0xFF:
+                self._skip("bad_header")
+                continue
+            if len(self._held) < HEAD:
+                break
+            size = int.from_bytes(self._held[5:7], "little")
+            if size > LONGEST:
+                self._skip("bad_length")
+                continue
+            end = HEAD + size + 1
+            if len(self._held) < end:
+                break
+            frame = self._held[:end]
+            if crc8(frame[:-1]) != frame[-1]:
+                self._skip("bad_crc")
+                continue
+            out.append(self._frame(frame))
+            self._held = self._held[end:]
+        return out
+
+    def _skip(self, kind: str) -> None:
+        """The next octet that may begin an answer is looked for; what lies before it is part of this fault."""
+        self._on_fault(FrameError(kind))
+        at = self._held.find(self.start, 1)
+        self._held = self._held[at:] if at > 0 else b""
+
+    def _frame(self, frame: bytes) -> ViatomFrame:
+        return ViatomFrame(frame[1], int.from_bytes(frame[3:5], "little"), frame[HEAD:-1])
+
+
+class LepuFrames(ViatomFrames):
+    """Frames of newer devices."""
+
+    start = LEPU
+
+    def _frame(self, frame: bytes) -> ViatomFrame:
+        return ViatomFrame(frame[1], frame[4], frame[HEAD:-1], bool(frame[3]))
+
+
+def one_frame(octets: bytes, kind: type[ViatomFrames]) -> ViatomFrame:
+    """The frame that these octets are; FrameError."""
+
+    def refuse(wrong: FrameError) -> None:
+        raise wrong
+
+    found = kind(refuse).feed(octets)
+    if not found:
+        raise FrameError("truncated")
+    return found[0]
