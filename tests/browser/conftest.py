@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from gatepost.drivers.testing.pty import PtyTwin
 from tests.integration.rig import Agent, Lines, agent, lines, settings_for, twin
 from tests.uplink.broker import Mosquitto, free_port, running
 
-from .webdriver import CHROMEDRIVER, CHROMIUM, Browser, chromium
+from .webdriver import CHROMEDRIVER, CHROMIUM, Browser, Window, browsing, chromium
 
 PICTURES = Path(__file__).parents[2] / "build" / "screenshots"
 RATE = 50
@@ -81,11 +81,19 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield World(one, broker, probe, heart, f"http://127.0.0.1:{port}")
 
 
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    async with chromium(tmp_path / "browser") as one:
+@pytest.fixture(scope="session")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
+    """One browser for all tests of this process."""
+    folder = tmp_path_factory.mktemp("browser")
+    with chromium(folder) as one:
         yield one
-    shutil.rmtree(tmp_path / "browser", ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def browser(window: Window) -> AsyncIterator[Browser]:
+    async with browsing(window) as one:
+        yield one
 
 
 async def sign_in(browser: Browser, world: World, role: str = "admin") -> None:

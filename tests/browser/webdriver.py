@@ -8,10 +8,12 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -123,38 +125,65 @@ class Browser:
         return self.requests
 
 
-@asynccontextmanager
-async def chromium(folder: Path) -> AsyncIterator[Browser]:
-    """A new profile in `folder`, nothing kept."""
+class Window(NamedTuple):
+    """Window of a browser that runs: the address of its driver, and the name of the session."""
+
+    driver: str
+    session: str
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[Window]:
+    """A new profile in `folder`, nothing kept. One browser serves many tests: each takes it by `browsing`."""
     assert CHROMEDRIVER
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        CHROMEDRIVER,
-        f"--port={port}",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+    process = subprocess.Popen(
+        [CHROMEDRIVER, f"--port={port}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env={**os.environ, "HOME": str(folder)},
         start_new_session=True,
     )
+    options = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={folder / 'profile'}"]}
+    wanted = {
+        "browserName": "chrome",
+        "goog:chromeOptions": options,
+        "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+    }
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=90, trust_env=False) as http:
-            await _ready(http)
-            options = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={folder / 'profile'}"]}
-            wanted = {
-                "browserName": "chrome",
-                "goog:chromeOptions": options,
-                "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-            }
-            answer = await http.post("/session", json={"capabilities": {"alwaysMatch": wanted}})
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90, trust_env=False) as http:
+            _ready(http)
+            answer = http.post("/session", json={"capabilities": {"alwaysMatch": wanted}})
             value = answer.json()["value"]
             assert answer.status_code == 200, value
-            yield Browser(http, value["sessionId"])
-            await http.delete(f"/session/{value['sessionId']}")
+            yield Window(f"http://127.0.0.1:{port}", value["sessionId"])
+            http.delete(f"/session/{value['sessionId']}")
     finally:
         with suppress(ProcessLookupError):  # the browser is of the same group
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        process.wait()
+
+
+@asynccontextmanager
+async def browsing(window: Window) -> AsyncIterator[Browser]:
+    """The window as new: no cookie, nothing kept, nothing emulated, nothing of an earlier test in its log."""
+    async with httpx.AsyncClient(base_url=window.driver, timeout=90, trust_env=False) as http:
+        browser = Browser(http, window.session)
+        await browser.watched()
+        await browser.heard()
+        browser.requests.clear()
+        browser.octets.clear()
+        browser.problems.clear()
+        try:
+            yield browser
+        finally:
+            origin = await browser.run("return location.origin")
+            await browser.open("about:blank")
+            await browser.cdp("Storage.clearDataForOrigin", origin=origin, storageTypes="all")
+            await browser.cdp("Network.clearBrowserCookies")
+            await browser.cdp("Emulation.clearDeviceMetricsOverride")
+            await browser.cdp("Emulation.setEmulatedMedia", features=[])
 
 
 def _keep(path: Path, content: bytes) -> None:
@@ -162,10 +191,11 @@ def _keep(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-async def _ready(http: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            with suppress(httpx.TransportError):
-                if (await http.get("/status")).json()["value"]["ready"]:
-                    return
-            await asyncio.sleep(0.05)
+def _ready(http: httpx.Client) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with suppress(httpx.TransportError):
+            if http.get("/status").json()["value"]["ready"]:
+                return
+        time.sleep(0.05)
+    raise AssertionError("chromedriver does not answer")
