@@ -8,14 +8,14 @@ from typing import Any
 
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.store.model import Record
-from gatepost.agent.store.pending_writes import PendingWrites
+from gatepost.agent.store.pending_writes import SAVE_SECONDS, PendingWrites
 from gatepost.agent.store.positions import TRACKS, URGENT_TRACK, DeliveryPosition
 from gatepost.agent.store.queries import SEARCH_SECONDS, StoreQueries
 from gatepost.agent.store.ranges import RangeCollector
 from gatepost.agent.store.writer import StoreWriter
 
 RESEND_PAGE = 2000  # readings looked at in one query of a resend
-SAVE_SECONDS = 5.0  # until changed positions are written when no reading brings a commit
+RIDE_SECONDS = 0.2  # changed positions that are due wait so long for a commit of readings that takes them along
 
 
 class DeliveryBacklog:
@@ -58,8 +58,14 @@ class DeliveryBacklog:
 
     def save_soon(self) -> None:
         """A position has changed: it is written with one of the next commits, or on its own a little later."""
-        if not self._save_timer:
-            self._save_timer = asyncio.get_running_loop().call_later(SAVE_SECONDS, self._save)
+        loop, left = asyncio.get_running_loop(), SAVE_SECONDS
+        if self._pending.many_unsaved:
+            left = max(0.0, self._pending.save_left()) + RIDE_SECONDS
+        if self._save_timer is not None:
+            if self._save_timer.when() <= loop.time() + left:
+                return
+            self._save_timer.cancel()
+        self._save_timer = loop.call_later(left, self._save_due)
 
     async def undelivered(self) -> list[dict[str, Any]]:
         """For each configured broker: how many readings are undelivered, how many of them urgent, since when.
@@ -90,8 +96,16 @@ class DeliveryBacklog:
         if self._save_timer is not None:
             self._save_timer.cancel()
 
-    def _save(self) -> None:
+    def _save_due(self) -> None:
         self._save_timer = None
+        if not self._pending.unsaved:
+            return
+        if self._pending.save_left() > 0:
+            self.save_soon()  # a commit of readings took them along, and there are others
+        else:
+            self._save()
+
+    def _save(self) -> None:
         self._pending.save_now()
         self._writer.wake()
 

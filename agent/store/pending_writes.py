@@ -13,11 +13,11 @@ from gatepost.agent.store.boot_clock import Row
 from gatepost.agent.store.database import TransactionRun
 from gatepost.agent.store.gap_counter import GapCount, GapCounter
 from gatepost.agent.store.model import Series, series_row
-from gatepost.agent.store.positions import TRACKS, DeliveryPosition
+from gatepost.agent.store.positions import MANY_ROWS, TRACKS, DeliveryPosition
 from gatepost.agent.store.start_epochs import Row as StartRow
 
-SAVE_ROWS = 2000  # settled rows after which positions are written,
-SAVE_SECONDS = 5.0  # or this long after the last time: a crash repeats at most as much
+SAVE_SECONDS = 5.0  # positions are written this long after the last time, and
+MANY_SECONDS = 0.8  # sooner where many rows were delivered: a crash repeats about a second of them
 MAX_DEAD = 10_000  # as many as the file keeps; the oldest go first, here as there
 DeadLetter = tuple[int | None, str]
 
@@ -95,6 +95,16 @@ class PendingWrites:
     @property
     def unsaved(self) -> bool:
         return any(position.dirty for position in self.positions.values())
+
+    @property
+    def many_unsaved(self) -> bool:
+        return any(position.unsaved_rows >= MANY_ROWS for position in self.positions.values())
+
+    def save_left(self) -> float:
+        """Seconds until changed positions are due; they go with a commit of readings where there is one."""
+        if self._now:
+            return 0.0
+        return self._saved_at + (MANY_SECONDS if self.many_unsaved else SAVE_SECONDS) - self._clock.monotonic()
 
     def save_now(self) -> None:
         """Make positions due."""
@@ -177,11 +187,7 @@ class PendingWrites:
         return 0.0 if self._ending else self._pace.left(self._clock.monotonic())
 
     def _positions_due(self) -> bool:
-        if not self.unsaved:
-            return False
-        if self._now or self._clock.monotonic() - self._saved_at >= SAVE_SECONDS:
-            return True
-        return sum(position.unsaved_rows for position in self.positions.values()) >= SAVE_ROWS
+        return self.unsaved and self.save_left() <= 0
 
     def _take_positions(self, taken: _Taken) -> None:
         self._now = False

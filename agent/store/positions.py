@@ -10,11 +10,13 @@ from gatepost.agent.store.ranges import FOREVER, Ranges
 
 NORMAL, URGENT_TRACK = 0, 1
 TRACKS = (NORMAL, URGENT_TRACK)
+MANY_ROWS = 100  # delivered rows that are written down sooner than fewer would be
 
 
 class DeliveryPosition:
     """Position of one broker name in the log. Changes are kept in memory and written with one of the next commits
-    (`dirty`): a crash before that repeats the readings, with their ids. `on_dirty` is called by the first change."""
+    (`dirty`): a crash before that repeats the readings, with their ids. `on_dirty` is called by the first change, and
+    when there are many."""
 
     def __init__(self, broker: str, on_dirty: Callable[[], None] | None = None) -> None:
         self.broker = broker
@@ -29,6 +31,13 @@ class DeliveryPosition:
         position = cls(broker, on_dirty)
         position.owe(seq, FOREVER)
         return position
+
+    def count(self, rows: int) -> None:
+        """So many rows were delivered or given up."""
+        few = self.unsaved_rows < MANY_ROWS
+        self.unsaved_rows += rows
+        if few and self.unsaved_rows >= MANY_ROWS and self.on_dirty is not None:
+            self.on_dirty()
 
     def settle(self, track: int, lo: int, hi: int) -> None:
         """Nothing in [lo, hi) of this track is owed any more."""

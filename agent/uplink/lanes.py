@@ -163,7 +163,7 @@ class Lanes:
     def settle(self, rows: int = 0) -> None:
         """Bring the position up to what the lanes are done with; `rows` were delivered or given up just now."""
         position = self._position
-        position.unsaved_rows += rows
+        position.count(rows)
         for lane in self.all:
             for lo, hi in lane.settled():
                 position.settle(lane.track, lo, hi)

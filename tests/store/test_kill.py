@@ -61,7 +61,7 @@ async def main(path, seed):
             sys.stdout.buffer.write(orjson.dumps(["settled", "", store.head // 2]) + b"\\n")
             sys.stdout.buffer.flush()
             store.backlog.position("a").settle(0, 0, store.head // 2)
-            store.backlog.position("a").unsaved_rows += 100
+            store.backlog.position("a").count(100)
         if rng.random() < 0.02:
             await store.retention.once()
 

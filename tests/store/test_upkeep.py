@@ -15,7 +15,7 @@ import pytest
 
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import StoreSettings
-from gatepost.agent.store import Store, backlog
+from gatepost.agent.store import Store, backlog, pending_writes
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import database
 from tests.support.clock import LoopClock
@@ -209,7 +209,8 @@ async def test_losses_that_go_on_are_told_less_and_less_often(start: Any, clock:
 
 
 async def test_an_idle_store_writes_nothing(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "SAVE_SECONDS", 0.01)
+    for module in (backlog, pending_writes):
+        monkeypatch.setattr(module, "SAVE_SECONDS", 0.01)
     async with start() as run:
         await run.put_all(100)
         settle(run, 0, 101)
@@ -223,6 +224,39 @@ async def test_an_idle_store_writes_nothing(start: Any, tmp_path: Path, monkeypa
         assert traced == []
         assert (wal.stat().st_size, wal.stat().st_mtime_ns, run.store.writer.commits) == before
         await run.store.database._writer.set_trace_callback(None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds", "due"), [(99, 4.9, False), (99, 5.1, True), (100, 0.7, False), (100, 0.9, True)]
+)
+async def test_of_many_delivered_readings_a_kill_repeats_a_second_and_they_go_with_a_commit(
+    start: Any, clock: LoopClock, rows: int, seconds: float, due: bool
+) -> None:
+    now = [0.0]
+    clock.monotonic = lambda: now[0]
+    async with start(StoreSettings(commit_interval=0.0)) as run:
+        await run.put_all(rows)
+        await until(lambda: not run.store.pending.unsaved)
+        settle(run, 0, rows + 1)
+        run.store.backlog.position("a").count(rows)
+        now[0] += seconds
+        await run.put_all(1)
+        assert run.store.pending.unsaved != due
+        assert run.store.writer.commits == 2
+
+
+async def test_what_is_delivered_while_nothing_is_stored_is_written_within_a_second(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_writes, "MANY_SECONDS", 0.02)
+    monkeypatch.setattr(backlog, "RIDE_SECONDS", 0.01)
+    async with start(StoreSettings(commit_interval=0.0)) as run:
+        await run.put_all(200)
+        settle(run, 0, 100)
+        run.store.backlog.position("a").count(99)
+        assert run.store.pending.unsaved
+        run.store.backlog.position("a").count(1)
+        await until(lambda: not run.store.pending.unsaved)  # long before five seconds
 
 
 @pytest.fixture
