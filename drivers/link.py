@@ -62,7 +62,7 @@ def _nobody(status: str, key: str, message: str) -> None:
 class LinkEvents(NamedTuple):
     """Callbacks of a link, called on the event loop between `open` and `close`, and its memory."""
 
-    data: Callable[[Any], None]  # bytes, a GattValue or ReceivedAdvert
+    data: Callable[[Any], Any]  # bytes, a GattValue, ReceivedAdvert or MqttMessage; False: nobody is there to take it
     lost: Callable[[Exception | None], None]  # once, when the connection goes by itself
     waiting: Callable[[str, str, str], None]  # while `open` waits: a stable key, a sentence, a hint
     known: Callable[[dict[str, Any]], None]  # parts of the device's status: signal_strength (dBm), battery (%)
@@ -75,6 +75,8 @@ class Link(Protocol):
     sleepy device to show itself and says so (`LinkEvents.waiting`). Raises LinkFailed.
 
     A link with a true `tells_presence` stays open while its device comes and goes, and says so (`LinkEvents.presence`).
+    It is told with `expect()` that the device is configured, before the first `open`: what comes for it from then on
+    waits until it is open.
     One with `retire()` holds something between two openings, which it gives back when its device is removed.
     """
 

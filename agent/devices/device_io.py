@@ -71,7 +71,7 @@ class DeviceExchange:
         health: DeviceHealth,
         clock: Clock,
         at_once: bool = False,
-        feed: Callable[[Any], None] = _unheard,
+        feed: Callable[[Any], Any] = _unheard,
     ) -> None:
         self.at_once = at_once
         self.feed = feed

@@ -112,6 +112,8 @@ class DeviceSession:
     # -- settings and what commands ordered
 
     async def start(self) -> None:
+        if self._tells_presence:
+            self._link.expect()  # type: ignore[attr-defined]
         self._series.assign(self.device.patient)
         self.pipeline.watch(self.device.thresholds)
         try:

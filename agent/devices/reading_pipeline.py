@@ -72,6 +72,7 @@ class ReadingPipeline:
         self._timer: asyncio.TimerHandle | None = None
         self._armed: int | None = None
         self._grace = 0
+        self._untaken = False  # something of the last chunk could not be handed over
         self._decoder_faults = Faults()
         self._past_faults: dict[str, int] = {}
         self.exchange: DeviceExchange | None = None  # of the command that is being carried out
@@ -128,11 +129,12 @@ class ReadingPipeline:
 
     # -- the hot path
 
-    def chunk(self, data: Chunk) -> None:
-        """What the device said."""
+    def chunk(self, data: Chunk) -> bool:
+        """What the device said; False: no decoder is there to take it. A chunk with a `refusal` gets one where what was
+        decoded could not be handed to the store."""
         feed = self._feed
         if feed is None:
-            return
+            return False
         stamp = self._stamp = self._now()
         self.last_byte = stamp.mono
         if self.traffic.heard(stamp.mono):
@@ -145,10 +147,11 @@ class ReadingPipeline:
         except Exception as error:
             self._feed = None
             self._on_broken(error)
-            return
+            return True
         if self.on_chunk is not None:
             self.on_chunk(bool(items))
         if items:
+            self._untaken = False
             self.traffic.spoke(stamp.mono)
             if not self._monitoring or self._asks or self.exchange is not None or self.conversation is not None:
                 self._with_commands(items, stamp)
@@ -156,6 +159,9 @@ class ReadingPipeline:
                 self._plainly(items)
             else:
                 self._at_pace(items, stamp.mono)
+            if self._untaken and not getattr(data, "refusal", "-"):
+                data.refusal = "malformed"
+        return True
 
     def _plainly(self, items: list[Reading | Reply]) -> None:
         """Every reading as it is: the common case in the fewest steps."""
@@ -255,6 +261,7 @@ class ReadingPipeline:
             self._wrong("not-a-reading", TypeError(f"a decoder gave {type(item).__name__}"))
 
     def _wrong(self, kind: str, error: Exception) -> None:
+        self._untaken = True
         self._health.faults.add(kind, fault_of(error))
         if self._health.faults.counts[kind] == 1:
             self._log.error("%s: a reading was not taken (%s): %s", self._device, kind, fault_of(error))

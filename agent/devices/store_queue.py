@@ -39,6 +39,7 @@ class StoreQueue:
         self._counters = counters
         self._log = log
         self._link: Link | None = None
+        self._paused: Link | None = None  # the link that was told to wait, also once it is closed
         self._waiting: deque[_Waiting] = deque()
         self._draining: asyncio.Task[None] | None = None
         self._marked = 0  # sequence number of the newest reading with a mark
@@ -53,7 +54,7 @@ class StoreQueue:
         """The link to pause; a new one is paused at once while something waits."""
         self._link = link
         if link is not None and self._waiting and link.can_pause:
-            link.pause()
+            self._pause(link)
 
     def put(self, series: int, stamp: Stamp, body: bytes, urgent: bool, mark: tuple[str, Any] | None = None) -> int:
         """The sequence number; 0 when it waits for room, or was lost and counted. A reading with a `mark` waits in any
@@ -94,8 +95,17 @@ class StoreQueue:
         self._marks_wait += reading.mark is not None
         if self._draining is None:
             if link is not None:
-                link.pause()
+                self._pause(link)
             self._draining = asyncio.get_running_loop().create_task(self._drain(), name=f"{self._device}: store full")
+
+    def _pause(self, link: Link) -> None:
+        self._paused = link
+        link.pause()
+
+    def _resume(self) -> None:
+        link, self._paused = self._paused, None
+        if link is not None:
+            link.resume()
 
     def _lose(self, count: int) -> None:
         self._counters.dropped += count
@@ -131,8 +141,7 @@ class StoreQueue:
             self._lose(count)
         finally:
             self._draining = None
-        if self._link is not None:
-            self._link.resume()
+        self._resume()
 
     async def close(self) -> None:
         """Hand over what the store takes now; the rest is counted as lost."""
@@ -146,3 +155,5 @@ class StoreQueue:
             self._lose(len(self._waiting))
             self._waiting.clear()
             self._marks_wait = 0
+        else:
+            self._resume()

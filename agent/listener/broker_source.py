@@ -16,8 +16,8 @@ from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.listener.acknowledgements import StoredAcknowledger
-from gatepost.agent.listener.device_link import LinkDirectory
-from gatepost.agent.listener.intake import HELD, MessageIntake
+from gatepost.agent.listener.intake import HELD, UNTAKEN, MessageIntake, TakenMessage
+from gatepost.agent.listener.link_directory import LinkDirectory
 from gatepost.agent.settings.model import BrokerSettings, Secret
 from gatepost.agent.uplink.mqtt.connection import (
     BrokerEndpoint,
@@ -36,7 +36,7 @@ OPEN_TIMEOUT, SUBSCRIBE_TIMEOUT, CLOSE_TIMEOUT = 15.0, 10.0, 1.0
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 1.0, 60.0, 30.0
 SESSION = 86_400  # seconds that a broker which speaks 5 keeps the session
 AT_ONCE = 100  # messages that wait for the disk together
-IMPLEMENTATION_ERROR = 0x83
+LONGEST_WAIT = 30.0  # seconds for a device that is being opened anew
 
 
 class BrokerSource:
@@ -67,6 +67,7 @@ class BrokerSource:
         self._seen: set[int] = set()
         self._changed = asyncio.Event()
         self._subscribed: set[str] = set()
+        self._lost: asyncio.Future[ConnectionLost] | None = None  # of the connection there is
         self._up = False
         self._told = ""
 
@@ -98,6 +99,7 @@ class BrokerSource:
         if endpoint.secure:
             context = await asyncio.to_thread(tls_context, tls.ca, tls.cert, tls.key, tls.verify)
         lost: asyncio.Future[ConnectionLost] = asyncio.get_running_loop().create_future()
+        self._lost = lost
         connection = MqttConnection(
             endpoint,
             ConnectOptions(
@@ -152,17 +154,40 @@ class BrokerSource:
     async def _on_message(self, message: InboundMessage) -> int:
         """The reason code for the broker, once what it brought is on disk. What is refused is done with: it would come
         again and again."""
-        taken = self._intake.take(self.broker, "", message.topic, bytes(message.payload))
+        taken = await self._taken(message)
         ticket = taken.ticket
         if ticket == HELD and taken.link is not None:
-            resumed = asyncio.get_running_loop().create_future()
-            taken.link.on_resume.append(lambda: None if resumed.done() else resumed.set_result(None))
-            await resumed
+            settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            taken.link.on_settled.append(lambda stored: None if settled.done() else settled.set_result(stored))
+            if not await settled:
+                await self._withhold("the store had no room for a message")
             ticket = self._acknowledger.commits.ticket
         if ticket:
             self._acknowledger.count(ticket)
             await self._acknowledger.durable(ticket)
         return 0
+
+    async def _taken(self, message: InboundMessage) -> TakenMessage:
+        """While its device is being opened anew, the message waits."""
+        while True:
+            taken = self._intake.take(self.broker, "", message.topic, bytes(message.payload))
+            if taken.ticket != UNTAKEN or taken.link is None:
+                return taken
+            opened = asyncio.Event()
+            cancel = self._directory.when_open(taken.link.name, opened.set)
+            try:
+                async with asyncio.timeout(LONGEST_WAIT):
+                    await opened.wait()
+            except TimeoutError:
+                await self._withhold(f"{taken.link.name} could not be opened in time for a message")
+            finally:
+                cancel()
+
+    async def _withhold(self, why: str) -> None:
+        """No acknowledgement: the connection is begun anew, and the broker sends the message again."""
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(ConnectionLost(None, why))
+        await asyncio.Event().wait()  # until the connection ends what it runs
 
     def _carry(self, up: bool, why: str = "") -> None:
         if (up, why) != (self._up, self._told):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
@@ -65,6 +66,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
         self.tls = False
         self.since = 0  # wall microseconds
         self.transport: asyncio.Transport | None = None  # until the handshake of TLS is over
+        self.waits: Callable[[], None] | None = None  # ends the wait of a message that could not be taken yet
         self._server = server
         self._websocket = websocket
         self._loop = asyncio.get_running_loop()
@@ -270,11 +272,16 @@ class DeviceConnection(asyncio.BufferedProtocol):
     def unpause(self) -> None:
         """Unless something else holds it back."""
         self._pause = None
-        self.session.paused = self._server.holds_back(self.device)
+        self.session.paused = self.waits is not None or self._server.holding.holds_back(self.device)
         self.go_on()
 
+    def end_wait(self) -> None:
+        end, self.waits = self.waits, None
+        if end is not None:
+            end()
+
     def hold_back(self) -> None:
-        """The store has no room for what this device says."""
+        """What this device says cannot be taken now."""
         self.session.paused = True
         self._balance()
 
@@ -387,6 +394,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
         for timer in (self._timer, self._expiry, self._pause):
             if timer is not None:
                 timer.cancel()
+        self.end_wait()
         self._server.held -= self._held
         self._held = 0
         if self._websocket is not None:

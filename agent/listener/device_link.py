@@ -16,7 +16,7 @@ from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.link import LinkEvents
 from gatepost.drivers.mqtt.message import MqttMessage
 from gatepost.drivers.mqtt.options import LISTENER, MqttOptions
-from gatepost.drivers.mqtt.topics import TopicPattern, own_topics
+from gatepost.drivers.mqtt.topics import TopicPattern
 
 LONGEST_REASON = 64
 MOST_AWAITED = 100  # commands whose answer is awaited
@@ -42,20 +42,40 @@ class CommandCarrier(Protocol):
     def is_connected(self, device: str, carrier: str) -> bool: ...
 
 
+class LinkOwner(Protocol):
+    """The directory, as a link sees it."""
+
+    @property
+    def commands(self) -> CommandCarrier: ...
+
+    @property
+    def on_pause(self) -> Callable[[MqttLink], None]: ...
+
+    def expect(self, link: MqttLink) -> None: ...
+
+    def forget(self, link: MqttLink) -> None: ...
+
+    def opened(self, link: MqttLink) -> None: ...
+
+
 class MqttLink:
-    """A DeviceLink whose chunks are MqttMessage. `take` hands one on; `carried` tells that what carries it is there."""
+    """A DeviceLink whose chunks are MqttMessage. `take` hands one on; `carried` tells that what carries it is there.
+
+    `on_settled` are those who wait while the store has no room: told whether it took in the end what was held.
+    """
 
     can_pause = True
     tells_presence = True
 
-    def __init__(self, name: str, options: MqttOptions, events: LinkEvents, directory: LinkDirectory) -> None:
+    def __init__(self, name: str, options: MqttOptions, events: LinkEvents, directory: LinkOwner) -> None:
         self.name = name
         self.options = options
         self.source = options.source
         self.carrier = options.via or name
         self.patterns = [TopicPattern(pattern, name) for pattern in options.topics]
+        self.is_open = False
         self.paused = False
-        self.on_resume: list[Callable[[], None]] = []
+        self.on_settled: list[Callable[[bool], None]] = []
         self._events = events
         self._directory = directory
         self._up = False
@@ -66,12 +86,24 @@ class MqttLink:
 
     # --- a DeviceLink
 
+    def expect(self) -> None:
+        self._directory.expect(self)
+
+    def retire(self) -> None:
+        self._directory.forget(self)
+
+    def give_up(self) -> None:
+        """Another link took its place, or none: what it held and the store did not take is lost."""
+        self._settle(False)
+
     async def open(self, timeout: float) -> None:
-        self._directory.add(self)
+        self._directory.expect(self)
+        self.is_open = True
         self._tell()
+        self._directory.opened(self)
 
     async def close(self, timeout: float) -> None:
-        self._directory.remove(self)
+        self.is_open = False
         for answer in self._answers.values():
             answer.cancel()
 
@@ -80,10 +112,13 @@ class MqttLink:
         self._directory.on_pause(self)
 
     def resume(self) -> None:
+        self._settle(True)
+
+    def _settle(self, stored: bool) -> None:
+        waiting, self.on_settled = self.on_settled, []
         self.paused = False
-        waiting, self.on_resume = self.on_resume, []
         for tell in waiting:
-            tell()
+            tell(stored)
         self._directory.on_pause(self)
 
     async def send(self, data: bytes, timeout: float) -> None:
@@ -98,18 +133,20 @@ class MqttLink:
 
     # --- messages
 
-    def take(self, message: MqttMessage, will: bool = False) -> None:
-        """Hand it to the decoder; `message.refusal` says why it was not taken."""
-        self._events.data(message)
+    def take(self, message: MqttMessage, will: bool = False) -> bool:
+        """Hand it to the decoder; `message.refusal` says why it was not taken. False: no decoder is there now."""
+        if not self.is_open or not self._events.data(message):
+            return False
         if message.response is not None and not self._answered(message.response):
             message.refusal = "not-your-topic"
         if message.refusal:
-            return
+            return True
         if message.status is not None:
             self._say(PresenceWord(*message.status), will)
         elif not self._heard or (self._word is not None and message.response is None):
             self._heard, self._word = True, None  # who speaks is there
             self._tell()
+        return True
 
     def _answered(self, response: dict[str, Any]) -> bool:
         answer = self._answers.get(response["id"])
@@ -144,6 +181,8 @@ class MqttLink:
 
     def _tell(self) -> None:
         word = self._word
+        if not self.is_open:
+            return
         if word is not None:
             reason = word.reason[:LONGEST_REASON] or "said so"
             self._events.presence(word.status, reason, f"the device said that it is {word.status}")
@@ -224,74 +263,3 @@ def _result_of(response: Mapping[str, Any]) -> dict[str, Any]:
             message = error[:256]
         raise CommandFailed(key, message)
     return result if isinstance(result, dict) else {} if result is None else {"result": result}
-
-
-class TopicRoute(NamedTuple):
-    """Where a topic leads: the link of a device, what it carries there, and what its named levels are."""
-
-    link: MqttLink
-    kind: str
-    captures: Mapping[str, str]
-
-
-class LinkDirectory:
-    """Links of all mqtt devices by name, and the topics that each carrier may publish to."""
-
-    CACHED = 256  # topics of one carrier that are remembered
-
-    commands: CommandCarrier
-
-    def __init__(self) -> None:
-        self.links: dict[str, MqttLink] = {}
-        self.on_change: list[Callable[[MqttLink, bool], None]] = []
-        self.on_pause: Callable[[MqttLink], None] = lambda link: None
-        self._routes: dict[tuple[str, str], dict[str, TopicRoute]] = {}
-
-    def add(self, link: MqttLink) -> None:
-        self.links[link.name] = link
-        self._changed(link, True)
-
-    def remove(self, link: MqttLink) -> None:
-        if self.links.get(link.name) is link:
-            del self.links[link.name]
-            self._changed(link, False)
-
-    def _changed(self, link: MqttLink, there: bool) -> None:
-        self._routes.clear()
-        for tell in self.on_change:
-            tell(link, there)
-
-    def carried_by(self, source: str, carrier: str | None = None) -> list[MqttLink]:
-        """Links of this source: `listener` and a device's name, or a broker's name."""
-        return [
-            link
-            for link in self.links.values()
-            if link.source == source and (carrier is None or link.carrier == carrier)
-        ]
-
-    def route(self, source: str, carrier: str, topic: str) -> TopicRoute | None:
-        """Where a message of this carrier goes; None = it may not publish there. `carrier` is empty for a broker."""
-        known = self._routes.get((source, carrier))
-        if known is None:
-            known = self._routes[source, carrier] = self._fixed(source, carrier)
-        found = known.get(topic)
-        if found is None:
-            found = self._search(source, carrier, topic)
-            if found is not None and len(known) < self.CACHED:
-                known[topic] = found
-        return found
-
-    def _fixed(self, source: str, carrier: str) -> dict[str, TopicRoute]:
-        return {
-            topic: TopicRoute(link, kind, {})
-            for link in self.carried_by(source, carrier or None)
-            for topic, kind in (own_topics(link.name) if source == LISTENER else {}).items()
-        }
-
-    def _search(self, source: str, carrier: str, topic: str) -> TopicRoute | None:
-        for link in self.carried_by(source, carrier or None):
-            for pattern in link.patterns:
-                captures = pattern.match(topic)
-                if captures is not None:
-                    return TopicRoute(link, pattern.pattern, captures)
-        return None

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.listener.acknowledgements import CommitLog
-from gatepost.agent.listener.device_link import LinkDirectory, MqttLink
+from gatepost.agent.listener.device_link import MqttLink
+from gatepost.agent.listener.link_directory import LinkDirectory
 from gatepost.drivers.mqtt.message import MqttMessage
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ MOST_TOLD = 1000
 LONGEST_TOPIC = 256
 
 HELD = 1 << 62  # the ticket of a message that waits for room in the store
+UNTAKEN = HELD + 1  # of one whose device is being opened anew: take it again once its link is open
 
 
 class TakenMessage(NamedTuple):
@@ -58,8 +60,8 @@ class MessageIntake:
         self._told: dict[tuple[str, str], tuple[float, int]] = {}  # when, and how many since
 
     def take(self, source: str, carrier: str, topic: str, payload: bytes, will: bool = False) -> TakenMessage:
-        """In one go: when it returns, what is to be stored is in the store's queue, or the link is `paused`."""
-        self.received += 1
+        """In one go: when it returns, what is to be stored is in the store's queue, or the ticket says what is to be
+        waited for."""
         route = self._directory.route(source, carrier, topic)
         if route is None:
             return self.refuse(carrier or source, topic, "not-your-topic")
@@ -67,15 +69,18 @@ class MessageIntake:
         device = link.name
         message = MqttMessage(route.kind, payload, device, route.captures, lambda text: self._holds_token(device, text))
         before = commits.next_seq
-        link.take(message, will)
+        if not link.take(message, will):
+            return TakenMessage("", UNTAKEN, route.kind, link)
         if message.refusal:
             return self.refuse(device, topic, message.refusal)
+        self.received += 1
         if link.paused:
             return TakenMessage("", HELD, route.kind, link)
         return TakenMessage("", commits.ticket if commits.next_seq != before else 0, route.kind, link)
 
     def refuse(self, device: str, topic: str, reason: str) -> TakenMessage:
         """Counted; one line for each device and kind in a minute, and an event. Never what was in it."""
+        self.received += 1
         self.refused[KINDS.get(reason, "payload")] += 1
         shown = shown_topic(topic)
         self._events.emit("device.message.refused", {"device_id": device, "topic": shown, "reason": reason})

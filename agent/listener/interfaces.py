@@ -15,6 +15,12 @@ from gatepost.agent.listener.session import ProtocolLimits
 Connection = Any  # gatepost.agent.listener.connection.DeviceConnection
 
 
+class HoldsBack(Protocol):
+    def holds_back(self, device: str) -> bool:
+        """Whether what the device's connections carry cannot be taken now."""
+        ...
+
+
 class ConnectionOwner(Protocol):
     """The server; implemented by gatepost.agent.listener.server.MqttServer."""
 
@@ -27,6 +33,9 @@ class ConnectionOwner(Protocol):
     limits: ProtocolLimits
     buffer: bytearray  # for reading, shared by all
     held: int  # octets of all connections that wait to be understood
+
+    @property
+    def holding(self) -> HoldsBack: ...
 
     @property
     def rate(self) -> float: ...
@@ -50,8 +59,6 @@ class ConnectionOwner(Protocol):
     def ended(self, connection: Connection, will: WillMessage | None, key: str, message: str) -> None: ...
 
     def take_message(self, connection: Connection, packet: PublishPacket) -> None: ...
-
-    def holds_back(self, device: str) -> bool: ...
 
     def judge_filter(self, device: str, topic_filter: str, qos: int) -> int: ...
 

@@ -17,8 +17,9 @@ from gatepost.agent.listener.acknowledgements import StoredAcknowledger
 from gatepost.agent.listener.authentication import DeviceAuthenticator, DeviceTokens, SlowedPairs
 from gatepost.agent.listener.broker_source import BrokerSource
 from gatepost.agent.listener.client_sessions import ClientSessions
-from gatepost.agent.listener.device_link import LinkDirectory, MqttLink
+from gatepost.agent.listener.device_link import MqttLink
 from gatepost.agent.listener.intake import MessageIntake
+from gatepost.agent.listener.link_directory import LinkDirectory
 from gatepost.agent.listener.server import MqttServer
 from gatepost.agent.listener.subscriptions import DeviceTopics
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, ListenerSettings, Secret

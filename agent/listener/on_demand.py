@@ -60,6 +60,7 @@ class ListenerOnDemand:
         """Raises ListenWrong; where it is the first time, the agent starts without: `trouble` says why."""
         if self.running is None:
             return
+        self.running.directory.keep({name for name, device in settings.devices.items() if device.driver == DRIVER})
         try:
             await self.running.apply(settings.listener, settings.brokers)
         except ListenWrong as error:

@@ -21,8 +21,10 @@ from gatepost.agent.listener.acknowledgements import StoredAcknowledger
 from gatepost.agent.listener.authentication import TOKEN_PREFIX, DeviceAuthenticator, RefusedClient
 from gatepost.agent.listener.client_sessions import ClientSession, ClientSessions
 from gatepost.agent.listener.connection import DeviceConnection
-from gatepost.agent.listener.device_link import LinkDirectory, MqttLink
-from gatepost.agent.listener.intake import HELD, MessageIntake, TakenMessage, shown_topic
+from gatepost.agent.listener.device_link import MqttLink
+from gatepost.agent.listener.held_messages import HeldMessages
+from gatepost.agent.listener.intake import HELD, UNTAKEN, MessageIntake, TakenMessage, shown_topic
+from gatepost.agent.listener.link_directory import LinkDirectory
 from gatepost.agent.listener.outbox import DeviceOutbox
 from gatepost.agent.listener.packets import ConnectPacket, PublishPacket, WillMessage
 from gatepost.agent.listener.session import SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER, ProtocolLimits
@@ -63,6 +65,7 @@ class MqttServer:
         self.intake = intake
         self.acknowledger = acknowledger
         self.commits = acknowledger.commits
+        self.holding = HeldMessages(directory, self.commits, self.take_message, self._answer)
         self.outbox = DeviceOutbox(sessions, lambda device: bool(self._connected.get(device)))
         self.buffer = bytearray(READ_BUFFER)
         self.held = 0
@@ -252,7 +255,7 @@ class MqttServer:
         )
         for link in self._directory.carried_by(LISTENER, connection.device):
             link.carried(True)
-        if self.holds_back(connection.device):
+        if self.holding.holds_back(connection.device):
             connection.hold_back()
 
     def ended(self, connection: DeviceConnection, will: WillMessage | None, key: str, message: str) -> None:
@@ -291,6 +294,11 @@ class MqttServer:
         will, session.will = session.will, None
         if will is not None:
             taken = self.intake.take(LISTENER, session.device, will.topic, will.payload, will=True)
+            if taken.ticket == UNTAKEN:
+                assert taken.link is not None
+                session.will = will
+                self._directory.when_open(taken.link.name, partial(self._send_will, session))
+                return
             self._retain(taken, will.retain, will.payload)
             self._count(taken.ticket)
 
@@ -301,22 +309,15 @@ class MqttServer:
         client = connection.client
         assert client is not None
         taken = self.intake.take(LISTENER, connection.device, packet.topic, packet.payload)
-        if taken.ticket == HELD:
-            assert taken.link is not None
-            taken.link.on_resume.append(partial(self._resumed, connection, client, packet))
-            connection.hold_back()
-            return
-        self._retain(taken, packet.retain, packet.payload)
-        self._answer(connection, client, packet, taken)
-
-    def _resumed(self, connection: DeviceConnection, client: ClientSession, packet: PublishPacket) -> None:
-        """The store has room again, and took what was held of this message just now."""
-        self._answer(connection, client, packet, TakenMessage("", self.commits.ticket))
-        connection.settle(self.commits.committed)
+        if taken.ticket >= HELD:
+            self.holding.hold(connection, client, packet, taken)
+        else:
+            self._answer(connection, client, packet, taken)
 
     def _answer(
         self, connection: DeviceConnection, client: ClientSession, packet: PublishPacket, taken: TakenMessage
     ) -> None:
+        self._retain(taken, packet.retain, packet.payload)
         ticket = taken.ticket
         if packet.qos == 2 and not taken.refusal:
             client.received.add(packet.packet_id)
@@ -332,10 +333,6 @@ class MqttServer:
     def _retain(self, taken: TakenMessage, retain: bool, payload: bytes) -> None:
         if retain and taken.kind == "status" and taken.link is not None:
             self._topics.retain(taken.link.name, payload)
-
-    def holds_back(self, device: str) -> bool:
-        """Whether the store has no room for what this connection carries."""
-        return any(link.paused for link in self._directory.carried_by(LISTENER, device))
 
     def _link_paused(self, link: MqttLink) -> None:
         if link.source == LISTENER:

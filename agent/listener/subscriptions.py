@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gatepost.agent.listener.device_link import LinkDirectory
+from gatepost.agent.listener.link_directory import LinkDirectory
 from gatepost.drivers.mqtt.options import LISTENER
 
 NOT_AUTHORIZED, SHARED_NOT_SUPPORTED = 0x87, 0x9E

@@ -79,8 +79,11 @@ class MqttDecoder:
             self._kinds[pattern] = mapped_topic(mapping, self.faults)
 
     def feed(self, message: MqttMessage) -> list[Reading | Reply]:
+        message.refusal = "malformed"  # what stays of it if this raises
         try:
-            return self._kinds[message.kind](message)
+            items = self._kinds[message.kind](message)
+            message.refusal = ""
+            return items
         except RefusedPayload as refused:
             message.refusal = str(refused)
         except BadLine as bad:

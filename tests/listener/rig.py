@@ -16,6 +16,8 @@ from gatepost.agent.api.auth.rate_limits import AddressLockout
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.errors import Unauthenticated
 from gatepost.agent.core.events import EventBus
+from gatepost.agent.devices.health import StatusReason
+from gatepost.agent.devices.interfaces import DeviceLimits
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.listener.listener import DeviceListener
 from gatepost.agent.listener.packets import (
@@ -37,6 +39,7 @@ from gatepost.agent.listener.wire import PacketSplitter
 from gatepost.agent.settings.model import DeviceSettings, ListenerSettings, StoreSettings
 from gatepost.agent.store import Store
 from gatepost.drivers.driver import Registry
+from tests.support.waiting import until
 
 GATEWAY = "gw"
 
@@ -76,8 +79,15 @@ class ListenerRig:
     """`async with ListenerRig(folder, {"plug-3": {}})`: devices by id with their options."""
 
     def __init__(
-        self, folder: Path, devices: Mapping[str, dict[str, Any]], *, commit: float = 0.05, **settings: Any
+        self,
+        folder: Path,
+        devices: Mapping[str, dict[str, Any]],
+        *,
+        commit: float = 0.05,
+        retry: float = 0.05,
+        **settings: Any,
     ) -> None:
+        """`retry`: seconds until a device is opened anew, at most twice as much."""
         self.port = free_port()
         self.settings = ListenerSettings(listen=f"127.0.0.1:{self.port}", **settings)
         self.events = EventBus()
@@ -88,12 +98,13 @@ class ListenerRig:
         self._devices = {name: DeviceSettings(driver="mqtt", options=options) for name, options in devices.items()}
         self._folder = folder
         self._commit = commit
+        self._retry = retry
 
     async def __aenter__(self) -> ListenerRig:
         self.store = await Store.open(
             self._folder / "gatepost.db", GATEWAY, StoreSettings(commit_interval=self._commit), self.clock, self.events
         )
-        self._tasks = [asyncio.create_task(task()) for task in self.store.background_tasks().values()]
+        self._tasks = [asyncio.create_task(self.store.writer.run())]  # retention would undo what a test refuses
         rng = random.Random(1)
         self.listener = DeviceListener(
             self.store,
@@ -116,13 +127,12 @@ class ListenerRig:
             rng,
             logging.getLogger("test"),
             mqtt_link=self.listener.link,
+            limits=DeviceLimits(first_retry=self._retry, last_retry=self._retry),
         )
         self.devices.on_status = self._on_status
         await self.listener.start()
         await self.devices.apply(self._devices)
-        async with asyncio.timeout(5):
-            while self.listener.directory.links.keys() != self._devices.keys():
-                await asyncio.sleep(0.005)
+        await until(lambda: all(self.is_open(name) for name in self._devices))
         await self.listener.apply(self.settings, {})
         return self
 
@@ -130,7 +140,7 @@ class ListenerRig:
         await self.listener.stop()
         await self.devices.close()
         self.store.finish()
-        await asyncio.wait(self._tasks[:1], timeout=5)
+        await asyncio.wait(self._tasks, timeout=5)
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=5)
@@ -144,6 +154,14 @@ class ListenerRig:
         await self.devices.apply(
             {name: DeviceSettings(driver="mqtt", options=options) for name, options in devices.items()}
         )
+
+    def is_open(self, device: str = "plug-3") -> bool:
+        return self.devices._sessions[device].link is not None
+
+    async def interrupt(self, device: str = "plug-3") -> None:
+        """End the device's session by a fault, as a driver's would: it is opened anew after a pause."""
+        self.devices._sessions[device].liveness.end(StatusReason("test", "a test"))
+        await until(lambda: not self.is_open(device))
 
     async def readings(self, device: str | None = None) -> list[dict[str, Any]]:
         """Stored ones, oldest first."""
