@@ -119,15 +119,23 @@ class ConnectFailed(UplinkError):
     """No connection came about: `reason`, the broker's `code` if it gave one, and when to try again.
 
     `soon`: the usual backoff; `later`: a person must change something first; `protocol`: try the other version.
+    `reached`: the broker was there, and did not take the connection.
     """
 
     def __init__(
-        self, reason: ConnectReason, message: str, hint: str = "", retry: Retry = "soon", code: int | None = None
+        self,
+        reason: ConnectReason,
+        message: str,
+        hint: str = "",
+        retry: Retry = "soon",
+        code: int | None = None,
+        reached: bool = False,
     ) -> None:
         super().__init__(message, hint, key=f"broker-{reason}")
         self.reason = reason
         self.code = code
         self.retry = retry
+        self.reached = reached
 
 
 class NotTaken(UplinkError):

@@ -113,7 +113,8 @@ class DeviceView(ConfiguredView):
 class BrokerView(ConfiguredView):
     """One broker at this moment. `active` is whether it should be connected, `protocol` the version of MQTT in use,
     `next_attempt_in` in seconds; counts are of this run. `in_flight` readings are sent and not acknowledged, `suspect`
-    is the id of a reading that may make the broker hang up. `owed` is what waits for it, `settings` the effective ones
+    is the id of a reading that may make the broker hang up, `refused_topics` are subscriptions that it does not grant,
+    each with its reason. `owed` is what waits for it, `settings` the effective ones
     as text."""
 
     name: str
@@ -138,6 +139,7 @@ class BrokerView(ConfiguredView):
     refused: int
     dead_letters: int
     not_routed: int
+    refused_topics: dict[str, str]
     suspect: str | None
     owed: NotRequired[dict[str, Any] | None]
     settings: NotRequired[dict[str, str]]

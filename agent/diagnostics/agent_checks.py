@@ -216,6 +216,14 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
     reason, do = state["reason"], state["hint"]
     match state["state"]:
         case "connected":
+            if state["refused_topics"]:
+                yield finding_of(
+                    "broker-subscription-refused",
+                    about,
+                    "it does not grant every subscription: commands on these topics do not arrive",
+                    "; ".join(f"{topic}: {why}" for topic, why in list(state["refused_topics"].items())[:REASONS]),
+                    "allow this gateway to subscribe to them at the broker; it asks again by itself",
+                )
             if waiting and oldest and now - datetime.fromisoformat(oldest) > LATE:
                 yield finding_of(
                     "broker-backlog",

@@ -11,8 +11,8 @@ _IDS: dict[Severity, str] = {
         settings-refused store-failing store-full
     """,
     "warning": """
-        broker-dead-letters clock-unsynchronised device-absent device-misunderstood device-no-reading
-        device-quiet device-silent disk-low port-forbidden port-missing readings-lost settings-warning
+        broker-dead-letters broker-subscription-refused clock-unsynchronised device-absent device-misunderstood
+        device-no-reading device-quiet device-silent disk-low port-forbidden port-missing readings-lost settings-warning
         store-repaired
     """,
     "note": """

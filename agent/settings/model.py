@@ -192,6 +192,9 @@ class BrokerSettings(_Section, frozen=True):
         Literal["clean", "kept"],
         Meta(description="kept: the broker keeps commands for a gateway that is away, for a day at most"),
     ] = "clean"
+    command_qos: Annotated[
+        Literal[0, 1, 2], Meta(description="QoS of the subscriptions to commands; 0 spares a broker a queue")
+    ] = 1
     topics: Annotated[dict[str, str], Meta(description="topics that differ from the defaults, by their key")] = {}
     batch: Annotated[BatchSettings, Meta(description="several readings in one message")] = field(
         default_factory=BatchSettings

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import math
 from collections.abc import Coroutine, Iterable, Mapping
-from random import Random
 from typing import Any
 
 import orjson
@@ -19,6 +18,7 @@ from gatepost.agent.core.views import BrokerView
 from gatepost.agent.settings.model import BrokerSettings, client_id_of
 from gatepost.agent.store.positions import TRACKS
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
+from gatepost.agent.uplink.broker_addresses import STEADY_AFTER, BrokerAddresses
 from gatepost.agent.uplink.broker_format import BrokerFormat, needing_reconnect, topics_of
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.delivery import BrokerDelivery
@@ -46,10 +46,9 @@ KEPT_SESSION = 86_400  # seconds for which the broker is asked to keep a session
 SEND_TIMEOUT = 10.0
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 15.0  # a link that is down for a day should not stay down for a minute more
-STEADY_AFTER = 30.0  # seconds that a connection must hold before earlier failures are forgotten
+LONGEST_CROWDED = 120.0  # where a broker can be reached and takes no connection: many gateways may be at its door
 RETRY_LATER = 30.0  # seconds at least to wait where the configuration has to change first
 RETRY_TAKEN_OVER = 30.0  # another client with our id: two that fight would otherwise kick each other without end
-EARLY_DISCONNECTS = 2  # connections in a row that did not hold, until another address of the broker has its turn
 QOS2_WINDOW_V311 = 20  # MQTT 3.1.1 knows no receive maximum; brokers hang up on more QoS 2 messages than they allow
 
 ConnectFailure = ConnectFailed | SettingsWrong | UplinkError | ConnectionLost
@@ -72,16 +71,17 @@ class BrokerLink:
         self._unwanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._backoff = Backoff(context.rng, FIRST_RETRY, LONGEST_RETRY, STEADY_AFTER)
+        self._crowded = Backoff(context.rng, FIRST_RETRY, LONGEST_CROWDED)
+        self._addresses = BrokerAddresses(name, context.gateway)
         self._poison = PoisonMessages()
         self._protocol = ProtocolChoice(settings.protocol)
         self._presence = BrokerPresence(name, context, self._format, self._publish)
         self.condition_changed = self._presence.changed.set  # the log stores again, or does not
         self._tasks = LinkTasks(
-            name, context, self._topics, self._presence, self._format, settings.commands, self._publish_dialect
+            name, context, self._topics, self._presence, self._format, settings, self._publish_dialect
         )
         self._delivery: BrokerDelivery | None = None
         self._connection: MqttConnection | None = None
-        self._early_disconnects = 0
         self._hanging_up = False
         self._seen: set[int] = set()  # QoS 2 packet ids that a kept session has brought
         (self._wanted if settings.active else self._unwanted).set()
@@ -232,7 +232,7 @@ class BrokerLink:
             "url": self.settings.url,
             "state": state.current,
             "since": rfc3339(state.since),
-            "reason": state.reason,
+            "reason": state.reason or self._tasks.requests.complaint,
             "hint": state.hint,
             "connects": state.connects,
             "attempts": state.attempts,
@@ -248,6 +248,7 @@ class BrokerLink:
             "refused": counters.refused,
             "dead_letters": counters.dead,
             "not_routed": counters.skipped,
+            "refused_topics": dict(self._tasks.requests.refused),
             "suspect": self._context.store.reading_id(self._poison.suspect) if self._poison.suspect else None,
         }
 
@@ -275,10 +276,7 @@ class BrokerLink:
     async def _try_addresses(self) -> ConnectFailure | None:
         """Try each address once; serve the first that opens until it ends. What went wrong last."""
         failure: ConnectFailure | None = None
-        urls = self._addresses()
-        # An address that accepts and then hangs up is no better than a dead one.
-        first = self._early_disconnects // EARLY_DISCONNECTS % len(urls)
-        for url in urls[first:] + urls[:first]:
+        for url in self._addresses.in_turn(self.settings):
             while True:
                 self._state.enter("connecting", f"connecting to {url}")
                 self._state.attempts += 1
@@ -286,7 +284,7 @@ class BrokerLink:
                     connection = await self._while_wanted(self._open(url))
                 except ConnectFailed as error:
                     failure = error
-                    if self._protocol.failed(error):
+                    if self._protocol.failed(error, url):
                         continue
                 except (SettingsWrong, UplinkError) as error:
                     failure = error
@@ -295,13 +293,6 @@ class BrokerLink:
                 break
             log.debug("%s: no connection: %s", self.name, failure)
         return failure
-
-    def _addresses(self) -> tuple[str, ...]:
-        urls = [self.settings.url, *self.settings.failover]
-        if self.settings.order == "random":
-            # The same order at each try: gateways spread over the addresses, each one stays at its own.
-            Random(f"{self._context.gateway}/{self.name}").shuffle(urls)  # noqa: S311
-        return tuple(urls)
 
     async def _while_wanted(self, opening: Coroutine[Any, Any, MqttConnection]) -> MqttConnection | None:
         """None when the connection is not wanted any more; then nothing of the attempt is left."""
@@ -350,15 +341,16 @@ class BrokerLink:
         self._connection = connection
         began = clock.monotonic()
         self._state.connected()
+        self._crowded.reset()
         delivery = self._delivery = self._new_delivery(connection)
         self._presence.forget()
         self._presence.set_gone(self._format.update_devices(self._routes))
         for device, status in self._context.devices().items():
             self.device_status(device, status)
         store.on_stored.append(delivery.send_pending)
-        tasks = asyncio.get_running_loop().create_task(self._tasks.run(connection))
+        tasks = asyncio.get_running_loop().create_task(self._tasks.run(connection, delivery))
         try:
-            delivery.start(connection)
+            delivery.start(connection, held=self._tasks.requests.in_doubt)
             lost = await self._until_over(connection)
         finally:
             store.on_stored.remove(delivery.send_pending)
@@ -370,9 +362,11 @@ class BrokerLink:
             self._protocol.succeeded()
         held = clock.monotonic() - began
         self._backoff.held(held)
-        self._early_disconnects = self._early_disconnects + 1 if lost is not None and held < STEADY_AFTER else 0
+        self._addresses.ended(held, lost is not None)
         await connection.close(CLOSE_TIMEOUT)
-        if lost is not None and not lost.silent and lost.code not in NOT_THE_MESSAGE:
+        if lost is None or self._tasks.requests.hung_up(lost):
+            return lost
+        if not lost.silent and lost.code not in NOT_THE_MESSAGE:
             condemned = self._poison.hung_up(first, alone)
             if condemned is not None:
                 self._give_up(condemned)
@@ -439,6 +433,8 @@ class BrokerLink:
         later = getattr(failure, "retry", "later") == "later"
         taken_over = getattr(failure, "taken_over", False)
         delay = self._backoff.next(RETRY_TAKEN_OVER if taken_over else RETRY_LATER if later else 0.0)
+        if isinstance(failure, ConnectFailed) and failure.reached:
+            delay = max(delay, self._crowded.next())
         self._state.wait(delay, later, failure.message, failure.hint)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):

@@ -8,13 +8,11 @@ import logging
 from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.mqtt.connection import InboundMessage, MqttConnection
-from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
+from gatepost.agent.uplink.subscription_requests import SubscriptionRequests
 from gatepost.agent.uplink.topics import BrokerTopics
 
 log = logging.getLogger(__name__)
 
-SUBSCRIBE_TIMEOUT = 10.0
-TOPICS_PER_SUBSCRIBE = 50  # topics in one SUBSCRIBE
 OWNER_WAIT = 1.0  # seconds in which a retained status tells that a device belongs to another gateway
 MAX_LOOKUPS = 4  # unknown devices looked up at once
 
@@ -22,53 +20,63 @@ MAX_LOOKUPS = 4  # unknown devices looked up at once
 class CommandSubscriptions:
     """Command subscriptions of one broker: one wildcard where the broker allows it, else one for each device.
 
-    A command for a device that is not configured here is answered only if no gateway has published a status for it:
-    on a broker that several gateways share it is most likely another one's.
+    Where the topics do not name the gateway, a command for a device that is not configured here is answered only if
+    no gateway has published a status for it: on a broker that several gateways share it is most likely another one's.
     """
 
-    def __init__(self, name: str, topics: BrokerTopics, context: UplinkContext) -> None:
+    def __init__(
+        self, name: str, topics: BrokerTopics, context: UplinkContext, requests: SubscriptionRequests, qos: int
+    ) -> None:
         self._name = name
         self._topics = topics
         self._context = context
+        self._requests = requests
+        self._qos = qos
+        self._own_root = topics.names_gateway("commands")
         self._connection: MqttConnection | None = None
-        self._single: set[str] | None = None  # subscribed topics, where the wildcard is not possible
+        self._single: set[str] | None = None  # wanted topics, where the wildcard is not possible
         self._lookups: dict[str, asyncio.Event] = {}
         self.held: set[str] = set()  # filters that the broker granted
 
-    async def subscribe(self, connection: MqttConnection, devices: list[str]) -> None:
-        """Raises UplinkError when the broker does not answer; refused filters are logged."""
-        self._connection = connection
-        self.held.clear()
+    async def subscribe(self, connection: MqttConnection, devices: list[str]) -> bool:
+        """Ask for what is not granted yet, in one packet; false when the broker refuses some of it. UplinkError."""
+        if connection is not self._connection:
+            self._connection, self._single = connection, None
+            self.held.clear()
         filters = [self._topics("gateway_commands")]
         if self._context.organization:
             filters.append(self._topics("broadcast"))
-        await self._ask(connection, filters)
         wildcard = self._topics.wildcard("commands")
-        self._single = None
-        if wildcard is None or await self._ask(connection, [wildcard], quiet=True):
+        if wildcard is None:
+            self._single = self._single or set()
+        elif self._single is None:
+            filters.append(wildcard)
+        # Below a root of one's own a refusal is a mistake or a moment's; elsewhere rights may end at single devices.
+        optional = () if self._own_root or wildcard is None else (wildcard,)
+        refused = await self._ask(connection, filters, optional)
+        if wildcard in refused and optional:
+            refused.remove(wildcard)
             self._single = set()
-            await self.update(connection, devices)
+        return await self.update(connection, devices) and not refused
 
-    async def update(self, connection: MqttConnection, devices: list[str]) -> None:
+    async def update(self, connection: MqttConnection, devices: list[str]) -> bool:
         """Where each device has a subscription of its own: bring them in line with the devices there are."""
         if self._single is None:
-            return
+            return True
         wanted = {self._topics("commands", device) for device in devices}
-        new, old = sorted(wanted - self._single), sorted(self._single - wanted)
-        for start in range(0, len(new), TOPICS_PER_SUBSCRIBE):
-            await self._ask(connection, new[start : start + TOPICS_PER_SUBSCRIBE])
-        for start in range(0, len(old), TOPICS_PER_SUBSCRIBE):
-            await connection.unsubscribe(old[start : start + TOPICS_PER_SUBSCRIBE], SUBSCRIBE_TIMEOUT)
-            self.held.difference_update(old)
+        for topic in self._single - wanted:
+            self._requests.forget(topic)
+            if topic in self.held:
+                await connection.unsubscribe([topic], self._requests.timeout)
+                self.held.discard(topic)
         self._single = wanted
+        return not await self._ask(connection, sorted(wanted))
 
-    async def _ask(self, connection: MqttConnection, filters: list[str], quiet: bool = False) -> list[str]:
-        """Subscribe; the filters that were refused."""
-        codes = await connection.subscribe([(topic, 1) for topic in filters], SUBSCRIBE_TIMEOUT)
-        refused = [topic for topic, code in zip(filters, codes, strict=True) if code >= REFUSED]
-        self.held.update(set(filters).difference(refused, self._lookups))
-        if refused and not quiet:
-            log.warning("%s: subscription refused (%s): %s", self._name, explain(max(codes)).phrase, ", ".join(refused))
+    async def _ask(self, connection: MqttConnection, filters: list[str], optional: tuple[str, ...] = ()) -> set[str]:
+        """Subscribe to those that are not held; the ones that were refused."""
+        wanted = {topic: self._qos for topic in filters if topic not in self.held}
+        refused = set(await self._requests.ask(connection, wanted, optional))
+        self.held.update(wanted.keys() - refused)
         return refused
 
     async def on_message(self, message: InboundMessage) -> int:
@@ -82,7 +90,9 @@ class CommandSubscriptions:
             await self._context.on_command(self._name, None, message, True)
         else:
             device = self._topics.device_of("commands", topic)
-            if device is not None and (device in self._context.devices() or not await self._owned_elsewhere(device)):
+            if device is not None and (
+                device in self._context.devices() or self._own_root or not await self._owned_elsewhere(device)
+            ):
                 await self._context.on_command(self._name, device, message, False)
         return 0
 
@@ -93,7 +103,7 @@ class CommandSubscriptions:
             return True
         status_seen = self._lookups[topic] = asyncio.Event()
         try:
-            if await self._ask(connection, [topic], quiet=True):
+            if await self._requests.ask(connection, {topic: self._qos}, (topic,)):
                 return True
             async with asyncio.timeout(OWNER_WAIT):
                 await status_seen.wait()
@@ -105,7 +115,7 @@ class CommandSubscriptions:
             del self._lookups[topic]
             if connection.is_open:
                 try:
-                    await connection.unsubscribe([topic], SUBSCRIBE_TIMEOUT)
+                    await connection.unsubscribe([topic], self._requests.timeout)
                 except UplinkError as error:
                     log.debug("%s: %s", self._name, error)
         return True

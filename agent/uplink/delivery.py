@@ -6,6 +6,7 @@ Step 2 of 3 of the way out: log_feed -> delivery -> acknowledgements.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -33,6 +34,7 @@ from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
 log = logging.getLogger(__name__)
 
 UNSENT_LIMIT = 256_000  # octets handed to the transport and not yet taken: a slow link must not fill the memory
+HELD_AT_MOST = 10.0  # seconds that readings wait for the answer to a SUBSCRIBE on which the broker hung up before
 UNSENT_WAIT = 0.05  # seconds until it is looked again whether the link has taken them
 SPARE_IDS = 2  # of the receive maximum, left for responses and statuses
 
@@ -91,6 +93,8 @@ class BrokerDelivery:
     ) -> None:
         self._name = name
         self._ready = ready
+        self._held: asyncio.TimerHandle | None = None
+        self._flowing = asyncio.Event()
         self._batch_since: float | None = None
         self._store = store
         self._counters = counters
@@ -107,7 +111,10 @@ class BrokerDelivery:
         self._watchdog = AcknowledgementWatchdog(self.acknowledgements, counters, monotonic, on_broken)
         self._probe = SuspectProbe(poison, self.feed, monotonic)
 
-    def start(self, connection: MqttConnection) -> None:
+    def start(self, connection: MqttConnection, held: bool = False) -> None:
+        """`held`: no readings before `resume`, or HELD_AT_MOST."""
+        if held:
+            self._held = asyncio.get_running_loop().call_later(HELD_AT_MOST, self.resume)
         publisher = self._publisher = connection.publisher
         publisher.on_ack = self.on_ack
         self._window = max(1, min(self._window, publisher.receive_maximum - SPARE_IDS))
@@ -127,7 +134,7 @@ class BrokerDelivery:
         publisher = self._publisher
         if publisher is None or not publisher.is_open or (self._outbox.waiting and not self._outbox.drain()):
             return
-        if self.acknowledgements.refused or not self._ready():
+        if self.acknowledgements.refused or self._held is not None or not self._ready():
             return
         now = self._timer.monotonic()
         if now < self._timer.paused_until:
@@ -168,6 +175,8 @@ class BrokerDelivery:
         given_up = self._counters.dead + self._counters.skipped - given_up
         if given_up:
             lanes.settle(given_up)
+        if in_flight or not feed.loading:
+            self._flowing.set()
         if len(in_flight) >= window:
             publisher.hurry_ping()
         if in_flight and not before:
@@ -302,6 +311,20 @@ class BrokerDelivery:
         self.feed.renew(lanes)
         self.send_pending()
 
+    async def until_flowing(self, limit: float) -> None:
+        """Until the first readings are sent, none is there to send, or so many seconds are over."""
+        if self._ready():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    await self._flowing.wait()
+
+    def resume(self) -> None:
+        """Readings need not be held any longer."""
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+            self.send_pending()
+
     # --- the end
 
     def hold(self) -> None:
@@ -312,6 +335,8 @@ class BrokerDelivery:
         """Nothing more is sent. The first message that was in flight, and whether it was all that was."""
         publisher, self._publisher = self._publisher, None
         alone = publisher is not None and len(publisher.unacked()) == 1
+        if self._held is not None:
+            self._held.cancel()
         self._timer.stop()
         self._watchdog.stop()
         self.feed.stop()

@@ -10,11 +10,10 @@ from collections.abc import Set
 from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.mqtt.connection import InboundMessage, MqttConnection
-from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
+from gatepost.agent.uplink.subscription_requests import SubscriptionRequests
 
 log = logging.getLogger(__name__)
 
-SUBSCRIBE_TIMEOUT = 10.0
 DUPLICATE_WITHIN = 5.0  # seconds in which a second copy comes where two of our subscriptions match one message
 REMEMBERED = 64
 
@@ -24,8 +23,9 @@ class FollowedTopics:
     "" or why the broker refused it. `held` are the filters of commands: those are neither asked for
     again nor ended."""
 
-    def __init__(self, name: str, context: UplinkContext, held: Set[str]) -> None:
+    def __init__(self, name: str, context: UplinkContext, held: Set[str], requests: SubscriptionRequests) -> None:
         self._held = held
+        self._requests = requests
         self.outcomes: dict[str, str] = {}
         self._name = name
         self._context = context
@@ -36,24 +36,26 @@ class FollowedTopics:
         """A new connection knows of none."""
         self.outcomes = {}
 
-    async def follow(self, connection: MqttConnection) -> None:
-        """Bring the connection in line with what is wanted; UplinkError when the broker does not answer."""
+    async def follow(self, connection: MqttConnection) -> bool:
+        """Bring the connection in line with what is wanted, and ask again for what was refused: false when the broker
+        refuses some of it. UplinkError when it does not answer."""
         async with self._turn:
             wanted = self._context.followed(self._name)
             for topic in [topic for topic in self.outcomes if topic not in wanted]:
                 if topic not in self._held:
-                    await connection.unsubscribe([topic], SUBSCRIBE_TIMEOUT)
+                    await connection.unsubscribe([topic], self._requests.timeout)
                 self.outcomes.pop(topic, None)
             for topic, qos in wanted.items():
-                if topic in self.outcomes:
+                if self.outcomes.get(topic) == "":
                     continue
                 if topic in self._held:  # with a QoS of its own, which must stay
                     self.outcomes[topic] = ""
                     continue
-                code = (await connection.subscribe([(topic, qos)], SUBSCRIBE_TIMEOUT))[0]
-                self.outcomes[topic] = explain(code).phrase if code >= REFUSED else ""
-                if code >= REFUSED:
-                    log.warning("%s: subscription refused (%s): %s", self._name, explain(code).phrase, topic)
+                refused = await self._requests.ask(connection, {topic: qos}, (topic,))
+                if refused and not self.outcomes.get(topic):
+                    log.warning("%s: subscription refused (%s): %s", self._name, refused[topic], topic)
+                self.outcomes[topic] = refused.get(topic, "")
+            return not any(self.outcomes.values())
 
     async def again(self, connection: MqttConnection, topic: str) -> None:
         """As above, and this one anew: its QoS may be another."""

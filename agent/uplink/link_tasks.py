@@ -10,25 +10,29 @@ from collections.abc import Awaitable, Callable
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.errors import UplinkError
 from gatepost.agent.core.topic_filter import TopicFilter
+from gatepost.agent.settings.model import BrokerSettings
 from gatepost.agent.uplink.broker_format import BrokerFormat
-from gatepost.agent.uplink.command_subscriptions import SUBSCRIBE_TIMEOUT, CommandSubscriptions
+from gatepost.agent.uplink.command_subscriptions import CommandSubscriptions
 from gatepost.agent.uplink.context import UplinkContext
+from gatepost.agent.uplink.delivery import BrokerDelivery
 from gatepost.agent.uplink.followed_topics import FollowedTopics
 from gatepost.agent.uplink.formats.interface import OutgoingMessage
 from gatepost.agent.uplink.mqtt.connection import InboundMessage, MqttConnection
-from gatepost.agent.uplink.mqtt.reason_codes import REFUSED
 from gatepost.agent.uplink.presence import BrokerPresence
+from gatepost.agent.uplink.subscription_requests import SubscriptionRequests
 from gatepost.agent.uplink.topics import BrokerTopics
 
 log = logging.getLogger("gatepost.agent.uplink.broker_link")
 
-FIRST_RETRY, LONGEST_RETRY = 5.0, 60.0  # seconds until what a broker left unanswered (a subscription) is asked again
+FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0  # seconds until a subscription that was refused or not answered is asked again
 
-LinkStep = Callable[[MqttConnection], Awaitable[None]]
+FLOWING_WITHIN = 2.0  # seconds that subscriptions wait for the first readings to be sent before them
+
+LinkStep = Callable[[MqttConnection], Awaitable[bool]]  # false: not all of it is done, try again; UplinkError
 
 
 class LinkTasks:
-    """Tasks of one broker. `run` serves one connection; `commands`: whether this broker may send any."""
+    """Tasks of one broker. `run` serves one connection."""
 
     def __init__(
         self,
@@ -37,7 +41,7 @@ class LinkTasks:
         topics: BrokerTopics,
         presence: BrokerPresence,
         payload_format: BrokerFormat,
-        commands: bool,
+        settings: BrokerSettings,
         publish: Callable[[list[OutgoingMessage]], None],
     ) -> None:
         self._format = payload_format
@@ -46,9 +50,10 @@ class LinkTasks:
         self._name = name
         self._context = context
         self._presence = presence
-        self._commands = commands
-        self._subscriptions = CommandSubscriptions(name, topics, context)
-        self.followed = FollowedTopics(name, context, self._subscriptions.held)
+        self._commands = settings.commands
+        self.requests = SubscriptionRequests(name, context.clock.monotonic)
+        self._subscriptions = CommandSubscriptions(name, topics, context, self.requests, settings.command_qos)
+        self.followed = FollowedTopics(name, context, self._subscriptions.held, self.requests)
         self._devices_changed = False
 
     def devices_changed(self) -> None:
@@ -56,24 +61,31 @@ class LinkTasks:
         self._devices_changed = True
         self._presence.changed.set()
 
-    async def run(self, connection: MqttConnection) -> None:
-        """Subscribe, publish all statuses, send what waits; then publish what changes. What fails is tried again as
-        long as the connection stands."""
-        presence = self._presence
+    async def run(self, connection: MqttConnection, delivery: BrokerDelivery) -> None:
+        """Subscribe once readings flow, publish all statuses, send what waits; then publish what changes. What fails
+        is tried again as long as the connection stands."""
+        changed = self._presence.changed
         self._devices_changed = False
         self.followed.forget()
-        due: list[LinkStep] = [self._subscribe, self._online, self._statuses, self._resume, self.followed.follow]
         backoff = Backoff(self._context.rng, FIRST_RETRY, LONGEST_RETRY)
+        if not self.requests.in_doubt:
+            await delivery.until_flowing(FLOWING_WITHIN)
+        due: list[LinkStep] = [self._subscribe, self._online, self._statuses, self._resume, self.followed.follow]
+        failed: list[LinkStep] = []
         while connection.is_open:
-            presence.changed.clear()
-            failed = [step for step in due if not await self._succeeds(step, connection)]
+            changed.clear()
+            failed += [step for step in due if not await self._succeeds(step, connection) and step not in failed]
+            delivery.resume()
+            due = [self._follow_devices, self._statuses]
             if not failed:
-                await presence.changed.wait()
                 backoff.reset()
-                due = [self._follow_devices, self._statuses]
+                await changed.wait()
                 continue
-            await asyncio.sleep(backoff.next())
-            due = [*(step for step in failed if step != self._statuses), self._statuses]
+            try:
+                async with asyncio.timeout(backoff.next()):
+                    await changed.wait()
+            except TimeoutError:
+                due, failed = [*failed, *due], []
 
     async def on_message(self, message: InboundMessage) -> int:
         """A message from the broker; the reason code of its acknowledgement."""
@@ -94,36 +106,36 @@ class LinkTasks:
 
     async def _succeeds(self, step: LinkStep, connection: MqttConnection) -> bool:
         try:
-            await step(connection)
+            return await step(connection)
         except UplinkError as error:
             log.warning("%s: %s", self._name, error)
-            return False
         except Exception as error:
             log.error("%s: %s: %s", self._name, type(error).__name__, error)
-            return False
-        return True
+        return False
 
-    async def _subscribe(self, connection: MqttConnection) -> None:
+    async def _subscribe(self, connection: MqttConnection) -> bool:
         wanted = self._format.current.subscriptions()
         self._filters = [TopicFilter(each) for each in wanted]
-        if wanted:
-            codes = await connection.subscribe(list(wanted.items()), SUBSCRIBE_TIMEOUT)
-            refused = [topic for topic, code in zip(wanted, codes, strict=True) if code >= REFUSED]
-            if refused:
-                log.warning("%s: subscription refused: %s", self._name, ", ".join(refused))
+        whole = not await self.requests.ask(connection, wanted)
         if self._commands and self._format.kind.contract_commands:
-            await self._subscriptions.subscribe(connection, list(self._context.devices()))
+            whole &= await self._subscriptions.subscribe(connection, list(self._context.devices()))
+        return whole
 
-    async def _follow_devices(self, connection: MqttConnection) -> None:
+    async def _follow_devices(self, connection: MqttConnection) -> bool:
+        whole = True
         if self._devices_changed and self._commands and self._format.kind.contract_commands:
-            await self._subscriptions.update(connection, list(self._context.devices()))
+            whole = await self._subscriptions.update(connection, list(self._context.devices()))
         self._devices_changed = False
+        return whole
 
-    async def _online(self, _: MqttConnection) -> None:
+    async def _online(self, _: MqttConnection) -> bool:
         await self._presence.publish_online()
+        return True
 
-    async def _statuses(self, _: MqttConnection) -> None:
+    async def _statuses(self, _: MqttConnection) -> bool:
         await self._presence.publish_statuses()
+        return True
 
-    async def _resume(self, _: MqttConnection) -> None:
+    async def _resume(self, _: MqttConnection) -> bool:
         await self._context.on_connected(self._name)
+        return True

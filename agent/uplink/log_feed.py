@@ -35,6 +35,11 @@ class LogFeed:
         self._next_lanes: Callable[[], Lanes] | None = None
         self._loads: dict[str, asyncio.Task[None]] = {}  # pages being read, by lane
 
+    @property
+    def loading(self) -> bool:
+        """Whether a page of the log is being read."""
+        return bool(self._loads)
+
     def fill(self) -> None:
         """Load what is missing: at once from memory, else as a task."""
         head = self._store.head

@@ -81,6 +81,10 @@ class BrokerTopics:
         beside = ("{device}" in parent or "{gateway}" in parent) and topic.startswith(place.rpartition("/")[0] + "/")
         return beside and not any(taken.matches(topic) for taken in self._taken)
 
+    def names_gateway(self, key: str) -> bool:
+        """Whether the topics of this key are this gateway's alone."""
+        return "{gateway}" in self._templates[key]
+
     def wildcard(self, key: str) -> str | None:
         """The filter for every device, where `{device}` is a level of its own; None where it is not."""
         levels = self._templates[key].split("/")

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gatepost.agent.settings.model import BrokerSettings
-from gatepost.agent.uplink import acknowledgements, broker_link, link_tasks, poison_messages
+from gatepost.agent.uplink import acknowledgements, broker_link, link_tasks, poison_messages, subscription_requests
 from tests.store.conftest import database
 from tests.support.waiting import until
 
@@ -188,14 +188,23 @@ async def test_a_broker_that_hangs_up_on_every_reading_does_not_eat_the_log(
 
 async def test_connect_then_kick_condemns_nobody_and_backs_off(gw: Gateway) -> None:
     async with Journal() as fake:
-        fake.on[SUBSCRIBE] = lambda peer, command, body: peer.hang_up()
+
+        def kick(peer: Peer, command: int, body: bytes) -> None:
+            peer.send(packet(0x20, b"\0\0\0"))
+            asyncio.get_running_loop().call_later(0.005, peer.hang_up)
+
+        fake.on[CONNECT] = kick
+        fake.on[SUBSCRIBE] = lambda peer, command, body: None
+        fake.forget = True
         await gw.apply(a=BrokerSettings(fake.url))
         await gw.put(*range(10))
         uplink = gw.uplink()
         await until(lambda: len(fake.peers) > 12, 20)
         assert uplink._backoff.failures > 8
         assert not await gw.store.dead_letters()
+        del fake.on[CONNECT]
         fake.on[SUBSCRIBE] = granted
+        fake.forget = False
         await gw.delivered()
         assert sorted(set(fake.numbers)) == list(range(10))
         assert uplink._backoff.failures > 8  # only a connection that held long enough resets it
@@ -298,7 +307,7 @@ async def test_taken_over(gw: Gateway) -> None:
 
 
 async def test_a_subscription_without_answer_is_asked_again(gw: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatepost.agent.uplink.command_subscriptions.SUBSCRIBE_TIMEOUT", 0.05)
+    monkeypatch.setattr(subscription_requests, "FIRST_TIMEOUT", 0.05)
     async with Journal() as fake:
         asked = 0
 
@@ -309,7 +318,7 @@ async def test_a_subscription_without_answer_is_asked_again(gw: Gateway, monkeyp
 
         fake.on[SUBSCRIBE] = late
         await gw.apply(a=BrokerSettings(fake.url))
-        await until(lambda: asked >= 4)
+        await until(lambda: asked >= 3)
         await until(lambda: any(topic == "gateways/gw/status" for topic, _ in fake.others))
         assert gw.uplink().as_dict()["connects"] == 1
 

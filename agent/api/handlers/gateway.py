@@ -51,7 +51,8 @@ async def health_detailed(request: ApiRequest) -> HealthDetailed:
     """Every part with its state; `degraded` names no reason: `doctor` does."""
     app = request.app
     devices = {view["id"]: view["status"] for view in app.devices.views()}
-    brokers = {view["name"]: view["state"] for view in _broker_views(request)}
+    views = _broker_views(request)
+    brokers = {view["name"]: view["state"] for view in views}
     listening = _listener(request)
     well = (
         listening["state"] in ("off", "ok")
@@ -59,6 +60,7 @@ async def health_detailed(request: ApiRequest) -> HealthDetailed:
         and not app.store.loss
         and all(status in DEVICES_WELL for status in devices.values())
         and all(state in BROKERS_WELL for state in brokers.values())
+        and not any(view["refused_topics"] for view in views)
     )
     return {
         "status": "ok" if well else "degraded",

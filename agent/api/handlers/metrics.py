@@ -124,6 +124,8 @@ def _listener(shown: dict[str, Any]) -> Iterator[MetricSample]:
 def _broker(state: BrokerView, owed: dict[str, Any], now: float) -> Iterator[MetricSample]:
     label = (("broker", str(state["name"])),)
     yield MetricSample("gatepost_broker_up", "Whether the broker is connected.", state["state"] == "connected", label)
+    text = "Subscriptions to commands that the broker does not grant."
+    yield MetricSample("gatepost_broker_refused_subscriptions", text, len(state["refused_topics"]), label)
     for key, name, text in (
         ("connects", "gatepost_broker_connects_total", "Connections made."),
         ("attempts", "gatepost_broker_attempts_total", "Connections tried."),

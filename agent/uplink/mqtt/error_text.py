@@ -26,7 +26,7 @@ _PROTOCOLS = {"mqtts": "TLS", "ws": "WebSocket", "wss": "TLS and WebSocket"}
 def unanswered(endpoint: BrokerEndpoint, timeout: float, connected: bool) -> ConnectFailed:
     if connected:
         hint = "something listens there, but it may be no MQTT broker, or it is stuck"
-        return ConnectFailed("timeout", f"{endpoint} did not answer CONNECT within {timeout:g} s", hint)
+        return ConnectFailed("timeout", f"{endpoint} did not answer CONNECT within {timeout:g} s", hint, reached=True)
     hint = "check host, port and scheme of url, the network, and that no firewall is in the way"
     return ConnectFailed("timeout", f"no connection to {endpoint} within {timeout:g} s", hint)
 
@@ -41,7 +41,8 @@ def explain_failure(problem: Exception | None, endpoint: BrokerEndpoint, before_
         hint = "it may not know this MQTT version, or this client is not welcome; the broker's log may say more"
         if not endpoint.secure:
             hint = f"the port may speak TLS (try {endpoint.scheme}s://); else {hint}"
-        return ConnectFailed("closed", f"{endpoint} closed the connection without answering CONNECT", hint, "protocol")
+        message = f"{endpoint} closed the connection without answering CONNECT"
+        return ConnectFailed("closed", message, hint, "protocol", reached=True)
     if isinstance(problem, socket.gaierror):
         hint = "check the host in url and the name service of this machine"
         return ConnectFailed("unknown-host", f"the name {endpoint.host} could not be resolved", hint)

@@ -104,7 +104,7 @@ def connect_refused(code: int, text: str = "", reference: str = "") -> ConnectFa
     detail = f" ({text})" if text else ""
     hint = f"{meaning.hint}: {reference}" if reference else meaning.hint
     message = f"the broker refused the connection: {meaning.phrase}{detail}"
-    return ConnectFailed("refused", message, hint, meaning.retry, code)
+    return ConnectFailed("refused", message, hint, meaning.retry, code, reached=True)
 
 
 class ConnectionLost(NamedTuple):
