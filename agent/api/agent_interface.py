@@ -13,6 +13,7 @@ from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.command_ledger import LedgerEntry
+from gatepost.agent.store.curves.reader import HistoryReader
 from gatepost.agent.store.damage.revoked_ids import RevokedIds
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.model import Record, Series
@@ -111,6 +112,9 @@ class StoreInterface(Protocol):
 
     @property
     def queries(self) -> StoreQueries: ...
+
+    @property
+    def history(self) -> HistoryReader: ...
 
     @property
     def backlog(self) -> DeliveryBacklog: ...

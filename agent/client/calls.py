@@ -191,6 +191,11 @@ class GatewayCalls:
         return _get(f"/devices/{part(device)}/data", **query)._replace(shape=page)
 
     @verb
+    def curves(self, /, device: str, resolution: str = "auto", **query: Any) -> ApiCall[Json]:
+        """Least, most, mean and last of each bucket of time: since, until, metric, values (such as spo2,heart_rate)."""
+        return _get(f"/devices/{part(device)}/data", resolution=resolution, **query)
+
+    @verb
     def readings(self, /, **query: Any) -> ApiCall[ReadingPage]:
         """Stored readings, newest first: as `data`, and device."""
         return _get("/readings", **query)._replace(shape=page)

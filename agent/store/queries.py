@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import orjson
@@ -26,6 +26,7 @@ P = ParamSpec("P")
 
 SEARCH_SECONDS = 1.0  # that one search or count may take
 PAGES = {NORMAL: "reading_page", URGENT_TRACK: "reading_page_urgent"}
+STRETCH_ROWS = 1024  # that are worked on without a pause
 MAX_LOGGED = 20  # damaged rows that the log names one by one
 
 
@@ -50,7 +51,7 @@ class StoreQueries:
         mend: Callable[[sqlite3.Error], Awaitable[bool]],
     ) -> None:
         self.zones = ZoneMap(database)
-        self._database = database
+        self.database = database
         self._clock = clock
         self._book = book
         self._head = head
@@ -59,7 +60,7 @@ class StoreQueries:
         self._damaged: set[int] = set()
 
     async def one(self, seq: int) -> Record | None:
-        records, _, _ = await self._records(self._database.read, "reading_one", (seq,))
+        records, _, _ = await self._records(self.database.read, "reading_one", (seq,))
         return records[0] if records else None
 
     async def page(self, track: int, lo: int, hi: int, limit: int) -> list[Record]:
@@ -71,7 +72,7 @@ class StoreQueries:
         records: list[Record] = []
         while len(records) < limit:
             wanted = limit - len(records)
-            part, rows, last = await self._records(self._database.read, PAGES[track], (lo, hi, wanted))
+            part, rows, last = await self._records(self.database.read, PAGES[track], (lo, hi, wanted))
             records += part
             if rows < wanted:
                 break
@@ -92,7 +93,7 @@ class StoreQueries:
         It may stop early, see HistoryPage; pages for the brokers never wait behind it.
         """
         page = HistoryPage()
-        wanted = await self._series_wanted(device, metric)
+        wanted = await self.series_wanted(device, metric)
         if wanted is not None and not wanted:
             return page
         whole = wanted is None and since is None and until is None
@@ -107,7 +108,7 @@ class StoreQueries:
             if hi <= self._head() + 1 and not whole:
                 zone = await self._mend_and_try(self.zones.look, at - 1)
                 if not zone.series:
-                    last = (await self._search("reading_before", (lo,)))[0][0]
+                    last = (await self.search("reading_before", (lo,)))[0][0]
                     if last is None:
                         return page
                     at = last + 1
@@ -117,13 +118,20 @@ class StoreQueries:
                     continue
             left = limit - len(page)
             span = {**params, "lo": 0 if whole else lo, "hi": at, "limit": left}
-            part, rows, lowest = await self._records(self._database.search, "reading_history", span)
+            part, rows, lowest = await self._records(self.database.search, "reading_history", span)
             page += part
             if whole and rows < left:
                 return page
             at = lowest if rows == left else lo
         page.cursor = at if at > 1 else None
         return page
+
+    async def stretch(self, lo: int, hi: int, wanted: Collection[int] | None = None) -> tuple[list[Record], int]:
+        """The newest readings of [lo, hi), at most a zone, of all series or of these; and where the rest of it ends."""
+        series = None if wanted is None else orjson.dumps(sorted(wanted)).decode()
+        span = {"series": series, "since": None, "until": None, "lo": lo, "hi": hi, "limit": STRETCH_ROWS}
+        records, rows, lowest = await self._records(self.database.search, "reading_history", span)
+        return records, lowest if rows == STRETCH_ROWS else lo
 
     async def undelivered(self, track: int, ranges: Iterable[Range], give_up: float) -> UndeliveredCount:
         """How many of a track's rows are in these ranges, counted until `give_up`."""
@@ -137,7 +145,7 @@ class StoreQueries:
                 exact = exact and sure
             total += count
             if first is None and count:
-                page, _, _ = await self._records(self._database.read, PAGES[track], (lo, hi, 1))
+                page, _, _ = await self._records(self.database.read, PAGES[track], (lo, hi, 1))
                 first = page[0].seq if page else None
         return UndeliveredCount(total, first, exact)
 
@@ -153,20 +161,26 @@ class StoreQueries:
                 end = min(hi, end)
                 rows = await self._count("reading_count", lo, end)
             count += rows
-            lo = end if rows else (await self._search("reading_from", (end,)))[0][0] or hi
+            lo = end if rows else (await self.search("reading_from", (end,)))[0][0] or hi
         return count, True
 
     async def _count(self, name: str, lo: int, hi: int) -> int:
-        return int((await self._search(name, (lo, hi)))[0][0])
+        return int((await self.search(name, (lo, hi)))[0][0])
 
-    async def _series_wanted(self, device: str | None, metric: str | None) -> set[int] | None:
+    async def series_wanted(self, device: str | None, metric: str | None) -> set[int] | None:
+        """Numbers of the series of this device and metric; None = all."""
         if device is None and metric is None:
             return None
-        rows = await self._search("series_wanted", {"device": device, "metric": metric})
+        rows = await self.search("series_wanted", {"device": device, "metric": metric})
         return {row[0] for row in rows}
 
-    async def _search(self, name: str, params: Params) -> Rows:
-        return await self._mend_and_try(self._database.search, name, params)
+    async def load_series(self, numbers: Collection[int]) -> None:
+        """Have these in memory; raises StoreError."""
+        await self._mend_and_try(self._book.load, self.database, numbers)
+
+    async def search(self, name: str, params: Params) -> Rows:
+        """A query that may take longer; raises StoreError."""
+        return await self._mend_and_try(self.database.search, name, params)
 
     async def _records(
         self, read: Callable[[str, Params], Awaitable[Rows]], name: str, params: Any
@@ -184,7 +198,7 @@ class StoreQueries:
                 records.append(Record(seq, series, wall, mono, bits, body))
             else:
                 self._bad_row(seq)
-        await self._book.load(self._database, {record.series for record in records})
+        await self._book.load(self.database, {record.series for record in records})
         return records, len(rows), rows[-1][0] if rows else 0
 
     async def _mend_and_try(self, look: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -113,6 +113,57 @@ FROM (
   FROM reading WHERE seq >= ? AND seq < ? GROUP BY series, bits & 2
 ) z LEFT JOIN series s ON s.id = z.series LEFT JOIN boot b ON b.id = s.boot;
 
+-- name: summary_span --
+SELECT min(zone), max(zone) FROM summary_zone;
+
+-- name: summary_put --
+INSERT OR REPLACE INTO summary (zone, series, name, bucket, count, least, most, total, last, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: summary_zone_put --
+INSERT OR REPLACE INTO summary_zone (zone, step, first, last, boot) VALUES (?, ?, ?, ?, ?);
+
+-- name: summary_unsure --
+SELECT boot, min(zone) FROM summary_zone WHERE boot IS NOT NULL GROUP BY boot;
+
+-- name: summary_drop --
+DELETE FROM summary WHERE zone >= ? AND zone < ?;
+
+-- name: summary_zone_drop --
+DELETE FROM summary_zone WHERE zone >= ? AND zone < ?;
+
+-- name: summary_drop_old --
+DELETE FROM summary WHERE zone = ? AND bucket < ?;
+
+-- name: summary_zones --
+-- The zones that may hold something of [since, until).
+SELECT zone, step FROM summary_zone WHERE last >= :since AND first < :until ORDER BY zone;
+
+-- name: summary_rows --
+-- How many readings of these series are in [since, until), about: the most of any value.
+SELECT coalesce(max(rows), 0) FROM (
+  SELECT sum(count) AS rows FROM summary
+  WHERE zone >= :lo AND zone < :hi AND bucket >= :since AND bucket < :until
+    AND series IN (SELECT value FROM json_each(:series))
+  GROUP BY name
+);
+
+-- name: summary_buckets --
+SELECT series, name, bucket / :step * :step, sum(count), min(least), max(most), sum(total)
+FROM summary
+WHERE zone >= :lo AND zone < :hi AND bucket >= :since AND bucket < :until
+  AND series IN (SELECT value FROM json_each(:series))
+  AND (:names IS NULL OR name IN (SELECT value FROM json_each(:names)))
+GROUP BY 1, 2, 3;
+
+-- name: summary_newest --
+-- The last of each bucket: SQLite takes `newest` from the row with the greatest `last`.
+SELECT series, name, bucket / :step * :step, newest, max(last)
+FROM summary
+WHERE zone >= :lo AND zone < :hi AND bucket >= :since AND bucket < :until
+  AND series IN (SELECT value FROM json_each(:series))
+  AND (:names IS NULL OR name IN (SELECT value FROM json_each(:names)))
+GROUP BY 1, 2, 3;
+
 -- name: owed_add --
 INSERT INTO owed (broker, urgent, lo, hi, crc) VALUES (?, ?, ?, ?, ?);
 

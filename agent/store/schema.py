@@ -31,7 +31,7 @@ def is_log(database: Path) -> bool:
     return bool(tables & OURS) or (not tables and database.name == DATABASE)
 
 
-VERSION = 2
+VERSION = 3
 
 
 def script(version: int) -> str:

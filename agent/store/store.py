@@ -19,6 +19,8 @@ from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.boot_clock import BootClock
 from gatepost.agent.store.command_ledger import CommandLedger
+from gatepost.agent.store.curves.reader import HistoryReader
+from gatepost.agent.store.curves.summary_writer import SummaryWriter
 from gatepost.agent.store.damage.loss_check import LogLoss
 from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.damage.recovery import StoreRecovery, open_file
@@ -45,9 +47,9 @@ log = logging.getLogger(__name__)
 class Store:
     """Durable log in one database file. Made by `open`; the owner runs `background_tasks()` and calls `close`.
 
-    Its parts: `backlog` (what each broker is owed), `queries` (rows out of the file), `recent` (the newest rows in
-    memory), `key_value` (small state), `ledger` (of commands), `writer`, `retention`, `pending`, `boots`, `epochs`,
-    `losses`, `database`.
+    Its parts: `backlog` (what each broker is owed), `queries` (rows out of the file), `history` (curves, made of
+    `summaries`), `recent` (the newest rows in memory), `key_value` (small state), `ledger` (of commands), `writer`,
+    `retention`, `pending`, `boots`, `epochs`, `losses`, `database`.
     """
 
     def __init__(self, path: Path, gateway: str, clock: Clock, events: EventBus, rng: Random) -> None:
@@ -103,7 +105,8 @@ class Store:
 
     def background_tasks(self) -> dict[str, Callable[[], Any]]:
         """The tasks that must run while the store is open, by name."""
-        return {"store.writer": self.writer.run, "store.retention": self.retention.run, "store.disk": self.disk.run}
+        parts = (("writer", self.writer.run), ("retention", self.retention.run), ("disk", self.disk.run))
+        return {f"store.{name}": run for name, run in (*parts, ("summaries", self.summaries.run))}
 
     async def close(self) -> None:
         """Close the file; the writer's task has been ended with `finish` before."""
@@ -276,6 +279,7 @@ class Store:
             return False
         self.boots.put(row)
         self.queries.zones.forget()  # times are others now
+        self.summaries.wake()
         return True
 
     # --- opening and mending
@@ -330,18 +334,13 @@ class Store:
         self._book = SeriesBook(self.boots.current, top, known, self.pending.add_series)
         self.queries = StoreQueries(database, clock, self._book, lambda: self.head, self._damaged_row, self.mend)
         self.backlog = DeliveryBacklog(self.pending, self.writer, self.queries, clock, self.time_of, starting)
+        boot = self.boots.current
         self.retention = RetentionRule(
-            database,
-            self.writer,
-            self.pending,
-            self.backlog,
-            clock,
-            self.boots.current,
-            free,
-            self.queries.zones.forget,
-            self.mend,
+            database, self.writer, self.pending, self.backlog, clock, boot, free, self._deleted, self.mend
         )
         self.retention.settings = settings
+        self.summaries = SummaryWriter(self.queries, self.writer, self.boots, self._book, lambda: self.state == "ok")
+        self.history = HistoryReader(self.queries, self.writer, self._book, clock, self.time_of)
         self._recovery = StoreRecovery(
             database, clock, self.retention.make_room, lambda: self.writer.next_seq, self._mended
         )
@@ -399,6 +398,7 @@ class Store:
         self.pending.save_now()
         self.pending.refile(await self.database.probe("gap_untold", (0,)))
         self.queries.zones.forget()
+        self.summaries.wake()
         for key, value in self.losses.repaired(report).items():
             self.writer.note(key, value)
         self.ledger.horizon = self.losses.horizon
@@ -412,8 +412,13 @@ class Store:
 
     # --- what happens
 
+    def _deleted(self, lo: int, hi: int) -> None:
+        self.queries.zones.forget(lo, hi)
+        self.summaries.wake()
+
     def _stored(self, batch: list[Record]) -> None:
         self.recent.extend(batch)
+        self.summaries.grown(self.head)
         self.retention.grown(sum(len(record.body) for record in batch) + 40 * len(batch))
         for listener in tuple(self.on_stored):
             try:

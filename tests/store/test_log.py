@@ -57,7 +57,7 @@ async def test_a_log_of_schema_1_keeps_its_epoch_for_its_rows(start: Any, tmp_pa
     async with start() as run:
         await run.put_all(3)
     with database(tmp_path / "gatepost.db") as db:
-        db.execute("DROP TABLE start")
+        db.executescript("DROP TABLE start; DROP TABLE summary; DROP TABLE summary_zone")
         db.execute("INSERT INTO meta VALUES ('epoch', '6f2c9a1b')")
         db.execute("PRAGMA user_version = 1")
     for _ in range(2):

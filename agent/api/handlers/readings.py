@@ -14,12 +14,13 @@ from gatepost.agent.api.http.responses import StreamingResponse
 from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.api.schemas.requests import FollowQuery, HistoryQuery
 from gatepost.agent.api.websocket.broadcaster import TAKEN
+from gatepost.agent.core.errors import BadInput
 from gatepost.agent.core.events import Event, EventQueue
 from gatepost.agent.store import csv_export
 from gatepost.agent.store.reading_payload import payload
 
 if TYPE_CHECKING:
-    from gatepost.agent.api.schemas.responses import ReadingList
+    from gatepost.agent.api.schemas.responses import CurveList, ReadingList
     from gatepost.agent.core.views import ReadingPayload
 
 WAITING = 1000  # live readings that wait for a slow client before the oldest are dropped
@@ -29,7 +30,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LINE = orjson.OPT_APPEND_NEWLINE
 
 
-async def of_device(request: ApiRequest) -> ReadingList | StreamingResponse:
+async def of_device(request: ApiRequest) -> ReadingList | CurveList | StreamingResponse:
+    if request.query.resolution is not None:
+        from gatepost.agent.api.handlers.curves import of_device as curves_of_device
+
+        return await curves_of_device(request)
+    if request.query.values is not None:
+        raise BadInput("values: goes with resolution only", "add resolution=auto, or leave values out")
     return await _found(request, request.path["id"])
 
 

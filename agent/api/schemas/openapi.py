@@ -59,7 +59,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     served = [route for route in routes if route.role is not None and route.path not in WITHOUT]
     kinds: list[Any] = [ErrorBody]
     for route in served:
-        kinds += [kind for kind in (route.query, route.body, reply_type(route)) if kind is not None]
+        kinds += [kind for kind in (route.query, route.body, *reply_types(route)) if kind is not None]
     unique = list({str(kind): kind for kind in kinds}.values())
     schemas, components = msgspec.json.schema_components(unique, ref_template=REF)
     by_kind = dict(zip(map(str, unique), schemas, strict=True))
@@ -99,12 +99,12 @@ _SCHEMES = {
 }
 
 
-def reply_type(route: Route) -> Any:
-    """Of the JSON that a route answers, as its handler declares it; None where that is no JSON."""
+def reply_types(route: Route) -> list[Any]:
+    """Of the JSON that a route answers, as its handler declares it; none where that is no JSON."""
     declared = get_type_hints(route.handler, localns=vars(responses))["return"]
     arms = get_args(declared) if isinstance(declared, UnionType) else (declared,)
     kinds = [get_args(arm)[0] if get_origin(arm) is JsonResponse else arm for arm in arms]
-    return next((kind for kind in kinds if kind not in (StreamingResponse, TextResponse)), None)
+    return [kind for kind in kinds if kind not in (StreamingResponse, TextResponse)]
 
 
 def _media(route: Route) -> str:
@@ -150,8 +150,9 @@ def _parameters(route: Route, by_kind: dict[str, Any], components: dict[str, Any
 
 def _responses(route: Route, by_kind: dict[str, Any]) -> dict[str, Any]:
     error = {JSON: {"schema": by_kind[str(ErrorBody)]}}
-    kind = reply_type(route)
-    good: dict[str, Any] = {} if kind is None else {"schema": by_kind[str(kind)]}
+    schemas = [by_kind[str(kind)] for kind in reply_types(route)]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    good: dict[str, Any] = {"schema": schema} if schemas else {}
     content = {_media(route): good}
     if route.other is not None:
         content[route.other] = {"schema": {"type": "string"}}

@@ -46,6 +46,15 @@ class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Cursor | None = None
 
 
+class DeviceHistoryQuery(HistoryQuery, frozen=True, forbid_unknown_fields=True):
+    """With `resolution` curves instead of readings: least, most, mean and last of each so long bucket of time."""
+
+    resolution: Annotated[
+        str | None, Meta(examples=["5m"], description="a duration such as 10s, 5m or 2h, or auto: curves of buckets")
+    ] = None
+    values: Annotated[str | None, Meta(description="with resolution: only these, such as spo2,heart_rate")] = None
+
+
 class AllHistoryQuery(HistoryQuery, frozen=True, forbid_unknown_fields=True):
     device: Which | None = None
 

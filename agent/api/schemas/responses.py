@@ -194,6 +194,27 @@ class LedgerPage(TypedDict):
     cursor: int | None
 
 
+class CurveView(TypedDict):
+    """One value in one unit. `points`: start of the bucket in Unix seconds, count, least, most, mean, last; a bucket in
+    which nothing came is missing."""
+
+    metric: str
+    name: str
+    unit: str | None
+    points: list[list[float]]
+
+
+class CurveList(TypedDict):
+    """`resolution` in seconds, as it was used; not `complete`: what is before `since` took too long."""
+
+    device_id: str
+    since: str
+    until: str
+    resolution: int
+    complete: bool
+    series: list[CurveView]
+
+
 class ReadingList(TypedDict):
     """`cursor` leads to the next page; null after the last one."""
 

@@ -1,0 +1,1 @@
+"""Curves of stored readings, and the summaries of the log that they are made of."""

@@ -1,0 +1,84 @@
+"""Buckets of time: how many numbers came in each, the least, the most, their sum, and the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+import orjson
+
+Curve = TypeVar("Curve", bound=Hashable)
+
+SAFE_INTEGER = 1 << 53  # beyond it a double is not exact, and SQLite takes no more than 63 bits
+
+
+class BucketCell:
+    """One bucket of one value; `last` is the sequence number of `newest`."""
+
+    __slots__ = ("count", "last", "least", "most", "newest", "total")
+
+    def __init__(self, count: int, least: float, most: float, total: float, last: int, newest: float) -> None:
+        self.count = count
+        self.least = least
+        self.most = most
+        self.total = total
+        self.last = last
+        self.newest = newest
+
+    def join(self, count: int, least: float, most: float, total: float, last: int, newest: float) -> None:
+        """Take in another part of the same bucket."""
+        self.count += count
+        self.total += total
+        if least < self.least:
+            self.least = least
+        if most > self.most:
+            self.most = most
+        if last > self.last:
+            self.last, self.newest = last, newest
+
+    def row(self) -> tuple[int, float, float, float, int, float]:
+        return self.count, self.least, self.most, self.total, self.last, self.newest
+
+
+class BucketTable(Generic[Curve]):
+    """Cells of many curves by the start of their bucket, in seconds since 1970."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.curves: dict[Curve, dict[int, BucketCell]] = {}
+
+    def add(
+        self, curve: Curve, second: int, count: int, least: float, most: float, total: float, last: int, newest: float
+    ) -> None:
+        """`second`: any one of the bucket."""
+        cells = self.curves.get(curve)
+        if cells is None:
+            cells = self.curves[curve] = {}
+        start = second - second % self.step
+        cell = cells.get(start)
+        if cell is None:
+            cells[start] = BucketCell(count, least, most, total, last, newest)
+        else:
+            cell.join(count, least, most, total, last, newest)
+
+    def coarser(self, step: int) -> BucketTable[Curve]:
+        table = BucketTable[Curve](step)
+        for curve, cells in self.curves.items():
+            for start, cell in cells.items():
+                table.add(curve, start, *cell.row())
+        return table
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.curves.values()))
+
+
+def numbers(body: bytes) -> Iterator[tuple[str, float]]:
+    """The numbers of a stored body, by name; none of a waveform."""
+    values = orjson.loads(body)
+    if "samples" in values:
+        return
+    for name, value in values.items():
+        kind = type(value)
+        if kind is float or (kind is int and -SAFE_INTEGER <= value <= SAFE_INTEGER):  # a bool is an int, too
+            yield name, value

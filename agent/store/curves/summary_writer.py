@@ -1,0 +1,143 @@
+"""Summaries of the log, written once for each full zone of it: what came in each five minutes, value by value."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+
+from gatepost.agent.core.clock import US
+from gatepost.agent.store.boot_clock import BootClock
+from gatepost.agent.store.curves.buckets import BucketTable, numbers
+from gatepost.agent.store.model import IN_STEP, Record
+from gatepost.agent.store.positions import NORMAL
+from gatepost.agent.store.queries import StoreQueries
+from gatepost.agent.store.ranges import FOREVER
+from gatepost.agent.store.series import SeriesBook
+from gatepost.agent.store.writer import StoreWriter
+from gatepost.agent.store.zone_map import ZONE_ROWS
+
+log = logging.getLogger(__name__)
+
+STEP, COARSE_STEP = 300, 1800  # seconds of a bucket; the coarse ones where fine ones would hardly be fewer than rows
+DENSE = {STEP: 8, COARSE_STEP: 4}  # rows that a bucket must stand for; a zone without such ones has no summary: step 0
+IDLE_SHARE = 4.0  # so many times as long as a zone took, the next one waits
+
+
+class SummaryWriter:
+    """Writer of summaries, behind the log and never in its way: what is not summarised yet is read row by row."""
+
+    def __init__(
+        self,
+        queries: StoreQueries,
+        writer: StoreWriter,
+        boots: BootClock,
+        book: SeriesBook,
+        may_write: Callable[[], bool],
+    ) -> None:
+        self._database = queries.database
+        self._queries = queries
+        self._writer = writer
+        self._boots = boots
+        self._book = book
+        self._may_write = may_write
+        self._zone = writer.head // ZONE_ROWS
+        self._due = asyncio.Event()
+
+    def grown(self, head: int) -> None:
+        if head // ZONE_ROWS != self._zone:
+            self._zone = head // ZONE_ROWS
+            self._due.set()
+
+    def wake(self) -> None:
+        """Rows were deleted, or times are others now."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """The task. A summary that cannot be written is tried again when the next zone is full."""
+        while True:
+            self._due.clear()
+            try:
+                await self.catch_up()
+            except sqlite3.Error as error:  # nothing is lost by it: no reading makes room for a summary
+                log.info("the summaries of the log could not be written: %s", error)
+            await self._due.wait()
+
+    async def catch_up(self) -> None:
+        """Until every full zone has its summary, and no deleted one."""
+        loop = asyncio.get_running_loop()
+        if self._database.read_only or not self._may_write():
+            return
+        await self._drop_unsure()
+        await self._drop_deleted()
+        while self._may_write() and (zone := await self._next()) is not None:
+            began = loop.time()
+            await self._summarise(zone)
+            await asyncio.sleep(IDLE_SHARE * (loop.time() - began))
+
+    async def _next(self) -> int | None:
+        _, top = (await self._database.read("summary_span"))[0]
+        lo = 0 if top is None else (top + 1) * ZONE_ROWS
+        first = (await self._database.read("reading_from", (lo,)))[0][0]
+        if first is None or self._queries.zones.bounds(first)[1] > self._writer.head + 1:
+            return None
+        return int(first // ZONE_ROWS)
+
+    async def _summarise(self, zone: int) -> None:
+        table = BucketTable[tuple[int, str]](STEP)
+        lo, hi = zone * ZONE_ROWS, (zone + 1) * ZONE_ROWS
+        first, last, rows, unsure = FOREVER, 0, 0, None
+        while lo < hi:
+            records, hi = await self._queries.stretch(lo, hi)
+            for record in records:
+                wall, boot = self._time(record)
+                first, last, rows = min(first, wall), max(last, wall), rows + 1
+                unsure = boot if unsure is None else unsure
+                second, seq = wall // US, record.seq
+                for name, value in numbers(record.body):
+                    table.add((record.series, name), second, 1, value, value, value, seq, value)
+            await asyncio.sleep(0)
+        if table.size * DENSE[STEP] > rows:
+            table = table.coarser(COARSE_STEP)
+            if table.size * DENSE[COARSE_STEP] > rows:
+                table = BucketTable(0)
+        cells = [
+            (zone, series, name, start, *cell.row())
+            for (series, name), curve in table.curves.items()
+            for start, cell in curve.items()
+        ]
+        async with self._database.transaction() as run:
+            await run.many("summary_put", cells)
+            await run("summary_zone_put", (zone, table.step, min(first, last) // US, last // US, unsure))
+
+    def _time(self, record: Record) -> tuple[int, int | None]:
+        """Wall microseconds, and the boot that may tell another time later."""
+        if record.bits & IN_STEP:
+            return record.wall, None
+        boot = self._book.get(record.series).boot
+        shift = self._boots.shift(boot)
+        return (record.wall, boot) if shift is None else (record.mono + shift, None)
+
+    async def _drop_unsure(self) -> None:
+        """Zones with a boot whose clock is in step by now are made again, and all after them."""
+        rows = await self._database.read("summary_unsure")
+        wrong = [zone for boot, zone in rows if self._boots.shift(boot) is not None]
+        if wrong:
+            await self._drop(min(wrong), FOREVER)
+
+    async def _drop_deleted(self) -> None:
+        """What was deleted when it was old enough is in no summary either."""
+        oldest = await self._queries.page(NORMAL, 0, FOREVER, 1)
+        bottom, _ = (await self._database.read("summary_span"))[0]
+        if not oldest or bottom is None or bottom > oldest[0].seq // ZONE_ROWS:
+            return
+        wall, _ = self._time(oldest[0])
+        zone = oldest[0].seq // ZONE_ROWS
+        await self._drop(0, zone)
+        await self._database.write("summary_drop_old", (zone, wall // US - COARSE_STEP))
+
+    async def _drop(self, lo: int, hi: int) -> None:
+        async with self._database.transaction() as run:
+            await run("summary_drop", (lo, hi))
+            await run("summary_zone_drop", (lo, hi))
