@@ -256,7 +256,7 @@ async def test_what_was_lost_in_a_damaged_file_is_told_even_after_a_crash(start:
     change(path, "DELETE FROM reading WHERE seq BETWEEN 10 AND 19")
     assert maintenance.salvage(path).lost == 10  # and the process dies right here
     async with start() as run:
-        await until(lambda: run.store.writer.commits)
+        await until(lambda: run.store.writer.rows)
         gaps = await run.store.gaps()
         assert [(gap["reason"], gap["count"]) for gap in gaps] == [("damaged-database", 10)]
         events = [orjson.loads(record.body) for record in await run.store.queries.page(0, JUMP, FOREVER, 10)]
