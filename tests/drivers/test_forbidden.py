@@ -17,6 +17,7 @@ from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions
 REGISTRY = Registry.installed()
 SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport == "serial"]
 ENDLESS = {
+    "astm-analyser",
     "hl7-monitor",
     "pb840",
 }  # their sessions do not end; driver_kit plays them
@@ -54,6 +55,7 @@ REFUSED = {
     "cas-scale": {"speak": [b"Z", b"T", b"\x31", b"MZ\r\n"]},
     "oximeter-ascii": {"speak": [b"0", b"\x03", b"SPO2?"]},
     "onetouch-ultra2": {"erase": [b"\x11\rDMZ\r", b"dmz"]},
+    "astm-analyser": {"command": [b"\x021O|1|S1||^^^GLU|R\r\x0343\r\n", b"Q|1|^S1\r", b"\x02", b"\x06\x05", b"x"]},
     "pb840": {"command": [b"RSET\r", b"SNDX\r", b"RSET", b"anything\r"]},
     "hl7-monitor": {
         "message": [
@@ -65,6 +67,7 @@ REFUSED = {
 }  # fmt: skip
 
 SAID = {
+    "astm-analyser": [b"\x06", b"\x15", b"\x04"],
     "pb840": [b"SNDF\r", b"SNDA\r"],
     "hl7-monitor": [b"\x0bMSH|^~\\&|GATEPOST|||20260101||ACK^R01|1|P|2.6\rMSA|AE|1\r\x1c\r"],
     "and-scale": lines("Q", "S", "SI", "SIR", "C"),

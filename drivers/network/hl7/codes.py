@@ -142,9 +142,3 @@ def ucum(unit: tuple[str, str, str]) -> str:
     if known is not None:
         return known
     return re.sub(r"[^ -~]", "", text or (code if number is None else ""))[:32].strip()
-
-
-def slug(text: str) -> str:
-    """A text as the name of a value: lower case letters, digits and underscores, beginning with a letter."""
-    found = re.sub(r"[^a-z0-9]+", "_", text.casefold()).strip("_")[:60]
-    return found if found[:1].isalpha() else f"code_{found or 'unnamed'}"

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, UNREAL, abnormal_flag, slug
+from gatepost.drivers.laboratory import METRIC as LABORATORY
 from gatepost.drivers.network.hl7.codes import (
-    LABORATORY,
     MDC_SYSTEMS,
     MEANINGS,
     MISMATCH,
@@ -16,15 +17,13 @@ from gatepost.drivers.network.hl7.codes import (
     OTHER,
     Meaning,
     identify,
-    slug,
     ucum,
 )
 from gatepost.drivers.network.hl7.message import Hl7Time, Observation, ResultMessage
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
 
-MAX_TEXT = 64  # characters of a result that is a word
 ALARM_SYSTEM = "MDIL-ALERT"
-CONTROL = "LQC"
+CONTROL_ORDER = "LQC"
 
 
 class _Group:
@@ -53,10 +52,7 @@ def readings_of(message: ResultMessage, names: Mapping[str, str]) -> list[Readin
             alarms.append(_alarm(item, _iso(item.time or message.time), _unreal(message, item)))
         elif item.kind in ("NM", "SN", "ST", ""):
             _add(groups, message, item, names)
-    return [group.reading(any(flag in group.flags for flag in _UNREAL)) for group in groups.values()] + alarms
-
-
-_UNREAL = ("demo", "test-data", "quality-control")
+    return [group.reading(not UNREAL.isdisjoint(group.flags)) for group in groups.values()] + alarms
 
 
 def _unreal(message: ResultMessage, item: Observation) -> tuple[str, ...]:
@@ -66,8 +62,8 @@ def _unreal(message: ResultMessage, item: Observation) -> tuple[str, ...]:
         found.append("demo")
     if message.processing in ("T", "D"):
         found.append("test-data")
-    if item.service == CONTROL:
-        found.append("quality-control")
+    if item.service == CONTROL_ORDER:
+        found.append(CONTROL)
     return tuple(found)
 
 
@@ -104,7 +100,7 @@ def _add(
     if unit:
         group.units[meaning.value] = unit
     if meaning.metric == LABORATORY and item.flags and item.flags not in ("N", "DEMO"):
-        group.flags[f"abnormal-{slug(item.flags).replace('_', '-')}"[:64]] = None
+        group.flags[abnormal_flag(item.flags)] = None
 
 
 def _meaning(item: Observation, number: int | None, names: Mapping[str, str]) -> Meaning:

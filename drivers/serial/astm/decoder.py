@@ -16,6 +16,7 @@ from gatepost.drivers.serial.common.memory_dump import MemoryDump
 
 FROM_MEMORY = "from-memory"
 LONGEST_RECORD = 8192  # octets; a record may go over several frames
+CURVES = b"MC"  # records of the maker, such as curves, and comments: no values
 MOST_ASKED = 64  # answers that wait to be given; a sender waits for each
 GLUCOSE = frozenset({"glucose", "glu", "gluc", "blood glucose"})
 UNITS = {"mg/dl": "mg/dL", "mmol/l": "mmol/L", "g/dl": "g/dL", "g/l": "g/L", "umol/l": "umol/L", "%": "%"}  # UCUM
@@ -82,8 +83,9 @@ class AstmDecoder:
             text += b"\r"
         *whole, self._text = re.split(rb"[\r\n]", text)
         if len(self._text) > LONGEST_RECORD:
-            self.faults.add("too-long", "a record is too long")
-            self._text = b""
+            if self._text[:1] not in CURVES:
+                self.faults.add("too-long", "a record is too long")
+            self._text = CURVES[:1]  # what follows of it belongs to no other record
         out: list[Reading | Reply] = []
         for line in whole:
             if line and not (outside and line[:1] != b"H"):
@@ -95,11 +97,9 @@ class AstmDecoder:
         try:
             match text[0]:
                 case "H":
-                    self._header, self._control = records.decode_header(text), False
+                    self._control = False
                     self._seen.begin()
-                    told = {"serial_number": self._header.serial_number, "model": self._header.product}
-                    self.device = {name: text for name, text in told.items() if text}
-                    return [Reply("device", dict(self.device))]
+                    return [self._new_header(text)]
                 case "P":
                     self._control = False
                 case "O":
@@ -113,6 +113,12 @@ class AstmDecoder:
         except FrameError as wrong:
             self.faults.add(wrong.kind, "a record is malformed")
         return []
+
+    def _new_header(self, text: str) -> Reply:
+        self._header = records.decode_header(text)
+        told = {"serial_number": self._header.serial_number, "model": self._header.product}
+        self.device = {name: text for name, text in told.items() if text}
+        return Reply("device", dict(self.device))
 
 
 def reading(result: records.AstmResult, control: bool = False, mark: tuple[str, str] | None = None) -> Reading:
@@ -130,7 +136,7 @@ def reading(result: records.AstmResult, control: bool = False, mark: tuple[str, 
     if result.reference in REFERENCES:
         flags.append(REFERENCES[result.reference])
     flags += _remarks(result)
-    time = _iso(result.timestamp)
+    time = iso_time(result.timestamp)
     metric = "glucose" if glucose else "reading"
     if why is not None:
         return Reading(metric, {}, {}, tuple(flags), BAD, time, bookmark=mark)
@@ -160,7 +166,7 @@ def _remarks(result: records.AstmResult) -> list[str]:
     return found[:16]
 
 
-def _iso(parts: list[int] | None) -> str | None:
+def iso_time(parts: list[int] | None) -> str | None:
     if parts is None:
         return None
     try:

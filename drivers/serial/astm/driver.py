@@ -1,4 +1,4 @@
-"""Driver `astm-glucose`: glucose meters and analysers that send by ASTM E1381 and E1394 (Contour and others)."""
+"""Drivers `astm-glucose` and `astm-analyser`: glucose meters and analysers that send by ASTM E1381 and E1394."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from msgspec import Meta
 
 from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, ScanHints, SerialSettings, Twin
 from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.serial.astm.analyser import AnalyserDecoder
 from gatepost.drivers.serial.astm.decoder import AstmDecoder
 from gatepost.drivers.serial.astm.frames import EOT
-from gatepost.drivers.serial.astm.twin import AstmTwin
+from gatepost.drivers.serial.astm.twin import AnalyserTwin, AstmTwin
 
 TRANSFER_TIMEOUT = 30.0  # seconds without a word from the sender after which a transfer is over (E1381, 6.5.2)
 STORE_TIMEOUT = 12.0  # seconds for the disk; the sender gives up after 15
@@ -31,12 +32,12 @@ class AstmGlucose(Driver):
     """Receives; a frame is acknowledged once what it said is on disk. It never sends a record or a command."""
 
     name = "astm-glucose"
-    title = "Glucose meter or analyser by ASTM E1381 and E1394"
+    title = "Glucose meter by ASTM E1381 and E1394"
     line = SerialSettings(9600, 8, "N", 1)
     metrics = ("glucose",)
     streams = False
     keeps_records = True
-    options_type = AstmOptions
+    options_type: ClassVar[type[msgspec.Struct]] = AstmOptions
     example_options: ClassVar[dict[str, Any]] = {"wake": "eot"}
     forbidden = (ForbiddenWrite("command", re.compile(rb"[^\x04\x06\x15]")),)
     scan_hints = ScanHints(identifying_replies=("astm",))  # its enquiry
@@ -86,3 +87,35 @@ class AstmGlucose(Driver):
 
 def _said(item: Reading | Reply) -> Reply | None:
     return item if isinstance(item, Reply) else None
+
+
+ValueName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
+
+
+class AnalyserOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How its analytes are called."""
+
+    names: Annotated[
+        dict[str, ValueName], Meta(description='names for analytes as the analyser calls them, as {"687": "ast"}')
+    ] = msgspec.field(default_factory=dict)
+    wake: Annotated[
+        Literal["none", "eot"], Meta(description="none: it sends by itself; eot: it wants to hear EOT first")
+    ] = "none"
+
+
+class AstmAnalyser(AstmGlucose):
+    """Receives the results of an analyser as a meter's; every analyte is reported."""
+
+    name = "astm-analyser"
+    title = "Laboratory analyser by ASTM E1381 and E1394"
+    metrics = ("laboratory",)
+    options_type = AnalyserOptions
+    example_options: ClassVar[dict[str, Any]] = {"names": {"687": "ast", "685": "alt"}}
+
+    def decoder(self) -> AstmDecoder:
+        self._decoder = AnalyserDecoder(self.bookmarks, self.options.names)
+        return self._decoder
+
+    @classmethod
+    def twin(cls, options: Any = None, seed: int = 0) -> Twin:
+        return AnalyserTwin(seed)

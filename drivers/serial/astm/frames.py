@@ -1,7 +1,8 @@
 """ASTM E1381 (CLSI LIS01) framing, the receiver's side, sans-I/O: what the sender says -> events, and what to answer.
 
 A frame: STX, number 0 to 7, text, ETX (last of a message) or ETB, two hexadecimal digits of the sum from the number to
-ETX or ETB, CR, LF. A sender asks with ENQ, sends each frame until it is acknowledged, and ends with EOT.
+ETX or ETB, CR, LF; some senders end it with one of both alone. A sender asks with ENQ, sends each frame until it is
+acknowledged, and ends with EOT.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from gatepost.drivers.checksums import FrameError, sum8
 from gatepost.drivers.reading import Faults
 
 STX, ETX, EOT, ENQ, ACK, LF, CR, NAK, ETB = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A, 0x0D, 0x15, 0x17
-MAX_FRAME_LENGTH = 4096  # octets of a frame; the standard says 247, some senders know no limit
+MAX_FRAME_LENGTH = 64_000  # octets of a frame (LIS01-A2, 6.3.1.2); the older standard says 247
 HEX = frozenset(b"0123456789ABCDEFabcdef")
+ENDS = (b"", b"\r", b"\n", b"\r\n")
 _END = re.compile(rb"[\x02\x03\x04\x05\x17]")
 
 
@@ -55,7 +57,7 @@ def decode_frame(octets: bytes) -> AstmFrame:
         raise FrameError("truncated")
     if not HEX.issuperset(spelt) or int(spelt, 16) != sum8(octets[start + 1 : stop + 1]):
         raise FrameError("bad_checksum")
-    if not b"\r\n".startswith(octets[stop + 3 : stop + 5]):
+    if octets[stop + 3 : stop + 5] not in ENDS:
         raise FrameError("bad_frame")
     return AstmFrame(octets[start + 1] - ord("0"), octets[stop] == ETX, octets[start + 2 : stop])
 
@@ -67,11 +69,13 @@ def encode_frame(frame: AstmFrame) -> bytes:
 
 
 class AstmReceiver:
-    """Neutral until ENQ, then frames in the order of their numbers until EOT. Octets outside of frames do not count."""
+    """Neutral until ENQ, then frames in the order of their numbers until EOT. Octets outside of frames are dropped."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._rest = b""
+        self._rest = bytearray()
+        self._noise = False  # and counted
+        self._looked = 0  # octets of it in which no frame ends
         self._last: int | None = None  # number of the frame that was taken last
         self.receiving = False
 
@@ -80,29 +84,37 @@ class AstmReceiver:
         if self.receiving:
             self._faults.add("timeout", "the sender stopped in the middle of a message")
         self.receiving = False
-        self._rest = b""
+        self._rest, self._looked = bytearray(), 0
 
     def feed(self, data: bytes) -> list[AstmEvent]:
-        data = self._rest + data
+        self._rest += data
+        rest = self._rest
         events: list[AstmEvent] = []
         at = 0
-        while at < len(data):
-            octet = data[at]
+        while at < len(rest):
+            octet = rest[at]
             if octet != STX:
                 if octet in (ENQ, EOT):
                     events += self._control(octet)
+                elif octet > 0x20 and not self._noise:
+                    self._noise = True
+                    self._faults.add("noise", "octets outside of frames")
                 at += 1
                 continue
-            size = _size(data, at)
-            if size is None and len(data) - at <= MAX_FRAME_LENGTH:
+            end = _END.search(rest, at + max(1, self._looked))
+            self._looked = 0
+            size = None if end is None else _size(rest, at, end.start())
+            if size is None and len(rest) - at <= MAX_FRAME_LENGTH:
+                self._looked = (len(rest) if end is None else end.start()) - at
                 break
             if size is None or size > MAX_FRAME_LENGTH:
                 events += self._refuse("too-long")
+                self._noise = True
                 at += 1
                 continue
-            events += self._frame(data[at : at + size])
+            events += self._frame(bytes(rest[at : at + size]))
             at += size
-        self._rest = data[at:]
+        del rest[:at]
         return events
 
     def _control(self, octet: int) -> list[AstmEvent]:
@@ -123,7 +135,7 @@ class AstmReceiver:
             return [AstmEvent("duplicate", bytes((ACK,)), frame)]
         if self._last is not None and frame.number != (self._last + 1) % 8:
             return self._refuse("bad-number")
-        self._last = frame.number
+        self._last, self._noise = frame.number, False
         return [AstmEvent("frame", bytes((ACK,)), frame)]
 
     def _refuse(self, kind: str) -> list[AstmEvent]:
@@ -133,16 +145,13 @@ class AstmReceiver:
         return [AstmEvent("refused", bytes((NAK,)))]
 
 
-def _size(data: bytes, start: int) -> int | None:
-    """Octets of the frame at `start`; None = it goes on. A control octet in its text ends it before that octet."""
-    end = _END.search(data, start + 1)
-    if end is None:
-        return None
-    stop = end.start()
+def _size(data: bytearray, start: int, stop: int) -> int | None:
+    """Octets of the frame at `start` whose text ends at `stop`; None = it goes on. A control octet in its text ends it
+    before that octet."""
     if data[stop] not in (ETX, ETB):
         return stop - start
-    size = stop + 5 - start  # the sum, CR, LF
-    for i in range(stop + 1, min(stop + 5, len(data))):
+    size = stop + 4 - start  # the sum, and CR or LF; a LF after a CR is an octet outside of frames
+    for i in range(stop + 1, min(stop + 4, len(data))):
         if data[i] in (STX, ENQ, EOT):
             return i - start
     return size if len(data) >= start + size else None

@@ -14,7 +14,9 @@ import msgspec
 from gatepost.drivers.checksums import FrameError
 
 TYPES = "HPORLCQMSD"
+CONTROLS = frozenset({"Q", "QC", "CONTROL"})  # types of specimens
 _TIME = re.compile(r"\d{8}(?:\d{4}(?:\d{2})?)?")
+_DILUTED = re.compile(r"(\d+)/[\d.]*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?")
 _OVER, _UNDER = ("HI", "HIGH"), ("LO", "LOW")
 
@@ -31,6 +33,7 @@ class AstmHeader(msgspec.Struct, frozen=True, gc=False):
     product: str = ""
     serial_number: str = ""
     timestamp: list[int] | None = None
+    processing: str = ""  # P production, T training, D debugging, Q control
 
 
 class AstmResult(msgspec.Struct, frozen=True, gc=False):
@@ -68,11 +71,16 @@ def decode_header(text: str) -> AstmHeader:
         raise FrameError("bad_header")
     fields = text.split(marks.field)
     sender = _at(fields, 4).split(marks.component)
-    return AstmHeader(marks, unescape(sender[0], marks), _serial(sender, marks), time_of(_at(fields, 13)))
+    time, processing = time_of(_at(fields, 13)), _at(fields, 11)
+    return AstmHeader(marks, unescape(sender[0], marks), _serial(sender, marks), time, processing)
 
 
-def decode_result(text: str, marks: AstmDelimiters = AstmDelimiters()) -> AstmResult:  # noqa: B008  # it is immutable
-    """FrameError truncated, bad_header or bad_format."""
+def decode_result(
+    text: str,
+    marks: AstmDelimiters = AstmDelimiters(),  # noqa: B008  # it is immutable
+    analyser: bool = False,
+) -> AstmResult:
+    """FrameError truncated, bad_header or bad_format. An analyser's may be without a value, and has no user marks."""
     fields = text.rstrip("\r\n").split(marks.field)
     if fields[0] != "R":
         raise FrameError("bad_header")
@@ -81,10 +89,10 @@ def decode_result(text: str, marks: AstmDelimiters = AstmDelimiters()) -> AstmRe
     analyte = _analyte(fields[2].split(marks.component))
     shown = unescape(fields[3].split(marks.component)[0], marks).strip()
     sequence = fields[1].strip()
-    if not analyte or not shown or not re.fullmatch(r"\d*", sequence, re.ASCII):
+    if not analyte or not (shown or analyser) or not re.fullmatch(r"\d*", sequence, re.ASCII):
         raise FrameError("bad_format")
     unit = _at(fields, 4).split(marks.component)
-    contour = time_of(_at(fields, 8))
+    contour = None if analyser else time_of(_at(fields, 8))
     parts = [part for repeat in _at(fields, 6).split(marks.repeat) for part in repeat.split("/")]
     return AstmResult(
         int(sequence) if sequence else None,
@@ -101,8 +109,10 @@ def decode_result(text: str, marks: AstmDelimiters = AstmDelimiters()) -> AstmRe
 
 
 def is_control(order: str, marks: AstmDelimiters) -> bool:
-    """Whether an order is for a control specimen: action code Q."""
-    return _at(order.split(marks.field), 11).strip().upper() == "Q"
+    """Whether an order is for a control specimen: action code Q, or the type of its specimen."""
+    fields = order.split(marks.field)
+    types = (part for index in (3, 15) for part in _at(fields, index).split(marks.component))
+    return _at(fields, 11).strip().upper() == "Q" or any(part.strip().upper() in CONTROLS for part in types)
 
 
 def unescape(text: str, marks: AstmDelimiters) -> str:
@@ -150,8 +160,11 @@ def _serial(sender: list[str], marks: AstmDelimiters) -> str:
 
 
 def _analyte(test: list[str]) -> str:
-    """The manufacturer's own name, the fourth part; else the first part that says something."""
-    return _at(test, 3) or next((part for part in test if part), "")
+    """The manufacturer's own name, the fourth part or a later one; else the first part that says something. What
+    follows the slash after a test number is its dilution."""
+    found = next((part.strip() for part in (*test[3:], *test[:3]) if part.strip()), "")
+    diluted = _DILUTED.fullmatch(found)
+    return diluted[1] if diluted else found
 
 
 def _at(fields: list[str], index: int) -> str:

@@ -51,13 +51,7 @@ class AstmTwin:
 
     def ask(self) -> bytes:
         """Begin a transfer."""
-        records = [
-            f"H|\\^&||0|Bayer7390^01.24\\01.04\\09.02.20^{self.serial}^7403-|A=1|{len(self.results)}"
-            f"||||||1|{self._clock:%Y%m%d%H%M}",
-            "P|1",
-            *(f"R|{i}|{result}" for i, result in enumerate(self.results, 1)),
-            f"L|1||N|{len(self.results)}",
-        ]
+        records = self._records()
         last = len(records) - 1
         self._frames = [
             encode_frame(AstmFrame((i + 1) % 8, i == last, text.encode("ascii") + b"\r"))
@@ -66,6 +60,15 @@ class AstmTwin:
         self._asking, self.sent = True, 0
         self._tries = self._waited = 0
         return bytes((ENQ,))
+
+    def _records(self) -> list[str]:
+        return [
+            f"H|\\^&||0|Bayer7390^01.24\\01.04\\09.02.20^{self.serial}^7403-|A=1|{len(self.results)}"
+            f"||||||1|{self._clock:%Y%m%d%H%M}",
+            "P|1",
+            *(f"R|{i}|{result}" for i, result in enumerate(self.results, 1)),
+            f"L|1||N|{len(self.results)}",
+        ]
 
     def hear(self, data: bytes) -> bytes:
         return b"".join(self._answered(octet) for octet in data if octet in (ACK, NAK, EOT))
@@ -93,3 +96,32 @@ class AstmTwin:
     def _give_up(self) -> bytes:
         self._frames, self._asking = [], False
         return bytes((EOT,))
+
+
+class AnalyserTwin(AstmTwin):
+    """Twin of an analyser: each transfer is the results of one specimen, every tenth of a control."""
+
+    _TESTS = (("685/", "U/l", 22.0), ("712/", "umol/l", 4.1), ("717/", "mmol/l", 5.6), ("989/", "mmol/l", 140.0))
+
+    def __init__(self, seed: int = 0, interval: float = 5.0) -> None:
+        super().__init__(seed, interval, results=0)
+        self._specimen = 0
+
+    def measure(self, value: str = "", marks: str = "") -> None:
+        self._clock += timedelta(minutes=self._random.randint(1, 30))
+        self._specimen += 1
+        time = f"{self._clock:%Y%m%d%H%M%S}"
+        self.results = []
+        for test, unit, middle in self._TESTS:
+            shown, mark = f"{middle * self._random.uniform(0.9, 1.2):.1f}", self._random.choice("NNNH")
+            self.results.append(f"^^^{test}|{shown}|{unit}||{mark}||F|||{time}|{time}")
+
+    def _records(self) -> list[str]:
+        action = "Q" if self._specimen % 10 == 9 else "N"
+        return [
+            f"H|\\^&|||Analyser^1|||||host|RSUPL^REAL|P|1|{self._clock:%Y%m%d%H%M%S}",
+            "P|1",
+            f"O|1|S{self._specimen:05}||^^^ALL|R||||||{action}||||SC",
+            *(f"R|{i}|{result}" for i, result in enumerate(self.results, 1)),
+            "L|1|N",
+        ]

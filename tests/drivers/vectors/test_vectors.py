@@ -20,7 +20,7 @@ VECTORS = [
 NOT_BUILT = {
     "beurer-bm", "freestyle-optium", "freestyle-optium-reading", "lifescan-binary", "medibus", "taidoc",
     "taidoc-datetime", "capnostream", "draeger-medibus", "draeger-medibus-realtime", "ge-dri", "philips-intellivue",
-    "philips-intellivue-serial",  "poct1-a", "poct1-a-stream", "astm-analyser",
+    "philips-intellivue-serial",  "poct1-a", "poct1-a-stream",
 }  # fmt: skip
 
 

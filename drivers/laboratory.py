@@ -1,0 +1,48 @@
+"""Laboratory results of analysers: the names of analytes, and one result as a reading of the metric `laboratory`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
+
+METRIC = "laboratory"
+MAX_TEXT = 64  # characters of a result that is a word
+CONTROL = "quality-control"
+UNREAL = frozenset({"demo", "test-data", CONTROL})  # flags of what is no measurement of a patient
+
+
+def slug(text: str) -> str:
+    """A text as the name of a value: lower case letters, digits and underscores, beginning with a letter."""
+    found = re.sub(r"[^a-z0-9]+", "_", text.casefold()).strip("_")[:60]
+    return found if found[:1].isalpha() else f"code_{found or 'unnamed'}"
+
+
+def abnormal_flag(sent: str) -> str:
+    """The flag of an analyser's own mark, as it was sent: `H` -> `abnormal-h`."""
+    return f"abnormal-{slug(sent).replace('_', '-')}"[:64]
+
+
+def result_reading(
+    name: str,
+    value: float | int | None,
+    text: str,
+    unit: str,
+    flags: tuple[str, ...] = (),
+    why: str = "",
+    time: str | None = None,
+    bookmark: tuple[str, Any] | None = None,
+) -> Reading:
+    """One result under the name of its analyte. Where it is no number its text stands for it; `why` there is neither,
+    or why the text is no number."""
+    shown: Any = value
+    if shown is None and 0 < len(text) <= MAX_TEXT and text.isprintable():
+        shown = text
+    if shown is None and not why:
+        why = "not-measured"
+    told = (*flags, f"{name}:{why}") if why else flags
+    quality = BAD if shown is None or not UNREAL.isdisjoint(flags) else UNCERTAIN if why else GOOD
+    values = {} if shown is None else {name: shown}
+    units = {name: unit} if unit and value is not None else {}
+    return Reading(METRIC, values, units, told, quality, time, bookmark=bookmark)

@@ -1,0 +1,77 @@
+"""Results of an analyser by ASTM E1394: every analyte under its own name, as readings of the metric `laboratory`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.laboratory import CONTROL, abnormal_flag, result_reading, slug
+from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.record_digests import RecordDigests, digest_of
+from gatepost.drivers.serial.astm import records
+from gatepost.drivers.serial.astm.decoder import FROM_MEMORY, AstmDecoder, iso_time
+
+MARK = "results"  # the name of the bookmark
+MOST_SEEN = 128  # results that an analyser may send again
+STATES = {"P": "preliminary", "C": "corrected"}
+NONE = frozenset({"X", "I"})  # status of a result that there is not, or not yet
+_DASHES = re.compile(r"[-*. ]*")
+
+
+class AnalyserResult(NamedTuple):
+    result: records.AstmResult
+    unreal: tuple[str, ...] = ()  # flags of what is no measurement of a patient
+
+
+class AnalyserDecoder(AstmDecoder):
+    """Decoder of an analyser. A result that is sent again with its order is acknowledged and not given again."""
+
+    def __init__(self, bookmarks: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        super().__init__(bookmarks)
+        self._names = names
+        self._given = RecordDigests(bookmarks.get(MARK), MOST_SEEN)
+        self._about: dict[str, str] = {}  # the newest records that a result belongs to
+
+    def _record(self, text: str) -> list[Reading | Reply]:
+        kind = text[0]
+        try:
+            if kind == "H":
+                self._about = {kind: text}
+                return [self._new_header(text)]
+            if kind in "PO":
+                self._about = {name: self._about[name] for name in "HP" if name in self._about and name != kind}
+                self._about[kind] = text
+            elif kind == "R":
+                return self._result(text)
+        except FrameError as wrong:
+            self.faults.add(wrong.kind, "a record is malformed")
+        return []
+
+    def _result(self, text: str) -> list[Reading | Reply]:
+        marks = self._header.delimiters
+        result = records.decode_result(text, marks, analyser=True)
+        order = self._about.get("O", "")
+        timed = result.timestamp is not None or re.search(r"\d{12}", order) is not None
+        about = [record for kind, record in self._about.items() if kind != "H" or not timed]
+        if not self._given.add(digest_of("\r".join((*about, text)))):
+            return []
+        unreal = [CONTROL] if records.is_control(order, marks) or self._header.processing == "Q" else []
+        if self._header.processing in ("T", "D"):
+            unreal.append("test-data")
+        return [self._reading(AnalyserResult(result, tuple(unreal)))]
+
+    def _reading(self, found: AnalyserResult) -> Reading:
+        result = found.result
+        name = self._names.get(result.analyte) or slug(result.analyte)
+        flags = [FROM_MEMORY, *found.unreal]
+        flags += [abnormal_flag(mark) for mark in result.markers[:4] if mark not in ("N", "<", ">")]
+        if result.status in STATES:
+            flags.append(STATES[result.status])
+        none = result.status in NONE or _DASHES.fullmatch(result.text) is not None
+        why = "not-measured" if none else f"{result.beyond}-range" if result.beyond else ""
+        value, text = (None, "") if none else (None if result.beyond else result.value, result.text)
+        return result_reading(
+            name, value, text, result.unit, tuple(flags), why, iso_time(result.timestamp), (MARK, self._given.dump())
+        )
