@@ -25,6 +25,7 @@ from gatepost.agent.uplink.poison_messages import PoisonMessages
 log = logging.getLogger(__name__)
 
 ACK_LIMIT = 20.0  # seconds without any acknowledgement while something is in flight: the link is half-open
+MOST_PATIENCE = 6.0  # times ACK_LIMIT, for a broker that was too slow for it on the connections before
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until what was refused for now is sent again
 SETTLE_ROWS = 64  # delivered rows after which the position is brought up to date, or when nothing is in flight
 REFUSAL_LIMIT = 5  # refusals "for now" of one message, by a broker within its quota, until it is a dead letter
@@ -33,7 +34,7 @@ RETRYABLE_CODES = (RATE_TOO_HIGH, QUOTA_EXCEEDED)  # the broker's matter, not th
 
 @dataclass
 class DeliveryCounters:
-    """Counters since the start of the agent, readings only."""
+    """Counters since the start of the agent, readings only; and the patience that the broker's pace asks for."""
 
     sent: int = 0
     delivered: int = 0
@@ -42,6 +43,7 @@ class DeliveryCounters:
     skipped: int = 0  # not routed to this broker
     delivered_by_lane: dict[str, int] = field(default_factory=lambda: {"urgent": 0, "live": 0, "backlog": 0})
     last_delivery: float | None = None  # wall seconds
+    patience: float = 1.0  # times ACK_LIMIT: doubled by a connection that ran into it, shrinking while acks come
 
 
 class SentUnit:
@@ -198,6 +200,7 @@ class AcknowledgementWatchdog:
         self._on_broken = on_broken
         self._connection: MqttConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._delivered = counters.delivered
         self._oldest: tuple[int, int, float] | None = None  # first in flight, delivered when it came to be so, and when
 
     def start(self, connection: MqttConnection) -> None:
@@ -206,23 +209,33 @@ class AcknowledgementWatchdog:
     def watch(self) -> None:
         """Look now and then, as long as something is in flight."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(ACK_LIMIT / 4, self._look)
+            self._timer = asyncio.get_running_loop().call_later(self._limit / 4, self._look)
 
     def stop(self) -> None:
         self._connection = None
         if self._timer is not None:
             self._timer.cancel()
 
+    @property
+    def _limit(self) -> float:
+        return ACK_LIMIT * self._counters.patience
+
     def _look(self) -> None:
         self._timer = None
-        connection, acknowledgements = self._connection, self._acknowledgements
-        if connection is None or not acknowledgements.in_flight or connection.check(ACK_LIMIT):
+        connection, acknowledgements, counters = self._connection, self._acknowledgements, self._counters
+        if connection is None or not acknowledgements.in_flight:
             return
+        if connection.check(self._limit):
+            counters.patience = min(MOST_PATIENCE, counters.patience * 2)
+            return
+        if counters.delivered > self._delivered:
+            self._delivered = counters.delivered
+            counters.patience = max(1.0, counters.patience * 0.9)
         self.watch()
         first, delivered, now = next(iter(acknowledgements.in_flight)), self._counters.delivered, self._monotonic()
         if acknowledgements.refused or self._oldest is None or self._oldest[0] != first:
             self._oldest = (first, delivered, now)
-        elif delivered > self._oldest[1] and now - self._oldest[2] >= ACK_LIMIT:
+        elif delivered > self._oldest[1] and now - self._oldest[2] >= self._limit:
             # What came later was acknowledged: this one's acknowledgement is lost, and the position would stay behind.
-            message = f"the broker left out an acknowledgement for {ACK_LIMIT:g} s"
+            message = f"the broker left out an acknowledgement for {self._limit:g} s"
             self._on_broken(ConnectionLost(None, message, "the broker does not keep to MQTT", silent=True))

@@ -83,6 +83,7 @@ class BrokerLink:
         self._delivery: BrokerDelivery | None = None
         self._connection: MqttConnection | None = None
         self._hanging_up = False
+        self._last_endpoint: BrokerEndpoint | None = None
         self._seen: set[int] = set()  # QoS 2 packet ids that a kept session has brought
         (self._wanted if settings.active else self._unwanted).set()
 
@@ -343,7 +344,8 @@ class BrokerLink:
         self._state.connected()
         self._crowded.reset()
         delivery = self._delivery = self._new_delivery(connection)
-        self._presence.forget()
+        self._presence.forget(connection.session_present and connection.endpoint == self._last_endpoint)
+        self._last_endpoint = connection.endpoint
         self._presence.set_gone(self._format.update_devices(self._routes))
         for device, status in self._context.devices().items():
             self.device_status(device, status)

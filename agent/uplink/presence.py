@@ -29,6 +29,7 @@ class BrokerPresence:
         self._format = payload_format
         self._publish = publish
         self._statuses: dict[str, Mapping[str, Any]] = {}  # device id -> the newest status, not published yet
+        self._told: dict[str, Mapping[str, Any]] = {}  # device id -> the status that the broker acknowledged
         self._condition = ""  # of the log, as the broker was told it
         self._gone: list[str] = []  # devices that the broker is to be told of no more
 
@@ -39,6 +40,9 @@ class BrokerPresence:
         return LastWill(will.topic, will.payload, will.qos, will.retain, will.content_type)
 
     def set_device_status(self, device: str, status: Mapping[str, Any]) -> None:
+        if self._told.get(device) == status:
+            self._statuses.pop(device, None)
+            return
         self._statuses[device] = status
         self.changed.set()
 
@@ -46,9 +50,11 @@ class BrokerPresence:
         self._gone += devices
         self.changed.set()
 
-    def forget(self) -> None:
-        """A new connection is given all statuses anew."""
+    def forget(self, kept: bool) -> None:
+        """A new connection is given all statuses anew, or the changed ones where the broker shows that it kept them."""
         self._statuses.clear()
+        if not kept:
+            self._told.clear()
         self._condition = ""
 
     async def publish_online(self) -> None:
@@ -69,6 +75,9 @@ class BrokerPresence:
                 await self._publish(self._format.current.device_status(device, status, self._now()))
             except NotTaken as error:
                 log.warning("%s: the status of %s: %s", self._name, device, error)
+            else:
+                if self._format.contract:
+                    self._told[device] = status
             if self._statuses.get(device) is status:
                 del self._statuses[device]
 

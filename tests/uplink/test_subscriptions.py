@@ -9,10 +9,10 @@ from random import Random
 import pytest
 
 from gatepost.agent.settings.model import BrokerSettings
-from gatepost.agent.uplink import broker_link, link_tasks, subscription_requests
+from gatepost.agent.uplink import acknowledgements, broker_link, link_tasks, subscription_requests
 from tests.support.waiting import until
 
-from .broker import PUBLISH, SUBSCRIBE, FakeBroker, Peer, packet, publish_id
+from .broker import CONNECT, PUBLISH, SUBSCRIBE, FakeBroker, Peer, packet, publish_id
 from .gateway import Gateway, gateway
 
 COMMANDS, BROADCAST = "gateways/gw/commands", "organizations/org/broadcast"
@@ -202,3 +202,39 @@ async def test_a_crowded_broker_is_left_more_and_more_time(gw: Gateway, monkeypa
     waits.clear()
     await link._wait(ConnectFailed("unreachable", "nobody there"))
     assert waits[0] < 1
+
+
+async def test_statuses_are_repeated_only_where_the_broker_lost_them(gw: Gateway) -> None:
+    """A session that it kept is the sign that it kept the retained statuses as well."""
+    async with Strict() as broker:
+        session = b"\0\0"
+        broker.on[CONNECT] = lambda *_: packet(0x20, session)
+        gw.statuses.update(d={"status": "online"}, e={"status": "online"})
+
+        async def reconnected() -> list[str]:
+            broker.order.clear()
+            before = gw.uplink().as_dict()["connects"]
+            broker.peer.hang_up()
+            await until(lambda: gw.uplink().as_dict()["connects"] > before and "subscribe" in broker.order)
+            await until(lambda: len(gw.connected) > before)
+            return sorted(each for each in broker.order if each.startswith("devices/"))
+
+        await gw.apply(a=broker.settings(session="kept"))
+        await until(lambda: len(gw.connected) == 1)
+        assert await reconnected() == ["devices/d/status", "devices/e/status"]
+        session = b"\1\0"
+        gw.statuses["e"] = {"status": "offline"}
+        assert await reconnected() == ["devices/e/status"]
+
+
+async def test_a_slow_broker_is_given_more_time_on_the_next_connection(
+    gw: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.1)
+    async with Strict() as broker:
+        broker.on[PUBLISH] = lambda *_: None
+        await gw.apply(a=broker.settings())
+        await gw.put(1)
+        await until(lambda: gw.uplink().counters.patience == acknowledgements.MOST_PATIENCE)
+        broker.on[PUBLISH] = broker._publish
+        await gw.delivered()
