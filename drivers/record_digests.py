@@ -37,11 +37,17 @@ class RecordDigests:
 
     def add(self, digest: bytes) -> bool:
         """Whether the digest was not there before; it is from now on."""
-        known = self._digests
-        if any(known[at : at + DIGEST_SIZE] == digest for at in range(0, len(known), DIGEST_SIZE)):
+        if digest in self:
             return False
-        self._digests = (known + digest)[-self._limit :]
+        self._digests = (self._digests + digest)[-self._limit :]
         return True
+
+    def __contains__(self, digest: bytes) -> bool:
+        known = self._digests
+        return any(known[at : at + DIGEST_SIZE] == digest for at in range(0, len(known), DIGEST_SIZE))
+
+    def __len__(self) -> int:
+        return len(self._digests) // DIGEST_SIZE
 
 
 def digest_of(record: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from gatepost.drivers.ble.adverts.formats import FORMATS, KEY_WANTED, RecognisedAdvert, recognise
@@ -12,6 +13,8 @@ from gatepost.drivers.driver import Driver, Registry
 
 ADVERTISEMENT, ANY = "ble-advertisement", "ble"
 GENERIC = frozenset(map(uuid, (0x1800, 0x1801, 0x180A)))  # what every device shows
+# Services that modules of many makers show, whatever they are in.
+SHARED = frozenset((*map(uuid, (0xFFB0, 0xFFE0, 0xFFF0, 0xFF12)), "6e400001-b5a3-f393-e0a9-e50e24dcca9e"))
 PRESENCE = frozenset(form.name for form in FORMATS if form.presence)
 
 
@@ -32,6 +35,10 @@ def describe(advert: ReceivedAdvert, registry: Registry) -> SeenAdvert:
         return _broadcast(sensors[0])
     kinds = [kind for kind in profiles(advert.services) if not kind.helper]
     named = _by_name(advert.name, registry)
+    if named is not None and kinds and not _handled(named) & set(advert.services):
+        named = None  # a maker's name on a device that shows a standard service
+    if named is None and not kinds:
+        named = _by_own_service(advert.services, registry)
     if kinds or named is not None:
         titles = ", ".join(kind.title for kind in kinds) if kinds else named.title if named else ""
         driver = named.name if named is not None else _for({kind.service for kind in kinds}, registry)
@@ -55,17 +62,29 @@ def _by_name(name: str, registry: Registry) -> type[Driver] | None:
     return None
 
 
+def _by_own_service(services: Iterable[str], registry: Registry) -> type[Driver] | None:
+    """The driver that alone handles a service of a maker; none for services that many makers use."""
+    for service in services:
+        fitting = [driver for driver in _ble_drivers(registry) if service in getattr(driver, "services", ())]
+        if len(fitting) == 1 and service not in SHARED:
+            return fitting[0]
+    return None
+
+
 def _for(services: set[str], registry: Registry) -> str | None:
     """The driver that handles all of them, the most special one; `ble` where none does."""
     fitting = []
     for driver in _ble_drivers(registry):
-        own: tuple[str, ...] = getattr(driver, "services", ())
-        handled = {*own, *getattr(driver, "companions", ())}
-        if services & set(own) and services <= handled:
+        handled = _handled(driver)
+        if services & set(getattr(driver, "services", ())) and services <= handled:
             fitting.append((len(handled), driver.name))
     if fitting:
         return min(fitting)[1]
     return ANY if ANY in registry else None
+
+
+def _handled(driver: type[Driver]) -> set[str]:
+    return {*getattr(driver, "services", ()), *getattr(driver, "companions", ())}
 
 
 def _ble_drivers(registry: Registry) -> list[type[Driver]]:

@@ -16,6 +16,7 @@ from gatepost.drivers.checksums import FrameError
 
 CHANNEL_OCTETS = 16
 MOST_CHANNELS = 4
+MOST_OCTETS = 0x20  # of one request; every model gives so many
 HEAD, OVERHEAD = 6, 8  # octets before the data; those of a frame without data
 
 OPEN = bytes.fromhex("0800000000100018")

@@ -23,6 +23,10 @@ Word = Literal[
     "delete-user",
     "reset-energy",
     "delete-bond",
+    "write-memory",
+    "program-key",
+    "reset-device",
+    "configure",
 ]
 
 

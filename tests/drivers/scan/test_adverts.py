@@ -50,6 +50,14 @@ def test_a_strap_that_hides_what_it_can_is_known_by_its_name():
     assert seen(name="Polar OH1", services=(HEART,)).driver == "ble-heart-rate"
 
 
+def test_a_device_of_a_single_maker_is_known_by_its_name_or_by_its_own_service():
+    assert seen(name="BLESmart_0000012FC0DE4F000000").driver == "ble-omron"
+    assert seen(name="BLESmart_0000012FC0DE4F000000", services=(uuid(0x1810),)).driver == "ble-blood-pressure"
+    assert seen(services=(uuid(0xFE4A),)).driver == "ble-omron"
+    assert seen(services=("ecbe3980-c9a2-11e1-b1bd-0002a5d5c51b",)).what.startswith("Omron cuffs")
+    assert seen(services=(uuid(0xFFE0),)).driver is None
+
+
 def test_what_broadcasts_is_not_connected():
     found = seen(manufacturer_data={0x0499: RUUVI}, services=(HEART,))
     assert (found.driver, found.options, found.needs) == ("ble-advertisement", {"format": "ruuvi"}, "")

@@ -17,6 +17,7 @@ DEVICES = {
     "ble-glucose": "glucose:GlucoseTwin",
     "ble-heart-rate": "heart_rate:HeartRateTwin",
     "ble-airthings": "airthings:AirthingsTwin",
+    "ble-omron": "omron:OmronTwin",
     "ble-oximeter": "fingertip:FingertipTwin",
     "ble-polar-h10": "polar:PolarH10Twin",
     "ble-pulse-oximeter": "oximeter:PulseOximeterTwin",
