@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,14 +29,16 @@ MEANINGS = {
 
 
 def document(settings: Settings, version: str) -> dict[str, Any]:
-    """One server for each broker; channels are named `<broker>.<name>`."""
+    """One server for each broker; channels are named `<broker>_<name>`."""
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     messages: dict[str, Any] = {}
+    servers = _identifiers(settings.brokers)
     for name, broker in settings.brokers.items():
+        server = servers[name]
         for channel in _channels(broker):
-            key = f"{name}.{channel.name}"
-            channels[key] = _channel(name, key, channel)
+            key = f"{server}_{channel.name}"
+            channels[key] = _channel(server, key, channel)
             operations[key] = _operation(key, channel)
             messages[key] = _message(channel)
     return {
@@ -47,11 +49,23 @@ def document(settings: Settings, version: str) -> dict[str, Any]:
             "description": "Topics and payloads of this gateway; `send` and `receive` are seen from the gateway.",
         },
         "defaultContentType": "application/json",
-        "servers": {name: _server(broker) for name, broker in settings.brokers.items()},
+        "servers": {servers[name]: _server(broker) for name, broker in settings.brokers.items()},
         "channels": channels,
         "operations": operations,
         "components": {"messages": messages},
     }
+
+
+def _identifiers(names: Iterable[str]) -> dict[str, str]:
+    """Names of brokers as AsyncAPI takes keys: letters, digits, `_` and `-`; none of them twice."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = identifier = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+        number = 2
+        while identifier in found.values():
+            identifier, number = f"{plain}-{number}", number + 1
+        found[name] = identifier
+    return found
 
 
 def _channels(broker: BrokerSettings) -> list[FormatChannel]:
@@ -88,12 +102,12 @@ def _server(broker: BrokerSettings) -> dict[str, Any]:
     return server
 
 
-def _channel(broker: str, key: str, channel: FormatChannel) -> dict[str, Any]:
+def _channel(server: str, key: str, channel: FormatChannel) -> dict[str, Any]:
     names = dict.fromkeys(re.findall(r"{(\w+)}", channel.address))
     described: dict[str, Any] = {
         "address": channel.address,
         "title": channel.title,
-        "servers": [{"$ref": f"#/servers/{broker}"}],
+        "servers": [{"$ref": f"#/servers/{server}"}],
         "messages": {"message": {"$ref": f"#/components/messages/{key}"}},
     }
     if names:

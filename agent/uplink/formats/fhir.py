@@ -160,12 +160,14 @@ class FhirFormat(PayloadFormat):
     def _observations(self, reading: StoredReading, device_url: str) -> Iterator[Resource]:
         done: set[str] = set()
         if reading.metric == "blood_pressure":
-            given = [name for name in PRESSURES if name in reading.values or name in reading.reasons]
-            done = set(PRESSURES)
-            if given:
+            values = reading.values
+            if all(_is_number(values.get(name, 0)) for name in PRESSURES):
+                done = set(PRESSURES)
+            if done and any(name in values or name in reading.reasons for name in PRESSURES):
                 yield self._observation(reading, device_url, "blood_pressure", self._panel(reading))
         for name, value in reading.values.items():
-            if name not in done and name not in COUNTS and not isinstance(value, list):
+            blank = isinstance(value, str) and not value.strip()  # no string of FHIR
+            if name not in done and name not in COUNTS and not isinstance(value, list) and not blank:
                 done.add(name)
                 yield self._observation(reading, device_url, name, self._single(reading, name, value))
         for name, reasons in reading.reasons.items():
@@ -272,6 +274,10 @@ class FhirFormat(PayloadFormat):
         schema = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"const": "Bundle"}}}
         yield FormatChannel("data", topics["data"], "send", "A transaction Bundle", qos, False, kind, schema)
         yield from contract_channels(topics)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _quantity(value: float, unit: str | None) -> Resource:

@@ -39,6 +39,7 @@ BDSEQ, METRICS, ALIASES = "bdseq", "metrics:", "aliases"  # keys of the kept sta
 REBIRTH, EVENT = "Node Control/Rebirth", "Gatepost/Event"
 CONTROL, RESPONSE = "Device Control/", "Device Control/Response"
 SCALING = ("rate_hz", "scale", "offset")
+DATATYPES = {int: DOUBLE, float: DOUBLE, bool: BOOLEAN, str: STRING, list: DOUBLE_ARRAY}
 REBIRTHS, REBIRTH_EVERY = 5, 10_000_000  # at once, and microseconds until one more is granted
 Definition = tuple[int, str | None]  # datatype, unit
 Measured = tuple[str, int, str | None, Any]  # metric name, datatype, unit, value
@@ -74,6 +75,7 @@ class SparkplugFormat(PayloadFormat):
         self._root = f"spBv1.0/{options.group_id}"
         self._node = options.edge_node_id or context.gateway
         self._state_topic = f"spBv1.0/STATE/{options.primary_host}" if options.primary_host else ""
+        self._aliases = bool(options.aliases)
         self._seq = 0
         self._alive = False  # between NBIRTH and NDEATH
         self._host_time = -1
@@ -134,7 +136,7 @@ class SparkplugFormat(PayloadFormat):
         return OutgoingMessage(topic, payload, 0, False)
 
     def _alias(self, name: str, device: str = "") -> int | None:
-        if not self.context.options.aliases:
+        if not self._aliases:
             return None
         known: dict[str, int] = self.context.state.get(ALIASES, {})
         key = f"{device}/{name}" if device else name
@@ -172,6 +174,9 @@ class SparkplugFormat(PayloadFormat):
     def _bear(self, device: str, new: Mapping[str, Definition], now: int) -> OutgoingMessage:
         kept: dict[str, list[Any]] = self.context.state.get(METRICS + device, {})
         known = {**{name: (each[0], each[1]) for name, each in kept.items()}, **new}
+        for name, (datatype, _) in new.items():
+            if name in kept and kept[name][0] != datatype:
+                self._newest.pop((device, name), None)  # a value of its former type
         if new:
             self.context.state[METRICS + device] = {name: list(each) for name, each in known.items()}
         self._born[device] = known
@@ -202,46 +207,52 @@ class SparkplugFormat(PayloadFormat):
         return self.batch([reading], now)
 
     def batch(self, readings: Sequence[StoredReading], now: int) -> Sequence[OutgoingMessage]:
+        if len(readings) == 1:
+            return self._of_device(readings[0].device, readings, now)
         by_device: dict[str, list[StoredReading]] = {}
-        for reading in readings:
+        for reading in sorted(readings, key=lambda each: each.time):
             by_device.setdefault(reading.device, []).append(reading)
         messages: list[OutgoingMessage] = []
         for device, some in by_device.items():
-            some.sort(key=lambda each: each.time)
-            new: dict[str, Definition] = {}
-            born = self._born.get(device)
-            measured = [(reading, list(_metrics_of(reading))) for reading in some]
-            for _, values in measured:
-                for name, datatype, unit, _ in values:
-                    if born is None or name not in born or born[name][0] != datatype:
-                        new[name] = (datatype, unit)
-            if born is None or new:
-                messages.append(self._bear(device, new, now))
-            metrics = [metric for reading, values in measured for metric in self._data(reading, values)]
-            if metrics:
-                messages.append(self._message("DDATA", device, metrics, now // 1000))
+            messages += self._of_device(device, some, now)
+        return messages
+
+    def _of_device(self, device: str, some: Sequence[StoredReading], now: int) -> list[OutgoingMessage]:
+        """One DDATA, a birth before it where one is needed; one more for each value that changes its datatype."""
+        born = self._born.get(device)
+        new: dict[str, Definition] = {}
+        measured = []
+        for at, reading in enumerate(some):
+            values = _metrics_of(reading)
+            for name, datatype, unit, _ in values:
+                if born is None or name not in born or born[name][0] != datatype:
+                    if new.get(name, (datatype,))[0] != datatype:
+                        return [*self._of_device(device, some[:at], now), *self._of_device(device, some[at:], now)]
+                    new[name] = (datatype, unit)
+            measured.append((reading, values))
+        messages = []
+        if born is None or new:
+            messages.append(self._bear(device, new, now))
+        metrics = [metric for reading, values in measured for metric in self._data(reading, values)]
+        if metrics:
+            messages.append(self._message("DDATA", device, metrics, now // 1000))
         return messages
 
     def _data(self, reading: StoredReading, values: list[Measured]) -> Iterable[SparkplugMetric]:
         ms, device = reading.time // 1000, reading.device
         historical = reading.replayed or reading.seq < self._historical_before
         bad = reading.quality != "good"
+        doubtful = bad or bool(reading.flags)
         for name, datatype, unit, value in values:
             if not historical and datatype != INT32_ARRAY:
                 self._newest[device, name] = (value, ms)
-            if not bad and not reading.flags and datatype != INT32_ARRAY:
-                alias = self._alias(name, device)
-                plain = () if unit is None else (("engUnit", STRING, unit),)
-                yield SparkplugMetric(None if alias else name, datatype, value, ms, alias, historical, plain)
-                continue
-            properties: list[Property] = [] if unit is None else [("engUnit", STRING, unit)]
+            properties: tuple[Property, ...] = () if unit is None else (("engUnit", STRING, unit),)
             if datatype == INT32_ARRAY:
                 wave = reading.members
-                properties += [
-                    (each, DOUBLE, float(wave[each])) for each in ("rate_hz", "scale", "offset") if each in wave
-                ]
-            reasons = reading.reasons.get(name.partition("/")[2], [])
-            properties += _quality(bad or bool(reasons), [*reasons, *reading.general_flags])
+                properties += tuple((each, DOUBLE, float(wave[each])) for each in SCALING if each in wave)
+            if doubtful:
+                reasons = reading.reasons.get(name.partition("/")[2], [])
+                properties += _quality(bad or bool(reasons), [*reasons, *reading.general_flags])
             yield self._metric(device, name, datatype, value, ms, historical, properties)
         if not reading.flags:
             return
@@ -264,10 +275,10 @@ class SparkplugFormat(PayloadFormat):
         value: Any,
         ms: int,
         historical: bool,
-        properties: Iterable[Property],
+        properties: tuple[Property, ...],
     ) -> SparkplugMetric:
-        alias = self._alias(name, device)
-        return SparkplugMetric(None if alias else name, datatype, value, ms, alias, historical, tuple(properties))
+        alias = self._alias(name, device) if self._aliases else None
+        return SparkplugMetric(None if alias else name, datatype, value, ms, alias, historical, properties)
 
     # --- commands and the primary host
 
@@ -365,24 +376,21 @@ class SparkplugFormat(PayloadFormat):
             yield "options.primary_host", sentence, "the host id of your SCADA"
 
 
-def _metrics_of(reading: StoredReading) -> Iterable[Measured]:
+def _metrics_of(reading: StoredReading) -> list[Measured]:
     """(metric name, datatype, unit, value) of each value, then of the waveform."""
+    metric, units = reading.metric, reading.units
+    found: list[Measured] = []
     for name, value in reading.values.items():
-        kind = DOUBLE
-        if isinstance(value, bool):
-            kind = BOOLEAN
-        elif isinstance(value, str):
-            kind = STRING
-        elif isinstance(value, list):
-            numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in value)
-            kind = DOUBLE_ARRAY if numbers else STRING
-            value = value if numbers else orjson.dumps(value).decode()
-        yield f"{reading.metric}/{name}", kind, reading.units.get(name), value
+        kind = DATATYPES.get(value.__class__, STRING)
+        if kind == DOUBLE_ARRAY and not all(each.__class__ in (int, float) for each in value):
+            kind, value = STRING, orjson.dumps(value).decode()
+        found.append((f"{metric}/{name}", kind, units.get(name), value))
     if reading.samples is not None:
         channel = reading.members.get("channel") or "waveform"
-        yield f"{reading.metric}/{channel}", INT32_ARRAY, reading.members.get("unit"), reading.samples
+        found.append((f"{metric}/{channel}", INT32_ARRAY, reading.members.get("unit"), reading.samples))
+    return found
 
 
-def _quality(bad: bool, flags: Sequence[str]) -> list[Property]:
-    properties: list[Property] = [("Quality", INT32, 0)] if bad else []
-    return [*properties, ("flags", STRING, " ".join(flags))] if flags else properties
+def _quality(bad: bool, flags: Sequence[str]) -> tuple[Property, ...]:
+    quality: tuple[Property, ...] = (("Quality", INT32, 0),) if bad else ()
+    return (*quality, ("flags", STRING, " ".join(flags))) if flags else quality

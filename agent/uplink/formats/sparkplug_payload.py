@@ -14,6 +14,7 @@ INT32, INT64, DOUBLE, BOOLEAN, STRING, INT32_ARRAY, DOUBLE_ARRAY = 3, 4, 10, 11,
 LONGEST = 1 << 20  # octets of a received payload
 MOST_METRICS = 1000  # of a received payload
 
+_DOUBLE = struct.Struct("<d").pack
 Property = tuple[str, int, Any]  # name, datatype, value
 
 
@@ -38,10 +39,11 @@ class ReceivedMetric(NamedTuple):
     value: bool | int | float | str | None
 
 
-def encode_payload(timestamp: int, metrics: Iterable[SparkplugMetric], seq: int | None) -> bytes:
-    parts = [b"\x08", _varint(timestamp)]
+def encode_payload(timestamp: int, metrics: Iterable[SparkplugMetric | bytes], seq: int | None) -> bytes:
+    """`metrics` may be encoded already."""
+    parts = [b"\x08", _timestamp(timestamp)]
     for metric in metrics:
-        octets = encode_metric(metric)
+        octets = metric if metric.__class__ is bytes else encode_metric(metric)  # type: ignore[arg-type]
         parts += (b"\x12", _varint(len(octets)), octets)
     if seq is not None:
         parts += (b"\x18", _varint(seq))
@@ -50,16 +52,20 @@ def encode_payload(timestamp: int, metrics: Iterable[SparkplugMetric], seq: int 
 
 def encode_metric(metric: SparkplugMetric) -> bytes:
     name, datatype, value, timestamp, alias, historical, properties = metric
-    state = (b"\x28\x01" if historical else b"") + (b"\x38\x01" if value is None else b"")
-    head = _head(name, alias) + b"\x18" + _timestamp(timestamp) + bytes((0x20, datatype)) + state
+    head, state = _frame(name, alias, datatype, historical, value is None, properties)
     tail = b"" if value is None else _value(datatype, value)
-    return head + _property_set(properties) + tail
+    return head + _timestamp(timestamp) + state + tail
 
 
-@lru_cache(maxsize=2048)
-def _head(name: str | None, alias: int | None) -> bytes:
+@lru_cache(maxsize=4096)
+def _frame(
+    name: str | None, alias: int | None, datatype: int, historical: bool, null: bool, properties: tuple[Property, ...]
+) -> tuple[bytes, bytes]:
+    """What stands before a metric's timestamp, and between that and its value: the same again and again."""
     head = b"" if name is None else _text(b"\x0a", name)
-    return head if alias is None else head + b"\x10" + _varint(alias)
+    head += b"" if alias is None else b"\x10" + _varint(alias)
+    state = (b"\x28\x01" if historical else b"") + (b"\x38\x01" if null else b"")
+    return head + b"\x18", bytes((0x20, datatype)) + state + _property_set(properties)
 
 
 @lru_cache(maxsize=256)
@@ -69,9 +75,9 @@ def _timestamp(timestamp: int) -> bytes:
 
 
 def _value(datatype: int, value: Any) -> bytes:
+    if datatype == DOUBLE:
+        return b"\x69" + _DOUBLE(value)
     match datatype:
-        case 10:
-            return b"\x69" + struct.pack("<d", value)
         case 11:
             return b"\x70\x01" if value else b"\x70\x00"
         case 12:
@@ -94,9 +100,8 @@ def _int32_array(samples: Sequence[int]) -> bytes:
         raise OverflowError("a sample does not fit into 32 bits") from error
 
 
-@lru_cache(maxsize=2048)
 def _property_set(properties: tuple[Property, ...]) -> bytes:
-    """The field with all of them; units and the like are the same again and again."""
+    """The field with all of them."""
     if not properties:
         return b""
     parts = [_text(b"\x0a", name) for name, _, _ in properties]
