@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gatepost.agent.settings import Origin
     from gatepost.agent.settings.editor import SettingsEditor
     from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
+    from gatepost.agent.uplink.carried.backlog_export import BacklogExport
+    from gatepost.agent.uplink.carried.backlog_import import BacklogImport
     from gatepost.agent.uplink.message_log import MessageLog
     from gatepost.agent.uplink.topic_subscriptions import TopicSubscriptions
 
@@ -55,6 +57,7 @@ class BrokerInterface(Protocol):
         qos: int = ...,
         retain: bool = ...,
         properties: dict[str, Any] | None = ...,
+        timeout: float = ...,
     ) -> None: ...
 
     async def connect(self) -> None: ...
@@ -76,6 +79,10 @@ class BrokersInterface(Protocol):
     def get(self, name: str, /) -> BrokerInterface | None: ...
 
     def views(self) -> Sequence[BrokerInterface]: ...
+
+    def backlog_export(self, name: str, /) -> BacklogExport | None: ...
+
+    def backlog_import(self) -> BacklogImport: ...
 
 
 class LedgerInterface(Protocol):

@@ -6,6 +6,7 @@ Roles: `viewer` sees, `operator` also makes things happen, `admin` also changes 
 from __future__ import annotations
 
 from gatepost.agent.api.access_routes import ACCESS_ROUTES
+from gatepost.agent.api.carried_routes import CARRIED_ROUTES
 from gatepost.agent.api.handlers import (
     brokers,
     commands,
@@ -422,6 +423,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "DELETE", f"{V1}/listener/clients/{{device}}", listener.hang_up, "Hang up on it", '{"ended"}', role="operator"
     ),
+    *CARRIED_ROUTES,
     *ACCESS_ROUTES,
 )
 

@@ -36,6 +36,7 @@ VERBS = (
     "publish",
     "subscribe",
     "export",
+    "import",
     "reload",
     "doctor",
     "store",
@@ -50,7 +51,8 @@ VERBS = (
     "completion",
     "version",
 )
-SHARED_FILES = {"completion": "version"}  # verbs in the file of another one
+# Verbs in a file of another name.
+SHARED_FILES = {"completion": "version", "import": "import_stick", "restore": "backup"}
 
 
 class _Verbs(TyperGroup):

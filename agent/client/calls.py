@@ -23,6 +23,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 V1 = "/api/v1"
+CARRY_TIME = 60.0  # seconds: the broker acknowledges every message
 CHANGE_TIME = 60.0  # seconds: a change of the settings is tried before it is kept
 
 
@@ -157,6 +158,30 @@ class GatewayCalls:
     @verb
     def disconnect_broker(self, name: str) -> ApiCall[BrokerView]:
         return ApiCall("POST", f"{V1}/brokers/{part(name)}/control", body={"action": "disconnect"})
+
+    # readings carried on a stick (docs/operations.md)
+
+    @verb
+    def owed(self, broker: str) -> ApiCall[Json]:
+        """What a broker is owed, for an export: ranges of the log, and the key of its receipts."""
+        return _get(f"/brokers/{part(broker)}/owed")
+
+    @verb
+    def owed_messages(self, broker: str, lo: int, hi: int, *, urgent: bool = False, limit: int = 500) -> ApiCall[Json]:
+        """The messages of rows [lo, upto) of the log."""
+        query = {"lo": lo, "hi": hi, "urgent": "true" if urgent else "false", "limit": limit}
+        return _get(f"/brokers/{part(broker)}/owed/messages", **query)
+
+    @verb
+    def carry(self, broker: str, parcel: str, start: int, readings: Sequence[Any]) -> ApiCall[Json]:
+        """Send readings `start` and following of a parcel through a broker; what is done of it."""
+        body = {"parcel": parcel, "start": start, "readings": readings}
+        return ApiCall("POST", f"{V1}/brokers/{part(broker)}/carried", body=body, timeout=CARRY_TIME)
+
+    @verb
+    def take_receipt(self, broker: str, receipt: Mapping[str, Any]) -> ApiCall[Json]:
+        """What the receipt names is delivered."""
+        return ApiCall("POST", f"{V1}/brokers/{part(broker)}/receipts", body=dict(receipt))
 
     # devices
 

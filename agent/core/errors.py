@@ -5,6 +5,7 @@ GatepostError
 │   └── InvalidSettings      settings-wrong          those of a change; carries all problems
 ├── StateDirInUse            state-dir-taken         another agent uses the state directory
 ├── BackupWrong              backup-wrong            the file is no backup, or not as it was written
+├── StickWrong               stick-wrong             what lies on a stick is damaged, or is not for this gateway
 ├── StoreError               store-error             the log could not do it
 │   ├── StoreFull            store-full              no room, and `when_full: refuse`
 │   └── StoreDamaged         store-damaged           the file is not a healthy log
@@ -93,6 +94,10 @@ class StateDirInUse(GatepostError):
 
 class BackupWrong(GatepostError):
     key = "backup-wrong"
+
+
+class StickWrong(GatepostError):
+    key = "stick-wrong"
 
 
 class StoreError(GatepostError):

@@ -92,6 +92,16 @@ class DeliveryBacklog:
         self._save()
         return count
 
+    async def settle(self, broker: str, ranges: Collection[tuple[int, int, int]]) -> int:
+        """Nothing in these ranges (track, lo, hi) is owed any more; about how many rows were."""
+        position, give_up, count = self.position(broker), self._clock.monotonic() + SEARCH_SECONDS, 0
+        for track, lo, hi in ranges:
+            count += (await self._queries.undelivered(track, position.owed[track].within(lo, hi), give_up)).rows
+        for track, lo, hi in ranges:
+            position.settle(track, lo, hi)
+        self._save()
+        return count
+
     def close(self) -> None:
         if self._save_timer is not None:
             self._save_timer.cancel()

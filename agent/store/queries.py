@@ -63,6 +63,10 @@ class StoreQueries:
         records, _, _ = await self._records(self.database.read, "reading_one", (seq,))
         return records[0] if records else None
 
+    async def first(self) -> int:
+        """The lowest stored sequence number, 0 when there is none."""
+        return int((await self.search("reading_first", ()))[0][0])
+
     async def page(self, track: int, lo: int, hi: int, limit: int) -> list[Record]:
         """Up to `limit` records of one track (0 normal, 1 urgent) in [lo, hi), in order, their series in memory.
 

@@ -63,7 +63,7 @@ class BrokerLink:
         self.counters = DeliveryCounters()
         self._state = LinkState(name, context)
         self._context = context
-        self._routes = routes
+        self.routes = routes
         self._topics = topics_of(settings, routes, context)
         self._format = BrokerFormat(name, settings, self._topics, context, routes)
         self._thinner = ReadingThinner()
@@ -124,7 +124,7 @@ class BrokerLink:
         if same:
             if settings.active != self.settings.active:
                 self._want(settings.active)
-            self.settings, self._routes = settings, routes
+            self.settings, self.routes = settings, routes
             if self._delivery is not None:
                 self._delivery.reroute(routes, settings.backlog.share, settings.backlog.rate)
         return same
@@ -202,12 +202,12 @@ class BrokerLink:
 
     def device_status(self, device: str, status: Mapping[str, Any]) -> None:
         """Publish the retained status of a device soon; the newest one counts. When away: on the next connection."""
-        if self._delivery is not None and self._routes.reports(device):
+        if self._delivery is not None and self.routes.reports(device):
             self._presence.set_device_status(device, status)
 
     def devices_changed(self) -> None:
         """The set of devices may be another one: subscriptions follow soon."""
-        self._presence.set_gone(self._format.update_devices(self._routes))
+        self._presence.set_gone(self._format.update_devices(self.routes))
         self._tasks.devices_changed()
 
     def topic(self, key: str) -> str:
@@ -346,7 +346,7 @@ class BrokerLink:
         delivery = self._delivery = self._new_delivery(connection)
         self._presence.forget(connection.session_present and connection.endpoint == self._last_endpoint)
         self._last_endpoint = connection.endpoint
-        self._presence.set_gone(self._format.update_devices(self._routes))
+        self._presence.set_gone(self._format.update_devices(self.routes))
         for device, status in self._context.devices().items():
             self.device_status(device, status)
         store.on_stored.append(delivery.send_pending)
@@ -394,7 +394,7 @@ class BrokerLink:
             self.name,
             context.store,
             self._lanes(),
-            payload_format.renderer(connection.version, self._routes, self._thinner),
+            payload_format.renderer(connection.version, self.routes, self._thinner),
             self._poison,
             self.counters,
             ready=lambda: payload_format.greeted and payload_format.current.ready,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.process.supervisor import Supervisor
 from gatepost.agent.settings.model import BrokerSettings
 from gatepost.agent.uplink.broker_link import BrokerLink
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.routing import BrokerRoutes
+
+if TYPE_CHECKING:
+    from gatepost.agent.uplink.carried.backlog_export import BacklogExport
+    from gatepost.agent.uplink.carried.backlog_import import BacklogImport
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,7 @@ class BrokerManager:
         self._context = context
         self._supervisor = supervisor
         self._links: dict[str, BrokerLink] = {}
+        self._import: BacklogImport | None = None
 
     async def apply(
         self,
@@ -56,6 +61,21 @@ class BrokerManager:
 
     def views(self) -> list[BrokerLink]:
         return list(self._links.values())
+
+    def backlog_export(self, name: str) -> BacklogExport | None:
+        """What gives out the backlog of this broker for a stick; None = there is no such broker."""
+        from gatepost.agent.uplink.carried.backlog_export import BacklogExport
+
+        link = self._links.get(name)
+        return None if link is None else BacklogExport(name, link.settings, link.routes, self._context, link.requeue)
+
+    def backlog_import(self) -> BacklogImport:
+        """What sends the readings that came on a stick."""
+        if self._import is None:
+            from gatepost.agent.uplink.carried.backlog_import import BacklogImport
+
+            self._import = BacklogImport(self._context.store, self._context.clock)
+        return self._import
 
     def device_status(self, device: str, status: Mapping[str, Any]) -> None:
         """Publish it to every broker to which the device reports."""

@@ -91,11 +91,11 @@ class MessageRenderer:
         try:
             one = some[0]
             if self._fast is None:
-                messages = self._by_format(some)
+                messages = [self.wire(message) for message in self.outgoing(some)]
             elif len(some) > 1 and self.batches is not None:
-                messages = (self.batches.wire(self._fast, some),)
+                messages = [self.batches.wire(self._fast, some)]
             else:
-                messages = (self._by_contract(self._fast, one),)
+                messages = [self._by_contract(self._fast, one)]
         except Exception as error:
             raise _unwritable(error) from error
         for message in messages:
@@ -135,16 +135,15 @@ class MessageRenderer:
             retain = bool(rule.retain)
         return WireMessage(topic, payload, qos, retain, properties)
 
-    def _by_format(self, some: Sequence[RoutedRecord]) -> Sequence[WireMessage]:
+    def outgoing(self, some: Sequence[RoutedRecord]) -> Sequence[OutgoingMessage]:
+        """What the payload format makes of one record, or of several in a batch, for any connection."""
         now = self._clock.now().wall
         one = some[0]
         if one.record.bits & EVENT:
-            messages = self._format.event(self._reading(one).as_event(), now)
-        elif len(some) > 1:
-            messages = self._format.batch([self._reading(each) for each in some], now)
-        else:
-            messages = self._format.reading(self._reading(one), now)
-        return [self.wire(message) for message in messages]
+            return self._format.event(self._reading(one).as_event(), now)
+        if len(some) > 1:
+            return self._format.batch([self._reading(each) for each in some], now)
+        return self._format.reading(self._reading(one), now)
 
     def _reading(self, one: RoutedRecord) -> StoredReading:
         record, series = one.record, one.series

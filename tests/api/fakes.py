@@ -22,7 +22,11 @@ from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, Gatewa
 from gatepost.agent.settings.problem import Origin
 from gatepost.agent.store.store import Store
 from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
+from gatepost.agent.uplink.carried.backlog_export import BacklogExport
+from gatepost.agent.uplink.carried.backlog_import import BacklogImport
+from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.message_log import MessageLog
+from gatepost.agent.uplink.routing import BrokerRoutes
 from gatepost.agent.uplink.topic_subscriptions import TopicSubscriptions
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.recording import RecordingHeader
@@ -160,7 +164,8 @@ class FakeDevices:
 
 
 class FakeBrokers:
-    def __init__(self):
+    def __init__(self, app):
+        self.app = app
         self.by_name = {
             "hospital": FakeBroker(BROKER, name="hospital", state="connected", url="mqtt://h:1883", reason=""),
             "lab": FakeBroker(
@@ -173,6 +178,19 @@ class FakeBrokers:
 
     def views(self):
         return list(self.by_name.values())
+
+    def backlog_export(self, name):
+        app, broker = self.app, self.by_name.get(name)
+        if broker is None:
+            return None
+        context = UplinkContext(
+            app.store, app.clock, Random(1), app.events, "ward-7", None, None, dict, on_command=None, on_connected=None
+        )
+        settings = app.settings.brokers[name]
+        return BacklogExport(name, settings, BrokerRoutes(name, [], {}), context, broker.requeue)
+
+    def backlog_import(self):
+        return BacklogImport(self.app.store, self.app.clock)
 
 
 class FakeDesk:
@@ -226,7 +244,7 @@ class FakeApp:
         self.clock = HandClock(wall=START, mono=0, step=1000)
         self.events = EventBus()
         self.devices = FakeDevices()
-        self.brokers = FakeBrokers()
+        self.brokers = FakeBrokers(self)
         self.listener = FakeListener()
         self.dispatcher = FakeDesk()
         self.reloads = []

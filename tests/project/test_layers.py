@@ -23,6 +23,8 @@ MAY_KNOW = {
     "audit": {"core"},
     "backup": LOG,
     "devices": LOG,
+    # What lies on a stick: asks agents through the client.
+    "stick": {"core", "client", "store", "uplink"},
     "uplink": LOG,
     "commands": LOG | {"audit", "devices"},
     "diagnostics": LOG,
@@ -33,7 +35,7 @@ MAY_KNOW = {
     # The app composes; nothing below imports it.
     "agent": ROOMS,
     # The command line asks a running agent through the client; what works without one looks at files itself.
-    "cli": ROOMS | {"backup", "client", "demo"},
+    "cli": ROOMS | {"backup", "client", "demo", "stick"},
     # A process of its own around the agent's: broker, simulated devices, a screen.
     "demo": ROOMS | {"client"},
 }

@@ -43,7 +43,7 @@ async def publish(request: ApiRequest) -> PublishedMessage:
     problem = check_topic(body.topic)
     if problem is not None:
         raise BadInput(f"topic: {problem}", "name one topic")
-    _may_publish(request, body.topic)
+    check_may_publish(request, body.topic)
     payload, kind = _payload(body.payload, body.encoding)
     await broker.send(body.topic, payload, body.qos, body.retain, {"content_type": kind})
     request.app.message_log.take(broker.name, body.topic, payload, body.qos, body.retain, "out")
@@ -62,7 +62,7 @@ async def broadcast(request: ApiRequest) -> BroadcastReport:
     if not brokers:
         raise NotConnected("no broker is connected", "`gatepost brokers` says why")
     for broker in brokers:
-        _may_publish(request, broker.topic("broadcast"))
+        check_may_publish(request, broker.topic("broadcast"))
     outcomes = await asyncio.gather(*(_cast(request, broker, payload, kind) for broker in brokers))
     if all("error" in outcome for outcome in outcomes):
         raise NotConnected(f"{outcomes[0]['broker']}: {outcomes[0]['error']['message']}", outcomes[0]["error"]["hint"])
@@ -199,7 +199,7 @@ def _payload(value: Any, encoding: str | None) -> tuple[bytes, str]:
     return payload, kind
 
 
-def _may_publish(request: ApiRequest, topic: str) -> None:
+def check_may_publish(request: ApiRequest, topic: str) -> None:
     if "#" not in request.principal.publish and not request.principal.may_publish(topic):
         raise Forbidden("you may not publish to this topic", "use a token that may")
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from gatepost.agent.settings.model import Name
+from gatepost.agent.uplink.carried.carried_message import CarriedMessage
 
 Limit = Annotated[int, Meta(ge=1, le=1000, description="a number from 1 to 1000")]
 Which = Annotated[Name, Meta(description="a name: letters, digits, `_`, `.` and `-`, at most 64")]
@@ -65,6 +66,23 @@ class FollowQuery(Struct, frozen=True, forbid_unknown_fields=True):
     device: Which | None = None
     metric: str | None = None
     last: Annotated[int, Meta(ge=0, le=1000, description="a number from 0 to 1000")] = 0
+
+
+class OwedPage(Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows of the log, the urgent ones or the others, from `lo` to before `hi`."""
+
+    lo: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    hi: Annotated[int, Meta(ge=1, le=2**62)] = 2**62
+    urgent: bool = False
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 500
+
+
+class CarriedReadings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Readings `start` and following of a parcel, each as its messages. `parcel` is the digest of the whole parcel."""
+
+    parcel: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    start: Annotated[int, Meta(ge=0, le=10_000_000)]
+    readings: Annotated[list[Annotated[list[CarriedMessage], Meta(max_length=1000)]], Meta(max_length=1000)]
 
 
 class BrokerControl(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from gatepost.agent.api.schemas.carried_responses import CarriedProgress as CarriedProgress
+from gatepost.agent.api.schemas.carried_responses import OwedMessages as OwedMessages
+from gatepost.agent.api.schemas.carried_responses import OwedRanges as OwedRanges
+from gatepost.agent.api.schemas.carried_responses import ReceiptTaken as ReceiptTaken
 from gatepost.agent.core.views import BrokerView as BrokerView
 from gatepost.agent.core.views import CommandView as CommandView
 from gatepost.agent.core.views import DeviceView as DeviceView

@@ -1,4 +1,4 @@
-"""`gatepost export`: stored readings into a file, page by page."""
+"""`gatepost export`: stored readings into a file, page by page; or the backlog of a broker onto a stick."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, broker_names, connected, new
+from gatepost.agent.cli.support.export_stick import export_stick
 from gatepost.agent.cli.support.export_writers import output
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import complain, say, say_json
@@ -32,7 +34,7 @@ class ExportFormat(StrEnum):
 
 @verb.command("export")
 def export(
-    file: Annotated[str, typer.Argument(help="Where to; - is the standard output.")],
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Where to; - is the standard output.")] = None,
     form: Annotated[
         ExportFormat | None,
         typer.Option("--format", "-f", help="csv and parquet have a row for each value; default: as FILE ends."),
@@ -44,6 +46,25 @@ def export(
     ] = None,
     until: Annotated[str | None, typer.Option("--until", help="As --since.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    oldest_first: Annotated[
+        bool, typer.Option("--oldest-first", help="With --stick: begin with the oldest; default: the newest.")
+    ] = False,
+    stick: Annotated[
+        Path | None,
+        typer.Option("--stick", metavar="DIR", help="Instead of a file: what a broker is owed, for `gatepost import`."),
+    ] = None,
+    broker: Annotated[
+        str | None,
+        typer.Option("--broker", "-b", help="With --stick: whose backlog.", autocompletion=broker_names),
+    ] = None,
+    receiver: Annotated[
+        str | None,
+        typer.Option("--for", metavar="KEY", help="With --stick: encrypt for this public key, or that of a file."),
+    ] = None,
+    most: Annotated[
+        str | None,
+        typer.Option("--max-size", metavar="SIZE", help="With --stick: no more than that, such as 500MB."),
+    ] = None,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,
@@ -52,10 +73,29 @@ def export(
 
     The file appears when it is complete, and only its owner may read it. parquet needs the library pyarrow.
 
+    With --stick: write what a broker is owed onto a stick, urgent readings first. Run again, it goes on where it was;
+    receipts of what was sent meanwhile are taken from the stick. Nothing is delivered before there is a receipt.
+
     \b
     Example:
       gatepost export --device oximeter-1 --since 1d oximeter.csv
+      gatepost export --stick /media/stick --broker hospital
     """
+    if stick is not None:
+        unfit: dict[str, object] = {"FILE": file, "--format": form, "--device": device, "--metric": metric}
+        unfit |= {"--since": since, "--until": until, "--force": force or None}
+        for option, value in unfit.items():
+            if value is not None:
+                raise typer.BadParameter("does not go with --stick", param_hint=option)
+        export_stick(connected(socket, config), stick, broker, receiver, oldest_first, _octets(most), json)
+        return
+    alone: dict[str, object] = {"--broker": broker, "--for": receiver, "--max-size": most}
+    alone["--oldest-first"] = oldest_first or None
+    for option, value in alone.items():
+        if value is not None:
+            raise typer.BadParameter("goes with --stick only", param_hint=option)
+    if file is None:
+        raise typer.BadParameter("say where to", param_hint="FILE")
     form = form or _form_of(file)
     client = connected(socket, config)
     start, end = None if since is None else moment(since), None if until is None else moment(until)
@@ -73,6 +113,17 @@ def export(
         say_json({"file": file, "format": form.value, "readings": written})
     elif file != "-":
         say(f"{file}: {count(written, 'reading')}")
+
+
+def _octets(size: str | None) -> int | None:
+    from gatepost.agent.settings.units import parse_size
+
+    if size is None:
+        return None
+    try:
+        return parse_size(size)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--max-size") from None
 
 
 def _form_of(file: str) -> ExportFormat:

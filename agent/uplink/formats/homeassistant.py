@@ -69,6 +69,7 @@ class HomeAssistantFormat(PayloadFormat):
     topic_keys: ClassVar[frozenset[str]] = STATUS_TOPICS | COMMAND_TOPICS | {"data"}
     default_topics: ClassVar[Mapping[str, str]] = {"data": "gatepost/{gateway}/{device}/{metric}"}
     waveforms: ClassVar[bool] = False
+    carried: ClassVar[bool] = False
 
     def __init__(self, context: FormatContext) -> None:
         super().__init__(context)

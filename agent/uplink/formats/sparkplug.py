@@ -68,6 +68,7 @@ class SparkplugFormat(PayloadFormat):
     contract_commands: ClassVar[bool] = False
     batches: ClassVar[bool] = True
     acknowledged_by_ping: ClassVar[bool] = True
+    carried: ClassVar[bool] = False
 
     def __init__(self, context: FormatContext) -> None:
         super().__init__(context)

@@ -1,0 +1,1 @@
+"""Readings carried on a stick: given out where there is no network, and sent where there is one."""
