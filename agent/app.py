@@ -7,11 +7,11 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import IO, TYPE_CHECKING, Any
 
+from gatepost.agent.agent_parts import AgentParts
 from gatepost.agent.api.auth.rate_limits import AddressLockout
 from gatepost.agent.api.auth.tokens import TokenStore
 from gatepost.agent.api.http.server import ApiServer
@@ -34,7 +34,7 @@ from gatepost.agent.process.logs import AgentLogs
 from gatepost.agent.process.notify import Notifier
 from gatepost.agent.process.supervisor import Supervisor
 from gatepost.agent.process.watchdog import Watchdog, interval_from
-from gatepost.agent.settings import LoadedSettings, Origin, resolve_secret
+from gatepost.agent.settings import LoadedSettings, resolve_secret
 from gatepost.agent.settings.current import CurrentSettings
 from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.loading import DROPS, SettingsLoader
@@ -63,42 +63,6 @@ STORE_LEFT = 1.8  # of which what is stored last may always take so many
 LONGEST_SLOWING = 60.0  # seconds for which a wrong password of a device slows the next attempt
 # Errors of a broker that sending again does not change: the message is given up.
 NOT_RETRYABLE = ("broker-refused-message", "broker-topic-wrong", "broker-message-too-large")
-
-
-@dataclass(frozen=True)
-class AgentParts:
-    """Parts of the agent that its API uses; implements gatepost.agent.api.agent_interface.AgentInterface."""
-
-    current: CurrentSettings
-    registry: Registry
-    editor: SettingsEditor
-    applier: SettingsApplier
-    report: StatusReport
-    subscriptions: TopicSubscriptions
-    message_log: MessageLog
-    discovery: BrokerDiscovery
-    store: Store
-    devices: DeviceManager
-    brokers: BrokerManager
-    dispatcher: CommandDispatcher
-    audit: AuditLog
-    events: EventBus
-    clock: Clock
-    listener: ListenerOnDemand
-
-    @property
-    def settings(self) -> Settings:
-        return self.current.settings
-
-    @property
-    def origins(self) -> Mapping[tuple[str, ...], Origin]:
-        return self.current.origins
-
-    async def reload(self, reason: str) -> dict[str, Any]:
-        return await self.applier.reload(reason)
-
-    def status(self) -> dict[str, Any]:
-        return self.report.status()
 
 
 class App:
@@ -289,6 +253,7 @@ class App:
             audit=self.audit,
             events=self._events,
             clock=self.clock,
+            log_ring=self._logs.ring,
             listener=self.listener,
         )
         path = Path(self.current.settings.api.socket)

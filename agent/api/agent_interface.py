@@ -10,6 +10,7 @@ from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.core.views import BrokerView, DeviceView
 from gatepost.agent.devices.recorder import DeviceRecorder
+from gatepost.agent.process.log_ring import LogRing
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.command_ledger import LedgerEntry
@@ -212,6 +213,9 @@ class AgentInterface(Protocol):
 
     @property
     def clock(self) -> Clock: ...
+
+    @property
+    def log_ring(self) -> LogRing: ...
 
     @property
     def listener(self) -> ListenerInterface: ...

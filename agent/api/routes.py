@@ -25,6 +25,7 @@ from gatepost.agent.api.handlers import (
 )
 from gatepost.agent.api.http.router import LateRoutes, Route
 from gatepost.agent.api.schemas import requests
+from gatepost.agent.api.service_routes import SERVICE_ROUTES
 from gatepost.agent.api.websocket import endpoint
 from gatepost.agent.api.websocket.event_filter import ListenQuery
 
@@ -424,6 +425,7 @@ ROUTES: tuple[Route, ...] = (
         "DELETE", f"{V1}/listener/clients/{{device}}", listener.hang_up, "Hang up on it", '{"ended"}', role="operator"
     ),
     *CARRIED_ROUTES,
+    *SERVICE_ROUTES,
     *ACCESS_ROUTES,
 )
 

@@ -38,6 +38,7 @@ VERBS = (
     "export",
     "import",
     "reload",
+    "logs",
     "doctor",
     "store",
     "backup",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import orjson
 
 from gatepost.client.answers import LiveEvent, ReadingDict
-from gatepost.client.calls import BlockingCalls, GatewayCalls, follow, history, raw
+from gatepost.client.calls import BlockingCalls, GatewayCalls, follow, follow_logs, history, raw
 from gatepost.client.errors import GatewayTimeout, broke
 from gatepost.client.place import AgentAddress
 from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, ApiCall, ResponseHead, checked, head_of, meaning, request_of
@@ -71,6 +71,12 @@ class GatewayClient(GatewayCalls, BlockingCalls):
         client was too slow."""
         for line in self._lines(follow(device, metric, last), LINE_LIMIT):
             yield ReadingDict(orjson.loads(line))
+
+    def follow_logs(self, **query: Any) -> Iterator[dict[str, Any]]:
+        """The agent's own log as it is written, after the newest `limit` lines: level, device, grep; `{"lost": n}`
+        where this client was too slow."""
+        for line in self._lines(follow_logs(query), LINE_LIMIT):
+            yield orjson.loads(line)
 
     def events(
         self,

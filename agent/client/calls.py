@@ -317,6 +317,11 @@ class GatewayCalls:
     def audit(self, limit: int = 100, cursor: int | None = None, what: str | None = None) -> ApiCall[Json]:
         return _get("/audit", limit=limit, cursor=cursor, what=what)
 
+    @verb
+    def logs(self, /, **query: Any) -> ApiCall[Json]:
+        """The agent's own log, oldest first: level, device, grep, limit."""
+        return _get("/logs", **query)
+
     # tokens
 
     @verb
@@ -332,9 +337,12 @@ class GatewayCalls:
         expires: str | None = None,
         publish: Sequence[str] | None = None,
         subscribe: Sequence[str] | None = None,
+        kiosk: bool | None = None,
     ) -> ApiCall[Json]:
-        """The answer's `token` is told this once; `expires` such as 30d, topics as MQTT filters."""
-        body = {"role": role, "name": name, "expires": expires, "publish": publish, "subscribe": subscribe}
+        """The answer's `token` is told this once; `expires` such as 30d, topics as MQTT filters. That of a
+        board (`kiosk`) is a viewer's, and its browser keeps it."""
+        body: dict[str, Any] = {"role": role, "name": name, "expires": expires, "kiosk": kiosk}
+        body |= {"publish": publish, "subscribe": subscribe}
         return ApiCall("POST", f"{V1}/tokens", body={key: value for key, value in body.items() if value is not None})
 
     @verb
@@ -353,6 +361,10 @@ class GatewayCalls:
 
 def follow(device: str | None, metric: str | None, last: int) -> ApiCall[Any]:
     return _get("/readings/follow", device=device, metric=metric, last=last)
+
+
+def follow_logs(query: Mapping[str, Any]) -> ApiCall[Any]:
+    return _get("/logs", **query, follow="true")
 
 
 def raw(device: str) -> ApiCall[Any]:

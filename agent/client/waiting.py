@@ -13,7 +13,7 @@ import orjson
 
 from gatepost.client.answers import LiveEvent, ReadingDict
 from gatepost.client.blocking import TIMEOUT
-from gatepost.client.calls import AsyncCalls, GatewayCalls, follow, history
+from gatepost.client.calls import AsyncCalls, GatewayCalls, follow, follow_logs, history
 from gatepost.client.errors import GatewayTimeout, broke
 from gatepost.client.place import AgentAddress
 from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, ApiCall, ResponseHead, checked, head_of, meaning, request_of
@@ -74,13 +74,21 @@ class AsyncGatewayClient(GatewayCalls, AsyncCalls):
         self, device: str | None = None, metric: str | None = None, last: int = 0
     ) -> AsyncIterator[ReadingDict]:
         """As GatewayClient.follow."""
-        call = follow(device, metric, last)
+        async for line in self._lines(follow(device, metric, last)):
+            yield ReadingDict(orjson.loads(line))
+
+    async def follow_logs(self, **query: Any) -> AsyncIterator[dict[str, Any]]:
+        """As GatewayClient.follow_logs."""
+        async for line in self._lines(follow_logs(query)):
+            yield orjson.loads(line)
+
+    async def _lines(self, call: ApiCall[Any]) -> AsyncIterator[bytes]:
         async with self._opened(call) as (head, reader):
             if head.status >= BAD:
                 async with asyncio.timeout(self.timeout):
                     meaning(call, head, await reader.readexactly(checked(head.length)))
             async for line in _lines(reader):
-                yield ReadingDict(orjson.loads(line))
+                yield line
 
     def events(
         self,

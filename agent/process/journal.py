@@ -44,10 +44,18 @@ def _fields(record: logging.LogRecord, text: str, priority: int) -> Iterator[tup
     yield "LOGGER", record.name
     sentence = f"{record.name}\n{record.msg}".encode("utf-8", "replace")
     yield "MESSAGE_ID", hashlib.blake2b(sentence, digest_size=16, person=b"gatepost-log").hexdigest()
-    if isinstance(record.args, tuple) and record.args and str(record.msg).startswith("%s"):
-        for place, name in OWNERS.items():
-            if record.name == place or record.name.startswith(f"{place}."):
-                yield name, str(record.args[0])
+    yield from subject(record).items()
+
+
+def subject(record: logging.LogRecord) -> dict[str, str]:
+    """Who a line is about: DEVICE or BROKER."""
+    if not (isinstance(record.args, tuple) and record.args and str(record.msg).startswith("%s")):
+        return {}
+    return {
+        name: str(record.args[0])
+        for place, name in OWNERS.items()
+        if record.name == place or record.name.startswith(f"{place}.")
+    }
 
 
 def _field(name: str, value: str) -> bytes:

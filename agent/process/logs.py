@@ -16,8 +16,7 @@ import orjson
 
 from gatepost.agent.core.printable import printable
 from gatepost.agent.process.journal import SOCKET, JournalSocket
-
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+from gatepost.agent.process.log_ring import LEVELS, LogRing, log_time
 
 # Loggers of libraries: their debug lines cost more than the work they tell of, and may show payloads.
 QUIET = {
@@ -81,7 +80,7 @@ class TextFormatter(logging.Formatter):
         lines = f"{record.name}: {printable(record.getMessage())}{_held_back(record)}"
         if trace := _trace(record):
             lines += "\n" + printable(trace, "\n")
-        return lines if self._journal else f"{_time(record)} {record.levelname.lower():7} {lines}"
+        return lines if self._journal else f"{log_time(record.created)} {record.levelname.lower():7} {lines}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -89,7 +88,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
-            "time": _time(record),
+            "time": log_time(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -107,12 +106,17 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     lost = 0
 
-    def __init__(self, stream: TextIO, journal: JournalSocket | None) -> None:
+    def __init__(self, stream: TextIO, journal: JournalSocket | None, ring: LogRing) -> None:
         super().__init__(stream)
         self._journal = journal
+        self._ring = ring
 
     def emit(self, record: logging.LogRecord) -> None:
         """The journal's own entry; a line with its priority on the stream where it does not take that."""
+        try:
+            self._ring.add(record)
+        except Exception:
+            self.handleError(record)
         if self._journal is None:
             super().emit(record)
             return
@@ -150,7 +154,8 @@ class AgentLogs:
         self._journal = goes_to_journal(stream, env)
         self._root = logging.getLogger()
         self._before = self._root.level
-        self._handler = _Handler(stream, JournalSocket(journal) if self._journal else None)
+        self.ring = LogRing()
+        self._handler = _Handler(stream, JournalSocket(journal) if self._journal else None, self.ring)
         self._handler.addFilter(RepeatFilter(monotonic))
         self._root.addHandler(self._handler)
         for name, least in QUIET.items():
@@ -193,11 +198,6 @@ def _priority(record: logging.LogRecord) -> int:
     if record.levelno >= logging.WARNING:
         return 4 if record.levelno < logging.ERROR else 3
     return 7 if record.levelno <= logging.DEBUG else 6
-
-
-def _time(record: logging.LogRecord) -> str:
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-    return f"{seconds}.{int(record.created % 1 * 1000):03d}Z"
 
 
 def _trace(record: logging.LogRecord) -> str:

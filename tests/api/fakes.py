@@ -16,6 +16,7 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.listener.on_demand import OFF
+from gatepost.agent.process.log_ring import LogRing
 from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.loading import SettingsLoader
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, GatewaySettings, SecretRef, Settings
@@ -243,6 +244,7 @@ class FakeApp:
     def __init__(self, directory):
         self.clock = HandClock(wall=START, mono=0, step=1000)
         self.events = EventBus()
+        self.log_ring = LogRing()
         self.devices = FakeDevices()
         self.brokers = FakeBrokers(self)
         self.listener = FakeListener()

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.asgi import Scope
 from gatepost.agent.api.auth.principal import EVERY_TOPIC, Needed, Principal
 from gatepost.agent.api.auth.rate_limits import AddressLockout, RateLimiter, group
-from gatepost.agent.api.auth.sessions import SAFE, LoginSession, SessionStore, check_csrf, check_origin
+from gatepost.agent.api.auth.sessions import (
+    SAFE,
+    LoginSession,
+    SessionStore,
+    board_session,
+    board_token,
+    check_csrf,
+    check_origin,
+)
 from gatepost.agent.api.auth.tokens import PREFIX, WRONG, ApiToken, TokenStore
 from gatepost.agent.audit.access_records import AccessRecords
 from gatepost.agent.core.clock import Clock
@@ -31,6 +39,14 @@ SEND_TOKEN = "send `Authorization: Bearer <token>`; `gatepost token create` make
 Judge = Callable[[str], Principal]
 
 
+class SignedIn(NamedTuple):
+    """Who signed in; `token` is the id of what they did it with, `board` its text where it is a board's."""
+
+    principal: Principal
+    token: str | None
+    board: str
+
+
 class Authenticator:
     """`jwt` judges JWTs where settings allow them: it gives who it is, or raises Unauthenticated."""
 
@@ -41,6 +57,7 @@ class Authenticator:
         self.access = AccessRecords(app.audit)
         self._app = app
         clock: Clock = app.clock
+        self._clock = clock
         self._rate = RateLimiter(clock.monotonic)
         self._lockout = AddressLockout(clock.monotonic)
         self._told = RateLimiter(clock.monotonic)
@@ -71,20 +88,38 @@ class Authenticator:
         return principal
 
     def session(self, scope: Scope) -> LoginSession | None:
-        cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+        cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin-1")
         if not cookies:
             return None
-        return self.sessions.find(cookies.decode("latin-1"), scope["scheme"] in ("https", "wss"))
+        secure = scope["scheme"] in ("https", "wss")
+        return self.sessions.find(cookies, secure) or self._board(board_token(cookies, secure))
 
-    async def sign_in(self, secret: str, address: str, code: bool = False) -> tuple[Principal, str | None]:
-        """Who a token, a JWT or a login code (`code`) stands for, and the id of the token; raises Unauthenticated."""
+    def _board(self, text: str) -> LoginSession | None:
+        if not text:
+            return None
+        try:
+            token = self.tokens.judge(text)
+        except Unauthenticated:
+            return None
+        if not token.kiosk:
+            return None
+        self.tokens.note_soon(token)
+        return board_session(text, token.id, token.as_principal(), self._clock.monotonic())
+
+    async def sign_in(self, secret: str, address: str, code: bool = False) -> SignedIn:
+        """Who a token, a JWT or a login code (`code`) stands for; raises Unauthenticated, Conflict, StoreError."""
         if not code:
-            principal, _, token = await self._judge(secret, address)
-            return principal, token
-        role = self.sessions.redeem(secret)
-        if role is None:
+            principal, _, ident = await self._judge(secret, address)
+            token = None if ident is None else self.tokens.get(ident)
+            return SignedIn(principal, ident, secret if token is not None and token.kiosk else "")
+        found = self.sessions.redeem(secret)
+        if found is None:
             raise self._refused(address, "invalid login code", "`gatepost token browser` makes one")
-        return Principal("browser", role, *(((), ()) if role == "viewer" else (EVERY_TOPIC, EVERY_TOPIC))), None
+        if found.kiosk:
+            token, text = await self.tokens.create("viewer", found.name, kiosk=True)
+            return SignedIn(token.as_principal(), token.id, text)
+        topics = ((), ()) if found.role == "viewer" else (EVERY_TOPIC, EVERY_TOPIC)
+        return SignedIn(Principal("browser", found.role, *topics), None, "")
 
     async def _bearer(self, credentials: str, address: str) -> tuple[Principal, str]:
         principal, name, _ = await self._judge(credentials, address)

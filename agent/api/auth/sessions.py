@@ -1,6 +1,7 @@
 """Sessions of the web page: a cookie that scripts cannot read, with a second secret against forged requests.
 
-They live in memory: after a restart of the agent one signs in again. A login code is good once, for a few minutes.
+They live in memory: after a restart of the agent one signs in again, but for boards. A login code is good once, for a
+few minutes.
 """
 
 from __future__ import annotations
@@ -22,11 +23,23 @@ LONGEST = 12 * 3600.0
 CODE_LIFE = 5 * 60.0
 PLAIN = "gatepost_session"
 SECURE = "__Host-gatepost_session"  # browsers take it over TLS only, and from this host only
+PLAIN_BOARD, SECURE_BOARD = "gatepost_board", "__Host-gatepost_board"
+BOARD_LIFE = 400 * 86_400  # seconds; browsers keep no cookie longer, and each look of the board renews it
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+class LoginCode(NamedTuple):
+    """What a login code signs in as: somebody of a role, or (`kiosk`) a board of that name; until when."""
+
+    role: Role
+    kiosk: bool = False
+    name: str | None = None
+    until: float = 0.0
+
+
 class LoginSession(NamedTuple):
-    """Session of a browser; `token` is the id of the token that it was opened with."""
+    """Session of a browser; `token` is the id of the token that it was opened with. A board's is kept nowhere: its
+    browser shows the token itself, so that it holds over restarts."""
 
     key: str
     csrf: str
@@ -35,6 +48,7 @@ class LoginSession(NamedTuple):
     opened: float
     seen: float
     address: str = ""
+    kiosk: bool = False
 
     @property
     def ident(self) -> str:
@@ -53,7 +67,7 @@ class SessionStore:
         self._still_valid = still_valid
         self._entropy = entropy
         self._open: dict[str, LoginSession] = {}
-        self._codes: dict[str, tuple[Role, float]] = {}
+        self._codes: dict[str, LoginCode] = {}
 
     def open(self, principal: Principal, token: str | None, address: str = "") -> LoginSession:
         """The one that is longest unused makes room."""
@@ -97,20 +111,20 @@ class SessionStore:
         for session in [session for session in self._open.values() if session.principal.until is not None]:
             self.close(session)
 
-    def code(self, role: Role) -> tuple[str, float]:
+    def code(self, role: Role, kiosk: bool = False, name: str | None = None) -> tuple[str, float]:
         """A login code and its life in seconds; raises Conflict."""
         now = self._clock.monotonic()
-        self._codes = {code: kept for code, kept in self._codes.items() if kept[1] > now}
+        self._codes = {code: kept for code, kept in self._codes.items() if kept.until > now}
         if len(self._codes) >= MOST:
             raise Conflict("too many login codes wait to be used", "try again in a few minutes")
         code = self._random()
-        self._codes[code] = (role, now + CODE_LIFE)
+        self._codes[code] = LoginCode(role, kiosk, name, now + CODE_LIFE)
         return code, CODE_LIFE
 
-    def redeem(self, code: str) -> Role | None:
-        """The role of a code, which is used up by it."""
-        role, until = self._codes.pop(code, (None, 0.0))
-        return role if until > self._clock.monotonic() else None
+    def redeem(self, code: str) -> LoginCode | None:
+        """What a code signs in as; it is used up by it."""
+        found = self._codes.pop(code, None)
+        return found if found is not None and found.until > self._clock.monotonic() else None
 
     def _tidy(self) -> None:
         now = self._clock.monotonic()
@@ -131,8 +145,27 @@ class SessionStore:
 
 def set_cookie(session: LoginSession | None, secure: bool) -> str:
     """The `Set-Cookie` that gives the session to a browser, or (None) takes it away."""
-    name = SECURE if secure else PLAIN
     value, age = ("", 0) if session is None else (session.key, int(LONGEST))
+    return _set(SECURE if secure else PLAIN, value, age, secure)
+
+
+def set_board_cookie(token: str, secure: bool) -> str:
+    """The `Set-Cookie` that keeps a board signed in, or ("") takes that away."""
+    return _set(SECURE_BOARD if secure else PLAIN_BOARD, token, BOARD_LIFE if token else 0, secure)
+
+
+def board_token(cookies: str, secure: bool) -> str:
+    """The token that the `Cookie` header of a board shows, "" = none."""
+    return _cookie(cookies, SECURE_BOARD if secure else PLAIN_BOARD)
+
+
+def board_session(token: str, ident: str, principal: Principal, now: float) -> LoginSession:
+    """Of a request of a board; its second secret comes from the token."""
+    csrf = hashlib.blake2b(token.encode(), digest_size=24, person=b"gatepost-csrf").hexdigest()
+    return LoginSession(f"board {ident}", csrf, principal, ident, now, now, kiosk=True)
+
+
+def _set(name: str, value: str, age: int, secure: bool) -> str:
     return f"{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict" + ("; Secure" if secure else "")
 
 

@@ -52,6 +52,7 @@ class ApiToken(Struct, frozen=True):
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
     device: str | None = None  # of a device that connects to the listener; it opens no route of the API
+    kiosk: bool = False  # of a board on a wall: a browser keeps it, and stays signed in
 
     def as_principal(self) -> Principal:
         """Raises Forbidden for a device's."""
@@ -71,6 +72,7 @@ class ApiToken(Struct, frozen=True):
             "publish": list(self.publish),
             "subscribe": list(self.subscribe),
             "device": self.device,
+            "kiosk": self.kiosk,
         }
 
 
@@ -118,6 +120,7 @@ class TokenStore:
         publish: list[str] | None = None,
         subscribe: list[str] | None = None,
         device: str | None = None,
+        kiosk: bool = False,
     ) -> tuple[ApiToken, str]:
         """The token and its text, which is told this once; topics None = every one, but none for a viewer or device.
 
@@ -142,6 +145,7 @@ class TokenStore:
             publish=topics if publish is None else tuple(publish),
             subscribe=topics if subscribe is None else tuple(subscribe),
             device=device,
+            kiosk=kiosk,
         )
         await self._store.key_value.put(KEY + ident, msgspec.to_builtins(token))
         self._by_id[ident] = token

@@ -31,17 +31,20 @@ async def create(request: ApiRequest) -> JsonResponse[NewToken]:
         for each in filters or ():
             if not is_filter(each):
                 raise BadInput(f"{key}: {each[:64]!r} is not a topic filter", "such as devices/+/data or alarms/#")
-    if (body.role is None) is (body.device is None):
+    if body.kiosk:
+        check_kiosk(body.role, body.device)
+    elif (body.role is None) is (body.device is None):
         raise BadInput("role: a token has a role or a device", "one of the two")
     if body.device is not None:
         _check_device(request, body)
     token, text = await request.authenticator.tokens.create(
-        body.role or "device",
+        body.role or ("viewer" if body.kiosk else "device"),
         body.name or body.device,
         _seconds(body.expires),
         body.publish,
         body.subscribe,
         body.device,
+        body.kiosk,
     )
     request.app.audit.record(
         "token-created",
@@ -49,10 +52,17 @@ async def create(request: ApiRequest) -> JsonResponse[NewToken]:
         name=token.name,
         role=token.role,
         device=token.device,
+        kiosk=token.kiosk or None,
         expires=body.expires,
         by=request.principal.name,
     )
     return JsonResponse({**token.as_dict(), "token": text}, CREATED, {"location": f"/api/v1/tokens/{token.id}"})
+
+
+def check_kiosk(role: str | None, device: str | None = None) -> None:
+    """Raises BadInput."""
+    if role not in (None, "viewer") or device is not None:
+        raise BadInput("kiosk: a board is a viewer, and no device", "leave role and device out")
 
 
 def _check_device(request: ApiRequest, body: TokenBody) -> None:

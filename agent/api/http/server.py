@@ -28,9 +28,11 @@ from gatepost.agent.api.http.router import application
 from gatepost.agent.api.http.socket_endpoint import SocketEndpoint
 from gatepost.agent.api.routes import DOCUMENTS, ROUTES
 from gatepost.agent.api.websocket.broadcaster import BROADCASTER, Broadcaster, LiveReadings
+from gatepost.agent.api.websocket.event_filter import LOG
 from gatepost.agent.core.errors import GatepostError, ListenWrong
 from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.core.tcp_sockets import bind, certificate
+from gatepost.agent.process.log_ring import LogLine
 from gatepost.agent.settings import resolve_secret
 from gatepost.agent.settings.model import ApiSettings, ApiTls, JwtSettings, Secret, split_address
 
@@ -99,6 +101,8 @@ class ApiServer:
         self._inode = self.path.lstat().st_ino
         await self._local.serve_unix(bound)
         self._on_stored.append(self._live.stored)
+        self._loop = asyncio.get_running_loop()
+        self._app.log_ring.listeners.append(self._tell_log)
         self._serving = True
         log.info("the API listens at %s", self.path)
         try:
@@ -106,6 +110,11 @@ class ApiServer:
         except GatepostError as error:  # the command line still reaches the agent
             self.trouble = error.message
             log.error("%s; %s", error.message, error.hint)
+
+    def _tell_log(self, line: LogLine) -> None:
+        """In whatever thread the line was written."""
+        if self._app.events.watched:
+            self._loop.call_soon_threadsafe(self._app.events.emit, LOG, line.as_dict())
 
     async def apply(self, api: ApiSettings) -> None:
         """Serves where `api` says, with certificate and keys as their files are now.
@@ -174,6 +183,7 @@ class ApiServer:
         self._local.close()
         unix_socket.unlink(self.path, self._inode)
         self._on_stored.remove(self._live.stored)
+        self._app.log_ring.listeners.remove(self._tell_log)
         self._closing.set()
         self._authenticator.access.close()
         ends = [self._local.drain(timeout), *self._leaving]

@@ -85,6 +85,16 @@ class CarriedReadings(Struct, frozen=True, forbid_unknown_fields=True):
     readings: Annotated[list[Annotated[list[CarriedMessage], Meta(max_length=1000)]], Meta(max_length=1000)]
 
 
+class LogQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Lines of the agent's own log, the newest `limit` of them; with `follow` live ones after them."""
+
+    level: Literal["debug", "info", "warning", "error"] = "debug"
+    device: Which | None = None
+    grep: Annotated[str | None, Meta(description="only lines with this text, in whatever case")] = None
+    limit: Limit = 200
+    follow: bool = False
+
+
 class BrokerControl(Struct, frozen=True, forbid_unknown_fields=True):
     action: Literal["connect", "disconnect"]
 
@@ -105,15 +115,19 @@ Role = Literal["viewer", "operator", "admin"]
 Filters = Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=64, description="MQTT topic filters")]
 
 
+TokenName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@ -]{1,64}$", description="what it is for")]
+
+
 class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Topics that are not named: every one, but none for a viewer. With `device` it is a token of that device for the
-    listener, and has no role."""
+    listener, and has no role. With `kiosk` it is a viewer's, and a browser that signs in with it stays signed in."""
 
     role: Role | None = None
     device: (
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="id of a device of driver mqtt")] | None
     ) = None
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@ -]{1,64}$", description="what it is for")] | None = None
+    name: TokenName | None = None
+    kiosk: bool = False
     expires: Annotated[
         str | None, Meta(examples=["30d"], description="a duration such as 30d; null = until it is revoked")
     ] = None
@@ -129,7 +143,11 @@ class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CodeBody(Struct, frozen=True, forbid_unknown_fields=True):
-    role: Role = "operator"
+    """`role` is operator where it is not named. With `kiosk` it signs a board in: a viewer whose token is made then."""
+
+    role: Role | None = None
+    kiosk: bool = False
+    name: TokenName | None = None
 
 
 class NewBroker(Struct, frozen=True):

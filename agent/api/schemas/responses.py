@@ -198,6 +198,23 @@ class LedgerPage(TypedDict):
     cursor: int | None
 
 
+class LogLineView(TypedDict):
+    """A line of the agent's own log; `device` and `broker` are who it is about, null = neither."""
+
+    time: str
+    level: Literal["debug", "info", "warning", "error"]
+    logger: str
+    device: str | None
+    broker: str | None
+    message: str
+
+
+class LogLines(TypedDict):
+    """The oldest first."""
+
+    logs: list[LogLineView]
+
+
 class CurveView(TypedDict):
     """One value in one unit. `points`: start of the bucket in Unix seconds, count, least, most, mean, last; a bucket in
     which nothing came is missing."""
@@ -275,6 +292,7 @@ class TokenView(TypedDict):
     publish: list[str]
     subscribe: list[str]
     device: str | None
+    kiosk: bool
 
 
 class TokenList(TypedDict):
@@ -288,13 +306,14 @@ class NewToken(TokenView):
 
 
 class SessionView(TypedDict):
-    """`csrf` goes with every request of a page that changes something, as X-CSRF-Token."""
+    """`csrf` goes with every request of a page that changes something, as X-CSRF-Token; `kiosk`: a board."""
 
     name: str
     role: Literal["viewer", "operator", "admin"]
     publish: list[str]
     subscribe: list[str]
     csrf: str | None
+    kiosk: bool
 
 
 class SignedOut(TypedDict):
@@ -323,6 +342,7 @@ class SessionEnded(TypedDict):
 class LoginCode(TypedDict):
     code: str
     role: Literal["viewer", "operator", "admin"]
+    kiosk: bool
     seconds: float
 
 

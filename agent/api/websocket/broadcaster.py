@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from gatepost.agent.api.agent_interface import AgentInterface
-from gatepost.agent.api.auth.principal import Principal
+from gatepost.agent.api.auth.principal import Principal, Role
 from gatepost.agent.api.websocket.connection import WebSocketConnection, WebSocketTimeouts
 from gatepost.agent.api.websocket.event_filter import EventFilter, EventSelection
 from gatepost.agent.api.websocket.handshake import data_frame, event_frame
@@ -73,6 +73,7 @@ BATCH = 100  # events told in one go,
 CHUNK = 48 * 1024  # or octets
 PACE = 0.05  # seconds between two goes: single events are gathered a little
 
+_GroupKey = tuple[EventSelection, Role, tuple[str, ...], bool]
 _Group = tuple[EventFilter, dict[WebSocketConnection, None]]
 
 
@@ -84,7 +85,7 @@ class Broadcaster:
         self.waiting = self.lost = self.cut_off = 0
         self._app = app
         self._most = most
-        self._groups: dict[tuple[EventSelection, tuple[str, ...], bool], _Group] = {}
+        self._groups: dict[_GroupKey, _Group] = {}
         self._clients: dict[WebSocketConnection, None] = {}
         self._number = self._missed = 0
         self._heard: EventQueue | None = None
@@ -150,7 +151,7 @@ class Broadcaster:
     def _sort_in(self, client: WebSocketConnection) -> None:
         key = _group_of(client)
         if key not in self._groups:
-            self._groups[key] = EventFilter(client.selection, client.principal.subscribe), {}
+            self._groups[key] = EventFilter(client.selection, client.principal), {}
         self._groups[key][1][client] = None
 
     def _sort_out(self, client: WebSocketConnection) -> None:
@@ -216,7 +217,7 @@ class Broadcaster:
             self._spread(written)
 
     def _spread(self, written: list[tuple[Event, bytes]]) -> None:
-        for (_, _, bare), (sieve, clients) in tuple(self._groups.items()):
+        for (_, _, _, bare), (sieve, clients) in tuple(self._groups.items()):
             frames = [
                 data_frame(event.data) if bare else event_bytes for event, event_bytes in written if sieve.passes(event)
             ]
@@ -229,5 +230,5 @@ class Broadcaster:
         return rfc3339(self._app.clock.now().wall)
 
 
-def _group_of(client: WebSocketConnection) -> tuple[EventSelection, tuple[str, ...], bool]:
-    return client.selection, client.principal.subscribe, client.bare
+def _group_of(client: WebSocketConnection) -> _GroupKey:
+    return client.selection, client.principal.role, client.principal.subscribe, client.bare

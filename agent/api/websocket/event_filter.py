@@ -7,14 +7,17 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gatepost.agent.api.auth.principal import Needed, Principal
 from gatepost.agent.api.auth.topic_permissions import allows
 from gatepost.agent.core.errors import BadInput
 from gatepost.agent.core.events import Event
 
+LOG = "log"  # told only to those who name it
 KINDS = (
     *("device.data.received", "device.connected", "device.disconnected", "device.message.refused"),
-    *("broker.status", "message", "command", "gap", "dead-letter", "settings"),
+    *("broker.status", "message", "command", "gap", "dead-letter", "settings", LOG),
 )
+NEEDED: dict[str, Needed] = {LOG: "operator"}  # the role that a kind of event is for
 REMEMBERED = 500  # names whose answer is kept
 
 Patterns = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...], Meta(max_length=64)]
@@ -60,12 +63,18 @@ class ListenQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EventFilter:
-    """A selection with what its clients may see of messages: `topics` are MQTT topic filters."""
+    """A selection with what its clients may see: kinds of events by role, messages by topic."""
 
-    def __init__(self, selection: EventSelection, topics: tuple[str, ...]) -> None:
-        self._kinds = {kind for kind in KINDS if _any(selection.events, kind)}
+    def __init__(self, selection: EventSelection, principal: Principal) -> None:
+        self._kinds = {
+            kind
+            for kind in KINDS
+            if _any(selection.events, kind)
+            and principal.may(NEEDED.get(kind, "viewer"))
+            and (kind != LOG or LOG in (selection.events or ()))
+        }
         self._selection = selection
-        self._topics = topics
+        self._topics = principal.subscribe
         self._known: dict[tuple[bool, str], bool] = {}
 
     def passes(self, event: Event) -> bool:

@@ -21,6 +21,7 @@ class TokenRole(StrEnum):
     ADMIN = "admin"
 
 
+Kiosk = Annotated[bool, typer.Option("--kiosk", help="For a board on a wall: a viewer that stays signed in.")]
 AsRole = Annotated[TokenRole, typer.Option("--role", help="What it may: see, also make things happen, or everything.")]
 
 verb = new(no_args_is_help=True)
@@ -57,6 +58,7 @@ def create(
         list[str] | None,
         typer.Option("--subscribe", metavar="PATTERN", help="Topics that it may subscribe to; repeatable."),
     ] = None,
+    kiosk: Kiosk = False,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,
@@ -69,11 +71,12 @@ def create(
     Example:
       gatepost token create --role operator --expires 30d --publish 'alarms/#'
       gatepost token create --device plug-3
+      gatepost token create --kiosk --name 'Board ward 7'
     """
-    if (role is None) is (device is None):
-        raise typer.BadParameter("a token is made with --role, or with --device")
+    if not kiosk and (role is None) is (device is None):
+        raise typer.BadParameter("a token is made with --role, with --device, or with --kiosk")
     body: dict[str, Any] = {"role": role and role.value, "device": device, "name": name, "expires": expires}
-    body |= {"publish": publish, "subscribe": subscribe}
+    body |= {"publish": publish, "subscribe": subscribe, "kiosk": kiosk}
     made: Any = connected(socket, config).request(
         ApiCall("POST", TOKENS, body={key: value for key, value in body.items() if value})
     )
@@ -105,7 +108,7 @@ def every(socket: Socket = None, config: Config = None, json: Json = False) -> N
         [
             each["id"],
             each["name"],
-            each["role"],
+            "board" if each["kiosk"] else each["role"],
             _day(each["expires"]) or "never",
             _day(each["used"]) or "never",
             " ".join(each["publish"]),
@@ -184,20 +187,30 @@ def end_session(
 
 @verb.command()
 def browser(
-    role: AsRole = TokenRole.OPERATOR, socket: Socket = None, config: Config = None, json: Json = False
+    role: AsRole = TokenRole.OPERATOR,
+    kiosk: Kiosk = False,
+    name: Annotated[str | None, typer.Option("--name", help="Of the board, with --kiosk.")] = None,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
 ) -> None:
     """Make a login code for the web page: good once, for a few minutes.
+
+    With --kiosk a board on a wall signs in with it, and stays signed in over restarts until its token is revoked.
 
     \b
     Example:
       gatepost token browser --role viewer
+      gatepost token browser --kiosk --name 'Board ward 7'
     """
-    made: Any = connected(socket, config).request(ApiCall("POST", "/api/v1/session/code", body={"role": role.value}))
+    body: dict[str, Any] = {"kiosk": True, "name": name} if kiosk else {"role": role.value}
+    made: Any = connected(socket, config).request(ApiCall("POST", "/api/v1/session/code", body=body))
     if json:
         say_json(made)
         return
     say_as_is(made["code"])
-    typer.echo(f"signs in as {made['role']}, once, within {made['seconds'] / 60:g} minutes", err=True)
+    whom = "a board" if made["kiosk"] else f"as {made['role']}"
+    typer.echo(f"signs in {whom}, once, within {made['seconds'] / 60:g} minutes", err=True)
 
 
 def _day(moment: str | None) -> str:

@@ -1,0 +1,60 @@
+"""`gatepost logs`: the running agent's own log, from its memory."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, connected, new
+from gatepost.agent.cli.support.output import complain, say, say_json, say_line
+from gatepost.client import GatewayError
+
+verb = new()
+
+
+@verb.command("logs")
+def show(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines as they are written.")] = False,
+    level: Annotated[str, typer.Option("--level", "-l", help="The least: debug, info, warning, error.")] = "debug",
+    device: OfDevice = None,
+    grep: Annotated[
+        str | None, typer.Option("--grep", "-g", metavar="TEXT", help="Only lines with this text, in whatever case.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many kept lines.")] = 200,
+    socket: Socket = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Print the agent's own log, the newest line last.
+
+    The agent keeps the newest quarter of a MiB in memory, also where no journal does. What is written follows
+    logging.level. With --follow it goes on until Ctrl-C; with --json too, that is one JSON object a line.
+
+    \b
+    Example:
+      gatepost logs --level warning
+      gatepost logs --follow --device cuff-3
+    """
+    client = connected(socket, config)
+    query = {"level": level, "device": device, "grep": grep, "limit": limit}
+    if not follow:
+        lines = client.logs(**query)["logs"]
+        if json:
+            say_json({"logs": lines})
+        else:
+            for line in lines:
+                say(_text(line))
+        return
+    for line in client.follow_logs(**query):
+        if "lost" in line:
+            complain(f"{line['lost']} lines went by faster than they could be printed")
+        elif json:
+            say_line(line)
+        else:
+            say(_text(line))
+    raise GatewayError("agent-left", "the agent stopped")
+
+
+def _text(line: dict[str, Any]) -> str:
+    return f"{line['time']} {line['level']:7} {line['logger']}: {line['message']}"
