@@ -53,7 +53,7 @@ VERBS = (
     "version",
 )
 # Verbs in a file of another name.
-SHARED_FILES = {"completion": "version", "import": "import_stick", "restore": "backup"}
+SHARED_FILES = {"completion": "version", "demo": "run", "import": "import_stick", "restore": "backup"}
 
 
 class _Verbs(TyperGroup):

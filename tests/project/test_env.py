@@ -11,7 +11,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from gatepost.agent.cli.verbs.demo import verb
+from gatepost.agent.cli.verbs.run import demo_verb as verb
 from tests.project.checkout import ROOT
 
 

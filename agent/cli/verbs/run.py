@@ -1,6 +1,8 @@
-"""`gatepost run`: the agent itself, in the foreground."""
+"""`gatepost run`, the agent itself in the foreground, and `gatepost demo`, which shows it at work."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -8,9 +10,10 @@ from gatepost.agent.cli import default_config
 from gatepost.agent.cli.support.agent_access import Config, new
 
 verb = new()
+demo_verb = new()
 
 
-@verb.command()
+@verb.command("run")
 def run(config: Config = None) -> None:
     """Run the agent in the foreground, until SIGTERM or Ctrl-C.
 
@@ -24,3 +27,24 @@ def run(config: Config = None) -> None:
     from gatepost.agent.main import run_agent
 
     raise typer.Exit(run_agent(config or default_config()))
+
+
+@demo_verb.command("demo")
+def demo(
+    seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="End by itself after so long.")] = None,
+    away: Annotated[
+        float, typer.Option("--away", min=0, help="The broker goes away now and then for so many seconds; 0 = never.")
+    ] = 8.0,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a picture, also in a terminal.")] = False,
+) -> None:
+    """Show Gatepost at work, with simulated devices and a broker.
+
+    The agent is the real one; nothing leaves this machine.
+
+    \b
+    Example:
+      gatepost demo --seconds 60
+    """
+    from gatepost.agent.demo.runner import run as show
+
+    show(seconds, away, plain)
