@@ -28,7 +28,7 @@ BOARD_LIFE = 400 * 86_400  # seconds; browsers keep no cookie longer, and each l
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class LoginCode(NamedTuple):
+class IssuedCode(NamedTuple):
     """What a login code signs in as: somebody of a role, or (`kiosk`) a board of that name; until when."""
 
     role: Role
@@ -67,7 +67,7 @@ class SessionStore:
         self._still_valid = still_valid
         self._entropy = entropy
         self._open: dict[str, LoginSession] = {}
-        self._codes: dict[str, LoginCode] = {}
+        self._codes: dict[str, IssuedCode] = {}
 
     def open(self, principal: Principal, token: str | None, address: str = "") -> LoginSession:
         """The one that is longest unused makes room."""
@@ -118,10 +118,10 @@ class SessionStore:
         if len(self._codes) >= MOST:
             raise Conflict("too many login codes wait to be used", "try again in a few minutes")
         code = self._random()
-        self._codes[code] = LoginCode(role, kiosk, name, now + CODE_LIFE)
+        self._codes[code] = IssuedCode(role, kiosk, name, now + CODE_LIFE)
         return code, CODE_LIFE
 
-    def redeem(self, code: str) -> LoginCode | None:
+    def redeem(self, code: str) -> IssuedCode | None:
         """What a code signs in as; it is used up by it."""
         found = self._codes.pop(code, None)
         return found if found is not None and found.until > self._clock.monotonic() else None
