@@ -23,11 +23,8 @@ def test_kept_lines_are_printed_and_chosen(gatepost, agent):
 
 def test_follow_goes_on_with_new_lines(agent):
     write(agent, "%s: it is silent", "cuff-3")
-    process = spawn("logs", "--follow", "--device", "cuff-3", "--socket", str(agent.socket))
-    try:
+    with spawn("logs", "--follow", "--device", "cuff-3", "--socket", str(agent.socket)) as process:
         assert b"it is silent" in process.stdout.readline()
         write(agent, "%s: it speaks", "cuff-3")
         assert b"it speaks" in process.stdout.readline()
-    finally:
         process.kill()
-        process.wait()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, connected, new
-from gatepost.agent.cli.support.output import complain, say, say_json, say_line
+from gatepost.agent.cli.support.output import complain, say_as_is, say_json, say_line
 from gatepost.client import GatewayError
 
 verb = new()
@@ -44,7 +44,7 @@ def show(
             say_json({"logs": lines})
         else:
             for line in lines:
-                say(_text(line))
+                say_as_is(_text(line))
         return
     for line in client.follow_logs(**query):
         if "lost" in line:
@@ -52,7 +52,7 @@ def show(
         elif json:
             say_line(line)
         else:
-            say(_text(line))
+            say_as_is(_text(line))
     raise GatewayError("agent-left", "the agent stopped")
 
 
