@@ -155,6 +155,16 @@ class Twin(Protocol):
     def hear(self, data: bytes) -> bytes: ...
 
 
+class DatagramTwin(Protocol):
+    """Simulated device that speaks UDP: each item is one datagram."""
+
+    interval: float
+
+    def tick(self) -> list[bytes]: ...
+
+    def hear(self, data: bytes) -> list[bytes]: ...
+
+
 class CommandFailed(Exception):
     """A command was refused by the device; `key` is stable, the text is for a person."""
 
@@ -198,6 +208,7 @@ class Driver(ABC):
     options_type: ClassVar[type[msgspec.Struct]] = NoOptions  # rules between options: see drivers/options.py
     example_options: ClassVar[dict[str, Any]] = {}  # for the example that people are shown
     commands: ClassVar[tuple[Command, ...]] = ()  # beyond those that the gateway gives every device
+    datagrams: bool = False  # its link carries datagrams (UDP), each a drivers/network/datagram.py; set by that link
     keep_alive: KeepAlive | None = None  # may depend on the options
     keeps_records: ClassVar[bool] = False  # its readings may carry bookmarks: without bookmarks it is not opened
     forbidden: ClassVar[tuple[ForbiddenWrite, ...]] = ()  # what must never be written, enforced by the gateway
@@ -266,6 +277,11 @@ class Driver(ABC):
     @abstractmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Any:
         """A simulated device of this kind: a Twin; for BLE an emulated peripheral (drivers/ble/twin.py)."""
+
+    @classmethod
+    def datagram_twin(cls, options: Any = None, seed: int = 0) -> DatagramTwin | None:
+        """A simulated device that speaks UDP; None where such a device does not."""
+        return None
 
 
 class UnknownDriver(LookupError):

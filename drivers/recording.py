@@ -14,6 +14,7 @@ import orjson
 
 from gatepost.drivers.ble.peripheral import GattValue, ReceivedAdvert
 from gatepost.drivers.mqtt.message import MqttMessage, without_token
+from gatepost.drivers.network.datagram import Datagram
 
 FORMAT = "gatepost-recording"
 VERSION = 1
@@ -53,6 +54,8 @@ def line(moment: RecordedMoment) -> bytes:
     """One moment as a line."""
     at: dict[str, Any] = {"t": round(moment.at, 6)}
     match moment.heard:
+        case Datagram() as data:
+            return _line({**at, "heard": data.hex(), "datagram": True})
         case bytes() as data:
             return _line({**at, "heard": data.hex()})
         case GattValue() as value:
@@ -109,7 +112,7 @@ def _moment(told: Mapping[str, Any]) -> RecordedMoment:
         if "topic" in told:
             return RecordedMoment(at, MqttMessage(str(told["topic"]), data, captures=dict(told.get("captures", {}))))
         if "uuid" not in told:
-            return RecordedMoment(at, data)
+            return RecordedMoment(at, Datagram(data) if told.get("datagram") is True else data)
         return RecordedMoment(
             at, GattValue(str(told["uuid"]), data, int(told.get("handle", 0)), str(told.get("service", "")))
         )

@@ -9,6 +9,9 @@ from gatepost.drivers.link import Link, LinkEvents
 from gatepost.drivers.network.listen_address import parse_listen_address
 from gatepost.drivers.network.listener import Listener
 from gatepost.drivers.network.listening_link import ListeningLink
+from gatepost.drivers.network.udp_address import SCHEME as UDP
+from gatepost.drivers.network.udp_address import parse_udp_address
+from gatepost.drivers.network.udp_link import UdpLink
 
 
 class NetworkLinks:
@@ -20,6 +23,9 @@ class NetworkLinks:
 
     def connect(self, port: str, driver: Driver, events: LinkEvents) -> Link:
         """Raises ValueError for a port that is none."""
+        if port.startswith(UDP):
+            driver.datagrams = True
+            return UdpLink(parse_udp_address(port), events)
         address = parse_listen_address(port)
         listener = self._listeners.setdefault(address.place, Listener(self._log))
         own = None if getattr(driver.options, "via", "") else address

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from gatepost.drivers.driver import Driver, Registry
+from gatepost.drivers.network.intellivue import requests
+from gatepost.drivers.network.intellivue.frames import encode_payload
 from gatepost.drivers.serial.contec.v7_packets import FORBIDDEN as V7_FORBIDDEN
 from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions
 
@@ -20,6 +22,7 @@ ENDLESS = {
     "astm-analyser",
     "hl7-monitor",
     "pb840",
+    "philips-intellivue",
 }  # their sessions do not end; driver_kit plays them
 HARMLESS = {"and-ua767pc"}  # it only opens and closes its remote mode; no word that changes it is known
 
@@ -28,7 +31,21 @@ def lines(*words):
     return [word.encode("ascii") + ending for word in words for ending in (b"\r\n", b"\r", b"")]
 
 
+SYSTEM = "00210000000000000000"  # the monitor itself, of an IntelliVue
+INTELLIVUE = [
+    bytes.fromhex(text)
+    for text in (
+        "e1000002000100180001000500120021000000000000000000010004ffff0000",  # a set of something else
+        f"e10000020001002200010005001c{SYSTEM}0001000e0000f2370008000100040000 0000",  # of another attribute
+        f"e10000020001001c000100070016{SYSTEM}0c1600080001000100 2a0000",  # demographics
+        f"e10000020001001c000100070016{SYSTEM}0c1700080001000100060000",  # another action
+        f"e10000020001001c000100010016{SYSTEM}0c1600080001000100060000",  # an event
+        f"e1000002000100160001000300 10{SYSTEM}00010002f237",  # a get of something else
+        "0e0100",
+    )
+]
 REFUSED = {
+    "philips-intellivue": {"request": [*INTELLIVUE, *map(encode_payload, INTELLIVUE), b"\xc0\x11\x01", b"\xc0"]},
     "and-scale": {
         "zero": [*lines("Z", "R", "z"), b"\x1bT\r\n"],
         "tare": lines("T", "CT", "PT:0001.0 g", "t"),
@@ -67,6 +84,20 @@ REFUSED = {
 }  # fmt: skip
 
 SAID = {
+    "philips-intellivue": [
+        framed(request)
+        for request in (
+            requests.association_request(),
+            requests.release_request(),
+            requests.abort(),
+            requests.event_result(1, 0x0D06),
+            *(requests.poll_request(0xC0C1, 7, kind) for kind in (5, 6, 9, 33, 54)),
+            requests.poll_request(3, 7, 9, 0, 60_000),
+            requests.get_priorities(1),
+            requests.set_priorities(2, (131330, 150452)),
+        )
+        for framed in (bytes, encode_payload)
+    ],
     "astm-analyser": [b"\x06", b"\x15", b"\x04"],
     "pb840": [b"SNDF\r", b"SNDA\r"],
     "hl7-monitor": [b"\x0bMSH|^~\\&|GATEPOST|||20260101||ACK^R01|1|P|2.6\rMSA|AE|1\r\x1c\r"],

@@ -29,6 +29,9 @@ def simulate(
     connect: Annotated[
         str | None, typer.Option("--connect", metavar="HOST:PORT", help="A device that connects: where it does.")
     ] = None,
+    udp: Annotated[
+        str | None, typer.Option("--udp", metavar="HOST:PORT", help="A device that speaks UDP: where it answers.")
+    ] = None,
     bus: Annotated[
         Path | None, typer.Option("--bus", help="BLE: the bus's socket; default in a new temporary folder.")
     ] = None,
@@ -47,8 +50,8 @@ def simulate(
 ) -> None:
     """Run simulated devices until Ctrl-C.
 
-    One serial device on a PTY, configured as `port: LINK`; one that connects to `port: listen://...`; or any number of
-    BLE devices, which need no adapter: the
+    One serial device on a PTY, configured as `port: LINK`; one that connects to `port: listen://...`; one that answers
+    at `port: udp://...`; or any number of BLE devices, which need no adapter: the
     agent is started with the bus that is printed, and finds an emulated bluetoothd there. A driver named twice is two
     devices.
 
@@ -60,8 +63,8 @@ def simulate(
     """
     registry = Registry.installed()
     if _is_ble(drivers[0], registry):
-        if link is not None or connect is not None:
-            raise typer.BadParameter("a BLE device has no --link and no --connect; it is found by its address")
+        if link is not None or connect is not None or udp is not None:
+            raise typer.BadParameter("a BLE device has no --link, --connect or --udp; it is found by its address")
         from gatepost.agent.cli.support.simulate_ble import run
 
         chosen = _each(drivers, registry, option or [])
@@ -83,6 +86,11 @@ def simulate(
         raise typer.BadParameter("one serial device at a time; start another `gatepost simulate` for the next")
     if bus is not None:
         raise typer.BadParameter(f"{kind.name} is a serial device; it needs --link, not --bus")
+    if udp is not None:
+        if link is not None or connect is not None:
+            raise typer.BadParameter("--udp is for a device without --link and --connect")
+        asyncio.run(_run_udp(kind, _options(kind, option or []), udp, seed, speed, json))
+        return
     if connect is not None:
         if kind.transport != "serial" or link is not None:
             raise typer.BadParameter("--connect is for a serial device without --link")
@@ -145,17 +153,42 @@ async def _run_connecting(kind: type[Driver], options: Any, place: str, seed: in
     from gatepost.drivers.backoff import Backoff
     from gatepost.drivers.network.twin_client import TcpTwin
 
-    host, _, port = place.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise typer.BadParameter(f"--connect: expected HOST:PORT, not {place!r}")
+    host, port = _place(place, "--connect")
     end = ending()
     backoff = Backoff(Random(seed), 0.5, 10.0)  # noqa: S311  # a simulation
-    async with TcpTwin(kind.twin(options, seed), host.strip("[]"), int(port), backoff, speed=speed):
+    async with TcpTwin(kind.twin(options, seed), host, port, backoff, speed=speed):
         if json:
             say_line({"driver": kind.name, "connect": place})
         else:
             say(f"{kind.name} connects to {place}; Ctrl-C ends it")
         await end.wait()
+
+
+async def _run_udp(kind: type[Driver], options: Any, place: str, seed: int, speed: float, json: bool) -> None:
+    """A device that answers datagrams of the agent."""
+    from gatepost.drivers.network.udp_twin import UdpTwin
+
+    twin = kind.datagram_twin(options, seed)
+    if twin is None:
+        raise GatepostError(f"{kind.name} does not speak UDP", "simulate it with --link or --connect")
+    host, port = _place(place, "--udp")
+    end = ending()
+    try:
+        async with UdpTwin(twin, host, port, speed=speed):
+            if json:
+                say_line({"driver": kind.name, "udp": place})
+            else:
+                say(f"{kind.name} answers at {place}; Ctrl-C ends it")
+            await end.wait()
+    except OSError as error:
+        raise GatepostError(f"{place}: {error.strerror or error}", "name another place with --udp") from error
+
+
+def _place(text: str, option: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise typer.BadParameter(f"{option}: expected HOST:PORT, not {text!r}")
+    return host.strip("[]"), int(port)
 
 
 async def _run_w1(kind: type[Driver], options: Any, folder: Path, seed: int, speed: float, json: bool) -> None:

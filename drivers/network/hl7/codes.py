@@ -1,68 +1,18 @@
-"""MDC codes of monitors (IEEE 11073-10101, partition * 65536 + term) -> metric, value and flags; units -> UCUM."""
+"""Codes, names and units of HL7 observations: which MDC code is meant, and the unit in UCUM."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from gatepost.drivers.network.hl7.message import Observation
+from gatepost.drivers.network.mdc_codes import MEANINGS, UNITS
 
 MISMATCH = "code-mismatch"
-OTHER = "reading"  # the metric of what the catalogue has no name for
-LABORATORY = "laboratory"
 MDC_SYSTEMS = frozenset({"MDC", "MDIL", "99MNDRY", ""})
 NO_VALUE = frozenset({-100.0, -999.0, -99.9})
 _MDIL = re.compile(r"([0-9a-fA-F]{4})-([0-9a-fA-F]{4})")
 
-
-class Meaning(NamedTuple):
-    """Metric, value and flags of a code; `signed`: a negative number is a value, too."""
-
-    metric: str
-    value: str
-    flags: tuple[str, ...] = ()
-    signed: bool = False
-
-
-def _pressures(first: int, site: str) -> dict[int, Meaning]:
-    """Systolic, diastolic, mean: in this order."""
-    names = ("systolic", "diastolic", "mean")
-    return {first + i: Meaning("invasive_pressure", name, (f"site-{site}",), True) for i, name in enumerate(names)}
-
-
-def _cuff(first: int) -> dict[int, Meaning]:
-    return {first + i: Meaning("blood_pressure", name) for i, name in enumerate(("systolic", "diastolic", "mean"))}
-
-
-def _breaths(*source: str) -> Meaning:
-    return Meaning("respiration", "respiration_rate", source)
-
-
-MEANINGS: Mapping[int, Meaning] = {
-    147842: Meaning("heart_rate", "heart_rate", ("source-ecg",)),
-    149522: Meaning("heart_rate", "heart_rate", ("source-invasive",)),
-    149530: Meaning("pulse_oximetry", "heart_rate", ("source-pleth",)),
-    149546: Meaning("blood_pressure", "heart_rate", ("source-nibp",)),
-    150456: Meaning("pulse_oximetry", "spo2"),
-    150488: Meaning("pulse_oximetry", "perfusion_index"),
-    150448: Meaning("pulse_oximetry", "perfusion_index"),
-    **_cuff(150021),
-    **_cuff(150301),
-    **_pressures(150033, "art"),
-    **_pressures(150037, "abp"),
-    **_pressures(150045, "pap"),
-    150087: Meaning("invasive_pressure", "mean", ("site-cvp",), True),
-    150344: Meaning("body_temperature", "temperature"),
-    151562: _breaths(),
-    151578: _breaths("source-impedance"),
-    151594: _breaths("source-co2"),
-    151658: _breaths("source-pleth"),
-    151708: Meaning("capnography", "et_co2"),
-    151712: Meaning("capnography", "et_co2"),
-    151716: Meaning("capnography", "fi_co2"),
-    151728: Meaning("capnography", "fi_co2"),
-}
 
 NAMES: Mapping[str, int] = {
     "MDC_ECG_HEART_RATE": 147842,
@@ -87,17 +37,6 @@ NAMES: Mapping[str, int] = {
     "MDC_CONC_AWAY_CO2_INSP": 151716,
 }
 
-_UNITS: Mapping[int, str] = {
-    266016: "mm[Hg]",
-    265987: "kPa",
-    262688: "%",
-    264864: "/min",
-    264928: "/min",
-    268192: "Cel",
-    266560: "[degF]",
-    266418: "mV",
-    262656: "",
-}
 _UNIT_TEXTS: Mapping[str, str] = {
     "mmhg": "mm[Hg]", "kpa": "kPa", "%": "%", "bpm": "/min", "rpm": "/min", "/min": "/min", "1/min": "/min",
     "°c": "Cel", "degc": "Cel", "c": "Cel", "cel": "Cel", "°f": "[degF]", "degf": "[degF]", "mv": "mV",
@@ -137,8 +76,8 @@ def ucum(unit: tuple[str, str, str]) -> str:
     if system == "MDIL" and known is not None:
         return known
     number = mdc_of(code)
-    if number is not None and number in _UNITS:
-        return _UNITS[number]
+    if number is not None and number in UNITS:
+        return UNITS[number]
     if known is not None:
         return known
     return re.sub(r"[^ -~]", "", text or (code if number is None else ""))[:32].strip()

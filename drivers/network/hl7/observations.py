@@ -7,52 +7,33 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, UNREAL, abnormal_flag, slug
+from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, abnormal_flag, slug
 from gatepost.drivers.laboratory import METRIC as LABORATORY
 from gatepost.drivers.network.hl7.codes import (
     MDC_SYSTEMS,
-    MEANINGS,
-    MISMATCH,
     NO_VALUE,
-    OTHER,
-    Meaning,
     identify,
     ucum,
 )
 from gatepost.drivers.network.hl7.message import Hl7Time, Observation, ResultMessage
-from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
+from gatepost.drivers.network.mdc_codes import MEANINGS, OTHER, Meaning
+from gatepost.drivers.network.value_groups import ValueGroup
+from gatepost.drivers.reading import BAD, GOOD, Reading
 
 ALARM_SYSTEM = "MDIL-ALERT"
 CONTROL_ORDER = "LQC"
 
 
-class _Group:
-    """Values that become one reading."""
-
-    def __init__(self, metric: str, flags: tuple[str, ...], time: str | None) -> None:
-        self.metric, self.time = metric, time
-        self.flags = dict.fromkeys(flags)
-        self.values: dict[str, Any] = {}
-        self.units: dict[str, str] = {}
-        self.names: set[str] = set()
-
-    def reading(self, bad: bool) -> Reading:
-        doubted = any(flag.endswith(MISMATCH) for flag in self.flags)
-        measured = self.values.keys() - {"channel"}
-        quality = BAD if bad or not measured else UNCERTAIN if doubted else GOOD
-        return Reading(self.metric, self.values, self.units, tuple(self.flags), quality, self.time)
-
-
 def readings_of(message: ResultMessage, names: Mapping[str, str]) -> list[Reading]:
     """`names`: what the user calls codes that the catalogue does not know."""
-    groups: dict[tuple[Any, ...], _Group] = {}
+    groups: dict[tuple[Any, ...], ValueGroup] = {}
     alarms: list[Reading] = []
     for item in message.observations:
         if item.code[2] == ALARM_SYSTEM:
             alarms.append(_alarm(item, _iso(item.time or message.time), _unreal(message, item)))
         elif item.kind in ("NM", "SN", "ST", ""):
             _add(groups, message, item, names)
-    return [group.reading(not UNREAL.isdisjoint(group.flags)) for group in groups.values()] + alarms
+    return [group.reading() for group in groups.values()] + alarms
 
 
 def _unreal(message: ResultMessage, item: Observation) -> tuple[str, ...]:
@@ -68,7 +49,7 @@ def _unreal(message: ResultMessage, item: Observation) -> tuple[str, ...]:
 
 
 def _add(
-    groups: dict[tuple[Any, ...], _Group], message: ResultMessage, item: Observation, names: Mapping[str, str]
+    groups: dict[tuple[Any, ...], ValueGroup], message: ResultMessage, item: Observation, names: Mapping[str, str]
 ) -> None:
     number, doubts = identify(item)
     meaning = _meaning(item, number, names)
@@ -84,21 +65,17 @@ def _add(
         channel = item.sub_id or str(sum(key[:-1] == base for key in groups) + 1)
         group = groups.get((*base, channel))
     if group is None:
-        group = groups[(*base, channel)] = _Group(meaning.metric, (*unreal, *meaning.flags), time)
+        group = groups[(*base, channel)] = ValueGroup(meaning.metric, (*unreal, *meaning.flags), time)
         if channel:
             group.values["channel"] = channel[:64]
     elif meaning.value in group.names:
         return  # the same thing twice under one sub-id: the first counts
-    group.names.add(meaning.value)
-    group.flags |= dict.fromkeys((*meaning.flags, *(f"{meaning.value}:{why}" for why in doubts)))
     text = _text(item) if meaning.metric == LABORATORY and value is None else ""
+    doubt = next(iter(doubts), "")
+    group.add(meaning.value, text or value, ucum(item.unit), doubt, meaning.flags)
     if value is None and not text:
-        group.flags[f"{meaning.value}:{_why(item)}"] = None
+        group.add(meaning.value, None, "", _why(item))
         return
-    group.values[meaning.value] = text or value
-    unit = ucum(item.unit)
-    if unit:
-        group.units[meaning.value] = unit
     if meaning.metric == LABORATORY and item.flags and item.flags not in ("N", "DEMO"):
         group.flags[abnormal_flag(item.flags)] = None
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from gatepost.drivers.network.hl7.codes import OTHER, identify, ucum
+from gatepost.drivers.network.hl7.codes import identify, ucum
 from gatepost.drivers.network.hl7.message import ResultMessage
 from gatepost.drivers.network.hl7.observations import number_of
+from gatepost.drivers.network.mdc_codes import CURVES, OTHER
 from gatepost.drivers.reading import GOOD, Reading, Waveform
 from gatepost.drivers.waveforms import MAX_SAMPLES
 
 RATE, SCALE, INOPERATIVE = "MDC_ATTR_SAMP_RATE", "MDC_ATTR_NU_MSMT_RES", "MDC_EVT_INOP"
-CURVES = {
-    **{131328 + i: ("ecg", lead) for i, lead in enumerate(("ecg", "I", "II", "V1", "V2", "V3", "V4", "V5", "V6"))},
-    131389: ("ecg", "III"), 131390: ("ecg", "aVR"), 131391: ("ecg", "aVL"), 131392: ("ecg", "aVF"),
-    150452: ("pulse_oximetry", "pleth"), 151562: ("respiration", "respiration"),
-    150032: ("invasive_pressure", "pressure"), 150036: ("invasive_pressure", "pressure"),
-}  # fmt: skip
 
 
 def waveforms_of(

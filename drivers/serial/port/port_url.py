@@ -7,6 +7,7 @@ PORT_URLS: dict[str, frozenset[str]] = {  # scheme -> the options that its query
     "rfc2217": frozenset({"ign_set_control", "poll_modem", "timeout"}),
     "loop": frozenset(),
     "listen": frozenset({"allow", "cert", "key", "ca"}),
+    "udp": frozenset({"local"}),
 }
 
 
@@ -24,6 +25,15 @@ def url_fault(port: str) -> tuple[str, str] | None:
             parse_listen_address(port)
         except ValueError as wrong:
             return str(wrong).removesuffix(f", {EXAMPLE}"), EXAMPLE
+        return None
+    if scheme == "udp":
+        from gatepost.drivers.network.udp_address import EXAMPLE as UDP_EXAMPLE
+        from gatepost.drivers.network.udp_address import parse_udp_address
+
+        try:
+            parse_udp_address(port)
+        except ValueError as wrong:
+            return str(wrong).removesuffix(f", {UDP_EXAMPLE}"), UDP_EXAMPLE
         return None
     options = {option.partition("=")[0] for option in rest.partition("?")[2].split("&") if option}
     unknown = min(options - PORT_URLS[scheme], default=None)

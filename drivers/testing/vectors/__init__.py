@@ -18,6 +18,7 @@ PARTS = (
     "ble_devices",
     "ble_makers",
     "bedside_hl7",
+    "bedside_intellivue",
     "bedside_serial",
     "clinical",
     "contec_and",

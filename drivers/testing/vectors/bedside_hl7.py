@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gatepost.drivers.network.hl7.codes import MDC_SYSTEMS, MEANINGS, identify, mdc_of
+from gatepost.drivers.network.hl7.codes import MDC_SYSTEMS, identify, mdc_of
 from gatepost.drivers.network.hl7.message import Hl7Time, Observation, decode_message, decode_text
 from gatepost.drivers.network.hl7.mllp import MllpSplitter
 from gatepost.drivers.network.hl7.observations import number_of
+from gatepost.drivers.network.mdc_codes import MEANINGS
 from gatepost.drivers.reading import Faults
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 

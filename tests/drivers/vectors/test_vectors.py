@@ -19,8 +19,8 @@ VECTORS = [
 ]
 NOT_BUILT = {
     "beurer-bm", "freestyle-optium", "freestyle-optium-reading", "lifescan-binary", "medibus", "taidoc",
-    "taidoc-datetime", "capnostream", "draeger-medibus", "draeger-medibus-realtime", "ge-dri", "philips-intellivue",
-    "philips-intellivue-serial",  "poct1-a", "poct1-a-stream",
+    "taidoc-datetime", "capnostream", "draeger-medibus", "draeger-medibus-realtime", "ge-dri",
+    "poct1-a", "poct1-a-stream",
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Philips IntelliVue monitors by their Data Export protocol."""
