@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,7 +21,7 @@ from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles import BY_SERVICE, profiles
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME, BleSyncTime, ReadStored
 from gatepost.drivers.ble.profiles.decoder import TICK, BleDecoder, Kind
-from gatepost.drivers.ble.profiles.device_clock import DeviceClocks
+from gatepost.drivers.ble.profiles.device_clock import DeviceClocks, wanted_moment
 from gatepost.drivers.ble.profiles.device_information import BATTERY, introduce
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.options import AllOptions, BleOptions
@@ -181,7 +182,7 @@ class BleDriver(Driver):
             raise CommandFailed("busy", "the device is connected, its identification is not finished yet")
         try:
             if isinstance(parameters, BleSyncTime):
-                return await DeviceClocks(session, self._profiles).set(parameters.time)
+                return await self._set_clock(session, io, parameters.time)
             for each in self._profiles:
                 if isinstance(parameters, ReadStored) and each.stores:
                     return await each.read_stored(session, io, parameters.all)
@@ -190,6 +191,14 @@ class BleDriver(Driver):
         except GattError as refused:
             raise CommandFailed("refused", f"the device refused: {refused}") from None
         raise CommandFailed("unsupported", f"this device cannot {command.replace('_', ' ')}")
+
+    async def _set_clock(self, session: ProfileSession, io: DeviceIO, wanted: datetime | None) -> dict[str, Any]:
+        own = next((each for each in self._profiles if each.own_clock), None)
+        if own is None:
+            return await DeviceClocks(session, self._profiles).set(wanted)
+        moment = wanted_moment(session, wanted)
+        await own.set_own_clock(session, io, moment)
+        return {"time": moment.isoformat(timespec="seconds")}
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from gatepost.drivers.ble.peripheral import GattCharacteristic, GattValue
@@ -56,6 +57,7 @@ class GattProfile:
     holds: ClassVar[bool] = False  # gives HELD
     stores: ClassVar[bool] = False  # answers `read_stored`
     reads: ClassVar[bool] = False  # answers `read_now`
+    own_clock: ClassVar[bool] = False  # has `set_own_clock`
 
     def __init__(self, memory: ProfileMemory) -> None:
         self.memory = memory
@@ -91,6 +93,10 @@ class GattProfile:
     async def read_now(self, session: ProfileSession, io: DeviceIO) -> dict[str, Any]:
         """The command of that name; CommandFailed, TimeoutError."""
         raise CommandFailed("unsupported", f"this {self.title} cannot be asked for a value")
+
+    async def set_own_clock(self, session: ProfileSession, io: DeviceIO, moment: datetime) -> None:
+        """Set a clock that no standard characteristic is for; GattError, TimeoutError."""
+        raise CommandFailed("unsupported", f"this {self.title} has no clock that can be set")
 
     async def farewell(self, session: ProfileSession) -> None:
         """While the connection is being ended; has a fraction of a second."""

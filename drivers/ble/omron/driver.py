@@ -96,7 +96,7 @@ class BleOmron(BleDriver):
         try:
             for each in self._profiles:
                 if isinstance(each, OmronProfile):
-                    return await each.pair(session)
+                    return await each.pair(session, io)
         except GattError as refused:
             raise CommandFailed("refused", f"the device refused: {refused}") from None
         raise CommandFailed("unsupported", "this device cannot be paired so")

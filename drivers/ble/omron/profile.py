@@ -165,10 +165,11 @@ class OmronProfile(GattProfile):
             raise WrongDevice(f"{named} is not known to {self.driver}; set the option `model`, as HEM-7322T")
 
     async def begin(self, session: ProfileSession) -> None:
-        if not self.memory.options.records or not await self._unlock(session):
+        if not await self._unlock(session):
             return  # it may be paired now, by the command
-        await self.read_stored(session, session.io, False)
-        self._done = True
+        if self.memory.options.records:
+            await self.read_stored(session, session.io, False)
+            self._done = True
 
     async def _unlock(self, session: ProfileSession) -> bool:
         assert self.layout is not None
@@ -177,7 +178,7 @@ class OmronProfile(GattProfile):
             return True
         if wanted == "token":
             token = secrets.token_bytes(4)
-            answer = await self._say(session, b"\x11" + token + bytes(15), TOKEN)
+            answer = await self._say(session, session.io, b"\x11" + token + bytes(15), TOKEN)
             if answer is not None and answer.startswith("00" + token.hex()):
                 return True
             session.faults.add("not-paired", "it did not take the token: put it in pairing mode and give `pair`")
@@ -186,12 +187,12 @@ class OmronProfile(GattProfile):
         if not key:
             session.faults.add("not-paired", "it needs a key: set the option `key` and give the command `pair`")
             return False
-        if await self._say(session, bytes((LOCKED,)) + bytes.fromhex(key), UNLOCKED) in ("", "00"):
+        if await self._say(session, session.io, bytes((LOCKED,)) + bytes.fromhex(key), UNLOCKED) in ("", "00"):
             return True
         session.faults.add("not-paired", "it does not know this key: put it in pairing mode and give `pair`")
         return False
 
-    async def _say(self, session: ProfileSession, data: bytes, code: int) -> str | None:
+    async def _say(self, session: ProfileSession, io: DeviceIO, data: bytes, code: int) -> str | None:
         """Write to the lock; the rest of its answer with this code, None = there was none."""
         control = session.find(UNLOCK, self.service)
         if control is None:
@@ -204,12 +205,12 @@ class OmronProfile(GattProfile):
             return None
 
         try:
-            told, rest = await session.io.wait(answered, ANSWER_LIMIT)
+            told, rest = await io.wait(answered, ANSWER_LIMIT)
         except TimeoutError:
             return None
         return str(rest) if told == code else None
 
-    async def pair(self, session: ProfileSession) -> dict[str, Any]:
+    async def pair(self, session: ProfileSession, io: DeviceIO) -> dict[str, Any]:
         """Bond, and give it the key of the options, which it keeps instead of the one before. CommandFailed."""
         assert self.layout is not None
         if self.layout.spec.unlock != "key":
@@ -218,11 +219,11 @@ class OmronProfile(GattProfile):
         if not self.memory.options.key:
             raise CommandFailed("no-key", "set the option `key` first: 32 hex digits at random")
         for _ in range(PAIR_TRIES):
-            if await self._say(session, b"\x02" + bytes(16), PROGRAMMING) is not None:
+            if await self._say(session, io, b"\x02" + bytes(16), PROGRAMMING) is not None:
                 break
         else:
             raise CommandFailed("not-in-pairing-mode", "it is not in pairing mode: hold its key until -P- blinks")
-        if await self._say(session, b"\x00" + bytes.fromhex(self.memory.options.key), PROGRAMMED) is None:
+        if await self._say(session, io, b"\x00" + bytes.fromhex(self.memory.options.key), PROGRAMMED) is None:
             raise CommandFailed("refused", "the device did not take the key")
         return {"paired": True}
 

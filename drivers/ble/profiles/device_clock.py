@@ -23,6 +23,29 @@ CLOCK_OFF = timedelta(seconds=5)  # set when told to
 WRITABLE = frozenset({"write", "write-without-response"})
 
 
+def wanted_moment(session: ProfileSession, moment: datetime | None) -> datetime:
+    """The time that a command wants; None = the gateway's. CommandFailed."""
+    now = session.io.now()
+    if moment is None and not now.trusted:
+        raise CommandFailed("clock-not-trusted", "the gateway's clock is not synchronised; give a `time`")
+    return (moment or now.local).replace(tzinfo=None)
+
+
+async def keep_own_clock(
+    session: ProfileSession, profile: GattProfile, shown: datetime | None, wanted: bool | None
+) -> None:
+    """A clock that a profile sets in its own way, as the option `set_clock` says; None = where it is wrong.
+    GattError, TimeoutError."""
+    session.device_clock = shown
+    now = session.io.now()
+    if wanted is False:
+        return
+    if not now.trusted:
+        session.faults.add("clock-not-set", "the gateway's clock is not synchronised")
+    elif shown is None or abs(shown - now.local) > (CLOCK_OFF if wanted else CLOCK_WRONG):
+        await profile.set_own_clock(session, session.io, now.local)
+
+
 class DeviceClocks:
     """The clocks of one connected device. `refused`: the device did not let itself be set; try again after a
     measurement."""
@@ -80,10 +103,7 @@ class DeviceClocks:
         there = [each for each, _ in self._clocks if WRITABLE & each.properties]
         if not there:
             raise CommandFailed("unsupported", "this device has no clock that can be set")
-        now = self._session.io.now()
-        if moment is None and not now.trusted:
-            raise CommandFailed("clock-not-trusted", "the gateway's clock is not synchronised; give a `time`")
-        moment = (moment or now.local).replace(tzinfo=None)
+        moment = wanted_moment(self._session, moment)
         for characteristic in there:
             await self._write(characteristic, moment)
         return {"time": moment.isoformat(timespec="seconds")}

@@ -187,12 +187,13 @@ def time_of(name: str) -> datetime | None:
 
 class RingFile:
     """A stored file: its records are decoded as they are wanted, for there may be ten thousand. `summary` is what the
-    ring made of them itself."""
+    ring made of them itself; the last number of a record is motion, or flags."""
 
     def __init__(self, data: bytes, head: int, size: int, count: int, interval: float, summary: Fields) -> None:
         self.count = count
         self.interval = interval
         self.summary = summary
+        self.tells_motion = size == FILE_RECORD
         self._data = data
         self._head = head
         self._size = size
@@ -200,8 +201,8 @@ class RingFile:
     def record(self, number: int) -> Record:
         at = self._head + number * self._size
         octets = self._data[at : at + self._size]
-        rate = int.from_bytes(octets[1:3], "little") if self._size == FILE_RECORD else octets[1]
-        last = octets[3] if self._size == FILE_RECORD else octets[2]
+        rate = int.from_bytes(octets[1:3], "little") if self.tells_motion else octets[1]
+        last = octets[3] if self.tells_motion else octets[2]
         return number * self.interval, _spo2(octets[0]), _rate(rate), last
 
     def records(self) -> Iterator[Record]:

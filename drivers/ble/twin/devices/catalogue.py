@@ -22,6 +22,8 @@ DEVICES = {
     "ble-polar-h10": "polar:PolarH10Twin",
     "ble-pulse-oximeter": "oximeter:PulseOximeterTwin",
     "ble-thermometer": "thermometer:ThermometerTwin",
+    "ble-viatom-bp2": "cuff_file:CuffFileTwin",
+    "ble-viatom-o2": "ring:RingTwin",
     "ble-weight-scale": "scale:WeightScaleTwin",
 }
 BROADCASTERS = {
