@@ -4,7 +4,6 @@ the cuff is ever said."""
 from __future__ import annotations
 
 import asyncio
-import re
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -21,7 +20,7 @@ from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRec
 from gatepost.drivers.ble.viatom import cuff_values, ring_values
 from gatepost.drivers.ble.viatom.conversation import ViatomConversation, answer
 from gatepost.drivers.ble.viatom.cuff_values import Fields
-from gatepost.drivers.ble.viatom.frames import LepuFrames, lepu_request
+from gatepost.drivers.ble.viatom.frames import LEPU, REQUEST, LepuFrames, lepu_request, requests_but
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, ForbiddenWrite, ScanHints, SessionOver
 from gatepost.drivers.reading import Reading, Reply
@@ -212,11 +211,7 @@ class BleViatomBp2(BleDriver):
     # The rest may inflate the cuff, switch it off, erase it, or tell the password of the WLAN: no word permits them.
     forbidden = (
         *FORBIDDEN,
-        ForbiddenWrite(
-            "inflate-or-erase",
-            re.compile(rb"\A\xa5(?![" + re.escape(bytes(ALLOWED)) + rb"]).", re.DOTALL),
-            CuffProfile.control,
-        ),
-        ForbiddenWrite("inflate-or-erase", re.compile(rb"\A\xaa.", re.DOTALL), CuffProfile.control),
+        ForbiddenWrite("inflate-or-erase", requests_but(LEPU, ALLOWED), CuffProfile.control),
+        ForbiddenWrite("inflate-or-erase", requests_but(REQUEST, ()), CuffProfile.control),
     )
     source = "one owner's notes and the maker's development kit; not seen on a device"

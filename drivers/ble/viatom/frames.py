@@ -8,7 +8,8 @@ are little-endian; the CRC has the polynomial 07 and begins with 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import ClassVar, NamedTuple
 
@@ -47,6 +48,13 @@ def crc8(data: bytes) -> int:
 
 def _closed(frame: bytes) -> bytes:
     return frame + bytes((crc8(frame),))
+
+
+def requests_but(start: int, allowed: Collection[int]) -> re.Pattern[bytes]:
+    """Pattern of the requests that are not allowed, for the rules of a driver. A request goes out in pieces: one of
+    them may begin with the octet of a request, but hardly with a command and its complement after it."""
+    others = (bytes((start, command, command ^ 0xFF)) for command in range(256) if command not in allowed)
+    return re.compile(rb"\A(?:" + b"|".join(map(re.escape, others)) + rb")", re.DOTALL)
 
 
 def request(command: int, data: bytes = b"", block: int = 0) -> bytes:

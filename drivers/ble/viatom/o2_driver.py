@@ -9,12 +9,18 @@ from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.options import RecordOptions
+from gatepost.drivers.ble.viatom import ring_values as rings
+from gatepost.drivers.ble.viatom.frames import LEPU, REQUEST, requests_but
 from gatepost.drivers.ble.viatom.ring_profiles import PROFILES, UNITS, NewRingProfile, OldRingProfile
 from gatepost.drivers.driver import ForbiddenWrite, ScanHints
 
+OLD_REQUESTS = (rings.OPEN, rings.READ, rings.CLOSE, rings.INFO, rings.CONFIGURE, rings.SENSORS, rings.LIVE)
+NEW_REQUESTS = (
+    *(rings.NEW_LIVE, rings.HELLO_INFO, rings.NEW_TIME, rings.NEW_INFO),
+    *(rings.LIST, rings.START, rings.DATA, rings.END, rings.HELLO),
+)
 
-def _rule(word: str, octets: bytes, characteristic: str) -> ForbiddenWrite:
-    return ForbiddenWrite(word, re.compile(octets, re.DOTALL), characteristic)
+OTHER_SETTING = re.compile(rb"\A\xaa\x16\xe9(?!.{4}\{\"SetTIME\")", re.DOTALL)
 
 
 class BleViatomO2(BleDriver):
@@ -37,9 +43,9 @@ class BleViatomO2(BleDriver):
     forbidden = (
         *FORBIDDEN,
         # Of 16 only the time; nothing that is not known to leave the ring as it is.
-        _rule("set-alert", rb"\A\xaa\x16(?!.{5}\{\"SetTIME\")", OldRingProfile.control),
-        _rule("reset-device", rb"\A\xaa(?![\x03\x04\x05\x14\x16\x17\x1b]).", OldRingProfile.control),
-        _rule("set-alert", rb"\A\xa5\x01", NewRingProfile.control),
-        _rule("reset-device", rb"\A\xa5(?![\x01\x04\x10\xc0\xe1\xf1\xf2\xf3\xf4\xff]).", NewRingProfile.control),
+        ForbiddenWrite("set-alert", OTHER_SETTING, OldRingProfile.control),
+        ForbiddenWrite("reset-device", requests_but(REQUEST, OLD_REQUESTS), OldRingProfile.control),
+        ForbiddenWrite("set-alert", re.compile(rb"\A\xa5\x01\xfe"), NewRingProfile.control),
+        ForbiddenWrite("reset-device", requests_but(LEPU, (0x01, *NEW_REQUESTS)), NewRingProfile.control),
     )
     source = "captures of others and four programs that agree, one for the O2Ring S; not seen on a device"

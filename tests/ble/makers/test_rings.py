@@ -179,6 +179,9 @@ def test_what_changes_a_ring_is_refused():
     time = ring_values.ask("set_time", time="2026-11-29,10:30:00")
     assert all(driver.violation(time[at : at + 20], old) is None for at in range(0, len(time), 20))
     assert driver.violation(b"\xaa", old) is None  # the check of a request that ends so
+    for unix in range(1764000000, 1764003000, 7):
+        greeting = ring_values.ask_new("auth", time=unix)
+        assert driver.violation(greeting[20:], new) is None  # whatever its second piece begins with
     for command in ("info", "live", "list", "close", "hello-info"):
         assert driver.violation(ring_values.ask_new(command), new) is None
 
