@@ -330,7 +330,8 @@ def test_every_rule_is_for_a_characteristic_and_the_beginning_of_what_is_written
 # -- the decoder by itself, as a recording is played
 
 
-ASKED = {"ble-airthings", "ble-omron", "ble-viatom-o2"}  # say nothing by themselves: they are asked
+# Say nothing by themselves: they are asked.
+ASKED = {"ble-airthings", "ble-aranet", "ble-microlife", "ble-omron", "ble-viatom-bp2", "ble-viatom-o2"}
 MODELS = {"ble-oximeter": 0}  # the seed of one that streams without being asked
 
 
