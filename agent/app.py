@@ -18,7 +18,7 @@ from gatepost.agent.api.http.server import ApiServer
 from gatepost.agent.audit.log import AuditLog
 from gatepost.agent.commands.authentication import CommandAuthenticator
 from gatepost.agent.commands.dispatcher import CommandDispatcher
-from gatepost.agent.commands.model import AddressedResponse, CommandRequest
+from gatepost.agent.commands.model import AddressedResponse, CommandRequest, CommandResponse
 from gatepost.agent.core.clock import Clock, SystemClock
 from gatepost.agent.core.clock_monitor import ClockMonitor
 from gatepost.agent.core.errors import GatepostError, NotConnected, UplinkError
@@ -368,21 +368,26 @@ class App:
     async def _on_command(self, broker: str, device: str | None, message: InboundMessage, broadcast: bool) -> None:
         properties = message.properties
         expiry = properties.get("message_expiry_interval")
-        response = await self.dispatcher.handle(
+        payload = bytes(message.payload)
+
+        def responded(response: CommandResponse) -> None:
+            if broadcast and response.status in ("done", "accepted"):
+                self.listener.broadcast(payload)
+
+        await self.dispatcher.take(
             CommandRequest(
                 source=f"{'broadcast' if broadcast else 'mqtt'}:{broker}",
                 target=device,
-                payload=bytes(message.payload),
+                payload=payload,
                 retained=message.retain,
                 correlation=properties.get("correlation_data"),
                 response_topic=self._response_topic(broker, device, properties.get("response_topic")),
                 expires_in=float(expiry) if expiry is not None else None,
                 redelivered=message.dup,
                 topic=message.topic,
-            )
+            ),
+            responded,
         )
-        if broadcast and response.status in ("done", "accepted"):
-            self.listener.broadcast(bytes(message.payload))
 
     def _response_topic(self, broker: str, device: str | None, topic: str | None) -> str | None:
         """The response topic that a command named, where it is one's own or allowed; a sender has no say beyond."""

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+MAX_REFUSALS = 32  # answers to refused commands on their way to brokers; what is refused beyond them gets none
+
 STOPPING = RefusedCommand("busy", "The gateway is stopping.", "Try again in a moment.")
 
 
@@ -63,6 +65,7 @@ class CommandDispatcher:
         self._ids: set[str] = set()  # of commands on the way to or through execution
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lasting: set[asyncio.Task[Any]] = set()
+        self._refusals: set[asyncio.Task[Any]] = set()
         self._closing = False
 
     async def start(self) -> int:
@@ -71,12 +74,9 @@ class CommandDispatcher:
 
     async def handle(self, request: CommandRequest) -> CommandResponse:
         """The response; never raises for what a request says. Cancelling the caller cancels no command."""
-        parsed, refusal = parse(request)
-        refusal = refusal or await self._authenticator.refusal(request, parsed, self._settings())
-        refusal = refusal or self._not_now(parsed)
+        parsed, refusal = await self._checked(request)
         if refusal is not None:
-            return await self._refuse(request, parsed, refusal)
-        self._ids.add(parsed.id)
+            return self._refuse(request, parsed, refusal)
         task = self._spawn(self._carry_out(request, parsed), self._tasks)
         try:
             return await asyncio.shield(task)
@@ -84,9 +84,19 @@ class CommandDispatcher:
             if not task.cancelled():
                 raise
             return self._response(request, parsed, ExecutionOutcome("outcome-unknown", error=UNKNOWN))
-        except Exception as error:
-            log.exception("a command could not be handled")
-            return self._response(request, parsed, failure(error))
+
+    async def take(self, request: CommandRequest, on_response: Callable[[CommandResponse], None]) -> None:
+        """`handle` for a message that wants its acknowledgement: returns once the command is refused or recorded.
+        Carrying it out takes as long as it takes, and so may the broker with the answer."""
+        parsed, refusal = await self._checked(request)
+        if refusal is not None:
+            self._refuse(request, parsed, refusal)
+            return
+        recorded = asyncio.Event()
+        task = self._spawn(self._carry_out(request, parsed, recorded), self._tasks)
+        task.add_done_callback(lambda task: None if task.cancelled() else on_response(task.result()))
+        task.add_done_callback(lambda _: recorded.set())
+        await recorded.wait()
 
     async def resume(self, broker: str) -> int:
         """The broker's link is back: responses that it never acknowledged are sent again; how many it took."""
@@ -99,27 +109,49 @@ class CommandDispatcher:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=within)
-        left = [*self._tasks, *self._lasting]
+        left = [*self._tasks, *self._lasting, *self._refusals]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         self._audit.sum_up()
+
+    async def _checked(self, request: CommandRequest) -> tuple[ParsedCommand, RefusedCommand | None]:
+        """The command, whose id is taken from then on, or why it is refused."""
+        parsed, refusal = parse(request)
+        refusal = refusal or await self._authenticator.refusal(request, parsed, self._settings())
+        refusal = refusal or self._not_now(parsed)
+        if refusal is None:
+            self._ids.add(parsed.id)
+        return parsed, refusal
 
     def _not_now(self, parsed: ParsedCommand) -> RefusedCommand | None:
         if self._closing:
             return STOPPING
         return duplicate(None) if parsed.id in self._ids else None
 
-    async def _carry_out(self, request: CommandRequest, parsed: ParsedCommand) -> CommandResponse:
+    async def _carry_out(
+        self, request: CommandRequest, parsed: ParsedCommand, recorded: asyncio.Event | None = None
+    ) -> CommandResponse:
+        try:
+            return await self._carry(request, parsed, recorded)
+        except Exception as error:
+            log.exception("a command could not be handled")
+            return self._response(request, parsed, failure(error))
+
+    async def _carry(
+        self, request: CommandRequest, parsed: ParsedCommand, recorded: asyncio.Event | None
+    ) -> CommandResponse:
         """Admit, record, execute, record the outcome, respond."""
         settings = self._settings()
         try:
             admitted = await self._admission.admit(request, parsed, settings)
             if isinstance(admitted, RefusedCommand):
-                return await self._refuse(request, parsed, admitted)
+                return self._refuse(request, parsed, admitted)
             entry = await self._record(request, parsed, admitted, settings.commands.default_ttl)
             if isinstance(entry, RefusedCommand):
-                return await self._refuse(request, parsed, entry)
+                return self._refuse(request, parsed, entry)
+            if recorded is not None:
+                recorded.set()
             work = self._execute(request, admitted)
             outcome = await self._slots.run(admitted, work, settings.commands.timeout)
             finished = asyncio.ensure_future(outcome.lasting.finished) if outcome.lasting else None
@@ -171,13 +203,16 @@ class CommandDispatcher:
         if request.remote:
             await self._responder.tell(entry, response.status, response.as_bytes())
 
-    async def _refuse(self, request: CommandRequest, parsed: ParsedCommand, refusal: RefusedCommand) -> CommandResponse:
+    def _refuse(self, request: CommandRequest, parsed: ParsedCommand, refusal: RefusedCommand) -> CommandResponse:
         response = self._response(request, parsed, ExecutionOutcome(refusal.status, refusal.result, refusal.error))
         self._audit.refused(request, parsed, refusal)
         if refusal.key != "duplicate":  # that id has an outcome of its own
             self._show(request, response)
         if request.remote and not refusal.silent:
-            await self._responder.refuse(request, response)
+            if len(self._refusals) < MAX_REFUSALS:
+                self._spawn(self._responder.refuse(request, response), self._refusals)
+            else:
+                self._responder.lost += 1
         return response
 
     def _show(self, request: CommandRequest, response: CommandResponse) -> None:

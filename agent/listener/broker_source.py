@@ -113,6 +113,7 @@ class BrokerSource:
                 session_expiry=SESSION,
                 inbound_maximum=AT_ONCE,
                 inbound_at_once=AT_ONCE,
+                inbound_only=True,
                 inbound_time_limit=None,  # nothing is acknowledged that is not on disk, however long that takes
                 seen=self._seen,
             ),

@@ -36,6 +36,7 @@ class CommandSubscriptions:
         self._connection: MqttConnection | None = None
         self._single: set[str] | None = None  # wanted topics, where the wildcard is not possible
         self._lookups: dict[str, asyncio.Event] = {}
+        self._strangers: set[asyncio.Task[None]] = set()  # commands for unknown devices that are looked up
         self.held: set[str] = set()  # filters that the broker granted
 
     async def subscribe(self, connection: MqttConnection, devices: list[str]) -> bool:
@@ -90,16 +91,28 @@ class CommandSubscriptions:
             await self._context.on_command(self._name, None, message, True)
         else:
             device = self._topics.device_of("commands", topic)
-            if device is not None and (
-                device in self._context.devices() or self._own_root or not await self._owned_elsewhere(device)
-            ):
+            if device is not None and (device in self._context.devices() or self._own_root):
                 await self._context.on_command(self._name, device, message, False)
+            elif device is not None and len(self._strangers) < MAX_LOOKUPS:
+                task = asyncio.ensure_future(self._answer_for_stranger(device, message))
+                self._strangers.add(task)
+                task.add_done_callback(self._strangers.discard)
         return 0
+
+    def stop(self) -> None:
+        """The connection is over."""
+        for task in self._strangers:
+            task.cancel()
+
+    async def _answer_for_stranger(self, device: str, message: InboundMessage) -> None:
+        """Nothing else waits for it: whom a device belongs to takes a second to see."""
+        if not await self._owned_elsewhere(device):
+            await self._context.on_command(self._name, device, message, False)
 
     async def _owned_elsewhere(self, device: str) -> bool:
         """Whether some gateway keeps a retained status for this device."""
         connection, topic = self._connection, self._topics("device_status", device)
-        if connection is None or topic in self._lookups or len(self._lookups) >= MAX_LOOKUPS:
+        if connection is None or topic in self._lookups:
             return True
         status_seen = self._lookups[topic] = asyncio.Event()
         try:

@@ -64,9 +64,15 @@ class LinkTasks:
     async def run(self, connection: MqttConnection, delivery: BrokerDelivery) -> None:
         """Subscribe once readings flow, publish all statuses, send what waits; then publish what changes. What fails
         is tried again as long as the connection stands."""
-        changed = self._presence.changed
         self._devices_changed = False
         self.followed.forget()
+        try:
+            await self._serve(connection, delivery)
+        finally:
+            self._subscriptions.stop()
+
+    async def _serve(self, connection: MqttConnection, delivery: BrokerDelivery) -> None:
+        changed = self._presence.changed
         backoff = Backoff(self._context.rng, FIRST_RETRY, LONGEST_RETRY)
         if not self.requests.in_doubt:
             await delivery.until_flowing(FLOWING_WITHIN)

@@ -134,9 +134,12 @@ class Office:
 
     async def ask(self, body: Any, target: str | None = "oximeter-1", **more: Any) -> CommandResponse:
         payload = body if isinstance(body, bytes) else orjson.dumps(body)
-        return await self.dispatcher.handle(
+        response = await self.dispatcher.handle(
             CommandRequest(**{"source": "mqtt:hospital", "target": target, "payload": payload} | more)
         )
+        while self.slow is None and self.dispatcher._refusals:  # a refusal waits for no broker
+            await asyncio.sleep(0)
+        return response
 
     @property
     def answers(self) -> list[dict[str, Any]]:

@@ -8,13 +8,16 @@ import pytest
 
 from gatepost.agent.commands import execution
 from gatepost.agent.commands.admission import not_online
+from gatepost.agent.commands.dispatcher import MAX_REFUSALS
 from gatepost.agent.commands.execution import AT_ONCE, LASTING
+from gatepost.agent.commands.model import CommandRequest
 from gatepost.agent.core.errors import DeviceBusy, DeviceOffline
 from gatepost.agent.devices.health import DeviceCondition, DeviceState, StatusReason
 from gatepost.agent.store.command_ledger import CommandLedger
 from gatepost.agent.store.database import Database
 from gatepost.drivers.driver import CommandFailed
 from tests.support.clock import HandClock
+from tests.support.waiting import until
 
 from .helpers import BOUND, Office, open_database, settings
 
@@ -111,6 +114,30 @@ async def test_retained_is_refused_and_clearing_one_is_not_answered(office: Offi
     await office.ask(b"")
     assert len(office.sent) == 1
     assert not office.room.done
+
+
+async def test_a_message_waits_until_its_command_is_recorded_and_not_for_what_comes_of_it(office: Office) -> None:
+    office.slow, office.room.gate = asyncio.Event(), asyncio.Event()
+    responses: list[str] = []
+
+    async def take(body: bytes) -> None:
+        request = CommandRequest(source="mqtt:hospital", target="oximeter-1", payload=body)
+        async with asyncio.timeout(BOUND):
+            await office.dispatcher.take(request, lambda response: responses.append(response.status))
+
+    for number in range(2 * MAX_REFUSALS):  # as many as that, and no acknowledgement of an answer
+        await take(b'{"id": "n-%d", "command": "nonsense"}' % number)
+    await until(lambda: len(office.sent) == MAX_REFUSALS)
+    await take(orjson.dumps(READ))
+    entry = await office.ledger.find("r-1")
+    assert entry is not None
+    assert entry.state not in ("done", "failed")
+    assert responses == ["rejected"] * 2 * MAX_REFUSALS
+    office.room.gate.set()
+    await until(lambda: len(office.sent) == MAX_REFUSALS + 1)
+    assert orjson.loads(office.sent[-1].payload)["status"] == "done"
+    office.slow.set()
+    await until(lambda: responses[-1] == "done")
 
 
 async def test_its_own_responses_are_not_answered(office: Office) -> None:

@@ -26,7 +26,7 @@ def free_port() -> int:
 class Mosquitto:
     """`inflight`: what it lets a client have unacknowledged (MQTT 5 receive maximum); its own default is 20."""
 
-    def __init__(self, folder: Path, inflight: int | None = None) -> None:
+    def __init__(self, folder: Path, inflight: int | None = None, queued: int = 0) -> None:
         path = binary()
         if path is None:
             raise FileNotFoundError("mosquitto is not installed: apt-get install mosquitto")
@@ -37,7 +37,7 @@ class Mosquitto:
             f"listener {self.port} 127.0.0.1",
             "allow_anonymous true",
             "persistence false",
-            "max_queued_messages 0",  # a slow reader of the harness must not cost messages
+            f"max_queued_messages {queued}",  # 0: a slow reader of the harness must not cost messages
         ]
         if inflight is not None:
             lines.append(f"max_inflight_messages {inflight}")

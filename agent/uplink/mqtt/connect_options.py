@@ -40,5 +40,6 @@ class ConnectOptions:
     inbound_maximum: int = 20  # unacknowledged messages that the broker may have under way to us (MQTT 5)
     inbound_size: int = 262_144  # largest packet taken in
     inbound_at_once: int = 8
+    inbound_only: bool = False  # nothing is published, so that reading may pause while too many messages wait
     inbound_time_limit: float | None = 30.0  # how long on_message may take; None: for ever
     seen: set[int] = field(default_factory=set)

@@ -92,8 +92,8 @@ class MqttConnection:
         self.inbox = MessageInbox(
             on_message,
             self._answer,
-            self._stream.pause,
             options.seen,
+            pause=self._stream.pause if options.inbound_only else None,
             at_once=options.inbound_at_once,
             time_limit=options.inbound_time_limit,
         )

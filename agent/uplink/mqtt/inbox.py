@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gatepost.agent.uplink.mqtt.reason_codes import IMPLEMENTATION_ERROR, REFUSED
+from gatepost.agent.uplink.mqtt.reason_codes import IMPLEMENTATION_ERROR, QUOTA_EXCEEDED, REFUSED
 
 log = logging.getLogger(__name__)
 
@@ -27,22 +27,25 @@ class InboundMessage(msgspec.Struct, gc=False):
     properties: dict[str, Any]
 
 
+WARN_EVERY = 60.0  # seconds
+
 OnMessage = Callable[[InboundMessage], Awaitable[int]]
 
 
 class _Entry:
-    __slots__ = ("code", "message", "mid")
+    __slots__ = ("code", "mid", "qos")
 
-    def __init__(self, message: InboundMessage, mid: int) -> None:
-        self.message = message
+    def __init__(self, qos: int, mid: int, code: int | None = None) -> None:
+        self.qos = qos
         self.mid = mid
-        self.code: int | None = None  # known when it was handled
+        self.code = code  # known when it was handled
 
 
 class MessageInbox:
     """Inbox: starts `on_message` in order of arrival, `at_once` at a time; sends its code as PUBACK / PUBREC in order.
 
-    What waits is bounded: QoS 0 beyond `waiting` is dropped and counted; QoS 1 and 2 beyond it pause the reading.
+    What waits is bounded: of what comes beyond `waiting`, QoS 0 is dropped, QoS 1 and 2 are answered "quota exceeded"
+    when their turn comes; with `pause` (a connection on which nothing else is read) they pause the reading instead.
     `seen` are packet ids of QoS 2 messages handled and not yet released; it outlives a connection with its session.
     """
 
@@ -50,9 +53,9 @@ class MessageInbox:
         self,
         on_message: OnMessage,
         answer: Callable[[int, int, int], None],
-        pause: Callable[[bool], None],
         seen: set[int],
         *,
+        pause: Callable[[bool], None] | None = None,
         at_once: int = 8,
         waiting: int = 1000,
         octets: int = 4_194_304,
@@ -67,19 +70,21 @@ class MessageInbox:
         self._most_octets = octets
         self._time_limit = time_limit
         self._unacknowledged: deque[_Entry] = deque()  # not yet acknowledged, in order of arrival
-        self._waiting: deque[_Entry] = deque()
+        self._waiting: deque[tuple[_Entry, InboundMessage]] = deque()
         self._octets = 0
         self._open: set[int] = set()  # packet ids of QoS 2 being handled
         self._tasks: set[asyncio.Task[None]] = set()
         self._paused = False
+        self._warned_at = float("-inf")
         self.dropped = 0
         self.failed = 0
 
     def take(self, message: InboundMessage, mid: int) -> None:
         """`mid` is 0 for QoS 0."""
-        full = len(self._waiting) >= self._most or self._octets >= self._most_octets
-        if message.qos == 0 and full:
-            self.dropped += 1
+        most = self._most if message.qos else self._most // 2  # the rest is for those that somebody counts on
+        full = len(self._waiting) >= most or self._octets >= self._most_octets
+        if full and (message.qos == 0 or self._pause is None):
+            self._drop(message, mid)
             return
         if message.qos == 2:
             if mid in self._open:
@@ -88,14 +93,24 @@ class MessageInbox:
                 self._answer(2, mid, 0)
                 return
             self._open.add(mid)
-        entry = _Entry(message, mid)
+        entry = _Entry(message.qos, mid)
         self._unacknowledged.append(entry)
-        self._waiting.append(entry)
+        self._waiting.append((entry, message))
         self._octets += len(message.payload)
-        if full and not self._paused:
+        if full and self._pause is not None and not self._paused:
             self._paused = True
             self._pause(True)
         self._start()
+
+    def _drop(self, message: InboundMessage, mid: int) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._warned_at >= WARN_EVERY:
+            self._warned_at = now
+            log.warning("messages come too fast: one on %s was left out, and others may be", message.topic)
+        self.dropped += 1
+        if message.qos and mid not in self._open:
+            self._unacknowledged.append(_Entry(message.qos, mid, QUOTA_EXCEEDED))
+            self._acknowledge()
 
     def release(self, mid: int) -> bool:
         """PUBREL: the packet id may come again with a new message. False when it was not known."""
@@ -126,33 +141,38 @@ class MessageInbox:
 
     def _start(self) -> None:
         while self._waiting and len(self._tasks) < self._at_once:
-            entry = self._waiting.popleft()
-            self._octets -= len(entry.message.payload)
-            task = asyncio.get_running_loop().create_task(self._work(entry))
+            entry, message = self._waiting.popleft()
+            self._octets -= len(message.payload)
+            task = asyncio.get_running_loop().create_task(self._work(entry, message))
             self._tasks.add(task)
             task.add_done_callback(self._done)
-        if self._paused and len(self._waiting) <= self._most // 2 and self._octets <= self._most_octets // 2:
+        half = len(self._waiting) <= self._most // 2 and self._octets <= self._most_octets // 2
+        if self._pause is not None and self._paused and half:
             self._paused = False
             self._pause(False)
 
-    async def _work(self, entry: _Entry) -> None:
+    async def _work(self, entry: _Entry, message: InboundMessage) -> None:
         code = IMPLEMENTATION_ERROR
         try:
             async with asyncio.timeout(self._time_limit):
-                code = await self._on_message(entry.message)
+                code = await self._on_message(message)
         except Exception as problem:
             self.failed += 1
-            log.warning("a message on %s could not be handled: %s", entry.message.topic, type(problem).__name__)
+            log.warning("a message on %s could not be handled: %s", message.topic, type(problem).__name__)
         finally:
-            if entry.message.qos == 2:
+            if entry.qos == 2:
                 self._open.discard(entry.mid)
         entry.code = code
-        if entry.message.qos == 2 and code < REFUSED:
+        if entry.qos == 2 and code < REFUSED:
             self._seen.add(entry.mid)
-        while self._unacknowledged and (first_code := self._unacknowledged[0].code) is not None:
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Those whose turn has come."""
+        while self._unacknowledged and (code := self._unacknowledged[0].code) is not None:
             first = self._unacknowledged.popleft()
-            if first.message.qos:
-                self._answer(first.message.qos, first.mid, first_code)
+            if first.qos:
+                self._answer(first.qos, first.mid, code)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
