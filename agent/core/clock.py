@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -87,8 +88,14 @@ class SystemClock:
 def rfc3339(wall: int) -> str:
     """Microseconds since 1970 -> `2026-11-20T10:30:00.123456Z`."""
     seconds, micros = divmod(wall, US)
+    return f"{_second(seconds)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=128)
+def _second(seconds: int) -> str:
+    """Times are asked for in order, many of one second."""
     parts = time.gmtime(seconds)
     return (
         f"{parts.tm_year:04d}-{parts.tm_mon:02d}-{parts.tm_mday:02d}"
-        f"T{parts.tm_hour:02d}:{parts.tm_min:02d}:{parts.tm_sec:02d}.{micros:06d}Z"
+        f"T{parts.tm_hour:02d}:{parts.tm_min:02d}:{parts.tm_sec:02d}"
     )

@@ -64,12 +64,15 @@ class MessageRenderer:
         self._routed: dict[int, SeriesRoute] = {}  # by series
         self._members: dict[int, dict[str, Any]] = {}  # of series, decoded
         self._valid_topics: set[bytes] = set()
+        self._like: tuple[Any, ...] = ()  # what the last property block was made of
+        self._last_block = b""
         self._heads: dict[tuple[str, tuple[tuple[str, str], ...], int, int | None], bytes] = {}  # of property blocks
 
     def start(self, publisher: MqttPublisher, properties: Callable[..., bytes]) -> None:
         self._version = publisher.version
         self.maximum_packet_size = publisher.maximum_packet_size
         self._properties = properties
+        self._like = ()
 
     def reroute(self, routes: BrokerRoutes) -> None:
         self._routes = routes
@@ -104,7 +107,12 @@ class MessageRenderer:
 
     def wire(self, message: OutgoingMessage) -> WireMessage:
         """A message of the format itself, for this connection's version. ValueError for what does not fit."""
-        block = self._block(message) if self._version == 5 else b""
+        block = b""
+        if self._version == 5:
+            like = (message.content_type, message.user_properties, message.expiry)
+            if like != self._like:  # the messages of a reading have the same one
+                self._like, self._last_block = like, self._block(message)
+            block = self._last_block
         return WireMessage(message.topic.encode(), message.payload, message.qos, message.retain, block)
 
     def _block(self, message: OutgoingMessage) -> bytes:

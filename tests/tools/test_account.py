@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tools.harness.account import Arrivals, Window, holes, unexplained
+from gatepost.agent.uplink.formats.sparkplug_payload import DOUBLE, STRING, SparkplugMetric, encode_payload
+from tools.harness import mqtt_writers, sparkplug
+from tools.harness.account import Arrivals, Window, holes, key_at, superseded, unexplained
 from tools.harness.truth import Row
 
 SECOND = 1_000_000_000
@@ -118,3 +121,35 @@ def test_a_hole_needs_an_absence_around_it():
 def test_the_last_lines_have_no_excuse_once_the_agent_is_back():
     found, _, _ = holes(rows((1, 10)), {"a": 2})
     assert unexplained(found, [Window(9 * SECOND, 11 * SECOND)], 1.0) == found
+
+
+def test_a_device_that_may_repeat_itself_is_out_of_no_order(tmp_path):
+    journal = tmp_path / "journal"
+    journal.write_text(f"{sent(1, 1, 5, 5, device='mq1-0')}\n{sent(1, 2, 6, 4, device='mq1-0')}\n", "utf-8")
+    seen = Arrivals(journal, "mq")
+    seen.read()
+    assert seen.disorder == []
+
+
+def test_home_assistant_is_owed_the_newest_reading_and_no_older_one():
+    stored = rows((1, 1), (2, 2), (3, 3))
+    assert superseded(stored, Counter(["g:e:1"])) == {"g:e:0"}
+    assert superseded(stored, Counter()) == set()
+
+
+def test_what_mqtt_devices_had_acknowledged_is_in_the_log_and_qos_2_once():
+    stored = {
+        f"g:e:{at}": Row(device, n, -1, event=False)
+        for at, (device, n) in enumerate([("mq1-0", 1), ("mq1-0", 1), ("mq2-1", 1), ("mq2-1", 1), ("tty-0", 9)])
+    }
+    missing, twice = mqtt_writers.judge(stored, {"mq1-0": [1, 2], "mq2-1": [1]})
+    assert (missing, twice) == (["mq1-0 n=2"], ["mq2-1 n=1"])
+
+
+def test_a_reading_is_found_in_a_sparkplug_message():
+    values = [SparkplugMetric("reading/n", DOUBLE, 7, 5, None, True), SparkplugMetric("reading/t", DOUBLE, 99.5, 5)]
+    assert sparkplug.reading(encode_payload(5, values, 3)) == ({"n": 7.0, "t": 99.5}, True, "")
+    event = [SparkplugMetric("Gatepost/Event", STRING, '{"id": "g:e:4"}', 5)]
+    assert sparkplug.reading(encode_payload(5, event, 4)).event == "g:e:4"
+    assert key_at("sparkplug", "g:e:1", Row("a", 7, 0, event=False)) == "a:7"
+    assert key_at("sparkplug", "g:e:4", Row("", -1, -1, event=True)) == "g:e:4"

@@ -14,8 +14,9 @@ REFUSED = 0x80  # reason codes from here on are no delivery
 class Arrivals:
     """One broker's side: reads the journal as it grows. A reading counts as delivered once it was acknowledged."""
 
-    def __init__(self, journal: Path) -> None:
-        self._journal, self._at = journal, 0
+    def __init__(self, journal: Path, loose: str = "\0") -> None:
+        """`loose`: devices whose names begin with it may repeat what they say."""
+        self._journal, self._at, self._loose = journal, 0, loose
         self._flight: dict[tuple[str, str], list[str]] = {}
         self._last: dict[tuple[str, str, str], tuple[int, int]] = {}
         self.sent: dict[str, tuple[str, int]] = {}  # id -> device, n as it was first sent
@@ -56,7 +57,8 @@ class Arrivals:
             return
         place, order = (connection, device, lane), (int(key.rpartition(":")[2]), int(n))
         before = self._last.get(place)
-        if before is not None and (order[0] <= before[0] or order[1] <= before[1]):
+        strict = not device.startswith(self._loose)
+        if before is not None and (order[0] <= before[0] or order[1] <= before[1]) and strict:
             self.disorder.append(
                 f"connection {connection}, {device}, lane {lane}: {order} after {before} (sequence, n)"
             )
@@ -68,6 +70,20 @@ class Arrivals:
             self.refused += len(keys)
         else:
             self.delivered.update(keys)
+
+
+def key_at(kind: str, key: str, row: Row) -> str:
+    """Under which id a broker of this format gets a stored row."""
+    return f"{row.device}:{row.n}" if kind == "sparkplug" and not row.event else key
+
+
+def superseded(rows: dict[str, Row], delivered: Counter[str]) -> set[str]:
+    """Readings after which a newer one of their device was delivered: Home Assistant is not told of them any more."""
+    newest: dict[str, int] = {}
+    for at, (key, row) in enumerate(rows.items()):
+        if key in delivered:
+            newest[row.device] = at
+    return {key for at, (key, row) in enumerate(rows.items()) if not row.event and at < newest.get(row.device, -1)}
 
 
 class Window(NamedTuple):

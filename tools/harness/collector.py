@@ -2,6 +2,7 @@
 
 Its clock is the machine's wall clock, as the feeder's is, so `received - ts` is the way from the device's line to here.
 A dump is rows of six 64-bit integers: device, n, ts, received (nanoseconds), sequence of the reading's id, replayed.
+With a `payload_format`, ts is 0, and what the format does not say is -1.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from tools.harness import wire
+from tools.harness import format_reader, wire
 
 WIDTH = 6
 
@@ -25,8 +26,8 @@ WIDTH = 6
 class Collector:
     """Subscribes at QoS 0 to `topic`; connects again when the broker comes back."""
 
-    def __init__(self, port: int, topic: str = "devices/+/data") -> None:
-        self._port, self._topic = port, topic
+    def __init__(self, port: int, topic: str = "devices/+/data", payload_format: str = "") -> None:
+        self._port, self._topic, self._format = port, topic, payload_format
         self._devices: dict[str, int] = {}
         self._rest = b""
         self._socket: socket.socket | None = None
@@ -82,7 +83,15 @@ class Collector:
         for frame in self._frames.feed(data):
             if frame.kind != wire.PUBLISH:
                 continue
-            body = orjson.loads(wire.publish(frame, 4).payload)
+            message = wire.publish(frame, 4)
+            if self._format:
+                for seen in format_reader.read(self._format, message.topic, message.payload):
+                    device = self._devices.setdefault(seen.device, len(self._devices))
+                    rows.extend((device, seen.n, 0, now, seen.sequence, seen.replayed))
+                    self._first = self._first or now
+                    self._last = now
+                continue
+            body = orjson.loads(message.payload)
             for one in body.get("readings", (body,)):
                 n = one.get("n")
                 if n is None:

@@ -123,13 +123,18 @@ def floor(folder: Path, broker: int, ttys: list[Path]) -> Program:
 
 def agent(folder: Path, settings: dict[str, Any]) -> Program:
     """`settings` as `agent_settings` makes them; written to `folder`."""
-    path = folder / "gatepost.yaml"
-    path.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+    path = write_settings(folder, settings)
     beside = Path(sys.executable).with_name("gatepost")
     command = str(beside) if beside.exists() else shutil.which("gatepost")
     if command is None:
         raise FileNotFoundError("the command gatepost is not installed beside this Python: pip install -e .")
     return Program("agent", [command, "run", "--config", str(path)], folder)
+
+
+def write_settings(folder: Path, settings: dict[str, Any]) -> Path:
+    path = folder / "gatepost.yaml"
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+    return path
 
 
 def agent_settings(folder: Path, brokers: dict[str, int], ttys: list[Path], hot: float | None = None) -> dict[str, Any]:

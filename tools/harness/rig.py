@@ -32,22 +32,41 @@ class Row(NamedTuple):
 
 
 class Rig:
-    """`kind` is "agent" or "floor". With `tap` the link to the broker can be taken away; it costs some time."""
+    """`kind` is "agent" or "floor". With `tap` the link to the broker can be taken away; it costs some time. `broker`:
+    further settings of the broker, whose messages are in `payload_format`."""
 
-    def __init__(self, kind: str, devices: int, base: Path | None = None, tap: bool = False, **settings: Any) -> None:
+    def __init__(
+        self,
+        kind: str,
+        devices: int,
+        base: Path | None = None,
+        tap: bool = False,
+        payload_format: str = "",
+        broker: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
         self._stack = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="gatepost-", dir=base))
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
-            self._build(kind, devices, tap, settings)
+            self._build(kind, devices, tap, payload_format, broker or {}, settings)
         except BaseException:
             self._stack.close()
             raise
 
-    def _build(self, kind: str, devices: int, tap: bool, settings: dict[str, Any]) -> None:
+    def _build(
+        self,
+        kind: str,
+        devices: int,
+        tap: bool,
+        payload_format: str,
+        broker: dict[str, Any],
+        settings: dict[str, Any],
+    ) -> None:
         enter = self._stack.enter_context
         self.mosquitto = enter(Mosquitto(self.folder, INFLIGHT))
-        self.collector = enter(Helper("collector", port=self.mosquitto.port))
+        topic = {"topic": "#", "payload_format": payload_format} if payload_format else {}
+        self.collector = enter(Helper("collector", port=self.mosquitto.port, **topic))
         self.feeder = enter(Helper("feeder", folder=str(self.folder), devices=devices))
         self.ports: list[str] = self.feeder.hello["ports"]
         self.ttys = [self.folder / f"tty-{index}" for index in range(devices)]
@@ -57,11 +76,18 @@ class Rig:
             self.program = program.floor(self.folder, port, self.ttys)
         else:
             made = program.agent_settings(self.folder, {BROKER: port}, self.ttys)
-            for section, keys in settings.items():
-                made.setdefault(section, {}).update(keys)
+            made["brokers"][BROKER] |= broker
+            self._settings = made
             self.program = program.agent(self.folder, made)
+            self.change_settings(**settings)
         enter(self.program)
         self.base = [0] * devices
+
+    def change_settings(self, **sections: dict[str, Any]) -> None:
+        """Keys of the agent's settings, before it is started."""
+        for section, keys in sections.items():
+            self._settings.setdefault(section, {}).update(keys)
+        program.write_settings(self.folder, self._settings)
 
     def start(self) -> None:
         """Program up, ports open, and one reading of every device seen at the far end; counting starts after that."""

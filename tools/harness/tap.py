@@ -8,6 +8,9 @@ moment when the broker gave it, whether or not the agent came to see it.
     P <connection> <mid> <id> <device> <n> <ts> <lane> <event>     n, ts: the device's; lane: urgent, replayed, live
     A <connection> <mid> <reason>
 
+Sparkplug's messages go at QoS 0: `mid` is their number on the connection, and all that were sent before a PINGREQ are
+acknowledged by its PINGRESP. Their id is `<device>:<n>`.
+
 The link is broken by `mode`: pass; void (bytes are read and thrown away: half open, must end by a cut); stall (nothing
 is read, so the sender's buffers fill, then it goes on); refuse (nobody listens).
 """
@@ -23,8 +26,9 @@ from typing import Any
 
 import orjson
 
-from tools.harness import wire
+from tools.harness import sparkplug, wire
 
+HOT = 90.0  # a value `t` above it is urgent
 LINGER_NONE = struct.pack("ii", 1, 0)
 
 
@@ -57,6 +61,9 @@ class Link:
         self.agent = Side(self, self._from_agent)
         self.broker = Side(self, self._from_broker)
         self._up, self._down = wire.Frames(), wire.Frames()
+        self._unacknowledged: list[int] = []  # Sparkplug's messages since the last PINGREQ
+        self._pinged: list[list[int]] = []  # and those before each PINGREQ that has no answer yet
+        self._counted = 0
 
     def _from_agent(self, data: bytes) -> None:
         journal, answers = self.tap.journal, bytearray()
@@ -71,6 +78,9 @@ class Link:
                         if message.qos == 1:
                             self._acked(message.mid, 0)
                     continue
+                if frame.kind == wire.PINGREQ:
+                    self._pinged.append(self._unacknowledged)
+                    self._unacknowledged = []
                 if frame.kind == wire.CONNECT:
                     self.version = wire.version_of(frame)
                     journal.write(f"C {self.number} {self.version}")
@@ -88,10 +98,17 @@ class Link:
             for frame in self._down.feed(data):
                 if frame.kind in (wire.PUBACK, wire.PUBCOMP):
                     self._acked(*wire.ack(frame))
+                elif frame.kind == wire.PINGRESP and self._pinged:
+                    for mid in self._pinged.pop(0):
+                        self._acked(mid, 0)
         self.agent.write(data)
 
     def _note(self, message: wire.Publish) -> None:
-        if not message.topic.endswith(("/data", "/events")):
+        if message.topic.startswith("spBv1.0/"):
+            self._note_sparkplug(message)
+            return
+        states = message.topic.startswith("gatepost/")  # of format homeassistant
+        if not states and not message.topic.endswith(("/data", "/events")):
             return
         event = 1 if message.topic.endswith("/events") else 0
         body = orjson.loads(message.payload)
@@ -104,6 +121,19 @@ class Link:
             )
             if message.qos == 0:
                 self._acked(0, 0)
+
+    def _note_sparkplug(self, message: wire.Publish) -> None:
+        _, _, kind, _, *last = message.topic.split("/")
+        if kind not in ("DDATA", "NDATA"):
+            return
+        told = sparkplug.reading(message.payload)
+        n = int(told.values.get("n", -1))
+        key, device = (told.event, None) if told.event else (f"{last[0]}:{n}", last[0])
+        lane = "r" if told.historical else "u" if told.values.get("t", 0.0) > HOT else "l"
+        self._counted += 1
+        self._unacknowledged.append(self._counted)
+        self.tap.journal.sent += 1
+        self.tap.journal.write(f"P {self.number} {self._counted} {key} {device} {n} -1 {lane} {int(device is None)}")
 
     def _acked(self, mid: int, reason: int) -> None:
         self.tap.journal.acked += 1

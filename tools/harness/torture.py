@@ -1,7 +1,8 @@
 """Torture run: kills, cuts and blocks at random moments while serial input flows; then the account must be exact.
 
-The agent reads PTYs and forwards to two brokers, each behind a tap that journals what was sent and acknowledged:
-`hospital` is a real mosquitto, `cloud` a recording broker. The judge reads the agent's database and the journals only.
+The agent reads PTYs and devices that speak MQTT, and forwards to brokers, each behind a tap that journals what was
+sent and acknowledged: `hospital`, `sparkplug` and `homeassistant` (in these formats) are a real mosquitto, `cloud` a
+recording broker. The judge reads the agent's database, the journals and what the MQTT devices had acknowledged.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import random
 import shutil
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -21,13 +23,20 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tools.harness import program
-from tools.harness.account import Arrivals, Window, holes, unexplained
+from tools.harness import mqtt_writers, program
+from tools.harness.account import Arrivals, Window, holes, key_at, superseded, unexplained
 from tools.harness.helper import Helper, HelperFailed, end_cleanly_when_asked
 from tools.harness.mosquitto import Mosquitto
+from tools.harness.tap import HOT
 from tools.harness.truth import Stored
 
-HOT = 90.0  # above it a reading is urgent
+BROKERS = {
+    "mosquitto": ["hospital"],
+    "recording": ["cloud"],
+    "both": ["hospital", "cloud"],
+    "formats": ["sparkplug", "homeassistant"],
+    "all": ["hospital", "cloud", "sparkplug", "homeassistant"],
+}
 URGENT_EVERY = 50  # lines
 SLACK = 3.0  # seconds around an absence in which lines may be lost before they were stored: the commit interval and air
 BURST = 0.4  # seconds of lines as fast as they are taken
@@ -49,7 +58,7 @@ class Torture:
     """One run in a folder of its own."""
 
     def __init__(
-        self, stack: ExitStack, folder: Path, brokers: list[str], devices: int, rate: float, seed: int
+        self, stack: ExitStack, folder: Path, brokers: list[str], devices: int, writers: int, rate: float, seed: int
     ) -> None:
         self.rng = random.Random(seed)
         self.folder, self.rate = folder, rate
@@ -59,17 +68,27 @@ class Torture:
         self.ports: list[str] = self.feeder.hello["ports"]
         for name in brokers:
             upstream = None
-            if name == "hospital":
-                self.mosquitto = stack.enter_context(Mosquitto(folder))
+            if name != "cloud":
+                if self.mosquitto is None:
+                    self.mosquitto = stack.enter_context(Mosquitto(folder))
                 upstream = self.mosquitto.port
             journal = str(folder / f"{name}.journal")
             self.taps[name] = stack.enter_context(Helper("tap", upstream=upstream, journal=journal))
         ttys = [folder / f"tty-{index}" for index in range(devices)]
         ports = {name: tap.hello["port"] for name, tap in self.taps.items()}
         settings = program.agent_settings(folder, ports, ttys, HOT)
+        for name in {"sparkplug", "homeassistant"} & ports.keys():
+            settings["brokers"][name] |= {"format": name, "client_id": f"harness-{name}"}
+        self.writers: Helper | None = None
+        if writers:
+            port = free_port()
+            of_writers = mqtt_writers.settings(writers, port)
+            settings["devices"] |= of_writers["devices"]
+            settings["listener"] = of_writers["listener"]
+            self.writers = stack.enter_context(Helper("mqtt_writers", port=port, count=writers))
         self.agent = stack.enter_context(program.agent(folder, settings))
         self.stored = Stored(folder / "state")
-        self.arrivals = {name: Arrivals(folder / f"{name}.journal") for name in brokers}
+        self.arrivals = {name: Arrivals(folder / f"{name}.journal", mqtt_writers.PREFIX) for name in brokers}
         self.windows: list[Window] = []
         self.stops: list[float] = []
         self.did: Counter[str] = Counter()
@@ -83,6 +102,7 @@ class Torture:
         """Feeds and breaks; leaves everything healed, drained and stopped."""
         self._start()
         self.feeder.ask("feed", rate=self.rate)
+        self._writers("feed", rate=self.rate / 4)
         for cycle in range(1, cycles + 1):
             self._wait(self.rng.expovariate(1 / pause))
             what = self.rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
@@ -96,10 +116,14 @@ class Torture:
         last = self.feeder.ask("stop")
         self.fed = {f"tty-{index}": count for index, count in enumerate(last["fed"])}
         self.did["lines that found their port full"] = last["skipped"]
+        self._writers("stop")
         self._drain(120.0)
         self.due = set(self.stored.rows)
         if self.agent.running:
             self._stop()
+
+    def _writers(self, do: str, **fields: Any) -> dict[str, Any]:
+        return {} if self.writers is None else self.writers.ask(do, **fields)
 
     def _break(self, what: str) -> None:
         name, tap = self.rng.choice(list(self.taps.items()))
@@ -195,18 +219,25 @@ class Torture:
         for name, tap in self.taps.items():
             tap.ask("stats")  # its journal is on disk now
             self.arrivals[name].read()
-        return {name: len(self.stored.rows.keys() - seen.delivered.keys()) for name, seen in self.arrivals.items()}
+        return {name: len(self._missing(name, set(self.stored.rows))) for name in self.arrivals}
+
+    def _missing(self, broker: str, due: set[str]) -> set[str]:
+        """Stored rows that this broker has not acknowledged, though it is owed them."""
+        rows, delivered = self.stored.rows, self.arrivals[broker].delivered
+        missing = {key for key in due if key_at(broker, key, rows[key]) not in delivered}
+        return missing - superseded(rows, delivered) if broker == "homeassistant" else missing
 
     def _drain(self, timeout: float) -> None:
         """Until every stored row was acknowledged by every broker and nothing new is stored."""
         until, before = time.monotonic() + timeout, -1
         while time.monotonic() < until:
             owed = self._look()
-            if not any(owed.values()) and len(self.stored.rows) == before:
+            waiting = self._writers("stats").get("open", 0)
+            if not any(owed.values()) and not waiting and len(self.stored.rows) == before:
                 return
             before = len(self.stored.rows)
             self._wait(2.0)
-        self.wrong.append(f"not drained within {timeout:.0f} s: still owed {owed}")
+        self.wrong.append(f"not drained within {timeout:.0f} s: still owed {owed}, {waiting} messages of devices open")
 
     def _progress(self, cycle: int, cycles: int) -> None:
         try:
@@ -226,7 +257,8 @@ class Torture:
         self._look()
         rows = self.stored.rows
         readings = sum(not row.event for row in rows.values())
-        found, twice, disorder = holes(rows, self.fed)
+        lines = {key: row for key, row in rows.items() if not row.device.startswith(mqtt_writers.PREFIX)}
+        found, twice, disorder = holes(lines, self.fed)
         self._violations("stored twice under different ids", twice)
         self._violations("stored in another order than printed", disorder)
         lost = unexplained(found, self.windows, SLACK)
@@ -238,9 +270,10 @@ class Torture:
         self._violations("the agent set a database aside", aside)
         brokers = {}
         for name, seen in self.arrivals.items():
-            missing = sorted(self.due - seen.delivered.keys())
-            unknown = sorted(seen.sent.keys() - rows.keys())
-            other = [key for key, row in rows.items() if key in seen.sent and seen.sent[key][1] != row.n]
+            missing = sorted(self._missing(name, self.due))
+            keys = {key_at(name, key, row): row for key, row in rows.items()}
+            unknown = sorted(seen.sent.keys() - keys.keys())
+            other = [key for key, row in keys.items() if key in seen.sent and seen.sent[key][1] != row.n]
             self._violations(f"{name}: stored and never acknowledged", missing)
             self._violations(f"{name}: sent but not stored", unknown)
             self._violations(f"{name}: an id with another content", seen.changed + other)
@@ -264,6 +297,7 @@ class Torture:
             "of these unexplained": sum(hole.lines for hole in lost),
             "counted by the agent as lost": self.stored.counted_losses(),
             "stored twice": len(twice),
+            "MQTT devices": self._judge_writers(),
             "brokers": brokers,
             "integrity": integrity,
             "starts": len(self.agent.starts),
@@ -271,6 +305,16 @@ class Torture:
             "stopped within, s": max(self.stops, default=None),
             "violations": self.wrong,
         }
+
+    def _judge_writers(self) -> dict[str, int]:
+        if self.writers is None:
+            return {}
+        path = self.folder / "acknowledged.json"
+        stats = self.writers.ask("dump", path=str(path))
+        missing, twice = mqtt_writers.judge(self.stored.rows, json.loads(path.read_text("utf-8")))
+        self._violations("MQTT devices: acknowledged and missing", missing)
+        self._violations("MQTT devices: QoS 2 stored twice", twice)
+        return {**stats, "acknowledged and missing": len(missing), "QoS 2 stored twice": len(twice)}
 
     def _violations(self, what: str, which: list[str]) -> None:
         if which:
@@ -284,20 +328,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="of the random moments; the default is a new one, printed")
     parser.add_argument("--rate", type=float, default=400.0, help="lines a second over all devices (400)")
     parser.add_argument("--devices", type=int, default=6, help="simulated devices (6)")
-    parser.add_argument("--broker", choices=["mosquitto", "recording", "both"], default="both")
+    parser.add_argument("--writers", type=int, default=4, help="devices that speak MQTT, QoS 1 and 2 by turns (4)")
+    parser.add_argument("--broker", choices=list(BROKERS), default="all")
     parser.add_argument("--dir", type=Path, help="where the folder of the run is made (the system's temporary folder)")
     parser.add_argument("--keep", action="store_true", help="keep the folder: database, journals, logs")
     parser.add_argument("--json", action="store_true", help="print the ledger as JSON")
     asked = parser.parse_args(arguments)
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(1 << 32)
     pause = (asked.seconds or asked.cycles * 1.2) / max(1, asked.cycles)
-    brokers = {"mosquitto": ["hospital"], "recording": ["cloud"], "both": ["hospital", "cloud"]}[asked.broker]
+    brokers = BROKERS[asked.broker]
     folder = Path(tempfile.mkdtemp(prefix="gatepost-torture-", dir=asked.dir))
     print(f"seed {seed}, {asked.cycles} cycles, {asked.rate:g} lines/s over {asked.devices} devices, in {folder}")
     wrong = True
     try:
         with ExitStack() as stack:
-            run = Torture(stack, folder, brokers, asked.devices, asked.rate, seed)
+            run = Torture(stack, folder, brokers, asked.devices, asked.writers, asked.rate, seed)
             try:
                 run.run(asked.cycles, pause)
             except (HelperFailed, TimeoutError) as error:
@@ -311,6 +356,12 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return 1 if wrong else 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _table(ledger: dict[str, Any], indent: int = 0) -> str:

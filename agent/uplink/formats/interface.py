@@ -270,7 +270,7 @@ class PayloadFormat(ABC):
             topic = topics("data", reading.device, reading.metric, value, rule.topic)
             qos = qos if rule.qos is None else rule.qos
             retain = retain if rule.retain is None else rule.retain
-        return OutgoingMessage(topic, payload, qos, retain, content_type, (("schema", "1"), ("id", reading.id)), expiry)
+        return OutgoingMessage(topic, payload, qos, retain, content_type, reading.user_properties, expiry)
 
     # --- for `gatepost asyncapi` and `gatepost check`
 

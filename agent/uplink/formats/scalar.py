@@ -22,6 +22,7 @@ from gatepost.agent.uplink.formats.interface import (
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 
 Described = msgspec.Meta
+MAX_KNOWN = 5000  # values whose beginning is remembered
 
 
 class ScalarOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,25 +67,37 @@ class ScalarFormat(PayloadFormat):
     def __init__(self, context: FormatContext) -> None:
         super().__init__(context)
         self._bare = context.options.payload == "bare"
+        self._known: dict[tuple[str, str, str, str | None], tuple[bytes, bytes]] = {}
 
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         retain = self.context.options.retain
         if self._bare:
             return [self.message(reading, _bare(each), "", name, retain) for name, each in reading.values.items()]
-        return [
-            self.message(reading, orjson.dumps(self._body(reading, name, each)), JSON, name, retain)
-            for name, each in reading.values.items()
-        ]
+        messages = []
+        common, end = self._common(reading), b"}}"
+        for name, value in reading.values.items():
+            head, unit = self._around(reading.device, reading.metric, name, reading.units.get(name))
+            if reading.flags:
+                flags = [*reading.reasons.get(name, ()), *reading.general_flags]
+                end = b',"flags":%b}}' % orjson.dumps(flags) if flags else b"}}"
+            payload = b"".join((head, orjson.dumps(value), unit, common, end))
+            messages.append(self.message(reading, payload, JSON, name, retain))
+        return messages
 
-    def _body(self, reading: StoredReading, name: str, value: Any) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "device_id": reading.device,
-            "metric_type": metric_name(reading.metric, name),
-            "value": value,
-        }
-        if name in reading.units:
-            body["unit"] = reading.units[name]
-        body["timestamp"] = reading.timestamp
+    def _around(self, device: str, metric: str, name: str, unit: str | None) -> tuple[bytes, bytes]:
+        """What stands before a value and behind it: the same in every reading."""
+        key = (device, metric, name, unit)
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            head = orjson.dumps({"device_id": device, "metric_type": metric_name(metric, name)})
+            behind = b"" if unit is None else b',"unit":' + orjson.dumps(unit)
+            known = self._known[key] = (head[:-1] + b',"value":', behind)
+        return known
+
+    def _common(self, reading: StoredReading) -> bytes:
+        """Time and metadata, which the values of a reading share; the object's end is open for flags."""
         metadata: dict[str, Any] = {"id": reading.id, "gateway_id": reading.gateway}
         if reading.patient is not None:
             metadata["patient_id"] = reading.patient
@@ -94,12 +107,7 @@ class ScalarFormat(PayloadFormat):
         metadata["urgent"] = reading.urgent
         metadata["replayed"] = reading.replayed
         metadata["quality"] = reading.quality
-        if reading.flags:
-            flags = [*reading.reasons.get(name, ()), *reading.general_flags]
-            if flags:
-                metadata["flags"] = flags
-        body["metadata"] = metadata
-        return body
+        return b',"timestamp":"%b","metadata":%b' % (reading.timestamp.encode(), orjson.dumps(metadata)[:-1])
 
     @classmethod
     def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:

@@ -98,24 +98,31 @@ class SenmlFormat(PayloadFormat):
         super().__init__(context)
         self._cbor = context.options.encoding == "cbor"
         self._content_type = f"application/senml+{context.options.encoding}"
+        self._bases: dict[str, str] = {}  # base name by device
 
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         return self.batch([reading], now)
 
     def batch(self, readings: Sequence[StoredReading], now: int) -> Sequence[OutgoingMessage]:
-        packs: dict[str, Records] = {}
-        heads: dict[str, OutgoingMessage] = {}
+        packs: list[tuple[OutgoingMessage, Records]] = []
+        joined: dict[str, Records] = {}  # by topic: the array that further packs go into
         for reading in readings:
             records = self._records(reading)
-            if records:
-                head = self.message(reading, b"", self._content_type)
-                packs.setdefault(head.topic, []).extend(records)
-                heads.setdefault(head.topic, head)
+            if not records:
+                continue
+            head = self.message(reading, b"", self._content_type)
+            if reading.samples:  # the base unit of a waveform holds for all that follows in the array: nothing does
+                packs.append((head, records))
+            elif head.topic in joined:
+                joined[head.topic].extend(records)
+            else:
+                joined[head.topic] = records
+                packs.append((head, records))
         encode = encode_cbor if self._cbor else orjson.dumps
-        return [heads[topic]._replace(payload=encode(records)) for topic, records in packs.items()]
+        return [head._replace(payload=encode(records)) for head, records in packs]
 
     def _records(self, reading: StoredReading) -> Records:
-        base = self._base(reading)
+        base, units = self._base(reading), reading.units
         records: Records = []
         for name, value in reading.values.items():
             record: dict[str, Any] = {"n": _name(f"{reading.metric}/{name}")}
@@ -124,7 +131,7 @@ class SenmlFormat(PayloadFormat):
             elif isinstance(value, str):
                 record["vs"] = value
             elif isinstance(value, int | float):
-                record |= _quantity(name, value, reading.units.get(name))
+                record |= _quantity(name, value, units.get(name))
             else:
                 continue  # a list is no single value
             records.append(record)
@@ -154,10 +161,13 @@ class SenmlFormat(PayloadFormat):
         return records
 
     def _base(self, reading: StoredReading) -> str:
-        text = self.context.options.base_name
-        for mark, name in (("{gateway}", reading.gateway), ("{device}", reading.device)):
-            text = text.replace(mark, _name(name))
-        return str(text)
+        base = self._bases.get(reading.device)
+        if base is None:
+            base = str(self.context.options.base_name)
+            for mark, name in (("{gateway}", reading.gateway), ("{device}", reading.device)):
+                base = base.replace(mark, _name(name))
+            self._bases[reading.device] = base
+        return base
 
     @classmethod
     def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
@@ -171,6 +181,7 @@ class SenmlFormat(PayloadFormat):
         yield "format", "senml carries no flags, quality or patient", "choose another format where they matter"
 
 
+@lru_cache(maxsize=4096)
 def _name(text: str) -> str:
     """Only what a SenML name may hold (RFC 8428, section 4.5.1)."""
     return re.sub(r"[^-A-Za-z0-9:./_]", "_", text)

@@ -62,6 +62,9 @@ class StoredReading:
         self.quality: str = members.get("quality", "good")
         self.flags: list[str] = members.get("flags") or []
         self.device_time: str | None = members.get("device_timestamp")
+        # The measured values by name, in order; without the waveform.
+        self.values = {name: value for name, value in members.items() if name not in PAYLOAD_MEMBERS}
+        self.user_properties = (("schema", str(PAYLOAD_SCHEMA)), ("id", id))  # of its messages, with MQTT 5
 
     @classmethod
     def from_json(cls, reading: Mapping[str, Any], seq: int = 0) -> StoredReading:
@@ -84,11 +87,6 @@ class StoredReading:
     def time_of(moment: str) -> int:
         """RFC 3339 -> microseconds since 1970."""
         return (datetime.fromisoformat(moment) - EPOCH) // timedelta(microseconds=1)
-
-    @cached_property
-    def values(self) -> dict[str, Any]:
-        """The measured values by name, in order; without the waveform."""
-        return {name: value for name, value in self.members.items() if name not in PAYLOAD_MEMBERS}
 
     @property
     def samples(self) -> list[int] | None:

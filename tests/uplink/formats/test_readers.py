@@ -257,31 +257,42 @@ def resolve(records: list[dict[str, Any]]) -> Iterator[tuple[str, float, str | N
         yield base["bn"] + record.get("n", ""), base["bt"] + record.get("t", 0.0), record.get("u", base["bu"]), value
 
 
-@given(readings(), st.sampled_from(["json", "cbor"]))
-def test_senml_resolves_to_what_the_log_says(reading: StoredReading, encoding: str) -> None:
-    for message in format_of("senml", encoding=encoding).reading(reading, NOW):
+@given(st.lists(readings(), min_size=1, max_size=4), st.sampled_from(["json", "cbor"]))
+def test_senml_resolves_to_what_the_log_says(some: list[StoredReading], encoding: str) -> None:
+    for at, reading in enumerate(some):
+        reading.time += at * 60_000_000  # so that a record says which reading it is of
+    waves: dict[int, list[float]] = {}
+    values = 0
+    for message in format_of("senml", encoding=encoding).batch(some, NOW):
         records = orjson.loads(message.payload) if encoding == "json" else read_cbor(message.payload)[0]
-        wave: list[float] = []
         for name, time, unit, value in resolve(records):
             path = name.removeprefix("urn:gatepost:ward-7:dev-1:")
+            reading = min(some, key=lambda each: abs(each.time / 1e6 - time))
             metric, _, value_name = path.partition("/")
             assert metric == reading.metric
             if value_name == reading.members.get("channel") and value_name not in reading.values:
-                step = len(wave) / reading.members["rate_hz"]
-                start = reading.time / 1e6 - (len(reading.samples or ()) - 1) / reading.members["rate_hz"]
-                assert math.isclose(time, start + step, abs_tol=2e-6)
+                rate, wave = reading.members["rate_hz"], waves.setdefault(reading.time, [])
+                start = reading.time / 1e6 - (len(reading.samples or ()) - 1) / rate
+                assert math.isclose(time, start + len(wave) / rate, abs_tol=2e-6)
+                assert unit == "V"
                 wave.append(value)
                 continue
+            values += 1
             assert math.isclose(time, reading.time / 1e6, abs_tol=1e-6)
             same = reading.values[value_name]
             if isinstance(same, bool | str):
                 assert value == same
             else:
-                assert math.isclose(back(value_name, value, unit, reading.units.get(value_name)), same, rel_tol=1e-9)
-        if reading.samples and wave:
+                assert math.isclose(
+                    back(value_name, value, unit, reading.units.get(value_name)), same, rel_tol=1e-9, abs_tol=1e-9
+                )
+    assert values == sum(not isinstance(value, list) for reading in some for value in reading.values.values())
+    for reading in some:
+        if reading.samples:
             members = reading.members
             expected = [(sample * members["scale"] + members["offset"]) * 1e-6 for sample in reading.samples]
-            assert all(math.isclose(a, b, rel_tol=1e-9) for a, b in zip(wave, expected, strict=True))
+            pairs = zip(waves[reading.time], expected, strict=True)
+            assert all(math.isclose(a, b, rel_tol=1e-9) for a, b in pairs)
 
 
 def back(name: str, value: float, unit: str | None, reported: str | None) -> float:
