@@ -4,16 +4,19 @@ thread of its own. Named statements."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -183,7 +186,8 @@ class Database:
     async def write(self, name: str, params: Params = ()) -> int:
         """One named statement in a transaction of its own; the number of rows it changed."""
         async with self.transaction() as run:
-            return await run(name, params)
+            run.later(name, params)
+        return run.changed
 
     async def write_script(self, text: str) -> None:
         async with self._lock:
@@ -193,13 +197,12 @@ class Database:
     async def transaction(self) -> AsyncIterator[TransactionRun]:
         """A transaction on the writing connection; fsynced when the block is left, rolled back on an error."""
         async with self._lock:
-            writer = _opened(self._writer)
+            run = TransactionRun(_opened(self._writer))
             try:
-                await run_to_completion(_execute(writer, "BEGIN IMMEDIATE"))
-                yield TransactionRun(writer)
-                await run_to_completion(_execute(writer, "COMMIT"))
+                yield run
+                await run_to_completion(run.commit())
             except BaseException:
-                await run_to_completion(_roll_back(writer))
+                await run_to_completion(run.roll_back())
                 raise
 
     async def checkpoint(self, mode: str = "PASSIVE") -> None:
@@ -239,16 +242,21 @@ class Database:
 
 
 class TransactionRun:
-    """Run of statements inside a transaction."""
+    """Run of statements inside a transaction. Those that nobody waits for go to the thread with the next one that
+    somebody does, or with COMMIT: a commit of readings wakes it once."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
+        self.changed = 0  # rows, by the last statement that was run
         self._connection = connection
+        self._due: list[tuple[str, Params]] = []
+        self._begun = False
+        self._then: list[Callable[[], None]] = []
 
-    async def __call__(self, name: str, params: Params = ()) -> int:
-        cursor = await self._connection.execute(sql(name), params)
-        return cursor.rowcount
+    def later(self, name: str, params: Params = ()) -> None:
+        """One statement; its error ends the transaction."""
+        self._due.append((sql(name), params))
 
-    async def many(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+    def many(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Multi-row INSERTs: a statement for each row would hand the GIL over at every step. Few lengths, so that
         they stay prepared: each long statement takes as much memory as its rows."""
         head, _, values = sql(name).rpartition("VALUES")
@@ -257,11 +265,50 @@ class TransactionRun:
             left = len(rows) - at
             size = next((length for length in LENGTHS if length <= left), left)
             flat = [value for row in rows[at : at + size] for value in row]
-            await self._connection.execute(f"{head}VALUES {', '.join([values] * size)}", flat)
+            self._due.append((f"{head}VALUES {', '.join([values] * size)}", flat))
             at += size
 
+    def then(self, work: Callable[[], None]) -> None:
+        """`work` in the same thread, once all is committed. It may block."""
+        self._then.append(work)
+
+    async def __call__(self, name: str, params: Params = ()) -> int:
+        """One statement, now; the number of rows it changed."""
+        self.later(name, params)
+        await self._execute(self._run)
+        return self.changed
+
     async def read(self, name: str, params: Params = ()) -> Rows:
+        await self._execute(self._run)
         return await _fetch(self._connection, sql(name), params)
+
+    async def commit(self) -> None:
+        await self._execute(self._run_and_commit)
+
+    async def roll_back(self) -> None:
+        """Does nothing where the failed statement has ended the transaction itself."""
+        await self._connection.rollback()
+
+    async def _execute(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        await self._connection._execute(work, self._connection._conn)  # type: ignore[no-untyped-call]
+
+    def _run(self, connection: sqlite3.Connection) -> None:
+        """In the thread."""
+        due, self._due = self._due, []
+        if not self._begun:
+            connection.execute("BEGIN IMMEDIATE")
+            self._begun = True
+        for text, params in due:
+            self.changed = connection.execute(text, params).rowcount
+
+    def _run_and_commit(self, connection: sqlite3.Connection) -> None:
+        self._run(connection)
+        connection.execute("COMMIT")
+        for work in self._then:
+            try:
+                work()
+            except Exception:  # what is committed must not look as if it were not
+                log.exception("after a commit")
 
 
 async def _connect(target: str, statements: int = 128) -> aiosqlite.Connection:
@@ -296,14 +343,5 @@ def _undecodable(error: UnicodeDecodeError) -> sqlite3.DatabaseError:
     return sqlite3.DatabaseError(f"Could not decode to UTF-8: {error.reason}")
 
 
-async def _execute(connection: aiosqlite.Connection, text: str) -> None:
-    await connection.execute(text)
-
-
 async def _script(connection: aiosqlite.Connection, text: str) -> None:
     await connection.executescript(text)
-
-
-async def _roll_back(connection: aiosqlite.Connection) -> None:
-    """Does nothing where the failed statement has ended the transaction itself."""
-    await connection.rollback()

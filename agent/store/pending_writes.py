@@ -135,28 +135,28 @@ class PendingWrites:
             self._take_positions(taken)
         taken.dead, self._dead = self._dead, {}
         for boot in taken.boots:
-            await run("boot_put", boot)
+            run.later("boot_put", boot)
         if taken.starts:
-            await run("start_clear")
-            await run.many("start_put", taken.starts)
-        await run.many("series_add", [series_row(series) for series in taken.series])
+            run.later("start_clear")
+            run.many("start_put", taken.starts)
+        run.many("series_add", [series_row(series) for series in taken.series])
         for gap, event in taken.told.items():
-            await run("gap_told", (event, gap))
+            run.later("gap_told", (event, gap))
         now = self._clock.now().wall
         for loss in taken.losses:
             gap_row = (now, loss.reason, loss.device, None, loss.count, 0, None, None, loss.since, loss.until)
-            await run("gap_add", gap_row)
+            run.later("gap_add", gap_row)
         if taken.losses or taken.told or self._untold:  # one look finds a limited number: go on until there are none
             taken.untold = await run.read("gap_untold", (self._told_to,))
-        await run.many("dead_letter_add", [(now, broker, seq, *why) for (broker, seq), why in taken.dead.items()])
+        run.many("dead_letter_add", [(now, broker, seq, *why) for (broker, seq), why in taken.dead.items()])
         for position, rows in taken.positions:
             for track in TRACKS:
-                await run("owed_clear", (position.broker, track))
-            await run.many("owed_add", rows)
+                run.later("owed_clear", (position.broker, track))
+            run.many("owed_add", rows)
         for key, value in taken.states.items():
-            await run("state_put", (key, orjson.dumps(value)))
+            run.later("state_put", (key, orjson.dumps(value)))
         if taken.positions and taken.forget_starting:
-            await run("meta_drop", ("starting",))
+            run.later("meta_drop", ("starting",))
 
     def held(self) -> None:
         taken, self._taken = self._taken, _Taken()

@@ -264,7 +264,7 @@ class RetentionRule:
         victims: list[tuple[Any, ...]] = await run.read("retention_victims" + SUFFIXES[track], span)
         for device, count, urgent, first, last, since, until in victims:
             row = (now, "log-full", device or None, ",".join(owing), count, urgent, first, last, since, until)
-            await run("gap_add", row)
+            run.later("gap_add", row)
         return sum(victim[1] for victim in victims)
 
     async def _prune(self) -> None:
@@ -280,8 +280,8 @@ class RetentionRule:
             unused = [row[0] for row in await self._database.search("series_unused", (self._boot,))]
             if unused:
                 async with self._database.transaction() as run:
-                    await run("series_prune", (orjson.dumps(unused).decode(),))
-                    await run("boot_prune", (self._boot, oldest[0][0]))
+                    run.later("series_prune", (orjson.dumps(unused).decode(),))
+                    run.later("boot_prune", (self._boot, oldest[0][0]))
             self._pruned_at = oldest[0][0]
 
 

@@ -49,10 +49,10 @@ async def migrate(database: Database, gateway: str) -> None:
     epoch = await database.read("meta_get", ("epoch",))  # of version 1: one for all rows of the file
     if epoch or not await database.read("meta_get", ("gateway",)):
         async with database.transaction() as run:
-            await run("meta_put", ("gateway", gateway))
+            run.later("meta_put", ("gateway", gateway))
             if epoch:
-                await run("start_put", start_row(0, str(epoch[0][0])))
-                await run("meta_drop", ("epoch",))
+                run.later("start_put", start_row(0, str(epoch[0][0])))
+                run.later("meta_drop", ("epoch",))
 
 
 def too_new(version: int) -> StoreError:

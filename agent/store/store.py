@@ -402,7 +402,7 @@ class Store:
         for key, value in self.losses.repaired(report).items():
             self.writer.note(key, value)
         self.ledger.horizon = self.losses.horizon
-        await self.losses.stored((await self.database.probe("reading_last"))[0][0], report.floor + 1)
+        await asyncio.to_thread(self.losses.stored((await self.database.probe("reading_last"))[0][0], report.floor + 1))
         self._report_repair(report)
 
     def _report_repair(self, report: SalvageReport) -> None:

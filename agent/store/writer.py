@@ -63,7 +63,7 @@ class StoreWriter:
         on_stored: Callable[[list[Record]], None],
         on_trouble: Callable[[sqlite3.Error], Awaitable[bool]],
         rng: Random,
-        on_committed: Callable[[int | None], Awaitable[None]],
+        on_committing: Callable[[int | None], Callable[[], None]],
     ) -> None:
         self.interval = interval
         self.refusing: str | None = None  # why nothing is taken, when the settings say refuse
@@ -79,7 +79,7 @@ class StoreWriter:
         self._on_stored = on_stored
         self._on_trouble = on_trouble
         self._rng = rng
-        self._on_committed = on_committed  # before anybody is told
+        self._on_committing = on_committing  # gives what follows in the database's thread, before anybody is told
         self._queue: list[Record] = []
         self.committed = 0  # number of the newest commit that is on disk
         self._begun = 0  # number of the newest one that was begun
@@ -256,7 +256,7 @@ class StoreWriter:
                 batch, marks = list(self._queue), list(self._marks.items())
                 self._begun = number = self._begun + 1
                 await self._extras.write(run)
-                await run.many(
+                run.many(
                     "reading_insert",
                     [
                         (*(row := (r.seq, r.series, r.wall, r.mono, r.bits)), checksum(*row, r.body), r.body)
@@ -264,7 +264,8 @@ class StoreWriter:
                     ],
                 )
                 for key, mark in marks:
-                    await run(*(("state_drop", (key,)) if mark is None else ("state_put", (key, mark))))
+                    run.later(*(("state_drop", (key,)) if mark is None else ("state_put", (key, mark))))
+                run.then(self._on_committing(batch[-1].seq if batch else None))
         except BaseException:
             self._extras.failed()
             raise
@@ -274,7 +275,6 @@ class StoreWriter:
                 self._marks.pop(key, None)
         self.commits += 1
         self.commit_seconds = self._clock.monotonic() - began
-        await self._on_committed(batch[-1].seq if batch else None)
         self.committed = number
         if batch:
             self.rows += len(batch)

@@ -14,23 +14,36 @@ from gatepost.agent.store import writer as module
 from tests.support.waiting import until
 
 
+class Watched:
+    """A connection of SQLite whose statements are heard before they are run, in the thread that runs them."""
+
+    def __init__(self, run: Any, hear: Any) -> None:
+        self._hear = hear
+        self._real = run.store.database._writer._connection
+        run.store.database._writer._connection = self
+
+    def execute(self, text: str, *params: Any) -> Any:
+        self._hear(text)
+        return self._real.execute(text, *params)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
 class Failing:
-    """Has the next COMMITs of a store fail, before or after the transaction is written."""
+    """Has the next COMMITs of a store fail, or other statements."""
 
     def __init__(self, run: Any, name: str = "COMMIT") -> None:
         self.left = 0
         self.error: Exception = sqlite3.OperationalError("database or disk is full")
         self.error.sqlite_errorcode = sqlite3.SQLITE_FULL
-        self._connection = run.store.database._writer
-        self._real = self._connection._execute
         self._name = name
-        self._connection._execute = self.execute
+        Watched(run, self._fail)
 
-    async def execute(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.left and args and str(args[0]).startswith(self._name):
+    def _fail(self, text: str) -> None:
+        if self.left and text.startswith(self._name):
             self.left -= 1
             raise self.error
-        return await self._real(function, *args, **kwargs)
 
 
 @pytest.fixture(autouse=True)
@@ -132,17 +145,19 @@ async def test_a_writer_that_is_cancelled_and_started_again_stores_each_row_once
 async def test_a_commit_once_begun_is_finished_and_counts_although_the_writer_is_cancelled(start: Any) -> None:
     async with start() as run:
         await run.put_all(1)
-        connection = run.store.database._writer
-        real = connection._execute
+        loop = asyncio.get_running_loop()
+        commits: list[str] = []
 
-        async def execute(function: Any, *args: Any, **kwargs: Any) -> Any:
-            if args and args[0] == "COMMIT":
-                connection._execute = real
-                run.tasks[0].cancel()
-                await asyncio.sleep(0)
-            return await real(function, *args, **kwargs)
+        def cancel(text: str) -> None:
+            if text == "COMMIT" and not commits:
+                commits.append(text)
+                asyncio.run_coroutine_threadsafe(cancelled(), loop).result(10)
 
-        connection._execute = execute
+        async def cancelled() -> None:
+            run.tasks[0].cancel()
+            await asyncio.sleep(0)
+
+        Watched(run, cancel)
         seq = run.put(2)
         await asyncio.wait({run.tasks[0]})
         assert run.store.head == seq

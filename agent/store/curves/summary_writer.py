@@ -108,8 +108,8 @@ class SummaryWriter:
             for start, cell in curve.items()
         ]
         async with self._database.transaction() as run:
-            await run.many("summary_put", cells)
-            await run("summary_zone_put", (zone, table.step, min(first, last) // US, last // US, unsure))
+            run.many("summary_put", cells)
+            run.later("summary_zone_put", (zone, table.step, min(first, last) // US, last // US, unsure))
 
     def _time(self, record: Record) -> tuple[int, int | None]:
         """Wall microseconds, and the boot that may tell another time later."""
@@ -139,5 +139,5 @@ class SummaryWriter:
 
     async def _drop(self, lo: int, hi: int) -> None:
         async with self._database.transaction() as run:
-            await run("summary_drop", (lo, hi))
-            await run("summary_zone_drop", (lo, hi))
+            run.later("summary_drop", (lo, hi))
+            run.later("summary_zone_drop", (lo, hi))

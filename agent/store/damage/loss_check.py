@@ -91,17 +91,17 @@ class LossCheck:
         """Put rows back, and keep the numbers of the missing ones from being given again."""
         mark, rows = self.mark or LogMark(), self.put_back
         if rows:
-            await run.many("reading_insert", rows)
+            run.many("reading_insert", rows)
             for series in self._tail.series:
-                await run("series_keep", series_row(series))
+                run.later("series_keep", series_row(series))
             if mark.epoch and mark.first <= rows[0][0]:
-                await run("start_put", start_row(mark.first, mark.epoch))
+                run.later("start_put", start_row(mark.first, mark.epoch))
             else:
-                await run("start_put", start_row(rows[0][0], draw()))
+                run.later("start_put", start_row(rows[0][0], draw()))
             log.warning("%d readings behind a damaged part of the write-ahead log are put back", len(rows))
         if (await run.read("reading_last"))[0][0] and not await run.read("owed_load"):
-            await run("meta_put", ("starting", "1"))  # nobody knows what was delivered: everything again
-        await run("meta_put", ("floor", str(max(loss.last + JUMP, floor_in(await run.read("meta_get", FLOOR))))))
+            run.later("meta_put", ("starting", "1"))  # nobody knows what was delivered: everything again
+        run.later("meta_put", ("floor", str(max(loss.last + JUMP, floor_in(await run.read("meta_get", FLOOR))))))
 
     def done(self) -> None:
         """What was mended is on the disk. Blocks."""

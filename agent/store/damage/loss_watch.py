@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ class LossWatch:
         self._file = LogMarkFile(database)
         self._check = LossCheck(database, self._file)
         self._mark = LogMark()
+        self._writing = threading.Lock()  # marks are written by the threads of whoever has something to mark
         self._synced_at = float("-inf")
         self._failing = False
         self.begun = False  # the log was compared with its mark, which is kept up to date from then on
@@ -102,28 +105,23 @@ class LossWatch:
             running=True,
             unstored=self.unstored,
         )
-        await self._write(durable=True)
+        await asyncio.to_thread(self._change(durable=True))
 
-    async def stored(self, seq: int | None, base: int | None = None) -> None:
-        """Rows up to `seq` are committed, and what was untold with them; before anybody is told that they are."""
+    def stored(self, seq: int | None, base: int | None = None) -> Callable[[], None]:
+        """Rows up to `seq` are about to be committed, and what was untold with them: what is to be called in a thread
+        once they are, before anybody is told."""
         due = self._clock.monotonic() - self._synced_at >= SYNC_SECONDS
-        if not self.begun or (seq is None and not due):
-            return
-        self.unstored = 0
-        seq = self._mark.seq if seq is None else seq
-        self._mark = msgspec.structs.replace(self._mark, seq=seq, unstored=0, base=base or self._mark.base)
-        await self._write(durable=due)
+        changes = {name: value for name, value in (("seq", seq), ("base", base)) if value is not None}
+        return self._change(due, unstored=0, **changes) if self.begun and (due or changes) else lambda: None
 
     async def command_recorded(self, recorded: int) -> None:
         if self.begun and recorded > self._mark.command:
-            self._mark = msgspec.structs.replace(self._mark, command=recorded)
-            await self._write(durable=False)
+            await asyncio.to_thread(self._change(durable=False, command=recorded))
 
     async def stopped(self, unstored: int) -> None:
         """Before the file is closed; `unstored` readings were taken and could not be stored."""
         running = self._mark.running and not self.begun  # of an earlier start, never compared
-        self._mark = msgspec.structs.replace(self._mark, running=running, unstored=self.unstored + unstored)
-        await self._write(durable=True)
+        await asyncio.to_thread(self._change(durable=True, running=running, unstored=self.unstored + unstored))
         await asyncio.to_thread(self._file.close)
 
     async def seen(self, key_value: KeyValueStore) -> None:
@@ -138,9 +136,9 @@ class LossWatch:
         async with database.transaction() as run:
             await self._check.mend(run, loss)
             if loss.missing:
-                await run("gap_add", gap)
+                run.later("gap_add", gap)
             for item in state.items():
-                await run("state_put", item)
+                run.later("state_put", item)
 
     def _notice(self, signs: tuple[str, ...], missing: int) -> dict[str, bytes]:
         """The entries of the small state that remember it."""
@@ -150,15 +148,23 @@ class LossWatch:
         log.error("%s", self.notice)
         return {NOTICE: orjson.dumps(self.notice), HORIZON: orjson.dumps(self.horizon)}
 
-    async def _write(self, durable: bool) -> None:
-        """A mark that cannot be written leaves a loss untold, no more: the log goes on."""
-        try:
-            await asyncio.to_thread(self._file.write, self._mark, durable)
-        except OSError as error:
-            if not self._failing:
-                log.warning("the mark of the log could not be written: %s", error.strerror)
-            self._failing = True
-        else:
-            self._failing = False
-            if durable:
-                self._synced_at = self._clock.monotonic()
+    def _change(self, durable: bool, **changes: Any) -> Callable[[], None]:
+        """What changes the mark: blocks. One that cannot be written leaves a loss untold, no more: the log goes on."""
+        now = self._clock.monotonic()
+
+        def write() -> None:
+            with self._writing:
+                self._mark = msgspec.structs.replace(self._mark, **changes)
+                self.unstored = self._mark.unstored
+                try:
+                    self._file.write(self._mark, durable)
+                except OSError as error:
+                    if not self._failing:
+                        log.warning("the mark of the log could not be written: %s", error.strerror)
+                    self._failing = True
+                else:
+                    self._failing = False
+                    if durable:
+                        self._synced_at = now
+
+        return write
