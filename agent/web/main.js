@@ -89,8 +89,10 @@ state.addEventListener("ended", leave);
 function enter() {
   started = true;
   show(find("places"), true);
-  show(leaveButton, Boolean(me()?.csrf));
-  text(who, me()?.csrf ? t("signed-in", { name: me().name, role: t(`role.${me().role}`) }) : "");
+  const { csrf, kiosk, name, role } = me();
+  show(leaveButton, Boolean(csrf || kiosk));
+  text(who, csrf || kiosk ? t("signed-in", { name, role: t(`role.${kiosk ? "kiosk" : role}`) }) : "");
+  if (kiosk && !location.hash) history.replaceState(null, "", "#/board");
   state.start();
   router.start();
 }

@@ -24,7 +24,7 @@ async def test_it_loads_from_the_gateway_alone_and_without_a_complaint(browser, 
     for place, shows in (
         ("#/devices", "tbody tr"),
         ("#/brokers", ".broker"),
-        ("#/log", ".empty"),
+        ("#/log", "tbody tr"),
         ("#/settings", "td"),
     ):
         await go(browser, place, shows)

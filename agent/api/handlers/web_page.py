@@ -79,10 +79,17 @@ async def static(request: ApiRequest) -> PageFile:
 async def file(request: ApiRequest, name: str) -> PageFile:
     """A file of the page by its name, which is trusted."""
     try:
-        body = await asyncio.to_thread((WEB / name).read_bytes)
+        text = await asyncio.to_thread((WEB / name).read_text, "utf-8")
     except FileNotFoundError:
         raise _nothing(name) from None
-    return PageFile(body, KINDS[Path(name).suffix], request.header("if-none-match"))
+    return PageFile(lean(text).encode(), KINDS[Path(name).suffix], request.header("if-none-match"))
+
+
+def lean(text: str) -> str:
+    """Without indentation and lines of comment: those are for whoever reads the source. No string of the page goes over
+    more than one line."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 
 
 def _nothing(name: str) -> NotFound:

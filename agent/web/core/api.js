@@ -24,31 +24,50 @@ export const may = (role) => who !== null && RANK[who.role] >= RANK[role];
 export const me = () => who;
 export const signedOut = new EventTarget();
 
-export async function ask(method, path, { body, match, limit = TIMEOUT } = {}) {
-  const headers = { accept: "application/json" };
+function send(method, path, { body, match, signal, accept = "application/json" }) {
+  const headers = { accept };
   if (body !== undefined) headers["content-type"] = "application/json";
   if (match) headers["if-match"] = match;
   if (who?.csrf && method !== "GET") headers["x-csrf-token"] = who.csrf;
+  return fetch(path.startsWith("/") ? path : `${V1}/${path}`, {
+    method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin", cache: "no-store",
+  });
+}
+
+// What was refused, as an error; who is not signed in any more is told so.
+function refused(answer, told, path) {
+  const error = new Refused(answer.status, told.error);
+  error.response = told.status ? told : null; // a command that was refused has a response in place of an error
+  if (answer.status === 401 && !error.response && path !== "session") signedOut.dispatchEvent(new Event("signed-out"));
+  return error;
+}
+
+export async function ask(method, path, { body, match, limit = TIMEOUT } = {}) {
   for (let again = 0; ; again += 1) {
-    const answer = await fetch(path.startsWith("/") ? path : `${V1}/${path}`, {
-      method,
-      headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(limit),
-      credentials: "same-origin",
-      cache: "no-store",
-    });
+    const answer = await send(method, path, { body, match, signal: AbortSignal.timeout(limit) });
     const told = await answer.json().catch(() => ({}));
     if (answer.ok) return told;
-    if (answer.status === 429 && again < 3 && method === "GET") {
-      await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("retry-after") || 1)));
-      continue;
-    }
-    // A command that was refused has a response in place of an error.
-    const error = new Refused(answer.status, told.error);
-    error.response = told.status ? told : null;
-    if (answer.status === 401 && !error.response && path !== "session") signedOut.dispatchEvent(new Event("signed-out"));
-    throw error;
+    if (answer.status !== 429 || again >= 3 || method !== "GET") throw refused(answer, told, path);
+    await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("retry-after") || 1)));
+  }
+}
+
+// Parts of an answer as they come, until it ends or `signal` ends it.
+export async function* parts(method, path, { body, signal, accept }) {
+  const answer = await send(method, path, { body, signal, accept });
+  if (!answer.ok) throw refused(answer, await answer.json().catch(() => ({})), path);
+  const reader = answer.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
+}
+
+// Objects that come one a line.
+export async function* lines(method, path, options) {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const part of parts(method, path, { ...options, accept: "application/x-ndjson" })) {
+    const pieces = (rest + decoder.decode(part, { stream: true })).split("\n");
+    rest = pieces.pop();
+    for (const piece of pieces) if (piece.trim()) yield JSON.parse(piece);
   }
 }
 
@@ -81,13 +100,10 @@ export async function signOut() {
   }
 }
 
-let document_ = null;
+let described = null;
 
 // Whether the gateway serves a path of its API: a part that it does not have is not shown.
 export async function served(path) {
-  document_ ??= ask("GET", "/openapi.json", { limit: 20000 }).catch(() => {
-    document_ = null;
-    return { paths: {} };
-  });
-  return path in (await document_).paths;
+  described ??= ask("GET", "/openapi.json", { limit: 20000 }).catch(() => ({ paths: {} }));
+  return path in (await described).paths;
 }

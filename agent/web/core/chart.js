@@ -2,7 +2,7 @@
 // many readings. The functions before the class are pure; times are milliseconds since 1970.
 
 import { el, text } from "./dom.js";
-import { clock, day, hour, number, quantity, span, when } from "./format.js";
+import { clock, day, hour, number, quantity, span, unit, when } from "./format.js";
 import { t } from "./i18n.js";
 
 const SECOND = 1000;
@@ -15,7 +15,7 @@ const ALWAYS = { spo2: [80, 100], spo2_fast: [80, 100], spo2_slow: [80, 100], hu
 const SPAN = { temperature: 2, heart_rate: 40, pulse_rate: 40, systolic: 60, diastolic: 60, mean: 60, glucose: 4, respiration_rate: 10, weight: 2 };
 const GAP = 6; // times the usual distance of two points is a gap, and
 const GAP_LEAST = 5 * SECOND;
-const EDGE = { left: 48, right: 12, top: 12, bottom: 28 }; // pixels
+const EDGE = { left: 48, right: 12, top: 24, bottom: 28 }; // pixels
 const DRAGGED = 8; // pixels: less is a click
 
 // From and to of the scale: with the values and nearby limits inside, and a sensible least span.
@@ -68,28 +68,6 @@ export function timeTicks(from, to, most = 7) {
   return { step, ticks };
 }
 
-// Readings as points {time, mean, min, max, n}, one each, or one for each `step` where they are more than `most`.
-export function bucketed(readings, from, to, most) {
-  if (readings.length <= most) return { step: 0, points: readings.map(([time, value]) => ({ time, mean: value, min: value, max: value, n: 1 })) };
-  const step = TIME_STEPS.find((one) => (to - from) / one <= most) ?? Math.ceil((to - from) / most);
-  const buckets = new Map();
-  for (const [time, value] of readings) {
-    const at = Math.floor(time / step) * step;
-    const point = buckets.get(at);
-    if (point) {
-      point.sum += value;
-      point.n += 1;
-      point.min = Math.min(point.min, value);
-      point.max = Math.max(point.max, value);
-    } else {
-      buckets.set(at, { time: at + step / 2, sum: value, min: value, max: value, n: 1 });
-    }
-  }
-  const points = [...buckets.values()].sort((one, other) => one.time - other.time);
-  for (const point of points) point.mean = point.sum / point.n;
-  return { step, points };
-}
-
 // The longest distance of two points that a line may cross.
 export function gapOf(points, step) {
   if (points.length < 3) return Infinity;
@@ -97,16 +75,15 @@ export function gapOf(points, step) {
   return Math.max(GAP_LEAST, step * 2.5, GAP * distances[Math.floor(distances.length / 2)]);
 }
 
-// Stretches without data: [[from, to], ...], between points and at the end up to `now`.
-export function gapsOf(points, gap) {
-  const found = [];
-  for (let at = 1; at < points.length; at += 1) if (points[at].time - points[at - 1].time > gap) found.push([points[at - 1].time, points[at].time]);
-  return found;
+// Stretches without data: [[from, to], ...], between points, before the first and after the last.
+export function gapsOf(points, gap, from, to) {
+  const times = [from, ...points.map((point) => point.time), to].filter((time) => time !== undefined);
+  return times.slice(1).map((time, at) => [times[at], time]).filter(([before, after]) => after - before > gap);
 }
 
 // Events: "zoom" (detail: {from, to}).
 export class HistoryChart extends EventTarget {
-  #canvas = el("canvas", { class: "chart", role: "img", tabindex: 0 });
+  #canvas = el("canvas", { class: "chart", role: "img", tabindex: 0, "aria-label": t("history") });
   #tip = el("output", { class: "tip", hidden: true });
   #data = { name: "", points: [], from: 0, to: 1, step: 0, limits: {} };
   #mark = -1; // the point that is read
@@ -145,8 +122,18 @@ export class HistoryChart extends EventTarget {
     this.dark.removeEventListener("change", this.#recolour);
   }
 
-  picture() {
-    return new Promise((done) => this.#canvas.toBlob(done, "image/png"));
+  // The chart as an image, with a line above that says what it is.
+  picture(words) {
+    const from = this.#canvas;
+    const pen = el("canvas", { width: from.width, height: from.height + 40 }).getContext("2d");
+    const style = getComputedStyle(from);
+    pen.fillStyle = style.getPropertyValue("--card");
+    pen.fillRect(0, 0, from.width, from.height + 40);
+    pen.fillStyle = style.getPropertyValue("--ink");
+    pen.font = `16px ${style.fontFamily}`;
+    pen.fillText(words, 12, 26);
+    pen.drawImage(from, 0, 40);
+    return new Promise((done) => pen.canvas.toBlob(done, "image/png"));
   }
 
   #describe() {
@@ -188,14 +175,16 @@ export class HistoryChart extends EventTarget {
     pen.fillRect(0, 0, wide, tall);
     pen.font = `12px ${style.fontFamily}`;
     pen.lineWidth = 1;
-    this.#axes(pen, colour, { box, x, y, low, high, from, to });
+    this.#axes(pen, colour, { box, x, y, low, high, from, to, code });
     pen.save();
     pen.beginPath();
     pen.rect(box.left, box.top, box.wide, box.tall);
     pen.clip();
-    this.#limits(pen, colour, { box, y, low, high, limits, code });
     const gap = gapOf(points, step);
-    this.#gaps(pen, colour, { box, x, gaps: gapsOf(points, gap) });
+    const gaps = gapsOf(points, gap, from, Math.min(to, Date.now()));
+    canvas.dataset.gaps = gaps.length;
+    this.#gaps(pen, colour, { box, x, gaps });
+    this.#limits(pen, colour, { box, y, low, high, limits, code });
     this.#curve(pen, colour, { x, y, points, gap, step });
     if (this.#drag) {
       pen.fillStyle = colour("--accent");
@@ -206,9 +195,12 @@ export class HistoryChart extends EventTarget {
     if (this.#mark >= 0) this.#marker(pen, colour, { box, x, y });
   }
 
-  #axes(pen, colour, { box, x, y, low, high, from, to }) {
+  #axes(pen, colour, { box, x, y, low, high, from, to, code }) {
     pen.strokeStyle = colour("--line");
     pen.fillStyle = colour("--soft");
+    pen.textBaseline = "top";
+    pen.textAlign = "left";
+    pen.fillText(unit(code), 4, 0);
     pen.textBaseline = "middle";
     pen.textAlign = "right";
     for (const value of valueTicks(low, high, Math.max(2, Math.min(5, box.tall / 40)))) {

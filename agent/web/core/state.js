@@ -1,6 +1,6 @@
 // Live state of the gateway: its status every few seconds, the newest values, what needs a person. Views listen to it.
 
-import { at, get, whoami } from "./api.js";
+import { at, get, may, served, whoami } from "./api.js";
 import { LiveLink } from "./live.js";
 import { DeviceValues } from "./values.js";
 
@@ -13,11 +13,12 @@ const PAST_OF_ONE = 60;
 const PACE = 250; // milliseconds between two questions for the past of one device: far below the rate limit
 
 // Events: "status" (anew), "readings" (detail: a Set of devices), "wave" (detail: a block), "link" (detail: the state),
-// "ended" (the session does not hold any more).
+// "trial" (of changed settings: it began, or how it ended), "ended" (the session does not hold any more).
 class GatewayState extends EventTarget {
   status = null;
   findings = [];
   values = new Map(); // device -> DeviceValues
+  trial = null; // of changed settings
   waves = new Map(); // device -> the newest block of each waveform
   #live = new LiveLink();
   #asking = null;
@@ -63,6 +64,7 @@ class GatewayState extends EventTarget {
     this.refresh();
     this.#live.start();
     this.#recall();
+    if (may("admin")) served("/api/v1/settings/trial").then((there) => there && get("settings/trial")).then((found) => found && this.#on && this.tried(found.trial), () => {});
   }
 
   stop() {
@@ -72,9 +74,15 @@ class GatewayState extends EventTarget {
     this.#hasty = this.#drawing = this.#paced = 0;
     this.status = null;
     this.findings = [];
+    this.trial = null;
     this.values.clear();
     this.waves.clear();
     this.#owed = [];
+  }
+
+  tried(trial) {
+    this.trial = trial;
+    for (const name of ["trial", "status"]) this.dispatchEvent(new Event(name));
   }
 
   // One question at a time; who asks meanwhile waits for the next answer.
@@ -138,6 +146,7 @@ class GatewayState extends EventTarget {
         const { readings } = await get(`devices/${at(id)}/data?limit=${PAST_OF_ONE}`);
         if (this.#on && this.values.has(id)) {
           const old = new DeviceValues(id);
+          old.limits = this.values.get(id).limits;
           for (const reading of readings.reverse()) old.take(reading);
           this.values.get(id).follow(old);
           this.#changed(id);
@@ -153,6 +162,8 @@ class GatewayState extends EventTarget {
   #hear({ event, data }) {
     if (event === "device.data.received") {
       this.#keep(data, false);
+    } else if (event === "settings.trial") {
+      this.tried(data);
     } else if (event !== "hello" && event !== "pong") {
       if (event !== "broker.status") this.#found = 0;
       this.#hasty ||= setTimeout(() => {

@@ -1,22 +1,23 @@
 // How devices and brokers are, in a person's terms, and the list of what needs a person.
 
-import { flag, nameOf, quantity, said, span, when } from "./format.js";
+import { clock, flag, nameOf, quantity, said, span, when } from "./format.js";
 import { has, known, t } from "./i18n.js";
 import { link } from "./router.js";
 import { state } from "./state.js";
 
-const USUAL = new Set(["asleep", "waiting"]); // between two measurements: as it should be
-const RANK = { bad: 0, warn: 1 };
+const USUAL = new Set(["asleep", "waiting", "waiting-for-slot"]); // between two measurements: as it should be
+const RANK = { store: 0, bad: 1, warn: 2 };
+const OWN = new Set(["device-absent", "device-error", "device-silent", "broker-refused", "broker-unreachable", "store-failing", "store-full", "log-damaged"]); // told from the status, at once
 
 export const labelOf = (device) => device.label || device.id || device.name;
 
 // The sign of a device: {kind: good, idle, warn, bad; word}. Trouble is bad only.
 export function signOf(device) {
-  const { status, reason } = device;
+  const { status, reason, condition } = device;
   if (status === "online") return device.monitoring === false ? { kind: "idle", word: t("state.stopped") } : { kind: "good", word: t("state.online") };
-  if (status === "offline" && USUAL.has(reason)) return { kind: "idle", word: t(`state.${reason}`) };
+  if (status === "offline" && USUAL.has(reason)) return { kind: "idle", word: t(`state.${reason === "asleep" ? reason : "waiting"}`) };
   if (status === "starting" || status === "stopped") return { kind: "idle", word: t(`state.${status}`) };
-  return { kind: "bad", word: known(`reason.${reason}`, known(`state.${status}`, status)) };
+  return { kind: condition === "idle" ? "idle" : "bad", word: known(`reason.${reason}`, known(`state.${status}`, status)) };
 }
 
 export function signOfBroker(broker) {
@@ -41,6 +42,25 @@ export function beyondLimits() {
 
 const since = (time) => (time ? t("since", { time: when(time), span: span((Date.now() - new Date(time)) / 1000) }) : "");
 const sentence = (...parts) => parts.filter(Boolean).join(" · ");
+
+// A store that stores nothing, or that misses something: nothing is more urgent here.
+function storeTrouble() {
+  const { state: how = "ok", loss } = state.status?.store ?? {};
+  const found = [];
+  const told = (key, why, id) => found.push({ key, kind: "bad", rank: RANK.store, title: t(key), detail: sentence(said(why), advice(id, state.findings.find((one) => one.id === id)?.do)), href: link("log", "gaps"), seen: key === "store.loss" });
+  if (how !== "ok") told(how.startsWith("the log is full") ? "store.full" : "store.failing", how, how.startsWith("the log is full") ? "store-full" : "store-failing");
+  if (loss) told("store.loss", loss, "log-damaged");
+  return found;
+}
+
+function trialTrouble() {
+  const { trial } = state;
+  if (trial?.state !== "trying") return null;
+  return { key: "trial", kind: "warn", title: t("trial.on"), detail: t("trial", { keys: trial.changed.join(", "), time: clock(trial.until) }), href: link("settings") };
+}
+
+// What to do, in the person's language where the catalogue knows it.
+const advice = (id, otherwise) => known(`finding.${id}.do`, said(otherwise));
 
 function deviceTrouble(device) {
   const sign = signOf(device);
@@ -80,7 +100,7 @@ function limitTrouble({ device, name, kept, side, limit, since: began }) {
 function findingTrouble(finding, told) {
   const [kind, name] = finding.about.split(/ (.*)/s);
   const device = kind === "device" ? state.device(name) : null;
-  const quiet = finding.severity === "note" || finding.id === "device-no-reading" || told.has(finding.about);
+  const quiet = finding.severity === "note" || finding.id === "device-no-reading" || OWN.has(finding.id) || told.has(finding.about);
   if (quiet || (device && signOf(device).kind !== "good")) return null;
   const dead = finding.id === "device-quiet"; // a sensor that says nothing any more is as good as unplugged
   const own = `finding.${finding.id}`;
@@ -89,17 +109,18 @@ function findingTrouble(finding, told) {
     key: `${finding.about} ${finding.id}`,
     kind: finding.severity === "problem" || dead ? "bad" : "warn",
     title: has(own) ? t(own, { label }) : said(`${label}: ${finding.what}`),
-    detail: sentence(device?.room, has(own) && kind !== "clock" ? said(finding.what) : "", said(finding.why), said(finding.do)),
+    detail: sentence(device?.room, has(`${own}.do`) ? "" : has(own) ? said(finding.what) : "", has(`${own}.do`) ? "" : said(finding.why), advice(finding.id, finding.do)),
     href: device ? link("devices", name) : kind === "broker" ? link("brokers") : link("settings"),
   };
 }
 
-// [{key, kind, title, detail, href}], the worst first.
+// [{key, kind, title, detail, href, seen: it can be marked as seen}], the worst first.
 export function needsPerson() {
-  const found = [...state.devices.map(deviceTrouble), ...state.brokers.map(brokerTrouble)].filter(Boolean);
+  const found = [...storeTrouble(), trialTrouble(), ...state.devices.map(deviceTrouble), ...state.brokers.map(brokerTrouble)].filter(Boolean);
   const told = new Set([...found.map((one) => one.key), ...state.brokers.filter((broker) => signOfBroker(broker).kind !== "good").map((broker) => `broker ${broker.name}`)]);
   found.push(...state.findings.map((finding) => findingTrouble(finding, told)).filter(Boolean), ...beyondLimits().map(limitTrouble));
-  return found.sort((one, other) => RANK[one.kind] - RANK[other.kind]);
+  const rank = (one) => one.rank ?? RANK[one.kind];
+  return found.sort((one, other) => rank(one) - rank(other));
 }
 
 export const reasonWords = (reason) => (reason ? flag(reason) : "");

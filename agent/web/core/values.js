@@ -9,7 +9,7 @@ const STEP = 1000; // milliseconds: a curve takes the newest value in so much ti
 export const valuesOf = (reading) => Object.entries(reading).filter(([name, value]) => !BESIDE.has(name) && typeof value !== "object");
 
 export class DeviceValues {
-  latest = new Map(); // name -> {value, unit, metric, time, reason, since: when it went beyond its limit}
+  latest = new Map(); // name -> {value, unit, metric, time, reason, since: when it went beyond its limit, missed: readings since}
   past = new Map(); // name -> [[time, value], ...]
   limits = {}; // name -> {min, max}
   last = null; // the newest reading
@@ -28,9 +28,10 @@ export class DeviceValues {
       found.add(name);
       const before = this.latest.get(name);
       const since = this.beyond(name, value) ? (before?.since ?? time) : null;
-      this.latest.set(name, { value, unit: reading.units?.[name], metric: reading.metric_type, time, reason: "", since });
+      this.latest.set(name, { value, unit: reading.units?.[name], metric: reading.metric_type, time, reason: "", since, missed: 0 });
       if (typeof value === "number") this.#add(name, time, value);
     }
+    for (const [name, kept] of this.latest) if (kept.metric === reading.metric_type && !found.has(name)) kept.missed += 1;
     const reasons = [...(reading.flags ?? [])];
     if (!reasons.length && (!reading.quality || reading.quality === "good")) return;
     // A reading with a fault that leaves a value out says that there is none now.
@@ -46,7 +47,11 @@ export class DeviceValues {
       const first = mine[0]?.[0] ?? Infinity;
       if (this.past.has(name) || this.past.size < CURVES) this.past.set(name, [...points.filter(([time]) => time < first), ...mine].slice(-POINTS));
     }
-    for (const [name, kept] of older.latest) if (!this.latest.has(name)) this.latest.set(name, { ...kept, since: this.beyond(name, kept.value) ? kept.time : null });
+    for (const [name, kept] of older.latest) {
+      const mine = this.latest.get(name);
+      if (!mine) this.latest.set(name, kept);
+      else if (mine.since && kept.since) mine.since = Math.min(mine.since, kept.since);
+    }
     this.last ??= older.last;
   }
 

@@ -89,7 +89,7 @@ export class Waveform {
     const range = high - low || 1;
     const y = (value) => tall - 4 - ((value - low) / range) * (tall - 8);
     pen.clearRect(0, 0, wide, tall);
-    pen.strokeStyle = colours.getPropertyValue("--trace");
+    pen.strokeStyle = colours.getPropertyValue("--accent");
     pen.fillStyle = colours.getPropertyValue("--hole");
     pen.lineWidth = 1.5 * ratio;
     pen.beginPath();

@@ -20,12 +20,12 @@ export class DeviceForm {
   #had;
 
   // `had`: the settings as they are; `id` null: a new device; `drivers`: the names that there are.
-  constructor({ id, had = {}, drivers }) {
+  constructor({ id, called = id ?? "", had = {}, drivers }) {
     const field = (name, options = {}) => new Field(name, { label: t(`f.${name}`), value: had[name], ...options });
     const hinted = (name, options = {}) => field(name, { hint: t(`f.${name}.hint`), ...options });
     this.#had = had;
     const main = [
-      hinted("id", { value: id ?? "", needed: true, fixed: id !== null }),
+      hinted("id", { value: called, needed: true, fixed: id !== null }),
       hinted("label"),
       hinted("room", { list: [...new Set(state.devices.map((device) => device.room).filter(Boolean))] }),
       hinted("driver", { needed: true, list: drivers }),

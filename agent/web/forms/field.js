@@ -34,7 +34,7 @@ export class Field {
     if (fixed) this.input.readOnly = true;
     this.set(value);
     this.error = el("p", { class: "error", id: `${id}-error` });
-    const shown = needed && kind !== "checkbox" ? t("needed", { label }) : label;
+    const shown = needed && kind !== "checkbox" && kind !== "select" ? t("needed", { label }) : label;
     const own = kind === "list" ? t("list.hint") : kind === "map" ? t("map.hint") : "";
     const help = [hint, own].filter(Boolean).join("; ");
     const hintElement = help ? el("p", { class: "hint", id: `${id}-hint` }, help) : null;

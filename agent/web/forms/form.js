@@ -2,12 +2,12 @@
 
 import { el, say, text } from "../core/dom.js";
 import { t } from "../core/i18n.js";
-import { failed } from "../core/parts.js";
+import { failed, trouble } from "../core/parts.js";
 import { nextId, WrongField } from "./field.js";
 
 // A form; `send()` does it. An error goes beside the field that its `problems` name, the rest above the buttons.
 export function makeForm({ content, fields, verb, send, after = [], id }) {
-  const error = el("p", { class: "error", role: "alert" });
+  const error = trouble();
   const submit = el("button", { type: "submit" }, verb);
   const form = el("form", { novalidate: true, id }, content, error, el("div", { class: "actions" }, submit, after));
   form.addEventListener("submit", async (event) => {
@@ -26,18 +26,18 @@ export function makeForm({ content, fields, verb, send, after = [], id }) {
 }
 
 // A problem names its key as in a settings file: devices.NAME.options.format, brokers.NAME.url.
-function placed(failure, fields) {
+export function placed(failure, fields) {
   const left = [];
   let first = null;
   for (const problem of failure.problems ?? []) {
     const path = String(problem.where).split(".").slice(2);
     const words = problem.hint ? `${problem.message}; ${problem.hint}` : problem.message;
-    const field = fields.find((one) => one.name === path.join(".")) ?? fields.find((one) => one.name === path.slice(0, 2).join(".")) ?? fields.find((one) => one.name === path[0]);
+    const field = fields.find((one) => one.name === problem.where) ?? fields.find((one) => one.name === path.join(".")) ?? fields.find((one) => one.name === path.slice(0, 2).join(".")) ?? fields.find((one) => one.name === path[0]);
     if (field) {
       field.complain(words);
       first ??= field;
     } else {
-      left.push(path.length ? `${path.join(".")}: ${words}` : words);
+      left.push(problem.where ? `${problem.where}: ${words}` : words);
     }
   }
   first?.input.closest("details")?.setAttribute("open", "");
@@ -46,18 +46,20 @@ function placed(failure, fields) {
 }
 
 // A form in a modal dialog, which closes when it was sent unless it `stays`.
-export function openDialog({ title, content, fields = () => [], verb, send, after = t("cancel"), done = t("done"), stays = false }) {
+export function openDialog({ title, content, fields = () => [], verb, send, after = t("cancel"), more = [], done = t("done"), stays = false }) {
   const heading = el("h2", { id: nextId("dialog") }, title);
   const close = el("button", { type: "button", class: "plain", onclick: () => dialog.close() }, after);
   const form = makeForm({
-    content: [heading, ...content], fields, verb, after: [close],
+    content: [heading, ...content], fields, verb, after: [...more, close],
     send: async () => {
       await send();
-      if (stays) return;
-      dialog.close();
-      say(done);
+      if (!stays) finish();
     },
   });
+  const finish = () => {
+    dialog.close();
+    say(done);
+  };
   const dialog = el("dialog", { "aria-labelledby": heading.id }, form);
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

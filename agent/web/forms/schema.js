@@ -6,36 +6,45 @@ import { Field } from "./field.js";
 
 const SIMPLE = new Set(["string", "number", "integer", "boolean"]);
 
-// `values` are those that are set, `prefix` stands before the names of the fields.
-export function fieldsOf(schema, values = {}, prefix = "") {
-  const defs = schema.$defs ?? {};
+// Follows references, and leaves `null` out of what may be either.
+function opener(defs = {}) {
   const open = (part) => {
-    const referred = part?.$ref ? { ...defs[part.$ref.split("/").pop()], ...part } : (part ?? {});
+    const referred = part?.$ref ? { ...defs[part.$ref.split("/").pop()], ...part, $ref: undefined } : (part ?? {});
     const inner = referred.anyOf?.filter((one) => open(one).type !== "null");
     return inner?.length === 1 ? { ...open(inner[0]), ...referred, anyOf: undefined } : referred;
   };
+  return open;
+}
+
+// `values` are those that are set, `prefix` stands before the names of the fields.
+export function fieldsOf(schema, values = {}, prefix = "") {
+  const open = opener(schema.$defs);
   const top = open(schema);
   return Object.entries(top.properties ?? {}).map(([name, given]) => {
     const part = open(given);
     const needed = (top.required ?? []).includes(name);
     const plain = part.default !== undefined && part.default !== null && part.default !== "" && typeof part.default !== "object";
     const hint = [part.description, plain && part.type !== "boolean" ? t("otherwise", { value: part.default }) : ""].filter(Boolean).join("; ");
-    const made = kindOf(part, open);
-    const value = name in values ? values[name] : undefined;
     const label = name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
-    const field = new Field(prefix + name, { ...made, label, needed, hint, value });
+    const field = new Field(prefix + name, { ...kindOf(part, open), label, needed, hint, value: values[name] });
     field.key = name;
-    field.secret = value === "***";
     return field;
   });
 }
 
+// The field for one key of the settings, such as ["logging", "level"].
+export function fieldAt(schema, keys, options) {
+  const open = opener(schema.$defs);
+  const inside = (part, key) => open(part.properties?.[key] ?? (typeof part.additionalProperties === "object" ? part.additionalProperties : {}));
+  return new Field(keys.join("."), { ...kindOf(keys.reduce(inside, open(schema)), open), ...options });
+}
+
 function kindOf(part, open) {
   const choices = (part.anyOf ?? []).map(open).filter((one) => one.type !== "null");
-  if (part.enum) return { kind: "select", choices: part.enum };
+  if (part.enum) return { kind: "select", choices: part.enum.filter((one) => one !== null) };
   if (part.type === "boolean") return { kind: "select", choices: [[true, t("yes")], [false, t("no")]] };
   if (choices.length > 1) {
-    if (choices.every((one) => one.enum)) return { kind: "select", choices: [...new Set(choices.flatMap((one) => one.enum))] };
+    if (choices.every((one) => one.enum)) return { kind: "select", choices: [...new Set(choices.flatMap((one) => one.enum))].filter((one) => one !== null) };
     if (choices.every((one) => SIMPLE.has(one.type) || one.enum || "const" in one)) return { kind: "text", loose: true };
     return { kind: "json" };
   }

@@ -1,16 +1,18 @@
 // Board for a wall: nothing but values, readable from far; dark, awake, and honest about a lost link.
 
 import { el, show, text } from "../core/dom.js";
-import { clock, nameOf, number, unit } from "../core/format.js";
+import { age, clock, nameOf, number, unit } from "../core/format.js";
 import { t } from "../core/i18n.js";
 import { Sparkline } from "../core/sparkline.js";
 import { listen, state } from "../core/state.js";
 import { labelOf, reasonWords, signOf } from "../core/trouble.js";
-import { button, mainValues } from "../core/parts.js";
+import { mainValues, plain } from "../core/parts.js";
 
 const CELLS = "gatepost-board-cells";
 const LEAST = 4;
 const MOST = 24;
+const SLOWLY = 5000;
+const OLD = 120000; // milliseconds after which a value is shown with its age
 const PAIRS = { systolic: "diastolic" };
 
 // The cells that there are: [{device, name, paired}], those of trouble and limits before those that only fill the wall.
@@ -51,8 +53,11 @@ class BoardCell {
       show(this.#curve.element, false);
       return;
     }
-    text(this.#value, pair ? `${number(kept.value)}/${number(pair.value)}` : number(kept.value));
-    text(this.#unit, kept.value === null ? reasonWords(kept.reason) : unit(kept.unit));
+    const words = pair ? `${number(kept.value)}/${number(pair.value)}` : number(kept.value);
+    text(this.#value, words);
+    const old = Date.now() - kept.time > OLD ? age(kept.time) : "";
+    text(this.#unit, [kept.value === null ? reasonWords(kept.reason) : unit(kept.unit), old].filter(Boolean).join(" · "));
+    this.element.style.setProperty("--letters", Math.max(3, words.length + (kept.value === null ? 0 : 0.35 * unit(kept.unit).length)));
     const points = values.past.get(name) ?? [];
     show(this.#curve.element, points.length > 1);
     this.#curve.draw(name, points, values.limits[name], out);
@@ -72,8 +77,8 @@ export function open(main) {
     draw();
   };
   const bar = el("div", { class: "board-bar" },
-    button("−", () => change(-1), { class: "plain", "aria-label": t("board.fewer") }), button("+", () => change(1), { class: "plain", "aria-label": t("board.more") }),
-    button(t("board.full"), () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen().catch(() => {})), { class: "plain" }),
+    plain("−", () => change(-1), { "aria-label": t("board.fewer") }), plain("+", () => change(1), { "aria-label": t("board.more") }),
+    plain(t("board.full"), () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen().catch(() => {}))),
     el("a", { class: "button plain", href: "#/" }, t("board.leave")));
   document.body.classList.add("board");
   document.getElementById("head").replaceChildren(el("h1", { class: "unseen" }, t("place.board")));
@@ -106,6 +111,7 @@ export function open(main) {
   }
 
   const stop = listen({ status: draw, readings: draw, link: linked });
+  const timer = setInterval(draw, SLOWLY); // also where nothing comes any more
   document.addEventListener("visibilitychange", keepAwake);
   keepAwake();
   draw();
@@ -113,6 +119,7 @@ export function open(main) {
   return {
     close() {
       stop();
+      clearInterval(timer);
       document.removeEventListener("visibilitychange", keepAwake);
       awake?.release().catch(() => {});
       document.body.classList.remove("board");

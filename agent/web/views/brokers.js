@@ -4,13 +4,11 @@ import { ask, at, may } from "../core/api.js";
 import { el, keep, pairs, say, show, text } from "../core/dom.js";
 import { age, number, said, span, when } from "../core/format.js";
 import { t } from "../core/i18n.js";
-import { anchor, button, failed, heading, sign, tell } from "../core/parts.js";
+import { anchor, failed, heading, pace, plain, sign, tell, trouble } from "../core/parts.js";
 import { link } from "../core/router.js";
 import { listen, state } from "../core/state.js";
 import { labelOf, signOfBroker } from "../core/trouble.js";
 import { confirm } from "../forms/form.js";
-
-const DRAIN = 15000; // milliseconds over which the rate is taken
 
 class BrokerCard {
   #sign = sign();
@@ -18,8 +16,8 @@ class BrokerCard {
   #switch;
   #facts = el("dl", { class: "pairs" });
   #reason = el("p", { class: "notice" });
-  #error = el("p", { class: "error", role: "alert" });
-  #past = [];
+  #error = trouble();
+  #delivered = pace();
   #broker;
 
   constructor({ name }) {
@@ -28,7 +26,7 @@ class BrokerCard {
     const actions = el("div", { class: "actions" },
       may("operator") ? this.#switch : null,
       may("admin") ? anchor(t("place.settings"), link("brokers", name, "settings"), { class: "button plain", "aria-label": `${t("place.settings")}: ${name}` }) : null,
-      may("admin") ? button(t("remove"), () => this.#remove(), { class: "plain", "aria-label": `${t("remove")}: ${name}` }) : null);
+      may("admin") ? plain(t("remove"), () => this.#remove(), { "aria-label": `${t("remove")}: ${name}` }) : null);
     this.element = el("li", { class: "card broker", "data-name": name }, el("div", { class: "head" }, this.#title, this.#sign), this.#reason, this.#facts, this.#error, actions);
   }
 
@@ -61,13 +59,8 @@ class BrokerCard {
   }
 
   #drain(broker, owed) {
-    const now = Date.now();
-    const past = this.#past;
-    past.push([now, broker.delivered ?? 0]);
-    while (past.length > 2 && now - past[0][0] > DRAIN) past.shift();
-    const seconds = (now - past[0][0]) / 1000;
-    if (!owed || seconds < 1) return "";
-    const rate = Math.max(0, (past.at(-1)[1] - past[0][1]) / seconds);
+    const rate = this.#delivered(broker.delivered ?? 0);
+    if (!owed || rate === null) return "";
     return rate < 0.05 ? t("broker.stuck") : t("broker.rate", { rate: number(Number(rate.toFixed(1))) });
   }
 

@@ -1,12 +1,12 @@
 // One device: its values and waveforms, its history, what it is, its commands, and a recording for a fault report.
 
-import { ask, at, get, may, me } from "../core/api.js";
+import { ask, at, get, may, me, parts } from "../core/api.js";
 import { HistoryChart } from "../core/chart.js";
-import { download, el, mark, pairs, say, show, table, text } from "../core/dom.js";
+import { download, el, mark, pairs, show, table, text } from "../core/dom.js";
 import { age, clock, flag, nameOf, number, quantity, said, size, span, unit, when, words } from "../core/format.js";
 import { history } from "../core/history.js";
 import { known, t } from "../core/i18n.js";
-import { button, failed, fill, heading, mainValues, showValue, sign, tell } from "../core/parts.js";
+import { button, card, failed, fill, heading, inline, mainValues, plain, showValue, sign, tell } from "../core/parts.js";
 import { go, link } from "../core/router.js";
 import { listen, state } from "../core/state.js";
 import { labelOf, reasonWords, signOf } from "../core/trouble.js";
@@ -30,6 +30,7 @@ class HistoryPanel {
   #exports = el("span", { class: "links" });
   #device;
   #name = null;
+  #code = null;
   #range = "1h";
   #zoomed = null; // {from, to}
   #drawn = null;
@@ -46,7 +47,7 @@ class HistoryPanel {
       this.load();
     });
     for (const range of Object.keys(RANGES)) this.#ranges.append(button(t(`range.${range}`), () => this.#choose(range), { class: "choice", "data-range": range }));
-    this.#exports.append(button("CSV", () => this.#csv(), { class: "text" }), " · ", button("PNG", () => this.#png(), { class: "text" }));
+    this.#exports.append(inline("CSV", () => this.#csv()), " · ", inline("PNG", () => this.#png()));
     this.#mark();
   }
 
@@ -72,8 +73,9 @@ class HistoryPanel {
     this.load();
   }
 
-  #pick(name) {
+  #pick(name, code = null) {
     this.#name = name;
+    this.#code = code; // a unit, where a value came in more than one
     this.load();
   }
 
@@ -93,33 +95,42 @@ class HistoryPanel {
     const values = state.values.get(this.#device);
     const metric = values?.latest.get(name)?.metric;
     try {
-      const found = await history(this.#device, { name, metric, from, to }, () => turn !== this.#turn);
-      if (!found) return;
-      this.#drawn = { name, metric, from, to };
+      const found = await history(this.#device, { name, metric, from, to, code: this.#code ?? values?.latest.get(name)?.unit });
+      if (turn !== this.#turn) return;
+      const { points, step } = found;
       const code = found.code ?? values?.latest.get(name)?.unit;
-      this.#chart.set({ name, title: nameOf(name), code, points: found.points, step: found.step, from, to, limits: values?.limits[name] });
-      const parts = [unit(code) ? `${nameOf(name)} (${unit(code)})` : nameOf(name), found.step ? t("chart.bucket", { span: span(found.step / 1000) }) : found.points.length ? t("chart.each") : t("chart.empty")];
-      if (!found.whole) parts.push(t("chart.part", { n: number(found.readings) }));
-      if (found.points.length) parts.push(t("chart.zoom"));
-      if (values?.limits[name]) parts.push(t("no-alarm"));
-      this.#note.replaceChildren(parts.join(" · "), ...(this.#zoomed ? [" · ", button(t("chart.whole"), () => this.#choose(this.#range), { class: "text" })] : []));
+      this.#drawn = { name, from, to, points, step, code };
+      this.#chart.set({ name, title: nameOf(name), code, points, step, from, to, limits: values?.limits[name] });
+      const told = [step ? t("chart.bucket", { span: span(step / 1000) }) : points.length ? t("chart.each") : t("chart.empty")];
+      if (found.since) told.push(t("chart.part", { time: when(found.since) }));
+      if (points.length) told.push(t("chart.zoom"));
+      if (values?.limits[name]) told.push(t("no-alarm"));
+      const others = found.units.filter((one) => one !== found.code).map((one) => [" · ", inline(t("chart.unit", { unit: unit(one) || "–" }), () => this.#pick(name, one))]);
+      this.#note.replaceChildren(told.join(" · "), ...others.flat(), ...(this.#zoomed ? [" · ", inline(t("chart.whole"), () => this.#choose(this.#range))] : []));
     } catch (error) {
       if (turn === this.#turn) text(this.#note, failed(error));
     }
     if (turn === this.#turn && !this.#zoomed) this.#timer = setTimeout(() => this.load(), ANEW);
   }
 
-  async #csv() {
-    const { metric, from, to } = this.#drawn ?? {};
-    if (!from) return;
-    const query = new URLSearchParams({ since: new Date(from).toISOString(), until: new Date(to).toISOString(), ...(metric ? { metric } : {}) });
-    const answer = await fetch(`/api/v1/devices/${at(this.#device)}/data?${query}`, { headers: { accept: "text/csv" } });
-    if (answer.ok) download(`${this.#device}.csv`, await answer.blob());
-    else say(t("unreachable"));
+  // What is shown: points with least, mean and most, or each reading.
+  #csv() {
+    const { name, points, step, code } = this.#drawn ?? { points: [] };
+    if (!points.length) return;
+    const iso = (time) => new Date(time).toISOString();
+    const quoted = `"${(code ?? "").replaceAll('"', '""')}"`;
+    const lines = step
+      ? points.map(({ time, n, min, mean, max }) => [iso(time - step / 2), step / 1000, n, min, mean, max, quoted])
+      : points.map(({ time, mean }) => [iso(time), mean, quoted]);
+    const head = step ? ["time", "seconds", "readings", `${name}_least`, `${name}_mean`, `${name}_most`, "unit"] : ["time", name, "unit"];
+    download(`${this.#device}-${name}.csv`, [head, ...lines].map((line) => `${line}\r\n`).join(""), "text/csv");
   }
 
   async #png() {
-    download(`${this.#device}-${this.#name}.png`, await this.#chart.picture());
+    if (!this.#drawn) return;
+    const { name, from, to } = this.#drawn;
+    const label = labelOf(state.device(this.#device) ?? { id: this.#device });
+    download(`${this.#device}-${name}.png`, await this.#chart.picture(`${label}: ${nameOf(name)}, ${when(from)} – ${when(to)}`));
   }
 }
 
@@ -130,7 +141,7 @@ class RawRecorder {
 
   constructor(device) {
     this.device = device;
-    this.button = button(t("record"), () => (this.#stop ? this.#stop.abort() : this.#run()), { class: "plain" });
+    this.button = plain(t("record"), () => (this.#stop ? this.#stop.abort() : this.#run()));
     this.element = el("div", {}, el("p", { class: "hint" }, t("record.hint")), el("div", { class: "actions" }, this.button, this.#state));
   }
 
@@ -141,23 +152,20 @@ class RawRecorder {
   async #run() {
     this.#stop = new AbortController();
     text(this.button, t("record.stop"));
-    const parts = [];
+    const kept = [];
     let length = 0;
     try {
-      const answer = await fetch(`/api/v1/devices/${at(this.device)}/raw`, { signal: this.#stop.signal });
-      if (!answer.ok) throw new Error((await answer.json()).error?.message);
-      const reader = answer.body.getReader();
-      for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        parts.push(part.value);
-        length += part.value.length;
+      for await (const part of parts("GET", `devices/${at(this.device)}/raw`, { signal: this.#stop.signal })) {
+        kept.push(part);
+        length += part.length;
         text(this.#state, t("record.running", { size: size(length) }));
       }
     } catch (error) {
-      text(this.#state, error.name === "AbortError" ? "" : error.message || t("unreachable"));
+      text(this.#state, error.name === "AbortError" ? "" : failed(error));
     }
     this.#stop = null;
     text(this.button, t("record"));
-    if (parts.length) download(`${this.device}.rec`, new Blob(parts));
+    if (kept.length) download(`${this.device}.rec`, new Blob(kept));
   }
 }
 
@@ -171,9 +179,9 @@ export function open(main, id) {
   const title = () => heading({
     title: label(), crumbs: [[t("place.devices"), "#/devices"]], chips: [chip, room, patient],
     actions: [
-      may("operator") ? button(t("command"), () => sendCommand(id, label(), commands), { "aria-label": `${t("command")}: ${id}`, class: "plain", id: "command" }) : null,
+      may("operator") ? plain(t("command"), () => sendCommand(id, label(), commands), { "aria-label": `${t("command")}: ${id}`, id: "command" }) : null,
       may("admin") ? el("a", { class: "button plain", href: link("devices", id, "settings"), id: "edit" }, t("place.settings")) : null,
-      may("admin") ? button(t("remove"), remove, { class: "plain", id: "remove", "aria-label": `${t("remove")}: ${id}` }) : null,
+      may("admin") ? plain(t("remove"), remove, { id: "remove", "aria-label": `${t("remove")}: ${id}` }) : null,
     ],
   });
   const reason = el("p", { class: "notice", hidden: true });
@@ -189,12 +197,8 @@ export function open(main, id) {
   const rows = [];
   let titled = "";
   title();
-  main.append(reason, el("div", { class: "columns device", "data-name": id },
-    el("div", {}, panel.element, el("section", { class: "card", "aria-labelledby": "readings-title" }, el("h2", { id: "readings-title" }, t("readings")), latest)),
-    el("div", {}, el("section", { class: "card", "aria-label": t("col.value") }, values, plots, note),
-      el("section", { class: "card", "aria-labelledby": "about-title" }, el("h2", { id: "about-title" }, t("about")), facts),
-      el("section", { class: "card", "aria-labelledby": "commands-title" }, el("h2", { id: "commands-title" }, t("last-commands")), ledger),
-      recorder ? el("section", { class: "card", "aria-labelledby": "record-title" }, el("h2", { id: "record-title" }, t("record")), recorder.element) : null)));
+  main.append(reason, el("div", { class: "columns device", "data-name": id }, el("div", {}, panel.element, card(t("readings"), latest)),
+    el("div", {}, el("section", { class: "card", "aria-label": t("col.value") }, values, plots, note), card(t("about"), facts), card(t("last-commands"), ledger), recorder ? card(t("record"), recorder.element) : null)));
 
   function all() {
     const device = state.device(id);

@@ -7,7 +7,7 @@ import { locale, t } from "../core/i18n.js";
 import { link } from "../core/router.js";
 import { listen, state } from "../core/state.js";
 import { labelOf, reasonWords, signOf } from "../core/trouble.js";
-import { anchor, heading, mainValues, sign, tell } from "../core/parts.js";
+import { anchor, heading, mainValues, searchBox, sign, tell } from "../core/parts.js";
 
 const KEPT = "gatepost-devices"; // sorting and columns, as this browser had them
 const SLOWLY = 5000;
@@ -106,7 +106,7 @@ export function open(main) {
   const rows = new Map();
   const kept = { by: "device", down: false, columns: AT_FIRST, ...JSON.parse(localStorage.getItem(KEPT) ?? "{}") };
   heading({ title: t("place.devices"), actions: [may("admin") ? anchor(t("add-device"), "#/add-device", { class: "button", id: "add-device" }) : null] });
-  const search = el("input", { type: "search", id: "search", placeholder: t("search"), "aria-label": t("search"), oninput: () => all() });
+  const search = searchBox(() => all(), { id: "search" });
   const filters = { state: select("state", () => all()), driver: select("driver", () => all()), room: select("room", () => all()), broker: select("broker", () => all()) };
   const count = el("p", { class: "soft", role: "status" });
   const headRow = el("tr");

@@ -1,13 +1,14 @@
 // Settings of a broker, or a new one: address, format with its options by schema, and the rest folded away.
 
-import { ask, at, get } from "../core/api.js";
-import { el, say } from "../core/dom.js";
-import { t } from "../core/i18n.js";
-import { anchor, button, failed, heading } from "../core/parts.js";
+import { ask, at, get, served } from "../core/api.js";
+import { el, say, show, text } from "../core/dom.js";
+import { number, said } from "../core/format.js";
+import { known, t } from "../core/i18n.js";
+import { anchor, failed, heading, inline, plain, trouble } from "../core/parts.js";
 import { go } from "../core/router.js";
 import { state } from "../core/state.js";
-import { Field, taken } from "../forms/field.js";
-import { makeForm } from "../forms/form.js";
+import { Field, taken, WrongField } from "../forms/field.js";
+import { makeForm, placed } from "../forms/form.js";
 import { fieldsOf, keyed } from "../forms/schema.js";
 
 const OWN = new Set(["url", "label", "username", "password", "client_id", "qos", "active", "format", "options", "protocol", "commands", "tls"]);
@@ -74,12 +75,42 @@ function discovered(form) {
   get("brokers/discovered").then(({ brokers }) => {
     const fresh = brokers.filter((broker) => !broker.configured);
     if (!fresh.length) return;
-    place.append(el("p", { class: "soft" }, t("b.discovered")), el("ul", { class: "plain-list" }, fresh.map((broker) => el("li", {}, `${broker.name} (${broker.url}) `, button(t("wizard.use"), () => {
+    place.append(el("p", { class: "soft" }, t("b.discovered")), el("ul", { class: "plain-list" }, fresh.map((broker) => el("li", {}, `${broker.name} (${broker.url}) `, inline(t("wizard.use"), () => {
       form.main[2].set(broker.url);
       form.main[2].input.focus();
-    }, { class: "text", "aria-label": `${t("wizard.use")}: ${broker.name}` })))));
+    }, { "aria-label": `${t("wizard.use")}: ${broker.name}` })))));
   }).catch(() => {}); // nobody is obliged to announce itself
   return place;
+}
+
+const STEP = { ok: "good", failed: "bad", unknown: "warn" };
+
+// A trial of what the form says: each step to the broker, and why one failed.
+function connectionTest(form, name) {
+  const told = el("ol", { class: "plain-list test" });
+  const words = el("p", { role: "status" });
+  const complaint = trouble();
+  const step = ({ step: which, state: how, detail, ms, message, hint }) => el("li", {}, el("span", { class: `sign ${STEP[how] ?? "idle"}` }, known(`b.step.${which}`, which)), " ",
+    el("span", { class: "soft" }, [known(`b.is.${how}`, how), detail, ms === undefined ? "" : `${number(ms)} ms`].filter(Boolean).join(", ")), message ? el("p", {}, said(message, hint)) : null);
+  const press = plain(t("b.test"), async () => {
+    press.disabled = true;
+    text(complaint, "");
+    told.replaceChildren();
+    try {
+      const { settings } = form.take();
+      text(words, t("b.testing"));
+      const found = await ask("POST", "broker-test", { body: { ...(name === null ? {} : { broker: name }), settings } });
+      text(words, t(found.ok ? "b.test.good" : "b.test.bad"));
+      told.replaceChildren(...found.steps.map(step));
+    } catch (error) {
+      text(words, "");
+      if (!(error instanceof WrongField)) text(complaint, placed(error, form.fields));
+    }
+    press.disabled = false;
+  }, { id: "test" });
+  show(press, false);
+  served("/api/v1/broker-test").then((there) => show(press, there));
+  return { press, result: el("div", {}, words, told, complaint) };
 }
 
 export function open(main, name = null) {
@@ -97,8 +128,9 @@ export function open(main, name = null) {
       title(broker.label || name);
       const form = new BrokerForm(name, broker.configured ?? {}, formats);
       await form.load();
+      const test = connectionTest(form, name);
       wait.replaceWith(...(name === null ? [discovered(form)] : []), makeForm({
-        content: [form.element], fields: () => form.fields, verb: t("save"), id: "broker-form", after: [anchor(t("cancel"), "#/brokers", { class: "button plain" })],
+        content: [form.element, test.result], fields: () => form.fields, verb: t("save"), id: "broker-form", after: [test.press, anchor(t("cancel"), "#/brokers", { class: "button plain" })],
         send: async () => {
           const { name: called, settings } = form.take();
           if (name === null) await ask("POST", "brokers", { body: { name: called, ...settings } });

@@ -1,10 +1,10 @@
-// Log: commands and how they ended, what was lost, what brokers refused, who did what; the agent's own log where it is served.
+// Log: what the agent says, as it says it; commands and how they ended, what was lost, what brokers refused, who did what.
 
-import { get, may, served } from "../core/api.js";
+import { get, lines as linesOf, may } from "../core/api.js";
 import { el, table, text } from "../core/dom.js";
 import { moment, number, when, words } from "../core/format.js";
 import { t } from "../core/i18n.js";
-import { anchor, button, failed, heading } from "../core/parts.js";
+import { anchor, failed, heading, plain, searchBox, tabs, trouble } from "../core/parts.js";
 import { link } from "../core/router.js";
 import { state } from "../core/state.js";
 import { labelOf } from "../core/trouble.js";
@@ -12,7 +12,9 @@ import { outcome } from "./command.js";
 
 const LIMIT = 50;
 const AGAIN = 10000;
-const LINES = 500; // lines of the agent's log that are kept here
+const LINES = 300; // lines of the agent's log that are shown
+const SOON = 300;
+const TYPED = 400; // milliseconds after the last key until the log is searched
 const LEVELS = ["debug", "info", "warning", "error"];
 
 const deviceLink = (id) => (state.device(id) ? anchor(labelOf(state.device(id)), link("devices", id)) : (id ?? ""));
@@ -63,8 +65,8 @@ function openTable(place, name) {
   let timer = 0;
   let over = false;
   const body = el("div", { class: "card" });
-  const more = button(t("older"), () => read(more.dataset.cursor), { class: "plain", hidden: true });
-  const complaint = el("p", { class: "error", role: "alert" });
+  const more = plain(t("older"), () => read(more.dataset.cursor), { hidden: true });
+  const complaint = trouble();
   place.append(body, complaint, more);
 
   async function read(cursor) {
@@ -91,72 +93,75 @@ function openTable(place, name) {
   };
 }
 
-// The agent's log as it is written: lines of JSON, each {time, level, logger, message, device}.
+// The agent's log as it is written, the newest on top.
 function openAgentLog(place) {
-  const lines = [];
-  const stop = new AbortController();
-  const level = el("select", { "aria-label": t("log.level"), onchange: draw }, LEVELS.map((one) => el("option", { value: one }, t(`log.level.${one}`))));
-  level.value = "info";
-  const device = el("select", { "aria-label": t("col.device"), onchange: draw }, el("option", { value: "" }, `${t("col.device")}: ${t("all")}`), state.devices.map((one) => el("option", { value: one.id }, labelOf(one))));
-  const search = el("input", { type: "search", placeholder: t("search"), "aria-label": t("search"), oninput: draw });
-  const body = el("div", { class: "card" });
-  const complaint = el("p", { class: "error", role: "alert" });
+  let rows = [];
+  let following = new AbortController();
+  let waiting = 0; // a timer: filters that change, a log that ended
   let due = 0;
-  place.append(el("div", { class: "filters" }, search, level, device), complaint, body);
+  let paused = false;
+  const choose = (label, options, value) => {
+    const element = el("select", { "aria-label": label, onchange: again }, options.map(([one, words]) => el("option", { value: one }, words)));
+    element.value = value;
+    return element;
+  };
+  const level = choose(t("log.level"), LEVELS.map((one) => [one, t(`log.level.${one}`)]), "info");
+  const device = choose(t("col.device"), [["", `${t("col.device")}: ${t("all")}`], ...state.devices.map((one) => [one.id, labelOf(one)])], "");
+  const search = searchBox(() => again(TYPED));
+  const hold = plain(t("log.pause"), () => {
+    paused = !paused;
+    text(hold, t(paused ? "log.follow" : "log.pause"));
+    if (!paused) draw();
+  });
+  const body = el("div", { class: "card" });
+  const complaint = trouble();
+  place.append(el("div", { class: "filters" }, search, level, device, hold), complaint, body);
 
   function draw() {
     due = 0;
-    const wanted = search.value.trim().toLowerCase();
-    const least = LEVELS.indexOf(level.value);
-    const fits = (line) => LEVELS.indexOf(line.level) >= least && (!device.value || line.device === device.value) && (!wanted || `${line.message} ${line.logger}`.toLowerCase().includes(wanted));
-    const sign = { error: "bad", warning: "warn" };
-    const rows = lines.filter(fits).slice(-LINES).reverse().map((line) => [when(line.time), el("span", { class: `sign ${sign[line.level] ?? "idle"}` }, line.level), line.device ? deviceLink(line.device) : "", line.message]);
-    body.replaceChildren(table(t("log.agent"), [t("col.when"), t("log.level"), t("col.device"), t("log.text")], rows, t("none.log")));
+    if (paused) return;
+    const sign = { error: "bad", critical: "bad", warning: "warn" };
+    const row = (line) => [moment(line.time), el("span", { class: `sign ${sign[line.level] ?? "idle"}` }, t(`log.is.${line.level}`)), line.device ? deviceLink(line.device) : (line.broker ?? ""), line.message];
+    body.replaceChildren(table(t("log.agent"), [t("col.when"), t("log.level"), t("log.about"), t("log.text")], rows.map(row), t("none.log")));
+  }
+
+  function again(pause = 0) {
+    following.abort();
+    clearTimeout(waiting);
+    waiting = setTimeout(follow, Number(pause) || 0);
   }
 
   async function follow() {
-    const answer = await fetch("/api/v1/logs?follow=true", { signal: stop.signal, headers: { accept: "application/x-ndjson" } });
-    if (!answer.ok) throw new Error((await answer.json()).error?.message);
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "";
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      const pieces = (rest + part.value).split("\n");
-      rest = pieces.pop();
-      for (const piece of pieces) if (piece.trim()) lines.push(JSON.parse(piece));
-      lines.splice(0, lines.length - LINES);
-      due ||= setTimeout(draw, 300);
+    const { signal } = (following = new AbortController());
+    const query = new URLSearchParams({ follow: true, limit: LINES, level: level.value, ...(device.value ? { device: device.value } : {}), ...(search.value.trim() ? { grep: search.value.trim() } : {}) });
+    rows = [];
+    due ||= setTimeout(draw, SOON);
+    try {
+      for await (const line of linesOf("GET", `logs?${query}`, { signal })) {
+        text(complaint, "");
+        if (line.lost) continue;
+        rows.unshift(line);
+        rows.length = Math.min(rows.length, LINES);
+        due ||= setTimeout(draw, SOON);
+      }
+    } catch (error) {
+      if (!signal.aborted) text(complaint, failed(error));
     }
+    if (!signal.aborted) again(AGAIN);
   }
-  draw();
-  follow().catch((error) => error.name !== "AbortError" && text(complaint, error.message));
+  follow();
   return () => {
-    stop.abort();
+    following.abort();
+    clearTimeout(waiting);
     clearTimeout(due);
   };
 }
 
-export function open(main, tab = "commands") {
+export function open(main, tab = may("operator") ? "agent" : "commands") {
   heading({ title: t("place.log") });
-  const tabs = el("nav", { class: "tabs", "aria-label": t("place.log") });
   const place = el("div");
-  main.append(tabs, place);
-  let close = null;
-  let over = false;
-  const names = Object.keys(TABS).filter((name) => may(TABS[name].role ?? "viewer"));
-  function offer(all) {
-    tabs.replaceChildren(...all.map((name) => anchor(t(`log.${name}`), `#/log/${name}`, name === tab ? { "aria-current": "page" } : {})));
-  }
-  offer(names);
-  if (names.includes(tab)) close = openTable(place, tab);
-  served("/api/v1/logs").then((there) => {
-    if (over || !there || !may("operator")) return;
-    offer(["agent", ...names]);
-    if (tab === "agent") close = openAgentLog(place);
-  });
-  return {
-    close() {
-      over = true;
-      close?.();
-    },
-  };
+  const names = ["agent", ...Object.keys(TABS)].filter((name) => may(name === "agent" ? "operator" : (TABS[name].role ?? "viewer")));
+  main.append(tabs("log", names, tab), place);
+  const close = names.includes(tab) ? (tab === "agent" ? openAgentLog(place) : openTable(place, tab)) : null;
+  return { close: () => close?.() };
 }

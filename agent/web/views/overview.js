@@ -1,16 +1,15 @@
 // Overview: what needs a person first, then figures, then every device as a tile, by room.
 
-import { may } from "../core/api.js";
-import { el, keep, mark, show, text } from "../core/dom.js";
+import { ask, may } from "../core/api.js";
+import { el, keep, mark, say, show, text } from "../core/dom.js";
 import { age, nameOf, number, quantity, size } from "../core/format.js";
 import { locale, t } from "../core/i18n.js";
 import { link } from "../core/router.js";
 import { Sparkline } from "../core/sparkline.js";
 import { listen, state } from "../core/state.js";
 import { beyondLimits, labelOf, needsPerson, signOf } from "../core/trouble.js";
-import { anchor, fill, heading, mainValues, showValue, sign, tell } from "../core/parts.js";
+import { anchor, failed, fill, heading, mainValues, pace, plain, showValue, sign, tell } from "../core/parts.js";
 
-const DRAIN = 15000; // milliseconds over which the rate is taken
 const SLOWLY = 1000; // milliseconds between two looks at ages and limits
 
 class DeviceTile {
@@ -41,7 +40,7 @@ class DeviceTile {
     const { device } = this;
     const values = state.values.get(this.id);
     const shown = signOf(device);
-    const names = mainValues(values, 3);
+    const names = mainValues(values, 2);
     fill(this.#values, names.length);
     names.forEach((name, at) => showValue(this.#values.children[at], name, values.latest.get(name), values.beyond(name, values.latest.get(name).value)));
     this.element.classList.toggle("stale", shown.kind === "bad");
@@ -81,12 +80,14 @@ class Wanting {
   #detail = el("p", { class: "soft" });
   #open = anchor(t("open"), "", { class: "button plain" });
 
-  constructor(one) {
-    this.element = el("li", { class: one.kind, "data-key": one.key }, el("div", {}, this.#title, this.#detail), this.#open);
+  constructor({ seen }) {
+    const acknowledge = () => ask("POST", "gaps/seen", { body: {} }).then(() => state.refresh(), (error) => say(failed(error)));
+    this.element = el("li", {}, el("div", {}, this.#title, this.#detail), el("div", { class: "actions" }, seen && may("operator") ? plain(t("seen"), acknowledge, { id: "seen" }) : null, this.#open));
   }
 
-  update({ kind, title, detail, href }) {
+  update({ key, kind, title, detail, href }) {
     mark(this.element, kind);
+    this.element.dataset.key = key;
     text(this.#title, title);
     text(this.#detail, detail);
     this.#open.href = href;
@@ -97,7 +98,7 @@ class Wanting {
 export function open(main) {
   const tiles = new Map();
   const wantings = new Map();
-  const past = [];
+  const drained = pace();
   const clockChip = el("span", { class: "chip", id: "clock" });
   const liveChip = el("span", { class: "chip", id: "live" });
   heading({
@@ -130,12 +131,9 @@ export function open(main) {
     figures.brokers.tell(number(connected), t("tile.connected", { n: brokers.length }), brokers.map(labelOf).join(" · ") || t("tile.no-brokers"), connected < brokers.filter((broker) => broker.active).length);
     const owed = Math.max(0, ...brokers.map((broker) => broker.owed?.readings ?? 0));
     const delivered = brokers.reduce((sum, broker) => sum + (broker.delivered ?? 0), 0);
-    past.push([Date.now(), delivered]);
-    while (past.length > 2 && Date.now() - past[0][0] > DRAIN) past.shift();
-    const seconds = (Date.now() - past[0][0]) / 1000;
-    const rate = seconds > 0 ? Math.max(0, (delivered - past[0][1]) / seconds) : 0;
-    const pace = rate >= 0.1 ? t("tile.drains", { rate: number(Number(rate.toPrecision(2))) }) : t("tile.stuck");
-    figures.backlog.tell(number(owed), "", owed ? pace : t("tile.delivered"), false);
+    const rate = drained(delivered) ?? 0;
+    const waits = rate >= 0.1 ? t("tile.drains", { rate: number(Number(rate.toPrecision(2))) }) : t("tile.stuck");
+    figures.backlog.tell(number(owed), "", owed ? waits : t("tile.delivered"), false);
     figures.stored.tell(number(store.stored ?? 0), "", [t("tile.lost", { n: number(store.lost ?? 0) }), t("tile.disk", { size: size(store.file_bytes) })].join(" · "), store.state !== "ok");
   }
 

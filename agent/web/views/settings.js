@@ -1,29 +1,117 @@
-// Settings: every key with its value and where it is written; tokens, sessions and login codes; about this gateway.
+// Settings: every key with its value, what it is for and where it is written; those that may be changed here by a form.
 
-import { ask, at, get, may, served } from "../core/api.js";
-import { el, pairs, say, table, text } from "../core/dom.js";
-import { moment, size, span, when } from "../core/format.js";
-import { choose, known, language, languages, t } from "../core/i18n.js";
-import { anchor, button, failed, heading } from "../core/parts.js";
+import { ask, get, may } from "../core/api.js";
+import { el, say, show, table, text } from "../core/dom.js";
+import { clock, said, span } from "../core/format.js";
+import { t } from "../core/i18n.js";
+import { anchor, button, failed, heading, inline, plain, searchBox, tabs, trouble } from "../core/parts.js";
+import { link } from "../core/router.js";
 import { listen, state } from "../core/state.js";
 import { Field, taken } from "../forms/field.js";
-import { confirm, makeForm } from "../forms/form.js";
+import { openDialog } from "../forms/form.js";
+import { fieldAt } from "../forms/schema.js";
+import { openAbout } from "./about.js";
+import { openAccess } from "./access.js";
 
-const ROLES = ["viewer", "operator", "admin"];
+const OWN_DROP = "60-api.yaml"; // the file that the API writes
+const TRIALS = { "2m": 120, "10m": 600, "1h": 3600 };
 
-async function openAll(place) {
-  const search = el("input", { type: "search", placeholder: t("search"), "aria-label": t("search"), oninput: () => draw() });
-  const body = el("div", { class: "card" }, el("p", { class: "soft" }, t("loading")));
-  const told = el("div", { class: "problems" });
-  const complaint = el("p", { class: "error", role: "alert" });
-  const reload = may("operator") ? button(t("set.reload"), () => again(), { class: "plain", id: "reload" }) : null;
+function parsed(value) {
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value;
+  }
+}
+
+// What changes between two texts: their lines but for those that both begin and end with.
+function changeOf(before, after) {
+  const [old, fresh] = [before.split("\n"), after.split("\n")];
+  let first = 0;
+  while (first < old.length && first < fresh.length && old[first] === fresh[first]) first += 1;
+  let last = 0;
+  while (last < old.length - first && last < fresh.length - first && old.at(-1 - last) === fresh.at(-1 - last)) last += 1;
+  const part = (lines, sign) => lines.slice(first, lines.length - last).map((line) => `${sign} ${line}`);
+  return [...part(old, "−"), ...part(fresh, "+")].join("\n");
+}
+
+// A key is changed in a dialog: its field by the schema, what the file would become, on trial or for good.
+async function change(line, done) {
+  const keys = line.key.split(".");
+  const schema = await get("settings/schema");
+  const value = line.value === "null" ? undefined : line.value;
+  const field = fieldAt(schema, keys, { label: line.key, hint: line.help });
+  const typed = ["list", "map", "json"].includes(field.kind);
+  if (value !== undefined) field.set(typed ? parsed(value) : value);
+  const trial = new Field("confirm", { label: t("trial.how"), kind: "select", needed: true, hint: t("trial.how.hint"), value: "2m", choices: [...Object.entries(TRIALS).map(([one, seconds]) => [one, t("trial.within", { span: span(seconds) })]), ["now", t("trial.none")]] });
+  const shown = el("div", { role: "status" });
+  const wanted = () => {
+    const { [field.name]: given = { list: [], map: {} }[field.kind] ?? null } = taken([field]);
+    return { settings: keys.reduceRight((inner, key) => ({ [key]: inner }), given), unset: [] };
+  };
+  const send = (body) => ask("POST", "settings/apply", { body: { ...body, confirm: trial.input.value in TRIALS ? trial.input.value : null } }).then(done);
+  const preview = async () => {
+    try {
+      const found = await ask("POST", "settings/preview", { body: wanted() });
+      field.complain(found.problems.map((problem) => said(problem.message, problem.hint)).join("\n"));
+      shown.replaceChildren(el("p", { class: "hint" }, found.file), el("pre", {}, changeOf(found.before, found.after) || t("set.same")), ...found.warnings.map((words) => el("p", { class: "warn" }, said(words.message ?? words))));
+    } catch (error) {
+      shown.replaceChildren(el("p", { class: "error" }, error.status ? failed(error) : ""));
+    }
+  };
+  const more = [plain(t("set.preview"), preview, { id: "preview" })];
+  if (line.origin.includes(OWN_DROP)) {
+    more.push(plain(t("set.unset"), () => send({ settings: {}, unset: [line.key] }).then(() => dialog.close(), (error) => field.complain(failed(error)))));
+  }
+  const dialog = openDialog({ title: t("set.change", { key: line.key }), content: [field.element, trial.element, shown], fields: () => [field], verb: t("set.apply"), more, done: t("set.reloaded"), send: () => send(wanted()) });
+}
+
+// Changed settings that go back by themselves unless somebody keeps them.
+function trialStrip() {
+  const words = el("p");
+  const complaint = trouble();
+  const end = (how) => ask("POST", `settings/${how}`, { body: {} }).then(({ trial }) => state.tried(trial), (error) => text(complaint, failed(error)));
+  const element = el("div", { class: "card trial", role: "status" }, words, complaint, el("div", { class: "actions" }, button(t("trial.keep"), () => end("confirm"), { id: "trial-keep" }), plain(t("trial.back"), () => end("revert"), { id: "trial-back" })));
+  return {
+    element,
+    update() {
+      const trial = state.trial;
+      show(element, trial?.state === "trying" && may("admin"));
+      if (trial?.state === "trying") text(words, t("trial", { keys: trial.changed.join(", "), time: clock(trial.until) }));
+    },
+  };
+}
+
+function openAll(place) {
+  const search = searchBox(draw);
+  const body = el("div", {}, el("p", { class: "soft" }, t("loading")));
+  const told = el("div");
+  const complaint = trouble();
+  const reload = may("operator") ? plain(t("set.reload"), again, { id: "reload" }) : null;
+  const strip = trialStrip();
   let lines = [];
-  place.append(el("div", { class: "filters" }, search, reload), complaint, told, body);
+  place.append(el("div", { class: "filters" }, search, reload), complaint, strip.element, told, body);
+
+  function edit(line) {
+    const [section, name] = line.key.split(".");
+    if (!line.editable || !may("admin")) return "";
+    if (section === "devices" || section === "brokers") return anchor(t("edit"), link(section, name, "settings"), { "aria-label": `${t("edit")}: ${line.key}` });
+    return inline(t("edit"), () => change(line, load).catch((error) => text(complaint, failed(error))), { "aria-label": `${t("edit")}: ${line.key}`, "data-key": line.key });
+  }
+
+  const origin = (line) => (line.origin === "default" ? el("span", { class: "soft" }, t("set.default")) : el("span", { title: line.origin }, line.origin.split("/").pop()));
+  const row = (line) => [el("div", {}, el("code", {}, line.key), line.help ? el("p", { class: "hint" }, line.help) : null), line.value, origin(line), edit(line)];
 
   function draw() {
     const wanted = search.value.trim().toLowerCase();
-    const rows = lines.filter((line) => !wanted || `${line.key} ${line.value} ${line.origin}`.toLowerCase().includes(wanted));
-    body.replaceChildren(table(t("set.all"), [t("set.key"), t("set.value"), t("set.origin")], rows.map((line) => [el("code", {}, line.key), line.value, line.origin === "default" ? el("span", { class: "soft" }, t("set.default")) : line.origin]), t("none")));
+    const groups = new Map();
+    for (const line of lines) {
+      if (wanted && !`${line.key} ${line.value} ${line.origin} ${line.help ?? ""}`.toLowerCase().includes(wanted)) continue;
+      const [section, name] = line.key.split(".");
+      const group = section === "devices" || section === "brokers" ? `${section}: ${name}` : section;
+      groups.set(group, [...(groups.get(group) ?? []), line]);
+    }
+    body.replaceChildren(...[...groups].map(([group, found]) => el("section", {}, el("h2", {}, group), el("div", { class: "card set" }, table(group, [t("set.key"), t("set.value"), t("set.origin"), ""], found.map(row), "")))), ...(groups.size ? [] : [el("p", { class: "empty" }, t("none"))]));
   }
 
   function problems(list) {
@@ -45,102 +133,20 @@ async function openAll(place) {
   async function load() {
     try {
       lines = (await get("settings")).settings;
-      if (lines.some((line) => line.origin === "last good settings")) text(complaint, t("set.last-good"));
+      text(complaint, lines.some((line) => line.origin === "last good settings") ? t("set.last-good") : "");
       draw();
     } catch (error) {
       text(complaint, failed(error));
     }
   }
   problems(state.status?.settings?.problems ?? []);
-  await load();
-}
-
-async function openAccess(place) {
-  const tokens = el("div");
-  const sessions = el("div");
-  const complaint = el("p", { class: "error", role: "alert" });
-  const name = new Field("name", { label: t("token.name") });
-  const role = new Field("role", { label: t("token.role"), kind: "select", choices: ROLES.map((one) => [one, t(`role.${one}`)]), value: "viewer", needed: true });
-  const life = new Field("expires", { label: t("token.life"), hint: t("token.life.hint") });
-  const fields = [name, role, life];
-  const shown = el("output", { class: "secret", "aria-live": "polite" });
-  const form = makeForm({
-    content: [el("h2", {}, t("token.make")), el("div", { class: "row" }, fields.map((field) => field.element))], fields: () => fields, verb: t("token.make"), id: "token-form",
-    after: [button(t("token.code"), code, { class: "plain", id: "login-code" })],
-    send: async () => {
-      const made = await ask("POST", "tokens", { body: taken(fields) });
-      secret(made.token, t("token.text"));
-      await load();
-    },
-  });
-  place.append(complaint, el("section", { class: "card" }, form, shown), el("section", { "aria-labelledby": "tokens-title" }, el("h2", { id: "tokens-title" }, t("tokens")), el("div", { class: "card" }, tokens)), sessions);
-
-  function secret(words, note) {
-    const copy = button(t("token.copy"), async () => {
-      await navigator.clipboard.writeText(words).catch(() => {});
-      say(t("token.copied"));
-    }, { class: "plain" });
-    shown.replaceChildren(el("p", {}, note), el("code", {}, words), copy);
-  }
-
-  async function code() {
-    text(complaint, "");
-    try {
-      const made = await ask("POST", "session/code", { body: { role: role.take() } });
-      secret(made.code, t("token.code.text", { span: span(made.seconds) }));
-    } catch (error) {
-      text(complaint, failed(error));
-    }
-  }
-
-  function revoke(token) {
-    const label = token.name || token.id;
-    confirm(t("token.revoke.q", { label }), t("token.revoke.words"), t("token.revoke"), async () => {
-      await ask("DELETE", `tokens/${at(token.id)}`);
-      await load();
-    }, t("token.revoked", { label }));
-  }
-
-  async function load() {
-    const found = await get("tokens");
-    const row = (token) => [token.name || token.id, t(`role.${token.role}`), when(token.created), token.expires ? moment(token.expires) : t("token.never"), token.used ? when(token.used) : "", button(t("token.revoke"), () => revoke(token), { class: "text", "aria-label": `${t("token.revoke")}: ${token.name || token.id}` })];
-    tokens.replaceChildren(table(t("tokens"), [t("token.name"), t("token.role"), t("token.created"), t("token.expires"), t("session.seen"), ""], found.tokens.map(row), t("token.none")));
-    if (!(await served("/api/v1/sessions"))) return;
-    const open = (await get("sessions")).sessions;
-    const line = (one) => [one.name, known(`role.${one.role}`, one.role), one.opened ? when(one.opened) : "", one.seen ? when(one.seen) : "", one.address ?? "", button(t("session.end"), () => end(one), { class: "text", "aria-label": `${t("session.end")}: ${one.name}` })];
-    sessions.replaceChildren(el("h2", {}, t("sessions")), el("div", { class: "card" }, table(t("sessions"), [t("token.name"), t("token.role"), t("session.opened"), t("session.seen"), t("session.from"), ""], open.map(line), t("session.none"))));
-  }
-
-  async function end(session) {
-    await ask("DELETE", `sessions/${at(session.id)}`).catch((error) => text(complaint, failed(error)));
-    await load();
-  }
-  await load().catch((error) => text(complaint, failed(error)));
-}
-
-function openAbout(place) {
-  const facts = el("dl", { class: "pairs" });
-  const tongue = el("select", { id: "language", onchange: () => choose(tongue.value) }, languages.map((code) => el("option", { value: code }, new Intl.DisplayNames([code], { type: "language" }).of(code))));
-  tongue.value = language;
-  place.append(el("section", { class: "card" }, facts), el("section", { class: "card" }, el("label", { for: "language" }, t("language")), tongue),
-    el("section", { class: "card" }, el("h2", {}, t("help")), el("ul", { class: "plain-list" }, el("li", {}, anchor(t("docs"), "/docs")), el("li", {}, anchor(t("docs.metrics"), "/metrics")))));
-  function all() {
-    const { status } = state;
-    if (!status) return;
-    pairs(facts, [
-      [t("gateway.id"), status.gateway.id],
-      [t("gateway.organization"), status.gateway.organization],
-      [t("gateway.labels"), Object.entries(status.gateway.labels ?? {}).map(([key, value]) => `${key}: ${value}`).join(", ")],
-      [t("clock"), t(status.clock.synchronised ? "clock.good" : "clock.bad")],
-      [t("gateway.uptime"), span(status.uptime)],
-      [t("gateway.store"), [status.store.state, size(status.store.file_bytes)].join(", ")],
-      [t("gateway.api"), status.api?.listen],
-      [t("set.files"), (status.settings?.files ?? []).join(", ")],
-      ["Gatepost", status.version ? t("version", { version: status.version }) : ""],
-    ]);
-  }
-  all();
-  return listen({ status: all });
+  load();
+  strip.update();
+  const stop = listen({ trial: () => {
+    strip.update();
+    if (state.trial?.state !== "trying") load();
+  } });
+  return stop;
 }
 
 const TABS = { all: openAll, access: openAccess, about: openAbout };
@@ -148,9 +154,7 @@ const TABS = { all: openAll, access: openAccess, about: openAbout };
 export function open(main, tab = "all") {
   heading({ title: t("place.settings") });
   const names = Object.keys(TABS).filter((name) => name !== "access" || may("admin"));
-  main.append(el("nav", { class: "tabs", "aria-label": t("place.settings") }, names.map((name) => anchor(t(`set.${name}`), `#/settings/${name}`, name === tab ? { "aria-current": "page" } : {}))));
   const place = el("div");
-  main.append(place);
-  const stop = names.includes(tab) ? TABS[tab](place) : null;
-  return { close: () => typeof stop === "function" && stop() };
+  main.append(tabs("settings", names, tab), place);
+  return { close: names.includes(tab) ? TABS[tab](place) : null };
 }

@@ -1,0 +1,95 @@
+"""History of a device: what is drawn is what is stored, in one unit, with its gaps, and can be taken away."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+
+import pytest
+
+from tests.integration.rig import LATEST
+
+from .conftest import PICTURES, go, sign_in
+
+CHART = "document.querySelector('canvas.chart')"
+KEEP_DOWNLOADS = """
+window.downloads = [];
+URL.createObjectURL = (blob) => { downloads.push(blob); return "data:,"; };
+HTMLAnchorElement.prototype.click = function () { downloads.at(-1).filename = this.download; };
+"""
+LAST = "const done = arguments[0]; const one = downloads.at(-1); one.text().then((text) => done([one.filename, text]))"
+
+
+@pytest.fixture
+async def device(browser, world):
+    """The page of the probe, with values in its chart."""
+    await sign_in(browser, world, "viewer")
+    await browser.run(KEEP_DOWNLOADS)
+    await go(browser, "#/devices/probe", "canvas.chart")
+    await browser.click(".choice[data-name=n]")
+    await browser.until(f"Number({CHART}.dataset.points) > 2 && {CHART}.ariaLabel.startsWith('N from')")
+    return browser
+
+
+async def shown(browser) -> list[dict[str, str]]:
+    """The rows of the file for what is shown."""
+    await browser.run("document.querySelector('.history .links button').click()")
+    name, text = await browser.run_async(LAST)
+    assert name == "probe-n.csv"
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+async def test_few_readings_are_drawn_each_with_its_time(device, world):
+    rows = await shown(device)
+    stored = {one["n"]: one["timestamp"] for one in (await world.agent.client.data("probe", limit=1000))["readings"]}
+    assert len(rows) > 2
+    assert all(stored[int(row["n"])].startswith(row["time"].rstrip("Z")) for row in rows), (rows[:2], stored)
+    assert [int(row["n"]) for row in rows] == sorted(int(row["n"]) for row in rows)
+    await device.seen("each reading", ".history .foot")
+    await device.run("document.querySelectorAll('.history .links button')[1].click()")
+    await device.until("downloads.at(-1).type === 'image/png'")
+    assert await device.run("return downloads.at(-1).size") > 2000
+
+
+async def test_many_readings_become_points_with_least_and_most_and_a_silence_a_gap(device, world):
+    world.probe.interval = 0.004
+    await world.agent.taken("probe", world.probe.n + 600)
+    world.probe.quiet = True
+    last = world.probe.n
+    await device.click("[data-range='24h']")
+    await device.seen("a point: mean, least and most", ".history .foot")
+    (row, *_) = await shown(device)
+    assert float(row["n_least"]) < float(row["n_mean"]) < float(row["n_most"]) <= last
+    assert int(row["readings"]) > 500
+    assert int(row["seconds"]) == pytest.approx(240, rel=0.3)  # about 360 of them
+    await device.click("[data-range='1h']")
+    await device.until(f"Number({CHART}.dataset.points) <= 3")
+    await device.picture(PICTURES / "device-bands.png")
+
+
+async def stored_in(world, unit: str) -> None:
+    async with asyncio.timeout(LATEST):
+        while True:
+            (newest, *_) = (await world.agent.client.data("probe", limit=1))["readings"]
+            if newest.get("units", {}).get("temperature") == unit:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_curve_has_one_unit(browser, world, tmp_path):
+    for unit in ("Cel", "[degF]"):
+        fields = {"t": {"name": "temperature", "unit": unit}}
+        options = {"format": "json", "fields": fields}
+        await world.agent.client.replace_device(
+            "probe", {"driver": "lines", "port": str(tmp_path / "probe"), "options": options}
+        )
+        await stored_in(world, unit)
+    await sign_in(browser, world, "viewer")
+    await go(browser, "#/devices/probe", "canvas.chart")
+    await browser.click(".choice[data-name=temperature]")
+    await browser.seen("also in °C", ".history .foot")
+    assert "°F" in await browser.run(f"return {CHART}.ariaLabel")
+    await browser.run("document.querySelector('.history .foot p button, .history .foot button').click()")
+    await browser.seen("also in °F", ".history .foot")
+    assert "°C" in await browser.run(f"return {CHART}.ariaLabel")
