@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from gatepost.drivers.installed import entry_points
+from gatepost.drivers.installed import EntryPoint, entry_points
 from gatepost.drivers.reading import Faults, Reading, Reply
 
 if TYPE_CHECKING:
@@ -309,6 +309,19 @@ class Registry:
 
     def __iter__(self) -> Iterator[type[Driver]]:
         return (self.get(name) for name in self.names)
+
+    def titles(self) -> dict[str, str]:
+        """Of every driver, for people; one that is not loaded is read in its source where that is plain. Blocks."""
+        return {name: self._title(name) for name in self.names}
+
+    def _title(self, name: str) -> str:
+        source = self._sources[name]
+        if name not in self._loaded and isinstance(source, EntryPoint) and (title := source.literal("title")):
+            return title
+        try:
+            return self.get(name).title
+        except Exception:  # of another package, and broken: it has a name still
+            return name
 
     def get(self, name: str) -> type[Driver]:
         if name not in self._loaded:

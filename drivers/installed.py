@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def entry_points(group: str, path: Sequence[str] | None = None) -> dict[str, Cal
     found: dict[str, Callable[[], Any]] = {}
     for folder in _distributions(places):
         for name, target in _declared(folder / "entry_points.txt", group):
-            found.setdefault(name, _loader(target))
+            found.setdefault(name, EntryPoint(target))
     return found
 
 
@@ -73,17 +74,30 @@ def _declared(file: Path, group: str) -> list[tuple[str, str]]:
     return list(parser.items(group)) if parser.has_section(group) else []
 
 
-def _loader(target: str) -> Callable[[], Any]:
-    """`module:attribute [extras]`."""
+class EntryPoint:
+    """An entry point, `module:attribute [extras]`; calling it imports what it stands for."""
 
-    def load() -> Any:
+    def __init__(self, target: str) -> None:
         module, _, attribute = target.partition("[")[0].strip().partition(":")
-        found: Any = import_module(module.strip())
-        for part in filter(None, attribute.strip().split(".")):
+        self._module, self._attribute = module.strip(), attribute.strip()
+
+    def __call__(self) -> Any:
+        found: Any = import_module(self._module)
+        for part in filter(None, self._attribute.split(".")):
             found = getattr(found, part)
         return found
 
-    return load
+    def literal(self, name: str) -> str | None:
+        """A text that its class sets in one plain line, read in the source without importing it."""
+        try:
+            spec = find_spec(self._module)
+            source = Path(spec.origin).read_text("utf-8") if spec is not None and spec.origin else ""
+        except (ImportError, OSError, ValueError):
+            return None
+        _, _, rest = source.partition(f"\nclass {self._attribute}(")
+        body = re.split(r"^\S", rest.partition("\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+        found = re.search(rf'^    {name} = "([^"\\]+)"$', body, re.MULTILINE)
+        return found[1] if found else None
 
 
 def _written(folder: Path) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from gatepost.agent.core.conditions import Condition
+
 PAYLOAD_SCHEMA = 1  # `schema` of every payload
 
 
@@ -64,8 +66,9 @@ class CommandView(TypedDict):
 
 
 class DeviceView(ConfiguredView):
-    """One device at this moment. `label` and `room` are free texts for people, `brokers` null = all. `reason` is a
-    stable key, `message` and `hint` its words; times are RFC 3339.
+    """One device at this moment. `label` and `room` are free texts for people, `title` is the driver's, `brokers` null
+    = all. `condition`: ok, idle (as it should be, such as asleep), or error, which needs a person. `reason` is a stable
+    key, `message` and `hint` its words; times are RFC 3339.
 
     `faults` counts by kind what went wrong, the decoder's and the port's included; `decoder_faults` are the decoder's
     alone, `faults_recent` how many of those came within the last minute or two. `every` is the interval in force in
@@ -80,9 +83,11 @@ class DeviceView(ConfiguredView):
     label: str | None
     room: str | None
     driver: str
+    title: str
     port: str | None
     brokers: list[str] | None
     status: str
+    condition: Condition
     since: str
     reason: str | None
     message: str
@@ -111,17 +116,19 @@ class DeviceView(ConfiguredView):
 
 
 class BrokerView(ConfiguredView):
-    """One broker at this moment. `active` is whether it should be connected, `protocol` the version of MQTT in use,
-    `next_attempt_in` in seconds; counts are of this run. `in_flight` readings are sent and not acknowledged, `suspect`
-    is the id of a reading that may make the broker hang up, `refused_topics` are subscriptions that it does not grant,
-    each with its reason. `owed` is what waits for it, `settings` the effective ones
-    as text."""
+    """One broker at this moment. `condition`: ok, idle (switched off, or connecting at first), or error. `active` is
+    whether it should be connected, `protocol` the version of MQTT in use, `next_attempt_in` in seconds; counts are of
+    this run. `in_flight` readings are sent and not acknowledged, `suspect` is the id of a reading that may make the
+    broker hang up, `refused_topics` are subscriptions that it does not grant, each with its reason. `owed` is what
+    waits for it, `settings` the effective ones as text.
+    """
 
     name: str
     label: str | None
     format: str
     url: str
     state: str
+    condition: Condition
     since: str
     reason: str
     hint: str

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.conditions import USUAL
 from gatepost.drivers.ble.peripheral import GattError
 from gatepost.drivers.driver import CommandFailed, WrongDevice
 from gatepost.drivers.link import LinkFailed
@@ -53,9 +54,6 @@ HUNG_UP = StatusReason("asleep", "it disconnected after sending its measurement"
 STOPPING = StatusReason("stopped", "the gateway stops")
 REMOVED = StatusReason("removed", "the device was removed from the settings")
 CHANGED = StatusReason("changed", "the device is opened anew with changed settings")
-
-# The ways of a device that sleeps between its measurements: no faults, and nothing to warn of at each visit.
-USUAL = frozenset({"asleep", "waiting", "waiting-for-slot"})
 
 # Losses of a connection that are told by their own key, not as `lost`.
 TOLD_LOSSES = frozenset({"waiting-for-slot", "pairing", "bond-lost"})

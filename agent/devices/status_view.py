@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.conditions import device_condition
 from gatepost.agent.core.views import DeviceView
 from gatepost.agent.devices.device_session import DeviceSession
 from gatepost.agent.devices.health import StatusReason
@@ -24,9 +25,17 @@ def view_of(session: DeviceSession, clock: Clock) -> DeviceView:
         label=device.label,
         room=device.room,
         driver=device.driver,
+        title=session.driver.title,
         port=device.port or device.address or device.name,
         brokers=device.brokers,
         status=str(health.state),
+        condition=device_condition(
+            str(health.state),
+            reason.key,
+            monitoring=session.desired.reporting,
+            streams=session.driver.streams,
+            seen=counters.readings > 0,
+        ),
         since=rfc3339(health.since),
         reason=reason.key or None,
         message=reason.message,

@@ -6,13 +6,13 @@ from gatepost.agent.diagnostics.finding import Finding, Severity
 
 _IDS: dict[Severity, str] = {
     "problem": """
-        agent-unreachable api-not-served broker-refused broker-unreachable database-damaged device-error
-        disk-full disk-unreadable log-damaged port-unreadable port-wrong settings-error settings-last-good
+        agent-unreachable api-not-served broker-refused broker-unreachable database-damaged device-absent device-error
+        device-silent disk-full disk-unreadable log-damaged port-unreadable port-wrong settings-error settings-last-good
         settings-refused store-failing store-full
     """,
     "warning": """
-        broker-dead-letters broker-subscription-refused clock-unsynchronised device-absent device-misunderstood
-        device-no-reading device-quiet device-silent disk-low port-forbidden port-missing readings-lost settings-warning
+        broker-dead-letters broker-subscription-refused clock-unsynchronised device-misunderstood
+        device-no-reading device-quiet disk-low port-forbidden port-missing readings-lost settings-warning
         store-repaired
     """,
     "note": """

@@ -21,6 +21,8 @@ def of_device(view: DeviceView, now: datetime) -> Iterator[Finding]:
     """At most one finding: what explains the most."""
     about = f"device {view['id']}"
     message, hint = view["message"], view["hint"]
+    if view["status"] != "online" and view["condition"] != "error":  # it sleeps, starts, or was put away
+        return
     match view["status"]:
         case "error":
             yield finding_of("device-error", about, "it cannot be used", message, hint)

@@ -13,6 +13,7 @@ import orjson
 
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import rfc3339
+from gatepost.agent.core.conditions import broker_condition
 from gatepost.agent.core.errors import ConnectFailed, NotConnected, NotTaken, SettingsWrong, UplinkError
 from gatepost.agent.core.views import BrokerView
 from gatepost.agent.settings.model import BrokerSettings, client_id_of
@@ -232,6 +233,7 @@ class BrokerLink:
             "format": self.settings.format,
             "url": self.settings.url,
             "state": state.current,
+            "condition": broker_condition(state.current, state.attempts, bool(self._tasks.requests.refused)),
             "since": rfc3339(state.since),
             "reason": state.reason or self._tasks.requests.complaint,
             "hint": state.hint,

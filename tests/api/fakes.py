@@ -11,6 +11,7 @@ import orjson
 
 from gatepost.agent.audit.log import AuditLog
 from gatepost.agent.commands.model import CommandResponse
+from gatepost.agent.core.conditions import broker_condition, device_condition
 from gatepost.agent.core.errors import NotConnected
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC
@@ -45,6 +46,7 @@ class FakeView:
 
 
 DEVICE = {
+    "title": "Any device that prints lines",
     "decoder_faults": {},
     "faults_recent": 0,
     "last_fault": "",
@@ -87,8 +89,22 @@ BROKER = {
 }
 
 
+class FakeDevice(FakeView):
+    """Of one that speaks without a pause; judged as real ones are."""
+
+    def as_dict(self):
+        state, seen = self.state, self.state["readings"] > 0
+        monitoring = state["monitoring"]
+        found = device_condition(state["status"], state["reason"], monitoring=monitoring, streams=True, seen=seen)
+        return {**state, "condition": found}
+
+
 class FakeBroker(FakeView):
     requeued = 0
+
+    def as_dict(self):
+        refuses = bool(self.state.get("refused_topics"))
+        return {**self.state, "condition": broker_condition(self.state["state"], self.state["attempts"], refuses)}
 
     @property
     def name(self):
@@ -111,7 +127,7 @@ class FakeDevices:
         self.tapes = {}
         self.taped = False
         self.by_id = {
-            "oximeter-1": FakeView(
+            "oximeter-1": FakeDevice(
                 DEVICE,
                 id="oximeter-1",
                 driver="lines",
@@ -127,7 +143,7 @@ class FakeDevices:
                 every=1.0,
                 monitoring=True,
             ),
-            "cuff-3": FakeView(
+            "cuff-3": FakeDevice(
                 DEVICE,
                 id="cuff-3",
                 driver="lines",

@@ -24,11 +24,11 @@ async def test_all_is_well(app):
 async def test_worst_first(app):
     app.clock.synchronised = False
     weights = [finding.severity for finding in await findings(app)]
-    assert weights == ["problem", "warning", "warning"]
+    assert weights == ["problem", "problem", "warning"]
 
 
 async def test_a_device_with_its_reason_and_what_to_do(app):
-    finding = (await told(app))["warning", "device cuff-3"]
+    finding = (await told(app))["problem", "device cuff-3"]
     assert finding.what == "/dev/ttyUSB9 is not there"
     assert finding.why == ""
     assert finding.do == "plug it in"
@@ -160,7 +160,7 @@ async def test_a_device_whose_port_is_open_is_not_called_absent(app):
     well(app)
     state = app.devices.by_id["oximeter-1"].state
     state.update(status="offline", reason="silent", message="nothing came for 15 s", hint="is it switched on?")
-    finding = (await told(app))["warning", "device oximeter-1"]
+    finding = (await told(app))["problem", "device oximeter-1"]
     assert (finding.what, finding.why) == ("its port is open, and it says nothing", "nothing came for 15 s")
     assert "not there" not in finding.what + finding.why
 
@@ -196,3 +196,10 @@ async def test_a_device_that_is_not_understood(app):
     app.clock.pass_seconds(600)
     finding = (await told(app))["warning", "device oximeter-1"]
     assert "100 lines or messages could not be understood of late, the last reading is 10 min old" in finding.what
+
+
+async def test_a_device_that_sleeps_is_no_finding(app):
+    well(app)
+    state = app.devices.by_id["oximeter-1"].state
+    state.update(status="offline", reason="asleep", message="it disconnected after sending its measurement")
+    assert not [about for _, about in await told(app) if about == "device oximeter-1"]

@@ -244,7 +244,7 @@ def test_doctor_explains_what_is_not_upstream(gatepost, agent):
     assert "device cuff-3: /dev/ttyUSB9 is not there" in shown.out
     assert "plug it in" in shown.out
     assert "the clock is not synchronised" in shown.out
-    assert shown.out.index("problem: broker lab") < shown.out.index("warning: device cuff-3")
+    assert shown.out.index("problem: device cuff-3") < shown.out.index("warning: ")
 
 
 def test_doctor_is_content_when_all_is_well(gatepost, agent):

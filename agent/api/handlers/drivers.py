@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 
 async def every(request: ApiRequest) -> DriverList:
-    return {"drivers": request.app.registry.names}
+    registry = request.app.registry
+    return {"drivers": registry.names, "titles": await asyncio.to_thread(registry.titles)}
 
 
 async def one(request: ApiRequest) -> DriverView:

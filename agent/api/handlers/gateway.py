@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     )
 
 LAST_GOOD = "last good settings"
-DEVICES_WELL = ("online", "stopped", "starting")
-BROKERS_WELL = ("connected", "disconnected")
 
 
 async def health(request: ApiRequest) -> HealthReport:
@@ -48,27 +46,23 @@ async def health(request: ApiRequest) -> HealthReport:
 
 
 async def health_detailed(request: ApiRequest) -> HealthDetailed:
-    """Every part with its state; `degraded` names no reason: `doctor` does."""
+    """Every part with its state; `degraded` names no reason: `doctor` does. What is idle as it should be is well."""
     app = request.app
-    devices = {view["id"]: view["status"] for view in app.devices.views()}
-    views = _broker_views(request)
-    brokers = {view["name"]: view["state"] for view in views}
+    devices, brokers = app.devices.views(), _broker_views(request)
     listening = _listener(request)
     well = (
         listening["state"] in ("off", "ok")
         and app.store.state == "ok"
         and not app.store.loss
-        and all(status in DEVICES_WELL for status in devices.values())
-        and all(state in BROKERS_WELL for state in brokers.values())
-        and not any(view["refused_topics"] for view in views)
+        and all(view["condition"] != "error" for view in (*devices, *brokers))
     )
     return {
         "status": "ok" if well else "degraded",
         "parts": {
             "store": {"state": app.store.state, "loss": app.store.loss},
             "clock": clock(request),
-            "devices": devices,
-            "brokers": brokers,
+            "devices": {view["id"]: view["status"] for view in devices},
+            "brokers": {view["name"]: view["state"] for view in brokers},
             "listener": listening,
         },
     }

@@ -348,6 +348,7 @@ class LoginCode(TypedDict):
 
 class DriverList(TypedDict):
     drivers: list[str]
+    titles: dict[str, str]
 
 
 class DriverView(TypedDict):

@@ -55,7 +55,7 @@ def rows(devices: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     return [
         (
             device["id"],
-            device["status"],
+            condition(device),
             device["driver"],
             device.get("port"),
             count(device.get("readings")),
@@ -67,6 +67,12 @@ def rows(devices: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     ]
 
 
+def condition(device: Mapping[str, Any]) -> str:
+    """The status, or why it is as it should be: `asleep` rather than `offline`."""
+    idle = device["status"] == "offline" and device.get("condition") == "idle"
+    return str(device["reason"] if idle else device["status"])
+
+
 def why(device: Mapping[str, Any]) -> str | None:
     """Why it is as it is, or why it says nothing."""
     message = device.get("message") or None
@@ -76,7 +82,7 @@ def why(device: Mapping[str, Any]) -> str | None:
 
 
 def _explain(device: Mapping[str, Any]) -> None:
-    say(f"{device['id']}: {state(device['status'])} {since(device.get('since'))}")
+    say(f"{device['id']}: {state(condition(device))} {since(device.get('since'))}")
     every, last = device.get("every"), device.get("last_reading")
     lines = [
         ("why", device.get("message") or why(device)),
