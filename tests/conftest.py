@@ -22,6 +22,8 @@ MARKS = {
     "browser": ("tests/browser/",),
     "broker": (
         "tests/api/test_messages.py",
+        "tests/fleet/test_postgres_sink.py",
+        "tests/fleet/test_sources.py",
         "tests/integration/",
         "tests/tools/test_helpers.py",
         "tests/uplink/test_connection.py",

@@ -1,0 +1,95 @@
+"""Messages of gateways: readings, batches, reports, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import orjson
+import pytest
+from gatepost_fleet.message import Reading, RefusedMessage, Report, parse
+from gatepost_fleet.topics import nats_subject, routing_key, topic_of_key, topic_of_subject
+from hypothesis import given
+from hypothesis import strategies as st
+
+TOPIC = "gateways/ward-7/devices/cuff-3/data"
+
+
+def reading(seq: int = 7, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"ward-7:6f2c9a1b:{seq}",
+        "schema": 1,
+        "gateway_id": "ward-7",
+        "device_id": "cuff-3",
+        "patient_id": "P-001",
+        "metric_type": "blood_pressure",
+        "systolic": 120,
+        "timestamp": "2026-11-20T10:30:00.123456Z",
+        "clock": "synchronised",
+        "replayed": False,
+        **more,
+    }
+
+
+def test_a_reading() -> None:
+    (one,) = parse(TOPIC, orjson.dumps(reading()))
+    assert isinstance(one, Reading)
+    assert one[:6] == ("ward-7", "6f2c9a1b", 7, "cuff-3", "P-001", "blood_pressure")
+    assert one.time.isoformat() == "2026-11-20T10:30:00.123456+00:00"
+    assert orjson.loads(one.payload) == reading()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_batch_with_one_bad_reading(pack: Any) -> None:
+    whole = {"gateway_id": "ward-7", "schema": 1, "readings": [reading(1), {"id": 4}, reading(3)]}
+    found = parse("gateways/ward-7/data", pack(orjson.dumps(whole)))
+    assert [type(each) for each in found] == [Reading, RefusedMessage, Reading]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"schema": 2}, "schema 2"),
+        ({"id": "ward-8:6f2c9a1b:7"}, "another gateway"),
+        ({"gateway_id": "ward-8"}, "another gateway"),
+        ({"id": "ward-7:6f2c9a1b:0"}, "no id"),
+        ({"id": "ward-7:6f2c9a1b:99999999999999999999"}, "no id"),
+        ({"timestamp": "yesterday"}, "yesterday"),
+        ({"note": "a\0b"}, "NUL"),
+        ({"device_id": None}, "text"),
+    ],
+)
+def test_what_is_refused_says_why(change: dict[str, Any], why: str) -> None:
+    (one,) = parse(TOPIC, orjson.dumps(reading(**change)))
+    assert isinstance(one, RefusedMessage)
+    assert why in one.why
+
+
+def test_reports_and_topics_of_no_concern() -> None:
+    (status,) = parse("gateways/ward-7/status", b'{"gateway_id": "ward-7", "status": "online"}')
+    assert status == Report("status", "ward-7", {"gateway_id": "ward-7", "status": "online"})
+    event = {"id": "ward-7:e:9", "gateway_id": "ward-7", "event": "gap"}
+    (gap,) = parse("gateways/ward-7/events", orjson.dumps(event))
+    assert isinstance(gap, Report)
+    assert (gap.epoch, gap.seq) == ("e", 9)
+    assert parse("gateways/ward-7/commands", b"{}") == []
+    assert parse("devices/cuff-3/status", b"{}") == []
+
+
+def test_a_bomb_is_refused() -> None:
+    (one,) = parse(TOPIC, gzip.compress(bytes(20_000_000)))
+    assert isinstance(one, RefusedMessage)
+
+
+@given(st.text(max_size=40), st.binary(max_size=200))
+def test_nothing_is_raised(topic: str, payload: bytes) -> None:
+    for kind in ("devices/d/data", "gateways/g/events", topic):
+        for packed in (payload, b"\x1f\x8b" + payload, b"\x28\xb5\x2f\xfd" + payload):
+            parse(kind, packed)
+
+
+@given(st.lists(st.text("ab.-_1", min_size=1, max_size=4), min_size=1, max_size=5))
+def test_topics_survive_every_engine(levels: list[str]) -> None:
+    topic = "/".join(levels)
+    assert topic_of_subject(nats_subject(topic)) == topic
+    assert topic_of_key(routing_key(topic)) == topic

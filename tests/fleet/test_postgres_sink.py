@@ -1,0 +1,94 @@
+"""The sink on a real PostgreSQL: each reading once, ids with two contents told, holes seen."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.fleet.servers import Postgres
+from tests.fleet.test_message import reading
+
+pytest.importorskip("asyncpg")
+
+from gatepost_fleet.fleet_status import gateways
+from gatepost_fleet.message import Parsed, RefusedMessage, parse
+from gatepost_fleet.migrations import SchemaTooNew, migrate
+from gatepost_fleet.postgres_sink import PostgresSink
+
+
+def readings(*seqs: int, epoch: str = "a", gateway: str = "ward-7", **more: Any) -> list[Parsed]:
+    found = []
+    for seq in seqs:
+        body = reading(id=f"{gateway}:{epoch}:{seq}", gateway_id=gateway, **more)
+        found += parse("devices/cuff-3/data", orjson.dumps(body))
+    return found
+
+
+@pytest.fixture
+async def sink(database: Any, postgres: Postgres) -> Any:
+    one = PostgresSink(postgres.url)
+    await one.open()
+    yield one
+    await one.close()
+
+
+async def test_each_reading_once(sink: PostgresSink, database: Any) -> None:
+    assert (await sink.write(readings(1, 2, 3, 3)))[:2] == (3, 0)
+    late = readings(2, 3, 4, replayed=True, clock="rectified", timestamp="2026-11-20T11:00:00Z")
+    assert (await sink.write(late))[:2] == (1, 2)
+    assert await database.fetchval("select count(*) from reading") == 4
+    assert await database.fetchval("select seqs::text from arrival") == "{[1,5)}"
+
+
+async def test_an_id_with_another_content_is_told_and_kept(sink: PostgresSink, database: Any) -> None:
+    await sink.write(readings(1, 2))
+    done = await sink.write(readings(2, 3, systolic=121))
+    assert (done.stored, done.repeated, done.clashes) == (1, 0, 1)
+    row = await database.fetchrow("select why, payload from refused")
+    assert "copied card" in row["why"]
+    assert orjson.loads(row["payload"])["systolic"] == 121
+    assert await database.fetchval("select payload ->> 'systolic' from reading where seq = 2") == "120"
+
+
+async def test_two_workers_with_the_same_ids_do_not_block_each_other(sink: PostgresSink, postgres: Postgres) -> None:
+    other = PostgresSink(postgres.url)
+    await other.open()
+    try:
+        one, two = readings(*range(1, 500)), readings(*range(499, 0, -1))
+        counts = await asyncio.gather(*(each.write(part) for each, part in ((sink, one), (other, two)) for _ in "x"))
+    finally:
+        await other.close()
+    assert sum(count.stored for count in counts) == 499
+
+
+async def test_refused_messages_are_kept(sink: PostgresSink, database: Any) -> None:
+    done = await sink.write([RefusedMessage("a\0b", "be\0cause", b"\0\xff"), *readings(1)])
+    assert (done.stored, done.refused) == (1, 1)
+    assert await database.fetchval("select payload from refused") == b"\0\xff"
+
+
+async def test_the_status_shows_holes_copies_and_silence(sink: PostgresSink, database: Any) -> None:
+    await sink.write(readings(1, 2, 3, 7, 8, epoch="a"))
+    await sink.write(parse("gateways/ward-7/status", b'{"status": "online"}'))
+    account = {"epoch": "a", "broker": "b", "from_seq": 1, "upto_seq": 8, "sent": 6, "skipped": 2, "gaps": 0}
+    await sink.write(parse("gateways/ward-7/account", orjson.dumps(account)))
+    await sink.write(readings(1, epoch="z", gateway="ward-8"))
+    lines = {line.id: line for line in await gateways(database)}
+    assert (lines["ward-7"].status, lines["ward-7"].missing, lines["ward-7"].copied) == ("online", 1, False)
+    assert (lines["ward-8"].status, lines["ward-8"].missing) == ("unknown", 0)
+    assert lines["ward-8"].silent < 60
+    await sink.write(readings(9, epoch="b"))
+    await database.execute("update arrival set first_live = now() - interval '1 hour' where gateway_id = 'ward-7'")
+    await database.execute("update arrival set first_live = now() - interval '30 min' where log_epoch = 'b'")
+    assert {line.id for line in await gateways(database) if line.copied} == {"ward-7"}
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(database: Any) -> None:
+    await migrate(database)
+    assert await migrate(database) == 1
+    await database.execute("insert into migration (number) values (99)")
+    with pytest.raises(SchemaTooNew):
+        await migrate(database)

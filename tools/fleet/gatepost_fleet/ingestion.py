@@ -1,0 +1,99 @@
+"""Ingestion: takes messages from a source, stores them, and only then acknowledges them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from gatepost.drivers.backoff import Backoff
+from gatepost_fleet.message import Parsed, parse
+from gatepost_fleet.postgres_sink import SinkCount
+from gatepost_fleet.sources.interface import Delivered, Source
+
+log = logging.getLogger(__name__)
+
+BATCH, LINGER = 1000, 0.1  # readings in one transaction, and seconds that they wait for each other
+FIRST_RETRY, LONGEST_RETRY, STEADY = 0.5, 30.0, 60.0
+
+
+class Sink(Protocol):
+    """Where readings are stored: what `write` has returned for is durable."""
+
+    async def open(self) -> None: ...
+    async def write(self, items: Sequence[Parsed]) -> SinkCount: ...
+    async def close(self) -> None: ...
+
+
+@dataclass
+class IngestCounters:
+    """Counters since the start of the worker."""
+
+    messages: int = 0
+    stored: int = 0
+    repeated: int = 0
+    clashes: int = 0
+    refused: int = 0
+    failures: int = 0
+    state: str = "starting"
+    last_commit: float | None = None  # of the loop's clock
+
+
+class Ingestion:
+    """Ingestion of one worker. `run` never ends by itself: a broker or database that is away is waited for, and what
+    was taken and not stored comes again."""
+
+    def __init__(self, source: Source, sink: Sink, rng: Random, monotonic: Callable[[], float]) -> None:
+        self.counters = IngestCounters()
+        self._source = source
+        self._sink = sink
+        self._monotonic = monotonic
+        self._backoff = Backoff(rng, FIRST_RETRY, LONGEST_RETRY, STEADY)
+        self._told = ""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                began = self._monotonic()
+                try:
+                    await self._sink.open()
+                    await self._source.open()
+                    self._state("running")
+                    while True:
+                        await self._one_batch()
+                except Exception as error:  # of two client libraries: whatever it is, nothing was acknowledged
+                    self.counters.failures += 1
+                    self._state(f"waiting: {type(error).__name__}: {error}")
+                self._backoff.held(self._monotonic() - began)
+                await asyncio.sleep(self._backoff.next())
+        finally:
+            await self._source.close()
+            await self._sink.close()
+
+    async def _one_batch(self) -> None:
+        batch = await self._source.take(BATCH, LINGER)
+        if batch:
+            await self.store(batch)
+
+    async def store(self, batch: list[Delivered]) -> None:
+        """Commit first, acknowledge after."""
+        counters = self.counters
+        items = [item for delivered in batch for item in parse(delivered.topic, delivered.payload)]
+        done = await self._sink.write(items)
+        await self._source.acknowledge(batch)
+        counters.messages += len(batch)
+        counters.stored += done.stored
+        counters.repeated += done.repeated
+        counters.clashes += done.clashes
+        counters.refused += done.refused
+        counters.last_commit = self._monotonic()
+
+    def _state(self, state: str) -> None:
+        self.counters.state = state
+        if state != self._told:
+            self._told = state
+            log.log(logging.INFO if state == "running" else logging.WARNING, "%s", state)

@@ -1,0 +1,47 @@
+"""Prometheus metrics of a worker; no device and no patient is a label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gatepost_fleet.ingestion import IngestCounters
+
+_TOTALS = {
+    "messages": "Messages taken from the broker and stored.",
+    "stored": "Readings stored for the first time.",
+    "repeated": "Readings that were stored before.",
+    "clashes": "Readings whose id has another content already.",
+    "refused": "Messages that are no readings.",
+    "failures": "Times that broker or database were away.",
+}
+
+
+class IngestMetrics(Collector):
+    """Metrics made from the counters when they are asked for; `monotonic` is the clock of `last_commit`."""
+
+    def __init__(self, counters: IngestCounters, monotonic: Callable[[], float]) -> None:
+        self._counters = counters
+        self._monotonic = monotonic
+
+    def collect(self) -> Iterator[Metric]:
+        counters = self._counters
+        for name, about in _TOTALS.items():
+            yield CounterMetricFamily(f"gatepost_fleet_{name}", about, value=getattr(counters, name))
+        up = counters.state == "running"
+        yield GaugeMetricFamily("gatepost_fleet_up", "Whether broker and database are there.", value=up)
+        if counters.last_commit is not None:
+            age = self._monotonic() - counters.last_commit
+            yield GaugeMetricFamily("gatepost_fleet_last_commit_seconds", "Age of the newest commit.", value=age)
+
+
+def serve(address: str, metrics: IngestMetrics) -> Callable[[], None]:
+    """Serve them on host:port, in a thread; the way to end it. Raises OSError, ValueError."""
+    host, _, port = address.rpartition(":")
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    server, _thread = start_http_server(int(port), host.strip("[]") or "127.0.0.1", registry)
+    return server.shutdown

@@ -1,0 +1,159 @@
+"""PostgreSQL sink: a batch in one transaction, sorted by id, each reading once; ids with two contents are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+import orjson
+
+from gatepost_fleet.message import Parsed, Reading, RefusedMessage, Report
+from gatepost_fleet.migrations import migrate
+
+COMMAND_TIMEOUT = 60.0  # seconds for a statement
+CONNECT_TIMEOUT = 15.0
+# Members that a repeat of the same reading may have otherwise: it is sent late, or its clock was put right.
+CHANGING = ["replayed", "clock", "timestamp"]
+CLASH = "its id has another content already: a copied card?"
+
+_INSERT = """
+with came as (
+  select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+                       $8::text[], $9::boolean[], $10::jsonb[])
+    as t (gateway_id, log_epoch, seq, device_id, patient_id, metric_type, time, clock, replayed, payload)
+), stored as (
+  insert into reading (gateway_id, log_epoch, seq, device_id, patient_id, metric_type, time, clock, replayed, payload)
+  select * from came on conflict do nothing returning gateway_id, log_epoch, seq
+)
+select gateway_id, log_epoch, seq from stored
+"""
+_CLASHES = """
+select came.gateway_id, came.log_epoch, came.seq
+from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) as came (gateway_id, log_epoch, seq, payload)
+join reading using (gateway_id, log_epoch, seq)
+where reading.payload - $5::text[] <> came.payload - $5::text[]
+"""
+_ARRIVE = """
+insert into arrival (gateway_id, log_epoch, seqs, first_live, last_live)
+select gateway_id, log_epoch, range_agg(int8range(seq, seq + 1)),
+       case when bool_or(live) then now() end, case when bool_or(live) then now() end
+from unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[]) as t (gateway_id, log_epoch, seq, live)
+group by gateway_id, log_epoch order by gateway_id, log_epoch
+on conflict (gateway_id, log_epoch) do update set
+  seqs = arrival.seqs + excluded.seqs,
+  first_live = coalesce(arrival.first_live, excluded.first_live),
+  last_live = coalesce(excluded.last_live, arrival.last_live)
+"""
+_SEEN = """
+insert into gateway (id, last_seen, clock_offset)
+select id, now(), now() - newest from unnest($1::text[], $2::timestamptz[]) as t (id, newest) order by id
+on conflict (id) do update set
+  last_seen = excluded.last_seen, clock_offset = coalesce(excluded.clock_offset, gateway.clock_offset)
+"""
+_REPORT = """
+insert into gateway (id, last_seen, {column}) values ($1, now(), $2::jsonb)
+on conflict (id) do update set last_seen = excluded.last_seen, {column} = excluded.{column}
+"""
+_ACCOUNT = """
+insert into account (gateway_id, log_epoch, broker, body) values ($1, $2, $3, $4::jsonb)
+on conflict (gateway_id, log_epoch, broker) do update set body = excluded.body, told_at = now()
+"""
+_EVENT = """
+insert into event (gateway_id, log_epoch, seq, payload) values ($1, $2, $3, $4::jsonb) on conflict do nothing
+"""
+
+
+class SinkCount(NamedTuple):
+    """What became of a batch: readings stored now, repeats of stored ones, ids with another content, refused."""
+
+    stored: int
+    repeated: int
+    clashes: int
+    refused: int
+
+
+class PostgresSink:
+    """PostgreSQL sink over one connection. A batch that raises was not stored, and may be written again."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Any = None
+
+    async def open(self) -> None:
+        """Connect and bring the tables up to date. Raises OSError, asyncpg.PostgresError, SchemaTooNew."""
+        await self.close()
+        self._connection = await asyncpg.connect(
+            self._url, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, statement_cache_size=32
+        )
+        await migrate(self._connection)
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def write(self, items: Sequence[Parsed]) -> SinkCount:
+        """Durable when it returns. Raises OSError, asyncpg.PostgresError."""
+        # Sorted, so that two workers with the same ids wait for each other instead of ending in a deadlock.
+        readings = sorted({each[:3]: each for each in items if isinstance(each, Reading)}.values(), key=_key)
+        reports = [each for each in items if isinstance(each, Report)]
+        refused = [each for each in items if isinstance(each, RefusedMessage)]
+        connection = self._connection
+        if connection is None:
+            raise OSError("the database is not connected")
+        async with connection.transaction():
+            stored, clashes = await self._write_readings(connection, readings)
+            refused += clashes
+            for report in sorted(reports, key=lambda each: each.gateway):
+                await self._write_report(connection, report)
+            if refused:
+                await connection.executemany(
+                    "insert into refused (topic, why, payload) values ($1, $2, $3)",
+                    [(_storable(each.topic), _storable(each.why), each.payload) for each in refused],
+                )
+        return SinkCount(stored, len(readings) - stored - len(clashes), len(clashes), len(refused) - len(clashes))
+
+    async def _write_readings(self, connection: Any, readings: Sequence[Reading]) -> tuple[int, list[RefusedMessage]]:
+        if not readings:
+            return 0, []
+        columns = list(zip(*readings, strict=True))
+        stored = {tuple(row) for row in await connection.fetch(_INSERT, *columns)}
+        clashes: list[RefusedMessage] = []
+        known = [each for each in readings if each[:3] not in stored]
+        if known:
+            gateways, epochs, seqs, *_, payloads = zip(*known, strict=True)
+            rows = await connection.fetch(_CLASHES, gateways, epochs, seqs, payloads, CHANGING)
+            other = {tuple(row) for row in rows}
+            clashes = [
+                RefusedMessage(f"gateways/{each.gateway}", CLASH, each.payload.encode())
+                for each in known
+                if each[:3] in other
+            ]
+        await connection.execute(_ARRIVE, *columns[:3], [not each.replayed for each in readings])
+        newest: dict[str, Any] = {}
+        for each in readings:
+            newest.setdefault(each.gateway, None)
+            if not each.replayed and each.clock != "unsynchronised":
+                newest[each.gateway] = max(newest[each.gateway] or each.time, each.time)
+        await connection.execute(_SEEN, list(newest), list(newest.values()))
+        return len(stored), clashes
+
+    async def _write_report(self, connection: Any, report: Report) -> None:
+        body = orjson.dumps(report.body).decode()
+        match report.kind:
+            case "status" | "reported":
+                await connection.execute(_REPORT.format(column=report.kind), report.gateway, body)
+            case "account":
+                epoch, broker = str(report.body.get("epoch", "")), str(report.body.get("broker", ""))
+                await connection.execute(_ACCOUNT, report.gateway, epoch, broker, body)
+            case "events":
+                await connection.execute(_EVENT, report.gateway, report.epoch, report.seq, body)
+
+
+def _key(reading: Reading) -> tuple[str, str, int]:
+    return reading[:3]
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

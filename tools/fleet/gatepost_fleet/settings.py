@@ -1,0 +1,59 @@
+"""Settings of the fleet side: one YAML file; passwords by reference to a file or a variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+
+class FleetSettingsWrong(Exception):
+    """The file cannot be used, for a reason in words."""
+
+
+class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`source` and `sink` are addresses; `${NAME}` in them is a variable, `${file:PATH}` the contents of a file."""
+
+    source: str  # nats://, amqp://, mqtt://; several with commas between them
+    sink: str  # postgresql://
+    group: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,32}$")] = "ingest"  # workers of one group share the messages
+    worker: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{0,32}$")] = ""  # mqtt: keeps its session over restarts
+    metrics: str | None = None  # host:port for Prometheus
+
+
+def load(path: Path) -> FleetSettings:
+    """Raises FleetSettingsWrong."""
+    try:
+        tree = yaml.safe_load(path.read_text())
+        settings = msgspec.convert(tree, FleetSettings)
+        return msgspec.structs.replace(settings, source=filled(settings.source), sink=filled(settings.sink))
+    except OSError as error:
+        raise FleetSettingsWrong(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise FleetSettingsWrong(f"{path}: {error}") from None
+
+
+def filled(text: str) -> str:
+    """With secrets in their places. Raises FleetSettingsWrong."""
+    head, *parts = text.split("${")
+    for part in parts:
+        name, end, rest = part.partition("}")
+        if not end:
+            raise FleetSettingsWrong("`${` without `}` in an address")
+        head += _secret(name) + rest
+    return head
+
+
+def _secret(name: str) -> str:
+    if name.startswith("file:"):
+        try:
+            return Path(name.removeprefix("file:")).read_text().strip()
+        except OSError as error:
+            raise FleetSettingsWrong(f"{name.removeprefix('file:')}: {error.strerror}") from None
+    if name not in os.environ:
+        raise FleetSettingsWrong(f"the variable {name} is not set")
+    return os.environ[name]
