@@ -56,9 +56,9 @@ async def test_no_number_of_the_board_is_cut_off(browser, world, tmp_path):
     await go(browser, "#/board", CELL)
     await browser.seen("100,", ".board-cells")
     wide = (
-        "return [...document.querySelectorAll('.cell')].map((one) => [one, one.querySelector('.number')])"
-        ".filter(([one, two]) => two.getBoundingClientRect().right > one.getBoundingClientRect().right - 12)"
-        ".map(([one]) => one.innerText)"
+        "return [...document.querySelectorAll('.number, .unit')].filter((one) => "
+        "one.getBoundingClientRect().right > one.closest('.cell').getBoundingClientRect().right - 12)"
+        ".map((one) => one.innerText)"
     )
     for width in (390, 768, 1280):
         await browser.cdp(

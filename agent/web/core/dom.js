@@ -72,13 +72,13 @@ export function keep(list, parts, entries, nameOf, make) {
 // A table that says what it is of; cells are texts or elements.
 export function table(caption, head, rows, none) {
   if (!rows.length) return el("p", { class: "empty" }, none);
-  const cell = (value) => el("td", {}, value instanceof Node ? value : String(value ?? ""));
+  const cell = (value, at) => el("td", { "data-label": head[at] || null }, value instanceof Node ? value : String(value ?? ""));
   return el(
     "div",
     { class: "wide", tabindex: 0, role: "group", "aria-label": caption },
     el(
       "table",
-      {},
+      { class: "stacks plain-stack" },
       el("thead", {}, el("tr", {}, head.map((name) => (name ? el("th", { scope: "col" }, name) : el("td"))))),
       el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell)))),
     ),

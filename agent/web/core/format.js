@@ -42,12 +42,15 @@ export const clock = (time) => times("clock", { timeStyle: "medium" }).format(ne
 export const hour = (time) => times("hour", { hour: "2-digit", minute: "2-digit" }).format(new Date(time));
 export const day = (time) => times("day", { day: "numeric", month: "short" }).format(new Date(time));
 
+const today = (time) => new Date(time).toDateString() === new Date().toDateString();
+
+// To the second; of today without the date.
+export const stamp = (time) => (today(time) ? clock(time) : moment(time));
+
 // The time of day of today, else with the date.
 export function when(time) {
   if (!time) return "";
-  const then = new Date(time);
-  const same = then.toDateString() === new Date().toDateString();
-  return same ? hour(then) : `${day(then)}, ${hour(then)}`;
+  return today(time) ? hour(time) : `${day(time)}, ${hour(time)}`;
 }
 
 export function span(seconds) {

@@ -14,6 +14,7 @@ const SLOWLY = 5000;
 const ORDER = { bad: 0, warn: 1, good: 2, idle: 3 };
 
 const faults = (device) => Object.values(device.faults ?? {}).reduce((sum, count) => sum + count, 0);
+const typeOf = (device) => device.title || device.driver;
 const lastOf = (device) => state.values.get(device.id)?.last?.timestamp ?? device.last_reading ?? "";
 
 // name -> [what is sorted by, whether it can be left out]
@@ -24,7 +25,7 @@ const COLUMNS = {
   value: [(device) => valueWords(device).map(([words]) => words).join(), true],
   age: [(device) => lastOf(device), true],
   battery: [(device) => device.battery ?? Infinity, true],
-  driver: [(device) => device.driver, true],
+  driver: [typeOf, true],
   signal: [(device) => device.signal_strength ?? -Infinity, true],
   readings: [(device) => device.readings, true],
   faults: [faults, true],
@@ -65,7 +66,7 @@ class DeviceRow {
     tell(this.#sign, signOf(device));
     const cell = (name, words) => text(this.#cells.get(name), words);
     cell("room", device.room);
-    cell("driver", device.driver);
+    cell("driver", typeOf(device));
     cell("battery", typeof device.battery === "number" ? quantity(device.battery, "%") : "");
     cell("signal", typeof device.signal_strength === "number" ? quantity(device.signal_strength, "dBm") : "");
     cell("readings", number(device.readings));
@@ -152,11 +153,11 @@ export function open(main) {
 
   function fits(device) {
     const words = search.value.trim().toLocaleLowerCase(locale);
-    const text_ = [device.id, device.label, device.room, device.driver, device.port, signOf(device).word].filter(Boolean).join(" ").toLocaleLowerCase(locale);
+    const text_ = [device.id, device.label, device.room, device.driver, device.title, device.port, signOf(device).word].filter(Boolean).join(" ").toLocaleLowerCase(locale);
     const brokers = state.brokers.filter((broker) => broker.name === filters.broker.value);
     return words.split(/\s+/).every((word) => text_.includes(word))
       && (!filters.state.value || signOf(device).word === filters.state.value)
-      && (!filters.driver.value || device.driver === filters.driver.value)
+      && (!filters.driver.value || typeOf(device) === filters.driver.value)
       && (!filters.room.value || device.room === filters.room.value)
       && (!brokers.length || !device.brokers || device.brokers.includes(filters.broker.value));
   }
@@ -165,7 +166,7 @@ export function open(main) {
     if (!state.status) return;
     const distinct = (of) => [...new Set(state.devices.map(of).filter(Boolean))].sort((one, other) => one.localeCompare(other, locale, { numeric: true }));
     filters.state.offer(distinct((device) => signOf(device).word));
-    filters.driver.offer(distinct((device) => device.driver));
+    filters.driver.offer(distinct(typeOf));
     filters.room.offer(distinct((device) => device.room));
     filters.broker.offer(state.brokers.map((broker) => broker.name));
     show(filters.room.element, distinct((device) => device.room).length > 0);

@@ -2,7 +2,7 @@
 
 import { get, lines as linesOf, may } from "../core/api.js";
 import { el, table, text } from "../core/dom.js";
-import { moment, number, when, words } from "../core/format.js";
+import { number, stamp, when, words } from "../core/format.js";
 import { t } from "../core/i18n.js";
 import { anchor, failed, heading, plain, searchBox, tabs, trouble } from "../core/parts.js";
 import { link } from "../core/router.js";
@@ -27,7 +27,7 @@ const TABS = {
     none: "no-commands",
     async load(cursor) {
       const found = await get(`commands?limit=${LIMIT}${cursor ? `&cursor=${cursor}` : ""}`);
-      const row = (entry) => [moment(entry.recorded), deviceLink(entry.device_id), entry.command, outcome(entry.status), entry.source, entry.response?.error?.message ?? ""];
+      const row = (entry) => [stamp(entry.recorded), deviceLink(entry.device_id), entry.command, outcome(entry.status), entry.source, entry.response?.error?.message ?? ""];
       return { rows: found.commands.map(row), cursor: found.cursor };
     },
   },
@@ -36,7 +36,7 @@ const TABS = {
     none: "none.gaps",
     async load() {
       const { gaps } = await get(`gaps?limit=${LIMIT}`);
-      const row = (gap) => [moment(gap.time), gap.device_id ? deviceLink(gap.device_id) : t("all"), number(gap.count), words(gap.reason), (gap.brokers ?? []).join(", "), gap.since ? `${when(gap.since)} – ${when(gap.until)}` : ""];
+      const row = (gap) => [stamp(gap.time), gap.device_id ? deviceLink(gap.device_id) : t("all"), number(gap.count), words(gap.reason), (gap.brokers ?? []).join(", "), gap.since ? `${when(gap.since)} – ${when(gap.until)}` : ""];
       return { rows: gaps.map(row) };
     },
   },
@@ -45,7 +45,7 @@ const TABS = {
     none: "none.dead-letters",
     async load() {
       const found = await get(`dead-letters?limit=${LIMIT}`);
-      return { rows: found.dead_letters.map((letter) => [moment(letter.time), letter.broker, letter.reading, letter.code ?? "", letter.reason]) };
+      return { rows: found.dead_letters.map((letter) => [stamp(letter.time), letter.broker, letter.reading, letter.code ?? "", letter.reason]) };
     },
   },
   audit: {
@@ -54,7 +54,7 @@ const TABS = {
     role: "operator",
     async load(cursor) {
       const found = await get(`audit?limit=${LIMIT}${cursor ? `&cursor=${cursor}` : ""}`);
-      return { rows: found.audit.map((entry) => [moment(entry.time), words(entry.what), entry.by ?? entry.name ?? entry.source ?? "", detailsOf(entry)]), cursor: found.cursor };
+      return { rows: found.audit.map((entry) => [stamp(entry.time), words(entry.what), entry.by ?? entry.name ?? entry.source ?? "", detailsOf(entry)]), cursor: found.cursor };
     },
   },
 };
@@ -121,7 +121,7 @@ function openAgentLog(place) {
     due = 0;
     if (paused) return;
     const sign = { error: "bad", critical: "bad", warning: "warn" };
-    const row = (line) => [moment(line.time), el("span", { class: `sign ${sign[line.level] ?? "idle"}` }, t(`log.is.${line.level}`)), line.device ? deviceLink(line.device) : (line.broker ?? ""), line.message];
+    const row = (line) => [stamp(line.time), el("span", { class: `sign ${sign[line.level] ?? "idle"}` }, t(`log.is.${line.level}`)), line.device ? deviceLink(line.device) : (line.broker ?? ""), line.message];
     body.replaceChildren(table(t("log.agent"), [t("col.when"), t("log.level"), t("log.about"), t("log.text")], rows.map(row), t("none.log")));
   }
 
