@@ -19,7 +19,7 @@ from gatepost.agent.audit.log import AuditLog
 from gatepost.agent.commands.authentication import CommandAuthenticator
 from gatepost.agent.commands.dispatcher import CommandDispatcher
 from gatepost.agent.commands.model import AddressedResponse, CommandRequest, CommandResponse
-from gatepost.agent.core.clock import Clock, SystemClock
+from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.clock_monitor import ClockMonitor
 from gatepost.agent.core.errors import GatepostError, NotConnected, UplinkError
 from gatepost.agent.core.events import EventBus
@@ -83,7 +83,7 @@ class App:
     ) -> None:
         self.current = CurrentSettings(loaded, settings)
         self.state_dir = Path(settings.gateway.state_dir)
-        self.clock: Clock = SystemClock()
+        self.clock = SystemClock()
         self._logs = logs
         self._env = env
         self._events = EventBus()
@@ -267,7 +267,9 @@ class App:
 
     def _start_tasks(self) -> None:
         start = self._supervisor.start
-        start("clock.monitor", ClockMonitor(self.clock, self._on_clock_step, self.store.clock_in_step).run)
+        monitor = ClockMonitor(self.clock, self._on_clock_step, self.store.clock_in_step)
+        self.clock.on_step = monitor.wake
+        start("clock.monitor", monitor.run)
         start("settings.watch", self.applier.watch)
         interval = interval_from(self._env, os.getpid())
         if interval is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.clock import STEP, US, Clock, rfc3339
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.process.notify import Notifier
 from gatepost.agent.process.supervisor import Supervisor
@@ -50,16 +50,18 @@ class StatusReport:
         self._supervisor = supervisor
         self._notifier = notifier
         self._clock = clock
-        self._started = clock.now().wall
+        self._started = clock.now()
         self._progress: tuple[int, float] | None = None  # commits while readings wait, and since when it is so many
 
     def status(self) -> dict[str, Any]:
         now = self._clock.now()
+        uptime = now.mono - self._started.mono
+        moved = now.wall - uptime - self._started.wall  # the clock was set meanwhile
         return {
             "gateway_id": self._current.settings.gateway.id,
             "version": version("gatepost"),
-            "started": rfc3339(self._started),
-            "uptime": round((now.wall - self._started) / 1e6, 1),
+            "started": rfc3339(self._started.wall + (moved if abs(moved) >= STEP else 0)),
+            "uptime": round(uptime / US, 1),
             "settings": self._current.as_dict(),
             "api": {"listen": self.api.tcp, "trouble": self.api.trouble} if self.api is not None else None,
             "tasks": [view._asdict() for view in self._supervisor.views() if not view.healthy],

@@ -14,6 +14,7 @@ TIMESYNC_MARK = Path("/run/systemd/timesync/synchronized")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STA_UNSYNC = 0x0040  # adjtimex(2): the kernel's clock is not disciplined
 US = 1_000_000
+STEP = 1 * US  # a smaller difference is slewing, which is how a disciplined clock moves
 
 
 class Stamp(NamedTuple):
@@ -65,24 +66,54 @@ def _kernel_in_step() -> bool:
 class SystemClock:
     """System clock of the kernel. CLOCK_BOOTTIME counts through a suspend, so it orders all readings of one boot."""
 
-    def __init__(self, mark: Path = TIMESYNC_MARK, kernel: Callable[[], bool] = _kernel_in_step) -> None:
+    def __init__(
+        self,
+        mark: Path = TIMESYNC_MARK,
+        kernel: Callable[[], bool] = _kernel_in_step,
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
         """`mark` is the file that timesyncd leaves once it has set the clock; `kernel` asks the kernel."""
         self.boot_id = _boot_id()
         self.synchronised = False
+        self.on_step: Callable[[], None] = _nothing
         self._boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
         self._mark = mark
         self._kernel = kernel
+        self._wall = wall
+        self._stepped_at = 0.0  # wall seconds; a mark that is older says nothing of the clock as it is now
+        self._shift = wall() // 1000 - self._mono()
         self.check()
 
     def now(self) -> Stamp:
-        return Stamp(time.time_ns() // 1000, time.clock_gettime_ns(self._boottime) // 1000, self.synchronised)
+        """Also notices a step: nothing is stamped as synchronised after it until the clock is known to be right."""
+        wall, mono = self._wall() // 1000, self._mono()
+        moved = wall - mono - self._shift
+        self._shift += moved
+        if moved >= STEP or moved <= -STEP:
+            self._stepped_at = wall / US
+            self.check()
+            self.on_step()
+        return Stamp(wall, mono, self.synchronised)
+
+    def _mono(self) -> int:
+        return time.clock_gettime_ns(self._boottime) // 1000
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     def check(self) -> bool:
-        self.synchronised = self._mark.exists() or self._kernel()
+        self.synchronised = self._marked() or self._kernel()
         return self.synchronised
+
+    def _marked(self) -> bool:
+        try:
+            return self._mark.stat().st_mtime > self._stepped_at
+        except OSError:
+            return False
+
+
+def _nothing() -> None:
+    """Nobody wants to know of a step."""
 
 
 def rfc3339(wall: int) -> str:

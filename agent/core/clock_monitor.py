@@ -6,12 +6,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from gatepost.agent.core.clock import US, Clock
+from gatepost.agent.core.clock import STEP, US, Clock
 
 log = logging.getLogger(__name__)
 
 CHECK_UNSYNCHRONISED, CHECK_SYNCHRONISED = 5.0, 60.0  # seconds between two checks, before and after it is in step
-STEP = 1 * US  # a smaller difference is slewing, which is how a disciplined clock moves
 
 OnStep = Callable[[float, bool], object]
 OnSynchronised = Callable[[], Awaitable[bool]]
@@ -28,12 +27,17 @@ class ClockMonitor:
         clock: Clock,
         on_step: OnStep,
         on_synchronised: OnSynchronised,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[object]] | None = None,
     ) -> None:
         self._clock = clock
         self._on_step = on_step
         self._on_synchronised = on_synchronised
-        self._sleep = sleep
+        self._sleep = sleep or self._until_woken
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._woken.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -50,3 +54,11 @@ class ClockMonitor:
             if in_step and await self._on_synchronised():
                 log.info("the clock is synchronised; earlier readings of this boot are rectified")
             await self._sleep(CHECK_SYNCHRONISED if in_step else CHECK_UNSYNCHRONISED)
+
+    async def _until_woken(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+        self._woken.clear()

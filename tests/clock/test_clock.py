@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +28,29 @@ def test_the_mark_of_timesyncd_or_the_kernel_makes_the_clock_believable(tmp_path
     assert not clock.check()
     kernel[0] = True
     assert clock.check()
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_nothing_is_synchronised_after_a_step_until_the_clock_is_known_to_be_right(
+    tmp_path: Path, seconds: int
+) -> None:
+    mark, kernel, ahead = tmp_path / "synchronized", [True], [0]
+    mark.touch()
+    clock = SystemClock(mark, lambda: kernel[0], lambda: time.time_ns() + ahead[0] * 10**9)
+    steps: list[bool] = []
+    clock.on_step = lambda: steps.append(clock.synchronised)
+    assert clock.now().synchronised
+    kernel[0], ahead[0] = False, seconds  # as clock_settime leaves the kernel; the mark stays where it is
+    os.utime(mark, (time.time() + min(0, seconds) - 1,) * 2)
+    assert not clock.now().synchronised
+    assert not clock.now().synchronised
+    assert not clock.check()
+    assert steps == [False]
+    os.utime(mark, (time.time() + seconds + 1,) * 2)  # timesyncd has looked again
+    assert clock.check()
+    kernel[0], ahead[0] = True, 0  # a step by one who keeps the clock
+    assert clock.now().synchronised
+    assert len(steps) == 2
 
 
 def test_the_kernel_is_asked_as_adjtimex_would_tell() -> None:

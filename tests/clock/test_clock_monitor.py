@@ -9,6 +9,7 @@ import pytest
 
 from gatepost.agent.core.clock import US, Stamp
 from gatepost.agent.core.clock_monitor import CHECK_SYNCHRONISED, CHECK_UNSYNCHRONISED, ClockMonitor
+from tests.support.waiting import until
 
 
 class Clock:
@@ -86,3 +87,14 @@ async def test_it_looks_often_until_the_clock_is_in_step_and_seldom_then() -> No
     log, pauses = await run([quiet, stepped(0, in_step=True), quiet])
     assert pauses == [CHECK_UNSYNCHRONISED, CHECK_UNSYNCHRONISED, CHECK_SYNCHRONISED, CHECK_SYNCHRONISED]
     assert log.rectified == 2  # asked for again; the store knows that it did it
+
+
+async def test_it_looks_at_once_when_it_is_woken() -> None:
+    clock, log = Clock(), Log()
+    monitor = ClockMonitor(clock, log.stepped, log.clock_in_step)
+    task = asyncio.create_task(monitor.run())
+    await asyncio.sleep(0)
+    clock.wall += 3600 * US
+    monitor.wake()
+    await until(lambda: log.steps == [(3600.0, False)])
+    task.cancel()
