@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from gatepost.agent.core.named_files import off_loop
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -214,6 +216,14 @@ class Database:
         await self._mended.wait()
         rows = list(await _opened(self._reader).execute_fetchall(f"PRAGMA {text}"))
         return rows[0][0] if rows else None
+
+    async def log_size(self) -> int:
+        """Octets of the write-ahead log, 0 where the disk does not tell."""
+        wal = self.path.with_name(self.path.name + "-wal")
+        try:
+            return (await off_loop(f"size of {wal}", wal.stat)).st_size
+        except OSError:
+            return 0
 
     async def _open_reader(self, cache: int) -> aiosqlite.Connection:
         reader = await _connect(self._target)

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from gatepost.agent.core.clock import US, Clock
+from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.database import PAGE_SIZE, Database, TransactionRun
@@ -31,6 +32,7 @@ MIN_ROW_OCTETS, MAX_ROW_OCTETS = 30, 1000  # octets: what a row takes is learnt 
 KEEP_GAPS = 10_000
 KEEP_DEAD = 10_000
 MAX_RANGES = 10_000
+DISK_SECONDS = 5.0  # for a disk to say how much space it has
 MAX_STARTS = 100  # more than so many are looked through for those of which nothing is left
 SUFFIXES = {NORMAL: "", URGENT_TRACK: "_urgent"}  # of the statements for each track
 
@@ -119,19 +121,23 @@ class RetentionRule:
                 sizes = await self.sizes()
                 missing = self._spare(sizes) - (sizes["file"] - sizes["used"])
                 if missing > 0:
-                    await self._drop(missing, owed=self._free() < self.settings.reserve)
+                    await self._drop(missing, owed=await self._short_of_space())
         self._soon.set()
 
     async def sizes(self) -> dict[str, int]:
-        """Octets in use by rows, octets of the file, and of the write-ahead log."""
+        """Octets in use by rows, and octets of the file."""
         pages = int(await self._database.pragma("page_count"))
         spare = int(await self._database.pragma("freelist_count"))
-        wal = self._database.path.with_name(self._database.path.name + "-wal")
-        return {
-            "used": (pages - spare) * PAGE_SIZE,
-            "file": pages * PAGE_SIZE,
-            "wal": wal.stat().st_size if wal.exists() else 0,
-        }
+        return {"used": (pages - spare) * PAGE_SIZE, "file": pages * PAGE_SIZE}
+
+    async def _short_of_space(self) -> bool:
+        """Whether the disk has less left than its reserve; not known of one that does not answer."""
+        try:
+            free = await off_loop(f"free space of {self._database.path}", self._free, DISK_SECONDS)
+        except OSError as error:
+            log.warning("the free space of the disk is not known: %s", error)
+            return False
+        return free < self.settings.reserve
 
     async def _expire(self) -> None:
         if self._generation != self._database.generation:  # a mended file may hold again what was deleted
@@ -167,7 +173,7 @@ class RetentionRule:
         over, self._allowance = sizes["used"] - self.settings.max_size, self.settings.max_size // 50
         if over > 0:
             over += min(MAX_SPARE, self.settings.max_size // 20)
-        if self._free() < self.settings.reserve:
+        if await self._short_of_space():
             # The file may not grow: what is written from now on must find free pages in it.
             spare = self._spare(sizes)
             over = max(over, spare - (sizes["file"] - sizes["used"]))

@@ -222,7 +222,7 @@ class Store:
             "loss": self.losses.notice,
             "bytes": sizes["used"],
             "file_bytes": sizes["file"],
-            "wal_bytes": sizes["wal"],
+            "wal_bytes": await self.database.log_size(),
         }
 
     @property

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+import pytest
+
 from gatepost.agent.settings.model import StoreSettings
+from gatepost.agent.store import retention
 from gatepost.agent.store.positions import NORMAL
 from tests.support.clock import LoopClock
 from tests.support.waiting import until
@@ -147,3 +151,19 @@ async def test_a_small_log_is_not_emptied_because_the_disk_is_short(start: Any) 
         for _ in range(10):
             await run.store.retention.make_room()
         assert len(await run.store.queries.history(limit=10_000)) == kept
+
+
+async def test_a_disk_that_does_not_tell_its_free_space_stops_neither_retention_nor_the_loop(
+    start: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(retention, "DISK_SECONDS", 0.02)
+    answer = threading.Event()
+    keep = StoreSettings(commit_interval=0.0, keep=DAY)
+    async with start(keep, free=lambda: answer.wait(30) and 1 << 40) as run:
+        await run.put_all(10)
+        delivered(run, 0, 11)
+        run.clock.pass_seconds(DAY + 1)
+        await upkeep(run)
+        assert len(await run.store.queries.history(limit=100)) == 1
+        assert "not known" in caplog.text
+        answer.set()
