@@ -32,7 +32,7 @@ KINDS = (Lines, ContecCms50dPlus, ContecCms50V7, AndScale)
 
 
 class House:
-    def __init__(self, store: Store, root: Path) -> None:
+    def __init__(self, store: Store, root: Path, limits: DeviceLimits) -> None:
         self.root = root
         self.store = store
         self.devices = DeviceManager(
@@ -42,7 +42,7 @@ class House:
             EventBus(),
             random.Random(3),
             logging.getLogger("test.devices"),
-            limits=LIMITS,
+            limits=limits,
         )
 
     def view(self, name: str) -> dict[str, Any]:
@@ -60,12 +60,12 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[House]:
     store = await Store.open(
         tmp_path / "log.db", "gw", StoreSettings(commit_interval=0.02, reserve=0), SystemClock(), EventBus()
     )
     tasks = [asyncio.create_task(run(), name=name) for name, run in store.background_tasks().items()]
-    house = House(store, tmp_path)
+    house = House(store, tmp_path, getattr(request, "param", LIMITS))
     yield house
     await house.devices.close()
     store.finish()
@@ -124,6 +124,20 @@ async def test_lines_from_a_pty_to_the_log_over_an_unplugging(house: House):
         "flags": [],
         "urgent": 0,
     }
+
+
+@pytest.mark.parametrize("house", [DeviceLimits(first_retry=600, last_retry=600)], indirect=True)
+async def test_a_device_that_is_plugged_in_again_is_read_at_once(house: House):
+    twin = pty(house, Printer(), patient=True)
+    await house.devices.apply({"p": DeviceSettings(driver="lines", port=str(twin.path))})
+    await until(lambda: house.view("p")["status"] == "offline")
+    for _ in range(2):
+        before = house.view("p")["readings"]
+        await twin.appear()
+        await until(lambda: house.view("p")["readings"] > before)  # noqa: B023
+        await twin.vanish()
+        await until(lambda: house.view("p")["status"] == "offline")
+    await twin.close()
 
 
 @pytest.mark.parametrize("kind", [ContecCms50dPlus, ContecCms50V7])

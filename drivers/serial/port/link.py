@@ -138,8 +138,12 @@ class SerialLink:
             await asyncio.wait([self._closing], timeout=timeout)
 
     async def usable_again(self) -> None:
-        """Nobody tells."""
-        await asyncio.Event().wait()
+        """Returns when the port is plugged in again; nobody tells of a port at another machine."""
+        if "://" in self.port:
+            await asyncio.Event().wait()
+        from gatepost.drivers.serial.port.port_arrival import port_arrival
+
+        await port_arrival(self.port)
 
     def counters(self) -> dict[str, int]:
         """`read-errors` since this object was made; the kernel's counts, where it counts, since the port exists."""
