@@ -12,11 +12,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from importlib import invalidate_caches
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from gatepost.drivers.installed import EntryPoint, entry_points
+from gatepost.drivers.installed import EntryPoint, entry_points, installed_at
 from gatepost.drivers.reading import Faults, Reading, Reply
 
 if TYPE_CHECKING:
@@ -294,17 +295,25 @@ class Registry:
     def __init__(self, sources: dict[str, Callable[[], type[Driver]]]) -> None:
         self._sources = dict(sources)
         self._loaded: dict[str, type[Driver]] = {}
+        self._looked: tuple[int, ...] | None = None  # at what is installed, as it was then; None = nobody looks again
 
     @classmethod
     def installed(cls) -> Registry:
-        """The drivers that installed packages declare in the entry point group `gatepost.drivers`."""
-        return cls(entry_points(ENTRY_POINTS))
+        """The drivers that installed packages declare in the entry point group `gatepost.drivers`, also those that are
+        installed later; another version of a known one counts from the next start."""
+        looked = installed_at()
+        registry = cls(entry_points(ENTRY_POINTS))
+        registry._looked = looked
+        return registry
 
     @property
     def names(self) -> list[str]:
+        self._look_again()
         return sorted(self._sources)
 
     def __contains__(self, name: str) -> bool:
+        if name not in self._sources:
+            self._look_again()
         return name in self._sources
 
     def __iter__(self) -> Iterator[type[Driver]]:
@@ -325,7 +334,13 @@ class Registry:
 
     def get(self, name: str) -> type[Driver]:
         if name not in self._loaded:
-            if name not in self._sources:
+            if name not in self:
                 raise UnknownDriver(name)
             self._loaded[name] = self._sources[name]()
         return self._loaded[name]
+
+    def _look_again(self) -> None:
+        if self._looked is not None and self._looked != (now := installed_at()):
+            self._looked = now
+            invalidate_caches()  # the modules of what is new are found, too
+            self._sources = {**entry_points(ENTRY_POINTS), **self._sources}

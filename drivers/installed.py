@@ -32,6 +32,17 @@ def entry_points(group: str, path: Sequence[str] | None = None) -> dict[str, Cal
     return found
 
 
+def installed_at(path: Sequence[str] | None = None) -> tuple[int, ...]:
+    """Another value once something was installed or removed: when the folders of the path were last changed."""
+    times = []
+    for place in sys.path if path is None else path:
+        try:
+            times.append(Path(place or ".").stat().st_mtime_ns)
+        except OSError:
+            times.append(0)
+    return tuple(times)
+
+
 def version(distribution: str, path: Sequence[str] | None = None) -> str:
     """The installed version; empty when it is not installed."""
     wanted = _normal(distribution)

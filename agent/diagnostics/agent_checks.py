@@ -245,6 +245,9 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
                 reason,
                 do or "see its username and password",
             )
+        case "blocked":
+            text = f"it cannot be connected before something is changed{since}"
+            yield finding_of("broker-blocked", about, text, reason, do or "see its settings")
         case _:
             yield finding_of(
                 "broker-unreachable", about, f"it is not connected{since}", reason, do or "is it reachable from here?"

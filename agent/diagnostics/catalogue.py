@@ -6,8 +6,9 @@ from gatepost.agent.diagnostics.finding import Finding, Severity
 
 _IDS: dict[Severity, str] = {
     "problem": """
-        agent-unreachable api-not-served broker-refused broker-unreachable database-damaged device-absent device-error
-        device-silent disk-full disk-unreadable log-damaged port-unreadable port-wrong settings-error settings-last-good
+        agent-unreachable api-not-served broker-blocked broker-refused broker-unreachable database-damaged device-absent
+        device-error device-silent disk-full disk-unreadable log-damaged port-unreadable port-wrong settings-error
+        settings-last-good
         settings-refused store-failing store-full
     """,
     "warning": """

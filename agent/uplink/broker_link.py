@@ -26,7 +26,7 @@ from gatepost.agent.uplink.delivery import BrokerDelivery
 from gatepost.agent.uplink.followed_topics import FollowedTopics
 from gatepost.agent.uplink.formats.interface import JSON, OutgoingMessage
 from gatepost.agent.uplink.lanes import Lanes
-from gatepost.agent.uplink.link_state import LinkState
+from gatepost.agent.uplink.link_state import LinkState, waiting_state
 from gatepost.agent.uplink.link_tasks import LinkTasks
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost, ConnectOptions, MqttConnection
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
@@ -434,12 +434,12 @@ class BrokerLink:
         await connection.close(CLOSE_TIMEOUT)
 
     async def _wait(self, failure: ConnectFailure) -> None:
-        later = getattr(failure, "retry", "later") == "later"
+        state = waiting_state(failure)
         taken_over = getattr(failure, "taken_over", False)
-        delay = self._backoff.next(RETRY_TAKEN_OVER if taken_over else RETRY_LATER if later else 0.0)
+        delay = self._backoff.next(RETRY_TAKEN_OVER if taken_over else 0.0 if state == "waiting" else RETRY_LATER)
         if isinstance(failure, ConnectFailed) and failure.reached:
             delay = max(delay, self._crowded.next())
-        self._state.wait(delay, later, failure.message, failure.hint)
+        self._state.wait(delay, state, failure.message, failure.hint)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._changed.wait()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal, get_args
 
 from gatepost.agent.uplink.context import UplinkContext
 
 log = logging.getLogger("gatepost.agent.uplink.broker_link")
 
-WAITING = ("waiting", "refused")
+WaitingState = Literal["waiting", "refused", "blocked"]
+WAITING = get_args(WaitingState)
 
 
 class LinkState:
-    """State in words: disconnected, connecting, connected, waiting (tried again soon), refused (a person must act)."""
+    """State in words: disconnected, connecting, connected, waiting (tried again soon), refused (the broker does not
+    accept this gateway), blocked (a setting, secret or certificate must be changed first)."""
 
     def __init__(self, name: str, context: UplinkContext) -> None:
         self.current = "disconnected"
@@ -51,13 +54,23 @@ class LinkState:
     def went_offline(self) -> None:
         self.offline_since = self._context.clock.now().wall
 
-    def wait(self, seconds: float, later: bool, reason: str, hint: str) -> None:
-        """The next attempt is due in so many seconds; `later`: a person must change something first."""
+    def wait(self, seconds: float, state: WaitingState, reason: str, hint: str) -> None:
+        """The next attempt is due in so many seconds."""
         self._next_attempt_at = self._context.clock.monotonic() + seconds
-        self.enter("refused" if later else "waiting", reason, hint)
+        self.enter(state, reason, hint)
 
     @property
     def next_attempt_in(self) -> float | None:
         """Seconds; None when no attempt is waited for."""
         left = self._next_attempt_at - self._context.clock.monotonic()
         return max(0.0, round(left, 1)) if self.current in WAITING else None
+
+
+def waiting_state(failure: object) -> WaitingState:
+    """After an attempt or a connection that failed like this: ConnectFailed and ConnectionLost say when to try again,
+    other errors are of this gateway's own settings and files."""
+    retry = getattr(failure, "retry", None)
+    if retry in ("soon", "protocol"):
+        return "waiting"
+    broker_said_so = retry is not None and getattr(failure, "reason", "refused") == "refused"
+    return "refused" if broker_said_so else "blocked"

@@ -51,3 +51,17 @@ def test_no_driver_knows_the_agent():
         "assert not any(m == 'agent' or m.startswith('agent.') for m in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_driver_that_is_installed_later_is_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry.installed()
+    assert "late-scale" not in registry
+    (tmp_path / "late_scale.py").write_text("class LateScale:\n    name = 'late-scale'\n")
+    folder = tmp_path / "late_scale-1.0.dist-info"
+    folder.mkdir()
+    (folder / "entry_points.txt").write_text("[gatepost.drivers]\nlate-scale = late_scale:LateScale\n")
+    assert "late-scale" in registry
+    assert "late-scale" in registry.names
+    assert registry.get("late-scale").name == "late-scale"
+    assert registry.get("lines").name == "lines"

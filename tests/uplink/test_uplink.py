@@ -197,7 +197,7 @@ async def test_a_password_that_is_refused(gw: Gateway, tmp_path: Path) -> None:
 
 async def test_a_password_that_is_not_there(gw: Gateway, broker: Mosquitto) -> None:
     await gw.apply(a=BrokerSettings(broker.url, username="ward", password=SecretRef(env="NOWHERE")))
-    uplink = await gw.state("refused")
+    uplink = await gw.state("blocked")
     assert "NOWHERE" in uplink.reason
     gw.environ["NOWHERE"] = "x"
     await gw.state("connected")
@@ -207,7 +207,7 @@ async def test_a_certificate_of_another_authority(gw: Gateway, authority: Author
     other = Authority(tmp_path / "other", "another authority")
     async with running(Mosquitto(tmp_path / "m", authority=authority)) as secure:
         await gw.apply(a=BrokerSettings(secure.url, tls=TlsSettings(ca=str(other.ca))))
-        uplink = await gw.state("refused")
+        uplink = await gw.state("blocked")
         assert "certificate is not trusted" in uplink.reason
         assert "tls.ca" in uplink.hint
         await gw.apply(a=BrokerSettings(secure.url, tls=TlsSettings(ca=str(authority.ca))))
@@ -216,7 +216,7 @@ async def test_a_certificate_of_another_authority(gw: Gateway, authority: Author
 
 async def test_a_certificate_file_that_is_missing(gw: Gateway, broker: Mosquitto) -> None:
     await gw.apply(a=BrokerSettings("mqtts://127.0.0.1:1", tls=TlsSettings(ca="/nowhere/ca.pem")))
-    uplink = await gw.state("refused")
+    uplink = await gw.state("blocked")
     assert "/nowhere/ca.pem" in uplink.reason
 
 

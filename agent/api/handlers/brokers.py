@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STATUS = "broker.status"
 RESERVED = ("status", "discovered")
-FAILED = frozenset({"waiting", "refused"})
+FAILED = frozenset({"waiting", "refused", "blocked"})
 SETTLE = 3.0  # seconds in which the answer may wait for the outcome
 
 

@@ -16,7 +16,9 @@ from gatepost.agent.cli.support.tables import BELOW, GAP, NOTHING, ColumnPlan, f
 from gatepost.agent.core.printable import printable, printable_colours
 
 GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied", "recognised"})
-BAD = frozenset({"error", "offline", "refused", "failed", "problem", "rejected", "damaged", "full", "LAST GOOD ONES"})
+BAD = frozenset({"error", "offline", "refused", "blocked", "failed", "problem", "rejected", "damaged", "full"}) | {
+    "LAST GOOD ONES"
+}
 COLOURS = {"good": "32", "bad": "31", "middling": "33"}
 
 
