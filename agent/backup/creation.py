@@ -28,6 +28,8 @@ AS_ROOT = "use sudo: secrets are root's, the state is the service's"
 
 def create_backup(file: Path, config: Path, loaded: LoadedSettings, unit: Path | None) -> BackupManifest:
     """`unit`: the folder of the service's drop-ins, where they belong to it. Raises GatepostError."""
+    if loaded.unreadable:
+        raise GatepostError(loaded.unreadable, "use sudo")
     settings = loaded.settings or LastGood(loaded.state_dir).read()
     if settings is None:
         raise GatepostError(f"there are no usable settings at {config}", "`gatepost check` says why; or use --config")

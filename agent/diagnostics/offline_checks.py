@@ -32,7 +32,8 @@ def of_box(loaded: LoadedSettings, running: bool) -> Iterator[Finding]:
             yield from _ports(loaded.settings)
             yield from _disk(state_dir, loaded.settings.store.reserve)
         yield from _clock()
-        yield from _database(state_dir)
+        if not loaded.unreadable:  # else it is not known where it lies
+            yield from _database(state_dir)
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DROPS = "conf.d"
 SUFFIX = ".yaml"
+MAY_NOT_READ = "use sudo, or check its permissions"
 HOST_NAME = Origin("host name")
 
 
@@ -74,6 +75,12 @@ class LoadedSettings(msgspec.Struct, kw_only=True):
     @property
     def errors(self) -> list[Problem]:
         return [problem for problem in self.problems if problem.severity == ERROR]
+
+    @property
+    def unreadable(self) -> str:
+        """What this user may not read, as a sentence; "" = all of it can be read."""
+        found = (problem for problem in self.errors if problem.code == "unreadable")
+        return next((f"{problem.file} {problem.message}" for problem in found), "")
 
     @property
     def warnings(self) -> list[Problem]:
@@ -248,7 +255,7 @@ class _SettingsReader:
             if own:  # a person who checks settings may not see the agent's state
                 self.report.warn(origin, (), "unreadable", message, "the agent's own drops are left out here")
             else:
-                self.report.error(origin, (), "unreadable", message, "check its permissions")
+                self.report.error(origin, (), "unreadable", message, MAY_NOT_READ)
                 self.whole = False
             return []
         return sorted({directory / file.name for file in (*drops_in(directory), *edited)})

@@ -23,11 +23,18 @@ COMPLETION_TIME = 0.5  # seconds
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Socket = Annotated[
     Path | None,
-    typer.Option("--socket", help="The agent's socket; default: $GATEPOST_SOCKET, else api.socket of the settings."),
+    typer.Option(
+        "--socket",
+        readable=False,
+        help="The agent's socket; default: $GATEPOST_SOCKET, else api.socket of the settings.",
+    ),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help=f"The settings; default: $GATEPOST_CONFIG, else {DEFAULT_CONFIG}."),
+    # Whether it can be read is said by who reads it, with what to do.
+    typer.Option(
+        "--config", "-c", readable=False, help=f"The settings; default: $GATEPOST_CONFIG, else {DEFAULT_CONFIG}."
+    ),
 ]
 
 
@@ -62,7 +69,11 @@ def socket_of(config: Path) -> Path:
     if loaded.settings is not None:
         return Path(loaded.settings.api.socket)
     found = _socket_in(loaded.files)
-    complain(f"the settings {config} are invalid; asking the agent at {found}", "`gatepost check` says what is wrong")
+    if loaded.unreadable:
+        complain(f"{loaded.unreadable}; asking the agent at {found}", "use sudo, or name its socket with --socket")
+    else:
+        problem = f"the settings {config} are invalid; asking the agent at {found}"
+        complain(problem, "`gatepost check` says what is wrong")
     return found
 
 

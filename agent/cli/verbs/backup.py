@@ -19,7 +19,9 @@ restore_verb = new()
 
 @verb.command("backup")
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup, such as ward-7.tar.gz; a new file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", readable=False, help="The backup, such as ward-7.tar.gz; a new file.")
+    ],
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -56,7 +58,7 @@ def backup(
 
 @restore_verb.command("restore")
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `gatepost backup` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="What `gatepost backup` wrote.")],
     gateway: Annotated[
         str | None, typer.Option("--gateway-id", metavar="ID", help="Another id for this box; default: as it was.")
     ] = None,

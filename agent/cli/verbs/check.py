@@ -23,7 +23,9 @@ verb = new()
 
 @verb.command("check")
 def check(
-    path: Annotated[Path | None, typer.Argument(help="The settings; default: those of --config.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(readable=False, help="The settings; default: those of --config.")
+    ] = None,
     config: Config = None,
     secrets: Annotated[bool, typer.Option("--secrets", help="Also try to read every secret and certificate.")] = False,
     json: Json = False,

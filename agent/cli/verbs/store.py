@@ -19,7 +19,9 @@ from gatepost.agent.process.exits import ExitCode
 if TYPE_CHECKING:
     from gatepost.agent.store.damage.salvage import SalvageReport
 
-Named = Annotated[Path | None, typer.Argument(metavar="[PATH]", help="The database; default: that of the settings.")]
+Named = Annotated[
+    Path | None, typer.Argument(metavar="[PATH]", readable=False, help="The database; default: that of the settings.")
+]
 
 verb = new(no_args_is_help=True)
 
@@ -94,6 +96,8 @@ def _work(do: Callable[[Path], SalvageReport], path: Path | None, config: Path |
 
 def _of_settings(config: Path) -> Path:
     loaded: Any = load_settings(config)
+    if loaded.unreadable:
+        raise SettingsWrong(loaded.unreadable, "use sudo, or name the database")
     if loaded.settings is None and not loaded.files:
         raise SettingsWrong(f"there are no settings at {config}", "name the database, or the settings with --config")
     from gatepost.agent.store.schema import DATABASE

@@ -43,7 +43,8 @@ def read_file(path: Path, report: ProblemReport) -> tuple[MapNode, bool]:
             return MapNode({}, top), False
         data = read_regular(path, MAX_BYTES + 1)
     except OSError as error:
-        report.error(top, (), "unreadable", f"cannot be read: {error.strerror or error}", "check its permissions")
+        message = f"cannot be read: {error.strerror or error}"
+        report.error(top, (), "unreadable", message, "use sudo, or check its permissions")
         return MapNode({}, top), False
     return read_bytes(data, str(path), report)
 
