@@ -51,7 +51,7 @@ class DemoRunner:
         self.statistics = DemoStatistics(
             {name: device["driver"] for name, device in DEVICES.items()}, lambda: clock.monotonic() - began
         )
-        self._port = _free_port()
+        self._port, self._page_port = _free_port(), _free_port()
         self._broker = BrokerAway(self._port, self.statistics.delivered)
         self._switching = asyncio.Lock()
         self._framing = asyncio.Lock()
@@ -76,6 +76,9 @@ class DemoRunner:
             agent = await start_agent(settings, self._folder / "agent.log")
             stack.push_async_callback(end, agent)
             await self._wait_for_agent(agent)
+            self.statistics.page = await self._page()
+            if self._plain:
+                self.statistics.note("page: " + self.statistics.page)
             self.statistics.note("agent runs: gatepost run --config " + str(settings))
             await self._show(view, seconds, agent, devices)
 
@@ -93,11 +96,16 @@ class DemoRunner:
             # What this broker speaks; without it the agent would find out by trying.
             "brokers": {"demo": {"url": f"mqtt://127.0.0.1:{self._port}", "protocol": "3.1.1"}},
             "devices": {name: {**device, "port": str(ports[name])} for name, device in DEVICES.items()},
-            "api": {"socket": str(self._folder / "api.sock")},
+            "api": {"socket": str(self._folder / "api.sock"), "listen": f"127.0.0.1:{self._page_port}"},
         }
         path = self._folder / "gatepost.yaml"
         path.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
         return path
+
+    async def _page(self) -> str:
+        """The page's address; whoever has it is signed in as a viewer."""
+        token = (await self._client.create_token("viewer", name="demo"))["token"]
+        return f"http://127.0.0.1:{self._page_port}/#/sign-in/{token}"
 
     async def _wait_for_agent(self, agent: asyncio.subprocess.Process) -> None:
         until = self._clock.monotonic() + STARTING

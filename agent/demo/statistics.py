@@ -56,6 +56,7 @@ class DemoStatistics:
         self.devices = {name: DeviceStatistics(name, driver) for name, driver in devices.items()}
         self.broker = "starting"
         self.oldest: str | None = None
+        self.page = ""
         self.lost = 0
         self.notes: deque[str] = deque(maxlen=NOTES)
         self.elapsed = elapsed

@@ -98,6 +98,8 @@ class FittedTable:
             state.append(f", oldest {statistics.oldest}")
         title = "Gatepost: simulated devices, real agent, real broker"
         yield Panel(Group(*drawn, Text(), state), title=title, subtitle=KEYS)
+        if statistics.page:  # whole, so that it can be opened or copied
+            yield Text(f"page: {statistics.page}", overflow="fold")
         yield Text("\n".join(statistics.notes), style="dim", no_wrap=True, overflow="ellipsis")
 
 

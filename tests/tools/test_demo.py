@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -77,6 +80,16 @@ def test_ctrl_c_ends_it_cleanly_with_the_account(tmp_path):
     demo = start(tmp_path, "--away", "0")
     try:
         assert demo.stdout is not None
+        while "page: " not in (line := demo.stdout.readline()):
+            assert demo.poll() is None
+        address, token = line.split()[-1].split("#/sign-in/")
+        seen = urllib.request.Request(f"{address}api/v1/devices", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(seen, timeout=10) as answer:
+            assert {device["id"] for device in json.load(answer)["devices"]} >= {"oximeter-1", "scale-3"}
+        changes = urllib.request.Request(f"{address}api/v1/reload", b"{}", dict(seen.header_items()), method="POST")
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            urllib.request.urlopen(changes, timeout=10)
+        refused.value.close()
         while "online, taken 0" in (line := demo.stdout.readline()) or "online" not in line:
             assert demo.poll() is None
         demo.send_signal(signal.SIGINT)
