@@ -14,12 +14,15 @@ from gatepost.drivers.driver import Driver, Registry
 from gatepost.drivers.network.intellivue import requests
 from gatepost.drivers.network.intellivue.frames import encode_payload
 from gatepost.drivers.serial.contec.v7_packets import FORBIDDEN as V7_FORBIDDEN
+from gatepost.drivers.serial.medibus.frames import encode_frame
+from gatepost.drivers.serial.medibus.realtime import ENABLE
 from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions
 
 REGISTRY = Registry.installed()
 SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport == "serial"]
 ENDLESS = {
     "astm-analyser",
+    "draeger-medibus",
     "hl7-monitor",
     "pb840",
     "philips-intellivue",
@@ -73,6 +76,13 @@ REFUSED = {
     "oximeter-ascii": {"speak": [b"0", b"\x03", b"SPO2?"]},
     "onetouch-ultra2": {"erase": [b"\x11\rDMZ\r", b"dmz"]},
     "astm-analyser": {"command": [b"\x021O|1|S1||^^^GLU|R\r\x0343\r\n", b"Q|1|^S1\r", b"\x02", b"\x06\x05", b"x"]},
+    "draeger-medibus": {
+        "set": [encode_frame(False, code, b"01  40") for code in (0x49, 0x59, 0x6A)],
+        "command": [
+            *(encode_frame(False, code) for code in (0x23, 0x2F, 0x31, 0x4B, 0x50, 0x56, 0x57, 0x6C)),
+            b"\x1b\x24", b"\x24\r", ENABLE[:3], ENABLE + b"\xc0", b"\xd0\xc1\xcf\xc0\xc0", b"\x1b\x24\x01\r",
+        ],
+    },
     "pb840": {"command": [b"RSET\r", b"SNDX\r", b"RSET", b"anything\r"]},
     "hl7-monitor": {
         "message": [
@@ -84,6 +94,17 @@ REFUSED = {
 }  # fmt: skip
 
 SAID = {
+    "draeger-medibus": [
+        *(encode_frame(False, code) for code in (*range(0x24, 0x2F), 0x30, 0x51, 0x52, 0x53, 0x55)),
+        encode_frame(False, 0x54, b"00010101"),
+        encode_frame(False, 0x4A, b"$EB"),
+        encode_frame(True, 0x52, b"0161'GATEPOST'01.00:03.00"),
+        encode_frame(True, 0x56),
+        ENABLE,
+        b"\x11",
+        b"\x13",
+        b"\x18",
+    ],
     "philips-intellivue": [
         framed(request)
         for request in (

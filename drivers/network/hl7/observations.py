@@ -17,8 +17,8 @@ from gatepost.drivers.network.hl7.codes import (
 )
 from gatepost.drivers.network.hl7.message import Hl7Time, Observation, ResultMessage
 from gatepost.drivers.network.mdc_codes import MEANINGS, OTHER, Meaning
-from gatepost.drivers.network.value_groups import ValueGroup
 from gatepost.drivers.reading import BAD, GOOD, Reading
+from gatepost.drivers.value_groups import ValueGroup
 
 ALARM_SYSTEM = "MDIL-ALERT"
 CONTROL_ORDER = "LQC"

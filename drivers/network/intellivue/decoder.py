@@ -23,8 +23,8 @@ from gatepost.drivers.network.intellivue.messages import (
 from gatepost.drivers.network.intellivue.options import IntellivueOptions
 from gatepost.drivers.network.intellivue.requests import ALERTS, NUMERICS, WAVES
 from gatepost.drivers.network.intellivue.waves import WaveGatherer
-from gatepost.drivers.network.value_groups import ValueGroup
 from gatepost.drivers.reading import GOOD, Faults, Reading, Reply
+from gatepost.drivers.value_groups import ValueGroup
 
 MAX_PARTS = 4096  # objects of one poll
 MAX_KNOWN = 256  # objects that are remembered

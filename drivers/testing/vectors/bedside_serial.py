@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.laboratory import CONTROL
 from gatepost.drivers.reading import Reading
 from gatepost.drivers.serial.astm.analyser import AnalyserDecoder, AnalyserResult
+from gatepost.drivers.serial.medibus import frames as medibus_frames
+from gatepost.drivers.serial.medibus.realtime import RealtimeDecoder, split, value_of
 from gatepost.drivers.serial.pb840.driver import REQUESTS
 from gatepost.drivers.serial.pb840.report import decode_report
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
@@ -63,8 +66,67 @@ def _result(found: AnalyserResult) -> Fields:
     return fields | ({"control": True} if CONTROL in found.unreal else {})
 
 
+def medibus(octets: bytes) -> Fields:
+    frame = medibus_frames.decode_frame(octets)
+    kind = "response" if frame.is_response else "command"
+    fields: Fields = {"kind": kind, "code": f"{frame.code:02X}"}
+    data, code = frame.data, frame.code
+    if not frame.is_response:
+        return fields | ({"argument": data.decode("latin-1")} if data else {})
+    if code in medibus_frames.DATA:
+        return fields | {"items": [item._asdict() for item in medibus_frames.data_items(data)]}
+    if code == medibus_frames.SETTINGS:
+        return fields | {"items": [item._asdict() for item in medibus_frames.data_items(data, 5)]}
+    if code in medibus_frames.ALARMS:
+        return fields | {"alarms": [item._asdict() for item in medibus_frames.alarm_items(data)]}
+    if code == medibus_frames.TEXTS:
+        return fields | {"texts": [{"code": code, "text": text} for code, text in medibus_frames.text_items(data)]}
+    if code == medibus_frames.CLOCK:
+        return fields | medibus_time(data.decode("latin-1"))
+    if code == medibus_frames.REALTIME:
+        return fields | {"realtime": [_channel(channel) for channel in medibus_frames.realtime_channels(data)]}
+    return fields | ({"corrupt": True} if code == medibus_frames.CORRUPT else {})
+
+
+def medibus_time(text: str) -> Fields:
+    time = medibus_frames.clock_time(text)
+    if time is None:
+        raise FrameError("bad_format")
+    return {"timestamp": time}
+
+
+def _channel(channel: medibus_frames.RealtimeChannel) -> Fields:
+    code, interval, low, high, largest = channel
+    return {"code": code, "interval": interval, "min": low, "max": high, "max_bin": largest}
+
+
+def medibus_realtime(chunks: Iterable[bytes], context: Fields) -> list[Fields]:
+    channels = [
+        medibus_frames.RealtimeChannel(told["code"], 1, told["min"], told["max"], told["max_bin"])
+        for told in context["channels"]
+    ]
+    decoder = RealtimeDecoder()
+    found = []
+    for chunk in chunks:
+        for place, raw in decoder.feed(split(chunk)[1]):
+            if 0 <= place < len(channels):
+                value = round(value_of(channels[place], raw), 6)
+                found.append({"code": channels[place].code, "raw": raw, "value": value})
+    return found
+
+
+def medibus_request(request: Fields) -> bytes:
+    if request.get("reply") == "52":
+        told = "{id}'{name}'{revision}:{medibus_revision}".format(**request)
+        return medibus_frames.encode_frame(True, 0x52, told.encode("latin-1"))
+    code = request.get("reply", request.get("command"))
+    data = str(request.get("argument", request.get("data", ""))).encode("latin-1")
+    return medibus_frames.encode_frame("reply" in request, int(str(code), 16), data)
+
+
 TABLE: Table = {
-    "serial-frame": {"pb840": pb840},
-    "serial-stream": {"astm-analyser": astm},
-    "encode": {"pb840": pb840_request},
+    "serial-frame": {"pb840": pb840, "draeger-medibus": medibus},
+    "serial-line": {"draeger-medibus-time": medibus_time},
+    "serial-stream": {"astm-analyser": astm, "draeger-medibus-realtime": medibus_realtime},
+    "encode": {"pb840": pb840_request, "draeger-medibus": medibus_request},
 }

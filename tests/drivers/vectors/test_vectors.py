@@ -19,7 +19,7 @@ VECTORS = [
 ]
 NOT_BUILT = {
     "beurer-bm", "freestyle-optium", "freestyle-optium-reading", "lifescan-binary", "medibus", "taidoc",
-    "taidoc-datetime", "capnostream", "draeger-medibus", "draeger-medibus-realtime", "ge-dri",
+    "taidoc-datetime", "capnostream", "ge-dri",
     "poct1-a", "poct1-a-stream",
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Draeger ventilators and anaesthesia machines that speak MEDIBUS."""

@@ -1,0 +1,174 @@
+"""Driver `draeger-medibus`: Draeger ventilators and anaesthesia machines; reads them, and sets nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, SerialSettings, Twin
+from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.serial.medibus.decoder import MedibusDecoder
+from gatepost.drivers.serial.medibus.frames import CORRUPT, encode_frame
+from gatepost.drivers.serial.medibus.realtime import ENABLE
+from gatepost.drivers.serial.medibus.twin import MedibusTwin
+
+START, IDENTIFY, IDLE, STOP = 0x51, 0x52, 0x30, 0x55
+MEASURED, CLOCK, SETTINGS, ALARMS, ALARMS_2, REALTIME, CHOOSE = 0x24, 0x28, 0x29, 0x27, 0x2E, 0x53, 0x54
+ANSWER_TIMEOUT = 3.0  # seconds; the device ends the link after 10
+ATTEMPTS = 3
+START_INTERVAL = 3.0
+IDLE_INTERVAL = 2.0  # a silence of three seconds ends the link
+AFTER_IDENTITY = 0.2
+SUSPEND_TIMEOUT = 10.0
+WAVES = {"airway_pressure": "00", "flow": "01", "volume": "03", "co2": "06"}
+IDENTITY = b"0161'GATEPOST'01.00:03.00"
+
+# Any frame but those of the reading side, whole; 56 only as an answer.
+OTHERS = re.compile(
+    rb"\A(?!(?:[\x1b\x01][\x24-\x2e\x30\x4a\x51-\x55][ -~]{2,60}\r|\x01\x56[ -~]{2}\r|"
+    + re.escape(ENABLE)
+    + rb"|[\x11\x13\x18])\Z)",
+    re.DOTALL,
+)
+
+
+class MedibusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is read, and how often."""
+
+    poll: Annotated[float, Meta(ge=1, le=60, description="seconds between two requests of measured values")] = 1.0
+    settings: Annotated[bool, Meta(description="report what the device is set to, when it changes")] = True
+    alarms: Annotated[bool, Meta(description="report what the device shows as alarms")] = True
+    waveforms: Annotated[
+        list[Literal["airway_pressure", "flow", "volume", "co2"]],
+        Meta(max_length=2, description="at most two realtime waveforms; none by default"),
+    ] = msgspec.field(default_factory=list)
+
+
+class DraegerMedibus(Driver):
+    """Asks for values, settings and alarms in turn, and answers what the device asks of its partner."""
+
+    name = "draeger-medibus"
+    title = "Draeger ventilators and anaesthesia machines by MEDIBUS"
+    line = SerialSettings(19200, 8, "E", 1)
+    metrics: ClassVar[tuple[str, ...]] = (
+        "ventilation", "ventilator_settings", "capnography", "anaesthetic_gas", "pulse_oximetry", "device_alarm",
+    )  # fmt: skip
+    silence = 15.0
+    options_type = MedibusOptions
+    example_options: ClassVar[dict[str, Any]] = {"waveforms": ["airway_pressure", "flow"]}
+    forbidden = (
+        ForbiddenWrite("set", re.compile(rb"\x1b[\x49\x59\x6a]")),  # settings, extensions of pumps
+        ForbiddenWrite("command", OTHERS),
+    )
+    source = "Draeger MEDIBUS Protocol Definition 4.03"
+
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self._decoder: MedibusDecoder | None = None
+        self._last_sent = 0.0
+
+    @classmethod
+    def value_names(cls, options: Any = None) -> tuple[str, ...]:
+        return ()  # codes without a name pass, too
+
+    def decoder(self) -> MedibusDecoder:
+        self._decoder = MedibusDecoder()
+        return self._decoder
+
+    def on_close_bytes(self) -> tuple[bytes, ...]:
+        return (encode_frame(False, STOP),)
+
+    async def run_session(self, io: DeviceIO) -> None:
+        decoder = self._decoder
+        assert decoder is not None, "the decoder is made before the session begins"
+        while not await self._asked(io, decoder, START, START_INTERVAL):
+            pass  # it is off, or not connected: `silence` ends that
+        if await self._asked(io, decoder, IDENTIFY):
+            io.update_status(model=f"Draeger {decoder.model}"[:64])
+        await asyncio.sleep(AFTER_IDENTITY)
+        if self.options.waveforms:
+            await self._start_waves(io, decoder)
+        await self._poll(io, decoder)
+
+    async def _start_waves(self, io: DeviceIO, decoder: MedibusDecoder) -> None:
+        if not await self._asked(io, decoder, REALTIME):
+            return
+        wanted = [WAVES[name] for name in self.options.waveforms]
+        chosen = [channel for code in wanted for channel in decoder.offered if channel.code == code]
+        order = "".join(f"{channel.code}01" for channel in chosen).encode("ascii")
+        if chosen and await self._asked(io, decoder, CHOOSE, data=order):
+            decoder.choose(chosen)
+            await self._send(io, decoder, ENABLE)
+
+    async def _poll(self, io: DeviceIO, decoder: MedibusDecoder) -> None:
+        """Until the device is silent; a request or NOP at least every two seconds."""
+        now = asyncio.get_running_loop().time
+        periods = {MEASURED: self.options.poll}
+        periods |= {ALARMS: 3.0, ALARMS_2: 6.0} if self.options.alarms else {}
+        periods |= {SETTINGS: 10.0} if self.options.settings else {}
+        due = {code: now() + i / 10 for i, code in enumerate(periods)}
+        missed = 0
+        while True:
+            code = min(due, key=lambda each: due[each])
+            wait = min(due[code] - now(), self._last_sent + IDLE_INTERVAL - now())
+            await self._listen(io, decoder, max(0.0, wait))
+            if due[code] > now():
+                answered = await self._asked(io, decoder, IDLE)
+            else:
+                due[code] = now() + periods[code]
+                answered = await self._asked(io, decoder, code)
+            missed = 0 if answered else missed + 1
+            if missed >= ATTEMPTS:
+                raise TimeoutError
+
+    async def _asked(
+        self, io: DeviceIO, decoder: MedibusDecoder, code: int, timeout: float = ANSWER_TIMEOUT, data: bytes = b""
+    ) -> bool:
+        """Whether a request was answered in time."""
+        await self._send(io, decoder, encode_frame(False, code, data))
+        return await self._listen(io, decoder, timeout, code)
+
+    async def _listen(self, io: DeviceIO, decoder: MedibusDecoder, timeout: float, code: int | None = None) -> bool:
+        """Answer what the device asks for so long; True as soon as it answers the request `code`."""
+        now = asyncio.get_running_loop().time
+        end = now() + timeout
+        while True:
+            while decoder.events:
+                frame = decoder.events.popleft()
+                if not frame.is_response:
+                    await self._answer(io, decoder, frame.code)
+                elif code is not None and frame.code in (code, CORRUPT):
+                    return True
+            left = end - now()
+            if left <= 0:
+                return False
+            with suppress(TimeoutError):
+                await io.wait(_any_reply, left)
+
+    async def _answer(self, io: DeviceIO, decoder: MedibusDecoder, code: int) -> None:
+        """Each command is answered: who we are, or with nothing in it."""
+        data = IDENTITY if code == IDENTIFY else b""
+        answer = encode_frame(True, code, data)
+        if self.violation(answer) is None:
+            await self._send(io, decoder, answer)
+
+    async def _send(self, io: DeviceIO, decoder: MedibusDecoder, data: bytes) -> None:
+        end = asyncio.get_running_loop().time() + SUSPEND_TIMEOUT
+        while decoder.suspended and asyncio.get_running_loop().time() < end:
+            with suppress(TimeoutError):
+                await io.wait(_any_reply, 1.0)
+        await io.send(data)
+        self._last_sent = asyncio.get_running_loop().time()
+
+    @classmethod
+    def twin(cls, options: Any = None, seed: int = 0) -> Twin:
+        return MedibusTwin(seed)
+
+
+def _any_reply(item: Reading | Reply) -> Reply | None:
+    return item if isinstance(item, Reply) else None
