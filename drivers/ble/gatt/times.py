@@ -6,6 +6,7 @@ Source: GATT Specification Supplement, Date Time (2A08), Day of Week (2A09), Day
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -162,3 +163,11 @@ def current_time(moment: datetime, adjust_reason: int = MANUAL) -> CurrentTime:
 def _need(data: bytes, count: int) -> None:
     if len(data) < count:
         raise FrameError("truncated")
+
+
+def wall_time(parts: Iterable[int]) -> datetime | None:
+    """Year, month, day, hour, minute and maybe second as a device told them; None where they are no date."""
+    try:
+        return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001  # a device's clock has no zone
+    except (ValueError, TypeError):
+        return None

@@ -10,10 +10,11 @@ import secrets
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from gatepost.drivers.ble.gatt.times import wall_time
 from gatepost.drivers.ble.omron import frames
 from gatepost.drivers.ble.omron.layouts import OmronLayout, RecordRing, find_layout
 from gatepost.drivers.ble.omron.memory import OmronMemory
-from gatepost.drivers.ble.omron.readings import moment, record_reading
+from gatepost.drivers.ble.omron.readings import record_reading
 from gatepost.drivers.ble.omron.records import CLOCKS, RECORDS, decode_clock
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory
@@ -134,7 +135,7 @@ class OmronProfile(GattProfile):
         reading.bookmark = (self._mark(ring.user), self.taken(ring.user).dump())
         if self._clock_wrong and "clock-not-set" not in reading.flags:
             reading.flags = (*reading.flags, "clock-not-set")
-        time = moment(record["time"])
+        time = wall_time(record["time"])
         if self._clock is None or time is None or time < self._clock - OLD_AFTER:
             reading.flags = (*reading.flags, FROM_MEMORY)
         self._fetched += 1
@@ -258,7 +259,7 @@ class OmronProfile(GattProfile):
             told = decode_clock(await memory.read(settings + place.at, CLOCKS[place.form][0]), place.form)
         except FrameError:
             return
-        self._clock = moment(told["time"]) if told["checksum_ok"] else None
+        self._clock = wall_time(told["time"]) if told["checksum_ok"] else None
         now = session.io.now()
         self._clock_wrong = self._clock is None or (now.trusted and abs(self._clock - now.local) > LATE)
         if self._clock_wrong:

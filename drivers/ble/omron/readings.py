@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
+from gatepost.drivers.ble.gatt.times import wall_time
 from gatepost.drivers.ble.omron.records import Fields
 from gatepost.drivers.reading import GOOD, Reading
 
@@ -21,17 +21,9 @@ BODY_UNITS = {
 }
 
 
-def moment(parts: list[int]) -> datetime | None:
-    """None where it is no date: the clock was not set."""
-    try:
-        return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001  # a device's clock has no zone
-    except (ValueError, TypeError):
-        return None
-
-
 def record_reading(record: Fields, user: int | None) -> Reading:
     """One record; `user` None = the device has one only."""
-    time = moment(record["time"])
+    time = wall_time(record["time"])
     flags = [flag for name, flag in FLAGS if record.get(name)]
     if time is None:
         flags.append("clock-not-set")

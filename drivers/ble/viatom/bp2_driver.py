@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from gatepost.drivers.ble.driver import BleDriver
+from gatepost.drivers.ble.gatt.times import wall_time
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
@@ -122,10 +123,7 @@ class CuffProfile(GattProfile):
         async with session.asking:
             told = cuff_values.decode_info(await self._ask(session, io, cuff_values.INFO))
         io.update_status(serial_number=told["serial_number"], model=told["model"])
-        try:
-            shown = datetime(*told["clock"])  # noqa: DTZ001  # a device's clock has no zone
-        except (ValueError, TypeError):
-            shown = None
+        shown = wall_time(told["clock"])
         self._records.device_clock = shown
         await keep_own_clock(session, self, shown, self.memory.options.set_clock)
         if self.memory.options.records:

@@ -6,20 +6,15 @@ stored.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from gatepost.drivers.ble.profile import FROM_MEMORY, Items, ProfileMemory
-from gatepost.drivers.ble.profiles.decoder import TICK
 from gatepost.drivers.ble.viatom.ring_values import RingFile
-from gatepost.drivers.driver import DeviceIO, SessionOver
 from gatepost.drivers.reading import BAD, GOOD, Reading
 
 BATCH = 250  # records of one call of the decoder
-WINDOW = 4  # batches that may be on their way to the disk
-STORE_PATIENCE = 60.0  # seconds
 MOST_NAMES = 32  # recordings that are remembered, the newest; a ring keeps fewer
 UNITS = {"spo2": "%", "heart_rate": "/min", "motion": "{raw}"}
 WHOLE = -1
@@ -84,17 +79,3 @@ class RingRecordings:
         units = {name: UNITS[name] for name in values}
         flags = (*missing, FROM_MEMORY) if time else (*missing, FROM_MEMORY, "clock-not-set")
         return Reading("pulse_oximetry", values, units, flags, BAD if len(missing) == 2 else GOOD, time)
-
-
-async def hand_over(io: DeviceIO, recordings: RingRecordings) -> None:
-    """Let what is offered through; SessionOver when the store does not take it: it is asked for again."""
-    total = recordings.left
-    while recordings.left:
-        for _ in range(WINDOW):
-            io.feed(TICK)
-            await asyncio.sleep(0)  # others want to be served too
-        try:
-            await io.stored(STORE_PATIENCE)
-        except TimeoutError:
-            raise SessionOver("the store does not take the stored records now") from None
-        io.progress("records", total - recordings.left, total)

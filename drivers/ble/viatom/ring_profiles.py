@@ -6,14 +6,16 @@ import asyncio
 from datetime import datetime
 from typing import Any, ClassVar
 
+from gatepost.drivers.ble.gatt.times import wall_time
 from gatepost.drivers.ble.peripheral import GattCharacteristic, GattValue
 from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.device_clock import keep_own_clock
+from gatepost.drivers.ble.stored_records.batches import hand_over
 from gatepost.drivers.ble.viatom import cuff_values, ring_values
 from gatepost.drivers.ble.viatom.conversation import ViatomConversation, answer
 from gatepost.drivers.ble.viatom.frames import LepuFrames, ViatomFrame, ViatomFrames
-from gatepost.drivers.ble.viatom.recordings import RingRecordings, hand_over
+from gatepost.drivers.ble.viatom.recordings import RingRecordings
 from gatepost.drivers.ble.viatom.ring_values import Fields, ask, ask_new
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, SessionOver
@@ -218,11 +220,7 @@ class OldRingProfile(RingProfile):
         except FrameError as wrong:
             self._wrong(wrong)
             return
-        try:
-            start = datetime(*file.summary["time"])  # noqa: DTZ001  # a ring knows no zone
-        except (ValueError, TypeError):
-            start = None
-        self.recordings.offer(name, file, start)
+        self.recordings.offer(name, file, wall_time(file.summary["time"]))
 
 
 class NewRingProfile(RingProfile):
@@ -255,11 +253,7 @@ class NewRingProfile(RingProfile):
             await talk.say(ask_new("hello-info"))
             told = cuff_values.decode_info(await self._ask(talk, io, "info"))
         io.update_status(serial_number=told["serial_number"], model=told["model"])
-        try:
-            shown = datetime(*told["clock"])  # noqa: DTZ001  # a ring knows no zone
-        except (ValueError, TypeError):
-            shown = None
-        await keep_own_clock(session, self, shown, self.memory.options.set_clock)
+        await keep_own_clock(session, self, wall_time(told["clock"]), self.memory.options.set_clock)
         if self.memory.options.records and self._look_is_due():
             await self._fetch(session)
             raise SessionOver("its recordings are stored; live values come in the next connection", RETURN)
