@@ -77,10 +77,10 @@ class StatusReport:
         """One sentence for `systemctl status`; `ready` ends what systemd knows as a reload."""
         if not self._notifier.active:
             return
-        devices, brokers = self._devices.views(), self._brokers.views()
-        online = sum(view["status"] == "online" for view in devices)
+        online, count = self._devices.online_count()
+        brokers = self._brokers.views()
         connected = sum(broker.state == "connected" for broker in brokers)
-        sentence = f"{online} of {len(devices)} devices online, {connected} of {len(brokers)} brokers connected"
+        sentence = f"{online} of {count} devices online, {connected} of {len(brokers)} brokers connected"
         if self._store.condition:
             what = "nothing is stored: " if self._store.failing else ""
             sentence = f"{what}{self._store.condition}; {sentence}"

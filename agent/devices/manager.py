@@ -215,6 +215,10 @@ class DeviceManager:
     def views(self) -> list[DeviceView]:
         return [view_of(session, self._clock) for session in self._sessions.values()]
 
+    def online_count(self) -> tuple[int, int]:
+        """How many are online, and how many there are."""
+        return sum(session.health.online for session in self._sessions.values()), len(self._sessions)
+
     def recorder(self, device_id: str) -> tuple[RecordingHeader, DeviceRecorder]:
         """For a recording of it; NotFound."""
         session = self._session(device_id)
