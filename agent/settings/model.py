@@ -150,7 +150,7 @@ class RouteRule(_Section, frozen=True, omit_defaults=True):
         None
     )
     every: Annotated[
-        Seconds, Meta(description="at most one reading of each device and metric in this time; urgent ones always")
+        Seconds, Meta(description="the newest of each device and metric in this time, no more; urgent ones always")
     ] = 0.0
     drop: Annotated[bool, Meta(description="these readings are not for this broker")] = False
 

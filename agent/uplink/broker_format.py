@@ -72,6 +72,7 @@ class BrokerFormat:
         self._key = f"format:{name}:{settings.format}"
         self._replies: OrderedDict[bytes, Any] = OrderedDict()
         self._replies_made = 0
+        self.thinner = ReadingThinner()
         self.greeted = False  # what is said on connecting was said on this connection
         self.current = self._make({}, mqtt5=True)
 
@@ -127,7 +128,7 @@ class BrokerFormat:
         """The format's note of the command that is answered; None: it came by the contract's topics."""
         return self._replies.get(correlation) if correlation is not None else None
 
-    def renderer(self, version: int, routes: BrokerRoutes, thinner: ReadingThinner) -> MessageRenderer:
+    def renderer(self, version: int, routes: BrokerRoutes) -> MessageRenderer:
         """What makes the messages of readings on a connection of this MQTT version (4 = 3.1.1, 5)."""
         context, settings = self._context, self._settings
         fast = None
@@ -138,7 +139,7 @@ class BrokerFormat:
             octets, topic = self.kind.batch_octets, self._topics("batch")
             batches = BatchEncoder(settings.batch, octets, context.gateway, topic, settings.qos, version == 5)
         reading_id, clock = context.store.reading_id, context.clock
-        return MessageRenderer(self.current, fast, routes, thinner, reading_id, clock, settings.qos, batches)
+        return MessageRenderer(self.current, fast, routes, reading_id, clock, settings.qos, batches)
 
     def _make(self, state: dict[str, Any], mqtt5: bool) -> PayloadFormat:
         context = self._context

@@ -35,7 +35,7 @@ from gatepost.agent.uplink.mqtt.tls import tls_context
 from gatepost.agent.uplink.mqtt.version_fallback import ProtocolChoice
 from gatepost.agent.uplink.poison_messages import NOT_THE_MESSAGE, PoisonMessages
 from gatepost.agent.uplink.presence import BrokerPresence
-from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
+from gatepost.agent.uplink.routing import BrokerRoutes
 from gatepost.agent.uplink.secret_files import read_file
 from gatepost.agent.uplink.wire_message import WireMessage
 
@@ -67,7 +67,6 @@ class BrokerLink:
         self.routes = routes
         self._topics = topics_of(settings, routes, context)
         self._format = BrokerFormat(name, settings, self._topics, context, routes)
-        self._thinner = ReadingThinner()
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._changed = asyncio.Event()
@@ -396,7 +395,8 @@ class BrokerLink:
             self.name,
             context.store,
             self._lanes(),
-            payload_format.renderer(connection.version, self.routes, self._thinner),
+            payload_format.renderer(connection.version, self.routes),
+            payload_format.thinner,
             self._poison,
             self.counters,
             ready=lambda: payload_format.greeted and payload_format.current.ready,

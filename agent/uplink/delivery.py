@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from random import Random
 
+from gatepost.agent.core.clock import US
 from gatepost.agent.core.token_bucket import TokenBucket
 from gatepost.agent.store import Record, Store
-from gatepost.agent.store.model import EVENT
+from gatepost.agent.store.model import EVENT, URGENT
 from gatepost.agent.uplink.acknowledgements import (
     AcknowledgementWatchdog,
     DeliveryCounters,
@@ -28,7 +29,7 @@ from gatepost.agent.uplink.message_renderer import MessageRenderer, UnsendableMe
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost, MqttConnection
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.poison_messages import PoisonMessages, SuspectProbe
-from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.routing import BrokerRoutes, HeldReading, HeldReadings, PaceKey, PaceVerdict, ReadingThinner
 from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class BrokerDelivery:
         store: Store,
         lanes: Lanes,
         renderer: MessageRenderer,
+        thinner: ReadingThinner,
         poison: PoisonMessages,
         counters: DeliveryCounters,
         *,
@@ -105,6 +107,8 @@ class BrokerDelivery:
         self.control = ControlMessages(name, self._outbox, self.send_pending)
         self._timer = SendTimer(self.send_pending, monotonic)
         self.renderer = renderer
+        thinner.begin()
+        self._paced = HeldReadings(thinner)
         self._backlog_rate = TokenBucket(rate, max(1.0, rate), monotonic(), tokens=1.0)
         self.feed = LogFeed(name, store, lanes, rng, self.send_pending)
         self.acknowledgements = ReadingAcknowledgements(name, store, self.feed, poison, counters, self.control, rng)
@@ -153,9 +157,11 @@ class BrokerDelivery:
 
     def _fill_window(self, publisher: MqttPublisher, now: float) -> None:
         in_flight, feed = self.acknowledgements.in_flight, self.feed
-        before = len(in_flight)
+        before, lanes = len(in_flight), feed.lanes
         if not feed.switch_lanes(idle=not before):
             return
+        if feed.lanes is not lanes:
+            self._paced.forget()  # they are owed, so they come again
         feed.fill()
         suspect = self._probe.suspect()
         lanes = feed.lanes
@@ -163,6 +169,8 @@ class BrokerDelivery:
         given_up = self._counters.dead + self._counters.skipped
         window = self._window if suspect is None else min(self._window, 1)
         window = min(window, publisher.receive_maximum - publisher.in_flight + before)
+        if self._paced.next_due is not None and not feed.loading:
+            self._send_paced(window)
         while len(in_flight) < window:
             allowed = not limited or self._backlog_may_send(now)
             lane = lanes.choose(allowed) if suspect is None else self._choose_warily(suspect, allowed)
@@ -220,12 +228,57 @@ class BrokerDelivery:
         if one.rule is None:
             self._skip(lane, record)
             return None
-        return one
+        return self._at_pace(lane, one, one.rule.every) if one.rule.every and not record.bits & EVENT else one
+
+    def _at_pace(self, lane: Lane, one: RoutedRecord, every: float) -> RoutedRecord | None:
+        """The record, where its rule's time is over; else it waits for that, or for a newer one."""
+        key = PaceKey(one.series.device, self.renderer.metric(one.series), one.replayed)
+        paced, urgent = self._paced, bool(one.record.bits & URGENT)
+        if not urgent and paced.get(key) is not None and one.wall >= paced.thinner.due(key, every):
+            self._send_held(key)
+            return None
+        verdict = paced.thinner.judge(key, every, one.wall, urgent)
+        if verdict is PaceVerdict.SEND:
+            return one
+        if verdict is PaceVerdict.DONE:
+            self._skip(lane, one.record)
+            return None
+        lane.take()
+        older = paced.hold(key, HeldReading(lane, one, every))
+        if older is not None:
+            self._drop_held(older)
+        self._wake_for_paced()
+        return None
+
+    def _send_paced(self, window: int) -> None:
+        """Readings whose time is over, with nothing newer behind them."""
+        for key in self._paced.ready(self.renderer.now()):
+            if len(self.acknowledgements.in_flight) >= window or self._outbox.waiting:
+                self._timer.wake_within(UNSENT_WAIT)
+                return
+            self._send_held(key)
+        self._wake_for_paced()
+
+    def _wake_for_paced(self) -> None:
+        due = self._paced.next_due
+        if due is not None:
+            self._timer.wake_within(max(0.0, (due - self.renderer.now()) / US))
+
+    def _send_held(self, key: PaceKey) -> None:
+        held, wanted = self._paced.pop(key)
+        if wanted:
+            self._send(held.lane, [held.one], taken=True)
+        else:
+            self._drop_held(held)
+
+    def _drop_held(self, held: HeldReading) -> None:
+        """A newer one takes its place."""
+        self._skip(held.lane, held.one.record, taken=True)
 
     def _batch(self, lane: Lane, first: RoutedRecord, count: int) -> list[RoutedRecord]:
         """`first` and those right behind it that go with it: readings that the same rule sends."""
         some = [first]
-        if first.record.bits & EVENT:
+        if first.record.bits & EVENT or (first.rule is not None and first.rule.every):
             return some
         store = self._store
         for record in islice(lane.buffer, 1, count):
@@ -241,7 +294,8 @@ class BrokerDelivery:
             some.append(one)
         return some
 
-    def _send(self, lane: Lane, some: list[RoutedRecord]) -> None:
+    def _send(self, lane: Lane, some: list[RoutedRecord], taken: bool = False) -> None:
+        """`taken`: out of its lane before."""
         acknowledgements = self.acknowledgements
         try:
             messages = self.renderer.render(some)
@@ -249,17 +303,18 @@ class BrokerDelivery:
             if len(some) > 1:
                 acknowledgements.singly.update(one.record.seq for one in some)
                 return
-            lane.skip()
+            lane.skip(some[0].record if taken else None)
             acknowledgements.give_up(some[0].record, problem.code, problem.reason)
             return
         if not messages:
             for one in some:
-                self._skip(lane, one.record)
+                self._skip(lane, one.record, taken)
             return
         first = some[0].record.seq
         for one in some:
             acknowledgements.in_flight[one.record.seq] = lane
-            lane.take()
+            if not taken:
+                lane.take()
         if len(some) > 1 or len(messages) > 1:
             acknowledgements.units[first] = SentUnit([one.record.seq for one in some], len(messages))
         for message in messages:
@@ -268,9 +323,9 @@ class BrokerDelivery:
         if lane is self.feed.lanes.backlog and self._backlog_rate.rate > 0:
             self._backlog_rate.spend()
 
-    def _skip(self, lane: Lane, record: Record) -> None:
+    def _skip(self, lane: Lane, record: Record, taken: bool = False) -> None:
         """It is done without a message."""
-        lane.skip()
+        lane.skip(record if taken else None)
         self._probe.passed_over(record.seq)
         self._counters.skipped += 1
 
@@ -302,6 +357,7 @@ class BrokerDelivery:
     def reroute(self, routes: BrokerRoutes, share: float, rate: float) -> None:
         """The settings changed in what needs no new connection."""
         self.renderer.reroute(routes)
+        self._paced.give_back()
         self.feed.lanes.share = share
         self._backlog_rate.rate, self._backlog_rate.burst = rate, max(1.0, rate)
         self.send_pending()

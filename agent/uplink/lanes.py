@@ -56,9 +56,12 @@ class Lane:
             self._fresh = seq + 1
         return record
 
-    def skip(self) -> None:
-        """The next record is not for this broker."""
-        self.buffer.popleft()
+    def skip(self, taken: Record | None = None) -> None:
+        """The next record is not for this broker, or this one that was taken is not."""
+        if taken is None:
+            self.buffer.popleft()
+        else:
+            self.in_flight.pop(taken.seq, None)
 
     def retry(self, seqs: Sequence[int]) -> None:
         """Sent, refused for now: they come first again, in order."""

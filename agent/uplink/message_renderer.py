@@ -18,7 +18,7 @@ from gatepost.agent.uplink.formats.stored_reading import StoredReading
 from gatepost.agent.uplink.mqtt.codec import check_topic, packet_size
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.mqtt.reason_codes import PACKET_TOO_LARGE, TOPIC_INVALID
-from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner, SeriesRoute
+from gatepost.agent.uplink.routing import BrokerRoutes, SeriesRoute
 from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
 
 MAX_TOPICS = 5000  # known to be valid
@@ -44,7 +44,6 @@ class MessageRenderer:
         payload_format: PayloadFormat,
         fast: DevicesFormat | None,
         routes: BrokerRoutes,
-        thinner: ReadingThinner,
         reading_id: Callable[[int], str],
         clock: Clock,
         qos: int,
@@ -54,7 +53,6 @@ class MessageRenderer:
         self._format = payload_format
         self._fast = fast
         self._routes = routes
-        self._thinner = thinner
         self._reading_id = reading_id
         self._clock = clock
         self._qos = qos
@@ -84,10 +82,16 @@ class MessageRenderer:
             route = self._routed.get(record.series)
             if route is None:
                 route = self._route(record, series)
-            rule = route.rules[0] if route.plain else self._rule(route, record, series, wall)
+            rule = route.rules[0] if route.plain else self._rule(route, record, series)
         except Exception as error:  # a damaged row must not hold up the others
             raise _unwritable(error) from error
         return RoutedRecord(record, series, wall, clock, replayed, rule)
+
+    def metric(self, series: Series) -> str:
+        return str(self._common(series).get("metric_type", ""))
+
+    def now(self) -> int:
+        return self._clock.now().wall
 
     def render(self, some: Sequence[RoutedRecord]) -> Sequence[WireMessage]:
         """The messages of one record, or of several in a batch; none = done without. Raises UnsendableMessage."""
@@ -155,11 +159,7 @@ class MessageRenderer:
 
     def _reading(self, one: RoutedRecord) -> StoredReading:
         record, series = one.record, one.series
-        members = self._members.get(series.number)
-        if members is None:
-            if len(self._members) >= MAX_SERIES:
-                self._members.clear()
-            members = self._members[series.number] = orjson.loads(series.common)
+        members = self._common(series)
         return StoredReading(
             self._reading_id(record.seq),
             self._format.context.gateway,
@@ -173,6 +173,14 @@ class MessageRenderer:
             record.seq,
             one.rule,
         )
+
+    def _common(self, series: Series) -> dict[str, Any]:
+        members = self._members.get(series.number)
+        if members is None:
+            if len(self._members) >= MAX_SERIES:
+                self._members.clear()
+            members = self._members[series.number] = orjson.loads(series.common)
+        return members
 
     def _check(self, message: WireMessage) -> None:
         topic, payload, qos, _, properties = message
@@ -200,17 +208,12 @@ class MessageRenderer:
         self._routed[record.series] = route
         return route
 
-    def _rule(self, route: SeriesRoute, record: Record, series: Series, wall: int) -> RouteRule | None:
+    def _rule(self, route: SeriesRoute, record: Record, series: Series) -> RouteRule | None:
         if not route.rules:
             return None
-        common: dict[str, Any] = orjson.loads(series.common)
+        common = self._common(series)
         urgent = bool(record.bits & URGENT)
-        rule = route.rule(urgent, common.get("quality", "good") == "good")
-        if rule is not None and rule.every:
-            metric = str(common.get("metric_type", ""))
-            if not self._thinner.passes(series.device, metric, rule.every, wall, urgent):
-                return None
-        return rule
+        return route.rule(urgent, common.get("quality", "good") == "good")
 
 
 def _unwritable(error: Exception) -> UnsendableMessage:

@@ -1,13 +1,23 @@
-"""Routing: which readings a broker is given, and how. Judged when sending: a rule never touches what is stored."""
+"""Routing: which readings a broker is given, and how often. Judged when sending: a rule never touches what is stored.
+
+`every` of a rule: of each device and metric the newest in that time. The first reading is sent at once. What follows
+within the time waits: a newer one takes its place, and the last of them is sent when the time is over. What was
+replaced is done without a message; what waits is still owed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
+from gatepost.agent.core.clock import US
 from gatepost.agent.settings.model import RouteRule
+from gatepost.agent.uplink.lanes import Lane
+from gatepost.agent.uplink.wire_message import RoutedRecord
 
-MAX_THINNED = 10_000  # pairs of device and metric whose last time is remembered
+MAX_THINNED = 10_000  # pairs of device and metric whose last reading is remembered
 EVERYTHING = RouteRule()
 
 
@@ -67,23 +77,129 @@ class BrokerRoutes:
         )
 
 
+class PaceKey(NamedTuple):
+    """What a pace is kept of; the backlog has one of its own."""
+
+    device: str
+    metric: str
+    replayed: bool
+
+
+class PaceVerdict(Enum):
+    SEND = "send"
+    HOLD = "hold"
+    DONE = "done"  # a newer one was sent
+
+
+class _Pace:
+    __slots__ = ("sent", "since")
+
+    def __init__(self, time: int) -> None:
+        self.sent = time  # of the newest reading that was sent
+        self.since = time  # when the time began that is running now
+
+
 class ReadingThinner:
-    """Thins out readings by `every` of their rule: of each device and metric one in that time, urgent ones always."""
+    """Paces of one broker; they outlive its connections. Times are those of readings, in microseconds."""
 
     def __init__(self) -> None:
-        self._last: dict[tuple[str, str], int] = {}
+        self._paces: dict[PaceKey, _Pace] = {}
 
-    def passes(self, device: str, metric: str, every: float, time: int, urgent: bool) -> bool:
-        """`every` in seconds, `time` of the reading in microseconds. A repeat of the last one passes."""
-        key = (device, metric)
-        last = self._last.get(key)
-        if last is not None and not urgent and 0 < time - last < every * 1e6:
+    def begin(self) -> None:
+        """A new connection: what was live on the last one and is still owed comes as backlog."""
+        for key, pace in [*self._paces.items()]:
+            if not key.replayed and (later := key._replace(replayed=True)) not in self._paces:
+                self._paces[later] = again = _Pace(pace.sent)
+                again.since = pace.since
+
+    def judge(self, key: PaceKey, every: float, time: int, urgent: bool) -> PaceVerdict:
+        pace = self._paces.get(key)
+        if pace is None:
+            if len(self._paces) >= MAX_THINNED:
+                self._paces.clear()
+            self._paces[key] = _Pace(time)
+            return PaceVerdict.SEND
+        if urgent or time == pace.sent:  # a repeat passes
+            pace.sent = max(pace.sent, time)
+            return PaceVerdict.SEND
+        if time < pace.sent:
+            return PaceVerdict.DONE
+        if time < pace.since + every * US:
+            return PaceVerdict.HOLD
+        pace.sent = pace.since = time
+        return PaceVerdict.SEND
+
+    def due(self, key: PaceKey, every: float) -> int:
+        """When the time is over that is running now."""
+        pace = self._paces.get(key)
+        return 0 if pace is None else pace.since + round(every * US)
+
+    def release(self, key: PaceKey, every: float, time: int) -> bool:
+        """What waited is sent now; False where a newer one was sent meanwhile."""
+        pace = self._paces.setdefault(key, _Pace(time))
+        if time < pace.sent:
             return False
-        if len(self._last) >= MAX_THINNED:
-            self._last.clear()
-        if last is None or time > last:
-            self._last[key] = time
+        pace.sent = time
+        pace.since = max(pace.since + round(every * US), time)
         return True
+
+
+class HeldReading(NamedTuple):
+    """A reading that waits for its time, taken from its lane and not sent."""
+
+    lane: Lane
+    one: RoutedRecord
+    every: float
+
+
+class HeldReadings:
+    """Readings of one connection that wait, one of each device and metric."""
+
+    def __init__(self, thinner: ReadingThinner) -> None:
+        self.thinner = thinner
+        self.next_due: int | None = None  # of those that wait
+        self._held: dict[PaceKey, HeldReading] = {}
+
+    def get(self, key: PaceKey) -> HeldReading | None:
+        return self._held.get(key)
+
+    def hold(self, key: PaceKey, held: HeldReading) -> HeldReading | None:
+        """Let it wait; the older one in whose place it comes."""
+        before = self._held.get(key)
+        self._held[key] = held
+        due = self.thinner.due(key, held.every)
+        self.next_due = due if self.next_due is None else min(self.next_due, due)
+        return before
+
+    def pop(self, key: PaceKey) -> tuple[HeldReading, bool]:
+        """It waits no longer; whether it is to be sent."""
+        held = self._held.pop(key)
+        return held, self.thinner.release(key, held.every, held.one.wall)
+
+    def ready(self, now: int) -> list[PaceKey]:
+        """Those whose time is over, where their lane has nothing newer; brings `next_due` up to date."""
+        found: list[PaceKey] = []
+        self.next_due = None
+        for key, held in self._held.items():
+            due = self.thinner.due(key, held.every)
+            if due <= now and not held.lane.buffer:
+                found.append(key)
+            elif due > now:
+                self.next_due = due if self.next_due is None else min(self.next_due, due)
+        return found
+
+    def give_back(self) -> None:
+        """They come first again in their lanes: the rules have changed."""
+        by_lane: dict[int, tuple[Lane, list[int]]] = {}
+        for held in self._held.values():
+            by_lane.setdefault(id(held.lane), (held.lane, []))[1].append(held.one.record.seq)
+        for lane, seqs in by_lane.values():
+            lane.retry(seqs)
+        self.forget()
+
+    def forget(self) -> None:
+        self._held.clear()
+        self.next_due = None
 
 
 def _any(patterns: Sequence[str], name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.errors import NotConnected, StoreError, WindowFull
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
 from gatepost.agent.store.positions import DeliveryPosition
@@ -187,6 +188,16 @@ class FakeFormat:
         return RenderedMessage(series.device.encode(), (b"old " if replayed else b"new ") + record.body, b"")
 
 
+class HandClock:
+    """The wall clock of a rig."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+
+    def now(self) -> Stamp:
+        return Stamp(self._rig.wall, 0, True)
+
+
 class Rig:
     """A store, and sessions on it one after the other."""
 
@@ -196,6 +207,8 @@ class Rig:
         self.counters = DeliveryCounters()
         self.lost: list[ConnectionLost] = []
         self.now = 1000.0
+        self.wall = WALL
+        self.thinner = ReadingThinner()
         self.monotonic = lambda: self.now
         self.qos = options.pop("qos", 1)
         self.options: dict[str, Any] = {"window": 10, "rate": 0.0, **options}
@@ -217,12 +230,12 @@ class Rig:
                 None,  # type: ignore[arg-type]  # only formats other than `devices` are asked
                 FakeFormat(self.store),  # type: ignore[arg-type]
                 BrokerRoutes("b", list(routes), {}),
-                ReadingThinner(),
                 self.store.reading_id,
-                None,  # type: ignore[arg-type]
+                HandClock(self),  # type: ignore[arg-type]
                 self.qos,
                 None,
             ),
+            self.thinner,
             self.poison,
             self.counters,
             monotonic=lambda: self.monotonic(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatepost.agent.settings.model import RouteRule
-from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
+from gatepost.agent.uplink.routing import BrokerRoutes
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,3 @@ def test_rules_ask_for_room_and_quality() -> None:
     assert rule_of([good], urgent=True) is good
     assert rule_of([good], urgent=True, good=False) is None
     assert rule_of([good]) is None
-
-
-def test_thinning_lets_one_of_each_metric_through_and_urgent_ones_always() -> None:
-    thinner = ReadingThinner()
-    second = 1_000_000
-    passed = [time for time in range(0, 30 * second, second) if thinner.passes("d", "m", 10.0, time, False)]
-    assert passed == [0, 10 * second, 20 * second]
-    assert thinner.passes("d", "m", 10.0, 20 * second, False)  # a repeat
-    assert thinner.passes("d", "m", 10.0, 21 * second, True)
-    assert thinner.passes("d", "other", 10.0, 21 * second, False)

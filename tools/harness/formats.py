@@ -19,7 +19,7 @@ from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import ContractFormat, DeviceProfile, FormatContext, PayloadFormat
 from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.codec import encode_properties
-from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
+from gatepost.agent.uplink.routing import BrokerRoutes
 from gatepost.agent.uplink.topics import BrokerTopics
 
 ROUNDS = 5
@@ -53,7 +53,6 @@ def renderer(name: str) -> MessageRenderer:
         payload_format,
         fast,
         BrokerRoutes("b", [], {}),
-        ReadingThinner(),
         lambda seq: f"gw:0123abcd:{seq}",
         SystemClock(),
         1,

@@ -95,7 +95,7 @@ def _by_rule(
         if rule.only:
             reason += f", only {' and '.join(rule.only)}"
         if rule.every:
-            reason += f", one in {rule.every:g} s"
+            reason += f", the newest in {rule.every:g} s"
     if rule.drop:
         return _row(name, metric, "", "", f"{reason}: dropped")
     fixed = broker.format in ("sparkplug", "thingsboard")

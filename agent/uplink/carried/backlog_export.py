@@ -11,13 +11,13 @@ from typing import Any
 
 from gatepost.agent.core.errors import BadInput, Conflict
 from gatepost.agent.settings.model import BrokerSettings
-from gatepost.agent.store.model import Record
+from gatepost.agent.store.model import EVENT, URGENT, Record
 from gatepost.agent.store.positions import NORMAL, URGENT_TRACK
 from gatepost.agent.uplink.broker_format import BrokerFormat, topics_of
 from gatepost.agent.uplink.carried.carried_message import CarriedMessage, CarriedRange, DeliveryReceipt, carried
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.message_renderer import MessageRenderer, UnsendableMessage
-from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
+from gatepost.agent.uplink.routing import BrokerRoutes, PaceKey, PaceVerdict, ReadingThinner
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +72,14 @@ class BacklogExport:
         upto = records[-1].seq + 1 if len(records) == limit else hi
         readings: list[dict[str, Any]] = []
         left_out: list[int] = []
-        renderer = self._renderer()
+        renderer, thinner = self._renderer(), ReadingThinner()
         octets = 0
         for record in records:
             if octets > PAGE_OCTETS:
                 upto = record.seq
                 break
             try:
-                messages = self._messages(renderer, record)
+                messages = self._messages(renderer, thinner, record)
             except (UnsendableMessage, KeyError) as problem:
                 log.warning("%s: row %d is left out of the export: %s", self._name, record.seq, problem)
                 left_out.append(record.seq)
@@ -132,15 +132,19 @@ class BacklogExport:
     def _renderer(self) -> MessageRenderer:
         self._format.update_devices(self._routes)
         reading_id, clock = self._store.reading_id, self._context.clock
-        return MessageRenderer(
-            self._format.current, None, self._routes, ReadingThinner(), reading_id, clock, self._settings.qos, None
-        )
+        return MessageRenderer(self._format.current, None, self._routes, reading_id, clock, self._settings.qos, None)
 
-    def _messages(self, renderer: MessageRenderer, record: Record) -> Sequence[CarriedMessage]:
+    def _messages(self, renderer: MessageRenderer, thinner: ReadingThinner, record: Record) -> Sequence[CarriedMessage]:
         store = self._store
         wall, clock = store.time_of(record)
         one = renderer.route(record, store.series_of(record.series), wall, clock, replayed=True)
-        return [] if one.rule is None else [carried(message) for message in renderer.outgoing([one])]
+        if one.rule is None:
+            return []
+        if one.rule.every and not record.bits & EVENT:
+            key = PaceKey(one.series.device, renderer.metric(one.series), True)
+            if thinner.judge(key, one.rule.every, wall, bool(record.bits & URGENT)) is not PaceVerdict.SEND:
+                return []  # the first of each interval is carried: what comes later is not looked for
+        return [carried(message) for message in renderer.outgoing([one])]
 
     async def _key(self, export: str) -> str:
         """For the receipts of one export; a log that another took the place of has other ones."""
