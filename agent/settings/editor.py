@@ -90,6 +90,11 @@ class SettingsEditor:
         self._changing: set[asyncio.Task[Any]] = set()
 
     @property
+    def config(self) -> Path:
+        """The main file of the settings."""
+        return self._loader.config
+
+    @property
     def path(self) -> Path:
         return self._loader.own_drops / DROP
 

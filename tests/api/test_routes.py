@@ -11,7 +11,9 @@ PLAIN = [
     .replace("{driver}", "lines")
     .replace("{format}", "senml")
     for route in ROUTES
-    if route.method == "GET" and not route.path.endswith(("follow", "raw")) and route.path not in PAGE
+    if route.method == "GET"
+    and not route.path.endswith(("follow", "raw", "backup", "support-bundle"))
+    and route.path not in PAGE
 ]
 
 

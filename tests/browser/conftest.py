@@ -96,12 +96,13 @@ async def browser(window: Window) -> AsyncIterator[Browser]:
         yield one
 
 
-async def sign_in(browser: Browser, world: World, role: str = "admin") -> None:
+async def sign_in(browser: Browser, world: World, role: str = "admin", tiles: int = 2) -> None:
     """Until the page is live and shows the devices."""
     await browser.open(world.url)
     await browser.type("#token", await world.token(role))
     await browser.click("#login button")
-    await browser.until("document.body.dataset.link === 'live' && document.querySelectorAll('.tile').length === 2")
+    live = "document.body.dataset.link === 'live' && document.querySelectorAll('.tile').length === arguments[0]"
+    await browser.until(live, tiles)
 
 
 async def go(browser: Browser, place: str, shows: str) -> None:

@@ -30,6 +30,7 @@ VIEWS = (
     ("#/add-device", ".pick"),
     ("#/brokers", ".broker"),
     ("#/add-broker", "#broker-form"),
+    ("#/log/agent", "table"),
     ("#/log/commands", ".empty, table"),
     ("#/log/audit", "table"),
     ("#/settings", "table"),
@@ -65,6 +66,11 @@ async def test_everything_has_a_name_and_can_be_read(browser, world, colours):
     await browser.picture(PICTURES / f"command-{colours}.png")
     await browser.press(ESCAPE)
     await browser.until("!document.querySelector('dialog')")
+    await go(browser, "#/add-device", "[data-driver=lines]")
+    await browser.click("[data-driver=lines]")
+    await browser.element("#device-form")
+    assert await faults(browser) == []
+    await browser.picture(PICTURES / f"add-device-form-{colours}.png")
     await go(browser, "#/", ".tile")
     await world.agent.kill()
     await browser.seen("is lost", "#link")

@@ -83,34 +83,19 @@ async def test_a_switch_that_cuts_a_broker_off_asks_first(browser, world):
     await browser.seen("connected", ".broker .sign")
 
 
-async def test_a_device_is_added_with_a_first_reading_changed_and_removed(browser, world, tmp_path):
-    await sign_in(browser, world)
-    await browser.click("#add-device")
-    await browser.type("#driver-search", "mt-si")
-    await browser.click("[data-driver=mt-sics]")
-    await browser.fill("Id", "scale-1", "main")
-    await browser.fill("Port", str(tmp_path / "nowhere"), "main")
-    await browser.run("document.querySelector('[name=driver]').value = 'no-such-driver'")
-    await browser.click("#device-form button[type=submit]")
-    await browser.until("document.querySelector('[name=driver]').ariaInvalid === 'true'")
-    await browser.picture(PICTURES / "device-wrong.png")
-    await browser.run("document.querySelector('[name=driver]').value = 'mt-sics'")
-    await browser.fill("Room", "Lab", "main")
-    await browser.click("#device-form button[type=submit]")
-    await browser.seen("Waiting for the first reading", "main")
-    await browser.until("document.querySelector('.notice.bad')?.checkVisibility()")  # its port is not there
-    await browser.picture(PICTURES / "first-reading.png")
-    await browser.click("#keep")
+async def test_a_device_is_changed_and_removed(browser, world, tmp_path):
+    await world.agent.client.add_device("scale-1", {"driver": "mt-sics", "port": str(tmp_path / "nowhere")})
+    await sign_in(browser, world, tiles=3)
+    await go(browser, "#/devices/scale-1", "#edit")
     await browser.seen("mt-sics", ".pairs")
-    found = {one["id"]: one for one in (await world.agent.client.devices())["devices"]}
-    assert found["scale-1"]["room"] == "Lab"
     await browser.click("#edit")
     await browser.fill("Report at most", "5s", "main")
     await browser.fill("Name", "Scale", "main")
+    await browser.fill("Room", "Lab", "main")
     await browser.click("#device-form button[type=submit]")
     await browser.seen("Scale", "h1")
     found = {one["id"]: one for one in (await world.agent.client.devices())["devices"]}
-    assert (found["scale-1"]["every"], found["scale-1"]["label"]) == (5, "Scale")
+    assert (found["scale-1"]["every"], found["scale-1"]["label"], found["scale-1"]["room"]) == (5, "Scale", "Lab")
     await browser.click("#remove")
     await browser.click("dialog button[type=submit]")
     await browser.until("document.querySelectorAll('tr.device').length === 2")

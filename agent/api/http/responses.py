@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
+GZIP = b"application/gzip"
 PLAIN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}  # readings stay in no cache
 VALID_EACH = 1.0  # seconds between two looks whether a client still may read what it is sent
 FAREWELL = 1.0  # seconds that the end of a stream may take to leave
@@ -60,14 +61,14 @@ class StreamingResponse:
         still_valid: Callable[[], bool] | None = None,
     ) -> None:
         self._chunks = chunks
-        self._kind = kind
+        self._headers = [(b"content-type", kind)]
         self._closing = closing
         self._still_valid = still_valid
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._chunks):
             first = await anext(self._chunks, b"")
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", self._kind)]})
+            await send({"type": "http.response.start", "status": 200, "headers": self._headers})
             tasks = [
                 asyncio.create_task(self._pump(first, send)),
                 asyncio.create_task(_left(receive)),
@@ -90,6 +91,21 @@ class StreamingResponse:
         await send({"type": "http.response.body", "body": first, "more_body": True})
         async for chunk in self._chunks:  # send() waits while the client does not read
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+class FileDownload(StreamingResponse):
+    """A compressed file that a browser keeps under a name."""
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        closing: asyncio.Event,
+        name: str,
+        still_valid: Callable[[], bool] | None = None,
+    ) -> None:
+        super().__init__(chunks, closing, GZIP, still_valid)
+        headers = {**PLAIN, "content-disposition": f'attachment; filename="{name}"'}
+        self._headers += [(key.encode(), value.encode()) for key, value in headers.items()]
 
 
 async def _until_not(valid: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from gatepost.agent.api.http.responses import JsonResponse, StreamingResponse, TextResponse
+from gatepost.agent.api.http.responses import FileDownload, JsonResponse, StreamingResponse, TextResponse
 from gatepost.agent.api.http.router import Route
 from gatepost.agent.api.schemas import responses
 from gatepost.agent.api.schemas.responses import ErrorBody
@@ -104,12 +104,12 @@ def reply_types(route: Route) -> list[Any]:
     declared = get_type_hints(route.handler, localns=vars(responses))["return"]
     arms = get_args(declared) if isinstance(declared, UnionType) else (declared,)
     kinds = [get_args(arm)[0] if get_origin(arm) is JsonResponse else arm for arm in arms]
-    return [kind for kind in kinds if kind not in (StreamingResponse, TextResponse)]
+    return [kind for kind in kinds if kind not in (StreamingResponse, FileDownload, TextResponse)]
 
 
 def _media(route: Route) -> str:
     declared = get_type_hints(route.handler, localns=vars(responses))["return"]
-    return {StreamingResponse: LINES, TextResponse: "text/plain"}.get(declared, JSON)
+    return {StreamingResponse: LINES, FileDownload: "application/gzip", TextResponse: "text/plain"}.get(declared, JSON)
 
 
 def _operation(route: Route, by_kind: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:

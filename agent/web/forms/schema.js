@@ -11,7 +11,9 @@ function opener(defs = {}) {
   const open = (part) => {
     const referred = part?.$ref ? { ...defs[part.$ref.split("/").pop()], ...part, $ref: undefined } : (part ?? {});
     const inner = referred.anyOf?.filter((one) => open(one).type !== "null");
-    return inner?.length === 1 ? { ...open(inner[0]), ...referred, anyOf: undefined } : referred;
+    if (inner?.length === 1) return { ...open(inner[0]), ...referred, anyOf: undefined };
+    const types = [referred.type].flat().filter((one) => one !== "null");
+    return types.length === 1 && Array.isArray(referred.type) ? { ...referred, type: types[0] } : referred;
   };
   return open;
 }

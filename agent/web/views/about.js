@@ -1,7 +1,7 @@
 // About this gateway: what it is and where it runs, language, help, and files to take away: backup and support bundle.
 
-import { may, served } from "../core/api.js";
-import { el, pairs, show } from "../core/dom.js";
+import { may } from "../core/api.js";
+import { el, pairs } from "../core/dom.js";
 import { size, span } from "../core/format.js";
 import { choose, language, languages, t } from "../core/i18n.js";
 import { anchor, card } from "../core/parts.js";
@@ -12,11 +12,8 @@ export function openAbout(place) {
   const tongue = el("select", { id: "language", onchange: () => choose(tongue.value) }, languages.map((code) => el("option", { value: code }, new Intl.DisplayNames([code], { type: "language" }).of(code))));
   tongue.value = language;
   const file = (key, path) => [anchor(t(key), `/api/v1/${path}`, { class: "button plain", download: "", id: path }), el("p", { class: "hint" }, t(`${key}.hint`))];
-  const files = card(t("files"), file("files.support", "support-bundle"), file("files.backup", "backup"));
-  show(files, false);
-  served("/api/v1/backup").then((there) => show(files, there && may("admin")));
   place.append(card(t("about.gateway"), facts), el("section", { class: "card", "aria-label": t("language") }, el("label", { for: "language" }, t("language")), tongue),
-    files,
+    may("admin") ? card(t("files"), file("files.support", "support-bundle"), file("files.backup", "backup")) : "",
     card(t("help"), el("ul", { class: "plain-list" }, [["docs", "/docs"], ["docs.metrics", "/metrics"]].map(([key, path]) => el("li", {}, anchor(t(key), path))))));
   function all() {
     const { status } = state;

@@ -1,24 +1,102 @@
-// Wizard for a new device: find it or choose its type, say where it is, see its first reading, keep it.
+// Wizard for a new device: search for it or choose its type, say where it is, see its first reading, keep it.
 
-import { ask, at, get } from "../core/api.js";
-import { el, say, show, text } from "../core/dom.js";
-import { said } from "../core/format.js";
-import { t } from "../core/i18n.js";
-import { button, failed, fill, heading, mainValues, showValue } from "../core/parts.js";
+import { ask, get, lines, served } from "../core/api.js";
+import { el, mark, say, show, text } from "../core/dom.js";
+import { number, said } from "../core/format.js";
+import { known, t } from "../core/i18n.js";
+import { button, card, failed, fill, heading, mainValues, plain, searchBox, showValue, sign, tell, trouble } from "../core/parts.js";
 import { go, link } from "../core/router.js";
-import { listen, state } from "../core/state.js";
-import { signOf } from "../core/trouble.js";
+import { state } from "../core/state.js";
+import { DeviceValues } from "../core/values.js";
+import { WrongField } from "../forms/field.js";
 import { DeviceForm } from "../forms/device-form.js";
-import { makeForm } from "../forms/form.js";
+import { makeForm, placed } from "../forms/form.js";
 
 const STEPS = ["find", "where", "try"];
+const LOOK = 700; // milliseconds between two looks at a search that goes on
+const TRIAL = 60; // seconds for a first reading
+const LOOKS = { recognised: "good", speaks: "warn", silent: "idle", "left-alone": "idle" };
+
+// A search of ports or of the air, with its progress and what it found.
+class DeviceSearch {
+  #bar = el("progress", { "aria-label": t("wizard.find") });
+  #doing = el("p", { class: "soft", role: "status" });
+  #list = el("ul", { class: "picks" });
+  #error = trouble();
+  #ask = el("input", { type: "checkbox", id: "scan-ask" });
+  #cancel = plain(t("cancel"), () => this.#take(ask("DELETE", "scan")));
+  #buttons;
+  #timer = 0;
+  #use;
+
+  constructor(use) {
+    this.#use = use;
+    this.#buttons = ["serial", "ble"].map((kind) => button(t(`wizard.scan.${kind}`), () => this.#take(ask("POST", "scan", { body: { kind, ask: kind === "serial" && this.#ask.checked } })), { id: `scan-${kind}` }));
+    this.element = card(t("wizard.search"), el("div", { class: "actions" }, this.#buttons, this.#cancel),
+      el("div", { class: "field check" }, el("div", {}, this.#ask, el("label", { for: "scan-ask" }, t("wizard.ask"))), el("p", { class: "hint" }, t("wizard.ask.hint"))), this.#bar, this.#doing, this.#error, this.#list);
+    this.#draw(null);
+    show(this.element, false);
+    served("/api/v1/scan").then((there) => {
+      show(this.element, there);
+      if (there) this.#take(get("scan"));
+    });
+  }
+
+  end() {
+    this.#use = null;
+    clearTimeout(this.#timer);
+  }
+
+  async #take(answer) {
+    clearTimeout(this.#timer);
+    text(this.#error, "");
+    try {
+      const told = await answer;
+      this.#draw(told.scan === undefined ? told : told.scan);
+    } catch (error) {
+      text(this.#error, failed(error));
+    }
+  }
+
+  #draw(scan) {
+    if (!this.#use) return;
+    const running = scan?.state === "running";
+    for (const one of this.#buttons) one.disabled = running;
+    show(this.#cancel, running);
+    show(this.#bar, running);
+    if (!scan) return;
+    // Of a radio the time says how far it is, of ports their number.
+    const [done, total] = scan.kind === "ble" ? [scan.elapsed, scan.seconds] : [scan.done, scan.total];
+    this.#bar.max = total || 1;
+    this.#bar.value = done ?? 0;
+    const found = scan.found.filter((one) => one.state === "recognised").length;
+    text(this.#doing, running ? [t("wizard.scanning", { done: number(Math.floor(done ?? 0)), total: number(total ?? 0) }), scan.doing].filter(Boolean).join(": ") : found ? t("wizard.found", { n: found }) : t("wizard.nothing"));
+    if (scan.state === "failed") text(this.#error, said(scan.message, scan.hint));
+    const told = JSON.stringify(scan.found);
+    if (this.#list.dataset.told !== told) {
+      this.#list.dataset.told = told;
+      const rank = (one) => (one.state === "recognised" ? (one.configured ? 1 : 0) : 2);
+      this.#list.replaceChildren(...[...scan.found].sort((one, other) => rank(one) - rank(other)).map((one) => this.#entry(one)));
+    }
+    if (running) this.#timer = setTimeout(() => this.#take(get("scan")), LOOK);
+  }
+
+  #entry(one) {
+    const look = sign();
+    tell(look, { kind: LOOKS[one.state] ?? "bad", word: one.configured ? t("wizard.taken", { id: one.configured }) : known(`scan.${one.state}`, one.state) });
+    const name = one.title || one.what || one.name || one.usb || one.port || one.address;
+    const about = [one.name, one.port ?? one.address, typeof one.rssi === "number" ? `${one.rssi} dBm` : "", one.certainty && one.certainty !== "sure" ? t("wizard.unsure") : "", one.needs ? t("wizard.key") : ""].filter((words) => words && words !== name);
+    const content = [el("strong", {}, name), el("small", {}, about.join(" · ")), look, el("small", {}, said(one.message, one.hint))];
+    if (one.configured || !(one.settings ?? one.port)) return el("li", { class: "pick" }, content);
+    return el("li", {}, el("button", { type: "button", class: "pick", "data-found": one.port ?? one.address, onclick: () => this.#use({ ...(one.settings ?? { port: one.port }) }, one.suggested_id) }, content));
+  }
+}
 
 class AddDevice {
   #place = el("div");
   #steps = el("ol", { class: "steps" });
   #drivers = [];
   #stop = () => {};
-  #tried = null; // {id, etag}: the device as it is tried
 
   constructor(main) {
     heading({ title: t("add-device"), crumbs: [[t("place.devices"), "#/devices"]] });
@@ -39,78 +117,97 @@ class AddDevice {
 
   async #find() {
     const list = el("ul", { class: "picks" });
-    const search = el("input", { type: "search", id: "driver-search", placeholder: t("search"), "aria-label": t("search"), oninput: () => draw() });
-    const complaint = el("p", { class: "error", role: "alert" });
+    const search = searchBox(() => draw(), { id: "driver-search" });
+    const complaint = trouble();
     const draw = () => {
       const words = search.value.trim().toLowerCase().split(/\s+/);
-      const found = this.#drivers.filter((driver) => words.every((word) => `${driver.name} ${driver.title}`.toLowerCase().includes(word)));
-      list.replaceChildren(...found.map((driver) => el("li", {}, el("button", { type: "button", class: "pick", "data-driver": driver.name, onclick: () => this.#where({ driver: driver.name }) }, el("strong", {}, driver.title || driver.name), el("small", {}, driver.name)))));
+      const found = this.#drivers.filter((driver) => words.every((word) => driver.join(" ").toLowerCase().includes(word)));
+      list.replaceChildren(...found.map(([name, title]) => el("li", {}, el("button", { type: "button", class: "pick", "data-driver": name, onclick: () => this.#where({ driver: name }) }, el("strong", {}, title || name), el("small", {}, name)))));
     };
-    this.#step("find", el("section", { class: "card", "aria-labelledby": "pick-title" }, el("h2", { id: "pick-title" }, t("wizard.kind")), search, complaint, list));
+    const scan = new DeviceSearch((settings, id) => this.#where(settings, id));
+    this.#step("find", scan.element, card(t("wizard.kind"), search, complaint, list));
+    this.#stop = () => scan.end();
     try {
       const { drivers, titles = {} } = await get("drivers");
-      this.#drivers = drivers.map((name) => ({ name, title: titles[name] ?? "" }));
+      this.#drivers = drivers.map((name) => [name, titles[name] ?? ""]);
       draw();
-      search.focus();
     } catch (error) {
       text(complaint, failed(error));
     }
   }
 
-  async #where(had, id = null) {
-    const form = new DeviceForm({ id, had, drivers: this.#drivers.map(({ name, title }) => [name, title]) });
+  // `failure`: what was wrong when it was tried.
+  async #where(had, id = "", failure = null) {
+    const form = new DeviceForm({ id: null, called: id, had, drivers: this.#drivers });
     await form.load();
     const made = makeForm({
       content: [el("h2", {}, t("wizard.where")), form.element], fields: () => form.fields, verb: t("wizard.trying"), id: "device-form",
-      after: id === null ? [button(t("back"), () => this.#find(), { class: "plain" })] : [button(t("wizard.discard"), () => this.#discard(), { class: "plain" })],
+      after: [plain(t("back"), () => this.#find())],
       send: async () => {
         const { id: called, settings } = form.take();
-        const device = id === null
-          ? await ask("POST", "devices", { body: { device_id: called, ...settings } })
-          : await ask("PUT", `devices/${at(id)}`, { body: settings, match: this.#tried?.etag });
-        this.#tried = { id: called, etag: device.etag };
-        await state.refresh();
-        this.#try(called, settings);
+        if (state.device(called)) {
+          form.field("id").complain(t("wrong.taken"));
+          throw new WrongField();
+        }
+        if (await served("/api/v1/device-test")) return this.#try(called, settings);
+        return this.#keep(called, settings);
       },
     });
     this.#step("where", el("section", { class: "card" }, made));
-    form.field(id === null ? "id" : "label").input.focus();
+    form.field(id ? "label" : "id").input.focus();
+    if (failure) made.querySelector("[role=alert]").textContent = placed(failure, form.fields);
   }
 
-  #try(id, settings) {
+  // Its first readings, before anything is kept. What is wrong with the settings is told at the form.
+  async #try(id, settings) {
+    const stop = new AbortController();
+    const told = lines("POST", "device-test", { body: { settings, seconds: TRIAL }, signal: stop.signal });
+    const first = await told.next();
     const values = el("dl", { class: "values", id: "first-values" });
     const note = el("p", { role: "status" });
-    const reason = el("p", { class: "notice bad" });
-    const keep = button(t("wizard.keep"), () => {
-      say(t("wizard.kept", { label: settings.label || id }));
-      go(link("devices", id));
+    const reason = el("p", { class: "notice", hidden: true });
+    const complaint = trouble();
+    const kept = new DeviceValues(id);
+    const keep = button(t("wizard.keep"), async () => {
+      try {
+        this.close();
+        await this.#keep(id, settings);
+      } catch (error) {
+        if (error.problems?.length) this.#where(settings, id, error);
+        else text(complaint, failed(error));
+      }
     }, { id: "keep" });
-    const draw = () => {
-      const device = state.device(id);
-      const kept = state.values.get(id);
-      const names = mainValues(kept, 6);
-      text(note, names.length || kept?.last ? t("wizard.reading") : t("wizard.waiting"));
-      fill(values, names.length);
-      names.forEach((name, at_) => showValue(values.children[at_], name, kept.latest.get(name), null));
-      const bad = device && signOf(device).kind === "bad";
-      text(reason, bad ? said(device.message, device.hint) : "");
-      show(reason, bad);
-    };
-    this.#step("try", el("section", { class: "card", "aria-labelledby": "try-title" }, el("h2", { id: "try-title" }, settings.label || id), note, reason, values,
-      el("div", { class: "actions" }, keep, button(t("wizard.change"), () => this.#where(settings, id), { class: "plain" }), button(t("wizard.discard"), () => this.#discard(), { class: "plain" }))));
-    this.#stop = listen({ status: draw, readings: ({ detail }) => detail.has(id) && draw() });
-    draw();
+    this.#step("try", card(settings.label || id, note, reason, values, el("p", { class: "hint" }, t("wizard.not-kept")), complaint,
+      el("div", { class: "actions" }, keep, plain(t("wizard.change"), () => this.#where(settings, id)), plain(t("wizard.again"), () => this.#try(id, settings).catch((error) => this.#where(settings, id, error))), plain(t("wizard.discard"), () => go("#/devices")))));
+    this.#stop = () => stop.abort();
     keep.focus();
+    const hear = (line) => {
+      if (line.reading) {
+        kept.take(line.reading);
+        const names = mainValues(kept, 6);
+        fill(values, names.length);
+        names.forEach((name, at) => showValue(values.children[at], name, kept.latest.get(name), null));
+      }
+      const bad = line.message || line.state === "error" || line.state === "offline";
+      text(note, t(kept.last ? "wizard.reading" : line.end ? "wizard.silent" : line.state === "opening" ? "wizard.opening" : "wizard.waiting"));
+      if (line.reading && !bad) return show(reason, false);
+      text(reason, said(line.message, line.hint));
+      mark(reason, `notice ${kept.last ? "warn" : "bad"}`);
+      return show(reason, reason.textContent !== "");
+    };
+    if (!first.done) hear(first.value);
+    this.#hear(told, hear).catch((error) => stop.signal.aborted || text(complaint, failed(error)));
   }
 
-  async #discard() {
-    try {
-      await ask("DELETE", `devices/${at(this.#tried.id)}`);
-      await state.refresh();
-      go("#/devices");
-    } catch (error) {
-      say(failed(error));
-    }
+  async #keep(id, settings) {
+    await ask("POST", "devices", { body: { device_id: id, ...settings } });
+    await state.refresh();
+    say(t("wizard.kept", { label: settings.label || id }));
+    go(link("devices", id));
+  }
+
+  async #hear(told, hear) {
+    for await (const line of told) hear(line);
   }
 }
 

@@ -38,7 +38,7 @@ function changeOf(before, after) {
 // A key is changed in a dialog: its field by the schema, what the file would become, on trial or for good.
 async function change(line, done) {
   const keys = line.key.split(".");
-  const schema = await get("settings/schema");
+  const { schema } = await get("settings/schema");
   const value = line.value === "null" ? undefined : line.value;
   const field = fieldAt(schema, keys, { label: line.key, hint: line.help });
   const typed = ["list", "map", "json"].includes(field.kind);
@@ -49,7 +49,10 @@ async function change(line, done) {
     const { [field.name]: given = { list: [], map: {} }[field.kind] ?? null } = taken([field]);
     return { settings: keys.reduceRight((inner, key) => ({ [key]: inner }), given), unset: [] };
   };
-  const send = (body) => ask("POST", "settings/apply", { body: { ...body, confirm: trial.input.value in TRIALS ? trial.input.value : null } }).then(done);
+  const send = (body) => ask("POST", "settings/apply", { body: { ...body, confirm: trial.input.value in TRIALS ? trial.input.value : null } }).then((told) => {
+    state.tried(told.trial);
+    return done();
+  });
   const preview = async () => {
     try {
       const found = await ask("POST", "settings/preview", { body: wanted() });
