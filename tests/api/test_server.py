@@ -65,7 +65,7 @@ async def test_connections_are_bounded_and_come_free_again(app, socket_path):
     await server.serve()
     try:
         held = [await asyncio.open_unix_connection(socket_path) for _ in range(2)]
-        await until(lambda: len(server._local.state.connections) == 2)
+        await until(lambda: server._local.state is not None and len(server._local.state.connections) == 2)
         with pytest.raises(GatewayError) as caught:
             await AsyncGatewayClient(socket_path).health()
         assert (caught.value.key, caught.value.status) == ("unavailable", 503)

@@ -10,24 +10,18 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gatepost.agent.api.agent_interface import AgentInterface
-from gatepost.agent.api.asgi import ASGIApp
 from gatepost.agent.api.auth.authenticator import Authenticator
-from gatepost.agent.api.auth.principal import AccessGuard, LocalGuard
+from gatepost.agent.api.auth.principal import LocalGuard
 from gatepost.agent.api.auth.sessions import SessionStore
 from gatepost.agent.api.auth.tokens import TokenStore
 from gatepost.agent.api.http import unix_socket
-from gatepost.agent.api.http.cors import CorsPolicy
-from gatepost.agent.api.http.h11_protocol import ConnectionLimits
-from gatepost.agent.api.http.listener import HttpListener
-from gatepost.agent.api.http.refusal_delay import RefusalDelay
-from gatepost.agent.api.http.router import application
-from gatepost.agent.api.http.socket_endpoint import SocketEndpoint
-from gatepost.agent.api.routes import DOCUMENTS, ROUTES
-from gatepost.agent.api.websocket.broadcaster import BROADCASTER, Broadcaster, LiveReadings
+from gatepost.agent.api.http.on_first_connection import ListenerOnConnection
+from gatepost.agent.api.websocket.broadcaster import Broadcaster, LiveReadings
 from gatepost.agent.api.websocket.event_filter import LOG
 from gatepost.agent.core.errors import GatepostError, ListenWrong
 from gatepost.agent.core.named_files import off_loop
@@ -36,11 +30,12 @@ from gatepost.agent.process.log_ring import LogLine
 from gatepost.agent.settings import resolve_secret
 from gatepost.agent.settings.model import ApiSettings, ApiTls, JwtSettings, Secret, split_address
 
+if TYPE_CHECKING:
+    from gatepost.agent.api.http.stack import HttpStack
+
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 32
-TCP_CONNECTIONS = 64
-PER_ADDRESS = 32
 PATIENCE = 10.0  # seconds in which a connection must have asked something
 STOP = 2.0  # seconds for running requests at the end
 
@@ -73,12 +68,8 @@ class ApiServer:
         self._tokens.on_revoked += [self._authenticator.sessions.close_of, lambda _: self.broadcaster.check_validity()]
         self._authenticator.sessions.on_ended.append(self.broadcaster.check_validity)
         self._jwt: JwtSettings | None = None
-        self._local = HttpListener(
-            self._served(LocalGuard()),
-            ConnectionLimits(connections, connections, patience),
-            {BROADCASTER: self.broadcaster},
-        )
-        self._remote: HttpListener | None = None
+        self._local = ListenerOnConnection(lambda: self._http.local(LocalGuard(), connections, patience))
+        self._remote: ListenerOnConnection | None = None
         self._tls: ssl.SSLContext | None = None
         self._on_stored = app.store.on_stored
         self._live = LiveReadings(app)
@@ -90,16 +81,18 @@ class ApiServer:
     def serving(self) -> bool:
         return self._serving
 
-    def _served(self, guard: AccessGuard) -> ASGIApp:
-        routes = application(self._app, ROUTES, self._closing, self._authenticator, guard, DOCUMENTS)
-        return SocketEndpoint(self._app, self._closing, guard, routes)
+    @cached_property
+    def _http(self) -> HttpStack:
+        from gatepost.agent.api.http.stack import HttpStack  # imported by then, off the loop
+
+        return HttpStack(self._app, self._closing, self._authenticator, self.broadcaster)
 
     async def serve(self) -> None:
         """Returns when clients can connect; raises SocketTaken, SocketWrong, StoreError."""
         await self._tokens.load()
         bound = unix_socket.bind(self.path)
         self._inode = self.path.lstat().st_ino
-        await self._local.serve_unix(bound)
+        self._local.serve_unix(bound)
         self._on_stored.append(self._live.stored)
         self._loop = asyncio.get_running_loop()
         self._app.log_ring.listeners.append(self._tell_log)
@@ -145,17 +138,8 @@ class ApiServer:
             self._end_tcp()
         bound = await bind(*split_address(api.listen), "api.listen")
         self._end_tcp()
-        remote = HttpListener(
-            RefusalDelay(
-                CorsPolicy(
-                    self._served(self._authenticator),
-                    self._app,
-                )
-            ),
-            ConnectionLimits(TCP_CONNECTIONS, PER_ADDRESS, self._patience),
-            {BROADCASTER: self.broadcaster},
-        )
-        await remote.serve_tcp(bound, context)
+        remote = ListenerOnConnection(lambda: self._http.remote(self._authenticator, self._patience))
+        remote.serve_tcp(bound, context)
         self._remote, self._tls, self.tcp = remote, context, api.listen
         log.info("the API listens at %s%s", api.listen, "" if context is None else " with TLS")
 
