@@ -33,7 +33,9 @@ def run_agent(config: Path) -> int:
     """`gatepost run`: the exit code. 78 when there are no usable settings, neither now nor from an earlier run."""
     env = dict(os.environ)
     os.umask(0o077)  # readings are nobody else's; the socket gets its own mode
+    gc.freeze()  # modules and types are no garbage
     gc.set_threshold(20_000, 20, 50)  # readings are made and dropped by the thousand, and hardly ever in cycles
+    gc.enable()
     logs = AgentLogs(sys.stderr, env)
     try:
         loaded = load(config, env, Registry.installed())

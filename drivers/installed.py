@@ -76,10 +76,13 @@ def _distributions(places: list[Path]) -> Iterator[Path]:
 
 
 def _declared(file: Path, group: str) -> list[tuple[str, str]]:
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
-    parser.optionxform = str  # type: ignore[method-assign, assignment]  # names keep their case
     try:
-        parser.read_string(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
+        if group not in text:  # nearly all of them: a parser for each would take a tenth of the start
+            return []
+        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+        parser.optionxform = str  # type: ignore[method-assign, assignment]  # names keep their case
+        parser.read_string(text)
     except (OSError, ValueError, configparser.Error):
         return []
     return list(parser.items(group)) if parser.has_section(group) else []

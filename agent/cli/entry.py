@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     config = run_config(words)
     if config is not None:
+        gc.disable()  # what is imported stays: to look for garbage among it is a part of the start
         from gatepost.agent.main import run_agent
 
         return run_agent(config)

@@ -1,9 +1,8 @@
 """The settings as types. Durations are seconds, sizes are bytes; the YAML spellings are read by `units.py`.
 
 A `Meta` carries what a value may be and what the key means; the checker, the editor schema and the docs share it.
+Annotations are no texts here: msgspec would evaluate some hundred of them at each start.
 """
-
-from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NamedTuple
