@@ -1,28 +1,34 @@
-"""Servers and a database that the tests of the fleet share."""
+"""A PostgreSQL and a database that the tests of the fleet share."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.fleet.servers import Postgres, postgres_folder
+from gatepost_fleet.demo.servers import LocalPostgres, ServerMissing
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    if postgres_folder() is None:
-        pytest.skip("PostgreSQL is not installed")
-    server = Postgres()
+def postgres() -> Iterator[LocalPostgres]:
+    folder = Path(tempfile.mkdtemp(prefix="gp-pg-"))  # its own user must get in, which tmp_path does not allow
+    folder.chmod(0o755)
+    try:
+        server = LocalPostgres(folder / "server")
+    except ServerMissing as error:
+        pytest.skip(str(error))
     try:
         yield server
     finally:
-        server.remove()
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-async def database(postgres: Postgres) -> AsyncIterator[Any]:
+async def database(postgres: LocalPostgres) -> AsyncIterator[Any]:
     """A connection to an empty database."""
     asyncpg = pytest.importorskip("asyncpg")
     if postgres.process is None:

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.fleet.servers import Postgres
 from tests.fleet.test_message import reading
 
 pytest.importorskip("asyncpg")
 
+from gatepost_fleet.demo.servers import LocalPostgres
 from gatepost_fleet.fleet_status import gateways
 from gatepost_fleet.message import Parsed, RefusedMessage, parse
 from gatepost_fleet.migrations import SchemaTooNew, migrate
@@ -28,7 +28,7 @@ def readings(*seqs: int, epoch: str = "a", gateway: str = "ward-7", **more: Any)
 
 
 @pytest.fixture
-async def sink(database: Any, postgres: Postgres) -> Any:
+async def sink(database: Any, postgres: LocalPostgres) -> Any:
     one = PostgresSink(postgres.url)
     await one.open()
     yield one
@@ -53,7 +53,9 @@ async def test_an_id_with_another_content_is_told_and_kept(sink: PostgresSink, d
     assert await database.fetchval("select payload ->> 'systolic' from reading where seq = 2") == "120"
 
 
-async def test_two_workers_with_the_same_ids_do_not_block_each_other(sink: PostgresSink, postgres: Postgres) -> None:
+async def test_two_workers_with_the_same_ids_do_not_block_each_other(
+    sink: PostgresSink, postgres: LocalPostgres
+) -> None:
     other = PostgresSink(postgres.url)
     await other.open()
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.fleet.servers import Nats, Postgres, Rabbit, nats_program, rabbit_program
+from tests.fleet.servers import RABBIT, Rabbit
 from tests.fleet.test_message import reading
 from tests.support.waiting import until
 from tests.uplink.broker import Mosquitto
@@ -21,6 +21,7 @@ from tests.uplink.client import Recorder, connected
 
 pytest.importorskip("asyncpg")
 
+from gatepost_fleet.demo.servers import LocalPostgres, ServerMissing, nats_cluster
 from gatepost_fleet.ingestion import Ingestion
 from gatepost_fleet.postgres_sink import PostgresSink
 from gatepost_fleet.sources.catalogue import make_source
@@ -33,13 +34,11 @@ class Cluster:
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
-        folder.mkdir()
         match kind:
             case "mqtt":
                 self.server: Any = Mosquitto(folder, persistence=True, host="127.0.0.1")
-                self.server.extra = "max_queued_messages 100000"
             case "nats":
-                self.server = Nats(folder)
+                (self.server,) = nats_cluster(folder, 1)
             case "amqp":
                 self.server = Rabbit(folder)
         self.url = self.server.url
@@ -49,15 +48,18 @@ class Cluster:
 @pytest.fixture(params=KINDS)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     kind = request.param
-    if (kind == "nats" and nats_program() is None) or (kind == "amqp" and rabbit_program() is None):
-        pytest.skip(f"the server of {kind} is not installed")
-    one = Cluster(kind, tmp_path / "state")
+    if kind == "amqp" and not RABBIT.exists():
+        pytest.skip("RabbitMQ is not installed: sudo apt-get install rabbitmq-server")
+    try:
+        one = Cluster(kind, tmp_path / "state")
+    except ServerMissing as error:
+        pytest.skip(str(error))
     yield one
     one.server.kill()
 
 
 @asynccontextmanager
-async def worker(cluster: Cluster, postgres: Postgres, name: str = "w1") -> AsyncIterator[Ingestion]:
+async def worker(cluster: Cluster, postgres: LocalPostgres, name: str = "w1") -> AsyncIterator[Ingestion]:
     ingestion = Ingestion(
         make_source(cluster.url, "ingest", name), PostgresSink(postgres.url), Random(1), time.monotonic
     )
@@ -83,7 +85,7 @@ async def stored(database: Any, epoch: str) -> list[int]:
     return [row["seq"] for row in rows]
 
 
-async def test_what_gateways_publish_is_stored_once(cluster: Cluster, postgres: Postgres, database: Any) -> None:
+async def test_what_gateways_publish_is_stored_once(cluster: Cluster, postgres: LocalPostgres, database: Any) -> None:
     await cluster.server.start()
     async with connected(cluster.gateway_url, protocol="3.1.1", client_id="ward-7") as gateway:
         async with worker(cluster, postgres) as ingestion:

@@ -122,6 +122,32 @@ def acl(
     print(access.rules(engine, organization, user), end="")
 
 
+@app.command()
+def demo(
+    gateways: Annotated[int, typer.Option(min=1, max=1000, help="simulated gateways")] = 50,
+    rate: Annotated[float, typer.Option(min=1, max=5000, help="readings per second of all together")] = 200,
+) -> None:
+    """A fleet on this machine for a minute: three broker nodes, two workers, PostgreSQL; each is killed in turn.
+
+    Example: gatepost-fleet demo --gateways 150 --rate 500
+    """
+    from gatepost_fleet.demo.runner import run_demo
+    from gatepost_fleet.demo.servers import ServerMissing
+
+    began = time.monotonic()
+    try:
+        account = asyncio.run(run_demo(gateways, rate, lambda text: _tell(time.monotonic() - began, text)))
+    except (OSError, TimeoutError, ServerMissing) as error:
+        _fail(str(error))
+    acknowledged, missing, twice = account
+    _tell(time.monotonic() - began, f"acknowledged {acknowledged}, of these missing {missing}, twice {twice}")
+    raise typer.Exit(1 if missing or twice else 0)
+
+
+def _tell(seconds: float, text: str) -> None:
+    print(f"{seconds:6.1f} s  {text}", flush=True)
+
+
 def _settings(path: Path) -> FleetSettings:
     try:
         return load(path)
@@ -137,3 +163,7 @@ def _fail(message: str) -> NoReturn:
 def main() -> None:
     """Entry point."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -56,6 +56,7 @@ class MqttSource:
             inbound_maximum=AT_ONCE,
             inbound_size=LARGEST,
             inbound_at_once=AT_ONCE,
+            inbound_only=True,
             inbound_time_limit=None,  # nothing is acknowledged that is not stored, however long that takes
         )
         connection = MqttConnection(

@@ -7,10 +7,11 @@ from typing import Any
 
 import nats
 from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
 
 from gatepost_fleet.sources.interface import Delivered, SourceError
-from gatepost_fleet.topics import FILTERS, nats_subject, topic_of_subject
+from gatepost_fleet.topics import FILTERS, NATS_PREFIX, nats_subject, topic_of_subject
 
 STREAM = "$MQTT_msgs"
 ACK_WAIT = 15.0  # seconds until a message that no worker acknowledged is given to another; a repeat costs little
@@ -19,8 +20,7 @@ OPEN_TIMEOUT, CLOSE_TIMEOUT = 10.0, 2.0
 
 
 class NatsSource:
-    """Source over one connection; all workers of a group share its consumer. The stream exists once a gateway has
-    connected to the cluster."""
+    """Source over one connection; all workers of a group share its consumer. Three addresses: three replicas."""
 
     def __init__(self, url: str, group: str, worker: str = "") -> None:
         self._urls = url.split(",")
@@ -50,7 +50,22 @@ class NatsSource:
                     max_ack_pending=MAX_PENDING,
                     deliver_policy=DeliverPolicy.ALL,
                 )
-                await stream.add_consumer(STREAM, wanted)
+                try:
+                    await stream.add_consumer(STREAM, wanted)
+                except NotFoundError:
+                    # The server makes it with its first MQTT client, and keeps nothing that no consumer wants: before
+                    # the first gateway, the stream is made here as the server makes it.
+                    replicas = 3 if len(self._urls) >= 3 else 1
+                    await stream.add_stream(
+                        StreamConfig(
+                            name=STREAM,
+                            subjects=[f"{NATS_PREFIX}>"],
+                            retention=RetentionPolicy.INTEREST,
+                            storage=StorageType.FILE,
+                            num_replicas=replicas,
+                        )
+                    )
+                    await stream.add_consumer(STREAM, wanted)
                 self._consumer = await stream.pull_subscribe_bind(self._group, STREAM)
         except (NatsError, OSError, TimeoutError) as error:
             raise SourceError(f"NATS: {str(error) or type(error).__name__}") from None
