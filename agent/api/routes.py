@@ -31,7 +31,7 @@ from gatepost.agent.api.websocket.event_filter import ListenQuery
 
 V1 = "/api/v1"
 CHANGE_TIME = 60.0
-COMMAND_TIME = 330.0  # seconds: the desk has limits of its own, this is the last resort
+COMMAND_TIME = 330.0  # seconds: commands have limits of their own, this is the last resort
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/", web_page.index, "The web page", "HTML", role="open"),
@@ -113,7 +113,7 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         f"{V1}/gateway/command",
         commands.to_gateway,
-        "A command for the gateway, through the desk",
+        "A command for the gateway, checked as over MQTT",
         "the command's response",
         body=requests.CommandBody,
         time=COMMAND_TIME,
@@ -279,7 +279,7 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         f"{V1}/devices/{{id}}/command",
         commands.to_device,
-        "A command for a device, through the desk",
+        "A command for a device, checked as over MQTT",
         "the command's response",
         body=requests.CommandBody,
         time=COMMAND_TIME,

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.agent.commands.expiry import parse_time
+from gatepost.agent.core.command_names import GatewayCommandName
 from gatepost.agent.devices.builtin_commands import AcceptedCommand
 from gatepost.drivers.driver import Command
 
@@ -92,24 +93,42 @@ def _resend(actions: GatewayActions, parameters: Any) -> Awaitable[Outcome]:
 
 
 _TABLE: tuple[tuple[Command, Callable[[GatewayActions, Any], Awaitable[Outcome]]], ...] = (
-    (Command("ping", "Check that the gateway answers", NoParameters), lambda do, _: do.ping()),
-    (Command("status", "Show what runs and its state", NoParameters), lambda do, _: do.status()),
-    (Command("reload", "Read the settings again and apply what changed", NoParameters), lambda do, _: do.reload()),
+    (Command(GatewayCommandName.PING.value, "Check that the gateway answers", NoParameters), lambda do, _: do.ping()),
+    (Command(GatewayCommandName.STATUS.value, "Show what runs and its state", NoParameters), lambda do, _: do.status()),
     (
-        Command("set_log_level", "Log more or less until the next start", SetLogLevel, example={"level": "debug"}),
+        Command(GatewayCommandName.RELOAD.value, "Read the settings again and apply what changed", NoParameters),
+        lambda do, _: do.reload(),
+    ),
+    (
+        Command(
+            GatewayCommandName.SET_LOG_LEVEL.value,
+            "Log more or less until the next start",
+            SetLogLevel,
+            example={"level": "debug"},
+        ),
         lambda do, parameters: do.set_log_level(parameters.level),
     ),
     (
-        Command("connect_broker", "Connect a configured broker", OneBroker, example={"broker": "hospital"}),
+        Command(
+            GatewayCommandName.CONNECT_BROKER.value,
+            "Connect a configured broker",
+            OneBroker,
+            example={"broker": "hospital"},
+        ),
         lambda do, parameters: do.connect_broker(parameters.broker),
     ),
     (
-        Command("disconnect_broker", "Disconnect a broker; readings wait", OneBroker, example={"broker": "hospital"}),
+        Command(
+            GatewayCommandName.DISCONNECT_BROKER.value,
+            "Disconnect a broker; readings wait",
+            OneBroker,
+            example={"broker": "hospital"},
+        ),
         lambda do, parameters: do.disconnect_broker(parameters.broker),
     ),
     (
         Command(
-            "resend",
+            GatewayCommandName.RESEND.value,
             "Send stored readings of a time again",
             ResendParameters,
             example={"from": "2026-11-20T10:00:00Z", "to": "2026-11-20T11:00:00Z", "device": "cuff-3"},
@@ -118,7 +137,7 @@ _TABLE: tuple[tuple[Command, Callable[[GatewayActions, Any], Awaitable[Outcome]]
     ),
     (
         Command(
-            "assign_patient",
+            GatewayCommandName.ASSIGN_PATIENT.value,
             "Assign the patient of a device's readings from now on",
             AssignPatient,
             example={"device": "cuff-3", "patient": "P-001"},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from gatepost.agent.core.command_names import DeviceCommandName
 from gatepost.agent.settings.units import DURATION_PATTERN, WrongUnit, parse_duration
 from gatepost.drivers.driver import Command
 
@@ -81,16 +82,21 @@ class SetInterval(msgspec.Struct, forbid_unknown_fields=True):
 
 
 GENERIC: tuple[Command, ...] = (
-    Command("status", "What the gateway knows of this device", StatusParameters),
-    Command("read_now", "Take a reading now", ReadNowParameters),
+    Command(DeviceCommandName.STATUS.value, "What the gateway knows of this device", StatusParameters),
+    Command(DeviceCommandName.READ_NOW.value, "Take a reading now", ReadNowParameters),
     Command(
-        "start_monitoring",
+        DeviceCommandName.START_MONITORING.value,
         "Report readings, at a pace and for a time",
         StartMonitoring,
         example={"interval": 30, "duration": 3600},
     ),
-    Command("stop_monitoring", "Stop reporting readings", StopMonitoring),
-    Command("set_interval", "Change how often readings are reported", SetInterval, example={"interval": "30s"}),
+    Command(DeviceCommandName.STOP_MONITORING.value, "Stop reporting readings", StopMonitoring),
+    Command(
+        DeviceCommandName.SET_INTERVAL.value,
+        "Change how often readings are reported",
+        SetInterval,
+        example={"interval": "30s"},
+    ),
 )
 
 # The gateway carries these out itself, as what is wanted of the device: they hold while it is away, too.

@@ -170,7 +170,7 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         "/devices/{id}/command",
         commands.to_device,
-        "A command for a device, through the desk",
+        "A command for a device, checked as over MQTT",
         "the command's response",
         body=CommandBody,
         time=COMMAND_TIME,

@@ -43,7 +43,7 @@ STATUS: tuple[tuple[type[GatepostError], int], ...] = (
     (SettingsWrong, 422),
 )
 
-# Commands that the desk refused, by the key of the rejection.
+# Commands that the dispatcher refused, by the key of the rejection.
 REJECTED = {
     "malformed": 422,
     "retained": 409,

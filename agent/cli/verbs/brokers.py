@@ -71,13 +71,13 @@ def show(ctx: typer.Context, name: Name, socket: Socket = None, config: Config =
     if wants_json:
         say_json(broker)
         return
-    readings, oldest = owed(broker)
+    waiting, oldest = (broker.get("owed") or {}).get("readings"), owed(broker)[1]
     lines = [
         ("why", broker["reason"]),
         ("to do", broker["hint"]),
         ("address", address(broker)),
         ("MQTT", broker["protocol"]),
-        ("owed", f"{readings} readings, the oldest {oldest}" if broker.get("owed") else ""),
+        ("owed", f"{count(waiting, 'reading')}{f', the oldest {oldest}' if waiting else ''}"),
         ("delivered", f"{count(broker['delivered'])} of {count(broker['sent'])} sent in this run"),
         ("refused", count(broker["dead_letters"]) if broker["dead_letters"] else ""),
         ("attempts", f"{count(broker['attempts'])}, {count(broker['connects'])} connected"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import inspect as types
 
+from gatepost.agent.core.command_names import DeviceCommandName, GatewayCommandName
 from gatepost.agent.core.topic_filter import is_filter
 from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, listed, quoted
 from gatepost.agent.settings.validator import SettingsValidator
@@ -16,19 +17,8 @@ from gatepost.agent.settings.validator import SettingsValidator
 if TYPE_CHECKING:
     from gatepost.drivers.driver import Driver, Registry
 
-GATEWAY_COMMANDS = (
-    "ping",
-    "status",
-    "reload",
-    "set_log_level",
-    "connect_broker",
-    "disconnect_broker",
-    "resend",
-    "assign_patient",
-)
 LONGEST_SOCKET = 100  # octets: sun_path has 108, and a socket is made under a longer name before it is renamed
 SIGNING_KEY = ("commands", "signing", "key")
-DEVICE_COMMANDS = ("status", "read_now", "start_monitoring", "stop_monitoring", "set_interval")
 
 
 class RuleContext:
@@ -122,7 +112,7 @@ def check_socket(rules: RuleContext) -> None:
 
 def check_commands(rules: RuleContext) -> None:
     """Names in the allow list are judged against what the configured devices understand."""
-    known = {*GATEWAY_COMMANDS, *DEVICE_COMMANDS}
+    known = {name.value for name in (*GatewayCommandName, *DeviceCommandName)}
     for driver in rules.drivers.values():
         known |= {command.name for command in driver.commands}
     devices = rules.names("devices")
