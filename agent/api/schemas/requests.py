@@ -104,7 +104,7 @@ class NoBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CommandBody(Struct, frozen=True):
-    """A command as in MQTT; further members are parameters that stand flat beside `command`. The dispatcher judges it."""
+    """A command as in MQTT; further members are parameters beside `command`. The dispatcher checks it."""
 
     command: str
     id: str | None = None

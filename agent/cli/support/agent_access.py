@@ -122,5 +122,5 @@ def _names(incomplete: str, what: str, key: str) -> list[str]:
 
 
 OfDevice = Annotated[
-    str | None, typer.Option("--device", "-d", help="Of this device only.", autocompletion=device_names)
+    str | None, typer.Option("--device", "-d", help="Only of this device.", autocompletion=device_names)
 ]

@@ -15,15 +15,16 @@ verb = new()
 
 @verb.command("backlog")
 def show(
-    gaps: Annotated[bool, typer.Option("--gaps", help="Instead: which readings were lost, and why.")] = False,
+    gaps: Annotated[bool, typer.Option("--gaps", help="Show which readings were lost, and why.")] = False,
     dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", help="Instead: what brokers refused for good, and why.")
+        bool, typer.Option("--dead-letters", help="Show what brokers refused for good, and why.")
     ] = False,
     seen: Annotated[
-        bool, typer.Option("--seen", help="Say that a loss of stored readings was seen: health is ok again.")
+        bool, typer.Option("--seen", help="Mark a loss of stored readings as seen: health is ok again.")
     ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=1000, help="How many gaps or dead letters, the newest.")
+        int,
+        typer.Option("--limit", "-n", min=1, max=1000, help="Show at most this many gaps or dead letters, the newest."),
     ] = 20,
     socket: Socket = None,
     config: Config = None,

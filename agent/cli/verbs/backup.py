@@ -65,7 +65,7 @@ def restore(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Put a backup in the place of settings and data here.
+    """Replace settings and data of this box by a backup.
 
     No agent may run meanwhile.
 

@@ -28,13 +28,13 @@ verb = new()
 def examine(
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", metavar="FILE.tar.gz", help="Pack it for those who help; no secrets, no patients."),
+        typer.Option("--bundle", metavar="FILE.tar.gz", help="Write a file for support: no secrets, no patients."),
     ] = None,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Say what is the matter, why, and what to do.
+    """List what is wrong, why, and what to do.
 
     Settings, ports, disk, clock, store; from a running agent also each device, each broker, and why readings are not
     upstream yet. Exit code 1 when there is a problem; with --bundle 0 when the file is written.

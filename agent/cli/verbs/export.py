@@ -34,13 +34,17 @@ class ExportFormat(StrEnum):
 
 @verb.command("export")
 def export(
-    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Where to; - is the standard output.")] = None,
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="The file to write; - is the standard output.")
+    ] = None,
     form: Annotated[
         ExportFormat | None,
-        typer.Option("--format", "-f", help="csv and parquet have a row for each value; default: as FILE ends."),
+        typer.Option(
+            "--format", "-f", help="csv and parquet have a row for each value; default: by the ending of FILE."
+        ),
     ] = None,
     device: OfDevice = None,
-    metric: Annotated[str | None, typer.Option("--metric", "-m", help="Of this metric_type only.")] = None,
+    metric: Annotated[str | None, typer.Option("--metric", "-m", help="Only of this metric_type.")] = None,
     since: Annotated[
         str | None, typer.Option("--since", help="RFC 3339 (2026-11-20T10:30:00Z) or how long ago (10m, 2h).")
     ] = None,

@@ -50,7 +50,8 @@ def import_(
     A receipt lies on the stick afterwards: carried home, `gatepost import` or `gatepost export --stick` there marks the
     readings as delivered.
 
-    Again is harmless: what was sent is not sent twice. Exit code 1 when something on the stick is damaged or missing.
+    Running it again is harmless: what was sent is not sent twice. Exit code 1 when something on the stick is damaged or
+    missing.
 
     \b
     Example:

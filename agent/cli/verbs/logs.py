@@ -15,13 +15,17 @@ verb = new()
 
 @verb.command("logs")
 def show(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines as they are written.")] = False,
-    level: Annotated[str, typer.Option("--level", "-l", help="The least: debug, info, warning, error.")] = "debug",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then print new lines as they are written.")] = False,
+    level: Annotated[
+        str, typer.Option("--level", "-l", help="The lowest level: debug, info, warning, error.")
+    ] = "debug",
     device: OfDevice = None,
     grep: Annotated[
         str | None, typer.Option("--grep", "-g", metavar="TEXT", help="Only lines with this text, in whatever case.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many kept lines.")] = 200,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=1000, help="Show at most this many kept lines.")
+    ] = 200,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,

@@ -20,19 +20,21 @@ verb = new()
 def publish(
     broker: Annotated[str, typer.Argument(help="`gatepost brokers` lists them.", autocompletion=broker_names)],
     topic: Annotated[str, typer.Argument(help="One topic, without + and #.")],
-    payload: Annotated[str | None, typer.Argument(help="Goes out as it is; or --file.")] = None,
+    payload: Annotated[str | None, typer.Argument(help="The text to send as it is; or use --file.")] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="The payload, octet by octet; - is the standard input.")
+        Path | None, typer.Option("--file", help="Send the octets of this file; - is the standard input.")
     ] = None,
     qos: Annotated[int, typer.Option("--qos", min=0, max=2, help="Quality of service.")] = 1,
-    retain: Annotated[bool, typer.Option("--retain", help="The broker keeps it for who comes later.")] = False,
+    retain: Annotated[
+        bool, typer.Option("--retain", help="The broker keeps it for clients that subscribe later.")
+    ] = False,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
     """Publish a message through a broker.
 
-    It goes out at once or not at all: nothing is stored for a broker that is away.
+    It is sent at once or not at all: nothing is stored for a broker that is not connected.
 
     \b
     Example:

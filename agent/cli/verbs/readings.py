@@ -24,12 +24,12 @@ verb = new()
 @verb.command("readings")
 def show(
     device: OfDevice = None,
-    metric: Annotated[str | None, typer.Option("--metric", "-m", help="Of this metric_type only.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many stored ones.")] = 20,
+    metric: Annotated[str | None, typer.Option("--metric", "-m", help="Only of this metric_type.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Show at most this many stored ones.")] = 20,
     since: Annotated[
         str | None, typer.Option("--since", help="RFC 3339 (2026-11-20T10:30:00Z) or how long ago (10m, 2h).")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new ones as they are stored.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then print new ones as they are stored.")] = False,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,

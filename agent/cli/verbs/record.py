@@ -31,7 +31,7 @@ def record(
 ) -> None:
     """Keep the raw bytes of a device, for replay.
 
-    With their times, for `gatepost replay` or for a developer.
+    They are kept with their times, for `gatepost replay` or for a developer.
 
     The device goes on working as usual. The file holds what it measures, and no passwords or keys.
 

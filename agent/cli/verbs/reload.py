@@ -17,7 +17,7 @@ verb = new()
 
 @verb.command("reload")
 def ask(socket: Socket = None, config: Config = None, json: Json = False) -> None:
-    """Have the agent read its settings again and apply what changed.
+    """Read the settings again and apply what changed.
 
     Wrong settings are refused with every problem (exit code 78); the agent goes on with the ones it has.
 

@@ -26,7 +26,9 @@ verb = new()
 @verb.command("replay")
 def replay(
     file: Annotated[Path, typer.Argument(help="What `gatepost record` wrote.")],
-    driver: Annotated[str | None, typer.Option("--driver", help="Another driver than it was made with.")] = None,
+    driver: Annotated[
+        str | None, typer.Option("--driver", help="Use another driver than it was recorded with.")
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of the driver; also secrets, like a key."),
@@ -36,7 +38,7 @@ def replay(
 ) -> None:
     """Play a recording through its driver.
 
-    It prints what the driver makes of it, as fast as it goes.
+    Prints the readings that the driver decodes, as fast as it can.
 
     \b
     Example:

@@ -31,11 +31,13 @@ def run(config: Config = None) -> None:
 
 @demo_verb.command("demo")
 def demo(
-    seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="End by itself after so long.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="End after this many seconds.")] = None,
     away: Annotated[
-        float, typer.Option("--away", min=0, help="The broker goes away now and then for so many seconds; 0 = never.")
+        float, typer.Option("--away", min=0, help="Stop the broker now and then for this many seconds; 0 = never.")
     ] = 8.0,
-    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a picture, also in a terminal.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print lines instead of the live table, also in a terminal.")
+    ] = False,
 ) -> None:
     """Show Gatepost at work, with simulated devices and a broker.
 

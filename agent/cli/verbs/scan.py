@@ -64,7 +64,7 @@ def serial(
         list[str] | None, typer.Option("--port", metavar="PATH", help="Only this one; also a PTY or a socket:// URL.")
     ] = None,
     ask: Annotated[
-        bool, typer.Option("--ask", help="Also ask who is there, where listening does not tell: harmless words only.")
+        bool, typer.Option("--ask", help="Also ask silent devices who they are, with harmless requests only.")
     ] = False,
     write: Write = None,
     socket: Socket = None,
@@ -74,7 +74,7 @@ def serial(
     """Listen at serial ports, and list 1-wire sensors.
 
     Every free port is heard with the line settings of the drivers, and what it says is tried with each of them. Nothing
-    is sent without --ask; but to be opened resets some boards. Ports of a running agent are left alone. Ctrl-C ends
+    is sent without --ask; but opening a port resets some boards. Ports of a running agent are left alone. Ctrl-C ends
     early.
 
     \b

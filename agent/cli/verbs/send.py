@@ -24,14 +24,16 @@ verb = new()
 @verb.command("send")
 def send(
     target: Annotated[
-        str, typer.Argument(metavar="DEVICE|gateway", help="Who shall do it.", autocompletion=device_names)
+        str,
+        typer.Argument(metavar="DEVICE|gateway", help="A device, or the word gateway.", autocompletion=device_names),
     ],
     command: Annotated[str, typer.Argument(help="`gatepost devices DEVICE` lists what it understands.")],
     parameters: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Parameters; a VALUE is JSON, else text.")
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Wait so many seconds for the outcome; the command goes on.")
+        float,
+        typer.Option("--timeout", min=0.1, help="Wait this many seconds for the outcome; the command itself goes on."),
     ] = WAIT,
     token: Annotated[
         str | None, typer.Option("--token", envvar="GATEPOST_COMMAND_TOKEN", help="The device's token.")

@@ -27,10 +27,14 @@ def simulate(
         Path | None, typer.Option("--link", help="Serial: where the device appears, a symbolic link; 1-wire: a folder.")
     ] = None,
     connect: Annotated[
-        str | None, typer.Option("--connect", metavar="HOST:PORT", help="A device that connects: where it does.")
+        str | None,
+        typer.Option(
+            "--connect", metavar="HOST:PORT", help="Of a device that connects by itself: the gateway's address."
+        ),
     ] = None,
     udp: Annotated[
-        str | None, typer.Option("--udp", metavar="HOST:PORT", help="A device that speaks UDP: where it answers.")
+        str | None,
+        typer.Option("--udp", metavar="HOST:PORT", help="Of a device that speaks UDP: the address where it answers."),
     ] = None,
     bus: Annotated[
         Path | None, typer.Option("--bus", help="BLE: the bus's socket; default in a new temporary folder.")
@@ -40,12 +44,14 @@ def simulate(
     password: Annotated[
         str | None, typer.Option("--password", envvar="GATEPOST_DEVICE_TOKEN", help="MQTT: its token.")
     ] = None,
-    ca: Annotated[Path | None, typer.Option("--ca", help="MQTT: the authority of the gateway's certificate.")] = None,
+    ca: Annotated[Path | None, typer.Option("--ca", help="MQTT: the CA certificate of the gateway.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of the driver.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same readings.")] = 0,
-    speed: Annotated[float, typer.Option("--speed", min=0.001, help="Times as fast as the device.")] = 1.0,
+    speed: Annotated[
+        float, typer.Option("--speed", min=0.001, help="How many times faster than the real device.")
+    ] = 1.0,
     json: Json = False,
 ) -> None:
     """Run simulated devices until Ctrl-C.

@@ -22,7 +22,7 @@ def subscribe(
     broker: Annotated[str, typer.Argument(help="`gatepost brokers` lists them.", autocompletion=broker_names)],
     topic: Annotated[str, typer.Argument(help="A topic, or a filter with + and #.")],
     qos: Annotated[int, typer.Option("--qos", min=0, max=2, help="Quality of service.")] = 0,
-    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="End after so many messages.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="End after this many messages.")] = None,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,

@@ -63,7 +63,7 @@ def create(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Make a token. It is shown this once: the agent keeps only what recognises it.
+    """Make a token. It is shown only this once: the agent keeps just a hash of it.
 
     Topics are MQTT filters, + and # included. Without them it may use every topic, or none as a viewer.
 

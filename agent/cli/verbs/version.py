@@ -21,7 +21,7 @@ completion_verb = new()
 
 @verb.command("version")
 def show(json: Json = False) -> None:
-    """Print the version of gatepost and of what it stands on.
+    """Print the versions of gatepost, Python, SQLite and the system.
 
     \b
     Example:
@@ -59,10 +59,10 @@ class ShellName(StrEnum):
 
 
 @completion_verb.command("completion")
-def completion(shell: Annotated[ShellName, typer.Argument(help="Of which shell.")]) -> None:
+def completion(shell: Annotated[ShellName, typer.Argument(help="The shell.")]) -> None:
     """Print the completion script of a shell.
 
-    Names of devices and brokers come from the running agent, if it answers at once.
+    It completes names of devices and brokers where the running agent answers at once.
 
     \b
     Example:
