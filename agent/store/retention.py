@@ -64,6 +64,7 @@ class RetentionRule:
         self.settings = StoreSettings()
         self.state = "ok"
         self.dropped = 0
+        self.deleted = 0  # rows, also those that nobody was owed
         self._database = database
         self._writer = writer
         self._pending = pending
@@ -251,6 +252,7 @@ class RetentionRule:
                 if gap:
                     dropped = await self._record(run, track, span)
                 gone = await run("retention_delete" + suffix, span)
+            self.deleted += gone
             if gone:
                 self._on_deleted(span["lo"], span["hi"])
             if dropped:

@@ -399,10 +399,10 @@ class Store:
         self.pending.refile(await self.database.probe("gap_untold", (0,)))
         self.queries.zones.forget()
         self.summaries.wake()
-        for key, value in self.losses.repaired(report).items():
+        for key, value in self.losses.repaired(report, self._gaps).items():
             self.writer.note(key, value)
         self.ledger.horizon = self.losses.horizon
-        await asyncio.to_thread(self.losses.stored((await self.database.probe("reading_last"))[0][0], report.floor + 1))
+        await asyncio.to_thread(self.losses.stored((await self.database.probe("reading_last"))[0][0]))
         self._report_repair(report)
 
     def _report_repair(self, report: SalvageReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.damage.salvage import JUMP
 from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.disk_watch import READ_ONLY
+from gatepost.agent.store.ranges import FOREVER
 from tests.support.waiting import until
 
 FRAME = 24 + PAGE_SIZE
@@ -258,6 +260,57 @@ async def test_an_older_database_beside_a_newer_mark_is_told(start: Any, tmp_pat
         async with start() as run:
             await until(lambda: not run.store.writer.waiting)
             assert (await run.store.gaps())[0]["count"] == 7
+
+
+async def test_what_was_stored_before_an_earlier_loss_is_counted_too(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+    async with start() as run:
+        await run.put_all(30)
+    old = path.read_bytes()
+    async with start() as run:
+        await run.put_all(25)
+    path.write_bytes(old)
+    async with start() as run:
+        assert (await run.put_all(10))[0] > JUMP
+        await until(lambda: not run.store.writer.waiting)
+        stored = len(await run.store.database.read("reading_page", (0, FOREVER, 1000)))
+    path.unlink()
+    async with start() as run:
+        assert (await run.store.gaps())[0]["count"] == stored >= 40
+
+
+@pytest.mark.parametrize("running", [False, True])
+async def test_delivered_readings_that_a_repair_could_not_save_are_counted(
+    start: Any, tmp_path: Path, running: bool
+) -> None:
+    path = tmp_path / "gatepost.db"
+    async with start() as run:
+        await run.put_all(3000)
+        run.store.backlog.position("a").settle(0, 0, 3001)
+        if running:
+            await run.store.database.checkpoint("TRUNCATE")
+            spoil(path)
+            with contextlib.suppress(StoreError):
+                await run.store.queries.history(limit=100_000)
+            await until(lambda: run.store.repairs == 1)
+    if not running:
+        spoil(path)
+    async with start() as run:
+        await until(lambda: not run.store.writer.waiting)
+        with contextlib.suppress(StoreError):
+            await run.store.queries.history(limit=100_000)
+        await until(lambda: not run.store.losses.unstored)
+        kept = [r for r in await run.store.queries.history(limit=100_000) if r.seq <= 3000]
+        told = sum(gap["count"] for gap in await run.store.gaps(1000))
+        assert 0 < 3000 - len(kept) <= told < 3000 - len(kept) + 20
+
+
+def spoil(path: Path) -> None:
+    """A stretch in the middle reads as zeros."""
+    data = bytearray(path.read_bytes())
+    at = len(data) // 2 // PAGE_SIZE * PAGE_SIZE
+    data[at : at + 20 * PAGE_SIZE] = bytes(20 * PAGE_SIZE)
+    path.write_bytes(data)
 
 
 async def test_a_mark_that_is_gone_is_told(start: Any, tmp_path: Path) -> None:

@@ -14,13 +14,17 @@ SUFFIX = ".mark"
 SLOTS = 2  # a write that the power cut tears spoils one of them
 SLOT_OCTETS = 4096  # a block of the file system
 MARK_OCTETS = 512
+MAX_RUNS = 6  # that fit into it
 
 
 class LogMark(msgspec.Struct, frozen=True, kw_only=True):
     """Mark of a log: what it held when the mark was written."""
 
     seq: int = 0  # the highest number stored
-    base: int = 1  # numbers have been given without a jump since this one
+    base: int = 1  # numbers have been given without a jump since this one, and rows below were gone when it started
+    runs: tuple[tuple[int, int], ...] = ()  # of rows before that, first and last: numbers jump after a loss
+    older: int = 0  # rows of runs before those
+    gone: int = 0  # rows that retention has removed since the start
     first: int = 0  # of the start that wrote it,
     epoch: str = ""  # and its epoch
     command: int = 0  # when the newest command of the ledger was recorded, wall microseconds

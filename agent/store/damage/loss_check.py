@@ -84,8 +84,17 @@ class LossCheck:
             return None
         top = max(mark.seq, *self._tail.readings, last)
         first = max(last + 1, mark.base)
-        missing = 0 if told else max(0, top + 1 - first - kept - (repair.lost if repair else 0))
+        missing = 0 if told else max(0, self._missing(last, top, repair) - kept)
         return LogLoss(tuple(sign for sign, seen in signs.items() if seen), missing, first, top)
+
+    def _missing(self, last: int, top: int, repair: SalvageReport | None) -> int:
+        """Rows that should be there and are not, without those that the repair has told."""
+        mark = self.mark or LogMark()
+        runs = [*mark.runs, (mark.base, top)]
+        if repair and self.mark is not None:  # any of them may be gone
+            return rows_of(mark) + top - mark.seq - repair.rows - repair.lost
+        beyond = sum(max(0, hi - max(lo - 1, last)) for lo, hi in runs)
+        return beyond + (mark.older if last < runs[0][0] else 0) - (repair.lost if repair else 0)
 
     async def mend(self, run: TransactionRun, loss: LogLoss) -> None:
         """Put rows back, and keep the numbers of the missing ones from being given again."""
@@ -109,6 +118,12 @@ class LossCheck:
             forget_tail(self._path)
         except OSError as error:
             log.warning("the rest of a damaged write-ahead log could not be removed: %s", error.strerror)
+
+
+def rows_of(mark: LogMark) -> int:
+    """Rows that were stored when it was written."""
+    runs = [*mark.runs, (mark.base, mark.seq)]
+    return mark.older + sum(hi + 1 - lo for lo, hi in runs if hi >= lo) - mark.gone
 
 
 def floor_in(rows: list[tuple[Any, ...]]) -> int:

@@ -13,10 +13,11 @@ import msgspec
 import orjson
 
 from gatepost.agent.core.clock import Clock, rfc3339
-from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile
-from gatepost.agent.store.damage.loss_check import FLOOR, MARKED, LogLoss, LossCheck, floor_in
+from gatepost.agent.store.damage.log_mark import MAX_RUNS, LogMark, LogMarkFile
+from gatepost.agent.store.damage.loss_check import FLOOR, MARKED, LogLoss, LossCheck, floor_in, rows_of
 from gatepost.agent.store.damage.salvage import JUMP, SalvageReport
 from gatepost.agent.store.database import Database
+from gatepost.agent.store.gap_counter import GapCounter
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.ranges import FOREVER
 
@@ -41,6 +42,8 @@ class LossWatch:
         self._writing = threading.Lock()  # marks are written by the threads of whoever has something to mark
         self._synced_at = float("-inf")
         self._failing = False
+        self.removed: Callable[[], int] = int  # rows that retention has removed since the start
+        self._missed = 0  # rows that were lost since then, and told
         self.begun = False  # the log was compared with its mark, which is kept up to date from then on
 
     async def look(self) -> int:
@@ -87,18 +90,32 @@ class LossWatch:
         """Rows that `judge` has put back."""
         return self._check.put_back
 
-    def repaired(self, report: SalvageReport) -> dict[str, bytes]:
-        """The file was replaced under the running agent, its gap record is in it: what else it must remember."""
-        return self._notice(("database-damaged",), report.lost)
+    def repaired(self, report: SalvageReport, gaps: GapCounter) -> dict[str, bytes]:
+        """The file was replaced under the running agent, the gap record of what was owed is in it: what was delivered
+        becomes another one; what else it must remember."""
+        missing = max(0, rows_of(self._mark) - report.rows - report.lost)
+        self._missed += missing + report.lost
+        if missing:
+            gaps.add("", missing, GAP_REASON, self._clock.now())
+        return self._notice(("database-damaged",), missing + report.lost)
 
     async def started(self, database: Database, first: int, epoch: str) -> None:
         """The log was compared, and is written from now on."""
         last = int((await database.read("reading_last"))[0][0])
+        lowest = int((await database.read("reading_first"))[0][0])
         command = int((await database.read("ledger_top"))[0][0] or 0)
+        base = max(floor_in(await database.read("meta_get", FLOOR)) + 1, lowest)
+        starts = await database.read("runs")
+        runs = runs_of(starts, lowest, base)
+        older, known = 0, min(base, starts[0][0] if starts else base)
+        if 0 < lowest < known:  # which starts these rows are of was lost with a damaged file
+            older = int((await database.read("reading_count_below", (known,)))[0][0])
         self.begun = True
         self._mark = LogMark(
             seq=last,
-            base=floor_in(await database.read("meta_get", FLOOR)) + 1,
+            base=base,
+            runs=tuple(runs[-MAX_RUNS:]),
+            older=older + sum(hi + 1 - lo for lo, hi in runs[:-MAX_RUNS]),
             first=first,
             epoch=epoch,
             command=command,
@@ -107,12 +124,13 @@ class LossWatch:
         )
         await asyncio.to_thread(self._change(durable=True))
 
-    def stored(self, seq: int | None, base: int | None = None) -> Callable[[], None]:
+    def stored(self, seq: int | None) -> Callable[[], None]:
         """Rows up to `seq` are about to be committed, and what was untold with them: what is to be called in a thread
         once they are, before anybody is told."""
         due = self._clock.monotonic() - self._synced_at >= SYNC_SECONDS
-        changes = {name: value for name, value in (("seq", seq), ("base", base)) if value is not None}
-        return self._change(due, unstored=0, **changes) if self.begun and (due or changes) else lambda: None
+        changes = {} if seq is None else {"seq": seq}
+        change = self._change(due, unstored=0, gone=self.removed() + self._missed, **changes)
+        return change if self.begun and (due or changes) else lambda: None
 
     async def command_recorded(self, recorded: int) -> None:
         if self.begun and recorded > self._mark.command:
@@ -168,3 +186,16 @@ class LossWatch:
                         self._synced_at = now
 
         return write
+
+
+def runs_of(rows: list[tuple[Any, ...]], lowest: int, base: int) -> list[tuple[int, int]]:
+    """First and last numbers of rows below `base`; `rows` have the first number of a start, and the last one before the
+    next start."""
+    runs: list[tuple[int, int]] = []
+    for start, end in rows:
+        lo, hi = max(start, lowest, 1), min(end or 0, base - 1)
+        if runs and lo == runs[-1][1] + 1 and hi >= lo:
+            runs[-1] = (runs[-1][0], hi)
+        elif hi >= lo:
+            runs.append((lo, hi))
+    return runs
