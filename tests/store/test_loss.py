@@ -262,6 +262,30 @@ async def test_an_older_database_beside_a_newer_mark_is_told(start: Any, tmp_pat
             assert (await run.store.gaps())[0]["count"] == 7
 
 
+async def test_a_reading_whose_series_is_gone_is_not_put_back_as_one_of_another_device(
+    start: Any, tmp_path: Path
+) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    async with start(finish=False) as run:
+        await run.store.database.checkpoint("TRUNCATE")
+        for value in range(20):
+            await run.store.stored(run.put(value, "first"))
+        for name in ("gatepost.db", "gatepost.db-wal", "gatepost.db.mark"):
+            shutil.copy(tmp_path / name, left / name)
+    path = left / "gatepost.db"
+    data = bytearray(wal_of(path).read_bytes())
+    for at in range(32, len(data) - FRAME + 1, FRAME):
+        if b"first" in data[at : at + FRAME]:
+            data[at + 24 : at + FRAME] = bytes(PAGE_SIZE)
+    wal_of(path).write_bytes(bytes(data))
+    async with start(path=path) as run:
+        await run.store.stored(run.put(100, "other"))
+        kept = await run.store.queries.history(limit=1000)
+        assert [run.store.series_of(record.series).device for record in kept] == ["other"]
+        assert (await run.store.gaps())[0]["count"] >= 20
+
+
 async def test_what_was_stored_before_an_earlier_loss_is_counted_too(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
     async with start() as run:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import orjson
 
 from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile
 from gatepost.agent.store.damage.salvage import JUMP, SalvageReport
@@ -67,7 +68,7 @@ class LossCheck:
         last = int((await database.read("reading_before", (before,)))[0][0] or 0)
         marked = bool(await database.read("meta_get", (MARKED,)))
         command = int((await database.read("ledger_top"))[0][0] or 0)
-        self.put_back = [row for seq, row in sorted(self._tail.readings.items()) if seq > last]
+        self.put_back = await self._whole_rows(database, last)
         kept = len(self.put_back)
         # A start that came no further than this has told it already, and written it down by the floor.
         floor = floor_in(await database.read("meta_get", FLOOR))
@@ -86,6 +87,14 @@ class LossCheck:
         first = max(last + 1, mark.base)
         missing = 0 if told else max(0, self._missing(last, top, repair) - kept)
         return LogLoss(tuple(sign for sign, seen in signs.items() if seen), missing, first, top)
+
+    async def _whole_rows(self, database: Database, last: int) -> list[tuple[Any, ...]]:
+        """Rows behind a damaged frame whose series is there: without it nobody knows of which device they are."""
+        rows = [row for seq, row in sorted(self._tail.readings.items()) if seq > last]
+        wanted = {row[1] for row in rows} - {series.number for series in self._tail.series}
+        found = await database.read("series_some", (orjson.dumps(list(wanted)).decode(),)) if wanted else []
+        lost = wanted - {row[0] for row in found}
+        return [row for row in rows if row[1] not in lost]
 
     def _missing(self, last: int, top: int, repair: SalvageReport | None) -> int:
         """Rows that should be there and are not, without those that the repair has told."""

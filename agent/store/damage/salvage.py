@@ -181,7 +181,7 @@ def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq
         insert = sql("reading_insert").replace("INSERT", "INSERT OR IGNORE", 1)
         for row in carve.readings(aside):
             report.rows += new.execute(insert, row).rowcount
-    _patch_series(new)
+    known = not _patch_series(new)
     meta = carve.meta(aside)
     kept = dict(new.execute("SELECT key, value FROM meta"))
     floors = [int(found["floor"]) for found in (meta, kept) if found.get("floor", "").isdecimal()]
@@ -193,7 +193,7 @@ def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq
     if epoch:
         new.execute(sql("start_put"), start_row(0, epoch))
         new.execute(sql("meta_drop"), ("epoch",))
-    elif not complete["start"]:
+    elif not complete["start"] or not known:  # an id means a device, too
         new.execute("DELETE FROM start")  # the next start draws another epoch for all of them
     new.execute(sql("meta_put"), ("floor", str(report.floor)))
     if not complete["owed"]:
@@ -245,8 +245,9 @@ def _any(_: tuple[Any, ...]) -> bool:
     return True
 
 
-def _patch_series(new: sqlite3.Connection) -> None:
-    """Rows whose series could not be read are kept, under a series that says so, of a boot without a known clock."""
+def _patch_series(new: sqlite3.Connection) -> bool:
+    """Rows whose series could not be read are kept, under a series that says so, of a boot without a known clock;
+    whether there are any."""
     for (boot,) in new.execute("SELECT DISTINCT boot FROM series WHERE boot NOT IN (SELECT id FROM boot)").fetchall():
         new.execute("INSERT INTO boot (id, name) VALUES (?, ?)", (boot, f"lost-{boot}-{secrets.token_hex(4)}"))
     orphans = "SELECT DISTINCT series FROM reading WHERE series NOT IN (SELECT id FROM series)"
@@ -255,6 +256,7 @@ def _patch_series(new: sqlite3.Connection) -> None:
         name = f"lost-{secrets.token_hex(4)}"
         boot = new.execute("INSERT INTO boot (name) VALUES (?)", (name,)).lastrowid or 0
         new.executemany(sql("series_add"), [series_row(lost_series(number, boot)) for number in numbers])
+    return bool(numbers)
 
 
 def _missing(new: sqlite3.Connection, highest: int) -> int:
