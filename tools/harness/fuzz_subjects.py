@@ -257,15 +257,21 @@ class Gatt(Subject):
         self.name = kind.name
         self._make = driver_kit.maker(kind)
         self._names = self._make().value_names(self._make().options)
-        vectors = [vector for vector in all_vectors() if vector["kind"] in ("gatt", "advert") and "input_hex" in vector]
+        vectors = [vector for vector in all_vectors() if "input_hex" in vector or "chunks" in vector]
         wanted = "advert" if "advert" in kind.name else "gatt"
         self._vectors = [vector for vector in vectors if vector["kind"] == wanted]
+        brings = getattr(kind, "brings", ())
+        if brings:  # characteristics of a maker: values of all makers, on each of them in turn
+            values = [vector for vector in vectors if vector["kind"] in ("gatt", "ble-frame", "ble-stream")]
+            places = [{"uuid": stream, "service": each.service} for each in brings for stream in each.streams]
+            turns = enumerate(values)
+            self._vectors = [{**vector, "kind": "gatt", **places[turn % len(places)]} for turn, vector in turns]
         self.corpus = [_octets(vector) for vector in self._vectors]
         self._turn = 0
         self._needed = 0
         self.start()
         found = self._good()
-        if wanted == "gatt" and not kind.keeps_records:  # those give again what they have given
+        if wanted == "gatt" and not kind.keeps_records and not brings:  # those give again what they have given
             self._needed = driver_kit.amount(found) - unfinished(found)
         self.start()
 
@@ -302,7 +308,7 @@ class Gatt(Subject):
         from gatepost.drivers.ble.uuids import uuid
 
         if vector["kind"] == "gatt":
-            return GattValue(uuid(vector["uuid"]), piece)
+            return GattValue(uuid(vector["uuid"]), piece, service=vector.get("service", ""))
         address, name = vector.get("mac") or "AA:BB:CC:DD:EE:FF", vector.get("local_name") or ""
         beside = tuple(uuid(each) for each in vector.get("service_uuids", ()))
         if "manufacturer_id" in vector:

@@ -61,7 +61,7 @@ class OmronMemory:
                 continue
             if fields["type"] != wanted or fields["status"]:
                 raise CommandFailed("refused", f"the device refused to be read at {address:04X}")
-            data: bytes = fields["data"]
+            data = bytes.fromhex(fields["data"])
             if wanted == frames.READ and len(data) < request[5]:
                 raise CommandFailed("refused", f"the device gave less than it was asked for at {address:04X}")
             return data[: request[5]] if wanted == frames.READ else data

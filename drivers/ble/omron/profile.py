@@ -103,7 +103,7 @@ class OmronProfile(GattProfile):
         for frame in self._frames.feed(NOTIFY.index(value.uuid), value.data):
             if frame.type == frames.READ and not frame.status and not self.looking:
                 items += self._records(frame.address, frame.data)
-            items.append(Reply("omron", frame._asdict()))
+            items.append(Reply("omron", {**frame._asdict(), "data": frame.data.hex()}))
         return items
 
     def _records(self, address: int, data: bytes) -> list[Reading]:

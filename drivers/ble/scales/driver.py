@@ -171,11 +171,12 @@ class QnProfile(MakersScaleProfile):
 
     @staticmethod
     def _answers(session: ProfileSession, kind: str, protocol: int) -> Iterator[bytes]:
-        now = session.io.now()
         if kind == "info":
             yield frames.qn_request("unit", protocol)
-        elif kind == "ready" and now.trusted:
-            seconds = int(now.local.replace(tzinfo=UTC).timestamp()) - frames.QN_EPOCH
+        elif kind == "ready":
+            # It goes no further without a time, and keeps it for what it stores itself, which is not read: so it is
+            # told one that may be wrong.
+            seconds = int(session.io.now().local.replace(tzinfo=UTC).timestamp()) - frames.QN_EPOCH
             yield frames.qn_request("time", protocol, seconds=seconds)
         elif kind == "greeting":
             yield frames.qn_request("greeting", protocol)

@@ -18,7 +18,7 @@ KIND = "viatom"
 
 def answer(frame: ViatomFrame) -> Reply:
     """An answer, for a profile's decoder."""
-    return Reply(KIND, frame._asdict())
+    return Reply(KIND, {**frame._asdict(), "data": frame.data.hex()})
 
 
 class ViatomConversation:
@@ -55,5 +55,5 @@ class ViatomConversation:
                 continue
             if code is None and fields["code"]:
                 raise CommandFailed("refused", "the device refused a request")
-            return bytes(fields["data"])
+            return bytes.fromhex(fields["data"])
         raise TimeoutError

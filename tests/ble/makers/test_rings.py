@@ -196,7 +196,6 @@ def test_any_octets_are_survived(profile, chunks):
         OldRingProfile: "5500ff00000d00624200000000006100920a01002f",
         NewRingProfile: "a504fb01011a00070000000001610a48000000005000000000000000000000000090",
     }[profile]
-    found = []
-    for _ in range(300):
-        found += decoder.feed(GattValue(profile.streams[0], bytes.fromhex(good), 1, profile.service))
+    value = GattValue(profile.streams[0], bytes.fromhex(good), 1, profile.service)
+    found = (item for _ in range(300) for item in decoder.feed(value))
     assert any(getattr(item, "metric", "") == "pulse_oximetry" for item in found)

@@ -24,14 +24,20 @@ from tests.support.waiting import until
 
 DRIVERS = {
     "ble": {"heart_rate", "pulse_oximetry"},
+    "ble-aranet": {"environment"},
     "ble-blood-pressure": {"blood_pressure"},
     "ble-cgm": {"continuous_glucose"},
     "ble-environment": {"environment"},
     "ble-glucose": {"glucose"},
     "ble-heart-rate": {"heart_rate"},
+    "ble-microlife": {"blood_pressure"},
+    "ble-omron": {"blood_pressure"},
     "ble-polar-h10": {"ecg", "heart_rate"},
     "ble-pulse-oximeter": {"pulse_oximetry"},
+    "ble-scale": {"body_weight", "body_composition"},
     "ble-thermometer": {"body_temperature"},
+    "ble-viatom-bp2": {"blood_pressure"},
+    "ble-viatom-o2": {"pulse_oximetry"},
     "ble-weight-scale": {"body_weight", "body_composition"},
 }
 

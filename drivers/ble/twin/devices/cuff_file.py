@@ -93,7 +93,8 @@ class CuffFileTwin(HealthTwin):
             case 0xE1:
                 serial = self.serial.encode()
                 clock = struct.pack("<H5B", now.year, now.month, now.day, now.hour, now.minute, now.second)
-                return b"B" + bytes(8) + b"32120011" + bytes(7) + clock + bytes(6) + bytes((len(serial),)) + serial
+                head = b"B" + bytes(8) + self.model.encode().ljust(8, b"\0") + bytes(7) + clock + bytes(6)
+                return head + bytes((len(serial),)) + serial
             case 0xF1:
                 names = list(self.files())
                 return bytes((len(names),)) + b"".join(name.encode().ljust(16, b"\0") for name in names)

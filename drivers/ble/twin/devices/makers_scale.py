@@ -34,7 +34,7 @@ class MakersScaleTwin(HealthTwin):
         self.weighings = 0
         self._every = every_seconds
         self._left = 0
-        self._asked = False
+        self._asked = self._greets = False
         service, notify, write = DIALECTS[self.dialect]
         self._notify = TwinCharacteristic(notify, "notify", on_subscribe=self._listened)
         control = TwinCharacteristic(write, "write", on_write=self._heard) if write else None
@@ -53,12 +53,7 @@ class MakersScaleTwin(HealthTwin):
         self.wake(20)
 
     def _listened(self, on: bool) -> None:
-        self._asked = False
-        if on and "qn" in self.dialect:
-            info = bytearray(18)
-            info[:3] = 0x12, 18 if self.dialect == "qn-long" else 15, PROTOCOL
-            info[10] = 1
-            self._say(bytes(info[:-1]))
+        self._asked, self._greets = False, on and "qn" in self.dialect
 
     def _heard(self, data: bytes) -> None:
         self.told.append(data)
@@ -80,6 +75,12 @@ class MakersScaleTwin(HealthTwin):
     def live(self) -> None:
         if self._every and self.every(self._every):
             self.weigh()
+        if self._greets:
+            self._greets = False
+            info = bytearray(17)
+            info[:3] = 0x12, 18 if self.dialect == "qn-long" else 15, PROTOCOL
+            info[10] = 1
+            self._say(bytes(info))
         waits = self.dialect in ("qn", "qn-long", "yunmai") and not self._asked
         if not self._left or not self._notify.subscribed or waits or not self.every(0.5):
             return

@@ -129,7 +129,7 @@ class RingTwin(HealthTwin):
         files = ",".join(self.files)
         return {
             "SN": self.serial,
-            "Model": "1641",
+            "Model": self.model,
             "CurBAT": f"{self.battery}%",
             "CurTIME": f"{self.now():%Y-%m-%d,%H:%M:%S}",
             "FileList": files + "," if files else "",
@@ -155,7 +155,8 @@ class RingTwin(HealthTwin):
             case 0xE1:
                 now, serial = self.now(), self.serial.encode()
                 clock = struct.pack("<H5B", now.year, now.month, now.day, now.hour, now.minute, now.second)
-                data = bytes(9) + b"S8-AW\0\0\0" + bytes(7) + clock + bytes(6) + bytes((len(serial),)) + serial
+                data = bytes(9) + self.model.encode().ljust(8, b"\0") + bytes(7) + clock + bytes(6)
+                data += bytes((len(serial),)) + serial
             case 0x04:
                 spo2, rate = self._now()
                 data = bytes((1, 0, 0, 0, 0, 1, spo2, 3, rate, 0, 0, 0, 0, self.battery)) + bytes(12)
