@@ -62,7 +62,10 @@ def decode(vector: Fields) -> Fields:
             found = adapter(chunks, vector["context"]) if "context" in vector else adapter(chunks)
             return found if isinstance(found, dict) else {"readings": found}
         case "encode":
-            return {"output_hex": adapter(vector["request"]).hex()}
+            try:
+                return {"output_hex": adapter(vector["request"]).hex()}
+            except KeyError as unknown:
+                raise NotBuilt(f"{kind} {name}: {unknown}") from None
         case "gatt":
             return dict(adapter(bytes.fromhex(vector["input_hex"]), vector.get("context", {})))
         case "advert":

@@ -4,6 +4,7 @@ vectors."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -86,8 +87,20 @@ def lepu(octets: bytes, command: int, decode: Callable[[bytes], Fields]) -> Fiel
 
 
 def lepu_request(request: Fields) -> bytes:
-    data = bytes.fromhex(request.get("data", ""))
+    data = bytes.fromhex(request.get("data_hex") or request.get("data") or "")
     return viatom.lepu_request(request["command"], data, request.get("sequence", 0))
+
+
+def ring_request(request: Fields) -> bytes:
+    return ring_values.ask(**{**request, "command": "live" if request["command"] == "rt" else request["command"]})
+
+
+def new_ring_request(request: Fields) -> bytes:
+    given = dict(request)
+    if given["command"] == "set_time":
+        told = given["time"]
+        given["time"] = datetime(*told) if isinstance(told, list) else datetime.fromisoformat(told)  # noqa: DTZ001
+    return ring_values.ask_new(**given)
 
 
 # -- Microlife, scales, Aranet
@@ -143,9 +156,9 @@ TABLE: Table = {
     },
     "encode": {
         "omron": omron_request,
-        "viatom-oxy": lambda request: ring_values.ask(**request),
+        "viatom-oxy": ring_request,
         "lepu-a5": lepu_request,
-        "lepu-oxyii": lambda request: ring_values.ask_new(**request),
+        "lepu-oxyii": new_ring_request,
         "microlife": lambda request: microlife.request(microlife.WORDS[request["command"]]),
         "scale-qn": lambda request: scales.qn_request(**request),
         "scale-yunmai": yunmai_request,
