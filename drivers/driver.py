@@ -95,6 +95,16 @@ class ScanHints(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+class SupportedDevice(NamedTuple):
+    """Device that a driver is for, as docs/supported-devices.md lists it. `evidence`: "captured" = decoded from what
+    other people captured of it, "documents" = from its maker's or from two programs, "not seen" = from one source."""
+
+    maker: str
+    models: tuple[str, ...]
+    kind: str
+    evidence: str = "captured"
+
+
 class Decoder(Protocol):
     """Sans-I/O decoder: octets -> readings and replies. Serial: bytes in any chunks; BLE: GattValue or ReceivedAdvert
     (drivers/ble/peripheral.py). Never raises on what it is given, resyncs itself, bounded memory."""
@@ -215,6 +225,7 @@ class Driver(ABC):
     forbidden: ClassVar[tuple[ForbiddenWrite, ...]] = ()  # what must never be written, enforced by the gateway
     scan_hints: ClassVar[ScanHints] = ScanHints()  # for `gatepost scan`
     source: ClassVar[str] = ""  # specification and section
+    devices: ClassVar[tuple[SupportedDevice, ...]] = ()  # of single makers, by name
 
     def __init__(self, options: Any = None) -> None:
         self.options: Any = self.options_type() if options is None else options

@@ -15,7 +15,7 @@ from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.options import BleOptions
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import DeviceIO, SessionOver
+from gatepost.drivers.driver import DeviceIO, SessionOver, SupportedDevice
 from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
 
 ANSWER_LIMIT = 5.0  # seconds
@@ -170,6 +170,10 @@ class BleAirthings(BleDriver):
     default_interval = 0.0
     options_type = AirthingsOptions
     example_options: ClassVar[dict[str, Any]] = {"poll": 600.0}
+    devices = (
+        SupportedDevice("Airthings", ("Wave Plus", "Wave (second generation)", "Wave Mini"), "radon and air monitor"),
+        SupportedDevice("Airthings", ("Wave Enhance", "Corentium Home 2"), "radon and air monitor"),
+    )
     source = "Airthings/airthings-ble, its tests; not seen on a device"
 
     async def _rest(self, io: DeviceIO) -> None:

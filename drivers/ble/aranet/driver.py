@@ -20,7 +20,15 @@ from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.stored_records.batches import hand_over
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import CommandFailed, DeviceIO, ForbiddenWrite, ScanHints, SessionOver, WrongDevice
+from gatepost.drivers.driver import (
+    CommandFailed,
+    DeviceIO,
+    ForbiddenWrite,
+    ScanHints,
+    SessionOver,
+    SupportedDevice,
+    WrongDevice,
+)
 from gatepost.drivers.reading import Reply
 
 
@@ -174,6 +182,7 @@ class BleAranet(BleDriver):
     commands: ClassVar = (READ_STORED,)
     scan_hints = ScanHints(names=("Aranet4",))
     forbidden = (*FORBIDDEN, ForbiddenWrite("configure", re.compile(rb"\A(?!\x61)"), CONTROL))
+    devices = (SupportedDevice("Aranet", ("Aranet4",), "CO2 monitor"),)
     source = "Anrijs/Aranet4-Python, its tests; not seen on a device"
 
     async def _rest(self, io: DeviceIO) -> None:

@@ -17,7 +17,7 @@ from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import DeviceIO, ForbiddenWrite, ScanHints
+from gatepost.drivers.driver import DeviceIO, ForbiddenWrite, ScanHints, SupportedDevice
 from gatepost.drivers.reading import Reading, Reply
 
 ANSWER_LIMIT = 20.0  # seconds: all measurements come in one answer
@@ -114,4 +114,5 @@ class BleMicrolife(BleDriver):
         *FORBIDDEN,
         ForbiddenWrite("configure", re.compile(rb"\A(?!(?:" + ALLOWED + rb")\Z)", re.DOTALL), CONTROL),
     )
+    devices = (SupportedDevice("Microlife", ("BP3GY1-2N",), "cuff", "not seen"),)
     source = "one owner's tool; not seen on a device"

@@ -14,10 +14,11 @@ from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import DeviceIO, ForbiddenWrite, ScanHints
+from gatepost.drivers.driver import DeviceIO, ForbiddenWrite, ScanHints, SupportedDevice
 from gatepost.drivers.reading import BAD, GOOD, Reading
 
 FRAMES_A_SECOND = 100  # of the dialect bci, each with all values
+OXIMETER = "fingertip oximeter"
 KEEP_ALIVE = 5.0  # seconds; a Contec is silent after a minute without
 FAREWELL_LIMIT = 0.2  # seconds
 CONTEC_CONTROL = uuid(0xFF01)
@@ -152,4 +153,13 @@ class BleOximeter(BleDriver):
         ForbiddenWrite("delete-records", re.compile(rb"\A(\x9d\x7f|\xa1)", re.DOTALL), CONTEC_CONTROL),
     )
     example_options: ClassVar[dict[str, Any]] = {"pair": "auto"}
+    devices = (
+        SupportedDevice("Viatom", ("PC-60FW", "OxySmart"), OXIMETER, "not seen"),
+        SupportedDevice("Wellue", ("FS20F",), OXIMETER),
+        SupportedDevice("Yuwell", ("YX1xx",), OXIMETER),
+        SupportedDevice("Jumper", ("JPD-500F",), OXIMETER),
+        SupportedDevice("Contec", ("CMS50D-BT",), OXIMETER),
+        SupportedDevice("EMAY", ("SleepO2",), OXIMETER),
+        SupportedDevice("BerryMed", ("BM1000 A to E",), OXIMETER, "documents"),
+    )
     source = "BerryMed BCI protocol; sza2/viatom_pc60fw and captures of others for the rest; not seen on a device"

@@ -20,7 +20,7 @@ from gatepost.drivers.ble.scales.frames import FINAL, IMPEDANCE, LIVE, WEIGHT, F
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import ScanHints
+from gatepost.drivers.driver import ScanHints, SupportedDevice
 from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
 
 HANDSHAKE_LIMIT = 20.0  # seconds in which a QN asks for what it wants to know
@@ -263,4 +263,10 @@ class BleScale(BleDriver):
     options_type = MakersScaleOptions
     example_options: ClassVar[dict[str, Any]] = {"model": "dr-trust"}
     scan_hints = ScanHints(names=("QN-Scale", "Renpho-Scale", "YUNMAI"))
+    devices = (
+        SupportedDevice("Dr Trust, FitTrack, Swan", ("scales with service FFB0",), "body scale"),
+        SupportedDevice("Vitafit", ("VT701",), "body scale"),
+        SupportedDevice("QN, Renpho", ("QN-Scale", "Renpho-Scale"), "body scale", "not seen"),
+        SupportedDevice("Yunmai", ("Mini and others",), "body scale", "not seen"),
+    )
     source = "openScale, ble-scale-sync and captures of others; not seen on a device"

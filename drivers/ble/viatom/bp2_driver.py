@@ -23,7 +23,7 @@ from gatepost.drivers.ble.viatom.conversation import ViatomConversation, answer
 from gatepost.drivers.ble.viatom.cuff_values import Fields
 from gatepost.drivers.ble.viatom.frames import LEPU, REQUEST, LepuFrames, lepu_request, requests_but
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import CommandFailed, DeviceIO, ForbiddenWrite, ScanHints, SessionOver
+from gatepost.drivers.driver import CommandFailed, DeviceIO, ForbiddenWrite, ScanHints, SessionOver, SupportedDevice
 from gatepost.drivers.reading import Reading, Reply
 
 POLL_INTERVAL = 3.0  # seconds
@@ -212,4 +212,5 @@ class BleViatomBp2(BleDriver):
         ForbiddenWrite("inflate-or-erase", requests_but(LEPU, ALLOWED), CuffProfile.control),
         ForbiddenWrite("inflate-or-erase", requests_but(REQUEST, ()), CuffProfile.control),
     )
+    devices = (SupportedDevice("Viatom, Wellue", ("BP2", "BP2A", "BP2W", "LP-BP2W"), "cuff", "not seen"),)
     source = "one owner's notes and the maker's development kit; not seen on a device"

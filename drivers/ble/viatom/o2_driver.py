@@ -12,7 +12,7 @@ from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.viatom import ring_values as rings
 from gatepost.drivers.ble.viatom.frames import LEPU, REQUEST, requests_but
 from gatepost.drivers.ble.viatom.ring_profiles import PROFILES, UNITS, NewRingProfile, OldRingProfile
-from gatepost.drivers.driver import ForbiddenWrite, ScanHints
+from gatepost.drivers.driver import ForbiddenWrite, ScanHints, SupportedDevice
 
 OLD_REQUESTS = (rings.OPEN, rings.READ, rings.CLOSE, rings.INFO, rings.CONFIGURE, rings.SENSORS, rings.LIVE)
 NEW_REQUESTS = (
@@ -47,5 +47,10 @@ class BleViatomO2(BleDriver):
         ForbiddenWrite("reset-device", requests_but(REQUEST, OLD_REQUESTS), OldRingProfile.control),
         ForbiddenWrite("set-alert", re.compile(rb"\A\xa5\x01\xfe"), NewRingProfile.control),
         ForbiddenWrite("reset-device", requests_but(LEPU, (0x01, *NEW_REQUESTS)), NewRingProfile.control),
+    )
+    devices = (
+        SupportedDevice("Viatom, Wellue", ("O2Ring", "Checkme O2", "SleepU", "Oxylink"), "oxygen ring"),
+        SupportedDevice("Viatom, Wellue", ("WearO2", "CMRing"), "oxygen ring"),
+        SupportedDevice("Viatom, Wellue", ("O2Ring S", "S8-AW"), "oxygen ring", "not seen"),
     )
     source = "captures of others and four programs that agree, one for the O2Ring S; not seen on a device"
