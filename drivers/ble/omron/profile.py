@@ -73,6 +73,7 @@ class OmronProfile(GattProfile):
         self.looking = False  # records are only looked at
         self._part = (0, b"")  # the address of a record that has not come whole, and what came of it
         self._digests: dict[int, RecordDigests] = {}
+        self._read_whole: set[int] = memory.kept.setdefault("omron-whole", set())  # users
         self._clock: Any = None  # what the device's clock said
         self._clock_wrong = False
         self._fetched = 0
@@ -273,6 +274,9 @@ class OmronProfile(GattProfile):
             slots = await self._wanted(memory, ring, everything)
         finally:
             self.looking = False
+        whole = len(slots) == ring.slots
+        if whole:
+            self._read_whole.discard(ring.user)
         size, done = self.layout.size, 0
         each = max(1, frames.MOST_OCTETS // size)
         while slots:
@@ -282,10 +286,12 @@ class OmronProfile(GattProfile):
             await memory.read(ring.address + slots[0] * size, run * size)
             slots, done = slots[run:], done + run
             io.progress("records", done, done + len(slots))
+        if whole:
+            self._read_whole.add(ring.user)
 
     async def _wanted(self, memory: OmronMemory, ring: RecordRing, everything: bool) -> list[int]:
-        """Slots to read, the oldest first: those after the newest record that is known, all where that cannot be
-        told."""
+        """Slots to read, the oldest first: those after the newest record that is known. All where that cannot be told,
+        and until all were read once since the start: what was interrupted may have left some out."""
         assert self.layout is not None
         newest = await self._newest(memory, ring)
         if newest is None:
@@ -293,7 +299,7 @@ class OmronProfile(GattProfile):
         if newest < 0:
             return []
         taken, new = self.taken(ring.user), ring.slots
-        if len(taken) and not everything:
+        if ring.user in self._read_whole and len(taken) and not everything:
             new = 0
             while new < ring.slots:
                 octets = await self._slot(memory, ring, newest - new)

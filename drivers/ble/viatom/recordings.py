@@ -15,7 +15,7 @@ from gatepost.drivers.ble.viatom.ring_values import RingFile
 from gatepost.drivers.reading import BAD, GOOD, Reading
 
 BATCH = 250  # records of one call of the decoder
-MOST_NAMES = 32  # recordings that are remembered, the newest; a ring keeps fewer
+MOST_NAMES = 32  # recordings that are remembered, besides those that the ring still has
 UNITS = {"spo2": "%", "heart_rate": "/min", "motion": "{raw}"}
 WHOLE = -1
 
@@ -29,6 +29,7 @@ class RingRecordings:
         known = memory.bookmarks.get(self._mark)
         pairs = known.items() if isinstance(known, dict) else ()
         self._taken = {name: count for name, count in pairs if isinstance(name, str) and type(count) is int}
+        self._listed: set[str] = set()
         self._file: RingFile | None = None
         self._name = ""
         self._start: datetime | None = None
@@ -37,7 +38,8 @@ class RingRecordings:
 
     def wanted(self, names: Iterable[str]) -> list[str]:
         """Recordings that are not stored whole, the oldest first."""
-        return sorted(name for name in set(names) if name and self._taken.get(name) != WHOLE)
+        self._listed = set(names)
+        return sorted(name for name in self._listed if name and self._taken.get(name) != WHOLE)
 
     def offer(self, name: str, file: RingFile, start: datetime | None) -> None:
         self._name, self._file, self._start = name, file, start
@@ -66,8 +68,9 @@ class RingRecordings:
         return list(out)
 
     def _newest(self) -> dict[str, int]:
-        while len(self._taken) > MOST_NAMES:
-            del self._taken[min(self._taken)]
+        gone = sorted(name for name in self._taken if name not in self._listed)
+        for name in gone[: max(0, len(self._taken) - MOST_NAMES)]:
+            del self._taken[name]
         return dict(self._taken)
 
     def _reading(self, file: RingFile, number: int) -> Reading:

@@ -77,6 +77,24 @@ def test_a_kill_at_any_moment(kill):
     assert len({(reading.device_time, reading.values["user_id"]) for reading in stored}) == 12
 
 
+def test_an_interrupted_download_in_another_order_loses_nothing():
+    async def scene():
+        b = cuff("HEM-7143T1", stored=40)
+        index = bytes(b.twin.memory[0x260:0x262])
+        b.twin.memory[0x260:0x262] = b"\xff\xff"  # not believed: the slots are read as they lie
+        b.die_after = 15
+        await b.session()
+        b.die_after = None
+        b.driver = BleOmron(OmronOptions(key=KEY))
+        b.twin.memory[0x260:0x262] = index
+        await b.session()
+        return b
+
+    b = play(scene())
+    assert len(b.stored) == 30
+    assert len({reading.device_time for reading in b.stored}) == 30
+
+
 def test_a_ring_that_went_round_is_read_from_its_oldest():
     async def scene():
         b = cuff("HEM-7143T1", stored=40)
