@@ -68,7 +68,7 @@ class BleOmron(BleDriver):
     streams = False
     keeps_records = True
     options_type = OmronOptions
-    example_options: ClassVar[dict[str, Any]] = {"model": "HEM-7322T", "key": "00112233445566778899aabbccddeeff"}
+    example_options: ClassVar[dict[str, Any]] = {"model": "HEM-7322T"}
     commands: ClassVar = (READ_STORED, PAIR)
     scan_hints = ScanHints(names=("BLEsmart_", "BLESmart_"))
     forbidden = (
