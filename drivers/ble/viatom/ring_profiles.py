@@ -107,18 +107,32 @@ class RingProfile(GattProfile):
     async def _list(self, talk: ViatomConversation, io: DeviceIO) -> list[str]:
         raise NotImplementedError
 
-    async def _download(self, talk: ViatomConversation, io: DeviceIO, name: str) -> bytes:
-        raise NotImplementedError
-
-    def _offer(self, name: str, data: bytes) -> None:
+    async def _ask(self, talk: ViatomConversation, io: DeviceIO, command: str, **given: Any) -> bytes:
         raise NotImplementedError
 
     @staticmethod
-    def _size(data: bytes) -> int:
-        size = int.from_bytes(data[:4], "little")
+    def _place(octets: int, block: int) -> dict[str, int]:
+        """How the next part of a recording is named, of which so many octets came in so many blocks."""
+        raise NotImplementedError
+
+    async def _download(self, talk: ViatomConversation, io: DeviceIO, name: str) -> bytes:
+        size = int.from_bytes((await self._ask(talk, io, "open", name=name))[:4], "little")
         if size > LONGEST_FILE:
             raise CommandFailed("incomplete", "the ring names a recording that is longer than any can be")
-        return size
+        data, block = b"", 0
+        try:
+            while len(data) < size:
+                part = await self._ask(talk, io, "read", **self._place(len(data), block))
+                if not part:
+                    raise CommandFailed("incomplete", f"the ring gave {len(data)} of {size} octets of a recording")
+                data, block = data + part, block + 1
+                io.progress("octets", min(len(data), size), size)
+        finally:
+            await self._ask(talk, io, "close")
+        return data[:size]
+
+    def _offer(self, name: str, data: bytes) -> None:
+        raise NotImplementedError
 
 
 class OldRingProfile(RingProfile):
@@ -199,20 +213,9 @@ class OldRingProfile(RingProfile):
     async def _list(self, talk: ViatomConversation, io: DeviceIO) -> list[str]:
         return ring_values.files_of(await self._info(talk, io))
 
-    async def _download(self, talk: ViatomConversation, io: DeviceIO, name: str) -> bytes:
-        size = self._size(await self._ask(talk, io, "open", name=name))
-        data, block = b"", 0
-        try:
-            while len(data) < size:
-                part = await self._ask(talk, io, "read", block=block)
-                if not part:
-                    raise CommandFailed("incomplete", f"the ring gave {len(data)} of {size} octets of a recording")
-                data += part
-                block += 1
-                io.progress("octets", min(len(data), size), size)
-        finally:
-            await self._ask(talk, io, "close")
-        return data[:size]
+    @staticmethod
+    def _place(octets: int, block: int) -> dict[str, int]:
+        return {"block": block}
 
     def _offer(self, name: str, data: bytes) -> None:
         try:
@@ -285,19 +288,9 @@ class NewRingProfile(RingProfile):
         await self._ask(talk, io, "close")
         return ring_values.decode_list(await self._ask(talk, io, "list"))
 
-    async def _download(self, talk: ViatomConversation, io: DeviceIO, name: str) -> bytes:
-        size = self._size(await self._ask(talk, io, "open", name=name))
-        data = b""
-        try:
-            while len(data) < size:
-                part = await self._ask(talk, io, "read", offset=len(data))
-                if not part:
-                    raise CommandFailed("incomplete", f"the ring gave {len(data)} of {size} octets of a recording")
-                data += part
-                io.progress("octets", min(len(data), size), size)
-        finally:
-            await self._ask(talk, io, "close")
-        return data[:size]
+    @staticmethod
+    def _place(octets: int, block: int) -> dict[str, int]:
+        return {"offset": octets}
 
     def _offer(self, name: str, data: bytes) -> None:
         try:

@@ -7,7 +7,7 @@ import struct
 from datetime import UTC, datetime, timedelta
 
 from gatepost.drivers.ble.twin.devices.health import HealthTwin
-from gatepost.drivers.ble.twin.devices.ring import OLD, crc
+from gatepost.drivers.ble.twin.devices.ring import OLD, crc, next_request
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinService
 
 HARMLESS = b"\x00\x08\x30\xec\xe1\xf1\xf2\xf3\xf4"
@@ -66,14 +66,8 @@ class CuffFileTwin(HealthTwin):
         self._heard = self._open = b""
 
     def _told(self, data: bytes) -> None:
-        self._heard += data
-        if len(self._heard) < 7:
-            return
-        size = 8 + int.from_bytes(self._heard[5:7], "little")
-        if len(self._heard) < size:
-            return
-        frame, self._heard = self._heard[:size], b""
-        if crc(frame[:-1]) != frame[-1]:
+        frame, self._heard = next_request(self._heard + data)
+        if frame is None:
             return
         command, body = frame[1], frame[7:-1]
         if command not in HARMLESS:

@@ -30,6 +30,16 @@ def crc(data: bytes) -> int:
     return value
 
 
+def next_request(heard: bytes) -> tuple[bytes | None, bytes]:
+    """The request that is whole, None = none is yet or its check is wrong, and what is left of what was heard."""
+    size = 8 + int.from_bytes(heard[5:7], "little")
+    if len(heard) < max(7, size):
+        return None, heard
+    frame = heard[:size]
+    sound = crc(frame[:-1]) == frame[-1] and frame[1] ^ frame[2] == 0xFF
+    return (frame if sound else None), b""
+
+
 class RingTwin(HealthTwin):
     """Simulated ring. `files`: its recordings by name; `deaf_to`: commands that it does not know."""
 
@@ -81,14 +91,8 @@ class RingTwin(HealthTwin):
         self._heard, self._open, self._greeted = b"", b"", False
 
     def _told(self, data: bytes) -> None:
-        self._heard += data
-        if len(self._heard) < 7:
-            return
-        size = 8 + int.from_bytes(self._heard[5:7], "little")
-        if len(self._heard) < size:
-            return
-        frame, self._heard = self._heard[:size], b""
-        if crc(frame[:-1]) != frame[-1] or frame[1] ^ frame[2] != 0xFF:
+        frame, self._heard = next_request(self._heard + data)
+        if frame is None:
             return
         command, body = frame[1], frame[7:-1]
         if command not in HARMLESS[self.which]:
