@@ -17,6 +17,7 @@ from gatepost.agent.settings import Origin
 from gatepost.agent.settings.current import CurrentSettings
 from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.model import Settings
+from gatepost.agent.settings.trial.changes import SettingsChanges
 from gatepost.agent.settings_applier import SettingsApplier
 from gatepost.agent.status_report import StatusReport
 from gatepost.agent.store import Store
@@ -34,6 +35,7 @@ class AgentParts:
     current: CurrentSettings
     registry: Registry
     editor: SettingsEditor
+    changes: SettingsChanges
     applier: SettingsApplier
     report: StatusReport
     subscriptions: TopicSubscriptions

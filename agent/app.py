@@ -39,6 +39,8 @@ from gatepost.agent.settings.current import CurrentSettings
 from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.loading import DROPS, SettingsLoader
 from gatepost.agent.settings.model import Secret, Settings
+from gatepost.agent.settings.trial.changes import SettingsChanges
+from gatepost.agent.settings.trial.trial import SettingsTrial
 from gatepost.agent.settings_applier import SettingsApplier
 from gatepost.agent.status_report import StatusReport
 from gatepost.agent.store import Store
@@ -76,6 +78,7 @@ class App:
     dispatcher: CommandDispatcher
     applier: SettingsApplier
     report: StatusReport
+    trial: SettingsTrial
     api: ApiServer
 
     def __init__(
@@ -212,7 +215,12 @@ class App:
             listener=self.report,
             mqtt_listener=self.listener,
         )
-        return SettingsEditor(self._loader, self.applier)
+        editor = SettingsEditor(self._loader, self.applier)
+        reload, turn = self.applier.reload, editor.turn
+        self.trial = SettingsTrial(self.state_dir, self.clock, self._events, self.audit, reload, turn)
+        self.trial.on_ended.append(editor.remove_unused_secrets)
+        editor.check_free = self.trial.check_free
+        return editor
 
     def _build_commands(self, editor: SettingsEditor) -> None:
         gateway = GatewayCommands(
@@ -241,6 +249,7 @@ class App:
             current=self.current,
             registry=self._loader.registry,
             editor=editor,
+            changes=SettingsChanges(editor, self.trial),
             applier=self.applier,
             report=self.report,
             subscriptions=self._subscriptions,
@@ -306,6 +315,8 @@ class App:
         until = asyncio.get_running_loop().time() + STOP_WITHIN
         others = until - STORE_LEFT
         made = vars(self)
+        if "trial" in made:
+            self.trial.close()
         if "listener" in made:
             await self._bounded("the listener", self.listener.stop(), 0.9, others)
         ends = [self._bounded("devices", self.devices.close(), 2.0, others)] if "devices" in made else []

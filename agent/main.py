@@ -16,11 +16,14 @@ import uvloop
 
 from gatepost.agent.app import App
 from gatepost.agent.core.errors import GatepostError, SettingsWrong
+from gatepost.agent.process import state_dir_lock
 from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.process.logs import AgentLogs
 from gatepost.agent.settings import LoadedSettings, load
 from gatepost.agent.settings.last_good import LastGood
+from gatepost.agent.settings.loading import DROPS
 from gatepost.agent.settings.model import Settings
+from gatepost.agent.settings.trial.record import PENDING, revert_at_start
 from gatepost.drivers.driver import Registry
 
 log = logging.getLogger("gatepost")
@@ -39,6 +42,8 @@ def run_agent(config: Path) -> int:
     logs = AgentLogs(sys.stderr, env)
     try:
         loaded = load(config, env, Registry.installed())
+        if _undo_unconfirmed(loaded):
+            loaded = load(config, env, Registry.installed())
         for problem in loaded.problems:
             log.log(logging.ERROR if problem in loaded.errors else logging.WARNING, "settings: %s", problem)
         settings = loaded.settings or _last_good(loaded)
@@ -57,6 +62,20 @@ def run_agent(config: Path) -> int:
         return code
     finally:
         logs.close()
+
+
+def _undo_unconfirmed(loaded: LoadedSettings) -> bool:
+    """A change of settings that was on trial when the agent ended is undone; whether there was one."""
+    if not (loaded.state_dir / PENDING).exists():
+        return False
+    try:
+        with state_dir_lock.take(loaded.state_dir):  # another agent that runs here knows its own trial
+            return revert_at_start(loaded.state_dir, loaded.state_dir / DROPS) is not None
+    except GatepostError:
+        return False
+    except OSError as error:
+        log.error("a change of settings that was on trial cannot be undone: %s", error.strerror or error)
+        return False
 
 
 def _end_at_last(code: int) -> None:

@@ -26,6 +26,7 @@ from gatepost.drivers.recording import RecordingHeader
 if TYPE_CHECKING:
     from gatepost.agent.settings import Origin
     from gatepost.agent.settings.editor import SettingsEditor
+    from gatepost.agent.settings.trial.changes import SettingsChanges
     from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
     from gatepost.agent.uplink.carried.backlog_export import BacklogExport
     from gatepost.agent.uplink.carried.backlog_import import BacklogImport
@@ -182,6 +183,11 @@ class AgentInterface(Protocol):
     @property
     def editor(self) -> SettingsEditor:
         """The one that changes brokers and devices."""
+        ...
+
+    @property
+    def changes(self) -> SettingsChanges:
+        """Changes of settings as a whole, on trial where wished."""
         ...
 
     @property

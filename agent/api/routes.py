@@ -85,14 +85,6 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{V1}/stats", gateway.stats, "Counts and rates", "store, devices, brokers, listener", role="viewer"),
     Route(
         "GET",
-        f"{V1}/settings",
-        gateway.settings,
-        "The effective settings, secrets hidden",
-        '{"settings": [{"key", "value", "origin": "file:line:column" or "default"}]}',
-        role="viewer",
-    ),
-    Route(
-        "GET",
         f"{V1}/doctor",
         gateway.doctor,
         "What is the matter, and why something is not upstream yet",

@@ -38,6 +38,8 @@ VERBS = (
     "export",
     "import",
     "reload",
+    "apply",
+    "confirm",
     "logs",
     "doctor",
     "store",
@@ -53,7 +55,14 @@ VERBS = (
     "version",
 )
 # Verbs in a file of another name.
-SHARED_FILES = {"completion": "version", "demo": "run", "import": "import_stick", "restore": "backup"}
+SHARED_FILES = {  # verbs in the file of another one
+    "completion": "version",
+    "demo": "run",
+    "import": "import_stick",
+    "restore": "backup",
+    "reload": "apply",
+    "confirm": "apply",
+}
 
 
 class _Verbs(TyperGroup):

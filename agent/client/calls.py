@@ -117,6 +117,56 @@ class GatewayCalls:
     def reload(self) -> ApiCall[Json]:
         return ApiCall("POST", f"{V1}/reload", timeout=CHANGE_TIME)
 
+    @verb
+    def settings_schema(self) -> ApiCall[Json]:
+        return _get("/settings/schema")
+
+    @verb
+    def preview_settings(self, /, **change: Any) -> ApiCall[Json]:
+        """What a change would make of the agent's own drop: settings or yaml, unset."""
+        return ApiCall("POST", f"{V1}/settings/preview", body=change, timeout=CHANGE_TIME)
+
+    @verb
+    def apply_settings(self, /, confirm: str | None = None, **change: Any) -> ApiCall[Json]:
+        """As `preview_settings`, into force. With `confirm`, such as 2m, it is undone unless `confirm_settings` comes
+        in that time."""
+        body = {**change, "confirm": confirm}
+        return ApiCall("POST", f"{V1}/settings/apply", body=body, timeout=CHANGE_TIME)
+
+    @verb
+    def settings_trial(self) -> ApiCall[Json]:
+        """The change on trial, and how the last one ended."""
+        return _get("/settings/trial")
+
+    @verb
+    def confirm_settings(self) -> ApiCall[Json]:
+        return ApiCall("POST", f"{V1}/settings/confirm")
+
+    @verb
+    def revert_settings(self) -> ApiCall[Json]:
+        return ApiCall("POST", f"{V1}/settings/revert", timeout=CHANGE_TIME)
+
+    # scans and tests
+
+    @verb
+    def start_scan(self, kind: str, seconds: float | None = None, *, ask: bool = False) -> ApiCall[Json]:
+        """Of `serial` or `ble`; it goes on, `scan` tells how."""
+        return ApiCall("POST", f"{V1}/scan", body={"kind": kind, "seconds": seconds, "ask": ask})
+
+    @verb
+    def scan(self) -> ApiCall[Json]:
+        return _get("/scan")
+
+    @verb
+    def cancel_scan(self) -> ApiCall[Json]:
+        return ApiCall("DELETE", f"{V1}/scan", timeout=CHANGE_TIME)
+
+    @verb
+    def test_broker(self, broker: str | None = None, settings: Mapping[str, Any] | None = None) -> ApiCall[Json]:
+        """Step by step: a saved one by its name, or settings that are not saved yet."""
+        body = {"broker": broker, "settings": None if settings is None else dict(settings)}
+        return ApiCall("POST", f"{V1}/broker-test", body=body, timeout=CHANGE_TIME)
+
     # brokers
 
     @verb

@@ -27,6 +27,7 @@ GatepostError
 ├── Unavailable              unavailable             not now: the agent stops, or it took too long
 ├── Unauthenticated          unauthenticated         no token, or an invalid one
 ├── Forbidden                forbidden               known, but not allowed to
+│   └── NotEditable          not-editable            keys that only the settings files may change
 ├── TooMany                  too-many-requests       too many requests or failed attempts
 ├── Conflict                 conflict                not in this state
 ├── PreconditionFailed       precondition-failed     `If-Match` names another state
@@ -219,6 +220,23 @@ class Forbidden(GatepostError):
     """Known, but not allowed to."""
 
     key = "forbidden"
+
+
+class NotEditable(Forbidden):
+    """Keys that the API may not change: `problems` names them."""
+
+    key = "not-editable"
+
+    def __init__(self, keys: list[str]) -> None:
+        hint = "edit the file, then `gatepost reload`"
+        super().__init__(f"{keys[0]} can only be changed in the settings files", hint)
+        self.problems = [
+            {"where": key, "message": "can only be changed in the settings files", "hint": "edit the file"}
+            for key in keys
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "where": self.problems[0]["where"], "problems": self.problems}
 
 
 class TooMany(GatepostError):

@@ -7,7 +7,7 @@ import copy
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -86,7 +86,8 @@ class SettingsEditor:
         self._loader = loader
         self._applier = applier
         self._salt = os.urandom(16)  # a digest of settings must not let a password be guessed
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        self.check_free: Callable[[], None] = lambda: None  # raises Conflict while nothing may be changed
         self._changing: set[asyncio.Task[Any]] = set()
 
     @property
@@ -97,6 +98,14 @@ class SettingsEditor:
     @property
     def path(self) -> Path:
         return self._loader.own_drops / DROP
+
+    @property
+    def current(self) -> Settings:
+        return self._applier.current.settings
+
+    async def load(self, edit: DropEdit | None = None) -> LoadedSettings:
+        """The settings as their files are now, with the edit of a drop that is not written."""
+        return await asyncio.to_thread(self._loader.load, edit)
 
     @property
     def _state_dir(self) -> Path:
@@ -119,15 +128,15 @@ class SettingsEditor:
     async def put(self, section: Section, name: str, settings: Mapping[str, Any], terms: Preconditions) -> ChangeResult:
         """These and no other settings, `***` standing for what is there. Raises InvalidSettings, Conflict,
         PreconditionFailed, StoreError; then all is as it was."""
-        return await self._shielded(self._put(section, name, settings, terms))
+        return await self.shielded(self._put(section, name, settings, terms))
 
     async def remove(self, section: Section, name: str, terms: Preconditions) -> None:
         """Also what a user's file configures. Raises NotFound, Conflict, PreconditionFailed, StoreError."""
-        await self._shielded(self._remove(section, name, terms))
+        await self.shielded(self._remove(section, name, terms))
 
     async def assign_patient(self, device: str, patient: str | None) -> None:
         """Whose readings the device takes from now on, None = nobody's. Raises SettingsWrong, StoreError."""
-        await self._shielded(self._assign_patient(device, patient))
+        await self.shielded(self._assign_patient(device, patient))
 
     async def adopt_patients(self, store: KeyValueWriter) -> None:
         """Move what earlier versions kept in a drop and a store key of its own; it counts until that is done."""
@@ -135,7 +144,7 @@ class SettingsEditor:
         try:
             assigned = (await asyncio.to_thread(read_drop, earlier)).get("devices") or {}
             if assigned:
-                drop = await self._read()
+                drop = await self.read_drop()
                 devices = drop.get("devices") or {}
                 for name, entry in assigned.items():
                     mine = devices.get(name, {})
@@ -149,7 +158,7 @@ class SettingsEditor:
 
     # --- one at a time, and to the end even when the caller leaves
 
-    async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
+    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.ensure_future(work)
         self._changing.add(task)
         task.add_done_callback(self._ended)
@@ -163,57 +172,72 @@ class SettingsEditor:
     async def _put(
         self, section: Section, name: str, settings: Mapping[str, Any], terms: Preconditions
     ) -> ChangeResult:
-        async with self._turn:
+        async with self.turn:
+            self.check_free()
             exists = self._check(section, name, terms)
             if settings.get(REQUIRED[section]) is None:
                 where = f"{section}.{name}.{REQUIRED[section]}"
                 hint = f"a {KINDS[section]} needs it"
                 raise InvalidSettings([{"where": where, "message": "is missing", "hint": hint}])
-            drop = await self._read()
+            drop = await self.read_drop()
             mine = drop.get(section, {}).get(name) or {}
             wanted = copy.deepcopy(dict(settings))
-            written = await asyncio.to_thread(self._guard_secrets, section, name, wanted)
+            written = await self.guard_secrets({section: {name: wanted}})
 
             def change(below: MapNode) -> dict[str, Any]:
                 entry = amended(wanted, mine, keys_below(below, section, name), (section, name))
                 return _with(drop, section, name, entry)
 
             try:
-                warnings = await self._change(drop, change, (section, name), terms.source)
+                warnings = await self.change(drop, change, (section, name), terms.source)
             except BaseException:
                 for file in written:
                     file.unlink(missing_ok=True)
                 raise
-            await self._remove_unused_secrets()
+            await self.remove_unused_secrets()
         return ChangeResult(not exists, warnings)
 
-    def _guard_secrets(self, section: Section, name: str, wanted: dict[str, Any]) -> list[Path]:
-        """Blocks; the files that were written for secrets. Raises InvalidSettings, StoreError."""
-        current = self._applier.current.settings
-        old = getattr(current, section).get(name)
-        driver, registry = wanted.get("driver"), self._loader.registry
-        known = isinstance(driver, str) and driver in registry
-        secret_names = secret_options(registry.get(str(driver)).options_type) if known else set()
+    async def guard_secrets(self, settings: Mapping[str, Any], write: bool = True) -> list[Path]:
+        """Of brokers and devices as sent: where each secret may go is checked, then (`write`) those that were typed
+        become files, which are given. Raises InvalidSettings, StoreError."""
+        return await asyncio.to_thread(self._guard_secrets, settings, write)
+
+    def _guard_secrets(self, settings: Mapping[str, Any], write: bool) -> list[Path]:
+        current, registry = self.current, self._loader.registry
         own = self._state_dir / secret_guard.DIRECTORY
-        where = f"{section}.{name}"
-        secret_guard.check_secrets(wanted, old, secret_names, where, [*current.api.secret_dirs, str(own)])
+        allowed = [*current.api.secret_dirs, str(own)]
+        entries = [
+            (section, name, wanted)
+            for section in KINDS
+            for name, wanted in (settings.get(section) or {}).items()
+            if isinstance(wanted, dict)
+        ]
+        guarded: list[tuple[dict[str, Any], set[str], str]] = []
+        for section, name, wanted in entries:
+            driver = wanted.get("driver")
+            known = isinstance(driver, str) and driver in registry
+            names = secret_options(registry.get(str(driver)).options_type) if known else set()
+            old = getattr(current, section).get(name)
+            secret_guard.check_secrets(wanted, old, names, f"{section}.{name}", allowed)
+            guarded.append((wanted, names, f"{section}.{name}"))
         try:
-            return secret_guard.move_to_files(wanted, secret_names, where, self._state_dir)
+            return [path for each in guarded if write for path in secret_guard.move_to_files(*each, self._state_dir)]
         except OSError as error:
             raise StoreError(f"{own} cannot be written: {error.strerror or error}") from error
 
-    async def _remove_unused_secrets(self) -> None:
+    async def remove_unused_secrets(self) -> None:
         try:
-            drop = await self._read()
+            drop = await self.read_drop()
             await asyncio.to_thread(secret_guard.remove_unused, drop, self._state_dir)
         except (OSError, GatepostError) as error:
             log.warning("secrets that are not used any more could not be removed: %s", error)
 
     async def _remove(self, section: Section, name: str, terms: Preconditions) -> None:
-        async with self._turn:
+        async with self.turn:
+            self.check_free()
             if not self._check(section, name, terms):
                 raise NotFound(f"there is no {KINDS[section]} {name!r}", f"`gatepost {section}` lists them")
-            drop = await self._read()
+            drop = await self.read_drop()
 
             def change(below: MapNode) -> dict[str, Any]:
                 removed = _with(drop, section, name, None)
@@ -222,16 +246,17 @@ class SettingsEditor:
                 return {part: entries for part, entries in removed.items() if entries}
 
             try:
-                await self._change(drop, change, (section, name), terms.source)
+                await self.change(drop, change, (section, name), terms.source)
             except InvalidSettings as error:
                 raise Conflict(
                     f"{name} is still needed: {error.message}", "change that first", "still-needed"
                 ) from None
-            await self._remove_unused_secrets()
+            await self.remove_unused_secrets()
 
     async def _assign_patient(self, device: str, patient: str | None) -> None:
-        async with self._turn:
-            drop = await self._read()
+        async with self.turn:
+            self._check_free_for_patient()
+            drop = await self.read_drop()
             mine = drop.get("devices", {}).get(device) or {}
             changed = _with(drop, "devices", device, {**mine, "patient": patient})
             known = self._applier.current.settings.devices
@@ -247,10 +272,16 @@ class SettingsEditor:
                     raise SettingsWrong("a setting in the environment or a later drop overrides it")
 
             try:
-                await self._change(drop, lambda _: changed, ("devices", device), "assign_patient", check)
+                await self.change(drop, lambda _: changed, ("devices", device), "assign_patient", check)
             except (Conflict, SettingsWrong) as error:
                 message = f"The patient was not assigned: {error.message}"
                 raise SettingsWrong(message, "`gatepost check` explains the settings.") from None
+
+    def _check_free_for_patient(self) -> None:
+        try:
+            self.check_free()
+        except Conflict as error:
+            raise SettingsWrong(f"The patient was not assigned: {error.message}", error.hint) from None
 
     def _check(self, section: Section, name: str, terms: Preconditions) -> bool:
         """Whether it exists; raises when that, or the state that it is in, is not as the caller thinks."""
@@ -263,20 +294,24 @@ class SettingsEditor:
             raise PreconditionFailed(f"the {KINDS[section]} {name!r} exists already", "change it with If-Match")
         return etag is not None
 
-    async def _change(
+    async def change(
         self,
         old: dict[str, Any],
         change: Callable[[MapNode], dict[str, Any]],
-        about: tuple[str, str],
+        about: tuple[str, ...],
         source: str,
         check: Callable[[Settings], None] = lambda _: None,
+        begin: Callable[[Settings], Awaitable[None]] | None = None,
     ) -> list[dict[str, str]]:
-        """Validate in memory, write, apply what was validated; the warnings about it."""
+        """Validate in memory, write, apply what was validated; the warnings about it. `begin` is awaited
+        with the new settings before anything is written."""
         edit = DropEdit(self.path, change)
-        loaded = await asyncio.to_thread(self._loader.load, edit)
+        loaded = await self.load(edit)
         if loaded.settings is None:
             raise await self._explained(loaded)
         check(loaded.settings)
+        if begin is not None:
+            await begin(loaded.settings)
         await self._write(edit.content)
         loaded.signature.update(signature([self.path.parent]))  # the watcher need not read what is applied here
         result = await self._applier.apply(loaded, source)
@@ -286,19 +321,19 @@ class SettingsEditor:
             await self._applier.reload(source)
             texts = result["problems"] or ["the settings could not be applied"]
             raise InvalidSettings([{"where": where, "message": text, "hint": ""} for text in texts])
-        return [_as_dict(problem) for problem in loaded.warnings if problem.key.startswith(where + ".")]
+        return [problem_view(one) for one in loaded.warnings if not where or one.key.startswith(where + ".")]
 
     async def _explained(self, loaded: LoadedSettings) -> InvalidSettings | Conflict:
         """The fault of this change, or of files that had errors before it."""
-        before = (await asyncio.to_thread(self._loader.load)).errors
+        before = (await self.load()).errors
         known = {_identity(problem) for problem in before}
         wrong = [problem for problem in loaded.errors if _identity(problem) not in known]
         if wrong:
-            return InvalidSettings([_as_dict(problem) for problem in wrong])
+            return InvalidSettings([problem_view(problem) for problem in wrong])
         message = f"the settings files have errors, which must be corrected first: {before[0]}"
         return Conflict(message, "`gatepost check` explains them", "settings-wrong")
 
-    async def _read(self) -> dict[str, Any]:
+    async def read_drop(self) -> dict[str, Any]:
         try:
             return await asyncio.to_thread(read_drop, self.path)
         except (OSError, ValueError) as error:
@@ -392,5 +427,5 @@ def _identity(problem: Problem) -> tuple[str, str, str]:
     return problem.key, problem.code, problem.message
 
 
-def _as_dict(problem: Problem) -> dict[str, str]:
+def problem_view(problem: Problem) -> dict[str, str]:
     return {"where": problem.key, "message": problem.message, "hint": problem.hint}

@@ -14,7 +14,7 @@ from gatepost.agent.settings.problem import DEFAULT, Origin, Path, dotted
 from gatepost.agent.settings.secret import HIDDEN
 from gatepost.agent.settings.units import UNITS
 
-_SECRET_WORDS = ("password", "secret", "token", "passkey", "pin", "key", "consent")
+SECRET_WORDS = ("password", "secret", "token", "passkey", "pin", "key", "consent")
 
 
 def effective(settings: Settings, origins: Mapping[Path, Origin]) -> list[tuple[str, str, str]]:
@@ -34,7 +34,7 @@ def without_secrets(options: Mapping[str, Any], kind: type[msgspec.Struct]) -> d
 def secret_words(options: Mapping[str, Any], kind: type[msgspec.Struct]) -> set[str]:
     """The names of those options that are secrets."""
     secret = secret_options(kind)
-    return {name for name in options if name in secret or name.lower() in _SECRET_WORDS}
+    return {name for name in options if name in secret or name.lower() in SECRET_WORDS}
 
 
 def secret_options(kind: type[msgspec.Struct]) -> set[str]:
@@ -73,7 +73,7 @@ def _walk(value: Any, kind: types.Type, path: Path) -> Iterator[tuple[Path, str]
     elif isinstance(value, dict) and value:
         inner = kind.value_type if isinstance(kind, types.DictType) else types.AnyType()
         for name, item in value.items():
-            if name.lower() in _SECRET_WORDS and not isinstance(item, (dict, msgspec.Struct)):
+            if name.lower() in SECRET_WORDS and not isinstance(item, (dict, msgspec.Struct)):
                 yield (*path, name), HIDDEN
             else:
                 yield from _walk(item, inner, (*path, name))

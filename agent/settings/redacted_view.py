@@ -50,6 +50,20 @@ def configured(found: msgspec.Struct, registry: Registry) -> dict[str, Any]:
     return settings
 
 
+def shown_drop(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A drop as plain data, without secrets in plain text and patients."""
+    from gatepost.agent.settings.effective import SECRET_WORDS
+
+    return {
+        name: shown_drop(value)
+        if isinstance(value, Mapping)
+        else HIDDEN
+        if value is not None and (name.lower() in SECRET_WORDS or name == "patient")
+        else value
+        for name, value in settings.items()
+    }
+
+
 def _options_type(driver: str, registry: Registry) -> type[msgspec.Struct]:
     return registry.get(driver).options_type if driver in registry else msgspec.Struct
 

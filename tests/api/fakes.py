@@ -22,6 +22,8 @@ from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.loading import SettingsLoader
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, GatewaySettings, SecretRef, Settings
 from gatepost.agent.settings.problem import Origin
+from gatepost.agent.settings.trial.changes import SettingsChanges
+from gatepost.agent.settings.trial.trial import SettingsTrial
 from gatepost.agent.store.store import Store
 from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
 from gatepost.agent.uplink.carried.backlog_export import BacklogExport
@@ -285,6 +287,11 @@ class FakeApp:
         self.editor = SettingsEditor(
             SettingsLoader(directory / "gatepost.yaml", {}, self.registry, directory / "conf.d"), self
         )
+        self.trial_audit = []
+        self.trial = SettingsTrial(directory, self.clock, self.events, self, self.reload, self.editor.turn)
+        self.trial.on_ended.append(self.editor.remove_unused_secrets)
+        self.editor.check_free = self.trial.check_free
+        self.changes = SettingsChanges(self.editor, self.trial)
         self.subscriptions = TopicSubscriptions()
         self.message_log = MessageLog(self.clock, self.events)
         self.discovery = BrokerDiscovery(self.clock.monotonic)
@@ -323,6 +330,10 @@ class FakeApp:
         seq = self.store.append(series, self.clock.now(), orjson.dumps(values or {"spo2": 97}), urgent)
         await self.store.stored(seq)
         return self.store.reading_id(seq)
+
+    def record(self, what, **fields):
+        """The audit log of the trial."""
+        self.trial_audit.append((what, fields))
 
     async def reload(self, reason):
         self.reloads.append(reason)

@@ -5,15 +5,14 @@ import pytest
 from gatepost.agent.api.routes import ROUTES
 
 PAGE = ("/", "/static/{file:path}", "/metrics", "/docs", "/ws")  # no JSON, or no plain answer
+STREAMS = ("follow", "raw", "backup", "-bundle")
 PLAIN = [
     route.path.replace("{name}", "hospital")
     .replace("{id}", "oximeter-1")
     .replace("{driver}", "lines")
     .replace("{format}", "senml")
     for route in ROUTES
-    if route.method == "GET"
-    and not route.path.endswith(("follow", "raw", "backup", "support-bundle"))
-    and route.path not in PAGE
+    if route.method == "GET" and route.path not in PAGE and not route.path.endswith(STREAMS)
 ]
 
 
@@ -67,6 +66,8 @@ async def test_settings_tell_where_each_key_was_written(http):
         "key": "brokers.hospital.keepalive",
         "value": "30s",
         "origin": "default",
+        "help": "longest silence before a ping; 0 = none",
+        "editable": True,
     }
     assert lines["brokers.hospital.password"]["value"] == "***"
     assert "lab" in lines["brokers.lab.password"]["value"]

@@ -14,7 +14,7 @@ from gatepost.agent.store.curves.reader import HistoryCurves, auto_step
 
 if TYPE_CHECKING:
     from gatepost.agent.api.schemas.requests import DeviceHistoryQuery
-    from gatepost.agent.api.schemas.responses import CurveList
+    from gatepost.agent.api.schemas.service_responses import CurveList
 
 AUTO = "auto"
 MOST_BUCKETS = 2000

@@ -9,7 +9,6 @@ from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.api.websocket.broadcaster import BROADCASTER
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.diagnostics.agent_checks import findings
-from gatepost.agent.settings.redacted_view import shown
 
 if TYPE_CHECKING:
     from gatepost.agent.api.schemas.responses import (
@@ -21,13 +20,9 @@ if TYPE_CHECKING:
         ListenerHealth,
         ListenerView,
         ReloadResult,
-        SettingsShown,
-        SettingView,
         StatsReport,
         StatusReport,
     )
-
-LAST_GOOD = "last good settings"
 
 
 async def health(request: ApiRequest) -> HealthReport:
@@ -91,14 +86,6 @@ async def stats(request: ApiRequest) -> StatsReport:
         "brokers": {view["name"]: view for view in _broker_views(request)},
         "listener": cast("ListenerView", app.listener.as_dict()),
     }
-
-
-async def settings(request: ApiRequest) -> SettingsShown:
-    report = request.app.status().get("settings") or {}
-    lines = shown(request.app.settings, request.app.origins)
-    if report.get("last_good"):  # the files say something else, or nothing that could be read
-        lines = [{**line, "origin": LAST_GOOD} for line in lines]
-    return {"settings": cast("list[SettingView]", lines)}
 
 
 async def reload(request: ApiRequest) -> ReloadResult:

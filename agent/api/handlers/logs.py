@@ -16,7 +16,7 @@ from gatepost.agent.api.schemas.requests import LogQuery
 from gatepost.agent.process.log_ring import LogChoice, LogLine, LogRing
 
 if TYPE_CHECKING:
-    from gatepost.agent.api.schemas.responses import LogLines, LogLineView
+    from gatepost.agent.api.schemas.service_responses import LogLines, LogLineView
 
 WAITING = 500  # live lines that wait for a slow client
 LINE = orjson.OPT_APPEND_NEWLINE

@@ -20,7 +20,8 @@ from gatepost.agent.store import csv_export
 from gatepost.agent.store.reading_payload import payload
 
 if TYPE_CHECKING:
-    from gatepost.agent.api.schemas.responses import CurveList, ReadingList
+    from gatepost.agent.api.schemas.responses import ReadingList
+    from gatepost.agent.api.schemas.service_responses import CurveList
     from gatepost.agent.core.views import ReadingPayload
 
 WAITING = 1000  # live readings that wait for a slow client before the oldest are dropped

@@ -21,6 +21,7 @@ from gatepost.agent.api.auth.sessions import SessionStore
 from gatepost.agent.api.auth.tokens import TokenStore
 from gatepost.agent.api.http import unix_socket
 from gatepost.agent.api.http.on_first_connection import ListenerOnConnection
+from gatepost.agent.api.jobs.service_jobs import ServiceJobs
 from gatepost.agent.api.websocket.broadcaster import Broadcaster, LiveReadings
 from gatepost.agent.api.websocket.event_filter import LOG
 from gatepost.agent.core.errors import GatepostError, ListenWrong
@@ -61,6 +62,7 @@ class ApiServer:
         self._resolve = resolve
         self._closing = asyncio.Event()
         self.broadcaster = Broadcaster(app)
+        self._jobs = ServiceJobs(app, path, resolve)
         self._tokens = tokens or TokenStore(app.store, app.clock)
         self._authenticator = Authenticator(
             app, self._tokens, SessionStore(app.clock, lambda token: self._tokens.get(token) is not None)
@@ -85,7 +87,7 @@ class ApiServer:
     def _http(self) -> HttpStack:
         from gatepost.agent.api.http.stack import HttpStack  # imported by then, off the loop
 
-        return HttpStack(self._app, self._closing, self._authenticator, self.broadcaster)
+        return HttpStack(self._app, self._closing, self._authenticator, self.broadcaster, self._jobs)
 
     async def serve(self) -> None:
         """Returns when clients can connect; raises SocketTaken, SocketWrong, StoreError."""
@@ -169,6 +171,7 @@ class ApiServer:
         self._on_stored.remove(self._live.stored)
         self._app.log_ring.listeners.remove(self._tell_log)
         self._closing.set()
+        await self._jobs.stop()
         self._authenticator.access.close()
         ends = [self._local.drain(timeout), *self._leaving]
         if self._remote is not None:

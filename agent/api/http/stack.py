@@ -14,6 +14,7 @@ from gatepost.agent.api.http.listener import HttpListener
 from gatepost.agent.api.http.refusal_delay import RefusalDelay
 from gatepost.agent.api.http.router import application
 from gatepost.agent.api.http.socket_endpoint import SocketEndpoint
+from gatepost.agent.api.jobs.service_jobs import JOBS, ServiceJobs
 from gatepost.agent.api.routes import DOCUMENTS, ROUTES
 from gatepost.agent.api.websocket.broadcaster import BROADCASTER, Broadcaster
 
@@ -25,12 +26,17 @@ class HttpStack:
     """Makes the listeners of one agent; they share its routes' state."""
 
     def __init__(
-        self, app: AgentInterface, closing: asyncio.Event, authenticator: Authenticator, broadcaster: Broadcaster
+        self,
+        app: AgentInterface,
+        closing: asyncio.Event,
+        authenticator: Authenticator,
+        broadcaster: Broadcaster,
+        jobs: ServiceJobs,
     ) -> None:
         self._app = app
         self._closing = closing
         self._authenticator = authenticator
-        self._state = {BROADCASTER: broadcaster}
+        self._state = {BROADCASTER: broadcaster, JOBS: jobs}
 
     def local(self, guard: AccessGuard, connections: int, patience: float) -> HttpListener:
         return HttpListener(self._served(guard), ConnectionLimits(connections, connections, patience), self._state)

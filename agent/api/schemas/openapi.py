@@ -11,10 +11,11 @@ import msgspec
 
 from gatepost.agent.api.http.responses import FileDownload, JsonResponse, StreamingResponse, TextResponse
 from gatepost.agent.api.http.router import Route
-from gatepost.agent.api.schemas import responses
+from gatepost.agent.api.schemas import responses, service_responses
 from gatepost.agent.api.schemas.responses import ErrorBody
 from gatepost.drivers.installed import version
 
+NAMES = {**vars(responses), **vars(service_responses)}
 JSON = "application/json"
 LINES = "application/x-ndjson"
 REF = "#/components/schemas/{name}"
@@ -101,14 +102,14 @@ _SCHEMES = {
 
 def reply_types(route: Route) -> list[Any]:
     """Of the JSON that a route answers, as its handler declares it; none where that is no JSON."""
-    declared = get_type_hints(route.handler, localns=vars(responses))["return"]
+    declared = get_type_hints(route.handler, localns=NAMES)["return"]
     arms = get_args(declared) if isinstance(declared, UnionType) else (declared,)
     kinds = [get_args(arm)[0] if get_origin(arm) is JsonResponse else arm for arm in arms]
     return [kind for kind in kinds if kind not in (StreamingResponse, FileDownload, TextResponse)]
 
 
 def _media(route: Route) -> str:
-    declared = get_type_hints(route.handler, localns=vars(responses))["return"]
+    declared = get_type_hints(route.handler, localns=NAMES)["return"]
     return {StreamingResponse: LINES, FileDownload: "application/gzip", TextResponse: "text/plain"}.get(declared, JSON)
 
 

@@ -99,6 +99,49 @@ class BrokerControl(Struct, frozen=True, forbid_unknown_fields=True):
     action: Literal["connect", "disconnect"]
 
 
+class SettingsChangeBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to change: `settings` as in a settings file, or the text of one (`yaml`, and its `name` for messages),
+    merged over the agent's own drop. A broker or device in it is taken whole, null removes it. `unset`: keys that leave
+    the drop, so that the files or the defaults count again."""
+
+    settings: dict[str, Any] = {}
+    yaml: Annotated[str | None, Meta(description="the text of a settings file")] = None
+    name: Annotated[str, Meta(max_length=256)] = "settings"
+    unset: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=64)] = []
+
+
+class SettingsApplyBody(SettingsChangeBody, frozen=True, forbid_unknown_fields=True):
+    """With `confirm`, a duration from 10s to 1h, the change is undone unless it is confirmed within that time."""
+
+    confirm: Annotated[str | None, Meta(description="a duration such as 2m; null = for good at once")] = None
+
+
+class ScanBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """`seconds`: how long a serial port may be silent, or how long Bluetooth is heard. `ask`: serial devices that say
+    nothing are asked, harmless questions only. `ports`: only these serial ones."""
+
+    kind: Literal["serial", "ble"]
+    seconds: Annotated[float, Meta(ge=1, le=60)] | None = None
+    ask: bool = False
+    ports: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=16)] = []
+
+
+class BrokerTestBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A broker as it is saved (`broker`), or as it would be with these `settings`; `***` keeps a secret of `broker`, to
+    the same address only."""
+
+    broker: Which | None = None
+    settings: dict[str, Any] | None = None
+
+
+class DeviceTestBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A device as it would be with these `settings`; with `device`, `***` keeps a secret of that one."""
+
+    settings: dict[str, Any]
+    device: Which | None = None
+    seconds: Annotated[float, Meta(ge=1, le=60)] = 15.0
+
+
 class NoBody(Struct, frozen=True, forbid_unknown_fields=True):
     """No body, or `{}`."""
 

@@ -146,11 +146,14 @@ class StatsReport(TypedDict):
 
 
 class SettingView(TypedDict):
-    """`origin` is `file:line:column`, `default` or the like."""
+    """`origin` is `file:line:column`, `default` or the like; `help` says what the key means; `editable`: the API may
+    change it."""
 
     key: str
     value: str
     origin: str
+    help: str
+    editable: bool
 
 
 class SettingsShown(TypedDict):
@@ -196,44 +199,6 @@ class LedgerEntryView(TypedDict):
 class LedgerPage(TypedDict):
     commands: list[LedgerEntryView]
     cursor: int | None
-
-
-class LogLineView(TypedDict):
-    """A line of the agent's own log; `device` and `broker` are who it is about, null = neither."""
-
-    time: str
-    level: Literal["debug", "info", "warning", "error"]
-    logger: str
-    device: str | None
-    broker: str | None
-    message: str
-
-
-class LogLines(TypedDict):
-    """The oldest first."""
-
-    logs: list[LogLineView]
-
-
-class CurveView(TypedDict):
-    """One value in one unit. `points`: start of the bucket in Unix seconds, count, least, most, mean, last; a bucket in
-    which nothing came is missing."""
-
-    metric: str
-    name: str
-    unit: str | None
-    points: list[list[float]]
-
-
-class CurveList(TypedDict):
-    """`resolution` in seconds, as it was used; not `complete`: what is before `since` took too long."""
-
-    device_id: str
-    since: str
-    until: str
-    resolution: int
-    complete: bool
-    series: list[CurveView]
 
 
 class ReadingList(TypedDict):

@@ -15,9 +15,9 @@ from gatepost.agent.core.events import Event
 LOG = "log"  # told only to those who name it
 KINDS = (
     *("device.data.received", "device.connected", "device.disconnected", "device.message.refused"),
-    *("broker.status", "message", "command", "gap", "dead-letter", "settings", LOG),
+    *("broker.status", "message", "command", "gap", "dead-letter", "settings", "settings.trial", "scan", LOG),
 )
-NEEDED: dict[str, Needed] = {LOG: "operator"}  # the role that a kind of event is for
+NEEDED: dict[str, Needed] = {LOG: "operator", "scan": "admin"}  # the role that a kind of event is for
 REMEMBERED = 500  # names whose answer is kept
 
 Patterns = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...], Meta(max_length=64)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -29,9 +31,24 @@ def filled(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[list[
     return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
+def _lines() -> Callable[[str], None]:
+    told = [""]
+
+    def tell(words: str) -> None:
+        if words != told[0]:
+            told[0] = words
+            print(f"progress: {words}", file=sys.stderr, flush=True)
+
+    return tell
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str], None]]:
-    """A line on a terminal's stderr, gone at the end; gives what changes its words."""
+    """A line on a terminal's stderr, gone at the end; gives what changes its words. For a program that asks for them
+    ($GATEPOST_PROGRESS) lines that begin with `progress: `."""
+    if "GATEPOST_PROGRESS" in os.environ:
+        yield _lines()
+        return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -1,0 +1,1 @@
+"""Changes on trial: validated, tried, and undone unless somebody confirms them in time."""
