@@ -66,6 +66,11 @@ async def test_everything_has_a_name_and_can_be_read(browser, world, colours):
     await browser.picture(PICTURES / f"command-{colours}.png")
     await browser.press(ESCAPE)
     await browser.until("!document.querySelector('dialog')")
+    await go(browser, "#/settings", "[data-key='logging.level']")
+    await browser.click("[data-key='logging.level']")
+    await browser.until("document.querySelector('dialog label')")
+    assert await faults(browser) == []
+    await browser.press(ESCAPE)
     await go(browser, "#/add-device", "[data-driver=lines]")
     await browser.click("[data-driver=lines]")
     await browser.element("#device-form")

@@ -1,6 +1,6 @@
 """Cost of an open page: the same pace without and with it open in Chromium; heap of the tab, CPU and RSS of the agent.
 
-python -m tools.harness.page [--devices 200] [--rate 400] [--seconds 600] [--view "#/"]
+python -m tools.harness.page [--devices 200] [--rate 400] [--seconds 600] [--settle 240] [--view "#/"]
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from tests.browser.webdriver import Browser, Window, browsing, chromium
 from tests.uplink.broker import free_port
 from tools.harness.rig import Rig, quantile
 
-SETTLED = 150.0  # seconds after which every small curve has its full past (120 points), and the heap counts
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--devices", type=int, default=200)
     parser.add_argument("--rate", type=float, default=400.0)
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--settle", type=float, default=240.0, help="until the small curves are full")
     parser.add_argument("--view", default="#/")
     asked = parser.parse_args()
     print(json.dumps(measured(asked.devices, asked.rate, min(60.0, asked.seconds), None)), flush=True)
     with tempfile.TemporaryDirectory() as folder, chromium(Path(folder)) as window:
-        print(json.dumps(measured(asked.devices, asked.rate, asked.seconds, (window, asked.view))), flush=True)
+        looked = (window, asked.view, asked.settle)
+        print(json.dumps(measured(asked.devices, asked.rate, asked.seconds, looked)), flush=True)
 
 
-def measured(devices: int, rate: float, seconds: float, page: tuple[Window, str] | None) -> dict[str, Any]:
+def measured(devices: int, rate: float, seconds: float, page: tuple[Window, str, float] | None) -> dict[str, Any]:
     port = free_port()
     with Rig("agent", devices, api={"listen": f"127.0.0.1:{port}"}) as rig:
         rig.start()
@@ -54,9 +54,8 @@ def measured(devices: int, rate: float, seconds: float, page: tuple[Window, str]
         if page is None:
             told = asyncio.run(watched())
         else:
-            window, view = page
-            socket = str(rig.folder / "api.sock")
-            told = asyncio.run(opened(window, f"http://127.0.0.1:{port}", socket, view, devices, watched, heaps))
+            url, socket = f"http://127.0.0.1:{port}", str(rig.folder / "api.sock")
+            told = asyncio.run(opened(page[0], url, socket, page[1:], devices, watched, heaps))
         fed = rig.stop_feeding()
         rig.arrived(fed)
         rows = rig.rows()
@@ -77,7 +76,7 @@ async def opened(
     window: Window,
     url: str,
     socket: str,
-    view: str,
+    look: tuple[str, float],
     devices: int,
     watched: Callable[[], Awaitable[dict[str, Any]]],
     heaps: list[float],
@@ -90,8 +89,8 @@ async def opened(
         await browser.type("#token", token)
         await browser.click("#login button")
         await browser.until(f"document.querySelectorAll('.tile').length === {devices}")
-        await browser.run("location.hash = arguments[0]", view)
-        await asyncio.sleep(SETTLED)
+        await browser.run("location.hash = arguments[0]", look[0])
+        await asyncio.sleep(look[1])
         heaps.append(await heap(browser))
         await browser.cdp("Performance.enable")
         before = await busy(browser)

@@ -99,11 +99,3 @@ export async function signOut() {
     who = null;
   }
 }
-
-let described = null;
-
-// Whether the gateway serves a path of its API: a part that it does not have is not shown.
-export async function served(path) {
-  described ??= ask("GET", "/openapi.json", { limit: 20000 }).catch(() => ({ paths: {} }));
-  return path in (await described).paths;
-}

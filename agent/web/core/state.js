@@ -1,6 +1,6 @@
 // Live state of the gateway: its status every few seconds, the newest values, what needs a person. Views listen to it.
 
-import { at, get, may, served, whoami } from "./api.js";
+import { at, get, may, whoami } from "./api.js";
 import { LiveLink } from "./live.js";
 import { DeviceValues } from "./values.js";
 
@@ -64,7 +64,7 @@ class GatewayState extends EventTarget {
     this.refresh();
     this.#live.start();
     this.#recall();
-    if (may("admin")) served("/api/v1/settings/trial").then((there) => there && get("settings/trial")).then((found) => found && this.#on && this.tried(found.trial), () => {});
+    if (may("admin")) get("settings/trial").then(({ trial }) => this.#on && this.tried(trial), () => {});
   }
 
   stop() {

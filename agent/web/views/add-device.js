@@ -1,6 +1,6 @@
 // Wizard for a new device: search for it or choose its type, say where it is, see its first reading, keep it.
 
-import { ask, get, lines, served } from "../core/api.js";
+import { ask, get, lines } from "../core/api.js";
 import { el, mark, say, show, text } from "../core/dom.js";
 import { number, said } from "../core/format.js";
 import { known, t } from "../core/i18n.js";
@@ -8,7 +8,7 @@ import { button, card, failed, fill, heading, mainValues, plain, searchBox, show
 import { go, link } from "../core/router.js";
 import { state } from "../core/state.js";
 import { DeviceValues } from "../core/values.js";
-import { WrongField } from "../forms/field.js";
+import { Field, WrongField } from "../forms/field.js";
 import { DeviceForm } from "../forms/device-form.js";
 import { makeForm, placed } from "../forms/form.js";
 
@@ -24,6 +24,7 @@ class DeviceSearch {
   #list = el("ul", { class: "picks" });
   #error = trouble();
   #ask = el("input", { type: "checkbox", id: "scan-ask" });
+  #ports = new Field("ports", { label: t("wizard.ports"), hint: t("wizard.ports.hint") });
   #cancel = plain(t("cancel"), () => this.#take(ask("DELETE", "scan")));
   #buttons;
   #timer = 0;
@@ -31,15 +32,16 @@ class DeviceSearch {
 
   constructor(use) {
     this.#use = use;
-    this.#buttons = ["serial", "ble"].map((kind) => button(t(`wizard.scan.${kind}`), () => this.#take(ask("POST", "scan", { body: { kind, ask: kind === "serial" && this.#ask.checked } })), { id: `scan-${kind}` }));
+    this.#buttons = ["serial", "ble"].map((kind) => button(t(`wizard.scan.${kind}`), () => this.#begin(kind), { id: `scan-${kind}` }));
     this.element = card(t("wizard.search"), el("div", { class: "actions" }, this.#buttons, this.#cancel),
-      el("div", { class: "field check" }, el("div", {}, this.#ask, el("label", { for: "scan-ask" }, t("wizard.ask"))), el("p", { class: "hint" }, t("wizard.ask.hint"))), this.#bar, this.#doing, this.#error, this.#list);
+      el("div", { class: "field check" }, el("div", {}, this.#ask, el("label", { for: "scan-ask" }, t("wizard.ask"))), el("p", { class: "hint" }, t("wizard.ask.hint"))), el("details", {}, el("summary", {}, t("wizard.more")), this.#ports.element), this.#bar, this.#doing, this.#error, this.#list);
     this.#draw(null);
-    show(this.element, false);
-    served("/api/v1/scan").then((there) => {
-      show(this.element, there);
-      if (there) this.#take(get("scan"));
-    });
+    this.#take(get("scan"));
+  }
+
+  #begin(kind) {
+    const ports = (this.#ports.take() ?? "").split(",").map((port) => port.trim()).filter(Boolean);
+    this.#take(ask("POST", "scan", { body: kind === "serial" ? { kind, ask: this.#ask.checked, ports } : { kind } }));
   }
 
   end() {
@@ -149,8 +151,7 @@ class AddDevice {
           form.field("id").complain(t("wrong.taken"));
           throw new WrongField();
         }
-        if (await served("/api/v1/device-test")) return this.#try(called, settings);
-        return this.#keep(called, settings);
+        await this.#try(called, settings);
       },
     });
     this.#step("where", el("section", { class: "card" }, made));
@@ -171,7 +172,10 @@ class AddDevice {
     const keep = button(t("wizard.keep"), async () => {
       try {
         this.close();
-        await this.#keep(id, settings);
+        await ask("POST", "devices", { body: { device_id: id, ...settings } });
+        await state.refresh();
+        say(t("wizard.kept", { label: settings.label || id }));
+        go(link("devices", id));
       } catch (error) {
         if (error.problems?.length) this.#where(settings, id, error);
         else text(complaint, failed(error));
@@ -197,13 +201,6 @@ class AddDevice {
     };
     if (!first.done) hear(first.value);
     this.#hear(told, hear).catch((error) => stop.signal.aborted || text(complaint, failed(error)));
-  }
-
-  async #keep(id, settings) {
-    await ask("POST", "devices", { body: { device_id: id, ...settings } });
-    await state.refresh();
-    say(t("wizard.kept", { label: settings.label || id }));
-    go(link("devices", id));
   }
 
   async #hear(told, hear) {

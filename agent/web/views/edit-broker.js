@@ -1,7 +1,7 @@
 // Settings of a broker, or a new one: address, format with its options by schema, and the rest folded away.
 
-import { ask, at, get, served } from "../core/api.js";
-import { el, say, show, text } from "../core/dom.js";
+import { ask, at, get } from "../core/api.js";
+import { el, say, text } from "../core/dom.js";
 import { number, said } from "../core/format.js";
 import { known, t } from "../core/i18n.js";
 import { anchor, failed, heading, inline, plain, trouble } from "../core/parts.js";
@@ -102,14 +102,13 @@ function connectionTest(form, name) {
       const found = await ask("POST", "broker-test", { body: { ...(name === null ? {} : { broker: name }), settings } });
       text(words, t(found.ok ? "b.test.good" : "b.test.bad"));
       told.replaceChildren(...found.steps.map(step));
+      told.scrollIntoView({ block: "nearest" });
     } catch (error) {
       text(words, "");
       if (!(error instanceof WrongField)) text(complaint, placed(error, form.fields));
     }
     press.disabled = false;
   }, { id: "test" });
-  show(press, false);
-  served("/api/v1/broker-test").then((there) => show(press, there));
   return { press, result: el("div", {}, words, told, complaint) };
 }
 

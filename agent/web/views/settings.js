@@ -80,7 +80,7 @@ function trialStrip() {
     update() {
       const trial = state.trial;
       show(element, trial?.state === "trying" && may("admin"));
-      if (trial?.state === "trying") text(words, t("trial", { keys: trial.changed.join(", "), time: clock(trial.until) }));
+      if (trial?.state === "trying") text(words, `${t("trial.on")}. ` + t("trial", { keys: trial.changed.join(", "), time: clock(trial.until) }));
     },
   };
 }
