@@ -42,6 +42,25 @@ def test_a_format_shows_its_options_and_messages(gatepost, name) -> None:
     assert name in gatepost("formats", name, "--sample").out
 
 
+@pytest.mark.parametrize("name", catalogue.names())
+def test_a_sample_of_a_configured_device_needs_no_broker(gatepost, settings, name) -> None:
+    arguments = ("formats", name, "--sample", "--device", "strap", "--config", settings, "--json")
+    sample = json.loads(gatepost(*arguments).out)["sample"]
+    told = json.dumps(sample)
+    assert "strap" in told or name == "datastream"  # whose telemetry names none of its values
+    assert "cuff-3" not in told
+    if name == "homeassistant":
+        components = [one["payload"]["components"] for one in sample if "strap/config" in one["topic"]]
+        assert "command_read_now" in components[-1]
+        assert any("heart_rate" in key for key in components[-1])
+
+
+def test_a_sample_of_a_device_that_is_not_there(gatepost, settings) -> None:
+    shown = gatepost("formats", "scalar", "--sample", "--device", "nobody", "--config", settings)
+    assert shown.code == 1
+    assert "there is no device nobody" in shown.err
+
+
 def test_an_unknown_format_is_an_error(gatepost) -> None:
     shown = gatepost("formats", "xml")
     assert shown.code == 1

@@ -146,6 +146,20 @@ def test_other_rules(read, keys, expected):
     assert told(read(text)) == [expected]
 
 
+def test_tokens_in_messages_without_tls(read):
+    text = broker(url="'mqtt://x'", format="datastream", options="{telemetry: {w: 1}}")
+    text += "devices: {p: {driver: clip, port: /dev/p, token: {env: T}}}\n"
+    assert [each.split()[-1] for each in told(read(text)) if "plain-token" in each] == ["brokers.a.options.token"]
+    for safe in ("mqtts://x", "mqtt://127.0.0.1"):
+        assert not [each for each in told(read(text.replace("mqtt://x", safe))) if "plain-token" in each]
+
+
+def test_home_assistant_takes_durations(read):
+    text = broker(url="'mqtt://x'", format="homeassistant", options="{expire_after: {'ox-*': 5m}}")
+    settings = read(text).settings
+    assert settings.brokers["a"].options == {"expire_after": {"ox-*": 300.0}}
+
+
 @pytest.mark.parametrize(
     ("tls", "expected"),
     [

@@ -15,7 +15,7 @@ from typing import Any
 
 from tools.harness.account import superseded
 from tools.harness.format_reader import NAMES, OPTIONS
-from tools.harness.helper import end_cleanly_when_asked
+from tools.harness.helper import end_cleanly_when_asked, wait_for
 from tools.harness.rig import Rig
 from tools.harness.truth import Stored
 
@@ -95,6 +95,7 @@ def outage(name: str, rate: float = 200.0) -> dict[str, Any]:
         time.sleep(AWAY / 2)
         back = time.time_ns()
         rig.tap.ask("mode", mode="pass")
+        wait_for("the agent coming back", lambda: rig.collector.ask("stats")["last"] > back, 90.0, 0.2)
         time.sleep(10.0)
         rig.stop_feeding()
         rig.rest()

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import indent
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from gatepost.agent.cli.support.agent_access import Json, new
+from gatepost.agent.cli import default_config
+from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
 from gatepost.agent.cli.support.option_help import options
-from gatepost.agent.cli.support.output import say, say_as_is, say_json, table
+from gatepost.agent.cli.support.output import complain, say, say_as_is, say_json, table
+from gatepost.agent.cli.support.sample_reading import sample_commands, sample_reading
+from gatepost.agent.commands.authorization import permitted
+from gatepost.agent.core.errors import NotFound
+from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import OutgoingMessage, PayloadFormat
+from gatepost.drivers.installed import version
 
-SAMPLE = {
+SAMPLE: dict[str, Any] = {
     "id": "my-gateway:6f2c9a1b:1042",
     "schema": 1,
     "gateway_id": "my-gateway",
@@ -38,18 +45,21 @@ verb = new()
 @verb.command("formats")
 def show(
     name: Annotated[str | None, typer.Argument(help="Explain this one.")] = None,
-    sample: Annotated[bool, typer.Option("--sample", help="Print the messages of a blood pressure reading.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Print the messages of a reading.")] = False,
+    device: Annotated[str | None, typer.Option("--device", "-d", help="With --sample: a configured device.")] = None,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """List the payload formats, or explain one.
 
-    Options, topics, and with --sample the messages of a reading.
+    Options, topics, and with --sample the messages of a reading: of a blood pressure monitor, or with --device as the
+    settings have the device, and the broker with this format where there is one.
 
     Needs no agent and no broker.
 
     \b
     Example:
-      gatepost formats homeassistant --sample
+      gatepost formats homeassistant --sample --device cuff-3
     """
     if name is None:
         rows = [(each, _summary(each)) for each in catalogue.names()]
@@ -60,7 +70,8 @@ def show(
         return
     explained = _explained(name)
     if sample:
-        explained["sample"] = _sample(name)
+        where = config or default_config()
+        explained["sample"] = _sample(name) if device is None else _configured(name, device, where)
     if json:
         say_json(explained)
     else:
@@ -89,20 +100,54 @@ def _explained(name: str) -> dict[str, Any]:
 
 def _sample(name: str) -> list[dict[str, Any]]:
     """The messages of connecting and of one reading, decoded where they are text."""
-    if name == catalogue.DEVICES:
-        return [{"topic": "devices/cuff-3/data", "qos": 1, "retain": False, "payload": SAMPLE}]
-    from gatepost.agent.uplink.format_kit import play
-
     broker: dict[str, Any] = {"format": name, "qos": 1, "options": {}}
     if name == "datastream":
         broker["options"] = {"telemetry": {"systolic": 11, "diastolic": 12}}
+    profile = {"driver": "ble-blood-pressure", "commands": ["read_now"]}
+    return _played(name, broker, profile, SAMPLE)
+
+
+def _configured(name: str, device: str, config: Path) -> list[dict[str, Any]]:
+    """As `_sample`, of a device of the settings, and for the first broker that has the format."""
+    settings = load_settings(config).settings
+    if settings is None:
+        complain("the settings are invalid", "`gatepost check` names every problem")
+        raise typer.Exit(ExitCode.SETTINGS)
+    if device not in settings.devices:
+        raise NotFound(f"there is no device {device} in the settings", "`gatepost config` shows them")
+    one = settings.devices[device]
+    broker: dict[str, Any] = {"format": name, "qos": 1, "options": {}}
+    for each in settings.brokers.values():
+        if each.format == name:
+            broker = {"format": name, "qos": each.qos, "options": dict(each.options), "topics": dict(each.topics)}
+            break
+    common = {key: value for key, value in SAMPLE.items() if key not in SAMPLE["units"]}
+    reading = {**common, "gateway_id": settings.gateway.id, "device_id": device, **sample_reading(one)}
+    reading["id"] = f"{settings.gateway.id}:6f2c9a1b:1042"
+    if one.patient:
+        reading["patient_id"] = one.patient
+    profile: dict[str, Any] = {"driver": one.driver, "name": one.label or "", "address": one.address}
+    if not one.token and not settings.commands.signing.required:
+        allowed = sample_commands(one.driver, lambda command: permitted(settings.commands.allow, device, command))
+        profile |= {"commands": list(allowed), "parameters": allowed}
+    return _played(name, broker, profile, reading)
+
+
+def _played(
+    name: str, broker: dict[str, Any], profile: dict[str, Any], reading: dict[str, Any]
+) -> list[dict[str, Any]]:
+    if name == catalogue.DEVICES:
+        topic = f"devices/{reading['device_id']}/data"
+        return [{"topic": topic, "qos": broker["qos"], "retain": False, "payload": reading}]
+    from gatepost.agent.uplink.format_kit import play
+
     settings = {
-        "gateway": {"id": SAMPLE["gateway_id"]},
-        "version": "1.0.0",
+        "gateway": {"id": reading["gateway_id"]},
+        "version": version("gatepost") or "0",
         "broker": broker,
-        "devices": {"cuff-3": {"driver": "ble-blood-pressure", "commands": ["read_now"]}},
+        "devices": {reading["device_id"]: profile},
     }
-    steps = [{"connected": True, "at": SAMPLE["timestamp"]}, {"reading": SAMPLE, "at": SAMPLE["timestamp"]}]
+    steps = [{"connected": True, "at": reading["timestamp"]}, {"reading": reading, "at": reading["timestamp"]}]
     kind: type[PayloadFormat] = catalogue.load(name)
     will, messages = play(kind, {"settings": settings, "steps": steps})
     return [_shown(message) for message in ([will] if will else []) + messages]

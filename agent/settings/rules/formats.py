@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import inspect as types
 
 from gatepost.agent.core.errors import NotFound
+from gatepost.agent.settings.model import is_loopback
 from gatepost.agent.settings.problem import Path, closest, listed, quoted
 from gatepost.agent.settings.rules.base import RuleContext
 from gatepost.agent.settings.yaml.nodes import MapNode
@@ -50,6 +52,7 @@ def check_format(rules: RuleContext, path: Path, written: MapNode | None) -> Non
     if options is not None:
         for key, message, hint in kind.warnings(options, _profiles(rules, path)):
             rules.warn((*path, *key.split(".")), "format-limit", message, hint)
+        _check_tokens(rules, path, kind, options)
     if not kind.waveforms:
         for name, driver in rules.drivers.items():
             curves = sorted(set(driver.metrics) & WAVEFORM_METRICS)
@@ -57,6 +60,18 @@ def check_format(rules: RuleContext, path: Path, written: MapNode | None) -> Non
                 message = f"format {kind.name} carries no waveforms: {curves[0]} of {name} is done without a message"
                 rules.warn((*path, "format"), "format-limit", message, "give the waveforms to another broker")
                 break
+
+
+def _check_tokens(rules: RuleContext, path: Path, kind: type[PayloadFormat], options: Any) -> None:
+    """Tokens of devices that stand in the messages of format `datastream`."""
+    if kind.name != "datastream" or not options.token:
+        return
+    parts = urlsplit(str(rules.section(*path).get("url", "")))
+    devices = rules.section("devices")
+    shown = any(_reports(rules, name, path[1]) and devices[name].get("token") for name in devices)
+    if shown and parts.scheme in ("mqtt", "ws") and not is_loopback(parts.hostname or ""):
+        message = "the tokens of devices stand in the messages, which go without TLS"
+        rules.warn((*path, "options", "token"), "plain-token", message, "mqtts:// or wss://, or token: false")
 
 
 def _options(
@@ -132,7 +147,10 @@ def _profiles(rules: RuleContext, path: Path) -> dict[str, DeviceProfile]:
     devices = rules.section("devices")
     return {
         name: DeviceProfile(
-            str(device.get("driver", "")), device.get("label") or "", has_patient=bool(device.get("patient"))
+            str(device.get("driver", "")),
+            device.get("label") or "",
+            has_patient=bool(device.get("patient")),
+            values=tuple(rules.drivers[name].value_names(rules.built.get(name))) if name in rules.drivers else (),
         )
         for name, device in devices.items()
         if isinstance(device, dict) and _reports(rules, name, path[1])

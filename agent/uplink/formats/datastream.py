@@ -106,10 +106,25 @@ class DatastreamFormat(PayloadFormat):
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
         if not options.telemetry:
             yield "options.telemetry", "no value has a telemetryDataId, so nothing is sent", "spo2: 21"
+            return
+        for device, profile in devices.items():
+            missing = [name for name in profile.values if not _has_id(options.telemetry, device, name)]
+            if missing:
+                sentence = f"{device}: without a telemetryDataId, and not sent: {', '.join(missing)}"
+                yield "options.telemetry", sentence, f"{missing[0]}: 21"
 
 
 def _keys(device: str, metric: str, name: str) -> tuple[str, ...]:
     return f"{device}/{metric}.{name}", f"{device}/{name}", f"{metric}.{name}", name
+
+
+def _has_id(telemetry: Mapping[str, Any], device: str, name: str) -> bool:
+    """Whether the value has one in any metric."""
+    for key in telemetry:
+        place, slash, value = key.rpartition("/")
+        if (not slash or place == device) and (value == name or value.endswith(f".{name}")):
+            return True
+    return False
 
 
 def _text(value: Any) -> str:

@@ -50,7 +50,8 @@ class HomeAssistantOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
         True
     )
     expire_after: Annotated[
-        dict[str, float], Described(description="by device pattern: seconds of silence until a value is unavailable")
+        dict[str, Annotated[float, Described(ge=0, extra={"unit": "duration"})]],
+        Described(description="by device pattern: the silence after which a value is unavailable"),
     ] = {}
 
 

@@ -63,6 +63,7 @@ class DeviceProfile(msgspec.Struct, frozen=True):
     thresholds: Mapping[str, Any] = {}
     commands: tuple[str, ...] = ()
     parameters: Mapping[str, Mapping[str, bool]] = {}  # of commands: parameter name -> whether it is required
+    values: tuple[str, ...] = ()  # names that its driver gives; () = not known beforehand
     info: Mapping[str, str] = {}  # manufacturer, model, serial, firmware, hardware: those known
 
 

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from gatepost.agent.uplink.format_kit import make
 from gatepost.agent.uplink.formats.catalogue import BUILT_IN, load
-from gatepost.agent.uplink.formats.interface import IncomingCommand, OutgoingMessage, PayloadFormat
+from gatepost.agent.uplink.formats.interface import (
+    DeviceProfile,
+    IncomingCommand,
+    OutgoingMessage,
+    PayloadFormat,
+)
 from gatepost.agent.uplink.formats.sparkplug_payload import (
     BOOLEAN,
     DOUBLE,
@@ -164,3 +169,11 @@ def test_unicode_and_long_ids_go_through(name: str) -> None:
     messages = one.reading(reading(device), NOW)
     assert messages
     assert all(len(message.topic.encode()) < 65536 for message in messages)
+
+
+def test_values_without_a_telemetry_id_are_named() -> None:
+    kind = load("datastream")
+    devices = {"ox": DeviceProfile("nonin", values=("spo2", "heart_rate", "x")), "any": DeviceProfile("mqtt")}
+    options = kind.options_type(telemetry={"ox/heart_rate": 1, "pulse_oximetry.x": 2, "cuff/spo2": 3})  # type: ignore[call-arg]
+    [(key, sentence, _)] = kind.warnings(options, devices)
+    assert (key, sentence) == ("options.telemetry", "ox: without a telemetryDataId, and not sent: spo2")
