@@ -263,15 +263,16 @@ class PayloadFormat(ABC):
         expiry: int | None = None,
     ) -> OutgoingMessage:
         """A message of this reading on topic `data`, with the topic, QoS and retain of its route where that says so."""
-        rule = reading.route
-        topics, qos = self.context.topics, self.context.qos
+        template, qos, kept = self.way(reading, retain)
+        topic = self.context.topics("data", reading.device, reading.metric, value, template)
+        return OutgoingMessage(topic, payload, qos, kept, content_type, reading.user_properties, expiry)
+
+    def way(self, reading: StoredReading, retain: bool) -> tuple[str | None, int, bool]:
+        """Template of the topic (None: that of `data`), QoS and retain of a reading's messages."""
+        rule, qos = reading.route, self.context.qos
         if rule is None:
-            topic = topics("data", reading.device, reading.metric, value)
-        else:
-            topic = topics("data", reading.device, reading.metric, value, rule.topic)
-            qos = qos if rule.qos is None else rule.qos
-            retain = retain if rule.retain is None else rule.retain
-        return OutgoingMessage(topic, payload, qos, retain, content_type, reading.user_properties, expiry)
+            return None, qos, retain
+        return rule.topic, qos if rule.qos is None else rule.qos, retain if rule.retain is None else rule.retain
 
     # --- for `gatepost asyncapi` and `gatepost check`
 

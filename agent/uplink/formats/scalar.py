@@ -67,7 +67,7 @@ class ScalarFormat(PayloadFormat):
     def __init__(self, context: FormatContext) -> None:
         super().__init__(context)
         self._bare = context.options.payload == "bare"
-        self._known: dict[tuple[str, str, str, str | None], tuple[bytes, bytes]] = {}
+        self._known: dict[tuple[str | None, ...], tuple[str, bytes, bytes]] = {}
 
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         retain = self.context.options.retain
@@ -75,25 +75,30 @@ class ScalarFormat(PayloadFormat):
             return [self.message(reading, _bare(each), "", name, retain) for name, each in reading.values.items()]
         messages = []
         common, end = self._common(reading), b"}}"
+        template, qos, kept = self.way(reading, retain)
+        device, metric, units, pairs = reading.device, reading.metric, reading.units, reading.user_properties
         for name, value in reading.values.items():
-            head, unit = self._around(reading.device, reading.metric, name, reading.units.get(name))
+            topic, head, unit = self._around(device, metric, name, units.get(name), template)
             if reading.flags:
                 flags = [*reading.reasons.get(name, ()), *reading.general_flags]
                 end = b',"flags":%b}}' % orjson.dumps(flags) if flags else b"}}"
             payload = b"".join((head, orjson.dumps(value), unit, common, end))
-            messages.append(self.message(reading, payload, JSON, name, retain))
+            messages.append(OutgoingMessage(topic, payload, qos, kept, JSON, pairs))
         return messages
 
-    def _around(self, device: str, metric: str, name: str, unit: str | None) -> tuple[bytes, bytes]:
-        """What stands before a value and behind it: the same in every reading."""
-        key = (device, metric, name, unit)
+    def _around(
+        self, device: str, metric: str, name: str, unit: str | None, template: str | None
+    ) -> tuple[str, bytes, bytes]:
+        """The topic of a value, what stands before it and behind it: the same in every reading."""
+        key = (device, metric, name, unit, template)
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             head = orjson.dumps({"device_id": device, "metric_type": metric_name(metric, name)})
             behind = b"" if unit is None else b',"unit":' + orjson.dumps(unit)
-            known = self._known[key] = (head[:-1] + b',"value":', behind)
+            topic = self.context.topics("data", device, metric, name, template)
+            known = self._known[key] = (topic, head[:-1] + b',"value":', behind)
         return known
 
     def _common(self, reading: StoredReading) -> bytes:
