@@ -10,6 +10,7 @@ from typing import Any
 
 from gatepost.drivers.ble.aranet import values as aranet
 from gatepost.drivers.ble.microlife import frames as microlife
+from gatepost.drivers.ble.movesense import frames as movesense
 from gatepost.drivers.ble.omron import frames as omron
 from gatepost.drivers.ble.omron import records
 from gatepost.drivers.ble.scales import frames as scales
@@ -117,6 +118,22 @@ def yunmai_request(request: Fields) -> bytes:
     return {"version": scales.YUNMAI_START}[request["command"]]
 
 
+def movesense_ecg(octets: bytes) -> Fields:
+    found = movesense.decode_ecg(octets)
+    return {**found._asdict(), "scale_mv": movesense.MICROVOLT}
+
+
+def movesense_motion(octets: bytes) -> Fields:
+    found = movesense.decode_motion(octets)
+    return {**found._asdict(), "samples": [list(row) for row in found.samples]}
+
+
+def movesense_request(request: Fields) -> bytes:
+    if request["command"] == "subscribe":
+        return movesense.subscribe(request["reference"], request["path"])
+    return {"unsubscribe": movesense.unsubscribe}[request["command"]](request["reference"])
+
+
 _CUFF: dict[str, tuple[int, Callable[[bytes], Fields]]] = {
     "lepu-info": (cuff_values.INFO, cuff_values.decode_info),
     "lepu-battery": (cuff_values.BATTERY, cuff_values.decode_battery),
@@ -138,6 +155,8 @@ TABLE: Table = {
         "lepu-bp2-file": cuff_values.decode_file,
         "viatom-vld": partial(ring_file, read=ring_values.read_file),
         "lepu-oxyii-file": partial(ring_file, read=ring_values.read_new_file),
+        "movesense-gsp-ecg": movesense_ecg,
+        "movesense-gsp-acc": movesense_motion,
         "scale-ac02": scales.decode_ac02,
         "scale-vitafit": scales.decode_vitafit,
         "scale-qn": scales.decode_qn,
@@ -162,6 +181,7 @@ TABLE: Table = {
         "microlife": lambda request: microlife.request(microlife.WORDS[request["command"]]),
         "scale-qn": lambda request: scales.qn_request(**request),
         "scale-yunmai": yunmai_request,
+        "movesense-gsp": movesense_request,
         "aranet": lambda request: aranet.history_request(request["parameter"], request["start"]),
     },
 }

@@ -24,7 +24,7 @@ VECTORS = [
     for name in ("cuffs", "rings", "scales", "air-and-ecg")
     for vector in json.loads((FOLDER / f"{name}.json").read_text("utf-8"))["vectors"]
 ]
-NOT_BUILT = {"id-34c", "ms-ecg", "ms-acc", "ms-sub", "ms-unsub"}
+NOT_BUILT = {"id-34c"}
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])

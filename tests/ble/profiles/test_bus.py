@@ -31,6 +31,7 @@ DRIVERS = {
     "ble-glucose": {"glucose"},
     "ble-heart-rate": {"heart_rate"},
     "ble-microlife": {"blood_pressure"},
+    "ble-movesense": {"ecg", "heart_rate"},
     "ble-omron": {"blood_pressure"},
     "ble-polar-h10": {"ecg", "heart_rate"},
     "ble-pulse-oximeter": {"pulse_oximetry"},

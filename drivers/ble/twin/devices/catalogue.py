@@ -19,6 +19,7 @@ DEVICES = {
     "ble-airthings": "airthings:AirthingsTwin",
     "ble-aranet": "aranet:AranetTwin",
     "ble-microlife": "microlife:MicrolifeTwin",
+    "ble-movesense": "movesense:MovesenseTwin",
     "ble-omron": "omron:OmronTwin",
     "ble-oximeter": "fingertip:FingertipTwin",
     "ble-polar-h10": "polar:PolarH10Twin",
