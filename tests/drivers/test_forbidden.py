@@ -13,7 +13,10 @@ import pytest
 from gatepost.drivers.driver import Driver, Registry
 from gatepost.drivers.network.intellivue import requests
 from gatepost.drivers.network.intellivue.frames import encode_payload
+from gatepost.drivers.network.poct1a import answers
 from gatepost.drivers.serial.contec.v7_packets import FORBIDDEN as V7_FORBIDDEN
+from gatepost.drivers.serial.ge_dri.frames import encode_frame as dri_frame
+from gatepost.drivers.serial.ge_dri.records import values_request, waveform_request
 from gatepost.drivers.serial.medibus.frames import encode_frame
 from gatepost.drivers.serial.medibus.realtime import ENABLE
 from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions
@@ -23,9 +26,11 @@ SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport == "se
 ENDLESS = {
     "astm-analyser",
     "draeger-medibus",
+    "ge-dri",
     "hl7-monitor",
     "pb840",
     "philips-intellivue",
+    "poct1-a",
 }  # their sessions do not end; driver_kit plays them
 HARMLESS = {"and-ua767pc"}  # it only opens and closes its remote mode; no word that changes it is known
 
@@ -34,6 +39,7 @@ def lines(*words):
     return [word.encode("ascii") + ending for word in words for ending in (b"\r\n", b"\r", b"")]
 
 
+NOW = "2026-11-20T10:30:00"
 SYSTEM = "00210000000000000000"  # the monitor itself, of an IntelliVue
 INTELLIVUE = [
     bytes.fromhex(text)
@@ -83,6 +89,20 @@ REFUSED = {
             b"\x1b\x24", b"\x24\r", ENABLE[:3], ENABLE + b"\xc0", b"\xd0\xc1\xcf\xc0\xc0", b"\x1b\x24\x01\r",
         ],
     },
+    "ge-dri": {
+        "record": [
+            dri_frame(values_request(10)[:14] + main + values_request(10)[16:]) for main in (b"\x02\x00", b"\x04\x00")
+        ] + [dri_frame(values_request(10, 0x1E)), dri_frame(values_request(10) + b"\x00"), b"\x7e\x7e", b"x"],
+    },
+    "poct1-a": {
+        "message": [
+            answers.continuous_request(3, NOW).replace(b"START_CONTINUOUS", word)
+            for word in (b"FORCE_NORMAL", b"LOCK", b"SET_TIME")
+        ] + [
+            answers.observations_request(1, NOW).replace(b"REQ", b"OPL"),
+            answers.observations_request(1, NOW).replace(b"ROBS", b"RDEV"), b"<", b"<PTL.R01></PTL.R01>",
+        ],
+    },
     "pb840": {"command": [b"RSET\r", b"SNDX\r", b"RSET", b"anything\r"]},
     "hl7-monitor": {
         "message": [
@@ -94,6 +114,15 @@ REFUSED = {
 }  # fmt: skip
 
 SAID = {
+    "ge-dri": [
+        dri_frame(record)
+        for record in (values_request(10), values_request(0, 0), waveform_request((1, 8)), waveform_request(()))
+    ],
+    "poct1-a": [
+        answers.acknowledgement(1, NOW, "10014"),
+        answers.observations_request(2, NOW),
+        answers.continuous_request(3, NOW),
+    ],
     "draeger-medibus": [
         *(encode_frame(False, code) for code in (*range(0x24, 0x2F), 0x30, 0x51, 0x52, 0x53, 0x55)),
         encode_frame(False, 0x54, b"00010101"),

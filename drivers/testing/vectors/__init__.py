@@ -19,6 +19,7 @@ PARTS = (
     "ble_makers",
     "bedside_hl7",
     "bedside_intellivue",
+    "bedside_poct1a",
     "bedside_serial",
     "clinical",
     "contec_and",

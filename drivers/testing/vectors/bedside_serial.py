@@ -8,6 +8,8 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.laboratory import CONTROL
 from gatepost.drivers.reading import Reading
 from gatepost.drivers.serial.astm.analyser import AnalyserDecoder, AnalyserResult
+from gatepost.drivers.serial.ge_dri import frames as dri_frames
+from gatepost.drivers.serial.ge_dri import records as dri_records
 from gatepost.drivers.serial.medibus import frames as medibus_frames
 from gatepost.drivers.serial.medibus.realtime import RealtimeDecoder, split, value_of
 from gatepost.drivers.serial.pb840.driver import REQUESTS
@@ -124,9 +126,49 @@ def medibus_request(request: Fields) -> bytes:
     return medibus_frames.encode_frame("reply" in request, int(str(code), 16), data)
 
 
+def dri(octets: bytes) -> Fields:
+    record = dri_records.decode_record(dri_frames.decode_frame(octets))
+    found = [_values(part) for part in record.physiological] + [_wave(part) for part in record.waveforms]
+    return {
+        "r_len": record.length,
+        "r_nbr": record.number,
+        "dri_level": record.level,
+        "r_time": record.time,
+        "main_type": record.main_type,
+        "subrecords": found,
+    }
+
+
+def _values(part: dri_records.PhysiologicalData) -> Fields:
+    shown = {
+        name: {"exists": group.exists, "active": group.active, "label": group.label, **group.values}
+        for name, group in part.groups.items()
+        if name not in dri_records.PLAIN and (group.exists or any(value is not None for value in group.values.values()))
+    }
+    missing = {f"{name}.{value}": why for name, group in part.groups.items() for value, why in group.missing.items()}
+    return {"type": part.kind, "time": part.time, "klass": part.data_class, "groups": shown, "missing": missing}
+
+
+def _wave(part: dri_records.WaveformData) -> Fields:
+    count = len(part.samples)
+    return {
+        "type": part.kind, "act_len": count, "status": part.status, "label": part.label, "samples": part.samples
+    }  # fmt: skip
+
+
+def dri_request(request: Fields) -> bytes:
+    what = str(request["what"])
+    if what.startswith("wave"):
+        stop = "stop" in what or request.get("stop") or request.get("start") is False
+        kinds = () if stop else tuple(request.get("types") or request.get("waves") or ())
+        return dri_frames.encode_frame(dri_records.waveform_request(kinds))
+    kind = dri_records.TREND_10 if "10" in what else dri_records.TREND_60 if "60" in what else dri_records.DISPLAYED
+    return dri_frames.encode_frame(dri_records.values_request(request["interval_s"], request["class_mask"], kind))
+
+
 TABLE: Table = {
-    "serial-frame": {"pb840": pb840, "draeger-medibus": medibus},
+    "serial-frame": {"pb840": pb840, "draeger-medibus": medibus, "ge-dri": dri},
     "serial-line": {"draeger-medibus-time": medibus_time},
     "serial-stream": {"astm-analyser": astm, "draeger-medibus-realtime": medibus_realtime},
-    "encode": {"pb840": pb840_request, "draeger-medibus": medibus_request},
+    "encode": {"pb840": pb840_request, "draeger-medibus": medibus_request, "ge-dri": dri_request},
 }

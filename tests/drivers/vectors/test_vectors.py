@@ -19,8 +19,7 @@ VECTORS = [
 ]
 NOT_BUILT = {
     "beurer-bm", "freestyle-optium", "freestyle-optium-reading", "lifescan-binary", "medibus", "taidoc",
-    "taidoc-datetime", "capnostream", "ge-dri",
-    "poct1-a", "poct1-a-stream",
+    "taidoc-datetime", "capnostream",
 }  # fmt: skip
 
 

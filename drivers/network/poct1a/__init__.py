@@ -1,0 +1,1 @@
+"""Point-of-care analysers that speak POCT1-A."""

@@ -1,0 +1,226 @@
+"""Documents of POCT1-A (CLSI POCT01): XML messages back to back on one connection, some framed as MLLP; received."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import Faults
+
+MAX_DOCUMENT = 1 << 20  # octets
+MAX_TAGS = 20_000
+MAX_TAG = 128  # octets of a tag that has begun
+MAX_ITEMS = 256  # results of one message
+PATIENT_ROLE = "OBS"
+_ROOT = re.compile(rb"<(/?)([A-Z]{3}\.R\d\d)[\s/>]")  # tags of messages
+_BETWEEN = re.compile(rb"<\?[^>]*>|[\s\x00-\x1f]+")  # what may stand between documents
+_DECLARATION = re.compile(rb"<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d))?)?")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+
+
+class ObservedResult(NamedTuple):
+    """One result; `value` None when it is none, `text` then says what was sent instead. `cancelled`: it is NULL."""
+
+    code: str
+    system: str
+    name: str
+    value: float | int | None
+    text: str
+    unit: str
+    method: str
+    interpretation: str
+    status: str
+    cancelled: bool
+
+
+class ObservedService(NamedTuple):
+    role: str
+    time: list[int] | None
+    sequence: int | None
+    patient_result: bool
+    results: list[ObservedResult]
+
+
+class PoctMessage(NamedTuple):
+    """One document; only what its type has is filled in."""
+
+    kind: str
+    control_id: str
+    device: dict[str, str]
+    application_timeout: int | None
+    profile: str
+    directives: list[str]
+    max_message: int | None
+    new_observations: int | None
+    condition: str
+    services: list[ObservedService]
+    topic: str
+    ack: str
+    ack_control_id: str
+    error_detail: str
+
+    @property
+    def needs_answer(self) -> bool:
+        return self.kind.partition(".")[0] in ("HEL", "DST", "OBS", "KPA", "DEV")
+
+
+class DocumentSplitter:
+    """`feed(octets)` -> documents, from the root's tag to its end tag; what stands between is dropped, and so is a
+    document in which another one begins."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._rest = bytearray()
+        self._root = b""  # of the document that has begun
+        self._looked = 0
+        self._refused = False  # the document that begins, or has begun
+        self._noise = False  # and counted
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._rest += data
+        found: list[bytes] = []
+        while True:
+            edges = [(edge.start(), edge.end(), bool(edge[1]), bytes(edge[2])) for edge in self._edges()]
+            for start, end, closes, root in edges:
+                if not closes:
+                    self._between(start)
+                    self._root, self._looked = root, end - start
+                    break
+                if self._root == root:
+                    if not self._refused:
+                        found.append(bytes(self._rest[:end]))
+                    self._restart(end)
+                    self._refused = False
+                    self._noise = False
+                    break
+            else:
+                break
+        self._trim()
+        return found
+
+    def _edges(self) -> Iterator[re.Match[bytes]]:
+        """The next first tag, or end of the document that has begun; at most one look at each octet."""
+        for edge in _ROOT.finditer(self._rest, self._looked):
+            if not edge[1] or edge[2] == self._root:
+                yield edge
+                return
+
+    def _between(self, size: int) -> None:
+        """Drop what stands before the first tag of a document."""
+        dropped = bytes(self._rest[:size])
+        begun = bool(self._root)
+        self._restart(size)
+        self._refused = self._refused and not begun
+        if begun:
+            self._faults.add("incomplete", "a document was not ended before the next one")
+        elif _DECLARATION.search(dropped):
+            self._faults.add("unsupported", "a document with a document type is not taken")
+            self._refused = True
+        elif _BETWEEN.sub(b"", dropped) and not self._noise:
+            self._noise = True
+            self._faults.add("noise", "octets outside of a document")
+
+    def _trim(self) -> None:
+        """What may be the beginning of a tag stays; outside of a document nothing else does."""
+        at = self._rest.rfind(b"<", max(0, len(self._rest) - MAX_TAG))
+        at = len(self._rest) if at < 0 else at
+        if self._root and len(self._rest) <= MAX_DOCUMENT:
+            self._looked = max(self._looked, at)
+        elif self._root:
+            self._faults.add("too-long", f"a document is longer than {MAX_DOCUMENT} octets")
+            self._restart(len(self._rest))
+        elif at:
+            self._between(at)
+
+    def _restart(self, size: int) -> None:
+        del self._rest[:size]
+        self._root, self._looked = b"", 0
+
+
+def decode_document(octets: bytes) -> PoctMessage:
+    """FrameError unsupported for a document type or too many tags, bad_format for what is no message."""
+    if _DECLARATION.search(octets) or octets.count(b"<") > MAX_TAGS:
+        raise FrameError("unsupported")
+    try:
+        root = ElementTree.fromstring(octets)  # noqa: S314  # no document type, and so no entities
+    except (ElementTree.ParseError, ValueError, LookupError):  # also an encoding that there is not
+        raise FrameError("bad_format") from None
+    services = [_service(item, root.tag) for item in list(root.iter("SVC"))[:MAX_ITEMS]]
+    device = {
+        tag.partition(".")[2]: text
+        for tag in ("DEV.device_id", "DEV.vendor_id", "DEV.model_id", "DEV.serial_id", "DEV.sw_version")
+        if (text := _text(root, tag))
+    }
+    return PoctMessage(
+        root.tag,
+        _text(root, "HDR.control_id"),
+        device,
+        _whole(_text(root, "DCP.application_timeout")),
+        _text(root, "DSC.connection_profile_cd"),
+        [item.get("V", "") for item in list(root.iter("DSC.directives_supported_cd"))[:MAX_ITEMS]],
+        _whole(_text(root, "DSC.max_message_sz")),
+        _whole(_text(root, "DST.new_observations_qty")),
+        _text(root, "DST.condition_cd"),
+        services,
+        _text(root, "EOT.topic_cd"),
+        _text(root, "ACK.type_cd"),
+        _text(root, "ACK.ack_control_id"),
+        _text(root, "ACK.error_detail_cd"),
+    )
+
+
+def _service(service: ElementTree.Element, kind: str) -> ObservedService:
+    role = _text(service, "SVC.role_cd")
+    results = [_result(item) for item in list(service.iter("OBS"))[:MAX_ITEMS]]
+    patient = role == PATIENT_ROLE and not kind.endswith(".R02")
+    time = time_of(_text(service, "SVC.observation_dttm"))
+    return ObservedService(role, time, _whole(_text(service, "SVC.sequence_nbr")), patient, results)
+
+
+def _result(item: ElementTree.Element) -> ObservedResult:
+    named = item.find("OBS.observation_id")
+    value, words = item.find("OBS.value"), item.find("OBS.qualitative_value")
+    sent = "" if value is None else value.get("V", "").strip()
+    text = sent or ("" if words is None else words.get("V", "").strip())
+    return ObservedResult(
+        "" if named is None else named.get("V", ""),
+        "" if named is None else named.get("SN", ""),
+        "" if named is None else named.get("DN", ""),
+        number_of(sent),
+        text,
+        "" if value is None else value.get("U", ""),
+        _text(item, "OBS.method_cd"),
+        _text(item, "OBS.interpretation_cd"),
+        _text(item, "OBS.status_cd"),
+        any(part is not None and part.get("NULL") is not None for part in (value, words)),
+    )
+
+
+def number_of(text: str) -> float | int | None:
+    if not _NUMBER.fullmatch(text) or not text.isascii() or len(text) > 18:
+        return None
+    return float(text) if "." in text else int(text)
+
+
+def time_of(text: str) -> list[int] | None:
+    """As sent, without its zone; None for what is no time."""
+    found = _TIME.match(text)
+    if found is None or not text.isascii():
+        return None
+    parts = [int(part) for part in found.groups() if part is not None]
+    limits = ((1, 12), (1, 31), (0, 23), (0, 59), (0, 60))
+    fits = all(low <= part <= high for part, (low, high) in zip(parts[1:], limits, strict=False))
+    return parts if fits else None
+
+
+def _text(element: ElementTree.Element, tag: str) -> str:
+    found = next(element.iter(tag), None)
+    return "" if found is None else found.get("V", "")[:256]
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None

@@ -1,0 +1,1 @@
+"""GE and Datex-Ohmeda monitors by the Datex-Ohmeda record interface."""
