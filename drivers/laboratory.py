@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, UNREAL, Reading
 
 METRIC = "laboratory"
 MAX_TEXT = 64  # characters of a result that is a word
 CONTROL = "quality-control"
-UNREAL = frozenset({"demo", "test-data", CONTROL})  # flags of what is no measurement of a patient
 
 
 def slug(text: str) -> str:

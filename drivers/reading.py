@@ -10,6 +10,7 @@ import msgspec
 GOOD = "good"
 UNCERTAIN = "uncertain"
 BAD = "bad"
+UNREAL = frozenset({"demo", "test-data", "quality-control"})  # flags of what is no measurement of a patient
 
 
 class Waveform(msgspec.Struct, gc=False, omit_defaults=True):

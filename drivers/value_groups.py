@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost.drivers.laboratory import UNREAL
-from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, UNREAL, Reading
 
 DOUBTS = frozenset({"code-mismatch", "questionable", "calibrating"})  # why-words of values that there are
 

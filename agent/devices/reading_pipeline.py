@@ -22,7 +22,7 @@ from gatepost.agent.devices.thresholds import ThresholdWatch
 from gatepost.agent.devices.traffic_stats import TrafficStats
 from gatepost.agent.settings.model import ThresholdSettings
 from gatepost.drivers.driver import Decoder
-from gatepost.drivers.reading import Faults, Reading, Reply
+from gatepost.drivers.reading import UNREAL, Faults, Reading, Reply
 
 GRACE = 0.1  # seconds that a due report may wait for a reading to carry it, at most a quarter of the pace
 FROM_MEMORY = "from-memory"  # flag of a record that a device had stored
@@ -238,7 +238,7 @@ class ReadingPipeline:
     def _report(self, reading: Reading, urgent: bool) -> int:
         mark = reading.bookmark
         try:
-            urgent = urgent or reading.urgent
+            urgent = (urgent or reading.urgent) and UNREAL.isdisjoint(reading.flags)
             reading, body = encode(reading)
             series, body = self._place(reading, body)
         except Exception as error:

@@ -20,6 +20,7 @@ from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.mqtt.reason_codes import PACKET_TOO_LARGE, TOPIC_INVALID
 from gatepost.agent.uplink.routing import BrokerRoutes, SeriesRoute
 from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
+from gatepost.drivers.reading import UNREAL
 
 MAX_TOPICS = 5000  # known to be valid
 MAX_HEADS = 100  # beginnings of property blocks
@@ -203,6 +204,8 @@ class MessageRenderer:
         common: dict[str, Any] = orjson.loads(series.common)
         if record.bits & EVENT:
             route = SeriesRoute((RouteRule(),))
+        elif not self._format.carries_flags and not UNREAL.isdisjoint(common.get("flags") or ()):
+            route = SeriesRoute(())  # of no patient, and its messages could not say so
         else:
             route = self._routes.series(series.device, str(common.get("metric_type", "")))
         self._routed[record.series] = route

@@ -57,6 +57,13 @@ async def test_outside_of_thresholds_is_urgent(bench: Bench):
     assert bench.store.values("urgent") == [False, True, False, False]
 
 
+async def test_data_of_no_patient_is_never_urgent(bench: Bench):
+    link = await bench.online(thresholds={"v": ThresholdSettings(min=90)})
+    for flag in ("demo", "test-data", "quality-control", "other"):
+        link.say(line(v=50, flags=[flag]))
+    assert bench.store.values("urgent") == [False, False, False, True]
+
+
 async def test_held_readings_are_reported_when_the_device_falls_silent(bench: Bench):
     link = await bench.online(driver="median", every=0.05)
     link.say(line(v=1), line(v=5), line(v=7), line(v=6))

@@ -74,9 +74,16 @@ class Gateway:
         assert found is not None
         return found
 
-    async def put(self, *values: Any, device: str = "d", urgent: bool = False, metric: str = "reading") -> list[int]:
+    async def put(
+        self,
+        *values: Any,
+        device: str = "d",
+        urgent: bool = False,
+        metric: str = "reading",
+        flags: tuple[str, ...] = (),
+    ) -> list[int]:
         """Stored readings {"n": value}; their sequence numbers."""
-        common = {"metric_type": metric, "units": {}, "quality": "good", "flags": []}
+        common = {"metric_type": metric, "units": {}, "quality": "good", "flags": list(flags)}
         series = self.store.series(device, None, common)
         seqs = []
         for value in values:

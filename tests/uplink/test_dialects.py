@@ -22,6 +22,7 @@ from gatepost.agent.uplink.formats.sparkplug_payload import (
     encode_payload,
 )
 from gatepost.agent.uplink.manager import BrokerManager
+from gatepost.drivers.reading import UNREAL
 from tests.support.waiting import until
 
 from .broker import Mosquitto, running
@@ -204,6 +205,34 @@ async def test_rules_send_elsewhere_otherwise_or_not_at_all(gw: Gateway, broker:
     found = {m.topic: orjson.loads(m.payload)["n"] for m in there.messages if b'"n"' in m.payload}
     assert found == {"devices/d/data": 1, "alarm/d": 2}
     assert gw.uplink().counters.skipped == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "carries"),
+    [
+        ({}, True),
+        ({"format": "thingsboard"}, True),
+        ({"format": "scalar"}, True),
+        ({"format": "scalar", "options": {"payload": "bare"}}, False),
+        ({"format": "senml"}, False),
+        ({"format": "fhir"}, False),
+        ({"format": "homeassistant"}, False),
+    ],
+)
+async def test_data_of_no_patient_goes_only_where_that_can_be_said(
+    gw: Gateway, broker: Mosquitto, settings: dict[str, Any], carries: bool
+) -> None:
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, **settings))
+        await gw.state("connected")
+        for flag in UNREAL:
+            await gw.put(71, metric="heart_rate", flags=(flag, "source-ecg"))
+        await gw.put(72, metric="heart_rate", flags=("source-ecg",))
+        await gw.delivered()
+        await until(lambda: any(b"72" in message.payload for message in there.messages))
+        said = b"".join(message.payload for message in there.messages)
+    assert all((flag.encode() in said) is carries for flag in UNREAL)
+    assert gw.uplink().counters.skipped == (0 if carries else len(UNREAL))
 
 
 async def test_another_format_takes_what_the_first_one_was_owed(gw: Gateway, broker: Mosquitto) -> None:

@@ -201,6 +201,12 @@ class PayloadFormat(ABC):
         return [self.gateway_status("online", now)]
 
     @property
+    def carries_flags(self) -> bool:
+        """Whether its messages say what a reading's flags say. False: data of demonstrations, tests and controls is not
+        sent, as it would pass for a patient's."""
+        return False
+
+    @property
     def ready(self) -> bool:
         """False: readings wait (a primary host is away). Asked again after each `incoming`."""
         return True
@@ -295,6 +301,10 @@ class ContractFormat(PayloadFormat):
     summary: ClassVar[str] = "one JSON object a reading: your own programs (docs/interfaces.md)"
     topic_keys: ClassVar[frozenset[str]] = CONTRACT_TOPICS
     batches: ClassVar[bool] = True
+
+    @property
+    def carries_flags(self) -> bool:
+        return True
 
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         return [self.message(reading, orjson.dumps(reading.as_json()))]

@@ -69,6 +69,10 @@ class ScalarFormat(PayloadFormat):
         self._bare = context.options.payload == "bare"
         self._known: dict[tuple[str | None, ...], tuple[str, bytes, bytes]] = {}
 
+    @property
+    def carries_flags(self) -> bool:
+        return not self._bare
+
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         retain = self.context.options.retain
         if self._bare:

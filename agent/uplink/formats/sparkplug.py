@@ -204,6 +204,10 @@ class SparkplugFormat(PayloadFormat):
 
     # --- readings
 
+    @property
+    def carries_flags(self) -> bool:
+        return True
+
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         return self.batch([reading], now)
 

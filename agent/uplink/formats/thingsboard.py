@@ -82,6 +82,10 @@ class ThingsboardFormat(PayloadFormat):
         known = {name: info[name] for name in INFO if name in info}
         yield self._attributes(device, {"gateway": self.context.gateway, "driver": driver, **known})
 
+    @property
+    def carries_flags(self) -> bool:
+        return True
+
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         return self.batch([reading], now)
 
