@@ -101,7 +101,8 @@ class ListeningLink:
         self._retire()
 
     def counters(self) -> dict[str, int]:
-        return dict(self._listener.counts) if self._address is not None else {}
+        counts = self._listener.counts if self._address is not None else {}
+        return {kind: count for kind, count in counts.items() if count}
 
     # -- the listener's side
 

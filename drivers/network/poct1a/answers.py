@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from xml.sax.saxutils import quoteattr
 
 DECLARATION = '<?xml version="1.0" encoding="utf-8"?>'
 OBSERVATIONS = "ROBS"
@@ -18,10 +17,16 @@ def _document(kind: str, control_id: int, time: str, body: str = "") -> bytes:
     return f"{DECLARATION}<{kind}>{head}{body}</{kind}>".encode()
 
 
+def _escaped(text: str) -> str:
+    for sign, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(sign, name)
+    return text
+
+
 def acknowledgement(control_id: int, time: str, of: str, stored: bool = True) -> bytes:
     """AA; AE makes the analyser send it again."""
     code = "AA" if stored else "AE"
-    body = f'<ACK><ACK.type_cd V="{code}"/><ACK.ack_control_id V={quoteattr(of[:64])}/></ACK>'
+    body = f'<ACK><ACK.type_cd V="{code}"/><ACK.ack_control_id V="{_escaped(of[:64])}"/></ACK>'
     return _document("ACK.R01", control_id, time, body)
 
 
@@ -40,7 +45,7 @@ _HEAD = (
     rb'<HDR\.version_id V="POCT1"/><HDR\.creation_dttm V="[0-9T:-]+"/></HDR>%b</%b>'
 )
 _BODIES = {
-    rb"ACK\.R01": rb"<ACK><ACK\.type_cd V=\"A[AE]\"/><ACK\.ack_control_id V=(?:\"[^<>\"]*\"|'[^<>']*')/></ACK>",
+    rb"ACK\.R01": rb"<ACK><ACK\.type_cd V=\"A[AE]\"/><ACK\.ack_control_id V=\"[^<>\"]*\"/></ACK>",
     rb"REQ\.R01": rb"<REQ><REQ\.request_cd V=\"ROBS\"/></REQ>",
     rb"DTV\.R01": rb"<DTV><DTV\.command_cd V=\"START_CONTINUOUS\"/></DTV>",
 }

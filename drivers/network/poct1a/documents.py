@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import pyexpat  # and not xml, which is two MiB of memory
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
@@ -141,62 +141,103 @@ class DocumentSplitter:
         self._root, self._looked = b"", 0
 
 
+class _Element(NamedTuple):
+    depth: int
+    tag: str
+    values: dict[str, str]  # attributes; all that a message says is in them
+
+
 def decode_document(octets: bytes) -> PoctMessage:
     """FrameError unsupported for a document type or too many tags, bad_format for what is no message."""
     if _DECLARATION.search(octets) or octets.count(b"<") > MAX_TAGS:
         raise FrameError("unsupported")
-    try:
-        root = ElementTree.fromstring(octets)  # noqa: S314  # no document type, and so no entities
-    except (ElementTree.ParseError, ValueError, LookupError):  # also an encoding that there is not
-        raise FrameError("bad_format") from None
-    services = [_service(item, root.tag) for item in list(root.iter("SVC"))[:MAX_ITEMS]]
+    elements = _parse(octets)
+    kind = elements[0].tag
     device = {
         tag.partition(".")[2]: text
         for tag in ("DEV.device_id", "DEV.vendor_id", "DEV.model_id", "DEV.serial_id", "DEV.sw_version")
-        if (text := _text(root, tag))
+        if (text := _text(elements, tag))
     }
+    directives = [item.values.get("V", "") for item in elements if item.tag == "DSC.directives_supported_cd"]
     return PoctMessage(
-        root.tag,
-        _text(root, "HDR.control_id"),
+        kind,
+        _text(elements, "HDR.control_id"),
         device,
-        _whole(_text(root, "DCP.application_timeout")),
-        _text(root, "DSC.connection_profile_cd"),
-        [item.get("V", "") for item in list(root.iter("DSC.directives_supported_cd"))[:MAX_ITEMS]],
-        _whole(_text(root, "DSC.max_message_sz")),
-        _whole(_text(root, "DST.new_observations_qty")),
-        _text(root, "DST.condition_cd"),
-        services,
-        _text(root, "EOT.topic_cd"),
-        _text(root, "ACK.type_cd"),
-        _text(root, "ACK.ack_control_id"),
-        _text(root, "ACK.error_detail_cd"),
+        _whole(_text(elements, "DCP.application_timeout")),
+        _text(elements, "DSC.connection_profile_cd"),
+        directives[:MAX_ITEMS],
+        _whole(_text(elements, "DSC.max_message_sz")),
+        _whole(_text(elements, "DST.new_observations_qty")),
+        _text(elements, "DST.condition_cd"),
+        [_service(part, kind) for part in _parts(elements, "SVC")],
+        _text(elements, "EOT.topic_cd"),
+        _text(elements, "ACK.type_cd"),
+        _text(elements, "ACK.ack_control_id"),
+        _text(elements, "ACK.error_detail_cd"),
     )
 
 
-def _service(service: ElementTree.Element, kind: str) -> ObservedService:
+def _parse(octets: bytes) -> list[_Element]:
+    """The elements in the order of their tags. Without a document type there are no entities to grow."""
+    elements: list[_Element] = []
+    depth = 0
+
+    def begins(tag: str, values: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        elements.append(_Element(depth, tag, values))
+
+    def ends(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser = pyexpat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = begins, ends
+    try:
+        parser.Parse(octets, True)
+    except (pyexpat.ExpatError, ValueError, LookupError):  # also an encoding that there is not
+        raise FrameError("bad_format") from None
+    return elements
+
+
+def _parts(elements: list[_Element], tag: str) -> list[list[_Element]]:
+    """What is inside of each element with this tag."""
+    found: list[list[_Element]] = []
+    depth = 0  # of the one that is open
+    for item in elements:
+        if depth and item.depth > depth:
+            found[-1].append(item)
+            continue
+        depth = 0
+        if item.tag == tag and len(found) < MAX_ITEMS:
+            found.append([])
+            depth = item.depth
+    return found
+
+
+def _service(service: list[_Element], kind: str) -> ObservedService:
     role = _text(service, "SVC.role_cd")
-    results = [_result(item) for item in list(service.iter("OBS"))[:MAX_ITEMS]]
+    results = [_result(item) for item in _parts(service, "OBS")]
     patient = role == PATIENT_ROLE and not kind.endswith(".R02")
     time = time_of(_text(service, "SVC.observation_dttm"))
     return ObservedService(role, time, _whole(_text(service, "SVC.sequence_nbr")), patient, results)
 
 
-def _result(item: ElementTree.Element) -> ObservedResult:
-    named = item.find("OBS.observation_id")
-    value, words = item.find("OBS.value"), item.find("OBS.qualitative_value")
-    sent = "" if value is None else value.get("V", "").strip()
-    text = sent or ("" if words is None else words.get("V", "").strip())
+def _result(item: list[_Element]) -> ObservedResult:
+    named, value = _values(item, "OBS.observation_id"), _values(item, "OBS.value")
+    words = _values(item, "OBS.qualitative_value")
+    sent = value.get("V", "").strip()
     return ObservedResult(
-        "" if named is None else named.get("V", ""),
-        "" if named is None else named.get("SN", ""),
-        "" if named is None else named.get("DN", ""),
+        named.get("V", ""),
+        named.get("SN", ""),
+        named.get("DN", ""),
         number_of(sent),
-        text,
-        "" if value is None else value.get("U", ""),
+        sent or words.get("V", "").strip(),
+        value.get("U", ""),
         _text(item, "OBS.method_cd"),
         _text(item, "OBS.interpretation_cd"),
         _text(item, "OBS.status_cd"),
-        any(part is not None and part.get("NULL") is not None for part in (value, words)),
+        "NULL" in value or "NULL" in words,
     )
 
 
@@ -217,9 +258,13 @@ def time_of(text: str) -> list[int] | None:
     return parts if fits else None
 
 
-def _text(element: ElementTree.Element, tag: str) -> str:
-    found = next(element.iter(tag), None)
-    return "" if found is None else found.get("V", "")[:256]
+def _values(elements: list[_Element], tag: str) -> dict[str, str]:
+    """The attributes of the first element with this tag."""
+    return next((item.values for item in elements if item.tag == tag), {})
+
+
+def _text(elements: list[_Element], tag: str) -> str:
+    return _values(elements, tag).get("V", "")[:256]
 
 
 def _whole(text: str) -> int | None:
