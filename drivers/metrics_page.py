@@ -46,6 +46,22 @@ FLAGS = """## Flags
 | `no-contact`, `no-finger`, `no-signal`, `searching`, `sensor-fault` | the sensor has no hold of the body |
 | `control-solution` | a test of the meter, not of a person |
 | `demonstration`, `test-data`, `calibrating`, `unavailable`, `invalid` | what the device says of its own measurement |
+| `questionable`, `not-updated`, `discontinuity`, `not-calibrated` | what a monitor says of a value that it shows |
+| `code-mismatch` | its code and its name contradict each other; the name counts |
+
+Flags of whole readings of monitors, ventilators and analysers. The first three are of no patient: such a reading has
+the quality `bad`, is never urgent, and is sent only where the format of a broker can say what it is.
+
+| flag | what it means |
+|---|---|
+| `demo`, `test-data`, `quality-control` | a demonstration, a test, a control |
+| `source-<where>` | where a rate was taken: ecg, pleth, nibp, invasive, co2, impedance, flow |
+| `site-<where>` | where an invasive pressure was taken: art, abp, cvp, pap, icp, lap, rap, other |
+| `agent-<gas>` | sevoflurane, isoflurane, desflurane, halothane, enflurane |
+| `abnormal-<sent>`, `preliminary`, `corrected` | what an analyser says of a result |
+| `method-calculated`, `method-typed-in` | how a result came about |
+| `device-alarm:<code>` | which alarm the device shows; `alarm_priority` is on its own scale |
+| `gap` | before this block of a waveform `lost_samples` are missing, where their number is known |
 
 Remarks of BLE profiles, besides `from-memory` (a record that the device had stored) and `clock-not-set`:
 

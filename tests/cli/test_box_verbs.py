@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from gatepost.agent.cli import DEFAULT_CONFIG
 from gatepost.agent.cli.entry import run_config
 from gatepost.agent.cli.support.output import table
 from gatepost.agent.process import state_dir_lock
+from gatepost.drivers.network.intellivue.messages import decode_message
+from gatepost.drivers.network.intellivue.requests import association_request
 from tests.cli.conftest import Served, spawn
 
 
@@ -153,6 +156,23 @@ def test_simulate_a_sensor_that_is_a_folder_and_a_device_that_needs_options(driv
         assert device.wait(20) == 0
         assert device.stderr.read() == b""
     assert not link.exists()
+
+
+def test_simulate_a_device_that_speaks_udp(gatepost, place):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    with spawn("simulate", "philips-intellivue", "--udp", f"127.0.0.1:{port}", "--json") as device:
+        assert json.loads(device.stdout.readline()) == {"driver": "philips-intellivue", "udp": f"127.0.0.1:{port}"}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.settimeout(20)
+            one.sendto(association_request(), ("127.0.0.1", port))
+            assert decode_message(one.recv(2000)).kind == "association-accepted"
+        device.send_signal(signal.SIGTERM)
+        assert device.wait(20) == 0
+        assert device.stderr.read() == b""
+    assert "does not speak UDP" in gatepost("simulate", "lines", "--udp", "127.0.0.1:9").err
+    assert gatepost("simulate", "philips-intellivue", "--udp", "here").code == 2
 
 
 def test_simulate_replaces_no_file(gatepost, place):

@@ -17,6 +17,7 @@ SESSION = {
     0x0D: "association-request", 0x0E: "association-accepted", 0x0C: "association-refused",
     0x19: "association-abort", 0x09: "release-request", 0x0A: "release-response",
 }  # fmt: skip
+REQUESTS = {CONFIRMED_ACTION: "poll-request", GET: "get-request", CONFIRMED_SET: "set-request"}
 LINKS = {1: "first", 2: "middle", 3: "last"}
 
 Attributes = dict[int, bytes]
@@ -123,7 +124,7 @@ def _remote_operation(cursor: OctetCursor, kind: str = "") -> ExportMessage:
     if command in (EVENT, CONFIRMED_EVENT):
         return _event(inner, operation, invoke_id, kind)
     if operation == INVOKE:
-        return ExportMessage("request", invoke_id)
+        return ExportMessage(REQUESTS.get(command, "request"), invoke_id)
     if command == CONFIRMED_ACTION:
         return _action(inner, invoke_id, linked, count)
     if command in (GET, CONFIRMED_SET):

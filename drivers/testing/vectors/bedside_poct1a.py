@@ -31,7 +31,8 @@ def _result(result: ObservedResult) -> Fields:
             "unit": result.unit,
             "method": result.method,
             "interpretation": result.interpretation,
-            "text": result.text if result.value is None else "",
+            "qualitative": result.text if result.value is None else "",
+            "cancelled": result.cancelled or None,
         }
     )
     return {**fields, "value": None if result.cancelled else result.value}

@@ -69,7 +69,7 @@ def _result(found: AnalyserResult) -> Fields:
 
 
 def medibus(octets: bytes) -> Fields:
-    frame = medibus_frames.decode_frame(octets)
+    frame = medibus_frames.decode_frame(split(octets)[0])  # realtime octets may come in the middle of it
     kind = "response" if frame.is_response else "command"
     fields: Fields = {"kind": kind, "code": f"{frame.code:02X}"}
     data, code = frame.data, frame.code
