@@ -41,7 +41,7 @@ def _needs_options(driver: type[Driver]) -> bool:
 
 def by_line(registry: Registry) -> dict[SerialSettings, list[DriverCandidate]]:
     """Line settings in the order in which they are tried: those of most drivers first. Some have no driver but
-    `lines`, which is for any. How many stop bits there are makes no difference to who only listens."""
+    `lines`, which is for any. Stop bits and flow control make no difference to who only listens."""
     groups: dict[SerialSettings, list[DriverCandidate]] = {}
     for driver in serial_drivers(registry):
         for line in dict.fromkeys((driver.line, *driver.scan_hints.lines)):
@@ -55,7 +55,7 @@ def by_line(registry: Registry) -> dict[SerialSettings, list[DriverCandidate]]:
 
 
 def _heard_as(line: SerialSettings) -> SerialSettings:
-    return msgspec.structs.replace(line, stopbits=1)
+    return msgspec.structs.replace(line, stopbits=1, flow="none")
 
 
 def all_of(groups: dict[SerialSettings, list[DriverCandidate]]) -> list[DriverCandidate]:
