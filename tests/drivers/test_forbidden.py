@@ -116,7 +116,7 @@ REFUSED = {
 SAID = {
     "ge-dri": [
         dri_frame(record)
-        for record in (values_request(10), values_request(0, 0), waveform_request((1, 8)), waveform_request(()))
+        for record in (values_request(10), values_request(0, 0), waveform_request((1, 8)), waveform_request((), True))
     ],
     "poct1-a": [
         answers.acknowledgement(1, NOW, "10014"),

@@ -83,7 +83,7 @@ class GeDri(Driver):
 
     def on_close_bytes(self) -> tuple[bytes, ...]:
         """Stops in records of their own."""
-        stops = [values_request(0, 0)] + ([waveform_request(())] if self._kinds else [])
+        stops = [values_request(0, 0)] + ([waveform_request((), stop=True)] if self._kinds else [])
         return tuple(map(encode_frame, stops))
 
     async def run_session(self, io: DeviceIO) -> None:

@@ -173,10 +173,10 @@ def values_request(interval: int, classes: int = ALL_CLASSES, kind: int = DISPLA
     return _request(PHYSIOLOGICAL, struct.pack("<BhIh", kind, interval, classes, 0))
 
 
-def waveform_request(kinds: tuple[int, ...]) -> bytes:
-    """These waveforms from now on; none = no more of any."""
+def waveform_request(kinds: tuple[int, ...], stop: bool = False) -> bytes:
+    """These waveforms from now on, or no more of them; to stop without any means all."""
     chosen = bytes((*kinds, END))[:SUBRECORDS].ljust(SUBRECORDS, b"\0")
-    return _request(WAVEFORM, struct.pack("<hh", 0 if kinds else 1, 0) + chosen + bytes(20))
+    return _request(WAVEFORM, struct.pack("<hh", 1 if stop else 0, 0) + chosen + bytes(20))
 
 
 _HEAD = rb".{2}\x00{12}%b\x00\x00\x00\x00\x00\xff\x00{18}"

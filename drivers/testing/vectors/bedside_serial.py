@@ -159,9 +159,9 @@ def _wave(part: dri_records.WaveformData) -> Fields:
 def dri_request(request: Fields) -> bytes:
     what = str(request["what"])
     if what.startswith("wave"):
-        stop = "stop" in what or request.get("stop") or request.get("start") is False
-        kinds = () if stop else tuple(request.get("types") or request.get("waves") or ())
-        return dri_frames.encode_frame(dri_records.waveform_request(kinds))
+        stop = "stop" in what or bool(request.get("stop")) or request.get("start") is False
+        kinds = tuple(request.get("types") or request.get("waves") or ())
+        return dri_frames.encode_frame(dri_records.waveform_request(kinds, stop))
     kind = dri_records.TREND_10 if "10" in what else dri_records.TREND_60 if "60" in what else dri_records.DISPLAYED
     return dri_frames.encode_frame(dri_records.values_request(request["interval_s"], request["class_mask"], kind))
 

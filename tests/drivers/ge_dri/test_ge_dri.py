@@ -106,11 +106,12 @@ def test_a_flag_that_ends_a_frame_may_begin_the_next():
 
 
 def test_requests():
-    for record in (values_request(10), values_request(0, 0), waveform_request((1, 8)), waveform_request(())):
+    for record in (values_request(10), values_request(0, 0), waveform_request((1, 8)), waveform_request((), stop=True)):
         assert decode_frame(encode_frame(record)) == record
         assert GeDri().violation(encode_frame(record)) is None
     driver = GeDri(msgspec.convert({"waveforms": ["ecg1"]}, DriOptions))
-    assert driver.on_close_bytes() == (encode_frame(values_request(0, 0)), encode_frame(waveform_request(())))
+    stops = (values_request(0, 0), waveform_request((), stop=True))
+    assert driver.on_close_bytes() == tuple(map(encode_frame, stops))
 
 
 def test_a_silent_monitor_is_asked_again():
