@@ -22,6 +22,7 @@ MARKS = {
     "browser": ("tests/browser/",),
     "broker": (
         "tests/api/test_messages.py",
+        "tests/fleet/test_acl.py::test_a_gateway_under",
         "tests/fleet/test_demo.py",
         "tests/fleet/test_postgres_sink.py",
         "tests/fleet/test_sources.py",
