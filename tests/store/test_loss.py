@@ -300,7 +300,7 @@ async def test_what_was_stored_before_an_earlier_loss_is_counted_too(start: Any,
         stored = len(await run.store.database.read("reading_page", (0, FOREVER, 1000)))
     path.unlink()
     async with start() as run:
-        assert (await run.store.gaps())[0]["count"] == stored >= 40
+        assert 40 <= stored <= (await run.store.gaps())[0]["count"] <= stored + 25  # those were lost before
 
 
 @pytest.mark.parametrize("running", [False, True])

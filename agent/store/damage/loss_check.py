@@ -98,12 +98,11 @@ class LossCheck:
 
     def _missing(self, last: int, top: int, repair: SalvageReport | None) -> int:
         """Rows that should be there and are not, without those that the repair has told."""
-        mark = self.mark or LogMark()
-        runs = [*mark.runs, (mark.base, top)]
-        if repair and self.mark is not None:  # any of them may be gone
-            return rows_of(mark) + top - mark.seq - repair.rows - repair.lost
-        beyond = sum(max(0, hi - max(lo - 1, last)) for lo, hi in runs)
-        return beyond + (mark.older if last < runs[0][0] else 0) - (repair.lost if repair else 0)
+        if not repair:
+            return (top - last) % JUMP  # numbers, without the JUMP of each loss before
+        if self.mark is None:
+            return 0
+        return (rows_of(self.mark) + top - self.mark.seq) % JUMP - repair.rows - repair.lost  # any of them may be gone
 
     async def mend(self, run: TransactionRun, loss: LogLoss) -> None:
         """Put rows back, and keep the numbers of the missing ones from being given again."""
