@@ -35,11 +35,12 @@ def apply(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Put settings into force: merged over the agent's own drop.
+    """Put settings into force, on trial if you like.
 
-    The file holds what is to change. A broker or device in it is taken whole, null removes it. With --confirm the
-    change is undone by itself, also after a crash or a power cut, unless `gatepost confirm` says in time that all is
-    well: a wrong setting over a remote link mends itself. Wrong settings are refused with every problem (exit code 78).
+    They are merged over the agent's own drop. The file holds what is to change. A broker or device in it is taken
+    whole, null removes it. With --confirm the change is undone by itself, also after a crash or a power cut, unless
+    `gatepost confirm` says in time that all is well: a wrong setting over a remote link mends itself. Wrong ones are
+    refused with every problem (exit code 78).
 
     \b
     Example:
@@ -111,7 +112,9 @@ def confirm(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Keep the settings that `gatepost apply --confirm` put on trial.
+    """Keep the settings that are on trial.
+
+    `gatepost apply FILE --confirm DURATION` put them there.
 
     \b
     Example:
