@@ -63,6 +63,10 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
         self._owner, self._publisher = owner, publisher
         self._connection_state, self.id_generator = connection_state, id_generator
 
+    def acknowledge_by(self, link: socket.socket) -> None:
+        """The socket below the transport, to have the kernel acknowledge at once."""
+        self._quickack = _quickack_of(link)
+
     # -- the transport's side ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,7 +75,6 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
         self.last_in = self.last_out = self._monotonic()
         with contextlib.suppress(AttributeError, NotImplementedError):
             transport.set_write_buffer_limits(high=1, low=0)  # type: ignore[attr-defined]  # paused = not all handed over
-        self._quickack = _quickack_of(transport)
 
     def eof_received(self) -> bool:
         return False  # half-closed is closed
@@ -233,10 +236,10 @@ def _long_length(data: bytes, at: int, end: int) -> tuple[int, int]:
     return -1, -1
 
 
-def _quickack_of(transport: asyncio.BaseTransport) -> Callable[[], None] | None:
-    """What makes the kernel acknowledge received octets at once; None where it cannot."""
-    link = transport.get_extra_info("socket")
-    if link is None or _TCP_QUICKACK is None or getattr(link, "family", None) not in (socket.AF_INET, socket.AF_INET6):
+def _quickack_of(link: socket.socket) -> Callable[[], None] | None:
+    """What makes the kernel acknowledge received octets at once; None where it cannot. Not by the socket that a
+    transport shows: uvloop's makes a new one for each call."""
+    if _TCP_QUICKACK is None or link.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     option = _TCP_QUICKACK
     set_option = link.setsockopt
@@ -257,6 +260,7 @@ async def open_transport(endpoint: BrokerEndpoint, stream: MqttStream, options: 
 
         upgrade = WebSocketOpener(endpoint, options.inbound_size)
     link["sock"] = dialled = await dial(endpoint.host, endpoint.port, options.dead_after)
+    stream.acknowledge_by(dialled)
     try:
         if upgrade is not None:
             return await upgrade.open(stream, link)
