@@ -111,7 +111,6 @@ class AstmAnalyser(AstmGlucose):
     metrics = ("laboratory",)
     options_type = AnalyserOptions
     example_options: ClassVar[dict[str, Any]] = {"names": {"687": "ast", "685": "alt"}}
-    scan_hints = ScanHints()  # an enquiry may be that of a meter
 
     def decoder(self) -> AstmDecoder:
         self._decoder = AnalyserDecoder(self.bookmarks, self.options.names)
