@@ -14,6 +14,9 @@ from gatepost.agent.core.errors import StickWrong
 from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayClient
 
+NO_MORE = "there is no room for more: send what is on it, and run this again"
+FULL = "there is no room on the stick: free some, or take another one"
+
 
 def export_stick(
     client: GatewayClient,
@@ -50,7 +53,7 @@ def export_stick(
         written = f"{count(done.readings, 'reading')} in {count(done.parcels, 'parcel')}, {size(done.octets)}"
         say(f"written for {done.broker}: {written}")
         if not done.complete:
-            say("not all of the backlog fits: carry this, and run it again")
+            say(NO_MORE if done.there + done.readings else FULL)
         if done.left_out:
             say(f"left out, since no message can be made of them: {count(done.left_out, 'row')}")
         say("unmount the stick before you pull it out; where there is a network: gatepost import")
