@@ -189,6 +189,7 @@ async def test_tls(ward, tmp_path, mutual):
     await until(lambda: fault(ward, "connections-broken-off") == 1, 10)
     plain.close()
     context = ssl.create_default_context(cafile=str(authority.ca))
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # of Python 3.13: this authority names no key identifiers
     if mutual:
         with contextlib.suppress(OSError):  # without its certificate
             reader, _ = await asyncio.open_connection("localhost", ward.port, ssl=context)
