@@ -41,6 +41,19 @@ async def test_every_file_is_served_and_all_are_small(remote):
     assert all(f'"/static/{name}"' in text for name in ("main.js", "style.css", "icon.svg", "page.webmanifest"))
 
 
+async def test_files_are_served_without_comments_and_every_line_of_code_is_left(remote):
+    for name in FILES:
+        text = (WEB / name).read_text("utf-8")
+        served = (await remote.http.get(f"/static/{name}")).text
+        code = [line.strip() for line in text.splitlines()]
+        assert served.splitlines() == [line for line in code if line and not line.startswith("//")], name
+        if name.endswith(".js"):  # a text over more than one line would lose its indentation
+            for line in code:
+                bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", line)
+                assert line.startswith("//") or bare.count("`") % 2 == 0, (name, line)
+                assert "/*" not in bare, (name, line)
+
+
 def test_the_chart_is_one_module_of_modest_size():
     assert len((WEB / "core" / "chart.js").read_text("utf-8").splitlines()) <= 400
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -54,7 +56,7 @@ async def test_few_readings_are_drawn_each_with_its_time(device, world):
 
 async def test_many_readings_become_points_with_least_and_most_and_a_silence_a_gap(device, world):
     world.probe.interval = 0.004
-    await world.agent.taken("probe", world.probe.n + 600)
+    await stored(world, lambda newest, wanted=world.probe.n + 600: newest["n"] > wanted)
     world.probe.quiet = True
     last = world.probe.n
     await device.click("[data-range='24h']")
@@ -68,11 +70,12 @@ async def test_many_readings_become_points_with_least_and_most_and_a_silence_a_g
     await device.picture(PICTURES / "device-bands.png")
 
 
-async def stored_in(world, unit: str) -> None:
+async def stored(world, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Until the newest reading of the probe is as it is wanted."""
     async with asyncio.timeout(LATEST):
         while True:
             (newest, *_) = (await world.agent.client.data("probe", limit=1))["readings"]
-            if newest.get("units", {}).get("temperature") == unit:
+            if wanted(newest):
                 return
             await asyncio.sleep(0.05)
 
@@ -84,7 +87,7 @@ async def test_a_curve_has_one_unit(browser, world, tmp_path):
         await world.agent.client.replace_device(
             "probe", {"driver": "lines", "port": str(tmp_path / "probe"), "options": options}
         )
-        await stored_in(world, unit)
+        await stored(world, lambda newest, unit=unit: newest.get("units", {}).get("temperature") == unit)
     await sign_in(browser, world, "viewer")
     await go(browser, "#/devices/probe", "canvas.chart")
     await browser.click(".choice[data-name=temperature]")

@@ -276,6 +276,7 @@ export class HistoryChart extends EventTarget {
         run.forEach((point) => pen.lineTo(x(point.time), y(point.max)));
         [...run].reverse().forEach((point) => pen.lineTo(x(point.time), y(point.min)));
         pen.fill();
+        if (run.length === 1) pen.fillRect(x(run[0].time) - 2, y(run[0].max), 4, y(run[0].min) - y(run[0].max));
         pen.globalAlpha = 1;
       }
       pen.beginPath();

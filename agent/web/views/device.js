@@ -224,7 +224,7 @@ export function open(main, id) {
     const faults = Object.entries(device.faults ?? {}).filter(([, count]) => count > 0).map(([kind, count]) => `${words(kind)} ${number(count)}`);
     pairs(facts, [
       [t("about.id"), id],
-      [t("about.driver"), [device.title, device.driver].filter(Boolean).join(", ")],
+      [t("about.driver"), device.driver],
       [t("about.port"), device.port],
       [t("about.since"), when(device.since)],
       [t("about.readings"), number(device.readings)],
