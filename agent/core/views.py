@@ -146,6 +146,7 @@ class BrokerView(ConfiguredView):
     refused: int
     dead_letters: int
     not_routed: int
+    skipped: int
     refused_topics: dict[str, str]
     suspect: str | None
     owed: NotRequired[dict[str, Any] | None]

@@ -40,7 +40,8 @@ class DeliveryCounters:
     delivered: int = 0
     refused: int = 0
     dead: int = 0  # given up: dead letters
-    skipped: int = 0  # not routed to this broker
+    skipped: int = 0  # done without a message: no rule sends it, a newer one took its place, or
+    uncarried: int = 0  # of these, the format cannot say it
     delivered_by_lane: dict[str, int] = field(default_factory=lambda: {"urgent": 0, "live": 0, "backlog": 0})
     last_delivery: float | None = None  # wall seconds
     patience: float = 1.0  # times ACK_LIMIT: doubled by a connection that ran into it, shrinking while acks come

@@ -249,7 +249,8 @@ class BrokerLink:
             "delivered_by_lane": dict(counters.delivered_by_lane),
             "refused": counters.refused,
             "dead_letters": counters.dead,
-            "not_routed": counters.skipped,
+            "not_routed": counters.skipped - counters.uncarried,
+            "skipped": counters.uncarried,
             "refused_topics": dict(self._tasks.requests.refused),
             "suspect": self._context.store.reading_id(self._poison.suspect) if self._poison.suspect else None,
         }

@@ -307,6 +307,7 @@ class BrokerDelivery:
             acknowledgements.give_up(some[0].record, problem.code, problem.reason)
             return
         if not messages:
+            self._counters.uncarried += len(some)
             for one in some:
                 self._skip(lane, one.record, taken)
             return

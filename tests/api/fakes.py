@@ -84,6 +84,7 @@ BROKER = {
     "refused": 0,
     "dead_letters": 0,
     "not_routed": 0,
+    "skipped": 0,
     "refused_topics": {},
     "label": None,
     "format": "devices",

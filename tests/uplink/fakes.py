@@ -17,6 +17,7 @@ from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
 from gatepost.agent.uplink.delivery import BrokerDelivery
 from gatepost.agent.uplink.devices_format import RenderedMessage
+from gatepost.agent.uplink.formats.interface import ContractFormat
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost
@@ -227,7 +228,7 @@ class Rig:
             self.store,  # type: ignore[arg-type]
             Lanes(position, self.store.head, share),
             MessageRenderer(
-                None,  # type: ignore[arg-type]  # only formats other than `devices` are asked
+                ContractFormat,  # type: ignore[arg-type]  # asked for what it carries, no more
                 FakeFormat(self.store),  # type: ignore[arg-type]
                 BrokerRoutes("b", list(routes), {}),
                 self.store.reading_id,

@@ -235,6 +235,17 @@ async def test_data_of_no_patient_goes_only_where_that_can_be_said(
     assert gw.uplink().counters.skipped == (0 if carries else len(UNREAL))
 
 
+async def test_what_a_format_cannot_say_is_done_and_counted(gw: Gateway, broker: Mosquitto) -> None:
+    routes = [RouteRule(metrics=["noise"], drop=True), RouteRule()]
+    await gw.apply(a=BrokerSettings(broker.url, format="datastream", routes=routes))  # no value has an id
+    await gw.state("connected")
+    await gw.put(1, 2)
+    await gw.put(3, metric="noise")
+    await gw.delivered()
+    view = gw.uplink().as_dict()
+    assert (view["skipped"], view["not_routed"], view["sent"]) == (2, 1, 0)
+
+
 async def test_another_format_takes_what_the_first_one_was_owed(gw: Gateway, broker: Mosquitto) -> None:
     settings = BrokerSettings(broker.url, active=False)
     await gw.apply(a=settings)

@@ -214,6 +214,8 @@ class HomeAssistantFormat(PayloadFormat):
             component["value_template"] = template
         elif kind == "number":
             unit_text, device_class = sensor_unit(name, unit)
+            if metric == "cuff_pressure":
+                device_class = ""  # of the cuff, not of the air
             if unit_text:
                 component["unit_of_measurement"] = unit_text
             if device_class:
