@@ -10,7 +10,8 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
+async def run_to_completion(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
     """Await `work` to its end; a cancellation that comes meanwhile is raised after it, and does not reach it."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -274,7 +275,7 @@ class TransactionRun:
         while at < len(rows):
             left = len(rows) - at
             size = next((length for length in LENGTHS if length <= left), left)
-            flat = [value for row in rows[at : at + size] for value in row]
+            flat = list(chain.from_iterable(rows[at : at + size]))
             self._due.append((f"{head}VALUES {', '.join([values] * size)}", flat))
             at += size
 
@@ -285,22 +286,28 @@ class TransactionRun:
     async def __call__(self, name: str, params: Params = ()) -> int:
         """One statement, now; the number of rows it changed."""
         self.later(name, params)
-        await self._execute(self._run)
+        await self._in_thread(self._run)
         return self.changed
 
     async def read(self, name: str, params: Params = ()) -> Rows:
-        await self._execute(self._run)
+        await self._in_thread(self._run)
         return await _fetch(self._connection, sql(name), params)
 
-    async def commit(self) -> None:
-        await self._execute(self._run_and_commit)
+    def commit(self) -> asyncio.Future[None]:
+        return self._in_thread(self._run_and_commit)
 
     async def roll_back(self) -> None:
         """Does nothing where the failed statement has ended the transaction itself."""
         await self._connection.rollback()
 
-    async def _execute(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        await self._connection._execute(work, self._connection._conn)  # type: ignore[no-untyped-call]
+    def _in_thread(self, work: Callable[[sqlite3.Connection], None]) -> asyncio.Future[None]:
+        """As Connection._execute does it, without a coroutine around the future."""
+        connection = self._connection
+        if not connection._running or connection._connection is None:
+            raise NotOpen("the database is closed")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        connection._tx.put_nowait((future, partial(work, connection._connection)))
+        return future
 
     def _run(self, connection: sqlite3.Connection) -> None:
         """In the thread."""

@@ -57,6 +57,19 @@ def checksum(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes
     return zlib.crc32(body, mixed & 0xFFFFFFFF)
 
 
+def reading_row(record: Record) -> tuple[int, int, int, int, int, int, bytes]:
+    """A row of the table of readings."""
+    seq, series, wall, mono, bits, body = (
+        record.seq,
+        record.series,
+        record.wall,
+        record.mono,
+        record.bits,
+        record.body,
+    )
+    return seq, series, wall, mono, bits, checksum(seq, series, wall, mono, bits, body), body
+
+
 def is_sound(columns: Sequence[Any], crc: Any, body: Any) -> bool:
     """Whether these columns (seq, series, wall, mono, bits) are what was written; damage can change types, too."""
     try:

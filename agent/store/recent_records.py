@@ -21,11 +21,14 @@ class RecentRecords:
         self._records: list[Record] = []
         self._bytes = 0
 
-    def extend(self, records: Sequence[Record]) -> None:
+    def extend(self, records: Sequence[Record]) -> int:
+        """The octets of their bodies."""
         self._records.extend(records)
-        self._bytes += sum(len(record.body) for record in records) + ROW_COST * len(records)
+        octets = sum([len(record.body) for record in records])
+        self._bytes += octets + ROW_COST * len(records)
         if len(self._records) > MAX_ROWS + MAX_ROWS // 4 or self._bytes > MAX_BYTES + MAX_BYTES // 4:
             self._trim()
+        return octets
 
     def since(self, seq: int, limit: int) -> list[Record] | None:
         """Records from `seq` on, or None when the tail does not reach back that far."""

@@ -417,9 +417,8 @@ class Store:
         self.summaries.wake()
 
     def _stored(self, batch: list[Record]) -> None:
-        self.recent.extend(batch)
+        self.retention.grown(self.recent.extend(batch) + 40 * len(batch))
         self.summaries.grown(self.head)
-        self.retention.grown(sum(len(record.body) for record in batch) + 40 * len(batch))
         for listener in tuple(self.on_stored):
             try:
                 listener()

@@ -13,7 +13,7 @@ from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock, Stamp
 from gatepost.agent.core.errors import StoreFull
 from gatepost.agent.store.database import Database, TransactionRun, run_to_completion
-from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, checksum
+from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, reading_row
 
 log = logging.getLogger(__name__)
 
@@ -241,11 +241,11 @@ class StoreWriter:
         wait = self._last + self.interval - self._clock.monotonic()
         if wait <= 0 or self._hurry.is_set() or self._closing:
             return
+        timer = asyncio.get_running_loop().call_later(wait, self._hurry.set)
         try:
-            async with asyncio.timeout(wait):
-                await self._hurry.wait()
-        except TimeoutError:
-            return
+            await self._hurry.wait()
+        finally:
+            timer.cancel()
 
     async def _commit(self) -> None:
         began = self._clock.monotonic()
@@ -256,13 +256,7 @@ class StoreWriter:
                 batch, marks = list(self._queue), list(self._marks.items())
                 self._begun = number = self._begun + 1
                 await self._extras.write(run)
-                run.many(
-                    "reading_insert",
-                    [
-                        (*(row := (r.seq, r.series, r.wall, r.mono, r.bits)), checksum(*row, r.body), r.body)
-                        for r in batch
-                    ],
-                )
+                run.many("reading_insert", [reading_row(record) for record in batch])
                 for key, mark in marks:
                     run.later(*(("state_drop", (key,)) if mark is None else ("state_put", (key, mark))))
                 run.then(self._on_committing(batch[-1].seq if batch else None))
@@ -279,7 +273,8 @@ class StoreWriter:
         if batch:
             self.rows += len(batch)
             del self._queue[: len(batch)]
-            self._queued -= sum(len(record.body) for record in batch) + ROW_COST * len(batch)
+            octets = sum([len(record.body) for record in batch])
+            self._queued -= octets + ROW_COST * len(batch)
             self.head = batch[-1].seq
             self._tell()
             self._make_room()

@@ -6,7 +6,8 @@ import asyncio
 import selectors
 from collections.abc import Callable
 
-STEP = 0.02  # seconds: arrivals within it are read together
+STEP = 0.04  # seconds: arrivals within it are read together (a line of 40 octets takes as long at 9600 baud)
+ANSWER = 0.1  # seconds after something was sent, in which the steps are a quarter as wide
 FULL = 4095  # what a terminal's buffer gives at once: more is waiting
 BUSY = 16384  # octets between two pauses from which a pause would slow the far end
 
@@ -26,6 +27,7 @@ class PortWatch:
         self._timer: asyncio.Handle | None = None
         self._waiting = False  # for the first octet
         self._octets = 0  # since the last pause
+        self._hurry_until = 0.0  # on the loop's clock
 
     def add(self, loop: asyncio.AbstractEventLoop, descriptor: int, read: Callable[[], int]) -> None:
         if self._ports is None:
@@ -46,7 +48,10 @@ class PortWatch:
             self._ports = self._loop = None
 
     def expect(self) -> None:
-        """A port was asked something: its answer is read as soon as it comes."""
+        """A port was asked something: its answer is read as soon as it comes, and the rest of it in short steps."""
+        if self._loop is None:
+            return
+        self._hurry_until = self._loop.time() + ANSWER
         if self._timer is not None:
             self._stop_timer()
             self._wait()
@@ -75,7 +80,7 @@ class PortWatch:
             self._timer = loop.call_at(self._next_look(loop.time()), self._look)
 
     def _next_look(self, now: float) -> float:
-        step = self._step if self._octets < BUSY else self._step / 4
+        step = self._step if self._octets < BUSY and now >= self._hurry_until else self._step / 4
         self._octets = 0
         return (int((now + 0.001) / step) + 1) * step  # the millisecond: timers are that coarse, and may come early
 

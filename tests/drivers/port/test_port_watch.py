@@ -150,6 +150,11 @@ def test_an_answer_that_is_expected_is_read_as_soon_as_it_comes(loop, pipe):
     port.say(b"answer")
     loop.turn()
     assert (port.heard, loop.now) == (b"1answer", 100.0005)
+    assert loop.due == 0.25  # the rest of it comes soon
+    loop.now += 0.2
+    port.say(b"2")
+    loop.turn()
+    assert loop.due == 11.0
 
 
 def test_a_full_buffer_is_followed_by_another_look_at_once(loop, pipe):
