@@ -53,7 +53,8 @@ def restore_backup(
     except StateDirInUse as error:
         raise GatepostError(error.message, "stop the agent first: `systemctl stop gatepost`") from error
     except OSError as error:
-        hint = AS_ROOT if isinstance(error, PermissionError) else "is there space?"
+        hints = ((PermissionError, AS_ROOT), (FileNotFoundError, "check the path"), (OSError, "is there space?"))
+        hint = next(text for kind, text in hints if isinstance(error, kind))
         raise GatepostError(f"{error.filename or file}: {error.strerror or error}", hint) from error
 
 

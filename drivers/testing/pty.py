@@ -91,7 +91,9 @@ class PtyTwin:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if os.readlink(self.path) == os.ttyname(self._slave):  # else somebody else's by now
+                self.path.unlink()
         asyncio.get_running_loop().remove_reader(self._master)
         os.close(self._slave)
         os.close(self._master)

@@ -46,6 +46,8 @@ async def test_drops_add_change_and_are_refused(tmp_path: Path) -> None:
         settled = len(there.on(EVENTS))
         await one.until(lambda: len(there.on(EVENTS)) > settled)
         assert (await one.broker("a", "connected"))["connects"] == 1
+        two = len(there.readings("two"))
+        await one.until(lambda: len(there.readings("two")) > two + 5)  # what was on its way before is there
         seen, at = len(there.readings("one")), first.n
         two = len(there.readings("two"))
         await one.until(lambda: first.n > at + 10 and len(there.readings("two")) > two + 10)

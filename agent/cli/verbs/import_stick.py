@@ -86,9 +86,12 @@ def import_(
             say(f"of this gateway itself, which sends them when it can: {count(done.own, 'parcel')}")
         for export in done.unfinished:
             say(f"export {export} was not completed: the stick was pulled out, more may be at home")
+    empty = not any(stick.iterdir())
+    if empty:
+        complain(f"{stick} is empty", "is the stick mounted there?")
     for problem in done.problems:
         complain(problem)
-    if done.problems:
+    if done.problems or empty:
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -65,14 +65,18 @@ class SharedStack:
 
     async def usable_again(self, name: str | None) -> None:
         """Returns when the adapter (None = any) that could not be used can be."""
-        before = self._usable(name)
-        changed = asyncio.Event()
-        unwatch = self.bluez.watch(changed.set)
+        usable, back = self._usable(name), asyncio.Event()
+
+        def look() -> None:
+            """At each signal: it may be off for no longer than from one to the next."""
+            nonlocal usable
+            before, usable = usable, self._usable(name)
+            if usable and not before:
+                back.set()
+
+        unwatch = self.bluez.watch(look)
         try:
-            while before or not self._usable(name):
-                await changed.wait()
-                changed.clear()
-                before = before and self._usable(name)
+            await back.wait()
         finally:
             unwatch()
 
