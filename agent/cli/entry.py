@@ -13,6 +13,8 @@ from gatepost.agent.cli import default_config
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 failed, 2 usage, 78 settings wrong."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:  # what everybody tries first
+        words = ["version"]
     config = run_config(words)
     if config is not None:
         gc.disable()  # what is imported stays: to look for garbage among it is a part of the start

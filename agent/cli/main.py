@@ -54,8 +54,8 @@ VERBS = (
     "completion",
     "version",
 )
-# Verbs in a file of another name.
-SHARED_FILES = {  # verbs in the file of another one
+# Verbs in the file of another one.
+SHARED_FILES = {
     "completion": "version",
     "demo": "run",
     "import": "import_stick",

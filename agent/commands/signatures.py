@@ -8,9 +8,10 @@ import hashlib
 import hmac
 
 from gatepost.agent.core.errors import SettingsWrong
+from gatepost.drivers.extras import install_extra
 
 EVERY_GATEWAY = "*"  # the target of a broadcast
-INSTALL = "pip install 'gatepost[signing]'"
+INSTALL = install_extra("signing")
 KEY_HINT = "the 32 octets of an Ed25519 public key in base64"
 
 

@@ -26,6 +26,7 @@ from gatepost.agent.demo.statistics import DemoStatistics
 from gatepost.agent.demo.view import PlainView, RichView, view_of, write_summary
 from gatepost.client import AsyncGatewayClient, GatewayError
 from gatepost.drivers.driver import Registry
+from gatepost.drivers.extras import install_extra
 from gatepost.drivers.testing.pty import PtyTwin
 
 DRAW = 0.25  # seconds
@@ -217,9 +218,7 @@ class DemoRunner:
 def run(seconds: float | None, away: float, plain: bool) -> None:
     """Raises GatepostError when it cannot be shown."""
     if find_spec("amqtt") is None:
-        raise GatepostError(
-            "the demo's broker is not installed", "tools/demo installs it, or: pip install 'gatepost[demo]'"
-        )
+        raise GatepostError("the demo's broker is not installed", f"tools/demo installs it; {install_extra('demo')}")
     with tempfile.TemporaryDirectory(prefix="gatepost-demo-") as folder:
         asyncio.run(_run(Path(folder), seconds, away, plain or not sys.stdout.isatty()))
 

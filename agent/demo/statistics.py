@@ -40,6 +40,7 @@ class DeviceStatistics:
     name: str
     driver: str
     status: str = "starting"
+    reason: str = ""  # why it is not online
     shown: str = ""
     counts: ReadingCounts = ReadingCounts()
     values: str = ""
@@ -109,6 +110,7 @@ class DemoStatistics:
                 device.counts, device.shown = replace(frozen[device.name], taken=int(view["readings"])), device.values
                 if status:
                     device.status = str(view["status"])
+                    device.reason = str(view.get("message") or "") if device.status != "online" else ""
 
     def summary(self) -> list[str]:
         """The totals; readings that are still on their way are named, for they are not lost."""

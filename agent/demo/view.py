@@ -42,7 +42,7 @@ class PlainView:
             counts = device.counts
             _write(
                 f"{statistics.elapsed():5.1f} s  {device.name}: {device.status}, taken {counts.taken}, "
-                f"stored {counts.stored}, delivered {counts.delivered}; {device.shown}"
+                f"stored {counts.stored}, delivered {counts.delivered}; {device.reason or device.shown}"
             )
         _write(f"{statistics.elapsed():5.1f} s  broker: {statistics.broker}, backlog {statistics.total.backlog}")
 

@@ -10,9 +10,10 @@ import binascii
 from typing import Any
 
 from gatepost.agent.core.errors import SettingsWrong, StickWrong
+from gatepost.drivers.extras import install_extra
 
 PUBLIC, PRIVATE = "gp-public-", "gp-private-"
-INSTALL = "pip install 'gatepost[encrypted]'"
+INSTALL = install_extra("encrypted")
 MAKE_ONE = "`gatepost import --new-key FILE` makes one and shows its public key"
 INFO = b"gatepost parcel 1"
 NONCE = bytes(12)  # a key encrypts one parcel, ever

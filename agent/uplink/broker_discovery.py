@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from gatepost.drivers.extras import install_extra
+
 log = logging.getLogger(__name__)
 
 SERVICES = {"_mqtt._tcp.local.": "mqtt", "_secure-mqtt._tcp.local.": "mqtts"}
@@ -15,7 +17,7 @@ SEARCH_SECONDS = 3.0  # in which announcements are collected,
 RESOLVE_SECONDS = 2.0  # and those in which addresses are resolved
 CACHE_SECONDS = 10.0  # in which the same result serves everybody
 MAX_BROKERS = 50
-NOT_INSTALLED = "extra discovery not installed: pip install 'gatepost[discovery]'"
+NOT_INSTALLED = f"extra discovery not installed; {install_extra('discovery')}"
 NO_NETWORK = "the network cannot be searched"
 
 BrokerList = list[dict[str, Any]]

@@ -24,7 +24,7 @@ MAY_KNOW = {
     "backup": LOG,
     "devices": LOG,
     # What lies on a stick: asks agents through the client.
-    "stick": {"core", "client", "store", "uplink"},
+    "stick": {"core", "client", "drivers", "store", "uplink"},
     "uplink": LOG,
     "commands": LOG | {"audit", "devices"},
     "diagnostics": LOG,

@@ -130,4 +130,4 @@ async def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConnectFailed) as caught:
         await Recorder("ws://127.0.0.1:1").connection.open(5)
     assert caught.value.reason == "settings"
-    assert "gatepost[ws]" in caught.value.hint
+    assert "pip install websockets" in caught.value.hint

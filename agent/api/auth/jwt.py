@@ -15,6 +15,7 @@ from gatepost.agent.api.auth.tokens import WRONG
 from gatepost.agent.core.errors import Forbidden, JwtWrong, Unauthenticated
 from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings.model import JwtSettings, Secret
+from gatepost.drivers.extras import install_extra
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class JwtJudge:
         try:
             import jwt
         except ImportError:
-            raise JwtWrong("api.jwt needs the library PyJWT", "pip install 'gatepost[jwt]'") from None
+            raise JwtWrong("api.jwt needs the library PyJWT", install_extra("jwt")) from None
         self._jwt: Any = jwt
         self._settings = settings
         self._keys = self._shared(resolve) if settings.algorithm == "HS256" else self._public()

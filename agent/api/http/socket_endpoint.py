@@ -11,6 +11,7 @@ from gatepost.agent.api.auth.principal import AccessGuard
 from gatepost.agent.api.http.h11_protocol import SOCKET_IO
 from gatepost.agent.api.http.router import refusal
 from gatepost.agent.core.errors import NotFound
+from gatepost.drivers.extras import install_extra
 
 
 class SocketEndpoint:
@@ -27,7 +28,7 @@ class SocketEndpoint:
             return
         if self._service is None:
             if find_spec("socketio") is None:
-                error = NotFound("Socket.IO is not installed on this gateway", "pip install 'gatepost[socketio]'")
+                error = NotFound("Socket.IO is not installed on this gateway", install_extra("socketio"))
                 await refusal(error)(scope, receive, send)
                 return
             from gatepost.agent.api.documents.socket_service import SocketService

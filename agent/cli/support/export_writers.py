@@ -19,6 +19,7 @@ from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.store import csv_export
 from gatepost.agent.store.csv_export import cell, value_rows
 from gatepost.client import ReadingDict
+from gatepost.drivers.extras import install_extra
 
 
 class ExportOutput(Protocol):
@@ -57,7 +58,7 @@ class _Parquet:
             import pyarrow
             from pyarrow import parquet
         except ImportError as error:
-            hint = "pip install 'gatepost[parquet]', or --format csv"
+            hint = f"{install_extra('parquet')}; or --format csv"
             raise GatepostError("parquet needs the library pyarrow, which is not installed", hint) from error
         self._arrow = pyarrow
         kinds = dict.fromkeys(csv_export.COLUMNS, pyarrow.string())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ verb = new()
 def show(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Then print new lines as they are written.")] = False,
     level: Annotated[
-        str, typer.Option("--level", "-l", help="The lowest level: debug, info, warning, error.")
+        Literal["debug", "info", "warning", "error"], typer.Option("--level", "-l", help="The lowest level.")
     ] = "debug",
     device: OfDevice = None,
     grep: Annotated[

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from gatepost.agent.settings.model import is_loopback, split_address
 from gatepost.agent.settings.problem import quoted
 from gatepost.agent.settings.rules.base import RuleContext
+from gatepost.drivers.extras import install_extra
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
@@ -39,7 +40,7 @@ def _check_jwt(rules: RuleContext) -> None:
         if jwt.get(key) == "":
             rules.error((*path, key), "bad-value", "an empty text", "as the provider writes it into its tokens")
     if find_spec("jwt") is None:
-        rules.error(path, "not-installed", "needs the library PyJWT", "pip install 'gatepost[jwt]'")
+        rules.error(path, "not-installed", "needs the library PyJWT", install_extra("jwt"))
 
 
 def _check_listen(rules: RuleContext) -> None:

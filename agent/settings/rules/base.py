@@ -13,6 +13,7 @@ from gatepost.agent.core.command_names import DeviceCommandName, GatewayCommandN
 from gatepost.agent.core.topic_filter import is_filter
 from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, listed, quoted
 from gatepost.agent.settings.validator import SettingsValidator
+from gatepost.drivers.extras import install_extra
 
 if TYPE_CHECKING:
     from gatepost.drivers.driver import Driver, Registry
@@ -142,7 +143,7 @@ def check_commands(rules: RuleContext) -> None:
     if signing.get("algorithm") == "ed25519":
         path = ("commands", "signing", "algorithm")
         if find_spec("cryptography") is None:
-            rules.error(path, "not-installed", "needs the library cryptography", "pip install 'gatepost[signing]'")
+            rules.error(path, "not-installed", "needs the library cryptography", install_extra("signing"))
 
 
 def check_routes(rules: RuleContext) -> None:

@@ -193,5 +193,5 @@ def _load() -> Any:
         return _Types()
     except ImportError:
         raise ConnectFailed(
-            "settings", "ws and wss brokers need the package websockets", "pip install 'gatepost[ws]'", "later"
+            "settings", "ws and wss brokers need the package websockets", "pip install websockets", "later"
         ) from None

@@ -9,12 +9,13 @@ from importlib.util import find_spec
 from typing import Literal
 
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.extras import install_extra
 
 KEY_SIZE = 16
 TAG_SIZE = 4
 SHORT_KEY_SIZE, _MIDDLE = 12, bytes.fromhex("8d3d3c97")  # MiBeacon up to version 3: what stands between its halves
 BLOCK = 16
-MISSING_PACKAGE = "cryptography is not installed: pip install 'gatepost[encrypted]'"
+MISSING_PACKAGE = f"cryptography is not installed; {install_extra('encrypted')}"
 
 
 def available() -> bool:

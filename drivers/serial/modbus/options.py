@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from gatepost.drivers.extras import install_extra
 from gatepost.drivers.options import DriverOptions, MetricName, OptionProblem
 from gatepost.drivers.serial.modbus.values import SIZES
 
-HINT = "pip install 'gatepost[modbus]'"
+HINT = install_extra("modbus")
 LAST = 65535
 
 

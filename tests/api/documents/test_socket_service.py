@@ -165,4 +165,4 @@ async def test_where_it_is_not_installed_it_says_so(short, broker, monkeypatch):
     async with gateway_with(short, broker) as gateway:
         answer = await gateway.http.get(URL + "polling")
         assert (answer.status_code, answer.json()["error"]["key"]) == (404, "not-found")
-        assert "gatepost[socketio]" in answer.json()["error"]["hint"]
+        assert ".[socketio]" in answer.json()["error"]["hint"]

@@ -163,7 +163,7 @@ def test_without_the_package_the_settings_say_how_to_get_it():
         "from gatepost.drivers.serial.modbus.options import ModbusOptions\n"
         "for make in (ModbusRtu, lambda: msgspec.convert(EXAMPLE, ModbusOptions)):\n"
         "    try: make()\n"
-        "    except ValueError as error: assert \"pip install 'gatepost[modbus]'\" in str(error), error\n"
+        "    except ValueError as error: assert \"pip install '.[modbus]'\" in str(error), error\n"
         "    else: raise SystemExit('made')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -25,6 +25,6 @@ def make_source(url: str, group: str, worker: str) -> Source:
     try:
         kind = getattr(import_module(f"gatepost_fleet.sources.{module}"), name)
     except ImportError as error:
-        raise SourceError(f"{error}: pip install 'gatepost-fleet[{extra}]'") from None
+        raise SourceError(f"{error}: pip install './tools/fleet[{extra}]'") from None
     source: Source = kind(url, group, worker)
     return source
