@@ -46,7 +46,7 @@ def test_a_key_for_a_format_that_is_never_encrypted_is_warned_about():
 
 def test_a_key_without_the_package_is_refused_by_the_check(monkeypatch):
     monkeypatch.setattr("gatepost.drivers.ble.adverts.driver.available", lambda: False)
-    with pytest.raises(WrongOptions, match=r"gatepost\[encrypted\]"):
+    with pytest.raises(WrongOptions, match=r"--extras encrypted"):
         AdvertOptions(key=KEY)
     AdvertOptions()
 
