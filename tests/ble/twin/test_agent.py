@@ -74,11 +74,16 @@ def settings(folder: Path, devices: dict[str, TwinPeripheral], **options: Any) -
 
 
 @asynccontextmanager
-async def ward(folder: Path, devices: dict[str, TwinPeripheral], **options: Any) -> AsyncIterator[Ward]:
+async def ward(
+    folder: Path, devices: dict[str, TwinPeripheral], own: dict[str, dict[str, Any]] | None = None, **options: Any
+) -> AsyncIterator[Ward]:
+    """`options` are those of every device, `own` of single ones."""
     async with PrivateBus() as bus, TwinDaemon(bus.address) as bluez:
         for each in devices.values():
             bluez.place(each)
         configured = settings(folder, devices, **options)
+        for name, its_own in (own or {}).items():
+            configured["devices"][name]["options"] = its_own
         async with agent(folder, configured, DBUS_SYSTEM_BUS_ADDRESS=bus.address) as gateway:
             yield Ward(bluez, gateway)
 
@@ -109,10 +114,7 @@ async def test_the_other_kinds_report(tmp_path: Path) -> None:
 async def test_a_scale_with_users_and_nonins_own_service(tmp_path: Path) -> None:
     scale, oximeter = make("user-scale", user=2, consent=4711), make("nonin-3230")
     devices = {"user-scale": scale, "nonin-3230": oximeter}
-    async with ward(tmp_path, devices) as room:
-        room.gateway.settings["devices"]["user-scale"]["options"] = {"user_index": 2, "consent": 4711}
-        room.gateway.write()
-        await room.gateway.client.reload()
+    async with ward(tmp_path, devices, {"user-scale": {"user_index": 2, "consent": 4711}}) as room:
         await room.has("user-scale")
         await room.has("nonin-3230", 5)
         assert scale.deleted == 0
