@@ -85,16 +85,18 @@ class SubscriptionRequests:
         self._timeout = FIRST_TIMEOUT
         refused = {topic: explain(code).phrase for topic, code in zip(packet, answers, strict=True) if code >= REFUSED}
         for topic in packet:
-            self._hang_ups.pop(topic, None)
-            self._not_before.pop(topic, None)
             if topic not in refused:
                 self.forget(topic)
         for topic, reason in refused.items():
+            self._hang_ups.pop(topic, None)
+            self._not_before.pop(topic, None)
             self._refuse([topic], optional, reason)
         return refused
 
     def forget(self, topic: str) -> None:
         """It is granted, or not wanted any more."""
+        self._hang_ups.pop(topic, None)
+        self._not_before.pop(topic, None)
         if self.refused.pop(topic, None) is not None:
             log.info("%s: subscription no longer refused: %s", self._name, topic)
 
