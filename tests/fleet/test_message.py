@@ -55,6 +55,7 @@ def test_a_batch_with_one_bad_reading(pack: Any) -> None:
         ({"id": "ward-7:6f2c9a1b:0"}, "no id"),
         ({"id": "ward-7:6f2c9a1b:99999999999999999999"}, "no id"),
         ({"timestamp": "yesterday"}, "yesterday"),
+        ({"timestamp": "2026-11-20T10:30:00"}, "time zone"),
         ({"note": "a\0b"}, "NUL"),
         ({"device_id": None}, "text"),
     ],
@@ -74,6 +75,13 @@ def test_reports_and_topics_of_no_concern() -> None:
     assert (gap.epoch, gap.seq) == ("e", 9)
     assert parse("gateways/ward-7/commands", b"{}") == []
     assert parse("devices/cuff-3/status", b"{}") == []
+
+
+@pytest.mark.parametrize("change", [{"sent": "many"}, {"upto_seq": None}, {"from_seq": True}, {"epoch": 7}])
+def test_an_account_that_cannot_be_compared_is_refused(change: dict[str, Any]) -> None:
+    account = {"epoch": "a", "broker": "b", "from_seq": 1, "upto_seq": 8, "sent": 6, **change}
+    (one,) = parse("gateways/ward-7/account", orjson.dumps(account))
+    assert isinstance(one, RefusedMessage)
 
 
 def test_a_bomb_is_refused() -> None:

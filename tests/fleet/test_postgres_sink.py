@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import Any
 
 import orjson
@@ -36,7 +37,7 @@ async def sink(database: Any, postgres: LocalPostgres) -> Any:
 
 
 async def test_each_reading_once(sink: PostgresSink, database: Any) -> None:
-    assert (await sink.write(readings(1, 2, 3, 3)))[:2] == (3, 0)
+    assert (await sink.write(readings(1, 2, 3, 3)))[:2] == (3, 1)
     late = readings(2, 3, 4, replayed=True, clock="rectified", timestamp="2026-11-20T11:00:00Z")
     assert (await sink.write(late))[:2] == (1, 2)
     assert await database.fetchval("select count(*) from reading") == 4
@@ -53,6 +54,21 @@ async def test_an_id_with_another_content_is_told_and_kept(sink: PostgresSink, d
     assert await database.fetchval("select payload ->> 'systolic' from reading where seq = 2") == "120"
 
 
+async def test_an_id_with_two_contents_in_one_batch_is_told_as_well(sink: PostgresSink, database: Any) -> None:
+    late = readings(1, replayed=True, timestamp="2026-11-20T11:00:00Z")
+    done = await sink.write([*readings(1), *late, *readings(1, systolic=121)])
+    assert (done.stored, done.repeated, done.clashes) == (1, 1, 1)
+    assert orjson.loads(await database.fetchval("select payload from refused"))["systolic"] == 121
+
+
+async def test_what_the_database_cannot_hold_stops_nothing_else(sink: PostgresSink, database: Any) -> None:
+    long = Random(1).randbytes(20_000).hex()  # more than an index takes
+    done = await sink.write([*readings(1, 2), *readings(3, device_id=long), *readings(4)])
+    assert (done.stored, done.refused) == (3, 1)
+    assert await database.fetchval("select seqs::text from arrival") == "{[1,3),[4,5)}"
+    assert await database.fetchval("select length(why) > 0 from refused")
+
+
 async def test_two_workers_with_the_same_ids_do_not_block_each_other(
     sink: PostgresSink, postgres: LocalPostgres
 ) -> None:
@@ -60,7 +76,7 @@ async def test_two_workers_with_the_same_ids_do_not_block_each_other(
     await other.open()
     try:
         one, two = readings(*range(1, 500)), readings(*range(499, 0, -1))
-        counts = await asyncio.gather(*(each.write(part) for each, part in ((sink, one), (other, two)) for _ in "x"))
+        counts = await asyncio.gather(sink.write(one), other.write(two))
     finally:
         await other.close()
     assert sum(count.stored for count in counts) == 499

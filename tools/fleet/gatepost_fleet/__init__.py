@@ -1,1 +1,1 @@
-"""Fleet side of Gatepost: what many gateways publish, stored once, and what is missing of it."""
+"""Fleet side of Gatepost: what many gateways publish, stored once."""

@@ -91,7 +91,7 @@ def _reading(gateway: str | None, body: Any) -> Reading:
         _text(body["device_id"]),
         None if body.get("patient_id") is None else _text(body["patient_id"]),
         _text(body["metric_type"]),
-        datetime.fromisoformat(_text(body["timestamp"])),
+        _moment(body["timestamp"]),
         None if body.get("clock") is None else _text(body["clock"]),
         body.get("replayed") is True,
         _json(body),
@@ -104,6 +104,8 @@ def _report(topic: str, gateway: str, kind: str, payload: bytes) -> Parsed:
         if not isinstance(body, dict):
             raise ValueError("it is no JSON object")
         _json(body)
+        if kind == "account":
+            _check_account(body)
         if kind != "events":
             return Report(kind, gateway, body)
         owner, epoch, seq = _id(body, gateway)
@@ -141,6 +143,21 @@ def unpacked(payload: bytes) -> bytes:
             raise ValueError(f"more than {MAX_UNPACKED} octets")
         return octets
     return payload
+
+
+def _check_account(body: dict[str, Any]) -> None:
+    _text(body["epoch"]), _text(body["broker"])
+    for name in ("from_seq", "upto_seq", "sent"):
+        value = body[name]
+        if type(value) is not int or not 0 <= value < MAX_SEQ:
+            raise ValueError(f"{name} is no count")
+
+
+def _moment(value: Any) -> datetime:
+    moment = datetime.fromisoformat(_text(value))
+    if moment.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone")
+    return moment
 
 
 def _json(body: Any) -> str:

@@ -29,8 +29,9 @@ with came as (
 select gateway_id, log_epoch, seq from stored
 """
 _CLASHES = """
-select came.gateway_id, came.log_epoch, came.seq
-from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) as came (gateway_id, log_epoch, seq, payload)
+select came.number
+from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) with ordinality
+  as came (gateway_id, log_epoch, seq, payload, number)
 join reading using (gateway_id, log_epoch, seq)
 where reading.payload - $5::text[] <> came.payload - $5::text[]
 """
@@ -94,9 +95,19 @@ class PostgresSink:
             connection.terminate()
 
     async def write(self, items: Sequence[Parsed]) -> SinkCount:
-        """Durable when it returns. Raises OSError, asyncpg.PostgresError."""
+        """Durable when it returns. What PostgreSQL cannot hold is refused alone. OSError, asyncpg.PostgresError."""
+        try:
+            return await self._write(items)
+        except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
+            if len(items) == 1:
+                return await self._write([_refused(items[0], str(error))])
+        half = len(items) // 2
+        one, two = await self.write(items[:half]), await self.write(items[half:])
+        return SinkCount(*map(sum, zip(one, two, strict=True)))
+
+    async def _write(self, items: Sequence[Parsed]) -> SinkCount:
         # Sorted, so that two workers with the same ids wait for each other instead of ending in a deadlock.
-        readings = sorted({each[:3]: each for each in items if isinstance(each, Reading)}.values(), key=_key)
+        readings = sorted((each for each in items if isinstance(each, Reading)), key=_key)
         reports = [each for each in items if isinstance(each, Report)]
         refused = [each for each in items if isinstance(each, RefusedMessage)]
         connection = self._connection
@@ -118,18 +129,17 @@ class PostgresSink:
         if not readings:
             return 0, []
         columns = list(zip(*readings, strict=True))
-        stored = {tuple(row) for row in await connection.fetch(_INSERT, *columns)}
-        clashes: list[RefusedMessage] = []
-        known = [each for each in readings if each[:3] not in stored]
+        fresh = {tuple(row) for row in await connection.fetch(_INSERT, *columns)}
+        stored, clashes, known = len(fresh), list[RefusedMessage](), list[Reading]()
+        for each in readings:
+            if each[:3] in fresh:
+                fresh.remove(each[:3])  # the first of its id; another one in this batch is compared with it
+            else:
+                known.append(each)
         if known:
             gateways, epochs, seqs, *_, payloads = zip(*known, strict=True)
             rows = await connection.fetch(_CLASHES, gateways, epochs, seqs, payloads, CHANGING)
-            other = {tuple(row) for row in rows}
-            clashes = [
-                RefusedMessage(f"gateways/{each.gateway}", CLASH, each.payload.encode())
-                for each in known
-                if each[:3] in other
-            ]
+            clashes = [_refused(known[row["number"] - 1], CLASH) for row in rows]
         await connection.execute(_ARRIVE, *columns[:3], [not each.replayed for each in readings])
         newest: dict[str, Any] = {}
         for each in readings:
@@ -137,7 +147,7 @@ class PostgresSink:
             if not each.replayed and each.clock != "unsynchronised":
                 newest[each.gateway] = max(newest[each.gateway] or each.time, each.time)
         await connection.execute(_SEEN, list(newest), list(newest.values()))
-        return len(stored), clashes
+        return stored, clashes
 
     async def _write_report(self, connection: Any, report: Report) -> None:
         body = orjson.dumps(report.body).decode()
@@ -153,6 +163,13 @@ class PostgresSink:
 
 def _key(reading: Reading) -> tuple[str, str, int]:
     return reading[:3]
+
+
+def _refused(item: Parsed, why: str) -> RefusedMessage:
+    if isinstance(item, RefusedMessage):
+        return item
+    payload = item.payload.encode() if isinstance(item, Reading) else orjson.dumps(item.body)
+    return RefusedMessage(f"gateways/{item.gateway}", why, payload)
 
 
 def _storable(text: str) -> str:
