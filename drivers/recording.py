@@ -149,7 +149,8 @@ def _object(text: bytes, number: int) -> dict[str, Any]:
     try:
         told = orjson.loads(text)
     except orjson.JSONDecodeError as wrong:
-        raise RecordingWrong(f"line {number}: {wrong}") from None
+        what = "this is no recording, or cut off" if number == 1 else f"no JSON: {wrong}"
+        raise RecordingWrong(f"line {number}: {what}") from None
     if not isinstance(told, dict):
         raise RecordingWrong(f"line {number}: not a JSON object")
     return told

@@ -58,6 +58,7 @@ def test_a_line_that_was_cut_off_at_the_end_is_left_out():
         ([], "line 1"),
         ([b"hello\n"], "line 1"),
         ([b"{}\n"], "no recording"),
+        ([b"t;value\n"], "line 1: this is no recording"),
         ([b'{"format": "gatepost-recording", "version": 99, "driver": "x"}\n'], "version 99"),
         ([b'{"format": "gatepost-recording", "version": 1}\n'], "line 1"),
         ([HEADER.line(), b"[]\n"], "line 2"),
