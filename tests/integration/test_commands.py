@@ -226,6 +226,9 @@ async def test_the_command_line(world: World) -> None:
 
 
 async def test_the_audit_log_tells_of_all_and_names_no_patient(world: World) -> None:
+    assert (await ask(world, {"id": "au1", "command": "status", "token": "open sesame"}, "locked"))["status"] == "done"
+    await world.agent.stop()
+    await world.agent.start()
     entries = (await world.agent.client.audit(limit=1000))["audit"]
     assert {"started", "stopped"} <= {entry["what"] for entry in entries}
     text = (world.agent.state / "audit.log").read_text("utf-8")
@@ -243,6 +246,7 @@ async def test_the_api_answers_about_what_is_not_there(world: World) -> None:
 async def test_killed_in_the_middle_the_outcome_is_unknown(world: World) -> None:
     """read_now waits for a reading, which does not come."""
     world.device.quiet = True
+    await world.agent.until(lambda: world.there.numbers("probe")[-1] == world.device.n)  # none is on its way any more
     world.there.publish("devices/probe/commands", orjson.dumps({"id": "mid", "command": "read_now"}))
 
     async def executing() -> bool:

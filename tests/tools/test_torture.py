@@ -26,4 +26,4 @@ def test_nothing_stored_is_missing_after_kills_and_cuts(capsys):
     for name, broker in ledger["brokers"].items():
         assert broker["missing"] == 0
         if name != "homeassistant":  # which is not told of what is older than what it has
-            assert broker["delivered"] >= ledger["stored readings"]
+            assert broker["delivered"] >= broker["stored"] - ledger["stored events"] > 0

@@ -279,6 +279,7 @@ class Torture:
             self._violations(f"{name}: an id with another content", seen.changed + other)
             self._violations(f"{name}: wrong order", seen.disorder)
             brokers[name] = {
+                "stored": len(keys),
                 "delivered": len(seen.delivered),
                 "missing": len(missing),
                 "repeated": sum(seen.delivered.values()) - len(seen.delivered),

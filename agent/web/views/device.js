@@ -20,7 +20,8 @@ const RANGES = { "1h": HOUR, "6h": 6 * HOUR, "24h": 24 * HOUR, "7d": 168 * HOUR,
 const WAVES = 4;
 const READINGS = 12;
 const SLOWLY = 5000;
-const ANEW = 30000; // milliseconds after which the history is read again
+const FEW = 60; // points
+const anew = (points) => (points < FEW ? 5000 : 30000); // milliseconds after which the history is read again: a short one grows fast
 
 class HistoryPanel {
   #chart = new HistoryChart();
@@ -89,6 +90,7 @@ class HistoryPanel {
     clearTimeout(this.#timer);
     this.#mark();
     if (this.#name === null) return;
+    let again = anew(0);
     const name = this.#name;
     const now = Date.now();
     const { from, to } = this.#zoomed ?? { from: now - RANGES[this.#range], to: now };
@@ -98,6 +100,7 @@ class HistoryPanel {
       const found = await history(this.#device, { name, metric, from, to, code: this.#code ?? values?.latest.get(name)?.unit });
       if (turn !== this.#turn) return;
       const { points, step } = found;
+      again = anew(points.length);
       const code = found.code ?? values?.latest.get(name)?.unit;
       this.#drawn = { name, from, to, points, step, code };
       this.#chart.set({ name, title: nameOf(name), code, points, step, from, to, limits: values?.limits[name] });
@@ -110,7 +113,7 @@ class HistoryPanel {
     } catch (error) {
       if (turn === this.#turn) text(this.#note, failed(error));
     }
-    if (turn === this.#turn && !this.#zoomed) this.#timer = setTimeout(() => this.load(), ANEW);
+    if (turn === this.#turn && !this.#zoomed) this.#timer = setTimeout(() => this.load(), again);
   }
 
   // What is shown: points with least, mean and most, or each reading.
