@@ -7,7 +7,10 @@ from functools import partial
 
 from gatepost.drivers.ble.airthings import values
 from gatepost.drivers.ble.airthings.driver import WaveMiniProfile, WavePlusProfile, WaveRadonProfile
+from gatepost.drivers.ble.inkbird.driver import InkbirdProfile
+from gatepost.drivers.ble.inkbird.values import decode_probes
 from gatepost.drivers.ble.oximeters.frames import DIALECTS, OximeterFrames, contec_request
+from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 
@@ -45,6 +48,7 @@ def _airthings(decode: Callable[[bytes], Fields]) -> Callable[[bytes, Fields], F
 
 TABLE: Table = {
     "gatt": {
+        short(InkbirdProfile.streams[0]): lambda data, context: decode_probes(data),
         WavePlusProfile.values_at: _airthings(values.decode_plus),
         WaveRadonProfile.values_at: _airthings(values.decode_radon),
         WaveMiniProfile.values_at: _airthings(values.decode_mini),

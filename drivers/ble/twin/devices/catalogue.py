@@ -18,6 +18,7 @@ DEVICES = {
     "ble-heart-rate": "heart_rate:HeartRateTwin",
     "ble-airthings": "airthings:AirthingsTwin",
     "ble-aranet": "aranet:AranetTwin",
+    "ble-inkbird": "meat_thermometer:MeatThermometerTwin",
     "ble-microlife": "microlife:MicrolifeTwin",
     "ble-movesense": "movesense:MovesenseTwin",
     "ble-omron": "omron:OmronTwin",

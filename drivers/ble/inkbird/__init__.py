@@ -1,0 +1,1 @@
+"""Inkbird's connected thermometers: values and driver."""

@@ -1,0 +1,53 @@
+"""The six-probe thermometer: its vector, a simulated one, and anything else that its notification may hold."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatepost.drivers.ble.inkbird.driver import BleInkbird
+from gatepost.drivers.ble.inkbird.values import decode_probes
+from gatepost.drivers.ble.twin.devices.meat_thermometer import MeatThermometerTwin
+from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.testing.vectors import judge
+from tests.ble.profiles.bench import Bench, play
+
+WHOLE = json.loads((Path(__file__).parents[2] / "vectors/ble-devices/air-and-ecg.json").read_text("utf-8"))["vectors"]
+
+
+def test_vector():
+    assert judge(next(vector for vector in WHOLE if vector["id"] == "id-34c")) == ""
+
+
+def test_each_probe_is_read_and_an_empty_socket_has_no_value():
+    twin = MeatThermometerTwin()
+
+    async def scene() -> Bench:
+        bench = Bench(BleInkbird(), twin)
+        await bench.session(lambda: asyncio.sleep(30))
+        return bench
+
+    bench = play(scene())
+    assert bench.faults == {}
+    last = bench.stored[-1]
+    assert last.values == {
+        "temperature_probe_1": pytest.approx(twin.probes[1], abs=1.5),
+        "temperature_probe_4": pytest.approx(twin.probes[4], abs=1.5),
+    }
+    assert set(last.units.values()) == {"Cel"}
+    assert sorted(last.flags) == [f"temperature_probe_{number}:sensor-unplugged" for number in (2, 3, 5, 6)]
+
+
+@given(st.binary(max_size=30))
+def test_any_notification_is_values_or_a_frame_error(data):
+    try:
+        found = decode_probes(data)
+    except FrameError:
+        assert len(data) != 13
+    else:
+        assert len(found) == 6
