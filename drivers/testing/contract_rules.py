@@ -46,7 +46,7 @@ def _of_names(reading: Reading, value_names: Collection[str]) -> str:
     if not re.fullmatch(METRIC_PATTERN, reading.metric):
         return f"has the metric {reading.metric!r}: 1 to 64 letters, digits, _ . -"
     known = {*value_names, *ALWAYS}
-    strange = [name for name in reading.values if NUMBERED.sub("", name) not in known] if value_names else []
+    strange = [name for name in reading.values if not known & {name, NUMBERED.sub("", name)}] if value_names else []
     if strange:
         return f"has the values {sorted(strange)}, which `value_names` does not know"
     if not reading.units.keys() <= reading.values.keys():
