@@ -56,13 +56,15 @@ class ConfiguredView(TypedDict, total=False):
 
 
 class CommandView(TypedDict):
-    """A command of a device; `parameters` is a JSON Schema, `timeout` in seconds."""
+    """A command of a device; `parameters` is a JSON Schema, `timeout` in seconds. `allowed`, of a configured device:
+    whether commands.allow has it."""
 
     name: str
     title: str
     parameters: dict[str, Any]
     timeout: float | None
     example: Any
+    allowed: NotRequired[bool]
 
 
 class DeviceView(ConfiguredView):

@@ -24,7 +24,7 @@ QUIET = {
     "amqtt": logging.WARNING,
     "asyncio": logging.WARNING,
     "gmqtt": logging.CRITICAL,  # the uplink says the same in its own words
-    "uvicorn": logging.WARNING,
+    "uvicorn": logging.ERROR,  # the listener says itself what it refuses
 }
 
 BURST = 5  # the same line so often ...

@@ -7,8 +7,10 @@ from typing import Any
 from msgspec import inspect as types
 
 from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, fold, listed, quoted
-from gatepost.agent.settings.yaml.nodes import AMBIGUOUS_WORDS, ListNode, MapEntry, MapNode, Node, ScalarNode, is_null
+from gatepost.agent.settings.yaml.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, is_null
 from gatepost.agent.settings.yaml.scalars import WRONG, ScalarChecker, matches
+
+EXAMPLES = {"duration": "30s", "size": "64MB", "rate": "20/s"}
 
 
 class SettingsValidator:
@@ -113,8 +115,7 @@ class SettingsValidator:
             here = (*path, name)
             if pattern and not matches(pattern, name):
                 message = f"{quoted(name)} cannot be used as a name"
-                self.report.error(entry.key, here, "bad-name", message, "1 to 64 letters, digits, _ . -")
-                continue
+                self.report.error(entry.key, here, "bad-name", message, "use 1 to 64 letters, digits, _ . -")
             if is_null(entry.value):  # removed: nothing can refer to it
                 continue
             self.keys[here] = entry.key
@@ -178,8 +179,8 @@ class SettingsValidator:
             found = "a value" if path in self.secrets else quoted(node.text)
             if isinstance(first, types.ListType):
                 hint = "put it in brackets: [...]"
-            elif node.text.lower() in AMBIGUOUS_WORDS or node.text.lower() in ("true", "false"):
-                hint = "write the keys of the section below it, indented"
+        if path and isinstance(first, (types.StructType, types.DictType)):
+            hint = f"write it like {path[-1]}: {_example(first)}"
         self.report.error(self.origins[path], path, "wrong-type", f"expected {expected}, found {found}", hint)
         return WRONG
 
@@ -195,6 +196,20 @@ def shape(kind: types.Type, extra: dict[str, Any] | None = None) -> str:
     if isinstance(kind, (types.ListType, types.SetType, types.FrozenSetType, types.VarTupleType, types.TupleType)):
         return "a list"
     return ScalarChecker.shape(kind, extra)
+
+
+def _example(kind: types.Type, extra: dict[str, Any] | None = None) -> str:
+    """What may be written for it, in one line of YAML: `{NAME: {url: ...}}`, `{commit_interval: 30s}`."""
+    extra = dict(extra or {})
+    while isinstance(kind, types.Metadata):
+        extra.update(kind.extra or {})
+        kind = kind.type
+    if isinstance(kind, types.DictType):
+        return "{NAME: " + _example(kind.value_type) + "}"
+    if isinstance(kind, types.StructType) and kind.fields:
+        field = next((field for field in kind.fields if field.required), kind.fields[0])
+        return "{" + f"{field.encode_name}: {_example(field.type, extra)}" + "}"
+    return EXAMPLES.get(extra.get("unit", ""), "...")
 
 
 def _bare(kind: types.Type) -> types.Type:

@@ -262,7 +262,7 @@ class BrokerLink:
         while True:
             self._changed.clear()
             if not self._wanted.is_set():
-                self._state.enter("disconnected", "not active: connect it with `gatepost brokers connect`")
+                self._state.enter("disconnected", "it is switched off", f"`gatepost brokers connect {self.name}`")
                 await self._changed.wait()
                 continue
             failure = await self._try_addresses()

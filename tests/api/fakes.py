@@ -153,7 +153,7 @@ class FakeDevices:
                 port="/dev/ttyUSB9",
                 status="offline",
                 since="2026-11-18T00:00:00Z",
-                reason="absent",
+                reason="missing",
                 message="/dev/ttyUSB9 is not there",
                 hint="plug it in",
                 readings=0,

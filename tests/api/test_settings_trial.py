@@ -225,7 +225,11 @@ async def test_the_command_line_applies_confirms_and_goes_back(folder, capfd):
         assert app.current.settings.logging.level == "error"
         file.write_text("logging: {level: loud}\n")
         code, told = await gatepost("apply", file)
-        assert (code, "logging.level" in told) == (78, True)
+        assert (code, f"{file}:1:11: logging.level: " in told) == (78, True)
+        file.write_text("devices:\n  a.b:\n    driver: linse\n    port: /dev/x\n")
+        for more in ((), ("--preview",)):
+            code, told = await gatepost("apply", file, *more)
+            assert (code, f"{file}:3:5: devices.a.b.driver: " in told) == (78, True)
         assert (await gatepost("confirm"))[0] == 1
 
 

@@ -150,6 +150,20 @@ async def test_a_head_that_trickles_after_an_answer_is_not_waited_for_without_en
     writer.close()
 
 
+async def test_what_is_no_http_is_logged_with_its_sender_and_without_its_octets(app, running, caplog):
+    listen = f"127.0.0.1:{free_port()}"
+    listening(app, listen=listen)
+    await running.serve()
+    reader, writer = await asyncio.open_connection(*listen.split(":"))
+    writer.write(b"\x16\x03\x01 secret\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+    told = next(record for record in caplog.records if record.name.startswith("gatepost."))
+    port = writer.get_extra_info("sockname")[1]
+    assert told.getMessage() == f"a connection from 127.0.0.1 port {port} was closed: what it sent is not HTTP/1.1"
+    writer.close()
+
+
 async def test_one_address_has_no_more_than_its_share(app, running):
     listen = f"127.0.0.1:{free_port()}"
     listening(app, listen=listen)

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 import re
 
+import msgspec
 import pytest
 
+from gatepost.agent.cli.verbs.send import tell
+from gatepost.agent.settings.model import CommandSettings
 from gatepost.agent.store.command_ledger import LedgerEntry
 
 
@@ -74,7 +77,7 @@ def test_json_of_every_verb(gatepost, agent, verb):
 
 def test_devices_say_why(gatepost, agent):
     shown = gatepost("devices").out
-    assert "offline" in shown
+    assert "offline (missing)" in shown
     assert "/dev/ttyUSB9 is not there" in shown
     one = gatepost("devices", "cuff-3").out
     assert "plug it in" in one
@@ -82,6 +85,17 @@ def test_devices_say_why(gatepost, agent):
     assert "start_monitoring([interval], [duration]): " in one
     assert "such as interval=30 duration=3600" in one
     assert gatepost("devices", "nobody").code == 1
+    agent.app.devices.by_id["cuff-3"].state["reason"] = "asleep"
+    for verb in (("devices",), ("status",), ("devices", "cuff-3")):
+        assert "offline (asleep)" in gatepost(*verb).out
+
+
+def test_commands_that_the_settings_do_not_allow_are_marked(gatepost, agent):
+    commands = CommandSettings(allow={"oximeter-*": ["ping", "set_interval"]})
+    agent.app.settings = msgspec.structs.replace(agent.app.settings, commands=commands)
+    lines = gatepost("devices", "oximeter-1").out.splitlines()
+    marked = {line.split()[1].split("(")[0]: line.endswith("(not allowed: see commands.allow)") for line in lines[4:]}
+    assert (marked["set_interval"], marked["read_now"]) == (False, True)
 
 
 def test_devices_say_that_a_command_stopped_them(gatepost, agent):
@@ -121,7 +135,9 @@ def test_brokers_and_their_control(gatepost, agent):
     assert "mqtt://h:1883" in one
     assert json.loads(gatepost("brokers", "hospital", "--json").out)["name"] == "hospital"
     assert gatepost("brokers", "nobody").code == 1
+    agent.app.brokers.by_name["hospital"].state["reason"] = "it is switched off"
     assert gatepost("brokers", "disconnect", "hospital").out == "hospital is disconnected\n"
+    agent.app.brokers.by_name["hospital"].state["reason"] = ""
     assert agent.app.brokers.by_name["hospital"].state["state"] == "disconnected"
     assert gatepost("brokers", "connect", "hospital").out == "hospital is connected\n"
     failed = gatepost("brokers", "connect", "lab")
@@ -252,3 +268,11 @@ def test_doctor_is_content_when_all_is_well(gatepost, agent):
     agent.app.brokers.by_name["lab"].state["state"] = "connected"
     shown = gatepost("doctor", "--socket", agent.socket)
     assert (shown.code, shown.out) == (0, "all is well\n")
+
+
+def test_the_answer_of_read_now_tells_each_value_once_with_its_unit(capfd):
+    result = {"metric_type": "body_weight", "values": {"weight": 67.8}, "units": {"weight": "[lb_av]"}, "flags": []}
+    result |= {"weight": 67.8, "seat": None}
+    tell({"device_id": "a", "command": "read_now", "status": "done", "result": result})
+    lines = capfd.readouterr().out.splitlines()
+    assert lines == ["a read_now: done", "  body_weight: weight 67.8 lb", "  flags: none", "  seat: -"]

@@ -175,6 +175,20 @@ def test_simulate_a_device_that_speaks_udp(gatepost, place):
     assert gatepost("simulate", "philips-intellivue", "--udp", "here").code == 2
 
 
+def test_simulate_leaves_the_link_of_another_alone(gatepost, place):
+    link = place / "probe"
+    with spawn("simulate", "lines", "--link", link, "--json") as device:
+        first = json.loads(device.stdout.readline())["device"]
+        second = gatepost("simulate", "lines", "--link", link)
+        assert (second.code, str(link.readlink())) == (1, first)
+        assert f"rm {link}" in second.err
+        device.terminate()
+    link.symlink_to(place / "gone")  # of one that was killed
+    with spawn("simulate", "lines", "--link", link, "--json") as device:
+        assert json.loads(device.stdout.readline())["device"] == str(link.readlink())
+        device.terminate()
+
+
 def test_simulate_replaces_no_file(gatepost, place):
     (place / "notes").write_text("precious")
     assert gatepost("simulate", "lines", "--link", place / "notes").code == 1

@@ -44,7 +44,12 @@ def test_settings_that_do_not_hold_are_asked_with_their_drops(gatepost, agent, s
     (place / "conf.d").mkdir()
     settings(f"api: {{socket: {agent.socket}}}\n", "conf.d/10-api.yaml")
     settings("a: [", "conf.d/20-broken.yaml")
-    assert gatepost("status", "--config", path).code == 0
+    shown = gatepost("status", "--config", path)
+    assert (shown.code, f"{path}:2:11 and " in shown.err) == (0, True), shown.err
+    settings(f"api: {{socket: {agent.socket}}}\n")
+    shown = gatepost("status", "--config", path)
+    assert f"invalid ({place}/conf.d/20-broken.yaml:1:" in shown.err
+    settings("api: {socket: /nowhere/api.sock}\n")
     settings("api: {socket: /nowhere/api.sock}\n", "conf.d/30-other.yaml")
     assert gatepost("status", "--config", path).code == 1
     monkeypatch.setenv("GATEPOST_API__SOCKET", str(agent.socket))

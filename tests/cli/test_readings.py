@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
-from gatepost.agent.cli.verbs.readings import moment
+from gatepost.agent.cli.verbs.readings import moment, row
 from tests.cli.conftest import spawn
 
 
@@ -15,9 +15,19 @@ def test_the_newest_stand_last(gatepost, agent):
     for number in (91, 92, 93):
         agent.take(spo2=number)
     shown = gatepost("readings", "--limit", 2).out.splitlines()
-    assert shown[0].split() == ["TIME", "DEVICE", "PATIENT", "METRIC", "VALUES", "NOTES"]
+    assert shown[0].split() == ["TIME", "DEVICE", "VALUES", "FLAGS"]
     assert ["spo2 92 %" in shown[1], "spo2 93 %" in shown[2]] == [True, True]
-    assert "P-001" in shown[1]
+    assert "patient P-001" in shown[1]
+
+
+def test_a_reading_is_a_line_of_time_device_values_with_units_and_flags():
+    reading = {"timestamp": "2026-11-20T10:30:00Z", "device_id": "cuff-3", "metric_type": "blood_pressure"}
+    reading |= {"units": {"systolic": "mm[Hg]", "temperature": "Cel"}, "clock": "synchronised", "quality": "good"}
+    told = row({**reading, "systolic": 120, "temperature": 36.5, "moving": False, "flags": ["mean:nan"]})
+    assert told == ("2026-11-20 10:30:00Z", "cuff-3", "systolic 120 mmHg, temperature 36.5 °C, moving no", "mean:nan")
+    assert row({**reading, "samples": [1, 2], "rate_hz": 250})[2] == "blood_pressure 2 samples at 250 Hz"
+    told = row({**reading, "clock": "rectified", "quality": "poor", "urgent": True, "patient_id": "P-1"})
+    assert told[2:] == ("blood_pressure", "urgent, quality poor, clock rectified, patient P-1")
 
 
 def test_more_than_a_page(gatepost, agent, monkeypatch):
@@ -31,7 +41,7 @@ def test_readings_are_filtered(gatepost, agent):
     agent.take(metric="heart_rate")
     agent.take(device="cuff-3", metric="blood_pressure", urgent=True)
     assert "urgent" in gatepost("readings", "-d", "cuff-3").out
-    assert "blood_pressure" not in gatepost("readings", "-m", "heart_rate").out
+    assert "cuff-3" not in gatepost("readings", "-m", "heart_rate").out
     assert json.loads(gatepost("readings", "--since", "2099-01-01T00:00:00Z", "--json").out) == {"readings": []}
     assert gatepost("readings", "--since", "yesterday").code == 2
 

@@ -28,6 +28,14 @@ def test_wrong_expiry_and_unknown_tokens_are_told(gatepost, agent):
     assert gatepost("token", "create", "--role", "king").code == 2
 
 
+def test_a_board_is_called_a_board_everywhere(gatepost, agent):
+    assert gatepost("token", "create", "--kiosk", "--name", "ward").err.startswith("board ward, until")
+    assert "signs in as board, once" in gatepost("token", "browser", "--kiosk").err
+    assert " board " in gatepost("token", "list").out
+    (token,) = json.loads(gatepost("token", "list", "--json").out)["tokens"]
+    assert gatepost("token", "revoke", token["id"]).out == "revoked: board ward\n"
+
+
 def test_a_login_code_for_a_browser(gatepost, agent):
     made = json.loads(gatepost("token", "browser", "--role", "viewer", "--json").out)
     assert made["role"] == "viewer"

@@ -28,8 +28,10 @@ BROKER = "brokers: {{a: {{url: 'mqtt://x', {}}}}}\n"
         ("store: {when_full: drop_oldest}", "1:20 bad-choice store.when_full", "did you mean drop-oldest?"),
         ("logging: {level: warn}", "1:18 bad-choice logging.level", "did you mean warning?"),
         ("logging: {level: INFO}", "1:18 bad-choice logging.level", "did you mean info?"),
-        ("store: []", "1:8 wrong-type store", ""),
-        ("store: 5", "1:8 wrong-type store", ""),
+        ("store: []", "1:8 wrong-type store", "write it like store: {commit_interval: 30s}"),
+        ("store: 5", "1:8 wrong-type store", "write it like store: {commit_interval: 30s}"),
+        ("brokers: hospital", "1:10 wrong-type brokers", "write it like brokers: {NAME: {url: ...}}"),
+        ("devices: {a: lines}", "1:14 wrong-type devices.a", "write it like a: {driver: ...}"),
         ("gateway: {id: [a]}", "1:15 wrong-type gateway.id", "without the brackets"),
         ("gateway: {id: 'a b'}", "1:15 bad-pattern gateway.id", "letters, digits"),
         ('gateway: {id: "a\\n"}', "1:15 bad-pattern gateway.id", "letters, digits"),
@@ -54,6 +56,16 @@ def test_one_mistake_one_problem(read, text, expected, hint):
     loaded = read(text)
     assert told(loaded) == [expected]
     assert hint in loaded.problems[0].hint
+    assert loaded.settings is None
+
+
+def test_below_a_name_that_cannot_be_used_mistakes_are_found_too(read):
+    loaded = read("devices: {'a b': {driver: linse, port: /dev/x, evry: 1s}}")
+    assert [text.split(" ", 1)[1] for text in told(loaded)] == [
+        "bad-name devices.a b",
+        "unknown-driver devices.a b.driver",
+        "unknown-key devices.a b.evry",
+    ]
     assert loaded.settings is None
 
 

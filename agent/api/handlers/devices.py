@@ -9,6 +9,7 @@ import msgspec
 from gatepost.agent.api.handlers import settings_editing
 from gatepost.agent.api.http.responses import JsonResponse
 from gatepost.agent.api.http.router import ApiRequest
+from gatepost.agent.commands.authorization import permitted
 from gatepost.agent.core.errors import BadInput, NotFound
 from gatepost.agent.settings.editor import ChangeResult
 from gatepost.drivers.driver import Command
@@ -58,7 +59,11 @@ def _shown(request: ApiRequest, device: str, changed: ChangeResult | None = None
     view = request.app.devices.get(device)
     if view is None:
         raise no_device(device)
-    view["commands"] = [described(command) for command in request.app.devices.commands(device).values()]
+    allow = request.app.settings.commands.allow
+    view["commands"] = [
+        {**described(command), "allowed": permitted(allow, device, command.name)}
+        for command in request.app.devices.commands(device).values()
+    ]
     settings_editing.add_configuration(request, "devices", device, view)
     return settings_editing.answer(view, f"devices/{device}", changed)
 

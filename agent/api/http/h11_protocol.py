@@ -37,6 +37,8 @@ from h11._state import MIGHT_SWITCH_PROTOCOL  # noqa: E402
 from uvicorn.config import Config  # noqa: E402
 from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: E402
 
+log = logging.getLogger(__name__)
+
 SOCKET_IO = "/socket.io/"
 KEEP_ALIVE = 15  # seconds that an idle connection is kept
 HEAD_LIMIT = 32 * 1024  # octets of a request's head
@@ -99,8 +101,13 @@ class BoundedH11Protocol(H11Protocol):
         """Those of uvicorn, for an application of ASGI: Socket.IO brings one."""
         from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-        self.logger.setLevel(logging.WARNING)  # not one line for each connection
         self.ws_protocol_class = WebSocketsSansIOProtocol
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP: it is not logged, since it may hold anything."""
+        peer = f"{self.client[0]} port {self.client[1]}" if self.client else "the Unix socket"
+        log.warning("a connection from %s was closed: what it sent is not HTTP/1.1", peer)
+        super().send_400_response(msg)
 
     def _hand_over(self) -> tuple[asyncio.Transport, set[Any], bytes] | None:
         """The connection, those of this listener, and what came behind the request; None when it is gone."""

@@ -72,8 +72,9 @@ def socket_of(config: Path) -> Path:
     if loaded.unreadable:
         complain(f"{loaded.unreadable}; asking the agent at {found}", "use sudo, or name its socket with --socket")
     else:
-        problem = f"the settings {config} are invalid; asking the agent at {found}"
-        complain(problem, "`gatepost check` says what is wrong")
+        first, *more = loaded.errors
+        place = f"{first.origin}{f' and {len(more)} more' if more else ''}"
+        complain(f"the settings are invalid ({place}); asking the agent at {found}", "`gatepost check` explains it")
     return found
 
 

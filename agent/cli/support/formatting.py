@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
+UNITS = {"Cel": "°C", "[degF]": "°F", "[in_i'Hg]": "inHg"}
+_UCUM_MARKS = re.compile(r"\[|\]|_(?:av|i)\b|\{[^}]*\}")
 STEPS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -57,6 +60,32 @@ def clock_time(moment: str, now: datetime | None = None) -> str:
     if day == f"{now or datetime.now(UTC):%Y-%m-%d}":
         return f"{time[:12].rstrip('Z')}Z"
     return f"{day} {time[:8]}Z" if time else moment
+
+
+def unit(code: str | None) -> str:
+    """A UCUM code as people write it: `mm[Hg]` -> mmHg, `[lb_av]` -> lb, `Cel` -> °C."""
+    if not code or code == "1":
+        return ""
+    return UNITS.get(code) or _UCUM_MARKS.sub("", code)
+
+
+def quantity(name: str, value: object, code: str | None) -> str:
+    """`spo2 97 %`."""
+    return " ".join(part for part in (name, plain(value), unit(code)) if part)
+
+
+def plain(value: object) -> str:
+    """A JSON value for people: `yes`, `-` for null, `a, b` for a list, `name value` for each member of an object."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(plain, value)) or "none"
+        case dict():
+            return ", ".join(f"{name} {plain(inner)}" for name, inner in value.items()) or "none"
+    return str(value)
 
 
 def count(number: int | None, thing: str = "") -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from gatepost.agent.cli.support.tables import BELOW, GAP, NOTHING, ColumnPlan, fold
+from gatepost.agent.core.conditions import USUAL
 from gatepost.agent.core.printable import printable, printable_colours
 
 GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied", "recognised"})
@@ -75,10 +76,11 @@ def _write(json: bytes) -> None:
 
 
 def state(word: str) -> str:
-    """A state, green or red where colours are shown; other words are yellow."""
+    """A state, green or red where colours are shown; other words are yellow, as is `offline (asleep)`."""
     if not coloured():
         return word
-    mood = "good" if word.strip() in GOOD else "bad" if word.strip() in BAD else "middling"
+    name, _, reason = word.strip().rstrip(")").partition(" (")
+    mood = "middling" if reason in USUAL else "good" if name in GOOD else "bad" if name in BAD else "middling"
     return f"\x1b[{COLOURS[mood]}m{word}\x1b[0m"
 
 

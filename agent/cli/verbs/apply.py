@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from difflib import unified_diff
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -48,9 +48,10 @@ def apply(
       gatepost apply new-broker.yaml --preview
     """
     client = connected(socket, config, TIMEOUT)
-    body: dict[str, Any] = {"yaml": _text(file), "name": str(file)}
+    written = WrittenSettings(_text(file), str(file))
+    body: dict[str, Any] = {"yaml": written.text, "name": written.name}
     if preview:
-        _preview(client.preview_settings(**body), json)
+        _preview(client.preview_settings(**body), written, json)
         return
     try:
         done = client.apply_settings(confirm=confirm, **body)
@@ -58,16 +59,46 @@ def apply(
         problems = ((error.answer or {}).get("error") or {}).get("problems")
         if not problems:
             raise
-        _refused(problems)
+        _refused(problems, written)
     if json:
         say_json(done)
         return
     say("applied: " + (", ".join(done["changed"]) or "nothing changed"))
     for warning in done["warnings"]:
-        complain(_problem(warning))
+        complain(written.problem(warning))
     if done["trial"]:
         left = done["trial"]["left"]
         say(f"on trial for {left:g} s: `gatepost confirm` keeps it, else the earlier settings come back")
+
+
+class WrittenSettings(NamedTuple):
+    """Settings as a person wrote them; says where in them a problem is."""
+
+    text: str
+    name: str
+
+    def problem(self, problem: dict[str, str]) -> str:
+        """`new.yaml:3:13: devices.probe.driver: what; hint`; without a place where it is about something else."""
+        origin = self._origin(problem["where"])
+        hint = f"; {problem['hint']}" if problem.get("hint") else ""
+        return f"{f'{origin}: ' if origin else ''}{problem['where']}: {problem['message']}{hint}"
+
+    def _origin(self, key: str) -> str:
+        """Of the key, else of the nearest one around it that is written here. A name may hold dots."""
+        from gatepost.agent.settings.problem import ProblemReport
+        from gatepost.agent.settings.yaml.nodes import MapNode, Node
+        from gatepost.agent.settings.yaml.reader import read_bytes
+
+        node: Node = read_bytes(self.text.encode(), self.name, ProblemReport())[0]
+        origin = ""
+        while isinstance(node, MapNode):
+            name = next((name for name in node.entries if key == name or key.startswith(f"{name}.")), None)
+            if name is None:
+                break
+            entry = node.entries[name]
+            key, origin = key[len(name) + 1 :], str(entry.key)
+            node = entry.value
+        return origin
 
 
 def _text(file: Path) -> str:
@@ -80,7 +111,7 @@ def _text(file: Path) -> str:
         raise typer.BadParameter(f"{file} is not UTF-8 text") from None
 
 
-def _preview(found: dict[str, Any], json: bool) -> None:
+def _preview(found: dict[str, Any], written: WrittenSettings, json: bool) -> None:
     if json:
         say_json(found)
     elif found["ok"]:
@@ -89,20 +120,15 @@ def _preview(found: dict[str, Any], json: bool) -> None:
             say_as_is(line)
         say("changes: " + (", ".join(found["changed"]) or "nothing"))
     if not found["ok"]:
-        _refused(found["problems"], json)
+        _refused(found["problems"], written, json)
 
 
-def _refused(problems: list[dict[str, str]], quiet: bool = False) -> NoReturn:
+def _refused(problems: list[dict[str, str]], written: WrittenSettings, quiet: bool = False) -> NoReturn:
     if not quiet:
         for problem in problems:
-            say(_problem(problem))
+            say(written.problem(problem))
         complain("these settings are refused; the agent goes on with the ones it has")
     raise typer.Exit(ExitCode.SETTINGS)
-
-
-def _problem(problem: dict[str, str]) -> str:
-    hint = f"; {problem['hint']}" if problem.get("hint") else ""
-    return f"{problem['where']}: {problem['message']}{hint}"
 
 
 @confirm_verb.command("confirm")

@@ -148,5 +148,5 @@ def _say(broker: Mapping[str, Any], json: bool) -> None:
     if json:
         say_json(broker)
     else:
-        why = f": {broker['reason']}" if broker.get("reason") else ""
+        why = f" ({broker['reason']})" if broker.get("reason") and broker["state"] != "disconnected" else ""
         say(f"{broker['name']} is {state(broker['state'])}{why}")

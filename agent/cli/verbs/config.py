@@ -64,7 +64,9 @@ def show(
 def _print(lines: list[dict[str, str]], directory: Path) -> None:
     """Files beside the settings are named from their directory."""
     beside = f"{directory}/"
-    rows = [(line["key"], line["value"], line["origin"].removeprefix(beside)) for line in lines]
+    values = ["" if line["value"] == "null" else line["value"] for line in lines]
+    origins = [line["origin"].removeprefix(beside) for line in lines]
+    rows = zip((line["key"] for line in lines), values, origins, strict=True)
     table(("key", "value", "from"), rows, below=("value", "from"))
     if any(line["origin"].startswith(beside) for line in lines):
         say(f"files: in {directory}")

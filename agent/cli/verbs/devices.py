@@ -68,9 +68,9 @@ def rows(devices: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def condition(device: Mapping[str, Any]) -> str:
-    """The status, or why it is as it should be: `asleep` rather than `offline`."""
-    idle = device["status"] == "offline" and device.get("condition") == "idle"
-    return str(device["reason"] if idle else device["status"])
+    """The status as brokers are told it, with the reason's key: `online`, `offline (asleep)`."""
+    reason = device.get("reason") if device["status"] in ("offline", "error") else None
+    return f"{device['status']} ({reason})" if reason else str(device["status"])
 
 
 def why(device: Mapping[str, Any]) -> str | None:
@@ -101,7 +101,8 @@ def _explain(device: Mapping[str, Any]) -> None:
 def _command(command: dict[str, Any]) -> str:
     told = f"{command['name']}({parameters(command.get('parameters') or {})}): {command['title']}"
     example = " ".join(f"{name}={value}" for name, value in (command.get("example") or {}).items())
-    return f"{told}; such as {example}" if example else told
+    told = f"{told}; such as {example}" if example else told
+    return told if command.get("allowed", True) else f"{told} (not allowed: see commands.allow)"
 
 
 def parameters(schema: dict[str, Any]) -> str:

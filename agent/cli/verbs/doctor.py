@@ -14,7 +14,7 @@ from gatepost.agent.cli.support.agent_access import connected as client_of
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import coloured, say, say_json
 from gatepost.agent.diagnostics.catalogue import finding_of
-from gatepost.agent.diagnostics.finding import Finding, by_weight
+from gatepost.agent.diagnostics.finding import ORDER, Finding, by_weight
 from gatepost.agent.diagnostics.offline_checks import of_box, of_settings
 from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayError, NoAgent
@@ -125,5 +125,5 @@ def _print(found: list[Finding]) -> None:
             say(f"    why    {finding.why}", 11)
         if finding.do:
             say(f"    to do  {finding.do}", 11)
-    problems = sum(finding.severity == "problem" for finding in found)
-    say("all is well" if not found else f"{count(problems, 'problem')}, {count(len(found) - problems, 'remark')}")
+    numbers = {word: sum(finding.severity == word for finding in found) for word in ORDER}
+    say(", ".join(count(number, word) for word, number in numbers.items() if number) or "all is well")

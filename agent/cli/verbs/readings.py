@@ -8,15 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, connected, new
-from gatepost.agent.cli.support.formatting import clock_time
+from gatepost.agent.cli.support.formatting import clock_time, quantity
 from gatepost.agent.cli.support.output import complain, say, say_json, say_line, table
 from gatepost.agent.core.views import PAYLOAD_MEMBERS
 from gatepost.client import GatewayClient, GatewayError
 
 PAGE = 1000
-COLUMNS = ("time", "device", "patient", "metric", "values", "notes")
-
-BELOW = ("notes", "values")
+COLUMNS = ("time", "device", "values", "flags")
+BELOW = ("flags", "values")
 
 verb = new()
 
@@ -88,34 +87,30 @@ def row(reading: dict[str, Any]) -> tuple[Any, ...]:
     return (
         clock_time(reading.get("timestamp", "")),
         reading.get("device_id"),
-        reading.get("patient_id"),
-        reading.get("metric_type"),
         values(reading),
-        " ".join(notes(reading)),
+        ", ".join(flags(reading)),
     )
 
 
 def values(reading: dict[str, Any]) -> str:
-    """`spo2 97 %, heart_rate 72 /min`; of a waveform its length."""
+    """`spo2 97 %, heart_rate 72 /min`; of a waveform its length; without values the metric."""
     units = reading.get("units") or {}
-    parts = [
-        f"{name} {value} {units[name]}" if name in units else f"{name} {value}"
-        for name, value in reading.items()
-        if name not in PAYLOAD_MEMBERS
-    ]
+    parts = [quantity(name, value, units.get(name)) for name, value in reading.items() if name not in PAYLOAD_MEMBERS]
+    metric = str(reading.get("metric_type", ""))
     if "samples" in reading:
-        parts.append(f"{len(reading['samples'])} samples at {reading.get('rate_hz')} Hz")
-    return ", ".join(parts)
+        parts.append(f"{metric} {len(reading['samples'])} samples at {reading.get('rate_hz')} Hz")
+    return ", ".join(parts) or metric
 
 
-def notes(reading: dict[str, Any]) -> list[str]:
-    """What is not as usual: urgent, quality, flags, clock."""
+def flags(reading: dict[str, Any]) -> list[str]:
+    """What is not as usual (urgent, quality, clock), the flags, and the patient."""
     found = ["urgent"] if reading.get("urgent") else []
     if reading.get("quality") not in (None, "good"):
-        found.append(str(reading["quality"]))
+        found.append(f"quality {reading['quality']}")
     if reading.get("clock") not in (None, "synchronised"):
         found.append(f"clock {reading['clock']}")
-    return [*found, *map(str, reading.get("flags") or [])]
+    found += map(str, reading.get("flags") or [])
+    return [*found, f"patient {reading['patient_id']}"] if reading.get("patient_id") else found
 
 
 def _follow(
@@ -129,5 +124,5 @@ def _follow(
         elif json:
             say_line(reading)
         else:
-            say("  ".join("-" if not cell else str(cell) for cell in row(reading)))
+            say("  ".join(str(cell) for cell in row(reading) if cell))
     raise GatewayError("agent-left", "the agent stopped")

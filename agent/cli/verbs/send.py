@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from msgspec.json import encode
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
+from gatepost.agent.cli.support.formatting import plain, quantity
 from gatepost.agent.cli.support.output import complain, say, say_json, state
 from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayClient, GatewayError, GatewayTimeout
 
 GATEWAY = "gateway"
 POLL = 0.5  # seconds between looks at a command that lasts
+READING = {"metric_type", "values", "units", "flags"}  # the result of read_now
 WAIT = 35.0  # seconds: beyond the agent's own limit as it comes, so that its answer is the one that is told
 
 verb = new()
@@ -104,10 +105,19 @@ def outcome(client: GatewayClient, device: str, answer: Mapping[str, Any], until
 
 def tell(answer: Mapping[str, Any]) -> None:
     say(f"{answer.get('device_id') or 'gateway'} {answer.get('command')}: {state(answer['status'])}")
-    for name, value in (answer.get("result") or {}).items():
-        say(f"  {name}: {value if isinstance(value, str) else encode(value).decode()}")
+    result = answer.get("result") or {}
+    for name, value in (_reading(result) if result.keys() >= READING else result).items():
+        say(f"  {name}: {plain(value)}")
     error = answer.get("error")
     if error:
         complain(f"{error['key']}: {error['message']}", error.get("hint") or "")
     if answer["status"] == "accepted":
         say(f"  still running; `gatepost devices` and the ledger show how it ends (id {answer['id']})")
+
+
+def _reading(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Each value once, with its unit; then what is not about a value."""
+    values, units = result["values"], result["units"]
+    shown = {result["metric_type"]: [quantity(name, value, units.get(name)) for name, value in values.items()]}
+    hidden = {*READING, *values}
+    return {**shown, "flags": result["flags"], **{name: value for name, value in result.items() if name not in hidden}}

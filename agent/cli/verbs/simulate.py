@@ -104,8 +104,11 @@ def simulate(
         return
     if link is None:
         raise typer.BadParameter("a serial device needs --link: where it appears, for example --link /tmp/device")
-    if link.exists() and not link.is_symlink():
-        raise GatepostError(f"{link} exists and is not a symbolic link", "name another place with --link")
+    if link.is_symlink() and link.exists():  # one whose device has gone is replaced
+        hint = f"end that one, or name another place with --link; if nothing runs there: rm {link}"
+        raise GatepostError(f"{link} leads to {link.readlink()}: another simulated device may run there", hint)
+    if link.exists():
+        raise GatepostError(f"{link} exists already", "name another place with --link")
     run_it = _run if kind.transport == "serial" else _run_w1
     asyncio.run(run_it(kind, _options(kind, option or []), link, seed, speed, json))
 

@@ -85,7 +85,7 @@ def create(
         return
     say_as_is(made["token"])
     until = f"until {made['expires']}" if made["expires"] else "until it is revoked"
-    typer.echo(f"{made['role']} {made['name']}, {until}; it is not shown again", err=True)
+    typer.echo(f"{_role(made)} {made['name']}, {until}; it is not shown again", err=True)
 
 
 @verb.command("list")
@@ -108,7 +108,7 @@ def every(socket: Socket = None, config: Config = None, json: Json = False) -> N
         [
             each["id"],
             each["name"],
-            "board" if each["kiosk"] else each["role"],
+            _role(each),
             _day(each["expires"]) or "never",
             _day(each["used"]) or "never",
             " ".join(each["publish"]),
@@ -138,7 +138,7 @@ def revoke(
     if json:
         say_json(was)
     else:
-        say(f"revoked: {was['role']} {was['name']}")
+        say(f"revoked: {_role(was)} {was['name']}")
 
 
 @verb.command()
@@ -209,8 +209,12 @@ def browser(
         say_json(made)
         return
     say_as_is(made["code"])
-    whom = "a board" if made["kiosk"] else f"as {made['role']}"
-    typer.echo(f"signs in {whom}, once, within {made['seconds'] / 60:g} minutes", err=True)
+    typer.echo(f"signs in as {_role(made)}, once, within {made['seconds'] / 60:g} minutes", err=True)
+
+
+def _role(entry: dict[str, Any]) -> str:
+    """A board on a wall is a viewer that stays signed in; it is called a board everywhere."""
+    return "board" if entry.get("kiosk") else str(entry["role"])
 
 
 def _day(moment: str | None) -> str:

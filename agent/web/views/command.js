@@ -12,6 +12,8 @@ import { failed } from "../core/parts.js";
 const OUTCOME = { done: "good", accepted: "good", failed: "bad", rejected: "bad", "outcome-unknown": "warn" };
 export const outcome = (status) => el("span", { class: `sign ${OUTCOME[status] ?? "idle"}` }, known(`outcome.${status}`, status));
 
+const labelled = ({ name, title, allowed }) => [name, allowed === false ? t("command.refused", { title: title || name }) : title || name];
+
 export async function sendCommand(id, label, after) {
   let commands;
   try {
@@ -21,7 +23,7 @@ export async function sendCommand(id, label, after) {
     return;
   }
   const byName = new Map(commands.map((command) => [command.name, command]));
-  const which = new Field("command", { label: t("command.which"), kind: "select", choices: commands.map(({ name, title }) => [name, title || name]), needed: true });
+  const which = new Field("command", { label: t("command.which"), kind: "select", choices: commands.map(labelled), needed: true });
   const place = el("div");
   const told = el("output", { "aria-live": "polite" });
   let fields = [];
