@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gatepost.agent.store.packed_samples import SMALLEST, pack, unpack
+
 URGENT = 1  # outside a threshold: committed at once, sent first
 IN_STEP = 2  # the wall clock was synchronised when it was taken
 EVENT = 4  # an event of the gateway, no reading
+PACKED = 8  # of a row, not of a record: its body is packed (packed_samples.py)
 
 
 class Record(msgspec.Struct, gc=False):
@@ -58,7 +61,7 @@ def checksum(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes
 
 
 def reading_row(record: Record) -> tuple[int, int, int, int, int, int, bytes]:
-    """A row of the table of readings."""
+    """A row of the table of readings; its checksum is that of the body as it lies on the disk."""
     seq, series, wall, mono, bits, body = (
         record.seq,
         record.series,
@@ -67,6 +70,8 @@ def reading_row(record: Record) -> tuple[int, int, int, int, int, int, bytes]:
         record.bits,
         record.body,
     )
+    if len(body) >= SMALLEST and (packed := pack(body)) is not None:
+        bits, body = bits | PACKED, packed
     return seq, series, wall, mono, bits, checksum(seq, series, wall, mono, bits, body), body
 
 
@@ -77,6 +82,13 @@ def is_sound(columns: Sequence[Any], crc: Any, body: Any) -> bool:
         return bool(crc == checksum(seq, series, wall, mono, bits, body))
     except (TypeError, OverflowError):
         return False
+
+
+def record_from(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> Record:
+    """The record of a sound row; ValueError where its body cannot be unpacked."""
+    if bits & PACKED:
+        return Record(seq, series, wall, mono, bits ^ PACKED, unpack(body))
+    return Record(seq, series, wall, mono, bits, body)
 
 
 def text_checksum(*columns: object) -> int:

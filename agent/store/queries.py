@@ -12,7 +12,7 @@ import orjson
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.database import Database, Params, Rows
-from gatepost.agent.store.model import HistoryPage, Record, is_sound
+from gatepost.agent.store.model import HistoryPage, Record, is_sound, record_from
 from gatepost.agent.store.positions import NORMAL, URGENT_TRACK
 from gatepost.agent.store.ranges import FOREVER, Range
 from gatepost.agent.store.series import SeriesBook
@@ -198,9 +198,12 @@ class StoreQueries:
         rows = await read(name, params)
         records = []
         for seq, series, wall, mono, bits, crc, body in rows:
-            if is_sound((seq, series, wall, mono, bits), crc, body):
-                records.append(Record(seq, series, wall, mono, bits, body))
-            else:
+            columns = (seq, series, wall, mono, bits)
+            try:
+                if not is_sound(columns, crc, body):
+                    raise ValueError("checksum")
+                records.append(record_from(*columns, body))
+            except ValueError:
                 self._bad_row(seq)
         await self._book.load(self.database, {record.series for record in records})
         return records, len(rows), rows[-1][0] if rows else 0

@@ -43,7 +43,7 @@ class Program:
     def start(self, timeout: float = 30.0) -> float:
         """Returns the seconds to READY; raises HelperFailed with the end of its log when it does not come up."""
         self._drain()
-        environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "WATCHDOG_USEC")}
+        environ = environment()
         environ["NOTIFY_SOCKET"] = str(self.folder / f"{self.name}.notify")
         if self.name == "floor":
             environ["PYTHONPATH"] = str(ROOT)
@@ -114,6 +114,12 @@ class Program:
                 self._notify.recv(4096)
         except BlockingIOError:
             self._notify.setblocking(True)
+
+
+def environment() -> dict[str, str]:
+    """That of an installed program: no paths of the harness, and byte-code that is kept from start to start."""
+    left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "WATCHDOG_USEC")
+    return {name: value for name, value in os.environ.items() if name not in left_out}
 
 
 def floor(folder: Path, broker: int, ttys: list[Path]) -> Program:

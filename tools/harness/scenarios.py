@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tools.harness import program
 from tools.harness.helper import wait_for
 from tools.harness.rig import Rig, Row, quantile
 from tools.harness.truth import Stored, Watch
@@ -190,7 +191,7 @@ def status(kind: str, base: Path | None, times: int = 11) -> Figures:
         for _ in range(times):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             command = [gatepost, "status", "--socket", str(rig.folder / "api.sock")]
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=30.0)
+            subprocess.run(command, stdout=subprocess.DEVNULL, env=program.environment(), check=True, timeout=30.0)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         rig.program.stop()

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gatepost.agent.store.model import PACKED
+from gatepost.agent.store.packed_samples import unpack
 from tools.harness import program
 from tools.harness.helper import Helper, HelperFailed, wait_for
 from tools.harness.mosquitto import Mosquitto
@@ -23,7 +25,7 @@ from tools.harness.rig import BROKER, INFLIGHT
 from tools.harness.truth import connect, unmoved
 from tools.harness.wave_feeder import counted
 
-BODIES = "SELECT body FROM reading JOIN series ON series.id = series WHERE device = ? ORDER BY seq"
+BODIES = "SELECT bits, body FROM reading JOIN series ON series.id = series WHERE device = ? ORDER BY seq"
 
 
 class Waves(NamedTuple):
@@ -119,8 +121,8 @@ def _stored(folder: Path, ttys: list[Path]) -> tuple[int, float]:
     with closing(connect(folder / "state")) as db:
         for path in ttys:
             number = 0
-            for (body,) in db.execute(BODIES, (path.name,)):
-                told = orjson.loads(body)
+            for bits, body in db.execute(BODIES, (path.name,)):
+                told = orjson.loads(unpack(body) if bits & PACKED else body)
                 if "samples" not in told:
                     continue
                 octets += len(body)
