@@ -97,7 +97,7 @@ async def test_what_was_refused_is_not_removed_before_the_refusal_is_written(sta
         clock.pass_seconds(2 * DAY)
         await run.put_all(1)
         settle(run, 0, 6)
-        run.store.writer.wake = lambda: None  # no commit comes
+        run.store.pending.due = lambda: False  # no commit comes
         run.store.pending.add_dead("a", 3, None, "refused")
         await run.store.retention.once()
         assert await there(run) == [3, 6]
