@@ -297,6 +297,11 @@ async def test_the_page_speaks_german_to_who_wants_it(browser, world):
     await go(browser, "#/", ".tile")
     await browser.seen("Geräte", "#devices-title")
     await browser.picture(PICTURES / "german.png")
+    await go(browser, "#/devices/probe/settings", "#device-form")
+    await browser.seen("was eine Zeile beendet", "main")
+    await browser.picture(PICTURES / "german-form.png")
+    await go(browser, "#/settings", "[data-key='store.keep']")
+    await browser.seen("wie lange der Verlauf bleibt", "main")
 
 
 async def test_tokens_are_made_and_revoked(browser, world):

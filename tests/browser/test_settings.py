@@ -48,6 +48,34 @@ async def test_a_setting_is_previewed_tried_and_goes_back_or_is_kept(browser, wo
     assert await value_of(world, "store.keep") == "9d"
 
 
+async def test_several_settings_are_changed_at_once_and_one_goes_back_to_the_files(browser, world):
+    await sign_in(browser, world)
+    await edit(browser, "store.keep")
+    await browser.run(CHOOSE, "dialog [name='store.keep']", "9d")
+    for key, value in (("logging.level", "debug"), ("commands.timeout", "20s"), ("api.rate_limit", "30/s")):
+        await browser.run(f"{CHOOSE}; one.dispatchEvent(new Event('change'))", "dialog [name=another]", key)
+        await browser.run(CHOOSE, f"dialog [name='{key}']", value)
+    await browser.click("[data-entry='commands.timeout'] button")  # not that one
+    await browser.click("#preview")
+    await browser.seen('+   keep: "9d"', "dialog pre")
+    await browser.picture(PICTURES / "settings-several.png")
+    await browser.click("dialog button[type=submit]")
+    await browser.seen("logging.level", STRIP)
+    assert await value_of(world, "store.keep") == "9d"
+    assert await value_of(world, "logging.level") == "debug"
+    assert await value_of(world, "commands.timeout") == "30s"
+    assert await value_of(world, "api.rate_limit") == "30/s"
+    await browser.click("#trial-keep")
+    await browser.until("!document.querySelector('.trial')?.checkVisibility()")
+    await edit(browser, "store.keep")
+    await browser.click("[data-entry='store.keep'] [type=checkbox]")
+    await browser.run(CHOOSE, "dialog [name=confirm]", "now")
+    await browser.click("dialog button[type=submit]")
+    await browser.until("!document.querySelector('dialog')")
+    assert await value_of(world, "store.keep") == "7d"
+    assert await value_of(world, "logging.level") == "debug"
+
+
 async def test_a_wrong_value_is_told_at_its_field(browser, world):
     await sign_in(browser, world)
     await edit(browser, "store.keep")

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 
-const EVENTS = ["device.data.received", "device.connected", "device.disconnected", "broker.status", "gap", "dead-letter", "settings", "settings.trial"];
+const EVENTS = ["device.data.received", "device.connected", "device.disconnected", "broker.status", "gap", "dead-letter", "settings", "settings.trial", "scan"];
 const FIRST = 500; // milliseconds before the first new attempt; twice as many each time, up to LONGEST
 const LONGEST = 15000;
 const PING = 10000;

@@ -13,7 +13,8 @@ const PAST_OF_ONE = 60;
 const PACE = 250; // milliseconds between two questions for the past of one device: far below the rate limit
 
 // Events: "status" (anew), "readings" (detail: a Set of devices), "wave" (detail: a block), "link" (detail: the state),
-// "trial" (of changed settings: it began, or how it ended), "ended" (the session does not hold any more).
+// "trial" (of changed settings: it began, or how it ended), "scan" (detail: a search, how far it is), "ended" (the session does
+// not hold any more).
 class GatewayState extends EventTarget {
   status = null;
   findings = [];
@@ -164,6 +165,8 @@ class GatewayState extends EventTarget {
       this.#keep(data, false);
     } else if (event === "settings.trial") {
       this.tried(data);
+    } else if (event === "scan") {
+      this.dispatchEvent(new CustomEvent("scan", { detail: data }));
     } else if (event !== "hello" && event !== "pong") {
       if (event !== "broker.status") this.#found = 0;
       this.#hasty ||= setTimeout(() => {

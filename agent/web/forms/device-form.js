@@ -2,6 +2,7 @@
 
 import { at, get } from "../core/api.js";
 import { el } from "../core/dom.js";
+import { translated } from "../core/help.js";
 import { t } from "../core/i18n.js";
 import { mainValues } from "../core/parts.js";
 import { state } from "../core/state.js";
@@ -69,7 +70,7 @@ export class DeviceForm {
     }
     if (driver !== this.#driver) return;
     this.#options = fieldsOf(schema.options, this.#had.driver === driver ? this.#had.options : {}, "options.");
-    this.#optionPlace.replaceChildren(el("legend", {}, t("f.options")), el("p", { class: "hint" }, schema.title ?? ""), ...this.#options.map((one) => one.element));
+    this.#optionPlace.replaceChildren(el("legend", {}, t("f.options")), el("p", { class: "hint" }, translated(schema.title)), ...this.#options.map((one) => one.element));
     this.#optionPlace.hidden = this.#options.length === 0;
   }
 

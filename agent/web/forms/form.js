@@ -32,7 +32,7 @@ export function placed(failure, fields) {
   for (const problem of failure.problems ?? []) {
     const path = String(problem.where).split(".").slice(2);
     const words = problem.hint ? `${problem.message}; ${problem.hint}` : problem.message;
-    const field = fields.find((one) => one.name === problem.where) ?? fields.find((one) => one.name === path.join(".")) ?? fields.find((one) => one.name === path.slice(0, 2).join(".")) ?? fields.find((one) => one.name === path[0]);
+    const field = fields.find((one) => one.name === problem.where) ?? fields.find((one) => one.name === path.join(".")) ?? fields.find((one) => one.name === path.slice(0, 2).join(".")) ?? fields.find((one) => one.name === path[0]) ?? fields.find((one) => String(problem.where).startsWith(`${one.name}.`));
     if (field) {
       field.complain(words);
       first ??= field;

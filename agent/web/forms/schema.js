@@ -1,6 +1,8 @@
 // Fields for a JSON Schema of an object: typed where the schema says what it is, lines where it is a list or a map of plain
 // values, and JSON only for what is nested deeper.
 
+import { said } from "../core/format.js";
+import { called, translated } from "../core/help.js";
 import { t } from "../core/i18n.js";
 import { Field } from "./field.js";
 
@@ -26,9 +28,8 @@ export function fieldsOf(schema, values = {}, prefix = "") {
     const part = open(given);
     const needed = (top.required ?? []).includes(name);
     const plain = part.default !== undefined && part.default !== null && part.default !== "" && typeof part.default !== "object";
-    const hint = [part.description, plain && part.type !== "boolean" ? t("otherwise", { value: part.default }) : ""].filter(Boolean).join("; ");
-    const label = name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
-    const field = new Field(prefix + name, { ...kindOf(part, open), label, needed, hint, value: values[name] });
+    const hint = [said(translated(part.description)), plain && part.type !== "boolean" ? t("otherwise", { value: part.default }) : ""].filter(Boolean).join("; ");
+    const field = new Field(prefix + name, { ...kindOf(part, open), label: called(name), needed, hint, value: values[name] });
     field.key = name;
     return field;
   });

@@ -3,17 +3,18 @@
 import { ask, get, lines } from "../core/api.js";
 import { el, mark, say, show, text } from "../core/dom.js";
 import { number, said } from "../core/format.js";
+import { translated } from "../core/help.js";
 import { known, t } from "../core/i18n.js";
 import { button, card, failed, fill, heading, mainValues, plain, searchBox, showValue, sign, tell, trouble } from "../core/parts.js";
 import { go, link } from "../core/router.js";
-import { state } from "../core/state.js";
+import { listen, state } from "../core/state.js";
 import { DeviceValues } from "../core/values.js";
 import { Field, WrongField } from "../forms/field.js";
 import { DeviceForm } from "../forms/device-form.js";
 import { makeForm, placed } from "../forms/form.js";
 
 const STEPS = ["find", "where", "try"];
-const LOOK = 700; // milliseconds between two looks at a search that goes on
+const LOOK = { live: 5000, polling: 700 }; // milliseconds after which a search is looked at of which nothing is heard
 const TRIAL = 60; // seconds for a first reading
 const LOOKS = { recognised: "good", speaks: "warn", silent: "idle", "left-alone": "idle" };
 
@@ -28,7 +29,9 @@ class DeviceSearch {
   #cancel = plain(t("cancel"), () => this.#take(ask("DELETE", "scan")));
   #buttons;
   #timer = 0;
+  #newest = { started: null, elapsed: 0 };
   #use;
+  #deaf = listen({ scan: ({ detail }) => this.#draw(detail) });
 
   constructor(use) {
     this.#use = use;
@@ -46,6 +49,7 @@ class DeviceSearch {
 
   end() {
     this.#use = null;
+    this.#deaf();
     clearTimeout(this.#timer);
   }
 
@@ -61,12 +65,15 @@ class DeviceSearch {
   }
 
   #draw(scan) {
-    if (!this.#use) return;
+    // An answer may come after an event that is newer.
+    if (!this.#use || (scan?.started === this.#newest.started && scan.elapsed < this.#newest.elapsed)) return;
+    clearTimeout(this.#timer);
     const running = scan?.state === "running";
     for (const one of this.#buttons) one.disabled = running;
     show(this.#cancel, running);
     show(this.#bar, running);
     if (!scan) return;
+    this.#newest = scan;
     // Of a radio the time says how far it is, of ports their number.
     const [done, total] = scan.kind === "ble" ? [scan.elapsed, scan.seconds] : [scan.done, scan.total];
     this.#bar.max = total || 1;
@@ -80,13 +87,13 @@ class DeviceSearch {
       const rank = (one) => (one.state === "recognised" ? (one.configured ? 1 : 0) : 2);
       this.#list.replaceChildren(...[...scan.found].sort((one, other) => rank(one) - rank(other)).map((one) => this.#entry(one)));
     }
-    if (running) this.#timer = setTimeout(() => this.#take(get("scan")), LOOK);
+    if (running) this.#timer = setTimeout(() => this.#take(get("scan")), LOOK[state.link] ?? LOOK.polling);
   }
 
   #entry(one) {
     const look = sign();
     tell(look, { kind: LOOKS[one.state] ?? "bad", word: one.configured ? t("wizard.taken", { id: one.configured }) : known(`scan.${one.state}`, one.state) });
-    const name = one.title || one.what || one.name || one.usb || one.port || one.address;
+    const name = translated(one.title) || one.what || one.name || one.usb || one.port || one.address;
     const about = [one.name, one.port ?? one.address, typeof one.rssi === "number" ? `${one.rssi} dBm` : "", one.certainty && one.certainty !== "sure" ? t("wizard.unsure") : "", one.needs ? t("wizard.key") : ""].filter((words) => words && words !== name);
     const content = [el("strong", {}, name), el("small", {}, about.join(" · ")), look, el("small", {}, said(one.message, one.hint))];
     if (one.configured || !(one.settings ?? one.port)) return el("li", { class: "pick" }, content);
@@ -131,7 +138,7 @@ class AddDevice {
     this.#stop = () => scan.end();
     try {
       const { drivers, titles = {} } = await get("drivers");
-      this.#drivers = drivers.map((name) => [name, titles[name] ?? ""]);
+      this.#drivers = drivers.map((name) => [name, translated(titles[name]), titles[name] ?? ""]);
       draw();
     } catch (error) {
       text(complaint, failed(error));

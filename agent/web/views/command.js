@@ -3,6 +3,7 @@
 import { ask, at, get } from "../core/api.js";
 import { el, say, text } from "../core/dom.js";
 import { said } from "../core/format.js";
+import { translated } from "../core/help.js";
 import { known, t } from "../core/i18n.js";
 import { Field, taken } from "../forms/field.js";
 import { openDialog } from "../forms/form.js";
@@ -12,7 +13,7 @@ import { failed } from "../core/parts.js";
 const OUTCOME = { done: "good", accepted: "good", failed: "bad", rejected: "bad", "outcome-unknown": "warn" };
 export const outcome = (status) => el("span", { class: `sign ${OUTCOME[status] ?? "idle"}` }, known(`outcome.${status}`, status));
 
-const labelled = ({ name, title, allowed }) => [name, allowed === false ? t("command.refused", { title: title || name }) : title || name];
+const labelled = ({ name, title, allowed }) => [name, allowed === false ? t("command.refused", { title: translated(title) || name }) : title || name];
 
 export async function sendCommand(id, label, after) {
   let commands;
@@ -25,37 +26,37 @@ export async function sendCommand(id, label, after) {
   const byName = new Map(commands.map((command) => [command.name, command]));
   const which = new Field("command", { label: t("command.which"), kind: "select", choices: commands.map(labelled), needed: true });
   const place = el("div");
-  const told = el("output", { "aria-live": "polite" });
+  const answer = el("output", { "aria-live": "polite" });
   let fields = [];
 
   function choose() {
     fields = fieldsOf(byName.get(which.input.value)?.parameters ?? {});
     place.replaceChildren(...fields.map((field) => field.element));
-    told.replaceChildren();
+    answer.replaceChildren();
   }
 
   function tell(response) {
     const parts = [outcome(response.status)];
     if (response.error) parts.push(el("p", {}, said(response.error.message, response.error.hint)));
     if (response.result && Object.keys(response.result).length) parts.push(el("pre", {}, JSON.stringify(response.result, null, 1)));
-    told.replaceChildren(...parts);
+    answer.replaceChildren(...parts);
   }
 
   which.input.addEventListener("change", choose);
   openDialog({
     title: t("command.for", { label }),
-    content: [which.element, place, told],
+    content: [which.element, place, answer],
     fields: () => fields,
     verb: t("send"),
     after: t("close"),
     stays: true,
     send: async () => {
       const parameters = taken(fields);
-      text(told, t("command.running"));
+      text(answer, t("command.running"));
       try {
         tell(await ask("POST", `devices/${at(id)}/command`, { body: { command: which.input.value, parameters } }));
       } catch (error) {
-        told.replaceChildren();
+        answer.replaceChildren();
         if (!error.response) throw error;
         tell(error.response);
       }

@@ -3,6 +3,7 @@
 import { may } from "../core/api.js";
 import { el, keep, mark, show, text } from "../core/dom.js";
 import { age, nameOf, number, quantity } from "../core/format.js";
+import { translated } from "../core/help.js";
 import { locale, t } from "../core/i18n.js";
 import { link } from "../core/router.js";
 import { listen, state } from "../core/state.js";
@@ -14,7 +15,7 @@ const SLOWLY = 5000;
 const ORDER = { bad: 0, warn: 1, good: 2, idle: 3 };
 
 const faults = (device) => Object.values(device.faults ?? {}).reduce((sum, count) => sum + count, 0);
-const typeOf = (device) => device.title || device.driver;
+const typeOf = (device) => translated(device.title) || device.driver;
 const lastOf = (device) => state.values.get(device.id)?.last?.timestamp ?? device.last_reading ?? "";
 
 // name -> [what is sorted by, whether it can be left out]
@@ -153,7 +154,7 @@ export function open(main) {
 
   function fits(device) {
     const words = search.value.trim().toLocaleLowerCase(locale);
-    const text_ = [device.id, device.label, device.room, device.driver, device.title, device.port, signOf(device).word].filter(Boolean).join(" ").toLocaleLowerCase(locale);
+    const text_ = [device.id, device.label, device.room, device.driver, device.title, typeOf(device), device.port, signOf(device).word].filter(Boolean).join(" ").toLocaleLowerCase(locale);
     const brokers = state.brokers.filter((broker) => broker.name === filters.broker.value);
     return words.split(/\s+/).every((word) => text_.includes(word))
       && (!filters.state.value || signOf(device).word === filters.state.value)

@@ -3,6 +3,7 @@
 import { ask, at, get } from "../core/api.js";
 import { el, say, text } from "../core/dom.js";
 import { number, said } from "../core/format.js";
+import { translated } from "../core/help.js";
 import { known, t } from "../core/i18n.js";
 import { anchor, failed, heading, inline, plain, trouble } from "../core/parts.js";
 import { go } from "../core/router.js";
@@ -48,11 +49,11 @@ class BrokerForm {
     const format = this.format.input.value;
     if (format === this.#format) return;
     this.#format = format;
-    const told = format ? await get(`formats/${at(format)}`).catch(() => ({ options: {} })) : { options: {} };
+    const found = format ? await get(`formats/${at(format)}`).catch(() => ({ options: {} })) : { options: {} };
     if (format !== this.#format) return;
-    this.#options = fieldsOf(told.options ?? {}, (this.#had.format ?? "devices") === format ? this.#had.options : {}, "options.");
-    this.#optionPlace.replaceChildren(el("legend", {}, t("b.options")), el("p", { class: "hint" }, told.summary ?? ""), ...this.#options.map((one) => one.element));
-    this.#optionPlace.hidden = this.#options.length === 0 && !told.summary;
+    this.#options = fieldsOf(found.options ?? {}, (this.#had.format ?? "devices") === format ? this.#had.options : {}, "options.");
+    this.#optionPlace.replaceChildren(el("legend", {}, t("b.options")), el("p", { class: "hint" }, translated(found.summary)), ...this.#options.map((one) => one.element));
+    this.#optionPlace.hidden = this.#options.length === 0 && !found.summary;
   }
 
   // {name, settings}; what the form does not know stays as it was.
@@ -87,7 +88,7 @@ const STEP = { ok: "good", failed: "bad", unknown: "warn" };
 
 // A trial of what the form says: each step to the broker, and why one failed.
 function connectionTest(form, name) {
-  const told = el("ol", { class: "plain-list test" });
+  const steps = el("ol", { class: "plain-list test" });
   const words = el("p", { role: "status" });
   const complaint = trouble();
   const step = ({ step: which, state: how, detail, ms, message, hint }) => el("li", {}, el("span", { class: `sign ${STEP[how] ?? "idle"}` }, known(`b.step.${which}`, which)), " ",
@@ -95,21 +96,21 @@ function connectionTest(form, name) {
   const press = plain(t("b.test"), async () => {
     press.disabled = true;
     text(complaint, "");
-    told.replaceChildren();
+    steps.replaceChildren();
     try {
       const { settings } = form.take();
       text(words, t("b.testing"));
       const found = await ask("POST", "broker-test", { body: { ...(name === null ? {} : { broker: name }), settings } });
       text(words, t(found.ok ? "b.test.good" : "b.test.bad"));
-      told.replaceChildren(...found.steps.map(step));
-      told.scrollIntoView({ block: "nearest" });
+      steps.replaceChildren(...found.steps.map(step));
+      steps.scrollIntoView({ block: "nearest" });
     } catch (error) {
       text(words, "");
       if (!(error instanceof WrongField)) text(complaint, placed(error, form.fields));
     }
     press.disabled = false;
   }, { id: "test" });
-  return { press, result: el("div", {}, words, told, complaint) };
+  return { press, result: el("div", {}, words, steps, complaint) };
 }
 
 export function open(main, name = null) {

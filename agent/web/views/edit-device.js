@@ -2,6 +2,7 @@
 
 import { ask, at, get } from "../core/api.js";
 import { el, say } from "../core/dom.js";
+import { translated } from "../core/help.js";
 import { t } from "../core/i18n.js";
 import { go, link } from "../core/router.js";
 import { state } from "../core/state.js";
@@ -20,10 +21,10 @@ export function open(main, id) {
 
   async function load() {
     try {
-      const [device, { drivers }] = await Promise.all([get(`devices/${at(id)}`), get("drivers")]);
+      const [device, { drivers, titles = {} }] = await Promise.all([get(`devices/${at(id)}`), get("drivers")]);
       if (over) return;
       title(device.label || id);
-      const form = new DeviceForm({ id, had: device.configured ?? {}, drivers });
+      const form = new DeviceForm({ id, had: device.configured ?? {}, drivers: drivers.map((name) => [name, translated(titles[name])]) });
       await form.load();
       const origin = device.origin ? el("p", { class: "hint" }, `${t("about.origin")} ${[device.origin].flat().map((one) => one.file ?? one).join(", ")}`) : null;
       wait.replaceWith(makeForm({
