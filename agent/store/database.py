@@ -331,6 +331,17 @@ class TransactionRun:
 async def _connect(target: str, statements: int = 128) -> aiosqlite.Connection:
     uri = target.startswith("file:")
     connection = aiosqlite.connect(target, isolation_level=None, cached_statements=statements, uri=uri)
+    # aiosqlite forgets a connection whose opening is cancelled: it is opened to the end, and closed.
+    opening = asyncio.ensure_future(_opening(connection))
+    try:
+        return await run_to_completion(opening)
+    except asyncio.CancelledError:
+        if not opening.cancelled() and opening.exception() is None:
+            await run_to_completion(connection.close())
+        raise
+
+
+async def _opening(connection: aiosqlite.Connection) -> aiosqlite.Connection:
     try:
         return await connection
     except BaseException:

@@ -175,3 +175,24 @@ async def test_no_thread_is_left_of_a_file_that_cannot_be_opened(tmp_path: Path)
     with pytest.raises(sqlite3.DatabaseError):
         await Database(tmp_path / "text").open()
     await until(lambda: threads() == before)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_an_opening_that_is_cancelled_leaves_no_connection_open(tmp_path, monkeypatch, turns):
+    made: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def kept(*args: object, **options: object) -> sqlite3.Connection:
+        made.append(connect(*args, **{**options, "check_same_thread": False}))  # type: ignore[call-overload]
+        return made[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", kept)
+    database = Database(tmp_path / "log.db")
+    task = asyncio.create_task(database.open())
+    await step(turns)
+    task.cancel()
+    await asyncio.wait({task})
+    await database.close()
+    for connection in made:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")

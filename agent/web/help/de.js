@@ -334,4 +334,5 @@ export const sentences = {
   "telemetryDataId by `<device>/<metric>.<value>`, `<device>/<value>`, `<metric>.<value>` or `<value>`, sought in this order; a value without one is not sent": "telemetryDataId nach `<device>/<metric>.<value>`, `<device>/<value>`, `<metric>.<value>` oder `<value>`, in dieser Reihenfolge gesucht; ein Wert ohne eine wird nicht gesendet",
   "only the five members that the back end knows": "nur die fünf Teile, die das Zielsystem kennt",
   "put the device's token into each message": "das Token des Geräts in jede Nachricht setzen",
+  "Inkbird IDT-34c-B thermometer with six probes": "Thermometer Inkbird IDT-34c-B mit sechs Fühlern",
 };
