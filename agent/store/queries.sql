@@ -33,11 +33,6 @@ INSERT OR REPLACE INTO start (first, epoch, crc) VALUES (?, ?, ?);
 DELETE FROM start WHERE first < (SELECT max(first) FROM start WHERE first <= coalesce(
   min((SELECT min(seq) FROM reading), coalesce((SELECT min(seq) FROM dead_letter), 1 << 62)), 0));
 
--- name: runs --
--- Of each start its first number, and the last number before the next start.
-SELECT first, (SELECT max(seq) FROM reading WHERE seq < s.next)
-FROM (SELECT first, lead(first, 1, 1 << 62) OVER (ORDER BY first) AS next FROM start) s ORDER BY first;
-
 -- name: starts --
 SELECT first, epoch, crc FROM start ORDER BY first;
 
@@ -75,8 +70,8 @@ SELECT max(seq) FROM reading WHERE seq < ?;
 -- name: reading_count --
 SELECT count(*) FROM reading WHERE seq >= ? AND seq < ? AND NOT bits & 1;
 
--- name: reading_count_below --
-SELECT count(*) FROM reading WHERE seq < ?;
+-- name: reading_count_all --
+SELECT count(*), max(seq) FROM reading WHERE seq >= ? AND seq < ?;
 
 -- name: reading_count_urgent --
 SELECT count(*) FROM reading WHERE bits & 1 AND seq >= ? AND seq < ?;

@@ -15,6 +15,7 @@ from gatepost.agent.core.clock import US, Clock
 from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store.backlog import DeliveryBacklog
+from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.database import PAGE_SIZE, Database, TransactionRun
 from gatepost.agent.store.pending_writes import PendingWrites
 from gatepost.agent.store.positions import NORMAL, TRACKS, URGENT_TRACK
@@ -58,13 +59,13 @@ class RetentionRule:
         clock: Clock,
         boot: int,
         free: Callable[[], int],
+        losses: LossWatch,
         on_deleted: Callable[[int, int], None],
         on_trouble: Callable[[sqlite3.Error], Awaitable[bool]],
     ) -> None:
         self.settings = StoreSettings()
         self.state = "ok"
         self.dropped = 0
-        self.deleted = 0  # rows, also those that nobody was owed
         self._database = database
         self._writer = writer
         self._pending = pending
@@ -72,6 +73,7 @@ class RetentionRule:
         self._clock = clock
         self._boot = boot
         self._free = free
+        self._losses = losses
         self._on_deleted = on_deleted
         self._on_trouble = on_trouble
         self._old_to = 0  # everything below is older than it is kept
@@ -246,13 +248,13 @@ class RetentionRule:
             edge = (await self._database.read("retention_edge" + suffix, {"lo": lo, "hi": hi, "limit": limit}))[0][0]
             if edge is None:
                 break
-            span = {"lo": lo, "hi": int(edge) + 1}
+            span = {"lo": lo, "hi": min(int(edge) + 1, self._losses.border(lo))}
             dropped = 0
             async with self._database.transaction() as run:
                 if gap:
                     dropped = await self._record(run, track, span)
                 gone = await run("retention_delete" + suffix, span)
-            self.deleted += gone
+                run.then(self._losses.removed(lo, gone))
             if gone:
                 self._on_deleted(span["lo"], span["hi"])
             if dropped:

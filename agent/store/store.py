@@ -94,10 +94,8 @@ class Store:
                     report = await asyncio.to_thread(salvage, path)
                     continue
                 text = explain(error) if isinstance(error, sqlite3.Error) else error.strerror
-                raise StoreError(
-                    f"The database {path} cannot be opened: {text}.",
-                    "Is the state directory writable for the agent, and is there space?",
-                ) from error
+                hint = "Is the state directory writable for the agent, and is there space?"
+                raise StoreError(f"The database {path} cannot be opened: {text}.", hint) from error
             except BaseException:
                 await store.database.close()
                 raise
@@ -292,7 +290,7 @@ class Store:
         expected = await self.losses.look()
         report = await open_file(self.database, self.gateway, expected) or report
         database, clock = self.database, self._clock
-        loss = await self.losses.judge(database, report)
+        loss = await self.losses.judge(database)
         last, floor, starting, top, top_boot = [
             int(value or 0)
             for value in (
@@ -336,13 +334,13 @@ class Store:
         self.backlog = DeliveryBacklog(self.pending, self.writer, self.queries, clock, self.time_of, starting)
         boot = self.boots.current
         self.retention = RetentionRule(
-            database, self.writer, self.pending, self.backlog, clock, boot, free, self._deleted, self.mend
+            database, self.writer, self.pending, self.backlog, clock, boot, free, self.losses, self._deleted, self.mend
         )
         self.retention.settings = settings
         self.summaries = SummaryWriter(self.queries, self.writer, self.boots, self._book, lambda: self.state == "ok")
         self.history = HistoryReader(self.queries, self.writer, self._book, clock, self.time_of)
         self._recovery = StoreRecovery(
-            database, clock, self.retention.make_room, lambda: self.writer.next_seq, self._mended
+            database, clock, self.retention.make_room, lambda: self.writer.next_seq, self._mended, self._compare
         )
         self.disk = DiskWatch(database, self._open_for_writing, self._recovery.put_back, self._tell_condition)
         self.key_value = KeyValueStore(database)
@@ -399,11 +397,14 @@ class Store:
         self.pending.refile(await self.database.probe("gap_untold", (0,)))
         self.queries.zones.forget()
         self.summaries.wake()
-        for key, value in self.losses.repaired(report, self._gaps).items():
-            self.writer.note(key, value)
-        self.ledger.horizon = self.losses.horizon
-        await asyncio.to_thread(self.losses.stored((await self.database.probe("reading_last"))[0][0]))
         self._report_repair(report)
+
+    async def _compare(self) -> None:
+        """The mended file is in use: tell what is missing in it. Raises sqlite3.Error."""
+        await self.losses.judge(self.database)
+        self.ledger.horizon = self.losses.horizon
+        self.pending.tell(await self.database.read("gap_untold", (self.pending.told_to,)))
+        self.writer.wake()
 
     def _report_repair(self, report: SalvageReport) -> None:
         self.repairs += 1

@@ -63,7 +63,7 @@ class StoreWriter:
         on_stored: Callable[[list[Record]], None],
         on_trouble: Callable[[sqlite3.Error], Awaitable[bool]],
         rng: Random,
-        on_committing: Callable[[int | None], Callable[[], None]],
+        on_committing: Callable[[int | None, int], Callable[[], None]],
     ) -> None:
         self.interval = interval
         self.refusing: str | None = None  # why nothing is taken, when the settings say refuse
@@ -259,7 +259,7 @@ class StoreWriter:
                 run.many("reading_insert", [reading_row(record) for record in batch])
                 for key, mark in marks:
                     run.later(*(("state_drop", (key,)) if mark is None else ("state_put", (key, mark))))
-                run.then(self._on_committing(batch[-1].seq if batch else None))
+                run.then(self._on_committing(batch[-1].seq if batch else None, len(batch)))
         except BaseException:
             self._extras.failed()
             raise

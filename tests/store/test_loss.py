@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,13 +15,12 @@ import pytest
 from gatepost.agent.core.clock import US
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.command_ledger import LedgerEntry
-from gatepost.agent.store.damage.log_mark import SUFFIX, LogMark, LogMarkFile
+from gatepost.agent.store.damage.log_mark import SUFFIX, LogMarkFile
 from gatepost.agent.store.damage.loss_check import LossCheck
 from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.damage.salvage import JUMP
 from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.disk_watch import READ_ONLY
-from gatepost.agent.store.ranges import FOREVER
 from tests.support.waiting import until
 
 FRAME = 24 + PAGE_SIZE
@@ -239,29 +237,6 @@ async def test_a_transaction_that_was_never_finished_is_no_loss(start: Any, tmp_
         assert run.put(1) == len(ids) + 1
 
 
-async def test_an_older_database_beside_a_newer_mark_is_told(start: Any, tmp_path: Path) -> None:
-    path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(30)
-    old = path.read_bytes()
-    async with start() as run:
-        seen = {run.store.reading_id(seq) for seq in await run.put_all(25)}
-    path.write_bytes(old)
-    async with start() as run:
-        await until(lambda: not run.store.writer.waiting)
-        (gap,) = await run.store.gaps()
-        assert (gap["count"], gap["first"], gap["last"]) == (25, 31, 55)
-        assert seen.isdisjoint(run.store.reading_id(seq) for seq in await run.put_all(25))
-    for _ in range(2):  # and what followed that is compared again
-        old = path.read_bytes()
-        async with start() as run:
-            await run.put_all(7)
-        path.write_bytes(old)
-        async with start() as run:
-            await until(lambda: not run.store.writer.waiting)
-            assert (await run.store.gaps())[0]["count"] == 7
-
-
 async def test_a_reading_whose_series_is_gone_is_not_put_back_as_one_of_another_device(
     start: Any, tmp_path: Path
 ) -> None:
@@ -284,57 +259,6 @@ async def test_a_reading_whose_series_is_gone_is_not_put_back_as_one_of_another_
         kept = await run.store.queries.history(limit=1000)
         assert [run.store.series_of(record.series).device for record in kept] == ["other"]
         assert (await run.store.gaps())[0]["count"] >= 20
-
-
-async def test_what_was_stored_before_an_earlier_loss_is_counted_too(start: Any, tmp_path: Path) -> None:
-    path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(30)
-    old = path.read_bytes()
-    async with start() as run:
-        await run.put_all(25)
-    path.write_bytes(old)
-    async with start() as run:
-        assert (await run.put_all(10))[0] > JUMP
-        await until(lambda: not run.store.writer.waiting)
-        stored = len(await run.store.database.read("reading_page", (0, FOREVER, 1000)))
-    path.unlink()
-    async with start() as run:
-        assert 40 <= stored <= (await run.store.gaps())[0]["count"] <= stored + 25  # those were lost before
-
-
-@pytest.mark.parametrize("running", [False, True])
-async def test_delivered_readings_that_a_repair_could_not_save_are_counted(
-    start: Any, tmp_path: Path, running: bool
-) -> None:
-    path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(3000)
-        run.store.backlog.position("a").settle(0, 0, 3001)
-        if running:
-            await run.store.database.checkpoint("TRUNCATE")
-            spoil(path)
-            with contextlib.suppress(StoreError):
-                await run.store.queries.history(limit=100_000)
-            await until(lambda: run.store.repairs == 1)
-    if not running:
-        spoil(path)
-    async with start() as run:
-        await until(lambda: not run.store.writer.waiting)
-        with contextlib.suppress(StoreError):
-            await run.store.queries.history(limit=100_000)
-        await until(lambda: not run.store.losses.unstored)
-        kept = [r for r in await run.store.queries.history(limit=100_000) if r.seq <= 3000]
-        told = sum(gap["count"] for gap in await run.store.gaps(1000))
-        assert 0 < 3000 - len(kept) <= told < 3000 - len(kept) + 20
-
-
-def spoil(path: Path) -> None:
-    """A stretch in the middle reads as zeros."""
-    data = bytearray(path.read_bytes())
-    at = len(data) // 2 // PAGE_SIZE * PAGE_SIZE
-    data[at : at + 20 * PAGE_SIZE] = bytes(20 * PAGE_SIZE)
-    path.write_bytes(data)
 
 
 async def test_a_mark_that_is_gone_is_told(start: Any, tmp_path: Path) -> None:
@@ -389,20 +313,3 @@ async def test_what_was_issued_before_a_rollback_of_the_ledger_is_known(start: A
         async with start() as run:
             assert "commands-missing" in run.store.loss
             assert run.store.ledger.horizon >= clock.wall - 1
-
-
-def test_the_mark_survives_a_torn_write(tmp_path: Path) -> None:
-    file = LogMarkFile(tmp_path / "gatepost.db")
-    for seq in (1, 2, 3):
-        file.write(LogMark(seq=seq), durable=True)
-    file.write(LogMark(seq=4), durable=False)
-    assert LogMarkFile(tmp_path / "gatepost.db").read() == LogMark(seq=4, turn=3)
-    whole = file.path.read_bytes()
-    for at in (0, 4096):
-        file.path.write_bytes(whole[:at] + b"x" * 100 + whole[at + 100 :])
-        found = LogMarkFile(tmp_path / "gatepost.db").read()
-        assert found is not None
-        assert found.seq in (3, 4)
-    file.path.write_bytes(whole[:300])
-    assert LogMarkFile(tmp_path / "gatepost.db").read() in (LogMark(seq=3, turn=2), None)
-    file.close()

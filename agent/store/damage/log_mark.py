@@ -13,24 +13,35 @@ from gatepost.agent.core.atomic_file import sync_directory
 SUFFIX = ".mark"
 SLOTS = 2  # a write that the power cut tears spoils one of them
 SLOT_OCTETS = 4096  # a block of the file system
-MARK_OCTETS = 512
-MAX_RUNS = 6  # that fit into it
+MAX_STARTS = 48  # that fit into one; rows of those before are one count
+
+
+class StartRows(msgspec.Struct, frozen=True, array_like=True):
+    """Rows of one start that the log should hold: `rows` of the numbers `first` to `last`. `lost` more of them were
+    stored, and told as gone since. Without an epoch: of several starts, or of one that was lost with a damaged file."""
+
+    first: int
+    epoch: str
+    last: int
+    rows: int = 0
+    lost: int = 0
 
 
 class LogMark(msgspec.Struct, frozen=True, kw_only=True):
     """Mark of a log: what it held when the mark was written."""
 
     seq: int = 0  # the highest number stored
-    base: int = 1  # numbers have been given without a jump since this one, and rows below were gone when it started
-    runs: tuple[tuple[int, int], ...] = ()  # of rows before that, first and last: numbers jump after a loss
-    older: int = 0  # rows of runs before those
-    gone: int = 0  # rows that retention has removed since the start
-    first: int = 0  # of the start that wrote it,
-    epoch: str = ""  # and its epoch
+    starts: tuple[StartRows, ...] = ()  # the last one is that which wrote it
+    floor: int = 0  # of the log: it rises with each loss, so a log with a lower one is a copy of before
     command: int = 0  # when the newest command of the ledger was recorded, wall microseconds
     running: bool = False  # it was not stopped in order since
     unstored: int = 0  # readings taken that could not be stored before the stop
     turn: int = 0
+
+    @property
+    def writer(self) -> StartRows:
+        """The start that wrote it."""
+        return self.starts[-1] if self.starts else StartRows(1, "", 0)
 
 
 class LogMarkFile:
@@ -47,7 +58,7 @@ class LogMarkFile:
             return None
         with self.path.open("rb") as file:
             data = file.read(SLOTS * SLOT_OCTETS)
-        marks = [_decoded(data[at : at + MARK_OCTETS]) for at in range(0, len(data), SLOT_OCTETS)]
+        marks = [_decoded(data[at : at + SLOT_OCTETS]) for at in range(0, len(data), SLOT_OCTETS)]
         newest = max((mark for mark in marks if mark is not None), key=lambda mark: mark.turn, default=None)
         self._turn = newest.turn + 1 if newest else 0
         return newest
@@ -85,7 +96,7 @@ class LogMarkFile:
 
 def _encoded(mark: LogMark) -> bytes:
     body = msgspec.json.encode(mark)
-    return (b"%08x %b" % (zlib.crc32(body), body)).ljust(MARK_OCTETS)
+    return (b"%08x %b" % (zlib.crc32(body), body)).ljust(SLOT_OCTETS)
 
 
 def _decoded(octets: bytes) -> LogMark | None:

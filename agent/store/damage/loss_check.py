@@ -4,37 +4,57 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import orjson
 
-from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile
-from gatepost.agent.store.damage.salvage import JUMP, SalvageReport
+from gatepost.agent.store.damage.log_mark import MAX_STARTS, LogMark, LogMarkFile, StartRows
+from gatepost.agent.store.damage.salvage import JUMP, SALVAGED, salvaged
 from gatepost.agent.store.damage.wal_tail import WalTail, forget_tail, read_tail
-from gatepost.agent.store.database import Database, TransactionRun
+from gatepost.agent.store.database import TransactionRun
 from gatepost.agent.store.model import series_row
-from gatepost.agent.store.start_epochs import draw, start_row
+from gatepost.agent.store.ranges import FOREVER
+from gatepost.agent.store.start_epochs import draw, is_start, start_row
 
 log = logging.getLogger(__name__)
 
 MARKED = "marked"  # in meta: the log had a mark
-FLOOR = ("floor",)
+JUDGED = "judged"  # in meta: a Judgement, until the mark says the same
+FLOOR = "floor"
 
 
 class LogLoss(NamedTuple):
-    """Loss of stored rows: how it shows, and how many readings may be missing, numbered from `first` to `last`."""
+    """Loss of stored rows: how it shows, and how many readings may be missing, numbered from `first` to `last`; `known`
+    of them had their gap record before."""
 
     signs: tuple[str, ...]
     missing: int
+    known: int
     first: int
     last: int
 
 
+class Judgement(msgspec.Struct, frozen=True):
+    """Judgement of a log: what it held once its loss was told, written with the gap record. A start that is cut off
+    before it writes a mark leaves this to the next one."""
+
+    seq: int  # of the mark that it was compared with
+    mark: LogMark
+
+
+class Finding(NamedTuple):
+    """Finding of one comparison: the loss, None where there is none, and the rows that the log holds by start."""
+
+    loss: LogLoss | None
+    starts: tuple[StartRows, ...]
+
+
 class LossCheck:
-    """Check of one file: `look` before it is opened, `judge` once it is open, `mend` in the transaction that tells it,
-    `done` when that is on the disk."""
+    """Check of one file: `look` before it is opened; `judge` and `mend` in one transaction once it is open, the second
+    where there is a loss; `done` when that is on the disk."""
 
     def __init__(self, database: Path, file: LogMarkFile) -> None:
         self.mark: LogMark | None = None
@@ -62,78 +82,161 @@ class LossCheck:
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: SQLite quotes a damaged name
             log.warning("the log could not be compared with its mark: %s", error)
 
-    async def judge(self, database: Database, repair: SalvageReport | None, before: int) -> LogLoss | None:
+    async def judge(self, run: TransactionRun, mark: LogMark | None, before: int) -> Finding:
         """What is lost of the rows with numbers below `before`. Raises sqlite3.Error."""
-        mark = self.mark or LogMark()
-        last = int((await database.read("reading_before", (before,)))[0][0] or 0)
-        marked = bool(await database.read("meta_get", (MARKED,)))
-        command = int((await database.read("ledger_top"))[0][0] or 0)
-        self.put_back = await self._whole_rows(database, last)
-        kept = len(self.put_back)
-        # A start that came no further than this has told it already, and written it down by the floor.
-        floor = floor_in(await database.read("meta_get", FLOOR))
-        told = not repair and not kept and self.mark is not None and floor > mark.seq
+        meta = {key: (await run.read("meta_get", (key,)) or [("",)])[0][0] for key in (MARKED, JUDGED, SALVAGED, FLOOR)}
+        judged = _judgement(meta[JUDGED], mark or LogMark())
+        expected = judged or mark or LogMark()
+        last = int((await run.read("reading_before", (before,)))[0][0] or 0)
+        command = int((await run.read("ledger_top"))[0][0] or 0)
+        starts = await _starts(run)
+        self.put_back = await self._whole_rows(run, last)
         signs = {
-            "mark-missing": self.mark is None and marked,
-            "shorter-than-its-mark": last + kept < mark.seq and not repair and not told,
-            "commands-missing": command < mark.command,
-            "write-ahead-log-missing": self._wal_missing and not told,
-            "write-ahead-log-damaged": self._tail.damaged and not told,
-            "database-damaged": repair is not None,
+            "mark-missing": mark is None and bool(meta[MARKED]) and not judged,
+            "shorter-than-its-mark": last + len(self.put_back) < expected.seq and not meta[SALVAGED],
+            "not-of-its-mark": mark is not None and not meta[SALVAGED] and not _belongs(starts, expected),
+            "commands-missing": command < expected.command,
+            "write-ahead-log-missing": self._wal_missing and not judged,
+            "write-ahead-log-damaged": self._tail.damaged and not judged,
+            "database-damaged": bool(meta[SALVAGED]),
         }
-        if not any(signs.values()):
-            return None
-        top = max(mark.seq, *self._tail.readings, last)
-        first = max(last + 1, mark.base)
-        missing = 0 if told else max(0, self._missing(last, top, repair) - kept)
-        return LogLoss(tuple(sign for sign, seen in signs.items() if seen), missing, first, top)
+        seen = tuple(sign for sign, shows in signs.items() if shows)
+        if mark is not None and not seen:
+            rows, top = await _count(run, expected.seq + 1, before)  # written in the moment of the kill
+            own = expected.writer
+            own = msgspec.structs.replace(own, rows=own.rows + rows, last=max(own.last, top))
+            return Finding(None, (*expected.starts[:-1], own))
+        if self.put_back:
+            await self._put_back(run, expected)
+        known, floor = salvaged(meta[SALVAGED]) or (0, int(meta[FLOOR] or 0))
+        stale = floor < expected.floor
+        missing, first = 0, before
+        for start, end in zip(expected.starts, _ends(expected, starts or {}, before, stale), strict=True):
+            gone, lowest = await _missing(run, start, starts, end, stale)
+            missing += gone
+            first = min(first, lowest) if gone else first
+        if mark is None:  # what the write-ahead log shows is all that is known
+            missing = max(0, max(self._tail.readings, default=0) - last - len(self.put_back))
+        held = await _held(run, before, expected)
+        if not seen:
+            return Finding(None, held)
+        top = max(expected.seq, *self._tail.readings, last)
+        return Finding(LogLoss(seen, max(0, missing - known), known, min(first, last + 1), top), held)
 
-    async def _whole_rows(self, database: Database, last: int) -> list[tuple[Any, ...]]:
+    async def _whole_rows(self, run: TransactionRun, last: int) -> list[tuple[Any, ...]]:
         """Rows behind a damaged frame whose series is there: without it nobody knows of which device they are."""
         rows = [row for seq, row in sorted(self._tail.readings.items()) if seq > last]
         wanted = {row[1] for row in rows} - {series.number for series in self._tail.series}
-        found = await database.read("series_some", (orjson.dumps(list(wanted)).decode(),)) if wanted else []
+        found = await run.read("series_some", (orjson.dumps(list(wanted)).decode(),)) if wanted else []
         lost = wanted - {row[0] for row in found}
         return [row for row in rows if row[1] not in lost]
 
-    def _missing(self, last: int, top: int, repair: SalvageReport | None) -> int:
-        """Rows that should be there and are not, without those that the repair has told."""
-        if not repair:
-            return (top - last) % JUMP  # numbers, without the JUMP of each loss before
-        if self.mark is None:
-            return 0
-        return (rows_of(self.mark) + top - self.mark.seq) % JUMP - repair.rows - repair.lost  # any of them may be gone
+    async def _put_back(self, run: TransactionRun, mark: LogMark) -> None:
+        rows, own = self.put_back, mark.writer
+        run.many("reading_insert", rows)
+        for series in self._tail.series:
+            run.later("series_keep", series_row(series))
+        ours = own.epoch and own.first <= rows[0][0]
+        run.later("start_put", start_row(own.first, own.epoch) if ours else start_row(rows[0][0], draw()))
+        log.warning("%d readings behind a damaged part of the write-ahead log are put back", len(rows))
 
-    async def mend(self, run: TransactionRun, loss: LogLoss) -> None:
-        """Put rows back, and keep the numbers of the missing ones from being given again."""
-        mark, rows = self.mark or LogMark(), self.put_back
-        if rows:
-            run.many("reading_insert", rows)
-            for series in self._tail.series:
-                run.later("series_keep", series_row(series))
-            if mark.epoch and mark.first <= rows[0][0]:
-                run.later("start_put", start_row(mark.first, mark.epoch))
-            else:
-                run.later("start_put", start_row(rows[0][0], draw()))
-            log.warning("%d readings behind a damaged part of the write-ahead log are put back", len(rows))
+    async def mend(self, run: TransactionRun, mark: LogMark, finding: Finding, loss: LogLoss) -> int:
+        """Keep the numbers of missing rows from being given again; the new floor."""
         if (await run.read("reading_last"))[0][0] and not await run.read("owed_load"):
             run.later("meta_put", ("starting", "1"))  # nobody knows what was delivered: everything again
-        run.later("meta_put", ("floor", str(max(loss.last + JUMP, floor_in(await run.read("meta_get", FLOOR))))))
+        floor = max(loss.last + JUMP, int((await run.read("meta_get", (FLOOR,)) or [(0,)])[0][0]))
+        run.later("meta_put", (FLOOR, str(floor)))
+        run.later("meta_drop", (SALVAGED,))
+        top = max((start.last for start in finding.starts), default=0)
+        now = msgspec.structs.replace(mark, seq=top, starts=folded(finding.starts, mark.writer), floor=floor, command=0)
+        run.later("meta_put", (JUDGED, msgspec.json.encode(Judgement(mark.seq, now)).decode()))
+        return floor
 
     def done(self) -> None:
         """What was mended is on the disk. Blocks."""
+        self._tail, self._wal_missing = WalTail(), False
         try:
             forget_tail(self._path)
         except OSError as error:
             log.warning("the rest of a damaged write-ahead log could not be removed: %s", error.strerror)
 
 
-def rows_of(mark: LogMark) -> int:
-    """Rows that were stored when it was written."""
-    runs = [*mark.runs, (mark.base, mark.seq)]
-    return mark.older + sum(hi + 1 - lo for lo, hi in runs if hi >= lo) - mark.gone
+def folded(starts: Sequence[StartRows], own: StartRows) -> tuple[StartRows, ...]:
+    """Those that have rows, the oldest of too many as one; `own`, which writes the mark, is the last, also without."""
+    kept = [start for start in starts if start.rows and not _same(start, own)]
+    own = next((start for start in starts if _same(start, own)), msgspec.structs.replace(own, rows=0, lost=0))
+    if len(kept) >= MAX_STARTS:  # with its own
+        old = kept[: len(kept) + 2 - MAX_STARTS]
+        rows, lost = sum(start.rows for start in old), sum(start.lost for start in old)
+        kept[: len(old)] = [StartRows(old[0].first, "", old[-1].last, rows, lost)]
+    return (*kept, own)
 
 
-def floor_in(rows: list[tuple[Any, ...]]) -> int:
-    """No number up to this one is given again."""
-    return int(rows[0][0]) if rows and str(rows[0][0]).isdecimal() else 0
+def _same(one: StartRows, other: StartRows) -> bool:
+    return (one.first, one.epoch) == (other.first, other.epoch)
+
+
+async def _count(run: TransactionRun, lo: int, hi: int) -> tuple[int, int]:
+    """How many rows are in [lo, hi), and the highest number of them."""
+    rows, top = (await run.read("reading_count_all", (lo, hi)))[0]
+    return int(rows), int(top or 0)
+
+
+async def _starts(run: TransactionRun) -> dict[int, str] | None:
+    """The epochs of the log by their first numbers; None where some are lost."""
+    rows = await run.read("starts")
+    return {row[0]: row[1] for row in rows} if rows and all(map(is_start, rows)) else None
+
+
+def _belongs(starts: dict[int, str] | None, mark: LogMark) -> bool:
+    """Whether the newest start of the log is that of the mark, or the one before, where that stored nothing."""
+    if starts is None:
+        return not any(start.rows for start in mark.starts)
+    newest = max(starts)
+    with_rows = [start for start in mark.starts[:-1] if start.epoch]
+    return starts[newest] == mark.writer.epoch or (
+        not mark.writer.rows and starts[newest] == (with_rows[-1].epoch if with_rows else starts[newest])
+    )
+
+
+def _ends(mark: LogMark, starts: Collection[int], before: int, stale: bool) -> list[int]:
+    """Up to which numbers rows of each start count. Where the log is a copy of before a loss, rows that were told as
+    gone are here again, maybe in the place of others: then all of them do."""
+    firsts = sorted({*starts, *(start.first for start in mark.starts), before})
+    if not stale:
+        return [min(before, start.last + 1) for start in mark.starts]
+    return [next((first for first in firsts if first > start.last), before) for start in mark.starts]
+
+
+async def _missing(
+    run: TransactionRun, start: StartRows, starts: dict[int, str] | None, end: int, stale: bool
+) -> tuple[int, int]:
+    """How many rows of this start, which ends there, may be missing, and the number from which on they are."""
+    if start.epoch and starts is not None and starts.get(start.first) != start.epoch:
+        return start.rows, start.first
+    rows, top = await _count(run, start.first, end)
+    should = start.rows + (start.lost if stale else 0)
+    return min(start.rows, max(0, should - rows)), top + 1 if start.first <= top < start.last else start.first
+
+
+async def _held(run: TransactionRun, before: int, mark: LogMark) -> tuple[StartRows, ...]:
+    """The rows of the log by start."""
+    starts = {0: ""} | (await _starts(run) or {})
+    told = {(start.first, start.epoch): start.rows + start.lost for start in mark.starts}
+    firsts, held = sorted(starts), list[StartRows]()
+    for first, end in zip(firsts, [*firsts[1:], FOREVER], strict=True):
+        rows, top = await _count(run, first, min(end, before))
+        lost = max(0, told.get((first, starts[first]), 0) - rows)
+        held.append(StartRows(first, starts[first], max(top, first - 1), rows, lost))
+    return tuple(held)
+
+
+def _judgement(text: str, mark: LogMark) -> LogMark | None:
+    """What was written about this mark, where the start that did has written no mark of its own."""
+    try:
+        judgement = msgspec.json.decode(text, type=Judgement) if text else None
+    except msgspec.MsgspecError:
+        return None
+    if judgement is None or judgement.mark.writer.epoch != mark.writer.epoch or judgement.seq < mark.seq:
+        return None
+    return judgement.mark

@@ -13,11 +13,10 @@ import msgspec
 import orjson
 
 from gatepost.agent.core.clock import Clock, rfc3339
-from gatepost.agent.store.damage.log_mark import MAX_RUNS, LogMark, LogMarkFile
-from gatepost.agent.store.damage.loss_check import FLOOR, MARKED, LogLoss, LossCheck, floor_in, rows_of
-from gatepost.agent.store.damage.salvage import JUMP, SalvageReport
-from gatepost.agent.store.database import Database
-from gatepost.agent.store.gap_counter import GapCounter
+from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile, StartRows
+from gatepost.agent.store.damage.loss_check import FLOOR, JUDGED, MARKED, Finding, LogLoss, LossCheck, folded
+from gatepost.agent.store.damage.salvage import JUMP
+from gatepost.agent.store.database import Database, TransactionRun
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.ranges import FOREVER
 
@@ -42,8 +41,7 @@ class LossWatch:
         self._writing = threading.Lock()  # marks are written by the threads of whoever has something to mark
         self._synced_at = float("-inf")
         self._failing = False
-        self.removed: Callable[[], int] = int  # rows that retention has removed since the start
-        self._missed = 0  # rows that were lost since then, and told
+        self._held: tuple[StartRows, ...] = ()  # what the log holds, by start
         self.begun = False  # the log was compared with its mark, which is kept up to date from then on
 
     async def look(self) -> int:
@@ -60,22 +58,27 @@ class LossWatch:
             return max(last, self._mark.seq) + JUMP + 1
         return last + 1
 
-    async def judge(
-        self, database: Database, repair: SalvageReport | None = None, before: int = FOREVER
-    ) -> LogLoss | None:
-        """The file is open: what is lost of the rows below `before`, written down as a gap record. Of a file that can
-        only be read nothing is said before `open_for_writing`. Raises sqlite3.Error."""
-        loss = None if database.read_only else await self._check.judge(database, repair, before)
-        key_value = KeyValueStore(database)
+    async def judge(self, database: Database, before: int = FOREVER) -> LogLoss | None:
+        """The file is open: what is lost of the rows below `before`, written down as a gap record in the transaction in
+        which they are counted. Of a file that can only be read nothing is said before `open_for_writing`.
+
+        Raises sqlite3.Error.
+        """
+        loss = None
+        if not database.read_only:
+            async with database.transaction() as run:
+                mark = self._mark if self.begun else self._check.mark
+                finding = await self._check.judge(run, mark, before)
+                loss, self._held = finding.loss, finding.starts
+                if loss is not None:
+                    await self._write_down(run, mark or LogMark(), finding, loss)
+                elif not await run.read("meta_get", (MARKED,)):
+                    run.later("meta_put", (MARKED, "1"))
+            await asyncio.to_thread(self._check.done)
         if loss is None:
+            key_value = KeyValueStore(database)
             self.notice = str(await key_value.get(NOTICE) or "")
             self.horizon = int(await key_value.get(HORIZON) or 0)
-        else:
-            await self._write_down(database, loss, repair.lost if repair else 0)
-        if not database.read_only:
-            await asyncio.to_thread(self._check.done)
-            if not await database.read("meta_get", (MARKED,)):
-                await database.write("meta_put", (MARKED, "1"))
         return loss
 
     async def open_for_writing(self, database: Database) -> None:
@@ -90,47 +93,48 @@ class LossWatch:
         """Rows that `judge` has put back."""
         return self._check.put_back
 
-    def repaired(self, report: SalvageReport, gaps: GapCounter) -> dict[str, bytes]:
-        """The file was replaced under the running agent, the gap record of what was owed is in it: what was delivered
-        becomes another one; what else it must remember."""
-        missing = max(0, rows_of(self._mark) - report.rows - report.lost)
-        self._missed += missing + report.lost
-        if missing:
-            gaps.add("", missing, GAP_REASON, self._clock.now())
-        return self._notice(("database-damaged",), missing + report.lost)
-
     async def started(self, database: Database, first: int, epoch: str) -> None:
         """The log was compared, and is written from now on."""
-        last = int((await database.read("reading_last"))[0][0])
-        lowest = int((await database.read("reading_first"))[0][0])
-        command = int((await database.read("ledger_top"))[0][0] or 0)
-        base = max(floor_in(await database.read("meta_get", FLOOR)) + 1, lowest)
-        starts = await database.read("runs")
-        runs = runs_of(starts, lowest, base)
-        older, known = 0, min(base, starts[0][0] if starts else base)
-        if 0 < lowest < known:  # which starts these rows are of was lost with a damaged file
-            older = int((await database.read("reading_count_below", (known,)))[0][0])
-        self.begun = True
-        self._mark = LogMark(
-            seq=last,
-            base=base,
-            runs=tuple(runs[-MAX_RUNS:]),
-            older=older + sum(hi + 1 - lo for lo, hi in runs[:-MAX_RUNS]),
-            first=first,
-            epoch=epoch,
-            command=command,
-            running=True,
-            unstored=self.unstored,
-        )
+        async with database.transaction() as run:
+            command = int((await run.read("ledger_top"))[0][0] or 0)
+            floor = int((await run.read("meta_get", (FLOOR,)) or [(0,)])[0][0])
+            rows, top = (await run.read("reading_count_all", (first, FOREVER)))[0]
+            last = int((await run.read("reading_last"))[0][0])
+            own = StartRows(first, epoch, int(top or first - 1), int(rows))
+            starts = folded((*self._held, own), own)
+            self._mark = LogMark(
+                seq=last, starts=starts, floor=floor, command=command, running=True, unstored=self.unstored
+            )
+            self.begun = True
         await asyncio.to_thread(self._change(durable=True))
+        if await database.read("meta_get", (JUDGED,)):
+            await database.write("meta_drop", (JUDGED,))
 
-    def stored(self, seq: int | None) -> Callable[[], None]:
-        """Rows up to `seq` are about to be committed, and what was untold with them: what is to be called in a thread
-        once they are, before anybody is told."""
+    def stored(self, seq: int | None, rows: int = 0) -> Callable[[], None]:
+        """So many rows up to `seq` are about to be committed, and what was untold with them: what is to be called in a
+        thread once they are, before anybody is told."""
         due = self._clock.monotonic() - self._synced_at >= SYNC_SECONDS
-        changes = {} if seq is None else {"seq": seq}
-        change = self._change(due, unstored=0, gone=self.removed() + self._missed, **changes)
-        return change if self.begun and (due or changes) else lambda: None
+        if not self.begun or not (due or seq is not None):
+            return lambda: None
+        if seq is None:
+            return self._change(due, unstored=0)
+        *before, own = self._mark.starts
+        own = StartRows(own.first, own.epoch, seq, own.rows + rows, own.lost)
+        return self._change(due, unstored=0, seq=seq, starts=(*before, own))
+
+    def border(self, seq: int) -> int:
+        """The first number behind `seq` that belongs to another start: rows of both are not removed at once."""
+        return next((start.first for start in self._mark.starts if start.first > seq), FOREVER)
+
+    def removed(self, seq: int, rows: int) -> Callable[[], None]:
+        """So many rows of the start that gave this number are about to be removed; what is to be called in a thread
+        once they are."""
+        starts = list(self._mark.starts)
+        at = next((at for at in reversed(range(len(starts))) if starts[at].first <= seq), None)
+        if not self.begun or at is None or not rows:
+            return lambda: None
+        starts[at] = msgspec.structs.replace(starts[at], rows=max(0, starts[at].rows - rows))
+        return self._change(durable=False, starts=(*filter(_has_rows, starts[:-1]), starts[-1]))
 
     async def command_recorded(self, recorded: int) -> None:
         if self.begun and recorded > self._mark.command:
@@ -147,16 +151,18 @@ class LossWatch:
         await key_value.put(NOTICE, None)
         self.notice = ""
 
-    async def _write_down(self, database: Database, loss: LogLoss, known: int) -> None:
+    async def _write_down(self, run: TransactionRun, mark: LogMark, finding: Finding, loss: LogLoss) -> None:
         """In one transaction: a start that is cut off tells either nothing or all of it."""
-        state = self._notice(loss.signs, loss.missing + known)
-        gap = (self.horizon, GAP_REASON, None, None, loss.missing, 0, loss.first, loss.last, None, self.horizon)
-        async with database.transaction() as run:
-            await self._check.mend(run, loss)
-            if loss.missing:
-                run.later("gap_add", gap)
-            for item in state.items():
-                run.later("state_put", item)
+        state = self._notice(loss.signs, loss.missing + loss.known)
+        floor = await self._check.mend(run, mark, finding, loss)
+        if loss.missing:
+            when = self.horizon
+            run.later("gap_add", (when, GAP_REASON, None, None, loss.missing, 0, loss.first, loss.last, None, when))
+        for item in state.items():
+            run.later("state_put", item)
+        run.later("meta_put", (MARKED, "1"))
+        if self.begun:
+            run.then(self._change(durable=True, starts=folded(finding.starts, mark.writer), floor=floor))
 
     def _notice(self, signs: tuple[str, ...], missing: int) -> dict[str, bytes]:
         """The entries of the small state that remember it."""
@@ -188,14 +194,5 @@ class LossWatch:
         return write
 
 
-def runs_of(rows: list[tuple[Any, ...]], lowest: int, base: int) -> list[tuple[int, int]]:
-    """First and last numbers of rows below `base`; `rows` have the first number of a start, and the last one before the
-    next start."""
-    runs: list[tuple[int, int]] = []
-    for start, end in rows:
-        lo, hi = max(start, lowest, 1), min(end or 0, base - 1)
-        if runs and lo == runs[-1][1] + 1 and hi >= lo:
-            runs[-1] = (runs[-1][0], hi)
-        elif hi >= lo:
-            runs.append((lo, hi))
-    return runs
+def _has_rows(start: StartRows) -> bool:
+    return bool(start.rows)

@@ -44,12 +44,14 @@ class StoreRecovery:
         make_room: Callable[[], Awaitable[None]],
         next_seq: Callable[[], int],
         on_mended: Callable[[SalvageReport], Awaitable[None]],
+        on_open: Callable[[], Awaitable[None]],
     ) -> None:
         self._database = database
         self._clock = clock
         self._make_room = make_room
         self._next_seq = next_seq
-        self._on_mended = on_mended
+        self._on_mended = on_mended  # nobody else reads or writes yet
+        self._on_open = on_open
         self._healing = asyncio.Lock()
         self._tried_at = float("-inf")
         self._tries = 0
@@ -99,6 +101,8 @@ class StoreRecovery:
                     report = await self._replace()
                     if report is not None:
                         await self._on_mended(report)
+                if report is not None:
+                    await self._on_open()
             except (OSError, sqlite3.Error, StoreError) as error:
                 log.error("the database could not be mended: %s", error)
                 return False

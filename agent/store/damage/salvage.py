@@ -22,6 +22,7 @@ from gatepost.agent.store.schema import VERSION, script, too_new
 from gatepost.agent.store.start_epochs import is_start, start_row
 
 JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
+SALVAGED = "salvaged"  # in meta, until the mark is compared: rows that repairs have told as lost, and the floor before
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError)  # what sqlite3 says of a file with flipped bits
 SIDE_TABLES = ("meta", "boot", "start", "series", "owed", "gap", "dead_letter", "state", "ledger")
 SUFFIXES = ("", "-wal", "-shm")
@@ -189,6 +190,7 @@ def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq
     seen += [n or 0 for n in new.execute("SELECT (SELECT max(seq) FROM reading), max(lo) FROM owed").fetchone()]
     highest = max(seen)
     report.floor = highest + JUMP
+    before = max(floors, default=0)
     epoch = kept.get("epoch") or meta.get("epoch")  # of a file of version 1: one for all its rows
     if epoch:
         new.execute(sql("start_put"), start_row(0, epoch))
@@ -204,6 +206,14 @@ def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq
     if report.lost:
         now = int(datetime.now(UTC).timestamp() * 1e6)
         new.execute(sql("gap_add"), (now, "damaged-database", None, None, report.lost, 0, None, None, None, None))
+    earlier, floor = salvaged(kept.get(SALVAGED, "")) or (0, before)
+    new.execute(sql("meta_put"), (SALVAGED, f"{earlier + report.lost} {floor}"))
+
+
+def salvaged(text: str) -> tuple[int, int] | None:
+    """What SALVAGED says; None where nothing was repaired."""
+    lost, _, floor = text.partition(" ")
+    return (int(lost), int(floor)) if lost.isdecimal() and floor.isdecimal() else None
 
 
 def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, report: SalvageReport) -> bool:
