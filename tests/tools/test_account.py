@@ -142,7 +142,7 @@ def test_what_mqtt_devices_had_acknowledged_is_in_the_log_and_qos_2_once():
         f"g:e:{at}": Row(device, n, -1, event=False)
         for at, (device, n) in enumerate([("mq1-0", 1), ("mq1-0", 1), ("mq2-1", 1), ("mq2-1", 1), ("tty-0", 9)])
     }
-    missing, twice = mqtt_writers.judge(stored, {"mq1-0": [1, 2], "mq2-1": [1]})
+    missing, twice = mqtt_writers.judge(stored, {}, {"mq1-0": [1, 2], "mq2-1": [1]})
     assert (missing, twice) == (["mq1-0 n=2"], ["mq2-1 n=1"])
 
 

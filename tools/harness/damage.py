@@ -30,7 +30,8 @@ from gatepost.agent.store.model import is_sound
 from tools.harness import program
 from tools.harness.account import Arrivals
 from tools.harness.helper import Helper, HelperFailed, end_cleanly_when_asked
-from tools.harness.torture import HOT
+from tools.harness.state_files import StateFiles, small_disk
+from tools.harness.tap import HOT
 from tools.harness.truth import EVENT, Row, connect
 
 BROKER = "cloud"
@@ -42,68 +43,6 @@ TELLING = ("log-damaged", "damaged-database", "damaged-row", "log-full", "stoppe
 Gap = tuple[int, str, int, int | None, int | None]
 
 
-class StateFiles:
-    """The files of a state directory, and what can happen to them."""
-
-    def __init__(self, state: Path, rng: random.Random) -> None:
-        self.state, self.rng = state, rng
-        self.older: list[Path] = []  # copies of the whole directory
-
-    def keep(self) -> None:
-        """A copy that may come back."""
-        copy = self.state.with_name(f"older-{time.time_ns()}")
-        shutil.copytree(self.state, copy, ignore=shutil.ignore_patterns("*.sock", "*damaged-*", "ballast"))
-        self.older.append(copy)
-        for old in self.older[:-4]:
-            shutil.rmtree(old)
-        del self.older[:-4]
-
-    def bits(self, name: str) -> None:
-        path = self._file(name)
-        data = bytearray(path.read_bytes())
-        for _ in range(self.rng.choice((1, 1, 3, 100))):
-            if data:
-                data[self.rng.randrange(len(data))] ^= 1 << self.rng.randrange(8)
-        path.write_bytes(data)
-
-    def page(self, name: str) -> None:
-        """A block that the card gives back as zeros."""
-        path = self._file(name)
-        data = bytearray(path.read_bytes())
-        at = self.rng.randrange(max(1, len(data) // 4096)) * 4096
-        data[at : at + 4096] = bytes(len(data[at : at + 4096]))
-        path.write_bytes(data)
-
-    def cut(self, name: str) -> None:
-        path = self._file(name)
-        with path.open("r+b") as file:
-            file.truncate(self.rng.randrange(path.stat().st_size + 1))
-
-    def remove(self, name: str) -> None:
-        self._file(name).unlink()
-
-    def roll_back(self, name: str) -> None:
-        """An older copy of this file; of the log with the write-ahead log that belonged to it."""
-        if not self.older:
-            return
-        older = self.rng.choice(self.older)
-        for each in (name, f"{name}-wal") if name.endswith(".db") else (name,):
-            self._file(each).unlink(missing_ok=True)
-            if (older / each).exists():
-                shutil.copy(older / each, self.state / each)
-
-    def roll_all_back(self, _: str) -> None:
-        if self.older:
-            older = self.rng.choice(self.older)
-            for path in self.state.iterdir():
-                path.unlink() if path.is_file() else None
-            for path in older.iterdir():
-                shutil.copy(path, self.state / path.name) if path.is_file() else None
-
-    def _file(self, name: str) -> Path:
-        return self.state / name
-
-
 class DamageRun:
     """One run in a folder of its own. `wrong` says what did not hold."""
 
@@ -112,7 +51,7 @@ class DamageRun:
         self.rate = rate
         self.state = folder / "state"
         self.state.mkdir()
-        self.small = self._mount(stack)
+        self.small = small_disk(stack, self.state)
         self.feeder = stack.enter_context(Helper("feeder", folder=str(folder), devices=3, urgent=50))
         tap = stack.enter_context(Helper("tap", upstream=None, journal=str(folder / "cloud.journal")))
         self.tap, self.arrivals = tap, Arrivals(folder / "cloud.journal")
@@ -125,14 +64,6 @@ class DamageRun:
         self.did: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.lost = self.told = self.rows = 0
-
-    def _mount(self, stack: ExitStack) -> bool:
-        """A small disk below the state directory, where this user may mount one."""
-        command = ["mount", "-t", "tmpfs", "-o", "size=200m", "none", str(self.state)]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            return False
-        stack.callback(subprocess.run, ["umount", "-l", str(self.state)], check=False)
-        return True
 
     def run(self, rounds: int) -> None:
         self._start()
@@ -153,7 +84,7 @@ class DamageRun:
                     flush=True,
                 )
 
-    def _choose(self) -> tuple[str, Callable[[], None]]:
+    def _choose(self) -> tuple[str, Callable[[], object]]:
         files = self.files
         log = "gatepost.db"
         targets = {
@@ -163,7 +94,7 @@ class DamageRun:
             "audit": "audit.log",
             "settings": "last-good.json",
         }
-        kinds: dict[str, Callable[[str], None]] = {
+        kinds: dict[str, Callable[[str], object]] = {
             "bits": files.bits,
             "block": files.page,
             "cut": files.cut,
@@ -174,15 +105,15 @@ class DamageRun:
         if pick < 0.08:
             return "nothing", lambda: None
         if pick < 0.16:
-            return "directory older", lambda: files.roll_all_back("")
+            return "directory older", files.roll_all_back
         if pick < 0.22:
             return "log and write-ahead log removed", lambda: (files.remove(log), files.remove(f"{log}-wal"))[0]
         if pick < 0.30 and self.small:
-            return "disk full", self._fill
+            return "disk full", self.files.fill
         target, kind = self.rng.choice(list(targets)), self.rng.choice(list(kinds))
         return f"{target}: {kind}", lambda: kinds[kind](targets[target])
 
-    def _round(self, name: str, what: Callable[[], None]) -> None:
+    def _round(self, name: str, what: Callable[[], object]) -> None:
         if name == "disk full":
             what()
             time.sleep(self.rng.uniform(0.5, 3.0))
@@ -199,11 +130,11 @@ class DamageRun:
             with suppress(FileNotFoundError):  # an orderly stop leaves no write-ahead log
                 what()
         if name == "disk full" and self.rng.random() < 0.5:
-            (self.state / "ballast").unlink()  # else it starts on a full disk
+            self.files.empty()  # else it starts on a full disk
         self._start()
         if name == "disk full":
             time.sleep(1.0)
-            (self.state / "ballast").unlink(missing_ok=True)
+            self.files.empty()
         self._read_all()
         after, gaps = self._stored()
         self.rows = len(after)
@@ -282,11 +213,6 @@ class DamageRun:
         time.sleep(1.5)
         self.feeder.ask("stop")
         time.sleep(1.2)
-
-    def _fill(self) -> None:
-        with (self.state / "ballast").open("wb", buffering=0) as file, suppress(OSError):
-            while file.write(bytes(1 << 16)):
-                pass
 
     def _start(self) -> None:
         self.feeder.ask("release")

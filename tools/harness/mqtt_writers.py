@@ -71,10 +71,18 @@ class MqttWriters:
         }
 
 
-def judge(rows: dict[str, Row], acknowledged: dict[str, list[int]]) -> tuple[list[str], list[str]]:
-    """Acknowledged and missing; QoS 2 and stored more than once."""
+def judge(
+    rows: dict[str, Row], gone: dict[str, Row], acknowledged: dict[str, list[int]]
+) -> tuple[list[str], list[str]]:
+    """Acknowledged and missing, but for what an older copy of the state took away; QoS 2 and stored more than once."""
     stored = Counter((row.device, row.n) for row in rows.values() if row.device.startswith(PREFIX) and not row.event)
-    missing = [f"{name} n={n}" for name, numbers in acknowledged.items() for n in numbers if not stored[name, n]]
+    taken = {(row.device, row.n) for row in gone.values()}
+    missing = [
+        f"{name} n={n}"
+        for name, numbers in acknowledged.items()
+        for n in numbers
+        if not stored[name, n] and (name, n) not in taken
+    ]
     twice = [f"{name} n={n}" for (name, n), count in stored.items() if count > 1 and name.startswith(f"{PREFIX}2")]
     return missing, twice
 

@@ -27,6 +27,8 @@ from tools.harness import mqtt_writers, program
 from tools.harness.account import Arrivals, Window, holes, key_at, superseded, unexplained
 from tools.harness.helper import Helper, HelperFailed, end_cleanly_when_asked
 from tools.harness.mosquitto import Mosquitto
+from tools.harness.state_faults import StateFaults
+from tools.harness.state_files import small_disk
 from tools.harness.tap import HOT
 from tools.harness.truth import Stored
 
@@ -51,7 +53,11 @@ WEIGHTS = {
     "link stalled": 6,
     "link refused": 5,
     "burst while refused": 4,
+    "state rolled back": 5,
+    "disk full": 5,
 }
+ALWAYS = ("state rolled back", "disk full")  # at least once in a run of so many cycles:
+ALWAYS_FROM = 10
 
 
 class Torture:
@@ -62,6 +68,8 @@ class Torture:
     ) -> None:
         self.rng = random.Random(seed)
         self.folder, self.rate = folder, rate
+        (folder / "state").mkdir()
+        self.small = small_disk(stack, folder / "state")
         self.mosquitto: Mosquitto | None = None
         self.taps: dict[str, Helper] = {}
         self.feeder = stack.enter_context(Helper("feeder", folder=str(folder), devices=devices, urgent=URGENT_EVERY))
@@ -79,6 +87,8 @@ class Torture:
         settings = program.agent_settings(folder, ports, ttys, HOT)
         for name in {"sparkplug", "homeassistant"} & ports.keys():
             settings["brokers"][name] |= {"format": name, "client_id": f"harness-{name}"}
+        if self.small:
+            settings["store"] = {"reserve": "1MB"}
         self.writers: Helper | None = None
         if writers:
             port = free_port()
@@ -88,6 +98,7 @@ class Torture:
             self.writers = stack.enter_context(Helper("mqtt_writers", port=port, count=writers))
         self.agent = stack.enter_context(program.agent(folder, settings))
         self.stored = Stored(folder / "state")
+        self.faults = StateFaults(folder / "state", self.rng, self.stored)
         self.arrivals = {name: Arrivals(folder / f"{name}.journal", mqtt_writers.PREFIX) for name in brokers}
         self.windows: list[Window] = []
         self.stops: list[float] = []
@@ -103,9 +114,8 @@ class Torture:
         self._start()
         self.feeder.ask("feed", rate=self.rate)
         self._writers("feed", rate=self.rate / 4)
-        for cycle in range(1, cycles + 1):
+        for cycle, what in enumerate(self._plan(cycles), 1):
             self._wait(self.rng.expovariate(1 / pause))
-            what = self.rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
             self._break(what)
             self.did[what] += 1
             if cycle % 10 == 0 or cycle == cycles:
@@ -122,12 +132,24 @@ class Torture:
         if self.agent.running:
             self._stop()
 
+    def _plan(self, cycles: int) -> list[str]:
+        weights = {what: weight for what, weight in WEIGHTS.items() if self.small or what != "disk full"}
+        plan = self.rng.choices(list(weights), list(weights.values()), k=cycles)
+        if cycles >= ALWAYS_FROM:
+            plan[: len(ALWAYS)] = [what if what in weights else plan[0] for what in ALWAYS]
+            self.rng.shuffle(plan)
+        return plan
+
     def _writers(self, do: str, **fields: Any) -> dict[str, Any]:
         return {} if self.writers is None else self.writers.ask(do, **fields)
 
     def _break(self, what: str) -> None:
         name, tap = self.rng.choice(list(self.taps.items()))
-        if what.startswith("agent"):
+        if what == "state rolled back":
+            self._roll_back()
+        elif what == "disk full":
+            self._fill_disk()
+        elif what.startswith("agent"):
             if what.startswith("agent stopped"):
                 self._away_since = time.time_ns()
                 self._stop()
@@ -139,6 +161,8 @@ class Torture:
                 self.feeder.ask("release")
                 self.agent.start(60.0)
                 self._stop()
+            if self.rng.random() < 0.5:
+                self.faults.files.keep()
             self._wait(self.rng.uniform(0, 1.0), agent_up=False)
             self._start()
         elif what == "broker killed" and self.mosquitto is not None:
@@ -156,6 +180,29 @@ class Torture:
                 self._wait(BURST)
                 self.feeder.ask("feed", rate=self.rate)
             self._later(lambda: self._pass(name), 0.1, 4.0)
+
+    def _roll_back(self) -> None:
+        if not self.faults.files.older:
+            self._kill()
+            self.faults.files.keep()
+            self._start()
+            self._wait(self.rng.uniform(0.5, 2.0))
+        self._kill()
+        self.faults.roll_back()
+        self._start()
+        self.faults.account(time.time_ns())
+
+    def _fill_disk(self) -> None:
+        """Full for a moment, under way or also at the start."""
+        self._look()  # room is made of what was delivered
+        since = time.time_ns()
+        self.faults.files.fill()
+        self._wait(self.rng.uniform(0.3, 2.0))
+        if self.rng.random() < 0.5:
+            self._kill()
+            self._away_since = since  # what waits for the disk dies with the agent
+            self._start()
+        self.faults.files.empty()
 
     def _pass(self, name: str) -> None:
         self.taps[name].ask("mode", mode="pass")
@@ -261,7 +308,8 @@ class Torture:
         found, twice, disorder = holes(lines, self.fed)
         self._violations("stored twice under different ids", twice)
         self._violations("stored in another order than printed", disorder)
-        lost = unexplained(found, self.windows, SLACK)
+        lost = unexplained(found, [*self.windows, *self.faults.windows], SLACK)
+        self._violations("older copies of the state", self.faults.wrong)
         self._violations("lines missing while the agent was there", [str(hole) for hole in lost])
         integrity = self.stored.integrity()
         if integrity != "ok":
@@ -272,8 +320,9 @@ class Torture:
         for name, seen in self.arrivals.items():
             missing = sorted(self._missing(name, self.due))
             keys = {key_at(name, key, row): row for key, row in rows.items()}
-            unknown = sorted(seen.sent.keys() - keys.keys())
-            other = [key for key, row in keys.items() if key in seen.sent and seen.sent[key][1] != row.n]
+            ever = {key_at(name, key, row): row for key, row in self.faults.gone.items()} | keys
+            unknown = sorted(seen.sent.keys() - ever.keys())
+            other = [key for key, row in ever.items() if key in seen.sent and seen.sent[key][1] != row.n]
             self._violations(f"{name}: stored and never acknowledged", missing)
             self._violations(f"{name}: sent but not stored", unknown)
             self._violations(f"{name}: an id with another content", seen.changed + other)
@@ -298,6 +347,8 @@ class Torture:
             "of these unexplained": sum(hole.lines for hole in lost),
             "counted by the agent as lost": self.stored.counted_losses(),
             "stored twice": len(twice),
+            "gone with older copies": len(self.faults.gone),
+            "of these told": self.faults.told,
             "MQTT devices": self._judge_writers(),
             "brokers": brokers,
             "integrity": integrity,
@@ -312,7 +363,7 @@ class Torture:
             return {}
         path = self.folder / "acknowledged.json"
         stats = self.writers.ask("dump", path=str(path))
-        missing, twice = mqtt_writers.judge(self.stored.rows, json.loads(path.read_text("utf-8")))
+        missing, twice = mqtt_writers.judge(self.stored.rows, self.faults.gone, json.loads(path.read_text("utf-8")))
         self._violations("MQTT devices: acknowledged and missing", missing)
         self._violations("MQTT devices: QoS 2 stored twice", twice)
         return {**stats, "acknowledged and missing": len(missing), "QoS 2 stored twice": len(twice)}

@@ -7,6 +7,7 @@ import threading
 import time
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
@@ -53,6 +54,12 @@ class Stored:
                 row = Row(device, int(told.get("n", -1)), int(told.get("ts", -1)), bool(bits & EVENT))
                 epoch = starts[bisect_right(starts, seq, key=itemgetter(0)) - 1][1]
                 self.rows[f"{self._gateway}:{epoch}:{seq}"] = row
+
+    def forget(self, gone: Collection[str], newer: Stored) -> None:
+        """These rows are there no more; `newer` has read what is."""
+        left = {key: row for key, row in self.rows.items() if key not in gone} | newer.rows
+        self.rows = dict(sorted(left.items(), key=lambda item: int(item[0].rpartition(":")[2])))
+        self._head = newer._head
 
     def integrity(self) -> str:
         """ "ok", or what SQLite found."""

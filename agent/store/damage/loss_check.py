@@ -45,8 +45,8 @@ class Judgement(msgspec.Struct, frozen=True):
     mark: LogMark
 
 
-class Finding(NamedTuple):
-    """Finding of one comparison: the loss, None where there is none, and the rows that the log holds by start."""
+class LogComparison(NamedTuple):
+    """Comparison of a log with its mark: the loss, None where there is none; the rows that it holds, by start."""
 
     loss: LogLoss | None
     starts: tuple[StartRows, ...]
@@ -82,7 +82,7 @@ class LossCheck:
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: SQLite quotes a damaged name
             log.warning("the log could not be compared with its mark: %s", error)
 
-    async def judge(self, run: TransactionRun, mark: LogMark | None, before: int) -> Finding:
+    async def judge(self, run: TransactionRun, mark: LogMark | None, before: int) -> LogComparison:
         """What is lost of the rows with numbers below `before`. Raises sqlite3.Error."""
         meta = {key: (await run.read("meta_get", (key,)) or [("",)])[0][0] for key in (MARKED, JUDGED, SALVAGED, FLOOR)}
         judged = _judgement(meta[JUDGED], mark or LogMark())
@@ -105,7 +105,7 @@ class LossCheck:
             rows, top = await _count(run, expected.seq + 1, before)  # written in the moment of the kill
             own = expected.writer
             own = msgspec.structs.replace(own, rows=own.rows + rows, last=max(own.last, top))
-            return Finding(None, (*expected.starts[:-1], own))
+            return LogComparison(None, (*expected.starts[:-1], own))
         if self.put_back:
             await self._put_back(run, expected)
         known, floor = salvaged(meta[SALVAGED]) or (0, int(meta[FLOOR] or 0))
@@ -119,9 +119,9 @@ class LossCheck:
             missing = max(0, max(self._tail.readings, default=0) - last - len(self.put_back))
         held = await _held(run, before, expected)
         if not seen:
-            return Finding(None, held)
+            return LogComparison(None, held)
         top = max(expected.seq, *self._tail.readings, last)
-        return Finding(LogLoss(seen, max(0, missing - known), known, min(first, last + 1), top), held)
+        return LogComparison(LogLoss(seen, max(0, missing - known), known, min(first, last + 1), top), held)
 
     async def _whole_rows(self, run: TransactionRun, last: int) -> list[tuple[Any, ...]]:
         """Rows behind a damaged frame whose series is there: without it nobody knows of which device they are."""
@@ -140,15 +140,15 @@ class LossCheck:
         run.later("start_put", start_row(own.first, own.epoch) if ours else start_row(rows[0][0], draw()))
         log.warning("%d readings behind a damaged part of the write-ahead log are put back", len(rows))
 
-    async def mend(self, run: TransactionRun, mark: LogMark, finding: Finding, loss: LogLoss) -> int:
+    async def mend(self, run: TransactionRun, mark: LogMark, found: LogComparison, loss: LogLoss) -> int:
         """Keep the numbers of missing rows from being given again; the new floor."""
         if (await run.read("reading_last"))[0][0] and not await run.read("owed_load"):
             run.later("meta_put", ("starting", "1"))  # nobody knows what was delivered: everything again
         floor = max(loss.last + JUMP, int((await run.read("meta_get", (FLOOR,)) or [(0,)])[0][0]))
         run.later("meta_put", (FLOOR, str(floor)))
         run.later("meta_drop", (SALVAGED,))
-        top = max((start.last for start in finding.starts), default=0)
-        now = msgspec.structs.replace(mark, seq=top, starts=folded(finding.starts, mark.writer), floor=floor, command=0)
+        top = max((start.last for start in found.starts), default=0)
+        now = msgspec.structs.replace(mark, seq=top, starts=folded(found.starts, mark.writer), floor=floor, command=0)
         run.later("meta_put", (JUDGED, msgspec.json.encode(Judgement(mark.seq, now)).decode()))
         return floor
 

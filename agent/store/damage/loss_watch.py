@@ -14,7 +14,7 @@ import orjson
 
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile, StartRows
-from gatepost.agent.store.damage.loss_check import FLOOR, JUDGED, MARKED, Finding, LogLoss, LossCheck, folded
+from gatepost.agent.store.damage.loss_check import FLOOR, JUDGED, MARKED, LogComparison, LogLoss, LossCheck, folded
 from gatepost.agent.store.damage.salvage import JUMP
 from gatepost.agent.store.database import Database, TransactionRun
 from gatepost.agent.store.key_value import KeyValueStore
@@ -68,10 +68,10 @@ class LossWatch:
         if not database.read_only:
             async with database.transaction() as run:
                 mark = self._mark if self.begun else self._check.mark
-                finding = await self._check.judge(run, mark, before)
-                loss, self._held = finding.loss, finding.starts
+                found = await self._check.judge(run, mark, before)
+                loss, self._held = found.loss, found.starts
                 if loss is not None:
-                    await self._write_down(run, mark or LogMark(), finding, loss)
+                    await self._write_down(run, mark or LogMark(), found, loss)
                 elif not await run.read("meta_get", (MARKED,)):
                     run.later("meta_put", (MARKED, "1"))
             await asyncio.to_thread(self._check.done)
@@ -151,10 +151,10 @@ class LossWatch:
         await key_value.put(NOTICE, None)
         self.notice = ""
 
-    async def _write_down(self, run: TransactionRun, mark: LogMark, finding: Finding, loss: LogLoss) -> None:
+    async def _write_down(self, run: TransactionRun, mark: LogMark, found: LogComparison, loss: LogLoss) -> None:
         """In one transaction: a start that is cut off tells either nothing or all of it."""
         state = self._notice(loss.signs, loss.missing + loss.known)
-        floor = await self._check.mend(run, mark, finding, loss)
+        floor = await self._check.mend(run, mark, found, loss)
         if loss.missing:
             when = self.horizon
             run.later("gap_add", (when, GAP_REASON, None, None, loss.missing, 0, loss.first, loss.last, None, when))
@@ -162,7 +162,7 @@ class LossWatch:
             run.later("state_put", item)
         run.later("meta_put", (MARKED, "1"))
         if self.begun:
-            run.then(self._change(durable=True, starts=folded(finding.starts, mark.writer), floor=floor))
+            run.then(self._change(durable=True, starts=folded(found.starts, mark.writer), floor=floor))
 
     def _notice(self, signs: tuple[str, ...], missing: int) -> dict[str, bytes]:
         """The entries of the small state that remember it."""
