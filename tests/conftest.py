@@ -23,9 +23,11 @@ MARKS = {
     "broker": (
         "tests/api/test_messages.py",
         "tests/fleet/test_acl.py::test_a_gateway_under",
+        "tests/fleet/test_controller.py",
         "tests/fleet/test_demo.py",
         "tests/fleet/test_postgres_sink.py",
         "tests/fleet/test_sources.py",
+        "tests/fleet/test_verbs.py",
         "tests/integration/",
         "tests/tools/test_helpers.py",
         "tests/uplink/test_connection.py",

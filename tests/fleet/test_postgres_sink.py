@@ -16,7 +16,7 @@ pytest.importorskip("asyncpg")
 from gatepost_fleet.demo.servers import LocalPostgres
 from gatepost_fleet.fleet_status import gateways
 from gatepost_fleet.message import Parsed, RefusedMessage, parse
-from gatepost_fleet.migrations import SchemaTooNew, migrate
+from gatepost_fleet.migrations import SchemaTooNew, migrate, scripts
 from gatepost_fleet.postgres_sink import PostgresSink
 
 
@@ -106,7 +106,7 @@ async def test_the_status_shows_holes_copies_and_silence(sink: PostgresSink, dat
 
 async def test_a_database_of_a_newer_version_is_left_alone(database: Any) -> None:
     await migrate(database)
-    assert await migrate(database) == 1
+    assert await migrate(database) == max(scripts())
     await database.execute("insert into migration (number) values (99)")
     with pytest.raises(SchemaTooNew):
         await migrate(database)

@@ -8,7 +8,7 @@ pattern read organizations/{org}/broadcast
 user {user}
 topic read gateways/#
 topic write gateways/+/commands
-topic write gateways/+/desired
+topic write gateways/+/desired/#
 topic write gateways/+/devices/+/commands
 topic write organizations/{org}/broadcast
 """

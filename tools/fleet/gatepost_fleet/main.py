@@ -9,22 +9,24 @@ import logging
 import signal
 import sys
 import time
-from pathlib import Path
+from collections.abc import Coroutine
 from random import Random
-from typing import Annotated, NoReturn
+from typing import Annotated, Any
 
-import asyncpg
 import typer
 
 from gatepost_fleet import acl as access
-from gatepost_fleet.fleet_status import GatewayLine, gateways
+from gatepost_fleet.controller import FleetController
+from gatepost_fleet.desired_verbs import desired, labels, make_key, rollout
+from gatepost_fleet.fleet_publisher import FleetPublisher
+from gatepost_fleet.fleet_status import gateways
 from gatepost_fleet.ingestion import Ingestion
 from gatepost_fleet.metrics import IngestMetrics, serve
-from gatepost_fleet.migrations import SchemaTooNew, migrate
-from gatepost_fleet.postgres_sink import CONNECT_TIMEOUT, PostgresSink
-from gatepost_fleet.settings import FleetSettings, FleetSettingsWrong, load
+from gatepost_fleet.postgres_sink import PostgresSink
+from gatepost_fleet.settings import FleetSettings
 from gatepost_fleet.sources.catalogue import make_source
 from gatepost_fleet.sources.interface import SourceError
+from gatepost_fleet.terminal import DEFAULT_CONFIG, AsJson, Config, fail, settings_from, with_database
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,51 +34,80 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fleet side of Gatepost: readings of many gateways from a broker cluster into PostgreSQL, each exactly once.",
 )
-Config = Annotated[Path, typer.Option("--config", "-c", help="YAML file with `source` and `sink`")]
+app.add_typer(desired, name="desired")
+app.add_typer(rollout, name="rollout")
+app.add_typer(labels, name="labels")
+app.command("key")(make_key)
 SILENT = 900.0  # seconds after which a gateway counts as silent
 
 
 @app.command()
-def ingest(config: Config = Path("fleet.yaml")) -> None:
+def ingest(config: Config = DEFAULT_CONFIG) -> None:
     """Store what gateways publish, until Ctrl-C. Start as many workers as you like.
 
     Example: gatepost-fleet ingest --config fleet.yaml
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    asyncio.run(_ingest(_settings(config)))
+    asyncio.run(_ingest(settings_from(config)))
 
 
 async def _ingest(settings: FleetSettings) -> None:
     try:
         source = make_source(settings.source, settings.group, settings.worker)
     except SourceError as error:
-        _fail(str(error))
+        fail(str(error))
     ingestion = Ingestion(source, PostgresSink(settings.sink), Random(), time.monotonic)
     stop = None
     if settings.metrics is not None:
         try:
             stop = serve(settings.metrics, IngestMetrics(ingestion.counters, time.monotonic))
         except (OSError, ValueError) as error:
-            _fail(f"metrics: {settings.metrics}: {error}")
-    task = asyncio.ensure_future(ingestion.run())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+            fail(f"metrics: {settings.metrics}: {error}")
+    await _until_stopped(ingestion.run())
     if stop is not None:
         stop()
 
 
 @app.command()
+def run(config: Config = DEFAULT_CONFIG) -> None:
+    """Send desired state and move rollouts on, until Ctrl-C. Of several that are started one is active.
+
+    Example: gatepost-fleet run --config fleet.yaml
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    settings = settings_from(config)
+    if not settings.broker:
+        fail(f"{config} names no `broker`: the MQTT address where gateways are reached")
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: FleetSettings) -> None:
+    publisher = FleetPublisher(settings.broker, f"gatepost-fleet-{settings.group}")
+    await _until_stopped(FleetController(settings.sink, publisher, settings.rate, Random(), _observe).run())
+
+
+async def _observe(connection: Any) -> None:
+    """Nothing yet."""
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+@app.command()
 def status(
-    config: Config = Path("fleet.yaml"),
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
 ) -> None:
     """Every gateway: when it was heard, what is missing of it, whether its card was copied.
 
     Example: gatepost-fleet status
     """
-    lines = asyncio.run(_gateways(_settings(config)))
+    lines = with_database(settings_from(config), gateways)
     if as_json:
         print(json.dumps([line._asdict() for line in lines]))
         return
@@ -93,20 +124,6 @@ def status(
         print(f"{line.id:<24} {line.status:<10} {', '.join(notes) or 'well'}")
 
 
-async def _gateways(settings: FleetSettings) -> list[GatewayLine]:
-    try:
-        connection = await asyncpg.connect(settings.sink, timeout=CONNECT_TIMEOUT)
-    except (OSError, asyncpg.PostgresError) as error:
-        _fail(f"the database: {error}")
-    try:
-        await migrate(connection)
-        return await gateways(connection)
-    except SchemaTooNew as error:
-        _fail(str(error))
-    finally:
-        await connection.close()
-
-
 @app.command()
 def acl(
     engine: Annotated[str, typer.Argument(help=", ".join(access.ENGINES))],
@@ -118,7 +135,7 @@ def acl(
     Example: gatepost-fleet acl mosquitto --organization clinic
     """
     if engine not in access.ENGINES:
-        _fail(f"engine {engine!r} is not known; there are {', '.join(access.ENGINES)}")
+        fail(f"engine {engine!r} is not known; there are {', '.join(access.ENGINES)}")
     print(access.rules(engine, organization, user), end="")
 
 
@@ -138,7 +155,7 @@ def demo(
     try:
         account = asyncio.run(run_demo(gateways, rate, lambda text: _tell(time.monotonic() - began, text)))
     except (OSError, TimeoutError, ServerMissing) as error:
-        _fail(str(error))
+        fail(str(error))
     acknowledged, missing, twice = account
     _tell(time.monotonic() - began, f"acknowledged {acknowledged}, of these missing {missing}, twice {twice}")
     raise typer.Exit(1 if missing or twice else 0)
@@ -146,18 +163,6 @@ def demo(
 
 def _tell(seconds: float, text: str) -> None:
     print(f"{seconds:6.1f} s  {text}", flush=True)
-
-
-def _settings(path: Path) -> FleetSettings:
-    try:
-        return load(path)
-    except FleetSettingsWrong as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(1)
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ MAX_UNPACKED = 16 * 1024 * 1024  # octets of a batch; more is refused before it 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 MAX_SEQ = 2**63 - 1
 REPORTS = ("status", "events", "reported", "account")
+OUTCOMES = ("trying", "applied", "refused", "reverted", "superseded", "unsigned", "stale")
+ASKED = "asked"  # kind of a report: the gateway asks for its desired state
 
 
 class Reading(NamedTuple):
@@ -32,7 +34,7 @@ class Reading(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a gateway says of itself; `kind` is one of REPORTS. An event has an id like a reading, others have none."""
+    """What a gateway says of itself; `kind` is one of REPORTS or ASKED. An event has an id as readings have."""
 
     kind: str
     gateway: str
@@ -60,6 +62,8 @@ def parse(topic: str, payload: bytes) -> list[Parsed]:
         return _readings(topic, gateway, payload)
     if gateway is not None and len(levels) == 3 and levels[2] in REPORTS:
         return [_report(topic, gateway, levels[2], payload)]
+    if gateway is not None and levels[2:] == ["desired", "get"]:
+        return [_report(topic, gateway, ASKED, payload)]
     return []
 
 
@@ -106,6 +110,10 @@ def _report(topic: str, gateway: str, kind: str, payload: bytes) -> Parsed:
         _json(body)
         if kind == "account":
             _check_account(body)
+        elif kind == "reported":
+            _check_reported(body)
+        elif kind == ASKED:
+            body = {"have": _count(body.get("have") or 0, "have")}
         if kind != "events":
             return Report(kind, gateway, body)
         owner, epoch, seq = _id(body, gateway)
@@ -148,9 +156,19 @@ def unpacked(payload: bytes) -> bytes:
 def _check_account(body: dict[str, Any]) -> None:
     _text(body["epoch"]), _text(body["broker"])
     for name in ("from_seq", "upto_seq", "sent"):
-        value = body[name]
-        if type(value) is not int or not 0 <= value < MAX_SEQ:
-            raise ValueError(f"{name} is no count")
+        _count(body[name], name)
+
+
+def _check_reported(body: dict[str, Any]) -> None:
+    _count(body.get("version") or 0, "version")
+    if body["status"] not in OUTCOMES:
+        raise ValueError(f"{body['status']!r} is no state of a desired state")
+
+
+def _count(value: Any, name: str) -> int:
+    if type(value) is not int or not 0 <= value < MAX_SEQ:
+        raise ValueError(f"{name} is no count")
+    return value
 
 
 def _moment(value: Any) -> datetime:

@@ -52,13 +52,34 @@ select id, now(), now() - newest from unnest($1::text[], $2::timestamptz[]) as t
 on conflict (id) do update set
   last_seen = excluded.last_seen, clock_offset = coalesce(excluded.clock_offset, gateway.clock_offset)
 """
-_REPORT = """
-insert into gateway (id, last_seen, {column}) values ($1, now(), $2::jsonb)
-on conflict (id) do update set last_seen = excluded.last_seen, {column} = excluded.{column}
+_STATUS = """
+insert into gateway (id, last_seen, status) values ($1, now(), $2::jsonb)
+on conflict (id) do update set last_seen = excluded.last_seen, status = excluded.status
+"""
+_ASKED = """
+insert into gateway (id, last_seen, asked_at, have) values ($1, now(), now(), $2)
+on conflict (id) do update set last_seen = now(), asked_at = now(), have = excluded.have
+"""
+# Workers reorder: what a gateway tries never takes the place of what came of it.
+_REPORTED = """
+insert into gateway (id, last_seen, reported) values ($1, now(), $2::jsonb)
+on conflict (id) do update set last_seen = excluded.last_seen, reported = case
+  when excluded.reported ->> 'status' = 'trying' and gateway.reported ->> 'version' = excluded.reported ->> 'version'
+  then gateway.reported else excluded.reported end
+"""
+# The first outcome counts: a version that was decided is not tried again, and a repeat may be called stale. A gateway
+# that cannot verify a document need not say which version it is: it is what was sent to it.
+_OUTCOME = """
+update desired set status = $3, report = $4::jsonb, reported_at = now()
+where gateway_id = $1 and (status is null or status = 'trying')
+  and version = coalesce($2::bigint, (select desired from gateway where id = $1))
 """
 _ACCOUNT = """
 insert into account (gateway_id, log_epoch, broker, body) values ($1, $2, $3, $4::jsonb)
-on conflict (gateway_id, log_epoch, broker) do update set body = excluded.body, told_at = now()
+on conflict (gateway_id, log_epoch, broker) do update
+  set previous = account.body, body = excluded.body, told_at = now()
+  where account.body <> excluded.body
+    and (excluded.body ->> 'upto_seq')::bigint >= (account.body ->> 'upto_seq')::bigint
 """
 _EVENT = """
 insert into event (gateway_id, log_epoch, seq, payload) values ($1, $2, $3, $4::jsonb) on conflict do nothing
@@ -152,8 +173,15 @@ class PostgresSink:
     async def _write_report(self, connection: Any, report: Report) -> None:
         body = orjson.dumps(report.body).decode()
         match report.kind:
-            case "status" | "reported":
-                await connection.execute(_REPORT.format(column=report.kind), report.gateway, body)
+            case "status":
+                await connection.execute(_STATUS, report.gateway, body)
+            case "asked":
+                await connection.execute(_ASKED, report.gateway, report.body["have"])
+            case "reported":
+                await connection.execute(_REPORTED, report.gateway, body)
+                version, status = report.body.get("version"), report.body["status"]
+                if version or status == "unsigned":
+                    await connection.execute(_OUTCOME, report.gateway, version, status, body)
             case "account":
                 epoch, broker = str(report.body.get("epoch", "")), str(report.body.get("broker", ""))
                 await connection.execute(_ACCOUNT, report.gateway, epoch, broker, body)

@@ -22,7 +22,12 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sink: str  # postgresql://
     group: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,32}$")] = "ingest"  # workers of one group share the messages
     worker: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{0,32}$")] = ""  # mqtt: keeps its session over restarts
-    metrics: str | None = None  # host:port for Prometheus
+    metrics: str | None = None  # host:port for Prometheus, of a worker
+    broker: str = ""  # mqtt://, mqtts://: where desired state is published; several with commas between them
+    page: str | None = None  # host:port of the page and the metrics of the fleet
+    rate: Annotated[float, Meta(gt=0, le=1000)] = 20.0  # gateways in a second that are sent their desired state
+    key: str | None = None  # file of the key that signs desired state; only where people do that
+    key_id: Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]{1,64}$")] = "fleet"  # its name, as gateways know it
 
 
 def load(path: Path) -> FleetSettings:
@@ -30,7 +35,8 @@ def load(path: Path) -> FleetSettings:
     try:
         tree = yaml.safe_load(path.read_text())
         settings = msgspec.convert(tree, FleetSettings)
-        return msgspec.structs.replace(settings, source=filled(settings.source), sink=filled(settings.sink))
+        addresses = {name: filled(getattr(settings, name)) for name in ("source", "sink", "broker")}
+        return msgspec.structs.replace(settings, **addresses)
     except OSError as error:
         raise FleetSettingsWrong(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:

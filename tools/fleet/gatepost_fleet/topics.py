@@ -10,6 +10,7 @@ FILTERS = (
     "gateways/+/events",
     "gateways/+/reported",
     "gateways/+/account",
+    "gateways/+/desired/get",
 )
 NATS_PREFIX = "$MQTT.msgs."
 _SWAP = str.maketrans("/.", "./")

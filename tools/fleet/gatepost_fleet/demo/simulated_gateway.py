@@ -4,29 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Coroutine, Sequence
 from random import Random
+from typing import Any
 
 import orjson
 
 from gatepost.agent.core.errors import GatepostError
-from gatepost.agent.uplink.mqtt.connection import BrokerEndpoint, ConnectionLost, ConnectOptions, MqttConnection
+from gatepost.agent.uplink.mqtt.connection import (
+    BrokerEndpoint,
+    ConnectionLost,
+    ConnectOptions,
+    InboundMessage,
+    MqttConnection,
+)
+from gatepost.agent.uplink.mqtt.reason_codes import REFUSED
 from gatepost.drivers.backoff import Backoff
+from gatepost_fleet.demo.simulated_trial import SimulatedTrial, timestamp
 
-OPEN_TIMEOUT, CLOSE_TIMEOUT = 10.0, 0.5
+OPEN_TIMEOUT, SUBSCRIBE_TIMEOUT, CLOSE_TIMEOUT = 10.0, 20.0, 0.5
 WINDOW = 100  # readings in flight
 FIRST_RETRY, LONGEST_RETRY, STEADY = 0.2, 5.0, 10.0
 
 
 class SimulatedGateway:
-    """Simulated gateway with one device. `acknowledged` are the numbers that a broker has taken over."""
+    """Simulated gateway with one device. `acknowledged` are the numbers that a broker has taken over; with `trial`, it
+    obeys its desired state."""
 
-    def __init__(self, name: str, urls: Sequence[str], interval: float, rng: Random) -> None:
+    def __init__(
+        self, name: str, urls: Sequence[str], interval: float, rng: Random, trial: SimulatedTrial | None = None
+    ) -> None:
         self.name = name
         self.epoch = secrets.token_hex(4)
         self.acknowledged: set[int] = set()
         self.taken = 0
+        self.attempts: list[float] = []  # times of the loop at which it tried to connect
+        self.trial = trial
+        self._said: dict[int, tuple[bytes, bytes]] = {}  # tag below zero -> topic, payload of a report
+        self._reports = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._urls = list(urls)
         self._interval = interval
         self._rng = rng
@@ -46,7 +62,11 @@ class SimulatedGateway:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await asyncio.gather(self._read(), self._keep_connected())
+        try:
+            await asyncio.gather(self._read(), self._keep_connected())
+        finally:
+            for task in self._tasks:
+                task.cancel()
 
     async def settle(self) -> None:
         """Read no more, and return once everything is acknowledged."""
@@ -58,7 +78,6 @@ class SimulatedGateway:
         await asyncio.sleep(self._rng.uniform(0, self._interval))
         while self._interval:
             self.taken += 1
-            now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
             self._owed[self.taken] = orjson.dumps(
                 {
                     "id": f"{self.name}:{self.epoch}:{self.taken}",
@@ -68,7 +87,7 @@ class SimulatedGateway:
                     "metric_type": "spo2",
                     "spo2": self._rng.randint(94, 99),
                     "units": {"spo2": "%"},
-                    "timestamp": now,
+                    "timestamp": timestamp(),
                     "clock": "synchronised",
                     "replayed": False,
                     "quality": "good",
@@ -82,11 +101,12 @@ class SimulatedGateway:
         backoff, turn = Backoff(self._rng, FIRST_RETRY, LONGEST_RETRY, STEADY), 0
         while True:
             began = asyncio.get_running_loop().time()
+            self.attempts.append(began)
             self._lost.clear()
             connection = MqttConnection(
                 BrokerEndpoint.parse(self._urls[turn % len(self._urls)]),
                 ConnectOptions(client_id=self.name, protocol="3.1.1", keepalive=10),
-                on_message=_ignore,
+                on_message=self._on_message,
                 on_lost=self._on_lost,
                 on_ack=self._on_ack,
             )
@@ -97,7 +117,11 @@ class SimulatedGateway:
             else:
                 self._connection = connection
                 self._sent.clear()
+                self._say("status", {"gateway_id": self.name, "status": "online", "timestamp": timestamp()})
+                for tag, said in list(self._said.items())[:-1]:
+                    connection.publisher.publish(*said, 1, False, b"", tag)
                 self._send()
+                self._start(self._ask(connection))
                 await self._lost.wait()
                 backoff.held(asyncio.get_running_loop().time() - began)
                 turn += 1
@@ -105,6 +129,40 @@ class SimulatedGateway:
                 self._connection = None
                 await connection.close(CLOSE_TIMEOUT)
             await asyncio.sleep(backoff.next())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, connection: MqttConnection) -> None:
+        """Subscribe, until it is granted, and ask for what is newer."""
+        if self.trial is None:
+            return
+        filters = [(f"gateways/{self.name}/desired", 1), (f"gateways/{self.name}/desired/confirm", 1)]
+        try:
+            while max(await connection.subscribe(filters, SUBSCRIBE_TIMEOUT)) >= REFUSED:  # noqa: ASYNC110 - a broker
+                await asyncio.sleep(self._rng.uniform(0.5, 1.0))
+            await asyncio.sleep(self._rng.uniform(0, self.trial.jitter))
+            self._say("desired/get", self.trial.question())
+        except GatepostError:
+            connection.abort()
+            self._lost.set()
+
+    async def _on_message(self, message: InboundMessage) -> int:
+        if self.trial is not None:
+            if message.topic.endswith("/confirm"):
+                self.trial.confirm(bytes(message.payload))
+            else:
+                self._start(self.trial.take(bytes(message.payload), lambda body: self._say("reported", body)))
+        return 0
+
+    def _say(self, topic: str, body: dict[str, Any]) -> None:
+        """At QoS 1, again on each connection until it is acknowledged."""
+        self._reports -= 1
+        said = self._said[self._reports] = f"gateways/{self.name}/{topic}".encode(), orjson.dumps(body)
+        if self._connection is not None and self._connection.is_open:
+            self._connection.publisher.publish(*said, 1, False, b"", self._reports)
 
     def _on_lost(self, _: ConnectionLost) -> None:
         self._lost.set()
@@ -123,11 +181,10 @@ class SimulatedGateway:
 
     def _on_ack(self, acks: list[tuple[int, int]]) -> None:
         for number, code in acks:
+            if number < 0:
+                self._said.pop(number, None)
+                continue
             self._sent.discard(number)
             if code < 0x80 and self._owed.pop(number, None) is not None:
                 self.acknowledged.add(number)
         self._send()
-
-
-async def _ignore(_: object) -> int:
-    return 0

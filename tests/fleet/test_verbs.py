@@ -1,0 +1,73 @@
+"""Commands of the fleet side, as a person types them, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+pytest.importorskip("asyncpg")
+
+from gatepost_fleet.demo.servers import LocalPostgres
+from gatepost_fleet.main import app
+from gatepost_fleet.message import parse
+from gatepost_fleet.postgres_sink import PostgresSink
+
+STATE = "groups: [{settings: {logging: {level: info}}}, {labels: {site: n}, settings: {logging: {level: debug}}}]"
+
+
+class Shell:
+    """Commands with a settings file of their own."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        self._config = folder / "fleet.yaml"
+        self._config.write_text(f"source: nats://127.0.0.1:1\nsink: {database}\nkey: {folder}/key.pem\nkey_id: k-1\n")
+
+    async def __call__(self, *words: str) -> Result:
+        """A thread of its own, for each command runs a loop of its own."""
+        return await asyncio.to_thread(CliRunner().invoke, app, [*words, "--config", str(self._config)])
+
+    async def ok(self, *words: str) -> str:
+        result = await self(*words)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+
+async def test_from_a_key_to_the_answer_of_a_gateway(tmp_path: Path, database: Any, postgres: LocalPostgres) -> None:
+    shell = Shell(tmp_path, postgres.url)
+    state = tmp_path / "state.yaml"
+    state.write_text(STATE)
+    missing = await shell("rollout", "start", str(state))
+    assert (missing.exit_code, "key.pem" in missing.output) == (1, True)
+    assert "{id: k-1, ed25519: " in await shell.ok("key", str(tmp_path / "key.pem"))
+    nobody = await shell("rollout", "start", str(state))
+    assert (nobody.exit_code, "no known gateway" in nobody.output) == (1, True)
+    sink = PostgresSink(postgres.url)
+    await sink.open()
+    await sink.write([each for n in range(4) for each in parse(f"gateways/ward-{n}/status", b'{"status": "online"}')])
+    await shell.ok("labels", "set", "ward-2", "site=n")
+    rendered = json.loads(await shell.ok("desired", "render", str(state), "ward-2"))
+    assert rendered["settings"] == {"logging": {"level": "debug"}}
+    started = json.loads(await shell.ok("rollout", "start", str(state), "--json", "-g", "ward-*", "--waves", "1,100%"))
+    assert started == {"id": "r-1", "version": 1, "waves": [1, 4]}
+    assert "r-1      running  wave 0 of 2  nothing sent" in await shell.ok("rollout", "list")
+    await shell.ok("rollout", "pause", "r-1")
+    assert "paused" in (await shell("rollout", "pause", "r-1")).output
+    # A gateway that knows of a higher version than the tables: the next one is above it.
+    await sink.write(parse("gateways/ward-1/desired/get", b'{"have": 41, "hash": "sha256:0"}'))
+    assert "version 42" in await shell.ok("desired", "publish", str(state), "-g", "ward-9", "-g", "ward-1")
+    envelope = orjson.loads(await database.fetchval("select envelope from desired where gateway_id = 'ward-9'"))
+    assert orjson.loads(envelope["payload"])["version"] == 42
+    await database.execute("update gateway set desired = 42 where id = 'ward-1'")
+    report = {"version": 42, "status": "applied", "gateway_id": "ward-1", "timestamp": "2026-11-29T10:00:00Z"}
+    for status in ("applied", "trying", "stale"):  # out of order, and a repeat
+        await sink.write(parse("gateways/ward-1/reported", orjson.dumps({**report, "status": status})))
+    await sink.close()
+    assert "as desired" in await shell.ok("desired", "show", "ward-1")
+    (line,) = json.loads(await shell.ok("desired", "show", "ward-1", "--json"))
+    assert (line["desired"], line["status"]) == (42, "applied")
