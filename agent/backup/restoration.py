@@ -23,7 +23,7 @@ from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.last_good import FILE as LAST_GOOD
 from gatepost.agent.settings.own_drops import as_yaml
 from gatepost.agent.settings.problem import Problem
-from gatepost.agent.store.damage.salvage import check
+from gatepost.agent.store.damage.salvage import check, readings_only_in
 from gatepost.agent.store.schema import DATABASE
 
 ID_DROP = Path("conf.d", "99-gateway-id.yaml")  # after the others: what it says holds
@@ -40,6 +40,7 @@ class RestoredGateway(msgspec.Struct):
     readings: int
     outside: list[str]
     aside: list[str]
+    missing: int  # readings set aside that the backup has not
     problems: list[Problem]
 
 
@@ -86,6 +87,7 @@ def _restore(file: Path, config: Path, load: Load, gateway: str | None, unit: Pa
         readings=readings,
         outside=[path for path in manifest.outside if not Path(path).exists()],
         aside=[str(path) for path in aside],
+        missing=sum(readings_only_in(path / DATABASE, state_dir / DATABASE) for path in aside),
         problems=load(config, None).problems,
     )
 

@@ -46,6 +46,10 @@ def connection_settings(device: DeviceSettings) -> DeviceSettings:
     return replace(device, **LIVE_SETTINGS)
 
 
+ARRIVAL_RETRY = 0.5  # seconds of the first pause after a port has come that cannot be opened yet
+ARRIVAL_ATTEMPTS = 4
+
+
 class DeviceSession:
     """Session of one configured device: `start`, `adjust` for LIVE_SETTINGS, `stop`; all that it runs ends with it."""
 
@@ -90,6 +94,8 @@ class DeviceSession:
         self._clock = clock
         self._log = log
         self._backoff = Backoff(rng, 2 * limits.first_retry, limits.last_retry, limits.good)
+        self._arrived = Backoff(rng, ARRIVAL_RETRY, limits.last_retry)  # instead, after a port has come
+        self._arrival_attempts = 0  # of that which are left
         self.liveness = DeviceLiveness(
             driver,
             device.silence,
@@ -201,13 +207,20 @@ class DeviceSession:
                 reason = reason_of(error)
             self.recorder.note(f"closed: {reason.message}")
             self.health.fail(reason)
-            pause = max(self._backoff.next(), self._rest)
+            pause = max(self._next_pause(), self._rest)
             self.retry_at = self._clock.monotonic() + pause
             await self._pause(pause)
             self.retry_at = None
 
+    def _next_pause(self) -> float:
+        if not self._arrival_attempts:
+            return self._backoff.next()
+        self._arrival_attempts -= 1
+        return min(self._arrived.next(), self._backoff.next())
+
     async def _pause(self, seconds: float) -> None:
-        """It ends early where the link can be opened again; the failures count on."""
+        """It ends early where the link can be opened again, and is short for some attempts after that: udev or a modem
+        manager may still be busy with a new port. The failures count on."""
         try:
             async with asyncio.timeout(seconds):
                 await self._link.usable_again()
@@ -215,6 +228,9 @@ class DeviceSession:
             return
         except Exception:  # a link that cannot tell
             await asyncio.sleep(seconds)
+        else:
+            self._arrived.reset()
+            self._arrival_attempts = ARRIVAL_ATTEMPTS
 
     async def _session(self) -> StatusReason:
         """One opening of the link; why it ended. Raises what the link or the driver raised."""
@@ -227,6 +243,7 @@ class DeviceSession:
             self.liveness.begin()
             await link.open(limits.open)
             opened = self._clock.monotonic()
+            self._arrival_attempts = 0
             self.link = link
             self.recorder.note("opened")
             self.queue.attach(link)

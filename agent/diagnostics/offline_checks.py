@@ -62,8 +62,18 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 
 def _disk(state_dir: Path, reserve: int) -> Iterator[Finding]:
-    place = next((path for path in (state_dir, *state_dir.parents) if path.exists()), Path("/"))
-    seen = os.statvfs(place)
+    place = next((path for path in (state_dir, *state_dir.parents) if os.path.exists(path)), Path("/"))
+    try:
+        seen = os.statvfs(place)
+    except OSError as error:
+        why = f"{place}: {error.strerror or error}"
+        yield finding_of("disk-unreadable", "disk", f"{state_dir} cannot be looked at", why, "see gateway.state_dir")
+        return
+    if not place.is_dir() or not seen.f_blocks:  # /proc and its like have none
+        what = f"{state_dir} cannot hold the data"
+        why = f"{place} is {'on no disk' if place.is_dir() else 'no directory'}"
+        yield finding_of("disk-unreadable", "disk", what, why, "choose another gateway.state_dir")
+        return
     free = seen.f_bavail * seen.f_frsize
     if free < reserve:
         why = f"store.reserve keeps {reserve // 1_000_000} MB free"

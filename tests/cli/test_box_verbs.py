@@ -7,12 +7,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from gatepost.agent.cli import DEFAULT_CONFIG
 from gatepost.agent.cli.entry import run_config
 from gatepost.agent.cli.support.output import table
+from gatepost.agent.diagnostics import offline_checks
 from gatepost.agent.process import state_dir_lock
 from gatepost.drivers.network.intellivue.messages import decode_message
 from gatepost.drivers.network.intellivue.requests import association_request
@@ -117,6 +119,12 @@ def test_doctor_without_an_agent_looks_at_the_box(gatepost, place, settings, dat
     assert "/dev/ttyUSB77 is not there" in shown.out
     assert "is no serial port" in shown.out
     assert "store.reserve keeps" in shown.out
+
+
+@pytest.mark.parametrize("place", ["/proc/gatepost", "/etc/hostname/gatepost"])
+def test_doctor_tells_where_no_data_can_lie(place):
+    (finding,) = offline_checks._disk(Path(place), 1)
+    assert (finding.id, finding.what) == ("disk-unreadable", f"{place} cannot hold the data")
 
 
 def test_doctor_tells_of_wrong_settings_and_a_broken_database(gatepost, place, settings, database):

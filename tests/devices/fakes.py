@@ -160,6 +160,10 @@ class MemoryLink:
         for data in chunks:
             self.events.data(data)
 
+    async def usable_again(self) -> None:
+        await self.bench.arrival.wait()
+        self.bench.arrival.clear()
+
     def lose(self) -> None:
         self.is_open = False
         self.events.lost(LinkFailed(Reason.IO, "it was lost"))
@@ -317,6 +321,7 @@ class Bench:
         self.closed_links = False
         self.trouble: LinkFailed | None = None
         self.open_hangs = self.close_hangs = False
+        self.arrival = asyncio.Event()  # the port is plugged in
         self.answers: dict[bytes, bytes] = {}
         self.links: list[MemoryLink] = []
         self.statuses: list[tuple[str, dict[str, Any]]] = []

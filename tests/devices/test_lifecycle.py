@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from gatepost.agent.devices import device_session
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.link import LinkFailed, Reason
 from tests.devices.fakes import QUICK, Bench, line, until
@@ -68,6 +69,24 @@ async def test_a_reading_resets_the_backoff_and_opening_alone_does_not():
         assert session._backoff.failures == attempt
     link.say(line(v=1))
     assert session._backoff.failures == 0
+    await bench.devices.close()
+
+
+async def test_a_port_that_came_but_cannot_be_opened_yet_is_tried_again_soon_and_then_at_the_usual_pace(monkeypatch):
+    monkeypatch.setattr(device_session, "ARRIVAL_RETRY", 0.001)
+    bench = Bench(limits=QUICK._replace(first_retry=1000.0, last_retry=1000.0))
+    bench.trouble = LinkFailed(Reason.MISSING, "/dev/x is not there")
+    await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
+    await until(lambda: bench.view()["next_retry_in"] is not None)
+    assert bench.link.attempts == 1
+    bench.trouble = LinkFailed(Reason.BUSY, "/dev/x is in use")
+    bench.arrival.set()
+    await until(lambda: bench.link.attempts == 2 + device_session.ARRIVAL_ATTEMPTS)
+    await until(lambda: (bench.view()["next_retry_in"] or 0) > 100)
+    bench.arrival.set()  # pulled and plugged in again
+    bench.trouble = None
+    await until(lambda: bench.view()["status"] == "online")
+    assert bench.link.attempts == 3 + device_session.ARRIVAL_ATTEMPTS
     await bench.devices.close()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 import tarfile
@@ -163,6 +165,21 @@ def test_secrets_come_back_with_their_modes_and_what_was_there_is_set_aside(stop
     assert (aside / "secrets" / "probe").read_text() == "another"
     assert stat.S_IMODE(aside.stat().st_mode) == 0o700
     assert list(stopped.state.glob("before-restore-*/gatepost.db"))
+
+
+def test_readings_from_after_the_backup_are_told_of(stopped: Agent, tmp_path: Path) -> None:
+    file, database, later = tmp_path / "b.tar.gz", stopped.state / "gatepost.db", tmp_path / "later.db"
+    shutil.copy(database, later)
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        newest = "SELECT seq FROM reading WHERE NOT bits & 4 ORDER BY seq DESC LIMIT 3"
+        connection.execute(f"DELETE FROM reading WHERE seq IN ({newest})")
+        connection.commit()
+    gatepost("backup", file, "--config", stopped.config)
+    assert "does not have" not in gatepost("restore", file, "--config", stopped.config).stdout
+    shutil.rmtree(next(stopped.state.glob("before-restore-*")))
+    shutil.copy(later, database)
+    shown = gatepost("restore", file, "--config", stopped.config)
+    assert "3 readings that the backup does not have: only in what was there before" in shown.stdout
 
 
 def test_a_backup_is_a_new_file_and_says_what_it_leaves_out(stopped: Agent, tmp_path: Path) -> None:

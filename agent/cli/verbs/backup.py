@@ -87,6 +87,9 @@ def restore(
     say(f"settings in {Path(done.config).parent}, data in {done.state_dir}")
     for path in done.aside:
         say(f"what was there before: {path}; remove it when you are sure")
+    if done.missing:
+        missing = f"{count(done.missing, 'reading')} that the backup does not have"
+        say(f"{missing}: only in what was there before, and sent to no broker from now on")
     for path in done.outside:
         complain(f"the settings name {path}, which was not in the backup", "put it there")
     for problem in done.problems:

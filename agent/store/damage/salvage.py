@@ -319,3 +319,17 @@ def _sync(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def readings_only_in(before: Path, restored: Path) -> int:
+    """How many readings one database has and the other has not; 0 where that cannot be seen."""
+    if not before.exists():
+        return 0
+    count = """SELECT count(*) FROM before.reading AS one LEFT JOIN reading AS other
+               ON other.seq = one.seq AND other.crc = one.crc WHERE other.seq IS NULL AND NOT one.bits & 4"""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{restored.as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("ATTACH ? AS before", (f"{before.as_uri()}?mode=ro",))
+            return int(connection.execute(count).fetchone()[0])
+    except sqlite3.Error:
+        return 0

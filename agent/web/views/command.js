@@ -13,7 +13,10 @@ import { failed } from "../core/parts.js";
 const OUTCOME = { done: "good", accepted: "good", failed: "bad", rejected: "bad", "outcome-unknown": "warn" };
 export const outcome = (status) => el("span", { class: `sign ${OUTCOME[status] ?? "idle"}` }, known(`outcome.${status}`, status));
 
-const labelled = ({ name, title, allowed }) => [name, allowed === false ? t("command.refused", { title: translated(title) || name }) : title || name];
+const labelled = ({ name, title, allowed }) => {
+  const words = translated(title) || name;
+  return [name, allowed === false ? t("command.refused", { title: words }) : words];
+};
 
 export async function sendCommand(id, label, after) {
   let commands;
