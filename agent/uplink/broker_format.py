@@ -102,8 +102,13 @@ class BrokerFormat:
         if self._state is None or self.contract:
             return []
         gone = [device for device in self._state.get(KNOWN_DEVICES, ()) if device not in profiles]
-        self._state[KNOWN_DEVICES] = list(profiles)
+        self._state[KNOWN_DEVICES] = [*profiles, *gone]  # until `forget`: the broker may be away
         return gone
+
+    def forget(self, device: str) -> None:
+        """The broker was told that this device is gone."""
+        if self._state is not None:
+            self._state[KNOWN_DEVICES] = [each for each in self._state.get(KNOWN_DEVICES, ()) if each != device]
 
     def commands(
         self, outcomes: Iterable[OutgoingMessage | IncomingCommand]

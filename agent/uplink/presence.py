@@ -47,7 +47,7 @@ class BrokerPresence:
         self.changed.set()
 
     def set_gone(self, devices: list[str]) -> None:
-        self._gone += devices
+        self._gone = devices
         self.changed.set()
 
     def forget(self, kept: bool) -> None:
@@ -66,8 +66,10 @@ class BrokerPresence:
     async def publish_statuses(self) -> None:
         """Devices that are gone, and the newest status of each device that has a new one. Raises UplinkError."""
         while self._gone:
-            await self._publish(self._format.current.removed(self._gone[0], self._now()))
-            del self._gone[0]
+            device = self._gone[0]
+            await self._publish(self._format.current.removed(device, self._now()))
+            self._format.forget(device)
+            self._gone = [each for each in self._gone if each != device]
         await self._publish_condition()
         while self._statuses:
             device, status = next(iter(self._statuses.items()))

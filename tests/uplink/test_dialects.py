@@ -131,6 +131,58 @@ async def test_what_a_format_keeps_outlives_the_connection(gw: Gateway, broker: 
         assert "reading_n" in orjson.loads(config.payload)["components"]
 
 
+async def test_a_removed_device_goes_from_home_assistant_and_what_it_was_owed_does_not_bring_it_back(
+    gw: Gateway, broker: Mosquitto
+) -> None:
+    devices = {"d": DeviceProfile("nonin"), "late": DeviceProfile("nonin")}
+    gw.context = replace(gw.context, profiles=lambda: devices)
+    gw.uplinks = BrokerManager(gw.context, gw.supervisor)
+    await gw.apply(a=BrokerSettings(broker.url, format="homeassistant"))
+    await gw.state("connected")
+    await gw.put(1)
+    await gw.delivered()
+    async with listening(broker.url) as there:
+        del devices["d"]
+        gw.uplink().devices_changed()
+        config = "homeassistant/device/gatepost_gw_d/config"
+        await until(lambda: b"" in [m.payload for m in there.messages if m.topic == config])
+        await gw.put(2)
+        await gw.delivered()
+        await gw.uplink().disconnect()
+    del devices["late"]  # while the broker is away, and the agent does not remember it in memory
+    gw.uplink().devices_changed()
+    await gw.apply()
+    await gw.apply(a=BrokerSettings(broker.url, format="homeassistant"))
+    await gw.state("connected")
+    async with listening(broker.url) as there:
+        await until(lambda: [topic for topic in topics(there) if topic.startswith("homeassistant/")])
+        await until(lambda: not [m for m in there.messages if "late" in m.topic and not m.retain])
+        await gw.uplink().disconnect()
+    async with listening(broker.url) as there:
+        await until(lambda: "homeassistant/device/gatepost_gw/config" in topics(there))
+        assert not [topic for topic in topics(there) if "gw_d/" in topic or "late" in topic or "/d/" in topic]
+
+
+async def test_what_was_owed_of_a_removed_device_leaves_it_dead_at_a_sparkplug_host(
+    gw: Gateway, broker: Mosquitto
+) -> None:
+    devices = {"d": DeviceProfile("nonin")}
+    gw.context = replace(gw.context, profiles=lambda: devices)
+    gw.uplinks = BrokerManager(gw.context, gw.supervisor)
+    await gw.put(1)
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, format="sparkplug"))
+        await gw.state("connected")
+        await gw.delivered()
+        await gw.uplink().disconnect()
+        await gw.put(2)
+        del devices["d"]
+        await gw.uplink().connect()
+        await gw.delivered()
+        kinds = lambda: [topic.split("/")[2] for topic in topics(there) if topic.endswith("/d")]  # noqa: E731
+        await until(lambda: kinds()[-3:] == ["DBIRTH", "DDATA", "DDEATH"])
+
+
 async def test_every_format_loses_nothing_over_a_killed_broker(gw: Gateway, broker: Mosquitto) -> None:
     common = {"url": broker.url, "window": 20}
     brokers: dict[str, BrokerSettings] = {

@@ -97,7 +97,7 @@ class HomeAssistantFormat(PayloadFormat):
                 yield message._replace(delay=delay)
 
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
-        if not reading.values:
+        if not reading.values or reading.device not in self.context.devices:  # or it would appear again for ever
             return ()
         state = self.context.state
         last = f"{LAST}{reading.device}/{reading.metric}"
@@ -133,6 +133,8 @@ class HomeAssistantFormat(PayloadFormat):
         return bool(new)
 
     def device_status(self, device: str, status: Mapping[str, Any], now: int) -> Iterable[OutgoingMessage]:
+        if device not in self.context.devices:
+            return
         key = STATUS + device
         known: list[str] = self.context.state.get(key, [])
         new = [name for name in STATUS_SENSORS if status.get(name) is not None and name not in known]

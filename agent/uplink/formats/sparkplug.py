@@ -241,6 +241,8 @@ class SparkplugFormat(PayloadFormat):
         metrics = [metric for reading, values in measured for metric in self._data(reading, values)]
         if metrics:
             messages.append(self._message("DDATA", device, metrics, now // 1000))
+        if born is None and device not in self.context.devices:  # what was owed of a device that was removed
+            messages += self.removed(device, now)
         return messages
 
     def _data(self, reading: StoredReading, values: list[Measured]) -> Iterable[SparkplugMetric]:
