@@ -25,6 +25,7 @@ from gatepost_fleet.demo.simulated_gateway import SimulatedGateway
 from gatepost_fleet.demo.simulated_trial import SimulatedTrial
 from gatepost_fleet.desired_state import NothingToDo, StartedRollout
 from gatepost_fleet.fleet_publisher import FleetPublisher
+from gatepost_fleet.fleet_view import FleetView
 from gatepost_fleet.ingestion import Ingestion
 from gatepost_fleet.migrations import migrate
 from gatepost_fleet.postgres_sink import PostgresSink
@@ -59,10 +60,7 @@ class Fleet:
     def controller(self) -> asyncio.Task[None]:
         publisher = FleetPublisher(self.url, f"fleet-{len(self.tasks)}")
 
-        async def observe(connection: Any) -> None:
-            pass
-
-        controller = FleetController(self.postgres.url, publisher, 1000, Random(1), observe, tick=0.05)
+        controller = FleetController(self.postgres.url, publisher, 1000, Random(1), FleetView().refresh, tick=0.05)
         name = f"controller-{len(self.tasks)}"
         self.tasks[name] = asyncio.ensure_future(controller.run())
         return self.tasks[name]

@@ -95,13 +95,34 @@ async def test_the_status_shows_holes_copies_and_silence(sink: PostgresSink, dat
     await sink.write(parse("gateways/ward-7/account", orjson.dumps(account)))
     await sink.write(readings(1, epoch="z", gateway="ward-8"))
     lines = {line.id: line for line in await gateways(database)}
+    assert lines["ward-7"].missing == 0  # what the account counts may be on its way yet
+    await database.execute("update account set told_at = now() - interval '2 min'")
+    lines = {line.id: line for line in await gateways(database)}
     assert (lines["ward-7"].status, lines["ward-7"].missing, lines["ward-7"].copied) == ("online", 1, False)
-    assert (lines["ward-8"].status, lines["ward-8"].missing) == ("unknown", 0)
+    assert (lines["ward-7"].state, lines["ward-7"].notes()[0]) == ("missing", "1 readings missing")
+    # The next account is young again; the one before it still tells. An old one that comes late changes nothing.
+    for upto, sent in ((12, 10), (10, 8)):
+        await sink.write(parse("gateways/ward-7/account", orjson.dumps({**account, "upto_seq": upto, "sent": sent})))
+    lines = {line.id: line for line in await gateways(database)}
+    assert lines["ward-7"].missing == 1
+    await sink.write(readings(4, 9, 10, 11, 12))
+    await database.execute("update account set told_at = now() - interval '2 min'")
+    lines = {line.id: line for line in await gateways(database)}
+    assert lines["ward-7"].missing == 0
+    assert (lines["ward-8"].status, lines["ward-8"].missing, lines["ward-8"].state) == ("unknown", 0, "well")
+    assert lines["ward-8"].silent is not None
     assert lines["ward-8"].silent < 60
+    late = readings(2, epoch="z", gateway="ward-8", replayed=True, timestamp="2020-01-01T00:00:00Z")
+    await sink.write(late)
+    lines = {line.id: line for line in await gateways(database)}
+    assert lines["ward-8"].backlog_age > 3600
     await sink.write(readings(9, epoch="b"))
     await database.execute("update arrival set first_live = now() - interval '1 hour' where gateway_id = 'ward-7'")
     await database.execute("update arrival set first_live = now() - interval '30 min' where log_epoch = 'b'")
     assert {line.id for line in await gateways(database) if line.copied} == {"ward-7"}
+    await database.execute("update arrival set last_live = last_live - interval '2 days'")  # mended since
+    await database.execute("update arrival set first_live = first_live - interval '3 days'")
+    assert [line.id for line in await gateways(database) if line.copied] == []
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(database: Any) -> None:

@@ -24,7 +24,7 @@ CONNECT_TIMEOUT, COMMAND_TIMEOUT = 15.0, 60.0
 TICK = 1.0  # seconds between two looks
 FIRST_RETRY, LONGEST_RETRY, STEADY = 0.5, 30.0, 60.0
 
-Observe = Callable[[Any], Awaitable[None]]  # gets the connection, once a tick
+Observe = Callable[[Any, str], Awaitable[None]]  # gets the connection and the controller's state, once a tick
 
 
 class FleetController:
@@ -62,12 +62,12 @@ class FleetController:
             await migrate(connection)
             while not await connection.fetchval("select pg_try_advisory_lock($1)", ACTIVE_LOCK):
                 self._tell("standby: another one is active")
-                await self._observe(connection)
+                await self._observe(connection, self.state)
                 await asyncio.sleep(self._tick)
             self._tell("active")
             while True:
                 await self._look(connection)
-                await self._observe(connection)
+                await self._observe(connection, self.state)
                 await asyncio.sleep(self._tick)
         finally:
             connection.terminate()

@@ -1,29 +1,49 @@
-"""Status of a fleet, from the database: silent gateways, missing readings, copied cards."""
+"""Status of a fleet, from the database: silent gateways, missing readings, copied cards, desired state."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, NamedTuple
 
+from gatepost_fleet.rollout import FAILED
+
 CLONE_SECONDS = 60  # an earlier start that is live so long after a later one began runs on another box
+CLONE_TOLD = timedelta(days=1)  # for how long a copied card is told after both were seen
+ARRIVE_WITHIN = timedelta(seconds=60)  # readings of a younger account may be on their way yet
+BACKLOG_TOLD = timedelta(minutes=5)  # after the last late reading nothing waits at the gateway any more
+SILENT = 900.0  # seconds after which a gateway counts as silent
+STATES = ("copied", "missing", "failed", "silent", "offline", "behind", "well")  # the worst first
 
 _GATEWAYS = """
-select gateway.id, gateway.last_seen, gateway.status ->> 'status' as status, gateway.clock_offset,
-       coalesce(holes.missing, 0)::bigint as missing, coalesce(lives.copies, false) as copied
+select gateway.id, extract(epoch from now() - gateway.last_seen)::float8 as silent,
+       coalesce(gateway.status ->> 'status', 'unknown') as status,
+       extract(epoch from gateway.clock_offset)::float8 as clock_offset,
+       case when gateway.backlog_at > now() - $4::interval then extract(epoch from gateway.backlog_age)::float8
+            else 0 end as backlog_age,
+       coalesce(holes.missing, 0)::bigint as missing, coalesce(lives.copies, false) as copied,
+       gateway.desired, desired.status as outcome,
+       case when desired.status is null or desired.status = 'trying'
+            then extract(epoch from now() - desired.released_at)::float8 end as lag
 from gateway
+left join desired on desired.gateway_id = gateway.id and desired.version = gateway.desired
 left join (
   select gateway_id, sum(whole - came) as missing from (
-    select arrival.gateway_id, arrival.log_epoch,
-           (account.body ->> 'sent')::bigint as whole,
+    select told.gateway_id, told.log_epoch, (body ->> 'sent')::bigint as whole,
            (select coalesce(sum(upper(part) - lower(part)), 0)
             from unnest(arrival.seqs * int8multirange(span)) as part) as came
-    from account
+    from (
+      select gateway_id, log_epoch, case when told_at < now() - $3::interval then body else previous end as body
+      from account
+    ) as told
     cross join lateral int8range((body ->> 'from_seq')::bigint, (body ->> 'upto_seq')::bigint + 1) as span
-    left join arrival using (gateway_id, log_epoch)
+    left join arrival on arrival.gateway_id = told.gateway_id and arrival.log_epoch = told.log_epoch
+    where body is not null
   ) as counted where whole > came group by gateway_id
 ) as holes on holes.gateway_id = gateway.id
 left join (
-  select gateway_id, bool_or(overlap) as copies from (
-    select gateway_id, last_live > lead(first_live) over starts + make_interval(secs => $1) as overlap
+  select gateway_id, bool_or(overlap and last_live > now() - $2::interval) as copies from (
+    select gateway_id, last_live,
+           last_live > lead(first_live) over starts + make_interval(secs => $1) as overlap
     from arrival where first_live is not null window starts as (partition by gateway_id order by first_live)
   ) as spans group by gateway_id
 ) as lives on lives.gateway_id = gateway.id
@@ -32,27 +52,57 @@ order by gateway.id
 
 
 class GatewayLine(NamedTuple):
-    """One gateway as the fleet sees it: seconds since it was heard, `missing` readings by its own account."""
+    """One gateway as the fleet sees it. Seconds: since it was heard (None: never), its clock's offset, the age of
+    readings that waited there, and `lag` since a desired state without outcome was released. `missing` readings by its
+    own account; `outcome` of the `desired` version."""
 
     id: str
+    silent: float | None
     status: str
-    silent: float
+    clock_offset: float | None
+    backlog_age: float
     missing: int
     copied: bool
-    clock_offset: float | None
+    desired: int | None
+    outcome: str | None
+    lag: float | None
+
+    @property
+    def state(self) -> str:
+        """The worst of STATES that holds."""
+        holds = {
+            "copied": self.copied,
+            "missing": self.missing > 0,
+            "failed": self.outcome in FAILED,
+            "silent": self.silent is None or self.silent > SILENT,
+            "offline": self.status == "offline",
+            "behind": self.lag is not None,
+        }
+        return next((state for state in STATES if holds.get(state)), "well")
+
+    def notes(self) -> list[str]:
+        """In words, what a person should look at."""
+        found = []
+        if self.silent is None:
+            found.append("never heard")
+        elif self.silent > SILENT:
+            found.append(f"silent for {self.silent / 60:.0f} min")
+        if self.missing:
+            found.append(f"{self.missing} readings missing")
+        if self.copied:
+            found.append("two boxes use this id: a copied card?")
+        if self.clock_offset is not None and abs(self.clock_offset) > 5:
+            found.append(f"clock {self.clock_offset:+.0f} s")
+        if self.outcome in FAILED:
+            found.append(f"version {self.desired} was {self.outcome}")
+        elif self.lag is not None:
+            found.append(f"version {self.desired} {self.outcome or 'not answered'} for {self.lag / 60:.0f} min")
+        if self.backlog_age > 60:
+            found.append(f"delivers readings of {self.backlog_age / 60:.0f} min ago")
+        return found
 
 
 async def gateways(connection: Any) -> list[GatewayLine]:
     """Every gateway, by its id (an asyncpg connection)."""
-    now = await connection.fetchval("select now()")
-    return [
-        GatewayLine(
-            row["id"],
-            row["status"] or "unknown",
-            (now - row["last_seen"]).total_seconds(),
-            row["missing"],
-            row["copied"],
-            row["clock_offset"].total_seconds() if row["clock_offset"] is not None else None,
-        )
-        for row in await connection.fetch(_GATEWAYS, CLONE_SECONDS)
-    ]
+    rows = await connection.fetch(_GATEWAYS, CLONE_SECONDS, CLONE_TOLD, ARRIVE_WITHIN, BACKLOG_TOLD)
+    return [GatewayLine(**dict(row)) for row in rows]

@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Annotated, Any
 
@@ -18,8 +18,10 @@ import typer
 from gatepost_fleet import acl as access
 from gatepost_fleet.controller import FleetController
 from gatepost_fleet.desired_verbs import desired, labels, make_key, rollout
+from gatepost_fleet.fleet_page import serve_page
 from gatepost_fleet.fleet_publisher import FleetPublisher
 from gatepost_fleet.fleet_status import gateways
+from gatepost_fleet.fleet_view import FleetView
 from gatepost_fleet.ingestion import Ingestion
 from gatepost_fleet.metrics import IngestMetrics, serve
 from gatepost_fleet.postgres_sink import PostgresSink
@@ -38,7 +40,6 @@ app.add_typer(desired, name="desired")
 app.add_typer(rollout, name="rollout")
 app.add_typer(labels, name="labels")
 app.command("key")(make_key)
-SILENT = 900.0  # seconds after which a gateway counts as silent
 
 
 @app.command()
@@ -57,15 +58,10 @@ async def _ingest(settings: FleetSettings) -> None:
     except SourceError as error:
         fail(str(error))
     ingestion = Ingestion(source, PostgresSink(settings.sink), Random(), time.monotonic)
-    stop = None
-    if settings.metrics is not None:
-        try:
-            stop = serve(settings.metrics, IngestMetrics(ingestion.counters, time.monotonic))
-        except (OSError, ValueError) as error:
-            fail(f"metrics: {settings.metrics}: {error}")
+    metrics = IngestMetrics(ingestion.counters, time.monotonic)
+    stop = _served("metrics", settings.metrics, lambda address: serve(address, metrics))
     await _until_stopped(ingestion.run())
-    if stop is not None:
-        stop()
+    stop()
 
 
 @app.command()
@@ -82,12 +78,20 @@ def run(config: Config = DEFAULT_CONFIG) -> None:
 
 
 async def _run(settings: FleetSettings) -> None:
-    publisher = FleetPublisher(settings.broker, f"gatepost-fleet-{settings.group}")
-    await _until_stopped(FleetController(settings.sink, publisher, settings.rate, Random(), _observe).run())
+    publisher, view = FleetPublisher(settings.broker, f"gatepost-fleet-{settings.group}"), FleetView()
+    stop = _served("page", settings.page, lambda address: serve_page(address, view))
+    await _until_stopped(FleetController(settings.sink, publisher, settings.rate, Random(), view.refresh).run())
+    stop()
 
 
-async def _observe(connection: Any) -> None:
-    """Nothing yet."""
+def _served(what: str, address: str | None, begin: Callable[[str], Callable[[], None]]) -> Callable[[], None]:
+    """The way to end it."""
+    if address is None:
+        return lambda: None
+    try:
+        return begin(address)
+    except (OSError, ValueError, OverflowError) as error:
+        fail(f"{what}: {address}: {error}")
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
@@ -112,16 +116,7 @@ def status(
         print(json.dumps([line._asdict() for line in lines]))
         return
     for line in lines:
-        notes = []
-        if line.silent > SILENT:
-            notes.append(f"silent for {line.silent / 60:.0f} min")
-        if line.missing:
-            notes.append(f"{line.missing} readings missing")
-        if line.copied:
-            notes.append("two boxes use this id: a copied card?")
-        if line.clock_offset is not None and abs(line.clock_offset) > 5:
-            notes.append(f"clock {line.clock_offset:+.0f} s")
-        print(f"{line.id:<24} {line.status:<10} {', '.join(notes) or 'well'}")
+        print(f"{line.id:<24} {line.status:<10} {', '.join(line.notes()) or 'well'}")
 
 
 @app.command()

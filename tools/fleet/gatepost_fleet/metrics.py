@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -38,10 +42,34 @@ class IngestMetrics(Collector):
             yield GaugeMetricFamily("gatepost_fleet_last_commit_seconds", "Age of the newest commit.", value=age)
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 10  # seconds for a request
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+        """Nothing: Prometheus asks every few seconds."""
+
+
 def serve(address: str, metrics: IngestMetrics) -> Callable[[], None]:
     """Serve them on host:port, in a thread; the way to end it. Raises OSError, ValueError."""
-    host, _, port = address.rpartition(":")
     registry = CollectorRegistry()
     registry.register(metrics)
-    server, _thread = start_http_server(int(port), host.strip("[]") or "127.0.0.1", registry)
-    return server.shutdown
+    return listen(address, make_wsgi_app(registry))
+
+
+def listen(address: str, application: Callable[..., Any]) -> Callable[[], None]:
+    """Serve a WSGI application on host:port, in a thread; the way to end it. Raises OSError, ValueError."""
+    host, _, port = address.rpartition(":")
+    server = make_server(host.strip("[]") or "127.0.0.1", int(port), application, _Server, _Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop

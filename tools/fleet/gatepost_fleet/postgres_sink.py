@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -47,10 +48,13 @@ on conflict (gateway_id, log_epoch) do update set
   last_live = coalesce(excluded.last_live, arrival.last_live)
 """
 _SEEN = """
-insert into gateway (id, last_seen, clock_offset)
-select id, now(), now() - newest from unnest($1::text[], $2::timestamptz[]) as t (id, newest) order by id
+insert into gateway (id, last_seen, clock_offset, backlog_at, backlog_age)
+select id, now(), now() - newest, case when late is not null then now() end, now() - late
+from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as t (id, newest, late) order by id
 on conflict (id) do update set
-  last_seen = excluded.last_seen, clock_offset = coalesce(excluded.clock_offset, gateway.clock_offset)
+  last_seen = excluded.last_seen, clock_offset = coalesce(excluded.clock_offset, gateway.clock_offset),
+  backlog_at = coalesce(excluded.backlog_at, gateway.backlog_at),
+  backlog_age = coalesce(excluded.backlog_age, gateway.backlog_age)
 """
 _STATUS = """
 insert into gateway (id, last_seen, status) values ($1, now(), $2::jsonb)
@@ -162,12 +166,13 @@ class PostgresSink:
             rows = await connection.fetch(_CLASHES, gateways, epochs, seqs, payloads, CHANGING)
             clashes = [_refused(known[row["number"] - 1], CLASH) for row in rows]
         await connection.execute(_ARRIVE, *columns[:3], [not each.replayed for each in readings])
-        newest: dict[str, Any] = {}
+        names = sorted({each.gateway for each in readings})
+        live, late = dict[str, datetime](), dict[str, datetime]()  # time of the newest reading
         for each in readings:
-            newest.setdefault(each.gateway, None)
-            if not each.replayed and each.clock != "unsynchronised":
-                newest[each.gateway] = max(newest[each.gateway] or each.time, each.time)
-        await connection.execute(_SEEN, list(newest), list(newest.values()))
+            if each.clock != "unsynchronised":
+                times = late if each.replayed else live
+                times[each.gateway] = max(times.get(each.gateway, each.time), each.time)
+        await connection.execute(_SEEN, names, [live.get(name) for name in names], [late.get(name) for name in names])
         return stored, clashes
 
     async def _write_report(self, connection: Any, report: Report) -> None:

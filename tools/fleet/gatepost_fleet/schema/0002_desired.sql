@@ -37,6 +37,9 @@ alter table gateway
   add column desired bigint,                  -- newest released version
   add column have bigint,                     -- version that the gateway named when it asked
   add column asked_at timestamptz;
+alter table gateway
+  add column backlog_at timestamptz,          -- when a reading came last that had waited at the gateway
+  add column backlog_age interval;            -- and how old the newest of them was
 -- A gateway that is known by its desired state alone was not heard yet.
 alter table gateway alter column last_seen drop not null;
 
