@@ -96,3 +96,29 @@ async def test_a_curve_has_one_unit(browser, world, tmp_path):
     await browser.run("document.querySelector('.history .foot p button, .history .foot button').click()")
     await browser.seen("also in °F", ".history .foot")
     assert "°C" in await browser.run(f"return {CHART}.ariaLabel")
+
+
+async def test_a_stored_waveform_of_a_chosen_time_is_looked_at(browser, world):
+    async with asyncio.timeout(LATEST):
+        while len((await world.agent.client.data("heart", limit=4))["readings"]) < 4:
+            await asyncio.sleep(0.05)
+    await sign_in(browser, world, "viewer")
+    await browser.run(KEEP_DOWNLOADS)
+    await go(browser, "#/devices/heart", "canvas.strip")
+    await browser.until("Number(document.querySelector('canvas.strip').dataset.blocks) >= 2")
+    await browser.run("document.querySelector('[aria-label=\"Stored waveforms\"] .links button').click()")
+    name, text = await browser.run_async(LAST)
+    assert name == "heart-waveforms.csv"
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {row["name"] for row in rows} == {"ecg"}
+    assert {float(row["value"]) for row in rows} <= {*range(7), 400}
+    assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+    await browser.picture(PICTURES / "waveform-stored.png")
+    await browser.run(
+        "const one = document.querySelector('[type=datetime-local]'); one.value = '2026-01-01T10:00:00';"
+        "one.dispatchEvent(new Event('change'))"
+    )
+    await browser.seen("No waveform was stored", "main")
+    assert await browser.run("return document.querySelectorAll('canvas.strip').length") == 0
+    await browser.click("#wave-earlier")
+    await browser.until("document.querySelector('[type=datetime-local]').value.endsWith('T09:59:50')")

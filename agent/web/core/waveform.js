@@ -8,8 +8,21 @@ const WINDOW = 8; // seconds of a waveform
 const JUMP = 0.35; // seconds by which a block may be late without being a gap
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
+// A block of samples after the one before it, {time, start, end, values, gap}, in seconds. The clock of the device sets the
+// pace: a block follows the one before unless it says so, or comes far too late.
+export function placeBlock(reading, last) {
+  const { samples, rate_hz: rate, scale = 1, offset = 0 } = reading;
+  if (!samples?.length || !(rate > 0)) return null;
+  const long = samples.length / rate;
+  const time = Date.parse(reading.timestamp) / 1000;
+  const late = last ? time - last.time - long : 0;
+  const gap = last !== undefined && ((reading.flags ?? []).includes("gap") || late > JUMP + long / 2);
+  const start = last ? last.end + (gap ? Math.max(0.02, late, (reading.lost_samples ?? 0) / rate) : 0) : time - long;
+  return { time, start, end: start + long, values: Float32Array.from(samples, (sample) => sample * scale + offset), gap };
+}
+
 export class Waveform {
-  #blocks = []; // {time, start, end, values}: seconds; start > end of the one before = a gap
+  #blocks = []; // as placeBlock makes them; start > end of the one before = a gap
   #canvas = el("canvas", { class: "plot", role: "img" });
   #caption = el("figcaption");
   #edge = 0;
@@ -24,24 +37,13 @@ export class Waveform {
   }
 
   add(reading) {
-    const { samples, rate_hz: rate, scale = 1, offset = 0 } = reading;
-    if (!samples.length || !(rate > 0)) return;
-    const long = samples.length / rate;
-    const time = Date.parse(reading.timestamp) / 1000;
-    const last = this.#blocks.at(-1);
-    // The clock of the device sets the pace: a block follows the one before unless it says so, or comes far too late.
-    let start = time - long;
-    if (last) {
-      const late = time - last.time - long;
-      const lost = (reading.lost_samples ?? 0) / rate;
-      const gap = (reading.flags ?? []).includes("gap") || late > JUMP + long / 2;
-      start = last.end + (gap ? Math.max(0.02, late, lost) : 0);
-      if (gap) this.#gaps += 1;
-    }
-    this.#blocks.push({ time, start, end: start + long, values: Float32Array.from(samples, (sample) => sample * scale + offset) });
-    while (this.#blocks.length && this.#blocks[0].end < start + long - WINDOW - 3) this.#blocks.shift();
+    const block = placeBlock(reading, this.#blocks.at(-1));
+    if (!block) return;
+    if (block.gap) this.#gaps += 1;
+    this.#blocks.push(block);
+    while (this.#blocks.length && this.#blocks[0].end < block.end - WINDOW - 3) this.#blocks.shift();
     const gaps = this.#gaps ? t("wave.gaps", { n: this.#gaps }) : "";
-    const told = [t("wave", { name: nameOf(this.name), rate: number(rate) }), unit(reading.unit) || t("raw"), gaps];
+    const told = [t("wave", { name: nameOf(this.name), rate: number(reading.rate_hz) }), unit(reading.unit) || t("raw"), gaps];
     text(this.#caption, told.filter(Boolean).join(", "));
     this.#canvas.dataset.blocks = Number(this.#canvas.dataset.blocks ?? 0) + 1;
     this.#canvas.dataset.gaps = this.#gaps;

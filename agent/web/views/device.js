@@ -14,6 +14,7 @@ import { valuesOf } from "../core/values.js";
 import { Waveform } from "../core/waveform.js";
 import { confirm } from "../forms/form.js";
 import { outcome, sendCommand } from "./command.js";
+import { WaveHistory } from "./wave-history.js";
 
 const HOUR = 3600000;
 const RANGES = { "1h": HOUR, "6h": 6 * HOUR, "24h": 24 * HOUR, "7d": 168 * HOUR, "30d": 720 * HOUR };
@@ -193,14 +194,16 @@ export function open(main, id) {
   const plots = el("div");
   const note = el("p", { class: "foot" });
   const panel = new HistoryPanel(id);
+  const stored = new WaveHistory(id);
   const latest = el("div");
   const facts = el("dl", { class: "pairs" });
   const ledger = el("div");
   const recorder = may("operator") ? new RawRecorder(id) : null;
   const rows = [];
   let titled = "";
+  let over = false;
   title();
-  main.append(reason, el("div", { class: "columns device", "data-name": id }, el("div", {}, panel.element, card(t("readings"), latest)),
+  main.append(reason, el("div", { class: "columns device", "data-name": id }, el("div", {}, panel.element, stored.element, card(t("readings"), latest)),
     el("div", {}, el("section", { class: "card", "aria-label": t("col.value") }, values, plots, note), card(t("about"), facts), card(t("last-commands"), ledger), recorder ? card(t("record"), recorder.element) : null)));
 
   function all() {
@@ -286,6 +289,7 @@ export function open(main, id) {
       plots.append(waves.get(key).element);
     }
     waves.get(key).add(block);
+    stored.offer(block);
   }
 
   async function commands() {
@@ -299,6 +303,8 @@ export function open(main, id) {
 
   async function past() {
     const { readings } = await get(`devices/${at(id)}/data?limit=${READINGS}`).catch(() => ({ readings: [] }));
+    const wave = readings.find((reading) => reading.samples);
+    if (wave && !over) stored.offer(wave);
     rows.push(...readings.filter((reading) => !reading.samples && !rows.some((row) => row.id === reading.id)));
     if (state.values.get(id)) list(null, state.values.get(id));
   }
@@ -319,9 +325,11 @@ export function open(main, id) {
   if (me()) commands();
   return {
     close() {
+      over = true;
       clearInterval(timer);
       stop();
       panel.close();
+      stored.close();
       recorder?.close();
       for (const one of waves.values()) one.end();
     },
