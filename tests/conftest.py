@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -65,6 +66,7 @@ MARKS = {
         "tests/uplink/test_uplink_faults.py",
     ),
 }
+WHOLLY_SLOW = {begin.rstrip("/") for mark in MARKS.values() for begin in mark if "::" not in begin}
 
 
 hypothesis.settings.register_profile(
@@ -81,7 +83,15 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return tmp_path_factory.mktemp(re.sub(r"\W", "_", request.node.name)[:16])
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m quick`, files without a quick test are not even imported."""
+    if config.option.markexpr != "quick" or config.args_source is not config.ArgsSource.TESTPATHS:
+        return None
+    return collection_path.relative_to(config.rootpath).as_posix() in WHOLLY_SLOW or None
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until everything is imported: what is collected stays
     # A shell that started us in the background has SIGINT ignored, and children inherit that; a handler they do not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -91,6 +101,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marks = [mark for mark, beginnings in MARKS.items() if item.nodeid.startswith(beginnings)]
         for mark in marks or ["quick"]:
             item.add_marker(mark)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are not looked through at each collection of garbage."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,6 +9,7 @@ import pytest
 from gatepost.agent.api.http.server import ApiServer
 from tests.api.fakes import FakeApp
 from tests.api.remote import Remote, listening
+from tests.support.http import PLAIN
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def server(app, socket_path):
 
 @pytest.fixture
 async def http(server):
-    transport = httpx.AsyncHTTPTransport(uds=str(server.path))
+    transport = httpx.AsyncHTTPTransport(uds=str(server.path), verify=PLAIN)
     async with httpx.AsyncClient(transport=transport, base_url="http://gatepost", timeout=10) as client:
         yield client
 

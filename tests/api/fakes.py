@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from random import Random
 
@@ -37,6 +38,9 @@ from gatepost.drivers.recording import RecordingHeader
 from tests.support.clock import HandClock
 
 START = 1_795_000_000_000_000  # microseconds: 2026-11-18
+
+
+installed = functools.cache(Registry.installed)  # looks through every distribution
 
 
 class FakeView:
@@ -283,7 +287,7 @@ class FakeApp:
                 "cuff-3": DeviceSettings(driver="lines", port="/dev/ttyUSB9"),
             },
         )
-        self.registry = Registry.installed()
+        self.registry = installed()
         self.current = self
         self.editor = SettingsEditor(
             SettingsLoader(directory / "gatepost.yaml", {}, self.registry, directory / "conf.d"), self

@@ -15,6 +15,7 @@ from gatepost.agent.app import App
 from gatepost.agent.process.logs import AgentLogs
 from gatepost.agent.settings import load
 from gatepost.drivers.driver import Registry
+from tests.support.http import PLAIN
 
 
 def written(folder: Path, **sections: Any) -> Path:
@@ -38,7 +39,7 @@ async def running(config: Path) -> AsyncIterator[tuple[App, httpx.AsyncClient]]:
     app = App(loaded, loaded.settings, config, {}, logs)
     app.state_dir.mkdir(parents=True, exist_ok=True)
     await app.start()
-    transport = httpx.AsyncHTTPTransport(uds=loaded.settings.api.socket)
+    transport = httpx.AsyncHTTPTransport(uds=loaded.settings.api.socket, verify=PLAIN)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://gatepost/api/v1", timeout=20) as http:
             yield app, http

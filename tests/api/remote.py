@@ -8,6 +8,7 @@ import httpx
 import msgspec
 
 from gatepost.agent.settings.model import ApiSettings
+from tests.support.http import PLAIN
 
 
 def free_port():
@@ -30,7 +31,7 @@ class Remote:
         self.app = app
         self.server = server
         self.url = f"http://{app.settings.api.listen}"
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=30)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=30, verify=PLAIN)
 
     async def token(self, role, **options):
         return (await self.server._tokens.create(role, **options))[1]

@@ -12,10 +12,11 @@ import yaml
 from tests.api.real import running, written
 from tests.api.remote import free_port
 from tests.api.test_tcp import write_certificate
+from tests.support.http import PLAIN
 
 
 async def asked(url, headers, **options):
-    async with httpx.AsyncClient(timeout=20, headers=headers, **options) as client:
+    async with httpx.AsyncClient(timeout=20, headers=headers, **{"verify": PLAIN, **options}) as client:
         return await client.get(f"{url}/api/v1/session")
 
 
@@ -36,7 +37,9 @@ async def test_the_address_moves_and_gets_tls_without_a_restart(short):
 
         tls = write_certificate(short)
         change(listen=f"127.0.0.1:{new}", tls=msgspec.to_builtins(tls))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{old}", headers=headers, timeout=20) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{old}", headers=headers, timeout=20, verify=PLAIN
+        ) as client:
             told = await client.post("/api/v1/reload")  # the answer comes by the address that is closed by it
         assert (told.status_code, told.json()["applied"]) == (200, True)
         trust = ssl.create_default_context(cafile=tls.cert)

@@ -17,6 +17,7 @@ from gatepost.agent.api.http.server import ApiServer
 from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.core.tcp_sockets import bind
 from gatepost.agent.settings.model import ApiSettings, ApiTls
+from tests.support.http import PLAIN
 
 
 def free_port():
@@ -62,7 +63,7 @@ async def running(app, socket_path):
 
 
 async def health(url, **options):
-    async with httpx.AsyncClient(**options) as client:
+    async with httpx.AsyncClient(**{"verify": PLAIN, **options}) as client:
         return await client.get(f"{url}/health")
 
 
@@ -71,7 +72,7 @@ async def test_health_is_open_and_everything_else_is_not(app, running):
     listening(app, listen=listen)
     await running.serve()
     assert (await health(f"http://{listen}")).json()["status"] == "healthy"
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=PLAIN) as client:
         answer = await client.get(f"http://{listen}/api/v1/status")
     assert (answer.status_code, answer.json()["error"]["key"]) == (401, "unauthenticated")
 
@@ -212,7 +213,7 @@ async def test_a_flood_of_slow_connections_leaves_room_for_others(app, running):
     await running.serve()
     host, port = listen.split(":")
     held = [await asyncio.open_connection(host, int(port)) for _ in range(40)]
-    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address="127.0.0.9")) as other:
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address="127.0.0.9", verify=PLAIN)) as other:
         assert (await other.get(f"http://{listen}/health")).status_code == 200
     for _, writer in held:
         writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +21,16 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield f"gatepost.{name.removeprefix('agent.') if name.startswith('agent.client') else name}", path
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """Parsed once, and not before a test asks: seconds for the whole checkout."""
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> set[str]:
     """What a file imports anywhere in it, dotted; `from a import b` counts as `a` and as `a.b`."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from tests.project.checkout import ROOT, modules
+from tests.project.checkout import ROOT, modules, tree_of
 
 LONGEST_FILE = 450  # lines
 FULLEST_FOLDER = 30  # files
@@ -25,7 +25,10 @@ BARE_CONSTANTS = ("agent/api",)
 LONG_FILES: tuple[str, ...] = ()
 
 MODULES = dict(modules())
-TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+
+
+def trees() -> dict[str, ast.Module]:
+    return {name: tree_of(path) for name, path in MODULES.items()}
 
 
 def place(name: str) -> str:
@@ -34,7 +37,7 @@ def place(name: str) -> str:
 
 def public_classes() -> Iterator[tuple[str, str]]:
     """Name, module."""
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 yield node.name, module
@@ -68,7 +71,7 @@ def test_a_name_is_defined_once() -> None:
 def test_a_module_binds_a_name_once() -> None:
     """A constant that is set again further down would change what stands above it."""
     twice = []
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         names = Counter(name for node in tree.body for name in bound(node) if name != "_")
         twice += [f"{place(module)}: {name}" for name, count in names.items() if count > 1]
     assert twice == []
@@ -94,7 +97,7 @@ def test_names_of_classes_have_two_words() -> None:
 def test_docstrings_name_the_thing() -> None:
     riddles = [
         f"{place(name)}: {first}"
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         if re.match(r"(What|Whether|Where|Who|How)\b", first := (ast.get_docstring(tree) or "").partition("\n")[0])
         and not place(name).startswith(DOCSTRINGS)
     ]
@@ -102,13 +105,13 @@ def test_docstrings_name_the_thing() -> None:
 
 
 def test_every_module_has_a_docstring() -> None:
-    assert [place(name) for name, tree in TREES.items() if tree.body and not ast.get_docstring(tree)] == []
+    assert [place(name) for name, tree in trees().items() if tree.body and not ast.get_docstring(tree)] == []
 
 
 def test_constants_say_of_what() -> None:
     bare = [
         f"{place(name)}: {target.id}"
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         for node in tree.body
         if isinstance(node, ast.Assign | ast.AnnAssign)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
@@ -120,7 +123,7 @@ def test_constants_say_of_what() -> None:
 
 def test_imports_make_no_rings() -> None:
     """At module level, those for type checkers only included."""
-    graph = {name: set(imported(tree.body)) - {name} for name, tree in TREES.items()}
+    graph = {name: set(imported(tree.body)) - {name} for name, tree in trees().items()}
     found = rings(graph)
     assert len(found) <= len(RINGS), found
 

@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from gatepost.agent.app import App
 from tests.api.real import running, written
 from tests.api.remote import free_port
+from tests.support.http import PLAIN
 from tests.support.waiting import until
 from tests.uplink.broker import Mosquitto
 from tests.uplink.broker import running as broker_running
@@ -63,7 +64,7 @@ async def gateway_with(folder, broker, api=None, **sections):
     async with running(written(folder, api=api, **sections)) as (app, local):
         token = (await local.post("tokens", json={"role": "admin"})).json()["token"]
         headers = {"x-api-key": token}
-        async with httpx.AsyncClient(base_url=f"http://{address}", headers=headers, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=f"http://{address}", headers=headers, timeout=20, verify=PLAIN) as http:
             yield Gateway(app, local, http, broker)
 
 

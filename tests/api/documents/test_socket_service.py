@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from tests.api.documents.conftest import gateway_with
+from tests.support.http import PLAIN
 from tests.uplink.gateway import listening
 
 pytest.importorskip("socketio")
@@ -100,7 +101,7 @@ async def test_a_topic_is_kept_as_long_as_another_socket_wants_it(gateway):
 
 
 async def test_polling(gateway):
-    async with httpx.AsyncClient(base_url=gateway.http.base_url, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=gateway.http.base_url, timeout=20, verify=PLAIN) as http:
         opened = await http.get(URL + "polling")
         where = URL + "polling&sid=" + orjson.loads(opened.text[1:])["sid"]
         token = orjson.dumps({"token": await gateway.token()}).decode()
