@@ -13,7 +13,7 @@ UNPLUGGED = 0x7FFE
 class MeatThermometerTwin(HealthTwin):
     """Simulated Inkbird IDT-34c-B. `probes`: degrees Celsius by socket."""
 
-    kind = 0x4E
+    kind = 0x49
     model = "IDT-34c-B"
 
     def __init__(self, seed: int = 0) -> None:
