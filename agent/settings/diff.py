@@ -8,7 +8,7 @@ import msgspec
 
 from gatepost.agent.settings.model import Settings
 
-SECTIONS = ("gateway", "store", "commands", "listener", "api", "bluetooth", "logging")
+SECTIONS = ("gateway", "store", "commands", "listener", "fleet", "api", "bluetooth", "logging")
 AT_START = (  # what a running agent cannot change
     ("gateway", "id"),
     ("gateway", "state_dir"),

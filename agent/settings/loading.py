@@ -225,6 +225,10 @@ class _SettingsReader:
                 hint = "set it in your own files or in the environment"
                 message = "a drop in the state directory cannot say where the state directory is"
                 self.report.error(entry.key, ("gateway", "state_dir"), "own-state-dir", message, hint)
+            trust = above.entries.pop("fleet", None)
+            if trust is not None:
+                message = "a drop in the state directory cannot say which fleet is trusted"
+                self.report.error(trust.key, ("fleet",), "own-fleet", message, "set it in your own files")
             tree = merge(tree, above, self.report)
         return tree
 
@@ -301,6 +305,7 @@ def _check_rules(tree: MapNode, values: dict[str, Any], checker: Any, registry: 
     from gatepost.agent.settings.rules.api import check_api
     from gatepost.agent.settings.rules.brokers import check_brokers
     from gatepost.agent.settings.rules.devices import check_devices
+    from gatepost.agent.settings.rules.fleet import check_fleet
     from gatepost.agent.settings.rules.formats import check_format
     from gatepost.agent.settings.rules.listener import check_listener
 
@@ -313,6 +318,7 @@ def _check_rules(tree: MapNode, values: dict[str, Any], checker: Any, registry: 
     base.check_routes(judge)
     base.check_commands(judge)
     check_listener(judge)
+    check_fleet(judge)
     check_api(judge)
     base.check_secrets_written(judge)
     base.check_paths(judge)

@@ -36,6 +36,11 @@ TOPICS = {
     "gateway_responses": TopicDefault("gateways/{gateway}/responses", _GATEWAY),
     "broadcast": TopicDefault("organizations/{org}/broadcast", _GATEWAY, subscribed=True),
     "batch": TopicDefault("gateways/{gateway}/data", _GATEWAY),
+    "desired": TopicDefault("gateways/{gateway}/desired", _GATEWAY, subscribed=True),
+    "desired_confirm": TopicDefault("gateways/{gateway}/desired/confirm", _GATEWAY, subscribed=True),
+    "desired_get": TopicDefault("gateways/{gateway}/desired/get", _GATEWAY),
+    "reported": TopicDefault("gateways/{gateway}/reported", _GATEWAY),
+    "account": TopicDefault("gateways/{gateway}/account", _GATEWAY),
 }
 
 
@@ -385,6 +390,28 @@ class ListenerSettings(_Section, frozen=True):
     ] = 3600.0
 
 
+class FleetKey(_Section, frozen=True):
+    id: Annotated[Name, Meta(description="name of the key, as documents give it")]
+    ed25519: Annotated[str, Meta(description="public half of the key that signs desired state, in base64")]
+
+
+FLEET_ALLOW = ("devices.*", *(f"brokers.*.{key}" for key in ("routes", "batch", "backlog", "window")), "logging.level")
+
+
+class FleetSettings(_Section, frozen=True):
+    """Desired state from a fleet; off unless a broker carries it."""
+
+    broker: Annotated[
+        Name | None, Meta(description="broker that carries desired state, reports and accounts; null = off")
+    ] = None
+    keys: Annotated[
+        list[FleetKey], Meta(description="keys that may sign desired state; two at once while one takes over")
+    ] = []
+    allow: Annotated[
+        list[str], Meta(description="what desired state may set: keys, `*` for one name; all below a key included")
+    ] = field(default_factory=lambda: list(FLEET_ALLOW))
+
+
 class LoggingSettings(_Section, frozen=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severity that is logged")
@@ -406,6 +433,9 @@ class Settings(_Section, frozen=True):
     )
     listener: Annotated[ListenerSettings, Meta(description="devices that speak MQTT to the gateway")] = field(
         default_factory=ListenerSettings
+    )
+    fleet: Annotated[FleetSettings, Meta(description="desired state from a fleet, signed")] = field(
+        default_factory=FleetSettings
     )
     api: Annotated[ApiSettings, Meta(description="the local API")] = field(default_factory=ApiSettings)
     bluetooth: Annotated[BluetoothSettings, Meta(description="Bluetooth adapters")] = field(

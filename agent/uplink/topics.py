@@ -19,6 +19,11 @@ DEFAULTS: dict[str, str] = {
     "gateway_responses": "gateways/{gateway}/responses",
     "broadcast": "organizations/{org}/broadcast",
     "batch": "gateways/{gateway}/data",
+    "desired": "gateways/{gateway}/desired",
+    "desired_confirm": "gateways/{gateway}/desired/confirm",
+    "desired_get": "gateways/{gateway}/desired/get",
+    "reported": "gateways/{gateway}/reported",
+    "account": "gateways/{gateway}/account",
 }
 
 _OPEN = re.compile(r"\{device\}|\{metric\}")

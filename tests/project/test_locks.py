@@ -14,7 +14,7 @@ from tests.project.checkout import ROOT
 LOCKS = {path.stem: path.read_text() for path in (ROOT / "tools" / "locks").glob("*.txt")}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-PACKAGED = ("modbus", "encrypted", "jwt", "discovery", "zstd", "signing")
+PACKAGED = ("modbus", "encrypted", "jwt", "discovery", "zstd", "signing", "fleet")
 WANTED = {
     "build": PROJECT["build-system"]["requires"],
     "run": PROJECT["project"]["dependencies"] + EXTRAS["ws"],

@@ -22,7 +22,8 @@ JSON = "application/json"
 # Keys of `topics` in the settings (contract, section 2); a format lists those that may be overridden with it.
 STATUS_TOPICS = frozenset({"device_status", "gateway_status", "gateway_events"})
 COMMAND_TOPICS = frozenset({"commands", "responses", "gateway_commands", "gateway_responses", "broadcast"})
-CONTRACT_TOPICS = STATUS_TOPICS | COMMAND_TOPICS | {"data", "batch"}
+FLEET_TOPICS = frozenset({"desired", "desired_confirm", "desired_get", "reported", "account"})
+CONTRACT_TOPICS = STATUS_TOPICS | COMMAND_TOPICS | FLEET_TOPICS | {"data", "batch"}
 
 
 class OutgoingMessage(NamedTuple):

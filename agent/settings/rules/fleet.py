@@ -1,0 +1,77 @@
+"""Rules for a fleet: the broker that carries it, the keys that sign, and what they may set."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from importlib.util import find_spec
+
+from gatepost.agent.settings.allowed_keys import NAMED, NEVER, is_forbidden
+from gatepost.agent.settings.model import Settings
+from gatepost.agent.settings.problem import closest, listed, quoted
+from gatepost.agent.settings.rules.base import RuleContext
+from gatepost.drivers.extras import install_extra
+
+KEY_OCTETS = 32
+KEY_HINT = "the 32 octets of an Ed25519 public key in base64"
+
+
+def check_fleet(rules: RuleContext) -> None:
+    fleet = rules.section("fleet")
+    _check_broker(rules, fleet.get("broker"))
+    _check_keys(rules, fleet.get("keys", []))
+    for index, pattern in enumerate(fleet.get("allow", [])):
+        _check_pattern(rules, index, pattern)
+
+
+def _check_broker(rules: RuleContext, name: str | None) -> None:
+    path = ("fleet", "broker")
+    if name is None:
+        return
+    rules.check_broker(path, name)
+    if find_spec("cryptography") is None:
+        rules.error(path, "not-installed", "signed documents need the library cryptography", install_extra("fleet"))
+    broker = rules.section("brokers").get(name)
+    if broker is None:
+        return
+    if broker.get("format", "devices") != "devices":
+        message = f"format {broker['format']} has no topics of a fleet"
+        rules.error(path, "bad-format", message, "name a broker of format devices")
+    if broker.get("layout", "device") != "gateway":
+        message = "topics of devices do not name the gateway, so that no broker can tell whose they are"
+        rules.warn(path, "fleet-layout", message, f"set brokers.{name}.layout: gateway, where the fleet reads it")
+
+
+def _check_keys(rules: RuleContext, keys: list[dict[str, str]]) -> None:
+    if not keys and rules.section("fleet").get("broker") and not rules.written(("fleet", "keys")):
+        message = "no key may sign, so that every document is refused"
+        rules.warn(("fleet", "broker"), "no-keys", message, "add fleet.keys: [{id: NAME, ed25519: BASE64}]")
+    seen: set[str] = set()
+    for index, key in enumerate(keys):
+        path = ("fleet", "keys", str(index))
+        if key["id"] in seen:
+            rules.error((*path, "id"), "same-key", f"the key {quoted(key['id'])} stands here twice", "keep one")
+        seen.add(key["id"])
+        if not is_public_key(key["ed25519"]):
+            rules.error((*path, "ed25519"), "bad-key", "this is no Ed25519 public key", KEY_HINT)
+
+
+def is_public_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text.strip(), validate=True)) == KEY_OCTETS
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _check_pattern(rules: RuleContext, index: int, pattern: str) -> None:
+    path = ("fleet", "allow", str(index))
+    first, *rest = pattern.split(".")
+    if is_forbidden(pattern):
+        message = f"{quoted(pattern)} can only be set in the settings files"
+        rules.error(path, "never-allowed", message, f"never allowed: {listed(NEVER)}")
+    elif first not in Settings.__struct_fields__:
+        near = closest(first, Settings.__struct_fields__)
+        hint = f"did you mean {near}?" if near else "such as devices.* or logging.level"
+        rules.error(path, "unknown-key", f"there are no settings {quoted(first)}", hint)
+    elif first in NAMED and not rest:
+        rules.error(path, "bad-pattern", f"{quoted(pattern)} names a whole section", f"write {first}.*")
