@@ -27,9 +27,11 @@ from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.device_profiles import device_profiles
 from gatepost.agent.devices.link_factory import HardwareLinks
 from gatepost.agent.devices.manager import DeviceManager
+from gatepost.agent.fleet.on_demand import FleetOnDemand
 from gatepost.agent.gateway_commands import GatewayCommands
 from gatepost.agent.listener.on_demand import ListenerOnDemand
 from gatepost.agent.process import state_dir_lock
+from gatepost.agent.process.ending import end_within
 from gatepost.agent.process.logs import AgentLogs
 from gatepost.agent.process.notify import Notifier
 from gatepost.agent.process.supervisor import Supervisor
@@ -54,6 +56,7 @@ from gatepost.drivers.driver import Registry
 from gatepost.drivers.installed import version
 
 if TYPE_CHECKING:
+    from gatepost.agent.fleet.service import FleetService
     from gatepost.agent.listener.listener import DeviceListener
 
 log = logging.getLogger("gatepost")
@@ -79,6 +82,7 @@ class App:
     applier: SettingsApplier
     report: StatusReport
     trial: SettingsTrial
+    editor: SettingsEditor
     api: ApiServer
 
     def __init__(
@@ -97,6 +101,7 @@ class App:
         self._supervisor = Supervisor(log, self._rng)
         self._notifier = Notifier.from_environment(env)
         self.listener = ListenerOnDemand(self._make_listener)
+        self.fleet = FleetOnDemand(self._make_fleet, self._supervisor)
         self._lock: IO[str]
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
@@ -110,12 +115,12 @@ class App:
         self._lock = state_dir_lock.take(self.state_dir)
         await self._open_store()
         self._build_devices_and_brokers()
-        editor = self._build_settings_parts()
-        self._build_commands(editor)
+        self._build_settings_parts()
+        self._build_commands()
         await self.dispatcher.start()
-        await editor.adopt_patients(self.store.key_value)
+        await self.editor.adopt_patients(self.store.key_value)
         await self.applier.start()
-        await self._serve_api(editor)
+        await self._serve_api()
         self._notifier.ready("starting devices and brokers")
         self._start_tasks()
         self.audit.record("started", version=version("gatepost"))
@@ -190,10 +195,30 @@ class App:
             on_connected=self._on_connected,
             followed=self._subscriptions.of,
             on_message=self._on_message,
+            further=self.fleet.topic_keys,
+            on_further=self.fleet.take,
+            on_granted=self.fleet.granted,
         )
         self.brokers = BrokerManager(context, self._supervisor)
 
-    def _build_settings_parts(self) -> SettingsEditor:
+    def _make_fleet(self) -> FleetService:
+        from gatepost.agent.fleet.service import FleetService  # loaded with the first settings that name its broker
+
+        return FleetService(
+            self.state_dir,
+            version("gatepost"),
+            current=self.current,
+            editor=self.editor,
+            trial=self.trial,
+            registry=self._loader.registry,
+            brokers=self.brokers,
+            devices=self.devices,
+            store=self.store,
+            audit=self.audit,
+            clock=self.clock,
+        )
+
+    def _build_settings_parts(self) -> None:
         self.report = StatusReport(
             self.current,
             store=self.store,
@@ -202,6 +227,7 @@ class App:
             supervisor=self._supervisor,
             notifier=self._notifier,
             clock=self.clock,
+            fleet=self.fleet,
         )
         self.applier = SettingsApplier(
             self.current,
@@ -214,21 +240,21 @@ class App:
             clock=self.clock,
             listener=self.report,
             mqtt_listener=self.listener,
+            fleet=self.fleet,
         )
-        editor = SettingsEditor(self._loader, self.applier)
+        editor = self.editor = SettingsEditor(self._loader, self.applier)
         reload, turn = self.applier.reload, editor.turn
         self.trial = SettingsTrial(self.state_dir, self.clock, self._events, self.audit, reload, turn)
         self.trial.on_ended.append(editor.remove_unused_secrets)
         editor.check_free = self.trial.check_free
-        return editor
 
-    def _build_commands(self, editor: SettingsEditor) -> None:
+    def _build_commands(self) -> None:
         gateway = GatewayCommands(
             devices=self.devices,
             brokers=self.brokers,
             store=self.store,
             applier=self.applier,
-            editor=editor,
+            editor=self.editor,
             report=self.report,
             logs=self._logs,
         )
@@ -244,12 +270,12 @@ class App:
             self._events,
         )
 
-    async def _serve_api(self, editor: SettingsEditor) -> None:
+    async def _serve_api(self) -> None:
         parts = AgentParts(
             current=self.current,
             registry=self._loader.registry,
-            editor=editor,
-            changes=SettingsChanges(editor, self.trial),
+            editor=self.editor,
+            changes=SettingsChanges(self.editor, self.trial),
             applier=self.applier,
             report=self.report,
             subscriptions=self._subscriptions,
@@ -317,38 +343,28 @@ class App:
         made = vars(self)
         if "trial" in made:
             self.trial.close()
+        self.fleet.close()
         if "listener" in made:
-            await self._bounded("the listener", self.listener.stop(), 0.9, others)
-        ends = [self._bounded("devices", self.devices.close(), 2.0, others)] if "devices" in made else []
-        ends += [self._bounded("the API", self.api.stop(0.3), 0.8, others)] if "api" in made else []
+            await end_within("the listener", self.listener.stop(), 0.9, others)
+        ends = [end_within("devices", self.devices.close(), 2.0, others)] if "devices" in made else []
+        ends += [end_within("the API", self.api.stop(0.3), 0.8, others)] if "api" in made else []
         await asyncio.gather(*ends)
         if "dispatcher" in made:
-            await self._bounded("commands", self.dispatcher.close(0.3), 0.8, others)
+            await end_within("commands", self.dispatcher.close(0.3), 0.8, others)
         if "brokers" in made:
-            await self._bounded("brokers", self.brokers.close(), 1.5, others)
+            await end_within("brokers", self.brokers.close(), 1.5, others)
         if "audit" in made:
             self.audit.record("stopped")
-            await self._bounded("the audit log", self.audit.close(), 0.5, others)
+            await end_within("the audit log", self.audit.close(), 0.5, others)
         if "store" in made:
             self.store.finish()
-            await self._bounded("the store", self._supervisor.wait("store.writer"), 1.5, until)
+            await end_within("the store", self._supervisor.wait("store.writer"), 1.5, until)
         await self._supervisor.stop(max(0.2, min(1.0, until - asyncio.get_running_loop().time())))
         if "store" in made:
-            await self._bounded("the database", self.store.close(), 1.0, until)
+            await end_within("the database", self.store.close(), 1.0, until)
         if "_lock" in made:
             self._lock.close()
         log.info("stopped")
-
-    @staticmethod
-    async def _bounded(part: str, work: Any, seconds: float, until: float) -> None:
-        seconds = max(0.1, min(seconds, until - asyncio.get_running_loop().time()))
-        try:
-            async with asyncio.timeout(seconds):
-                await work
-        except TimeoutError:
-            log.error("%s did not end within %.1f s", part, seconds)
-        except Exception:
-            log.exception("%s did not end as it should", part)
 
     # --- what one part tells another
 
@@ -373,6 +389,7 @@ class App:
 
     async def _on_connected(self, broker: str) -> None:
         self.report.update_systemd_status()
+        self.fleet.connected(broker)
         await self.dispatcher.resume(broker)
 
     def _on_message(self, broker: str, message: InboundMessage) -> None:

@@ -47,6 +47,12 @@ class AppliesListenerSettings(Protocol):
         ...
 
 
+class PreparesFleet(Protocol):
+    async def prepare(self, settings: Settings, /) -> None:
+        """Before the brokers: have what the one of the fleet needs."""
+        ...
+
+
 class ReloadListener(Protocol):
     """Told when a reload begins and when it has ended."""
 
@@ -71,6 +77,7 @@ class SettingsApplier:
         clock: Clock,
         listener: ReloadListener,
         mqtt_listener: AppliesListenerSettings,
+        fleet: PreparesFleet,
     ) -> None:
         self.current = current
         self.api: AppliesApiSettings | None = None  # while it is served
@@ -83,6 +90,7 @@ class SettingsApplier:
         self._clock = clock
         self._listener = listener
         self._mqtt_listener = mqtt_listener
+        self._fleet = fleet
         self._last_good = LastGood(loader.own_drops.parent)
         self._turn = asyncio.Lock()
         self._restricted: dict[str, list[str]] | None = None
@@ -173,6 +181,7 @@ class SettingsApplier:
         self.current.settings = new
         self._store.configure(new.store)
         self._logs.apply(new.logging.level, new.logging.format)
+        await self._fleet.prepare(new)
         await self._brokers.apply(new.brokers, await self._reports_to(new), _rooms(new))
         await self._mqtt_listener.apply(new)
         if self.api is not None:

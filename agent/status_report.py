@@ -28,6 +28,10 @@ class ServedApi(Protocol):
         ...
 
 
+class ReportedFleet(Protocol):
+    def as_dict(self) -> dict[str, Any] | None: ...
+
+
 class StatusReport:
     """Status of the whole agent, made when it is asked for."""
 
@@ -41,6 +45,7 @@ class StatusReport:
         supervisor: Supervisor,
         notifier: Notifier,
         clock: Clock,
+        fleet: ReportedFleet,
     ) -> None:
         self.api: ServedApi | None = None
         self._current = current
@@ -50,6 +55,7 @@ class StatusReport:
         self._supervisor = supervisor
         self._notifier = notifier
         self._clock = clock
+        self._fleet = fleet
         self._started = clock.now()
         self._progress: tuple[int, float] | None = None  # commits while readings wait, and since when it is so many
 
@@ -64,6 +70,7 @@ class StatusReport:
             "uptime": round(uptime / US, 1),
             "settings": self._current.as_dict(),
             "api": {"listen": self.api.tcp, "trouble": self.api.trouble} if self.api is not None else None,
+            "fleet": self._fleet.as_dict(),
             "tasks": [view._asdict() for view in self._supervisor.views() if not view.healthy],
         }
 

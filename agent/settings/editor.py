@@ -302,22 +302,24 @@ class SettingsEditor:
         source: str,
         check: Callable[[Settings], None] = lambda _: None,
         begin: Callable[[Settings], Awaitable[None]] | None = None,
+        path: Path | None = None,
     ) -> list[dict[str, str]]:
         """Validate in memory, write, apply what was validated; the warnings about it. `begin` is awaited
-        with the new settings before anything is written."""
-        edit = DropEdit(self.path, change)
+        with the new settings before anything is written; `path`: another drop of the agent's own."""
+        path = path or self.path
+        edit = DropEdit(path, change)
         loaded = await self.load(edit)
         if loaded.settings is None:
             raise await self._explained(loaded)
         check(loaded.settings)
         if begin is not None:
             await begin(loaded.settings)
-        await self._write(edit.content)
-        loaded.signature.update(signature([self.path.parent]))  # the watcher need not read what is applied here
+        await self._write(edit.content, path)
+        loaded.signature.update(signature([path.parent]))  # the watcher need not read what is applied here
         result = await self._applier.apply(loaded, source)
         where = ".".join(about)
         if not result["applied"]:
-            await self._write(old)
+            await self._write(old, path)
             await self._applier.reload(source)
             texts = result["problems"] or ["the settings could not be applied"]
             raise InvalidSettings([{"where": where, "message": text, "hint": ""} for text in texts])
@@ -339,14 +341,15 @@ class SettingsEditor:
         except (OSError, ValueError) as error:
             raise StoreError(f"{self.path} cannot be read", "delete or repair it") from error
 
-    async def _write(self, drop: dict[str, Any]) -> None:
+    async def _write(self, drop: dict[str, Any], path: Path | None = None) -> None:
+        path = path or self.path
         try:
             if drop:
-                await asyncio.to_thread(write_drop, self.path, drop)
+                await asyncio.to_thread(write_drop, path, drop)
             else:
-                await asyncio.to_thread(remove_drop, self.path)
+                await asyncio.to_thread(remove_drop, path)
         except OSError as error:
-            raise StoreError(f"{self.path} could not be written: {error.strerror or error}") from error
+            raise StoreError(f"{path} could not be written: {error.strerror or error}") from error
 
 
 def keys_below(tree: MapNode, section: str, name: str) -> list[Key]:

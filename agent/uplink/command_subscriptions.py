@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.uplink.context import UplinkContext
@@ -37,14 +38,20 @@ class CommandSubscriptions:
         self._single: set[str] | None = None  # wanted topics, where the wildcard is not possible
         self._lookups: dict[str, asyncio.Event] = {}
         self._strangers: set[asyncio.Task[None]] = set()  # commands for unknown devices that are looked up
+        self._further: set[str] = set()  # filters of others that were asked for
         self.held: set[str] = set()  # filters that the broker granted
 
-    async def subscribe(self, connection: MqttConnection, devices: list[str]) -> bool:
-        """Ask for what is not granted yet, in one packet; false when the broker refuses some of it. UplinkError."""
-        if connection is not self._connection:
-            self._connection, self._single = connection, None
-            self.held.clear()
-        filters = [self._topics("gateway_commands")]
+    def begin(self, connection: MqttConnection) -> None:
+        """A new connection has no subscriptions."""
+        self._connection, self._single = connection, None
+        self._further.clear()
+        self.held.clear()
+
+    async def subscribe(self, connection: MqttConnection, devices: list[str], further: Collection[str] = ()) -> bool:
+        """Ask for what is not granted yet, in one packet; false when the broker refuses some of it. UplinkError.
+        `further`: filters of others, which go along."""
+        self._further.update(further)
+        filters = [self._topics("gateway_commands"), *further]
         if self._context.organization:
             filters.append(self._topics("broadcast"))
         wildcard = self._topics.wildcard("commands")
@@ -72,6 +79,16 @@ class CommandSubscriptions:
                 self.held.discard(topic)
         self._single = wanted
         return not await self._ask(connection, sorted(wanted))
+
+    async def update_further(self, connection: MqttConnection, further: Collection[str]) -> bool:
+        """Bring the filters of others in line with those that are wanted; false when the broker refuses some."""
+        for topic in self._further - set(further):
+            self._requests.forget(topic)
+            if topic in self.held:
+                await connection.unsubscribe([topic], self._requests.timeout)
+                self.held.discard(topic)
+        self._further = set(further)
+        return not await self._ask(connection, sorted(further))
 
     async def _ask(self, connection: MqttConnection, filters: list[str], optional: tuple[str, ...] = ()) -> set[str]:
         """Subscribe to those that are not held; the ones that were refused."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -33,3 +33,6 @@ class UplinkContext:
     profiles: Callable[[], Mapping[str, DeviceProfile]] = dict  # configured devices as formats see them
     followed: Callable[[str], Mapping[str, int]] = lambda _: {}  # broker -> topic filters that people follow, QoS
     on_message: Callable[[str, InboundMessage], None] = lambda *_: None  # broker, a message on one of those
+    further: Callable[[str], Collection[str]] = lambda _: ()  # broker -> keys of topics that others subscribe to
+    on_further: Callable[[str, str, InboundMessage], None] = lambda *_: None  # broker, key, a message on one of those
+    on_granted: Callable[[str], None] = lambda _: None  # broker: it has granted one of those

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.errors import UplinkError
@@ -48,16 +48,18 @@ class LinkTasks:
         self._publish = publish
         self._filters: list[TopicFilter] = []  # of the format's own
         self._name = name
+        self._topics = topics
         self._context = context
         self._presence = presence
         self._commands = settings.commands
         self.requests = SubscriptionRequests(name, context.clock.monotonic)
         self._subscriptions = CommandSubscriptions(name, topics, context, self.requests, settings.command_qos)
         self.followed = FollowedTopics(name, context, self._subscriptions.held, self.requests)
+        self._granted: set[str] = set()  # of the filters of others
         self._devices_changed = False
 
     def devices_changed(self) -> None:
-        """The set of devices may be another one: subscriptions follow soon."""
+        """The set of devices, or of further topics, may be another one: subscriptions follow soon."""
         self._devices_changed = True
         self._presence.changed.set()
 
@@ -66,6 +68,8 @@ class LinkTasks:
         is tried again as long as the connection stands."""
         self._devices_changed = False
         self.followed.forget()
+        self._subscriptions.begin(connection)
+        self._granted.clear()
         try:
             await self._serve(connection, delivery)
         finally:
@@ -97,9 +101,17 @@ class LinkTasks:
         """A message from the broker; the reason code of its acknowledgement."""
         if any(each.matches(message.topic) for each in self._filters):
             await self._dialect(message)
-        elif self.followed.forward(message) and self._commands:
-            return await self._subscriptions.on_message(message)
+        elif self.followed.forward(message):
+            key = self._further().get(message.topic)
+            if key is not None:
+                self._context.on_further(self._name, key, message)
+            elif self._commands:
+                return await self._subscriptions.on_message(message)
         return 0
+
+    def _further(self) -> dict[str, str]:
+        """Topics of others at this broker, by their name."""
+        return {self._topics(key): key for key in self._context.further(self._name)}
 
     async def _dialect(self, message: InboundMessage) -> None:
         """A message on a topic of the format's own."""
@@ -123,16 +135,34 @@ class LinkTasks:
         wanted = self._format.current.subscriptions()
         self._filters = [TopicFilter(each) for each in wanted]
         whole = not await self.requests.ask(connection, wanted)
-        if self._commands and self._format.kind.contract_commands:
-            whole &= await self._subscriptions.subscribe(connection, list(self._context.devices()))
+        further = self._further()
+        if self._obeys:
+            whole &= await self._subscriptions.subscribe(connection, list(self._context.devices()), further)
+        else:
+            whole &= await self._subscriptions.update_further(connection, further)
+        self._tell_granted(further)
         return whole
+
+    @property
+    def _obeys(self) -> bool:
+        return self._commands and self._format.kind.contract_commands
 
     async def _follow_devices(self, connection: MqttConnection) -> bool:
         whole = True
-        if self._devices_changed and self._commands and self._format.kind.contract_commands:
-            whole = await self._subscriptions.update(connection, list(self._context.devices()))
-        self._devices_changed = False
+        if self._devices_changed:
+            further = self._further()
+            whole = await self._subscriptions.update_further(connection, further)
+            if self._obeys:
+                whole &= await self._subscriptions.update(connection, list(self._context.devices()))
+            self._tell_granted(further)
+        self._devices_changed = not whole
         return whole
+
+    def _tell_granted(self, further: Collection[str]) -> None:
+        granted = self._subscriptions.held & set(further)
+        if granted - self._granted:
+            self._context.on_granted(self._name)
+        self._granted = granted
 
     async def _online(self, _: MqttConnection) -> bool:
         await self._presence.publish_online()

@@ -16,8 +16,8 @@ from tests.support.clock import T0, HandClock
 def test_a_clock_that_is_set_changes_no_uptime(moved: float, started: int) -> None:
     clock = HandClock()
     current = SimpleNamespace(settings=SimpleNamespace(gateway=SimpleNamespace(id="g")), as_dict=dict)
-    nobody = cast(Any, SimpleNamespace(views=list))
-    others = dict.fromkeys(("store", "devices", "brokers", "supervisor", "notifier"), nobody)
+    nobody = cast(Any, SimpleNamespace(views=list, as_dict=dict))
+    others = dict.fromkeys(("store", "devices", "brokers", "supervisor", "notifier", "fleet"), nobody)
     report = StatusReport(cast(Any, current), clock=clock, **others)
     clock.pass_seconds(90)
     clock.wall += round(moved * US)

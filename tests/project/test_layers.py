@@ -9,7 +9,7 @@ from tests.project.checkout import ROOT, imports, modules
 
 BASE = {"agent", "core", "process", "drivers"}
 LOG = BASE | {"formats", "settings", "store"}
-ROOMS = LOG | {"audit", "devices", "uplink", "commands", "listener", "diagnostics", "api"}
+ROOMS = LOG | {"audit", "devices", "uplink", "commands", "listener", "fleet", "diagnostics", "api"}
 
 # room -> the rooms it may import from, itself aside. `agent` is the package itself and what lies in it as files.
 MAY_KNOW = {
@@ -23,6 +23,7 @@ MAY_KNOW = {
     "audit": {"core"},
     "backup": LOG,
     "devices": LOG,
+    "fleet": LOG | {"uplink"},
     # What lies on a stick: asks agents through the client.
     "stick": {"core", "client", "drivers", "store", "uplink"},
     "uplink": LOG,

@@ -1,0 +1,74 @@
+"""Health before and after a change: each broker and device that was well must be well again over what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gatepost.agent.core.views import BrokerView, DeviceView
+from gatepost.agent.settings.model import Settings
+
+SPEAKS_AGAIN = 3.0  # times its usual gap within which a device that speaks by itself has spoken again
+
+
+class HealthBroker(Protocol):
+    def as_dict(self) -> BrokerView: ...
+
+
+class HealthBrokers(Protocol):
+    def views(self) -> Sequence[HealthBroker]: ...
+
+
+class HealthDevices(Protocol):
+    def views(self) -> list[DeviceView]: ...
+
+
+class HealthComparison:
+    """Comparison of the running parts with how they were when it was made; `applied` once the change is in force."""
+
+    def __init__(self, brokers: HealthBrokers, devices: HealthDevices) -> None:
+        self._brokers = brokers
+        self._devices = devices
+        self._brokers_before = {view["name"] for view in _broker_views(brokers) if view["condition"] == "ok"}
+        self._devices_before = {view["id"]: view for view in devices.views() if view["condition"] != "error"}
+        self._decoded: dict[str, int] = {}
+        self._within = 0.0
+
+    def applied(self, within: float) -> None:
+        """What comes from now on comes over the new settings; for so long they are on trial."""
+        self._within = within
+        self._decoded = {view["id"]: view["decoded"] for view in self._devices.views()}
+
+    def problems(self, settings: Settings) -> list[dict[str, str]]:
+        """What was well and is not, as far as it is still wanted."""
+        found = []
+        brokers = {view["name"]: view for view in _broker_views(self._brokers)}
+        for name in sorted(self._brokers_before & brokers.keys()):
+            wanted = settings.brokers.get(name)
+            if wanted is not None and wanted.active and brokers[name]["condition"] != "ok":
+                found.append(_problem("broker-not-well", f"brokers.{name}", brokers[name]["reason"] or "not connected"))
+        for view in self._devices.views():
+            before = self._devices_before.get(view["id"])
+            if before is not None and not self._is_well(before, view):
+                message = view["message"] or view["reason"] or view["status"]
+                found.append(_problem("device-not-well", f"devices.{view['id']}", message))
+        return found
+
+    def _is_well(self, before: DeviceView, now: DeviceView) -> bool:
+        if now["condition"] == "error" or now["status"] == "starting":
+            return False
+        gap = before["usual_gap"]
+        if before["condition"] != "ok" or gap is None:
+            return True  # one that sleeps between its measurements may be asleep again
+        if now["condition"] != "ok":
+            return not now["monitoring"]
+        soon = gap * SPEAKS_AGAIN <= self._within
+        return not soon or now["decoded"] > self._decoded.get(now["id"], 0)
+
+
+def _broker_views(brokers: HealthBrokers) -> list[BrokerView]:
+    return [broker.as_dict() for broker in brokers.views()]
+
+
+def _problem(key: str, where: str, message: str) -> dict[str, str]:
+    return {"key": key, "where": where, "message": message, "hint": ""}

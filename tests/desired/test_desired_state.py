@@ -1,0 +1,294 @@
+"""Desired state over a real broker, in a running agent: applied, refused, undone, reported."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatepost.agent.app import App
+from gatepost.agent.fleet import desired_state
+from gatepost.agent.fleet.signature import VALID, check
+from tests.api.real import running, written
+from tests.desired.signing import GATEWAY, FleetSigner
+from tests.support.waiting import until
+from tests.uplink.broker import MOSQUITTO, Mosquitto
+from tests.uplink.broker import running as serving
+from tests.uplink.gateway import Listener, listening
+
+pytestmark = pytest.mark.skipif(not Path(MOSQUITTO).exists(), reason="mosquitto is not installed")
+
+SIGNER = FleetSigner()
+ROOT = f"gateways/{GATEWAY}"
+LONG = 30.0  # seconds for anything that should come about soon
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gp-") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desired_state, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(desired_state, "WELL_FOR", 0.1)
+
+
+async def signed(*question: str) -> bool:
+    """In this process: the one of its own is tested by itself."""
+    return check(*question) == VALID
+
+
+class Fleet:
+    """What the fleet says and hears."""
+
+    def __init__(self, app: App, listener: Listener, http: Any) -> None:
+        self.app = app
+        self.http = http
+        self.listener = listener
+
+    def send(self, message: bytes, retain: bool = False) -> None:
+        self.listener.publish(f"{ROOT}/desired", message, retain)
+
+    def reports(self, version: int | None) -> list[dict[str, Any]]:
+        return [each for each in self.listener.on(f"{ROOT}/reported") if each["version"] == version]
+
+    def statuses(self, version: int | None) -> list[str]:
+        return list(dict.fromkeys(each["status"] for each in self.reports(version)))
+
+    async def report(self, version: int | None, status: str) -> dict[str, Any]:
+        def found() -> list[dict[str, Any]]:
+            return [each for each in self.reports(version) if each["status"] == status]
+
+        try:
+            await until(found, LONG)
+        except TimeoutError:
+            raise AssertionError(f"{version} is not {status}: {self.listener.on(f'{ROOT}/reported')}") from None
+        return found()[-1]
+
+    @property
+    def level(self) -> str:
+        return self.app.current.settings.logging.level
+
+
+def settings(folder: Path, broker: Mosquitto, **more: Any) -> Path:
+    sections: dict[str, Any] = {
+        "gateway": {"id": GATEWAY, "state_dir": str(folder / "state")},
+        "brokers": {"a": {"url": broker.url, "layout": "gateway"}},
+        "fleet": {"broker": "a", "keys": [SIGNER.settings]},
+        **more,
+    }
+    return written(folder, **sections)
+
+
+@asynccontextmanager
+async def fleet(config: Path, broker: Mosquitto) -> AsyncIterator[Fleet]:
+    async with listening(broker.url, (f"{ROOT}/#",)) as listener, running(config) as (app, http):
+        assert app.fleet.running is not None
+        app.fleet.running.desired._admission._is_signed = signed
+        await until(lambda: listener.on(f"{ROOT}/desired/get"), LONG)
+        yield Fleet(app, listener, http)
+
+
+@pytest.fixture
+async def broker(folder: Path) -> AsyncIterator[Mosquitto]:
+    async with serving(Mosquitto(folder / "broker")) as one:
+        yield one
+
+
+@pytest.fixture
+async def box(folder: Path, broker: Mosquitto) -> AsyncIterator[Fleet]:
+    async with fleet(settings(folder, broker), broker) as one:
+        yield one
+
+
+def level(name: str) -> dict[str, Any]:
+    return {"logging": {"level": name}}
+
+
+async def test_a_document_is_tried_kept_and_reported(folder: Path, broker: Mosquitto) -> None:
+    config = settings(folder, broker)
+    async with fleet(config, broker) as box:
+        assert box.listener.on(f"{ROOT}/desired/get")[0] == {"have": 0, "hash": ""}
+        box.send(SIGNER.document(7, level("warning"), rollout="r-17"))
+        report = await box.report(7, "applied")
+        assert box.statuses(7) == ["trying", "applied"]
+        assert (report["previous"], report["rollout"], report["problems"]) == (0, "r-17", [])
+        assert report["hash"].startswith("sha256:")
+        assert box.level == "warning"
+        box.send(SIGNER.document(8, {}))  # the whole of it: what stood in the one before is gone
+        assert (await box.report(8, "applied"))["previous"] == 7
+        assert box.level == "info"
+        box.send(SIGNER.document(9, level("error")))
+        digest = (await box.report(9, "applied"))["hash"]
+        await until(lambda: [e for e in box.listener.on(f"{ROOT}/events") if e.get("version") == 9], LONG)
+    async with fleet(config, broker) as box:
+        assert box.level == "error"
+        assert box.listener.on(f"{ROOT}/desired/get")[0] == {"have": 9, "hash": digest}
+        await box.report(9, "applied")  # again, on each connection
+
+
+async def test_what_is_no_document_for_this_gateway_is_refused_with_a_key(box: Fleet) -> None:
+    box.send(SIGNER.document(5, level("warning")))
+    await box.report(5, "applied")
+    other = FleetSigner("fleet-2")
+    tampered = json.loads(SIGNER.document(6, level("error")))
+    tampered["payload"] = tampered["payload"].replace("error", "debug")
+    for message, version, status, key in (
+        (b"{", None, "unsigned", "malformed"),
+        (b"[" * 2000, None, "unsigned", "malformed"),
+        (SIGNER.sign("[]"), None, "refused", "malformed"),
+        (SIGNER.sign("{}", schema=9), None, "unsigned", "malformed"),
+        (other.document(6, level("error")), 6, "unsigned", "unknown-key"),
+        (other.sign(tampered["payload"], key_id="fleet-1"), 6, "unsigned", "bad-signature"),
+        (json.dumps(tampered).encode(), 6, "unsigned", "bad-signature"),
+        (SIGNER.document(6, level("error"), gateway_id="ward-2"), 6, "refused", "wrong-gateway"),
+        (SIGNER.document(4, level("error")), 4, "stale", "old-version"),
+        (SIGNER.document(5, level("error")), 5, "stale", "old-version"),
+        (SIGNER.document(6, {"devices": {"d": {"label": "x" * 130_000}}}), 6, "refused", "too-large"),
+        (SIGNER.document(0, {}), 0, "refused", "malformed"),
+    ):
+        seen = len(box.listener.on(f"{ROOT}/reported"))
+        box.send(message)
+        await until(lambda seen=seen: len(box.listener.on(f"{ROOT}/reported")) > seen, LONG)
+        report = box.listener.on(f"{ROOT}/reported")[-1]
+        assert (report["version"], report["status"], report["problems"][0]["key"]) == (version, status, key)
+        assert report["previous"] == 5
+    assert box.level == "warning"
+    assert box.app.fleet.as_dict()["decided"] == 5
+
+
+async def test_settings_that_may_not_be_set_are_refused_and_decided(box: Fleet, folder: Path) -> None:
+    lines = {"driver": "lines", "port": str(folder / "tty"), "options": {"format": "json"}}
+    for version, wanted, key in (
+        (1, {"gateway": {"id": "x"}}, "not-allowed"),
+        (2, {"fleet": {"allow": ["*"]}}, "not-allowed"),
+        (3, {"brokers": {"a": {"url": "mqtt://evil.example"}}}, "not-allowed"),
+        (4, {"devices": None}, "not-allowed"),
+        (5, {"logging": {"level": "info", "format": "json"}}, "not-allowed"),
+        (6, {"devices": {"d": {**lines, "token": "plain"}}}, "plain-secret"),
+        (7, {"devices": {"d": {**lines, "token": {"file": "/etc/shadow"}}}}, "secret-not-allowed"),
+        (8, {"devices": {"d": {**lines, "label": "***"}}}, "hidden-value"),
+        (9, {"devices": {"d": {"driver": "no-such"}}}, "unknown-driver"),
+        (10, {"devices": {"<<": {"driver": "lines"}}}, "bad-name"),
+        (11, {"logging": {"level": "loud"}}, "bad-choice"),
+        (12, {"devices": {"d": {**lines, "label": "!!python/object:os.system"}, "e": "&a"}}, "wrong-type"),
+    ):
+        box.send(SIGNER.document(version, wanted))
+        report = await box.report(version, "refused")
+        assert report["problems"][0]["key"] == key, report
+        assert not (folder / "state" / "conf.d" / "40-fleet.yaml").exists()
+    box.send(SIGNER.document(13, level("error"), expires_at="2020-01-01T00:00:00Z"))
+    unsynchronised = not box.app.clock.now().synchronised
+    await box.report(13, "applied" if unsynchronised else "refused")
+    box.send(SIGNER.document(14, level("error"), within="9d"))
+    assert (await box.report(14, "refused"))["problems"][0]["key"] == "bad-confirm"
+    assert box.app.fleet.as_dict()["decided"] == 14
+
+
+async def test_what_is_not_well_again_is_undone(box: Fleet, folder: Path) -> None:
+    box.send(SIGNER.document(1, level("warning")))
+    await box.report(1, "applied")
+    desired = box.app.fleet.running.desired
+    desired._compare = lambda: NeverWell()
+    document = SIGNER.document(2, level("error"), within="1s")
+    box.send(document)
+    report = await box.report(2, "reverted")
+    assert (report["reason"], report["previous"]) == ("not-confirmed", 1)
+    assert report["problems"][0]["key"] == "device-not-well"
+    assert box.level == "warning"
+    assert "error" in (folder / "state" / "rejected-40-fleet.yaml").read_text()
+    box.send(document)  # decided: never again, and told again
+    await until(lambda: len(box.reports(2)) > 2, LONG)
+    assert box.statuses(2) == ["trying", "reverted"]
+    box.send(SIGNER.document(2, level("error")))
+    await box.report(2, "stale")
+    assert box.level == "warning"
+
+
+class NeverWell:
+    def applied(self, within: float) -> None:
+        pass
+
+    def problems(self, settings: Any) -> list[dict[str, str]]:
+        return [{"key": "device-not-well", "where": "devices.d", "message": "offline", "hint": ""}]
+
+
+async def test_a_newer_document_takes_the_place_of_one_that_is_tried(box: Fleet) -> None:
+    box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
+    await box.report(1, "trying")
+    box.send(SIGNER.document(2, {"gateway": {"id": "x"}}))  # which is refused, and changes nothing about the other
+    await box.report(2, "refused")
+    assert box.level == "warning"
+    box.send(SIGNER.document(3, level("error")))
+    assert (await box.report(3, "applied"))["previous"] == 0
+    assert box.statuses(1) == ["trying", "superseded"]
+    assert box.level == "error"
+
+
+async def test_somebody_has_to_confirm_what_says_so(box: Fleet) -> None:
+    box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
+    await box.report(1, "trying")
+    link = box.app.brokers.get("a")
+    assert link is not None
+    await until(lambda: f"{ROOT}/desired/confirm" in link._tasks._subscriptions.held, LONG)
+    for message in (b"no", b'{"version": 9}', b'{"version": "1"}'):
+        box.listener.publish(f"{ROOT}/desired/confirm", message)
+    assert (await box.http.get("status")).json()["fleet"]["status"] == "trying"
+    assert box.statuses(1) == ["trying"]
+    box.listener.publish(f"{ROOT}/desired/confirm", b'{"version": 1}')
+    await box.report(1, "applied")
+    box.send(SIGNER.document(2, level("error"), within="1h", manual=True))
+    await box.report(2, "trying")
+    await box.http.post("settings/confirm", json={})  # a person at the box may, too
+    await box.report(2, "applied")
+    box.send(SIGNER.document(3, level("debug"), within="1h", manual=True))
+    await box.report(3, "trying")
+    await box.http.post("settings/revert", json={})
+    assert (await box.report(3, "reverted"))["reason"] == "asked"
+    assert box.level == "error"
+
+
+async def test_a_document_waits_for_the_trial_of_a_person(box: Fleet) -> None:
+    change = {"settings": {"gateway": {"labels": {"site": "north"}}}, "confirm": "1h"}
+    assert (await box.http.post("settings/apply", json=change)).status_code == 200
+    box.send(SIGNER.document(1, level("warning")))
+    box.send(SIGNER.document(2, level("error")))
+    await box.report(1, "superseded")
+    assert box.level == "info"
+    await box.http.post("settings/confirm", json={})
+    await box.report(2, "applied")
+    assert box.level == "error"
+    assert box.app.current.settings.gateway.labels == {"site": "north"}
+
+
+async def test_what_a_person_set_at_the_box_counts_more(box: Fleet) -> None:
+    await box.http.post("settings/apply", json={"settings": level("debug")})
+    box.send(SIGNER.document(1, level("error")))
+    assert (await box.report(1, "applied"))["overridden"] == ["logging.level"]
+    assert box.level == "debug"
+    await box.http.post("settings/apply", json={"unset": ["logging.level"], "settings": {}})
+    assert box.level == "error"
+
+
+async def test_a_fleet_that_is_configured_later_is_heard_without_a_new_connection(
+    folder: Path, broker: Mosquitto
+) -> None:
+    config = settings(folder, broker, fleet={"keys": [SIGNER.settings]})
+    async with listening(broker.url, (f"{ROOT}/#",)) as listener, running(config) as (app, http):
+        await until(lambda: listener.on(f"{ROOT}/status"), LONG)
+        assert app.fleet.as_dict() is None
+        settings(folder, broker)
+        await http.post("reload")
+        await until(lambda: listener.on(f"{ROOT}/desired/get"), LONG)
+        app.fleet.running.desired._admission._is_signed = signed
+        box = Fleet(app, listener, http)
+        box.send(SIGNER.document(1, level("error")))
+        await box.report(1, "applied")
+        assert app.brokers.get("a").as_dict()["connects"] == 1
