@@ -14,7 +14,7 @@ import msgspec
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.fleet.admission import DocumentAdmission
-from gatepost.agent.fleet.desired_state import DesiredState
+from gatepost.agent.fleet.desired_settings import DesiredSettings
 from gatepost.agent.fleet.health import HealthBroker, HealthComparison, HealthDevices
 from gatepost.agent.fleet.record import DesiredReport
 from gatepost.agent.fleet.reports import DesiredReports, FleetAudit, FleetStore
@@ -71,7 +71,7 @@ class FleetService:
         gateway = current.settings.gateway.id
         self.reports = DesiredReports(state_dir, gateway, version, store, audit, clock, self._publish_report)
         validation = SettingsValidation(editor, registry, editor.path.with_name(DROP))
-        self.desired = DesiredState(
+        self.desired = DesiredSettings(
             state_dir,
             current=current,
             editor=editor,

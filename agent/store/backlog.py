@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.store.delivery.positions import TRACKS, URGENT_TRACK, DeliveryPosition
 from gatepost.agent.store.model import Record
 from gatepost.agent.store.pending_writes import SAVE_SECONDS, PendingWrites
-from gatepost.agent.store.positions import TRACKS, URGENT_TRACK, DeliveryPosition
 from gatepost.agent.store.queries import SEARCH_SECONDS, StoreQueries
 from gatepost.agent.store.ranges import RangeCollector
 from gatepost.agent.store.writer import StoreWriter

@@ -11,14 +11,15 @@ from gatepost.agent.core.backoff import RepeatLimiter
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.store.boot_clock import Row
 from gatepost.agent.store.database import TransactionRun
+from gatepost.agent.store.delivery.positions import MANY_ROWS, TRACKS, DeliveryPosition
 from gatepost.agent.store.gap_counter import GapCount, GapCounter
 from gatepost.agent.store.model import Series, series_row
-from gatepost.agent.store.positions import MANY_ROWS, TRACKS, DeliveryPosition
 from gatepost.agent.store.start_epochs import Row as StartRow
 
 SAVE_SECONDS = 5.0  # positions are written this long after the last time, and
 MANY_SECONDS = 0.8  # sooner where many rows were delivered: a crash repeats about a second of them
 MAX_DEAD = 10_000  # as many as the file keeps; the oldest go first, here as there
+ACCOUNT = "account:"  # of the store's small state, and the name of the broker
 DeadLetter = tuple[int | None, str]
 
 
@@ -197,6 +198,8 @@ class PendingWrites:
         for position in self.positions.values():
             if position.dirty:
                 taken.positions.append((position, position.take_rows()))
+                if position.account is not None:
+                    taken.states[ACCOUNT + position.broker] = position.account.as_saved()
 
 
 class _Taken:

@@ -12,8 +12,8 @@ import orjson
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.database import Database, Params, Rows
+from gatepost.agent.store.delivery.positions import NORMAL, URGENT_TRACK
 from gatepost.agent.store.model import HistoryPage, Record, is_sound, record_from
-from gatepost.agent.store.positions import NORMAL, URGENT_TRACK
 from gatepost.agent.store.ranges import FOREVER, Range
 from gatepost.agent.store.series import SeriesBook
 from gatepost.agent.store.writer import explain

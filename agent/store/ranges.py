@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 
 FOREVER = 1 << 62  # the open end: rows that do not exist yet
+MAX_RANGES_OWED = 500
 Range = tuple[int, int]
 _start, _end = itemgetter(0), itemgetter(1)
 
@@ -15,7 +16,7 @@ class Ranges:
     """Sorted, disjoint, non-empty half-open ranges. More than `limit` are joined at the narrowest hole: what is
     between is owed again, which repeats readings and never loses one."""
 
-    def __init__(self, ranges: Iterable[Range] = (), limit: int = 500) -> None:
+    def __init__(self, ranges: Iterable[Range] = (), limit: int = MAX_RANGES_OWED) -> None:
         self._ranges: list[Range] = []
         self._limit = limit
         for lo, hi in ranges:

@@ -17,8 +17,8 @@ from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.database import PAGE_SIZE, Database, TransactionRun
+from gatepost.agent.store.delivery.positions import NORMAL, TRACKS, URGENT_TRACK
 from gatepost.agent.store.pending_writes import PendingWrites
-from gatepost.agent.store.positions import NORMAL, TRACKS, URGENT_TRACK
 from gatepost.agent.store.ranges import Range, Ranges
 from gatepost.agent.store.writer import StoreWriter
 
@@ -263,7 +263,7 @@ class RetentionRule:
                 self._writer.wake()
             if gap:
                 for broker in self._backlog.brokers or ():
-                    self._pending.positions[broker].settle(track, span["lo"], span["hi"])
+                    self._pending.positions[broker].dropped(track, span["lo"], span["hi"], dropped)
             lo = span["hi"]
         return goal is not None and (await self.sizes())["used"] <= goal
 

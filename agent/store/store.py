@@ -28,12 +28,12 @@ from gatepost.agent.store.damage.revoked_ids import RevokedIds
 from gatepost.agent.store.damage.salvage import SalvageReport, salvage
 from gatepost.agent.store.database import Database
 from gatepost.agent.store.dead_letter_events import DeadLetterEvents
+from gatepost.agent.store.delivery.positions import load
 from gatepost.agent.store.disk_watch import DiskWatch
 from gatepost.agent.store.gap_counter import GapCounter, gap_dict
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.model import IN_STEP, Record, Series
 from gatepost.agent.store.pending_writes import PendingWrites
-from gatepost.agent.store.positions import load
 from gatepost.agent.store.queries import StoreQueries
 from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.agent.store.retention import RetentionRule, free_space

@@ -115,6 +115,8 @@ class ReadingAcknowledgements:
             record = lane.in_flight.pop(tag)
             delivered += 1
             by_lane[lane.name] += 1
+            if lane.sent is not None and not record.bits & EVENT:
+                lane.sent.append(tag)
             if poison.watching:
                 poison.delivered(tag)
                 if not record.bits & EVENT:

@@ -17,7 +17,7 @@ from gatepost.agent.core.conditions import broker_condition
 from gatepost.agent.core.errors import ConnectFailed, NotConnected, NotTaken, SettingsWrong, UplinkError
 from gatepost.agent.core.views import BrokerView
 from gatepost.agent.settings.model import BrokerSettings, client_id_of
-from gatepost.agent.store.positions import TRACKS
+from gatepost.agent.store.delivery.positions import TRACKS
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
 from gatepost.agent.uplink.broker_addresses import STEADY_AFTER, BrokerAddresses
 from gatepost.agent.uplink.broker_format import BrokerFormat, needing_reconnect, topics_of

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from gatepost.agent.store.model import Record
-from gatepost.agent.store.positions import NORMAL, URGENT_TRACK, DeliveryPosition
+from gatepost.agent.store.delivery.account import DeliveryAccount
+from gatepost.agent.store.delivery.positions import NORMAL, URGENT_TRACK, DeliveryPosition
+from gatepost.agent.store.model import EVENT, Record
 from gatepost.agent.store.ranges import FOREVER, Range
 
 REFILL_BELOW = 150  # loaded records, until the next page is asked for
 PAGE_ROWS = 500
 PAGE_BYTES = 250_000  # aimed at: large bodies make small pages
+MAX_UNSETTLED = 20_000  # rows of an account that wait for one before them; of more, counting begins anew
 
 
 class Lane:
@@ -26,6 +29,8 @@ class Lane:
         self._ahead = deque(ranges)  # still to be loaded
         self._own = deque(self._ahead)  # not settled yet, in order
         self._loaded = self._ahead[0][0] if self._ahead else 0
+        self.sent: array[int] | None = None  # acknowledged readings that are not settled, where there is an account
+        self.skipped: array[int] | None = None  # those done without a message
         self._fresh = 0  # what was taken once lies below; in the buffer it is there again
 
     def missing(self, head: int) -> Range | None:
@@ -59,9 +64,11 @@ class Lane:
     def skip(self, taken: Record | None = None) -> None:
         """The next record is not for this broker, or this one that was taken is not."""
         if taken is None:
-            self.buffer.popleft()
+            taken = self.buffer.popleft()
         else:
             self.in_flight.pop(taken.seq, None)
+        if self.skipped is not None and not taken.bits & EVENT:
+            self.skipped.append(taken.seq)
 
     def retry(self, seqs: Sequence[int]) -> None:
         """Sent, refused for now: they come first again, in order."""
@@ -84,6 +91,17 @@ class Lane:
         if seq in self.in_flight or any(record.seq == seq for record in self.buffer):
             return True
         return any(max(lo, self._loaded) <= seq < hi for lo, hi in self._ahead)
+
+    def passed(self) -> tuple[list[int], list[int]]:
+        """The rows sent and skipped that `settled` is about to give, where there is an account."""
+        if not self.sent and not self.skipped:
+            return [], []
+        safe, done = self._safe(), list[list[int]]()
+        for name in ("sent", "skipped"):
+            rows: array[int] = getattr(self, name)
+            done.append([seq for seq in rows if seq < safe])
+            setattr(self, name, array("q", (seq for seq in rows if seq >= safe)))
+        return done[0], done[1]
 
     def settled(self) -> list[Range]:
         """Parts of the log that this lane is done with since the last call."""
@@ -145,6 +163,9 @@ class Lanes:
         self.backlog = Lane("backlog", NORMAL, normal.within(0, start))
         self.all = (self.urgent, self.live, self.backlog)
         self.share = share
+        if position.account is not None:
+            for lane in self.all:
+                lane.sent, lane.skipped = array("q"), array("q")
         self._position = position
         self._credit = 0.0
 
@@ -168,8 +189,18 @@ class Lanes:
         position = self._position
         position.count(rows)
         for lane in self.all:
+            if position.account is not None and lane.sent is not None:
+                self._account(lane, position.account)
             for lo, hi in lane.settled():
                 position.settle(lane.track, lo, hi)
+
+    @staticmethod
+    def _account(lane: Lane, account: DeliveryAccount) -> None:
+        account.passed(lane.track, *lane.passed())
+        for rows in (lane.sent, lane.skipped):
+            if rows is not None and len(rows) > MAX_UNSETTLED:
+                account.begin_anew(max(rows) + 1)
+                del rows[:]
 
     def demote(self, head: int, most: int) -> bool:
         """When live lags by more than `most` rows, what it has not sent becomes backlog, so that live is live again."""

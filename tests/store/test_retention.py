@@ -9,7 +9,7 @@ import pytest
 
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import retention
-from gatepost.agent.store.positions import NORMAL
+from gatepost.agent.store.delivery.positions import NORMAL
 from tests.support.clock import LoopClock
 from tests.support.waiting import until
 

@@ -11,8 +11,8 @@ import orjson
 
 from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.errors import NotConnected, StoreError, WindowFull
+from gatepost.agent.store.delivery.positions import DeliveryPosition
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
-from gatepost.agent.store.positions import DeliveryPosition
 from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
 from gatepost.agent.uplink.delivery import BrokerDelivery

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gatepost.agent.store.delivery.positions import DeliveryPosition
 from gatepost.agent.store.model import IN_STEP, URGENT, Record
-from gatepost.agent.store.positions import DeliveryPosition
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.uplink.lanes import PAGE_ROWS, REFILL_BELOW, Lane, Lanes
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from gatepost.agent.core.clock import US
 from gatepost.agent.store.boot_clock import BootClock
 from gatepost.agent.store.curves.buckets import BucketTable, numbers
+from gatepost.agent.store.delivery.positions import NORMAL
 from gatepost.agent.store.model import IN_STEP, Record
-from gatepost.agent.store.positions import NORMAL
 from gatepost.agent.store.queries import StoreQueries
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.series import SeriesBook

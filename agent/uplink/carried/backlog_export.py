@@ -11,8 +11,8 @@ from typing import Any
 
 from gatepost.agent.core.errors import BadInput, Conflict
 from gatepost.agent.settings.model import BrokerSettings
+from gatepost.agent.store.delivery.positions import NORMAL, URGENT_TRACK
 from gatepost.agent.store.model import EVENT, URGENT, Record
-from gatepost.agent.store.positions import NORMAL, URGENT_TRACK
 from gatepost.agent.uplink.broker_format import BrokerFormat, topics_of
 from gatepost.agent.uplink.carried.carried_message import CarriedMessage, CarriedRange, DeliveryReceipt, carried
 from gatepost.agent.uplink.context import UplinkContext

@@ -38,7 +38,7 @@ WELL_FOR = 5.0  # seconds for which all must be well without a break; less in a 
 RETRY = 30.0  # seconds until what the disk, or the check of a signature, refused is tried again
 
 
-class DesiredState:
+class DesiredSettings:
     """Desired state. `take`, `confirm` and `connected` may be called at any time and never wait; `run` is its task.
     `compare` begins a comparison with how things are now; `on_manual` is called when a document is tried that
     somebody has to confirm."""

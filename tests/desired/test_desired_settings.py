@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gatepost.agent.app import App
-from gatepost.agent.fleet import desired_state
+from gatepost.agent.fleet import desired_settings
 from gatepost.agent.fleet.signature import VALID, check
 from tests.api.real import running, written
 from tests.desired.signing import GATEWAY, FleetSigner
@@ -36,8 +36,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desired_state, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(desired_state, "WELL_FOR", 0.1)
+    monkeypatch.setattr(desired_settings, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(desired_settings, "WELL_FOR", 0.1)
 
 
 async def signed(*question: str) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gatepost.agent.store.delivery.account import DeliveryAccount
 from gatepost.agent.store.model import text_checksum
-from gatepost.agent.store.ranges import FOREVER, Ranges
+from gatepost.agent.store.ranges import FOREVER, MAX_RANGES_OWED, Ranges
 
 NORMAL, URGENT_TRACK = 0, 1
 TRACKS = (NORMAL, URGENT_TRACK)
@@ -24,6 +25,8 @@ class DeliveryPosition:
         self.dirty = False
         self.on_dirty = on_dirty
         self.unsaved_rows = 0  # delivered or given up since this was written
+        self.account: DeliveryAccount | None = None  # of what was delivered, where somebody wants it
+        self.doubtful = False  # part of it could not be read: more may be owed than was
 
     @classmethod
     def starting(cls, broker: str, seq: int, on_dirty: Callable[[], None] | None = None) -> DeliveryPosition:
@@ -43,11 +46,23 @@ class DeliveryPosition:
         """Nothing in [lo, hi) of this track is owed any more."""
         if lo < hi:
             self.owed[track].subtract(lo, hi)
+            if self.account is not None:
+                self.account.settled(track, lo, hi)
+                if len(self.owed[track]) >= MAX_RANGES_OWED:  # of more, those between are owed again
+                    self.account.begin_anew()
             self._mark_dirty()
+
+    def dropped(self, track: int, lo: int, hi: int, rows: int) -> None:
+        """The rows of [lo, hi) are removed, `rows` of them while they were owed to somebody."""
+        if self.account is not None and self.owed[track].within(lo, hi):
+            self.account.dropped(lo, rows)
+        self.settle(track, lo, hi)
 
     def owe(self, lo: int, hi: int) -> None:
         """Everything in [lo, hi) is owed (again)."""
         for track in TRACKS:
+            if self.account is not None:
+                self.account.owed_again(track, self.owed[track].outside(lo, hi))
             self.owed[track].add(lo, hi)
         self._mark_dirty()
 
@@ -84,4 +99,5 @@ def load(rows: Iterable[tuple[Any, ...]]) -> dict[str, DeliveryPosition]:
             doubtful.add(broker)
     for broker in doubtful:
         positions[broker].owe(1, FOREVER)
+        positions[broker].doubtful = True
     return positions

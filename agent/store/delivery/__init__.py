@@ -1,0 +1,1 @@
+"""Delivery of the log to brokers: the position of each, and the account of what it acknowledged."""
