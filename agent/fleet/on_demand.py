@@ -26,6 +26,9 @@ class FleetOnDemand:
         if self.running is None and settings.fleet.broker is not None:
             self.running = self._make()
             self._supervisor.start("fleet.desired", self.running.desired.run)
+            self._supervisor.start("fleet.accounts", self.running.accounts.run)
+        if self.running is not None:
+            await self.running.prepare(settings)
 
     def topic_keys(self, broker: str) -> tuple[str, ...]:
         return self.running.topic_keys() if self.running is not None and self.running.broker == broker else ()

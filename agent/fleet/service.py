@@ -1,4 +1,4 @@
-"""Fleet service: desired state over the broker that the settings name; put together, and its messages sent."""
+"""Fleet service: desired state and accounts over the broker that the settings name; put together, and sent."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ import msgspec
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.fleet.accounts import AccountMessage, DeliveryAccounts
 from gatepost.agent.fleet.admission import DocumentAdmission
 from gatepost.agent.fleet.desired_settings import DesiredSettings
 from gatepost.agent.fleet.health import HealthBroker, HealthComparison, HealthDevices
 from gatepost.agent.fleet.record import DesiredReport
-from gatepost.agent.fleet.reports import DesiredReports, FleetAudit, FleetStore
+from gatepost.agent.fleet.reports import DesiredReports, FleetAudit
 from gatepost.agent.fleet.validation import DROP, SettingsValidation
 from gatepost.agent.settings.current import CurrentSettings
 from gatepost.agent.settings.editor import SettingsEditor
+from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.trial.trial import SettingsTrial
+from gatepost.agent.store import Store
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage
 from gatepost.drivers.driver import Registry
 
@@ -37,6 +40,8 @@ class FleetLink(HealthBroker, Protocol):
 
     def devices_changed(self) -> None: ...
 
+    def requeue(self) -> None: ...
+
     async def send(
         self, topic: str, payload: bytes, qos: int = 1, retain: bool = False, *, timeout: float = SEND_WITHIN
     ) -> None: ...
@@ -49,7 +54,7 @@ class FleetBrokers(Protocol):
 
 
 class FleetService:
-    """Fleet service of one agent. Its task is `desired.run`."""
+    """Fleet service of one agent. Its tasks are `desired.run` and `accounts.run`."""
 
     def __init__(
         self,
@@ -62,7 +67,7 @@ class FleetService:
         registry: Registry,
         brokers: FleetBrokers,
         devices: HealthDevices,
-        store: FleetStore,
+        store: Store,
         audit: FleetAudit,
         clock: Clock,
     ) -> None:
@@ -82,12 +87,20 @@ class FleetService:
             clock=clock,
             on_manual=self._topics_changed,
         )
+        self.accounts = DeliveryAccounts(store, gateway, clock, self._publish_account)
         self.jitter = JITTER * share_of(gateway)
         self._asking: asyncio.Task[None] | None = None
 
     @property
     def broker(self) -> str | None:
         return self._current.settings.fleet.broker
+
+    async def prepare(self, settings: Settings) -> None:
+        """Before the brokers are connected with these settings: have what that of the fleet needs."""
+        if await self.accounts.keep(settings.fleet.broker):
+            link = self._brokers.get(settings.fleet.broker or "")
+            if link is not None:
+                link.requeue()  # what it has not sent yet is counted
 
     def topic_keys(self) -> tuple[str, ...]:
         """Of the topics that are subscribed to."""
@@ -103,6 +116,7 @@ class FleetService:
 
     def connected(self) -> None:
         self.desired.connected()
+        self.accounts.connected()
 
     def close(self) -> None:
         if self._asking is not None:
@@ -132,6 +146,9 @@ class FleetService:
 
     async def _publish_report(self, report: DesiredReport, retain: bool) -> None:
         await self._publish("reported", report, retain)
+
+    async def _publish_account(self, message: AccountMessage) -> None:
+        await self._publish("account", message, False)
 
     async def _publish(self, key: str, body: Any, retain: bool) -> None:
         """Acknowledged when it returns. UplinkError."""

@@ -198,8 +198,9 @@ class PendingWrites:
         for position in self.positions.values():
             if position.dirty:
                 taken.positions.append((position, position.take_rows()))
-                if position.account is not None:
-                    taken.states[ACCOUNT + position.broker] = position.account.as_saved()
+                account = position.saved_account()
+                if account is not None:
+                    taken.states[ACCOUNT + position.broker] = account
 
 
 class _Taken:

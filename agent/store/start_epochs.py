@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from gatepost.agent.store.model import text_checksum
@@ -34,6 +35,13 @@ class StartEpochs:
     def of(self, seq: int) -> str:
         """The epoch of this row."""
         return self.current if seq >= self.first else self._rows[bisect_right(self._firsts, seq) - 1][1]
+
+    def span(self, epoch: str) -> tuple[int, int] | None:
+        """The rows of an earlier start as [first, end); None for this one, and for one that is not known."""
+        for (first, found), (end, _) in pairwise(self._rows):
+            if found == epoch:
+                return first, end
+        return None
 
     def learn(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Starts before this one that were found later."""

@@ -6,18 +6,26 @@ import asyncio
 import logging
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gatepost.agent.settings.model import RouteRule
+from gatepost.agent.store.delivery.account import DeliveryAccount
+from gatepost.agent.store.model import EVENT
 from gatepost.agent.uplink import acknowledgements, delivery, lanes, log_feed
 
 from .fakes import Rig
 
 WINDOW = 5
 TINY = pytest.MonkeyPatch()
+
+
+def epoch_of(seq: int) -> str:
+    """Every ten rows a start."""
+    return f"e{seq // 10}"
 
 
 class SessionModel(RuleBasedStateMachine):
@@ -57,6 +65,7 @@ class SessionModel(RuleBasedStateMachine):
 
         self.rig = self.runner.run(make())
         self.store = self.rig.store
+        self.store.position("b").account = DeliveryAccount(1, epoch_of)
 
     # -- what happens
 
@@ -158,7 +167,16 @@ class SessionModel(RuleBasedStateMachine):
     @precondition(lambda self: self.connected)
     @rule()
     def positions_are_written(self) -> None:
-        self._run(self.store.position("b").take_rows)
+        """And read again: the account goes on as it was."""
+        position = self.store.position("b")
+
+        def write() -> None:
+            position.take_rows()
+            saved = orjson.loads(orjson.dumps(position.saved_account()))
+            position.account = None
+            assert position.restore_account(saved, epoch_of)
+
+        self._run(write)
 
     @precondition(lambda self: self.connected)
     @rule(lane=st.integers(0, 2))
@@ -166,6 +184,12 @@ class SessionModel(RuleBasedStateMachine):
         """As when a series was forgotten."""
 
         self._run(lambda: self.rig.session.feed.read_again(self.rig.session.feed.lanes.all[lane]))
+
+    @precondition(lambda self: not self.connected and self.store.head)
+    @rule(data=st.data())
+    def some_are_owed_again(self, data: Any) -> None:
+        lo = data.draw(st.integers(1, self.store.head))
+        self.store.position("b").owe(lo, data.draw(st.integers(lo, self.store.head)) + 1)
 
     # -- what must hold
 
@@ -250,6 +274,21 @@ class SessionModel(RuleBasedStateMachine):
         assert set(self.store.rows) <= self.delivered | dead | skipped
         assert not self.rig.owed(0)
         assert not self.rig.owed(1)
+        self._check_account(dead)
+
+    def _check_account(self, dead: set[int]) -> None:
+        """Each reading is counted once, whatever was sent how often; a dead letter that came at once is not."""
+        account = self.store.position("b").account
+        assert account is not None
+        readings = {seq for seq, record in self.store.rows.items() if not record.bits & EVENT}
+        sent = sum(each.sent for each in account.epochs.values())
+        counted = sent + sum(each.skipped for each in account.epochs.values())
+        hidden = {seq for seq in readings if self.store.series[self.store.rows[seq].series].device == "x"}
+        assert sent <= len(self.delivered & readings)
+        assert len(readings - dead) <= counted <= len(readings - (dead - self.delivered - hidden))
+        for epoch, each in account.epochs.items():
+            assert epoch == epoch_of(each.first) == epoch_of(each.last)
+            assert each.sent + each.skipped <= len(readings & set(range(each.first, each.last + 1)))
 
 
 SessionModel.TestCase.settings = settings(

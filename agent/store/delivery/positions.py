@@ -11,6 +11,7 @@ from gatepost.agent.store.ranges import FOREVER, MAX_RANGES_OWED, Ranges
 
 NORMAL, URGENT_TRACK = 0, 1
 TRACKS = (NORMAL, URGENT_TRACK)
+MARK = "position"  # of an account, of the rows that it belongs to
 MANY_ROWS = 100  # delivered rows that are written down sooner than fewer would be
 
 
@@ -26,7 +27,6 @@ class DeliveryPosition:
         self.on_dirty = on_dirty
         self.unsaved_rows = 0  # delivered or given up since this was written
         self.account: DeliveryAccount | None = None  # of what was delivered, where somebody wants it
-        self.doubtful = False  # part of it could not be read: more may be owed than was
 
     @classmethod
     def starting(cls, broker: str, seq: int, on_dirty: Callable[[], None] | None = None) -> DeliveryPosition:
@@ -78,6 +78,20 @@ class DeliveryPosition:
         self.unsaved_rows = 0
         return self.rows()
 
+    def saved_account(self) -> dict[str, Any] | None:
+        """The account as it is kept beside these rows, and by which mark that shows; None where there is none."""
+        return None if self.account is None else {**self.account.as_saved(), MARK: self.mark}
+
+    def restore_account(self, saved: Any, epoch_of: Callable[[int], str]) -> bool:
+        """Go on with an account; false where it is none, or not one of these rows: something was not counted."""
+        if isinstance(saved, dict) and saved.get(MARK) == self.mark:
+            self.account = DeliveryAccount.restored(saved, epoch_of)
+        return self.account is not None
+
+    @property
+    def mark(self) -> int:
+        return text_checksum(*self.rows())
+
     def rows(self) -> list[tuple[Any, ...]]:
         """As they are kept in the file."""
         return [owed_row(self.broker, track, lo, hi) for track in TRACKS for lo, hi in self.owed[track]]
@@ -99,5 +113,4 @@ def load(rows: Iterable[tuple[Any, ...]]) -> dict[str, DeliveryPosition]:
             doubtful.add(broker)
     for broker in doubtful:
         positions[broker].owe(1, FOREVER)
-        positions[broker].doubtful = True
     return positions
