@@ -8,7 +8,7 @@ import os
 import pwd
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def _keep_id(scratch: Path, gateway: str) -> None:
 
 def _replace(scratch: Path, places: dict[str, Path], config: Path, manifest: BackupManifest) -> list[Path]:
     """Everything that is there goes aside, everything new into its place; after an error all is as it was."""
-    before = f"{BEFORE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    before = _unused(f"{BEFORE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}", places.values())
     done: list[tuple[Path, Path]] = []
     aside = set[Path]()
     try:
@@ -147,6 +147,12 @@ def _replaced(kind: str, place: Path, config: Path) -> Iterator[Path]:
             first = path.relative_to(place).parts[0]
             if first != state_dir_lock.NAME and not first.startswith(BEFORE):
                 yield path
+
+
+def _unused(name: str, places: Collection[Path]) -> str:
+    """The name, numbered where one of the places has it: of two restorations in one second."""
+    numbered = (name, *(f"{name}-{number}" for number in range(2, 1000)))
+    return next(each for each in numbered if not any(os.path.lexists(place / each) for place in places))
 
 
 def _move(source: Path, target: Path, done: list[tuple[Path, Path]]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.agent.backup.restoration import _unused
 from gatepost.agent.process import state_dir_lock
 from tests.integration.rig import GATEPOST, Agent, Mosquitto, agent, lines, listening, settings_for, twin, until
 from tests.uplink.broker import running
@@ -197,3 +198,12 @@ def test_a_backup_is_a_new_file_and_says_what_it_leaves_out(stopped: Agent, tmp_
     if os.geteuid():
         (stopped.folder / "secrets" / "probe").chmod(0)
         assert "use sudo" in gatepost("backup", tmp_path / "d.tar.gz", "--config", stopped.config, code=1).stderr
+
+
+def test_two_restorations_of_one_second_set_aside_in_two_folders(tmp_path: Path) -> None:
+    state, config = tmp_path / "state", tmp_path / "config"
+    assert _unused("before", (state, config)) == "before"
+    (state / "before").mkdir(parents=True)
+    assert _unused("before", (state, config)) == "before-2"
+    (config / "before-2").mkdir(parents=True)
+    assert _unused("before", (state, config)) == "before-3"

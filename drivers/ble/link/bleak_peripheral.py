@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
-from bleak.exc import BleakCharacteristicNotFoundError, BleakGATTProtocolError
+from bleak.exc import BleakCharacteristicNotFoundError, BleakError, BleakGATTProtocolError
 
 from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError, GattValue
 from gatepost.drivers.ble.stack.bond_policy import REFUSALS
@@ -57,7 +57,11 @@ class ConnectedPeripheral:
         self._over: LinkFailed | None = None
         self._waiting: set[asyncio.Timeout] = set()
         self._held: dict[int, list[bytes]] = {}  # handle that is being read -> what was notified meanwhile
-        self._native = sorted(client.services.characteristics.values(), key=lambda native: native.handle)
+        try:
+            services = client.services
+        except BleakError:  # it is gone again, and bleak has forgotten them
+            raise lost(name or client.address) from None
+        self._native = sorted(services.characteristics.values(), key=lambda native: native.handle)
         self._by_handle = {native.handle: native for native in self._native}
         self.characteristics = tuple(
             GattCharacteristic(

@@ -7,7 +7,7 @@ import gc
 import subprocess
 import sys
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
@@ -413,6 +413,21 @@ def test_refusals_carry_the_att_code() -> None:
         assert explained.code == code
     gone = _explained("x", "reading", BleakDBusError("org.bluez.Error.Failed", ["Not connected"]))
     assert isinstance(gone, LinkFailed)
+
+
+def test_a_connection_that_is_gone_before_its_services_are_looked_at_is_lost() -> None:
+    class Client:
+        address = "AA:BB:CC:DD:EE:FF"
+
+        @property
+        def services(self) -> object:
+            raise BleakError("Service Discovery has not been performed yet")
+
+    client, unused = cast(Any, Client()), cast(Any, None)
+    with pytest.raises(LinkFailed, match="x: the connection was lost"):
+        ConnectedPeripheral(
+            client, (PLACE,), "x", on_value=unused, on_refused=unused, on_first_data=unused, pair_it=unused
+        )
 
 
 async def test_whoever_waits_for_an_answer_is_told_when_the_connection_ends() -> None:
