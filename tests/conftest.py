@@ -25,14 +25,18 @@ MARKS = {
         "tests/api/test_messages.py",
         "tests/fleet/test_acl.py::test_a_gateway_under",
         "tests/fleet/test_controller.py",
+        "tests/fleet/test_controller.py",
         "tests/fleet/test_demo.py",
         "tests/fleet/test_postgres_sink.py",
         "tests/fleet/test_sources.py",
         "tests/fleet/test_verbs.py",
         "tests/integration/",
         "tests/tools/test_helpers.py",
+        "tests/listener/test_broker_source.py",
+        "tests/uplink/test_carried.py",
         "tests/uplink/test_connection.py",
         "tests/uplink/test_connection_tls.py",
+        "tests/uplink/test_dialects.py",
         "tests/uplink/test_uplink.py",
     ),
     "soak": (
@@ -55,7 +59,9 @@ MARKS = {
         "tests/drivers/test_oximeters_and_scales.py::test_stored_records",
         "tests/drivers/test_oximeters_and_scales.py::test_the_promises_hold",
         "tests/drivers/scan/test_port_probe.py::test_who_speaks_only_when_asked_is_asked",
+        "tests/project/test_deb.py::test_the_manual_page",
         "tests/project/test_install.py",
+        "tests/project/test_wheel.py",
         "tests/store/test_kill.py",
         "tests/store/test_model.py",
         "tests/tools/test_demo.py::test_ctrl_c",
@@ -74,6 +80,7 @@ hypothesis.settings.register_profile(
     deadline=None,  # the limit of the test counts; an example may wait for the other tests on this machine
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("tests"), max_examples=25)
 hypothesis.settings.load_profile("tests")
 
 
@@ -85,12 +92,18 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With `-m quick`, files without a quick test are not even imported."""
-    if config.option.markexpr != "quick" or config.args_source is not config.ArgsSource.TESTPATHS:
+    if not _is_quick(config) or config.args_source is not config.ArgsSource.TESTPATHS:
         return None
     return collection_path.relative_to(config.rootpath).as_posix() in WHOLLY_SLOW or None
 
 
+def _is_quick(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "quick")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if _is_quick(config):
+        hypothesis.settings.load_profile("quick")
     gc.disable()  # until everything is imported: what is collected stays
     # A shell that started us in the background has SIGINT ignored, and children inherit that; a handler they do not.
     signal.signal(signal.SIGINT, signal.default_int_handler)

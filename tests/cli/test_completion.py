@@ -27,6 +27,7 @@ def asked(gatepost, monkeypatch, line):
 
 
 def test_verbs_and_names_of_the_running_agent(gatepost, agent, monkeypatch):
+    monkeypatch.setattr("gatepost.agent.cli.support.agent_access.COMPLETION_TIME", 20.0)
     assert asked(gatepost, monkeypatch, "gatepost publ") == ["publish"]
     assert asked(gatepost, monkeypatch, "gatepost publish ") == ["hospital", "lab"]
     assert asked(gatepost, monkeypatch, "gatepost readings --device ox") == ["oximeter-1"]

@@ -96,7 +96,7 @@ def test_devices_are_known_and_configured_by_the_drop(gatepost, twins, main, pla
 
 def test_the_drop_is_shown_to_paste(gatepost, twins, main):
     (link,) = twins("lines", options=("-o", "format=csv", "-o", 'columns=["a","b"]', "--speed", "5"))
-    shown = gatepost("scan", "serial", "--port", link, "--config", main)
+    shown = gatepost("scan", "serial", "--port", link, "--config", main, "--for", "5s")
     assert shown.code == 0
     drop = yaml.safe_load(shown.out[shown.out.index("\n# Found") :])
     assert drop["devices"] == {
@@ -136,7 +136,7 @@ def test_where_a_drop_cannot_be_written(gatepost, settings, place, text, name, c
 def test_ids_that_are_taken_are_not_given_again(gatepost, twins, settings, place):
     (link,) = twins("contec-cms50d-plus")
     path = settings(filled(SETTINGS, place, f"contec-cms50d-plus-{link.name.replace('.', '-')}"))
-    assert gatepost("scan", "serial", "--port", link, "--config", path, "--write", "x").code == 0
+    assert gatepost("scan", "serial", "--port", link, "--config", path, "--write", "x", "--for", "30s").code == 0
     found = loaded(path)
     assert found.problems == []
     assert len(found.settings.devices) == 2
@@ -146,7 +146,9 @@ def test_a_port_that_cannot_be_heard_is_a_line(gatepost, main, place, twins):
     (link,) = twins("contec-cms50d-plus")
     port = open_port(str(link), SerialSettings(), None, None)
     try:
-        shown = gatepost("scan", "serial", "--port", link, "--port", place / "none", "--config", main, "--json")
+        shown = gatepost(
+            "scan", "serial", "--port", link, "--port", place / "none", "--config", main, "--json", "--for", "30s"
+        )
     finally:
         close_port(port)
     assert shown.code == 0
@@ -172,7 +174,7 @@ def test_ports_of_the_running_agent_are_left_to_it(gatepost, agent, twins, monke
     finally:
         close_port(port)
     assert (busy["state"], busy["message"]) == ("busy", "the running agent has it")
-    named = json.loads(gatepost("scan", "serial", "--port", link, "--json").out)["ports"][0]
+    named = json.loads(gatepost("scan", "serial", "--port", link, "--json", "--for", "30s").out)["ports"][0]
     assert named["state"] == "recognised"  # a person insists, and nobody has it open
     assert named["configured"]["id"] == "oximeter-1"
 

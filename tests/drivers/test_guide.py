@@ -43,11 +43,17 @@ drop["port"] = str(Path(tempfile.mkdtemp()) / "t2")
 store = MemoryStore()
 house = DeviceManager(registry, store, SystemClock(), EventBus(), random.Random(1), logging.getLogger("guide"))
 
+def all_came():
+    flags = [flag for reading in store.readings() for flag in reading["flags"]]
+    live = any(reading.get("temperature") == 37.0 for reading in store.readings())
+    waves = sum("samples" in reading for reading in store.readings())
+    return live and waves >= 3 and flags.count("from-memory") >= 5 and house.get("patch-1")["status"] == "online"
+
 async def main():
     twin = kind.twin()
     async with PtyTwin(twin, Path(drop["port"]), speed=20):
         await house.apply({"patch-1": msgspec.convert(drop, DeviceSettings)})
-        await until(lambda: sum("samples" in reading for reading in store.readings()) >= 3, 20.0)
+        await until(all_came, 60.0)
         view = house.get("patch-1")
         await house.close()
     stored = store.readings("patch-1")

@@ -81,18 +81,16 @@ def _look(
     hangs = PortFinding("timeout", message="the system does not answer", hint="unplug and replug it")
     owners = {port.path: known.at_port(port.path) for port in ports}
     found: dict[str, PortFinding] = {}
-    for port in ports:
-        mine = owners[port.path]
-        if mine is not None and mine.status and not insisted:
-            found[port.path] = alone
-            continue
-        hearing = PortProbe(port.path, registry, seconds, ask=ask, step=crew.told(port.path), over=over.is_set)
-        crew.start(port.path, hearing.run)
-    try:
+    with suppress(KeyboardInterrupt):
+        for port in ports:
+            mine = owners[port.path]
+            if mine is not None and mine.status and not insisted:
+                found[port.path] = alone
+                continue
+            hearing = PortProbe(port.path, registry, seconds, ask=ask, step=crew.told(port.path), over=over.is_set)
+            crew.start(port.path, hearing.run)
         with progress("listening") as tell:
             crew.wait(2 * seconds + HANGING_AFTER, tell)
-    except KeyboardInterrupt:
-        pass
     over.set()
     crew.wait(ENDING)
     found |= crew.done
