@@ -17,6 +17,7 @@ INTERVAL = 3.0  # seconds between two looks: one statvfs and one stat
 TIMEOUT = 10.0
 READ_ONLY = "the file system is read-only"
 SILENT = "the disk does not answer"
+REMOVED = "the database was removed and cannot be written again"
 
 
 class DiskWatch:
@@ -26,7 +27,7 @@ class DiskWatch:
         self,
         database: Database,
         open_for_writing: Callable[[], Awaitable[None]],
-        on_removed: Callable[[], Awaitable[None]],
+        on_removed: Callable[[], Awaitable[bool]],
         on_looked: Callable[[], None],
     ) -> None:
         self.trouble = READ_ONLY if database.read_only else ""
@@ -56,13 +57,15 @@ class DiskWatch:
             read_only = not self._reopened
         if not read_only and not present:
             log.error("the database %s was removed or replaced while it was in use", self._database.path)
-            await self._on_removed()
+            if not await self._on_removed():
+                return self._say(REMOVED)
         return self._say(READ_ONLY if read_only else "")
 
     def _see(self) -> tuple[bool, bool]:
         path = self._database.path
-        read_only = bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+        read_only = False
         try:
+            read_only = bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
             return read_only, self._database.is_at(path.stat())
         except FileNotFoundError:
             return read_only, False

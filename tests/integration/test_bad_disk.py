@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,12 +89,16 @@ async def test_a_start_on_a_bad_disk_serves_drains_and_says_so(
             assert set(range(min(stored), last)) <= set(await one.stored("probe"))
 
 
-async def test_a_database_removed_under_way_is_written_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("directory", [False, True])
+async def test_a_database_removed_under_way_is_written_again(tmp_path: Path, directory: bool) -> None:
     settings = settings_for(tmp_path, None, {"probe": lines(tmp_path / "tty")})
     async with twin(tmp_path / "tty") as (device, _), agent(tmp_path, settings) as one:
         await one.until(lambda: device.n > 40)
-        for name in ("gatepost.db", "gatepost.db-wal", "gatepost.db-shm"):
-            (one.state / name).unlink()
+        if directory:
+            shutil.rmtree(one.state)
+        else:
+            for name in ("gatepost.db", "gatepost.db-wal", "gatepost.db-shm"):
+                (one.state / name).unlink()
         await one.until(lambda: (one.state / "gatepost.db").exists(), 10)
         last = device.n + 40
         await one.until(lambda: device.n > last)

@@ -68,13 +68,15 @@ class StoreRecovery:
                     log.debug("no room could be made: %s", again)
         return False
 
-    async def put_back(self) -> None:
-        """The file was removed or replaced under the running agent: the one still open takes its place again."""
+    async def put_back(self) -> bool:
+        """The file was removed or replaced under the running agent, maybe with its directory: the one still open takes
+        its place again. Whether it does."""
         database = self._database
         copy = database.path.with_name(database.path.name + ".copy")
         async with self._healing:
             try:
                 async with database.mending(close=False):
+                    await asyncio.to_thread(copy.parent.mkdir, 0o700, parents=True, exist_ok=True)
                     await asyncio.to_thread(remove, copy)
                     await database.save_as(copy)
                     await database.close_now()
@@ -82,8 +84,9 @@ class StoreRecovery:
                     await database.open()
             except (OSError, sqlite3.Error) as error:
                 log.error("the removed database could not be written again: %s", error)
-            else:
-                log.warning("the database was written again from the open file; nothing is lost")
+                return False
+        log.warning("the database was written again from the open file; nothing is lost")
+        return True
 
     async def _empty_log(self) -> None:
         await self._database.checkpoint("RESTART")
