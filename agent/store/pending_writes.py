@@ -20,6 +20,8 @@ SAVE_SECONDS = 5.0  # positions are written this long after the last time, and
 MANY_SECONDS = 0.8  # sooner where many rows were delivered: a crash repeats about a second of them
 MAX_DEAD = 10_000  # as many as the file keeps; the oldest go first, here as there
 ACCOUNT = "account:"  # of the store's small state, and the name of the broker
+DAMAGED_ROWS = "damaged-rows"  # key of the small state: rows told as damaged, so that no start tells them again
+MAX_DAMAGED = 10_000
 DeadLetter = tuple[int | None, str]
 
 
@@ -32,6 +34,7 @@ class PendingWrites:
     def __init__(self, clock: Clock, losses: GapCounter, announce: Callable[[tuple[Any, ...]], int]) -> None:
         self.positions: dict[str, DeliveryPosition] = {}
         self.losses = losses
+        self.damaged: set[int] = set()  # rows that are told as damaged
         self.forget_starting = False  # the next write of positions makes the mark of a salvaged file pointless
         self._clock = clock
         self._announce = announce
@@ -147,6 +150,8 @@ class PendingWrites:
         for loss in taken.losses:
             gap_row = (now, loss.reason, loss.device, None, loss.count, 0, None, None, loss.since, loss.until)
             run.later("gap_add", gap_row)
+        if self.damaged and taken.losses:
+            run.later("state_put", (DAMAGED_ROWS, orjson.dumps(sorted(self.damaged)[-MAX_DAMAGED:])))
         if taken.losses or taken.told or self._untold:  # one look finds a limited number: go on until there are none
             taken.untold = await run.read("gap_untold", (self._told_to,))
         run.many("dead_letter_add", [(now, broker, seq, *why) for (broker, seq), why in taken.dead.items()])

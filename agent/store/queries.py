@@ -47,6 +47,7 @@ class StoreQueries:
         clock: Clock,
         book: SeriesBook,
         head: Callable[[], int],
+        damaged: set[int],
         on_damaged: Callable[[], None],
         mend: Callable[[sqlite3.Error], Awaitable[bool]],
     ) -> None:
@@ -57,7 +58,8 @@ class StoreQueries:
         self._head = head
         self._on_damaged = on_damaged
         self._mend = mend
-        self._damaged: set[int] = set()
+        self._damaged = damaged  # rows that are told as such already
+        self._logged = 0
 
     async def one(self, seq: int) -> Record | None:
         records, _, _ = await self._records(self.database.read, "reading_one", (seq,))
@@ -219,6 +221,7 @@ class StoreQueries:
     def _bad_row(self, seq: int) -> None:
         if seq not in self._damaged:
             self._damaged.add(seq)
-            if len(self._damaged) <= MAX_LOGGED:
+            self._logged += 1
+            if self._logged <= MAX_LOGGED:
                 log.error("row %d of the log is damaged; it is left out", seq)
             self._on_damaged()

@@ -33,7 +33,7 @@ from gatepost.agent.store.disk_watch import DiskWatch
 from gatepost.agent.store.gap_counter import GapCounter, gap_dict
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.model import IN_STEP, Record, Series
-from gatepost.agent.store.pending_writes import PendingWrites
+from gatepost.agent.store.pending_writes import DAMAGED_ROWS, PendingWrites
 from gatepost.agent.store.queries import StoreQueries
 from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.agent.store.retention import RetentionRule, free_space
@@ -328,11 +328,11 @@ class Store:
         self.pending.add_starts(self.epochs.rows())
         if self.boots.is_new:
             self.pending.add_boot(self.boots.row())
-        known = whole_series(await database.read("series_load", (self.boots.current,)))
-        self._book = SeriesBook(self.boots.current, top, known, self.pending.add_series)
-        self.queries = StoreQueries(database, clock, self._book, lambda: self.head, self._damaged_row, self.mend)
+        boot, bad = self.boots.current, self.pending.damaged
+        known = whole_series(await database.read("series_load", (boot,)))
+        self._book = SeriesBook(boot, top, known, self.pending.add_series)
+        self.queries = StoreQueries(database, clock, self._book, lambda: self.head, bad, self._damaged_row, self.mend)
         self.backlog = DeliveryBacklog(self.pending, self.writer, self.queries, clock, self.time_of, starting)
-        boot = self.boots.current
         self.retention = RetentionRule(
             database, self.writer, self.pending, self.backlog, clock, boot, free, self.losses, self._deleted, self.mend
         )
@@ -344,6 +344,7 @@ class Store:
         )
         self.disk = DiskWatch(database, self._open_for_writing, self._recovery.put_back, self._tell_condition)
         self.key_value = KeyValueStore(database)
+        self.pending.damaged.update(await self.key_value.get(DAMAGED_ROWS) or ())
         self.ledger = CommandLedger(database, self.losses.command_recorded)
         self.pending.positions = load(await database.read("owed_load"))
         for position in self.pending.positions.values():
@@ -440,8 +441,7 @@ class Store:
         lefts = [left for left in (self.pending.losses_left(), self._dead_letters.left(now)) if left is not None]
         if 0 in lefts:
             self.writer.wake()
-        later = [left for left in lefts if left]
-        if later:
+        if later := [left for left in lefts if left]:
             self._event_timer = asyncio.get_running_loop().call_later(min(later) + 0.01, self._tell_events)
 
     def _tell_events(self) -> None:

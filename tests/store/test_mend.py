@@ -324,6 +324,10 @@ async def test_a_flipped_bit_anywhere_in_a_row_is_noticed(start: Any, tmp_path: 
         assert sorted(await bodies(run)) == [1, 3, 4]
         await until(lambda: run.store.head > 4)
         assert [gap["reason"] for gap in await run.store.gaps()] == ["damaged-row"]
+    async with start() as run:  # told once, however often it is met
+        assert 2 not in await bodies(run)
+        await run.put_all(2)
+        assert len(await run.store.gaps()) == 1
 
 
 def test_a_file_of_a_newer_agent_is_not_repaired(tmp_path: Path) -> None:
