@@ -11,6 +11,7 @@ import pytest
 from gatepost.agent.listener.packets import AckPacket, PublishPacket
 from gatepost.agent.listener.properties import PUBACK, PUBREC
 from tests.listener.rig import MQTT_3, MQTT_5, ListenerRig
+from tests.support.waiting import until
 
 BOTH = pytest.mark.parametrize("version", [MQTT_3, MQTT_5])
 
@@ -254,3 +255,28 @@ async def test_qos_2_is_stored_once_also_after_a_new_connection(tmp_path: Path) 
         await client.send(message)
         assert await client.receive() == AckPacket(PUBREC, 7)
         assert len(await rig.readings()) == 1
+
+
+@pytest.mark.parametrize("version", [MQTT_3, MQTT_5])
+async def test_qos_2_is_stored_once_also_where_its_device_comes_anew_while_the_store_is_full(
+    tmp_path: Path, version: int
+) -> None:
+    connect = {"clean": False, "properties": {"session_expiry": 60} if version == MQTT_5 else {}}
+    message = PublishPacket("devices/plug-3/data", b'{"n": 1}', 2, 7)
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
+        rig.store.writer.refuse("a test")
+        async with rig.client(version=version, **connect) as client:
+            await client.send(message)
+            await until(lambda: rig.devices._sessions["plug-3"].queue.paused)
+            [before] = rig.server._connected["plug-3"]
+        message.dup = True
+        async with rig.client(version=version, **connect) as client:
+            await client.send(message)
+            await client.send(PublishPacket("devices/plug-3/data", b'{"n": 2}', 2, 8))
+            [now] = rig.server._connected["plug-3"]
+            assert now is not before
+            await until(lambda: not now._reading)
+            rig.store.writer.refuse(None)
+            assert await client.receive() == AckPacket(PUBREC, 7)
+            assert await client.receive() == AckPacket(PUBREC, 8)
+        assert [reading["n"] for reading in await rig.readings()] == [1, 2]
