@@ -56,8 +56,8 @@ def lost_series(number: int, boot: int = 0) -> Series:
 
 def checksum(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> int:
     """CRC-32 of the body, seeded with the other columns: a flipped bit or a misplaced row shows."""
-    mixed = seq ^ seq >> 32 ^ series << 8 ^ wall ^ wall >> 32 ^ mono ^ mono >> 32 ^ bits << 28
-    return zlib.crc32(body, mixed & 0xFFFFFFFF)
+    mixed = seq ^ wall ^ mono  # of all three the upper half is folded into the lower
+    return zlib.crc32(body, (mixed ^ mixed >> 32 ^ series << 8 ^ bits << 28) & 0xFFFFFFFF)
 
 
 def reading_row(record: Record) -> tuple[int, int, int, int, int, int, bytes]:

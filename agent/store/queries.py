@@ -13,7 +13,7 @@ from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.database import Database, Params, Rows
 from gatepost.agent.store.delivery.positions import NORMAL, URGENT_TRACK
-from gatepost.agent.store.model import HistoryPage, Record, is_sound, record_from
+from gatepost.agent.store.model import HistoryPage, Record, checksum, record_from
 from gatepost.agent.store.ranges import FOREVER, Range
 from gatepost.agent.store.series import SeriesBook
 from gatepost.agent.store.writer import explain
@@ -200,12 +200,11 @@ class StoreQueries:
         rows = await read(name, params)
         records = []
         for seq, series, wall, mono, bits, crc, body in rows:
-            columns = (seq, series, wall, mono, bits)
             try:
-                if not is_sound(columns, crc, body):
+                if crc != checksum(seq, series, wall, mono, bits, body):
                     raise ValueError("checksum")
-                records.append(record_from(*columns, body))
-            except ValueError:
+                records.append(record_from(seq, series, wall, mono, bits, body))
+            except (ValueError, TypeError, OverflowError):  # damage can change types, too
                 self._bad_row(seq)
         await self._book.load(self.database, {record.series for record in records})
         return records, len(rows), rows[-1][0] if rows else 0

@@ -44,7 +44,7 @@ class BatchEncoder:
 
     def wire(self, fast: DevicesFormat, some: Sequence[RoutedRecord]) -> WireMessage:
         """One message of format `devices` with all of them."""
-        bodies = [fast.render(one.record, one.series, one.wall, one.clock, one.replayed).payload for one in some]
+        bodies = [fast.render(one.record, one.series, one.wall, one.clock, one.replayed)[1] for one in some]
         payload = self._compress(self._head + b",".join(bodies) + b"]}")
         return WireMessage(self._topic, payload, self._qos, False, self._properties)
 

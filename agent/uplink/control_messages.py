@@ -32,12 +32,13 @@ class Outbox:
     def put(self, message: WireMessage, tag: int) -> None:
         """Publish it now where nothing waits before it and the broker takes it, else later."""
         publisher = self._publisher
-        if not self.waiting and publisher is not None and publisher.is_open:
-            topic, payload, qos, retain, properties = message
-            if not qos or len(publisher.flight) < publisher.receive_maximum:
-                publisher.publish(topic, payload, qos, retain, properties, tag)
-                return
-        self.waiting.append((message, tag))
+        if self.waiting or publisher is None or not publisher.is_open:
+            self.waiting.append((message, tag))
+            return
+        if message.qos and len(publisher.flight) >= publisher.receive_maximum:
+            self.waiting.append((message, tag))
+            return
+        publisher.publish(message.topic, message.payload, message.qos, message.retain, message.properties, tag)
 
     def drain(self) -> bool:
         """Publish what the broker takes now; whether the outbox is empty."""
@@ -47,8 +48,8 @@ class Outbox:
         while waiting:
             if waiting[0][0].qos and len(publisher.flight) >= publisher.receive_maximum:
                 return False
-            (topic, payload, qos, retain, properties), tag = waiting.popleft()
-            publisher.publish(topic, payload, qos, retain, properties, tag)
+            message, tag = waiting.popleft()
+            publisher.publish(message.topic, message.payload, message.qos, message.retain, message.properties, tag)
         return True
 
     def withdraw(self, tags: Collection[int]) -> None:
@@ -101,8 +102,9 @@ class ControlMessages:
         limit = publisher.maximum_packet_size
         tags = []
         for message in messages:
-            topic, payload, qos, _, properties = message
-            if limit is not None and packet_size(topic, payload, properties, qos, publisher.version) > limit:
+            if limit is not None and (
+                packet_size(message.topic, message.payload, message.properties, message.qos, publisher.version) > limit
+            ):
                 continue
             tag = self._next_tag
             self._next_tag -= 1

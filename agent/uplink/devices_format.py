@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import orjson
 
@@ -16,14 +15,6 @@ from gatepost.agent.uplink.topics import BrokerTopics
 CONTENT_TYPE = "application/json"
 MAX_SERIES = 2000  # remembered ready to use
 MAX_SECONDS = 100  # remembered as text: live and backlog come by turns
-
-
-class RenderedMessage(NamedTuple):
-    """A message ready to publish; `properties` as an MQTT 5 property block, b"" for 3.1.1."""
-
-    topic: bytes
-    payload: bytes
-    properties: bytes
 
 
 class DevicesFormat:
@@ -42,8 +33,11 @@ class DevicesFormat:
 
     def render(
         self, record: Record, series: Series, wall: int, clock: str, replayed: bool, template: str | None = None
-    ) -> RenderedMessage:
-        """`wall` in microseconds; `clock` synchronised, rectified or unsynchronised; `template`: another topic."""
+    ) -> tuple[bytes, bytes, bytes]:
+        """Topic, payload, and properties as an MQTT 5 property block, b"" for 3.1.1.
+
+        `wall` in microseconds; `clock` synchronised, rectified or unsynchronised; `template`: another topic.
+        """
         known = self._known.get(series.number)
         if known is None:
             known = self._remember(series)
@@ -65,7 +59,7 @@ class DevicesFormat:
         if record.bits & EVENT:
             tail = b""
         payload = b'{"id":"%b%b%b.%06dZ"%b%b' % (name, middle, moment, micros, tail, end)
-        return RenderedMessage(topic, payload, self._block(name) if self._with_properties else b"")
+        return topic, payload, self._block(name) if self._with_properties else b""
 
     def _remember(self, series: Series) -> tuple[bytes, bytes]:
         if len(self._known) >= MAX_SERIES:

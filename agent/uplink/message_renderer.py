@@ -184,10 +184,9 @@ class MessageRenderer:
         return members
 
     def _check(self, message: WireMessage) -> None:
-        topic, payload, qos, _, properties = message
-        limit = self.maximum_packet_size
+        topic, limit = message.topic, self.maximum_packet_size
         if limit is not None:
-            size = packet_size(topic, payload, properties, qos, self._version)
+            size = packet_size(topic, message.payload, message.properties, message.qos, self._version)
             if size > limit:
                 reason = f"packet too large: {size} octets, the broker takes {limit}"
                 raise UnsendableMessage(PACKET_TOO_LARGE, reason)

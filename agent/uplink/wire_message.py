@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from gatepost.agent.settings.model import RouteRule
 from gatepost.agent.store.model import Record, Series
 
 
-class WireMessage(NamedTuple):
+class WireMessage(msgspec.Struct, gc=False):
     """A message ready to publish; `properties` as an MQTT 5 property block, b"" for 3.1.1."""
 
     topic: bytes
@@ -18,7 +18,7 @@ class WireMessage(NamedTuple):
     properties: bytes
 
 
-class RoutedRecord(NamedTuple):
+class RoutedRecord(msgspec.Struct, gc=False):
     """A record with what is known of it; `rule` None = it is not for this broker."""
 
     record: Record

@@ -5,9 +5,12 @@ from __future__ import annotations
 from statistics import fmean
 
 import orjson
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatepost.agent.core.clock import US, Stamp
 from gatepost.agent.store.curves import summary_writer
+from gatepost.agent.store.curves.buckets import columns, numbers
 from gatepost.agent.store.curves.reader import CurveName
 from gatepost.agent.store.zone_map import ZONE_ROWS
 from tests.store.conftest import GOOD, database, until
@@ -206,3 +209,19 @@ async def test_nothing_of_a_device_that_was_never_here(start):
     async with start() as running:
         await running.store.stored(await put(running, 1, {"spo2": 97}))
         assert await running.store.history.curves("nobody", None, T0, T0 + 60, 60) is None
+
+
+VALUES = st.one_of(
+    st.integers(-5, 5), st.floats(-10, 10), st.booleans(), st.just(1 << 60), st.text(max_size=2), st.just([1])
+)
+BODIES = st.lists(st.dictionaries(st.sampled_from(["a", "b", "samples"]), VALUES, max_size=3), min_size=1, max_size=8)
+
+
+@given(BODIES)
+def test_columns_are_the_numbers_of_each_body(bodies):
+    texts, seqs = [orjson.dumps(body) for body in bodies], range(len(bodies), 0, -1)
+    told: dict[str, tuple[list[float], int]] = {}
+    for text, seq in zip(texts, seqs, strict=True):
+        for name, value in numbers(text):
+            told.setdefault(name, ([], seq))[0].append(value)
+    assert {name: (values, seq) for name, values, seq in columns(texts, list(seqs))} == told

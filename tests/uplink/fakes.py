@@ -16,7 +16,6 @@ from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
 from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
 from gatepost.agent.uplink.delivery import BrokerDelivery
-from gatepost.agent.uplink.devices_format import RenderedMessage
 from gatepost.agent.uplink.formats.interface import ContractFormat
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.message_renderer import MessageRenderer
@@ -185,8 +184,8 @@ class FakeFormat:
 
     def render(
         self, record: Record, series: Series, wall: int, clock: str, replayed: bool, template: str | None = None
-    ) -> RenderedMessage:
-        return RenderedMessage(series.device.encode(), (b"old " if replayed else b"new ") + record.body, b"")
+    ) -> tuple[bytes, bytes, bytes]:
+        return series.device.encode(), (b"old " if replayed else b"new ") + record.body, b""
 
 
 class HandClock:

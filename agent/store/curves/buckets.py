@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain
+from typing import Any, Generic, TypeVar
 
 import orjson
 
@@ -61,6 +62,10 @@ class BucketTable(Generic[Curve]):
         else:
             cell.join(count, least, most, total, last, newest)
 
+    def add_all(self, curve: Curve, second: int, values: Sequence[float], last: int) -> None:
+        """Numbers of one bucket, the newest first."""
+        self.add(curve, second, len(values), min(values), max(values), sum(values), last, values[0])
+
     def coarser(self, step: int) -> BucketTable[Curve]:
         table = BucketTable[Curve](step)
         for curve, cells in self.curves.items():
@@ -79,6 +84,27 @@ def numbers(body: bytes) -> Iterator[tuple[str, float]]:
     if "samples" in values:
         return
     for name, value in values.items():
-        kind = type(value)
-        if kind is float or (kind is int and -SAFE_INTEGER <= value <= SAFE_INTEGER):  # a bool is an int, too
+        if _is_number(value):
             yield name, value
+
+
+def columns(bodies: Sequence[bytes], seqs: Sequence[int]) -> Iterator[tuple[str, list[float], int]]:
+    """Of many bodies, the newest first: a name, the numbers of it, and the sequence number of the newest of them.
+
+    The same as `numbers` of each, several times as fast: most values are numbers in every body of a series.
+    """
+    rows: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(bodies))
+    rows = [{} if "samples" in row else row for row in rows]
+    for name in dict.fromkeys(chain.from_iterable(rows)):
+        values: list[Any] = [row.get(name) for row in rows]
+        kinds = set(map(type, values))
+        if kinds == {float} or (kinds == {int} and min(values) >= -SAFE_INTEGER and max(values) <= SAFE_INTEGER):
+            yield name, values, seqs[0]
+        elif kept := [(seq, value) for seq, value in zip(seqs, values, strict=True) if _is_number(value)]:
+            yield name, [value for _, value in kept], kept[0][0]
+
+
+def _is_number(value: object) -> bool:
+    if type(value) is int:  # a bool is an int, too
+        return -SAFE_INTEGER <= value <= SAFE_INTEGER
+    return type(value) is float

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable
 
 from gatepost.agent.core.clock import US
 from gatepost.agent.store.boot_clock import BootClock
-from gatepost.agent.store.curves.buckets import BucketTable, numbers
+from gatepost.agent.store.curves.buckets import BucketTable, columns
 from gatepost.agent.store.delivery.positions import NORMAL
 from gatepost.agent.store.model import IN_STEP, Record
 from gatepost.agent.store.queries import StoreQueries
@@ -90,13 +91,19 @@ class SummaryWriter:
         first, last, rows, unsure = FOREVER, 0, 0, None
         while lo < hi:
             records, hi = await self._queries.stretch(lo, hi)
+            groups: defaultdict[tuple[int, int], list[Record]] = defaultdict(list)
             for record in records:
-                wall, boot = self._time(record)
-                first, last, rows = min(first, wall), max(last, wall), rows + 1
-                unsure = boot if unsure is None else unsure
-                second, seq = wall // US, record.seq
-                for name, value in numbers(record.body):
-                    table.add((record.series, name), second, 1, value, value, value, seq, value)
+                wall = record.wall
+                if not record.bits & IN_STEP:
+                    wall, boot = self._time(record)
+                    unsure = boot if unsure is None else unsure
+                groups[record.series, wall // (STEP * US)].append(record)
+                first, last = min(first, wall), max(last, wall)
+            rows += len(records)
+            for (series, bucket), group in groups.items():
+                seqs = [record.seq for record in group]
+                for name, values, seq in columns([record.body for record in group], seqs):
+                    table.add_all((series, name), bucket * STEP, values, seq)
             await asyncio.sleep(0)
         if table.size * DENSE[STEP] > rows:
             table = table.coarser(COARSE_STEP)
