@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from msgspec.structs import replace
+
 from gatepost.agent.listener.acknowledgements import CommitLog
 from gatepost.agent.listener.client_sessions import ClientSession
 from gatepost.agent.listener.connection import DeviceConnection
@@ -68,7 +70,7 @@ class HeldMessages:
         if not stored:
             connection.hang_up(SERVER_BUSY, "not stored", "the store had no room for what it said")
             return
-        self._answer(connection, client, packet, taken._replace(ticket=self._commits.ticket))
+        self._answer(connection, client, packet, replace(taken, ticket=self._commits.ticket))
         connection.settle(self._commits.committed)
 
     def _give_up(self, connection: DeviceConnection) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.listener.acknowledgements import CommitLog
@@ -25,7 +26,7 @@ HELD = 1 << 62  # the ticket of a message that waits for room in the store
 UNTAKEN = HELD + 1  # of one whose device is being opened anew: take it again once its link is open
 
 
-class TakenMessage(NamedTuple):
+class TakenMessage(Struct):
     """What became of a message: `ticket` is the commit that holds it (0 = nothing of it is to be stored)."""
 
     refusal: str = ""

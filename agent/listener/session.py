@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from gatepost.agent.listener.packets import (
     BAD_LEVEL,
     MQTT_3,
@@ -84,7 +86,7 @@ ClientIntent = (
 )
 
 
-class _DueAck(NamedTuple):
+class _DueAck(Struct, gc=False):
     """An acknowledgement that goes out once the commit `ticket` is on disk."""
 
     ticket: int
@@ -137,6 +139,8 @@ class ProtocolSession:
             self._splitter.feed(data)
 
     def output(self) -> bytes:
+        if not self._out:
+            return b""
         out, self._out = self._out, []
         return b"".join(out)
 
