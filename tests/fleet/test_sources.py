@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.fleet.servers import RABBIT, Rabbit
 from tests.fleet.test_message import reading
 from tests.support.waiting import until
 from tests.uplink.broker import Mosquitto
@@ -21,6 +20,7 @@ from tests.uplink.client import Recorder, connected
 
 pytest.importorskip("asyncpg")
 
+from gatepost_fleet.demo.rabbit import rabbit_cluster
 from gatepost_fleet.demo.servers import LocalPostgres, ServerMissing, nats_cluster
 from gatepost_fleet.ingestion import Ingestion
 from gatepost_fleet.postgres_sink import PostgresSink
@@ -40,7 +40,7 @@ class Cluster:
             case "nats":
                 (self.server,) = nats_cluster(folder, 1)
             case "amqp":
-                self.server = Rabbit(folder)
+                (self.server,) = rabbit_cluster(folder, 1)
         self.url = self.server.url
         self.gateway_url = getattr(self.server, "mqtt_url", self.url)
 
@@ -48,14 +48,12 @@ class Cluster:
 @pytest.fixture(params=KINDS)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     kind = request.param
-    if kind == "amqp" and not RABBIT.exists():
-        pytest.skip("RabbitMQ is not installed: sudo apt-get install rabbitmq-server")
     try:
         one = Cluster(kind, tmp_path / "state")
     except ServerMissing as error:
         pytest.skip(str(error))
     yield one
-    one.server.kill()
+    one.server.stop_all() if kind == "amqp" else one.server.kill()
 
 
 @asynccontextmanager

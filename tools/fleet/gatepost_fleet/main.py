@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Annotated, Any
 
+import asyncpg
 import typer
 
 from gatepost_fleet import acl as access
@@ -24,8 +25,8 @@ from gatepost_fleet.fleet_status import gateways
 from gatepost_fleet.fleet_view import FleetView
 from gatepost_fleet.ingestion import Ingestion
 from gatepost_fleet.metrics import IngestMetrics, serve
-from gatepost_fleet.postgres_sink import PostgresSink
 from gatepost_fleet.settings import FleetSettings
+from gatepost_fleet.sinks import make_sink
 from gatepost_fleet.sources.catalogue import make_source
 from gatepost_fleet.sources.interface import SourceError
 from gatepost_fleet.terminal import DEFAULT_CONFIG, AsJson, Config, fail, settings_from, with_database
@@ -54,10 +55,10 @@ def ingest(config: Config = DEFAULT_CONFIG) -> None:
 
 async def _ingest(settings: FleetSettings) -> None:
     try:
-        source = make_source(settings.source, settings.group, settings.worker)
-    except SourceError as error:
+        source, sink = make_source(settings.source, settings.group, settings.worker), make_sink(settings.sink)
+    except (SourceError, ValueError) as error:
         fail(str(error))
-    ingestion = Ingestion(source, PostgresSink(settings.sink), Random(), time.monotonic)
+    ingestion = Ingestion(source, sink, Random(), time.monotonic)
     metrics = IngestMetrics(ingestion.counters, time.monotonic)
     stop = _served("metrics", settings.metrics, lambda address: serve(address, metrics))
     await _until_stopped(ingestion.run())
@@ -139,7 +140,8 @@ def demo(
     gateways: Annotated[int, typer.Option(min=1, max=1000, help="simulated gateways")] = 50,
     rate: Annotated[float, typer.Option(min=1, max=5000, help="readings per second of all together")] = 200,
 ) -> None:
-    """A fleet on this machine for a minute: three broker nodes, two workers, PostgreSQL; each is killed in turn.
+    """A fleet on this machine for a minute: three broker nodes, two workers, PostgreSQL, a real gateway and many
+    simulated ones; a rollout in waves, a version that is bad, and kill -9 of a node, a worker and the database.
 
     Example: gatepost-fleet demo --gateways 150 --rate 500
     """
@@ -149,8 +151,8 @@ def demo(
     began = time.monotonic()
     try:
         account = asyncio.run(run_demo(gateways, rate, lambda text: _tell(time.monotonic() - began, text)))
-    except (OSError, TimeoutError, ServerMissing) as error:
-        fail(str(error))
+    except (OSError, TimeoutError, ServerMissing, asyncpg.PostgresError) as error:
+        fail(str(error) or "it took too long")
     acknowledged, missing, twice = account
     _tell(time.monotonic() - began, f"acknowledged {acknowledged}, of these missing {missing}, twice {twice}")
     raise typer.Exit(1 if missing or twice else 0)

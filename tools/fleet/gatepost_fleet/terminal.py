@@ -37,6 +37,8 @@ def with_database(settings: FleetSettings, work: Callable[[Any], Awaitable[Outco
 
 
 async def _with_database(settings: FleetSettings, work: Callable[[Any], Awaitable[Outcome]]) -> Outcome:
+    if settings.sink.startswith("sqlite:"):
+        fail("this needs PostgreSQL; SQLite is for trials of `ingest`")
     try:
         connection = await asyncpg.connect(settings.sink, timeout=CONNECT_TIMEOUT)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

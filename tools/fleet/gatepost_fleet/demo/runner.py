@@ -1,148 +1,147 @@
-"""Run of the demo: a fleet at work while each of its parts is killed in turn, told line by line, and the account."""
+"""Story of the demo: a fleet at work, a rollout in waves, a bad version, and each part killed; told line by line."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import shutil
-import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import asyncpg
 
-from gatepost_fleet.demo.account import FleetAccount, compare
-from gatepost_fleet.demo.servers import LocalPostgres, LocalServer, NatsNode, nats_cluster
-from gatepost_fleet.demo.simulated_gateway import SimulatedGateway
+from gatepost_fleet import desired_state
+from gatepost_fleet.demo.databases import FleetAccount, make_database
+from gatepost_fleet.demo.loopback_fleet import LoopbackFleet, Tell, spawn
+from gatepost_fleet.demo.real_gateway import RealGateway
+from gatepost_fleet.demo.servers import nats_cluster
+from gatepost_fleet.rollout import WAVES, RolloutPlan
+from gatepost_fleet.state_file import ConfirmTerms, GatewayGroup, StateFile
 
-NODES, WORKERS = 3, 2
-CONNECT_WITHIN = 90.0
-DRAIN_WITHIN = 120.0
-DOWN = 4.0  # seconds that what was killed stays away
+NODES = 3
+ROLLOUT_WITHIN = 60.0
+PLAN = RolloutPlan([], 0.95, 0.02, timedelta(minutes=10), timedelta(0))
+GOOD: dict[str, Any] = {"logging": {"level": "debug"}}
+BAD = {"devices": {"probe": {"driver": "lines", "port": "/dev/not-there", "options": {"format": "json"}}}}
+EXTRA_TIME = "5s"  # in which a gateway must be well again
 
-Tell = Callable[[str], None]
 
+class DemoStory:
+    """Story on one fleet."""
 
-class DemoFleet:
-    """A fleet on loopback. `tell` gets a sentence for each thing that happens."""
+    def __init__(self, fleet: LoopbackFleet, real: RealGateway) -> None:
+        self._fleet = fleet
+        self._real = real
+        self._tell = fleet.tell
 
-    def __init__(self, folder: Path, gateways: int, rate: float, tell: Tell) -> None:
-        self._folder = folder
-        self._tell = tell
-        self.postgres = LocalPostgres(folder / "postgres")
-        self.nodes: list[NatsNode] = nats_cluster(folder, NODES)
-        urls = [node.mqtt_url for node in self.nodes]
-        self.gateways = [
-            SimulatedGateway(f"ward-{number}", urls, gateways / rate, Random(number))
-            for number in range(1, gateways + 1)
-        ]
-        config = folder / "fleet.yaml"
-        sources = ",".join(node.url for node in self.nodes)
-        config.write_text(f"source: {sources}\nsink: {self.postgres.url}\n")
-        command = [sys.executable, "-m", "gatepost_fleet.main", "ingest", "--config", str(config)]
-        package = str(Path(__file__).parent.parent.parent)
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-        self.workers: list[LocalServer] = []
-        for number in range(1, WORKERS + 1):
-            place = folder / f"worker-{number}"
-            place.mkdir()
-            self.workers.append(LocalServer(f"worker-{number}", place, command, environment))
-        self._tasks: list[asyncio.Task[None]] = []
+    async def run(self) -> FleetAccount:
+        """Raises OSError, TimeoutError, asyncpg.PostgresError."""
+        fleet = self._fleet
+        await fleet.start(self._real.start)
+        await self._until_heard()
+        if fleet.database.server is None:
+            await fleet.fault(fleet.nodes[1])
+            await fleet.fault(fleet.workers[0])
+        else:
+            await spawn(fleet.controller)
+            rollout = asyncio.ensure_future(self._good_rollout())
+            await fleet.fault(fleet.nodes[1])
+            await rollout
+            await fleet.fault(fleet.workers[0])
+            await fleet.fault(fleet.database.server)
+            await self._bad_rollout()
+        await self._real.stop()
+        account = await fleet.finish()
+        await self._tell_of_the_real_one()
+        return account
 
-    async def start(self) -> None:
-        """Raises OSError, TimeoutError."""
-        self._tell(f"{NODES} nodes of nats-server, PostgreSQL and {WORKERS} workers start")
-        await asyncio.gather(self.postgres.start(), *(node.start() for node in self.nodes))
-        for worker in self.workers:
-            await _spawn(worker)
-            await _until_running(worker)
-        self._tell("the workers have declared what keeps readings; only now may gateways connect")
-        self._tasks = [asyncio.ensure_future(gateway.run()) for gateway in self.gateways]
-        began = time.monotonic()
-        while not all(gateway.acknowledged for gateway in self.gateways):
-            if time.monotonic() - began > CONNECT_WITHIN:
-                raise TimeoutError("the cluster does not take the gateways")
-            await asyncio.sleep(0.1)
-        self._tell(f"{len(self.gateways)} gateways deliver, after {time.monotonic() - began:.1f} s")
+    async def _until_heard(self) -> None:
+        """A real gateway's first reading."""
+        if self._fleet.database.server is None:
+            return
+        heard = "select exists (select 1 from reading where gateway_id = $1)"
+        async with asyncio.timeout(ROLLOUT_WITHIN):
+            while True:
+                if await self._ask(lambda connection: connection.fetchval(heard, self._real.name)):
+                    break
+                await asyncio.sleep(0.2)
+        self._tell(f"{self._real.name}, a real agent with a simulated probe, delivers as well")
 
-    async def fault(self, what: LocalServer) -> None:
-        """Kill it, and start it again a while later."""
-        what.kill()
-        self._tell(f"{what.name}: kill -9")
-        await asyncio.sleep(DOWN)
-        online = sum(gateway.connected for gateway in self.gateways)
-        owed = sum(gateway.owed for gateway in self.gateways)
-        self._tell(f"{what.name} is still away: {online} gateways connected, {owed} readings wait at the edge")
-        await (_spawn(what) if what in self.workers else what.start())
-        self._tell(f"{what.name} is back")
+    async def _good_rollout(self) -> None:
+        await self._until_done(await self._start(GOOD, ["*"], WAVES))
 
-    async def finish(self) -> FleetAccount:
-        """Everything is delivered and stored, or DRAIN_WITHIN is over: the account."""
-        async with _connection(self.postgres) as database:
-            account = FleetAccount(0, 0, 0)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_WITHIN):
-                    await asyncio.gather(*(gateway.settle() for gateway in self.gateways))
-                    self._tell("all readings are acknowledged; the workers finish")
-                    while (account := await compare(database, self.gateways)).missing:  # noqa: ASYNC110 - in a database
-                        await asyncio.sleep(0.5)
-            return await compare(database, self.gateways) if account.missing else account
+    async def _bad_rollout(self) -> None:
+        self._tell("a bad version: the port of the probe is not there")
+        await self._until_done(await self._start(BAD, ["ward-*"], WAVES))
+        if self._real.obeys:
+            self._tell(f"the same version to {self._real.name} alone")
+            await self._until_done(await self._start(BAD, [self._real.name], "100%"))
 
-    async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for server in (*self.workers, *self.nodes, self.postgres):
-            server.kill()
+    async def _start(self, settings: dict[str, Any], gateways: list[str], waves: str) -> str:
+        state = StateFile([GatewayGroup(settings)], ConfirmTerms(within=EXTRA_TIME))
+        started = await self._ask(
+            lambda connection: desired_state.start_rollout(connection, self._fleet.key, state, gateways, waves, PLAN)
+        )
+        self._tell(f"rollout {started.id}: gateways in waves of {', '.join(map(str, started.waves))}")
+        return str(started.id)
+
+    async def _until_done(self, rollout: str) -> None:
+        told = 0
+        async with asyncio.timeout(ROLLOUT_WITHIN):
+            while True:
+                lines = await self._ask(desired_state.show_rollouts)
+                (line,) = [each for each in lines if each["id"] == rollout]
+                if line["wave"] != told or line["state"] != "running":
+                    told = line["wave"]
+                    reports = ", ".join(f"{count} {status}" for status, count in sorted(line["reports"].items()))
+                    self._tell(f"rollout {rollout}: {line['state']}, wave {told}; {reports} {line['reason']}".rstrip())
+                if line["state"] != "running":
+                    return
+                await asyncio.sleep(0.2)
+
+    async def _tell_of_the_real_one(self) -> None:
+        if self._fleet.database.server is None:
+            return
+        query = "select count(*), count(distinct log_epoch) from reading where gateway_id = $1"
+        count, starts = await self._ask(lambda connection: connection.fetchrow(query, self._real.name))
+        self._tell(f"{self._real.name}: {count} readings of {starts} start{'s' * (starts != 1)} are stored")
+
+    async def _ask(self, question: Callable[[Any], Any]) -> Any:
+        """Of a database that may have been started a moment ago."""
+        async with asyncio.timeout(ROLLOUT_WITHIN):
+            while True:
+                try:
+                    connection = await asyncpg.connect(self._fleet.database.url, timeout=15)
+                    break
+                except (OSError, asyncpg.CannotConnectNowError):
+                    await asyncio.sleep(0.2)
+        try:
+            return await question(connection)
+        finally:
+            connection.terminate()
 
 
 async def run_demo(gateways: int, rate: float, tell: Tell) -> FleetAccount:
-    """Raises OSError, TimeoutError, ServerMissing."""
-    folder = await asyncio.to_thread(_temporary_folder)
+    """Raises OSError, TimeoutError, ServerMissing, asyncpg.PostgresError."""
+    folder = await asyncio.to_thread(temporary_folder)
     try:
-        fleet = DemoFleet(folder, gateways, rate, tell)
+        nodes = nats_cluster(folder, NODES)
+        database, remark = await asyncio.to_thread(make_database, folder)
+        if remark:
+            tell(remark)
+        fleet = LoopbackFleet(folder, nodes, database, gateways, rate, tell, obeys=True)
         try:
-            await fleet.start()
-            for what in (fleet.nodes[1], fleet.workers[0], fleet.postgres, fleet.nodes[0]):
-                await fleet.fault(what)
-                await asyncio.sleep(DOWN / 2)
-            return await fleet.finish()
+            return await DemoStory(fleet, RealGateway(fleet)).run()
         finally:
             await fleet.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _temporary_folder() -> Path:
+def temporary_folder() -> Path:
     """That PostgreSQL's user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="gatepost-fleet-"))
     folder.chmod(0o755)
     return folder
-
-
-async def _until_running(worker: LocalServer) -> None:
-    """OSError, TimeoutError."""
-    async with asyncio.timeout(CONNECT_WITHIN):
-        while b": running" not in await asyncio.to_thread(worker.log.read_bytes):  # noqa: ASYNC110 - in a file
-            await asyncio.sleep(0.1)
-
-
-async def _spawn(worker: LocalServer) -> None:
-    """A worker has no port to wait for."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await worker.start()
-
-
-@contextlib.asynccontextmanager
-async def _connection(postgres: LocalPostgres) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(postgres.url, timeout=15)
-    try:
-        yield connection
-    finally:
-        connection.terminate()

@@ -32,7 +32,7 @@ class LocalServer:
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.user: str | None = None
-        self._command = command
+        self.command = command
         self._environment = environment
 
     async def start(self) -> None:
@@ -40,7 +40,7 @@ class LocalServer:
         with self.log.open("ab") as log:
             self.process = await asyncio.to_thread(
                 subprocess.Popen,
-                self._command,
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -107,7 +107,7 @@ class LocalPostgres(LocalServer):
         folder.mkdir(parents=True)
         data = folder / "data"
         super().__init__("PostgreSQL", folder, [])
-        self._command = [
+        self.command = [
             *(str(programs / "postgres"), "-D", str(data), "-p", str(self.port), "-h", "127.0.0.1"),
             *("-k", str(data), "-c", "shared_buffers=32MB"),
         ]
@@ -130,8 +130,29 @@ class LocalPostgres(LocalServer):
         return f"postgresql://gatepost@127.0.0.1:{self.port}/postgres"
 
 
-class NatsNode(LocalServer):
+class BrokerNode(LocalServer):
+    """Node of a broker cluster, with the addresses of both sides."""
+
+    mqtt_port: int
+    scheme: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}127.0.0.1:{self.port}"
+
+    @property
+    def mqtt_url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.mqtt_port}"
+
+    def stop_all(self) -> None:
+        """The node, and what it shares with others."""
+        self.kill()
+
+
+class NatsNode(BrokerNode):
     """A nats-server with JetStream and MQTT; what it acknowledges is on the disk. Raises ServerMissing."""
+
+    scheme = "nats://"
 
     def __init__(self, name: str, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -150,14 +171,6 @@ class NatsNode(LocalServer):
         if len(nodes) > 1:
             text += f'cluster {{ name: fleet, listen: "127.0.0.1:{self.cluster_port}", routes: [{routes}] }}\n'
         self.config.write_text(text)
-
-    @property
-    def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
-
-    @property
-    def mqtt_url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.mqtt_port}"
 
 
 def nats_cluster(folder: Path, count: int) -> list[NatsNode]:

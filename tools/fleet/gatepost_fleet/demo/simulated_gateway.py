@@ -57,6 +57,10 @@ class SimulatedGateway:
         return self._connection is not None and self._connection.is_open
 
     @property
+    def reads(self) -> bool:
+        return self._interval > 0
+
+    @property
     def owed(self) -> int:
         return len(self._owed)
 
@@ -136,18 +140,23 @@ class SimulatedGateway:
         task.add_done_callback(self._tasks.discard)
 
     async def _ask(self, connection: MqttConnection) -> None:
-        """Subscribe, until it is granted, and ask for what is newer."""
+        """Subscribe, until it is granted, and ask for what is newer. At QoS 0, which costs a cluster no consumer: what
+        is missed is asked for."""
         if self.trial is None:
             return
-        filters = [(f"gateways/{self.name}/desired", 1), (f"gateways/{self.name}/desired/confirm", 1)]
-        try:
-            while max(await connection.subscribe(filters, SUBSCRIBE_TIMEOUT)) >= REFUSED:  # noqa: ASYNC110 - a broker
-                await asyncio.sleep(self._rng.uniform(0.5, 1.0))
-            await asyncio.sleep(self._rng.uniform(0, self.trial.jitter))
+        filters = [(f"gateways/{self.name}/desired", 0), (f"gateways/{self.name}/desired/confirm", 0)]
+        backoff = Backoff(self._rng, FIRST_RETRY, LONGEST_RETRY)
+        granted = False
+        while not granted and connection.is_open:
+            try:
+                granted = max(await connection.subscribe(filters, SUBSCRIBE_TIMEOUT)) < REFUSED
+            except GatepostError:
+                granted = False
+            if not granted:
+                await asyncio.sleep(backoff.next())
+        await asyncio.sleep(self._rng.uniform(0, self.trial.jitter))
+        if connection.is_open:
             self._say("desired/get", self.trial.question())
-        except GatepostError:
-            connection.abort()
-            self._lost.set()
 
     async def _on_message(self, message: InboundMessage) -> int:
         if self.trial is not None:
