@@ -115,7 +115,7 @@ async def _start(app: App) -> int | None:
         log.error("the agent cannot start: %s %s", error.message, error.hint)
         return ExitCode.FAILED
     except OSError as error:
-        log.error("the agent cannot start: the state directory %s: %s", app.state_dir, error.strerror)
+        log.error("the agent cannot start: the state directory %s: %s", app.state_dir, error.strerror or error)
         return ExitCode.FAILED
     return None
 

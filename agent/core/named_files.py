@@ -14,6 +14,7 @@ from gatepost.drivers.serial.port.blocking_call import bounded, in_thread
 
 T = TypeVar("T")
 
+LARGEST = 16_000_000  # octets of a file of the agent's own
 TIME = 5.0  # seconds for a file, beyond which its share counts as hung
 
 _hanging: dict[str, asyncio.Future[object]] = {}
@@ -39,7 +40,7 @@ def open_regular(path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o600) 
     return handle
 
 
-def read_regular(path: str | Path, most: int) -> bytes:
+def read_regular(path: str | Path, most: int = LARGEST) -> bytes:
     """At most `most` octets of a regular file. Raises OSError."""
     with os.fdopen(open_regular(path), "rb") as stream:
         return stream.read(most)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from gatepost.agent.core.errors import StateDirInUse
+from gatepost.agent.core.named_files import open_regular
 
 NAME = "gatepost.lock"
 
@@ -38,7 +39,7 @@ def take(state_dir: Path) -> IO[str]:
 def _open(state_dir: Path) -> IO[str]:
     """The lock file; where none can be made or written, what is there, or the directory itself, can be locked."""
     try:
-        return (state_dir / NAME).open("a+")
+        return os.fdopen(open_regular(state_dir / NAME, os.O_RDWR | os.O_CREAT), "r+")
     except OSError as error:
         if error.errno not in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
             raise

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from gatepost.agent.core.atomic_file import write_atomic
+from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings.model import Secret, SecretRef, Settings
 from gatepost.agent.settings.problem import Origin
 from gatepost.agent.settings.problem import Path as Key
@@ -43,7 +44,7 @@ class LastGood:
                 kept = _with(kept, key, SecretRef(env=place.removeprefix(_VARIABLE)))
         data = msgspec.json.encode(_Snapshot(SCHEMA, kept))
         try:
-            if self.path.read_bytes() == data:
+            if read_regular(self.path) == data:
                 return False
         except OSError:
             pass
@@ -54,7 +55,7 @@ class LastGood:
     def read(self) -> Settings | None:
         """The snapshot, or None when there is none that this version can use."""
         try:
-            snapshot = msgspec.json.decode(self.path.read_bytes(), type=_Snapshot)
+            snapshot = msgspec.json.decode(read_regular(self.path), type=_Snapshot)
         except (OSError, msgspec.DecodeError):  # a ValidationError is one too
             return None
         return snapshot.settings if snapshot.schema == SCHEMA else None

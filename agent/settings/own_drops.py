@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gatepost.agent.core.atomic_file import sync_directory, write_atomic
+from gatepost.agent.core.named_files import read_regular
 
 HEADER = """\
 # Written by the gatepost agent, which will write it again: do not edit.
@@ -31,7 +32,7 @@ def read_drop(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_bytes())
+        found = yaml.safe_load(read_regular(path))
     except FileNotFoundError:
         return {}
     except yaml.YAMLError as error:

@@ -49,6 +49,10 @@ async def test_health_is_degraded_while_a_part_is_not_well(app, http):
     app.devices.by_id["cuff-3"].state["status"] = "online"
     app.brokers.by_name["lab"].state["state"] = "connected"
     assert (await http.get("/health/detailed")).json()["status"] == "ok"
+    assert (await http.get("/health")).json()["status"] == "healthy"
+    app.store.losses.notice = "12 readings may be missing"  # until somebody has seen it
+    assert (await http.get("/health/detailed")).json()["status"] == "degraded"
+    assert (await http.get("/health")).json()["status"] == "degraded"
 
 
 async def test_a_broker_with_settings_and_what_it_is_owed(app, http):

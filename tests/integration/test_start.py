@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import stat
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,25 @@ async def test_a_fifo_in_the_place_of_a_file_stops_nothing(tmp_path: Path) -> No
             assert "not a regular file" in states["word"]
             (one.drops / "20-fifo.yaml").unlink()
             await one.stop()
+
+
+async def test_fifos_in_the_place_of_the_agents_own_files_do_not_stop_the_start(tmp_path: Path) -> None:
+    beside = ("gatepost.db.mark", "gatepost.db.revoked", "gatepost.db.wal-tail")
+    async with twin(tmp_path / "tty"):
+        settings = settings_for(tmp_path, None, {"probe": lines(tmp_path / "tty")})
+        async with agent(tmp_path, settings, start=False) as one:
+            one.state.mkdir()
+            for name in ("last-good.json", "trial.json", "trial-ended.json", *beside):
+                os.mkfifo(one.state / name)
+            await one.start()
+            await one.device("probe", "online")
+            await one.stop()
+            assert stat.S_ISREG((one.state / "last-good.json").stat().st_mode)
+            (one.state / "gatepost.lock").unlink()
+            os.mkfifo(one.state / "gatepost.lock")
+            await one.spawn()
+            assert await one.ended() == 1
+            assert "not a regular file" in one.tail()
 
 
 async def test_a_signal_in_the_middle_of_the_start_ends_it(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ async def health(request: ApiRequest) -> HealthReport:
     """That this is answered is the news: the event loop turns. Without brokers there is none to be connected to."""
     app = request.app
     connected = is_connected(request)
-    well = app.store.state == "ok" and (connected or not app.brokers.views())
+    well = app.store.state == "ok" and not app.store.loss and (connected or not app.brokers.views())
     return {
         "status": "healthy" if well else "degraded",
         "mqtt_connected": connected,

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from gatepost.agent.core.atomic_file import sync_directory, write_atomic
+from gatepost.agent.core.named_files import read_regular
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 def read_record(state_dir: Path, name: str = PENDING) -> TrialRecord | None:
     """None where there is none, or none that this version can read."""
     try:
-        record = msgspec.json.decode((state_dir / name).read_bytes(), type=TrialRecord)
+        record = msgspec.json.decode(read_regular(state_dir / name), type=TrialRecord)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:  # a ValidationError is one too
@@ -66,7 +67,7 @@ def put_back(drop: Path, record: TrialRecord) -> None:
 
     Raises OSError."""
     if drop.exists():
-        tried = drop.read_bytes()
+        tried = read_regular(drop)
         if tried != (record.before or "").encode():
             write_atomic(drop.parent.parent / f"rejected-{drop.name}", tried, 0o600)
     if record.before is not None:

@@ -14,6 +14,7 @@ import msgspec
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import Conflict, StoreError
 from gatepost.agent.core.events import EventBus
+from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings.trial.record import (
     ENDED,
     TrialReason,
@@ -198,6 +199,6 @@ class SettingsTrial:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text("utf-8")
+        return read_regular(path).decode("utf-8")
     except FileNotFoundError:
         return None

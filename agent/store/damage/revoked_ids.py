@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from gatepost.agent.core.atomic_file import write_atomic
+from gatepost.agent.core.named_files import read_regular
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class RevokedIds:
 
     def _read(self) -> list[str]:
         try:
-            return self._path.read_text("ascii", "replace").split()
+            return read_regular(self._path).decode("ascii", "replace").split()
         except OSError:
             return []
 
