@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -14,6 +15,7 @@ import msgspec
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import DeviceError, NotFound, SettingsWrong
 from gatepost.agent.core.events import EventBus
+from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.core.views import DeviceView
 from gatepost.agent.devices.command_executor import CommandExecutor, commands_of
 from gatepost.agent.devices.device_session import DeviceSession, connection_settings
@@ -121,7 +123,7 @@ class DeviceManager:
             if self._closed:
                 raise DeviceError("the devices were closed")
             devices = {name: _with_port(device, devices) for name, device in devices.items()}
-            built = self._build_all(devices)
+            built = await self._build_all(devices)
             gone = {name: session for name, session in self._sessions.items() if name in built or name not in devices}
             kept = {name: session for name, session in self._sessions.items() if name not in gone}
             await self._stop(gone, {name: CHANGED if name in built else REMOVED for name in gone})
@@ -131,7 +133,7 @@ class DeviceManager:
             self._sessions = {name: built.get(name) or kept[name] for name in devices}
             await asyncio.gather(*(self._start(session) for session in built.values()))
 
-    def _build_all(self, devices: dict[str, DeviceSettings]) -> dict[str, DeviceSession]:
+    async def _build_all(self, devices: dict[str, DeviceSettings]) -> dict[str, DeviceSession]:
         """A session for each device that is new or must be opened anew; none of them does anything yet."""
         built, wrong = {}, []
         for name, device in devices.items():
@@ -139,14 +141,14 @@ class DeviceManager:
             if running is not None and connection_settings(running.device) == connection_settings(device):
                 continue
             try:
-                built[name] = self._build(name, device)
+                built[name] = await self._build(name, device)
             except DeviceError as error:
                 wrong.append(error)
         if wrong:
             raise DeviceError("; ".join(error.message for error in wrong), wrong[0].hint)
         return built
 
-    def _build(self, name: str, device: DeviceSettings) -> DeviceSession:
+    async def _build(self, name: str, device: DeviceSettings) -> DeviceSession:
         try:
             kind = self._registry.get(device.driver)
         except UnknownDriver:
@@ -163,10 +165,14 @@ class DeviceManager:
         if kind.transport == "ble" and not (device.address or device.name):
             raise DeviceError(f"{name}: `address` or `name` is missing", "`gatepost scan ble` shows what is there")
         try:
-            driver = kind(options_of(device.options, kind.options_type, self._resolve))
+            work = partial(options_of, device.options, kind.options_type, self._resolve)
+            named = any(map(is_reference, device.options.values()))  # files, which may lie on a share that hangs
+            driver = kind(await off_loop(f"the secrets of {name}", work) if named else work())
             return self._new_session(name, device, driver, connect)
         except SettingsWrong as error:
             raise DeviceError(f"{name}: options: {error.message}", error.hint) from None
+        except OSError as error:
+            raise DeviceError(f"{name}: options: {error.strerror}") from None
         except msgspec.ValidationError as error:
             raise DeviceError(
                 f"{name}: options: {in_words(str(error))}", f"`gatepost drivers {device.driver}` explains them"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from gatepost.agent.core.named_files import off_loop
 
 INTERVAL = 2.0  # seconds between looks: half a wake-up a second
 SETTLE = 0.3  # between looks while something is changing
@@ -65,15 +68,26 @@ class SettingsWatcher:
     async def __aiter__(self) -> AsyncIterator[None]:
         while True:
             await self._sleep(self._interval)
-            seen = signature(self._paths)
-            if seen == self._known:
+            seen = await self._look()
+            if seen is None or seen == self._known:
                 continue
             while True:  # until two looks agree: an editor or a copy may still be writing
                 await self._sleep(self._settle)
-                again = signature(self._paths)
-                if again == seen:
+                again = await self._look()
+                if again is None:
+                    seen = self._known
+                if again is None or again == seen:
                     break
                 seen = again
             if seen != self._known:
                 self._known = seen
                 yield
+
+    async def _look(self) -> Signature | None:
+        """None where that takes too long: a share that hangs is looked at again when it answers."""
+        paths = self._paths
+        try:
+            seen = await off_loop(f"a look at {paths}", partial(signature, paths))
+        except OSError:
+            return None
+        return seen if paths is self._paths else dict(self._known)  # others are to be watched by now

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
 from gatepost.agent.core.errors import DeviceError
+from gatepost.agent.devices import manager
 from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
 from tests.devices.fakes import Bench, line
 from tests.support.waiting import until
@@ -132,3 +134,21 @@ async def test_a_change_whose_caller_gives_up_is_still_made_whole(bench: Bench):
     await until(lambda: [view["id"] for view in bench.devices.views()] == ["a", "c"])
     await all_online(bench)
     assert sum(link.is_open for link in bench.links) == 2
+
+
+async def test_a_secret_among_options_is_read_beside_the_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    answers, asked = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hang(secret):
+        loop.call_soon_threadsafe(asked.set)
+        assert answers.wait(20)
+        return 3
+
+    monkeypatch.setattr(manager, "secret_options", lambda kind: {"level"})
+    bench.devices._resolve = hang
+    applying = asyncio.create_task(bench.devices.apply({"a": device(options={"level": {"file": "/share/secret"}})}))
+    await asyncio.wait_for(asked.wait(), 10)
+    answers.set()
+    await applying
+    await all_online(bench)

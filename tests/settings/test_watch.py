@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 
 import pytest
 
-from gatepost.agent.settings import SettingsWatcher
+from gatepost.agent.settings import SettingsWatcher, watch
 from gatepost.agent.settings.watch import INTERVAL, signature
 
 
@@ -115,3 +116,20 @@ async def test_what_is_watched_may_change(place):
     watcher = SettingsWatcher(paths(place), sleep=Sleeps(lambda: (place / "more").write_text("xx"), None, None))
     watcher.watch([place / "more"])
     assert await count(watcher) == 1
+
+
+async def test_a_share_that_hangs_stops_nothing(place, monkeypatch):
+    answers, asked = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hang(wanted):
+        loop.call_soon_threadsafe(asked.set)
+        assert answers.wait(20)
+        return signature(wanted)
+
+    watcher = SettingsWatcher(paths(place), sleep=Sleeps(None, None))
+    monkeypatch.setattr(watch, "signature", hang)
+    turns = asyncio.create_task(count(watcher))
+    await asyncio.wait_for(asked.wait(), 10)  # the loop turns while the share says nothing
+    answers.set()
+    assert await turns == 0

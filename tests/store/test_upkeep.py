@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import pytest
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import Store, backlog, pending_writes
+from gatepost.agent.store.damage import start_room
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import database
 from tests.support.clock import LoopClock
@@ -308,3 +311,26 @@ async def test_the_store_opens_on_a_full_disk_where_it_was_open_before(start: An
         (small_disk / "ballast").unlink()
         await asyncio.wait_for(run.store.stored(waiting), 20)
     keep.close()
+
+
+@pytest.mark.parametrize("kept", ["spare", "aside"])
+async def test_the_store_opens_on_a_full_disk_that_has_no_room_for_the_index_of_its_log(
+    start: Any, small_disk: Path, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_room, "PLENTY", start_room.ROOM)
+    path, left = small_disk / "gatepost.db", small_disk / "left"
+    left.mkdir()
+    async with start(StoreSettings(commit_interval=0.0), path=path) as run:
+        await run.put_all(10)
+        for name in ("gatepost.db", "gatepost.db-wal", "gatepost.db.mark", "gatepost.db.spare"):
+            shutil.copy(small_disk / name, left / name)
+    if kept == "aside":
+        (left / "gatepost.db.spare").unlink()
+        (left / "gatepost.db.damaged-20261120T103000.000000Z").write_bytes(bytes(start_room.ROOM))
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while ballast.write(b"x" * 1024):
+            pass
+    async with start(StoreSettings(commit_interval=0.0), path=left / "gatepost.db") as run:
+        assert len(await run.store.queries.history()) == 10
+        (small_disk / "ballast").unlink()
+        await asyncio.wait_for(run.store.stored(run.put(1)), 20)

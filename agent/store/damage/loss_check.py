@@ -13,6 +13,7 @@ import orjson
 
 from gatepost.agent.store.damage.log_mark import MAX_STARTS, LogMark, LogMarkFile, StartRows
 from gatepost.agent.store.damage.salvage import JUMP, SALVAGED, salvaged
+from gatepost.agent.store.damage.start_room import keep_room, make_room
 from gatepost.agent.store.damage.wal_tail import WalTail, forget_tail, read_tail
 from gatepost.agent.store.database import TransactionRun
 from gatepost.agent.store.model import series_row
@@ -66,6 +67,10 @@ class LossCheck:
 
     def look(self) -> None:
         """Blocks; what cannot be read is left to those who open the file."""
+        try:
+            make_room(self._path)
+        except OSError as error:
+            log.warning("no room for the start could be made: %s", error.strerror)
         try:
             self.mark = self._file.read()
         except OSError as error:
@@ -155,6 +160,10 @@ class LossCheck:
     def done(self) -> None:
         """What was mended is on the disk. Blocks."""
         self._tail, self._wal_missing = WalTail(), False
+        try:
+            keep_room(self._path)
+        except OSError as error:
+            log.warning("no room could be kept for the next start: %s", error.strerror)
         try:
             forget_tail(self._path)
         except OSError as error:

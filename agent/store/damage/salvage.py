@@ -160,8 +160,13 @@ def settle(path: Path, aside: Path | None = None) -> None:
             source.rename(_beside(aside, suffix))
     mended.rename(path)
     _sync(path.parent)
-    for old in sorted(path.parent.glob(f"{path.name}.damaged-*Z"))[:-MAX_ASIDE]:
+    for old in asides(path)[:-MAX_ASIDE]:
         remove(old)
+
+
+def asides(path: Path) -> list[Path]:
+    """Files that were set aside as damaged, the oldest first."""
+    return sorted(path.parent.glob(f"{path.name}.damaged-*Z"))
 
 
 def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq: int) -> None:
