@@ -277,6 +277,32 @@ async def test_what_a_person_set_at_the_box_counts_more(box: Fleet) -> None:
     assert box.level == "error"
 
 
+async def test_under_the_strictest_rule_of_a_broker_all_of_it_works(folder: Path) -> None:
+    users = {GATEWAY: "a", "fleet": "b"}
+    acl = "pattern readwrite gateways/%u/#\nuser fleet\ntopic readwrite gateways/#\n"
+    async with serving(Mosquitto(folder / "broker", users=users, acl=acl)) as broker:
+        link = {"url": broker.url, "layout": "gateway", "username": GATEWAY, "password": "a"}
+        config = settings(folder, broker, brokers={"a": link})
+        async with (
+            listening(broker.url, (f"{ROOT}/#",), username="fleet", password="b") as listener,
+            running(config) as (app, http),
+        ):
+            assert app.fleet.running is not None
+            app.fleet.running.desired._admission._is_signed = signed
+            await until(lambda: listener.on(f"{ROOT}/desired/get"), LONG)
+            box = Fleet(app, listener, http)
+            box.send(SIGNER.document(1, level("error"), manual=True))
+            await box.report(1, "trying")
+            confirm = f"{ROOT}/desired/confirm"
+            await until(lambda: confirm in app.brokers.get("a")._tasks._subscriptions.held, LONG)
+            listener.publish(confirm, b'{"version": 1}')
+            await box.report(1, "applied")
+            listener.publish(f"{ROOT}/commands", b'{"id": "c1", "command": "ping"}')
+            await until(lambda: [r for r in listener.on(f"{ROOT}/responses") if r["id"] == "c1"], LONG)
+            view = app.brokers.get("a").as_dict()
+            assert (view["connects"], view["refused_topics"], view["condition"]) == (1, {}, "ok")
+
+
 async def test_a_fleet_that_is_configured_later_is_heard_without_a_new_connection(
     folder: Path, broker: Mosquitto
 ) -> None:
