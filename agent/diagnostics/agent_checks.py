@@ -79,6 +79,7 @@ async def findings(app: CheckedAgent) -> list[Finding]:
         *_store(await app.store.stats()),
         *_settings(app.status()),
         *_api(app.status()),
+        *_fleet(app.status()),
     ]
     results += _gaps(await app.store.gaps(100), now)
     for view in app.devices.views():
@@ -103,6 +104,21 @@ def _api(status: dict[str, Any]) -> Iterator[Finding]:
             "the API is not served on TCP as the settings say",
             trouble,
             "see api.listen, api.tls and api.jwt; `gatepost reload` tries again",
+        )
+
+
+def _fleet(status: dict[str, Any]) -> Iterator[Finding]:
+    fleet = status.get("fleet") or {}
+    if fleet.get("status") in ("refused", "reverted"):
+        problems = fleet.get("problems") or []
+        why = "; ".join(f"{one['where']}: {one['message']}".removeprefix(": ") for one in problems[:REASONS])
+        before = f"version {fleet['version']} is in force" if fleet.get("version") else "none is in force"
+        yield finding_of(
+            "desired-state-not-applied",
+            "settings",
+            f"desired state {fleet['decided']} was {fleet['status']}, {before}",
+            why or str(fleet.get("reason") or ""),
+            "the fleet was told; it takes a higher version to try again",
         )
 
 

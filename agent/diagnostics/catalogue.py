@@ -12,7 +12,8 @@ _IDS: dict[Severity, str] = {
         settings-refused store-failing store-full
     """,
     "warning": """
-        broker-dead-letters broker-subscription-refused clock-unsynchronised device-misunderstood
+        broker-dead-letters broker-subscription-refused clock-unsynchronised desired-state-not-applied
+        device-misunderstood
         device-no-reading device-quiet disk-low port-forbidden port-missing readings-lost settings-warning
         store-repaired
     """,

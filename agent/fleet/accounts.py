@@ -14,7 +14,7 @@ import msgspec
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import NotConnected, StoreError, UplinkError
 from gatepost.agent.store import Store
-from gatepost.agent.store.delivery.account import DeliveryAccount, EpochAccount
+from gatepost.agent.store.delivery.account import EpochAccount
 from gatepost.agent.store.delivery.positions import TRACKS
 from gatepost.agent.store.pending_writes import ACCOUNT
 
@@ -79,7 +79,7 @@ class DeliveryAccounts:
             return False
         position, epoch_of = self._store.backlog.position(broker), self._store.epochs.of
         if not position.restore_account(saved.get(broker), epoch_of):
-            position.account = DeliveryAccount(self._store.head + 1, epoch_of)
+            position.begin_account(epoch_of)
         return True
 
     def connected(self) -> None:

@@ -350,4 +350,5 @@ class FakeApp:
             "started": "2026-11-18T00:00:00Z",
             "uptime": 7384.0,
             "settings": {"files": ["/etc/gatepost/gatepost.yaml"], "reload": self.last_reload},
+            "fleet": None,
         }

@@ -33,6 +33,7 @@ async def scrape(request: ApiRequest) -> TextResponse:
     for view in request.app.devices.views():
         samples += _device(view)
     samples += _listener(request.app.listener.as_dict())
+    samples += _fleet(request.app.status().get("fleet"))
     for broker in request.app.brokers.views():
         state = broker.as_dict()
         samples += _broker(state, owed.get(state["name"], {}), now)
@@ -121,6 +122,18 @@ def _listener(shown: dict[str, Any]) -> Iterator[MetricSample]:
     for kind, count in shown["refused"].items():
         text = "What was refused, by what was wrong."
         yield MetricSample("gatepost_listener_refused_total", text, count, (("kind", kind),))
+
+
+def _fleet(fleet: dict[str, Any] | None) -> Iterator[MetricSample]:
+    """Nothing where no broker carries a fleet."""
+    if fleet is None:
+        return
+    yield MetricSample("gatepost_desired_version", "Desired state in force; 0 = none.", fleet["version"] or 0)
+    yield MetricSample("gatepost_desired_decided_version", "Newest desired state judged.", fleet["decided"] or 0)
+    text = "Whether the newest desired state was refused or undone."
+    yield MetricSample("gatepost_desired_error", text, fleet["status"] in ("refused", "reverted"))
+    text = "Reports of desired state that the broker has not acknowledged."
+    yield MetricSample("gatepost_desired_unreported", text, fleet["unreported"])
 
 
 def _broker(state: BrokerView, owed: dict[str, Any], now: float) -> Iterator[MetricSample]:

@@ -84,6 +84,20 @@ class DeviceList(TypedDict):
     devices: list[DeviceView]
 
 
+class FleetState(TypedDict):
+    """Desired state: `version` is in force, `decided` the newest one that was judged, and `status` what became of it;
+    `unreported` reports wait for the broker."""
+
+    broker: str
+    version: int | None
+    decided: int | None
+    status: Literal["trying", "applied", "refused", "reverted", "superseded"] | None
+    reason: str | None
+    problems: list[dict[str, str]]
+    at: str | None
+    unreported: int
+
+
 class StatusReport(TypedDict):
     version: str
     started: str
@@ -94,6 +108,7 @@ class StatusReport(TypedDict):
     devices: list[DeviceView]
     brokers: list[BrokerView]
     settings: State
+    fleet: FleetState | None
 
 
 class ListenerClient(TypedDict):

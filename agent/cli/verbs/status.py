@@ -51,6 +51,8 @@ def _head(answer: dict[str, Any]) -> None:
     figures += f", {count(store['queue'])} waiting" if store.get("queue") else ""
     say(f"store     {state(store['state'])}, {figures}", LABEL)
     say(f"settings  {settings_line(answer.get('settings') or {})}", LABEL)
+    if answer.get("fleet"):
+        say(f"fleet     {fleet_line(answer['fleet'])}", LABEL)
 
 
 def settings_line(settings: dict[str, Any]) -> str:
@@ -66,6 +68,20 @@ def settings_line(settings: dict[str, Any]) -> str:
     problems = last.get("problems") or []
     why = problems[0] if len(problems) == 1 else count(len(problems), "problem")
     return f"{state('refused')} {ago(last.get('at'))}: {why}; those before are in force (see `gatepost check`)"
+
+
+def fleet_line(fleet: dict[str, Any]) -> str:
+    """Which desired state is in force, and what became of a newer one."""
+    version, decided = fleet.get("version"), fleet.get("decided")
+    if decided is None:
+        return f"no desired state yet, by broker {fleet['broker']}"
+    in_force = f"desired state {version} in force" if version else "no desired state in force"
+    if decided == version:
+        return f"{in_force}, {state('applied')} {ago(fleet.get('at'))}"
+    problems = fleet.get("problems") or []
+    why = problems[0]["message"] if problems else fleet.get("reason")
+    newer = f"{decided} {state(str(fleet['status']))} {ago(fleet.get('at'))}"
+    return f"{in_force}; {newer}{f': {why}' if why else ''}"
 
 
 def _broker(broker: dict[str, Any]) -> tuple[Any, ...]:

@@ -82,6 +82,11 @@ class DeliveryPosition:
         """The account as it is kept beside these rows, and by which mark that shows; None where there is none."""
         return None if self.account is None else {**self.account.as_saved(), MARK: self.mark}
 
+    def begin_account(self, epoch_of: Callable[[int], str]) -> None:
+        """Count from the first row on from which all are owed."""
+        floor = max((lo for owed in self.owed for lo, hi in owed if hi == FOREVER), default=FOREVER)
+        self.account = DeliveryAccount(floor, epoch_of)
+
     def restore_account(self, saved: Any, epoch_of: Callable[[int], str]) -> bool:
         """Go on with an account; false where it is none, or not one of these rows: something was not counted."""
         if isinstance(saved, dict) and saved.get(MARK) == self.mark:

@@ -7,6 +7,9 @@ import { choose, language, languages, t } from "../core/i18n.js";
 import { anchor, card } from "../core/parts.js";
 import { listen, state } from "../core/state.js";
 
+// Which desired state of the fleet is in force, and what became of the newest one.
+const desired = (fleet) => fleet?.decided && [fleet.version && t("fleet.version", { version: fleet.version }), fleet.decided !== fleet.version && `${fleet.decided}: ${t(`fleet.${fleet.status}`)}`].filter(Boolean).join(", ");
+
 export function openAbout(place) {
   const facts = el("dl", { class: "pairs" });
   const tongue = el("select", { id: "language", onchange: () => choose(tongue.value) }, languages.map((code) => el("option", { value: code }, new Intl.DisplayNames([code], { type: "language" }).of(code))));
@@ -26,6 +29,7 @@ export function openAbout(place) {
       [t("gateway.uptime"), span(status.uptime)],
       [t("gateway.store"), [status.store.state, size(status.store.file_bytes)].join(", ")],
       [t("gateway.api"), status.api?.listen],
+      [t("gateway.fleet"), desired(status.fleet)],
       [t("set.files"), (status.settings?.files ?? []).join(", ")],
       ["Gatepost", status.version ? t("version", { version: status.version }) : ""],
     ]);
