@@ -6,7 +6,6 @@ where a place on the path is no folder. The first distribution of a name on the 
 
 from __future__ import annotations
 
-import configparser
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -78,14 +77,19 @@ def _distributions(places: list[Path]) -> Iterator[Path]:
 def _declared(file: Path, group: str) -> list[tuple[str, str]]:
     try:
         text = file.read_text("utf-8")
-        if group not in text:  # nearly all of them: a parser for each would take a tenth of the start
+        if group not in text:  # nearly all of them
             return []
-        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
-        parser.optionxform = str  # type: ignore[method-assign, assignment]  # names keep their case
-        parser.read_string(text)
-    except (OSError, ValueError, configparser.Error):
+    except (OSError, ValueError):
         return []
-    return list(parser.items(group)) if parser.has_section(group) else []
+    declared, section = [], ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1].strip()
+        elif section == group and line[:1] not in ("", "#", ";"):
+            name, equals, target = line.partition("=")
+            if equals:
+                declared.append((name.strip(), target.strip()))
+    return declared
 
 
 class EntryPoint:

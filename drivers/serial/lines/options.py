@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
@@ -173,8 +172,10 @@ def _of_time(options: LinesOptions) -> Iterator[OptionProblem]:
         message = "`device_time_format` has no effect without `device_time`"
         path = ("device_time_format",)
         yield OptionProblem(message, path, ("device_time", *path), "name the member", warning=True)
+    if options.device_time_format is None:
+        return
     try:
-        datetime.strptime("", options.device_time_format or "")  # noqa: DTZ007  # only its form is looked at
+        datetime.strptime("", options.device_time_format)  # noqa: DTZ007  # only its form is looked at
     except (ValueError, re.error) as wrong:
         if "does not match" not in str(wrong):
             message = f"`device_time_format` is no format of strptime: {wrong}"
@@ -206,6 +207,8 @@ def _unknown_source(options: LinesOptions, source: str, path: tuple[str, ...]) -
     name = first_token(source)
     if known and name not in known:
         what, key = ("column", "columns") if options.format == "csv" else ("group", "pattern")
+        from difflib import get_close_matches  # 0.2 MiB for a mistake
+
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"`{key}` has {', '.join(known)}"
         yield OptionProblem(f"there is no {what} {name!r} for `{path[0]}`", path, (path[0], key, "format"), hint)
