@@ -56,7 +56,7 @@ class DesiredDocument(msgspec.Struct, frozen=True):
 
     gateway_id: str
     version: int
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any]
     issued_at: str | None = None
     expires_at: str | None = None
     rollout: str | None = None

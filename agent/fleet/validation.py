@@ -18,7 +18,7 @@ from gatepost.agent.settings.effective import secret_options
 from gatepost.agent.settings.loading import DropEdit
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.own_drops import as_yaml
-from gatepost.agent.settings.problem import Origin, ProblemReport
+from gatepost.agent.settings.problem import Origin, Problem, ProblemReport
 from gatepost.agent.settings.yaml.nodes import ListNode, MapNode, Node, is_null
 from gatepost.drivers.driver import Registry
 
@@ -42,11 +42,16 @@ class SettingsValidation:
         found = self._by_themselves(settings)
         if not found:
             loaded = await self._load(copy.deepcopy(dict(settings)))
-            found = [_problem(each.code, each.key, each.message, each.hint) for each in loaded.errors]
-            if loaded.settings is not None:
+            wrong = [*loaded.errors, *(each for each in loaded.warnings if self._has_no_effect(each))]
+            found = [_problem(each.code, each.key, each.message, each.hint) for each in wrong]
+            if loaded.settings is not None and not found:
                 base = (await self._load({})).settings
                 found = self._secrets(loaded.settings, base or loaded.settings)
         return found[:MAX_PROBLEMS]
+
+    def _has_no_effect(self, warning: Problem) -> bool:
+        """What amends a device that is not there would be left out without a word."""
+        return warning.code == "left-over" and warning.file == str(self._drop)
 
     def _by_themselves(self, settings: Mapping[str, Any]) -> Problems:
         current = self._editor.current

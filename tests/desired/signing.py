@@ -24,7 +24,7 @@ class FleetSigner:
         envelope = {"schema": 1, "payload": payload, "key_id": self.ident, "signature": signature}
         return json.dumps({**envelope, **changed}).encode()
 
-    def document(self, version: int, settings: dict[str, Any], within: str = "20s", **members: Any) -> bytes:
+    def document(self, version: int, settings: dict[str, Any], within: str = "60s", **members: Any) -> bytes:
         confirm = {"within": within, "manual": members.pop("manual", False)}
         body = {"gateway_id": GATEWAY, "version": version, "settings": settings, "confirm": confirm, **members}
         return self.sign(json.dumps(body))

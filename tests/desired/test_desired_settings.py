@@ -16,6 +16,7 @@ from gatepost.agent.fleet import desired_settings
 from gatepost.agent.fleet.signature import VALID, check
 from tests.api.real import running, written
 from tests.desired.signing import GATEWAY, FleetSigner
+from tests.support.clock import HandClock
 from tests.support.waiting import until
 from tests.uplink.broker import MOSQUITTO, Mosquitto
 from tests.uplink.broker import running as serving
@@ -178,18 +179,35 @@ async def test_settings_that_may_not_be_set_are_refused_and_decided(box: Fleet, 
         (9, {"devices": {"d": {"driver": "no-such"}}}, "unknown-driver"),
         (10, {"devices": {"<<": {"driver": "lines"}}}, "bad-name"),
         (11, {"logging": {"level": "loud"}}, "bad-choice"),
-        (12, {"devices": {"d": {**lines, "label": "!!python/object:os.system"}, "e": "&a"}}, "wrong-type"),
+        (12, {"devices": {"nobody": {"every": "5s"}}}, "left-over"),
+        (13, {"devices": {"d": {**lines, "label": "!!python/object:os.system"}, "e": "&a"}}, "wrong-type"),
     ):
         box.send(SIGNER.document(version, wanted))
         report = await box.report(version, "refused")
         assert report["problems"][0]["key"] == key, report
         assert not (folder / "state" / "conf.d" / "40-fleet.yaml").exists()
-    box.send(SIGNER.document(13, level("error"), expires_at="2020-01-01T00:00:00Z"))
-    unsynchronised = not box.app.clock.now().synchronised
-    await box.report(13, "applied" if unsynchronised else "refused")
     box.send(SIGNER.document(14, level("error"), within="9d"))
     assert (await box.report(14, "refused"))["problems"][0]["key"] == "bad-confirm"
     assert box.app.fleet.as_dict()["decided"] == 14
+
+
+async def test_expiry_is_judged_by_a_clock_that_is_right_and_by_no_other(box: Fleet) -> None:
+    clock = HandClock()
+    box.app.fleet.running.desired._admission._clock = clock
+    past, future = "2026-11-20T10:29:59Z", "2026-11-20T11:30:01+01:00"
+    box.send(SIGNER.document(1, level("warning"), expires_at=past))
+    assert (await box.report(1, "refused"))["problems"][0]["key"] == "expired"
+    box.send(SIGNER.document(2, level("warning"), expires_at=future))
+    await box.report(2, "applied")
+    clock.synchronised = False
+    clock.wall = 0
+    box.send(SIGNER.document(1, level("error"), expires_at=future))  # the version is judged all the same
+    await box.report(1, "stale")
+    box.send(SIGNER.document(3, level("error"), expires_at=past))
+    await box.report(3, "applied")
+    for version, moment in ((4, "tomorrow"), (5, "2026-11-20T10:29:59")):
+        box.send(SIGNER.document(version, level("error"), expires_at=moment))
+        assert (await box.report(version, "refused"))["problems"][0]["key"] == "malformed"
 
 
 async def test_what_is_not_well_again_is_undone(box: Fleet, folder: Path) -> None:
