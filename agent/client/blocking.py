@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from io import BufferedReader
@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 import orjson
 
 from gatepost.client.answers import LiveEvent, ReadingDict
-from gatepost.client.calls import BlockingCalls, GatewayCalls, follow, follow_logs, history, raw
+from gatepost.client.calls import (
+    BlockingCalls,
+    GatewayCalls,
+    device_test,
+    download,
+    follow,
+    follow_logs,
+    history,
+    raw,
+)
 from gatepost.client.errors import GatewayTimeout, broke
 from gatepost.client.place import AgentAddress
 from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, ApiCall, ResponseHead, checked, head_of, meaning, request_of
@@ -102,16 +111,36 @@ class GatewayClient(GatewayCalls, BlockingCalls):
         for line in self._lines(raw(device), 2 * LINE_LIMIT):
             yield line + b"\n"
 
+    def test_device(
+        self, settings: Mapping[str, Any], *, device: str | None = None, seconds: float = 15.0
+    ) -> Iterator[dict[str, Any]]:
+        """A device that is not saved yet, opened: its states, first readings (not stored), and `{"end": true}`. With
+        `device` the kept secrets are those of a saved one."""
+        for line in self._lines(device_test(settings, device, seconds), LINE_LIMIT):
+            yield orjson.loads(line)
+
+    def backup(self) -> Iterator[bytes]:
+        """The octets of a backup (`gatepost restore`), piece by piece; it holds secrets."""
+        return self._chunks(download("backup"))
+
+    def support_bundle(self) -> Iterator[bytes]:
+        """The octets of a support bundle, piece by piece; without secrets and patients' data."""
+        return self._chunks(download("support-bundle"))
+
     def _lines(self, call: ApiCall[Any], limit: int) -> Iterator[bytes]:
+        rest = b""
+        for chunk in self._chunks(call):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > limit:
+                raise broke(self.path, ValueError("a line is too long"))
+            yield from lines
+
+    def _chunks(self, call: ApiCall[Any]) -> Iterator[bytes]:
         with self._opened(call) as (head, stream):
             if head.status >= BAD:
                 meaning(call, head, _exactly(stream, checked(head.length)))
-            rest = b""
             while chunk := _chunk(stream):
-                *lines, rest = (rest + chunk).split(b"\n")
-                if len(rest) > limit:
-                    raise ValueError("a line is too long")
-                yield from lines
+                yield chunk
 
     @contextmanager
     def _opened(self, call: ApiCall[Any]) -> Iterator[tuple[ResponseHead, BufferedReader]]:

@@ -24,6 +24,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 V1 = "/api/v1"
 CARRY_TIME = 60.0  # seconds: the broker acknowledges every message
+DOWNLOAD_TIME = 960.0  # seconds until the first octet: the file is made first
 CHANGE_TIME = 60.0  # seconds: a change of the settings is tried before it is kept
 
 
@@ -415,6 +416,15 @@ def follow(device: str | None, metric: str | None, last: int) -> ApiCall[Any]:
 
 def follow_logs(query: Mapping[str, Any]) -> ApiCall[Any]:
     return _get("/logs", **query, follow="true")
+
+
+def device_test(settings: Mapping[str, Any], device: str | None, seconds: float) -> ApiCall[Any]:
+    body = {"settings": dict(settings), "device": device, "seconds": seconds}
+    return ApiCall("POST", f"{V1}/device-test", body=body, timeout=CHANGE_TIME)
+
+
+def download(kind: str) -> ApiCall[Any]:
+    return ApiCall("GET", f"{V1}/{kind}", timeout=DOWNLOAD_TIME)
 
 
 def raw(device: str) -> ApiCall[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ import orjson
 
 from gatepost.client.answers import LiveEvent, ReadingDict
 from gatepost.client.blocking import TIMEOUT
-from gatepost.client.calls import AsyncCalls, GatewayCalls, follow, follow_logs, history
+from gatepost.client.calls import AsyncCalls, GatewayCalls, device_test, download, follow, follow_logs, history
 from gatepost.client.errors import GatewayTimeout, broke
 from gatepost.client.place import AgentAddress
 from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, ApiCall, ResponseHead, checked, head_of, meaning, request_of
@@ -82,13 +82,38 @@ class AsyncGatewayClient(GatewayCalls, AsyncCalls):
         async for line in self._lines(follow_logs(query)):
             yield orjson.loads(line)
 
+    async def test_device(
+        self, settings: Mapping[str, Any], *, device: str | None = None, seconds: float = 15.0
+    ) -> AsyncIterator[dict[str, Any]]:
+        """As GatewayClient.test_device."""
+        async for line in self._lines(device_test(settings, device, seconds)):
+            yield orjson.loads(line)
+
+    def backup(self) -> AsyncIterator[bytes]:
+        """As GatewayClient.backup."""
+        return self._chunks(download("backup"))
+
+    def support_bundle(self) -> AsyncIterator[bytes]:
+        """As GatewayClient.support_bundle."""
+        return self._chunks(download("support-bundle"))
+
     async def _lines(self, call: ApiCall[Any]) -> AsyncIterator[bytes]:
+        rest = b""
+        async for chunk in self._chunks(call):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield line
+
+    async def _chunks(self, call: ApiCall[Any]) -> AsyncIterator[bytes]:
+        """The pieces of a chunked body (RFC 9112, section 7.1)."""
         async with self._opened(call) as (head, reader):
             if head.status >= BAD:
                 async with asyncio.timeout(self.timeout):
                     meaning(call, head, await reader.readexactly(checked(head.length)))
-            async for line in _lines(reader):
-                yield line
+            while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+                if not 0 <= size <= LARGEST:
+                    raise ValueError("a part of the answer is too large")
+                yield (await reader.readexactly(size + 2))[:-2]
 
     def events(
         self,
@@ -128,14 +153,3 @@ class AsyncGatewayClient(GatewayCalls, AsyncCalls):
         if place.path is not None:
             return await asyncio.open_unix_connection(place.path, limit=LINE_LIMIT)
         return await asyncio.open_connection(place.host, place.port, ssl=place.tls(), limit=LINE_LIMIT)
-
-
-async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """The lines of a chunked body (RFC 9112, section 7.1)."""
-    rest = b""
-    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
-        if not 0 <= size <= LARGEST:
-            raise ValueError("a part of the answer is too large")
-        *lines, rest = (rest + (await reader.readexactly(size + 2))[:-2]).split(b"\n")
-        for line in lines:
-            yield line

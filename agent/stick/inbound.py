@@ -26,10 +26,11 @@ FIRST_WAIT = 0.5  # seconds, then twice as long each time
 
 
 class StickImport(Struct):
-    """What an import came to. `delivered`: readings of this gateway that receipts told of; `own`: parcels of this
-    gateway, which it sends itself; `before`: parcels with a receipt already."""
+    """What an import came to. `delivered`: readings of this gateway that receipts told of, and `twice` that it had
+    delivered itself; `own`: parcels of this gateway, which it sends itself; `before`: those with a receipt."""
 
     delivered: int = 0
+    twice: int = 0
     readings: int = 0
     parcels: int = 0
     refused: int = 0
@@ -65,7 +66,7 @@ class Inbound:
         done = self._done
         self._gateway = self._client.status()["gateway"]["id"]
         self._folder.sweep()
-        done.delivered, done.problems = take_receipts(self._client, self._folder)
+        done.delivered, done.twice, done.problems = take_receipts(self._client, self._folder)
         for path, _ in self._look():
             self._send(path)
         return done

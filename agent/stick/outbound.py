@@ -19,16 +19,20 @@ from gatepost.client import GatewayClient, GatewayError
 
 PAGE = 500  # readings that the agent is asked for at once
 PARCEL_READINGS = 5000
+TRACKS = {True: "urgent", False: "normal"}
 PARCEL_OCTETS = 4_000_000  # of messages, before they are compressed
 
 
 class StickExport(Struct):
-    """What an export came to. `delivered`: readings that receipts told of; `there`: readings that were on the stick
-    before; `left_out`: rows that cannot be written as messages."""
+    """What an export came to. `delivered`: readings that receipts told of; `twice`: of them those that this gateway had
+    delivered itself meanwhile; `there`: readings that were on the stick before; `gone`: readings that were, and that
+    this gateway has delivered since; `left_out`: rows that cannot be written as messages."""
 
     broker: str = ""
     delivered: int = 0
+    twice: int = 0
     there: int = 0
+    gone: int = 0
     readings: int = 0
     parcels: int = 0
     octets: int = 0
@@ -63,13 +67,13 @@ class Outbound:
         done = self._done
         done.broker = broker
         self._folder.sweep()
-        done.delivered, done.problems = take_receipts(self._client, self._folder)
+        done.delivered, done.twice, done.problems = take_receipts(self._client, self._folder)
         owed = self._client.owed(broker)
-        covered = self._covered(owed["gateway"], broker)
+        covered = self._covered(owed, broker)
         fits = True
         for urgent in (True, False):
             gatherer = _Gatherer()
-            for lo, hi in self._windows(owed["urgent" if urgent else "normal"], covered[urgent]):
+            for lo, hi in self._windows(owed[TRACKS[urgent]], covered[urgent]):
                 while fits and lo < hi:
                     page = self._client.owed_messages(broker, lo, hi, urgent=urgent, limit=PAGE)
                     done.left_out += page["left_out"]
@@ -86,9 +90,12 @@ class Outbound:
             self._folder.finish(owed["export"], self._numbers)
         return done
 
-    def _covered(self, gateway: str, broker: str) -> dict[bool, Ranges]:
-        """What the stick holds already; damaged parcels do not count."""
+    def _covered(self, owed: dict[str, Any], broker: str) -> dict[bool, Ranges]:
+        """What the stick holds already; damaged parcels do not count. One of which nothing is owed any more would only
+        be sent twice: it leaves the stick."""
+        gateway = owed["gateway"]
         covered = {False: Ranges(limit=100_000), True: Ranges(limit=100_000)}
+        left = {urgent: Ranges(map(tuple, owed[name]), 100_000) for urgent, name in TRACKS.items()}
         for path in self._folder.parcels():
             try:
                 header = self._folder.read(path).header
@@ -96,6 +103,10 @@ class Outbound:
                 self._damaged(path, error, gateway)
                 continue
             if header.gateway == gateway and header.broker == broker:
+                if not any(left[part.urgent].within(part.lo, part.hi) for part in header.ranges):
+                    self._folder.forget(path)
+                    self._done.gone += header.readings
+                    continue
                 self._done.there += header.readings
                 for part in header.ranges:
                     covered[part.urgent].add(part.lo, part.hi)
@@ -180,18 +191,20 @@ class _Gatherer:
         return len(self.readings) >= PARCEL_READINGS or self._octets >= PARCEL_OCTETS
 
 
-def take_receipts(client: GatewayClient, folder: StickFolder) -> tuple[int, list[str]]:
+def take_receipts(client: GatewayClient, folder: StickFolder) -> tuple[int, int, list[str]]:
     """Receipts for this gateway's parcels: what they name is delivered, and leaves the stick. How many readings were
-    still owed, and what is wrong with receipts that are not taken."""
-    delivered, problems = 0, []
+    still owed, how many were not, and what is wrong with receipts that are not taken."""
+    delivered, twice, problems = 0, 0, []
     gateway = client.status()["gateway"]["id"]
     for path, receipt in list(folder.receipts()):
         if receipt.gateway != gateway:
             continue
         try:
-            delivered += client.take_receipt(receipt.broker, msgspec.to_builtins(receipt))["delivered"]
+            owed = client.take_receipt(receipt.broker, msgspec.to_builtins(receipt))["delivered"]
         except GatewayError as error:
             problems.append(f"{path.name}: {error.message}")
             continue
+        delivered += owed
+        twice += max(0, receipt.readings - owed)
         folder.forget(path)
-    return delivered, problems
+    return delivered, twice, problems

@@ -132,6 +132,44 @@ class StoreQueries:
         page.cursor = at if at > 1 else None
         return page
 
+    async def history_onward(
+        self,
+        device: str | None = None,
+        metric: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        limit: int = 100,
+        start: int | None = None,
+    ) -> HistoryPage:
+        """As `history`, the oldest first; `start` is the `cursor` of the page before."""
+        page = HistoryPage()
+        wanted = await self.series_wanted(device, metric)
+        if wanted is not None and not wanted:
+            return page
+        series = None if wanted is None else orjson.dumps(sorted(wanted)).decode()
+        params: dict[str, Any] = {"series": series, "since": since, "until": until}
+        give_up = self._clock.monotonic() + SEARCH_SECONDS
+        at, end = start or 1, self._head() + 1  # everything before `at` was looked at
+        looked = False
+        while at < end and len(page) < limit and not (looked and self._clock.monotonic() > give_up):
+            looked = True
+            _, hi = self.zones.bounds(at)
+            if hi <= end:
+                zone = await self._mend_and_try(self.zones.look, at)
+                if not zone.series:
+                    at = (await self.search("reading_from", (hi,)))[0][0] or end
+                    continue
+                if not zone.may_hold(wanted, since, until):
+                    at = hi
+                    continue
+            left = limit - len(page)
+            span = {**params, "lo": at, "hi": min(hi, end), "limit": left}
+            part, rows, highest = await self._records(self.database.search, "reading_onward", span)
+            page += part
+            at = highest + 1 if rows == left else min(hi, end)
+        page.cursor = at if at < end else None
+        return page
+
     async def stretch(self, lo: int, hi: int, wanted: Collection[int] | None = None) -> tuple[list[Record], int]:
         """The newest readings of [lo, hi), at most a zone, of all series or of these; and where the rest of it ends."""
         series = None if wanted is None else orjson.dumps(sorted(wanted)).decode()

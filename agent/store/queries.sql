@@ -102,6 +102,17 @@ SELECT coalesce(max(seq), 0) FROM reading;
 -- name: reading_one --
 SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE seq = ?;
 
+-- name: reading_onward --
+SELECT r.seq, r.series, r.wall, r.mono, r.bits, r.crc, r.body
+FROM reading r LEFT JOIN series s ON s.id = r.series LEFT JOIN boot b ON b.id = s.boot
+WHERE r.seq >= :lo AND r.seq < :hi
+  AND NOT r.bits & 4
+  AND (:series IS NULL OR r.series IN (SELECT value FROM json_each(:series)))
+  AND (:since IS NULL OR iif(r.bits & 2, r.wall, coalesce(r.mono + b.shift, r.wall)) >= :since)
+  AND (:until IS NULL OR iif(r.bits & 2, r.wall, coalesce(r.mono + b.shift, r.wall)) < :until)
+ORDER BY r.seq
+LIMIT :limit;
+
 -- name: reading_page --
 SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE seq >= ? AND seq < ? AND NOT bits & 1 ORDER BY seq LIMIT ?;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tarfile
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from gatepost.agent.api.handlers import downloads
+from gatepost.client import AsyncGatewayClient, GatewayClient
 
 
 @pytest.fixture
@@ -45,6 +47,14 @@ async def test_a_support_bundle_says_what_is_the_matter(app, http, settings):
     assert answer.status_code == 200, answer.text
     assert {"gatepost-bundle/findings.json", "gatepost-bundle/versions.json"} <= names_in(answer.content)
     assert list(settings.iterdir()) == []
+
+
+async def test_both_clients_take_them_away(app, server, settings):
+    await app.take()
+    pieces = [piece async for piece in AsyncGatewayClient(server.path).backup()]
+    assert "state/gatepost.db" in names_in(b"".join(pieces))
+    content = await asyncio.to_thread(lambda: b"".join(GatewayClient(server.path).support_bundle()))
+    assert "gatepost-bundle/findings.json" in names_in(content)
 
 
 async def test_what_cannot_be_made_is_an_error_with_its_reason(app, http, settings, tmp_path):

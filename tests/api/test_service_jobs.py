@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.client import AsyncGatewayClient, GatewayClient, GatewayError
 from tests.api.real import running, written
 from tests.cli.conftest import spawn
 from tests.support.waiting import until
@@ -109,6 +110,18 @@ async def test_a_device_shows_its_first_readings_and_nothing_is_stored(folder, t
         assert (app.store.head, app.current.settings.devices) == (head, {})
         again = await lines(http, {"settings": {"driver": "nonin", "port": port}, "seconds": 2})
         assert again[-1]["readings"] >= 1, "the port was closed"
+
+
+async def test_both_clients_try_a_device(folder):
+    missing = {"driver": "nonin", "port": "/dev/ttyNONE"}
+    async with running(written(folder)) as _:
+        path = folder / "api.sock"
+        waiting = [line async for line in AsyncGatewayClient(path).test_device(missing, seconds=1)]
+        blocking = await asyncio.to_thread(lambda: list(GatewayClient(path).test_device(missing, seconds=1)))
+        assert waiting[0] == blocking[0] == {"state": "opening"}
+        assert waiting[-1]["reason"] == blocking[-1]["reason"] == "missing"
+        with pytest.raises(GatewayError, match="driver"):
+            await anext(AsyncGatewayClient(path).test_device({"driver": "nobody", "port": "/dev/ttyX"}))
 
 
 async def test_a_device_that_is_not_there_says_why(folder):

@@ -321,7 +321,12 @@ async def test_nothing_grows_while_views_come_and_go(browser, world):
     await sign_in(browser, world)
     counts = []
     for _ in range(3):
-        for place, shows in (("#/devices/heart", "canvas"), ("#/board", ".cell"), ("#/devices", "tr"), ("#/", ".tile")):
+        for place, shows in (
+            ("#/devices/heart", ".wave canvas"),
+            ("#/board", ".cell"),
+            ("#/devices", "tr"),
+            ("#/", ".tile"),
+        ):
             await go(browser, place, shows)
             await asyncio.sleep(0)
         await browser.cdp("HeapProfiler.collectGarbage")

@@ -3,10 +3,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import suppress
 
 import pytest
 
+from gatepost.agent.cli.support.export_part import ExportMark, part_file
 from gatepost.agent.cli.support.export_writers import output
+from gatepost.agent.cli.verbs import export
 from gatepost.agent.cli.verbs.export import ATTEMPTS, PAGE, pages
 from gatepost.agent.core.errors import GatepostError
 from gatepost.client import GatewayError, RateLimited, ReadingDict, Unavailable
@@ -100,7 +103,7 @@ def test_a_page_that_does_not_come_is_asked_for_again():
     client = Flaky(GatewayError("connection-lost", "gone"), slow)
     waits, told = [], []
     found = list(pages(client, QUIET, lambda *said: told.append(said), waits.append))
-    assert [page[0]["n"] for page in found] == [None, 7]
+    assert [page["readings"][0]["n"] for page in found] == [None, 7]
     assert waits == [0.5, 9.0]
     assert len(told) == 2
     assert {query["limit"] for query in client.asked} == {PAGE}
@@ -161,3 +164,60 @@ def test_a_reader_that_leaves_early_ends_it_quietly(agent):
         _, err = exporting.communicate(timeout=30)
         assert b"Traceback" not in err, err
         assert exporting.returncode == 0
+
+
+def test_the_oldest_first(gatepost, agent, place):
+    for number in range(30):
+        agent.take(spo2=number)
+    file = place / "out.jsonl"
+    assert gatepost("export", file, "--oldest-first").code == 0
+    assert [json.loads(line)["spo2"] for line in file.read_text().splitlines()] == list(range(30))
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_an_export_that_was_broken_off_goes_on(gatepost, agent, place, monkeypatch, ending):
+    monkeypatch.setattr(export, "PAGE", 10)
+    for number in range(35):
+        agent.take(spo2=number)
+    file, whole = place / f"out.{ending}", place / f"whole.{ending}"
+    assert gatepost("export", whole).code == 0
+    real, asked = export._page, []
+
+    def broken(client, query, tell, sleep):
+        asked.append(query["cursor"])
+        if len(asked) == 3:
+            raise Unavailable("unavailable", "it is gone", "")
+        return real(client, query, tell, sleep)
+
+    monkeypatch.setattr(export, "_page", broken)
+    ended = gatepost("export", file)
+    assert ended.code == 1
+    assert "broken off after 20 readings run it again to go on" in " ".join(ended.err.split())
+    assert not file.exists()
+    part = next(place.glob(f".{file.name}.part"))
+    assert part.stat().st_mode & 0o777 == 0o600
+    part.write_bytes(part.read_bytes() + b"half a li")  # what came after the last mark
+    agent.take(spo2=99)
+    done = gatepost("export", file)
+    assert done.code == 0
+    assert "going on after 20 readings" in done.err
+    assert "35 readings" in done.out
+    assert file.read_bytes() == whole.read_bytes()
+    assert [path.name for path in place.iterdir() if file.name in path.name] == [file.name]
+
+
+def test_with_other_options_it_begins_anew(place, tmp_path):
+    path = tmp_path / "out.csv"
+    with suppress(KeyboardInterrupt), part_file(path, False, ExportMark({"device": "a"})) as part:
+        part.file.write(b"one")
+        part.keep(7, 1)
+        with pytest.raises(GatepostError, match="another export"), part_file(path, False, ExportMark({})):
+            pass
+        raise KeyboardInterrupt
+    with part_file(path, False, ExportMark({"device": "b"})) as part:
+        assert (part.mark.cursor, part.file.tell()) == (None, 0)
+        part.file.write(b"another")
+        part.keep(None, 1)
+    assert path.read_bytes() == b"another"
+    assert [each.name for each in tmp_path.glob("*out.csv*")] == ["out.csv"]
+    assert not list(tmp_path.glob(".out.csv*"))

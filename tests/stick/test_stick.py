@@ -54,6 +54,21 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert list((tmp_path / "gatepost").iterdir()) == []
 
 
+def test_what_went_over_the_network_meanwhile_is_told_and_leaves_the_stick(tmp_path: Path) -> None:
+    home = HomeBox(300)
+    first = give(home, tmp_path)
+    home.deliver(1, 301)
+    again = give(home, tmp_path)
+    assert (again.gone, again.there, again.readings) == (first.readings, 0, 0)
+    assert list((tmp_path / "gatepost").iterdir()) == []
+    home = HomeBox(300)
+    give(home, tmp_path)
+    take(CourierBox(), tmp_path)
+    home.deliver(1, 101)
+    back = give(home, tmp_path)
+    assert (back.delivered, back.twice) == (200, 100)
+
+
 def test_at_home_import_takes_the_receipts(tmp_path: Path) -> None:
     home = HomeBox(30)
     give(home, tmp_path)

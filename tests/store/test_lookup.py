@@ -34,6 +34,18 @@ async def all_pages(store: Any, limit: int = 7, **query: Any) -> list[int]:
         before = part.cursor
 
 
+async def pages_onward(store: Any, limit: int, **query: Any) -> list[int]:
+    seqs: list[int] = []
+    at = None
+    while True:
+        part = await store.queries.history_onward(limit=limit, start=at, **query)
+        assert len(part) <= limit
+        seqs += [record.seq for record in part]
+        if part.cursor is None:
+            return seqs
+        at = part.cursor
+
+
 async def filled(start: Any, clock: LoopClock, boots: int = 3) -> list[dict[str, Any]]:
     """Rows of several boots: the clock is in step from the middle of every second boot on."""
     rng = random.Random(5)
@@ -83,6 +95,7 @@ async def test_history_is_what_a_search_of_all_rows_finds(start: Any, clock: Loo
             ]
             query = {"device": device, "metric": metric, "since": since, "until": until}
             assert await all_pages(run.store, rng.choice([1, 7, 500]), **query) == wanted, query
+            assert await pages_onward(run.store, rng.choice([1, 7, 500]), **query) == wanted[::-1], query
 
 
 async def test_times_that_are_rectified_later_are_found_at_their_new_place(start: Any, clock: LoopClock) -> None:
@@ -107,6 +120,8 @@ async def test_numbers_left_out_cost_nothing(start: Any, tmp_path: Any) -> None:
         await run.put_all(20, device="late")
         found = await asyncio.wait_for(all_pages(run.store, device="early"), 5)
         assert found == list(range(20, 0, -1))
+        assert await asyncio.wait_for(pages_onward(run.store, 7, device="early"), 5) == found[::-1]
+        assert len(await asyncio.wait_for(pages_onward(run.store, 7, device="late"), 5)) == 20
         (entry,) = await asyncio.wait_for(run.store.backlog.undelivered(), 5)
         assert (entry["readings"], entry["exact"]) == (41, True)  # with the event of the loss
 
@@ -121,6 +136,7 @@ async def test_a_search_that_takes_too_long_stops_and_can_go_on(
         assert first == []
         assert first.cursor
         assert await all_pages(run.store, device="rare-0") == [rows[3]["seq"]]
+        assert await pages_onward(run.store, 7, device="rare-0") == [rows[3]["seq"]]
 
 
 async def test_counting_is_exact_and_follows_what_is_settled_and_dropped(start: Any, clock: LoopClock) -> None:

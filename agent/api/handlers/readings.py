@@ -78,7 +78,8 @@ async def page_of(request: ApiRequest, device: str | None, limit: int, cursor: i
     """
     query: HistoryQuery = request.query
     store, gateway = request.app.store, request.app.settings.gateway.id
-    records = await store.queries.history(device, query.metric, micros(query.since), micros(query.until), limit, cursor)
+    search = store.queries.history if query.order == "newest" else store.queries.history_onward
+    records = await search(device, query.metric, micros(query.since), micros(query.until), limit, cursor)
     searched = cursor is None and records.cursor is None
     if device is not None and searched and not records and request.app.devices.get(device) is None:
         raise no_device(device)

@@ -38,13 +38,14 @@ class DeadLetterQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Stored readings, newest first: a page of 100 unless `limit` says otherwise; as CSV all of them."""
+    """Stored readings, newest first where `order` says nothing else: a page of 100 unless `limit` does; as CSV all."""
 
     since: Moment | None = None
     until: Moment | None = None
     metric: str | None = None
     limit: Limit | None = None
     cursor: Cursor | None = None
+    order: Annotated[Literal["newest", "oldest"], Meta(description="which come first")] = "newest"
 
 
 class DeviceHistoryQuery(HistoryQuery, frozen=True, forbid_unknown_fields=True):

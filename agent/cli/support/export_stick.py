@@ -15,6 +15,7 @@ from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayClient
 
 NO_MORE = "there is no room for more: send what is on it, and run this again"
+TWICE = "sent from here too, before the receipt came: {}; both have the same ids"
 FULL = "there is no room on the stick: free some, or take another one"
 
 
@@ -48,6 +49,10 @@ def export_stick(
     else:
         if done.delivered:
             say(f"receipts: {count(done.delivered, 'reading')} delivered elsewhere")
+        if done.twice:
+            say(TWICE.format(count(done.twice, "reading")))
+        if done.gone:
+            say(f"taken off the stick, as this gateway has delivered them since: {count(done.gone, 'reading')}")
         if done.there:
             say(f"on the stick already: {count(done.there, 'reading')}")
         written = f"{count(done.readings, 'reading')} in {count(done.parcels, 'parcel')}, {size(done.octets)}"

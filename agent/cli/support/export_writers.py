@@ -28,7 +28,7 @@ class ExportOutput(Protocol):
 
 
 class _Lines:
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, begun: bool = False) -> None:
         self._file = file
 
     def write(self, readings: Sequence[ReadingDict]) -> None:
@@ -39,9 +39,10 @@ class _Lines:
 
 
 class _Csv:
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, begun: bool = False) -> None:
         self._file = file
-        file.write(csv_export.header())
+        if not begun:
+            file.write(csv_export.header())
 
     def write(self, readings: Sequence[ReadingDict]) -> None:
         self._file.write(csv_export.rows(readings))
@@ -73,6 +74,12 @@ class _Parquet:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def appended(form: str, file: BinaryIO, begun: bool) -> ExportOutput:
+    """Writes csv or jsonl to a file that may have been begun earlier."""
+    writer: ExportOutput = FORMATS[form](file, begun)
+    return writer
 
 
 FORMATS: dict[str, Any] = {"csv": _Csv, "jsonl": _Lines, "parquet": _Parquet}

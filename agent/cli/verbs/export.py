@@ -12,12 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, broker_names, connected, new
+from gatepost.agent.cli.support.export_part import ExportMark, part_file
 from gatepost.agent.cli.support.export_stick import export_stick
-from gatepost.agent.cli.support.export_writers import output
+from gatepost.agent.cli.support.export_writers import appended, output
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import complain, say, say_json
 from gatepost.agent.cli.verbs.readings import moment
-from gatepost.client import GatewayClient, GatewayError, GatewayTimeout, NoAgent, RateLimited, ReadingDict, Unavailable
+from gatepost.client import GatewayClient, GatewayError, GatewayTimeout, NoAgent, RateLimited, Unavailable
+from gatepost.client.answers import ReadingPage
 
 PAGE = 1000
 ATTEMPTS = 6  # at one page
@@ -51,7 +53,7 @@ def export(
     until: Annotated[str | None, typer.Option("--until", help="As --since.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     oldest_first: Annotated[
-        bool, typer.Option("--oldest-first", help="With --stick: begin with the oldest; default: the newest.")
+        bool, typer.Option("--oldest-first", help="Begin with the oldest; default: the newest.")
     ] = False,
     stick: Annotated[
         Path | None,
@@ -75,7 +77,8 @@ def export(
 ) -> None:
     """Write stored readings to a file, the newest first.
 
-    The file appears when it is complete, and only its owner may read it. parquet needs the library pyarrow.
+    The file appears when it is complete, and only its owner may read it. Broken off, and run again with the same
+    options, it goes on where it was (csv, jsonl). parquet needs the library pyarrow.
 
     With --stick: write what a broker is owed onto a stick, urgent readings first. Run again, it goes on where it was;
     receipts of what was sent meanwhile are taken from the stick. Nothing is delivered before there is a receipt.
@@ -94,7 +97,6 @@ def export(
         export_stick(connected(socket, config), stick, broker, receiver, oldest_first, _octets(most), json)
         return
     alone: dict[str, object] = {"--broker": broker, "--for": receiver, "--max-size": most}
-    alone["--oldest-first"] = oldest_first or None
     for option, value in alone.items():
         if value is not None:
             raise typer.BadParameter("goes with --stick only", param_hint=option)
@@ -105,18 +107,52 @@ def export(
     start, end = None if since is None else moment(since), None if until is None else moment(until)
     if device is not None:
         client.device(device)  # says so when there is none
-    written = 0
-    with output(file, form.value, force) as out, _progress(start) as tell:
-        query = {"device": device, "metric": metric, "since": start, "until": end}
-        for page in pages(client, query, complain):
-            out.write(page)
-            written += len(page)
-            if page:
-                tell(written, page[-1].time)
+    query = {"device": device, "metric": metric, "since": start, "until": end}
+    query |= {"order": "oldest" if oldest_first else None}
+    if file == "-" or form is ExportFormat.PARQUET:
+        written = _whole(client, file, form, force, query)
+    else:
+        asked = {**query, "since": since, "until": until, "form": form.value}
+        written = _resumable(client, Path(file), form, force, query, asked)
     if json and file != "-":
         say_json({"file": file, "format": form.value, "readings": written})
     elif file != "-":
         say(f"{file}: {count(written, 'reading')}")
+
+
+def _whole(client: GatewayClient, file: str, form: ExportFormat, force: bool, query: dict[str, Any]) -> int:
+    written = 0
+    with output(file, form.value, force) as out, _progress(query["since"]) as tell:
+        for page in pages(client, query, complain):
+            out.write(page["readings"])
+            written += len(page["readings"])
+            if page["readings"]:
+                tell(written, page["readings"][-1].time)
+    return written
+
+
+def _resumable(
+    client: GatewayClient, path: Path, form: ExportFormat, force: bool, query: dict[str, Any], asked: dict[str, Any]
+) -> int:
+    """Says where it goes on, and that it can when it is broken off."""
+    since, until = (None if time is None else time.isoformat() for time in (query["since"], query["until"]))
+    with part_file(path, force, ExportMark(asked, since, until)) as part, _progress(query["since"]) as tell:
+        mark = part.mark
+        if mark.cursor is not None:
+            complain(f"going on after {count(mark.readings, 'reading')} of an earlier export", "")
+        out = appended(form.value, part.file, mark.octets > 0)
+        try:
+            query = {**query, "since": mark.since, "until": mark.until, "cursor": mark.cursor}
+            for page in pages(client, query, complain):
+                out.write(page["readings"])
+                part.keep(page["cursor"], len(page["readings"]))
+                if page["readings"]:
+                    tell(mark.readings, page["readings"][-1].time)
+        except BaseException:
+            if mark.cursor is not None:
+                complain(f"broken off after {count(mark.readings, 'reading')}", "run it again to go on")
+            raise
+        return mark.readings
 
 
 def _octets(size: str | None) -> int | None:
@@ -144,12 +180,13 @@ def pages(
     query: dict[str, Any],
     tell: Callable[[str, str], None],
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[list[ReadingDict]]:
-    """All of them; a page that does not come is asked for again, a few times. Raises GatewayError."""
-    cursor = None
+) -> Iterator[ReadingPage]:
+    """All of them, from the `cursor` of the query on; a page that does not come is asked for again, a few times. Raises
+    GatewayError."""
+    cursor = query.get("cursor")
     while True:
         answer = _page(client, {**query, "limit": PAGE, "cursor": cursor}, tell, sleep)
-        yield answer["readings"]
+        yield answer
         cursor = answer["cursor"]
         if cursor is None:
             return
@@ -198,7 +235,7 @@ class _progress:  # noqa: N801
 
     def _tell(self, written: int, reached: datetime) -> None:
         self._newest = self._newest or reached
-        self._shown.update(self._task, description=f"{count(written, 'reading')}, back to {reached:%Y-%m-%d %H:%M:%S}")
-        if self._start is not None:
+        self._shown.update(self._task, description=f"{count(written, 'reading')}, up to {reached:%Y-%m-%d %H:%M:%S}")
+        if self._start is not None and reached <= self._newest:
             whole = (self._newest - self._start).total_seconds()
             self._shown.update(self._task, total=whole, completed=(self._newest - reached).total_seconds())

@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
+from gatepost.agent.cli.support.export_stick import TWICE
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import complain, say, say_as_is, say_json
 from gatepost.agent.cli.support.stick_progress import stick_progress
@@ -76,6 +77,8 @@ def import_(
     else:
         if done.delivered:
             say(f"receipts: {count(done.delivered, 'reading')} of this gateway delivered elsewhere")
+        if done.twice:
+            say(TWICE.format(count(done.twice, "reading")))
         word = "whole" if check else "sent"
         say(f"{word}: {count(done.readings, 'reading')} in {count(done.parcels, 'parcel')}")
         if done.refused:

@@ -39,7 +39,7 @@ export const flag = (name) => (has(`flag.${name}`) ? t(`flag.${name}`) : spaced(
 
 export const moment = (time) => (time ? times("moment", { dateStyle: "medium", timeStyle: "medium" }).format(new Date(time)) : "");
 export const clock = (time) => times("clock", { timeStyle: "medium" }).format(new Date(time));
-export const hour = (time) => times("hour", { hour: "2-digit", minute: "2-digit" }).format(new Date(time));
+export const hour = (time) => times("hour", { timeStyle: "short" }).format(new Date(time));
 export const day = (time) => times("day", { day: "numeric", month: "short" }).format(new Date(time));
 
 const today = (time) => new Date(time).toDateString() === new Date().toDateString();

@@ -9,6 +9,8 @@ const USUAL = new Set(["asleep", "waiting", "waiting-for-slot"]); // between two
 const RANK = { store: 0, bad: 1, warn: 2 };
 const OWN = new Set(["device-absent", "device-error", "device-silent", "broker-refused", "broker-unreachable", "store-failing", "store-full", "log-damaged"]); // told from the status, at once
 
+const LOST = "readings-lost"; // how many says more than what to do
+
 export const labelOf = (device) => device.label || device.id || device.name;
 
 // The sign of a device: {kind: good, idle, warn, bad; word}. Trouble is bad only.
@@ -109,8 +111,8 @@ function findingTrouble(finding, told) {
     key: `${finding.about} ${finding.id}`,
     kind: finding.severity === "problem" || dead ? "bad" : "warn",
     title: has(own) ? t(own, { label }) : said(`${label}: ${finding.what}`),
-    detail: sentence(device?.room, has(`${own}.do`) ? "" : has(own) ? said(finding.what) : "", has(`${own}.do`) ? "" : said(finding.why), advice(finding.id, finding.do)),
-    href: device ? link("devices", name) : kind === "broker" ? link("brokers") : link("settings"),
+    detail: sentence(device?.room, has(`${own}.do`) && finding.id !== LOST ? "" : has(own) ? said(finding.what) : "", has(`${own}.do`) ? "" : said(finding.why), advice(finding.id, finding.do)),
+    href: device ? link("devices", name) : kind === "broker" ? link("brokers") : finding.id === LOST ? link("log", "gaps") : link("settings"),
   };
 }
 

@@ -1,6 +1,7 @@
 // Forms, in a view or in a dialog: sending, and errors at the field that they are about.
 
 import { el, say, text } from "../core/dom.js";
+import { said } from "../core/format.js";
 import { t } from "../core/i18n.js";
 import { failed, trouble } from "../core/parts.js";
 import { nextId, WrongField } from "./field.js";
@@ -31,7 +32,7 @@ export function placed(failure, fields) {
   let first = null;
   for (const problem of failure.problems ?? []) {
     const path = String(problem.where).split(".").slice(2);
-    const words = problem.hint ? `${problem.message}; ${problem.hint}` : problem.message;
+    const words = said(problem.message, problem.hint);
     const field = fields.find((one) => one.name === problem.where) ?? fields.find((one) => one.name === path.join(".")) ?? fields.find((one) => one.name === path.slice(0, 2).join(".")) ?? fields.find((one) => one.name === path[0]) ?? fields.find((one) => String(problem.where).startsWith(`${one.name}.`));
     if (field) {
       field.complain(words);

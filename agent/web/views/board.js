@@ -22,6 +22,7 @@ function cellsOf(most) {
     const values = state.values.get(device.id);
     const names = mainValues(values, 2).filter((name, _, all) => !all.some((one) => PAIRS[one] === name));
     const bad = signOf(device).kind === "bad";
+    if (!bad && !names.length && values?.last?.samples) continue; // a waveform has no value that is read from far
     if (bad || !names.length) cells.push({ device, name: null, urgent: bad, order: 0 });
     else names.forEach((name, at) => cells.push({ device, name, order: at, urgent: Boolean(values.beyond(name, values.latest.get(name).value)) }));
   }

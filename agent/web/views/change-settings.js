@@ -116,5 +116,5 @@ export async function changeSettings(line, lines, done) {
   }
 
   add(line);
-  openDialog({ title: t("set.change", { key: line.key }), content: [places, another, trial.element, shown, complaint], fields, verb: t("set.apply"), more: [plain(t("set.preview"), preview, { id: "preview" })], done: t("set.reloaded"), send });
+  openDialog({ title: t("set.change", { key: line.key }), content: [places, el("div", { class: "field" }, another), trial.element, shown, complaint], fields, verb: t("set.apply"), more: [plain(t("set.preview"), preview, { id: "preview" })], done: t("set.reloaded"), send });
 }

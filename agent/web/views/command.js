@@ -1,8 +1,8 @@
 // Command for a device: the form follows from what the driver declares, the outcome stands below it.
 
 import { ask, at, get } from "../core/api.js";
-import { el, say, text } from "../core/dom.js";
-import { said } from "../core/format.js";
+import { el, pairs, say, text } from "../core/dom.js";
+import { number, said, words } from "../core/format.js";
 import { translated } from "../core/help.js";
 import { known, t } from "../core/i18n.js";
 import { Field, taken } from "../forms/field.js";
@@ -12,6 +12,14 @@ import { failed } from "../core/parts.js";
 
 const OUTCOME = { done: "good", accepted: "good", failed: "bad", rejected: "bad", "outcome-unknown": "warn" };
 export const outcome = (status) => el("span", { class: `sign ${OUTCOME[status] ?? "idle"}` }, known(`outcome.${status}`, status));
+
+const plainly = (value) => (typeof value === "boolean" ? t(value ? "yes" : "no") : typeof value === "number" ? number(value) : value !== null && typeof value === "object" ? JSON.stringify(value) : value);
+
+function resultOf(result) {
+  const list = el("dl", { class: "pairs" });
+  pairs(list, Object.entries(result).map(([key, value]) => [words(key), plainly(value)]));
+  return list;
+}
 
 const labelled = ({ name, title, allowed }) => {
   const words = translated(title) || name;
@@ -41,7 +49,7 @@ export async function sendCommand(id, label, after) {
   function tell(response) {
     const parts = [outcome(response.status)];
     if (response.error) parts.push(el("p", {}, said(response.error.message, response.error.hint)));
-    if (response.result && Object.keys(response.result).length) parts.push(el("pre", {}, JSON.stringify(response.result, null, 1)));
+    if (response.result && Object.keys(response.result).length) parts.push(resultOf(response.result));
     answer.replaceChildren(...parts);
   }
 

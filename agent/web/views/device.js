@@ -17,7 +17,7 @@ import { outcome, sendCommand } from "./command.js";
 import { WaveHistory } from "./wave-history.js";
 
 const HOUR = 3600000;
-const RANGES = { "1h": HOUR, "6h": 6 * HOUR, "24h": 24 * HOUR, "7d": 168 * HOUR, "30d": 720 * HOUR };
+const RANGES = { "10m": HOUR / 6, "1h": HOUR, "6h": 6 * HOUR, "24h": 24 * HOUR, "7d": 168 * HOUR, "30d": 720 * HOUR };
 const WAVES = 4;
 const READINGS = 12;
 const SLOWLY = 5000;
@@ -34,6 +34,7 @@ class HistoryPanel {
   #name = null;
   #code = null;
   #range = "1h";
+  #young = true; // nobody has chosen a range: a history that has just begun is shown from near
   #zoomed = null; // {from, to}
   #drawn = null;
   #turn = 0;
@@ -61,6 +62,7 @@ class HistoryPanel {
 
   // The values that can be drawn.
   offer(names) {
+    show(this.element, names.length > 0);
     const told = names.join();
     if (this.#names.dataset.told === told) return;
     this.#names.dataset.told = told;
@@ -71,6 +73,7 @@ class HistoryPanel {
 
   #choose(range) {
     this.#range = range;
+    this.#young = false;
     this.#zoomed = null;
     this.load();
   }
@@ -101,6 +104,11 @@ class HistoryPanel {
       const found = await history(this.#device, { name, metric, from, to, code: this.#code ?? values?.latest.get(name)?.unit });
       if (turn !== this.#turn) return;
       const { points, step } = found;
+      if (this.#young && !this.#zoomed && points.length && points[0].time - step > now - RANGES["10m"]) {
+        this.#choose("10m");
+        return;
+      }
+      if (points.length) this.#young = false;
       again = anew(points.length);
       const code = found.code ?? values?.latest.get(name)?.unit;
       this.#drawn = { name, from, to, points, step, code };
@@ -196,6 +204,7 @@ export function open(main, id) {
   const panel = new HistoryPanel(id);
   const stored = new WaveHistory(id);
   const latest = el("div");
+  const readings = card(t("readings"), latest);
   const facts = el("dl", { class: "pairs" });
   const ledger = el("div");
   const recorder = may("operator") ? new RawRecorder(id) : null;
@@ -203,7 +212,7 @@ export function open(main, id) {
   let titled = "";
   let over = false;
   title();
-  main.append(reason, el("div", { class: "columns device", "data-name": id }, el("div", {}, panel.element, stored.element, card(t("readings"), latest)),
+  main.append(reason, el("div", { class: "columns device", "data-name": id }, el("div", {}, panel.element, stored.element, readings),
     el("div", {}, el("section", { class: "card", "aria-label": t("col.value") }, values, plots, note), card(t("about"), facts), card(t("last-commands"), ledger), recorder ? card(t("record"), recorder.element) : null)));
 
   function all() {
@@ -269,6 +278,7 @@ export function open(main, id) {
   function list(reading, kept) {
     if (reading && !reading.samples && rows[0]?.id !== reading.id) rows.unshift(reading);
     rows.length = Math.min(rows.length, READINGS);
+    show(readings, rows.length > 0 || !kept.last?.samples);
     const names = [...new Set(rows.flatMap((row) => valuesOf(row).map(([name]) => name)))].slice(0, 5);
     const cell = (row, name) => {
       const value = row[name];

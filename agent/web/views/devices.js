@@ -15,7 +15,8 @@ const SLOWLY = 5000;
 const ORDER = { bad: 0, warn: 1, good: 2, idle: 3 };
 
 const faults = (device) => Object.values(device.faults ?? {}).reduce((sum, count) => sum + count, 0);
-const typeOf = (device) => translated(device.title) || device.driver;
+// The first words of the title: what follows says which formats or makes.
+const typeOf = (device) => (translated(device.title) || device.driver).split(/[:(,]/)[0].trim();
 const lastOf = (device) => state.values.get(device.id)?.last?.timestamp ?? device.last_reading ?? "";
 
 // name -> [what is sorted by, whether it can be left out]
@@ -68,6 +69,7 @@ class DeviceRow {
     const cell = (name, words) => text(this.#cells.get(name), words);
     cell("room", device.room);
     cell("driver", typeOf(device));
+    this.#cells.get("driver").title = translated(device.title);
     cell("battery", typeof device.battery === "number" ? quantity(device.battery, "%") : "");
     cell("signal", typeof device.signal_strength === "number" ? quantity(device.signal_strength, "dBm") : "");
     cell("readings", number(device.readings));

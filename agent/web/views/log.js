@@ -18,7 +18,7 @@ const TYPED = 400; // milliseconds after the last key until the log is searched
 const LEVELS = ["debug", "info", "warning", "error"];
 
 const deviceLink = (id) => (state.device(id) ? anchor(labelOf(state.device(id)), link("devices", id)) : (id ?? ""));
-const detailsOf = ({ seq: _1, time: _2, what: _3, by: _4, name: _5, source: _6, ...rest }) => Object.entries(rest).filter(([, value]) => value !== null).map(([key, value]) => `${words(key)}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+const detailsOf = ({ seq: _1, time: _2, what: _3, by: _4, name: _5, source: _6, hash: _7, prev: _8, ...rest }) => Object.entries(rest).filter(([, value]) => value !== null).map(([key, value]) => `${words(key)}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
 
 // A tab: {load: (cursor) => {rows, cursor}, head, none}
 const TABS = {

@@ -3,6 +3,7 @@
 import { signIn } from "../core/api.js";
 import { el, text } from "../core/dom.js";
 import { t } from "../core/i18n.js";
+import { failed } from "../core/parts.js";
 
 const BY_ADDRESS = /^#\/sign-in\/([A-Za-z0-9_.~-]+)$/;
 
@@ -20,7 +21,7 @@ export function openSignIn(main, enter) {
       main.replaceChildren();
       enter();
     } catch (error) {
-      text(complaint, error.words ?? t("unreachable"));
+      text(complaint, failed(error));
       field.focus();
     }
   }
