@@ -15,7 +15,7 @@ ACCESS_ROUTES: tuple[Route, ...] = (
         f"{V1}/tokens",
         tokens.create,
         "Make a token",
-        "what it may, and once only its text: `token`",
+        "its rights, and its text (`token`), shown only once",
         body=requests.TokenBody,
         role="admin",
         statuses=(201,),

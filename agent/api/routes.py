@@ -87,7 +87,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         f"{V1}/doctor",
         gateway.doctor,
-        "What is the matter, and why something is not upstream yet",
+        "Findings: what is wrong, why, and why readings are not upstream yet",
         '{"findings": [{"severity", "about", "what", "why", "do"}]}',
         role="viewer",
     ),
@@ -414,7 +414,12 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", f"{V1}/listener", listener.show, "Devices that speak MQTT", "counts and connections", role="viewer"),
     Route(
-        "DELETE", f"{V1}/listener/clients/{{device}}", listener.hang_up, "Hang up on it", '{"ended"}', role="operator"
+        "DELETE",
+        f"{V1}/listener/clients/{{device}}",
+        listener.hang_up,
+        "End its connections",
+        '{"ended"}',
+        role="operator",
     ),
     *CARRIED_ROUTES,
     *SERVICE_ROUTES,

@@ -100,7 +100,7 @@ class DeviceAuthenticator:
             return RefusedClient("too many failed attempts", slowed=True)
         if hmac.compare_digest(password, expected) and expected:
             return AdmittedClient(name)
-        return RefusedClient("no device of this name may connect") if known is None else verdict
+        return RefusedClient("no device of this name is allowed to connect") if known is None else verdict
 
     def _by_certificate(self, name: str, certificate: Mapping[str, Any]) -> AdmittedClient | RefusedClient:
         names = certificate_names(certificate)

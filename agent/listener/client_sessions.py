@@ -144,7 +144,7 @@ class ClientSessions:
         """The session for a new connection, and whether it was there. The connection that it had is ended before."""
         found = self._sessions.get((device, client_id))
         if found is not None and clean:
-            self.end(found, "another connection began anew")
+            self.end(found, "another connection began a new session")
             found = None
         present = found is not None
         session = found or ClientSession(device, client_id)

@@ -105,7 +105,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
         if not self.session.accepted:
             self._octets += len(data)
             if self._octets > BEFORE_CONNECT:
-                self._end("malformed", "too much before CONNECT")
+                self._end("malformed", "too much data before CONNECT")
                 return
         if self._websocket is not None:
             try:
@@ -179,7 +179,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
             self._server.held += held - self._held
             self._held = held
             if self._server.too_much_held(held):
-                self.hang_up(QUOTA, "quota", "too many octets wait to be understood")
+                self.hang_up(QUOTA, "quota", "too many unprocessed octets")
                 return
         wanted = not self.session.blocked
         if wanted is not self._reading and self.transport is not None:

@@ -122,7 +122,7 @@ class MqttLink:
         self._directory.on_pause(self)
 
     async def send(self, data: bytes, timeout: float) -> None:
-        raise CommandFailed("not-possible", "such a device is sent commands, no octets")
+        raise CommandFailed("not-possible", "this device takes commands, not raw bytes")
 
     async def usable_again(self) -> None:
         """Nothing keeps it from being opened."""

@@ -68,13 +68,13 @@ class HeldMessages:
     ) -> None:
         """The store has room again, and took what was held of this message just now; or it never will."""
         if not stored:
-            connection.hang_up(SERVER_BUSY, "not stored", "the store had no room for what it said")
+            connection.hang_up(SERVER_BUSY, "not stored", "the store had no room for its message")
             return
         self._answer(connection, client, packet, replace(taken, ticket=self._commits.ticket))
         connection.settle(self._commits.committed)
 
     def _give_up(self, connection: DeviceConnection) -> None:
-        connection.hang_up(SERVER_BUSY, "not open", "its device could not be opened in time for what it said")
+        connection.hang_up(SERVER_BUSY, "not open", "the device could not be opened in time for its message")
 
 
 def _cancel(timer: asyncio.TimerHandle, cancel: Callable[[], None]) -> None:

@@ -135,7 +135,7 @@ def decode(first: int, body: bytes, version: int) -> MqttPacket:
         return decode_publish(first, body, version)
     decoder = _DECODERS.get(kind)
     if decoder is None or first & 15 != _FLAGS.get(kind, 0):
-        raise PacketError(MALFORMED, "a packet whose first octet has no meaning")
+        raise PacketError(MALFORMED, "a packet with an invalid first octet")
     reader = BodyReader(body)
     packet = decoder(kind, reader, version)
     reader.end()
@@ -157,7 +157,7 @@ def decode_publish(first: int, body: bytes, version: int) -> PublishPacket:
     try:
         topic = body[2:at].decode()
     except UnicodeDecodeError:
-        raise PacketError(MALFORMED, "a topic that is no UTF-8") from None
+        raise PacketError(MALFORMED, "a topic that is not UTF-8") from None
     if "\0" in topic or "+" in topic or "#" in topic or not (topic or version == MQTT_5):
         raise PacketError(MALFORMED, check_topic(topic) or "no topic")
     packet_id = 0
@@ -189,7 +189,7 @@ def _connect(kind: int, body: BodyReader, version: int) -> ConnectPacket:
         raise PacketError(BAD_LEVEL, "another version than 3.1.1 or 5")
     will_qos = flags >> 3 & 3
     if flags & 1 or will_qos == 3 or (not flags & 4 and flags & 0x38):
-        raise PacketError(MALFORMED, "flags of CONNECT that do not agree")
+        raise PacketError(MALFORMED, "contradictory flags in CONNECT")
     if level == MQTT_3 and flags & 0xC0 == 0x40:
         raise PacketError(MALFORMED, "a password without a user name")
     packet = ConnectPacket(level, "", bool(flags & 2), body.u16())
@@ -210,7 +210,7 @@ def _connect(kind: int, body: BodyReader, version: int) -> ConnectPacket:
 def _connack(kind: int, body: BodyReader, version: int) -> ConnackPacket:
     flags, code = body.u8(), body.u8()
     if flags > 1:
-        raise PacketError(MALFORMED, "flags of CONNACK that have no meaning")
+        raise PacketError(MALFORMED, "invalid flags in CONNACK")
     return ConnackPacket(code, bool(flags), read_properties(body, CONNACK) if version == MQTT_5 else {})
 
 
@@ -229,7 +229,7 @@ def _subscribe(kind: int, body: BodyReader, version: int) -> SubscribePacket:
     while not body.at_end:
         topic, options = _filter(body), body.u8()
         if options & 3 == 3 or options & (0xC0 if version == MQTT_5 else 0xFC) or options & 0x30 == 0x30:
-            raise PacketError(MALFORMED, "options of a subscription that have no meaning")
+            raise PacketError(MALFORMED, "invalid options of a subscription")
         packet.filters.append((topic, options))
     _must_have(packet.filters)
     return packet

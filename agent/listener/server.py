@@ -190,7 +190,7 @@ class MqttServer:
         if full or len(self._pending) >= max(PENDING, self.settings.max_connections // 4):
             oldest = next(iter(self._pending))
             self._pending[oldest].cancel()
-            oldest.hang_up(QUOTA, "timeout", "others came before it said who it is")
+            oldest.hang_up(QUOTA, "timeout", "dropped for other connections before it sent CONNECT")
             self._pending.pop(oldest, None)
         layer = None
         if websocket:

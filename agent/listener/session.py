@@ -195,7 +195,7 @@ class ProtocolSession:
 
     def _first_packet(self, first: int, body: bytes) -> ClientIntent:
         if first >> 4 != CONNECT:
-            raise PacketError(PROTOCOL_ERROR, "the first packet is no CONNECT")  # [3.1.0-1]
+            raise PacketError(PROTOCOL_ERROR, "the first packet is not CONNECT")  # [3.1.0-1]
         five = body[:6] == b"\0\4MQTT" and len(body) > 6 and body[6] >= MQTT_5
         self.version = MQTT_5 if five else MQTT_3
         try:
@@ -246,7 +246,7 @@ class ProtocolSession:
             return
         packet.topic = self._aliases.get(alias, "")
         if not packet.topic:
-            raise PacketError(PROTOCOL_ERROR, "a topic alias that stands for nothing")
+            raise PacketError(PROTOCOL_ERROR, "an unknown topic alias")
 
     def _release(self, packet: AckPacket) -> AckPacket:
         packet.code = 0 if packet.packet_id in self._received else UNKNOWN_PACKET_ID

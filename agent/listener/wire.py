@@ -94,7 +94,7 @@ class BodyReader:
     def end(self) -> None:
         """Nothing may follow."""
         if not self.at_end:
-            raise PacketError(MALFORMED, "octets behind the end of a packet")
+            raise PacketError(MALFORMED, "extra octets after the end of a packet")
 
     def u8(self) -> int:
         return self.take(1)[0]
@@ -129,7 +129,7 @@ class BodyReader:
         try:
             found = self.binary().decode()
         except UnicodeDecodeError:
-            raise PacketError(MALFORMED, "a text that is no UTF-8") from None
+            raise PacketError(MALFORMED, "a text that is not UTF-8") from None
         if "\0" in found:
             raise PacketError(MALFORMED, "a text with U+0000")
         return found

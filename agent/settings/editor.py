@@ -399,7 +399,7 @@ def _unhidden(
         elif hidden := {lower for lower in below if lower[: len(key)] == key}:
             kept |= hidden
         else:
-            raise BadInput(f"{'.'.join((*where, *key))}: there is no value that {HIDDEN} could stand for")
+            raise BadInput(f"{'.'.join((*where, *key))}: {HIDDEN} stands for a stored value, and there is none")
     return settings
 
 

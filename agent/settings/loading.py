@@ -244,7 +244,7 @@ class _SettingsReader:
                 there = name in below and not is_null(below[name].value)
                 if not there and isinstance(entry.value, MapNode) and needed not in entry.value.entries:
                     del mine[name]
-                    message = "nothing else is known of it, so what the agent kept for it has no effect"
+                    message = "your settings no longer have it, so this entry of the agent's own drop has no effect"
                     self.report.warn(entry.key, (section, name), "left-over", message, "delete it here")
 
     def _drops(self, directory: Path, own: bool = False) -> list[Path]:

@@ -150,11 +150,9 @@ class RouteRule(_Section, frozen=True, omit_defaults=True):
         str | None, Meta(description="topic of these readings: {gateway} {device} {metric} {value} {room}")
     ] = None
     qos: Annotated[Literal[0, 1, 2] | None, Meta(description="QoS of these readings; default: the broker's")] = None
-    retain: Annotated[bool | None, Meta(description="whether the broker keeps the last one; default: the format's")] = (
-        None
-    )
+    retain: Annotated[bool | None, Meta(description="whether the broker retains them; default: the format's")] = None
     every: Annotated[
-        Seconds, Meta(description="the newest of each device and metric in this time, no more; urgent ones always")
+        Seconds, Meta(description="send only the newest of each device and metric in this time; urgent ones always")
     ] = 0.0
     drop: Annotated[bool, Meta(description="these readings are not for this broker")] = False
 
@@ -197,7 +195,7 @@ class BrokerSettings(_Section, frozen=True):
         Meta(description="kept: the broker keeps commands for a gateway that is away, for a day at most"),
     ] = "clean"
     command_qos: Annotated[
-        Literal[0, 1, 2], Meta(description="QoS of the subscriptions to commands; 0 spares a broker a queue")
+        Literal[0, 1, 2], Meta(description="QoS of the subscriptions to commands; with 0 the broker keeps no queue")
     ] = 1
     topics: Annotated[dict[str, str], Meta(description="topics that differ from the defaults, by their key")] = {}
     batch: Annotated[BatchSettings, Meta(description="several readings in one message")] = field(
@@ -277,7 +275,7 @@ class DeviceSettings(_Section, frozen=True):
 class SigningSettings(_Section, frozen=True):
     algorithm: Annotated[
         Literal["hmac-sha256", "ed25519"],
-        Meta(description="how commands are signed: with a shared key, or with one whose public half only is here"),
+        Meta(description="how commands are signed: with a shared key (hmac-sha256) or a key pair (ed25519)"),
     ] = "hmac-sha256"
     key: Annotated[
         Secret | None, Meta(description="hmac-sha256: the shared key, a secret; ed25519: the public key, in base64")
@@ -314,13 +312,13 @@ class ApiTls(_Section, frozen=True):
 class JwtSettings(_Section, frozen=True):
     """JSON Web Tokens of one's own identity provider."""
 
-    algorithm: Annotated[Literal["HS256", "RS256", "ES256"], Meta(description="the one that tokens are signed with")]
+    algorithm: Annotated[Literal["HS256", "RS256", "ES256"], Meta(description="algorithm that tokens are signed with")]
     issuer: Annotated[str, Meta(description="`iss` that a token must have")]
     audience: Annotated[str, Meta(description="`aud` that a token must have")]
     key: Annotated[Secret | None, Meta(description="HS256: the shared secret, at least 32 octets")] = None
     jwks_file: Annotated[str | None, Meta(description="RS256, ES256: file of the provider's key set (JWKS)")] = None
     role_claim: Annotated[
-        str, Meta(description="claim that names the role: viewer, operator or admin; a.b looks inside of a")
+        str, Meta(description="claim that names the role: viewer, operator or admin; a.b is claim b inside claim a")
     ] = "role"
 
 
@@ -331,7 +329,7 @@ class ApiSettings(_Section, frozen=True):
     listen: Annotated[str | None, Meta(description="host:port of the TCP API; null = no TCP")] = None
     tls: Annotated[ApiTls | None, Meta(description="serve TCP with TLS")] = None
     insecure: Annotated[
-        bool, Meta(description="true = TCP beyond this machine without TLS: tokens and readings can be overheard")
+        bool, Meta(description="true = allow other machines without TLS: others can read tokens and readings")
     ] = False
     jwt: Annotated[JwtSettings | None, Meta(description="also take JWTs of your identity provider")] = None
     cors_origins: Annotated[list[str], Meta(description="web origins that may call the TCP API")] = []
@@ -350,7 +348,7 @@ class BluetoothSettings(_Section, frozen=True):
     ] = 5
     turn: Annotated[
         Seconds,
-        Meta(description="how long a device that sends all the time keeps its connection, where more of them wait"),
+        Meta(description="how long a device that streams keeps its connection while others wait for one"),
     ] = 60.0
 
 
@@ -369,11 +367,11 @@ class ListenerSettings(_Section, frozen=True):
     ws: Annotated[str | None, Meta(description="host:port of MQTT over WebSocket, path /mqtt; null = off")] = None
     tls: Annotated[ListenerTls | None, Meta(description="serve both with TLS")] = None
     insecure: Annotated[
-        bool, Meta(description="true = beyond this machine without TLS: tokens and readings can be overheard")
+        bool, Meta(description="true = allow other machines without TLS: others can read tokens and readings")
     ] = False
     max_connections: Annotated[int, Meta(ge=1, le=10_000, description="most devices at once")] = 200
     connect_timeout: Annotated[
-        PositiveSeconds, Meta(le=300, description="in which a connection must have said who it is")
+        PositiveSeconds, Meta(le=300, description="time in which a device must identify itself (CONNECT)")
     ] = 10.0
     keepalive_max: Annotated[PositiveSeconds, Meta(le=65535, description="longest silence of a device")] = 600.0
     max_packet: Annotated[
@@ -382,7 +380,7 @@ class ListenerSettings(_Section, frozen=True):
     window: Annotated[int, Meta(ge=1, le=1000, description="unacknowledged messages of one device")] = 20
     ack_within: Annotated[
         PositiveSeconds,
-        Meta(le=60, description="a message that waits longer for its acknowledgement hurries the commit"),
+        Meta(le=60, description="longest wait of a message for its acknowledgement; the commit comes earlier for it"),
     ] = 0.25
     rate: Annotated[PerSecond, Meta(description="messages of one device; 0 = no limit")] = 50.0
     session_expiry: Annotated[
@@ -391,7 +389,7 @@ class ListenerSettings(_Section, frozen=True):
 
 
 class FleetKey(_Section, frozen=True):
-    id: Annotated[Name, Meta(description="name of the key, as documents give it")]
+    id: Annotated[Name, Meta(description="name of the key (`id`), as desired state names it")]
     ed25519: Annotated[str, Meta(description="public half of the key that signs desired state, in base64")]
 
 
@@ -405,16 +403,16 @@ class FleetSettings(_Section, frozen=True):
         Name | None, Meta(description="broker that carries desired state, reports and accounts; null = off")
     ] = None
     keys: Annotated[
-        list[FleetKey], Meta(description="keys that may sign desired state; two at once while one takes over")
+        list[FleetKey], Meta(description="keys that may sign desired state; two while you change keys")
     ] = []
     allow: Annotated[
-        list[str], Meta(description="what desired state may set: keys, `*` for one name; all below a key included")
+        list[str], Meta(description="keys that desired state may set, and all below them; `*` = any name")
     ] = field(default_factory=lambda: list(FLEET_ALLOW))
 
 
 class LoggingSettings(_Section, frozen=True):
     level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="least severity that is logged")
+        Literal["debug", "info", "warning", "error"], Meta(description="lowest severity that is logged")
     ] = "info"
     format: Annotated[Literal["text", "json"], Meta(description="lines for people or for programs")] = "text"
 

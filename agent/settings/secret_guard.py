@@ -39,7 +39,7 @@ def check_secrets(
         value, before = holder.get(name), _value(old, path)
         kept = value == HIDDEN or (is_reference(value) and value == before)
         if kept and not same and old is not None and path != ("token",):
-            what = "it was given for another address, and is not sent to this one"
+            what = "this secret was given for another address and is not sent to the new one"
             problems.append(_problem(where, path, what, "give the secret again"))
         elif isinstance(value, dict) and is_reference(value) and not kept and not _may_name(value, allowed):
             what = "a change through the API may not name this file or variable"

@@ -240,5 +240,5 @@ class AcknowledgementWatchdog:
             self._oldest = (first, delivered, now)
         elif delivered > self._oldest[1] and now - self._oldest[2] >= self._limit:
             # What came later was acknowledged: this one's acknowledgement is lost, and the position would stay behind.
-            message = f"the broker left out an acknowledgement for {self._limit:g} s"
-            self._on_broken(ConnectionLost(None, message, "the broker does not keep to MQTT", silent=True))
+            message = f"the broker did not acknowledge a message for {self._limit:g} s"
+            self._on_broken(ConnectionLost(None, message, "the broker violates MQTT", silent=True))

@@ -325,7 +325,7 @@ class BrokerDelivery:
             self._backlog_rate.spend()
 
     def _skip(self, lane: Lane, record: Record, taken: bool = False) -> None:
-        """It is done without a message."""
+        """It is not sent."""
         lane.skip(record if taken else None)
         self._probe.passed_over(record.seq)
         self._counters.skipped += 1

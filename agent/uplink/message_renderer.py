@@ -188,7 +188,7 @@ class MessageRenderer:
         if limit is not None:
             size = packet_size(topic, message.payload, message.properties, message.qos, self._version)
             if size > limit:
-                reason = f"packet too large: {size} octets, the broker takes {limit}"
+                reason = f"packet too large: {size} octets, the broker accepts at most {limit}"
                 raise UnsendableMessage(PACKET_TOO_LARGE, reason)
         if topic not in self._valid_topics:
             problem = check_topic(topic)

@@ -2,7 +2,7 @@
 
 `every` of a rule: of each device and metric the newest in that time. The first reading is sent at once. What follows
 within the time waits: a newer one takes its place, and the last of them is sent when the time is over. What was
-replaced is done without a message; what waits is still owed.
+replaced is not sent; what waits is still owed.
 """
 
 from __future__ import annotations

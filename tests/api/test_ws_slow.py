@@ -141,7 +141,7 @@ async def test_what_is_no_json_hurts_nobody(app, server, caplog):
     async with local(server) as socket:
         await said(socket)
         app.events.emit("broker.status", {"what": object()})
-        await until(lambda: "events could not be told" in caplog.text)
+        await until(lambda: "events could not be sent" in caplog.text)
         app.events.emit("broker.status", {"what": 1})
         assert (await said(socket))["data"] == {"what": 1}
 

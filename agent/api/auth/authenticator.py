@@ -163,7 +163,7 @@ class Authenticator:
     def _pace(self, key: str, times: float = 1.0) -> None:
         wait = self._rate.take(key, self._app.settings.api.rate_limit * times)
         if wait:
-            raise TooMany("too many requests", "ask less often; api.rate_limit says how often", wait)
+            raise TooMany("too many requests", "send fewer requests; api.rate_limit sets the limit", wait)
 
 
 def address_of(scope: Mapping[str, Any]) -> str:

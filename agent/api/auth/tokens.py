@@ -96,7 +96,7 @@ class TokenStore:
         revoked = await self._store.revoked.load()
         for ident, value in (await self._store.key_value.with_prefix(KEY)).items():
             if ident in revoked:
-                log.error("the revoked token %s was in the database again: an older copy; it stays revoked", ident)
+                log.error("the revoked token %s came back with an older copy of the database; it stays revoked", ident)
                 await self._store.key_value.put(KEY + ident, None)
                 continue
             try:

@@ -23,7 +23,7 @@ async def owed(request: ApiRequest) -> OwedRanges:
 async def messages(request: ApiRequest) -> OwedMessages:
     query: OwedPage = request.query
     if query.hi <= query.lo:
-        raise BadInput("hi: must be above lo")
+        raise BadInput("hi: must be greater than lo")
     return cast("OwedMessages", await _export(request).page(query.urgent, query.lo, query.hi, query.limit))
 
 

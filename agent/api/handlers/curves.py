@@ -27,7 +27,7 @@ async def of_device(request: ApiRequest) -> CurveList:
     query: DeviceHistoryQuery = request.query
     device = request.path["id"]
     if query.limit is not None or query.cursor is not None:
-        raise BadInput("limit, cursor: do not go with resolution", "since and until say how long the curve is")
+        raise BadInput("limit, cursor: cannot be combined with resolution", "since and until say how long the curve is")
     until = request.app.clock.now().wall // US if query.until is None else int(query.until.timestamp())
     since = until - DAY if query.since is None else int(query.since.timestamp())
     if not 0 <= since < until <= since + MOST_DAYS * DAY:

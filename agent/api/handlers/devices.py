@@ -46,10 +46,10 @@ async def remove(request: ApiRequest) -> DeviceRemoved:
 async def _put(request: ApiRequest, device: str, new: bool) -> JsonResponse[DeviceView]:
     settings = settings_editing.settings_of(request)
     if settings.pop("device_id", device) != device:
-        raise BadInput("device_id: is another one than that of the path", "a device cannot be renamed")
+        raise BadInput("device_id: differs from the path", "a device cannot be renamed")
     if "type" in settings:
         if "driver" in settings:
-            raise BadInput("type: is the same as driver", "give one of them")
+            raise BadInput("type, driver: give only one of the two", "give one of them")
         settings["driver"] = settings.pop("type")
     changed = await request.app.editor.put("devices", device, settings, settings_editing.terms_of(request, new))
     return _shown(request, device, changed)

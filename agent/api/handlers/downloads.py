@@ -48,7 +48,7 @@ async def _download(request: ApiRequest, kind: str, verb: list[str]) -> FileDown
             await asyncio.to_thread(shutil.rmtree, folder, True)
             raise
     except OSError as error:
-        raise Unavailable(f"there is no place for the file: {error.strerror}", f"see {PLACE}") from None
+        raise Unavailable(f"there is no space for the file: {error.strerror}", f"see {PLACE}") from None
     finally:
         _making.discard(agent)
     day = datetime.fromtimestamp(request.app.clock.now().wall / 1e6, UTC).date()
@@ -84,5 +84,5 @@ async def _run(arguments: list[str]) -> None:
             process.kill()
     if process.returncode:
         said = told.decode("utf-8", "replace").strip().splitlines()
-        why = said[0].strip() if said else "it ended without a word"
+        why = said[0].strip() if said else "it ended without a message"
         raise Unavailable(f"the file could not be made: {why[:500]}", "`gatepost " + arguments[0] + "` says more")

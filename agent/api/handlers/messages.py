@@ -191,7 +191,7 @@ def _payload(value: Any, encoding: str | None) -> tuple[bytes, str]:
         try:
             payload, kind = orjson.dumps(value), "application/json"
         except TypeError as error:  # a number of more than 64 bits, nested too deeply
-            raise BadInput(f"payload: {error}", "JSON that others can read too") from None
+            raise BadInput(f"payload: {error}", "send JSON without NaN and Infinity") from None
     else:
         payload, kind = value.encode(), "text/plain; charset=utf-8"
     if len(payload) > LARGEST:

@@ -149,7 +149,7 @@ def _broker(state: BrokerView, owed: dict[str, Any], now: float) -> Iterator[Met
         ("sent", "gatepost_broker_sent_total", "Readings sent."),
         ("delivered", "gatepost_broker_acknowledged_total", "Readings that the broker acknowledged."),
         ("refused", "gatepost_broker_refused_total", "Readings that it refused for now."),
-        ("skipped", "gatepost_broker_skipped_total", "Readings that its format cannot say: done without a message."),
+        ("skipped", "gatepost_broker_skipped_total", "Readings that its format cannot carry: not sent."),
         ("dead_letters", "gatepost_broker_dead_letters_total", "Readings that it refused for good."),
         ("in_flight", "gatepost_broker_in_flight", "Readings sent and not yet acknowledged."),
     ):

@@ -37,7 +37,7 @@ async def of_device(request: ApiRequest) -> ReadingList | CurveList | StreamingR
 
         return await curves_of_device(request)
     if request.query.values is not None:
-        raise BadInput("values: goes with resolution only", "add resolution=auto, or leave values out")
+        raise BadInput("values: needs resolution", "add resolution=auto, or leave values out")
     return await _found(request, request.path["id"])
 
 

@@ -90,7 +90,7 @@ def _wanted(body: SettingsChangeBody) -> WantedChange:
     if body.yaml is None:
         return WantedChange(body.settings, body.unset)
     if body.settings:
-        raise BadInput("yaml, settings: are the same in two forms", "one of the two")
+        raise BadInput("yaml, settings: give only one of the two", "one of the two")
     return WantedChange(settings_of_yaml(body.yaml.encode(), body.name), body.unset)
 
 

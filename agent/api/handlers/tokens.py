@@ -62,7 +62,7 @@ async def create(request: ApiRequest) -> JsonResponse[NewToken]:
 def check_kiosk(role: str | None, device: str | None = None) -> None:
     """Raises BadInput."""
     if role not in (None, "viewer") or device is not None:
-        raise BadInput("kiosk: a board is a viewer, and no device", "leave role and device out")
+        raise BadInput("kiosk: a board is always a viewer, never a device", "leave role and device out")
 
 
 def _check_device(request: ApiRequest, body: TokenBody) -> None:

@@ -259,7 +259,7 @@ def check_role(principal: Principal, route: Route) -> None:
     """The one place where it is decided whether they may who ask. Raises Forbidden."""
     assert route.role is not None  # else it is not in the table
     if route.role != "open" and (principal is NOBODY or not principal.may(route.role)):
-        raise Forbidden(f"this takes the role {route.role}", "use a token with that role")
+        raise Forbidden(f"this needs the role {route.role}", "use a token with that role")
 
 
 def _source(principal: Principal, headers: Mapping[bytes, bytes]) -> str:

@@ -195,7 +195,7 @@ class Broadcaster:
         try:
             self._tell(batch, missed)
         except Exception:  # others listen on
-            log.exception("events could not be told")
+            log.exception("events could not be sent")
 
     def _tell(self, events: list[Event], missed: int) -> None:
         if missed:

@@ -22,7 +22,8 @@ def check_api(rules: RuleContext) -> None:
     for index, origin in enumerate(rules.section("api").get("cors_origins", [])):
         if not ORIGIN.fullmatch(origin):
             hint = "write it as browsers send it: https://ward.example, with the port where it is not the usual one"
-            rules.error(("api", "cors_origins", str(index)), "bad-origin", f"{quoted(origin)} is no web origin", hint)
+            message = f"{quoted(origin)} is not a web origin"
+            rules.error(("api", "cors_origins", str(index)), "bad-origin", message, hint)
 
 
 def _check_jwt(rules: RuleContext) -> None:
@@ -57,14 +58,14 @@ def _check_listen(rules: RuleContext) -> None:
     try:
         host, _ = split_address(listen)
     except ValueError:
-        rules.error(path, "bad-address", f"{quoted(listen)} is no host:port", "write 127.0.0.1:8765")
+        rules.error(path, "bad-address", f"{quoted(listen)} is not host:port", "write 127.0.0.1:8765")
         return
     if is_loopback(host) or "tls" in api or rules.written(("api", "tls")):
         return
     if api.get("insecure"):
-        message = "tokens and readings can be overheard on the way"
+        message = "tokens and readings can be read on the network"
         rules.warn(path, "insecure", message, "add api.tls with cert and key")
     else:
-        message = f"{quoted(listen)} can be reached by others, and there is no TLS"
-        hint = "add api.tls with cert and key, listen at 127.0.0.1, or write api.insecure: true if that is meant"
+        message = f"{quoted(listen)} can be reached from other machines without TLS"
+        hint = "add api.tls with cert and key, listen at 127.0.0.1, or set api.insecure: true to allow it"
         rules.error(path, "insecure", message, hint)

@@ -82,7 +82,7 @@ def check_secrets_written(rules: RuleContext) -> None:
                 rules.error(path, "bad-secret", message, "keep one")
             for key, text in value.items():
                 if not text or (key == "credential" and ("/" in text or text in (".", ".."))):
-                    rules.error((*path, key), "bad-secret", f"{quoted(text)} is no usable name", "a plain name")
+                    rules.error((*path, key), "bad-secret", f"{quoted(text)} cannot be used as a name", "a plain name")
 
 
 def check_paths(rules: RuleContext) -> None:
@@ -127,9 +127,7 @@ def check_commands(rules: RuleContext) -> None:
         for index, name in enumerate(names):
             if name != "*" and name not in known:
                 near = _meant(name, known)
-                rules.warn(
-                    (*path, str(index)), "unknown-command", f"nothing understands the command {quoted(name)}", near
-                )
+                rules.warn((*path, str(index)), "unknown-command", f"no device knows the command {quoted(name)}", near)
     for index, topic in enumerate(rules.section("commands").get("respond_to", [])):
         if not is_filter(topic):
             path = ("commands", "respond_to", str(index))

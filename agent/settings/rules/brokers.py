@@ -58,7 +58,8 @@ def check_url(rules: RuleContext, url: str, path: Path) -> SplitResult | None:
         rules.error(path, "bad-url", f"a {scheme} URL has no path", "remove it; only ws and wss have one")
         return None
     if parts.fragment or (parts.query and scheme in ("mqtt", "mqtts")):
-        rules.error(path, "bad-url", f"{shown} has parts that mean nothing here", "end it after the port or the path")
+        message = f"{shown} has parts that are not supported"
+        rules.error(path, "bad-url", message, "remove what follows the port or path")
         return None
     return parts
 

@@ -160,7 +160,7 @@ def _check_transport(rules: RuleContext, path: Path, device: dict[str, Any], tra
         rules.report.error(where, (*path, "address"), "missing", "a Bluetooth device needs an address or a name", hint)
     for key in _NO_EFFECT.get(transport, ()):
         if key in device:
-            message = f"{key} means nothing to a {transport} device"
+            message = f"{key} does not apply to a {transport} device"
             rules.warn((*path, key), "no-effect", message, "remove it")
 
 

@@ -38,13 +38,13 @@ def _check_broker(rules: RuleContext, name: str | None) -> None:
         message = f"format {broker['format']} has no topics of a fleet"
         rules.error(path, "bad-format", message, "name a broker of format devices")
     if broker.get("layout", "device") != "gateway":
-        message = "topics of devices do not name the gateway, so that no broker can tell whose they are"
+        message = "the device topics do not contain the gateway's id, so a fleet cannot tell gateways apart"
         rules.warn(path, "fleet-layout", message, f"set brokers.{name}.layout: gateway, where the fleet reads it")
 
 
 def _check_keys(rules: RuleContext, keys: list[dict[str, str]]) -> None:
     if not keys and rules.section("fleet").get("broker") and not rules.written(("fleet", "keys")):
-        message = "no key may sign, so that every document is refused"
+        message = "no signing key is listed, so every document is refused"
         rules.warn(("fleet", "broker"), "no-keys", message, "add fleet.keys: [{id: NAME, ed25519: BASE64}]")
     seen: set[str] = set()
     for index, key in enumerate(keys):
@@ -53,7 +53,7 @@ def _check_keys(rules: RuleContext, keys: list[dict[str, str]]) -> None:
             rules.error((*path, "id"), "same-key", f"the key {quoted(key['id'])} stands here twice", "keep one")
         seen.add(key["id"])
         if not is_public_key(key["ed25519"]):
-            rules.error((*path, "ed25519"), "bad-key", "this is no Ed25519 public key", KEY_HINT)
+            rules.error((*path, "ed25519"), "bad-key", "not an Ed25519 public key", KEY_HINT)
 
 
 def is_public_key(text: str) -> bool:

@@ -57,7 +57,7 @@ def check_format(rules: RuleContext, path: Path, written: MapNode | None) -> Non
         for name, driver in rules.drivers.items():
             curves = sorted(set(driver.metrics) & WAVEFORM_METRICS)
             if curves and _reports(rules, name, path[1]):
-                message = f"format {kind.name} carries no waveforms: {curves[0]} of {name} is done without a message"
+                message = f"format {kind.name} carries no waveforms: {curves[0]} of {name} is not sent"
                 rules.warn((*path, "format"), "format-limit", message, "give the waveforms to another broker")
                 break
 

@@ -53,10 +53,10 @@ def _check_address(rules: RuleContext) -> None:
         if is_loopback(host) or "tls" in listener or rules.written((LISTENER, "tls")):
             continue
         if listener.get("insecure"):
-            rules.warn(path, "insecure", "tokens and readings can be overheard on the way", "add listener.tls")
+            rules.warn(path, "insecure", "tokens and readings can be read on the network", "add listener.tls")
         else:
-            message = f"{quoted(address)} can be reached by others, and there is no TLS"
-            hint = "add listener.tls with cert and key, or write listener.insecure: true if that is meant"
+            message = f"{quoted(address)} can be reached from other machines without TLS"
+            hint = "add listener.tls with cert and key, or set listener.insecure: true to allow it"
             rules.error(path, "insecure", message, hint)
     for key in () if served else ("tls", "insecure"):
         if listener.get(key):

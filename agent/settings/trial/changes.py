@@ -141,7 +141,7 @@ class SettingsChanges:
 
     def _check(self, wanted: WantedChange) -> None:
         if not wanted.settings and not wanted.unset:
-            raise BadInput("settings: nothing is to be changed", 'such as {"logging": {"level": "debug"}}')
+            raise BadInput("settings: there is nothing to change", 'such as {"logging": {"level": "debug"}}')
         keys = [*dict.fromkeys([*_leaves(wanted.settings), *wanted.unset])]
         forbidden = [key for key in keys if not is_editable(key)]
         if forbidden:
@@ -149,12 +149,12 @@ class SettingsChanges:
         for section in SECTIONS:
             entries = wanted.settings.get(section)
             if entries is not None and not isinstance(entries, Mapping):
-                raise BadInput(f"{section}: is no map of names", "name: {settings}")
+                raise BadInput(f"{section}: must be a map of names", "name: {settings}")
             for name, entry in (entries or {}).items():
                 if entry is None:
                     continue
                 if not isinstance(entry, Mapping):
-                    raise BadInput(f"{section}.{name}: is no map of settings", "null removes it")
+                    raise BadInput(f"{section}.{name}: must be a map of settings", "null removes it")
                 if entry.get(REQUIRED[section]) is None:
                     where = f"{section}.{name}.{REQUIRED[section]}"
                     hint = f"a {KINDS[section]} needs it"

@@ -92,7 +92,7 @@ class SettingsTrial:
             )
             await asyncio.to_thread(write_record, self._state_dir, record)
         except OSError as error:
-            raise StoreError(f"the trial could not be written down: {error.strerror or error}") from error
+            raise StoreError(f"the trial could not be stored: {error.strerror or error}") from error
         self._pending, self._drop = record, drop
         self._until = self._clock.monotonic() + within
 

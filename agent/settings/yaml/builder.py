@@ -97,7 +97,7 @@ class YamlBuilder:
             hint = (
                 "write a secret as {credential: NAME}, {file: PATH} or {env: NAME}" if "secret" in tag else "remove it"
             )
-            self._report.error(self.last, self._path(), "tag", f"the tag {quoted(tag)} means nothing here", hint)
+            self._report.error(self.last, self._path(), "tag", f"the YAML tag {quoted(tag)} is not supported", hint)
 
     def _alias(self, anchor: str) -> bool:
         found = self._anchors.get(anchor)

@@ -110,7 +110,7 @@ def merge(below: MapNode, above: MapNode, report: ProblemReport, path: Path = ()
                 and not entry.value.text
                 and lower.value.entries
             ):
-                message = "nothing stands behind the key, so the settings before it stay"
+                message = "the key has no value, so the earlier settings stay in force"
                 report.warn(entry.key, here, "empty-section", message, "delete the line, or write null to remove them")
                 continue
         entries[name] = entry

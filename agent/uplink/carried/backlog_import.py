@@ -19,7 +19,7 @@ FINAL = ("broker-topic-wrong", "broker-message-too-large")
 # How topics end on which gateways and devices take commands, in all formats; of Sparkplug it is the third level.
 OF_COMMANDS = ("commands", "broadcast", "rpc", "set", "cmnd")
 SPARKPLUG_COMMANDS = ("NCMD", "DCMD")
-NO_COMMANDS = "its topic is one for commands: a stick carries readings only"
+NO_COMMANDS = "its topic is a command topic, and a stick carries readings only"
 MAX_REASON = 300
 
 

@@ -31,7 +31,7 @@ class DatastreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         dict[str, int | str],
         Described(
             description="telemetryDataId by `<device>/<metric>.<value>`, `<device>/<value>`, `<metric>.<value>` or "
-            "`<value>`, sought in this order; a value without one is not sent"
+            "`<value>`, looked up in this order; a value without one is not sent"
         ),
     ] = {}
     strict: Annotated[bool, Described(description="only the five members that the back end knows")] = False

@@ -306,9 +306,7 @@ class MqttConnection:
             self._connack.set_exception(
                 ConnectFailed("malformed", f"the broker sent {message}", "check the port in url", "later")
             )
-        self._lose(
-            ConnectionLost(code, f"the broker sent {message}", "the broker does not keep to MQTT", retry="later")
-        )
+        self._lose(ConnectionLost(code, f"the broker sent {message}", "the broker violates MQTT", retry="later"))
 
     def ended(self, problem: Exception | None) -> None:
         self._stop()

@@ -25,7 +25,7 @@ _PROTOCOLS = {"mqtts": "TLS", "ws": "WebSocket", "wss": "TLS and WebSocket"}
 
 def unanswered(endpoint: BrokerEndpoint, timeout: float, connected: bool) -> ConnectFailed:
     if connected:
-        hint = "something listens there, but it may be no MQTT broker, or it is stuck"
+        hint = "the port is open, but it may not be an MQTT broker, or the broker hangs"
         return ConnectFailed("timeout", f"{endpoint} did not answer CONNECT within {timeout:g} s", hint, reached=True)
     hint = "check host, port and scheme of url, the network, and that no firewall is in the way"
     return ConnectFailed("timeout", f"no connection to {endpoint} within {timeout:g} s", hint)
@@ -38,7 +38,7 @@ def explain_failure(problem: Exception | None, endpoint: BrokerEndpoint, before_
     if isinstance(problem, ssl.SSLError):
         return tls_failed(problem, endpoint.host)
     if before_connack:
-        hint = "it may not know this MQTT version, or this client is not welcome; the broker's log may say more"
+        hint = "it may not know this MQTT version, or not allow this client; the broker's log may say more"
         if not endpoint.secure:
             hint = f"the port may speak TLS (try {endpoint.scheme}s://); else {hint}"
         message = f"{endpoint} closed the connection without answering CONNECT"

@@ -106,7 +106,7 @@ class MessageInbox:
         now = asyncio.get_running_loop().time()
         if now - self._warned_at >= WARN_EVERY:
             self._warned_at = now
-            log.warning("messages come too fast: one on %s was left out, and others may be", message.topic)
+            log.warning("messages come too fast: one on %s was dropped, others may follow", message.topic)
         self.dropped += 1
         if message.qos and mid not in self._open:
             self._unacknowledged.append(_Entry(message.qos, mid, QUOTA_EXCEEDED))

@@ -43,8 +43,8 @@ CODES: dict[int, ReasonCode] = {
     0x85: ReasonCode("client identifier not valid", "check client_id of this broker", "later"),
     0x86: ReasonCode("bad user name or password", _CREDENTIALS, "later"),
     0x87: ReasonCode("not authorized", _RIGHTS, "later", True),
-    0x88: ReasonCode("server unavailable", "the broker runs but does not serve now"),
-    0x89: ReasonCode("server busy", "the broker has too much to do"),
+    0x88: ReasonCode("server unavailable", "the broker runs but does not accept clients now"),
+    0x89: ReasonCode("server busy", "the broker is overloaded"),
     0x8A: ReasonCode("banned", _ASK, "later"),
     0x8B: ReasonCode("server shutting down"),
     0x8C: ReasonCode("bad authentication method", _CREDENTIALS, "later"),
@@ -58,7 +58,7 @@ CODES: dict[int, ReasonCode] = {
     0x92: ReasonCode("packet identifier not found"),
     0x93: ReasonCode("receive maximum exceeded", "lower window of this broker"),
     0x94: ReasonCode("topic alias invalid", "", "later", True),
-    0x95: ReasonCode("packet too large", "the broker takes only smaller messages; lower batch.readings", "soon", True),
+    0x95: ReasonCode("packet too large", "it accepts only smaller messages; lower batch.readings", "soon", True),
     0x96: ReasonCode("message rate too high", "the broker limits the rate", "later"),
     0x97: ReasonCode("quota exceeded", "the broker's limit for this client is used up", "later"),
     0x98: ReasonCode("administrative action", _ASK, "later"),
@@ -77,7 +77,7 @@ CODES: dict[int, ReasonCode] = {
 CONNACK_311: dict[int, ReasonCode] = {
     1: ReasonCode("protocol version not supported", "set protocol: auto", "protocol"),
     2: ReasonCode("client identifier not valid", "check client_id of this broker", "later"),
-    3: ReasonCode("server unavailable", "the broker runs but does not serve now"),
+    3: ReasonCode("server unavailable", "the broker runs but does not accept clients now"),
     4: ReasonCode("bad user name or password", _CREDENTIALS, "later"),
     5: ReasonCode("not authorized", _LOGIN, "later"),
 }

@@ -53,7 +53,7 @@ class MqttSubscriber:
         except TimeoutError:
             raise UplinkError(f"{self._where} did not answer a subscription within {timeout:g} s") from None
         except OverflowError:
-            raise UplinkError(f"{self._where} leaves too many subscriptions unanswered") from None
+            raise UplinkError(f"{self._where} has not answered too many subscriptions") from None
 
     def answered(self, mid: int, codes: tuple[int, ...], properties: Any = None) -> None:
         """gmqtt's on_subscribe and on_unsubscribe."""

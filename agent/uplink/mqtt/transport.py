@@ -175,7 +175,7 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
     def _oversized(self, owner: StreamOwner, command: int, data: bytes, body: int, after: int) -> None:
         """Skip a packet that is not worth the memory, once its topic and packet id are here to refuse it by."""
         if command & 0xF0 != PUBLISH:
-            owner.broken(0x95, "a packet larger than this gateway takes")
+            owner.broken(0x95, "a packet larger than this gateway accepts")
             return
         have = len(data) - body
         if have < 2 or have < (needed := 4 + (data[body] << 8 | data[body + 1])):
