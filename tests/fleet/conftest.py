@@ -33,12 +33,7 @@ async def database(postgres: LocalPostgres) -> AsyncIterator[Any]:
     asyncpg = pytest.importorskip("asyncpg")
     if postgres.process is None:
         await postgres.start()
-    for _ in range(100):
-        try:
-            connection = await asyncpg.connect(postgres.url)
-            break
-        except asyncpg.CannotConnectNowError:
-            pass
+    connection = await asyncpg.connect(postgres.url)
     await connection.execute("drop schema public cascade; create schema public")
     try:
         yield connection

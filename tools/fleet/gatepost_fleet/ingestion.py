@@ -53,6 +53,7 @@ class Ingestion:
         self._monotonic = monotonic
         self._backoff = Backoff(rng, FIRST_RETRY, LONGEST_RETRY, STEADY)
         self._told = ""
+        self._writing: asyncio.Task[None] | None = None  # one batch at a time, in order
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -64,25 +65,41 @@ class Ingestion:
                     await self._source.open()
                     self._state("running")
                     while True:
-                        await self._one_batch()
+                        batch = await self._source.take(BATCH, LINGER)
+                        await (self.store(batch) if batch else self.settle())
                 except Exception as error:  # of two client libraries: whatever it is, nothing was acknowledged
                     self.counters.failures += 1
                     self._state(f"waiting: {type(error).__name__}: {error}")
+                await self._give_up()
                 self._backoff.held(self._monotonic() - began)
                 await asyncio.sleep(self._backoff.next())
         finally:
+            await self._give_up()
             await self._source.close()
             await self._sink.close()
 
-    async def _one_batch(self) -> None:
-        batch = await self._source.take(BATCH, LINGER)
-        if batch:
-            await self.store(batch)
-
     async def store(self, batch: list[Delivered]) -> None:
+        """Unpack it while the database works on the one before; raises what went wrong with that."""
+        items = [item for delivered in batch for item in parse(delivered.topic, delivered.payload)]
+        await self.settle()
+        self._writing = asyncio.ensure_future(self._write(batch, items))
+        await asyncio.sleep(0)  # it is sent before the next batch is unpacked
+
+    async def settle(self) -> None:
+        """What was taken is stored and acknowledged."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    async def _give_up(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    async def _write(self, batch: list[Delivered], items: list[Parsed]) -> None:
         """Commit first, acknowledge after."""
         counters = self.counters
-        items = [item for delivered in batch for item in parse(delivered.topic, delivered.payload)]
         done = await self._sink.write(items)
         await self._source.acknowledge(batch)
         counters.messages += len(batch)

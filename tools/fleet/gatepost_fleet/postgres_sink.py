@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -18,16 +17,36 @@ CONNECT_TIMEOUT = 15.0
 CHANGING = ["replayed", "clock", "timestamp"]
 CLASH = "its id has another content already: a copied card?"
 
+# One statement, so that the readings go to the server once.
 _INSERT = """
-with came as (
+with came as materialized (
   select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
                        $8::text[], $9::boolean[], $10::jsonb[])
     as t (gateway_id, log_epoch, seq, device_id, patient_id, metric_type, time, clock, replayed, payload)
 ), stored as (
   insert into reading (gateway_id, log_epoch, seq, device_id, patient_id, metric_type, time, clock, replayed, payload)
-  select * from came on conflict do nothing returning gateway_id, log_epoch, seq
+  select * from came on conflict do nothing returning 1
+), arrived as (
+  insert into arrival (gateway_id, log_epoch, seqs, first_live, last_live)
+  select gateway_id, log_epoch, range_agg(int8range(seq, seq + 1)),
+         case when bool_or(not replayed) then now() end, case when bool_or(not replayed) then now() end
+  from came group by gateway_id, log_epoch order by gateway_id, log_epoch
+  on conflict (gateway_id, log_epoch) do update set
+    seqs = arrival.seqs + excluded.seqs,
+    first_live = coalesce(arrival.first_live, excluded.first_live),
+    last_live = coalesce(excluded.last_live, arrival.last_live)
+), seen as (
+  insert into gateway (id, last_seen, clock_offset, backlog_at, backlog_age)
+  select gateway_id, now(), now() - max(time) filter (where not replayed and timed),
+         case when bool_or(replayed and timed) then now() end, now() - max(time) filter (where replayed and timed)
+  from (select *, clock is distinct from 'unsynchronised' as timed from came) as each
+  group by gateway_id order by gateway_id
+  on conflict (id) do update set
+    last_seen = excluded.last_seen, clock_offset = coalesce(excluded.clock_offset, gateway.clock_offset),
+    backlog_at = coalesce(excluded.backlog_at, gateway.backlog_at),
+    backlog_age = coalesce(excluded.backlog_age, gateway.backlog_age)
 )
-select gateway_id, log_epoch, seq from stored
+select count(*) from stored
 """
 _CLASHES = """
 select came.number
@@ -35,26 +54,6 @@ from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) with ordinality
   as came (gateway_id, log_epoch, seq, payload, number)
 join reading using (gateway_id, log_epoch, seq)
 where reading.payload - $5::text[] <> came.payload - $5::text[]
-"""
-_ARRIVE = """
-insert into arrival (gateway_id, log_epoch, seqs, first_live, last_live)
-select gateway_id, log_epoch, range_agg(int8range(seq, seq + 1)),
-       case when bool_or(live) then now() end, case when bool_or(live) then now() end
-from unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[]) as t (gateway_id, log_epoch, seq, live)
-group by gateway_id, log_epoch order by gateway_id, log_epoch
-on conflict (gateway_id, log_epoch) do update set
-  seqs = arrival.seqs + excluded.seqs,
-  first_live = coalesce(arrival.first_live, excluded.first_live),
-  last_live = coalesce(excluded.last_live, arrival.last_live)
-"""
-_SEEN = """
-insert into gateway (id, last_seen, clock_offset, backlog_at, backlog_age)
-select id, now(), now() - newest, case when late is not null then now() end, now() - late
-from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as t (id, newest, late) order by id
-on conflict (id) do update set
-  last_seen = excluded.last_seen, clock_offset = coalesce(excluded.clock_offset, gateway.clock_offset),
-  backlog_at = coalesce(excluded.backlog_at, gateway.backlog_at),
-  backlog_age = coalesce(excluded.backlog_age, gateway.backlog_age)
 """
 _STATUS = """
 insert into gateway (id, last_seen, status) values ($1, now(), $2::jsonb)
@@ -138,12 +137,14 @@ class PostgresSink:
         connection = self._connection
         if connection is None:
             raise OSError("the database is not connected")
-        async with connection.transaction():
-            stored, clashes = await self._write_readings(connection, readings)
-            refused += clashes
-            for report in sorted(reports, key=lambda each: each.gateway):
-                await self._write_report(connection, report)
-            if refused:
+        # Readings are one statement and so one transaction. What follows may be lost with the connection: nothing is
+        # acknowledged then, and the same batch tells it again.
+        stored, clashes = await self._write_readings(connection, readings)
+        refused += clashes
+        if reports or refused:
+            async with connection.transaction():
+                for report in sorted(reports, key=lambda each: each.gateway):
+                    await self._write_report(connection, report)
                 await connection.executemany(
                     "insert into refused (topic, why, payload) values ($1, $2, $3)",
                     [(_storable(each.topic), _storable(each.why), each.payload) for each in refused],
@@ -154,26 +155,12 @@ class PostgresSink:
         if not readings:
             return 0, []
         columns = list(zip(*readings, strict=True))
-        fresh = {tuple(row) for row in await connection.fetch(_INSERT, *columns)}
-        stored, clashes, known = len(fresh), list[RefusedMessage](), list[Reading]()
-        for each in readings:
-            if each[:3] in fresh:
-                fresh.remove(each[:3])  # the first of its id; another one in this batch is compared with it
-            else:
-                known.append(each)
-        if known:
-            gateways, epochs, seqs, *_, payloads = zip(*known, strict=True)
-            rows = await connection.fetch(_CLASHES, gateways, epochs, seqs, payloads, CHANGING)
-            clashes = [_refused(known[row["number"] - 1], CLASH) for row in rows]
-        await connection.execute(_ARRIVE, *columns[:3], [not each.replayed for each in readings])
-        names = sorted({each.gateway for each in readings})
-        live, late = dict[str, datetime](), dict[str, datetime]()  # time of the newest reading
-        for each in readings:
-            if each.clock != "unsynchronised":
-                times = late if each.replayed else live
-                times[each.gateway] = max(times.get(each.gateway, each.time), each.time)
-        await connection.execute(_SEEN, names, [live.get(name) for name in names], [late.get(name) for name in names])
-        return stored, clashes
+        stored = await connection.fetchval(_INSERT, *columns)
+        if stored == len(readings):
+            return stored, []
+        # What was stored just now is compared with itself; the second of one id in this batch with the first.
+        rows = await connection.fetch(_CLASHES, *columns[:3], columns[-1], CHANGING)
+        return stored, [_refused(readings[row["number"] - 1], CLASH) for row in rows]
 
     async def _write_report(self, connection: Any, report: Report) -> None:
         body = orjson.dumps(report.body).decode()

@@ -78,7 +78,9 @@ class LoopbackFleet:
         server = self.database.server
         name = "PostgreSQL" if server else "SQLite"
         self.tell(f"{len(self.nodes)} broker nodes, {name} and {len(self.workers)} workers start")
-        await asyncio.gather(*(node.start() for node in self.nodes), *([server.start()] if server else []))
+        first, *others = self.nodes  # of RabbitMQ, the others join the first
+        await asyncio.gather(first.start(), *([server.start()] if server else []))
+        await asyncio.gather(*(node.start() for node in others))
         for worker in self.workers:
             await spawn(worker)
         for worker in self.workers:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
+from secrets import token_hex
 
 from gatepost_fleet.demo.servers import BrokerNode, LocalServer, ServerMissing, free_port
 
@@ -11,12 +13,27 @@ RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 EPMD = Path("/usr/bin/epmd")
 
 
+class PortMapper(LocalServer):
+    """Erlang's port mapper. Started here, because a node would start one that outlives it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("epmd", folder, [str(EPMD)])
+        self.command += ["-port", str(self.port), "-address", "127.0.0.1"]
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Once, whoever comes first."""
+        async with self._starting:
+            if self.process is None:
+                await super().start()
+
+
 class RabbitNode(BrokerNode):
     """A RabbitMQ node; guest may do everything from loopback. Raises ServerMissing."""
 
     scheme = "amqp://guest:guest@"
 
-    def __init__(self, name: str, folder: Path, mapper: LocalServer) -> None:
+    def __init__(self, name: str, folder: Path, mapper: PortMapper) -> None:
         if not RABBIT.exists():
             raise ServerMissing("RabbitMQ is not installed: sudo apt-get install rabbitmq-server")
         folder.mkdir(parents=True)
@@ -56,8 +73,7 @@ class RabbitNode(BrokerNode):
         (self.folder / "rabbit.conf").write_text("\n".join(lines) + "\n")
 
     async def start(self) -> None:
-        if self._mapper.process is None:
-            await self._mapper.start()
+        await self._mapper.start()
         await super().start()
         await self.until_listening(self.mqtt_port)
 
@@ -69,9 +85,10 @@ class RabbitNode(BrokerNode):
 def rabbit_cluster(folder: Path, count: int) -> list[RabbitNode]:
     """Nodes that know each other, not started. Raises ServerMissing."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Started here, because a node would start one that outlives it.
-    mapper = LocalServer("epmd", folder, [str(EPMD)])
-    mapper.command += ["-port", str(mapper.port), "-address", "127.0.0.1"]
+    cookie = folder / ".erlang.cookie"
+    cookie.write_text(token_hex(10))
+    cookie.chmod(0o400)
+    mapper = PortMapper(folder)
     nodes = [RabbitNode(f"rabbit-{number}", folder / f"rabbit-{number}", mapper) for number in range(1, count + 1)]
     for node in nodes:
         node.configure(nodes)

@@ -109,14 +109,7 @@ class DemoStory:
         self._tell(f"{self._real.name}: {count} readings of {starts} start{'s' * (starts != 1)} are stored")
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:
-        """Of a database that may have been started a moment ago."""
-        async with asyncio.timeout(ROLLOUT_WITHIN):
-            while True:
-                try:
-                    connection = await asyncpg.connect(self._fleet.database.url, timeout=15)
-                    break
-                except (OSError, asyncpg.CannotConnectNowError):
-                    await asyncio.sleep(0.2)
+        connection = await asyncpg.connect(self._fleet.database.url, timeout=15)
         try:
             return await question(connection)
         finally:

@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+import asyncpg
+
 START = 60.0  # seconds until a server answers
 POSTGRES_USER = "postgres"  # Debian's; PostgreSQL refuses to run as root
 
@@ -124,6 +126,16 @@ class LocalPostgres(LocalServer):
             user=self.user,
             cwd=folder,
         )
+
+    async def start(self) -> None:
+        """Until it takes connections: it listens before it is recovered. Raises OSError, TimeoutError."""
+        await super().start()
+        async with asyncio.timeout(START):
+            while True:
+                with contextlib.suppress(asyncpg.CannotConnectNowError):
+                    (await asyncpg.connect(self.url, timeout=START)).terminate()
+                    return
+                await asyncio.sleep(0.05)
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.errors import ConnectFailed, GatepostError
 from gatepost.agent.uplink.mqtt.connection import (
     BrokerEndpoint,
     ConnectionLost,
@@ -38,6 +38,7 @@ class SimulatedGateway:
         self.epoch = secrets.token_hex(4)
         self.acknowledged: set[int] = set()
         self.taken = 0
+        self.longest_retry, self.longest_crowded = LONGEST_RETRY, LONGEST_RETRY
         self.attempts: list[float] = []  # times of the loop at which it tried to connect
         self.trial = trial
         self._said: dict[int, tuple[bytes, bytes]] = {}  # tag below zero -> topic, payload of a report
@@ -102,7 +103,8 @@ class SimulatedGateway:
             await asyncio.sleep(self._interval)
 
     async def _keep_connected(self) -> None:
-        backoff, turn = Backoff(self._rng, FIRST_RETRY, LONGEST_RETRY, STEADY), 0
+        backoff, turn = Backoff(self._rng, FIRST_RETRY, self.longest_retry, STEADY), 0
+        crowded = Backoff(self._rng, FIRST_RETRY, self.longest_crowded)
         while True:
             began = asyncio.get_running_loop().time()
             self.attempts.append(began)
@@ -114,11 +116,14 @@ class SimulatedGateway:
                 on_lost=self._on_lost,
                 on_ack=self._on_ack,
             )
+            pause = 0.0
             try:
                 await connection.open(OPEN_TIMEOUT)
-            except GatepostError:
+            except ConnectFailed as failure:
                 turn += 1
+                pause = crowded.next() if failure.reached else 0.0
             else:
+                crowded.reset()
                 self._connection = connection
                 self._sent.clear()
                 self._say("status", {"gateway_id": self.name, "status": "online", "timestamp": timestamp()})
@@ -132,7 +137,7 @@ class SimulatedGateway:
             finally:
                 self._connection = None
                 await connection.close(CLOSE_TIMEOUT)
-            await asyncio.sleep(backoff.next())
+            await asyncio.sleep(max(pause, backoff.next()))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

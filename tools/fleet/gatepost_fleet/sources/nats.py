@@ -28,7 +28,7 @@ class NatsSource:
         self._name = worker
         self._client: Any = None
         self._consumer: Any = None
-        self._taken: list[Any] = []  # and not acknowledged
+        self._taken: dict[int, Any] = {}  # and not acknowledged, by their identity
 
     async def open(self) -> None:
         await self.close()
@@ -79,21 +79,21 @@ class NatsSource:
             return []
         except (NatsError, OSError) as error:
             raise SourceError(f"NATS: {str(error) or type(error).__name__}") from None
-        self._taken = messages
+        self._taken |= {id(each): each for each in messages}
         return [Delivered(topic_of_subject(each.subject), each.data, each) for each in messages]
 
     async def acknowledge(self, batch: list[Delivered]) -> None:
         try:
             for delivered in batch:
                 await delivered.ticket.ack()  # type: ignore[attr-defined]  # a nats.aio.msg.Msg
-            self._taken = []
+                self._taken.pop(id(delivered.ticket), None)
             await self._client.flush(timeout=OPEN_TIMEOUT)
         except (NatsError, OSError, TimeoutError) as error:
             raise SourceError(f"NATS: {str(error) or type(error).__name__}") from None
 
     async def close(self) -> None:
         client, self._client = self._client, None
-        taken, self._taken = self._taken, []
+        taken, self._taken = list(self._taken.values()), {}
         if client is not None:
             try:
                 async with asyncio.timeout(CLOSE_TIMEOUT):
