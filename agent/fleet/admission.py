@@ -8,6 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.errors import Unavailable
+from gatepost.agent.core.token_bucket import TokenBucket
 from gatepost.agent.fleet import signature
 from gatepost.agent.fleet.document import (
     DesiredDocument,
@@ -21,6 +23,8 @@ from gatepost.agent.fleet.record import DesiredStatus
 from gatepost.agent.fleet.reports import DesiredReports
 from gatepost.agent.fleet.validation import Problems, SettingsValidation
 from gatepost.agent.settings.current import CurrentSettings
+
+CHECK_RATE, CHECK_BURST = 0.1, 30.0  # signatures a second: each is a process, and anybody at the broker may send some
 
 
 class AdmittedDocument(NamedTuple):
@@ -47,6 +51,7 @@ class DocumentAdmission:
         self._validation = validation
         self._clock = clock
         self._is_signed = is_signed
+        self._checks = TokenBucket(CHECK_RATE, CHECK_BURST, clock.monotonic())
 
     async def judge(self, message: bytes) -> None:
         """Raises StoreError, Unavailable."""
@@ -75,6 +80,8 @@ class DocumentAdmission:
         public = keys.get(envelope.key_id)
         if public is None:
             raise WrongDocument("unknown-key", "the key that signed it is not in fleet.keys", "see fleet.keys")
+        if self._checks.take(self._clock.monotonic()):
+            raise Unavailable("documents come faster than their signatures are checked")
         if not await self._is_signed(public, envelope.payload, envelope.signature):
             raise WrongDocument("bad-signature", "the signature does not hold", "sign the payload as it is sent")
 

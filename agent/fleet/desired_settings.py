@@ -27,11 +27,13 @@ from gatepost.agent.settings.current import CurrentSettings
 from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.own_drops import read_drop
+from gatepost.agent.settings.trial.changes import changed_keys
 from gatepost.agent.settings.trial.record import ENDED, TrialRecord, read_record
 from gatepost.agent.settings.trial.trial import SettingsTrial
 
 log = logging.getLogger("gatepost.agent.fleet")
 
+MAX_CHANGED = 20  # keys that are told of what is tried
 MAX_WAITING = 8  # messages that wait to be judged; the oldest go first
 LOOK_EVERY = 0.5  # seconds between two looks at what is tried
 WELL_FOR = 5.0  # seconds for which all must be well without a break; less in a short trial
@@ -40,8 +42,7 @@ RETRY = 30.0  # seconds until what the disk, or the check of a signature, refuse
 
 class DesiredSettings:
     """Desired state. `take`, `confirm` and `connected` may be called at any time and never wait; `run` is its task.
-    `compare` begins a comparison with how things are now; `on_manual` is called when a document is tried that
-    somebody has to confirm."""
+    `compare` begins a comparison with how things are now; `on_manual` is called when `manual` changes."""
 
     def __init__(
         self,
@@ -202,7 +203,8 @@ class DesiredSettings:
 
     async def _change(self, before: dict[str, Any], document: DesiredDocument, source: str) -> None:
         async def begin(settings: Settings) -> None:
-            await self._trial.begin(self._drop, [f"desired state {document.version}"], source, document.within)
+            changed = changed_keys(self._current.settings, settings)[:MAX_CHANGED]
+            await self._trial.begin(self._drop, changed, source, document.within)
 
         await self._editor.change(before, lambda _: document.settings, (), source, begin=begin, path=self._drop)
 
@@ -260,7 +262,10 @@ class DesiredSettings:
         if report is None or ended is None:
             return
         await self._reports.decide(self._ended(report, ended))
-        self._health, self.manual, self._superseded, self._ended_trial = None, False, False, None
+        was_manual, self.manual = self.manual, False
+        self._health, self._superseded, self._ended_trial = None, False, None
+        if was_manual:
+            self._on_manual()
 
     def _ended(self, report: DesiredReport, ended: TrialRecord) -> DesiredReport:
         replace = msgspec.structs.replace

@@ -13,6 +13,7 @@ import pytest
 
 from gatepost.agent.app import App
 from gatepost.agent.fleet import desired_settings
+from gatepost.agent.fleet.admission import CHECK_BURST
 from gatepost.agent.fleet.signature import VALID, check
 from tests.api.real import running, written
 from tests.desired.signing import GATEWAY, FleetSigner
@@ -192,7 +193,8 @@ async def test_settings_that_may_not_be_set_are_refused_and_decided(box: Fleet, 
 
 
 async def test_expiry_is_judged_by_a_clock_that_is_right_and_by_no_other(box: Fleet) -> None:
-    clock = HandClock()
+    clock: Any = HandClock()
+    clock.monotonic = box.app.clock.monotonic
     box.app.fleet.running.desired._admission._clock = clock
     past, future = "2026-11-20T10:29:59Z", "2026-11-20T11:30:01+01:00"
     box.send(SIGNER.document(1, level("warning"), expires_at=past))
@@ -262,6 +264,7 @@ async def test_somebody_has_to_confirm_what_says_so(box: Fleet) -> None:
     assert box.statuses(1) == ["trying"]
     box.listener.publish(f"{ROOT}/desired/confirm", b'{"version": 1}')
     await box.report(1, "applied")
+    await until(lambda: f"{ROOT}/desired/confirm" not in link._tasks._subscriptions.held, LONG)
     box.send(SIGNER.document(2, level("error"), within="1h", manual=True))
     await box.report(2, "trying")
     await box.http.post("settings/confirm", json={})  # a person at the box may, too
@@ -284,6 +287,23 @@ async def test_a_document_waits_for_the_trial_of_a_person(box: Fleet) -> None:
     await box.report(2, "applied")
     assert box.level == "error"
     assert box.app.current.settings.gateway.labels == {"site": "north"}
+
+
+async def test_a_flood_of_documents_is_not_checked_one_by_one(box: Fleet) -> None:
+    checked = 0
+
+    async def count(*question: str) -> bool:
+        nonlocal checked
+        checked += 1
+        return False
+
+    admission = box.app.fleet.running.desired._admission
+    admission._is_signed = count
+    for number in range(45):
+        box.send(SIGNER.document(number + 1, level("error")))
+        await until(lambda number=number: checked > number or admission._checks.wait(box.app.clock.monotonic()), LONG)
+    assert CHECK_BURST <= checked < 45
+    assert len(box.app.fleet.running.desired._inbox) <= desired_settings.MAX_WAITING
 
 
 async def test_what_a_person_set_at_the_box_counts_more(box: Fleet) -> None:
