@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gatepost.agent.core.named_files import off_loop
+from gatepost.drivers.serial.port.blocking_call import in_thread
 
 INTERVAL = 2.0  # seconds between looks: half a wake-up a second
 SETTLE = 0.3  # between looks while something is changing
@@ -42,7 +43,8 @@ class SettingsWatcher:
     """`async for _ in SettingsWatcher(paths)` gives one turn for each change, when it has come to rest.
 
     `since` is how the paths looked when they were read, so that nothing in between is missed; `paths` may be replaced
-    while it runs.
+    while it runs. It looks in a thread of its own: a share that hangs stops that alone, and the loop is woken by
+    changes only. `sleep` is that thread's; True ends it.
     """
 
     def __init__(
@@ -52,42 +54,43 @@ class SettingsWatcher:
         *,
         interval: float = INTERVAL,
         settle: float = SETTLE,
-        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        sleep: Callable[[float], bool] | None = None,
     ) -> None:
-        self._paths = list(paths)
-        self._known = signature(self._paths) if since is None else dict(since)
         self._interval = interval
         self._settle = settle
         self._sleep = sleep
+        self._changing = threading.Lock()
+        self.watch(paths, since)
 
     def watch(self, paths: Iterable[Path], since: Signature | None = None) -> None:
         """From now on these, as they looked when they were read."""
-        self._paths = list(paths)
-        self._known = signature(self._paths) if since is None else dict(since)
+        watched = list(paths)
+        with self._changing:
+            self._watched = (watched, signature(watched) if since is None else dict(since))
 
     async def __aiter__(self) -> AsyncIterator[None]:
-        while True:
-            await self._sleep(self._interval)
-            seen = await self._look()
-            if seen is None or seen == self._known:
-                continue
-            while True:  # until two looks agree: an editor or a copy may still be writing
-                await self._sleep(self._settle)
-                again = await self._look()
-                if again is None:
-                    seen = self._known
-                if again is None or again == seen:
+        stop = threading.Event()
+        try:
+            while await in_thread(asyncio.get_running_loop(), partial(self._has_changed, self._sleep or stop.wait)):
+                yield
+        finally:
+            stop.set()
+
+    def _has_changed(self, sleep: Callable[[float], bool]) -> bool:
+        """In the thread: True once something has; False when it is to end."""
+        while not sleep(self._interval):
+            watched = self._watched
+            paths, known = watched
+            seen = signature(paths)
+            while seen != known:  # until two looks agree: an editor or a copy may still be writing
+                if sleep(self._settle):
+                    return False
+                again = signature(paths)
+                if again == seen:
                     break
                 seen = again
-            if seen != self._known:
-                self._known = seen
-                yield
-
-    async def _look(self) -> Signature | None:
-        """None where that takes too long: a share that hangs is looked at again when it answers."""
-        paths = self._paths
-        try:
-            seen = await off_loop(f"a look at {paths}", partial(signature, paths))
-        except OSError:
-            return None
-        return seen if paths is self._paths else dict(self._known)  # others are to be watched by now
+            with self._changing:
+                if watched is self._watched and seen != known:
+                    self._watched = (paths, seen)
+                    return True
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from contextlib import aclosing
 
 import pytest
 
@@ -19,22 +20,20 @@ class Sleeps:
         self.steps = list(steps)
         self.seconds: list[float] = []
 
-    async def __call__(self, seconds: float) -> None:
+    def __call__(self, seconds: float) -> bool:
         self.seconds.append(seconds)
         if not self.steps:
-            raise asyncio.CancelledError
+            return True
         step = self.steps.pop(0)
         if step is not None:
             step()
+        return False
 
 
 async def count(watcher) -> int:
     turns = 0
-    try:
-        async for _ in watcher:
-            turns += 1
-    except asyncio.CancelledError:
-        pass
+    async for _ in watcher:
+        turns += 1
     return turns
 
 
@@ -82,9 +81,10 @@ async def test_it_waits_until_the_writing_has_ended(place):
     write = [lambda n=n: (place / "conf.d" / "10.yaml").write_text("x" * n) for n in (1, 2, 3)]
     sleeps = Sleeps(*write, None)
     watcher = SettingsWatcher(paths(place), sleep=sleeps)
-    async for _ in watcher:
-        told.append((place / "conf.d" / "10.yaml").read_text())
-        break
+    async with aclosing(aiter(watcher)) as changes:
+        async for _ in changes:
+            told.append((place / "conf.d" / "10.yaml").read_text())
+            break
     assert told == ["xxx"]
     assert sleeps.steps == []
 

@@ -228,7 +228,7 @@ class _Endpoint:
                     "api-refused", by=principal.name, method=method, path=scope["path"], reason=error.kind
                 )
             raise
-        if method not in SAFE and principal is not LOCAL:
+        if method not in SAFE and principal is not LOCAL and principal is not NOBODY:  # signing in says so itself
             self._app.audit.record("api", by=principal.name, method=method, path=scope["path"])
         return found if isinstance(found, JsonResponse | StreamingResponse) else JsonResponse(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from pathlib import Path
@@ -67,6 +68,8 @@ class LogMarkFile:
         """Without `durable` it outlives the process, not yet a power cut: no wear until it is made durable."""
         handle = self._open()
         octets = _encoded(msgspec.structs.replace(mark, turn=self._turn))
+        if len(octets) > SLOT_OCTETS:
+            raise OSError(errno.EFBIG, "it is larger than its place")
         os.pwrite(handle, octets, self._turn % SLOTS * SLOT_OCTETS)
         if durable:
             os.fdatasync(handle)
