@@ -159,6 +159,7 @@ class Listener:
 @asynccontextmanager
 async def listening(url: str, topics: Sequence[str] = ("#",), **options: Any) -> AsyncIterator[Listener]:
     options.setdefault("client_id", "listener")
+    options.setdefault("inbound_only", True)  # the broker waits where messages come too fast: none is left out
     recorder = Recorder(url, **options)
     await recorder.connection.open(10)
     codes = await recorder.connection.subscribe([(topic, 1) for topic in topics], 5)
