@@ -15,6 +15,9 @@ from gatepost_fleet.rollout import RolloutPlan, RolloutProgress, in_canary_order
 from gatepost_fleet.signing import KeyUnusable, SigningKey
 from gatepost_fleet.state_file import Issue, StateFileWrong, document, read_state, settings_of
 
+from gatepost.agent.fleet.document import open_envelope, read_document
+from gatepost.agent.fleet.signature import INVALID, VALID, check
+
 NOW = datetime(2026, 11, 29, 10, tzinfo=UTC)
 STATE = """
 groups:
@@ -71,6 +74,12 @@ def test_the_very_octets_are_signed(tmp_path: Path) -> None:
     assert (tmp_path / "key.pem").stat().st_mode & 0o077 == 0
     state = read_state(state_file(tmp_path))
     whole = document(state, "ward-7", Issue(42, "r-42", NOW), {"logging": {"level": "ä"}})
+    # As a gateway reads it.
+    signed = open_envelope(key.envelope(whole).encode())
+    assert check(key.public, signed.payload, signed.signature) == VALID
+    assert check(key.public, signed.payload + " ", signed.signature) == INVALID
+    read = read_document(signed.payload)
+    assert (read.gateway_id, read.version, read.rollout, read.within) == ("ward-7", 42, "r-42", 60.0)
     envelope = orjson.loads(SigningKey.load("fleet-2026-11", tmp_path / "key.pem").envelope(whole))
     assert (envelope["schema"], envelope["key_id"]) == (1, "fleet-2026-11")
     public = Ed25519PublicKey.from_public_bytes(b64decode(key.public))
@@ -89,6 +98,14 @@ def test_the_very_octets_are_signed(tmp_path: Path) -> None:
     (tmp_path / "none.pem").write_text("no key")
     with pytest.raises(KeyUnusable, match="PEM"):
         SigningKey.load("a", tmp_path / "none.pem")
+
+
+def test_what_no_gateway_would_look_at_is_not_signed(tmp_path: Path) -> None:
+    long = read_state(state_file(tmp_path, "groups: [{settings: {}}]\nconfirm: {within: 25h}"))
+    with pytest.raises(StateFileWrong, match=r"ward-7 would refuse it: .*within"):
+        document(long, "ward-7", Issue(1, "r-1", NOW), {})
+    with pytest.raises(StateFileWrong, match="octets"):
+        document(read_state(state_file(tmp_path)), "ward-7", Issue(1, "r-1", NOW), {"devices": {"d" * 130_000: {}}})
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ async def test_from_a_key_to_the_answer_of_a_gateway(tmp_path: Path, database: A
     missing = await shell("rollout", "start", str(state))
     assert (missing.exit_code, "key.pem" in missing.output) == (1, True)
     assert "{id: k-1, ed25519: " in await shell.ok("key", str(tmp_path / "key.pem"))
+    unreachable = await shell("run")
+    assert (unreachable.exit_code, "`broker`" in unreachable.output) == (1, True)
     nobody = await shell("rollout", "start", str(state))
     assert (nobody.exit_code, "no known gateway" in nobody.output) == (1, True)
     sink = PostgresSink(postgres.url)

@@ -31,7 +31,7 @@ _NATS = """# nats-server: inside of `authorization {{ users = [ ... ] }}`, one e
 _EMQX = """%% EMQX: acl.conf, before the rule that denies everything.
 {{allow, all, all, ["gateways/${{username}}/#"]}}.
 {{allow, all, subscribe, ["organizations/{org}/broadcast"]}}.
-{{allow, {{user, "{user}"}}, all, ["gateways/#", "$share/+/#", "organizations/{org}/broadcast"]}}.
+{{allow, {{user, "{user}"}}, all, ["gateways/#", "devices/#", "$share/+/#", "organizations/{org}/broadcast"]}}.
 {{deny, all}}.
 """
 ENGINES = {"mosquitto": _MOSQUITTO, "rabbitmq": _RABBITMQ, "nats": _NATS, "emqx": _EMQX}

@@ -65,7 +65,7 @@ def render(file: StatePath, gateway: str, config: Config = DEFAULT_CONFIG) -> No
     async def look(connection: Any) -> dict[str, Any] | None:
         known = await desired_state.labels_of(connection, gateway)
         settings = settings_of(state, gateway, known)
-        return None if settings is None else document(state, gateway, Issue(0, "", datetime.now(UTC)), settings)
+        return None if settings is None else document(state, gateway, Issue(1, "", datetime.now(UTC)), settings)
 
     found = with_database(settings_from(config), look)
     if found is None:

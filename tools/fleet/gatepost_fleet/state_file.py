@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
+import orjson
 import yaml
 from msgspec import Meta
+
+from gatepost.agent.fleet.document import WrongDocument, read_document
 
 SECRETS = ("password", "token", "secret", "passphrase", "pin")  # members that must not hold a plain text
 
@@ -74,8 +77,8 @@ class Issue(NamedTuple):
 
 
 def document(state: StateFile, gateway: str, issue: Issue, settings: dict[str, Any]) -> dict[str, Any]:
-    """The desired-state document of one gateway."""
-    return {
+    """The desired-state document of one gateway. StateFileWrong where no gateway would look at it."""
+    whole = {
         "gateway_id": gateway,
         "version": issue.version,
         "issued_at": _timestamp(issue.now),
@@ -84,6 +87,11 @@ def document(state: StateFile, gateway: str, issue: Issue, settings: dict[str, A
         "settings": settings,
         "confirm": msgspec.to_builtins(state.confirm),
     }
+    try:
+        _ = read_document(orjson.dumps(whole).decode()).within
+    except WrongDocument as error:
+        raise StateFileWrong(f"{gateway} would refuse it: {error}") from None
+    return whole
 
 
 def _timestamp(moment: datetime) -> str:

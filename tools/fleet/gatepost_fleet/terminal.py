@@ -15,6 +15,7 @@ from gatepost_fleet.desired_state import NothingToDo
 from gatepost_fleet.migrations import SchemaTooNew, migrate
 from gatepost_fleet.postgres_sink import CONNECT_TIMEOUT
 from gatepost_fleet.settings import FleetSettings, FleetSettingsWrong, load
+from gatepost_fleet.state_file import StateFileWrong
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="YAML file with `source` and `sink`")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
@@ -46,7 +47,7 @@ async def _with_database(settings: FleetSettings, work: Callable[[Any], Awaitabl
     try:
         await migrate(connection)
         return await work(connection)
-    except (SchemaTooNew, NothingToDo, ValueError) as error:
+    except (SchemaTooNew, NothingToDo, StateFileWrong, ValueError) as error:
         fail(str(error))
     finally:
         await connection.close()

@@ -188,7 +188,8 @@ async def _main(arguments: argparse.Namespace) -> None:
             await rate(folder)
             return
         nodes: Sequence[BrokerNode] = ENGINES[arguments.engine](folder / "nodes", 3)  # type: ignore[assignment]
-        fleet = LoopbackFleet(folder, nodes, PostgresDatabase(folder), arguments.gateways, arguments.rate, tell)
+        obeys = arguments.what == "blackout"  # then each also subscribes and asks
+        fleet = LoopbackFleet(folder, nodes, PostgresDatabase(folder), arguments.gateways, arguments.rate, tell, obeys)
         try:
             await {"turns": turns, "blackout": blackout}[arguments.what](fleet)
             account = await fleet.finish()
