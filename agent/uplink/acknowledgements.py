@@ -50,6 +50,8 @@ class DeliveryCounters:
 class SentUnit:
     """Readings that share messages: one reading of several messages, or a batch. Done when all are acknowledged."""
 
+    __slots__ = ("_code", "_missing", "seqs")
+
     def __init__(self, seqs: list[int], messages: int) -> None:
         self.seqs = seqs
         self._missing = messages

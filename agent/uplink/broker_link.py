@@ -181,7 +181,7 @@ class BrokerLink:
         with contextlib.suppress(NotConnected):
             delivery.control.put(at_once)
         if late:
-            loop.call_later(late[0].delay, self._publish_dialect, [each._replace(delay=0.0) for each in late])
+            loop.call_later(late[0].delay, self._publish_dialect, [each.undelayed() for each in late])
         if self._format.current.hang_up and not self._hanging_up:
             self._hanging_up = True
             self._changed.set()

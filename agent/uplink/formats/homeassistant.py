@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 import orjson
+from msgspec.structs import replace
 
 from gatepost.agent.uplink.formats.homeassistant_units import sensor_unit
 from gatepost.agent.uplink.formats.interface import (
@@ -94,7 +95,7 @@ class HomeAssistantFormat(PayloadFormat):
         if topic == self._birth and payload == b"online":
             delay = self.context.random.uniform(0.0, BIRTH_SPREAD)
             for message in self._discovery():
-                yield message._replace(delay=delay)
+                yield replace(message, delay=delay)
 
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         if not reading.values or reading.device not in self.context.devices:  # or it would appear again for ever

@@ -26,7 +26,7 @@ FLEET_TOPICS = frozenset({"desired", "desired_confirm", "desired_get", "reported
 CONTRACT_TOPICS = STATUS_TOPICS | COMMAND_TOPICS | FLEET_TOPICS | {"data", "batch"}
 
 
-class OutgoingMessage(NamedTuple):
+class OutgoingMessage(msgspec.Struct, gc=False):
     """A message to publish. `expiry` (seconds), `content_type` and `user_properties` go with MQTT 5 only."""
 
     topic: str
@@ -37,6 +37,9 @@ class OutgoingMessage(NamedTuple):
     user_properties: tuple[tuple[str, str], ...] = ()
     expiry: int | None = None
     delay: float = 0.0  # seconds to wait before it is published
+
+    def undelayed(self) -> OutgoingMessage:
+        return msgspec.structs.replace(self, delay=0.0)
 
 
 class IncomingCommand(NamedTuple):

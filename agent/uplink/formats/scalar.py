@@ -23,6 +23,7 @@ from gatepost.agent.uplink.formats.stored_reading import StoredReading
 
 Described = msgspec.Meta
 MAX_KNOWN = 5000  # values whose beginning is remembered
+MAX_TAILS = 100  # sets of metadata that readings share
 
 
 class ScalarOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +69,7 @@ class ScalarFormat(PayloadFormat):
         super().__init__(context)
         self._bare = context.options.payload == "bare"
         self._known: dict[tuple[str | None, ...], tuple[str, bytes, bytes]] = {}
+        self._tails: dict[tuple[object, ...], bytes] = {}
 
     @property
     def carries_flags(self) -> bool:
@@ -107,7 +109,17 @@ class ScalarFormat(PayloadFormat):
 
     def _common(self, reading: StoredReading) -> bytes:
         """Time and metadata, which the values of a reading share; the object's end is open for flags."""
-        metadata: dict[str, Any] = {"id": reading.id, "gateway_id": reading.gateway}
+        key = (reading.patient, reading.device_time, reading.clock, reading.urgent, reading.replayed, reading.quality)
+        tail = self._tails.get(key)
+        if tail is None:
+            if len(self._tails) >= MAX_TAILS:
+                self._tails.clear()
+            tail = self._tails[key] = self._tail(reading)
+        moment = reading.timestamp.encode()
+        return b',"timestamp":"%b","metadata":{"id":%b,%b' % (moment, orjson.dumps(reading.id), tail)
+
+    def _tail(self, reading: StoredReading) -> bytes:
+        metadata: dict[str, Any] = {"gateway_id": reading.gateway}
         if reading.patient is not None:
             metadata["patient_id"] = reading.patient
         if reading.device_time is not None:
@@ -116,7 +128,7 @@ class ScalarFormat(PayloadFormat):
         metadata["urgent"] = reading.urgent
         metadata["replayed"] = reading.replayed
         metadata["quality"] = reading.quality
-        return b',"timestamp":"%b","metadata":%b' % (reading.timestamp.encode(), orjson.dumps(metadata)[:-1])
+        return orjson.dumps(metadata)[1:-1]
 
     @classmethod
     def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:

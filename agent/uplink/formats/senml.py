@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import orjson
+from msgspec.structs import replace
 
 from gatepost.agent.uplink.formats.interface import (
     COMMAND_TOPICS,
@@ -119,7 +120,7 @@ class SenmlFormat(PayloadFormat):
                 joined[head.topic] = records
                 packs.append((head, records))
         encode = encode_cbor if self._cbor else orjson.dumps
-        return [head._replace(payload=encode(records)) for head, records in packs]
+        return [replace(head, payload=encode(records)) for head, records in packs]
 
     def _records(self, reading: StoredReading) -> Records:
         base, units = self._base(reading), reading.units
