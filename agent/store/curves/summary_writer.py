@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gatepost.agent.core.clock import US
 from gatepost.agent.store.boot_clock import BootClock
@@ -93,17 +93,15 @@ class SummaryWriter:
             records, hi = await self._queries.stretch(lo, hi)
             groups: defaultdict[tuple[int, int], list[Record]] = defaultdict(list)
             for record in records:
-                wall = record.wall
-                if not record.bits & IN_STEP:
-                    wall, boot = self._time(record)
-                    unsure = boot if unsure is None else unsure
-                groups[record.series, wall // (STEP * US)].append(record)
-                first, last = min(first, wall), max(last, wall)
-            rows += len(records)
-            for (series, bucket), group in groups.items():
-                seqs = [record.seq for record in group]
-                for name, values, seq in columns([record.body for record in group], seqs):
-                    table.add_all((series, name), bucket * STEP, values, seq)
+                groups[record.series, record.bits & IN_STEP].append(record)
+            for (series, _), group in groups.items():
+                walls, boot = self._times(group)
+                unsure = boot if unsure is None else unsure
+                first, last, rows = min(first, *walls), max(last, *walls), rows + len(group)
+                for bucket, part in _by_bucket(walls, group):
+                    bodies, seqs = [record.body for record in part], [record.seq for record in part]
+                    for name, values, seq in columns(bodies, seqs):
+                        table.add_all((series, name), bucket, values, seq)
             await asyncio.sleep(0)
         if table.size * DENSE[STEP] > rows:
             table = table.coarser(COARSE_STEP)
@@ -118,13 +116,15 @@ class SummaryWriter:
             run.many("summary_put", cells)
             run.later("summary_zone_put", (zone, table.step, min(first, last) // US, last // US, unsure))
 
-    def _time(self, record: Record) -> tuple[int, int | None]:
-        """Wall microseconds, and the boot that may tell another time later."""
-        if record.bits & IN_STEP:
-            return record.wall, None
-        boot = self._book.get(record.series).boot
+    def _times(self, group: list[Record]) -> tuple[list[int], int | None]:
+        """Wall microseconds of records of one series and trust, and the boot that may tell others later."""
+        if group[0].bits & IN_STEP:
+            return [record.wall for record in group], None
+        boot = self._book.get(group[0].series).boot
         shift = self._boots.shift(boot)
-        return (record.wall, boot) if shift is None else (record.mono + shift, None)
+        if shift is None:
+            return [record.wall for record in group], boot
+        return [record.mono + shift for record in group], None
 
     async def _drop_unsure(self) -> None:
         """Zones with a boot whose clock is in step by now are made again, and all after them."""
@@ -139,7 +139,7 @@ class SummaryWriter:
         bottom, _ = (await self._database.read("summary_span"))[0]
         if not oldest or bottom is None or bottom > oldest[0].seq // ZONE_ROWS:
             return
-        wall, _ = self._time(oldest[0])
+        (wall,), _ = self._times(oldest[:1])
         zone = oldest[0].seq // ZONE_ROWS
         await self._drop(0, zone)
         await self._database.write("summary_drop_old", (zone, wall // US - COARSE_STEP))
@@ -148,3 +148,15 @@ class SummaryWriter:
         async with self._database.transaction() as run:
             run.later("summary_drop", (lo, hi))
             run.later("summary_zone_drop", (lo, hi))
+
+
+def _by_bucket(walls: list[int], group: list[Record]) -> Iterator[tuple[int, list[Record]]]:
+    """Records by the start of their bucket, in seconds: nearly always one."""
+    width = STEP * US
+    if min(walls) // width == max(walls) // width:
+        yield walls[0] // width * STEP, group
+        return
+    parts: defaultdict[int, list[Record]] = defaultdict(list)
+    for wall, record in zip(walls, group, strict=True):
+        parts[wall // width * STEP].append(record)
+    yield from parts.items()
