@@ -20,7 +20,7 @@ from gatepost.agent.core.errors import Conflict, GatepostError, StoreError, Unav
 from gatepost.agent.fleet.admission import AdmittedDocument, DocumentAdmission
 from gatepost.agent.fleet.document import DesiredDocument
 from gatepost.agent.fleet.health import HealthComparison
-from gatepost.agent.fleet.record import DesiredReport, DesiredStatus, settled, source_of
+from gatepost.agent.fleet.record import DesiredReport, DesiredStatus, problem_of, settled, source_of
 from gatepost.agent.fleet.reports import DesiredReports
 from gatepost.agent.fleet.validation import DROP, Problems, overridden, problems_of
 from gatepost.agent.settings.current import CurrentSettings
@@ -273,7 +273,9 @@ class DesiredSettings:
             return replace(report, status="applied", timestamp=self._reports.now)
         status: DesiredStatus = "superseded" if self._superseded else "reverted"
         problems = self._last_problems if ended.reason == "not-confirmed" else []
-        if ended.reason == "not-confirmed" and not problems:
-            message = "nobody confirmed it in time" if self.manual else "it was not well for long enough"
-            problems = [{"key": "not-confirmed", "where": "", "message": message, "hint": ""}]
+        if not problems and status == "reverted":
+            problem = problem_of(ended.reason or "asked")
+            if ended.reason == "not-confirmed" and self.manual:
+                problem["message"] = "nobody confirmed it in time"
+            problems = [problem]
         return replace(report, status=status, reason=ended.reason, problems=problems, timestamp=self._reports.now)

@@ -50,7 +50,9 @@ class HealthComparison:
         for view in self._devices.views():
             before = self._devices_before.get(view["id"])
             if before is not None and not self._is_well(before, view):
-                message = view["message"] or view["reason"] or view["status"]
+                message = view["message"] or view["reason"] or ""
+                if not message:
+                    message = "nothing understood from it yet" if view["status"] == "online" else view["status"]
                 found.append(_problem("device-not-well", f"devices.{view['id']}", message))
         return found
 

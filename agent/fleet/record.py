@@ -17,6 +17,12 @@ FILE = "fleet.json"  # in the state directory
 SCHEMA = 1
 MAX_UNTOLD = 50  # reports that wait for the broker; the oldest go first
 
+WORDS = {  # of reasons for which a version was undone
+    "restarted": "the agent ended while it was tried",
+    "asked": "somebody undid it",
+    "not-confirmed": "it was not well for long enough",
+    "not-applied": "it could not be put into force",
+}
 DesiredStatus = Literal["trying", "applied", "refused", "reverted", "superseded", "unsigned", "stale"]
 
 
@@ -66,6 +72,11 @@ class FleetRecord(msgspec.Struct, frozen=True, kw_only=True):
         return record if newer is None else replace(record, report=replace(newer, previous=record.applied))
 
 
+def problem_of(reason: str) -> dict[str, str]:
+    """The reason as a problem, where nothing else says why."""
+    return {"key": reason, "where": "", "message": WORDS.get(reason, reason), "hint": ""}
+
+
 def source_of(version: int) -> str:
     """Who changes settings, where a document does."""
     return f"fleet:{version}"
@@ -95,8 +106,10 @@ def settled(record: FleetRecord, ended: TrialRecord | None, now: str) -> FleetRe
     report = record.trial
     if report is None or report.version is None:
         return record
-    changes: dict[str, Any] = {"status": "reverted", "reason": "restarted"}  # also where the trial had not begun
+    reason: str | None = "restarted"  # also where the trial had not begun
     if ended is not None and ended.by == source_of(report.version):
-        confirmed = ended.state == "confirmed"
-        changes = {"status": "applied" if confirmed else "reverted", "reason": None if confirmed else ended.reason}
+        reason = None if ended.state == "confirmed" else ended.reason or "restarted"
+    changes: dict[str, Any] = {"status": "applied"}
+    if reason is not None:
+        changes = {"status": "reverted", "reason": reason, "problems": [problem_of(reason)]}
     return record.with_report(msgspec.structs.replace(report, **changes, timestamp=now))
