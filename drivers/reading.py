@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -66,3 +67,11 @@ class Faults:
     @property
     def total(self) -> int:
         return sum(self.counts.values())
+
+
+def iso_time(parts: Sequence[int] | None) -> str | None:
+    """ISO 8601 of a device's clock as it tells it, year first; None where that is no time. It knows no zone."""
+    try:
+        return datetime(*parts).isoformat() if parts else None  # type: ignore[arg-type]  # noqa: DTZ001
+    except ValueError:
+        return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gatepost.agent.commands.model import CommandRequest, CommandResponse
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.events import EventBus
+from gatepost.agent.core.message_sender import MessageSender
 from gatepost.agent.core.views import BrokerView, DeviceView
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.process.log_ring import LogRing
@@ -39,11 +40,8 @@ class CommandOutcomes(Protocol):
     def outcomes(self) -> Mapping[str, str]: ...
 
 
-class BrokerInterface(Protocol):
+class BrokerInterface(MessageSender, Protocol):
     def as_dict(self) -> BrokerView: ...
-
-    @property
-    def name(self) -> str: ...
 
     @property
     def followed(self) -> CommandOutcomes: ...
@@ -51,16 +49,6 @@ class BrokerInterface(Protocol):
     def topic(self, key: str, /) -> str: ...
 
     async def follow(self, topic: str, /) -> None: ...
-
-    async def send(
-        self,
-        topic: str,
-        payload: bytes,
-        qos: int = ...,
-        retain: bool = ...,
-        properties: dict[str, Any] | None = ...,
-        timeout: float = ...,
-    ) -> None: ...
 
     async def connect(self) -> None: ...
 

@@ -19,6 +19,7 @@ from gatepost.agent.audit.hash_chain import (
     torn_note,
     unseal,
 )
+from gatepost.agent.core.atomic_file import sync_directory
 from gatepost.agent.core.named_files import check_regular, open_regular
 
 
@@ -131,7 +132,7 @@ class AuditFile:
         self._handle = open_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._size = os.fstat(self._handle).st_size
         if new:
-            self._sync_directory()
+            sync_directory(self._path.parent)
 
     def _rotate(self) -> None:
         """The full file is named after its last line; the oldest beyond `keep` go."""
@@ -142,13 +143,6 @@ class AuditFile:
         for old in files(self._path)[: -self._keep]:
             old.unlink()
         self._open()
-
-    def _sync_directory(self) -> None:
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
     def _unended(self) -> bytes | None:
         """What stands after the last line end of the current file, if anything (at most 1 MiB of it)."""

@@ -61,6 +61,8 @@ class GattProfile:
 
     def __init__(self, memory: ProfileMemory) -> None:
         self.memory = memory
+        self._done = False
+        self._fetched = 0
 
     def decode(self, value: GattValue) -> Items:
         """Decode a value; FrameError."""
@@ -107,9 +109,13 @@ class GattProfile:
     @property
     def done(self) -> bool:
         """True if it has all it wanted, so that the device may be left alone."""
-        return False
+        return self._done
 
     @property
     def fetched(self) -> int:
         """Number of new records of the last download."""
-        return 0
+        return self._fetched
+
+    def frame_fault(self, wrong: FrameError) -> None:
+        """Count a damaged frame."""
+        self.memory.faults.add(wrong.kind, f"a frame that no {self.title} sends")

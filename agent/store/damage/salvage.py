@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gatepost.agent.core.atomic_file import sync_directory
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.damage import carve
 from gatepost.agent.store.database import PAGE_SIZE, sql
@@ -134,7 +135,7 @@ def salvage(path: Path, next_seq: int = 0) -> SalvageReport:
         _carry(path, new, report, next_seq)
         new.execute("COMMIT")
     fresh.rename(_beside(path, ".mended"))
-    _sync(path.parent)
+    sync_directory(path.parent)
     settle(path, Path(report.aside))
     return report
 
@@ -159,7 +160,7 @@ def settle(path: Path, aside: Path | None = None) -> None:
         if source.exists():
             source.rename(_beside(aside, suffix))
     mended.rename(path)
-    _sync(path.parent)
+    sync_directory(path.parent)
     for old in asides(path)[:-MAX_ASIDE]:
         remove(old)
 
@@ -308,22 +309,13 @@ def replace(copy: Path, path: Path) -> None:
         if source.exists():
             source.rename(_beside(aside, suffix))
     copy.rename(path)
-    _sync(path.parent)
+    sync_directory(path.parent)
 
 
 def remove(path: Path) -> None:
     """The file and what belongs to it."""
     for suffix in (*SUFFIXES, "-journal"):
         _beside(path, suffix).unlink(missing_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    """A rename holds only once the directory is on the disk."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def readings_only_in(before: Path, restored: Path) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import NotTaken, UplinkError
+from gatepost.agent.core.message_sender import MessageSender
 from gatepost.agent.store import Store
 from gatepost.agent.store.ranges import Ranges
 from gatepost.agent.uplink.carried.carried_message import CarriedMessage
@@ -21,21 +22,6 @@ OF_COMMANDS = ("commands", "broadcast", "rpc", "set", "cmnd")
 SPARKPLUG_COMMANDS = ("NCMD", "DCMD")
 NO_COMMANDS = "its topic is a command topic, and a stick carries readings only"
 MAX_REASON = 300
-
-
-class MessageSender(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    async def send(
-        self,
-        topic: str,
-        payload: bytes,
-        qos: int = ...,
-        retain: bool = ...,
-        properties: dict[str, Any] | None = ...,
-        timeout: float = ...,
-    ) -> None: ...
 
 
 class BacklogImport:

@@ -16,7 +16,6 @@ from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import DeviceIO, ForbiddenWrite, ScanHints, SupportedDevice
 from gatepost.drivers.reading import Reading, Reply
 
@@ -38,21 +37,8 @@ class MicrolifeProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._frames = MicrolifeFrames(self._wrong)
+        self._frames = MicrolifeFrames(self.frame_fault)
         self._records = UnnumberedRecords(memory, "microlife")
-        self._fetched = 0
-        self._done = False
-
-    @property
-    def done(self) -> bool:
-        return self._done
-
-    @property
-    def fetched(self) -> int:
-        return self._fetched
-
-    def _wrong(self, wrong: FrameError) -> None:
-        self.memory.faults.add(wrong.kind, f"a frame that is not as a {self.title} sends it")
 
     def decode(self, value: GattValue) -> Items:
         items: Items = []

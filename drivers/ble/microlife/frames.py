@@ -6,9 +6,9 @@ the data and the sum; numbers are big-endian.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from gatepost.drivers.ble.frame_stream import FrameStream
 from gatepost.drivers.checksums import FrameError, sum8
 
 Fields = dict[str, Any]
@@ -26,48 +26,25 @@ def request(data: bytes) -> bytes:
     return body + bytes((sum8(body),))
 
 
-class MicrolifeFrames:
-    """Answers in a stream of octets -> their data; what is damaged is told to `on_fault`, and the next answer is
-    looked for."""
+class MicrolifeFrames(FrameStream[bytes]):
+    """Answers in a stream of octets -> their data."""
 
-    def __init__(self, on_fault: Callable[[FrameError], None]) -> None:
-        self._on_fault = on_fault
-        self._held = b""
+    start = START
+    head = HEAD
 
-    @property
-    def holding(self) -> bool:
-        return bool(self._held)
+    def _wrong(self, held: bytes) -> str:
+        if len(held) > 1 and held[1] != TELL:
+            return "bad_sync"
+        return "bad_size" if len(held) >= HEAD and not 1 <= int.from_bytes(held[2:4]) <= LONGEST else ""
 
-    def clear(self) -> None:
-        self._held = b""
+    def _end(self, held: bytes) -> int:
+        return HEAD + int.from_bytes(held[2:4])
 
-    def feed(self, data: bytes) -> list[bytes]:
-        self._held += data
-        out: list[bytes] = []
-        while self._held:
-            if self._held[0] != START or (len(self._held) > 1 and self._held[1] != TELL):
-                self._skip("bad_sync")
-                continue
-            if len(self._held) < HEAD:
-                break
-            size = int.from_bytes(self._held[2:4])
-            if not 1 <= size <= LONGEST:
-                self._skip("bad_size")
-                continue
-            end = HEAD + size
-            if len(self._held) < end:
-                break
-            if sum8(self._held[: end - 1]) != self._held[end - 1]:
-                self._skip("bad_checksum")
-                continue
-            out.append(self._held[HEAD : end - 1])
-            self._held = self._held[end:]
-        return out
+    def _damage(self, frame: bytes) -> str:
+        return "" if sum8(frame[:-1]) == frame[-1] else "bad_checksum"
 
-    def _skip(self, kind: str) -> None:
-        self._on_fault(FrameError(kind))
-        at = self._held.find(START, 1)
-        self._held = self._held[at:] if at > 0 else b""
+    def _frame(self, frame: bytes) -> bytes:
+        return frame[HEAD:-1]
 
 
 def decode_records(data: bytes) -> list[Fields]:

@@ -68,7 +68,7 @@ class OmronProfile(GattProfile):
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
         octets = frames.CHANNEL_OCTETS if self.channels > 1 else 256
-        self._frames = frames.ChannelFrames(self._wrong, octets)
+        self._frames = frames.ChannelFrames(self.frame_fault, octets)
         self.layout: OmronLayout | None = find_layout(memory.options.model) if memory.options.model else None
         self.looking = False  # records are only looked at
         self._part = (0, b"")  # the address of a record that has not come whole, and what came of it
@@ -76,22 +76,9 @@ class OmronProfile(GattProfile):
         self._read_whole: set[int] = memory.kept.setdefault("omron-whole", set())  # users
         self._clock: Any = None  # what the device's clock said
         self._clock_wrong = False
-        self._fetched = 0
-        self._done = False
         self._open: OmronMemory | None = None
 
-    @property
-    def done(self) -> bool:
-        return self._done
-
-    @property
-    def fetched(self) -> int:
-        return self._fetched
-
     # -- sans-I/O
-
-    def _wrong(self, wrong: FrameError) -> None:
-        self.memory.faults.add(wrong.kind, f"a frame that is not as an {self.title} sends it")
 
     def decode(self, value: GattValue) -> Items:
         if value.uuid == UNLOCK:

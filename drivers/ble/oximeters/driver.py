@@ -13,7 +13,6 @@ from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, Prof
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import DeviceIO, ForbiddenWrite, ScanHints, SupportedDevice
 from gatepost.drivers.reading import BAD, GOOD, Reading
 
@@ -45,10 +44,7 @@ class OximeterProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._frames = self.dialect(self._wrong)
-
-    def _wrong(self, wrong: FrameError) -> None:
-        self.memory.faults.add(wrong.kind, f"a frame that is not as a {self.title} sends it")
+        self._frames = self.dialect(self.frame_fault)
 
     def decode(self, value: GattValue) -> Items:
         return [reading_of(found) for found in self._frames.feed(value.data) if found.get("kind") == frames.VALUES]

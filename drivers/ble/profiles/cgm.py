@@ -43,7 +43,6 @@ class CgmProfile(GattProfile):
         self._start = _time(known.get("session")) if isinstance(known, dict) else None  # of the session in the ledger
         self._session: cgm_session.CgmSession | None = None
         self._feature: cgm_session.CgmFeature | None = None
-        self._fetched = 0
 
     # -- sans-I/O
 
@@ -106,10 +105,6 @@ class CgmProfile(GattProfile):
             self.began(cgm_session.decode_session_start(data, self._crc))
         except FrameError as wrong:
             self.memory.faults.add(wrong.kind, "the start of the session cannot be read")
-
-    @property
-    def fetched(self) -> int:
-        return self._fetched
 
     async def begin(self, session: ProfileSession) -> None:
         if self.memory.options.records and session.find(CONTROL, self.service) is not None:

@@ -44,16 +44,6 @@ class GlucoseProfile(GattProfile):
         self.ledger = NumberedRecords(memory.bookmarks.get(self._mark))
         self._pending: _Pending | None = None
         self._passed: int | None = None  # the number of a measurement that is not reported: neither is its context
-        self._fetched = 0
-        self._done = False
-
-    @property
-    def done(self) -> bool:
-        return self._done
-
-    @property
-    def fetched(self) -> int:
-        return self._fetched
 
     def decode(self, value: GattValue) -> Items:
         if value.uuid == CONTEXT:

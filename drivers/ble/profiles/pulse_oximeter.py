@@ -34,7 +34,6 @@ class PulseOximeterProfile(UnnumberedProfile):
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
         self._equals: dict[bytes, int] | None = None  # while records are being fetched
-        self._fetched = 0
 
     def decode(self, value: GattValue) -> Items:
         if value.uuid == CONTROL:
@@ -52,10 +51,6 @@ class PulseOximeterProfile(UnnumberedProfile):
         items = self._records.give(reading, beside)
         self._fetched += self._equals is not None and items[0] is reading
         return items
-
-    @property
-    def fetched(self) -> int:
-        return self._fetched
 
     async def begin(self, session: ProfileSession) -> None:
         data = await session.read(0x2A60, self.service)

@@ -70,21 +70,13 @@ class CuffProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._frames = LepuFrames(self._wrong)
+        self._frames = LepuFrames(self.frame_fault)
         self._records = UnnumberedRecords(memory, "cuff")
         self._read: list[Fields] = []  # that are on their way into the gateway
-        self._fetched = 0
         self._sequence = 0
         self._battery: int | None = None
         self._active = False  # a measurement was seen whose record was not read yet
         self._quiet_since = 0.0
-
-    @property
-    def fetched(self) -> int:
-        return self._fetched
-
-    def _wrong(self, wrong: FrameError) -> None:
-        self.memory.faults.add(wrong.kind, f"a frame that is not as a {self.title} sends it")
 
     # -- sans-I/O
 

@@ -9,10 +9,11 @@ are little-endian; the CRC has the polynomial 07 and begins with 0.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import cache
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
+from gatepost.drivers.ble.frame_stream import FrameStream
 from gatepost.drivers.checksums import FrameError
 
 HEAD = 7  # octets before the data
@@ -69,57 +70,22 @@ def lepu_request(command: int, data: bytes = b"", sequence: int = 0) -> bytes:
     return _closed(head + len(data).to_bytes(2, "little") + data)
 
 
-class ViatomFrames:
-    """Answers of older rings in a stream of octets; what is damaged is told to `on_fault`, and the next answer is
-    looked for."""
+class ViatomFrames(FrameStream[ViatomFrame]):
+    """Answers of older rings in a stream of octets."""
 
-    start: ClassVar[int] = ANSWER
+    start = ANSWER
+    head = HEAD
 
-    def __init__(self, on_fault: Callable[[FrameError], None]) -> None:
-        self._on_fault = on_fault
-        self._held = b""
+    def _wrong(self, held: bytes) -> str:
+        if len(held) >= 3 and held[1] ^ held[2] != 0xFF:
+            return "bad_header"
+        return "bad_length" if len(held) >= HEAD and int.from_bytes(held[5:7], "little") > LONGEST else ""
 
-    @property
-    def holding(self) -> bool:
-        return bool(self._held)
+    def _end(self, held: bytes) -> int:
+        return HEAD + int.from_bytes(held[5:7], "little") + 1
 
-    def clear(self) -> None:
-        self._held = b""
-
-    def feed(self, data: bytes) -> list[ViatomFrame]:
-        self._held += data
-        out: list[ViatomFrame] = []
-        while self._held:
-            at = self._held.find(self.start)
-            if at:
-                self._on_fault(FrameError("bad_sync"))
-                self._held = self._held[at:] if at > 0 else b""
-                continue
-            if len(self._held) >= 3 and self._held[1] ^ self._held[2] != 0xFF:
-                self._skip("bad_header")
-                continue
-            if len(self._held) < HEAD:
-                break
-            size = int.from_bytes(self._held[5:7], "little")
-            if size > LONGEST:
-                self._skip("bad_length")
-                continue
-            end = HEAD + size + 1
-            if len(self._held) < end:
-                break
-            frame = self._held[:end]
-            if crc8(frame[:-1]) != frame[-1]:
-                self._skip("bad_crc")
-                continue
-            out.append(self._frame(frame))
-            self._held = self._held[end:]
-        return out
-
-    def _skip(self, kind: str) -> None:
-        """The next octet that may begin an answer is looked for; what lies before it is part of this fault."""
-        self._on_fault(FrameError(kind))
-        at = self._held.find(self.start, 1)
-        self._held = self._held[at:] if at > 0 else b""
+    def _damage(self, frame: bytes) -> str:
+        return "" if crc8(frame[:-1]) == frame[-1] else "bad_crc"
 
     def _frame(self, frame: bytes) -> ViatomFrame:
         return ViatomFrame(frame[1], int.from_bytes(frame[3:5], "little"), frame[HEAD:-1])

@@ -42,7 +42,7 @@ class RingProfile(GattProfile):
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._frames = self.frames(self._wrong)
+        self._frames = self.frames(self.frame_fault)
         self.recordings = RingRecordings(memory)
         self._worn: bool | None = None
         self._battery: int | None = None
@@ -50,9 +50,6 @@ class RingProfile(GattProfile):
     @property
     def fetched(self) -> int:
         return self.recordings.fetched
-
-    def _wrong(self, wrong: FrameError) -> None:
-        self.memory.faults.add(wrong.kind, f"a frame that is not as a {self.title} sends it")
 
     def decode(self, value: GattValue) -> Items:
         return [item for frame in self._frames.feed(value.data) for item in (*self._live(frame), answer(frame))]
@@ -221,7 +218,7 @@ class OldRingProfile(RingProfile):
         try:
             file = ring_values.read_file(data)
         except FrameError as wrong:
-            self._wrong(wrong)
+            self.frame_fault(wrong)
             return
         self.recordings.offer(name, file, wall_time(file.summary["time"]))
 
@@ -296,7 +293,7 @@ class NewRingProfile(RingProfile):
         try:
             file = ring_values.read_new_file(data)
         except FrameError as wrong:
-            self._wrong(wrong)
+            self.frame_fault(wrong)
             return
         if file.summary["finished"]:  # else it is still being written
             self.recordings.offer(name, file, ring_values.time_of(name))

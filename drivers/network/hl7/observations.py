@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, abnormal_flag, slug
@@ -15,9 +14,9 @@ from gatepost.drivers.network.hl7.codes import (
     identify,
     ucum,
 )
-from gatepost.drivers.network.hl7.message import Hl7Time, Observation, ResultMessage
+from gatepost.drivers.network.hl7.message import Observation, ResultMessage
 from gatepost.drivers.network.mdc_codes import MEANINGS, OTHER, Meaning
-from gatepost.drivers.reading import BAD, GOOD, Reading
+from gatepost.drivers.reading import BAD, GOOD, Reading, iso_time
 from gatepost.drivers.value_groups import ValueGroup
 
 ALARM_SYSTEM = "MDIL-ALERT"
@@ -30,7 +29,7 @@ def readings_of(message: ResultMessage, names: Mapping[str, str]) -> list[Readin
     alarms: list[Reading] = []
     for item in message.observations:
         if item.code[2] == ALARM_SYSTEM:
-            alarms.append(_alarm(item, _iso(item.time or message.time), _unreal(message, item)))
+            alarms.append(_alarm(item, _time(item, message), _unreal(message, item)))
         elif item.kind in ("NM", "SN", "ST", ""):
             _add(groups, message, item, names)
     return [group.reading() for group in groups.values()] + alarms
@@ -57,7 +56,7 @@ def _add(
     if value is None and item.kind in ("ST", "") and meaning.metric != LABORATORY:
         return  # a node of the containment tree, or a text that is no measurement
     unreal = _unreal(message, item)
-    time = _iso(item.time or message.time)
+    time = _time(item, message)
     base = (meaning.metric, meaning.flags if meaning.metric != "pulse_oximetry" else (), time, unreal)
     channel = ""
     group = groups.get((*base, channel))
@@ -123,10 +122,6 @@ def _alarm(item: Observation, time: str | None, unreal: tuple[str, ...]) -> Read
     return Reading("device_alarm", values, {}, flags, BAD if unreal or not values else GOOD, time)
 
 
-def _iso(time: Hl7Time | None) -> str | None:
-    if time is None:
-        return None
-    try:
-        return datetime(*time.parts).isoformat()  # type: ignore[arg-type]  # noqa: DTZ001  # no zone
-    except ValueError:
-        return None
+def _time(item: Observation, message: ResultMessage) -> str | None:
+    time = item.time or message.time
+    return None if time is None else iso_time(time.parts)

@@ -4,7 +4,6 @@ know."""
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
 from typing import Any
 
 from gatepost.drivers.ble.gatt.medfloat import MissingNumber
@@ -23,7 +22,7 @@ from gatepost.drivers.network.intellivue.messages import (
 from gatepost.drivers.network.intellivue.options import IntellivueOptions
 from gatepost.drivers.network.intellivue.requests import ALERTS, NUMERICS, WAVES
 from gatepost.drivers.network.intellivue.waves import WaveGatherer
-from gatepost.drivers.reading import GOOD, Faults, Reading, Reply
+from gatepost.drivers.reading import GOOD, Faults, Reading, Reply, iso_time
 from gatepost.drivers.value_groups import ValueGroup
 
 MAX_PARTS = 4096  # objects of one poll
@@ -99,7 +98,7 @@ class IntellivueDecoder:
     def _whole(self, object_class: int, time: list[int] | None) -> list[Reading]:
         objects, self._parts = self._parts, []
         if object_class == NUMERICS:
-            return self._numerics(objects, _iso(time))
+            return self._numerics(objects, iso_time(time))
         return self._device_alarms(objects) if object_class == ALERTS and self._options.alarms else []
 
     def _numerics(self, objects: list[PolledObject], time: str | None) -> list[Reading]:
@@ -112,7 +111,7 @@ class IntellivueDecoder:
             if own is not None and not self._is_new(item, (own, observed)):
                 continue
             for value in observed:
-                self._value(groups, item, value, _iso(own) or time)
+                self._value(groups, item, value, iso_time(own) or time)
         return [group.reading() for group in groups.values()]
 
     def _is_new(self, item: PolledObject, measured: Any) -> bool:
@@ -180,12 +179,3 @@ def _number(value: values.ObservedValue) -> tuple[float | int | None, str]:
     exponent = value.value.as_tuple().exponent
     number = int(value.value) if isinstance(exponent, int) and 0 <= exponent < 12 else float(value.value)
     return number, next((why for bit, why in DOUBTS if value.state & bit), "")
-
-
-def _iso(parts: list[int] | None) -> str | None:
-    if parts is None:
-        return None
-    try:
-        return datetime(*parts).isoformat()  # type: ignore[arg-type]  # noqa: DTZ001  # no zone
-    except ValueError:
-        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from gatepost.drivers.checksums import FrameError
@@ -16,7 +15,7 @@ from gatepost.drivers.network.poct1a.documents import (
     PoctMessage,
     decode_document,
 )
-from gatepost.drivers.reading import Faults, Reading, Reply
+from gatepost.drivers.reading import Faults, Reading, Reply, iso_time
 from gatepost.drivers.record_digests import RecordDigests, digest_of
 
 MARK = "results"  # the name of the bookmark
@@ -72,17 +71,10 @@ class PoctDecoder:
         why = "not-measured" if result.cancelled else _beyond(result)
         value, text = (None, "") if result.cancelled else (result.value, result.text)
         mark = (MARK, self._given.dump())
-        return result_reading(name, value, text, result.unit[:32], tuple(flags), why, _iso(service.time), mark)
+        return result_reading(name, value, text, result.unit[:32], tuple(flags), why, iso_time(service.time), mark)
 
 
 def _beyond(result: ObservedResult) -> str:
     if result.value is not None:
         return ""
     return {"<": "under-range", ">": "over-range"}.get(result.text[:1], "")
-
-
-def _iso(parts: list[int] | None) -> str | None:
-    try:
-        return datetime(*parts).isoformat() if parts else None  # type: ignore[arg-type]  # noqa: DTZ001  # no zone
-    except ValueError:
-        return None

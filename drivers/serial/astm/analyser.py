@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.laboratory import CONTROL, abnormal_flag, result_reading, slug
-from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.reading import Reading, Reply, iso_time
 from gatepost.drivers.record_digests import RecordDigests, digest_of
 from gatepost.drivers.serial.astm import records
-from gatepost.drivers.serial.astm.decoder import FROM_MEMORY, AstmDecoder, iso_time
+from gatepost.drivers.serial.astm.decoder import FROM_MEMORY, AstmDecoder
 
 MARK = "results"  # the name of the bookmark
 MOST_SEEN = 128  # results that an analyser may send again

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
+from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply, iso_time
 from gatepost.drivers.serial.astm import records
 from gatepost.drivers.serial.astm.frames import AstmEvent, AstmReceiver
 from gatepost.drivers.serial.common.memory_dump import MemoryDump
@@ -164,12 +163,3 @@ def _remarks(result: records.AstmResult) -> list[str]:
         if slug:
             found.append(table.get(mark, f"mark-{slug}"))
     return found[:16]
-
-
-def iso_time(parts: list[int] | None) -> str | None:
-    if parts is None:
-        return None
-    try:
-        return datetime(*parts).isoformat()  # type: ignore[arg-type]  # noqa: DTZ001  # no zone
-    except ValueError:
-        return None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
+from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply, iso_time
 from gatepost.drivers.serial.medibus import codes, frames
 from gatepost.drivers.serial.medibus.realtime import BROKEN, RealtimeDecoder, split
 from gatepost.drivers.value_groups import ValueGroup
@@ -103,7 +102,7 @@ class MedibusDecoder:
             return self._device_alarms(frame.code, frames.alarm_items(frame.data))
         if frame.code == frames.CLOCK:
             parts = frames.clock_time(frame.data.decode("latin-1"))
-            self._time = _iso(parts) if parts else None
+            self._time = iso_time(parts)
         elif frame.code == frames.REALTIME:
             self.offered = frames.realtime_channels(frame.data)
         elif frame.code == IDENTIFY:
@@ -160,10 +159,3 @@ class MedibusDecoder:
             for item in items
             if item.code not in before
         ]
-
-
-def _iso(parts: list[int]) -> str | None:
-    try:
-        return datetime(*parts).isoformat()  # type: ignore[arg-type]  # noqa: DTZ001  # no zone
-    except ValueError:
-        return None

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import random
-
 from gatepost.drivers.serial.scales.mt_sics_format import encode_weight
+from gatepost.drivers.serial.scales.settling_weight import SettlingWeight
 
 
-class MtSicsTwin:
+class MtSicsTwin(SettlingWeight):
     """Something is put on it now and then: it moves, then it rests. Answers S, SI, SIR, I4 and @; refuses the rest."""
 
     def __init__(self, seed: int = 0, interval: float = 0.5, streams: bool = False) -> None:
-        self.interval = interval
-        self.streams = streams
+        super().__init__(seed, interval, streams)
         self.number = "B021002593"
         self.words: list[bytes] = []  # that it heard
-        self._random = random.Random(seed)  # noqa: S311  # a simulation
-        self._weight = 72.0
-        self._settling = 0
-        self._wants_stable = False
-        self._rest = b""
-
-    def tick(self) -> bytes:
-        if self._settling:
-            self._settling -= 1
-        elif self._random.random() < 0.1:
-            self._settling = 4
-            self._weight = round(self._random.uniform(55, 95), 2)
-        if self.streams or (self._wants_stable and not self._settling):
-            self._wants_stable = False
-            return self._line()
-        return b""
-
-    def hear(self, data: bytes) -> bytes:
-        *commands, self._rest = (self._rest + data)[-64:].split(b"\r\n")
-        return b"".join(self._obey(command) for command in commands)
 
     def _obey(self, command: bytes) -> bytes:
         self.words.append(command)
