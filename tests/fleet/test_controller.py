@@ -46,6 +46,7 @@ class Fleet:
         self.url, self.database, self.postgres, self.key = url, database, postgres, key
         self.gateways: dict[str, SimulatedGateway] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.view = FleetView()
 
     def join(self, *names: str, keys: dict[str, str] | None = None) -> None:
         for name in names:
@@ -60,7 +61,7 @@ class Fleet:
     def controller(self) -> asyncio.Task[None]:
         publisher = FleetPublisher(self.url, f"fleet-{len(self.tasks)}")
 
-        controller = FleetController(self.postgres.url, publisher, 1000, Random(1), FleetView().refresh, tick=0.05)
+        controller = FleetController(self.postgres.url, publisher, 1000, Random(1), self.view, tick=0.05)
         name = f"controller-{len(self.tasks)}"
         self.tasks[name] = asyncio.ensure_future(controller.run())
         return self.tasks[name]
@@ -168,20 +169,26 @@ async def test_a_gateway_that_was_away_asks_and_a_standby_takes_over(fleet: Flee
             lambda: fleet.database.fetchval("select count(*) from gateway"), lambda count: count == len(names)
         )
         first = fleet.controller()
-        await fleet.until(
-            lambda: fleet.database.fetchval("select count(*) from pg_locks where locktype = 'advisory'"), bool
-        )
+        await until(lambda: fleet.view.state == "active", HOLD)
+        fleet.view = FleetView()
         fleet.controller()
+        await until(lambda: fleet.view.state.startswith("standby"), HOLD)
         one = await fleet.start({}, waves="100%")
         nine = {"applied": 9, "waiting": 1}
         await fleet.until(lambda: fleet.rollout(one.id), lambda line: line["reports"] == nine)
         assert (await fleet.rollout(one.id))["state"] == "running"  # 90 % are not 95 %
         first.cancel()
         fleet.join(names[3])
+        await until(lambda: fleet.view.state == "active", HOLD)
         line = await fleet.until_state(one.id, "done")
         assert line["reports"] == {"applied": 10}
         sent = await fleet.database.fetch("select sent from desired where gateway_id <> $1", names[3])
         assert {row["sent"] for row in sent} == {1}
+        # It tells when the database goes, and goes on when it is back.
+        fleet.postgres.kill()
+        await until(lambda: fleet.view.state.startswith("waiting: the database"), HOLD)
+        await fleet.postgres.start()
+        await until(lambda: fleet.view.state == "active", HOLD)
 
 
 async def test_a_document_signed_by_another_key_is_told_and_ends_the_rollout(fleet: Fleet, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -14,7 +14,7 @@ from gatepost.drivers.backoff import Backoff
 from gatepost_fleet import desired_state
 from gatepost_fleet.desired_state import DueDocument
 from gatepost_fleet.fleet_publisher import FleetPublisher, PublishFailed
-from gatepost_fleet.migrations import migrate
+from gatepost_fleet.migrations import SchemaTooNew, migrate
 from gatepost_fleet.rollout import next_step
 
 log = logging.getLogger(__name__)
@@ -24,20 +24,34 @@ CONNECT_TIMEOUT, COMMAND_TIMEOUT = 15.0, 60.0
 TICK = 1.0  # seconds between two looks
 FIRST_RETRY, LONGEST_RETRY, STEADY = 0.5, 30.0, 60.0
 
-Observe = Callable[[Any, str], Awaitable[None]]  # gets the connection and the controller's state, once a tick
+# A standby learns soon that the host of the active one is gone, for PostgreSQL holds its lock as long as its session.
+SESSION = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
+
+
+class ControllerView(Protocol):
+    """View for people: `state` is set when it changes, `refresh` is called once a tick. Raises what asyncpg raises."""
+
+    state: str
+
+    async def refresh(self, connection: Any) -> None: ...
 
 
 class FleetController:
     """Controller of one process. `run` never ends by itself; everything that it knows lies in the database."""
 
     def __init__(
-        self, database: str, publisher: FleetPublisher, rate: float, rng: Random, observe: Observe, tick: float = TICK
+        self,
+        database: str,
+        publisher: FleetPublisher,
+        rate: float,
+        rng: Random,
+        view: ControllerView,
+        tick: float = TICK,
     ) -> None:
-        self.state = "starting"
         self._database = database
         self._publisher = publisher
         self._at_once = max(1, round(rate * tick))  # gateways in one tick: the rate of the whole fleet
-        self._observe = observe
+        self._view = view
         self._tick = tick
         self._backoff = Backoff(rng, FIRST_RETRY, LONGEST_RETRY, STEADY)
 
@@ -49,7 +63,7 @@ class FleetController:
                 began = loop.time()
                 try:
                     await self._session()
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SchemaTooNew) as error:
                     self._tell(f"waiting: the database: {type(error).__name__}: {error}", logging.WARNING)
                 self._backoff.held(loop.time() - began)
                 await asyncio.sleep(self._backoff.next())
@@ -57,17 +71,19 @@ class FleetController:
             await self._publisher.close()
 
     async def _session(self) -> None:
-        connection = await asyncpg.connect(self._database, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT)
+        connection = await asyncpg.connect(
+            self._database, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, server_settings=SESSION
+        )
         try:
             await migrate(connection)
             while not await connection.fetchval("select pg_try_advisory_lock($1)", ACTIVE_LOCK):
                 self._tell("standby: another one is active")
-                await self._observe(connection, self.state)
+                await self._view.refresh(connection)
                 await asyncio.sleep(self._tick)
             self._tell("active")
             while True:
                 await self._look(connection)
-                await self._observe(connection, self.state)
+                await self._view.refresh(connection)
                 await asyncio.sleep(self._tick)
         finally:
             connection.terminate()
@@ -97,6 +113,6 @@ class FleetController:
         return [each for each, yes in zip(documents, taken, strict=True) if yes]
 
     def _tell(self, state: str, level: int = logging.INFO) -> None:
-        if state != self.state:
-            self.state = state
+        if state != self._view.state:
+            self._view.state = state
             log.log(level, "%s", state)

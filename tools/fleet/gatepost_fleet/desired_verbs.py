@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gatepost.agent.core.printable import printable
 from gatepost_fleet import desired_state
 from gatepost_fleet.desired_state import StartedRollout
 from gatepost_fleet.rollout import WAVES, RolloutPlan
@@ -91,7 +92,7 @@ def show(
         reported = line["reported"] or {}
         told = f"{reported.get('version')} {reported.get('status')}" if reported else "nothing"
         state = "as desired" if line["status"] == "applied" else line["status"] or "no answer"
-        print(f"{line['id']:<24} desired {line['desired'] or '-':<8} reported {told:<20} {state}")
+        print(f"{printable(line['id']):<24} desired {line['desired'] or '-':<8} reported {told:<20} {state}")
     if gateway is not None and lines and lines[0]["reported"]:
         print(json.dumps(lines[0]["reported"], indent=2))
 

@@ -19,7 +19,7 @@ ROLLOUT_STATES = ("running", "paused", "aborted", "done")
 
 
 class FleetView(Collector):
-    """View that `refresh` makes anew now and then, and that other threads read. `state` is the controller's."""
+    """View that `refresh` makes anew now and then, and that other threads read. The controller sets `state`."""
 
     def __init__(self) -> None:
         self.lines: list[GatewayLine] = []
@@ -27,9 +27,8 @@ class FleetView(Collector):
         self.state = "starting"
         self._taken = -REFRESH
 
-    async def refresh(self, connection: Any, state: str) -> None:
+    async def refresh(self, connection: Any) -> None:
         """Look at the database if it is time."""
-        self.state = state
         now = asyncio.get_running_loop().time()
         if now - self._taken >= REFRESH:
             self._taken = now

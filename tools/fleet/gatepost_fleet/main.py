@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
+from gatepost.agent.core.printable import printable
 from gatepost_fleet import acl as access
 from gatepost_fleet.controller import FleetController
 from gatepost_fleet.desired_verbs import desired, labels, make_key, rollout
@@ -81,7 +82,7 @@ def run(config: Config = DEFAULT_CONFIG) -> None:
 async def _run(settings: FleetSettings) -> None:
     publisher, view = FleetPublisher(settings.broker, f"gatepost-fleet-{settings.group}"), FleetView()
     stop = _served("page", settings.page, lambda address: serve_page(address, view))
-    await _until_stopped(FleetController(settings.sink, publisher, settings.rate, Random(), view.refresh).run())
+    await _until_stopped(FleetController(settings.sink, publisher, settings.rate, Random(), view).run())
     stop()
 
 
@@ -117,7 +118,7 @@ def status(
         print(json.dumps([line._asdict() for line in lines]))
         return
     for line in lines:
-        print(f"{line.id:<24} {line.status:<10} {', '.join(line.notes()) or 'well'}")
+        print(f"{printable(line.id):<24} {printable(line.status):<10} {', '.join(line.notes()) or 'well'}")
 
 
 @app.command()
