@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,7 +36,7 @@ def document(settings: Settings, version: str) -> dict[str, Any]:
     servers = _identifiers(settings.brokers)
     for name, broker in settings.brokers.items():
         server = servers[name]
-        for channel in _channels(broker):
+        for channel in _channels(broker, settings.fleet.broker == name):
             key = f"{server}_{channel.name}"
             channels[key] = _channel(server, key, channel)
             operations[key] = _operation(key, channel)
@@ -68,7 +68,7 @@ def _identifiers(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _channels(broker: BrokerSettings) -> list[FormatChannel]:
+def _channels(broker: BrokerSettings, fleet: bool) -> list[FormatChannel]:
     kind: type[PayloadFormat] = ContractFormat
     if broker.format != catalogue.DEVICES:
         kind = catalogue.load(broker.format)
@@ -76,9 +76,28 @@ def _channels(broker: BrokerSettings) -> list[FormatChannel]:
     layout = GATEWAY_LAYOUT if broker.layout == "gateway" else {}
     topics: Mapping[str, str] = {**DEFAULTS, **layout, **kind.default_topics, **broker.topics}
     channels = list(kind.channels(options, topics, broker.qos))
-    if broker.commands:
-        return channels
-    return [each for each in channels if each.action == "send" and "responses" not in each.name]
+    if not broker.commands:
+        channels = [each for each in channels if each.action == "send" and "responses" not in each.name]
+    return [*channels, *_fleet_channels(topics, broker.command_qos)] if fleet else channels
+
+
+def _fleet_channels(topics: Mapping[str, str], command_qos: int) -> Iterator[FormatChannel]:
+    """Desired state and accounts (docs/fleet.md)."""
+    for key, action, title, retain, members in (
+        ("desired", "receive", "Desired state, signed", False, "schema:integer payload key_id signature"),
+        ("desired_confirm", "receive", "Confirmation of a version that waits for one", False, "version:integer"),
+        ("desired_get", "send", "Question for a newer version", False, "have:integer hash"),
+        ("reported", "send", "Report on a version", True,
+         "gateway_id version:integer|null status previous:integer hash"),
+        ("account", "send", "Account of acknowledged readings of one start", False,
+         "gateway_id epoch broker from_seq:integer upto_seq:integer sent:integer skipped:integer gaps:integer"),
+    ):  # fmt: skip
+        parts = [member.partition(":") for member in members.split()]
+        kinds = {name: kind.split("|") if "|" in kind else kind or "string" for name, _, kind in parts}
+        properties = {name: {"type": kind} for name, kind in kinds.items()}
+        schema = {"type": "object", "required": list(properties), "properties": properties}
+        qos = 1 if action == "send" else command_qos
+        yield FormatChannel(key, topics[key], action, title, qos, retain, schema=schema)
 
 
 def _server(broker: BrokerSettings) -> dict[str, Any]:
