@@ -16,10 +16,9 @@ STOPPING = 10.0  # seconds
 
 
 class RealGateway:
-    """Real gateway beside the simulated ones. `obeys`: it knows desired state."""
+    """Real gateway beside the simulated ones."""
 
     name = NAME
-    obeys = True
 
     def __init__(self, fleet: LoopbackFleet) -> None:
         folder = fleet.folder / NAME
