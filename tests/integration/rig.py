@@ -194,9 +194,9 @@ class Agent:
                 return ids
 
     async def taken(self, device: str, number: int, seconds: float = LATEST) -> None:
-        """Until this line of the device is stored."""
+        """Until this line of the device is stored, or a later one."""
         end = time.monotonic() + seconds
-        while not any(r["n"] == number for r in (await self.client.data(device, limit=5))["readings"]):
+        while not any(r["n"] >= number for r in (await self.client.data(device, limit=5))["readings"]):
             assert time.monotonic() < end, self.tail()
             await asyncio.sleep(0.05)
 
