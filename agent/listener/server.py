@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import ListenWrong
+from gatepost.agent.core.lazy_modules import import_lazily
 from gatepost.agent.core.tcp_sockets import bind, certificate
 from gatepost.agent.listener.acknowledgements import StoredAcknowledger
 from gatepost.agent.listener.authentication import TOKEN_PREFIX, DeviceAuthenticator, RefusedClient
@@ -194,6 +195,7 @@ class MqttServer:
             self._pending.pop(oldest, None)
         layer = None
         if websocket:
+            import_lazily("importlib.metadata")  # websockets.version imports it and does not use it
             from gatepost.agent.listener.websocket import WebSocketLayer  # 1.4 MiB that only browsers are worth
 
             layer = WebSocketLayer(self._allows_origin, self.limits.max_packet)

@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from importlib.util import find_spec, module_from_spec
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.api.asgi import ASGIApp
-
-
-def without_init(name: str) -> None:
-    """Makes the submodules of `name` importable without its `__init__`, which runs when a name of it is asked for."""
-    if name in sys.modules:
-        return
-    spec = find_spec(name)
-    if spec is None or spec.loader is None:
-        return  # the import that follows says it better
-    package = module_from_spec(spec)
-    loader = spec.loader
-
-    def missing(attribute: str) -> Any:
-        del package.__dict__["__getattr__"]
-        loader.exec_module(package)
-        return getattr(package, attribute)
-
-    package.__dict__["__getattr__"] = missing
-    sys.modules[name] = package
-
+from gatepost.agent.core.lazy_modules import import_lazily
 
 if not TYPE_CHECKING:
-    without_init("uvicorn")
+    import_lazily("uvicorn")  # its submodules are enough
+    import_lazily("logging.config")  # 0.6 MiB that uvicorn.config takes for a setting that is not used
 
-from h11._state import MIGHT_SWITCH_PROTOCOL  # noqa: E402
-from uvicorn.config import Config  # noqa: E402
-from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: E402
+from h11._state import MIGHT_SWITCH_PROTOCOL
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +138,7 @@ class BoundedH11Protocol(H11Protocol):
 
 
 def config_of(application: ASGIApp) -> Config:
-    """What H11Protocol reads of a Config; not `load`, since it imports what `without_init` keeps away."""
+    """What H11Protocol reads of a Config; not `load`, since it imports what `import_lazily` keeps away."""
     config = Config(
         application,
         interface="asgi3",

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from gatepost.agent.core.errors import HandshakeWrong
+from gatepost.agent.core.lazy_modules import import_lazily
 
 MESSAGE_LIMIT = 16 * 1024  # octets of what a client says
 VERSION = "13"
@@ -18,6 +19,7 @@ _SILENT = logging.Logger("gatepost.agent.api.websocket.handshake", logging.CRITI
 
 def accept(headers: list[tuple[bytes, bytes]]) -> Any:
     """A `ServerProtocol` that is open, with the handshake's answer ready to be sent; raises HandshakeWrong."""
+    import_lazily("importlib.metadata")  # 1.2 MiB that websockets.version imports and does not use
     from websockets.datastructures import Headers
     from websockets.http11 import Request
     from websockets.protocol import State

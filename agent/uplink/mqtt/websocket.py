@@ -7,6 +7,7 @@ import contextlib
 from typing import Any
 
 from gatepost.agent.core.errors import ConnectFailed
+from gatepost.agent.core.lazy_modules import import_lazily
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 
 
@@ -176,6 +177,7 @@ class _Types:
     """The names of `websockets` that are used; loaded only for ws and wss."""
 
     def __init__(self) -> None:
+        import_lazily("importlib.metadata")  # websockets.version imports it and does not use it
         from websockets.client import ClientProtocol
         from websockets.frames import CloseCode, Opcode
         from websockets.http11 import Response
