@@ -69,6 +69,14 @@ class _Verbs(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return list(VERBS)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in VERBS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, n=1)
+            ctx.fail(f"there is no verb {args[0]!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in VERBS:
             return None
@@ -105,7 +113,8 @@ root = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    epilog="`gatepost VERB --help` explains a verb. Exit codes: 0 done, 1 failed, 2 usage, 78 settings wrong.",
+    epilog="`gatepost VERB --help` explains a verb, `gatepost --version` shows the version. Exit codes: 0 done, "
+    "1 failed, 2 usage, 78 settings wrong.",
 )
 
 

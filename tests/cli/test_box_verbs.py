@@ -92,7 +92,7 @@ def test_store_takes_no_other_file_for_a_log(gatepost, place):
         for verb in ("check", "repair"):
             shown = gatepost("store", verb, place / name)
             assert shown.code == 1
-            assert "is no Gatepost log" in shown.err
+            assert "is no Gatepost database" in shown.err
             assert "repair" not in shown.out + shown.err
         assert (place / name).read_bytes() == before
     assert sorted(path.name for path in place.iterdir()) == ["other.db", "passwd"]

@@ -55,6 +55,12 @@ def test_every_verb_that_asks_the_agent_can_be_told_where_it_is(gatepost, verb):
     assert "$GATEPOST_SOCKET" in shown
 
 
+def test_a_verb_that_is_none_is_answered_with_the_nearest(gatepost):
+    shown = gatepost("staus")
+    assert (shown.code, "there is no verb 'staus'; did you mean status?" in shown.err) == (2, True)
+    assert "did you mean" not in gatepost("xyzzy").err
+
+
 def test_the_overview_names_every_verb(gatepost):
     shown = gatepost("--help").out
     for verb in VERBS:

@@ -121,7 +121,7 @@ def test_nothing_is_overwritten_and_that_is_said_before_listening(gatepost, main
 @pytest.mark.parametrize(
     ("text", "name", "code", "said"),
     [
-        (SETTINGS, "../evil", 1, "no name for a drop"),
+        (SETTINGS, "../evil", 1, "is not a valid name"),
         ("devices: {a: {driver: nobody}}", "x", 78, "are invalid"),
         (None, "x", 1, "no settings at"),
     ],

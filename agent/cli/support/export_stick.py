@@ -72,7 +72,7 @@ def _only_broker(client: GatewayClient) -> str:
     names = [broker["name"] for broker in client.brokers_status()["brokers"]]
     if len(names) != 1:
         hint = f"name one of {', '.join(names)}" if names else "there is none"
-        raise typer.BadParameter(f"say whose backlog; {hint}", param_hint="--broker")
+        raise typer.BadParameter(f"name the broker; {hint}", param_hint="--broker")
     return names[0]
 
 

@@ -76,7 +76,7 @@ def _listen(seconds: float, adapter: str | None) -> list[ReceivedAdvert]:
     async def look(tell: Callable[[str], None]) -> list[ReceivedAdvert]:
         def seen(advert: ReceivedAdvert) -> None:
             newest[advert.address] = advert
-            tell(f"listening: {count(len(newest), 'device')}, Ctrl-C ends it")
+            tell(f"scanning: {count(len(newest), 'device')}, Ctrl-C ends it")
 
         task = asyncio.create_task(survey(seconds, adapter, on_seen=seen, timing=timing))
         loop = asyncio.get_running_loop()

@@ -39,9 +39,9 @@ def place(name: str, config: Path | None, known: ConfiguredDevices) -> Path:
     main = config or default_config()
     name = name.removesuffix(".yaml")
     if not _NAME.fullmatch(name):
-        raise GatepostError(f"--write: {name!r} is no name for a drop", "letters, digits, _ . -, such as new-devices")
+        raise GatepostError(f"--write: {name!r} is not a valid name", "letters, digits, _ . -, such as new-devices")
     if known.broken:
-        raise SettingsWrong(f"the settings {main} are invalid", "`gatepost check` says why; nothing is added to them")
+        raise SettingsWrong(f"the settings {main} are invalid", "`gatepost check` explains it; nothing was written")
     if not main.exists() and not (main.parent / DROPS).is_dir():
         raise GatepostError(f"there are no settings at {main}", "name them with --config")
     path = main.parent / DROPS / f"{name}.yaml"
@@ -81,7 +81,7 @@ def effect(known: ConfiguredDevices) -> str:
     """How a new drop comes to count."""
     if known.agent:
         return "the agent takes it over within seconds, at once with `gatepost reload`; `gatepost devices` shows it"
-    return "it counts when the agent is started; `gatepost check` looks at it before"
+    return "it takes effect when the agent is started; test it with `gatepost check`"
 
 
 def finish(
@@ -95,7 +95,7 @@ def finish(
         return {"drop": drop.text}
     if not drop.devices:
         if not json:
-            complain("nothing new that a driver fits was found: nothing is written")
+            complain("no new device with a driver was found: nothing is written")
         return {"drop": "", "written": None}
     write(drop, path)
     if not json:
@@ -103,7 +103,7 @@ def finish(
         say(effect(known))
     for problem in load_settings(config or default_config()).problems:
         if Path(problem.file) == path:
-            complain(str(problem), "edit the file; `gatepost check` looks at it again")
+            complain(str(problem), "edit the file, then run `gatepost check`")
     return {"drop": drop.text, "written": str(path), "effect": effect(known)}
 
 

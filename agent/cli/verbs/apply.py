@@ -28,9 +28,9 @@ def apply(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Settings as in a settings file; - = standard input.")],
     confirm: Annotated[
         str | None,
-        typer.Option("--confirm", metavar="DURATION", help="On trial: undone unless confirmed so soon (10s to 1h)."),
+        typer.Option("--confirm", metavar="DURATION", help="On trial: undone unless confirmed in time (10s to 1h)."),
     ] = None,
-    preview: Annotated[bool, typer.Option("--preview", help="Only show what would be kept, and mistakes.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Show the change and mistakes; apply nothing.")] = False,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,

@@ -58,7 +58,7 @@ def backup(
 
 @restore_verb.command("restore")
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="What `gatepost backup` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="The backup.")],
     gateway: Annotated[
         str | None, typer.Option("--gateway-id", metavar="ID", help="Another id for this box; default: as it was.")
     ] = None,

@@ -21,7 +21,7 @@ verb = new()
 
 @verb.command("devices")
 def show(
-    device: Annotated[str | None, typer.Argument(help="Explain this one.", autocompletion=device_names)] = None,
+    device: Annotated[str | None, typer.Argument(help="Explain only this one.", autocompletion=device_names)] = None,
     socket: Socket = None,
     config: Config = None,
     json: Json = False,

@@ -82,7 +82,7 @@ def _pack(bundle: Path, socket: Path | None, main: Path | None, found: list[Find
     if json:
         say_json({"file": str(bundle), "members": members})
     else:
-        say(f"{bundle}: {count(len(members), 'file')}; look through it before you hand it on")
+        say(f"{bundle}: {count(len(members), 'file')}; check its content before you pass it on")
 
 
 def _agent(path: Path) -> dict[str, Any] | None:

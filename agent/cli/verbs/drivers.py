@@ -22,7 +22,7 @@ verb = new()
 
 @verb.command("drivers")
 def show(
-    name: Annotated[str | None, typer.Argument(help="Explain this one.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Explain only this one.")] = None,
     json: Json = False,
 ) -> None:
     """List the installed drivers, or explain one.

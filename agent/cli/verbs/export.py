@@ -51,7 +51,7 @@ def export(
         str | None, typer.Option("--since", help="RFC 3339 (2026-11-20T10:30:00Z) or how long ago (10m, 2h).")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", help="As --since.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     oldest_first: Annotated[
         bool, typer.Option("--oldest-first", help="Begin with the oldest; default: the newest.")
     ] = False,
@@ -93,15 +93,15 @@ def export(
         unfit |= {"--since": since, "--until": until, "--force": force or None}
         for option, value in unfit.items():
             if value is not None:
-                raise typer.BadParameter("does not go with --stick", param_hint=option)
+                raise typer.BadParameter("cannot be combined with --stick", param_hint=option)
         export_stick(connected(socket, config), stick, broker, receiver, oldest_first, _octets(most), json)
         return
     alone: dict[str, object] = {"--broker": broker, "--for": receiver, "--max-size": most}
     for option, value in alone.items():
         if value is not None:
-            raise typer.BadParameter("goes with --stick only", param_hint=option)
+            raise typer.BadParameter("needs --stick", param_hint=option)
     if file is None:
-        raise typer.BadParameter("say where to", param_hint="FILE")
+        raise typer.BadParameter("name the file to write", param_hint="FILE")
     form = form or _form_of(file)
     client = connected(socket, config)
     start, end = None if since is None else moment(since), None if until is None else moment(until)
@@ -172,7 +172,7 @@ def _form_of(file: str) -> ExportFormat:
         return ExportFormat(file.rpartition(".")[2].lower())
     except ValueError:
         endings = ", ".join(f".{each}" for each in ExportFormat)
-        raise typer.BadParameter(f"say which, or name a file that ends in {endings}", param_hint="--format") from None
+        raise typer.BadParameter(f"add --format, or end the name in {endings}", param_hint="--format") from None
 
 
 def pages(

@@ -44,7 +44,7 @@ verb = new()
 
 @verb.command("formats")
 def show(
-    name: Annotated[str | None, typer.Argument(help="Explain this one.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Explain only this one.")] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Print the messages of a reading.")] = False,
     device: Annotated[str | None, typer.Option("--device", "-d", help="With --sample: a configured device.")] = None,
     config: Config = None,

@@ -36,7 +36,7 @@ def import_(
     key: Annotated[
         Path | None, typer.Option("--key", metavar="FILE", help="The private key, where the readings are encrypted.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Look whether the copy is whole; send nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check whether the copy is complete; send nothing.")] = False,
     new_key: Annotated[
         Path | None,
         typer.Option("--new-key", metavar="FILE", help="Write a new private key there, and print its public key."),

@@ -21,7 +21,8 @@ def show(
     ] = "debug",
     device: OfDevice = None,
     grep: Annotated[
-        str | None, typer.Option("--grep", "-g", metavar="TEXT", help="Only lines with this text, in whatever case.")
+        str | None,
+        typer.Option("--grep", "-g", metavar="TEXT", help="Only lines with this text; case does not matter."),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=1000, help="Show at most this many kept lines.")

@@ -20,7 +20,7 @@ verb = new()
 @verb.command("record")
 def record(
     device: Annotated[str, typer.Argument(help="`gatepost devices` lists them.", autocompletion=device_names)],
-    file: Annotated[Path, typer.Argument(help="The recording, JSON lines; it must not be there yet.")],
+    file: Annotated[Path, typer.Argument(help="The file to write (JSON lines); it must not exist yet.")],
     duration: Annotated[
         str | None,
         typer.Option("--for", metavar="DURATION", help="How long, such as 30s; default: until Ctrl-C."),

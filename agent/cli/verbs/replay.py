@@ -11,6 +11,7 @@ import typer
 
 from gatepost.agent.cli.support.agent_access import Json, new
 from gatepost.agent.cli.support.driver_options import parse_driver_options
+from gatepost.agent.cli.support.formatting import quantity
 from gatepost.agent.cli.support.output import complain, say, say_line
 from gatepost.agent.cli.verbs.drivers import unknown
 from gatepost.agent.core.errors import GatepostError
@@ -25,15 +26,13 @@ verb = new()
 
 @verb.command("replay")
 def replay(
-    file: Annotated[Path, typer.Argument(help="What `gatepost record` wrote.")],
-    driver: Annotated[
-        str | None, typer.Option("--driver", help="Use another driver than it was recorded with.")
-    ] = None,
+    file: Annotated[Path, typer.Argument(help="The recording.")],
+    driver: Annotated[str | None, typer.Option("--driver", help="Use this driver instead of the recorded one.")] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of the driver; also secrets, like a key."),
     ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Show what was heard and said as well.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Also show the raw bytes in both directions.")] = False,
     json: Json = False,
 ) -> None:
     """Play a recording through its driver.
@@ -128,11 +127,11 @@ def _show(at: float, item: Reading | Reply, json: bool) -> int:
         say_line({"t": round(at, 6), kind: told})
     elif isinstance(item, Reading):
         wave = item.waveform
-        shown = [f"{name} {value} {item.units.get(name, '')}".rstrip() for name, value in item.values.items()]
+        shown = [quantity(name, value, item.units.get(name)) for name, value in item.values.items()]
         shown += [f"{len(wave.samples)} samples at {wave.rate_hz:g} Hz"] if wave else []
         notes = [*([item.quality] if item.quality != "good" else []), *item.flags]
         when = f" [{item.device_time}]" if item.device_time else ""
-        say(f"{at:10.3f}  {item.metric}{when}  {', '.join(shown)}  {' '.join(notes)}".rstrip())
+        say(f"{at:10.3f}  {item.metric}{when}  {', '.join(shown)}  {', '.join(notes)}".rstrip())
     else:
         say(f"{at:10.3f}  ({item.kind}) {item.fields}")
     return int(kind == "reading")

@@ -29,13 +29,13 @@ def scan() -> None:
 
 @verb.command()
 def ble(
-    duration: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long to listen.")] = "15s",
+    duration: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long to scan.")] = "15s",
     adapter: Annotated[str | None, typer.Option("--adapter", help="Such as hci0; default: any that is on.")] = None,
     device: Annotated[
         list[str] | None,
-        typer.Option("--device", metavar="ADDRESS|NAME", help="Only this one; `*` and `?` stand for any letters."),
+        typer.Option("--device", metavar="ADDRESS|NAME", help="Scan for this device only; `*` and `?` are wildcards."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also devices that no driver fits.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also list devices without a driver.")] = False,
     write: Write = None,
     socket: Socket = None,
     config: Config = None,
@@ -61,11 +61,9 @@ def ble(
 def serial(
     duration: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long a port may be silent.")] = "3s",
     port: Annotated[
-        list[str] | None, typer.Option("--port", metavar="PATH", help="Only this one; also a PTY or a socket:// URL.")
+        list[str] | None, typer.Option("--port", metavar="PATH", help="Scan only this port, PTY or socket:// URL.")
     ] = None,
-    ask: Annotated[
-        bool, typer.Option("--ask", help="Also ask silent devices who they are, with harmless requests only.")
-    ] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Also identify silent devices by harmless requests.")] = False,
     write: Write = None,
     socket: Socket = None,
     config: Config = None,

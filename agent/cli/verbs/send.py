@@ -37,7 +37,7 @@ def send(
         typer.Option("--timeout", min=0.1, help="Wait this many seconds for the outcome; the command itself goes on."),
     ] = WAIT,
     token: Annotated[
-        str | None, typer.Option("--token", envvar="GATEPOST_COMMAND_TOKEN", help="The device's token.")
+        str | None, typer.Option("--token", envvar="GATEPOST_COMMAND_TOKEN", help="The device's token, if it has one.")
     ] = None,
     socket: Socket = None,
     config: Config = None,

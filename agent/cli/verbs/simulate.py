@@ -48,7 +48,7 @@ def simulate(
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of the driver.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same readings.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same readings.")] = 0,
     speed: Annotated[
         float, typer.Option("--speed", min=0.001, help="How many times faster than the real device.")
     ] = 1.0,

@@ -62,7 +62,7 @@ def settings_line(settings: dict[str, Any]) -> str:
         wrong = count(len(settings.get("problems") or []), "problem")
         return f"{state('LAST GOOD ONES')}: {wrong} in the files (gatepost check)"
     if not last:
-        return "as read at the start"
+        return "read at the start"
     if last.get("applied"):
         return f"{state('applied')} {ago(last.get('at'))}"
     problems = last.get("problems") or []

@@ -83,7 +83,7 @@ def _work(do: Callable[[Path], SalvageReport], path: Path | None, config: Path |
     database = path or _of_settings(config or default_config())
     with exclusive_access(database):
         if not is_log(database):
-            raise StoreError(f"{database} is no Gatepost log", "name the database, or the settings with --config")
+            raise StoreError(f"{database} is no Gatepost database", "name the database, or the settings with --config")
         report = do(database)
     if json:
         say_json(asdict(report))

@@ -61,7 +61,7 @@ def _followed(client: GatewayClient, broker: str, topic: str, qos: int) -> Itera
             if held["state"] == "refused":
                 raise GatewayError("refused", f"{broker} refuses {topic}: {held['reason']}")
             if held["state"] == "waiting":
-                complain(f"{broker} is not connected: messages come when it is")
+                complain(f"{broker} is not connected: messages will arrive when it is")
         yield _wanted(events, broker, topic)
     finally:
         if not there:

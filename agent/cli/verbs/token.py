@@ -22,7 +22,7 @@ class TokenRole(StrEnum):
 
 
 Kiosk = Annotated[bool, typer.Option("--kiosk", help="For a board on a wall: a viewer that stays signed in.")]
-AsRole = Annotated[TokenRole, typer.Option("--role", help="What it may: see, also make things happen, or everything.")]
+AsRole = Annotated[TokenRole, typer.Option("--role", help="Its rights: read, also send commands, or everything.")]
 
 verb = new(no_args_is_help=True)
 
@@ -40,14 +40,15 @@ def token() -> None:
 @verb.command()
 def create(
     role: Annotated[
-        TokenRole | None, typer.Option("--role", help="What it may: see, also make things happen, or everything.")
+        TokenRole | None, typer.Option("--role", help="Its rights: read, also send commands, or everything.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option("--device", metavar="DEVICE", help="Of a device that connects by MQTT; no role then.")
+        str | None,
+        typer.Option("--device", metavar="DEVICE", help="For a device that connects by MQTT; without a role."),
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option("--expires", metavar="DURATION", help="How long it lives, such as 30d; default: for ever."),
+        typer.Option("--expires", metavar="DURATION", help="How long it is valid, such as 30d; default: for ever."),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What it is for.")] = None,
     publish: Annotated[
