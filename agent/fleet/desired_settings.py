@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,27 +139,34 @@ class DesiredSettings:
 
     async def _step(self) -> float | None:
         """Everything that can be done now; seconds until the next step, None = until something happens."""
-        timeout = None
+        works = (self._judge_all, self._begin_waiting, self._confirm_if_well)
+        failed = not (await self._succeeds(self._settle) and await self._succeeds(self._note_end))
+        if not failed:
+            failed = not all([await self._succeeds(work) for work in works])
+        await self._reports.send()
+        return LOOK_EVERY if self._health is not None else RETRY if failed else None
+
+    async def _succeeds(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """False where it has to be tried again; one that fails holds up none behind it."""
         try:
-            await self._settle()
-            await self._note_end()
-            while self._inbox:
-                await self._judge(self._inbox.popleft())
-            if self._admission.waiting is not None:
-                await self._begin(self._admission.waiting)
-            await self._confirm_if_well()
+            await work()
         except (StoreError, Unavailable) as error:
             log.error("desired state: %s; trying again", error.message)
-            timeout = RETRY
-        await self._reports.send()
-        return timeout if self._health is None else LOOK_EVERY
+            return False
+        return True
 
-    async def _judge(self, message: bytes) -> None:
-        try:
-            await self._admission.judge(message)
-        except (StoreError, Unavailable):
-            self._inbox.appendleft(message)
-            raise
+    async def _judge_all(self) -> None:
+        while self._inbox:
+            message = self._inbox.popleft()
+            try:
+                await self._admission.judge(message)
+            except (StoreError, Unavailable):
+                self._inbox.appendleft(message)
+                raise
+
+    async def _begin_waiting(self) -> None:
+        if self._admission.waiting is not None:
+            await self._begin(self._admission.waiting)
 
     # --- try it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from gatepost.agent.app import App
-from gatepost.agent.fleet import desired_settings
+from gatepost.agent.fleet import desired_settings, reports
 from gatepost.agent.fleet.admission import CHECK_BURST
 from gatepost.agent.fleet.signature import VALID, check
 from tests.api.real import running, written
@@ -289,7 +290,9 @@ async def test_a_document_waits_for_the_trial_of_a_person(box: Fleet) -> None:
     assert box.app.current.settings.gateway.labels == {"site": "north"}
 
 
-async def test_a_flood_of_documents_is_not_checked_one_by_one(box: Fleet) -> None:
+async def test_a_flood_of_documents_is_not_checked_one_by_one_and_holds_nothing_up(box: Fleet) -> None:
+    box.send(SIGNER.document(1, level("error"), within="1h", manual=True))
+    await box.report(1, "trying")
     checked = 0
 
     async def count(*question: str) -> bool:
@@ -300,10 +303,35 @@ async def test_a_flood_of_documents_is_not_checked_one_by_one(box: Fleet) -> Non
     admission = box.app.fleet.running.desired._admission
     admission._is_signed = count
     for number in range(45):
-        box.send(SIGNER.document(number + 1, level("error")))
+        box.send(SIGNER.document(number + 2, level("error")))
         await until(lambda number=number: checked > number or admission._checks.wait(box.app.clock.monotonic()), LONG)
-    assert CHECK_BURST <= checked < 45
+    assert CHECK_BURST - 1 <= checked < 45
     assert len(box.app.fleet.running.desired._inbox) <= desired_settings.MAX_WAITING
+    link = box.app.brokers.get("a")
+    assert link is not None
+    await until(lambda: f"{ROOT}/desired/confirm" in link._tasks._subscriptions.held, LONG)
+    box.listener.publish(f"{ROOT}/desired/confirm", b'{"version": 1}')
+    await box.report(1, "applied")
+
+
+async def test_a_disk_that_refuses_decides_nothing_and_it_is_tried_again(
+    box: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = 0
+
+    def refuse(*_: Any) -> None:
+        nonlocal refused
+        refused += 1
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(desired_settings, "RETRY", 0.02)
+    with monkeypatch.context() as disk:
+        disk.setattr(reports, "write_record", refuse)
+        box.send(SIGNER.document(1, level("error")))
+        await until(lambda: refused > 2, LONG)
+        assert (box.level, box.app.fleet.as_dict()["decided"], box.reports(1)) == ("info", None, [])
+    await box.report(1, "applied")
+    assert box.level == "error"
 
 
 async def test_what_a_person_set_at_the_box_counts_more(box: Fleet) -> None:
