@@ -57,7 +57,7 @@ def lost_series(number: int, boot: int = 0) -> Series:
 def checksum(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> int:
     """CRC-32 of the body, seeded with the other columns: a flipped bit or a misplaced row shows."""
     mixed = seq ^ wall ^ mono  # of all three the upper half is folded into the lower
-    return zlib.crc32(body, (mixed ^ mixed >> 32 ^ series << 8 ^ bits << 28) & 0xFFFFFFFF)
+    return zlib.crc32(body, (mixed ^ mixed >> 32 ^ series << 8 ^ series >> 24 ^ bits << 28) & 0xFFFFFFFF)
 
 
 def reading_row(record: Record) -> tuple[int, int, int, int, int, int, bytes]:

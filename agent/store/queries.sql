@@ -64,6 +64,9 @@ SELECT id FROM series
 WHERE (:device IS NULL OR device = :device)
   AND (:metric IS NULL OR CASE WHEN json_valid(common) THEN json_extract(common, '$.metric_type') END = :metric);
 
+-- name: quick_check --
+PRAGMA quick_check(1);
+
 -- name: reading_before --
 SELECT max(seq) FROM reading WHERE seq < ?;
 

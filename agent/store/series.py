@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -18,11 +19,14 @@ MAX_CURRENT = 10_000  # series of this boot that are found again; the oldest bey
 
 
 class SeriesBook:
-    """Series numbers for (device, patient, common) in this boot; earlier boots' series are read when needed."""
+    """Series numbers for (device, patient, common) in this boot; earlier boots' series are read when needed.
 
-    def __init__(self, boot: int, top: int, known: Iterable[Series], on_new: Callable[[Series], None]) -> None:
+    A number is made of what it stands for: where damage mixes a log with an older copy of it, no reading becomes one of
+    another device.
+    """
+
+    def __init__(self, boot: int, known: Iterable[Series], on_new: Callable[[Series], None]) -> None:
         self._boot = boot
-        self._next = top + 1
         self._by_number: dict[int, Series] = {}
         self._numbers: dict[tuple[str, str | None, bytes], int] = {}
         self._on_new = on_new
@@ -34,13 +38,20 @@ class SeriesBook:
         found = self._numbers.get((device, patient, body))
         if found is not None:
             return found
-        series = Series(self._next, self._boot, device, patient, body)
-        self._next += 1
+        series = self._numbered(device, patient, body)
         if len(self._numbers) >= MAX_CURRENT:
             del self._numbers[next(iter(self._numbers))]
         self._keep(series)
         self._on_new(series)
         return series.number
+
+    def _numbered(self, device: str, patient: str | None, common: bytes) -> Series:
+        parts = (str(self._boot), device, "" if patient is None else f"of {patient}", common.decode())
+        content = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+        number = int.from_bytes(blake2b(content, digest_size=6).digest()) >> 1 or 1  # 6 octets of a row
+        while (other := self._by_number.get(number)) is not None and other.boot:
+            number += 1  # two of a hundred trillion
+        return Series(number, self._boot, device, patient, common)
 
     def get(self, number: int) -> Series:
         """KeyError when it was not loaded: see `load`."""
@@ -65,7 +76,6 @@ class SeriesBook:
                 if series is None:
                     log.error("series %d cannot be read; its readings are marked", number)
                     series = lost_series(number)
-                    self._next = max(self._next, number + 1)
                 self._by_number[number] = series
 
     def _make_way(self, wanted: set[int]) -> None:

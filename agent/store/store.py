@@ -291,13 +291,12 @@ class Store:
         report = await open_file(self.database, self.gateway, expected) or report
         database, clock = self.database, self._clock
         loss = await self.losses.judge(database)
-        last, floor, starting, top, top_boot = [
+        last, floor, starting, top_boot = [
             int(value or 0)
             for value in (
                 (await database.read("reading_last"))[0][0],
                 await self._meta("floor"),
                 await self._meta("starting"),
-                (await database.read("series_top"))[0][0],
                 (await database.read("boot_top"))[0][0],
             )
         ]
@@ -330,7 +329,7 @@ class Store:
             self.pending.add_boot(self.boots.row())
         boot, bad = self.boots.current, self.pending.damaged
         known = whole_series(await database.read("series_load", (boot,)))
-        self._book = SeriesBook(boot, top, known, self.pending.add_series)
+        self._book = SeriesBook(boot, known, self.pending.add_series)
         self.queries = StoreQueries(database, clock, self._book, lambda: self.head, bad, self._damaged_row, self.mend)
         self.backlog = DeliveryBacklog(self.pending, self.writer, self.queries, clock, self.time_of, starting)
         self.retention = RetentionRule(

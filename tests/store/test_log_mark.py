@@ -132,6 +132,19 @@ async def test_a_repair_beside_a_stopped_agent_is_compared_too(start: Any, tmp_p
         assert len(await run.store.gaps()) <= 2
 
 
+async def test_a_series_has_one_number_in_every_copy_of_a_log(start: Any, tmp_path: Path) -> None:
+    """So that an older write-ahead log beside a newer file gives no reading to another device."""
+    numbers = []
+    for devices in (["first", "second"], ["second", "first", "third"]):
+        async with start(path=tmp_path / f"{len(devices)}.db") as run:
+            for device in devices:
+                await run.put_all(3, device=device)
+            found = await run.store.queries.history(limit=100)
+            numbers.append({run.store.series_of(record.series).device: record.series for record in found})
+    assert numbers[1].pop("third")
+    assert numbers[0] == numbers[1]
+
+
 async def test_many_starts_fit_into_the_mark(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
     for _ in range(MAX_STARTS + 5):

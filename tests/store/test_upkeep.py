@@ -111,7 +111,7 @@ async def test_series_that_rows_still_need_are_never_removed(start: Any, clock: 
         await run.put_all(3, device="first")
     with database(tmp_path / "gatepost.db") as db:
         db.execute("UPDATE reading SET seq = seq + 100 WHERE seq > 1")  # boots out of order, as a repair may leave them
-        db.execute("UPDATE series SET boot = 9 WHERE id = 1")
+        db.execute("UPDATE series SET boot = 9 WHERE id = (SELECT series FROM reading WHERE seq = 1)")
     db.close()
     second = LoopClock("boot-b")
     async with start(KEEP, clock=second) as run:

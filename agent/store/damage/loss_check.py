@@ -111,6 +111,8 @@ class LossCheck:
             own = expected.writer
             own = msgspec.structs.replace(own, rows=own.rows + rows, last=max(own.last, top))
             return LogComparison(None, (*expected.starts[:-1], own))
+        if seen and not meta[SALVAGED] and before == FOREVER:
+            await _check_whole(run)
         if self.put_back:
             await self._put_back(run, expected)
         known, floor = salvaged(meta[SALVAGED]) or (0, int(meta[FLOOR] or 0))
@@ -179,6 +181,16 @@ def folded(starts: Sequence[StartRows], own: StartRows) -> tuple[StartRows, ...]
         rows, lost = sum(start.rows for start in old), sum(start.lost for start in old)
         kept[: len(old)] = [StartRows(old[0].first, "", old[-1].last, rows, lost)]
     return (*kept, own)
+
+
+async def _check_whole(run: TransactionRun) -> None:
+    """Where something is missing, more may be wrong: a write-ahead log that belongs to another file is one way. Raises
+    sqlite3.DatabaseError, as for any damage."""
+    found = str((await run.read("quick_check"))[0][0])
+    if found != "ok":
+        error = sqlite3.DatabaseError(f"the log is not whole: {found}")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
 
 def _same(one: StartRows, other: StartRows) -> bool:
