@@ -84,6 +84,22 @@ def test_an_account_that_cannot_be_compared_is_refused(change: dict[str, Any]) -
     assert isinstance(one, RefusedMessage)
 
 
+@pytest.mark.parametrize("body", [{"version": False}, {"version": ""}, {"version": -1}, {"status": "merry"}])
+def test_a_report_that_cannot_be_compared_is_refused(body: dict[str, Any]) -> None:
+    for change, kind in ((body, RefusedMessage), ({}, Report), ({"version": None, "status": "unsigned"}, Report)):
+        report = {"version": 4, "status": "applied", "gateway_id": "ward-7", **change}
+        (one,) = parse("gateways/ward-7/reported", orjson.dumps(report))
+        assert isinstance(one, kind)
+
+
+def test_a_gateway_that_asks_names_what_it_has() -> None:
+    for have, kept in ((41, 41), (None, 0)):
+        (one,) = parse("gateways/ward-7/desired/get", orjson.dumps({"have": have, "hash": "sha256:0"}))
+        assert (one.kind, one.body) == ("asked", {"have": kept})  # type: ignore[union-attr]
+    (bad,) = parse("gateways/ward-7/desired/get", b'{"have": "all"}')
+    assert isinstance(bad, RefusedMessage)
+
+
 def test_a_bomb_is_refused() -> None:
     (one,) = parse(TOPIC, gzip.compress(bytes(20_000_000)))
     assert isinstance(one, RefusedMessage)

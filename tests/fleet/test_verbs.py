@@ -60,6 +60,9 @@ async def test_from_a_key_to_the_answer_of_a_gateway(tmp_path: Path, database: A
     assert "r-1      running  wave 0 of 2  nothing sent" in await shell.ok("rollout", "list")
     await shell.ok("rollout", "pause", "r-1")
     assert "paused" in (await shell("rollout", "pause", "r-1")).output
+    # One that lies is not believed.
+    for topic, body in (("reported", {"version": 2**60, "status": "applied"}), ("desired/get", {"have": 2**60})):
+        await sink.write(parse(f"gateways/ward-3/{topic}", orjson.dumps(body)))
     # A gateway that knows of a higher version than the tables: the next one is above it.
     await sink.write(parse("gateways/ward-1/desired/get", b'{"have": 41, "hash": "sha256:0"}'))
     assert "version 42" in await shell.ok("desired", "publish", str(state), "-g", "ward-9", "-g", "ward-1")

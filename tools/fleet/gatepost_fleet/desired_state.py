@@ -23,10 +23,14 @@ ONLINE = timedelta(minutes=15)  # a gateway that was heard so lately counts as r
 RESEND = timedelta(minutes=5)  # until a document without an answer is sent once more; doubles each time
 GATEWAY_ID = r"[A-Za-z0-9_.-]{1,64}"
 
-# A gateway's own word counts: after a database was restored, it may know of a higher version than the tables.
+# A gateway's own word counts: after a database was restored, it may know of a higher version than the tables. But not
+# any: one box that lies must not use up the versions of all.
 _NEXT_VERSION = """
-select 1 + greatest((select max(version) from rollout), (select max(have) from gateway),
-                    (select max((reported ->> 'version')::bigint) from gateway), 0)
+with known as (select coalesce(max(version), 0) as version from rollout), told as (
+  select have as version from gateway union all select (reported ->> 'version')::bigint from gateway
+)
+select 1 + greatest(known.version, (select max(told.version) from told where told.version <= known.version + 1000000))
+from known
 """
 _KNOWN = """
 select id, labels, coalesce(last_seen > now() - $1::interval and status ->> 'status' is distinct from 'offline', false)

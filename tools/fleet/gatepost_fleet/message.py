@@ -160,7 +160,8 @@ def _check_account(body: dict[str, Any]) -> None:
 
 
 def _check_reported(body: dict[str, Any]) -> None:
-    _count(body.get("version") or 0, "version")
+    if body.get("version") is not None:
+        _count(body["version"], "version")
     if body["status"] not in OUTCOMES:
         raise ValueError(f"{body['status']!r} is no state of a desired state")
 

@@ -32,6 +32,7 @@ class RabbitNode(BrokerNode):
     """A RabbitMQ node; guest may do everything from loopback. Raises ServerMissing."""
 
     scheme = "amqp://guest:guest@"
+    limit = 300.0  # after all nodes died, each waits for the others
 
     def __init__(self, name: str, folder: Path, mapper: PortMapper) -> None:
         if not RABBIT.exists():

@@ -27,6 +27,8 @@ class ServerMissing(Exception):
 class LocalServer:
     """A process with a port, in a process group of its own."""
 
+    limit = START
+
     def __init__(self, name: str, folder: Path, command: list[str], environment: dict[str, str] | None = None) -> None:
         self.name = name
         self.folder = folder
@@ -54,7 +56,7 @@ class LocalServer:
 
     async def until_listening(self, port: int = 0) -> None:
         """Raises OSError when it has ended, TimeoutError."""
-        deadline = time.monotonic() + START
+        deadline = time.monotonic() + self.limit
         while True:
             if self.process is None or self.process.poll() is not None:
                 raise OSError(f"{self.name} has ended: {self.log.read_text(errors='replace')[-500:]}")
