@@ -86,7 +86,7 @@ class SystemClock:
 
     def now(self) -> Stamp:
         """Also notices a step: nothing is stamped as synchronised after it until the clock is known to be right."""
-        wall, mono = self._wall() // 1000, self._mono()
+        wall, mono = self._wall() // 1000, time.clock_gettime_ns(self._boottime) // 1000  # as `_mono`, but hot
         moved = wall - mono - self._shift
         self._shift += moved
         if moved >= STEP or moved <= -STEP:

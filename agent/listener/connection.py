@@ -260,8 +260,9 @@ class DeviceConnection(asyncio.BufferedProtocol):
         self._settle_now(ticket)
 
     def _settle_now(self, ticket: int) -> None:
-        """Send what is due; what is not waits for its commit."""
-        if self.session.settle(self._server.commits.committed):
+        """Send what is due; what is not waits for its commit, and so does all that stands in line before it."""
+        committed = self._server.commits.committed
+        if ticket > committed or self.session.settle(committed):
             self._server.acknowledger.wait(self, ticket)
 
     def _pause_for(self, seconds: float) -> None:

@@ -301,7 +301,8 @@ class MqttServer:
                 session.will = will
                 self._directory.when_open(taken.link.name, partial(self._send_will, session))
                 return
-            self._retain(taken, will.retain, will.payload)
+            if will.retain:
+                self._retain(taken, will.payload)
             self._count(taken.ticket)
 
     # --- messages
@@ -319,8 +320,9 @@ class MqttServer:
     def _answer(
         self, connection: DeviceConnection, client: ClientSession, packet: PublishPacket, taken: TakenMessage
     ) -> None:
-        self._retain(taken, packet.retain, packet.payload)
         ticket = taken.ticket
+        if packet.retain:
+            self._retain(taken, packet.payload)
         if packet.qos == 2 and not taken.refusal:
             client.received.add(packet.packet_id)
             ticket = max(ticket, self.sessions.keep(client))  # in the transaction of the reading
@@ -332,8 +334,8 @@ class MqttServer:
         if 0 < ticket < HELD:
             self.acknowledger.count(ticket)
 
-    def _retain(self, taken: TakenMessage, retain: bool, payload: bytes) -> None:
-        if retain and taken.kind == "status" and taken.link is not None:
+    def _retain(self, taken: TakenMessage, payload: bytes) -> None:
+        if taken.kind == "status" and taken.link is not None:
             self._topics.retain(taken.link.name, payload)
 
     def _link_paused(self, link: MqttLink) -> None:
