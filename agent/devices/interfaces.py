@@ -41,19 +41,6 @@ class DeliveredCommand(msgspec.Struct, frozen=True):
         }
 
 
-class CommandLink(Protocol):
-    """A link to such a device."""
-
-    @property
-    def reachable(self) -> bool:
-        """Whether a command has a way to it, also while it is away."""
-        ...
-
-    async def command(self, command: DeliveredCommand) -> Any:
-        """The result, or AcceptedCommand. Raises DeviceOffline, CommandFailed, OutcomeUnknown."""
-        ...
-
-
 class LinkKinds(Protocol):
     """The kinds of links that this gateway has."""
 

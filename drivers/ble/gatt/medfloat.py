@@ -54,16 +54,6 @@ def decode_float(raw: int) -> Number:
     return _FLOAT_SPECIAL.get(raw) or _decode(raw, _FLOAT)
 
 
-def encode_sfloat(number: Number | int) -> int:
-    """The bits of exactly this number; ValueError when no SFLOAT holds it."""
-    return _encode(number, _SFLOAT, _SFLOAT_SPECIAL)
-
-
-def encode_float(number: Number | int) -> int:
-    """The bits of exactly this number; ValueError when no FLOAT holds it."""
-    return _encode(number, _FLOAT, _FLOAT_SPECIAL)
-
-
 def _signed(raw: int, bits: int) -> int:
     return raw - (1 << bits) if raw >> bits - 1 else raw
 
@@ -72,28 +62,3 @@ def _decode(raw: int, form: _Format) -> Decimal:
     mantissa = _signed(raw & (1 << form.mantissa) - 1, form.mantissa)
     exponent = _signed(raw >> form.mantissa, form.exponent)
     return Decimal((int(mantissa < 0), tuple(map(int, str(abs(mantissa)))), exponent))
-
-
-def _encode(number: Number | int, form: _Format, special: dict[int, MissingNumber]) -> int:
-    if isinstance(number, MissingNumber):
-        return next(raw for raw, word in special.items() if word is number)
-    sign, digits, power = Decimal(number).as_tuple()
-    if not isinstance(power, int):
-        raise ValueError("a special value is a Missing")
-    exponent: int = power
-    mantissa = int("".join(map(str, digits))) * (-1 if sign else 1)
-    lowest, highest = -(1 << form.exponent - 1), (1 << form.exponent - 1) - 1
-    while mantissa % 10 == 0 and mantissa and (exponent < lowest or _wide(mantissa, form)):
-        mantissa, exponent = mantissa // 10, exponent + 1
-    while exponent > highest and not _wide(mantissa * 10, form):
-        mantissa, exponent = mantissa * 10, exponent - 1
-    if not mantissa:
-        exponent = max(lowest, min(exponent, highest))
-    raw = mantissa & (1 << form.mantissa) - 1
-    if _wide(mantissa, form) or not lowest <= exponent <= highest or (exponent == 0 and raw in special):
-        raise ValueError(f"{number} cannot be told exactly in {form.mantissa} bits")
-    return (exponent & (1 << form.exponent) - 1) << form.mantissa | raw
-
-
-def _wide(mantissa: int, form: _Format) -> bool:
-    return not -(1 << form.mantissa - 1) <= mantissa < 1 << form.mantissa - 1

@@ -140,11 +140,6 @@ def encode_response(request_op: int, response_code: int) -> bytes:
     return bytes((RacpOp.RESPONSE, RacpOperator.NULL, request_op, response_code))
 
 
-def encode_count(count: int) -> bytes:
-    """Response of a device to a request for the number of records; for twins and tests."""
-    return bytes((RacpOp.COUNT_IS, RacpOperator.NULL)) + octets(count, 2)
-
-
 REPORT_ALL = encode(RacpOp.REPORT, RacpOperator.ALL)
 REPORT_LAST = encode(RacpOp.REPORT, RacpOperator.LAST)
 COUNT_ALL = encode(RacpOp.COUNT, RacpOperator.ALL)
