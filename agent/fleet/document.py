@@ -12,7 +12,7 @@ from gatepost.agent.core.clock import US
 from gatepost.agent.settings.units import WrongUnit, parse_duration
 
 SCHEMA = 1
-LARGEST_DOCUMENT = 128_000  # octets inside of an envelope; the connection takes messages of twice that
+LARGEST_DOCUMENT = 128_000  # octets inside of an envelope; the connection takes in more, so that it can be told
 DEEPEST = 16  # levels of settings
 SHORTEST, LONGEST = 1.0, 86_400.0  # seconds that a document may be on trial
 HIDDEN = "***"

@@ -166,8 +166,7 @@ class BrokerLink:
         delivery = self._delivery
         if delivery is None:
             raise NotConnected(f"{self.name} is not connected: {self.reason or self.state}", self.hint)
-        wire = [delivery.renderer.wire(message) for message in messages]
-        if wire:
+        if wire := [delivery.renderer.wire(message) for message in messages]:
             self._check(await delivery.send(wire, SEND_TIMEOUT))
 
     def _publish_dialect(self, messages: list[OutgoingMessage]) -> None:
@@ -332,6 +331,7 @@ class BrokerLink:
             clean_start=settings.session == "clean",
             session_expiry=KEPT_SESSION if settings.session == "kept" else 0,
             seen=self._seen,
+            inbound_size=self._tasks.inbound_size,
         )
         await self._format.save()  # a will must be known before the broker knows it
         connection = MqttConnection(endpoint, options, on_message=self._tasks.on_message, on_lost=self._on_lost)

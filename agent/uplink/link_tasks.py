@@ -17,6 +17,7 @@ from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.delivery import BrokerDelivery
 from gatepost.agent.uplink.followed_topics import FollowedTopics
 from gatepost.agent.uplink.formats.interface import OutgoingMessage
+from gatepost.agent.uplink.mqtt.connect_options import LARGEST_FURTHER, LARGEST_INBOUND
 from gatepost.agent.uplink.mqtt.connection import InboundMessage, MqttConnection
 from gatepost.agent.uplink.presence import BrokerPresence
 from gatepost.agent.uplink.subscription_requests import SubscriptionRequests
@@ -57,6 +58,11 @@ class LinkTasks:
         self.followed = FollowedTopics(name, context, self._subscriptions.held, self.requests)
         self._granted: set[str] = set()  # of the filters of others
         self._devices_changed = False
+
+    @property
+    def inbound_size(self) -> int:
+        """Octets of the largest packet that a new connection takes in."""
+        return LARGEST_FURTHER if self._context.further(self._name) else LARGEST_INBOUND
 
     def devices_changed(self) -> None:
         """The set of devices, or of further topics, may be another one: subscriptions follow soon."""

@@ -155,6 +155,7 @@ async def test_what_is_no_document_for_this_gateway_is_refused_with_a_key(box: F
         (SIGNER.document(4, level("error")), 4, "stale", "old-version"),
         (SIGNER.document(5, level("error")), 5, "stale", "old-version"),
         (SIGNER.document(6, {"devices": {"d": {"label": "x" * 130_000}}}), 6, "refused", "too-large"),
+        (SIGNER.document(6, {"devices": {"d": {"label": "x" * 1_000_000}}}), 6, "refused", "too-large"),
         (SIGNER.document(0, {}), 0, "refused", "malformed"),
     ):
         seen = len(box.listener.on(f"{ROOT}/reported"))

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from gatepost.agent.uplink.mqtt.version_fallback import Version
 
+LARGEST_INBOUND = 262_144  # octets of a packet
+LARGEST_FURTHER = 1_100_000  # where documents come: one that is far too large must be seen to be refused
+
 
 class LastWill(NamedTuple):
     """Last will: published by the broker when this client is gone without a DISCONNECT."""
@@ -38,7 +41,7 @@ class ConnectOptions:
     session_expiry: int = 0  # MQTT 5: how long the broker keeps the session after the connection's end
     dead_after: float = 20.0  # sent data that the peer's kernel does not acknowledge for so long ends the connection
     inbound_maximum: int = 20  # unacknowledged messages that the broker may have under way to us (MQTT 5)
-    inbound_size: int = 262_144  # largest packet taken in
+    inbound_size: int = LARGEST_INBOUND  # largest packet taken in
     inbound_at_once: int = 8
     inbound_only: bool = False  # nothing is published, so that reading may pause while too many messages wait
     inbound_time_limit: float | None = 30.0  # how long on_message may take; None: for ever
