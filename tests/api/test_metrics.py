@@ -34,3 +34,14 @@ async def test_metrics_are_prometheus_text_without_patients(app, http):
     kinds = [labels for labels in families["gatepost_device_faults_total"] if "cuff-3" in labels]
     assert len(kinds) == 21
     assert sum(families["gatepost_device_faults_total"][labels] for labels in kinds) == sum(range(201)) + 999
+
+
+async def test_a_store_that_does_not_store_and_a_loss_are_figures(app, http):
+    async def figures():
+        text = (await http.get("/metrics")).text
+        return [line for line in text.splitlines() if line.startswith(("gatepost_store_up", "gatepost_store_loss"))]
+
+    assert await figures() == ["gatepost_store_up 1", "gatepost_store_loss_unseen 0"]
+    app.store.writer.trouble = "the disk is full"
+    app.store.losses.notice = "12 readings may be missing"
+    assert await figures() == ["gatepost_store_up 0", "gatepost_store_loss_unseen 1"]

@@ -95,3 +95,11 @@ def test_its_documentation_is_what_is_installed() -> None:
     pages = settings()["Documentation"][0].split()
     assert pages
     assert all(page.startswith(share) and (ROOT / page.removeprefix(share)).is_file() for page in pages)
+
+
+def test_bounds_and_secrets_are_shown_and_no_missing_secret_keeps_the_service_from_starting() -> None:
+    shown = re.findall(r"^#?([A-Za-z]+)=(.*)$", UNIT.read_text(), re.MULTILINE)
+    keys = {key for key, _ in shown}
+    assert {"MemoryMax", "IPAddressDeny", "LoadCredential"} <= keys
+    for key, value in shown:
+        assert not key.startswith("LoadCredential") or ":" not in value, "by a path it must be there"
