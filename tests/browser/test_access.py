@@ -26,6 +26,7 @@ VIEWS = (
     ("#/", ".tile"),
     ("#/devices", "tbody tr"),
     ("#/devices/probe", "canvas.chart"),
+    ("#/devices/heart", "canvas.strip"),
     ("#/devices/probe/settings", "#device-form"),
     ("#/add-device", ".pick"),
     ("#/brokers", ".broker"),

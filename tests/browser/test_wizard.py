@@ -50,6 +50,8 @@ async def test_a_newcomer_has_a_stored_reading_within_two_minutes(browser, world
     await browser.fill("Name", "Oximeter 1", "main")
     await browser.fill("Room", "Bed 5", "main")
     await browser.fill("Port", str(oximeter), "main")
+    air = "[...document.querySelectorAll('#device-form .field:not([hidden])')].map((one) => one.innerText).join()"
+    assert "Bluetooth" not in await browser.run(f"return {air}")  # it is a serial one
     await browser.picture(PICTURES / "wizard-where.png")
     await browser.click("#device-form button[type=submit]")
     await browser.seen("SpO₂", "#first-values")

@@ -29,6 +29,7 @@ async def one(request: ApiRequest) -> DriverView:
     return {
         "name": name,
         "title": driver.title,
+        "transport": driver.transport,
         "options": msgspec.json.schema(driver.options_type),
         "commands": [described(command) for command in driver.commands],
     }

@@ -8,6 +8,7 @@ import re
 import zlib
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from gatepost.agent.api.asgi import Receive, Scope, Send
 from gatepost.agent.api.http.responses import JsonResponse
@@ -41,6 +42,10 @@ HEADERS = {
     "vary": "accept-encoding",
 }
 LEVEL = 6  # of the compression: a third of the octets, a millisecond a file
+
+
+# One file at a time, in each event loop: a browser asks for many at once, and each thread that works keeps memory.
+_turns = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
 
 
 class PageFile(JsonResponse[None]):
@@ -89,7 +94,8 @@ async def file(request: ApiRequest, name: str) -> PageFile:
         return PageFile(lean((WEB / name).read_text("utf-8")).encode(), KINDS[Path(name).suffix], accepted, known)
 
     try:
-        return await asyncio.to_thread(made)
+        async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            return await asyncio.to_thread(made)
     except FileNotFoundError:
         raise _nothing(name) from None
 

@@ -334,6 +334,7 @@ class DriverList(TypedDict):
 class DriverView(TypedDict):
     name: str
     title: str
+    transport: str
     options: State
     commands: list[CommandView]
 

@@ -8,7 +8,7 @@ const AGAIN = 5000; // milliseconds between two questions for the status
 const FINDINGS = 30000;
 const SOON = 300;
 const DRAW = 500; // milliseconds between two drawings of new readings
-const PAST = 1000; // readings of all devices that are asked for first
+const PAST = 300; // readings of all devices that are asked for first
 const PAST_OF_ONE = 60;
 const PACE = 250; // milliseconds between two questions for the past of one device: far below the rate limit
 

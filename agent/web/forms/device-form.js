@@ -12,6 +12,11 @@ import { fieldsOf, keyed } from "./schema.js";
 
 const USUAL_VALUES = ["spo2", "heart_rate", "systolic", "diastolic", "temperature", "glucose", "humidity", "weight"];
 
+// The fields that only some devices have, by what their driver reads them over; all of them where that is not known.
+const LINE = ["baudrate", "parity", "stopbits", "bytesize", "flow"];
+const AIR = ["address", "name", "adapter"];
+const WITHOUT = { serial: AIR, w1: [...AIR, ...LINE], ble: ["port", ...LINE], mqtt: ["port", ...AIR, ...LINE] };
+
 export class DeviceForm {
   #fields;
   #options = [];
@@ -50,7 +55,7 @@ export class DeviceForm {
   }
 
   get fields() {
-    return [...this.#fields, ...this.#options, this.#expert];
+    return [...this.#fields.filter((field) => !field.element.hidden), ...this.#options, this.#expert];
   }
 
   field(name) {
@@ -69,6 +74,7 @@ export class DeviceForm {
       // there is no such driver; the gateway says so when the form is sent
     }
     if (driver !== this.#driver) return;
+    for (const { name, element } of this.#fields) element.hidden = WITHOUT[schema.transport]?.includes(name) ?? false;
     this.#options = fieldsOf(schema.options, this.#had.driver === driver ? this.#had.options : {}, "options.");
     this.#optionPlace.replaceChildren(el("legend", {}, t("f.options")), el("p", { class: "hint" }, translated(schema.title)), ...this.#options.map((one) => one.element));
     this.#optionPlace.hidden = this.#options.length === 0;
