@@ -145,6 +145,33 @@ async def test_a_series_has_one_number_in_every_copy_of_a_log(start: Any, tmp_pa
     assert numbers[0] == numbers[1]
 
 
+async def test_an_older_write_ahead_log_beside_a_newer_file_is_mended_and_told(start: Any, tmp_path: Path) -> None:
+    path, wal = tmp_path / "gatepost.db", tmp_path / "gatepost.db-wal"
+    async with start(finish=False) as run:
+        await run.put_all(30, device="first")
+        older = wal.read_bytes()
+    async with start(finish=False) as run:
+        for device in ("second", "third", "first") * 10:
+            await run.put_all(30, device=device)
+        await run.store.database.checkpoint("TRUNCATE")
+        await run.put_all(5)
+        left = {name: (tmp_path / name).read_bytes() for name in (path.name, f"{path.name}.mark")}
+        stored = {(r.seq, run.store.series_of(r.series).device) for r in await run.store.queries.history(limit=5000)}
+    for name, octets in left.items():
+        (tmp_path / name).write_bytes(octets)
+    wal.write_bytes(older)
+    async with start() as run:
+        assert run.store.loss
+        kept = {
+            (record.seq, run.store.series_of(record.series).device)
+            for record in await run.store.queries.history(limit=5000)
+            if record.seq < JUMP
+        }
+        assert kept <= stored
+        await until(lambda: not run.store.writer.waiting)
+        assert sum(gap["count"] for gap in await run.store.gaps()) >= len(stored - kept)
+
+
 async def test_many_starts_fit_into_the_mark(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
     for _ in range(MAX_STARTS + 5):

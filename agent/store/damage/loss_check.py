@@ -13,7 +13,7 @@ import orjson
 
 from gatepost.agent.store.damage.log_mark import MAX_STARTS, LogMark, LogMarkFile, StartRows
 from gatepost.agent.store.damage.salvage import JUMP, SALVAGED, salvaged
-from gatepost.agent.store.damage.start_room import keep_room, make_room
+from gatepost.agent.store.damage.start_room import has_room, keep_room, make_room
 from gatepost.agent.store.damage.wal_tail import WalTail, forget_tail, read_tail
 from gatepost.agent.store.database import TransactionRun
 from gatepost.agent.store.model import series_row
@@ -111,7 +111,7 @@ class LossCheck:
             own = expected.writer
             own = msgspec.structs.replace(own, rows=own.rows + rows, last=max(own.last, top))
             return LogComparison(None, (*expected.starts[:-1], own))
-        if seen and not meta[SALVAGED] and before == FOREVER:
+        if seen and not meta[SALVAGED] and before == FOREVER and has_room(self._path, self._path.stat().st_size):
             await _check_whole(run)
         if self.put_back:
             await self._put_back(run, expected)

@@ -50,6 +50,11 @@ def keep_room(database: Path) -> None:
         os.close(handle)
 
 
+def has_room(database: Path, octets: int) -> bool:
+    """Whether so much more can be written there: a damaged log is mended by a copy."""
+    return _free(database) > octets + ROOM
+
+
 def _free(database: Path) -> int:
     seen = os.statvfs(database.parent)
     return seen.f_bavail * seen.f_frsize
