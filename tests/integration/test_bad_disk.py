@@ -32,6 +32,9 @@ def remount(place: Path, how: str) -> None:
 
 
 def fill(place: Path) -> None:
+    """To the last octet, with what was kept for a start."""
+    for spare in place.rglob("*.spare"):
+        spare.unlink()
     with (place / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(b"x" * 4096):
             pass
