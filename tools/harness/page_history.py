@@ -6,15 +6,16 @@ import argparse
 import asyncio
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.browser.webdriver import Window, browsing, chromium
 from tests.integration.rig import agent, settings_for
 from tests.uplink.broker import free_port
 from tools.harness.history import fill
+from tools.harness.proc import usage
 
 DEVICE = "oximeter-1"
+IDLE = 0.1  # seconds of CPU in three
 RANGES = ("30d", "7d", "24h")
 # From the press of a range until its curve is on the canvas: milliseconds, octets of the answers, points.
 DRAWN = """
@@ -43,11 +44,12 @@ async def measure(folder: Path, window: Window, days: float) -> None:
     now = int(time.time())
     await asyncio.to_thread(fill, folder / "state" / "gatepost.db", days, 1, now)
     async with agent(folder, settings) as one, browsing(window) as browser:
-        since = datetime.fromtimestamp(now - days * 86_400, UTC)
-        complete = False  # the summaries are made first
-        while not complete:
-            await asyncio.sleep(1)
-            complete = (await one.client.curves(DEVICE, since=since, values="spo2"))["complete"]
+        assert one.process is not None
+        worked = True
+        while worked:  # the summaries are made first
+            before = usage(one.process.pid).cpu
+            await asyncio.sleep(3)
+            worked = usage(one.process.pid).cpu - before > IDLE
         token = (await one.client.create_token("viewer"))["token"]
         await browser.open(f"http://127.0.0.1:{port}")
         await browser.type("#token", token)
