@@ -21,7 +21,7 @@ KNOWN_FOR = 1.0  # seconds that a secret is taken as it was read
 UNAUTHENTICATED = RefusedCommand(
     "unauthenticated",
     "The command's token or signature is missing or wrong.",
-    "A device with a `token` wants it in every command; see commands.signing for signatures.",
+    "A device with a `token` needs it in every command; see commands.signing for signatures.",
 )
 
 

@@ -97,7 +97,7 @@ def timed_out(limit: float) -> ExecutionOutcome:
 def outcome_of(task: asyncio.Future[Any]) -> ExecutionOutcome:
     """What a finished task came to."""
     if task.cancelled():
-        return _failed("cancelled", "It was given up: the device or the gateway changed meanwhile.")
+        return _failed("cancelled", "It was cancelled: the device or the gateway changed meanwhile.")
     error = task.exception()
     if error is not None:
         return failure(error)

@@ -106,7 +106,7 @@ def _take_parameters(command: ParsedCommand, body: dict[str, Any]) -> RefusedCom
     flat = {name: value for name, value in body.items() if name not in RESERVED}
     command.parameters = flat | (inner or {})
     if inner and flat.keys() & inner.keys():
-        return RefusedCommand("malformed", "A parameter stands in `parameters` and beside it.", "Say each one once.")
+        return RefusedCommand("malformed", "A parameter stands in `parameters` and beside it.", "Give each one once.")
     return None
 
 

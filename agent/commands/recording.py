@@ -41,7 +41,7 @@ class CommandRecorder:
         try:
             count = await self._ledger.interrupted(stamp.wall)
         except GatepostError as error:
-            log.error("what an earlier process left unfinished is noted before the next command: %s", error.message)
+            log.error("commands left unfinished by an earlier process could not be recorded yet: %s", error.message)
             return 0
         self._started = True
         if count:

@@ -126,7 +126,7 @@ class DeviceSession:
             desired = desired_state.load(await self._store.key_value.get(desired_state.state_key(self.name)))
         except Exception as error:  # the device runs by its settings all the same
             self.health.faults.add("state-unreadable", type(error).__name__)
-            self._log.error("%s: what commands ordered of it earlier could not be read: %s", self.name, error)
+            self._log.error("%s: the orders of earlier commands could not be read: %s", self.name, error)
             desired = DesiredState()
         self._follow(desired)
         self._spawn(self._supervised(), self.name)
@@ -173,7 +173,7 @@ class DeviceSession:
     def _time_is_over(self) -> None:
         # Nothing to keep: what is over is seen to be over when it is loaded again.
         self._timed = None
-        self._log.info("%s: monitoring for a time is over", self.name)
+        self._log.info("%s: timed monitoring has ended", self.name)
         self._follow(self.desired.without_time())
 
     def _on_recording(self, used: bool) -> None:

@@ -139,7 +139,7 @@ def _disk(app: CheckedAgent) -> Iterator[Finding]:
         seen = os.statvfs(path)
     except OSError as error:
         yield finding_of(
-            "disk-unreadable", "disk", f"{path} cannot be looked at", str(error.strerror), "see gateway.state_dir"
+            "disk-unreadable", "disk", f"{path} cannot be examined", str(error.strerror), "see gateway.state_dir"
         )
         return
     free = seen.f_bavail * seen.f_frsize
@@ -156,7 +156,7 @@ def _disk(app: CheckedAgent) -> Iterator[Finding]:
 def _store(stats: dict[str, Any]) -> Iterator[Finding]:
     state = str(stats["state"])
     if state.startswith(FULL):
-        do = "bring the broker back that readings wait for, or raise store.max_size"
+        do = "reconnect the broker that readings wait for, or raise store.max_size"
         yield finding_of("store-full", "store", state, "more is owed to a broker than the log may hold", do)
     elif state != "ok":
         yield finding_of(
@@ -203,7 +203,7 @@ def _settings(status: dict[str, Any]) -> Iterator[Finding]:
     wrong = "; ".join(map(str, problems[:3])) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
     do = "`gatepost check` explains each of them"
     if settings.get("last_good"):
-        what = "the last good settings are used: the files had errors when the agent started, and have not held since"
+        what = "the last good settings are used: the files had errors when the agent started, and still have"
         yield finding_of("settings-last-good", "settings", what, wrong, do)
     elif last and not last.get("applied"):
         what = "the newest settings were refused; the agent runs with those before"
@@ -251,7 +251,7 @@ def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datet
         case "disconnected":
             text = "it was disconnected by a command, or `active: false` stands in its settings"
             yield finding_of(
-                "broker-disconnected", about, f"it is not connected on purpose{since}", text, do or _connect(state)
+                "broker-disconnected", about, f"it is disconnected on purpose{since}", text, do or _connect(state)
             )
         case "refused":
             yield finding_of(

@@ -78,10 +78,10 @@ def _misunderstood(view: DeviceView, wrong: int, now: datetime) -> str:
     last = view["last_reading"]
     if recent >= FAULTS and view["monitoring"]:
         if last is None:
-            return f"{recent} lines or messages could not be understood of late, and no reading has come"
+            return f"{recent} lines or messages could not be understood recently, and no reading has come"
         age = (now - datetime.fromisoformat(last)).total_seconds()
         if age > max(LATELY, 2 * view["every"]):
-            return f"{recent} lines or messages could not be understood of late, the last reading is {_span(age)} old"
+            return f"{recent} lines or messages could not be understood recently, the last reading is {_span(age)} old"
     return ""
 
 

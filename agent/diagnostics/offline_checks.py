@@ -50,10 +50,10 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             )
             continue
         except OSError as error:
-            yield finding_of("port-unreadable", about, f"{device.port} cannot be looked at", str(error.strerror))
+            yield finding_of("port-unreadable", about, f"{device.port} cannot be examined", str(error.strerror))
             continue
         if not stat.S_ISCHR(mode):
-            yield finding_of("port-wrong", about, f"{device.port} is no serial port", "", "see its `port`")
+            yield finding_of("port-wrong", about, f"{device.port} is not a serial port", "", "see its `port`")
         elif not os.access(device.port, os.R_OK | os.W_OK):
             hint = "the agent's user must be in the group of the port, usually dialout (the service is)"
             yield finding_of(
@@ -67,7 +67,7 @@ def _disk(state_dir: Path, reserve: int) -> Iterator[Finding]:
         seen = os.statvfs(place)
     except OSError as error:
         why = f"{place}: {error.strerror or error}"
-        yield finding_of("disk-unreadable", "disk", f"{state_dir} cannot be looked at", why, "see gateway.state_dir")
+        yield finding_of("disk-unreadable", "disk", f"{state_dir} cannot be examined", why, "see gateway.state_dir")
         return
     if not place.is_dir() or not seen.f_blocks:  # /proc and its like have none
         what = f"{state_dir} cannot hold the data"
@@ -103,7 +103,8 @@ def _database(state_dir: Path) -> Iterator[Finding]:
         return
     if head != MAGIC and head:
         hint = "`gatepost store repair`, or just start: the agent sets a damaged file aside"
-        yield finding_of("database-damaged", "store", f"{path} is no database", "its beginning was overwritten", hint)
+        what = f"{path} is not a database"
+        yield finding_of("database-damaged", "store", what, "its beginning was overwritten", hint)
         return
     try:
         with exclusive_access(path):

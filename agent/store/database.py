@@ -105,7 +105,7 @@ class Database:
 
     async def open(self) -> None:
         """Open the file, again where it was mended; only for reading where it cannot be written. Raises sqlite3.Error
-        when it is no database."""
+        when it is not a database."""
         uri = self.path.absolute().as_uri()
         try:
             await self._open(str(self.path), (*PRAGMAS, WRITE_PROBE))

@@ -104,7 +104,7 @@ async def test_a_state_directory_that_is_gone(app):
     well(app)
     gateway = msgspec.structs.replace(app.settings.gateway, state_dir="/nowhere/at/all")
     app.settings = msgspec.structs.replace(app.settings, gateway=gateway)
-    assert "cannot be looked at" in (await told(app))["problem", "disk"].what
+    assert "cannot be examined" in (await told(app))["problem", "disk"].what
 
 
 async def test_settings_that_were_refused(app):
@@ -151,7 +151,7 @@ async def test_a_log_that_is_full_and_a_loss_say_what_to_do(app):
     found = [finding for finding in await findings(app) if finding.about == "store"]
     assert [finding.severity for finding in found] == ["problem", "warning"]
     assert "the log is full" in found[0].what
-    assert "bring the broker back" in found[0].do
+    assert "reconnect the broker" in found[0].do
     assert "store.max_size" in found[0].do
     assert "gatepost backlog --gaps" in found[1].do
 
@@ -195,7 +195,7 @@ async def test_a_device_that_is_not_understood(app):
     assert await findings(app) == []
     app.clock.pass_seconds(600)
     finding = (await told(app))["warning", "device oximeter-1"]
-    assert "100 lines or messages could not be understood of late, the last reading is 10 min old" in finding.what
+    assert "100 lines or messages could not be understood recently, the last reading is 10 min old" in finding.what
 
 
 async def test_a_device_that_sleeps_is_no_finding(app):

@@ -117,7 +117,7 @@ def test_doctor_without_an_agent_looks_at_the_box(gatepost, place, settings, dat
     assert shown.code == 1
     assert f"no agent answers at {place}/none.sock" in shown.out
     assert "/dev/ttyUSB77 is not there" in shown.out
-    assert "is no serial port" in shown.out
+    assert "is not a serial port" in shown.out
     assert "store.reserve keeps" in shown.out
 
 
@@ -134,7 +134,7 @@ def test_doctor_tells_of_wrong_settings_and_a_broken_database(gatepost, place, s
     assert told["agent"] is False
     about = {finding["about"]: finding["what"] for finding in told["findings"]}
     assert "brokers.a.ulr" in about["settings"]
-    assert "is no database" in about["store"]
+    assert "is not a database" in about["store"]
     assert gatepost("doctor", "--config", path).err.count("are invalid") == 1
 
 

@@ -70,7 +70,7 @@ class LossCheck:
         try:
             make_room(self._path)
         except OSError as error:
-            log.warning("no room for the start could be made: %s", error.strerror)
+            log.warning("no disk space for the start could be freed: %s", error.strerror)
         try:
             self.mark = self._file.read()
         except OSError as error:
@@ -165,7 +165,7 @@ class LossCheck:
         try:
             keep_room(self._path)
         except OSError as error:
-            log.warning("no room could be kept for the next start: %s", error.strerror)
+            log.warning("no disk space could be reserved for the next start: %s", error.strerror)
         try:
             forget_tail(self._path)
         except OSError as error:

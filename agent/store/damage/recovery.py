@@ -65,7 +65,7 @@ class StoreRecovery:
                 try:
                     await step()
                 except sqlite3.Error as again:
-                    log.debug("no room could be made: %s", again)
+                    log.debug("no disk space could be freed: %s", again)
         return False
 
     async def put_back(self) -> bool:

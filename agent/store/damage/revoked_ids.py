@@ -32,7 +32,7 @@ class RevokedIds:
             try:
                 await asyncio.to_thread(self._append, ident)
             except OSError as error:
-                log.warning("that a token is revoked could not be written beside the database: %s", error.strerror)
+                log.warning("the revocation of a token could not be stored beside the database: %s", error.strerror)
 
     def _read(self) -> list[str]:
         try:

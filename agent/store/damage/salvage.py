@@ -101,7 +101,7 @@ def copy_log(source: Path, target: Path) -> None:
         with contextlib.closing(sqlite3.connect(target)) as copy, copy:
             copy.execute(sql("meta_drop"), ("marked",))  # its mark stays behind, and is not missed where it is restored
     except sqlite3.Error as error:
-        hint = "`gatepost store check` tells whether it is damaged"
+        hint = "`gatepost store check` shows whether it is damaged"
         raise StoreError(f"{source} could not be copied: {error}", hint) from error
 
 
