@@ -158,4 +158,5 @@ async def test_an_edit_reads_the_settings_once(tmp_path: Path, monkeypatch: pyte
         await editor.put("devices", "one", changed, Preconditions())
         assert one.current.settings.devices["one"].every == 3
         assert reads == 1
-        assert one.applier._watcher._known == signature(one.applier._watcher._paths)  # nothing to read again
+        paths, known = one.applier._watcher._watched
+        assert known == signature(paths)  # nothing to read again
