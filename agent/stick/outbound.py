@@ -91,8 +91,8 @@ class Outbound:
         return done
 
     def _covered(self, owed: dict[str, Any], broker: str) -> dict[bool, Ranges]:
-        """What the stick holds already; damaged parcels do not count. One of which nothing is owed any more would only
-        be sent twice: it leaves the stick."""
+        """What the stick holds already; damaged parcels do not count. One of which nothing is owed any more stays until
+        its receipt comes: it was delivered, or a full log has dropped it and this is the only copy."""
         gateway = owed["gateway"]
         covered = {False: Ranges(limit=100_000), True: Ranges(limit=100_000)}
         left = {urgent: Ranges(map(tuple, owed[name]), 100_000) for urgent, name in TRACKS.items()}
@@ -104,7 +104,6 @@ class Outbound:
                 continue
             if header.gateway == gateway and header.broker == broker:
                 if not any(left[part.urgent].within(part.lo, part.hi) for part in header.ranges):
-                    self._folder.forget(path)
                     self._done.gone += header.readings
                     continue
                 self._done.there += header.readings

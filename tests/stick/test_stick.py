@@ -54,12 +54,15 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert list((tmp_path / "gatepost").iterdir()) == []
 
 
-def test_what_went_over_the_network_meanwhile_is_told_and_leaves_the_stick(tmp_path: Path) -> None:
+def test_what_is_not_owed_any_more_is_told_and_stays(tmp_path: Path) -> None:
+    """It went over the network meanwhile, or was dropped by a full log: then the stick has the only copy."""
     home = HomeBox(300)
     first = give(home, tmp_path)
     home.deliver(1, 301)
     again = give(home, tmp_path)
     assert (again.gone, again.there, again.readings) == (first.readings, 0, 0)
+    assert take(CourierBox(), tmp_path).readings == first.readings
+    assert give(home, tmp_path).twice == first.readings
     assert list((tmp_path / "gatepost").iterdir()) == []
     home = HomeBox(300)
     give(home, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,18 @@ def test_the_mark_survives_a_torn_write(tmp_path: Path) -> None:
     file.path.write_bytes(whole[:300])
     assert LogMarkFile(tmp_path / "gatepost.db").read() in (LogMark(seq=3, turn=2), None)
     file.close()
+
+
+async def test_the_mark_of_an_earlier_agent_is_read(start: Any, tmp_path: Path) -> None:
+    """It was shorter, with zeros behind it, and counted in other words: nothing is told as lost for that."""
+    async with start() as run:
+        await run.put_all(42)
+    body = b'{"seq":42,"base":1,"runs":[],"older":0,"gone":0,"first":1,"epoch":"ab","command":0,"turn":5}'
+    mark = (b"%08x %b" % (zlib.crc32(body), body)).ljust(512)
+    file = LogMarkFile(tmp_path / "gatepost.db")
+    file.path.write_bytes(mark.ljust(4096, b"\0") + bytes(4096))
+    assert file.read() == LogMark(seq=42, turn=5)
+    async with start() as run:
+        assert run.store.loss == ""
+        await run.put_all(3)
+        assert await run.store.gaps() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from gatepost.agent.core.atomic_file import write_atomic
 from gatepost.agent.core.errors import GatepostError
+
+KEEP_EVERY = 1.0  # seconds
 
 
 class ExportMark(msgspec.Struct):
@@ -33,16 +37,22 @@ class PartFile:
         self.file = file
         self.mark = mark
         self._place = place
+        self._due = 0.0
 
     def keep(self, cursor: int | None, readings: int) -> None:
-        """Everything up to here counts, and the page of `cursor` comes next."""
-        self.file.flush()
+        """Everything up to here counts, and the page of `cursor` comes next; on the disk once a second."""
         mark = self.mark
         mark.cursor, mark.octets, mark.readings = cursor, self.file.tell(), mark.readings + readings
-        fresh = self._place.with_name(self._place.name + ".new")
-        fresh.write_bytes(msgspec.json.encode(mark))
-        fresh.chmod(0o600)
-        fresh.replace(self._place)
+        if time.monotonic() >= self._due:
+            self.settle()
+            self._due = time.monotonic() + KEEP_EVERY
+
+    def settle(self) -> None:
+        """What was kept is on the disk, before the mark that counts on it."""
+        if self.mark.cursor is not None:
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            write_atomic(self._place, msgspec.json.encode(self.mark), 0o600)
 
 
 @contextmanager
@@ -67,11 +77,14 @@ def part_file(path: Path, force: bool, mark: ExportMark) -> Iterator[PartFile]:
                 file.flush()
                 os.fsync(file.fileno())
                 os.replace(part, path)
+                place.unlink(missing_ok=True)
+            except BaseException:
+                with suppress(OSError):
+                    made.settle()
+                raise
             finally:
-                if made.mark.cursor is None:  # complete, or not begun
-                    for each in (part, place):
-                        with suppress(FileNotFoundError):
-                            each.unlink()
+                if not place.exists():  # complete, or not one page was kept
+                    part.unlink(missing_ok=True)
     except OSError as error:
         raise GatepostError(f"{path}: {error.strerror or error}") from error
 

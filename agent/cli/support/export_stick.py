@@ -52,7 +52,7 @@ def export_stick(
         if done.twice:
             say(TWICE.format(count(done.twice, "reading")))
         if done.gone:
-            say(f"taken off the stick, as this gateway has delivered them since: {count(done.gone, 'reading')}")
+            say(f"on the stick, and not owed any more (delivered since, or dropped): {count(done.gone, 'reading')}")
         if done.there:
             say(f"on the stick already: {count(done.there, 'reading')}")
         written = f"{count(done.readings, 'reading')} in {count(done.parcels, 'parcel')}, {size(done.octets)}"

@@ -103,7 +103,7 @@ def _encoded(mark: LogMark) -> bytes:
 
 
 def _decoded(octets: bytes) -> LogMark | None:
-    checksum, _, body = octets.rstrip().partition(b" ")
+    checksum, _, body = octets.rstrip(b" \0").partition(b" ")  # zeros: an earlier agent's mark was shorter
     if checksum != b"%08x" % zlib.crc32(body):
         return None
     try:
