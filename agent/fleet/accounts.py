@@ -97,33 +97,36 @@ class DeliveryAccounts:
     async def _tell(self) -> bool:
         """Publish what is new, on a new connection all of it; whether some of it must be sent again soon."""
         everything, self._all = self._all, False
-        account = self._store.backlog.position(self._broker).account if self._broker is not None else None
+        broker, told = self._broker, self._told
+        if broker is None:
+            return False
+        account = self._store.backlog.position(broker).account
         for epoch, counts in list(account.epochs.items()) if account is not None else ():
             now = _Told(counts.sent, counts.last)
-            if not everything and self._told.get(epoch) == now:
+            if not everything and told.get(epoch) == now:
                 continue
             try:
-                await self._publish(self._message(epoch, counts))
+                await self._publish(self._message(broker, epoch, counts))
             except NotConnected:
                 return False  # the next connection tells all
             except UplinkError as error:
                 log.debug("an account was not sent: %s", error.message)
                 return True
-            self._told[epoch] = now
-            if account is not None and now == _Told(counts.sent, counts.last) and self._is_over(epoch):
+            if told is not self._told:
+                return False  # another broker is counted by now
+            told[epoch] = now
+            if account is not None and now == _Told(counts.sent, counts.last) and self._is_over(broker, epoch):
                 account.forget(epoch)
-                self._told.pop(epoch)
+                told.pop(epoch)
         return False
 
-    def _message(self, epoch: str, counts: EpochAccount) -> AccountMessage:
-        assert self._broker is not None
+    def _message(self, broker: str, epoch: str, counts: EpochAccount) -> AccountMessage:
         now = rfc3339(self._clock.now().wall)
         numbers = (counts.first, counts.last, counts.sent, counts.skipped, counts.gaps)
-        return AccountMessage(SCHEMA, self._gateway, epoch, self._broker, *numbers, now)
+        return AccountMessage(SCHEMA, self._gateway, epoch, broker, *numbers, now)
 
-    def _is_over(self, epoch: str) -> bool:
+    def _is_over(self, broker: str, epoch: str) -> bool:
         """Whether nothing more comes of this start."""
-        assert self._broker is not None
         span = self._store.epochs.span(epoch)
-        owed = self._store.backlog.position(self._broker).owed
+        owed = self._store.backlog.position(broker).owed
         return span is not None and not any(owed[track].within(*span) for track in TRACKS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from gatepost.drivers.driver import Registry
 DROP = "40-fleet.yaml"  # among the agent's own: over users' files, below what a person set at the box
 MAX_PROBLEMS = 20  # that are reported
 NAMED = ("brokers", "devices")
+BASE_INVALID = "without desired state the gateway's settings cannot be used, so its secrets cannot be told from others"
 
 Problems = list[dict[str, str]]
 
@@ -39,14 +41,16 @@ class SettingsValidation:
 
     async def problems(self, settings: Mapping[str, Any]) -> Problems:
         """Everything that speaks against them; empty = they can be tried."""
-        found = self._by_themselves(settings)
+        found = self._by_themselves(settings) or await asyncio.to_thread(_lost_in_writing, settings)
         if not found:
             loaded = await self._load(copy.deepcopy(dict(settings)))
             wrong = [*loaded.errors, *(each for each in loaded.warnings if self._has_no_effect(each))]
             found = [_problem(each.code, each.key, each.message, each.hint) for each in wrong]
             if loaded.settings is not None and not found:
                 base = (await self._load({})).settings
-                found = self._secrets(loaded.settings, base or loaded.settings)
+                found = self._secrets(loaded.settings, base)
+                if found and base is None:
+                    found.insert(0, _problem("base-invalid", "", BASE_INVALID, "`gatepost check` at the gateway"))
         return found[:MAX_PROBLEMS]
 
     def _has_no_effect(self, warning: Problem) -> bool:
@@ -65,17 +69,18 @@ class SettingsValidation:
             for key, value in leaves(settings)
             if _holds_hidden(value)
         ]
-        return found or _lost_in_writing(settings)
+        return found
 
     async def _load(self, settings: dict[str, Any]) -> LoadedSettings:
         return await self._editor.load(DropEdit(self._drop, lambda _: settings))
 
-    def _secrets(self, new: Settings, base: Settings) -> Problems:
-        """A secret comes as a reference that may be named, and one of the box goes nowhere else than before."""
+    def _secrets(self, new: Settings, base: Settings | None) -> Problems:
+        """A secret comes as a reference that may be named, and one of the box goes nowhere else than before; where
+        its own settings cannot be loaded, every secret counts as new."""
         allowed = new.api.secret_dirs
         found: Problems = []
         for section in NAMED:
-            old_entries = getattr(base, section)
+            old_entries = {} if base is None else getattr(base, section)
             for name, entry in getattr(new, section).items():
                 old = old_entries.get(name)
                 if entry == old:

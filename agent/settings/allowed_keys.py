@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 NEVER = ("gateway", "store", "api", "commands", "fleet")  # what identity, rights, history and this rule hang on
-NAMED = ("brokers", "devices")  # sections whose names may hold dots
+NAMED = ("brokers", "devices")  # sections of names
+_DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')  # that stands in no quotes
 
 Key = tuple[str, ...]
 
 
+def levels_of(pattern: str) -> list[str]:
+    """A pattern level by level; a name that holds dots stands in quotes: `devices."a.b".every`."""
+    return [level[1:-1] if len(level) > 1 and level[0] == level[-1] == '"' else level for level in _DOT.split(pattern)]
+
+
 def is_forbidden(pattern: str) -> bool:
     """Whether a pattern names what no document may set, or everything."""
-    return pattern.split(".")[0] in (*NEVER, "*", "")
+    return levels_of(pattern)[0] in (*NEVER, "*", "")
 
 
 def refused_keys(settings: Mapping[str, Any], allow: Sequence[str]) -> list[Key]:
     """The keys of a document that may not be set."""
-    patterns = [pattern.split(".") for pattern in allow if not is_forbidden(pattern)]
+    patterns = [levels_of(pattern) for pattern in allow if not is_forbidden(pattern)]
     return [key for key, value in leaves(settings) if not _is_allowed(key, value, patterns)]
 
 
@@ -40,11 +47,7 @@ def _is_allowed(key: Key, value: Any, patterns: Sequence[list[str]]) -> bool:
 
 
 def _covers(pattern: list[str], levels: list[str]) -> bool:
-    """Level by level; in `devices.a.b.every` the name is `a.b`, written as it is."""
-    if pattern[0] in NAMED and len(levels) > 1:
-        spelled = levels[1].split(".")
-        if pattern[1 : 1 + len(spelled)] == spelled:
-            pattern = [pattern[0], levels[1], *pattern[1 + len(spelled) :]]
+    """Level by level, never as joined text: a document chooses its names, and may put dots into them."""
     return len(pattern) <= len(levels) and all(
         each in ("*", level) for each, level in zip(pattern, levels, strict=False)
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
 from gatepost.agent.app import App
+from gatepost.agent.fleet.accounts import AccountMessage, DeliveryAccounts
 from tests.api.real import running, written
 from tests.desired.signing import GATEWAY
+from tests.support.clock import HandClock
 from tests.support.waiting import until
 from tests.uplink.broker import MOSQUITTO, Mosquitto
 from tests.uplink.broker import running as serving
@@ -49,6 +52,35 @@ def missing(account: dict[str, Any], listener: Listener) -> int:
     """As the fleet counts it."""
     lo, hi = account["from_seq"], account["upto_seq"]
     return account["sent"] - sum(epoch == account["epoch"] and lo <= seq <= hi for epoch, seq in arrived(listener))
+
+
+async def test_a_broker_that_is_counted_no_more_while_it_is_told_ends_the_telling(tmp_path: Path) -> None:
+    counts = SimpleNamespace(first=1, last=2, sent=2, skipped=0, gaps=0)
+    epochs = {"e1": counts, "e2": counts}
+    position = SimpleNamespace(
+        account=SimpleNamespace(epochs=epochs, forget=epochs.pop), restore_account=lambda *_: True, owed={}
+    )
+
+    async def nothing(*_: Any) -> dict[str, Any]:
+        return {}
+
+    store: Any = SimpleNamespace(
+        key_value=SimpleNamespace(with_prefix=nothing, put=nothing),
+        backlog=SimpleNamespace(position=lambda _: position),
+        epochs=SimpleNamespace(of=None, span=lambda _: None),
+    )
+    told = []
+
+    async def publish(message: AccountMessage) -> None:
+        told.append((message.broker, message.epoch))
+        await accounts.keep(None)
+
+    clock: Any = HandClock()
+    accounts = DeliveryAccounts(store, GATEWAY, clock, publish)
+    await accounts.keep("a")
+    accounts.connected()
+    assert await accounts._tell() is False
+    assert told == [("a", "e1")]
 
 
 async def test_what_was_acknowledged_is_counted_once_over_restarts_and_resends(tmp_path: Path) -> None:

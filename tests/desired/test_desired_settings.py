@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,14 +14,14 @@ from typing import Any
 import pytest
 
 from gatepost.agent.app import App
-from gatepost.agent.fleet import desired_settings, reports
+from gatepost.agent.fleet import desired_settings, reports, validation
 from gatepost.agent.fleet.admission import CHECK_BURST
 from gatepost.agent.fleet.signature import VALID, check
 from tests.api.real import running, written
 from tests.desired.signing import GATEWAY, FleetSigner
 from tests.support.clock import HandClock
 from tests.support.waiting import until
-from tests.uplink.broker import MOSQUITTO, Mosquitto
+from tests.uplink.broker import MOSQUITTO, Mosquitto, free_port
 from tests.uplink.broker import running as serving
 from tests.uplink.gateway import Listener, listening
 
@@ -192,6 +193,32 @@ async def test_settings_that_may_not_be_set_are_refused_and_decided(box: Fleet, 
     box.send(SIGNER.document(14, level("error"), within="9d"))
     assert (await box.report(14, "refused"))["problems"][0]["key"] == "bad-confirm"
     assert box.app.fleet.as_dict()["decided"] == 14
+
+
+async def test_secrets_are_guarded_also_where_the_box_needs_desired_state(folder: Path, broker: Mosquitto) -> None:
+    config = settings(folder, broker, listener={"listen": f"127.0.0.1:{free_port()}"})
+    async with fleet(config, broker) as box:
+        bridge = {"bridge": {"driver": "mqtt"}}
+        box.send(SIGNER.document(1, {"devices": bridge}))
+        await box.report(1, "applied")
+        child = await box.http.put("devices/child", json={"driver": "mqtt", "options": {"via": "bridge"}})
+        assert child.status_code in (200, 201), child.text
+        lines = {"driver": "lines", "port": str(folder / "tty"), "options": {"format": "json"}}
+        for version, token, key in ((2, {"file": "/etc/shadow"}, "secret-not-allowed"), (3, "plain", "plain-secret")):
+            box.send(SIGNER.document(version, {"devices": {**bridge, "d": {**lines, "token": token}}}))
+            problems = (await box.report(version, "refused"))["problems"]
+            assert [each["key"] for each in problems] == ["base-invalid", key]
+        box.send(SIGNER.document(4, {"devices": bridge, **level("error")}))  # no secret in it
+        await box.report(4, "applied")
+
+
+async def test_a_document_is_written_and_read_back_beside_the_loop(box: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    monkeypatch.setattr(validation, "_lost_in_writing", lambda _: threads.append(threading.current_thread()) or [])
+    box.send(SIGNER.document(1, level("error")))
+    await box.report(1, "applied")
+    assert threading.main_thread() not in threads
+    assert threads
 
 
 async def test_expiry_is_judged_by_a_clock_that_is_right_and_by_no_other(box: Fleet) -> None:

@@ -6,7 +6,7 @@ import base64
 import binascii
 from importlib.util import find_spec
 
-from gatepost.agent.settings.allowed_keys import NAMED, NEVER, is_forbidden
+from gatepost.agent.settings.allowed_keys import NAMED, NEVER, is_forbidden, levels_of
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.problem import closest, listed, quoted
 from gatepost.agent.settings.rules.base import RuleContext
@@ -65,7 +65,7 @@ def is_public_key(text: str) -> bool:
 
 def _check_pattern(rules: RuleContext, index: int, pattern: str) -> None:
     path = ("fleet", "allow", str(index))
-    first, *rest = pattern.split(".")
+    first, *rest = levels_of(pattern)
     if is_forbidden(pattern):
         message = f"{quoted(pattern)} can only be set in the settings files"
         rules.error(path, "never-allowed", message, f"never allowed: {listed(NEVER)}")
