@@ -60,7 +60,8 @@ class SentUnit:
     def answered(self, code: int) -> int | None:
         """The worst reason code once all messages are answered, None before."""
         self._missing -= 1
-        self._code = max(self._code, code)
+        if code > self._code:
+            self._code = code
         return None if self._missing else self._code
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.uplink.mqtt.codec import packet_size
@@ -29,16 +29,19 @@ class Outbox:
     def start(self, publisher: MqttPublisher) -> None:
         self._publisher = publisher
 
-    def put(self, message: WireMessage, tag: int) -> None:
-        """Publish it now where nothing waits before it and the broker takes it, else later."""
-        publisher = self._publisher
-        if self.waiting or publisher is None or not publisher.is_open:
-            self.waiting.append((message, tag))
-            return
-        if message.qos and len(publisher.flight) >= publisher.receive_maximum:
-            self.waiting.append((message, tag))
-            return
-        publisher.publish(message.topic, message.payload, message.qos, message.retain, message.properties, tag)
+    def put(self, messages: Iterable[WireMessage], tag: int) -> None:
+        """Publish them now where nothing waits before them and the broker takes them, else later."""
+        publisher, waiting = self._publisher, self.waiting
+        for each in messages:
+            if (
+                waiting
+                or publisher is None
+                or not publisher.is_open
+                or (each.qos and len(publisher.flight) >= publisher.receive_maximum)
+            ):
+                waiting.append((each, tag))
+            else:
+                publisher.publish(each.topic, each.payload, each.qos, each.retain, each.properties, tag)
 
     def drain(self) -> bool:
         """Publish what the broker takes now; whether the outbox is empty."""
@@ -109,7 +112,7 @@ class ControlMessages:
             tag = self._next_tag
             self._next_tag -= 1
             self._pending[tag] = asyncio.get_running_loop().create_future()
-            self._outbox.put(message, tag)
+            self._outbox.put((message,), tag)
             tags.append(tag)
         self._on_put()
         return tags

@@ -164,6 +164,7 @@ class BrokerDelivery:
             self._paced.forget()  # they are owed, so they come again
         feed.fill()
         suspect = self._probe.suspect()
+        self.renderer.begin_burst()
         lanes = feed.lanes
         limited = self._backlog_rate.rate > 0
         given_up = self._counters.dead + self._counters.skipped
@@ -311,16 +312,15 @@ class BrokerDelivery:
             for one in some:
                 self._skip(lane, one.record, taken)
             return
-        first = some[0].record.seq
-        for one in some:
-            acknowledgements.in_flight[one.record.seq] = lane
+        seqs = [one.record.seq for one in some]
+        for seq in seqs:
+            acknowledgements.in_flight[seq] = lane
             if not taken:
                 lane.take()
-        if len(some) > 1 or len(messages) > 1:
-            acknowledgements.units[first] = SentUnit([one.record.seq for one in some], len(messages))
-        for message in messages:
-            self._outbox.put(message, first)
-        self._counters.sent += len(some)
+        if len(seqs) > 1 or len(messages) > 1:
+            acknowledgements.units[seqs[0]] = SentUnit(seqs, len(messages))
+        self._outbox.put(messages, seqs[0])
+        self._counters.sent += len(seqs)
         if lane is self.feed.lanes.backlog and self._backlog_rate.rate > 0:
             self._backlog_rate.spend()
 

@@ -63,6 +63,7 @@ class MessageRenderer:
         self._routed: dict[int, SeriesRoute] = {}  # by series
         self._members: dict[int, dict[str, Any]] = {}  # of series, decoded
         self._valid_topics: set[bytes] = set()
+        self._moment = 0  # of the burst that is being rendered
         self._like: tuple[Any, ...] = ()  # what the last property block was made of
         self._last_block = b""
         self._heads: dict[tuple[str, tuple[tuple[str, str], ...], int, int | None], bytes] = {}  # of property blocks
@@ -76,6 +77,11 @@ class MessageRenderer:
     def reroute(self, routes: BrokerRoutes) -> None:
         self._routes = routes
         self._routed.clear()
+
+    def begin_burst(self) -> None:
+        """What is rendered until the next call is published together, at this moment."""
+        if self._fast is None:
+            self._moment = self.now()
 
     def route(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> RoutedRecord:
         """Judge a record; UnsendableMessage when it is damaged."""
@@ -106,8 +112,10 @@ class MessageRenderer:
                 messages = [self._by_contract(self._fast, one)]
         except Exception as error:
             raise _unwritable(error) from error
+        limit, valid = self.maximum_packet_size, self._valid_topics
         for message in messages:
-            self._check(message)
+            if limit is not None or message.topic not in valid:
+                self._check(message)
         return messages
 
     def wire(self, message: OutgoingMessage) -> WireMessage:
@@ -150,7 +158,7 @@ class MessageRenderer:
 
     def outgoing(self, some: Sequence[RoutedRecord]) -> Sequence[OutgoingMessage]:
         """What the payload format makes of one record, or of several in a batch, for any connection."""
-        now = self._clock.now().wall
+        now = self._moment or self.now()
         one = some[0]
         if one.record.bits & EVENT:
             return self._format.event(self._reading(one).as_event(), now)

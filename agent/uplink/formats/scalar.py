@@ -79,15 +79,17 @@ class ScalarFormat(PayloadFormat):
         retain = self.context.options.retain
         if self._bare:
             return [self.message(reading, _bare(each), "", name, retain) for name, each in reading.values.items()]
-        messages = []
-        common, end = self._common(reading), b"}}"
+        common = self._common(reading)
         template, qos, kept = self.way(reading, retain)
         device, metric, units, pairs = reading.device, reading.metric, reading.units, reading.user_properties
+        flags, end, known = reading.flags, b"}}", self._known
+        messages = []
         for name, value in reading.values.items():
-            topic, head, unit = self._around(device, metric, name, units.get(name), template)
-            if reading.flags:
-                flags = [*reading.reasons.get(name, ()), *reading.general_flags]
-                end = b',"flags":%b}}' % orjson.dumps(flags) if flags else b"}}"
+            key = (device, metric, name, units.get(name), template)
+            topic, head, unit = known.get(key) or self._around(*key)
+            if flags:
+                own = [*reading.reasons.get(name, ()), *reading.general_flags]
+                end = b',"flags":%b}}' % orjson.dumps(own) if own else b"}}"
             payload = b"".join((head, orjson.dumps(value), unit, common, end))
             messages.append(OutgoingMessage(topic, payload, qos, kept, JSON, pairs))
         return messages
@@ -96,16 +98,13 @@ class ScalarFormat(PayloadFormat):
         self, device: str, metric: str, name: str, unit: str | None, template: str | None
     ) -> tuple[str, bytes, bytes]:
         """The topic of a value, what stands before it and behind it: the same in every reading."""
-        key = (device, metric, name, unit, template)
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            head = orjson.dumps({"device_id": device, "metric_type": metric_name(metric, name)})
-            behind = b"" if unit is None else b',"unit":' + orjson.dumps(unit)
-            topic = self.context.topics("data", device, metric, name, template)
-            known = self._known[key] = (topic, head[:-1] + b',"value":', behind)
-        return known
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        head = orjson.dumps({"device_id": device, "metric_type": metric_name(metric, name)})
+        behind = b"" if unit is None else b',"unit":' + orjson.dumps(unit)
+        topic = self.context.topics("data", device, metric, name, template)
+        around = self._known[device, metric, name, unit, template] = (topic, head[:-1] + b',"value":', behind)
+        return around
 
     def _common(self, reading: StoredReading) -> bytes:
         """Time and metadata, which the values of a reading share; the object's end is open for flags."""

@@ -12,6 +12,7 @@ from gatepost.agent.core.views import PAYLOAD_MEMBERS, PAYLOAD_SCHEMA
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COUNTS = frozenset({"user_id", "sequence_number", "lost_samples"})  # values that are counts: no quantity
+SCHEMA = ("schema", str(PAYLOAD_SCHEMA))
 NOTHING: Mapping[str, str] = {}
 
 
@@ -64,7 +65,7 @@ class StoredReading:
         self.device_time: str | None = members.get("device_timestamp")
         # The measured values by name, in order; without the waveform.
         self.values = {name: value for name, value in members.items() if name not in PAYLOAD_MEMBERS}
-        self.user_properties = (("schema", str(PAYLOAD_SCHEMA)), ("id", id))  # of its messages, with MQTT 5
+        self.user_properties = (SCHEMA, ("id", id))  # of its messages, with MQTT 5
 
     @classmethod
     def from_json(cls, reading: Mapping[str, Any], seq: int = 0) -> StoredReading:
