@@ -22,6 +22,7 @@ from gatepost.agent.uplink.acknowledgements import (
     ReadingAcknowledgements,
     SentUnit,
 )
+from gatepost.agent.uplink.batches import BatchEncoder
 from gatepost.agent.uplink.control_messages import ControlMessages, Outbox
 from gatepost.agent.uplink.lanes import Lane, Lanes
 from gatepost.agent.uplink.log_feed import LogFeed
@@ -165,7 +166,7 @@ class BrokerDelivery:
         feed.fill()
         suspect = self._probe.suspect()
         self.renderer.begin_burst()
-        lanes = feed.lanes
+        lanes, batches, waiting = feed.lanes, self.renderer.batches, self._outbox.waiting
         limited = self._backlog_rate.rate > 0
         given_up = self._counters.dead + self._counters.skipped
         window = self._window if suspect is None else min(self._window, 1)
@@ -177,7 +178,13 @@ class BrokerDelivery:
             lane = lanes.choose(allowed) if suspect is None else self._choose_warily(suspect, allowed)
             if lane is None:
                 break
-            if not self._send_next(lane, suspect is None, now) or self._outbox.waiting:
+            one = self._next_of(lane, lane.buffer[0])
+            if one is not None:
+                if batches is None:
+                    self._send(lane, (one,))
+                elif not self._send_batch(batches, lane, one, suspect is None, now):
+                    break
+            if waiting:
                 break
             if not lane.buffer:
                 feed.fill()
@@ -191,14 +198,10 @@ class BrokerDelivery:
         if in_flight and not before:
             self._watchdog.watch()
 
-    def _send_next(self, lane: Lane, together: bool, now: float) -> bool:
-        """Put the next reading of the lane, or a batch, into the outbox; false while a batch waits to fill."""
-        first = self._next_of(lane, lane.buffer[0])
-        if first is None:
-            return True
+    def _send_batch(self, batches: BatchEncoder, lane: Lane, first: RoutedRecord, together: bool, now: float) -> bool:
+        """Send `first`, the next of the lane, with those behind it that go with it; false while they wait for more."""
         some = [first]
-        batches = self.renderer.batches
-        if batches is not None and together and first.record.seq not in self.acknowledgements.singly:
+        if together and first.record.seq not in self.acknowledgements.singly:
             sizes = [len(record.body) for record in islice(lane.buffer, batches.readings)]
             count = batches.count(sizes, self.renderer.maximum_packet_size)
             if len(sizes) < batches.readings and batches.delay and lane is self.feed.lanes.live:
@@ -295,7 +298,7 @@ class BrokerDelivery:
             some.append(one)
         return some
 
-    def _send(self, lane: Lane, some: list[RoutedRecord], taken: bool = False) -> None:
+    def _send(self, lane: Lane, some: Sequence[RoutedRecord], taken: bool = False) -> None:
         """`taken`: out of its lane before."""
         acknowledgements = self.acknowledgements
         try:
@@ -312,15 +315,15 @@ class BrokerDelivery:
             for one in some:
                 self._skip(lane, one.record, taken)
             return
-        seqs = [one.record.seq for one in some]
-        for seq in seqs:
-            acknowledgements.in_flight[seq] = lane
+        first = some[0].record.seq
+        for one in some:
+            acknowledgements.in_flight[one.record.seq] = lane
             if not taken:
                 lane.take()
-        if len(seqs) > 1 or len(messages) > 1:
-            acknowledgements.units[seqs[0]] = SentUnit(seqs, len(messages))
-        self._outbox.put(messages, seqs[0])
-        self._counters.sent += len(seqs)
+        if len(some) > 1 or len(messages) > 1:
+            acknowledgements.units[first] = SentUnit([one.record.seq for one in some], len(messages))
+        self._outbox.put(messages, first)
+        self._counters.sent += len(some)
         if lane is self.feed.lanes.backlog and self._backlog_rate.rate > 0:
             self._backlog_rate.spend()
 

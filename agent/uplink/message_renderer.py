@@ -18,7 +18,7 @@ from gatepost.agent.uplink.formats.stored_reading import StoredReading
 from gatepost.agent.uplink.mqtt.codec import check_topic, packet_size
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.mqtt.reason_codes import PACKET_TOO_LARGE, TOPIC_INVALID
-from gatepost.agent.uplink.routing import BrokerRoutes, SeriesRoute
+from gatepost.agent.uplink.routing import EVERYTHING, BrokerRoutes, SeriesRoute
 from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
 from gatepost.drivers.reading import UNREAL
 
@@ -109,7 +109,14 @@ class MessageRenderer:
             elif len(some) > 1 and self.batches is not None:
                 messages = [self.batches.wire(self._fast, some)]
             else:
-                messages = [self._by_contract(self._fast, one)]
+                rule, record = one.rule or EVERYTHING, one.record
+                topic, payload, properties = self._fast.render(
+                    record, one.series, one.wall, one.clock, one.replayed, rule.topic
+                )
+                qos = 1 if record.bits & EVENT else self._qos
+                if rule.qos is not None:
+                    qos = rule.qos
+                messages = [WireMessage(topic, payload, qos, bool(rule.retain), properties)]
         except Exception as error:
             raise _unwritable(error) from error
         limit, valid = self.maximum_packet_size, self._valid_topics
@@ -144,17 +151,6 @@ class MessageRenderer:
                 return whole
             head = self._heads[key] = whole[: len(whole) - key[2]]
         return head + identity.encode()
-
-    def _by_contract(self, fast: DevicesFormat, one: RoutedRecord) -> WireMessage:
-        rule = one.rule
-        template = rule.topic if rule is not None else None
-        topic, payload, properties = fast.render(one.record, one.series, one.wall, one.clock, one.replayed, template)
-        qos = 1 if one.record.bits & EVENT else self._qos
-        retain = False
-        if rule is not None:
-            qos = qos if rule.qos is None else rule.qos
-            retain = bool(rule.retain)
-        return WireMessage(topic, payload, qos, retain, properties)
 
     def outgoing(self, some: Sequence[RoutedRecord]) -> Sequence[OutgoingMessage]:
         """What the payload format makes of one record, or of several in a batch, for any connection."""
