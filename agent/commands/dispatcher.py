@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from gatepost.agent.commands.admission import AdmittedCommand, CommandAdmission, CommandedDevices, duplicate
 from gatepost.agent.commands.audit_events import AuditEvents, AuditRecorder
 from gatepost.agent.commands.authentication import CommandAuthenticator
+from gatepost.agent.commands.broker_copies import COPY, BrokerCopies
 from gatepost.agent.commands.execution import ExecutionOutcome, ExecutionSlots, failure, outcome_within
 from gatepost.agent.commands.gateway_commands import GatewayActions, carry_out
 from gatepost.agent.commands.model import CommandRequest, CommandResponse, RefusedCommand
@@ -60,6 +61,7 @@ class CommandDispatcher:
         self._audit = AuditEvents(audit, clock.monotonic)
         self._admission = CommandAdmission(ledger, devices, clock)
         self._recorder = CommandRecorder(ledger, self._audit, clock)
+        self._copies = BrokerCopies(clock.monotonic)
         self._slots = ExecutionSlots()
         self._responder = CommandResponder(ledger, send, lambda: self._settings().gateway.id)
         self._ids: set[str] = set()  # of commands on the way to or through execution
@@ -118,6 +120,8 @@ class CommandDispatcher:
     async def _checked(self, request: CommandRequest) -> tuple[ParsedCommand, RefusedCommand | None]:
         """The command, whose id is taken from then on, or why it is refused."""
         parsed, refusal = parse(request)
+        if self._copies.is_copy(request, self._settings()):
+            return parsed, COPY
         refusal = refusal or await self._authenticator.refusal(request, parsed, self._settings())
         refusal = refusal or self._not_now(parsed)
         if refusal is None:
@@ -205,6 +209,8 @@ class CommandDispatcher:
 
     def _refuse(self, request: CommandRequest, parsed: ParsedCommand, refusal: RefusedCommand) -> CommandResponse:
         response = self._response(request, parsed, ExecutionOutcome(refusal.status, refusal.result, refusal.error))
+        if refusal is COPY:
+            return response
         self._audit.refused(request, parsed, refusal)
         if refusal.key != "duplicate":  # that id has an outcome of its own
             self._show(request, response)

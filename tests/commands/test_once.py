@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from gatepost.agent.core.clock import US, Stamp
 from gatepost.agent.devices.health import DeviceState
+from gatepost.agent.settings.model import BrokerSettings
 from gatepost.agent.store.command_ledger import DAY, CommandLedger, LedgerEntry
 from gatepost.agent.store.database import Database
 from tests.support.clock import HandClock
@@ -252,3 +254,18 @@ async def test_what_was_issued_before_a_lost_part_of_the_ledger_is_not_carried_o
     assert not office.room.done
     assert (await office.ask(body | {"id": "c", "issued_at": "2026-11-20T10:30:00Z"})).status == "done"
     assert (await office.ask(body | {"id": "d"})).status == "done"
+
+
+async def test_what_several_connections_to_one_broker_bring_is_one_command(database: Database) -> None:
+    urls = {"a": "mqtt://Broker.example:1883", "b": "mqtt://broker.example:1883", "c": "mqtt://other.example:1883"}
+    given = settings(allow={"*": ["*"]})
+    brokers = {name: BrokerSettings(url) for name, url in urls.items()}
+    office = Office(database, msgspec.structs.replace(given, brokers=brokers), HandClock())
+    topic = "devices/oximeter-1/commands"
+    responses = [await office.ask(READ, source=f"mqtt:{name}", topic=topic) for name in ("a", "b", "c", "a")]
+    assert [response.status for response in responses] == ["done", "rejected", "rejected", "rejected"]
+    assert [answer.source for answer in office.sent] == ["mqtt:a", "mqtt:c", "mqtt:a"]  # b's would contradict a's
+    office.clock.pass_seconds(60)
+    await office.ask(READ, source="mqtt:b", topic=topic)  # a repeat, and no copy any more
+    assert office.sent[-1].source == "mqtt:b"
+    assert len(office.room.done) == 1
