@@ -138,7 +138,10 @@ def test_waves_that_are_none(text: str) -> None:
         (1, 10, {"applied": 1}, ""),  # it soaks
         (1, 61, {"applied": 1}, "next-wave"),
         (1, 61, {"reverted": 1}, "abort"),
-        (2, 61, {"applied": 49, "unsigned": 1}, "next-wave"),  # 2 % and not more
+        (2, 61, {"applied": 49, "refused": 1}, "next-wave"),  # 2 % and not more
+        (1, 61, {"unsigned": 1}, ""),  # somebody else's document brings this as well
+        (1, 3601, {"unsigned": 1}, "pause"),
+        (1, 61, {"stale": 1}, "abort"),
         (2, 61, {"applied": 48, "refused": 1, "reverted": 1}, "abort"),
         (2, 61, {"applied": 19, "waiting": 1}, "next-wave"),
         (2, 61, {"applied": 18, "waiting": 2}, ""),

@@ -77,11 +77,20 @@ def test_reports_and_topics_of_no_concern() -> None:
     assert parse("devices/cuff-3/status", b"{}") == []
 
 
-@pytest.mark.parametrize("change", [{"sent": "many"}, {"upto_seq": None}, {"from_seq": True}, {"epoch": 7}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"sent": "many"}, {"upto_seq": None}, {"from_seq": True}, {"epoch": 7}),
+        *({"from_seq": 9}, {"sent": 9}, {"sent": 2**63 - 2}, {"skipped": 3}, {"skipped": -1}, {"gaps": "none"}),
+    ],
+)
 def test_an_account_that_cannot_be_compared_is_refused(change: dict[str, Any]) -> None:
     account = {"epoch": "a", "broker": "b", "from_seq": 1, "upto_seq": 8, "sent": 6, **change}
     (one,) = parse("gateways/ward-7/account", orjson.dumps(account))
     assert isinstance(one, RefusedMessage)
+    whole = {"epoch": "a", "broker": "b", "from_seq": 1, "upto_seq": 8, "sent": 6, "skipped": 2, "gaps": 90}
+    (one,) = parse("gateways/ward-7/account", orjson.dumps(whole))
+    assert isinstance(one, Report)
 
 
 @pytest.mark.parametrize("body", [{"version": False}, {"version": ""}, {"version": -1}, {"status": "merry"}])

@@ -80,11 +80,27 @@ def test_the_page_shows_the_worst_first_and_escapes_what_gateways_say() -> None:
     assert "never heard" in words.text
     order = [words.text.rindex(name) for name in ("ward-5", "ward-4", EVIL, "ward-3", "ward-6", "ward-7", "ward-1")]
     assert order[0] < order[1] < order[3] < order[4] < order[5] < order[6]
+    assert "is old" not in words.text
     only = Words(asked(page, "/", "state=missing")[1]).text
     assert ("ward-4" in only, "ward-5" in only) == (True, False)
     assert EVIL not in Words(asked(page, "/", f"state={EVIL}")[1]).tags
     assert asked(page, "/x")[0] == "404 Not Found"
     assert asked(page, "/", method="POST")[0] == "405 Method Not Allowed"
+
+
+class BrokenDatabase:
+    """Connection whose every question fails."""
+
+    async def fetch(self, *_: Any) -> None:
+        raise RuntimeError("bigint out of range")
+
+
+async def test_figures_that_could_not_be_made_anew_are_called_old() -> None:
+    one = view()
+    with pytest.raises(RuntimeError):
+        await one.refresh(BrokenDatabase())
+    assert "is old" in Words(FleetPage(one).html()).text
+    assert "gatepost_fleet_stale 1.0" in asked(FleetPage(one), "/metrics")[1]
 
 
 def test_page_and_metrics_over_http() -> None:

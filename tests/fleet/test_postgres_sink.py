@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from random import Random
 from typing import Any
 
@@ -131,3 +132,26 @@ async def test_a_database_of_a_newer_version_is_left_alone(database: Any) -> Non
     await database.execute("insert into migration (number) values (99)")
     with pytest.raises(SchemaTooNew):
         await migrate(database)
+
+
+async def test_an_account_that_cannot_be_hides_no_other_gateway(sink: PostgresSink, database: Any) -> None:
+    await sink.write(readings(1, 3))
+    honest = {"from_seq": 1, "upto_seq": 3, "sent": 3}
+    wrong: list[dict[str, Any]] = [
+        {"from_seq": 10, "upto_seq": 1, "sent": 5},
+        {"from_seq": 1, "upto_seq": 2, "sent": 2**63 - 2},
+        {"from_seq": 1, "upto_seq": 2**64, "sent": 1},
+        {"from_seq": "a", "upto_seq": 2.5, "sent": None},
+        {"from_seq": 0, "upto_seq": 2**63 - 2, "sent": 2**63 - 2},  # each may be; their sum is no bigint
+        {"from_seq": 0, "upto_seq": 2**63 - 2, "sent": 2**63 - 2},
+    ]
+    for number, body in enumerate([honest, *wrong]):  # as a version before this one stored them
+        name = "ward-8" if number else "ward-7"
+        await database.execute(
+            "insert into account (gateway_id, log_epoch, broker, body, told_at)"
+            " values ($1, $2, 'b', $3::jsonb, now() - interval '1 hour')",
+            *(name, f"e{number}" if number else "a", json.dumps(body)),
+        )
+    await sink.write(readings(1, gateway="ward-8", epoch="z"))
+    lines = {line.id: line for line in await gateways(database)}
+    assert (lines["ward-7"].missing, lines["ward-8"].missing) == (1, 2**63 - 1)

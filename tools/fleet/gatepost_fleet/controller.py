@@ -29,7 +29,7 @@ SESSION = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "5", "tcp_kee
 
 
 class ControllerView(Protocol):
-    """View for people: `state` is set when it changes, `refresh` is called once a tick. Raises what asyncpg raises."""
+    """View for people: `state` is set when it changes, `refresh` is called once a tick, and may raise."""
 
     state: str
 
@@ -78,15 +78,22 @@ class FleetController:
             await migrate(connection)
             while not await connection.fetchval("select pg_try_advisory_lock($1)", ACTIVE_LOCK):
                 self._tell("standby: another one is active")
-                await self._view.refresh(connection)
+                await self._show(connection)
                 await asyncio.sleep(self._tick)
             self._tell("active")
             while True:
                 await self._look(connection)
-                await self._view.refresh(connection)
+                await self._show(connection)
                 await asyncio.sleep(self._tick)
         finally:
             connection.terminate()
+
+    async def _show(self, connection: Any) -> None:
+        """The view may fail, and rollouts go on. A connection that is gone ends the session at its next statement."""
+        try:
+            await self._view.refresh(connection)
+        except Exception as error:
+            log.warning("the view of the fleet cannot be made: %s: %s", type(error).__name__, error)
 
     async def _look(self, connection: Any) -> None:
         now = await connection.fetchval("select now()")

@@ -38,8 +38,8 @@ select id, labels, coalesce(last_seen > now() - $1::interval and status ->> 'sta
 from gateway
 """
 _PROGRESS = """
-select case when desired.status is null and gateway.desired > desired.version then 'superseded'
-            else coalesce(desired.status, 'waiting') end as said, count(*)
+select case when coalesce(desired.status, 'unsigned') = 'unsigned' and gateway.desired > desired.version
+            then 'superseded' else coalesce(desired.status, 'waiting') end as said, count(*)
 from desired left join gateway on gateway.id = desired.gateway_id
 where rollout = $1 and wave <= $2 group by said
 """
@@ -60,14 +60,17 @@ update gateway set desired = (
   where older.gateway_id = gateway.id and older.released_at is not null and older.version <> held.version
 ) from held where gateway.id = held.gateway_id and gateway.desired = held.version
 """
-# A gateway that asks is answered if there is newer; one that says nothing is told again, ever more seldom.
+# A gateway that asks is answered if there is newer; one that says nothing is told again, ever more seldom. One that
+# called it unsigned may have had another one, or wrong keys: it asks again when these are mended.
 _DUE = """
 select gateway.id, desired.version, desired.envelope
 from gateway
 join desired on desired.gateway_id = gateway.id and desired.version = gateway.desired
 join rollout on rollout.id = desired.rollout
-where desired.status is null and rollout.state in ('running', 'done') and coalesce(gateway.have, 0) < desired.version
+where coalesce(desired.status, 'unsigned') = 'unsigned' and rollout.state in ('running', 'done')
+  and coalesce(gateway.have, 0) < desired.version
   and (desired.sent_at is null or gateway.asked_at > desired.sent_at
+          and (desired.status is null or desired.sent_at < now() - $1::interval)
        or desired.sent_at < now() - $1::interval * (2 ^ least(desired.sent, 10)))
 order by desired.sent_at nulls first, desired.wave, gateway.id limit $2
 """

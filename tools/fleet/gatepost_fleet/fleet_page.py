@@ -69,12 +69,13 @@ class FleetPage:
             )
             for line in lines[:MOST_LINES]
         )
+        stale = '<p class="missing">What follows is old: the database gave no newer figures.</p>' if view.stale else ""
         more = f"<p>and {len(lines) - MOST_LINES} more</p>" if len(lines) > MOST_LINES else ""
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Gatepost fleet</title>'
             f'<meta http-equiv="refresh" content="15"><style>{_STYLE}</style></head><body><h1>Fleet</h1>'
             f'<nav><a href="/">{len(view.lines)} gateways</a>{links}</nav><p>Controller: {escape(view.state)}</p>'
-            f"{self._rollouts()}<h2>Gateways</h2>"
+            f"{stale}{self._rollouts()}<h2>Gateways</h2>"
             f"<table>{_head('State', 'Gateway', 'Says', 'Desired', 'Outcome', 'Notes')}{rows}</table>"
             f"{more}</body></html>"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from gatepost_fleet.message import MAX_SEQ
 from gatepost_fleet.rollout import FAILED
 
 CLONE_SECONDS = 60  # an earlier start that is live so long after a later one began runs on another box
@@ -14,30 +15,38 @@ BACKLOG_TOLD = timedelta(minutes=5)  # after the last late reading nothing waits
 SILENT = 900.0  # seconds after which a gateway counts as silent
 STATES = ("copied", "missing", "failed", "silent", "offline", "behind", "well")  # the worst first
 
+# An account that cannot be is refused when it comes. Rows of before may hold one: it counts as none, for one gateway
+# must not take the sight of all others.
 _GATEWAYS = """
 select gateway.id, extract(epoch from now() - gateway.last_seen)::float8 as silent,
        coalesce(gateway.status ->> 'status', 'unknown') as status,
        extract(epoch from gateway.clock_offset)::float8 as clock_offset,
        case when gateway.backlog_at > now() - $4::interval then extract(epoch from gateway.backlog_age)::float8
             else 0 end as backlog_age,
-       coalesce(holes.missing, 0)::bigint as missing, coalesce(lives.copies, false) as copied,
+       least(coalesce(holes.missing, 0), $5::bigint)::bigint as missing, coalesce(lives.copies, false) as copied,
        gateway.desired, desired.status as outcome,
-       case when desired.status is null or desired.status = 'trying'
+       case when coalesce(desired.status, 'unsigned') in ('trying', 'unsigned')
             then extract(epoch from now() - desired.released_at)::float8 end as lag
 from gateway
 left join desired on desired.gateway_id = gateway.id and desired.version = gateway.desired
 left join (
   select gateway_id, sum(whole - came) as missing from (
-    select told.gateway_id, told.log_epoch, (body ->> 'sent')::bigint as whole,
+    select told.gateway_id, told.log_epoch, (body ->> 'sent')::numeric as whole,
            (select coalesce(sum(upper(part) - lower(part)), 0)
             from unnest(arrival.seqs * int8multirange(span)) as part) as came
     from (
       select gateway_id, log_epoch, case when told_at < now() - $3::interval then body else previous end as body
       from account
     ) as told
-    cross join lateral int8range((body ->> 'from_seq')::bigint, (body ->> 'upto_seq')::bigint + 1) as span
+    cross join lateral (
+      -- A `case`, because nothing else keeps PostgreSQL from making the range first.
+      select case when body @? '$ ? (@.from_seq >= 0 && @.from_seq <= @.upto_seq && @.upto_seq < 9223372036854775807
+                                    && @.sent >= 0 && @.sent <= @.upto_seq - @.from_seq + 1)'
+             then int8range(floor((body ->> 'from_seq')::numeric)::bigint,
+                            floor((body ->> 'upto_seq')::numeric)::bigint + 1) end as span
+    ) as account_span
     left join arrival on arrival.gateway_id = told.gateway_id and arrival.log_epoch = told.log_epoch
-    where body is not null
+    where span is not null
   ) as counted where whole > came group by gateway_id
 ) as holes on holes.gateway_id = gateway.id
 left join (
@@ -104,5 +113,5 @@ class GatewayLine(NamedTuple):
 
 async def gateways(connection: Any) -> list[GatewayLine]:
     """Every gateway, by its id (an asyncpg connection)."""
-    rows = await connection.fetch(_GATEWAYS, CLONE_SECONDS, CLONE_TOLD, ARRIVE_WITHIN, BACKLOG_TOLD)
+    rows = await connection.fetch(_GATEWAYS, CLONE_SECONDS, CLONE_TOLD, ARRIVE_WITHIN, BACKLOG_TOLD, MAX_SEQ)
     return [GatewayLine(**dict(row)) for row in rows]

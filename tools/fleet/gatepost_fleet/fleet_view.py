@@ -25,6 +25,7 @@ class FleetView(Collector):
         self.lines: list[GatewayLine] = []
         self.rollouts: list[dict[str, Any]] = []
         self.state = "starting"
+        self.stale = False  # the last look at the database failed
         self._taken = -REFRESH
 
     async def refresh(self, connection: Any) -> None:
@@ -32,7 +33,12 @@ class FleetView(Collector):
         now = asyncio.get_running_loop().time()
         if now - self._taken >= REFRESH:
             self._taken = now
-            self.lines, self.rollouts = await gateways(connection), await show_rollouts(connection)
+            try:
+                self.lines, self.rollouts = await gateways(connection), await show_rollouts(connection)
+            except BaseException:
+                self.stale = True
+                raise
+            self.stale = False
 
     def counts(self) -> dict[str, int]:
         """State -> gateways, the worst first."""
@@ -43,6 +49,7 @@ class FleetView(Collector):
         active = float(self.state == "active")
         yield GaugeMetricFamily("gatepost_fleet_active", "Whether this controller is the active one.", value=active)
         yield _family("gateways", "Gateways in each state.", "state", self.counts())
+        yield GaugeMetricFamily("gatepost_fleet_stale", "Whether these figures could not be renewed.", value=self.stale)
         states = Counter(each["state"] for each in self.rollouts)
         yield _family("rollouts", "Rollouts in each state.", "state", {each: states[each] for each in ROLLOUT_STATES})
         for name, about, of in _OF_GATEWAY:

@@ -155,8 +155,13 @@ def unpacked(payload: bytes) -> bytes:
 
 def _check_account(body: dict[str, Any]) -> None:
     _text(body["epoch"]), _text(body["broker"])
-    for name in ("from_seq", "upto_seq", "sent"):
-        _count(body[name], name)
+    first, last, sent = (_count(body[name], name) for name in ("from_seq", "upto_seq", "sent"))
+    skipped, _ = (_count(body.get(name, 0), name) for name in ("skipped", "gaps"))
+    if first > last:
+        raise ValueError("from_seq is above upto_seq")
+    # Gaps are counted at their first number, and may reach beyond `upto_seq`.
+    if sent + skipped > last - first + 1:
+        raise ValueError("it counts more readings than there are numbers from from_seq to upto_seq")
 
 
 def _check_reported(body: dict[str, Any]) -> None:

@@ -70,11 +70,14 @@ on conflict (id) do update set last_seen = excluded.last_seen, reported = case
   when excluded.reported ->> 'status' = 'trying' and gateway.reported ->> 'version' = excluded.reported ->> 'version'
   then gateway.reported else excluded.reported end
 """
-# The first outcome counts: a version that was decided is not tried again, and a repeat may be called stale. A gateway
-# that cannot verify a document need not say which version it is: it is what was sent to it.
+# The first outcome counts: a version that was decided is not tried again. But `unsigned` and `stale` are none: what
+# somebody else published brings them, or a repeat, so any report that is worth more takes their place. A gateway that
+# cannot verify a document need not say which version it is: it is what was sent to it.
 _OUTCOME = """
-update desired set status = $3, report = $4::jsonb, reported_at = now()
-where gateway_id = $1 and (status is null or status = 'trying')
+with worth as (select array['unsigned', 'stale', 'trying'] as ranks)
+update desired set status = $3, report = $4::jsonb, reported_at = now() from worth
+where gateway_id = $1
+  and (status is null or array_position(ranks, status) < coalesce(array_position(ranks, $3), 4))
   and version = coalesce($2::bigint, (select desired from gateway where id = $1))
 """
 _ACCOUNT = """

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-FAILED = ("reverted", "refused", "unsigned", "stale")  # reports of a gateway that ends a rollout, in number
+FAILED = ("reverted", "refused", "stale")  # reports of a gateway that ends a rollout, in number
+# No failure: whoever may publish to a gateway makes it say this. It waits for a document that is signed.
+UNSIGNED = "unsigned"
 WAVES = "1,5%,25%,100%"
 
 
@@ -71,7 +73,9 @@ def next_step(progress: RolloutProgress, now: datetime) -> RolloutStep:
             return RolloutStep("")
         return RolloutStep("finish" if progress.wave >= len(plan.waves) else "next-wave")
     if age > plan.silence:
-        return RolloutStep("pause", f"silence: {counted - applied - failed} of {counted} gateways gave no answer")
+        unsigned = f", {reports[UNSIGNED]} of them but unsigned" if reports.get(UNSIGNED) else ""
+        silent = counted - applied - failed
+        return RolloutStep("pause", f"silence: {silent} of {counted} gateways gave no answer{unsigned}")
     return RolloutStep("")
 
 

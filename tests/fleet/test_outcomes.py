@@ -1,0 +1,141 @@
+"""Outcomes of desired state in the database: which report counts, and what is sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.support.waiting import until
+
+pytest.importorskip("asyncpg")
+
+from gatepost_fleet import desired_state
+from gatepost_fleet.controller import FleetController
+from gatepost_fleet.demo.servers import LocalPostgres
+from gatepost_fleet.desired_state import due_documents, mark_sent, show_rollouts, start_rollout, take_step
+from gatepost_fleet.fleet_status import gateways
+from gatepost_fleet.message import parse
+from gatepost_fleet.postgres_sink import PostgresSink
+from gatepost_fleet.rollout import RolloutPlan, RolloutStep
+from gatepost_fleet.signing import SigningKey
+from gatepost_fleet.state_file import ConfirmTerms, GatewayGroup, StateFile
+
+PLAN = RolloutPlan([], 0.95, 0.02, timedelta(hours=1), timedelta(0))
+
+
+@pytest.fixture
+async def sink(database: Any, postgres: LocalPostgres) -> AsyncIterator[PostgresSink]:
+    one = PostgresSink(postgres.url)
+    await one.open()
+    yield one
+    await one.close()
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> SigningKey:
+    return SigningKey.create("k", tmp_path / "key.pem")
+
+
+async def released(database: Any, key: SigningKey, *names: str) -> str:
+    """A rollout whose one wave is on its way to these gateways."""
+    one = await start_rollout(database, key, StateFile([GatewayGroup({})], ConfirmTerms()), names, "100%", PLAN)
+    await take_step(database, one.id, RolloutStep("next-wave"))
+    await mark_sent(database, await due_documents(database, 100))
+    return one.id
+
+
+async def report(sink: PostgresSink, status: str, version: int | None = 1) -> None:
+    body = {"version": version, "status": status}
+    await sink.write(parse("gateways/ward-1/reported", orjson.dumps(body)))
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"),
+    [
+        (["unsigned", "applied", "stale", "unsigned"], "applied"),
+        (["stale", "reverted", "applied"], "reverted"),
+        (["unsigned", "stale", "refused", "trying"], "refused"),
+        (["unsigned", "trying"], "trying"),
+        (["trying", "unsigned", "stale"], "trying"),
+        (["stale", "unsigned"], "stale"),
+    ],
+)
+async def test_the_report_that_says_most_counts(
+    sink: PostgresSink, database: Any, key: SigningKey, said: list[str], counts: str
+) -> None:
+    await released(database, key, "ward-1")
+    for status in said:
+        await report(sink, status, None if status == "unsigned" else 1)
+    assert await database.fetchval("select status from desired") == counts
+
+
+async def test_what_was_called_unsigned_is_sent_again_and_not_at_once(
+    sink: PostgresSink, database: Any, key: SigningKey
+) -> None:
+    await released(database, key, "ward-1")
+    await report(sink, "unsigned", None)
+    for _ in range(3):
+        await sink.write(parse("gateways/ward-1/desired/get", b'{"have": 0}'))
+    assert await due_documents(database, 10) == []
+    await database.execute("update desired set sent_at = now() - interval '6 min', sent = 9")
+    assert [each.gateway for each in await due_documents(database, 10)] == ["ward-1"]  # it asked
+    await database.execute("update gateway set asked_at = null")
+    assert await due_documents(database, 10) == []
+    await database.execute("update desired set sent = 0")
+    assert [each.gateway for each in await due_documents(database, 10)] == ["ward-1"]
+    (line,) = await gateways(database)
+    assert (line.state, line.outcome, line.lag is None) == ("behind", "unsigned", False)
+    later = await released(database, key, "ward-1")
+    assert {each["id"]: each["reports"] for each in await show_rollouts(database)} == {
+        "r-1": {"superseded": 1},
+        later: {"waiting": 1},
+    }
+
+
+class TakenOver:
+    """Publisher whose broker takes everything."""
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> list[bool]:
+        self.topics += [topic for topic, _ in messages]
+        return [True] * len(messages)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class BrokenView:
+    """View that the database or the code of it fails."""
+
+    state = "starting"
+
+    async def refresh(self, connection: Any) -> None:
+        await connection.fetchval("select int8range(10, 1)")
+
+
+async def test_rollouts_go_on_where_the_view_fails(
+    sink: PostgresSink, database: Any, postgres: LocalPostgres, key: SigningKey
+) -> None:
+    publisher, view = TakenOver(), BrokenView()
+    controller = FleetController(postgres.url, publisher, 1000, Random(1), view, tick=0.01)  # type: ignore[arg-type]
+    state = StateFile([GatewayGroup({})], ConfirmTerms())
+    await desired_state.start_rollout(database, key, state, ["ward-1", "ward-2"], "1,100%", PLAN)
+    task = asyncio.ensure_future(controller.run())
+    try:
+        await until(lambda: len(publisher.topics) == 1, 40.0)
+        name = publisher.topics[0].split("/")[1]
+        await sink.write(parse(f"gateways/{name}/reported", b'{"version": 1, "status": "applied"}'))
+        await until(lambda: len(publisher.topics) == 2, 40.0)
+        assert view.state == "active"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
