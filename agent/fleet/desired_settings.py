@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,6 @@ from gatepost.agent.settings.trial.trial import SettingsTrial
 log = logging.getLogger("gatepost.agent.fleet")
 
 MAX_CHANGED = 20  # keys that are told of what is tried
-MAX_WAITING = 8  # messages that wait to be judged; the oldest go first
 LOOK_EVERY = 0.5  # seconds between two looks at what is tried
 WELL_FOR = 5.0  # seconds for which all must be well without a break; less in a short trial
 RETRY = 30.0  # seconds until what the disk, or the check of a signature, refused is tried again
@@ -69,7 +67,6 @@ class DesiredSettings:
         self._on_manual = on_manual
         self._drop = editor.path.with_name(DROP)
         self._wake = asyncio.Event()
-        self._inbox: deque[bytes] = deque()
         self._health: HealthComparison | None = None  # of what is tried
         self._ended_trial: TrialRecord | None = None  # how that ended, until it is written down
         self._told_trying = False
@@ -83,9 +80,7 @@ class DesiredSettings:
 
     def take(self, message: bytes) -> None:
         """A message of the topic for desired state."""
-        self._inbox.append(message)
-        if len(self._inbox) > MAX_WAITING:
-            self._inbox.popleft()
+        self._admission.take(message)
         self._wake.set()
 
     def confirm(self, message: bytes) -> None:
@@ -139,11 +134,14 @@ class DesiredSettings:
 
     async def _step(self) -> float | None:
         """Everything that can be done now; seconds until the next step, None = until something happens."""
-        works = (self._judge_all, self._begin_waiting, self._confirm_if_well)
+        # What is tried comes before what is judged, which takes a process for each message, whoever sent it.
+        works = (self._confirm_if_well, self._admission.judge_one, self._begin_waiting, self._confirm_if_well)
         failed = not (await self._succeeds(self._settle) and await self._succeeds(self._note_end))
         if not failed:
             failed = not all([await self._succeeds(work) for work in works])
         await self._reports.send()
+        if not failed and not self._admission.idle:
+            return 0.0
         return LOOK_EVERY if self._health is not None else RETRY if failed else None
 
     async def _succeeds(self, work: Callable[[], Awaitable[None]]) -> bool:
@@ -155,18 +153,12 @@ class DesiredSettings:
             return False
         return True
 
-    async def _judge_all(self) -> None:
-        while self._inbox:
-            message = self._inbox.popleft()
-            try:
-                await self._admission.judge(message)
-            except (StoreError, Unavailable):
-                self._inbox.appendleft(message)
-                raise
-
     async def _begin_waiting(self) -> None:
-        if self._admission.waiting is not None:
-            await self._begin(self._admission.waiting)
+        if self._trial.pending is not None and self._health is None:
+            return  # a person tries something: this one's turn comes
+        admitted = await self._admission.judge_again()
+        if admitted is not None:
+            await self._begin(admitted)
 
     # --- try it
 
@@ -174,10 +166,9 @@ class DesiredSettings:
         """Raises StoreError; then nothing has begun."""
         document = admitted.document
         source = source_of(document.version)
-        pending = self._trial.pending
-        if pending is not None:
+        if self._trial.pending is not None:
             if self._health is None:
-                return  # a person tries something: this one's turn comes
+                return  # of a person, begun just now
             self._superseded = True
             with contextlib.suppress(Conflict):  # it ended just now
                 await self._trial.revert(source)

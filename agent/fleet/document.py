@@ -96,10 +96,14 @@ def open_envelope(message: bytes) -> SignedDocument:
     return envelope
 
 
-def read_document(payload: str) -> DesiredDocument:
-    """WrongDocument: `malformed`, `too-large`."""
+def check_size(payload: str) -> None:
+    """WrongDocument: `too-large`."""
     if len(payload.encode()) > LARGEST_DOCUMENT:
         raise WrongDocument("too-large", f"more than {LARGEST_DOCUMENT} octets of settings")
+
+
+def read_document(payload: str) -> DesiredDocument:
+    """WrongDocument: `malformed`."""
     try:
         document = msgspec.json.decode(payload, type=DesiredDocument)
     except (msgspec.DecodeError, RecursionError) as error:

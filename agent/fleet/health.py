@@ -65,7 +65,8 @@ class HealthComparison:
         if now["condition"] != "ok":
             return not now["monitoring"]
         soon = gap * SPEAKS_AGAIN <= self._within
-        return not soon or now["decoded"] > self._decoded.get(now["id"], 0)
+        decoded = now["decoded"]  # from 0 again where it was started anew meanwhile
+        return not soon or (decoded > 0 and decoded != self._decoded.get(now["id"]))
 
 
 def _broker_views(brokers: HealthBrokers) -> list[BrokerView]:

@@ -87,7 +87,7 @@ class SettingsEditor:
         self._applier = applier
         self._salt = os.urandom(16)  # a digest of settings must not let a password be guessed
         self.turn = asyncio.Lock()
-        self.check_free: Callable[[], None] = lambda: None  # raises Conflict while nothing may be changed
+        self.check_free: Callable[[str | None], None] = lambda _: None  # raises Conflict while this may not be changed
         self._changing: set[asyncio.Task[Any]] = set()
 
     @property
@@ -173,7 +173,7 @@ class SettingsEditor:
         self, section: Section, name: str, settings: Mapping[str, Any], terms: Preconditions
     ) -> ChangeResult:
         async with self.turn:
-            self.check_free()
+            self.check_free(None)
             exists = self._check(section, name, terms)
             if settings.get(REQUIRED[section]) is None:
                 where = f"{section}.{name}.{REQUIRED[section]}"
@@ -234,7 +234,7 @@ class SettingsEditor:
 
     async def _remove(self, section: Section, name: str, terms: Preconditions) -> None:
         async with self.turn:
-            self.check_free()
+            self.check_free(None)
             if not self._check(section, name, terms):
                 raise NotFound(f"there is no {KINDS[section]} {name!r}", f"`gatepost {section}` lists them")
             drop = await self.read_drop()
@@ -278,8 +278,9 @@ class SettingsEditor:
                 raise SettingsWrong(message, "`gatepost check` explains the settings.") from None
 
     def _check_free_for_patient(self) -> None:
+        """Desired state on trial is another drop: it keeps nobody at a bed waiting."""
         try:
-            self.check_free()
+            self.check_free(DROP)
         except Conflict as error:
             raise SettingsWrong(f"The patient was not assigned: {error.message}", error.hint) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import tempfile
@@ -15,7 +16,7 @@ import pytest
 
 from gatepost.agent.app import App
 from gatepost.agent.fleet import desired_settings, reports, validation
-from gatepost.agent.fleet.admission import CHECK_BURST
+from gatepost.agent.fleet.admission import CHECK_BURST, MAX_WAITING
 from gatepost.agent.fleet.signature import VALID, check
 from tests.api.real import running, written
 from tests.desired.signing import GATEWAY, FleetSigner
@@ -318,6 +319,87 @@ async def test_a_document_waits_for_the_trial_of_a_person(box: Fleet) -> None:
     assert box.app.current.settings.gateway.labels == {"site": "north"}
 
 
+async def test_a_document_that_waited_is_judged_again(folder: Path, broker: Mosquitto) -> None:
+    config = settings(folder, broker)
+    async with fleet(config, broker) as box:
+        clock: Any = HandClock()
+        clock.monotonic = box.app.clock.monotonic
+        admission = box.app.fleet.running.desired._admission
+        admission._clock = clock
+        change = {"settings": {"gateway": {"labels": {"site": "north"}}}, "confirm": "1h"}
+
+        async def waits(version: int, **members: Any) -> None:
+            assert (await box.http.post("settings/apply", json=change)).status_code == 200
+            box.send(SIGNER.document(version, level("warning"), **members))
+            await until(lambda: admission.waiting is not None, LONG)
+
+        await waits(1, expires_at="2026-11-20T10:30:30Z")
+        clock.wall += 60 * 1_000_000
+        await box.http.post("settings/confirm", json={})
+        assert (await box.report(1, "refused"))["problems"][0]["key"] == "expired"
+        await waits(2)
+        for version, rules, status, key in (
+            (2, {"keys": [SIGNER.settings], "allow": ["devices.*"]}, "refused", "not-allowed"),
+            (3, {"keys": [FleetSigner("fleet-2").settings]}, "unsigned", "unknown-key"),
+        ):
+            settings(folder, broker, fleet={"broker": "a", **rules})
+            await box.app.applier.reload("test")
+            await box.http.post("settings/confirm", json={})
+            assert (await box.report(version, status))["problems"][0]["key"] == key
+            settings(folder, broker)
+            await box.app.applier.reload("test")
+            if version == 2:
+                await waits(3)
+        assert box.level == "info"
+        box.send(SIGNER.document(3, level("error")))  # it was not decided
+        await box.report(3, "applied")
+
+
+async def test_what_is_tried_is_kept_between_two_checks_of_signatures(
+    box: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desired_settings, "WELL_FOR", 0.0)
+    desired = box.app.fleet.running.desired
+    admission = desired._admission
+    admission.take(b"[" * 600_000)
+    admission.take(SIGNER.document(9, {"devices": {"d": {"label": "x" * 130_000}}}))
+    admission.take(FleetSigner("fleet-2").document(9, level("error")))
+    assert not admission._inbox  # nothing that cannot be a document takes a place
+    box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
+    await box.report(1, "trying")
+    await until(lambda: desired._told_trying, LONG)
+    asked, answers = 0, asyncio.Semaphore(0)
+
+    async def slow(*question: str) -> bool:
+        nonlocal asked
+        asked += 1
+        await answers.acquire()
+        return False
+
+    admission._is_signed = slow
+    for version in range(2, 9):
+        desired.take(SIGNER.document(version, level("error")))
+    await until(lambda: asked, LONG)
+    desired.confirm(b'{"version": 1}')
+    answers.release()
+    await box.report(1, "applied")
+    assert asked <= 2
+    for _ in range(8):
+        answers.release()
+
+
+async def test_a_patient_is_assigned_while_desired_state_is_tried(folder: Path, broker: Mosquitto) -> None:
+    device = {"driver": "lines", "port": str(folder / "tty"), "options": {"format": "json"}}
+    async with fleet(settings(folder, broker, devices={"d": device}), broker) as box:
+        box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
+        await box.report(1, "trying")
+        await box.app.editor.assign_patient("d", "P-1")
+        assert (await box.http.put("devices/d", json=device)).status_code == 409
+        await box.http.post("settings/revert", json={})
+        await box.report(1, "reverted")
+        assert (box.level, box.app.current.settings.devices["d"].patient) == ("info", "P-1")
+
+
 async def test_a_flood_of_documents_is_not_checked_one_by_one_and_holds_nothing_up(box: Fleet) -> None:
     box.send(SIGNER.document(1, level("error"), within="1h", manual=True))
     await box.report(1, "trying")
@@ -334,7 +416,7 @@ async def test_a_flood_of_documents_is_not_checked_one_by_one_and_holds_nothing_
         box.send(SIGNER.document(number + 2, level("error")))
         await until(lambda number=number: checked > number or admission._checks.wait(box.app.clock.monotonic()), LONG)
     assert CHECK_BURST - 1 <= checked < 45
-    assert len(box.app.fleet.running.desired._inbox) <= desired_settings.MAX_WAITING
+    assert len(admission._inbox) <= MAX_WAITING
     link = box.app.brokers.get("a")
     assert link is not None
     await until(lambda: f"{ROOT}/desired/confirm" in link._tasks._subscriptions.held, LONG)

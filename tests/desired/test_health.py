@@ -71,6 +71,8 @@ def test_what_is_not_wanted_any_more_is_not_missed() -> None:
         (device("error", "offline"), device("error", "offline"), False),
         (device("ok", gap=1.0), device("ok", decoded=5), True),  # open, and says nothing that is understood
         (device("ok", gap=1.0), device("ok", decoded=6), False),
+        (device("ok", gap=1.0), device("ok", decoded=0), True),
+        (device("ok", gap=1.0), device("ok", decoded=2), False),  # started anew for another reason meanwhile
         (device("ok", gap=1.0), device("idle", "offline", decoded=6), True),
         (device("ok", gap=1.0), {**device("idle", decoded=5), "monitoring": False}, False),
         (device("ok", gap=50.0), device("ok", decoded=5), False),  # too rare to wait for it

@@ -70,9 +70,10 @@ class SettingsTrial:
     def pending(self) -> TrialRecord | None:
         return self._pending
 
-    def check_free(self) -> None:
-        """Raises Conflict while a change is on trial: what it would go back to must not change meanwhile."""
-        if self._pending is not None:
+    def check_free(self, only: str | None = None) -> None:
+        """Raises Conflict while a change is on trial: what it would go back to must not change meanwhile. `only`: the
+        one drop that would be changed."""
+        if self._pending is not None and only in (None, self._pending.drop):
             message = f"a change by {self._pending.by} is on trial"
             raise Conflict(message, "confirm it or revert it first: `gatepost confirm`", "trial-pending")
 
