@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from gatepost_fleet import desired_state
 from gatepost_fleet.desired_state import DueDocument
 from gatepost_fleet.fleet_publisher import FleetPublisher, PublishFailed
 from gatepost_fleet.migrations import SchemaTooNew, migrate
+from gatepost_fleet.retention import Retention
 from gatepost_fleet.rollout import next_step
 
 log = logging.getLogger(__name__)
@@ -47,12 +48,14 @@ class FleetController:
         rng: Random,
         view: ControllerView,
         tick: float = TICK,
+        retention: Retention | None = None,
     ) -> None:
         self._database = database
         self._publisher = publisher
         self._at_once = max(1, round(rate * tick))  # gateways in one tick: the rate of the whole fleet
         self._view = view
         self._tick = tick
+        self._retention = retention
         self._backoff = Backoff(rng, FIRST_RETRY, LONGEST_RETRY, STEADY)
 
     async def run(self) -> None:
@@ -78,22 +81,24 @@ class FleetController:
             await migrate(connection)
             while not await connection.fetchval("select pg_try_advisory_lock($1)", ACTIVE_LOCK):
                 self._tell("standby: another one is active")
-                await self._show(connection)
+                await self._beside(self._view.refresh(connection), "the view of the fleet cannot be made")
                 await asyncio.sleep(self._tick)
             self._tell("active")
             while True:
                 await self._look(connection)
-                await self._show(connection)
+                await self._beside(self._view.refresh(connection), "the view of the fleet cannot be made")
+                if self._retention is not None:
+                    await self._beside(self._retention.look(connection), "what is old cannot be removed")
                 await asyncio.sleep(self._tick)
         finally:
             connection.terminate()
 
-    async def _show(self, connection: Any) -> None:
-        """The view may fail, and rollouts go on. A connection that is gone ends the session at its next statement."""
+    async def _beside(self, work: Awaitable[None], failed: str) -> None:
+        """It may fail, and rollouts go on. A connection that is gone ends the session at its next statement."""
         try:
-            await self._view.refresh(connection)
+            await work
         except Exception as error:
-            log.warning("the view of the fleet cannot be made: %s: %s", type(error).__name__, error)
+            log.warning("%s: %s: %s", failed, type(error).__name__, error)
 
     async def _look(self, connection: Any) -> None:
         now = await connection.fetchval("select now()")

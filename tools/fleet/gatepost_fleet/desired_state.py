@@ -21,6 +21,7 @@ from gatepost_fleet.state_file import Issue, StateFile, document, settings_of
 VERSION_LOCK = 7_469_002  # of pg_advisory_xact_lock: two rollouts must not draw the same version
 ONLINE = timedelta(minutes=15)  # a gateway that was heard so lately counts as reachable
 RESEND = timedelta(minutes=5)  # until a document without an answer is sent once more; doubles each time
+ENDED_SHOWN = 20  # ended rollouts that people are shown unless they ask for more
 GATEWAY_ID = r"[A-Za-z0-9_.-]{1,64}"
 
 # A gateway's own word counts: after a database was restored, it may know of a higher version than the tables. But not
@@ -38,10 +39,16 @@ select id, labels, coalesce(last_seen > now() - $1::interval and status ->> 'sta
 from gateway
 """
 _PROGRESS = """
-select case when coalesce(desired.status, 'unsigned') = 'unsigned' and gateway.desired > desired.version
+select rollout.id, case when coalesce(desired.status, 'unsigned') = 'unsigned' and gateway.desired > desired.version
             then 'superseded' else coalesce(desired.status, 'waiting') end as said, count(*)
-from desired left join gateway on gateway.id = desired.gateway_id
-where rollout = $1 and wave <= $2 group by said
+from rollout join desired on desired.rollout = rollout.id and desired.wave <= rollout.wave
+left join gateway on gateway.id = desired.gateway_id
+where rollout.id = any($1::text[]) group by rollout.id, said
+"""
+_ROLLOUTS = """
+select * from rollout where state not in ('aborted', 'done') or id in (
+  select id from rollout where state in ('aborted', 'done') order by version desc limit $1
+) order by version desc
 """
 _RELEASE = """
 with freed as (
@@ -153,11 +160,18 @@ async def start_rollout(
 async def running_rollouts(connection: Any) -> dict[str, RolloutProgress]:
     """Every rollout that runs, by its id."""
     rows = await connection.fetch("select * from rollout where state = 'running' order by version")
-    found = {}
+    found, answers = {}, await _answers(connection, rows)
     for row in rows:
         plan = RolloutPlan(row["waves"], row["success"], row["failures"], row["silence"], row["soak"])
-        reports = dict(await connection.fetch(_PROGRESS, row["id"], row["wave"]))
-        found[row["id"]] = RolloutProgress(plan, row["wave"], row["wave_at"], reports)
+        found[row["id"]] = RolloutProgress(plan, row["wave"], row["wave_at"], answers[row["id"]])
+    return found
+
+
+async def _answers(connection: Any, rollouts: Sequence[Any]) -> dict[str, dict[str, int]]:
+    """Of each of these rows, status -> gateways of the waves that are released."""
+    found: dict[str, dict[str, int]] = {row["id"]: {} for row in rollouts}
+    for id_, said, count in await connection.fetch(_PROGRESS, list(found)):
+        found[id_][said] = count
     return found
 
 
@@ -251,14 +265,19 @@ async def show_desired(connection: Any, gateway: str | None) -> list[dict[str, A
     return lines
 
 
-async def show_rollouts(connection: Any) -> list[dict[str, Any]]:
-    """Every rollout with the answers of its gateways, newest first."""
-    lines = []
-    for row in await connection.fetch("select * from rollout order by version desc"):
-        answers = dict(await connection.fetch(_PROGRESS, row["id"], max(row["wave"], 0)))
+async def show_rollouts(connection: Any, ended: int = ENDED_SHOWN) -> list[dict[str, Any]]:
+    """Rollouts that run or are paused and so many that ended, with the answers of their gateways, newest first."""
+    rows = await connection.fetch(_ROLLOUTS, ended)
+    lines, answers = [], await _answers(connection, rows)
+    for row in rows:
         kept = {name: row[name] for name in ("id", "version", "state", "reason", "waves", "wave")}
-        lines.append({**kept, "started_at": row["started_at"].isoformat(), "reports": answers})
+        lines.append({**kept, "started_at": row["started_at"].isoformat(), "reports": answers[row["id"]]})
     return lines
+
+
+async def count_rollouts(connection: Any) -> dict[str, int]:
+    """State -> rollouts that are kept."""
+    return dict(await connection.fetch("select state, count(*) from rollout group by state"))
 
 
 async def labels_of(connection: Any, gateway: str) -> dict[str, str]:

@@ -128,12 +128,16 @@ def start(
 
 
 @rollout.command("list")
-def list_rollouts(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Every rollout, how far it is and what its gateways reported.
+def list_rollouts(
+    ended: Annotated[int, typer.Option(min=0, help="ended ones to show, the newest")] = desired_state.ENDED_SHOWN,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Rollouts that run or are paused and the newest that ended: how far each is and what its gateways reported.
 
     Example: gatepost-fleet rollout list
     """
-    lines = with_database(settings_from(config), desired_state.show_rollouts)
+    lines = with_database(settings_from(config), lambda connection: desired_state.show_rollouts(connection, ended))
     if as_json:
         print(json.dumps(lines))
         return

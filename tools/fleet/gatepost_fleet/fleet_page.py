@@ -84,7 +84,7 @@ class FleetPage:
         if not self._view.rollouts:
             return ""
         rows = ""
-        for each in self._view.rollouts[:20]:
+        for each in self._view.rollouts:
             told = ", ".join(f"{count} {status}" for status, count in sorted(each["reports"].items()))
             applied, whole = each["reports"].get("applied", 0), each["waves"][-1]
             bar = f'<progress max="{whole}" value="{applied}">{applied} of {whole}</progress>'

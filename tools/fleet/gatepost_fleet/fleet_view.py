@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gatepost_fleet.desired_state import show_rollouts
+from gatepost_fleet.desired_state import count_rollouts, show_rollouts
 from gatepost_fleet.fleet_status import STATES, GatewayLine, gateways
 from gatepost_fleet.rollout import FAILED
 
@@ -24,6 +24,7 @@ class FleetView(Collector):
     def __init__(self) -> None:
         self.lines: list[GatewayLine] = []
         self.rollouts: list[dict[str, Any]] = []
+        self.states: dict[str, int] = {}  # of all rollouts that are kept
         self.state = "starting"
         self.stale = False  # the last look at the database failed
         self._taken = -REFRESH
@@ -35,6 +36,7 @@ class FleetView(Collector):
             self._taken = now
             try:
                 self.lines, self.rollouts = await gateways(connection), await show_rollouts(connection)
+                self.states = await count_rollouts(connection)
             except BaseException:
                 self.stale = True
                 raise
@@ -50,8 +52,8 @@ class FleetView(Collector):
         yield GaugeMetricFamily("gatepost_fleet_active", "Whether this controller is the active one.", value=active)
         yield _family("gateways", "Gateways in each state.", "state", self.counts())
         yield GaugeMetricFamily("gatepost_fleet_stale", "Whether these figures could not be renewed.", value=self.stale)
-        states = Counter(each["state"] for each in self.rollouts)
-        yield _family("rollouts", "Rollouts in each state.", "state", {each: states[each] for each in ROLLOUT_STATES})
+        states = {each: self.states.get(each, 0) for each in ROLLOUT_STATES}
+        yield _family("rollouts", "Rollouts in each state.", "state", states)
         for name, about, of in _OF_GATEWAY:
             values = {line.id: value for line in self.lines if (value := of(line)) is not None}
             yield _family(f"gateway_{name}", about, "gateway", values)

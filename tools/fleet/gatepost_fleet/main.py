@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from random import Random
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from gatepost_fleet.fleet_status import gateways
 from gatepost_fleet.fleet_view import FleetView
 from gatepost_fleet.ingestion import Ingestion
 from gatepost_fleet.metrics import IngestMetrics, serve
+from gatepost_fleet.retention import Retention
 from gatepost_fleet.settings import FleetSettings
 from gatepost_fleet.sinks import make_sink
 from gatepost_fleet.sources.catalogue import make_source
@@ -82,7 +84,9 @@ def run(config: Config = DEFAULT_CONFIG) -> None:
 async def _run(settings: FleetSettings) -> None:
     publisher, view = FleetPublisher(settings.broker, f"gatepost-fleet-{settings.group}"), FleetView()
     stop = _served("page", settings.page, lambda address: serve_page(address, view))
-    await _until_stopped(FleetController(settings.sink, publisher, settings.rate, Random(), view).run())
+    retention = Retention(timedelta(days=settings.keep_days), time.monotonic)
+    controller = FleetController(settings.sink, publisher, settings.rate, Random(), view, retention=retention)
+    await _until_stopped(controller.run())
     stop()
 
 

@@ -26,6 +26,7 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: str = ""  # mqtt://, mqtts://: where desired state is published; several with commas between them
     page: str | None = None  # host:port of the page and the metrics of the fleet
     rate: Annotated[float, Meta(gt=0, le=1000)] = 20.0  # gateways in a second that are sent their desired state
+    keep_days: Annotated[int, Meta(ge=1, le=36_500)] = 90  # of ended rollouts and of accounts of earlier starts
     key: str | None = None  # file of the key that signs desired state; only where people do that
     key_id: Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]{1,64}$")] = "fleet"  # its name, as gateways know it
 
