@@ -243,8 +243,10 @@ class App:
             fleet=self.fleet,
         )
         editor = self.editor = SettingsEditor(self._loader, self.applier)
-        reload, turn = self.applier.reload, editor.turn
-        self.trial = SettingsTrial(self.state_dir, self.clock, self._events, self.audit, reload, turn)
+        go_back, turn = self.applier.go_back, editor.turn
+        self.trial = SettingsTrial(self.state_dir, self.clock, self._events, self.audit, go_back, turn)
+        self.applier.on_trial = lambda: self.trial.pending is not None
+        self.trial.on_ended.append(self.applier.keep)
         self.trial.on_ended.append(editor.remove_unused_secrets)
         editor.check_free = self.trial.check_free
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -81,6 +81,7 @@ class SettingsApplier:
     ) -> None:
         self.current = current
         self.api: AppliesApiSettings | None = None  # while it is served
+        self.on_trial: Callable[[], bool] = lambda: False  # whether what is applied may be undone
         self._loader = loader
         self._devices = devices
         self._brokers = brokers
@@ -91,6 +92,7 @@ class SettingsApplier:
         self._listener = listener
         self._mqtt_listener = mqtt_listener
         self._fleet = fleet
+        self._kept = current.loaded  # what was applied last and was not on trial
         self._last_good = LastGood(loader.own_drops.parent)
         self._turn = asyncio.Lock()
         self._restricted: dict[str, list[str]] | None = None
@@ -141,6 +143,20 @@ class SettingsApplier:
             finally:
                 self._listener.reload_ended()
 
+    async def go_back(self, reason: str) -> dict[str, Any]:
+        """As `reload`, once a trial has put its drop back: where the files cannot be used just then, what held before
+        the trial."""
+        result = await self.reload(reason)
+        if result["applied"] or self._kept.settings is None:
+            return result
+        settings = _with_patients(self._kept.settings, self.current.settings)
+        return await self.apply(msgspec.structs.replace(self._kept, settings=settings), reason)
+
+    async def keep(self) -> None:
+        """No trial is left: what is in force is what a start with broken files uses, too."""
+        self._kept = self.current.loaded
+        await self._save(self.current.settings, self.current.origins)
+
     async def _replace(self, loaded: LoadedSettings, reason: str) -> dict[str, Any]:
         """Apply what changed, or go back to what held. Never stops what runs."""
         self._watcher.watch(loaded.watched, loaded.signature)
@@ -161,6 +177,8 @@ class SettingsApplier:
             await self._roll_back(old)
             return self._ended(reason, False, [], problems)
         self.current.loaded = loaded
+        if not self.on_trial():
+            self._kept = loaded
         return self._ended(reason, True, changed.keys(), problems)
 
     def _ended(self, reason: str, applied: bool, changed: list[str], problems: list[str]) -> dict[str, Any]:
@@ -186,10 +204,21 @@ class SettingsApplier:
         await self._mqtt_listener.apply(new)
         if self.api is not None:
             await self.api.apply(new.api)
+        await self._save(new, origins)
+
+    async def _save(self, settings: Settings, origins: Origins) -> None:
         try:
-            await asyncio.to_thread(self._last_good.save, new, origins)
+            await asyncio.to_thread(self._save_last_good, settings, origins)
         except OSError as error:
             log.warning("the settings could not be kept for a start with broken files: %s", error)
+
+    def _save_last_good(self, settings: Settings, origins: Origins) -> None:
+        if self.on_trial():
+            before = self._last_good.read()
+            if before is None:
+                return
+            settings = _with_patients(before, settings)
+        self._last_good.save(settings, origins)
 
     async def _roll_back(self, old: Settings) -> None:
         try:
@@ -218,6 +247,15 @@ def _keep_fixed(old: Settings, new: Settings) -> Settings:
     replace = msgspec.structs.replace
     gateway = replace(new.gateway, id=old.gateway.id, state_dir=old.gateway.state_dir)
     return replace(new, gateway=gateway, api=replace(new.api, socket=old.api.socket))
+
+
+def _with_patients(settings: Settings, now: Settings) -> Settings:
+    """Patients are as they were assigned last, also in earlier settings."""
+    devices = {
+        name: msgspec.structs.replace(device, patient=now.devices[name].patient) if name in now.devices else device
+        for name, device in settings.devices.items()
+    }
+    return msgspec.structs.replace(settings, devices=devices)
 
 
 def _rooms(settings: Settings) -> dict[str, str]:

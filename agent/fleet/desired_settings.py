@@ -21,9 +21,10 @@ from gatepost.agent.fleet.document import DesiredDocument
 from gatepost.agent.fleet.health import HealthComparison
 from gatepost.agent.fleet.record import DesiredReport, DesiredStatus, problem_of, settled, source_of
 from gatepost.agent.fleet.reports import DesiredReports
-from gatepost.agent.fleet.validation import DROP, Problems, overridden, problems_of
+from gatepost.agent.fleet.validation import Problems, overridden, problems_of
 from gatepost.agent.settings.current import CurrentSettings
 from gatepost.agent.settings.editor import SettingsEditor
+from gatepost.agent.settings.loading import FLEET_DROP
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.own_drops import read_drop
 from gatepost.agent.settings.trial.changes import changed_keys
@@ -65,7 +66,7 @@ class DesiredSettings:
         self._compare = compare
         self._clock = clock
         self._on_manual = on_manual
-        self._drop = editor.path.with_name(DROP)
+        self._drop = editor.path.with_name(FLEET_DROP)
         self._wake = asyncio.Event()
         self._health: HealthComparison | None = None  # of what is tried
         self._ended_trial: TrialRecord | None = None  # how that ended, until it is written down

@@ -19,9 +19,10 @@ from gatepost.agent.fleet.desired_settings import DesiredSettings
 from gatepost.agent.fleet.health import HealthBroker, HealthComparison, HealthDevices
 from gatepost.agent.fleet.record import DesiredReport
 from gatepost.agent.fleet.reports import DesiredReports, FleetAudit
-from gatepost.agent.fleet.validation import DROP, SettingsValidation
+from gatepost.agent.fleet.validation import SettingsValidation
 from gatepost.agent.settings.current import CurrentSettings
 from gatepost.agent.settings.editor import SettingsEditor
+from gatepost.agent.settings.loading import FLEET_DROP
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.trial.trial import SettingsTrial
 from gatepost.agent.store import Store
@@ -75,7 +76,7 @@ class FleetService:
         self._brokers = brokers
         gateway = current.settings.gateway.id
         self.reports = DesiredReports(state_dir, gateway, version, store, audit, clock, self._publish_report)
-        validation = SettingsValidation(editor, registry, editor.path.with_name(DROP))
+        validation = SettingsValidation(editor, registry, editor.path.with_name(FLEET_DROP))
         self.desired = DesiredSettings(
             state_dir,
             current=current,

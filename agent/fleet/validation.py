@@ -16,14 +16,13 @@ from gatepost.agent.settings import LoadedSettings, secret_guard
 from gatepost.agent.settings.allowed_keys import Key, leaves, refused_keys
 from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.effective import secret_options
-from gatepost.agent.settings.loading import DropEdit
+from gatepost.agent.settings.loading import FLEET_DROP, DropEdit
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.own_drops import as_yaml
 from gatepost.agent.settings.problem import Origin, Problem, ProblemReport
 from gatepost.agent.settings.yaml.nodes import ListNode, MapNode, Node, is_null
 from gatepost.drivers.driver import Registry
 
-DROP = "40-fleet.yaml"  # among the agent's own: over users' files, below what a person set at the box
 MAX_PROBLEMS = 20  # that are reported
 NAMED = ("brokers", "devices")
 BASE_INVALID = "without desired state the gateway's settings cannot be used, so its secrets cannot be told from others"
@@ -156,7 +155,7 @@ def _lost_in_writing(settings: Mapping[str, Any]) -> Problems:
 
     report = ProblemReport()
     try:
-        tree, whole = read_bytes(as_yaml(dict(settings)).encode(), DROP, report)
+        tree, whole = read_bytes(as_yaml(dict(settings)).encode(), FLEET_DROP, report)
     except (ValueError, RecursionError):  # surrogates; what YAML cannot say
         whole = False
     if whole and not any(each.severity == "error" for each in report.problems) and _same(tree, settings):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DROPS = "conf.d"
 SUFFIX = ".yaml"
+FLEET_DROP = "40-fleet.yaml"  # of desired state, among the agent's own: over users' files, below what a person sets
 MAY_NOT_READ = "use sudo, or check its permissions"
 HOST_NAME = Origin("host name")
 
@@ -229,8 +230,18 @@ class _SettingsReader:
             if trust is not None:
                 message = "a drop in the state directory cannot say which fleet is trusted"
                 self.report.error(trust.key, ("fleet",), "own-fleet", message, "set it in your own files")
+            self._without_fleet(drop, above, tree)
             tree = merge(tree, above, self.report)
         return tree
+
+    def _without_fleet(self, drop: Path, above: MapNode, tree: MapNode) -> None:
+        if drop.name != FLEET_DROP or not above.entries:
+            return
+        broker = _section(self._overridden(tree), "fleet").get("broker")
+        if broker is None or is_null(broker.value):
+            message = "no broker carries a fleet, and what it has set still counts"
+            hint = f"delete {drop}, if it should not"
+            self.report.warn(Origin(str(drop), 1, 1), ("fleet", "broker"), "fleet-left", message, hint)
 
     def _watch(self, *paths: Path) -> None:
         self.watched += paths

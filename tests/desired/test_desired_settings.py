@@ -18,6 +18,8 @@ from gatepost.agent.app import App
 from gatepost.agent.fleet import desired_settings, reports, validation
 from gatepost.agent.fleet.admission import CHECK_BURST, MAX_WAITING
 from gatepost.agent.fleet.signature import VALID, check
+from gatepost.agent.settings.last_good import LastGood
+from gatepost.agent.settings.trial import trial as trials
 from tests.api.real import running, written
 from tests.desired.signing import GATEWAY, FleetSigner
 from tests.support.clock import HandClock
@@ -398,6 +400,59 @@ async def test_a_patient_is_assigned_while_desired_state_is_tried(folder: Path, 
         await box.http.post("settings/revert", json={})
         await box.report(1, "reverted")
         assert (box.level, box.app.current.settings.devices["d"].patient) == ("info", "P-1")
+
+
+async def test_a_file_that_is_broken_just_then_keeps_nothing_in_force_that_was_tried(
+    folder: Path, broker: Mosquitto
+) -> None:
+    device = {"driver": "lines", "port": str(folder / "tty"), "options": {"format": "json"}}
+    config = settings(folder, broker, devices={"d": device})
+    last_good = LastGood(folder / "state")
+
+    def kept() -> tuple[str, str | None]:
+        found = last_good.read()
+        assert found is not None
+        return found.logging.level, found.devices["d"].patient
+
+    async with fleet(config, broker) as box:
+        box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
+        await box.report(1, "trying")
+        await box.app.editor.assign_patient("d", "P-1")
+        assert (box.level, kept()) == ("warning", ("info", "P-1"))  # also a start with broken files uses nothing tried
+        whole = config.read_text()
+        config.write_text(whole + "nonsense: 1\n")
+        trial = box.app.trial
+        trial._timer.cancel()
+        trial._expired()  # the hour is over
+        assert (await box.report(1, "reverted"))["reason"] == "not-confirmed"
+        assert (box.level, box.app.current.settings.devices["d"].patient, kept()) == ("info", "P-1", ("info", "P-1"))
+        config.write_text(whole)
+        await box.app.applier.reload("test")
+        box.send(SIGNER.document(2, level("error")))
+        await box.report(2, "applied")
+        assert kept() == ("error", "P-1")
+
+
+async def test_what_cannot_be_put_back_is_told_as_tried_until_it_can(
+    box: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "RETRY", 0.02)
+    box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
+    await box.report(1, "trying")
+    refused = 0
+
+    async def refuse(reason: str) -> dict[str, Any]:
+        nonlocal refused
+        refused += 1
+        return {"applied": False, "changed": [], "problems": ["no"]}
+
+    go_back, box.app.trial._reapply = box.app.trial._reapply, refuse
+    assert (await box.http.post("settings/revert", json={})).status_code >= 500
+    await until(lambda: refused > 2, LONG)
+    assert box.statuses(1) == ["trying"]
+    box.app.trial._reapply = go_back
+    await box.report(1, "reverted")
+    assert box.level == "info"
 
 
 async def test_a_flood_of_documents_is_not_checked_one_by_one_and_holds_nothing_up(box: Fleet) -> None:

@@ -139,6 +139,17 @@ def test_an_own_drop_for_a_device_that_is_gone_only_warns(read):
     assert loaded.settings.devices == {}
 
 
+def test_what_a_fleet_has_set_is_told_when_no_broker_carries_one(read):
+    brokers = "brokers: {a: {url: 'mqtt://h', layout: gateway}}\n"
+    assert told(read(brokers, own={"60-api.yaml": "logging: {level: error}\n"})) == []
+    own = {"40-fleet.yaml": "logging: {level: error}\n"}
+    for fleet in ("", "fleet: {broker: null}\n"):
+        loaded = read(brokers + fleet, own=own)
+        assert told(loaded) == ["w 1:1 fleet-left fleet.broker"]
+        assert loaded.settings.logging.level == "error"
+    assert "fleet-left" not in str(told(read(brokers + "fleet: {broker: a}\n", own=own)))
+
+
 def test_one_problem_does_not_hide_another_in_any_file(read):
     loaded = read(
         "store: {kep: 1d, reserve: lots}\n",

@@ -29,7 +29,7 @@ from gatepost.agent.settings.trial.record import (
 log = logging.getLogger(__name__)
 
 EVENT = "settings.trial"
-RETRY = 30.0  # seconds after which a revert that the disk refused is tried again
+RETRY = 30.0  # seconds after which a revert that failed is tried again
 
 
 class TrialAudit(Protocol):
@@ -40,7 +40,7 @@ class SettingsTrial:
     """Trial of one drop of the agent's own.
 
     `begin` is called before the drop is written, `started` once what it says is in force, `failed` when it could not be
-    applied. `reapply` reads the settings again after a drop was put back.
+    applied. `reapply` reads the settings again after a drop was put back; it says whether they are `applied`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SettingsTrial:
         clock: Clock,
         events: EventBus,
         audit: TrialAudit,
-        reapply: Callable[[str], Awaitable[Any]],
+        reapply: Callable[[str], Awaitable[dict[str, Any]]],
         turn: asyncio.Lock,
     ) -> None:
         self.last: TrialRecord | None = read_record(state_dir, ENDED)
@@ -123,9 +123,12 @@ class SettingsTrial:
             try:
                 await asyncio.to_thread(put_back, self._drop, record)
             except OSError as error:
-                self._timer = asyncio.get_running_loop().call_later(RETRY, self._expired)
+                self._try_again()
                 raise StoreError(f"{self._drop} could not be written: {error.strerror or error}") from error
-            await self._reapply("revert" if by else "not confirmed")
+            result = await self._reapply("revert" if by else "not confirmed")
+            if not result["applied"]:
+                self._try_again()
+                raise StoreError(f"what held before the trial could not be applied: {'; '.join(result['problems'])}")
             return await self._end("reverted", "asked" if by else "not-confirmed", by)
 
     def close(self) -> None:
@@ -158,6 +161,11 @@ class SettingsTrial:
         if self._pending is None:
             raise Conflict("no change is on trial", "`gatepost apply FILE --confirm 2m` begins one", "no-trial")
         return self._pending
+
+    def _try_again(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(RETRY, self._expired)
 
     def _expired(self) -> None:
         task = asyncio.ensure_future(self._give_up())
