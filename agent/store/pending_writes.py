@@ -11,7 +11,7 @@ from gatepost.agent.core.backoff import RepeatLimiter
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.store.boot_clock import Row
 from gatepost.agent.store.database import TransactionRun
-from gatepost.agent.store.delivery.positions import MANY_ROWS, TRACKS, DeliveryPosition
+from gatepost.agent.store.delivery.positions import TRACKS, DeliveryPosition
 from gatepost.agent.store.gap_counter import GapCount, GapCounter
 from gatepost.agent.store.model import Series, series_row
 from gatepost.agent.store.start_epochs import Row as StartRow
@@ -102,7 +102,7 @@ class PendingWrites:
 
     @property
     def many_unsaved(self) -> bool:
-        return any(position.unsaved_rows >= MANY_ROWS for position in self.positions.values())
+        return any(position.many_unsaved for position in self.positions.values())
 
     def save_left(self) -> float:
         """Seconds until changed positions are due; they go with a commit of readings where there is one."""

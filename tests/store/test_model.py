@@ -148,7 +148,7 @@ class Log(RuleBasedStateMachine):
         for seq in seqs:
             self.within(store.backlog.position("a").settle, track, seq, seq + 1)
             self.settled[track].add(seq)
-        store.backlog.position("a").count(len(seqs))
+        self.within(store.backlog.position("a").count, len(seqs))
 
     @rule()
     def save_positions(self) -> None:

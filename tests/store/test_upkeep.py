@@ -238,14 +238,19 @@ async def test_of_many_delivered_readings_a_kill_repeats_a_second_and_they_go_wi
     now = [0.0]
     clock.monotonic = lambda: now[0]
     async with start(StoreSettings(commit_interval=0.0)) as run:
-        await run.put_all(rows)
+        await run.put_all(1 + rows)
         await until(lambda: not run.store.pending.unsaved)
-        settle(run, 0, rows + 1)
+        settle(run, 0, 2)
+        run.store.backlog.position("a").count(1)  # the first of a start is written within a second too
+        now[0] += 0.9
+        await run.put_all(1)
+        assert not run.store.pending.unsaved
+        settle(run, 0, rows + 2)
         run.store.backlog.position("a").count(rows)
         now[0] += seconds
         await run.put_all(1)
         assert run.store.pending.unsaved != due
-        assert run.store.writer.commits == 2
+        assert run.store.writer.commits == 3
 
 
 async def test_what_is_delivered_while_nothing_is_stored_is_written_within_a_second(
@@ -255,6 +260,9 @@ async def test_what_is_delivered_while_nothing_is_stored_is_written_within_a_sec
     monkeypatch.setattr(backlog, "RIDE_SECONDS", 0.01)
     async with start(StoreSettings(commit_interval=0.0)) as run:
         await run.put_all(200)
+        settle(run, 0, 1)
+        run.store.backlog.position("a").count(1)  # the first of a start
+        await until(lambda: not run.store.pending.unsaved)
         settle(run, 0, 100)
         run.store.backlog.position("a").count(99)
         assert run.store.pending.unsaved

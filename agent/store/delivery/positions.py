@@ -26,6 +26,7 @@ class DeliveryPosition:
         self.dirty = False
         self.on_dirty = on_dirty
         self.unsaved_rows = 0  # delivered or given up since this was written
+        self._many = 1  # the first of a start: an agent that is killed again and again gets on
         self.account: DeliveryAccount | None = None  # of what was delivered, where somebody wants it
 
     @classmethod
@@ -37,10 +38,14 @@ class DeliveryPosition:
 
     def count(self, rows: int) -> None:
         """So many rows were delivered or given up."""
-        few = self.unsaved_rows < MANY_ROWS
+        few = not self.many_unsaved
         self.unsaved_rows += rows
-        if few and self.unsaved_rows >= MANY_ROWS and self.on_dirty is not None:
+        if few and self.many_unsaved and self.on_dirty is not None:
             self.on_dirty()
+
+    @property
+    def many_unsaved(self) -> bool:
+        return self.unsaved_rows >= self._many
 
     def settle(self, track: int, lo: int, hi: int) -> None:
         """Nothing in [lo, hi) of this track is owed any more."""
@@ -75,7 +80,8 @@ class DeliveryPosition:
     def take_rows(self) -> list[tuple[Any, ...]]:
         """`rows` to be written now: no longer dirty."""
         self.dirty = False
-        self.unsaved_rows = 0
+        if self.unsaved_rows:
+            self.unsaved_rows, self._many = 0, MANY_ROWS
         return self.rows()
 
     def saved_account(self) -> dict[str, Any] | None:
