@@ -62,6 +62,7 @@ class SettingsTrial:
         self._turn = turn  # of whoever changes drops
         self._pending: TrialRecord | None = None
         self._drop = Path()
+        self._put_back = False  # the drop is as before, and cannot be confirmed any more
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -94,7 +95,7 @@ class SettingsTrial:
             await asyncio.to_thread(write_record, self._state_dir, record)
         except OSError as error:
             raise StoreError(f"the trial could not be stored: {error.strerror or error}") from error
-        self._pending, self._drop = record, drop
+        self._pending, self._drop, self._put_back = record, drop, False
         self._until = self._clock.monotonic() + within
 
     def started(self) -> dict[str, Any]:
@@ -114,6 +115,8 @@ class SettingsTrial:
         """Keep it. Raises Conflict where nothing is on trial."""
         async with self._turn:
             self._check_pending()
+            if self._put_back:
+                raise Conflict("the change is being undone", "`gatepost status` tells when it is", "no-trial")
             return await self._end("confirmed", None, by)
 
     async def revert(self, by: str | None = None) -> dict[str, Any]:
@@ -125,6 +128,7 @@ class SettingsTrial:
             except OSError as error:
                 self._try_again()
                 raise StoreError(f"{self._drop} could not be written: {error.strerror or error}") from error
+            self._put_back = True
             result = await self._reapply("revert" if by else "not confirmed")
             if not result["applied"]:
                 self._try_again()
