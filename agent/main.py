@@ -113,7 +113,7 @@ async def _start(app: App) -> int | None:
         return ExitCode.SETTINGS
     except GatepostError as error:
         log.error("the agent cannot start: %s %s", error.message, error.hint)
-        return ExitCode.FAILED
+        return ExitCode.SETTINGS if error.kind == "store-newer" else ExitCode.FAILED  # starting again would not help
     except OSError as error:
         log.error("the agent cannot start: the state directory %s: %s", app.state_dir, error.strerror or error)
         return ExitCode.FAILED

@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,18 @@ async def test_no_settings_at_all_end_with_78(tmp_path: Path) -> None:
         one.config.unlink()
         await one.spawn()
         assert await one.ended() == 78
+
+
+async def test_a_log_of_a_newer_agent_ends_with_78_and_is_left_as_it_is(tmp_path: Path) -> None:
+    async with agent(tmp_path, settings_for(tmp_path, None, {})) as one:
+        await one.stop()
+        with closing(sqlite3.connect(one.state / "gatepost.db")) as log:
+            log.execute("PRAGMA user_version = 99")
+        before = (one.state / "gatepost.db").read_bytes()
+        await one.spawn()
+        assert await one.ended() == 78
+        assert "newer gatepost" in one.tail()
+        assert (one.state / "gatepost.db").read_bytes() == before
 
 
 async def test_a_broken_drop_at_the_start_leaves_the_last_good_settings(tmp_path: Path) -> None:
