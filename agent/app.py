@@ -247,6 +247,7 @@ class App:
         self.trial = SettingsTrial(self.state_dir, self.clock, self._events, self.audit, go_back, turn)
         self.applier.on_trial = lambda: self.trial.pending is not None
         self.trial.on_ended.append(self.applier.keep)
+        self.report.listener, self.report.trial = self.listener, self.trial
         self.trial.on_ended.append(editor.remove_unused_secrets)
         editor.check_free = self.trial.check_free
 

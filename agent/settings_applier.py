@@ -173,16 +173,21 @@ class SettingsApplier:
         except Exception as error:
             known = isinstance(error, GatepostError)
             log.error("the new settings cannot be applied, going back: %s", error, exc_info=None if known else error)
-            problems.append(str(error) if known else f"{type(error).__name__}: {error}")
+            problems.append(_told(error))
             await self._roll_back(old)
-            return self._ended(reason, False, [], problems)
+            return self._ended(reason, False, [], problems, tried=True)
         self.current.loaded = loaded
         if not self.on_trial():
             self._kept = loaded
         return self._ended(reason, True, changed.keys(), problems)
 
-    def _ended(self, reason: str, applied: bool, changed: list[str], problems: list[str]) -> dict[str, Any]:
+    def _ended(
+        self, reason: str, applied: bool, changed: list[str], problems: list[str], tried: bool = False
+    ) -> dict[str, Any]:
+        """`tried`: refused while it was put into force, so that the files have no mistake."""
         result: dict[str, Any] = {"applied": applied, "changed": changed, "problems": problems}
+        if tried:
+            result["tried"] = True
         self.current.last_reload = {**result, "at": rfc3339(self._clock.now().wall), "reason": reason}
         if applied and not changed:
             return result
@@ -240,6 +245,13 @@ class SettingsApplier:
             except StoreError as error:
                 log.warning("which brokers a device reports to could not be kept: %s", error)
         return {**kept, **{name: device.brokers for name, device in new.devices.items()}}
+
+
+def _told(error: Exception) -> str:
+    """As a problem of the files is told: what; what to do."""
+    if not isinstance(error, GatepostError):
+        return f"{type(error).__name__}: {error}"
+    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def _keep_fixed(old: Settings, new: Settings) -> Settings:

@@ -13,6 +13,7 @@ from gatepost.agent.store import Store
 from gatepost.agent.uplink.manager import BrokerManager
 from gatepost.drivers.installed import version
 
+DAY = 86_400 * US  # for which the end of a trial is told
 STALLED_AFTER = 10.0  # seconds beyond the commit interval in which readings wait, and none is stored
 
 
@@ -32,6 +33,19 @@ class ReportedFleet(Protocol):
     def as_dict(self) -> dict[str, Any] | None: ...
 
 
+class ReportedListener(Protocol):
+    @property
+    def trouble(self) -> str:
+        """Why devices cannot connect as the settings say."""
+        ...
+
+
+class ReportedTrial(Protocol):
+    def as_dict(self) -> dict[str, Any]:
+        """The change on trial, and how the last one ended."""
+        ...
+
+
 class StatusReport:
     """Status of the whole agent, made when it is asked for."""
 
@@ -48,6 +62,8 @@ class StatusReport:
         fleet: ReportedFleet,
     ) -> None:
         self.api: ServedApi | None = None
+        self.listener: ReportedListener | None = None
+        self.trial: ReportedTrial | None = None
         self._current = current
         self._store = store
         self._devices = devices
@@ -68,11 +84,18 @@ class StatusReport:
             "version": version("gatepost"),
             "started": rfc3339(self._started.wall + (moved if abs(moved) >= STEP else 0)),
             "uptime": round(uptime / US, 1),
-            "settings": self._current.as_dict(),
+            "settings": {**self._current.as_dict(), **self._on_trial()},
             "api": {"listen": self.api.tcp, "trouble": self.api.trouble} if self.api is not None else None,
+            "listener": {"trouble": self.listener.trouble} if self.listener is not None else None,
             "fleet": self._fleet.as_dict(),
             "tasks": [view._asdict() for view in self._supervisor.views() if not view.healthy],
         }
+
+    def _on_trial(self) -> dict[str, Any]:
+        told = {"trial": None, "last": None} if self.trial is None else self.trial.as_dict()
+        last = told["last"]
+        day_ago = rfc3339(self._clock.now().wall - DAY)
+        return {"trial": told["trial"], "last_trial": last if last and (last["ended"] or "") > day_ago else None}
 
     def reload_began(self) -> None:
         self._notifier.reloading()
@@ -94,7 +117,7 @@ class StatusReport:
         if self._current.last_good:
             sentence += "; the settings have errors, the last good ones are used, see `gatepost check`"
         elif self._current.refused:
-            sentence += "; the newest settings were refused, see `gatepost check`"
+            sentence += "; the newest settings were refused, see `gatepost doctor`"
         (self._notifier.ready if ready else self._notifier.status)(sentence)
 
     def check_progress(self) -> str | None:

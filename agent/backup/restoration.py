@@ -45,12 +45,18 @@ class RestoredGateway(msgspec.Struct):
 
 
 def restore_backup(
-    file: Path, config: Path, load: Load, gateway: str | None = None, unit: Path | None = None
+    file: Path,
+    config: Path,
+    load: Load,
+    gateway: str | None = None,
+    unit: Path | None = None,
+    may_replace: Callable[[Path], bool] = lambda state_dir: False,
 ) -> RestoredGateway:
     """`gateway`: another id for this box; `unit`: the folder of the service's drop-ins. Nothing is replaced before
-    everything is checked. Raises GatepostError."""
+    everything is checked. `may_replace` is asked before data go aside in a state directory that the settings of this
+    box do not name. Raises GatepostError."""
     try:
-        return _restore(file, config.absolute(), load, gateway, unit)
+        return _restore(file, config.absolute(), load, gateway, unit, may_replace)
     except StateDirInUse as error:
         raise GatepostError(error.message, "stop the agent first: `systemctl stop gatepost`") from error
     except OSError as error:
@@ -59,8 +65,16 @@ def restore_backup(
         raise GatepostError(f"{error.filename or file}: {error.strerror or error}", hint) from error
 
 
-def _restore(file: Path, config: Path, load: Load, gateway: str | None, unit: Path | None) -> RestoredGateway:
+def _restore(
+    file: Path,
+    config: Path,
+    load: Load,
+    gateway: str | None,
+    unit: Path | None,
+    may_replace: Callable[[Path], bool],
+) -> RestoredGateway:
     usual = load(config, None).state_dir
+    own = usual.absolute() if config.exists() else None
     usual.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=usual) as name:
         scratch = Path(name)
@@ -77,6 +91,9 @@ def _restore(file: Path, config: Path, load: Load, gateway: str | None, unit: Pa
         state_dir = found.state_dir.absolute()
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with state_dir_lock.take(state_dir):
+            if state_dir != own and (state_dir / DATABASE).exists() and not may_replace(state_dir):
+                message = f"{state_dir} holds the data of a gateway that {config} does not name; nothing was replaced"
+                raise GatepostError(message, "--yes sets them aside and restores there")
             places = {"settings": config.parent, "state": state_dir} | ({"unit": unit} if unit else {})
             aside = _replace(scratch, places, config, manifest)
     return RestoredGateway(

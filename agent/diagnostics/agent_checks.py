@@ -13,6 +13,7 @@ from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.device_checks import of_device
 from gatepost.agent.diagnostics.finding import Finding, by_weight
 from gatepost.agent.settings.model import Settings
+from gatepost.agent.settings.problem import told_problems
 
 SPARE = 1.5  # times the reserve: less free space than that is worth a warning
 LATE = timedelta(minutes=1)  # a live reading is upstream within seconds
@@ -78,7 +79,9 @@ async def findings(app: CheckedAgent) -> list[Finding]:
         *_disk(app),
         *_store(await app.store.stats()),
         *_settings(app.status()),
+        *_trial(app.status()),
         *_api(app.status()),
+        *_listener(app.status()),
         *_fleet(app.status()),
     ]
     results += _gaps(await app.store.gaps(100), now)
@@ -107,11 +110,37 @@ def _api(status: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
+def _listener(status: dict[str, Any]) -> Iterator[Finding]:
+    trouble = (status.get("listener") or {}).get("trouble")
+    if trouble:
+        yield finding_of(
+            "listener-not-served",
+            "gateway",
+            "devices that speak MQTT cannot connect: the listener is not served as the settings say",
+            trouble,
+            "see listener.listen, listener.ws and listener.tls; `gatepost reload` tries again",
+        )
+
+
+def _trial(status: dict[str, Any]) -> Iterator[Finding]:
+    trial = (status.get("settings") or {}).get("trial")
+    fleet = status.get("fleet") or {}
+    if not trial or (fleet.get("status") == "trying" and not fleet.get("manual")):
+        return  # what the fleet tries is kept by itself when all is well
+    yield finding_of(
+        "settings-on-trial",
+        "settings",
+        f"a change by {trial['by']} is on trial, and goes back in {trial['left']:.0f} s",
+        ", ".join(trial["changed"]),
+        "`gatepost confirm` keeps it, `gatepost confirm --revert` goes back now",
+    )
+
+
 def _fleet(status: dict[str, Any]) -> Iterator[Finding]:
     fleet = status.get("fleet") or {}
     if fleet.get("status") in ("refused", "reverted"):
         problems = fleet.get("problems") or []
-        why = "; ".join(f"{one['where']}: {one['message']}".removeprefix(": ") for one in problems[:REASONS])
+        why = told_problems(problems, REASONS)
         before = f"version {fleet['version']} is in force" if fleet.get("version") else "none is in force"
         yield finding_of(
             "desired-state-not-applied",
@@ -202,6 +231,8 @@ def _settings(status: dict[str, Any]) -> Iterator[Finding]:
     problems = settings.get("problems") or last.get("problems") or []
     wrong = "; ".join(map(str, problems[:3])) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
     do = "`gatepost check` explains each of them"
+    if last.get("tried"):  # while it was put into force: the files have no mistake
+        do = "change what the reason names, such as to another address; `gatepost reload` tries again"
     if settings.get("last_good"):
         what = "the last good settings are used: the files had errors when the agent started, and still have"
         yield finding_of("settings-last-good", "settings", what, wrong, do)

@@ -105,6 +105,7 @@ class DesiredSettings:
             "problems": report.problems if report else [],
             "at": report.timestamp if report else None,
             "unreported": len(record.untold),
+            "manual": self.manual,
         }
 
     async def _trial_ended(self) -> None:

@@ -14,8 +14,15 @@ from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import StoreError, UplinkError
 from gatepost.agent.core.token_bucket import TokenBucket
 from gatepost.agent.fleet.document import DesiredDocument
-from gatepost.agent.fleet.record import DesiredReport, DesiredStatus, FleetRecord, read_record, write_record
+from gatepost.agent.fleet.record import (
+    DesiredReport,
+    DesiredStatus,
+    FleetRecord,
+    read_record,
+    write_record,
+)
 from gatepost.agent.fleet.validation import Problems
+from gatepost.agent.settings.problem import told_problems
 
 log = logging.getLogger("gatepost.agent.fleet")
 
@@ -60,7 +67,7 @@ class DesiredReports:
         """Durable when it returns. Raises StoreError."""
         await self.keep(self.record.with_report(report))
         level = logging.INFO if report.status in ("applied", "superseded") else logging.WARNING
-        why = "; ".join(f"{each['where']}: {each['message']}" for each in report.problems[:3]) or report.reason or ""
+        why = told_problems(report.problems) or report.reason or ""
         log.log(level, "desired state %s: %s%s", report.version, report.status, f" ({why})" if why else "")
         fields = {"version": report.version, "status": report.status, "reason": report.reason}
         self._store.event(EVENT, {**fields, "problems": len(report.problems)})

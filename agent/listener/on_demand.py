@@ -74,6 +74,11 @@ class ListenerOnDemand:
         if self.running is not None:
             await self.running.stop()
 
+    @property
+    def trouble(self) -> str:
+        """Why devices cannot connect as the settings say."""
+        return "" if self.running is None else self.running.server.trouble
+
     def as_dict(self) -> dict[str, Any]:
         return dict(OFF) if self.running is None else self.running.as_dict()
 

@@ -219,7 +219,7 @@ class _SettingsReader:
             return tree
         self._watch(directory)
         for drop in self._drops(directory, own=True):
-            above = self._read(drop, tree)
+            above, report = self._read(drop, tree)
             self._left_over(above, tree)
             entry = _section(above, "gateway").pop("state_dir", None)
             if entry is not None:
@@ -231,7 +231,7 @@ class _SettingsReader:
                 message = "a drop in the state directory cannot say which fleet is trusted"
                 self.report.error(trust.key, ("fleet",), "own-fleet", message, "set it in your own files")
             self._without_fleet(drop, above, tree)
-            tree = merge(tree, above, self.report)
+            tree = merge(tree, above, report)
         return tree
 
     def _without_fleet(self, drop: Path, above: MapNode, tree: MapNode) -> None:
@@ -276,21 +276,22 @@ class _SettingsReader:
         return sorted({directory / file.name for file in (*drops_in(directory), *edited)})
 
     def _merge(self, tree: MapNode, path: Path) -> MapNode:
-        return merge(tree, self._read(path, tree), self.report)
+        return merge(tree, *self._read(path, tree))
 
-    def _read(self, path: Path, below: MapNode) -> MapNode:
+    def _read(self, path: Path, below: MapNode) -> tuple[MapNode, ProblemReport]:
+        """The tree, and the report for how it lies over others: one that nobody reads where a part of it is missing."""
         from gatepost.agent.settings.yaml.reader import read_bytes, read_file
 
         if self._edit is not None and path.absolute() == self._edit.path.absolute():
             text = self._edit.text(self._overridden(below))
             if not text:
-                return MapNode({}, Origin(str(path), 1, 1))
+                return MapNode({}, Origin(str(path), 1, 1)), self.report
             tree, whole = read_bytes(text.encode(), str(path), self.report)
         else:
             tree, whole = read_file(path, self.report)
         self.files.append(path)
         self.whole = self.whole and whole
-        return tree
+        return tree, self.report if whole else ProblemReport()
 
 
 def _is_there(path: Path) -> bool:

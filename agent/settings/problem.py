@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -113,6 +113,11 @@ class ProblemReport:
         if problem not in self._seen and len(self._seen) < self.LIMIT:
             self._seen.add(problem)
             self.problems.append(problem)
+
+
+def told_problems(problems: Sequence[Mapping[str, str]], most: int = 3) -> str:
+    """In one line, as `brokers.a: what; what`; a problem of no key in particular has no place."""
+    return "; ".join(f"{one['where']}: {one['message']}".removeprefix(": ") for one in problems[:most])
 
 
 def dotted(path: Path) -> str:

@@ -253,6 +253,7 @@ class FakeListener:
 
     def __init__(self):
         self.connected = {}
+        self.trouble = ""
 
     def as_dict(self):
         return dict(OFF)
@@ -274,7 +275,7 @@ class FakeApp:
         self.dispatcher = FakeDesk()
         self.reloads = []
         self.outcome = {"applied": True, "changed": ["devices.cuff-3"], "problems": []}
-        self.last_reload = None
+        self.last_reload = self.trial_told = self.last_trial_told = self.fleet_told = None
         self.settings = Settings(
             gateway=GatewaySettings(id="ward-7", state_dir=str(directory)),
             store=msgspec.structs.replace(Settings().store, commit_interval=0.01, reserve=0),
@@ -349,6 +350,12 @@ class FakeApp:
             "version": "0.1.0",
             "started": "2026-11-18T00:00:00Z",
             "uptime": 7384.0,
-            "settings": {"files": ["/etc/gatepost/gatepost.yaml"], "reload": self.last_reload},
-            "fleet": None,
+            "settings": {
+                "files": ["/etc/gatepost/gatepost.yaml"],
+                "reload": self.last_reload,
+                "trial": self.trial_told,
+                "last_trial": self.last_trial_told,
+            },
+            "listener": {"trouble": self.listener.trouble},
+            "fleet": self.fleet_told,
         }

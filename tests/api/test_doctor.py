@@ -203,3 +203,31 @@ async def test_a_device_that_sleeps_is_no_finding(app):
     state = app.devices.by_id["oximeter-1"].state
     state.update(status="offline", reason="asleep", message="it disconnected after sending its measurement")
     assert not [about for _, about in await told(app) if about == "device oximeter-1"]
+
+
+async def test_a_change_that_could_not_be_put_into_force_is_no_mistake_of_the_files(app):
+    well(app)
+    problem = "api.listen: 127.0.0.1:80 cannot be listened at: in use; choose another api.listen"
+    app.last_reload = {"applied": False, "at": rfc3339(0), "reason": "SIGHUP", "problems": [problem], "tried": True}
+    finding = (await told(app))["problem", "settings"]
+    assert finding.why == problem
+    assert "`gatepost reload` tries again" in finding.do
+    assert "check" not in finding.do
+
+
+async def test_a_listener_that_is_not_served(app):
+    well(app)
+    app.listener.trouble = "listener.listen: 127.0.0.1:1883 cannot be listened at: in use"
+    finding = (await told(app))["problem", "gateway"]
+    assert (finding.id, finding.why) == ("listener-not-served", app.listener.trouble)
+
+
+async def test_a_change_on_trial_asks_for_a_word_unless_the_fleet_keeps_it(app):
+    well(app)
+    app.trial_told = {"by": "fleet:6", "left": 12.4, "changed": ["logging.level"], "state": "trying"}
+    app.fleet_told = {"status": "trying", "manual": True}
+    finding = (await told(app))["warning", "settings"]
+    assert "goes back in 12 s" in finding.what
+    assert "`gatepost confirm` keeps it" in finding.do
+    app.fleet_told = {"status": "trying", "manual": False}
+    assert await findings(app) == []

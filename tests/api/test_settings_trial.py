@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
 from pathlib import Path
 
@@ -44,6 +45,7 @@ async def test_a_change_on_trial_is_kept_once_it_is_confirmed(folder):
         assert (folder / "state" / PENDING).exists()
         shown = (await http.get("settings/trial")).json()
         assert 0 < shown["trial"]["left"] <= 120
+        assert (await http.get("status")).json()["settings"]["trial"]["id"] == shown["trial"]["id"]
         assert (await http.post("settings/confirm", json={})).json()["trial"]["state"] == "confirmed"
         assert not (folder / "state" / PENDING).exists()
         assert (await http.post("settings/confirm", json={})).json()["error"]["key"] == "no-trial"
@@ -62,6 +64,9 @@ async def test_a_change_that_nobody_confirms_is_undone(folder):
         await until(lambda: app.current.settings.logging.level == "info" and app.trial.pending is None)
         last = (await http.get("settings/trial")).json()["last"]
         assert (last["state"], last["reason"]) == ("reverted", "not-confirmed")
+        settings = (await http.get("status")).json()["settings"]
+        assert (settings["trial"], settings["last_trial"]) == (None, last)
+        assert last["ended"] >= settings["reload"]["at"]
         assert drop(folder) == before
         assert "error" in (folder / "state" / "rejected-60-api.yaml").read_text()
 
@@ -125,7 +130,7 @@ async def test_brokers_and_devices_go_into_force_and_their_secrets_follow_the_tr
         await http.post("settings/apply", json=body)
         assert app.current.settings.brokers["lab"].username == "u"
         shown = (await http.post("settings/preview", json={"settings": {"brokers": {"lab": None}}})).json()
-        assert shown["changed"] == ["brokers.lab"]
+        assert shown["changed"] == ["brokers.lab removed"]
         await http.post("settings/apply", json={"settings": {"brokers": {"lab": None}}})
         assert app.current.settings.brokers == {}
 
@@ -249,3 +254,25 @@ def test_a_start_undoes_a_trial_whatever_moment_the_agent_died_in(folder, writte
     kept = drops / "60-api.yaml"
     assert (kept.read_text() if kept.exists() else None) == before
     assert revert_at_start(state, drops) is None
+
+
+async def test_a_port_in_use_is_no_mistake_of_the_files(folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = written(folder, listener={"listen": address})
+        async with running(config) as (_, http):
+            assert "cannot be listened at" in (await http.get("status")).json()["listener"]["trouble"]
+            found = {one["id"] for one in (await http.get("doctor")).json()["findings"]}
+            assert "listener-not-served" in found
+            written(folder, api={"socket": str(folder / "api.sock"), "listen": address})
+            outcome = (await http.post("reload", json={})).json()
+            assert (outcome["applied"], outcome["tried"]) == (False, True)
+            assert outcome["problems"][-1].endswith("; choose another api.listen")
+
+
+async def test_a_device_of_which_only_one_key_is_written(folder):
+    async with running(written(folder)) as (_, http):
+        body = {"settings": {"devices": {"ox-1": {"room": "Bed 4"}}}}
+        answer = (await http.post("settings/apply", json=body)).json()["error"]
+        assert answer["problems"][0]["where"] == "devices.ox-1.driver"
+        assert "apply takes a device whole: write its driver" in answer["problems"][0]["hint"]

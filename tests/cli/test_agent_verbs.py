@@ -48,6 +48,28 @@ def test_status_says_that_the_newest_settings_were_refused(gatepost, agent):
     assert "devices.a.prt" in shown.out
 
 
+def test_status_says_what_could_not_be_put_into_force_and_what_is_not_served(gatepost, agent):
+    agent.app.listener.trouble = "listener.listen: 127.0.0.1:1883 cannot be listened at: in use"
+    problem = "api.listen: 127.0.0.1:80 cannot be listened at: in use; choose another api.listen"
+    agent.app.last_reload = {"applied": False, "at": "2026-11-18T00:00:00Z", "problems": [problem], "tried": True}
+    shown = gatepost("status").out
+    assert "choose another api.listen" in shown
+    assert "gatepost check" not in shown
+    assert "not served: listener.listen: 127.0.0.1:1883" in shown
+
+
+def test_status_says_what_is_on_trial_and_that_it_was_undone(gatepost, agent):
+    agent.app.trial_told = {"by": "cli", "left": 12.2, "state": "trying", "changed": ["logging.level"]}
+    assert "on trial by cli, goes back in 12 s: gatepost confirm" in gatepost("status").out
+    agent.app.trial_told = None
+    ended = {"state": "reverted", "reason": "not-confirmed", "ended": "2026-11-18T00:00:01Z"}
+    agent.app.last_trial_told = ended
+    agent.app.last_reload = {"applied": True, "at": "2026-11-18T00:00:00Z"}
+    assert "ago: not confirmed" in gatepost("status").out
+    agent.app.last_reload = {"applied": True, "at": "2026-11-18T00:00:02Z"}
+    assert "undone" not in gatepost("status").out
+
+
 JSON = {
     ("status",): "devices",
     ("devices",): "devices",

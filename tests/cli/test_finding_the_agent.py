@@ -36,6 +36,8 @@ def test_settings_that_do_not_hold_still_lead_to_the_agent(gatepost, agent, sett
     shown = gatepost("status", "--config", path)
     assert shown.code == 0
     assert "are invalid" in shown.err
+    shown = gatepost("doctor", "--config", path)  # which explains it itself
+    assert (shown.err, "drivr" in shown.out) == ("", True)
 
 
 def test_settings_that_do_not_hold_are_asked_with_their_drops(gatepost, agent, settings, place, monkeypatch):

@@ -60,9 +60,10 @@ def test_record_keeps_what_is_heard_and_said(agent, place):
 
 def test_record_ends_after_its_time_although_the_device_is_silent(agent, gatepost, place):
     shown = gatepost("record", "oximeter-1", place / "b.rec", "--for", "200ms", "--json")
-    assert shown.code == 0
-    assert json.loads(shown.out)["heard"] == 0
+    assert shown.code == 1
+    assert (json.loads(shown.out)["heard"], json.loads(shown.out)["file"]) == (0, None)
     assert "said nothing" in shown.err
+    assert not (place / "b.rec").exists()
 
 
 def test_record_overwrites_nothing_and_knows_its_devices(agent, gatepost, place):

@@ -207,3 +207,18 @@ def test_two_restorations_of_one_second_set_aside_in_two_folders(tmp_path: Path)
     assert _unused("before", (state, config)) == "before-2"
     (config / "before-2").mkdir(parents=True)
     assert _unused("before", (state, config)) == "before-3"
+
+
+def test_data_of_a_gateway_that_this_box_does_not_name_are_not_replaced_unasked(stopped: Agent, tmp_path: Path) -> None:
+    file, database = tmp_path / "b.tar.gz", stopped.state / "gatepost.db"
+    gatepost("backup", file, "--config", stopped.config)
+    before, other = database.read_bytes(), tmp_path / "other" / "gatepost.yaml"
+    other.parent.mkdir()
+    other.write_text(f"gateway: {{id: other, state_dir: {tmp_path / 'other-state'}}}\n", "utf-8")
+    refused = gatepost("restore", file, "--config", other, code=1)
+    assert f"{stopped.state} holds the data" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert database.read_bytes() == before
+    assert "other-state" in other.read_text()
+    assert str(stopped.state) in gatepost("restore", file, "--config", other, "--yes").stdout
+    assert list(stopped.state.glob("before-restore-*/gatepost.db"))

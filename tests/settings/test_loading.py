@@ -105,6 +105,11 @@ def test_a_key_with_nothing_behind_it_does_not_wipe_a_section(read):
     assert list(loaded.settings.devices) == ["p"]
 
 
+def test_what_is_missing_behind_a_mistake_is_not_told_as_empty(read):
+    loaded = read(MAIN, {"10.yaml": "devices:\n\tq: {driver: printer}\n"})
+    assert [problem.severity for problem in loaded.problems] == ["error"]
+
+
 def test_the_host_name_is_the_default_id(read):
     loaded = read("store: {}")
     assert loaded.settings.gateway.id

@@ -86,7 +86,7 @@ class DeviceList(TypedDict):
 
 class FleetState(TypedDict):
     """Desired state: `version` is in force, `decided` the newest one that was judged, and `status` what became of it;
-    `unreported` reports wait for the broker."""
+    `unreported` reports wait for the broker; `manual`: what is tried waits for somebody's word."""
 
     broker: str
     version: int | None
@@ -96,6 +96,13 @@ class FleetState(TypedDict):
     problems: list[dict[str, str]]
     at: str | None
     unreported: int
+    manual: bool
+
+
+class ListenerTrouble(TypedDict):
+    """`trouble`: why devices that speak MQTT cannot connect as the settings say."""
+
+    trouble: str
 
 
 class StatusReport(TypedDict):
@@ -108,6 +115,7 @@ class StatusReport(TypedDict):
     devices: list[DeviceView]
     brokers: list[BrokerView]
     settings: State
+    listener: ListenerTrouble | None
     fleet: FleetState | None
 
 
@@ -180,9 +188,12 @@ class FindingList(TypedDict):
 
 
 class ReloadResult(TypedDict):
+    """`tried`: refused while it was put into force, so that the files have no mistake that a check could find."""
+
     applied: bool
     changed: list[str]
     problems: list[str]
+    tried: NotRequired[bool]
 
 
 class CommandOutcome(TypedDict):

@@ -10,7 +10,7 @@ class SettingsSchema(TypedDict):
 
 
 class TrialView(TypedDict):
-    """A change of settings on trial. `left` in seconds; `reason`: why it was reverted."""
+    """A change of settings on trial. `left` in seconds; `ended`: when it was over; `reason`: why it was reverted."""
 
     id: str
     state: Literal["trying", "confirmed", "reverted"]
@@ -19,6 +19,7 @@ class TrialView(TypedDict):
     began: str
     until: str
     left: float
+    ended: str | None
     reason: Literal["not-confirmed", "asked", "restarted", "not-applied"] | None
 
 

@@ -48,27 +48,29 @@ def connected(socket: Path | None, config: Path | None, timeout: float = TIMEOUT
     return GatewayClient(find_socket(socket, config), timeout, AGENT)
 
 
-def find_socket(socket: Path | None, config: Path | None) -> Path:
+def find_socket(socket: Path | None, config: Path | None, quiet: bool = False) -> Path:
     """--socket, else --config, else $GATEPOST_SOCKET, else that of $GATEPOST_CONFIG or of the installed settings, else
-    the installed default."""
+    the installed default. `quiet`: the caller says itself what is wrong with the settings."""
     if socket is not None:
         return socket
     if config is not None:
-        return socket_of(config)
+        return socket_of(config, quiet)
     if named := os.environ.get("GATEPOST_SOCKET"):
         return Path(named)
     main = default_config()
     if os.environ.get("GATEPOST_CONFIG") or os.access(main, os.R_OK):
-        return socket_of(main)
+        return socket_of(main, quiet)
     return Path(DEFAULT_SOCKET)
 
 
-def socket_of(config: Path) -> Path:
+def socket_of(config: Path, quiet: bool = False) -> Path:
     """api.socket of these settings; settings that do not hold are asked as far as they can be read."""
     loaded = load_settings(config)
     if loaded.settings is not None:
         return Path(loaded.settings.api.socket)
     found = _socket_in(loaded.files)
+    if quiet:
+        return found
     if loaded.unreadable:
         complain(f"{loaded.unreadable}; asking the agent at {found}", "use sudo, or name its socket with --socket")
     else:

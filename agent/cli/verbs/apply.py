@@ -174,6 +174,7 @@ def reload(socket: Socket = None, config: Config = None, json: Json = False) -> 
     else:
         for problem in outcome.get("problems") or []:
             say(str(problem))
-        complain("the new settings were refused; the agent goes on with the ones it has", "`gatepost check`")
+        do = "`gatepost reload` tries again" if outcome.get("tried") else "`gatepost check`"
+        complain("the new settings were refused; the agent goes on with the ones it has", do)
     if not outcome["applied"]:
         raise typer.Exit(ExitCode.SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,9 @@ def restore(
     gateway: Annotated[
         str | None, typer.Option("--gateway-id", metavar="ID", help="Another id for this box; default: as it was.")
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also over data of a gateway that the settings of this box do not name.")
+    ] = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -71,6 +75,9 @@ def restore(
 
     The backup is unpacked and checked first. What was here is set aside, not deleted. Readings keep their ids.
 
+    The data go to the gateway.state_dir of the settings in the backup. Where that holds data already, and --config does
+    not exist or names another one, it asks first; --yes answers that, and without a terminal it must be there.
+
     \b
     Example:
       gatepost restore /media/stick/ward-7.tar.gz
@@ -79,7 +86,8 @@ def restore(
     from gatepost.agent.backup.restoration import restore_backup
 
     main = config or default_config()
-    done = restore_backup(file, main, load_settings, gateway, UNIT if main == DEFAULT_CONFIG else None)
+    unit = UNIT if main == DEFAULT_CONFIG else None
+    done = restore_backup(file, main, load_settings, gateway, unit, lambda found: yes or _agreed(found))
     if json:
         say_json({**msgspec.structs.asdict(done), "problems": [str(problem) for problem in done.problems]})
         return
@@ -94,3 +102,10 @@ def restore(
         complain(f"the settings name {path}, which was not in the backup", "put it there")
     for problem in done.problems:
         complain(str(problem))
+
+
+def _agreed(state_dir: Path) -> bool:
+    """Asked on a terminal only."""
+    if not sys.stdin.isatty():
+        return False
+    return typer.confirm(f"{state_dir} holds the data of a gateway. Set them aside and restore there?", err=True)

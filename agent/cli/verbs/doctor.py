@@ -45,7 +45,7 @@ def examine(
       gatepost doctor --bundle gatepost-ward-7.tar.gz
     """
     main = config or default_config()
-    path = find_socket(socket, config)
+    path = find_socket(socket, config, quiet=True)
     agent = _agent(path)
     elsewhere = config is None and agent is not None and (socket is not None or not main.exists())
     found = [] if elsewhere else _box(main, running=agent is not None)

@@ -14,6 +14,7 @@ from gatepost.agent.cli.support.export_stick import TWICE
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import complain, say, say_as_is, say_json
 from gatepost.agent.cli.support.stick_progress import stick_progress
+from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.process.exits import ExitCode
 
 TIME = 60.0  # seconds: the broker acknowledges every message of a request
@@ -64,6 +65,8 @@ def import_(
         if new_key is None:
             raise typer.BadParameter("name the folder where the stick is mounted", param_hint="DIR")
         return
+    if not any(stick.iterdir()):
+        raise GatepostError(f"{stick} is empty", "is the stick mounted there?")
     from gatepost.agent.stick.folder import StickFolder
     from gatepost.agent.stick.inbound import Inbound
 
@@ -89,12 +92,9 @@ def import_(
             say(f"of this gateway itself, which sends them when it can: {count(done.own, 'parcel')}")
         for export in done.unfinished:
             say(f"export {export} was not completed: the stick was pulled out, more may be at home")
-    empty = not any(stick.iterdir())
-    if empty:
-        complain(f"{stick} is empty", "is the stick mounted there?")
     for problem in done.problems:
         complain(problem)
-    if done.problems or empty:
+    if done.problems:
         raise typer.Exit(ExitCode.FAILED)
 
 

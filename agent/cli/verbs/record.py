@@ -12,6 +12,7 @@ import typer
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
 from gatepost.agent.cli.support.output import complain, say, say_json
 from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayError
 
 verb = new()
@@ -33,7 +34,8 @@ def record(
 
     They are kept with their times, for `gatepost replay` or for a developer.
 
-    The device goes on working as usual. The file holds what it measures, and no passwords or keys.
+    The device goes on working as usual. The file holds what it measures, and no passwords or keys. Of a device that
+    says nothing in this time no file is kept (exit code 1).
 
     \b
     Example:
@@ -46,17 +48,24 @@ def record(
     try:
         with file.open("xb") as out:
             file.chmod(0o600)
-            _record(client.raw(device), out, tally, seconds)
+            try:
+                _record(client.raw(device), out, tally, seconds)
+            finally:
+                if not tally["heard"]:  # the next try may have the name
+                    file.unlink()
     except FileExistsError:
         raise GatepostError(f"{file} already exists", "name another file") from None
     except OSError as error:
         raise GatepostError(f"{file}: {error.strerror}") from error
+    silent = not tally["heard"]
     if json:
-        say_json({"device": device, "file": str(file), **tally})
-    else:
+        say_json({"device": device, "file": None if silent else str(file), **tally})
+    elif not silent:
         say(f"{file}: {tally['heard']} times heard ({tally['octets']} octets), {tally['said']} times said")
-    if not tally["heard"]:
-        complain(f"{device} said nothing in this time", f"`gatepost devices {device}` shows how it is")
+    if silent:
+        do = f"nothing is kept; `gatepost devices {device}` shows how it is"
+        complain(f"{device} said nothing in this time", do)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _record(lines: Any, out: Any, tally: dict[str, int], seconds: float | None) -> None:

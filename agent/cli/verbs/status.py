@@ -50,7 +50,13 @@ def _head(answer: dict[str, Any]) -> None:
     figures = f"{size(store.get('bytes'))}, {count(store.get('stored'))} stored since the start"
     figures += f", {count(store['queue'])} waiting" if store.get("queue") else ""
     say(f"store     {state(store['state'])}, {figures}", LABEL)
-    say(f"settings  {settings_line(answer.get('settings') or {})}", LABEL)
+    settings = answer.get("settings") or {}
+    say(f"settings  {settings_line(settings)}", LABEL)
+    if told := trial_line(settings, answer.get("fleet") or {}):
+        say(f"trial     {told}", LABEL)
+    for part in ("api", "listener"):
+        if trouble := (answer.get(part) or {}).get("trouble"):
+            say(f"{part:<9} {state('not served')}: {trouble} (gatepost doctor)", LABEL)
     if answer.get("fleet"):
         say(f"fleet     {fleet_line(answer['fleet'])}", LABEL)
 
@@ -67,7 +73,28 @@ def settings_line(settings: dict[str, Any]) -> str:
         return f"{state('applied')} {ago(last.get('at'))}"
     problems = last.get("problems") or []
     why = problems[0] if len(problems) == 1 else count(len(problems), "problem")
-    return f"{state('refused')} {ago(last.get('at'))}: {why}; those before are in force (see `gatepost check`)"
+    see = "`gatepost reload` tries again" if last.get("tried") else "see `gatepost check`"
+    return f"{state('refused')} {ago(last.get('at'))}: {why}; those before are in force ({see})"
+
+
+UNDONE = {  # reasons for which a trial ended
+    "not-confirmed": "not confirmed",
+    "restarted": "not confirmed before the agent ended",
+    "not-applied": "it could not be put into force",
+    "asked": "as somebody asked",
+}
+
+
+def trial_line(settings: dict[str, Any], fleet: dict[str, Any]) -> str:
+    """The change on trial, or how the last one was undone; nothing once other settings were read after that."""
+    trial, last, reload = settings.get("trial"), settings.get("last_trial"), settings.get("reload") or {}
+    if trial:
+        alone = fleet.get("status") == "trying" and not fleet.get("manual")
+        kept = "kept by itself when all is well" if alone else "gatepost confirm"
+        return f"{state('on trial')} by {trial['by']}, goes back in {span(trial['left'])}: {kept}"
+    if not last or last["state"] != "reverted" or last["ended"] < (reload.get("at") or ""):
+        return ""
+    return f"{state('undone')} {ago(last['ended'])}: {UNDONE.get(last['reason'], last['reason'])}"
 
 
 def fleet_line(fleet: dict[str, Any]) -> str:

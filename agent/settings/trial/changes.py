@@ -157,7 +157,8 @@ class SettingsChanges:
                     raise BadInput(f"{section}.{name}: must be a map of settings", "null removes it")
                 if entry.get(REQUIRED[section]) is None:
                     where = f"{section}.{name}.{REQUIRED[section]}"
-                    hint = f"a {KINDS[section]} needs it"
+                    kind, needed = KINDS[section], REQUIRED[section]
+                    hint = f"apply takes a {kind} whole: write its {needed} and all else of it too"
                     raise InvalidSettings([{"where": where, "message": "is missing", "hint": hint}])
 
     @staticmethod
@@ -176,18 +177,16 @@ class SettingsChanges:
 
 
 def changed_keys(old: Settings, new: Settings) -> list[str]:
-    """The keys whose values differ; a broker or device that comes or goes as one, and where only a secret differs the
-    part that it belongs to."""
-    names = {section: (getattr(old, section), getattr(new, section)) for section in SECTIONS}
-    whole = [f"{section}.{name}" for section, (was, now) in names.items() for name in sorted(was.keys() ^ now.keys())]
+    """The keys whose values differ; a broker or device that comes or goes as `devices.scale-9 removed`, and where only
+    a secret differs the part that it belongs to, as `brokers.lab changed`."""
+    told = changes(old, new).keys()
+    parts = {each: each.rsplit(" ", 1)[0] for each in told}
+    whole = [part for each, part in parts.items() if each.endswith((" added", " removed"))]
     before = {key: value for key, value, _ in effective(old, {})}
     after = {key: value for key, value, _ in effective(new, {})}
-    changed = changes(old, new)
     differing = [key for key in {**before, **after} if before.get(key) != after.get(key) and key not in SECTIONS]
-    keys = [key for key in differing if not _below(key, whole)] + whole
-    told = changed.keys()
-    parts = [part.split(" ")[0] for part in told]
-    return keys + [part for part in parts if not any(_below(key, [part]) for key in keys)]
+    keys = [key for key in differing if not _below(key, whole)]
+    return keys + [each for each, part in parts.items() if not any(_below(key, [part]) for key in keys)]
 
 
 def _below(key: str, parts: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     within: float
     state: TrialState = "trying"
     reason: TrialReason | None = None
+    ended: int | None = None
     schema: int = SCHEMA
 
 
@@ -87,7 +89,7 @@ def revert_at_start(state_dir: Path, drops: Path) -> TrialRecord | None:
     if record is None:
         return None
     put_back(drops / Path(record.drop).name, record)
-    ended = msgspec.structs.replace(record, state="reverted", reason="restarted")
+    ended = msgspec.structs.replace(record, state="reverted", reason="restarted", ended=time.time_ns() // 1000)
     end_record(state_dir, ended)
     log.warning("the change of settings by %s was not confirmed before the agent ended: it is undone", record.by)
     return ended

@@ -158,6 +158,7 @@ class SettingsTrial:
             "began": rfc3339(record.began),
             "until": rfc3339(record.began + int(record.within * 1e6)),
             "left": round(left, 1),
+            "ended": None if record.ended is None else rfc3339(record.ended),
             "reason": record.reason,
         }
 
@@ -192,7 +193,7 @@ class SettingsTrial:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        record = msgspec.structs.replace(self._pending, state=state, reason=reason)
+        record = msgspec.structs.replace(self._pending, state=state, reason=reason, ended=self._clock.now().wall)
         try:
             await asyncio.to_thread(end_record, self._state_dir, record)
         except OSError as error:

@@ -7,7 +7,7 @@ import { state } from "./state.js";
 
 const USUAL = new Set(["asleep", "waiting", "waiting-for-slot"]); // between two measurements: as it should be
 const RANK = { store: 0, bad: 1, warn: 2 };
-const OWN = new Set(["device-absent", "device-error", "device-silent", "broker-refused", "broker-unreachable", "store-failing", "store-full", "log-damaged"]); // told from the status, at once
+const OWN = new Set(["device-absent", "device-error", "device-silent", "broker-refused", "broker-unreachable", "store-failing", "store-full", "log-damaged", "settings-on-trial"]); // told from the status, at once
 
 const LOST = "readings-lost"; // how many says more than what to do
 
