@@ -114,12 +114,19 @@ class TakenOver:
 
 
 class BrokenView:
-    """View that the database or the code of it fails."""
+    """View that fails each time, in the database and by itself; it counts the sessions that ask for it."""
 
-    state = "starting"
+    def __init__(self) -> None:
+        self.state = "starting"
+        self.sessions: set[int] = set()
+        self.asked = 0
 
     async def refresh(self, connection: Any) -> None:
-        await connection.fetchval("select int8range(10, 1)")
+        self.asked += 1
+        self.sessions.add(await connection.fetchval("select pg_backend_pid()"))
+        if self.asked % 2:
+            await connection.fetchval("select int8range(10, 1)")
+        raise KeyError(self.asked)
 
 
 async def test_rollouts_go_on_where_the_view_fails(
@@ -134,8 +141,8 @@ async def test_rollouts_go_on_where_the_view_fails(
         await until(lambda: len(publisher.topics) == 1, 40.0)
         name = publisher.topics[0].split("/")[1]
         await sink.write(parse(f"gateways/{name}/reported", b'{"version": 1, "status": "applied"}'))
-        await until(lambda: len(publisher.topics) == 2, 40.0)
-        assert view.state == "active"
+        await until(lambda: len(publisher.topics) == 2 and view.asked >= 4, 40.0)
+        assert (view.state, len(view.sessions)) == ("active", 1)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
