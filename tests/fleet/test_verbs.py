@@ -65,7 +65,9 @@ async def test_from_a_key_to_the_answer_of_a_gateway(tmp_path: Path, database: A
         await sink.write(parse(f"gateways/ward-3/{topic}", orjson.dumps(body)))
     # A gateway that knows of a higher version than the tables: the next one is above it.
     await sink.write(parse("gateways/ward-1/desired/get", b'{"have": 41, "hash": "sha256:0"}'))
-    assert "version 42" in await shell.ok("desired", "publish", str(state), "-g", "ward-9", "-g", "ward-1")
+    typo = await shell("desired", "publish", str(state), "-g", "ward-9", "-g", "ward-1")
+    assert (typo.exit_code, "ward-9 was never heard" in typo.output) == (1, True)
+    assert "version 42" in await shell.ok("desired", "publish", str(state), "-g", "ward-9", "-g", "ward-1", "--force")
     envelope = orjson.loads(await database.fetchval("select envelope from desired where gateway_id = 'ward-9'"))
     assert orjson.loads(envelope["payload"])["version"] == 42
     await database.execute("update gateway set desired = 42 where id = 'ward-1'")
@@ -76,3 +78,30 @@ async def test_from_a_key_to_the_answer_of_a_gateway(tmp_path: Path, database: A
     assert "as desired" in await shell.ok("desired", "show", "ward-1")
     (line,) = json.loads(await shell.ok("desired", "show", "ward-1", "--json"))
     assert (line["desired"], line["status"]) == (42, "applied")
+    # A rollout that is over tells what became of it, and a gateway that is none can be taken out.
+    await database.execute("update rollout set state = 'done', wave = 1 where version = 42")
+    assert "r-42     ended    wave 1 of 1  1 applied, 1 waiting" in await shell.ok("rollout", "list")
+    await shell.ok("labels", "set", "ward-9", "site=n")  # a line of it, as a wave makes one
+    head, *lines = (await shell.ok("status")).splitlines()
+    assert head.split() == ["GATEWAY", "STATE", "SAYS", "SILENT", "MISSING", "DESIRED", "REPORTED", "NOTES"]
+    cells = {line.split()[0]: line.split()[1:] for line in lines}
+    assert [cells["ward-1"][at] for at in (0, -3, -2, -1)] == ["well", "0", "42", "applied"]
+    assert cells["ward-9"][:3] == ["silent", "unknown", "never"]
+    still = await shell("desired", "publish", str(state), "-g", "ward-9")
+    assert (still.exit_code, "ward-9 was never heard" in still.output) == (1, True)
+    assert "ward-9 is forgotten" in await shell.ok("forget", "ward-9")
+    assert "ward-9" not in await shell.ok("status")
+    assert "r-42     done     wave 1 of 1  1 applied" in await shell.ok("rollout", "list")
+    again = await shell("forget", "ward-9")
+    assert (again.exit_code, "there is no gateway ward-9" in again.output) == (1, True)
+
+
+def test_a_key_needs_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = CliRunner().invoke(app, ["key", "one.pem"])
+    assert (made.exit_code, "{id: fleet, ed25519: " in made.output) == (0, True)
+    named = CliRunner().invoke(app, ["key", "two.pem", "--id", "fleet-2026-11"])
+    assert (named.exit_code, "{id: fleet-2026-11, ed25519: " in named.output) == (0, True)
+    for words in (["--id", "a b"], ["--config", "other.yaml"]):
+        assert CliRunner().invoke(app, ["key", "three.pem", *words]).exit_code == 1
+    assert not (tmp_path / "three.pem").exists()

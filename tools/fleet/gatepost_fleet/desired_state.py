@@ -35,7 +35,7 @@ from known
 """
 _KNOWN = """
 select id, labels, coalesce(last_seen > now() - $1::interval and status ->> 'status' is distinct from 'offline', false)
-         as online
+         as online, last_seen is not null as heard
 from gateway
 """
 _PROGRESS = """
@@ -113,21 +113,31 @@ class StartedRollout(NamedTuple):
 
 
 async def start_rollout(
-    connection: Any, key: SigningKey, state: StateFile, gateways: Sequence[str], waves: str, plan: RolloutPlan
+    connection: Any,
+    key: SigningKey,
+    state: StateFile,
+    gateways: Sequence[str],
+    waves: str,
+    plan: RolloutPlan,
+    force: bool = False,
 ) -> StartedRollout:
-    """Sign a document for each gateway whose id matches one of `gateways`; a full name may be one that was never
-    heard. NothingToDo, ValueError."""
+    """Sign a document for each gateway whose id matches one of `gateways`. With `force` a full name may be one that
+    was never heard; else that is taken for a typing error. NothingToDo, ValueError."""
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", VERSION_LOCK)
         version = await connection.fetchval(_NEXT_VERSION)
         now = await connection.fetchval("select now()")
         labels: dict[str, dict[str, str]] = {}
         online: dict[str, bool] = {}
+        heard: dict[str, bool] = {}
         for row in await connection.fetch(_KNOWN, ONLINE):
             if any(fnmatchcase(row["id"], each) for each in gateways):
                 labels[row["id"]], online[row["id"]] = orjson.loads(row["labels"]), row["online"]
+                heard[row["id"]] = row["heard"]
         for name in gateways:
             if re.fullmatch(GATEWAY_ID, name):
+                if not force and not heard.get(name):
+                    raise NothingToDo(f"{name} was never heard; --force gives it a desired state nevertheless")
                 labels.setdefault(name, {})
         settings = {gateway: settings_of(state, gateway, labels[gateway]) for gateway in labels}
         meant = {gateway: each for gateway, each in settings.items() if each is not None}
@@ -278,6 +288,15 @@ async def show_rollouts(connection: Any, ended: int = ENDED_SHOWN) -> list[dict[
 async def count_rollouts(connection: Any) -> dict[str, int]:
     """State -> rollouts that are kept."""
     return dict(await connection.fetch("select state, count(*) from rollout group by state"))
+
+
+async def forget(connection: Any, gateway: str) -> None:
+    """Take a gateway out: all that is known of it, except readings, events and their numbers. NothingToDo."""
+    async with connection.transaction():
+        if await connection.fetchval("delete from gateway where id = $1 returning id", gateway) is None:
+            raise NothingToDo(f"there is no gateway {gateway}")
+        await connection.execute("delete from desired where gateway_id = $1", gateway)
+        await connection.execute("delete from account where gateway_id = $1", gateway)
 
 
 async def labels_of(connection: Any, gateway: str) -> dict[str, str]:

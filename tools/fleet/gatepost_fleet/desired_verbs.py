@@ -13,7 +13,8 @@ import typer
 from gatepost.agent.core.printable import printable
 from gatepost_fleet import desired_state
 from gatepost_fleet.desired_state import StartedRollout
-from gatepost_fleet.rollout import WAVES, RolloutPlan
+from gatepost_fleet.rollout import WAVES, RolloutPlan, ending
+from gatepost_fleet.settings import DEFAULT_KEY_ID, KEY_ID
 from gatepost_fleet.signing import KeyUnusable, SigningKey
 from gatepost_fleet.state_file import Issue, StateFile, StateFileWrong, document, read_state, settings_of
 from gatepost_fleet.terminal import DEFAULT_CONFIG, AsJson, Config, fail, settings_from, with_database
@@ -24,6 +25,7 @@ labels = typer.Typer(no_args_is_help=True, help="Labels of gateways, which group
 
 StatePath = Annotated[Path, typer.Argument(help="YAML file with groups of gateways and their settings")]
 Gateways = Annotated[list[str], typer.Option("--gateway", "-g", help="id or pattern, such as 'ward-*'; repeatable")]
+Force = Annotated[bool, typer.Option("--force", help="also gateways that were never heard")]
 RolloutId = Annotated[str, typer.Argument(help="as `rollout list` shows it")]
 ALL_GATEWAYS: list[str] = ["*"]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -32,12 +34,19 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 def make_key(
     path: Annotated[Path, typer.Argument(help="file that the private half is written to")],
     config: Config = DEFAULT_CONFIG,
+    key_id: Annotated[
+        str | None, typer.Option("--id", help="its name, as gateways know it; else `key_id` of the settings, if any")
+    ] = None,
 ) -> None:
     """Make a key that signs desired state, and print what gateways must know of it.
 
     Example: gatepost-fleet key /etc/gatepost-fleet/signing.pem
     """
-    name = settings_from(config).key_id
+    if key_id is not None and not re.fullmatch(KEY_ID, key_id):
+        fail(f"{key_id!r} is no name of a key: letters, digits, `_`, `.` and `-`, at most 64")
+    # A key is made before there are settings. Settings that are named, or wrong, are another matter.
+    unsettled = config == DEFAULT_CONFIG and not config.exists()
+    name = key_id or (DEFAULT_KEY_ID if unsettled else settings_from(config).key_id)
     try:
         key = SigningKey.create(name, path)
     except KeyUnusable as error:
@@ -46,13 +55,19 @@ def make_key(
 
 
 @desired.command("publish")
-def publish(file: StatePath, gateway: Gateways, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def publish(
+    file: StatePath,
+    gateway: Gateways,
+    force: Force = False,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
     """Give gateways a desired state at once, without waves.
 
     Example: gatepost-fleet desired publish state.yaml --gateway ward-7
     """
     plan = RolloutPlan([], 0.0, 1.0, timedelta(days=1), timedelta(0))
-    _started(_start(config, file, gateway, "100%", plan), as_json)
+    _started(_start(config, file, gateway, "100%", plan, force), as_json)
 
 
 @desired.command("render")
@@ -107,6 +122,17 @@ def confirm(gateway: str, config: Config = DEFAULT_CONFIG) -> None:
     print(f"{gateway}: version {version} is confirmed; `gatepost-fleet run` tells the gateway")
 
 
+def forget(gateway: str, config: Config = DEFAULT_CONFIG) -> None:
+    """Take a gateway out of the fleet: its line, labels, accounts and desired state. Readings and events stay.
+
+    One that is heard again comes back by itself.
+
+    Example: gatepost-fleet forget ward-77
+    """
+    with_database(settings_from(config), lambda connection: desired_state.forget(connection, gateway))
+    print(f"{gateway} is forgotten; its readings stay")
+
+
 @rollout.command("start")
 def start(
     file: StatePath,
@@ -116,6 +142,7 @@ def start(
     failures: Annotated[float, typer.Option(min=0, max=100, help="percent above which it ends")] = 2,
     silence: Annotated[str, typer.Option(help="a wave that takes longer is paused")] = "30m",
     soak: Annotated[str, typer.Option(help="a wave takes at least so long")] = "0s",
+    force: Force = False,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -124,7 +151,7 @@ def start(
     Example: gatepost-fleet rollout start state.yaml --waves 1,10%,100% --soak 1h
     """
     plan = RolloutPlan([], success / 100, failures / 100, _duration(silence), _duration(soak))
-    _started(_start(config, file, gateway, waves, plan), as_json)
+    _started(_start(config, file, gateway, waves, plan, force), as_json)
 
 
 @rollout.command("list")
@@ -143,8 +170,8 @@ def list_rollouts(
         return
     for line in lines:
         told = ", ".join(f"{count} {status}" for status, count in sorted(line["reports"].items()))
-        waves = f"wave {line['wave']} of {len(line['waves'])}"
-        print(f"{line['id']:<8} {line['state']:<8} {waves:<12} {told or 'nothing sent'} {line['reason']}".rstrip())
+        waves, state = f"wave {line['wave']} of {len(line['waves'])}", ending(line["state"], line["reports"])
+        print(f"{line['id']:<8} {state:<8} {waves:<12} {told or 'nothing sent'} {line['reason']}".rstrip())
 
 
 @rollout.command("pause")
@@ -184,7 +211,7 @@ def set_labels(
     with_database(settings_from(config), lambda connection: desired_state.set_labels(connection, gateway, found))
 
 
-def _start(config: Path, file: Path, gateways: list[str], waves: str, plan: RolloutPlan) -> StartedRollout:
+def _start(config: Path, file: Path, gateways: list[str], waves: str, plan: RolloutPlan, force: bool) -> StartedRollout:
     settings, state = settings_from(config), _state(file)
     if settings.key is None:
         fail(f"{config} names no `key`; `gatepost-fleet key PATH` makes one")
@@ -193,7 +220,7 @@ def _start(config: Path, file: Path, gateways: list[str], waves: str, plan: Roll
     except KeyUnusable as error:
         fail(str(error))
     return with_database(
-        settings, lambda connection: desired_state.start_rollout(connection, key, state, gateways, waves, plan)
+        settings, lambda connection: desired_state.start_rollout(connection, key, state, gateways, waves, plan, force)
     )
 
 

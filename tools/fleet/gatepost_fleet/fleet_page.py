@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from gatepost_fleet.fleet_status import STATES
 from gatepost_fleet.fleet_view import FleetView
 from gatepost_fleet.metrics import listen
+from gatepost_fleet.rollout import ending
 
 MOST_LINES = 1000  # of a table
 _HEADERS = [
@@ -89,7 +90,8 @@ class FleetPage:
             applied, whole = each["reports"].get("applied", 0), each["waves"][-1]
             bar = f'<progress max="{whole}" value="{applied}">{applied} of {whole}</progress>'
             wave = f"{each['wave']} of {len(each['waves'])}"
-            rows += _row(escape(each["id"]), escape(each["state"]), wave, bar, escape(told), escape(each["reason"]))
+            state = ending(each["state"], each["reports"])
+            rows += _row(escape(each["id"]), state, wave, bar, escape(told), escape(each["reason"]))
         return f"<h2>Rollouts</h2><table>{_head('Id', 'State', 'Wave', 'Applied', 'Reports', 'Reason')}{rows}</table>"
 
 

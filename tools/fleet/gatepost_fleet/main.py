@@ -20,7 +20,7 @@ import typer
 from gatepost.agent.core.printable import printable
 from gatepost_fleet import acl as access
 from gatepost_fleet.controller import FleetController
-from gatepost_fleet.desired_verbs import desired, labels, make_key, rollout
+from gatepost_fleet.desired_verbs import desired, forget, labels, make_key, rollout
 from gatepost_fleet.fleet_page import serve_page
 from gatepost_fleet.fleet_publisher import FleetPublisher
 from gatepost_fleet.fleet_status import gateways
@@ -34,6 +34,8 @@ from gatepost_fleet.sources.catalogue import make_source
 from gatepost_fleet.sources.interface import SourceError
 from gatepost_fleet.terminal import DEFAULT_CONFIG, AsJson, Config, fail, settings_from, with_database
 
+_LINE = "{:<24} {:<8} {:<10} {:>7} {:>8} {:>8}  {:<10} {}"
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -44,6 +46,7 @@ app.add_typer(desired, name="desired")
 app.add_typer(rollout, name="rollout")
 app.add_typer(labels, name="labels")
 app.command("key")(make_key)
+app.command("forget")(forget)
 
 
 @app.command()
@@ -113,16 +116,29 @@ def status(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Every gateway: when it was heard, what is missing of it, whether its card was copied.
+    """Every gateway: its state, when it was heard, what is missing of it, its desired state and what it reported.
 
     Example: gatepost-fleet status
     """
     lines = with_database(settings_from(config), gateways)
     if as_json:
-        print(json.dumps([line._asdict() for line in lines]))
+        print(json.dumps([{**line._asdict(), "state": line.state} for line in lines]))
         return
+    print(_LINE.format("GATEWAY", "STATE", "SAYS", "SILENT", "MISSING", "DESIRED", "REPORTED", "NOTES"))
     for line in lines:
-        print(f"{printable(line.id):<24} {printable(line.status):<10} {', '.join(line.notes()) or 'well'}")
+        cells = (printable(line.id), line.state, printable(line.status), _since(line.silent), line.missing)
+        desired = "-" if line.desired is None else line.desired
+        print(_LINE.format(*cells, desired, line.outcome or "-", ", ".join(line.notes())).rstrip())
+
+
+def _since(seconds: float | None) -> str:
+    """The largest whole unit of a time that has passed."""
+    if seconds is None:
+        return "never"
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 @app.command()

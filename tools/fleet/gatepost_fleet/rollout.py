@@ -79,6 +79,12 @@ def next_step(progress: RolloutProgress, now: datetime) -> RolloutStep:
     return RolloutStep("")
 
 
+def ending(state: str, reports: Mapping[str, int]) -> str:
+    """State of a rollout in a word for people: `done` is one that every gateway applied, else it has `ended`."""
+    whole = sum(reports.values()) == reports.get("applied", 0) + reports.get("superseded", 0)
+    return "ended" if state == "done" and not whole else state
+
+
 def in_canary_order(gateways: Sequence[tuple[str, bool]], draw: Mapping[str, float]) -> list[str]:
     """Gateways (id, online) in the order of the waves: the reachable first, in an order drawn for this rollout, so
     that it is not always the same ward that meets a fault first."""

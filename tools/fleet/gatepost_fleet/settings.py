@@ -10,6 +10,8 @@ import msgspec
 import yaml
 from msgspec import Meta
 
+KEY_ID, DEFAULT_KEY_ID = "^[a-zA-Z0-9_.-]{1,64}$", "fleet"
+
 
 class FleetSettingsWrong(Exception):
     """The file cannot be used, for a reason in words."""
@@ -28,7 +30,7 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: Annotated[float, Meta(gt=0, le=1000)] = 20.0  # gateways in a second that are sent their desired state
     keep_days: Annotated[int, Meta(ge=1, le=36_500)] = 90  # of ended rollouts and of accounts of earlier starts
     key: str | None = None  # file of the key that signs desired state; only where people do that
-    key_id: Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]{1,64}$")] = "fleet"  # its name, as gateways know it
+    key_id: Annotated[str, Meta(pattern=KEY_ID)] = DEFAULT_KEY_ID  # its name, as gateways know it
 
 
 def load(path: Path) -> FleetSettings:

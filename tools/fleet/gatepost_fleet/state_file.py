@@ -12,7 +12,7 @@ import orjson
 import yaml
 from msgspec import Meta
 
-from gatepost.agent.fleet.document import WrongDocument, read_document
+from gatepost.agent.fleet.document import WrongDocument, check_size, read_document
 
 SECRETS = ("password", "token", "secret", "passphrase", "pin")  # members that must not hold a plain text
 
@@ -88,7 +88,9 @@ def document(state: StateFile, gateway: str, issue: Issue, settings: dict[str, A
         "confirm": msgspec.to_builtins(state.confirm),
     }
     try:
-        _ = read_document(orjson.dumps(whole).decode()).within
+        payload = orjson.dumps(whole).decode()
+        check_size(payload)
+        _ = read_document(payload).within
     except WrongDocument as error:
         raise StateFileWrong(f"{gateway} would refuse it: {error}") from None
     return whole
