@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.core.errors import DeviceError, ListenWrong
 from gatepost.agent.devices.interfaces import Connect
-from gatepost.agent.settings.model import Settings
+from gatepost.agent.settings.model import ListenerSettings, Settings
 
 if TYPE_CHECKING:
     from gatepost.agent.listener.listener import DeviceListener
@@ -40,7 +40,7 @@ class ListenerOnDemand:
     def __init__(self, make: Callable[[], DeviceListener]) -> None:
         self.running: DeviceListener | None = None
         self._make = make
-        self._started = False
+        self._held: ListenerSettings | None = None  # that were accepted last, served or not
 
     async def prepare(self, settings: Settings) -> None:
         """Before the devices: have what those that speak MQTT need. Raises StoreError."""
@@ -57,18 +57,19 @@ class ListenerOnDemand:
         return self.running.link(name)
 
     async def apply(self, settings: Settings) -> None:
-        """Raises ListenWrong; where it is the first time, the agent starts without: `trouble` says why."""
+        """Raises ListenWrong; at the start, and for what failed there and was not changed since, the agent goes on
+        without: `trouble` says why."""
         if self.running is None:
             return
         self.running.directory.keep({name for name, device in settings.devices.items() if device.driver == DRIVER})
         try:
             await self.running.apply(settings.listener, settings.brokers)
         except ListenWrong as error:
-            if self._started:
-                raise
             self.running.server.trouble = error.message
+            if self._held is not None and settings.listener != self._held:
+                raise
             log.error("%s; %s", error.message, error.hint)
-        self._started = True
+        self._held = settings.listener
 
     async def stop(self) -> None:
         if self.running is not None:

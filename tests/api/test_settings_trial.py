@@ -262,12 +262,15 @@ async def test_a_port_in_use_is_no_mistake_of_the_files(folder):
         config = written(folder, listener={"listen": address})
         async with running(config) as (_, http):
             assert "cannot be listened at" in (await http.get("status")).json()["listener"]["trouble"]
+            change = {"settings": {"logging": {"level": "debug"}}}
+            assert (await http.post("settings/apply", json=change)).status_code == 200  # it is no matter of the listener
             found = {one["id"] for one in (await http.get("doctor")).json()["findings"]}
             assert "listener-not-served" in found
             written(folder, api={"socket": str(folder / "api.sock"), "listen": address})
             outcome = (await http.post("reload", json={})).json()
             assert (outcome["applied"], outcome["tried"]) == (False, True)
             assert outcome["problems"][-1].endswith("; choose another api.listen")
+            assert "cannot be listened at" in (await http.get("status")).json()["listener"]["trouble"]
 
 
 async def test_a_device_of_which_only_one_key_is_written(folder):
