@@ -263,7 +263,7 @@ async def test_a_port_in_use_is_no_mistake_of_the_files(folder):
         async with running(config) as (_, http):
             assert "cannot be listened at" in (await http.get("status")).json()["listener"]["trouble"]
             change = {"settings": {"logging": {"level": "debug"}}}
-            assert (await http.post("settings/apply", json=change)).status_code == 200  # it is no matter of the listener
+            assert (await http.post("settings/apply", json=change)).status_code == 200  # of something else
             found = {one["id"] for one in (await http.get("doctor")).json()["findings"]}
             assert "listener-not-served" in found
             written(folder, api={"socket": str(folder / "api.sock"), "listen": address})
