@@ -125,7 +125,7 @@ def _listener(status: dict[str, Any]) -> Iterator[Finding]:
 def _trial(status: dict[str, Any]) -> Iterator[Finding]:
     trial = (status.get("settings") or {}).get("trial")
     fleet = status.get("fleet") or {}
-    if not trial or (fleet.get("status") == "trying" and not fleet.get("manual")):
+    if not trial or (trial["by"].startswith("fleet:") and not fleet.get("manual")):
         return  # what the fleet tries is kept by itself when all is well
     yield finding_of(
         "settings-on-trial",

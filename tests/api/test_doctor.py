@@ -225,8 +225,8 @@ async def test_a_listener_that_is_not_served(app):
 async def test_a_change_on_trial_asks_for_a_word_unless_the_fleet_keeps_it(app):
     well(app)
     app.trial_told = {"by": "fleet:6", "left": 12.4, "changed": ["logging.level"], "state": "trying"}
-    app.fleet_told = {"status": "trying", "manual": True}
-    finding = (await told(app))["warning", "settings"]
+    app.fleet_told = {"status": "refused", "version": 5, "decided": 7, "manual": True}
+    finding = next(one for one in await findings(app) if one.id == "settings-on-trial")
     assert "goes back in 12 s" in finding.what
     assert "`gatepost confirm` keeps it" in finding.do
     app.fleet_told = {"status": "trying", "manual": False}

@@ -63,6 +63,8 @@ async def test_a_newer_document_takes_the_place_of_one_that_is_tried(box: Fleet)
 async def test_somebody_has_to_confirm_what_says_so(box: Fleet) -> None:
     box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
     await box.report(1, "trying")
+    status = box.app.report.status()
+    assert (status["fleet"]["manual"], status["settings"]["trial"]["by"]) == (True, "fleet:1")
     link = box.app.brokers.get("a")
     assert link is not None
     await until(lambda: f"{ROOT}/desired/confirm" in link._tasks._subscriptions.held, LONG)

@@ -89,7 +89,7 @@ def trial_line(settings: dict[str, Any], fleet: dict[str, Any]) -> str:
     """The change on trial, or how the last one was undone; nothing once other settings were read after that."""
     trial, last, reload = settings.get("trial"), settings.get("last_trial"), settings.get("reload") or {}
     if trial:
-        alone = fleet.get("status") == "trying" and not fleet.get("manual")
+        alone = trial["by"].startswith("fleet:") and not fleet.get("manual")
         kept = "kept by itself when all is well" if alone else "gatepost confirm"
         return f"{state('on trial')} by {trial['by']}, goes back in {span(trial['left'])}: {kept}"
     if not last or last["state"] != "reverted" or last["ended"] < (reload.get("at") or ""):
