@@ -45,7 +45,8 @@ def key(tmp_path: Path) -> SigningKey:
 
 async def released(database: Any, key: SigningKey, *names: str) -> str:
     """A rollout whose one wave is on its way to these gateways."""
-    one = await start_rollout(database, key, StateFile([GatewayGroup({})], ConfirmTerms()), names, "100%", PLAN)
+    state = StateFile([GatewayGroup({})], ConfirmTerms())
+    one = await start_rollout(database, key, state, names, "100%", PLAN, force=True)  # nobody has said anything
     await take_step(database, one.id, RolloutStep("next-wave"))
     await mark_sent(database, await due_documents(database, 100))
     return one.id
@@ -135,7 +136,7 @@ async def test_rollouts_go_on_where_the_view_fails(
     publisher, view = TakenOver(), BrokenView()
     controller = FleetController(postgres.url, publisher, 1000, Random(1), view, tick=0.01)  # type: ignore[arg-type]
     state = StateFile([GatewayGroup({})], ConfirmTerms())
-    await desired_state.start_rollout(database, key, state, ["ward-1", "ward-2"], "1,100%", PLAN)
+    await desired_state.start_rollout(database, key, state, ["ward-1", "ward-2"], "1,100%", PLAN, force=True)
     task = asyncio.ensure_future(controller.run())
     try:
         await until(lambda: len(publisher.topics) == 1, 40.0)
