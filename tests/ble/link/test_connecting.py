@@ -47,7 +47,7 @@ async def test_a_device_that_vanished_costs_the_limit_and_is_caught_when_it_is_b
 
 
 async def test_others_connect_after_one_that_vanished(bluez: TwinDaemon) -> None:
-    rig = Rig(QUICK._replace(fresh=4.0))  # an attempt takes 1 s: what was seen before it still counts
+    rig = Rig(QUICK._replace(fresh=4.0, undo=2.0))  # an attempt takes 1 s: what was seen before it still counts
     gone = bluez.place(Strap())
     bluez.place(Strap("C0:FF:EE:00:00:02"))
     gone.reach = asyncio.Event().wait  # type: ignore[method-assign,assignment]
