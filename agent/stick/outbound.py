@@ -26,7 +26,7 @@ PARCEL_OCTETS = 4_000_000  # of messages, before they are compressed
 class StickExport(Struct):
     """What an export came to. `delivered`: readings that receipts told of; `twice`: of them those that this gateway had
     delivered itself meanwhile; `there`: readings that were on the stick before; `gone`: readings that were, and that
-    this gateway has delivered since; `left_out`: rows that cannot be written as messages."""
+    are not owed any more: delivered since, or dropped; `left_out`: rows that cannot be written as messages."""
 
     broker: str = ""
     delivered: int = 0
