@@ -7,7 +7,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from gatepost.agent.api.websocket import connection as limits
-from tests.api.websocket_clients import closed_with, frames, local, patient, raw, said
+from tests.api.websocket_clients import closed_with, frames, local, masked, patient, raw, said
 from tests.support.waiting import until
 
 BIG = "x" * 4000
@@ -87,6 +87,20 @@ async def test_who_takes_not_even_that_is_cut_off(app, server):
     await until(lambda: not server._local.state.connections)
     assert broadcaster.waiting == 0
     assert not any(opcode == 8 for opcode, _ in await frames(reader))
+    writer.close()
+
+
+async def test_pings_of_who_reads_nothing_make_no_answers_without_end(server):
+    broadcaster = patient(server)
+    _, _, writer = await raw(server)
+    client = next(iter(broadcaster._clients))
+    pings = masked(9, b"x" * 120) * 1000
+    for _ in range(400):  # 50 MB, more than the system's buffers take
+        if client.transport.is_reading():
+            writer.write(pings)
+        await asyncio.sleep(0)
+    assert not client.transport.is_reading()
+    assert client.transport.get_write_buffer_size() < 1 << 20
     writer.close()
 
 

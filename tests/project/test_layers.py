@@ -129,7 +129,10 @@ def test_hardware_is_touched_below_serial_and_ble_only() -> None:
 
 # What moves the radio is loaded with the first BLE device (tests/ble/link/test_rules.py), the other with the first
 # browser that speaks MQTT.
-LOADED_LATER = ("gatepost.drivers.ble.", "gatepost.agent.listener.websocket")
+LOADED_LATER = (
+    *("gatepost.drivers.ble.", "gatepost.agent.listener.websocket"),
+    "gatepost.agent.api.http.bounded_websocket",  # with the first client of Socket.IO
+)
 
 
 def test_the_agent_process_is_free_of_what_only_the_command_line_needs() -> None:

@@ -80,9 +80,9 @@ class BoundedH11Protocol(H11Protocol):
 
     def _load_websockets(self) -> None:
         """Those of uvicorn, for an application of ASGI: Socket.IO brings one."""
-        from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+        from gatepost.agent.api.http.bounded_websocket import BoundedWebSocket
 
-        self.ws_protocol_class = WebSocketsSansIOProtocol
+        self.ws_protocol_class = BoundedWebSocket
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP: it is not logged, since it may hold anything."""

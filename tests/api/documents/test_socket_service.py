@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from tests.api.documents.conftest import gateway_with
+from tests.api.websocket_clients import masked
 from tests.support.http import PLAIN
 from tests.uplink.gateway import listening
 
@@ -157,6 +158,27 @@ async def test_what_is_no_packet_disturbs_nobody(gateway, said):
         async with gateway.websocket(URL + "websocket", origin="http://x") as good:
             client = Client(good)
             assert (await client.sign_in(await gateway.token())).startswith("40/mqtt,")
+
+
+async def test_who_pings_and_reads_nothing_is_cut_off(gateway, monkeypatch):
+    monkeypatch.setattr("gatepost.agent.api.http.bounded_websocket.STUCK", 0.1)
+    address = gateway.http.base_url
+    reader, writer = await asyncio.open_connection(address.host, address.port, limit=2048)
+    writer.write(
+        f"GET {URL}websocket HTTP/1.1\r\nHost: g\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode()
+    )
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    with pytest.raises(ConnectionError):
+        await flood(writer, masked(9, b"x" * 120) * 1000)
+    writer.close()
+
+
+async def flood(writer, octets):
+    async with asyncio.timeout(60):
+        for _ in range(400):  # 50 MB, more than the system's buffers take
+            writer.write(octets)
+            await writer.drain()
 
 
 async def test_where_it_is_not_installed_it_says_so(short, broker, monkeypatch):
