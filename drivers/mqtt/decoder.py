@@ -52,7 +52,6 @@ SPECIAL = frozenset(
         "patient_id",
     ]
 )
-STREAM_MEMBERS = frozenset({"value", "telemetryDataId", "thresholds"})
 _PLAIN = frozenset({int, float, bool})
 _NAME = re.compile(METRIC_PATTERN)
 _FLAGGED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,63}")

@@ -16,7 +16,6 @@ from gatepost.drivers.options import METRIC_PATTERN
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading, Reply, Waveform
 from gatepost.drivers.waveforms import LOST, MAX_SAMPLES
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 FLAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,63}(:[a-z0-9][a-z0-9-]{0,63})?")
 NUMBERED = re.compile(r"_[0-9]+$")  # a device with several of one kind
 ALWAYS = {"channel", LOST}  # values that drivers/waveforms.py adds

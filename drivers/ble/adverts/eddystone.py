@@ -11,8 +11,6 @@ from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdv
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
-SERVICE = 0xFEAA
-UID, URL, TLM, EID = 0x00, 0x10, 0x20, 0x30
 DBM = "dB[mW]"
 
 _UID = Struct(">Bb10s6s")

@@ -12,8 +12,6 @@ from gatepost.drivers.ble.adverts.eddystone import presence
 from gatepost.drivers.ble.adverts.govee import PADDING
 from gatepost.drivers.checksums import FrameError
 
-COMPANY = 0x004C
-
 _BEACON = Struct(">2s16sHHb")
 _KIND = b"\x02\x15"
 

@@ -15,8 +15,6 @@ from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdv
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading
 
-SERVICE, BODY_SERVICE = 0x181D, 0x181B
-
 _V1 = Struct("<BHH5B")
 _V2 = Struct("<BBH5BHH")
 _STABLE, _REMOVED = 0x20, 0x80

@@ -10,8 +10,6 @@ import msgspec
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text, measured
 from gatepost.drivers.checksums import FrameError
 
-COMPANY = 0x0499
-
 _RAW5 = Struct(">BhHH3hHBH6s")
 _RAW3 = Struct(">BBBBH3hH")
 _NONE_S16, _NONE_U16, _NONE_U8 = -0x8000, 0xFFFF, 0xFF

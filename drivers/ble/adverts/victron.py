@@ -14,7 +14,6 @@ from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, measured
 from gatepost.drivers.checksums import FrameError
 
-COMPANY = 0x02E1
 PREFIX = 0x10
 SOLAR, BATTERY_MONITOR = 0x01, 0x02
 _HEAD = 8

@@ -8,34 +8,15 @@ from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.checksums import FrameError
 
 FULL = 100
-CHARGING = ("unknown", "charging", "discharging", "idle")
-CHARGE = ("unknown", "good", "low", "critical")
-FAULTS = {12: "battery", 13: "external-power", 14: "other"}
 
 
 class LevelStatus(msgspec.Struct, frozen=True, gc=False):
-    """Battery Level Status. `power_state` holds the sixteen bits that the properties explain."""
+    """Battery Level Status. `power_state`: sixteen bits, as sent."""
 
     power_state: int
     identifier: int | None = None
     battery_pct: int | None = None
     additional_status: int | None = None
-
-    @property
-    def present(self) -> bool:
-        return bool(self.power_state & 1)
-
-    @property
-    def charging(self) -> str:
-        return CHARGING[self.power_state >> 5 & 3]
-
-    @property
-    def charge(self) -> str:
-        return CHARGE[self.power_state >> 7 & 3]
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        return tuple(name for bit, name in FAULTS.items() if self.power_state >> bit & 1)
 
 
 def decode(data: bytes) -> int:

@@ -21,17 +21,6 @@ USER_UNKNOWN = 0xFF
 STATUS = {0: "body-movement", 1: "cuff-too-loose", 2: "irregular-pulse", 5: "improper-position"}
 RANGES = ("in_range", "above", "below", "reserved")  # of the pulse rate
 DOUBTFUL = 0b10_0011  # moved, loose, or held wrong
-FEATURES = {
-    0: "body-movement",
-    1: "cuff-fit",
-    2: "irregular-pulse",
-    3: "pulse-range",
-    4: "position",
-    5: "multiple-bonds",
-    6: "e2e-crc",
-    7: "user-data",
-    8: "user-facing-time",
-}
 
 
 class BloodPressureStatus(msgspec.Struct, frozen=True, gc=False):
@@ -96,7 +85,7 @@ def decode_cuff(data: bytes) -> CuffPressure:
 
 
 def decode_feature(data: bytes) -> int:
-    """The sixteen bits of a Blood Pressure Feature; FEATURES has the words."""
+    """The sixteen bits of a Blood Pressure Feature."""
     return ValueCursor(data).u16()
 
 

@@ -16,25 +16,6 @@ from gatepost.drivers.checksums import FrameError
 
 E2E_CRC_BIT = 12
 NO_CRC = 0xFFFF
-FEATURES = {
-    0: "calibration",
-    1: "patient-alerts",
-    2: "hypo-alerts",
-    3: "hyper-alerts",
-    4: "rate-alerts",
-    5: "device-alert",
-    6: "sensor-malfunction",
-    7: "sensor-temperature",
-    8: "result-range",
-    9: "battery-low",
-    10: "sensor-type",
-    11: "general-fault",
-    12: "e2e-crc",
-    13: "multiple-bonds",
-    14: "multiple-sessions",
-    15: "trend",
-    16: "quality",
-}
 
 
 class CgmFeature(msgspec.Struct, frozen=True, gc=False):
@@ -95,13 +76,6 @@ GET_CALIBRATION = 0x05
 LIMITS = tuple(op for op in range(0x07, 0x19) if op % 3 != 2)  # set and response of six limits; the third asks
 BARE = (0x02, 0x08, 0x0B, 0x0E, 0x11, 0x14, 0x17, 0x19, 0x1A, 0x1B)
 RESPONSE = 0x1C
-RESPONSES = {
-    1: "success",
-    2: "op-code-not-supported",
-    3: "invalid-operand",
-    4: "procedure-not-completed",
-    5: "parameter-out-of-range",
-}
 
 
 def decode_feature(data: bytes) -> CgmFeature:

@@ -15,7 +15,6 @@ STRINGS = {
     0x2A28: "software",
     0x2A29: "manufacturer",
 }
-SYSTEM_ID, REGULATORY, PNP_ID = 0x2A23, 0x2A2A, 0x2A50
 
 
 class SystemId(msgspec.Struct, frozen=True, gc=False):

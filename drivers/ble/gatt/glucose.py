@@ -14,7 +14,6 @@ from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.medfloat import MissingNumber, Number
 from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
-from gatepost.drivers.reading import Reading
 
 TYPES = {
     1: "capillary-whole-blood",
@@ -46,19 +45,6 @@ STATUS = {
 }
 ABOVE, BELOW = 1 << 5, 1 << 6
 DOUBTFUL = 0b111_1001_1110  # the meter says that the measurement itself went wrong
-FEATURES = {
-    0: "battery-low",
-    1: "sensor-fault",
-    2: "sample-size",
-    3: "strip-insertion",
-    4: "strip-type",
-    5: "result-range",
-    6: "temperature-range",
-    7: "read-interrupt",
-    8: "general-fault",
-    9: "time-fault",
-    10: "multiple-bonds",
-}
 OVERRUN, UNDERRUN = 0x7FFF, -0x8000  # of the time offset
 
 
@@ -120,7 +106,7 @@ def decode(data: bytes) -> GlucoseMeasurement:
 
 
 def decode_feature(data: bytes) -> int:
-    """The sixteen bits of a Glucose Feature; FEATURES has the words."""
+    """The sixteen bits of a Glucose Feature."""
     return ValueCursor(data).u16()
 
 
@@ -148,8 +134,3 @@ def measured(measurement: GlucoseMeasurement, metric: str = "glucose") -> Readin
         builder.flag(f"device-time:{measurement.time_offset}")
     builder.put("sequence_number", measurement.sequence)
     return builder
-
-
-def reading(measurement: GlucoseMeasurement, mark: tuple[str, object] | None = None) -> Reading:
-    """A measurement without context."""
-    return measured(measurement).reading("glucose", device_time=measurement.device_time, mark=mark)

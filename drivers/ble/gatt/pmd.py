@@ -160,17 +160,3 @@ def start(kind: int, settings: Mapping[PmdSetting, int]) -> bytes:
 
 def stop(kind: int) -> bytes:
     return bytes((PmdOp.STOP, kind))
-
-
-def encode_answer(answer: PmdResponse) -> bytes:
-    """For twins and tests."""
-    out = bytes((ANSWER, answer.op, answer.type, answer.status, answer.more))
-    for kind, values in answer.settings.items():
-        setting = PmdSetting(kind)
-        out += bytes((setting, len(values)))
-        for value in values:
-            if setting is PmdSetting.FACTOR:
-                out += struct.pack("<f", value)
-            else:
-                out += octets(int(value), OCTETS[setting])
-    return out

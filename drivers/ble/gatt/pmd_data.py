@@ -15,7 +15,6 @@ from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.pmd import PmdType
 from gatepost.drivers.checksums import FrameError
 
-HEADER = 10
 COMPRESSED = 0x80
 MOST_SAMPLES = 4096  # more than a value holds with one bit for each; differences of no bits could tell any number
 
@@ -66,10 +65,6 @@ class PmdFrame(msgspec.Struct, frozen=True, gc=False):
     def unit(self) -> str:
         """UCUM."""
         return UNITS[PmdType(self.measurement_type)]
-
-    def channel(self, index: int) -> list[int]:
-        """All samples of one channel."""
-        return [sample[index] for sample in self.samples]
 
 
 def decode(data: bytes) -> PmdFrame:

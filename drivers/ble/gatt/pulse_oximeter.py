@@ -51,16 +51,6 @@ SENSOR = {
 NO_VALUE = ("demonstration", "test-data", "calibrating", "unavailable", "invalid")
 NO_VALUE_SENSOR = ("device-fault", "sensor-unconnected", "sensor-fault", "sensor-disconnected")
 DOUBTFUL = {"early-estimate", "questionable"} | set(SENSOR.values()) - {"extended-display-update", "analysing"}
-FEATURES = {
-    0: "measurement-status",
-    1: "sensor-status",
-    2: "spot-check-storage",
-    3: "time-stamp",
-    4: "fast",
-    5: "slow",
-    6: "pulse-amplitude-index",
-    7: "multiple-bonds",
-}
 
 
 class OximetryMeasurement(msgspec.Struct, frozen=True, gc=False):

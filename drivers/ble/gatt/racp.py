@@ -135,13 +135,7 @@ def encode(
     return out
 
 
-def encode_response(request_op: int, response_code: int) -> bytes:
-    """Response of a device at the end of a procedure; for twins and tests."""
-    return bytes((RacpOp.RESPONSE, RacpOperator.NULL, request_op, response_code))
-
-
 REPORT_ALL = encode(RacpOp.REPORT, RacpOperator.ALL)
 REPORT_LAST = encode(RacpOp.REPORT, RacpOperator.LAST)
 COUNT_ALL = encode(RacpOp.COUNT, RacpOperator.ALL)
 ABORT = encode(RacpOp.ABORT)
-OMRON_NEWEST = encode(RacpOp.NEWEST)

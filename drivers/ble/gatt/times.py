@@ -20,7 +20,7 @@ ZONE_UNKNOWN = -128
 DST = {0: 0, 2: 30, 4: 60, 8: 120}  # octet -> minutes
 DST_UNKNOWN = 255
 
-MANUAL, REFERENCE, ZONE_CHANGE, DST_CHANGE = 1, 2, 4, 8  # adjust reasons
+MANUAL = 1  # adjust reason
 
 
 class DateTime(NamedTuple):

@@ -82,13 +82,6 @@ def give_consent(user_index: int, code: int) -> bytes:
     return encode(UserDataOp.CONSENT, user_index, code)
 
 
-def encode_response(request_op: int, response_code: int, user_index: int | None = None) -> bytes:
-    """For twins and tests."""
-    return bytes((UserDataOp.RESPONSE, request_op, response_code)) + (
-        b"" if user_index is None else bytes((user_index,))
-    )
-
-
 def decode_change_increment(data: bytes) -> int:
     """Grows with every change of a user's data."""
     return ValueCursor(data).uint(4)

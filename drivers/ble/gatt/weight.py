@@ -10,7 +10,6 @@ from decimal import Decimal
 
 import msgspec
 
-from gatepost.drivers.ble.gatt.bit_names import bits
 from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
@@ -22,12 +21,6 @@ HEIGHT_STEP = {"m": Decimal("0.001"), "in": Decimal("0.1")}
 TENTH = Decimal("0.1")
 UNSUCCESSFUL = 0xFFFF
 USER_UNKNOWN = 0xFF
-
-FEATURES = {0: "time-stamp", 1: "multiple-users", 2: "bmi"}
-MASS_RESOLUTIONS_KG = (None, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
-MASS_RESOLUTIONS_LB = (None, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
-HEIGHT_RESOLUTIONS_M = (None, 0.01, 0.005, 0.001)
-HEIGHT_RESOLUTIONS_IN = (None, 1, 0.5, 0.1)
 
 
 class WeightMeasurement(msgspec.Struct, frozen=True, gc=False):
@@ -43,15 +36,11 @@ class WeightMeasurement(msgspec.Struct, frozen=True, gc=False):
 
 
 class WeightScaleFeature(msgspec.Struct, frozen=True, gc=False):
-    """Features of a scale; resolutions are indexes into the tables above, 0 = not said."""
+    """Features of a scale; resolutions by their numbers in the specification, 0 = not said."""
 
     features: int
     mass_resolution: int
     height_resolution: int
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        return bits(self.features, FEATURES)
 
 
 def decode(data: bytes) -> WeightMeasurement:

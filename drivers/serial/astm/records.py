@@ -13,7 +13,6 @@ import msgspec
 
 from gatepost.drivers.checksums import FrameError
 
-TYPES = "HPORLCQMSD"
 CONTROLS = frozenset({"Q", "QC", "CONTROL"})  # types of specimens
 _TIME = re.compile(r"\d{8}(?:\d{4}(?:\d{2})?)?")
 _DILUTED = re.compile(r"(\d+)/[\d.]*", re.ASCII)

@@ -13,7 +13,6 @@ from gatepost.drivers.serial.contec import v7_packets as v7
 
 ANSWER_TIMEOUT = 1.0  # seconds a device may take to answer, by the paper
 QUESTION_TRIES = 3  # of a question: its answer may be lost on the line
-REFUSALS = frozenset(v7.REASONS.values())
 
 T = TypeVar("T")
 

@@ -46,7 +46,6 @@ BASIC: tuple[tuple[str, Mapping[str, int]], ...] = (
     ("p6", _PRESSURE),
 )  # fmt: skip
 PLAIN = frozenset({"ecg_extra"})  # groups without status and label
-UNLISTED = frozenset({"ptc"})  # values whose absence says nothing: it is no measurement that goes on
 
 
 class ValueSet(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -26,8 +26,6 @@ from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.onetouch.decoder import OneTouchDecoder
 from gatepost.drivers.serial.onetouch.twin import OneTouchTwin
-
-T = TypeVar("T")
 
 WAKE = b"\x11\r"
 MODEL = "Y"  # at the end of a serial number

@@ -48,7 +48,7 @@ READINGS = {
     "enhanced": lambda data: blood_pressure_enhanced.decode(data).reading(),
     "enhanced_cuff": lambda data: blood_pressure_enhanced.decode_cuff(data).reading(),
     "thermometer": lambda data: thermometer.reading(thermometer.decode(data)),
-    "glucose": lambda data: glucose.reading(glucose.decode(data)),
+    "glucose": lambda data: glucose_context.reading(glucose.decode(data), None),
     "context": lambda data: glucose_context.reading(
         glucose.decode(bytes(10) if data else b""), glucose_context.decode(data[:1] + bytes(2) + data[3:])
     ),

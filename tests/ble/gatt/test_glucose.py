@@ -12,9 +12,8 @@ CONTEXT = "ff 0500 00 03 1e d0 04 12 3c00 32 04 d2f4 48f0"
 
 def read(raw, context=None):
     found = glucose.decode(bytes.fromhex(raw))
-    if context is None:
-        return glucose.reading(found)
-    return glucose_context.reading(found, glucose_context.decode(bytes.fromhex(context)))
+    beside = None if context is None else glucose_context.decode(bytes.fromhex(context))
+    return glucose_context.reading(found, beside)
 
 
 def with_status(status):

@@ -39,7 +39,6 @@ def test_settings_of_a_sensor():
     found = pmd.decode(bytes.fromhex("f0 01 02 00 00 00 04 1900 3200 6400 c800 01 01 1000 02 03 0200 0400 0800"))
     assert found.settings == {0: (25, 50, 100, 200), 1: (16,), 2: (2, 4, 8)}
     assert (found.op, found.type, found.text, found.more, found.factor) == (1, 2, "success", False, 1.0)
-    assert pmd.decode(pmd.encode_answer(found)) == found
 
 
 def test_the_factor_of_a_stream():
@@ -73,7 +72,7 @@ def test_refused(raw, kind):
 
 def test_ecg():
     found = pmd_data.decode(b"\0" + TIME + b"\0" + bytes.fromhex("0280ff 028000 ffffff"))
-    assert found.channel(0) == [-32766, 32770, -1]
+    assert [sample[0] for sample in found.samples] == [-32766, 32770, -1]
     assert (found.timestamp_ns, found.frame_type, found.compressed, found.unit) == (2_000_000_000, 0, False, "uV")
 
 
@@ -82,7 +81,7 @@ def test_ecg():
 def test_acceleration(form, raw, sample):
     found = pmd_data.decode(b"\2" + TIME + bytes((form,)) + bytes.fromhex(raw) * 2)
     assert found.samples == (sample, sample)
-    assert (found.unit, found.channel(2)) == ("m[g]", [sample[2]] * 2)
+    assert (found.unit, [each[2] for each in found.samples]) == ("m[g]", [sample[2]] * 2)
 
 
 @given(st.lists(st.lists(st.tuples(SMALL, SMALL, SMALL), max_size=20), max_size=4))

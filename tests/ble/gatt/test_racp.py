@@ -47,14 +47,14 @@ def test_refused(raw, kind):
 
 
 def test_what_is_asked():
-    said = [racp.REPORT_ALL, racp.REPORT_LAST, racp.COUNT_ALL, racp.ABORT, racp.OMRON_NEWEST]
+    said = [racp.REPORT_ALL, racp.REPORT_LAST, racp.COUNT_ALL, racp.ABORT, racp.encode(racp.RacpOp.NEWEST)]
     assert [words.hex() for words in said] == ["0101", "0106", "0401", "0300", "1000"]
 
 
 def test_answers_of_twins():
-    assert racp.decode(racp.encode_response(1, 6)).text == "no-records-found"
-    assert racp.decode(racp.encode_response(1, 10)).text == "server-busy"
-    assert racp.decode(racp.encode_response(1, 77)).text == "unknown"
+    assert racp.decode(bytes.fromhex("06000106")).text == "no-records-found"
+    assert racp.decode(bytes.fromhex("0600010a")).text == "server-busy"
+    assert racp.decode(bytes.fromhex("0600014d")).text == "unknown"
     assert racp.decode(bytes.fromhex("05002c01")).count == 300
 
 

@@ -43,13 +43,7 @@ def test_unknown_user():
 
 def test_weight_feature():
     found = weight.decode_feature(bytes.fromhex("bf010000"))
-    assert (found.words, found.mass_resolution, found.height_resolution) == (
-        ("time-stamp", "multiple-users", "bmi"),
-        7,
-        3,
-    )
-    assert weight.MASS_RESOLUTIONS_KG[found.mass_resolution] == 0.005
-    assert weight.HEIGHT_RESOLUTIONS_M[found.height_resolution] == 0.001
+    assert (found.features & 7, found.mass_resolution, found.height_resolution) == (7, 7, 3)
 
 
 def test_body_composition():
