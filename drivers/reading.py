@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -69,9 +69,34 @@ class Faults:
         return sum(self.counts.values())
 
 
-def iso_time(parts: Sequence[int] | None) -> str | None:
-    """ISO 8601 of a device's clock as it tells it, year first; None where that is no time. It knows no zone."""
+def measured(
+    metric: str,
+    values: Mapping[str, Any],
+    units: Mapping[str, str],
+    why: str = "not-available",
+    flags: tuple[str, ...] = (),
+    device_time: str | None = None,
+    partial: str = GOOD,
+) -> Reading:
+    """Reading of the values that are there. Each that is None is left out and flagged with `why`, before the other
+    flags. `partial`: quality where some are missing; without any it is bad."""
+    there = {name: value for name, value in values.items() if value is not None}
+    missing = tuple(f"{name}:{why}" for name, value in values.items() if value is None)
+    known = {name: units[name] for name in there if name in units}
+    quality = BAD if not there else partial if missing else GOOD
+    return Reading(metric, there, known, (*missing, *flags), quality, device_time)
+
+
+def wall_time(parts: Iterable[int]) -> datetime | None:
+    """Year, month, day, hour, minute and maybe second as a device's clock tells them; None where they are no date. It
+    knows no zone."""
     try:
-        return datetime(*parts).isoformat() if parts else None  # type: ignore[arg-type]  # noqa: DTZ001
-    except ValueError:
+        return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001
+    except (ValueError, TypeError):
         return None
+
+
+def iso_time(parts: Sequence[int] | None) -> str | None:
+    """The same in ISO 8601; None where it is not told."""
+    moment = wall_time(parts) if parts else None
+    return None if moment is None else moment.isoformat()

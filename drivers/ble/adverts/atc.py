@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from gatepost.drivers.ble.adverts.cipher import TAG_SIZE, AdvertCipher
-from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import measured
 
 SERVICE = 0x181A
 

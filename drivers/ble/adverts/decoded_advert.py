@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
-from gatepost.drivers.reading import BAD, GOOD, Reading
-
-MISSING = "not-available"  # why a value is missing that the sensor itself says it has not
+from gatepost.drivers.reading import Reading
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
 
@@ -49,13 +47,3 @@ def mac_of(address: str) -> bytes | None:
 
 def mac_text(mac: bytes) -> str:
     return mac.hex(":").upper()
-
-
-def measured(
-    metric: str, values: dict[str, Any], units: dict[str, str], reason: str = MISSING, device_time: str | None = None
-) -> Reading:
-    """A reading of what is there; a value that is None is left out and flagged with `reason`."""
-    there = {name: value for name, value in values.items() if value is not None}
-    flags = tuple(f"{name}:{reason}" for name, value in values.items() if value is None)
-    known = {name: unit for name, unit in units.items() if name in there}
-    return Reading(metric, there, known, flags, GOOD if there else BAD, device_time)

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import Reading
+from gatepost.drivers.reading import Reading, measured
 
 DBM = "dB[mW]"
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import measured
 
 COMPANY, NEWER, H5179 = 0xEC88, 0x0001, 0x8801
 COMPANIES = (COMPANY, NEWER, H5179)

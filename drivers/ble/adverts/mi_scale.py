@@ -13,7 +13,7 @@ import msgspec
 
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import Reading
+from gatepost.drivers.reading import Reading, iso_time
 
 _V1 = Struct("<BHH5B")
 _V2 = Struct("<BBH5BHH")
@@ -91,7 +91,7 @@ def _interpret(seen: MiScaleWeighing, sender: AdvertSender) -> DecodedAdvert:
     """Each reading has a mark: what was weighed, and when by the scale's clock."""
     if not seen.stabilised or not seen.weight:
         return DecodedAdvert(sleepy=True)
-    time = _device_time(seen.timestamp)
+    time = iso_time(seen.timestamp)
     weighing_id = f"{'-'.join(map(str, seen.timestamp))} {seen.weight} {seen.unit}"
     whose = mac_text(sender.mac) if sender.mac else sender.name
     flags = () if time else ("clock-not-set",)
@@ -112,15 +112,6 @@ def _interpret(seen: MiScaleWeighing, sender: AdvertSender) -> DecodedAdvert:
             values = {"weight": seen.weight, "impedance": seen.impedance_ohm}
             readings.append(reading("body_composition", values, {**units, "impedance": "Ohm"}))
     return DecodedAdvert(tuple(readings), sleepy=True)
-
-
-def _device_time(parts: tuple[int, int, int, int, int, int]) -> str | None:
-    from datetime import datetime
-
-    try:
-        return datetime(*parts).isoformat()  # noqa: DTZ001  # a device's clock has no zone
-    except ValueError:
-        return None
 
 
 def fits(data: bytes) -> bool:

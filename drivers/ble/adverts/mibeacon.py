@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from gatepost.drivers.ble.adverts.cipher import TAG_SIZE, AdvertCipher
-from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import Reading
+from gatepost.drivers.reading import Reading, measured
 
 ENCRYPTED, WITH_ADDRESS, WITH_CAPABILITY, WITH_OBJECT = 0x08, 0x10, 0x20, 0x40
 _CAPABILITY_IO = 0x20  # one more octet follows

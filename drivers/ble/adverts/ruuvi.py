@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_text
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import measured
 
 _RAW5 = Struct(">BhHH3hHBH6s")
 _RAW3 = Struct(">BBBBH3hH")

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
-from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import measured
 
 PREFIX = 0x10
 SOLAR, BATTERY_MONITOR = 0x01, 0x02

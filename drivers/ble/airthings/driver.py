@@ -16,7 +16,7 @@ from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.options import BleOptions
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import DeviceIO, SessionOver, SupportedDevice
-from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
+from gatepost.drivers.reading import Reading, Reply, measured
 
 ANSWER_LIMIT = 5.0  # seconds
 TOKEN = b"gp"
@@ -43,11 +43,7 @@ UNITS = {
 def reading_of(found: Fields) -> Reading:
     """What is there; None = it has no value yet."""
     fields = {("tvoc" if name == "voc" else name): value for name, value in found.items()}
-    known = {name: value for name, value in fields.items() if name in UNITS}
-    there = {name: value for name, value in known.items() if value is not None}
-    flags = tuple(f"{name}:not-available" for name, value in known.items() if value is None)
-    units = {name: UNITS[name] for name in there}
-    return Reading("environment", there, units, flags, GOOD if there else BAD)
+    return measured("environment", {name: value for name, value in fields.items() if name in UNITS}, UNITS)
 
 
 class AirthingsOptions(BleOptions, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gatepost.drivers.ble.aranet import values
 from gatepost.drivers.ble.profile import FROM_MEMORY, Items, ProfileMemory
-from gatepost.drivers.reading import BAD, GOOD, Reading
+from gatepost.drivers.reading import Reading, measured
 
 BATCH = 250  # measurements of one call of the decoder
 UNITS = {"temperature": "Cel", "humidity": "%", "pressure": "hPa", "co2": "[ppm]"}
@@ -75,6 +75,4 @@ class AranetHistory:
 
 def air_reading(found: dict[str, Any]) -> Reading:
     """Values of one measurement; None = it has none, as while it calibrates itself."""
-    there = {name: found[name] for name in UNITS if found.get(name) is not None}
-    flags = tuple(f"{name}:not-available" for name in UNITS if name in found and found[name] is None)
-    return Reading("environment", there, {name: UNITS[name] for name in there}, flags, GOOD if there else BAD)
+    return measured("environment", {name: found[name] for name in UNITS if name in found}, UNITS)

@@ -6,13 +6,13 @@ Source: GATT Specification Supplement, Date Time (2A08), Day of Week (2A09), Day
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import wall_time
 
 ZONE_STEP = 15  # minutes
 ZONES = range(-48, 57)
@@ -39,10 +39,7 @@ class DateTime(NamedTuple):
 
     def moment(self) -> datetime | None:
         """None when a part is unknown or there is no such time."""
-        try:
-            return datetime(*self)  # noqa: DTZ001  # the device's wall time
-        except ValueError:
-            return None
+        return wall_time(self)
 
     def iso(self, minutes: int = 0) -> str | None:
         """ISO 8601, so many minutes later; None when it is unknown."""
@@ -163,11 +160,3 @@ def current_time(moment: datetime, adjust_reason: int = MANUAL) -> CurrentTime:
 def _need(data: bytes, count: int) -> None:
     if len(data) < count:
         raise FrameError("truncated")
-
-
-def wall_time(parts: Iterable[int]) -> datetime | None:
-    """Year, month, day, hour, minute and maybe second as a device told them; None where they are no date."""
-    try:
-        return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001  # a device's clock has no zone
-    except (ValueError, TypeError):
-        return None

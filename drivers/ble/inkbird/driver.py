@@ -8,7 +8,7 @@ from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.profile import GattProfile, Items
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import ScanHints, SupportedDevice
-from gatepost.drivers.reading import BAD, GOOD, Reading
+from gatepost.drivers.reading import measured
 
 MODEL = "IDT-34c-B"
 
@@ -23,9 +23,8 @@ class InkbirdProfile(GattProfile):
 
     def decode(self, value: GattValue) -> Items:
         found = decode_probes(value.data)
-        values = {name: round(degrees, 2) for name, degrees in found.items() if degrees is not None}
-        flags = tuple(f"{name}:sensor-unplugged" for name, degrees in found.items() if degrees is None)
-        return [Reading("environment", values, dict.fromkeys(values, "Cel"), flags, GOOD if values else BAD)]
+        values = {name: None if degrees is None else round(degrees, 2) for name, degrees in found.items()}
+        return [measured("environment", values, dict.fromkeys(values, "Cel"), "sensor-unplugged")]
 
 
 class BleInkbird(BleDriver):

@@ -10,7 +10,6 @@ import secrets
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from gatepost.drivers.ble.gatt.times import wall_time
 from gatepost.drivers.ble.omron import frames
 from gatepost.drivers.ble.omron.layouts import OmronLayout, RecordRing, find_layout
 from gatepost.drivers.ble.omron.memory import OmronMemory
@@ -24,7 +23,7 @@ from gatepost.drivers.ble.stored_records.unnumbered_records import OLD_AFTER
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, WrongDevice
-from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.reading import Reading, Reply, wall_time
 from gatepost.drivers.record_digests import RecordDigests, digest_of
 
 TAIL = "-0002a5d5c51b"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost.drivers.ble.gatt.times import wall_time
 from gatepost.drivers.ble.omron.records import Fields
-from gatepost.drivers.reading import GOOD, Reading
+from gatepost.drivers.reading import GOOD, Reading, wall_time
 
 FLAGS = (("irregular_pulse", "irregular-pulse"), ("body_movement", "body-movement"))
 PRESSURE_UNITS = {"systolic": "mm[Hg]", "diastolic": "mm[Hg]", "heart_rate": "/min"}

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from gatepost.drivers.ble.driver import BleDriver
-from gatepost.drivers.ble.gatt.times import wall_time
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
@@ -24,7 +23,7 @@ from gatepost.drivers.ble.viatom.cuff_values import Fields
 from gatepost.drivers.ble.viatom.frames import LEPU, REQUEST, LepuFrames, lepu_request, requests_but
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, ForbiddenWrite, ScanHints, SessionOver, SupportedDevice
-from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.reading import Reading, Reply, wall_time
 
 POLL_INTERVAL = 3.0  # seconds
 IDLE_LIMIT = 120.0  # seconds without a measurement, until the cuff is left alone

@@ -6,7 +6,6 @@ import asyncio
 from datetime import datetime
 from typing import Any, ClassVar
 
-from gatepost.drivers.ble.gatt.times import wall_time
 from gatepost.drivers.ble.peripheral import GattCharacteristic, GattValue
 from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
@@ -19,7 +18,7 @@ from gatepost.drivers.ble.viatom.recordings import RingRecordings
 from gatepost.drivers.ble.viatom.ring_values import Fields, ask, ask_new
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, SessionOver
-from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
+from gatepost.drivers.reading import BAD, GOOD, Reading, Reply, wall_time
 
 LOOK_INTERVAL = 600.0  # seconds between two looks at the list of recordings
 LONGEST_FILE = 1 << 20  # octets; a day of a record each second is 260 kB

@@ -6,7 +6,7 @@ from typing import Any
 
 from gatepost.drivers.checksums import FrameError, sum8
 from gatepost.drivers.driver import Driver, SerialSettings, Twin
-from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
+from gatepost.drivers.reading import BAD, Faults, Reading, Reply, measured
 from gatepost.drivers.serial.and_ua767pc.record import (
     DIGITS,
     HEADER,
@@ -92,17 +92,9 @@ def reading(result: CuffResult) -> Reading:
     """Nothing but the numbers of a valid result; a number that is 0 was not measured."""
     if not result.valid:
         return Reading("blood_pressure", {}, {}, (*FAILED, f"status-{result.status:02x}"), BAD)
-    told = {
-        "systolic": result.systolic,
-        "diastolic": result.diastolic,
-        "mean": result.map,
-        "heart_rate": result.pulse_rate,
-    }
-    if not result.diastolic:
-        told |= {"systolic": None, "diastolic": None}
-    values = {name: value for name, value in told.items() if value}
-    flags = tuple(f"{name}:no-value" for name in told if name not in values)
-    return Reading("blood_pressure", values, {name: UNITS[name] for name in values}, flags, GOOD if values else BAD)
+    pressures = (result.systolic, result.diastolic) if result.diastolic else (None, None)
+    told = zip(UNITS, (*pressures, result.map, result.pulse_rate), strict=True)
+    return measured("blood_pressure", {name: value or None for name, value in told}, UNITS, "no-value")
 
 
 class AndUa767pc(Driver):

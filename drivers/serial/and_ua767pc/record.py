@@ -9,11 +9,11 @@ number (12), reserved (10), battery, reserved, revisions.
 from __future__ import annotations
 
 import string
-from datetime import datetime
 
 import msgspec
 
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import iso_time
 
 VALID = 0x80
 DIGITS = 10
@@ -64,7 +64,8 @@ def decode_packet(octets: bytes) -> CuffPacket:
     if not octets.startswith(START):
         raise FrameError("bad_header")
     serial = octets[35:47].split(b"\0")[0].decode("ascii", "replace").strip()
-    return CuffPacket(decode_result(octets[HEADER:PACKET]), _time(octets[9:16]), serial)
+    measured = iso_time((int.from_bytes(octets[9:11], "little"), *octets[11:16]))
+    return CuffPacket(decode_result(octets[HEADER:PACKET]), measured, serial)
 
 
 def encode_result(result: CuffResult) -> bytes:
@@ -73,10 +74,3 @@ def encode_result(result: CuffResult) -> bytes:
         return f"{result.status:02X}00000000".encode("ascii")
     numbers = (result.systolic - result.diastolic, result.diastolic, result.pulse_rate or 0, result.map or 0)
     return (f"{result.status:02X}" + "".join(f"{number:02X}" for number in numbers)).encode("ascii")
-
-
-def _time(octets: bytes) -> str | None:
-    try:
-        return datetime(int.from_bytes(octets[:2], "little"), *octets[2:]).isoformat()  # noqa: DTZ001  # it has no zone
-    except ValueError:
-        return None

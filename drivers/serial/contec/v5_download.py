@@ -12,7 +12,7 @@ from typing import Any
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO
-from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
+from gatepost.drivers.reading import UNCERTAIN, Reading, measured
 from gatepost.drivers.serial.contec.records import ContecDownload, StoredRecording, TakenOctets, gather, hand_over
 from gatepost.drivers.serial.contec.v5_frames import (
     END_STORED,
@@ -28,6 +28,7 @@ MOST_RECORDINGS = 16  # that are remembered: more than one device may come to th
 TRIES = 3
 ANSWER = 2.0  # seconds without an octet of the answer
 RECORDS = "stored records"
+UNITS = {"spo2": "%", "heart_rate": "/min"}
 
 
 class StoredSplitter:
@@ -136,15 +137,8 @@ async def _gather(io: DeviceIO, download: ContecDownload) -> None:
 def record_reading(number: int, octets: bytes, remark: str) -> Reading:
     """A stored record as a reading; `sequence_number` is its second in the recording."""
     record = decode_record(octets)
-    values: dict[str, Any] = {}
-    units: dict[str, str] = {}
-    flags = ["from-memory", remark]
-    for name, key, unit in (("spo2", "spo2", "%"), ("heart_rate", "pulse_rate", "/min")):
-        value = record[key]
-        if value is None:
-            flags.append(f"{name}:no-signal")
-        else:
-            values[name], units[name] = value, unit
-    quality = BAD if not values else UNCERTAIN if len(values) < 2 else GOOD
-    values["sequence_number"] = number
-    return Reading("pulse_oximetry", values, units, tuple(flags), quality)
+    values = {"spo2": record["spo2"], "heart_rate": record["pulse_rate"]}
+    reading = measured("pulse_oximetry", values, UNITS, "no-signal", partial=UNCERTAIN)
+    reading.values["sequence_number"] = number
+    reading.flags = ("from-memory", remark, *reading.flags)
+    return reading

@@ -24,16 +24,14 @@ from gatepost.drivers.driver import (
     SerialSettings,
     Twin,
 )
-from gatepost.drivers.reading import BAD, UNCERTAIN, Faults, Reading, Reply
+from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply, measured
 from gatepost.drivers.serial.common.frame_sync import FrameTrust
 from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
 from gatepost.drivers.serial.contec.records import ContecDownload
 from gatepost.drivers.serial.contec.retry import ConversationRetry
-from gatepost.drivers.serial.contec.v5_download import StoredSplitter, fetch
+from gatepost.drivers.serial.contec.v5_download import UNITS, StoredSplitter, fetch
 from gatepost.drivers.serial.contec.v5_frames import LiveFrames, V5LiveData
 from gatepost.drivers.serial.contec.v5_twin import Contec5Twin
-
-UNITS = {"spo2": "%", "heart_rate": "/min"}
 
 
 class Contec5Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,18 +86,11 @@ def reading(frame: V5LiveData) -> Reading:
         why = "sensor-fault"
     else:
         why = "searching" if frame.searching else "no-signal"
-    values = {}
-    units = {}
-    flags: list[str] = []
-    for name, value in (("spo2", frame.spo2), ("heart_rate", frame.pulse_rate)):
-        if value:
-            values[name] = value
-            units[name] = UNITS[name]
-        else:
-            flags.append(f"{name}:{why}")
-    if len(values) == 2:
-        flags.append(why)
-    return Reading("pulse_oximetry", values, units, tuple(flags), UNCERTAIN if values else BAD)
+    found = measured("pulse_oximetry", {"spo2": frame.spo2, "heart_rate": frame.pulse_rate}, UNITS, why)
+    if found.values:
+        found.quality = UNCERTAIN
+        found.flags = found.flags or (why,)
+    return found
 
 
 class ContecCms50dPlus(Driver):

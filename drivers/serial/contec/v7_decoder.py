@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from gatepost.drivers.reading import BAD, UNCERTAIN, Faults, Reading, Reply
+from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.common.frame_sync import FrameTrust
 from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
 from gatepost.drivers.serial.contec import v7_packets as v7
 from gatepost.drivers.serial.contec.records import ContecDownload
-from gatepost.drivers.serial.contec.v7_segments import RECORD, describe
+from gatepost.drivers.serial.contec.v7_segments import RECORD, describe, oximetry
 
 METRIC = "pulse_oximetry"
-UNITS = {"spo2": "%", "heart_rate": "/min", "perfusion_index": "%"}
 ABOUT_SEGMENTS = {v7.START_DATE: "start-date", v7.START_TIME: "start-time", v7.SEGMENTS: "segments"}
 
 
@@ -57,23 +54,15 @@ class Contec7Decoder:
 
 def reading(live: v7.V7LiveData) -> Reading:
     """What one live packet says about the person."""
-    values: dict[str, Any] = {}
-    flags: list[str] = []
     why = _why(live)
-    for name, value in (("spo2", live.spo2), ("heart_rate", live.pulse_rate)):
-        if value:
-            values[name] = value
-        else:
-            flags.append(f"{name}:{why or 'no-signal'}")
-    if live.pi_pct is not None and values:
-        values["perfusion_index"] = live.pi_pct
+    found = oximetry(live.spo2 or None, live.pulse_rate or None, live.pi_pct, why or "no-signal")
     if live.spo2_low:
-        flags.append("spo2-low")
-    quality = BAD if not values else UNCERTAIN if why or len(values) < 2 else "good"
-    if why and live.spo2 and live.pulse_rate:
-        flags.append(why)
-    units = UNITS if len(values) == len(UNITS) else {name: UNITS[name] for name in values}
-    return Reading(METRIC, values, units, tuple(flags), quality)
+        found.flags = (*found.flags, "spo2-low")
+    if why and found.values:
+        found.quality = UNCERTAIN
+        if live.spo2 and live.pulse_rate:
+            found.flags = (*found.flags, why)
+    return found
 
 
 def _why(live: v7.V7LiveData) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
+from gatepost.drivers.reading import UNCERTAIN, Reading, measured, wall_time
 from gatepost.drivers.serial.contec.v7_packets import SEGMENTS, START_DATE, START_TIME, STORED, STORED_PI
 
 RECORD = {STORED: 2, STORED_PI: 4}  # octets of a record
@@ -49,32 +49,26 @@ def decode_record(data: bytes) -> dict[str, Any]:
 
 def start_of(date: dict[str, Any], time: dict[str, Any]) -> datetime | None:
     """When a segment began by the device's clock; None when that is no date."""
-    try:
-        return datetime(  # noqa: DTZ001  # a device's clock has no zone
-            date["year"], date["month"], date["day"], time["hour"], time["minute"], time["second"]
-        )
-    except ValueError:
-        return None
+    parts = (date[name] for name in ("year", "month", "day"))
+    return wall_time((*parts, *(time[name] for name in ("hour", "minute", "second"))))
 
 
 def record_reading(number: int, data: bytes, start: datetime | None) -> Reading:
     """A stored record as a reading; without a start its number in the segment stands for its time."""
     record = decode_record(data)
-    values: dict[str, Any] = {}
-    flags = [MEMORY]
-    for name, value in (("spo2", record["spo2"]), ("heart_rate", record["pulse_rate"])):
-        if value is None:
-            flags.append(f"{name}:no-signal")
-        else:
-            values[name] = value
-    quality = BAD if not values else UNCERTAIN if len(values) < 2 else GOOD
-    if values and record.get("pi_pct") is not None:
-        values["perfusion_index"] = record["pi_pct"]
-    units = {name: UNITS[name] for name in values}
-    device_time = None
+    reading = oximetry(record["spo2"], record["pulse_rate"], record.get("pi_pct"))
+    reading.flags = (MEMORY, *reading.flags)
     if start is None:
-        values["sequence_number"] = number
-        flags.append("device_time:not-set")
+        reading.values["sequence_number"] = number
+        reading.flags = (*reading.flags, "device_time:not-set")
     else:
-        device_time = (start + timedelta(seconds=number)).isoformat()
-    return Reading("pulse_oximetry", values, units, tuple(flags), quality, device_time)
+        reading.device_time = (start + timedelta(seconds=number)).isoformat()
+    return reading
+
+
+def oximetry(spo2: int | None, pulse_rate: int | None, pi_pct: float | None, why: str = "no-signal") -> Reading:
+    """A perfusion index alone says nothing."""
+    reading = measured("pulse_oximetry", {"spo2": spo2, "heart_rate": pulse_rate}, UNITS, why, partial=UNCERTAIN)
+    if reading.values and pi_pct is not None:
+        reading.values["perfusion_index"], reading.units["perfusion_index"] = pi_pct, UNITS["perfusion_index"]
+    return reading

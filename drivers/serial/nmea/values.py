@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import BAD, GOOD, Reading
+from gatepost.drivers.reading import Reading, iso_time, measured
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 _DEGREES = re.compile(r"(\d{2,3})(\d\d(?:\.\d*)?)", re.ASCII)
@@ -159,10 +158,8 @@ def slug(text: str) -> str:
 
 
 def _reading(metric: str, found: list[NmeaValue], flags: tuple[str, ...] = (), why: str = "no-value") -> Reading:
-    values = {each.name: each.value for each in found if each.value is not None}
-    units = {each.name: each.unit for each in found if each.unit and each.value is not None}
-    missing = tuple(f"{each.name}:{why}" for each in found if each.value is None)
-    return Reading(metric, values, units, (*missing, *flags), GOOD if values else BAD)
+    units = {each.name: each.unit for each in found if each.unit}
+    return measured(metric, {each.name: each.value for each in found}, units, why, flags)
 
 
 def _pressure(fields: tuple[str, ...]) -> NmeaValue:
@@ -191,14 +188,9 @@ def _utc(date: str, time: str) -> str | None:
     if not re.fullmatch(r"\d{6}", date, re.ASCII) or not re.fullmatch(r"\d{6}(?:\.\d+)?", time, re.ASCII):
         return None
     year = int(date[4:])
-    try:
-        moment = datetime(  # noqa: DTZ001  # told without one
-            2000 + year if year < 80 else 1900 + year, int(date[2:4]), int(date[:2]),
-            int(time[:2]), int(time[2:4]), int(time[4:6]),
-        )  # fmt: skip
-    except ValueError:
-        return None
-    return moment.isoformat() + time[6:10].rstrip(".")
+    clock = (int(time[:2]), int(time[2:4]), int(time[4:6]))
+    moment = iso_time((2000 + year if year < 80 else 1900 + year, int(date[2:4]), int(date[:2]), *clock))
+    return None if moment is None else moment + time[6:10].rstrip(".")
 
 
 def _at(fields: tuple[str, ...], index: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
+from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply, measured
 from gatepost.drivers.serial.common.frame_sync import FrameTrust
 from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
 from gatepost.drivers.serial.common.status_updates import StatusUpdates
@@ -151,20 +151,12 @@ def _reading(
     spo2: int | None, pulse_rate: int | None, why: str, remarks: list[str], smartpoint: bool, low: bool
 ) -> Reading:
     """Values, why one is missing, what the oximeter doubts. `low-perfusion` and the like make values uncertain."""
-    values: dict[str, Any] = {}
-    flags: list[str] = []
-    for name, value in (("spo2", spo2), ("heart_rate", pulse_rate)):
-        if value is None:
-            flags.append(f"{name}:{why or 'no-signal'}")
-        else:
-            values[name] = value
-    if why and values:
-        flags.append(why)
+    values = {"spo2": spo2, "heart_rate": pulse_rate}
+    found = measured(METRIC, values, UNITS, why or "no-signal", partial=UNCERTAIN)
+    flags = [why] if why and found.values else []
     flags += remarks
-    doubted = bool(why) or len(values) < 2 or "artifact" in remarks or "low-perfusion" in remarks
-    if smartpoint:
-        flags.append("smartpoint")
-    if low:
-        flags.append("low-battery")
-    units = UNITS if len(values) == 2 else {name: UNITS[name] for name in values}
-    return Reading(METRIC, values, units, tuple(flags), BAD if not values else UNCERTAIN if doubted else GOOD)
+    flags += (word for word, told in (("smartpoint", smartpoint), ("low-battery", low)) if told)
+    found.flags = (*found.flags, *flags)
+    if found.values and (why or "artifact" in remarks or "low-perfusion" in remarks):
+        found.quality = UNCERTAIN
+    return found

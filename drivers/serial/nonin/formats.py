@@ -7,11 +7,10 @@ has bit 7 set. Format 13 is a spot check with its time. HR is (MSB & 3) << 7 | L
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 
 from gatepost.drivers.checksums import FrameError, sum8
+from gatepost.drivers.reading import iso_time
 
 FRAME, PACKET = 5, 25  # octets of a frame of formats 2 and 7; frames of a packet
 START = 0x01  # of format 2
@@ -90,11 +89,8 @@ class SpotCheck(msgspec.Struct, frozen=True, gc=False):
     @property
     def device_time(self) -> str | None:
         """ISO 8601; None when the device's clock says no date."""
-        try:
-            moment = datetime(*self.time)  # noqa: DTZ001  # a device's clock has no zone
-        except ValueError:
-            return None
-        return f"{moment.isoformat()}.{self.hundredths:02}" if 0 < self.hundredths < 100 else moment.isoformat()
+        moment = iso_time(self.time)
+        return f"{moment}.{self.hundredths:02}" if moment and 0 < self.hundredths < 100 else moment
 
 
 def rate(msb: int, lsb: int) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -11,7 +10,7 @@ from msgspec import Meta
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, SerialSettings, Twin
-from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply, iso_time
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
 from gatepost.drivers.serial.common.status_updates import StatusUpdates, follow
 from gatepost.drivers.serial.oximeter_ascii.lines import DIALECTS, NELLCOR_STATUS, OximeterLine, is_heading
@@ -134,13 +133,7 @@ class OximeterAsciiDecoder:
 
 def _device_time(line: OximeterLine) -> str | None:
     """ISO 8601; a time of day alone is none."""
-    if line.time is None or len(line.time) < 6:
-        return None
-    year, month, day, hour, minute, second = line.time
-    try:
-        return datetime(year, month, day, hour, minute, second).isoformat()  # noqa: DTZ001  # a device has no zone
-    except ValueError:
-        return None
+    return None if line.time is None or len(line.time) < 6 else iso_time(line.time)
 
 
 class OximeterAscii(Driver):

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import wall_time
 
 HEAD = re.compile(rb"MISC([AF]),(\d{1,4}) *,(\d{1,3}) *,\x02")
 LONGEST_HEAD = 20  # octets
@@ -105,7 +106,4 @@ def _time(clock: str, date: str) -> datetime | None:
     if found is None or found[1] not in _MONTHS or not re.fullmatch(r"\d\d?:\d\d", clock):
         return None
     hour, minute = (int(part) for part in clock.split(":"))
-    try:
-        return datetime(int(found[3]), _MONTHS.index(found[1]) + 1, int(found[2]), hour, minute)  # noqa: DTZ001
-    except ValueError:
-        return None
+    return wall_time((int(found[3]), _MONTHS.index(found[1]) + 1, int(found[2]), hour, minute))

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.drivers.driver import Driver, ScanHints, SerialSettings, Twin
-from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
+from gatepost.drivers.reading import Faults, Reading, Reply, measured
 from gatepost.drivers.serial.protocentral.frames import ProtocentralFrame, ProtocentralFrameReader
 from gatepost.drivers.serial.protocentral.signals import ADS1292R, HEALTHYPI, SignalFrame, ads1292r, healthypi
 from gatepost.drivers.serial.protocentral.twin import ProtocentralTwin
@@ -150,9 +150,7 @@ class _Number:
         if now == self._last and not due:
             return None
         self._last = now
-        if value is None:
-            return Reading(self._metric, {}, {}, (f"{self._name}:{why}",), BAD)
-        return Reading(self._metric, {self._name: value}, {self._name: self._unit}, (), GOOD)
+        return measured(self._metric, {self._name: value}, {self._name: self._unit}, why)
 
 
 class ProtocentralAds1292r(Driver):

@@ -13,12 +13,12 @@ from operator import xor
 from typing import Any
 from zlib import crc32
 
-from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_of, measured
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_of
 from gatepost.drivers.ble.adverts.table.schema import Conditions, FieldSpec, FormatSpec, NumberSpec, NumberType
 from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import Reading
+from gatepost.drivers.reading import Reading, measured
 
 ABSENT: Any = object()  # a field past the end of the payload, or of another kind of payload
 LONGEST = 255  # octets of a payload
