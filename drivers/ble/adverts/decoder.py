@@ -8,7 +8,7 @@ from typing import Any
 from gatepost.drivers.ble.adverts.advert_history import AdvertHistory, PayloadHistory
 from gatepost.drivers.ble.adverts.cipher import AdvertCipher
 from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender, DecodedAdvert, mac_of
-from gatepost.drivers.ble.adverts.formats import AdvertFilter, AnyFormat
+from gatepost.drivers.ble.adverts.formats import AnyFormat, advert_filter
 from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import short
 from gatepost.drivers.checksums import FrameError
@@ -53,7 +53,7 @@ class AdvertDecoder:
     ) -> None:
         self.faults = Faults()
         self._clock = clock
-        self._filter = AdvertFilter(wanted)
+        self._filter = advert_filter(wanted)
         self._choose = wanted == "auto"
         self._cipher = AdvertCipher(key) if key else None
         self._again = again

@@ -7,7 +7,7 @@ A format's module is loaded when its first advertisement is heard. `recognise` s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -143,14 +143,19 @@ class AdvertFilter:
         return payloads
 
 
-@cache
-def _everything(version: int) -> AdvertFilter:
-    return AdvertFilter()
+def advert_filter(wanted: str = "auto") -> AdvertFilter:
+    """The filter that all sensors with this choice share; a new one once the user's formats have changed."""
+    return _filter(wanted, version())
+
+
+@lru_cache(maxsize=64)
+def _filter(wanted: str, version: int) -> AdvertFilter:
+    return AdvertFilter(wanted)
 
 
 def recognise(advert: ReceivedAdvert) -> list[RecognisedAdvert]:
     """Formats that `ble-advertisement` can decode, sensors before beacons; empty for everything else."""
-    fitting = _everything(version()).payloads(advert)
+    fitting = advert_filter().payloads(advert)
     fitting.sort(key=lambda payload: payload.form.presence)
     recognised: dict[str, RecognisedAdvert] = {}
     for form, data in fitting:

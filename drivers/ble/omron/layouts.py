@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -87,7 +87,7 @@ class OmronLayout(NamedTuple):
 
 @cache
 def book() -> LayoutBook:
-    file = files("gatepost.drivers.ble.omron") / "data" / "layouts.json"
+    file = Path(__file__).parent / "data" / "layouts.json"
     return msgspec.json.decode(file.read_bytes(), type=LayoutBook)
 
 

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from gatepost.drivers.ble.adverts.driver import AdvertOptions
-from gatepost.drivers.ble.adverts.formats import FORMATS, AdvertFilter, names, recognise
+from gatepost.drivers.ble.adverts.formats import FORMATS, AdvertFilter, advert_filter, names, recognise
+from gatepost.drivers.ble.adverts.table.catalogue import use_formats
 from gatepost.drivers.ble.peripheral import ReceivedAdvert
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.options import WrongOptions
@@ -88,3 +89,11 @@ def test_a_format_is_loaded_with_its_first_advertisement_and_cryptography_with_t
         "assert 'cryptography' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+def test_sensors_share_one_filter_until_the_users_formats_change():
+    shared = advert_filter("ruuvi")
+    assert advert_filter("ruuvi") is shared
+    assert advert_filter("govee") is not shared
+    use_formats([])
+    assert advert_filter("ruuvi") is not shared

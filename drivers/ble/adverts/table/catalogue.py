@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
-from gatepost.drivers.ble.adverts.table.engine import LONGEST, TableFormat
+from gatepost.drivers.ble.adverts.table.engine import TableFormat
 from gatepost.drivers.ble.adverts.table.schema import FormatSpec
 from gatepost.drivers.ble.peripheral import ReceivedAdvert
+
+DATA = Path(__file__).parent / "data"  # importlib.resources would load half a mebibyte
 
 _users: tuple[TableFormat, ...] = ()
 _changes = 0
@@ -20,11 +22,9 @@ _changes = 0
 @cache
 def built_in() -> tuple[TableFormat, ...]:
     """In the order of their files and names."""
-    folder = files("gatepost.drivers.ble.adverts.table") / "data"
     specs: list[FormatSpec] = []
-    for file in sorted(folder.iterdir(), key=lambda each: each.name):
-        if file.name.endswith(".json"):
-            specs += msgspec.json.decode(file.read_bytes(), type=list[FormatSpec])
+    for file in sorted(DATA.glob("*.json")):
+        specs += msgspec.json.decode(file.read_bytes(), type=list[FormatSpec])
     return tuple(map(TableFormat, specs))
 
 
@@ -50,7 +50,7 @@ class TableIndex:
     def __init__(self, formats: Iterable[TableFormat]) -> None:
         self._companies: dict[int, list[TableFormat]] = defaultdict(list)
         self._services: dict[str, list[TableFormat]] = defaultdict(list)
-        self._any_company: list[list[TableFormat]] = [[] for _ in range(LONGEST + 1)]
+        self._any_company: dict[int, list[TableFormat]] = defaultdict(list)
         for form in formats:
             for company in form.company_ids:
                 self._companies[company].append(form)
@@ -60,6 +60,7 @@ class TableIndex:
                 for length in form.lengths():
                     self._any_company[length].append(form)
         self._companies, self._services = dict(self._companies), dict(self._services)
+        self._any_company = dict(self._any_company)
 
     def find(self, advert: ReceivedAdvert) -> list[tuple[TableFormat, bytes]]:
         """Formats that match, each with its payload."""
@@ -70,7 +71,7 @@ class TableIndex:
         ]
         for company, data in advert.manufacturer_data.items():
             forms = self._companies.get(company, ())
-            others = self._any_company[len(data)] if len(data) <= LONGEST else ()
+            others = self._any_company.get(len(data), ())
             candidates += [(form, data, company) for form in (*forms, *others)]
         matched = ((form, form.payload(data, company, advert)) for form, data, company in candidates)
         return [(form, payload) for form, payload in matched if payload is not None]
