@@ -5,6 +5,8 @@ Roles: `viewer` sees, `operator` also makes things happen, `admin` also changes 
 
 from __future__ import annotations
 
+from functools import partial
+
 from gatepost.agent.api.access_routes import ACCESS_ROUTES
 from gatepost.agent.api.carried_routes import CARRIED_ROUTES
 from gatepost.agent.api.handlers import (
@@ -23,237 +25,109 @@ from gatepost.agent.api.handlers import (
     store_log,
     web_page,
 )
-from gatepost.agent.api.http.router import LateRoutes, Route
+from gatepost.agent.api.http.router import CHANGE_TIME, LateRoutes, Route, change, operate, view
 from gatepost.agent.api.schemas import requests
 from gatepost.agent.api.service_routes import SERVICE_ROUTES
 from gatepost.agent.api.websocket import endpoint
 from gatepost.agent.api.websocket.event_filter import ListenQuery
 
 V1 = "/api/v1"
-CHANGE_TIME = 60.0
 COMMAND_TIME = 330.0  # seconds: commands have limits of their own, this is the last resort
 
+command = partial(Route, "POST", role="operator", time=COMMAND_TIME, body=requests.CommandBody, statuses=(200, 202))
+
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/", web_page.index, "The web page", "HTML", role="open"),
-    Route(
-        "GET", "/static/{file:path}", web_page.static, "A file of the web page", "JavaScript, CSS or SVG", role="open"
-    ),
-    Route("GET", "/docs", docs.docs, "This description for people", "HTML", role="open"),
-    Route("GET", "/openapi.json", docs.openapi, "This description for programs", "OpenAPI 3.1", role="open"),
-    Route(
-        "GET",
-        "/health",
-        gateway.health,
-        "Whether the agent answers",
-        '{"status": "healthy" or "degraded", ...}',
-        role="open",
-    ),
-    Route(
-        "GET",
+    Route("GET", "/", web_page.index, "The web page", role="open"),
+    Route("GET", "/static/{file:path}", web_page.static, "A file of the web page", role="open"),
+    Route("GET", "/docs", docs.docs, "This description for people", role="open"),
+    Route("GET", "/openapi.json", docs.openapi, "This description for programs: OpenAPI 3.1", role="open"),
+    Route("GET", "/health", gateway.health, "Whether the agent answers", role="open"),
+    view(
         "/ws",
         endpoint.listen,
         "Live events over WebSocket; an answer of HTTP only where it cannot be opened",
-        '{"error": {"key": "upgrade-required", ...}} with 426, when this is no WebSocket handshake',
         query=ListenQuery,
-        role="viewer",
         patient=True,
     ),
-    Route(
-        "GET",
-        "/health/detailed",
-        gateway.health_detailed,
-        "Every part with its state",
-        '{"status": "ok" or "degraded", "parts": {"store", "clock", "devices", "brokers"}}',
-        role="viewer",
-    ),
-    Route(
-        "GET",
-        "/metrics",
-        metrics.scrape,
-        "For Prometheus: store, devices, brokers, process",
-        "text/plain; version=0.0.4",
-        role="viewer",
-    ),
-    Route(
-        "GET",
-        f"{V1}/status",
-        gateway.status,
-        "What runs, and how it is",
-        "gateway, uptime, clock, store, devices, brokers, settings",
-        role="viewer",
-    ),
-    Route("GET", f"{V1}/stats", gateway.stats, "Counts and rates", "store, devices, brokers, listener", role="viewer"),
-    Route(
-        "GET",
-        f"{V1}/doctor",
-        gateway.doctor,
-        "Findings: what is wrong, why, and why readings are not upstream yet",
-        '{"findings": [{"severity", "about", "what", "why", "do"}]}',
-        role="viewer",
-    ),
+    view("/health/detailed", gateway.health_detailed, "Every part with its state"),
+    view("/metrics", metrics.scrape, "For Prometheus: store, devices, brokers, process", "text/plain; version=0.0.4"),
+    view(f"{V1}/status", gateway.status, "What runs, and how it is"),
+    view(f"{V1}/stats", gateway.stats, "Counts and rates"),
+    view(f"{V1}/doctor", gateway.doctor, "Findings: what is wrong, why, and why readings are not upstream yet"),
     Route(
         "POST",
         f"{V1}/reload",
         gateway.reload,
         "Read the settings again, apply what changed",
-        '{"applied", "changed", "problems"}',
         body=requests.NoBody,
-        time=60.0,
+        time=CHANGE_TIME,
         role="operator",
     ),
-    Route(
-        "POST",
-        f"{V1}/gateway/command",
-        commands.to_gateway,
-        "A command for the gateway, checked as over MQTT",
-        "the command's response",
-        body=requests.CommandBody,
-        time=COMMAND_TIME,
-        role="operator",
-        statuses=(200, 202),
-    ),
-    Route("GET", f"{V1}/brokers", brokers.every, "Brokers with their settings", '{"brokers": [...]}', role="viewer"),
-    Route(
-        "GET", f"{V1}/brokers/status", brokers.states, "The state of each broker", '{"brokers": [...]}', role="viewer"
-    ),
-    Route(
+    command(f"{V1}/gateway/command", commands.to_gateway, "A command for the gateway, checked as over MQTT"),
+    view(f"{V1}/brokers", brokers.every, "Brokers with their settings"),
+    view(f"{V1}/brokers/status", brokers.states, "The state of each broker"),
+    operate(
         "GET",
         f"{V1}/brokers/discovered",
         brokers.discovered,
         "Brokers that announce themselves on the local network (DNS-SD)",
-        '{"brokers": [{"name", "service", "host", "addresses", "port", "url", "configured"}], "hint"}',
-        role="operator",
     ),
-    Route(
-        "GET",
-        f"{V1}/brokers/{{name}}",
-        brokers.one,
-        "One broker",
-        "its state, settings and what it is owed",
-        role="viewer",
-    ),
-    Route(
+    view(f"{V1}/brokers/{{name}}", brokers.one, "One broker"),
+    change(
         "POST",
         f"{V1}/brokers",
         brokers.create,
         "Add a broker; kept over restarts",
-        "201: the broker",
         body=requests.NewBroker,
-        time=CHANGE_TIME,
-        role="admin",
         statuses=(201,),
     ),
-    Route(
+    change(
         "PUT",
         f"{V1}/brokers/{{name}}",
         brokers.replace,
         "Add a broker, or replace all of its settings",
-        "the broker; 201 for a new one",
         body=requests.BrokerBody,
-        time=CHANGE_TIME,
-        role="admin",
         statuses=(200, 201),
     ),
-    Route(
-        "DELETE",
-        f"{V1}/brokers/{{name}}",
-        brokers.remove,
-        "Remove a broker; what it was owed is not sent any more",
-        '{"name", "removed": true}',
-        time=CHANGE_TIME,
-        role="admin",
+    change(
+        "DELETE", f"{V1}/brokers/{{name}}", brokers.remove, "Remove a broker; what it was owed is not sent any more"
     ),
-    Route(
+    operate(
         "POST",
         f"{V1}/brokers/{{name}}/control",
         brokers.control,
         "Connect or disconnect a broker",
-        "its state",
         body=requests.BrokerControl,
-        role="operator",
     ),
-    Route("GET", f"{V1}/devices", devices.every, "The devices", '{"devices": [...]}', role="viewer"),
-    Route(
-        "GET",
-        f"{V1}/devices/{{id}}",
-        devices.one,
-        "One device",
-        "its state, settings and the commands that it understands",
-        role="viewer",
-    ),
-    Route(
+    view(f"{V1}/devices", devices.every, "The devices"),
+    view(f"{V1}/devices/{{id}}", devices.one, "One device"),
+    change(
         "POST",
         f"{V1}/devices",
         devices.create,
         "Register a device; kept over restarts",
-        "201: the device",
         body=requests.NewDevice,
-        time=CHANGE_TIME,
-        role="admin",
         statuses=(201,),
     ),
-    Route(
+    change(
         "PUT",
         f"{V1}/devices/{{id}}",
         devices.replace,
         "Register a device, or replace all of its settings",
-        "the device; 201 for a new one",
         body=requests.DeviceBody,
-        time=CHANGE_TIME,
-        role="admin",
         statuses=(200, 201),
     ),
-    Route(
-        "DELETE",
-        f"{V1}/devices/{{id}}",
-        devices.remove,
-        "Remove a device; its readings are kept",
-        '{"id", "removed": true}',
-        time=CHANGE_TIME,
-        role="admin",
-    ),
-    Route("GET", f"{V1}/drivers", drivers.every, "The installed drivers", '{"drivers": [names]}', role="viewer"),
-    Route(
-        "GET",
-        f"{V1}/drivers/{{driver}}",
-        drivers.one,
-        "One driver",
-        "its title, the JSON Schema of its options, the commands of its own",
-        role="viewer",
-    ),
-    Route(
-        "GET",
-        f"{V1}/formats",
-        formats.every,
-        "The payload formats that brokers can be given",
-        '{"formats": [names]}',
-        role="viewer",
-    ),
-    Route(
-        "GET",
-        f"{V1}/formats/{{format}}",
-        formats.one,
-        "One payload format",
-        "what it is for, and the JSON Schema of its options",
-        role="viewer",
-    ),
-    Route(
-        "GET",
-        f"{V1}/commands",
-        commands.of_all,
-        "The ledger of all commands, newest first",
-        '{"commands": [...], "cursor": for the next page, or null}',
-        query=requests.LedgerQuery,
-        role="viewer",
-    ),
-    Route(
-        "GET",
+    change("DELETE", f"{V1}/devices/{{id}}", devices.remove, "Remove a device; its readings are kept"),
+    view(f"{V1}/drivers", drivers.every, "The installed drivers"),
+    view(f"{V1}/drivers/{{driver}}", drivers.one, "One driver"),
+    view(f"{V1}/formats", formats.every, "The payload formats that brokers can be given"),
+    view(f"{V1}/formats/{{format}}", formats.one, "One payload format"),
+    view(f"{V1}/commands", commands.of_all, "The ledger of all commands, newest first", query=requests.LedgerQuery),
+    view(
         f"{V1}/devices/{{id}}/data",
         readings.of_device,
         "Stored readings of a device, newest first; with `resolution` curves of least, most, mean and last",
-        '{"readings": [...], "cursor": for the next page, or null}; with `resolution` {"series": [...], ...}',
         query=requests.DeviceHistoryQuery,
-        role="viewer",
         patient=True,
         other="text/csv",
     ),
@@ -267,160 +141,75 @@ ROUTES: tuple[Route, ...] = (
         role="operator",
         patient=True,
     ),
-    Route(
-        "POST",
-        f"{V1}/devices/{{id}}/command",
-        commands.to_device,
-        "A command for a device, checked as over MQTT",
-        "the command's response",
-        body=requests.CommandBody,
-        time=COMMAND_TIME,
-        role="operator",
-        statuses=(200, 202),
-    ),
-    Route(
-        "GET",
+    command(f"{V1}/devices/{{id}}/command", commands.to_device, "A command for a device, checked as over MQTT"),
+    view(
         f"{V1}/devices/{{id}}/commands",
         commands.of_device,
         "The ledger of a device's commands, newest first",
-        '{"commands": [...], "cursor": for the next page, or null}',
         query=requests.LedgerQuery,
-        role="viewer",
         patient=True,
     ),
-    Route(
-        "GET",
+    view(
         f"{V1}/readings",
         readings.of_all,
         "Stored readings of all devices, newest first",
-        '{"readings": [...], "cursor": for the next page, or null}',
         query=requests.AllHistoryQuery,
-        role="viewer",
         patient=True,
         other="text/csv",
     ),
-    Route(
-        "GET",
+    view(
         f"{V1}/readings/follow",
         readings.follow,
         "Readings as they are taken, one JSON object a line, until the client leaves",
         'readings; {"lost": count} where the client was too slow',
         query=requests.FollowQuery,
-        role="viewer",
         patient=True,
     ),
-    Route(
-        "POST",
-        f"{V1}/publish",
-        messages.publish,
-        "Publish a message through a broker",
-        "broker, topic, qos, retain, size",
-        body=requests.PublishBody,
-        role="operator",
-    ),
-    Route(
+    operate("POST", f"{V1}/publish", messages.publish, "Publish a message through a broker", body=requests.PublishBody),
+    operate(
         "POST",
         f"{V1}/broadcast",
         messages.broadcast,
         "A command for every gateway of the organization",
-        '{"brokers": [{"broker", "topic", "error" where it did not go out}]}',
         body=requests.BroadcastBody,
-        role="operator",
     ),
-    Route(
-        "GET",
-        f"{V1}/subscriptions",
-        messages.subscriptions,
-        "The topics that are followed",
-        '{"subscriptions": [{"broker", "topic", "qos", "state", "reason"}]}',
-        role="viewer",
-    ),
-    Route(
+    view(f"{V1}/subscriptions", messages.subscriptions, "The topics that are followed"),
+    operate(
         "POST",
         f"{V1}/subscriptions",
         messages.subscribe,
         "Follow a topic; kept over restarts",
-        "201: the subscription",
         body=requests.SubscriptionBody,
-        role="operator",
         statuses=(200, 201),
     ),
-    Route(
+    operate(
         "DELETE",
         f"{V1}/subscriptions/{{topic:path}}",
         messages.unsubscribe,
         "Unsubscribe from a topic",
-        '{"topic", "brokers", "removed": true}',
         query=requests.BrokerQuery,
-        role="operator",
     ),
-    Route(
-        "GET",
+    view(
         f"{V1}/messages",
         messages.messages,
         "Messages on followed topics and published ones, newest first",
-        '{"messages": [...], "cursor": for the next page, or null}',
         query=requests.MessageQuery,
-        role="viewer",
         patient=True,
     ),
-    Route(
-        "GET",
-        f"{V1}/topics",
-        messages.topics,
-        "The topics seen, the last one first",
-        '{"topics": [{"broker", "topic", "count", "last", "size", "retain"}]}',
-        query=requests.TopicQuery,
-        role="viewer",
-    ),
-    Route(
-        "GET", f"{V1}/backlog", store_log.backlog, "What each broker is still owed", '{"backlog": [...]}', role="viewer"
-    ),
-    Route(
-        "GET",
-        f"{V1}/gaps",
-        store_log.gaps,
-        "What was lost, when and why",
-        '{"gaps": [...]}',
-        query=requests.PageQuery,
-        role="viewer",
-    ),
-    Route(
-        "POST",
-        f"{V1}/gaps/seen",
-        store_log.gaps_seen,
-        "A loss of stored readings was seen: health is `ok` again",
-        '{"loss": ""}',
-        role="operator",
-    ),
-    Route(
-        "GET",
+    view(f"{V1}/topics", messages.topics, "The topics seen, the last one first", query=requests.TopicQuery),
+    view(f"{V1}/backlog", store_log.backlog, "What each broker is still owed"),
+    view(f"{V1}/gaps", store_log.gaps, "What was lost, when and why", query=requests.PageQuery),
+    operate("POST", f"{V1}/gaps/seen", store_log.gaps_seen, "A loss of stored readings was seen: health is `ok` again"),
+    view(
         f"{V1}/dead-letters",
         store_log.dead_letters,
         "What brokers refused for good",
-        '{"dead_letters": [...]}',
         query=requests.DeadLetterQuery,
-        role="viewer",
         patient=True,
     ),
-    Route(
-        "GET",
-        f"{V1}/audit",
-        store_log.audit,
-        "What was decided, newest first",
-        '{"audit": [...], "cursor": for the next page, or null}',
-        query=requests.AuditQuery,
-        role="operator",
-    ),
-    Route("GET", f"{V1}/listener", listener.show, "Devices that speak MQTT", "counts and connections", role="viewer"),
-    Route(
-        "DELETE",
-        f"{V1}/listener/clients/{{device}}",
-        listener.hang_up,
-        "End its connections",
-        '{"ended"}',
-        role="operator",
-    ),
+    operate("GET", f"{V1}/audit", store_log.audit, "What was decided, newest first", query=requests.AuditQuery),
+    view(f"{V1}/listener", listener.show, "Devices that speak MQTT"),
+    operate("DELETE", f"{V1}/listener/clients/{{device}}", listener.hang_up, "End its connections"),
     *CARRIED_ROUTES,
     *SERVICE_ROUTES,
     *ACCESS_ROUTES,
@@ -431,7 +220,8 @@ def document_routes() -> tuple[Route, ...]:
     """Routes of the documents; those of this table come first."""
     from gatepost.agent.api.documents import broker_registry, device_registry, message_service, mqtt_service
 
-    return (*broker_registry.ROUTES, *message_service.ROUTES, *device_registry.ROUTES, *mqtt_service.ROUTES)
+    routes = (*broker_registry.ROUTES, *message_service.ROUTES, *device_registry.ROUTES, *mqtt_service.ROUTES)
+    return tuple(route._replace(tag="documents") for route in routes)
 
 
 DOCUMENTS = LateRoutes(

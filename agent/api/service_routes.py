@@ -3,108 +3,72 @@
 from __future__ import annotations
 
 from gatepost.agent.api.handlers import broker_test, device_test, downloads, logs, scan, settings
-from gatepost.agent.api.http.router import Route
+from gatepost.agent.api.http.router import Route, change, operate, view
 from gatepost.agent.api.schemas import requests
 
 V1 = "/api/v1"
 
-CHANGE_TIME = 60.0
 
 SERVICE_ROUTES: tuple[Route, ...] = (
-    Route(
-        "GET",
+    view(
         f"{V1}/settings",
         settings.every,
         "The effective settings, secrets hidden; what each key means, and whether it may be changed here",
-        '{"settings": [{"key", "value", "origin": "file:line:column" or "default", "help", "editable"}]}',
-        role="viewer",
     ),
-    Route(
-        "GET",
+    view(
         f"{V1}/settings/schema",
         settings.schema,
-        "The JSON Schema of a settings file",
-        '{"schema": JSON Schema 2020-12}; the options of drivers and formats have routes of their own',
-        role="viewer",
+        "The JSON Schema (2020-12) of a settings file; options of drivers and formats have routes of their own",
     ),
-    Route(
+    change(
         "POST",
         f"{V1}/settings/preview",
         settings.preview,
         "What a change would make of the agent's own drop; nothing is changed",
-        '{"ok", "file", "before", "after": as YAML, "changed", "problems", "warnings"}',
         body=requests.SettingsChangeBody,
-        time=CHANGE_TIME,
-        role="admin",
     ),
-    Route(
+    change(
         "POST",
         f"{V1}/settings/apply",
         settings.apply,
         "Change settings; with `confirm` on trial: undone unless that is confirmed in time, whatever happens",
-        '{"applied", "changed", "warnings", "trial" or null}',
         body=requests.SettingsApplyBody,
-        time=CHANGE_TIME,
-        role="admin",
     ),
-    Route(
-        "GET",
-        f"{V1}/settings/trial",
-        settings.trial,
-        "The change on trial, and how the last one ended",
-        '{"trial" or null, "last" or null}',
-        role="viewer",
-    ),
+    view(f"{V1}/settings/trial", settings.trial, "The change on trial, and how the last one ended"),
     Route(
         "POST",
         f"{V1}/settings/confirm",
         settings.confirm,
         "Keep the change that is on trial",
-        '{"trial"}',
         body=requests.NoBody,
         role="admin",
     ),
-    Route(
-        "POST",
-        f"{V1}/settings/revert",
-        settings.revert,
-        "Undo the change that is on trial",
-        '{"trial"}',
-        body=requests.NoBody,
-        time=CHANGE_TIME,
-        role="admin",
-    ),
+    change("POST", f"{V1}/settings/revert", settings.revert, "Undo the change that is on trial", body=requests.NoBody),
     Route(
         "POST",
         f"{V1}/scan",
         scan.start,
-        "Scan for devices; ports that the agent has are left alone",
-        "202: the scan, which goes on; events `scan` tell how",
+        "Start a scan for devices; events `scan` tell how it goes; ports that the agent has are left alone",
         body=requests.ScanBody,
         role="admin",
         statuses=(202,),
     ),
-    Route("GET", f"{V1}/scan", scan.show, "The scan that runs, or the last one", '{"scan" or null}', role="admin"),
-    Route("DELETE", f"{V1}/scan", scan.cancel, "Cancel the scan; what it found is kept", '{"scan"}', role="admin"),
-    Route(
+    Route("GET", f"{V1}/scan", scan.show, "The scan that runs, or the last one", role="admin"),
+    Route("DELETE", f"{V1}/scan", scan.cancel, "Cancel the scan; what it found is kept", role="admin"),
+    change(
         "POST",
         f"{V1}/broker-test",
         broker_test.run,
         "Test a broker, saved or not: name, TCP, TLS, CONNECT, the rights to subscribe and publish",
-        '{"ok", "url", "seconds", "steps": [{"step", "state", "detail", "ms", "key", "message", "hint"}]}',
         body=requests.BrokerTestBody,
-        time=CHANGE_TIME,
-        role="admin",
     ),
-    Route(
+    change(
         "POST",
         f"{V1}/device-test",
         device_test.run,
         "Open a device that is not saved yet, and show its first readings; nothing is stored",
         "lines: states, readings, an end",
         body=requests.DeviceTestBody,
-        time=CHANGE_TIME,
-        role="admin",
         patient=True,
     ),
     Route(
@@ -125,14 +89,12 @@ SERVICE_ROUTES: tuple[Route, ...] = (
         time=None,
         role="admin",
     ),
-    Route(
+    operate(
         "GET",
         f"{V1}/logs",
         logs.logs,
         "The newest lines of the agent's own log, oldest first; with `follow` live ones after them, one a line",
-        '{"logs": [...]}; with `follow` lines of application/x-ndjson',
         query=requests.LogQuery,
-        role="operator",
         other="application/x-ndjson",
     ),
 )

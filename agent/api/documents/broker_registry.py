@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gatepost.agent.api.documents.message_service import TAG
 from gatepost.agent.api.documents.registrations import (
     MQTT,
     UNKNOWN,
@@ -21,8 +20,7 @@ from gatepost.agent.api.documents.registrations import (
 )
 from gatepost.agent.api.handlers import brokers
 from gatepost.agent.api.http.responses import JsonResponse
-from gatepost.agent.api.http.router import ApiRequest, Route
-from gatepost.agent.api.routes import CHANGE_TIME
+from gatepost.agent.api.http.router import ApiRequest, Route, change, operate, view
 from gatepost.agent.api.schemas.requests import BrokerBody, BrokerControl, NewBroker, Which
 from gatepost.agent.core.errors import BadInput
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings
@@ -221,73 +219,23 @@ def _address(settings: BrokerSettings) -> tuple[str, int]:
     return parts.hostname or "", parts.port or PORTS.get(parts.scheme, PORTS["mqtt"])
 
 
-_ENTRY = '{"id", "broker_name", "broker_host", "broker_port", "username", "is_active", "is_connected"}'
 ROUTES: tuple[Route, ...] = (
-    Route("GET", f"{BASE}/brokers", every, "The brokers", f"[{_ENTRY}]", role="viewer", tag=TAG),
-    Route(
-        "POST",
-        f"{BASE}/brokers",
-        create,
-        "Add a broker; kept over restarts",
-        f"201: {_ENTRY}",
-        body=RegisteredBroker,
-        time=CHANGE_TIME,
-        role="admin",
-        statuses=(201,),
-        tag=TAG,
+    view(f"{BASE}/brokers", every, "The brokers"),
+    change(
+        "POST", f"{BASE}/brokers", create, "Add a broker; kept over restarts", body=RegisteredBroker, statuses=(201,)
     ),
-    Route("GET", f"{BASE}/brokers/{{id}}", one, "One broker", _ENTRY, role="viewer", tag=TAG),
-    Route(
-        "PUT",
-        f"{BASE}/brokers/{{id}}",
-        replace,
-        "Change a broker",
-        _ENTRY,
-        body=BrokerChange,
-        time=CHANGE_TIME,
-        role="admin",
-        tag=TAG,
-    ),
-    Route(
-        "DELETE",
-        f"{BASE}/brokers/{{id}}",
-        remove,
-        "Remove a broker; what it was owed is not sent any more",
-        '{"id", "removed": true}',
-        time=CHANGE_TIME,
-        role="admin",
-        tag=TAG,
-    ),
-    Route(
-        "POST",
-        f"{BASE}/brokers/{{id}}/control",
-        control,
-        "Connect or disconnect a broker",
-        '{"id", "is_active", "is_connected"}',
-        body=BrokerControl,
-        role="operator",
-        tag=TAG,
-    ),
-    Route("GET", f"{BASE}/status", every, "The state of each broker", f"[{_ENTRY}]", role="viewer", tag=TAG),
-    Route(
-        "GET",
-        f"{BASE}/devices",
-        devices_of_brokers,
-        "The devices, and to which broker they report",
-        '[{"device_name", "device_id", "mqtt_broker_id", "device_type"}]',
-        role="viewer",
-        tag=TAG,
-    ),
-    Route(
+    view(f"{BASE}/brokers/{{id}}", one, "One broker"),
+    change("PUT", f"{BASE}/brokers/{{id}}", replace, "Change a broker", body=BrokerChange),
+    change("DELETE", f"{BASE}/brokers/{{id}}", remove, "Remove a broker; what it was owed is not sent any more"),
+    operate("POST", f"{BASE}/brokers/{{id}}/control", control, "Connect or disconnect a broker", body=BrokerControl),
+    view(f"{BASE}/status", every, "The state of each broker"),
+    view(f"{BASE}/devices", devices_of_brokers, "The devices, and to which broker they report"),
+    change(
         "POST",
         f"{BASE}/devices",
         create_device,
-        "Register a device that connects to the gateway over MQTT",
-        "201: the device, and once only its `token`",
+        "Register a device that connects to the gateway over MQTT; its `token` is shown only once",
         body=BrokerDevice,
-        time=CHANGE_TIME,
-        role="admin",
         statuses=(201,),
-        tag=TAG,
     ),
 )

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from msgspec import Struct
 
-from gatepost.agent.api.documents.message_service import TAG
 from gatepost.agent.api.documents.registrations import MQTT, register_device
 from gatepost.agent.api.handlers import commands, readings, settings_editing
 from gatepost.agent.api.handlers.devices import no_device
 from gatepost.agent.api.http.responses import JsonResponse
-from gatepost.agent.api.http.router import ApiRequest, Route
-from gatepost.agent.api.routes import CHANGE_TIME, COMMAND_TIME
-from gatepost.agent.api.schemas.requests import CommandBody, HistoryQuery, Limit, Moment, NoQuery, Which
+from gatepost.agent.api.http.router import ApiRequest, Route, change, view
+from gatepost.agent.api.routes import command
+from gatepost.agent.api.schemas.requests import HistoryQuery, Limit, Moment, NoQuery, Which
 from gatepost.agent.api.websocket.broadcaster import TAKEN
 from gatepost.agent.api.websocket.endpoint import upgrade
 from gatepost.agent.api.websocket.event_filter import EventSelection
@@ -143,50 +142,15 @@ def _reading(payload: ReadingPayload) -> DeviceReading:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route(
+    change(
         "POST",
         "/devices/register",
         register,
-        "Register a device; kept over restarts",
-        '201: {"device_id", "type", "patient_id", "status", "driver", "last_seen", "created_at"}, and once `token`',
+        "Register a device; kept over restarts; where it connects over MQTT its `token` is shown only once",
         body=RegisteredDevice,
-        time=CHANGE_TIME,
-        role="admin",
         statuses=(201,),
-        tag=TAG,
     ),
-    Route(
-        "GET",
-        "/devices/{id}/data",
-        data,
-        "Stored readings of a device, newest first",
-        '{"device_id", "readings": [...]}',
-        query=ReadingsQuery,
-        role="viewer",
-        patient=True,
-        tag=TAG,
-    ),
-    Route(
-        "POST",
-        "/devices/{id}/command",
-        commands.to_device,
-        "A command for a device, checked as over MQTT",
-        "the command's response",
-        body=CommandBody,
-        time=COMMAND_TIME,
-        role="operator",
-        statuses=(200, 202),
-        tag=TAG,
-    ),
-    Route(
-        "GET",
-        "/ws/mqtt",
-        listen,
-        "Readings live over WebSocket, one a frame",
-        "426 when this is no WebSocket handshake",
-        query=NoQuery,
-        role="viewer",
-        patient=True,
-        tag=TAG,
-    ),
+    view("/devices/{id}/data", data, "Stored readings of a device, newest first", query=ReadingsQuery, patient=True),
+    command("/devices/{id}/command", commands.to_device, "A command for a device, checked as over MQTT"),
+    view("/ws/mqtt", listen, "Readings live over WebSocket, one a frame", query=NoQuery, patient=True),
 )

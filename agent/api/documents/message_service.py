@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from gatepost.agent.api.handlers import gateway, messages
 from gatepost.agent.api.handlers.brokers import is_connected
-from gatepost.agent.api.http.router import ApiRequest, Route
+from gatepost.agent.api.http.router import ApiRequest, Route, operate, view
 from gatepost.agent.api.schemas.requests import (
     BrokerQuery,
     Limit,
@@ -21,8 +21,6 @@ from gatepost.agent.api.schemas.requests import (
 from gatepost.agent.api.websocket.broadcaster import BROADCASTER
 from gatepost.agent.uplink.message_log import MAX_MESSAGES, MAX_TOPICS
 from gatepost.drivers.installed import version
-
-TAG = "documents"
 
 
 class ServiceInfo(TypedDict):
@@ -164,49 +162,10 @@ async def _received(request: ApiRequest, query: MessageQuery) -> list[ReceivedMe
 
 
 ROUTES: tuple[Route, ...] = (
-    Route(
-        "POST",
-        "/publish",
-        publish,
-        "Publish a message",
-        '{"status": "published", "topic", "qos", "retain"}',
-        body=PublishBody,
-        role="operator",
-        tag=TAG,
-    ),
-    Route(
-        "POST",
-        "/subscribe",
-        subscribe,
-        "Follow a topic; kept over restarts",
-        '{"status": "subscribed", "topic", "qos"}',
-        body=SubscriptionBody,
-        role="operator",
-        tag=TAG,
-    ),
-    Route(
-        "DELETE",
-        "/subscribe/{topic:path}",
-        unsubscribe,
-        "Unsubscribe from a topic",
-        '{"status": "unsubscribed", "topic"}',
-        query=BrokerQuery,
-        role="operator",
-        tag=TAG,
-    ),
-    Route(
-        "GET",
-        "/messages",
-        received,
-        "Received messages, newest first",
-        '{"messages": [...], "total", "limit", "offset"}',
-        query=ReceivedQuery,
-        role="viewer",
-        patient=True,
-        tag=TAG,
-    ),
-    Route("GET", "/topics", topics, "The topics seen", '{"topics": [names]}', query=TopicQuery, role="viewer", tag=TAG),
-    Route(
-        "GET", "/stats", statistics, "Counts of messages", "total_messages, topic_counts, ...", role="viewer", tag=TAG
-    ),
+    operate("POST", "/publish", publish, "Publish a message", body=PublishBody),
+    operate("POST", "/subscribe", subscribe, "Follow a topic; kept over restarts", body=SubscriptionBody),
+    operate("DELETE", "/subscribe/{topic:path}", unsubscribe, "Unsubscribe from a topic", query=BrokerQuery),
+    view("/messages", received, "Received messages, newest first", query=ReceivedQuery, patient=True),
+    view("/topics", topics, "The topics seen", query=TopicQuery),
+    view("/stats", statistics, "Counts of messages"),
 )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from msgspec import Struct
 
 from gatepost.agent.api.documents.message_service import (
-    TAG,
     Published,
     publish,
     subscribe,
@@ -15,7 +14,7 @@ from gatepost.agent.api.documents.message_service import (
 )
 from gatepost.agent.api.handlers import messages
 from gatepost.agent.api.handlers.brokers import chosen_broker
-from gatepost.agent.api.http.router import ApiRequest, Route
+from gatepost.agent.api.http.router import ApiRequest, Route, operate, view
 from gatepost.agent.api.schemas.requests import BrokerQuery, PublishBody, SubscriptionBody, TopicName, Which
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.views import BrokerView
@@ -126,84 +125,14 @@ async def _subscriptions(request: ApiRequest) -> list[SubscriptionView]:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route(
-        "GET",
-        "/mqtt/health",
-        health,
-        "Whether the broker is connected",
-        '{"status", "isConnected"}',
-        query=BrokerQuery,
-        role="viewer",
-        tag=TAG,
+    view("/mqtt/health", health, "Whether the broker is connected", query=BrokerQuery),
+    view("/mqtt/status", status, "State of the connection", query=BrokerQuery),
+    view("/mqtt/stats", statistics, "State of the connection and counts of subscriptions", query=BrokerQuery),
+    view("/mqtt/subscriptions", subscriptions, "The topics that are followed", query=BrokerQuery),
+    operate("POST", "/mqtt/publish", publish_message, "Publish a message", body=PublishMessage),
+    operate("POST", "/mqtt/subscribe", subscribe, "Follow a topic; kept over restarts", body=SubscriptionBody),
+    operate(
+        "POST", "/mqtt/broadcast", broadcast, "Publish a message with QoS 1 and the time in it", body=MessageForAll
     ),
-    Route(
-        "GET",
-        "/mqtt/status",
-        status,
-        "State of the connection",
-        '{"isConnected", "clientId", "connectedAt", "reconnectAttempts"}',
-        query=BrokerQuery,
-        role="viewer",
-        tag=TAG,
-    ),
-    Route(
-        "GET",
-        "/mqtt/stats",
-        statistics,
-        "State of the connection and counts of subscriptions",
-        "that of /mqtt/status, totalSubscriptions, activeSubscriptions",
-        query=BrokerQuery,
-        role="viewer",
-        tag=TAG,
-    ),
-    Route(
-        "GET",
-        "/mqtt/subscriptions",
-        subscriptions,
-        "The topics that are followed",
-        '[{"topic", "qos"}]',
-        query=BrokerQuery,
-        role="viewer",
-        tag=TAG,
-    ),
-    Route(
-        "POST",
-        "/mqtt/publish",
-        publish_message,
-        "Publish a message",
-        '{"status": "published", "topic", "qos", "retain"}',
-        body=PublishMessage,
-        role="operator",
-        tag=TAG,
-    ),
-    Route(
-        "POST",
-        "/mqtt/subscribe",
-        subscribe,
-        "Follow a topic; kept over restarts",
-        '{"status": "subscribed", "topic", "qos"}',
-        body=SubscriptionBody,
-        role="operator",
-        tag=TAG,
-    ),
-    Route(
-        "POST",
-        "/mqtt/broadcast",
-        broadcast,
-        "Publish a message with QoS 1 and the time in it",
-        '{"status": "published", "topic", "qos", "retain"}',
-        body=MessageForAll,
-        role="operator",
-        tag=TAG,
-    ),
-    Route(
-        "DELETE",
-        "/mqtt/unsubscribe/{topic:path}",
-        unsubscribe,
-        "Unsubscribe from a topic",
-        '{"status": "unsubscribed", "topic"}',
-        query=BrokerQuery,
-        role="operator",
-        tag=TAG,
-    ),
+    operate("DELETE", "/mqtt/unsubscribe/{topic:path}", unsubscribe, "Unsubscribe from a topic", query=BrokerQuery),
 )

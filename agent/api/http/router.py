@@ -74,7 +74,8 @@ log = logging.getLogger(__name__)
 
 BODY_LIMIT = 1 << 20
 BODY_TIME = 10.0  # seconds in which a body must have arrived
-TIME = 30.0  # seconds that a handler may take
+TIME = 30.0  # seconds that a handler may take,
+CHANGE_TIME = 60.0  # one that changes settings, which opens devices and brokers again
 
 
 class ApiRequest(NamedTuple):
@@ -104,18 +105,18 @@ class ApiRequest(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One line of the route table. `answer` says in words what the JSON of a good answer is; `time` None = endless.
+    """One line of the route table. What the handler returns is the schema of a good answer; `answer` says in words what
+    comes where that is no JSON. `time` None = endless.
 
     `role` is the least that a client needs; a route without one is not served. `statuses` are those of success, `other`
     is a second media type that a client may accept. `patient` = it shows data of patients: who read it is recorded.
-    What the handler returns is the schema of the answer.
     """
 
     method: str
     path: str
     handler: Callable[[ApiRequest], Awaitable[Any]]
     summary: str
-    answer: str
+    answer: str = ""
     query: type[msgspec.Struct] = NoQuery
     body: type[msgspec.Struct] | None = None
     time: float | None = TIME
@@ -124,6 +125,11 @@ class Route(NamedTuple):
     statuses: tuple[int, ...] = (200,)
     other: str | None = None
     tag: str = ""  # in the OpenAPI document, where the path does not say it
+
+
+view = partial(Route, "GET", role="viewer")
+operate = partial(Route, role="operator")
+change = partial(Route, role="admin", time=CHANGE_TIME)
 
 
 class LateRoutes(NamedTuple):

@@ -117,9 +117,7 @@ def _operation(route: Route, by_kind: dict[str, Any], components: dict[str, Any]
     found: dict[str, Any] = {
         "operationId": _name(route),
         "summary": route.summary,
-        "description": f"Answers {route.answer}. Takes the role `{route.role}`."
-        if route.role != "open"
-        else f"Answers {route.answer}. Open to everybody.",
+        "description": "Open to everybody." if route.role == "open" else f"Takes the role `{route.role}`.",
         "tags": [route.tag or TAGS.get(route.path.removeprefix("/api/v1/").partition("/")[0], "Gateway")],
         "parameters": _parameters(route, by_kind, components),
         "responses": _responses(route, by_kind),
