@@ -44,7 +44,7 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
             "device-misunderstood",
             about,
             misunderstood,
-            ", ".join(f"{kind}: {count}" for kind, count in faults.items()),
+            _counted(faults, view),
             f"are the format and the line settings right? `gatepost drivers {driver}` explains them",
         )
     elif quiet is not None and usual and quiet > max(QUIET, QUIET_GAPS * usual):
@@ -64,8 +64,7 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
             "device-no-reading",
             about,
             "its port is open and no reading has come",
-            ", ".join(f"{kind}: {count}" for kind, count in faults.items())
-            or "it is switched off, waits for a measurement, or speaks at another speed",
+            _counted(faults, view) or "it is switched off, waits for a measurement, or speaks at another speed",
             f"is the driver right? `gatepost drivers {driver}` shows its line settings",
         )
 
@@ -88,6 +87,12 @@ def _misunderstood(view: DeviceView, wrong: int, now: datetime) -> str:
 def _faults(view: DeviceView) -> dict[str, int]:
     """The decoder's own where they are told apart."""
     return {kind: count for kind, count in (view["decoder_faults"] or view["faults"]).items() if count}
+
+
+def _counted(faults: dict[str, int], view: DeviceView) -> str:
+    counts = ", ".join(f"{kind}: {count}" for kind, count in faults.items())
+    last = view["last_fault"]
+    return f"{counts}; the newest: {last}" if counts and last not in ("", *faults) else counts
 
 
 def _span(seconds: float) -> str:

@@ -184,10 +184,15 @@ async def test_a_device_that_is_not_understood(app):
     well(app)
     state = app.devices.by_id["oximeter-1"].state
     state.update(readings=0, decoded=3, faults={"bad-line": 100, "lost": 7})
-    state.update(decoder_faults={"bad-line": 100}, faults_recent=100)
+    state.update(decoder_faults={"bad-line": 100}, faults_recent=100, last_fault="a line with fewer columns")
     finding = (await told(app))["warning", "device oximeter-1"]
     assert "100 lines or messages could not be understood, 3 could" in finding.what
+    assert finding.why == "bad-line: 100; the newest: a line with fewer columns"
     assert "format" in finding.do
+    state.update(faults_recent=0, last_fault="bad-line")
+    assert await findings(app) == []  # that is history
+    state.update(faults_recent=100)
+    assert (await told(app))["warning", "device oximeter-1"].why == "bad-line: 100"
     state.update(faults_recent=0)
     assert await findings(app) == []  # that is history
     state.update(decoded=1000, faults_recent=100)

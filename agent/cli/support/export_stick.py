@@ -61,7 +61,8 @@ def export_stick(
             say(NO_MORE if done.there + done.readings else FULL)
         if done.left_out:
             say(f"left out, since no message can be made of them: {count(done.left_out, 'row')}")
-        say("unmount the stick before you pull it out; where there is a network: gatepost import")
+        if done.there + done.readings:
+            say("unmount the stick before you pull it out; where there is a network: gatepost import")
     for problem in done.problems:
         complain(problem)
     if done.problems:

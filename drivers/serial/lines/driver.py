@@ -12,7 +12,15 @@ from gatepost.drivers.driver import Driver, ScanHints, SerialSettings, Twin
 from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
 from gatepost.drivers.serial.lines.fields import compile_fields
-from gatepost.drivers.serial.lines.formats import BadLine, Parse, csv_lines, json_lines, keyvalue_lines, regex_lines
+from gatepost.drivers.serial.lines.formats import (
+    EXPLAINED,
+    BadLine,
+    Parse,
+    csv_lines,
+    json_lines,
+    keyvalue_lines,
+    regex_lines,
+)
 from gatepost.drivers.serial.lines.options import LinesOptions
 from gatepost.drivers.serial.lines.waveforms import channels, compile_row
 from gatepost.drivers.testing.ecg_beat import heart_beat
@@ -54,12 +62,12 @@ class LinesDecoder:
                 members = parse(line)
                 reading = convert(members)
             except BadLine as bad:
-                self.faults.add(str(bad))
+                self.faults.add(str(bad), EXPLAINED[str(bad)])
                 continue
             if reading is not None:
                 out.append(reading)
             elif members:
-                self.faults.add("no-values")
+                self.faults.add("no-values", EXPLAINED["no-values"])
         return out
 
     def _first(self, line: bytes) -> list[Reading]:
@@ -107,7 +115,7 @@ class WaveDecoder:
                     out += self._blocks.add(self._row(members))
             except BadLine as bad:
                 if str(bad):
-                    self.faults.add(str(bad))
+                    self.faults.add(str(bad), EXPLAINED[str(bad)])
                 out += self._blocks.gap()
         return out
 

@@ -21,8 +21,19 @@ _HUGE = float("inf")
 _WORDS = {"true": True, "false": False}
 
 
+EXPLAINED = {
+    "not-json": "a line that is not JSON",
+    "not-an-object": "a line of JSON without names: neither an object nor numbers",
+    "not-a-sample": "a line that is not a sample of the waveform",
+    "no-pairs": "a line without a name and its value",
+    "columns": "a line with more or fewer columns than `columns` names",
+    "no-match": "a line that `pattern` does not match",
+    "no-values": "a line without a value that is wanted",
+}
+
+
 class BadLine(ValueError):
-    """The line does not have the form; the text is the kind, never the line."""
+    """The line does not have the form; the text is the kind, one of EXPLAINED, never the line."""
 
 
 def is_nothing(text: str) -> bool:

@@ -58,6 +58,14 @@ def test_json_that_is_no_object_is_counted(line):
     assert decode(line) == ([], {"not-an-object": 1})
 
 
+@pytest.mark.parametrize("line", ["booting...", "[]", '{"a": {}}'])
+def test_a_fault_is_explained_without_the_line(line):
+    decoder = LinesDecoder(options())
+    decoder.feed(b"\n" + line.encode() + b"\n")
+    assert decoder.faults.last.startswith("a line ")
+    assert line not in decoder.faults.last
+
+
 def test_an_object_without_anything_usable_is_counted():
     assert decode('{"a": {"b": 1}}') == ([], {"no-values": 1})
 
