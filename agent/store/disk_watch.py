@@ -6,43 +6,87 @@ import asyncio
 import logging
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.database import Database
+from gatepost.drivers.serial.port.blocking_call import in_thread
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 3.0  # seconds between two looks: one statvfs and one stat
+INTERVAL = 4.0  # seconds between two looks: one statvfs and one stat
 TIMEOUT = 10.0
+PATIENCE = 20.0  # seconds after which the loop asks whether the thread that looks still does
 READ_ONLY = "the file system is read-only"
 SILENT = "the disk does not answer"
 REMOVED = "the database was removed and cannot be written again"
 
 
 class DiskWatch:
-    """Watch over the place of one database; `trouble` says in words what is wrong there, "" = nothing."""
+    """Watch over the place of one database; `trouble` says in words what is wrong there, "" = nothing.
+
+    While all is well it looks in a thread of its own, which wakes the loop only for what has changed. `condition`
+    says why the log is not well, whoever noticed it; `on_condition` tells that it has changed.
+    """
 
     def __init__(
         self,
         database: Database,
         open_for_writing: Callable[[], Awaitable[None]],
         on_removed: Callable[[], Awaitable[bool]],
-        on_looked: Callable[[], None],
+        condition: Callable[[], str],
+        on_condition: Callable[[], None],
     ) -> None:
         self.trouble = READ_ONLY if database.read_only else ""
         self._database = database
         self._reopen = open_for_writing
         self._reopened = True
         self._on_removed = on_removed
-        self._on_looked = on_looked
+        self._condition = condition
+        self._on_condition = on_condition
+        self._told = ""
+        self._looking = float("inf")  # since when the thread does, monotonic
 
     async def run(self) -> None:
         """The task."""
         while True:
-            await asyncio.sleep(INTERVAL)
+            if self._is_well():
+                await self._until_unusual()
+            else:
+                await asyncio.sleep(INTERVAL)
             await self.look()
-            self._on_looked()
+            if self._condition() != self._told:
+                self._told = self._condition()
+                self._on_condition()
+
+    def _is_well(self) -> bool:
+        return self._reopened and not self.trouble and not self._database.read_only
+
+    async def _until_unusual(self) -> None:
+        stop = threading.Event()
+        unusual = in_thread(asyncio.get_running_loop(), partial(self._look_on, stop))
+        try:
+            while not (await asyncio.wait({unusual}, timeout=PATIENCE))[0]:
+                if time.monotonic() - self._looking > TIMEOUT:
+                    return
+        finally:
+            stop.set()
+
+    def _look_on(self, stop: threading.Event) -> None:
+        """In the thread, until there is something to tell."""
+        while not stop.wait(INTERVAL) and self._condition() == self._told:
+            self._looking = time.monotonic()
+            try:
+                usual = self._see() == (False, True)
+            except OSError:
+                return
+            finally:
+                self._looking = float("inf")
+            if not usual:
+                return
 
     async def look(self) -> None:
         try:

@@ -14,6 +14,8 @@ URGENT = 1  # outside a threshold: committed at once, sent first
 IN_STEP = 2  # the wall clock was synchronised when it was taken
 EVENT = 4  # an event of the gateway, no reading
 PACKED = 8  # of a row, not of a record: its body is packed (packed_samples.py)
+ALL = 0xFFFFFFFF  # bits of a checksum
+OPENING, CLOSING, BRACE = b'{"', 0x7D, 0x7B  # of a body: left out in a row that is not packed
 
 
 class Record(msgspec.Struct, gc=False):
@@ -57,11 +59,11 @@ def lost_series(number: int, boot: int = 0) -> Series:
 def checksum(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> int:
     """CRC-32 of the body, seeded with the other columns: a flipped bit or a misplaced row shows."""
     mixed = seq ^ wall ^ mono  # of all three the upper half is folded into the lower
-    return zlib.crc32(body, (mixed ^ mixed >> 32 ^ series << 8 ^ series >> 24 ^ bits << 28) & 0xFFFFFFFF)
+    return zlib.crc32(body, (mixed ^ mixed >> 32 ^ series << 8 ^ series >> 24 ^ bits << 28) & ALL)
 
 
 def reading_row(record: Record) -> tuple[int, int, int, int, int, int, bytes]:
-    """A row of the table of readings; its checksum is that of the body as it lies on the disk."""
+    """A row of the table of readings; its checksum is that of the body as it lies on the disk, signed: 4 octets."""
     seq, series, wall, mono, bits, body = (
         record.seq,
         record.series,
@@ -72,23 +74,34 @@ def reading_row(record: Record) -> tuple[int, int, int, int, int, int, bytes]:
     )
     if len(body) >= SMALLEST and (packed := pack(body)) is not None:
         bits, body = bits | PACKED, packed
-    return seq, series, wall, mono, bits, checksum(seq, series, wall, mono, bits, body), body
+    elif body[:2] == OPENING and body[-1] == CLOSING and body[2] != BRACE:
+        body = body[2:-1]
+    crc = checksum(seq, series, wall, mono, bits, body)
+    return seq, series, wall, mono, bits, crc - (crc >> 31 << 32), body
 
 
 def is_sound(columns: Sequence[Any], crc: Any, body: Any) -> bool:
     """Whether these columns (seq, series, wall, mono, bits) are what was written; damage can change types, too."""
     try:
         seq, series, wall, mono, bits = columns
-        return bool(crc == checksum(seq, series, wall, mono, bits, body))
+        return bool(crc & ALL == checksum(seq, series, wall, mono, bits, body))
     except (TypeError, OverflowError):
         return False
 
 
 def record_from(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> Record:
-    """The record of a sound row; ValueError where its body cannot be unpacked."""
+    """The record of a sound row; ValueError where its body cannot be unpacked. Rows of schema version 4 and before have
+    bodies with their braces."""
     if bits & PACKED:
-        return Record(seq, series, wall, mono, bits ^ PACKED, unpack(body))
+        bits, body = bits ^ PACKED, unpack(body)
+    elif body[:1] != b"{":
+        body = b'{"%b}' % body
     return Record(seq, series, wall, mono, bits, body)
+
+
+def whole_body(bits: int, body: bytes) -> bytes:
+    """The JSON object that the body of a sound row stands for."""
+    return record_from(0, 0, 0, 0, bits, body).body
 
 
 def text_checksum(*columns: object) -> int:

@@ -13,7 +13,7 @@ from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.database import Database, Params, Rows
 from gatepost.agent.store.delivery.positions import NORMAL, URGENT_TRACK
-from gatepost.agent.store.model import HistoryPage, Record, checksum, record_from
+from gatepost.agent.store.model import ALL, HistoryPage, Record, checksum, record_from
 from gatepost.agent.store.ranges import FOREVER, Range
 from gatepost.agent.store.series import SeriesBook
 from gatepost.agent.store.writer import explain
@@ -239,7 +239,7 @@ class StoreQueries:
         records = []
         for seq, series, wall, mono, bits, crc, body in rows:
             try:
-                if crc != checksum(seq, series, wall, mono, bits, body):
+                if crc & ALL != checksum(seq, series, wall, mono, bits, body):
                     raise ValueError("checksum")
                 records.append(record_from(seq, series, wall, mono, bits, body))
             except (ValueError, TypeError, OverflowError):  # damage can change types, too

@@ -31,8 +31,9 @@ def is_log(database: Path) -> bool:
     return bool(tables & OURS) or (not tables and database.name == DATABASE)
 
 
-VERSION = 4
-WITHOUT_SCRIPT = {4}  # no table changes: rows may hold a packed body (model.PACKED), which an earlier agent cannot read
+VERSION = 5
+# No table changes, but rows that an earlier agent cannot read: packed bodies (4), bodies without their braces (5).
+WITHOUT_SCRIPT = {4, 5}
 
 
 def script(version: int) -> str:

@@ -59,7 +59,6 @@ class Store:
         self.revoked = RevokedIds(path)
         self.on_stored: list[Callable[[], None]] = []
         self.on_condition: list[Callable[[], None]] = []  # `condition` has changed: told within seconds
-        self._told = ""
         self.repairs = 0  # damaged files replaced since the start
         self._clock = clock
         self._events = events
@@ -250,10 +249,8 @@ class Store:
         return self.losses.notice if self.state == "ok" else self.state
 
     def _tell_condition(self) -> None:
-        if self.condition != self._told:
-            self._told = self.condition
-            for listener in tuple(self.on_condition):
-                listener()
+        for listener in tuple(self.on_condition):
+            listener()
 
     # --- settings and clock
 
@@ -341,7 +338,9 @@ class Store:
         self._recovery = StoreRecovery(
             database, clock, self.retention.make_room, lambda: self.writer.next_seq, self._mended, self._compare
         )
-        self.disk = DiskWatch(database, self._open_for_writing, self._recovery.put_back, self._tell_condition)
+        self.disk = DiskWatch(
+            database, self._open_for_writing, self._recovery.put_back, lambda: self.condition, self._tell_condition
+        )
         self.key_value = KeyValueStore(database)
         self.pending.damaged.update(await self.key_value.get(DAMAGED_ROWS) or ())
         self.ledger = CommandLedger(database, self.losses.command_recorded)

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import check, disk_watch, repair
+from gatepost.agent.store.model import whole_body
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import database
 from tests.support.waiting import until
@@ -92,7 +94,7 @@ async def test_a_flipped_bit_in_a_reading_is_found_and_left_out(start: Any, tmp_
     await fill(start, 50)
     path = tmp_path / "gatepost.db"
     data = path.read_bytes()
-    path.write_bytes(data.replace(b'{"n":7}', b'{"n":8}'))
+    path.write_bytes(data.replace(b'n":7', b'n":8'))
     report = check(path)
     assert not report.healthy
     assert report.damaged == 1
@@ -122,7 +124,8 @@ async def test_whatever_bytes_flip_the_agent_starts_and_no_id_is_given_twice(
     await fill(start)
     path = tmp_path / "gatepost.db"
     with database(path) as db:
-        pristine = {row[0]: row[1] for row in db.execute("SELECT seq, body FROM reading")}
+        rows = db.execute("SELECT seq, bits, body FROM reading").fetchall()
+    pristine = {seq: whole_body(bits, body) for seq, bits, body in rows}
     flip(path, 100, 300, seed)
     async with start() as run:
         await asyncio.wait_for(run.store.stored(run.put(1)), 10)
@@ -225,4 +228,54 @@ async def test_a_file_system_that_turned_read_only_is_noticed_though_nothing_is_
         flags[0] = 0
         await until(lambda: run.store.state == "ok")
         await until(lambda: told == [disk_watch.READ_ONLY, ""])
+        watch.cancel()
+
+
+async def test_the_loop_is_left_alone_while_the_disk_is_well_and_told_what_others_notice(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as run:
+        disk, told, looked, by_loop = run.store.disk, list[str](), list[int](), list[int]()
+        run.store.on_condition.append(lambda: told.append(run.store.condition))
+        monkeypatch.setattr(disk_watch, "INTERVAL", 0.001)
+        see, look = disk._see, disk.look
+
+        def seeing() -> tuple[bool, bool]:
+            looked.append(1)
+            return bool(see()[0]), True
+
+        async def looking() -> None:
+            by_loop.append(1)
+            await look()
+
+        monkeypatch.setattr(disk, "_see", seeing)
+        monkeypatch.setattr(disk, "look", looking)
+        watch = asyncio.create_task(disk.run())
+        await until(lambda: len(looked) > 20)
+        assert not by_loop
+        run.store.losses.notice = "readings may be missing"
+        await until(lambda: told == ["readings may be missing"])
+        run.store.losses.notice = ""
+        await until(lambda: told == ["readings may be missing", ""])
+        watch.cancel()
+
+
+async def test_a_disk_that_does_not_answer_is_told_though_it_holds_the_thread_that_looks(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as run:
+        answer, seen = threading.Event(), os.statvfs(run.store.path.parent)
+
+        def statvfs(_: Path) -> os.statvfs_result:
+            answer.wait(30)
+            return seen
+
+        monkeypatch.setattr(disk_watch, "INTERVAL", 0.01)
+        monkeypatch.setattr(disk_watch, "TIMEOUT", 0.02)
+        monkeypatch.setattr(disk_watch, "PATIENCE", 0.02)
+        monkeypatch.setattr(disk_watch.os, "statvfs", statvfs)
+        watch = asyncio.create_task(run.store.disk.run())
+        await until(lambda: run.store.state == disk_watch.SILENT)
+        answer.set()
+        await until(lambda: run.store.state == "ok")
         watch.cancel()

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import orjson
 
-from gatepost.agent.store.model import is_sound
+from gatepost.agent.store.model import is_sound, whole_body
 from tools.harness import program
 from tools.harness.account import Arrivals
 from tools.harness.helper import Helper, HelperFailed, end_cleanly_when_asked
@@ -190,7 +190,7 @@ class DamageRun:
                 rows = {}
                 for *row, crc, body, device in db.execute(ROWS):
                     if is_sound(tuple(row), crc, body):  # else it is one of those that are lost
-                        told, event = orjson.loads(body), bool(row[4] & EVENT)
+                        told, event = orjson.loads(whole_body(row[4], body)), bool(row[4] & EVENT)
                         epoch = starts[bisect_right(starts, row[0], key=itemgetter(0)) - 1][1]
                         n, ts = (-1, -1) if event else (int(told["n"]), int(told["ts"]))
                         rows[f"{meta['gateway']}:{epoch}:{row[0]}"] = Row(device or "", n, ts, event)

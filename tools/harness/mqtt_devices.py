@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gatepost.agent.store.model import whole_body
 from tools.harness.program import Program, agent
 from tools.harness.rig import quantile
 
@@ -180,9 +181,9 @@ async def measured(options: argparse.Namespace, program: Program, port: int) -> 
 def in_the_log(path: Path, devices: list[HarnessDevice]) -> dict[str, int]:
     database = sqlite3.connect(path)
     rows: Counter[tuple[str, int]] = Counter()
-    query = "SELECT s.device, r.body FROM reading r JOIN series s ON s.id = r.series WHERE s.device <> ''"
-    for device, body in database.execute(query):
-        rows[device, json.loads(body)["n"]] += 1
+    query = "SELECT s.device, r.bits, r.body FROM reading r JOIN series s ON s.id = r.series WHERE s.device <> ''"
+    for device, bits, body in database.execute(query):
+        rows[device, json.loads(whole_body(bits, body))["n"]] += 1
     database.close()
     missing = sum((device.name, number) not in rows for device in devices for number in device.acknowledged)
     return {"stored": len(rows), "missing": missing, "twice": sum(count > 1 for count in rows.values())}

@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
-from gatepost.agent.store.model import PACKED
-from gatepost.agent.store.packed_samples import unpack
+from gatepost.agent.store.model import whole_body
 
 NEWER = "SELECT seq, device, bits, body FROM reading JOIN series ON series.id = series WHERE seq > ? ORDER BY seq"
 WAL_HEADER, FRAME_HEADER = 32, 24  # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
@@ -50,7 +49,7 @@ class Stored:
             starts = db.execute("SELECT first, epoch FROM start ORDER BY first").fetchall()
             for seq, device, bits, body in db.execute(NEWER, (self._head,)):
                 self._head = seq
-                told = {} if bits & EVENT else orjson.loads(unpack(body) if bits & PACKED else body)
+                told = {} if bits & EVENT else orjson.loads(whole_body(bits, body))
                 row = Row(device, int(told.get("n", -1)), int(told.get("ts", -1)), bool(bits & EVENT))
                 epoch = starts[bisect_right(starts, seq, key=itemgetter(0)) - 1][1]
                 self.rows[f"{self._gateway}:{epoch}:{seq}"] = row

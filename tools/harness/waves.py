@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatepost.agent.store.model import PACKED
-from gatepost.agent.store.packed_samples import unpack
+from gatepost.agent.store.model import whole_body
 from tools.harness import program
 from tools.harness.helper import Helper, HelperFailed, wait_for
 from tools.harness.mosquitto import Mosquitto
@@ -122,7 +121,7 @@ def _stored(folder: Path, ttys: list[Path]) -> tuple[int, float]:
         for path in ttys:
             number = 0
             for bits, body in db.execute(BODIES, (path.name,)):
-                told = orjson.loads(unpack(body) if bits & PACKED else body)
+                told = orjson.loads(whole_body(bits, body))
                 if "samples" not in told:
                     continue
                 octets += len(body)

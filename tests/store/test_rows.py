@@ -1,0 +1,65 @@
+"""Rows of the log: what lies on the disk, and what comes out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatepost.agent.store.damage import carve
+from gatepost.agent.store.damage.salvage import check
+from gatepost.agent.store.model import ALL, Record, checksum, is_sound, reading_row, record_from, whole_body
+from tests.store.conftest import database
+
+names = st.text(max_size=5) | st.sampled_from(["{", '{"', "}", '"', "", "spo2"])
+values = st.integers(0, 99) | st.text(max_size=5) | st.none() | st.lists(st.integers(0, 9), max_size=3)
+bodies = st.dictionaries(names, values)
+
+
+@given(bodies, st.integers(1, 1 << 40), st.integers(0, 7))
+def test_what_is_written_comes_back(members: dict[str, Any], seq: int, bits: int) -> None:
+    record = Record(seq, 1 << 46, 1_764_450_000_000_000, 23_000_000_000, bits, orjson.dumps(members))
+    row = reading_row(record)
+    assert is_sound(row[:5], row[5], row[6])
+    assert record_from(*row[:5], row[6]) == record
+    assert orjson.loads(whole_body(row[4], row[6])) == orjson.loads(record.body)
+
+
+def test_a_row_is_smaller_than_its_reading() -> None:
+    for seq in range(1, 100):
+        *_, crc, body = reading_row(Record(seq, 1, 2, 3, 0, b'{"spo2":97}'))
+        assert body == b'spo2":97'
+        assert -(1 << 31) <= crc < 1 << 31  # 4 octets
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"{":1}', b'{"{x":{"y":1}}'])
+def test_bodies_that_would_be_taken_for_whole_ones_stay_whole(body: bytes) -> None:
+    assert reading_row(Record(1, 1, 2, 3, 0, body))[6] == body
+
+
+async def test_rows_of_version_4_are_read_beside_new_ones(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(20)
+    with database(tmp_path / "gatepost.db") as db:
+        for seq, series, wall, mono, bits, body in db.execute(
+            "SELECT seq, series, wall, mono, bits, body FROM reading ORDER BY seq"
+        ).fetchall():
+            old = whole_body(bits, body)
+            crc = checksum(seq, series, wall, mono, bits, old)
+            assert 0 <= crc <= ALL
+            db.execute("UPDATE reading SET crc = ?, body = ? WHERE seq = ?", (crc, old, seq))
+        db.execute("PRAGMA user_version = 4")
+    assert len(list(carve.readings(tmp_path / "gatepost.db"))) == 20
+    async with start() as run:
+        await run.put_all(20)
+        assert await run.numbers() == [*range(20), *range(20)]
+        assert (await run.store.queries.page(0, 1, 100, 100))[0].body == b'{"n":0}'
+    assert check(tmp_path / "gatepost.db").healthy
+    with database(tmp_path / "gatepost.db") as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (5,)
+        kept = [row[0] for row in db.execute("SELECT body FROM reading ORDER BY seq")]
+    assert (kept[0], kept[-1]) == (b'{"n":0}', b'n":19')
