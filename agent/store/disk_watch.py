@@ -17,9 +17,9 @@ from gatepost.drivers.serial.port.blocking_call import in_thread
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 4.0  # seconds between two looks: one statvfs and one stat
+INTERVAL = 5.0  # seconds between two looks: one statvfs and one stat
 TIMEOUT = 10.0
-PATIENCE = 20.0  # seconds after which the loop asks whether the thread that looks still does
+PATIENCE = 30.0  # seconds after which the loop asks whether the thread that looks still does
 READ_ONLY = "the file system is read-only"
 SILENT = "the disk does not answer"
 REMOVED = "the database was removed and cannot be written again"
