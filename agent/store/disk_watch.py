@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 5.0  # seconds between two looks: one statvfs and one stat
 TIMEOUT = 10.0
-PATIENCE = 30.0  # seconds after which the loop asks whether the thread that looks still does
+THREAD_PATIENCE = 30.0  # seconds after which the loop asks whether the thread that looks still does
 READ_ONLY = "the file system is read-only"
 SILENT = "the disk does not answer"
 REMOVED = "the database was removed and cannot be written again"
@@ -69,7 +69,7 @@ class DiskWatch:
         stop = threading.Event()
         unusual = in_thread(asyncio.get_running_loop(), partial(self._look_on, stop))
         try:
-            while not (await asyncio.wait({unusual}, timeout=PATIENCE))[0]:
+            while not (await asyncio.wait({unusual}, timeout=THREAD_PATIENCE))[0]:
                 if time.monotonic() - self._looking > TIMEOUT:
                     return
         finally:

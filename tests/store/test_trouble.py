@@ -272,7 +272,7 @@ async def test_a_disk_that_does_not_answer_is_told_though_it_holds_the_thread_th
 
         monkeypatch.setattr(disk_watch, "INTERVAL", 0.01)
         monkeypatch.setattr(disk_watch, "TIMEOUT", 0.02)
-        monkeypatch.setattr(disk_watch, "PATIENCE", 0.02)
+        monkeypatch.setattr(disk_watch, "THREAD_PATIENCE", 0.02)
         monkeypatch.setattr(disk_watch.os, "statvfs", statvfs)
         watch = asyncio.create_task(run.store.disk.run())
         await until(lambda: run.store.state == disk_watch.SILENT)
