@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,6 +74,12 @@ class NotOpen(sqlite3.OperationalError):
 def sql(name: str) -> str:
     """The statement of that name in queries.sql, without its semicolon; KeyError when there is none."""
     return _statements()[name]
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _sql_of_many(name: str, rows: int) -> str:
+    head, _, values = sql(name).rpartition("VALUES")
+    return f"{head}VALUES {', '.join([values] * rows)}"
 
 
 @cache
@@ -196,17 +202,10 @@ class Database:
         async with self._lock:
             await run_to_completion(_script(_opened(self._writer), text))
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[TransactionRun]:
-        """A transaction on the writing connection; fsynced when the block is left, rolled back on an error."""
-        async with self._lock:
-            run = TransactionRun(_opened(self._writer))
-            try:
-                yield run
-                await run_to_completion(run.commit())
-            except BaseException:
-                await run_to_completion(run.roll_back())
-                raise
+    def transaction(self) -> TransactionRun:
+        """A transaction on the writing connection, for `async with`; fsynced when the block is left, rolled back on an
+        error."""
+        return TransactionRun(self._lock, lambda: _opened(self._writer))
 
     async def checkpoint(self, mode: str = "PASSIVE") -> None:
         async with self._lock:
@@ -252,16 +251,49 @@ class Database:
                 raise problem
 
 
+class ThreadResult(asyncio.Future[None]):
+    """Result of what a database's thread does: whoever waits and is cancelled is told so once that has ended."""
+
+    def cancel(self, msg: Any = None) -> bool:  # asked of the waiting task, which looks at it then
+        return False
+
+
 class TransactionRun:
     """Run of statements inside a transaction. Those that nobody waits for go to the thread with the next one that
-    somebody does, or with COMMIT: a commit of readings wakes it once."""
+    somebody does, or with COMMIT: a commit of readings wakes it once. `committed`: it is on the disk, whatever else
+    has happened to whoever wanted it there."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, lock: asyncio.Lock, connection: Callable[[], aiosqlite.Connection]) -> None:
         self.changed = 0  # rows, by the last statement that was run
-        self._connection = connection
+        self.committed = False
+        self._lock = lock
+        self._get = connection
+        self._connection: aiosqlite.Connection
         self._due: list[tuple[str, Params]] = []
         self._begun = False
         self._then: list[Callable[[], None]] = []
+
+    async def __aenter__(self) -> TransactionRun:
+        await self._lock.acquire()
+        try:
+            self._connection = self._get()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        try:
+            if error is None:
+                await self._in_thread(self._run_and_commit)
+        except BaseException:
+            await self._roll_back()
+            raise
+        else:
+            if error is not None:
+                await self._roll_back()
+        finally:
+            self._lock.release()
 
     def later(self, name: str, params: Params = ()) -> None:
         """One statement; its error ends the transaction."""
@@ -270,13 +302,12 @@ class TransactionRun:
     def many(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Multi-row INSERTs: a statement for each row would hand the GIL over at every step. Few lengths, so that
         they stay prepared: each long statement takes as much memory as its rows."""
-        head, _, values = sql(name).rpartition("VALUES")
         at = 0
         while at < len(rows):
             left = len(rows) - at
             size = next((length for length in LENGTHS if length <= left), left)
             flat = list(chain.from_iterable(rows[at : at + size]))
-            self._due.append((f"{head}VALUES {', '.join([values] * size)}", flat))
+            self._due.append((_sql_of_many(name, size), flat))
             at += size
 
     def then(self, work: Callable[[], None]) -> None:
@@ -293,19 +324,16 @@ class TransactionRun:
         await self._in_thread(self._run)
         return await _fetch(self._connection, sql(name), params)
 
-    def commit(self) -> asyncio.Future[None]:
-        return self._in_thread(self._run_and_commit)
+    async def _roll_back(self) -> None:
+        """Does nothing where the failed statement has ended the transaction itself, or COMMIT has."""
+        await run_to_completion(self._connection.rollback())
 
-    async def roll_back(self) -> None:
-        """Does nothing where the failed statement has ended the transaction itself."""
-        await self._connection.rollback()
-
-    def _in_thread(self, work: Callable[[sqlite3.Connection], None]) -> asyncio.Future[None]:
+    def _in_thread(self, work: Callable[[sqlite3.Connection], None]) -> ThreadResult:
         """As Connection._execute does it, without a coroutine around the future."""
         connection = self._connection
         if not connection._running or connection._connection is None:
             raise NotOpen("the database is closed")
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future = ThreadResult()
         connection._tx.put_nowait((future, partial(work, connection._connection)))
         return future
 
@@ -321,6 +349,7 @@ class TransactionRun:
     def _run_and_commit(self, connection: sqlite3.Connection) -> None:
         self._run(connection)
         connection.execute("COMMIT")
+        self.committed = True
         for work in self._then:
             try:
                 work()

@@ -12,7 +12,7 @@ from typing import Protocol
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock, Stamp
 from gatepost.agent.core.errors import StoreFull
-from gatepost.agent.store.database import Database, TransactionRun, run_to_completion
+from gatepost.agent.store.database import Database, TransactionRun
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, reading_row
 
 log = logging.getLogger(__name__)
@@ -89,8 +89,9 @@ class StoreWriter:
         self._queued = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._blocked: list[asyncio.Future[None]] = []
-        self._work = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._idle: asyncio.Future[None] | None = None  # the task waits for something to write,
+        self._paced: asyncio.Future[None] | None = None  # or for the turn of the next commit
+        self._hurried = False
         self._stop = asyncio.Event()
         self._last = clock.monotonic() - interval
         self._closing = False
@@ -141,8 +142,9 @@ class StoreWriter:
         queue.append(Record(seq, series, stamp.wall, stamp.mono, bits, body))
         self._queued += len(body) + ROW_COST
         if urgent or len(queue) >= COMMIT_ROWS or self._queued >= COMMIT_BYTES:
-            self._hurry.set()
-        self._work.set()
+            self.hurry()
+        if self._idle is not None:
+            self.wake()
         return seq
 
     @property
@@ -154,16 +156,18 @@ class StoreWriter:
         """Small state (JSON, None forgets the key) for the very transaction of what was appended just before; its
         ticket."""
         self._marks[key] = value
-        self._work.set()
+        self.wake()
         return self.ticket
 
     def hurry(self) -> None:
         """Somebody waits: commit now."""
-        self._hurry.set()
+        self._hurried = True
+        _done(self._paced)
 
     def wake(self) -> None:
         """There is something else to write."""
-        self._work.set()
+        idle, self._idle = self._idle, None
+        _done(idle)
 
     async def wait_until_writable(self) -> None:
         """Return once `append` takes readings again."""
@@ -180,7 +184,7 @@ class StoreWriter:
         if self._ended:
             raise self._not_stored()
         if hurry:
-            self._hurry.set()
+            self.hurry()
         future = asyncio.get_running_loop().create_future()
         self._waiters.append((seq, future))
         await future
@@ -193,18 +197,16 @@ class StoreWriter:
         """The task. Ends after `close()` when everything that waited is stored or cannot be."""
         backoff, tries = Backoff(self._rng, FIRST_RETRY, LONGEST_RETRY), LAST_TRIES
         while True:
-            if not (self._closing or self._queue or self._marks or self._extras.due()):
-                await self._work.wait()
-            self._work.clear()
-            await self._pace()
-            self._hurry.clear()
-            if not self._queue and not self._marks and not self._extras.due():
+            if not self._has_work():
                 if self._closing:
                     self._ended = True
                     return
+                await self._until_work()
                 continue
+            await self._turn()
+            self._hurried = False
             try:
-                await run_to_completion(self._commit())
+                await self._commit()
             except sqlite3.Error as error:
                 if self.trouble is None:
                     log.error("nothing can be stored: %s; %d readings wait", error, len(self._queue))
@@ -226,8 +228,8 @@ class StoreWriter:
     def close(self) -> None:
         self._closing = True
         self._stop.set()
-        self._hurry.set()
-        self._work.set()
+        self.hurry()
+        self.wake()
 
     async def _rest(self, seconds: float) -> None:
         """Sleep, but not when the agent stops meanwhile."""
@@ -237,21 +239,38 @@ class StoreWriter:
         except TimeoutError:
             return
 
-    async def _pace(self) -> None:
-        wait = self._last + self.interval - self._clock.monotonic()
-        if wait <= 0 or self._hurry.is_set() or self._closing:
-            return
-        timer = asyncio.get_running_loop().call_later(wait, self._hurry.set)
+    def _has_work(self) -> bool:
+        return bool(self._queue or self._marks) or self._extras.due()
+
+    async def _until_work(self) -> None:
+        """Until something is to be written, or may be: whoever wakes the task has not looked."""
+        idle = self._idle = asyncio.get_running_loop().create_future()
         try:
-            await self._hurry.wait()
+            await idle
         finally:
+            self._idle = None
+
+    async def _turn(self) -> None:
+        """Until the next commit may begin."""
+        wait = self._last + self.interval - self._clock.monotonic()
+        if wait <= 0 or self._hurried or self._closing:
+            return
+        loop = asyncio.get_running_loop()
+        paced = self._paced = loop.create_future()
+        timer = loop.call_later(wait, _done, paced)
+        try:
+            await paced
+        finally:
+            self._paced = None
             timer.cancel()
 
     async def _commit(self) -> None:
         began = self._clock.monotonic()
         self._last = began
+        run = self._database.transaction()
+        cancelled: asyncio.CancelledError | None = None
         try:
-            async with self._database.transaction() as run:
+            async with run:
                 # At one moment: a row must never be committed without the series that it belongs to.
                 batch, marks = list(self._queue), list(self._marks.items())
                 self._begun = number = self._begun + 1
@@ -260,9 +279,11 @@ class StoreWriter:
                 for key, mark in marks:
                     run.later(*(("state_drop", (key,)) if mark is None else ("state_put", (key, mark))))
                 run.then(self._on_committing(batch[-1].seq if batch else None, len(batch)))
-        except BaseException:
-            self._extras.failed()
-            raise
+        except BaseException as error:
+            if not run.committed or not isinstance(error, asyncio.CancelledError):
+                self._extras.failed()
+                raise
+            cancelled = error  # it came while the disk was busy, and what is stored is told
         self._extras.held()
         for key, value in marks:
             if self._marks.get(key) is value:  # else a row that waits brought a newer one
@@ -280,6 +301,8 @@ class StoreWriter:
             self._make_room()
         if batch or marks:
             self._on_stored(batch)
+        if cancelled is not None:
+            raise cancelled
 
     def _tell(self) -> None:
         if self._waiters:
@@ -305,6 +328,11 @@ class StoreWriter:
                 future.set_exception(self._not_stored())
         self._waiters = []
         log.error("stopping with %d readings that could not be stored: %s", len(self._queue), self.trouble)
+
+
+def _done(waited: asyncio.Future[None] | None) -> None:
+    if waited is not None and not waited.done():
+        waited.set_result(None)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
