@@ -173,7 +173,7 @@ class App:
             self._events,
             self._rng,
             log,
-            links=HardwareLinks(self._rng, log, self.current.settings.bluetooth),
+            links=HardwareLinks(self._rng, log, self.current.settings.bluetooth, self.store.writer),
             resolve=self._resolve,
             mqtt_link=self.listener.link,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -45,6 +45,10 @@ class LinkKinds(Protocol):
     """The kinds of links that this gateway has."""
 
     def get(self, transport: str) -> Connect | None: ...
+
+    def adjust(self, devices: Mapping[str, DeviceSettings]) -> None:
+        """These are the devices from now on."""
+        ...
 
     async def close(self) -> None:
         """What the links share, for example a scanner."""

@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gatepost.agent.devices.interfaces import Connect
 from gatepost.agent.settings.model import BluetoothSettings, DeviceSettings
 from gatepost.drivers.driver import Driver, SerialSettings
 from gatepost.drivers.link import Link, LinkEvents
 
+if TYPE_CHECKING:
+    from gatepost.drivers.serial.port.port_watch import PortWatch
+
 NETWORK_PORTS = ("listen://", "udp://")
 
 
-class HardwareLinks:
-    """Serial ports, ports on a network, Bluetooth LE, and the kernel's 1-wire files. Owned by Devices."""
+class CommitSchedule(Protocol):
+    """Schedule of the commits that readings wait for: at most one in `interval` seconds; `on_turn` is called before
+    one that was waited for."""
 
-    def __init__(self, rng: Random, log: logging.Logger, bluetooth: BluetoothSettings | None = None) -> None:
+    interval: float
+    on_turn: list[Callable[[], None]]
+
+
+class HardwareLinks:
+    """Serial ports, ports on a network, Bluetooth LE, and the kernel's 1-wire files. Owned by Devices.
+
+    With `commits` ports are read just before what they bring is written down, where that is often enough.
+    """
+
+    def __init__(
+        self,
+        rng: Random,
+        log: logging.Logger,
+        bluetooth: BluetoothSettings | None = None,
+        commits: CommitSchedule | None = None,
+    ) -> None:
         self._bluetooth = bluetooth or BluetoothSettings()
+        self._commits = commits
+        self._judges = False  # a reading may be urgent, and so stored before the next commit's turn
         self._rng = rng
         self._log = log
         self._ports: Any = None
@@ -28,6 +51,9 @@ class HardwareLinks:
 
     def get(self, transport: str) -> Connect | None:
         return self._kinds.get(transport)
+
+    def adjust(self, devices: Mapping[str, DeviceSettings]) -> None:
+        self._judges = any(device.thresholds and device.port for device in devices.values())
 
     async def close(self) -> None:
         if self._radio is not None:
@@ -49,11 +75,10 @@ class HardwareLinks:
     def _serial_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
         """A serial port with the driver's line settings where the device's settings say nothing else."""
         from gatepost.drivers.serial.port.link import SerialLink
-        from gatepost.drivers.serial.port.port_watch import PortWatch
 
         assert device.port is not None
         if self._ports is None:
-            self._ports = PortWatch()
+            self._ports = self._port_watch()
         return SerialLink(
             device.port,
             line_of(device, driver),
@@ -63,6 +88,20 @@ class HardwareLinks:
             on_lost=events.lost,
             watch=self._ports,
         )
+
+    def _port_watch(self) -> PortWatch:
+        from gatepost.drivers.serial.port.port_watch import WIDEST, PortWatch
+
+        commits = self._commits
+        if commits is None:
+            return PortWatch()
+
+        def wide() -> float:
+            return commits.interval if commits.interval <= WIDEST and not self._judges else 0.0
+
+        watch = PortWatch(wide=wide)
+        commits.on_turn.append(watch.gather)
+        return watch
 
     def _ble_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
         if self._radio is None:

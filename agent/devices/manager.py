@@ -131,6 +131,7 @@ class DeviceManager:
                 if session.device != devices[name]:
                     session.adjust(devices[name])
             self._sessions = {name: built.get(name) or kept[name] for name in devices}
+            self._links.adjust(devices)
             await asyncio.gather(*(self._start(session) for session in built.values()))
 
     async def _build_all(self, devices: dict[str, DeviceSettings]) -> dict[str, DeviceSession]:

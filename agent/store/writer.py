@@ -22,6 +22,7 @@ QUEUE_BYTES = 4_000_000
 COMMIT_ROWS = 2000  # as many do not wait for the interval
 COMMIT_BYTES = 1_000_000
 ROW_COST = 100
+EARLY = 0.002  # seconds by which a commit may come before its turn, and a twentieth of the interval: timers are coarse
 FIRST_RETRY, LONGEST_RETRY = 0.25, 10.0
 LAST_TRIES = 3  # commits that may fail once the agent stops
 DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
@@ -66,6 +67,7 @@ class StoreWriter:
         on_committing: Callable[[int | None, int], Callable[[], None]],
     ) -> None:
         self.interval = interval
+        self.on_turn: list[Callable[[], None]] = []  # called before a commit that had to wait for its turn
         self.refusing: str | None = None  # why nothing is taken, when the settings say refuse
         self.trouble: str | None = None  # why the last commit failed
         self.commits = 0
@@ -253,16 +255,24 @@ class StoreWriter:
     async def _turn(self) -> None:
         """Until the next commit may begin."""
         wait = self._last + self.interval - self._clock.monotonic()
-        if wait <= 0 or self._hurried or self._closing:
+        if wait <= min(EARLY, self.interval / 20) or self._hurried or self._closing:
             return
         loop = asyncio.get_running_loop()
         paced = self._paced = loop.create_future()
-        timer = loop.call_later(wait, _done, paced)
+        timer = loop.call_later(wait, self._turn_comes, paced)
         try:
             await paced
         finally:
             self._paced = None
             timer.cancel()
+
+    def _turn_comes(self, paced: asyncio.Future[None]) -> None:
+        for call in tuple(self.on_turn):
+            try:
+                call()
+            except Exception:  # what waits is stored all the same
+                log.exception("before a commit")
+        _done(paced)
 
     async def _commit(self) -> None:
         began = self._clock.monotonic()

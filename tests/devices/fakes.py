@@ -348,6 +348,9 @@ class Bench:
     def get(self, transport: str) -> Connect | None:
         return self._connect if transport in ("serial", "ble") else None
 
+    def adjust(self, devices: dict[str, DeviceSettings]) -> None:
+        """Its links have nothing to adjust."""
+
     async def close(self) -> None:
         self.closed_links = True
 

@@ -224,3 +224,26 @@ async def test_who_is_in_a_hurry_does_not_wait_for_the_next_commits_turn(start: 
         assert not patient.done()
         await asyncio.wait_for(run.store.stored(run.put(3), hurry=True), 10)
         await patient
+
+
+async def test_before_a_commit_whose_turn_comes_what_else_there_is_may_be_brought(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=0.1)) as run:
+        await run.put_all(1)
+        brought: list[int] = []
+
+        def bring() -> None:
+            brought.append(run.put(3))
+            raise ZeroDivisionError  # harms nobody
+
+        run.store.writer.on_turn.append(bring)
+        seq = run.put(2)
+        await asyncio.wait_for(run.store.stored(seq), 10)
+        assert brought == [seq + 1]
+        assert run.store.head == brought[0]
+
+
+async def test_who_is_in_a_hurry_waits_for_nobody_to_bring_more(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=3600.0)) as run:
+        await run.put_all(1)
+        run.store.writer.on_turn.append(lambda: pytest.fail("asked"))
+        await asyncio.wait_for(run.store.stored(run.put(2), hurry=True), 10)

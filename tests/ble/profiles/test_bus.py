@@ -63,6 +63,9 @@ class Agent:
     def get(self, transport: str) -> Any:
         return lambda device, driver, ears: self.links.connect(device.address, device.name, None, driver, ears)
 
+    def adjust(self, devices: Any) -> None:
+        """Its links have nothing to adjust."""
+
     async def close(self) -> None:
         await self.links.close()
 

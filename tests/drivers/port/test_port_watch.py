@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from gatepost.drivers.serial.port.port_watch import BUSY, FULL, PortWatch
+from gatepost.drivers.serial.port.port_watch import BUSY, CALM, FULL, SPARSE, WIDEST, PortWatch
 
 
 class Call:
@@ -93,8 +93,14 @@ def loop():
 
 
 @pytest.fixture
-def pipe(loop):
-    watch, made = PortWatch(0.02), []
+def width():
+    """Of the steps while little comes; 0 = as wide as ever."""
+    return 0.0
+
+
+@pytest.fixture
+def pipe(loop, width):
+    watch, made = PortWatch(0.02, lambda: width), []
 
     def make(**more):
         made.append(Pipe(watch, loop, **more))
@@ -196,3 +202,77 @@ def test_the_last_port_may_go_while_it_is_read_and_come_back(loop, pipe):
     port.say(b"y")
     loop.turn()
     assert port.heard == b"xy"
+
+
+@pytest.mark.parametrize("width", [0.1])
+def test_while_little_comes_the_steps_are_as_wide_as_they_may(loop, pipe):
+    ports = [pipe() for _ in range(3)]
+    for _ in range(4):
+        for port in ports:
+            port.say(b"a line\n")
+        loop.turn()
+    assert loop.due == pytest.approx(4 * 5, abs=0.1)
+    assert {port.heard for port in ports} == {b"a line\n" * 4}
+
+
+@pytest.mark.parametrize("width", [7.0])
+def test_no_step_is_wider_than_a_reading_may_be_late(loop, pipe):
+    port = pipe()
+    port.say(b"1")
+    loop.turn()
+    assert loop.due == pytest.approx(WIDEST / 0.02, abs=0.1)
+
+
+@pytest.mark.parametrize("width", [0.1])
+def test_a_port_that_would_fill_its_buffer_meanwhile_is_looked_at_sooner(loop, pipe):
+    port = pipe()
+    port.say(b"x" * round(SPARSE * 0.02))
+    loop.turn()
+    assert loop.due == 1.0
+    port.say(b"x" * round(SPARSE * 0.02 - 1))
+    loop.turn()
+    assert loop.due == pytest.approx(6.0, abs=0.1)
+    port.say(b"x" * round(SPARSE * 0.1))
+    loop.turn()
+    assert loop.due == 7.0
+
+
+@pytest.mark.parametrize("width", [0.1])
+def test_steps_are_not_wide_while_an_answer_may_come(loop, pipe):
+    port = pipe()
+    port.watch.expect()
+    port.say(b"late answer")
+    loop.now += 0.5
+    loop.turn()
+    assert loop.due - (loop.now - 100.0) / 0.02 <= 1.0
+    loop.now += CALM
+    port.say(b"and then as ever")
+    loop.turn()
+    assert loop.due - (loop.now - 100.0) / 0.02 == pytest.approx(5.0, abs=0.1)
+
+
+@pytest.mark.parametrize("width", [0.1])
+def test_what_waits_at_the_ports_goes_with_what_is_stored_now(loop, pipe):
+    port = pipe()
+    port.say(b"1")
+    loop.turn()
+    port.say(b"2")
+    port.watch.gather()  # it looked just now
+    assert port.heard == b"1"
+    loop.now += 0.05
+    port.watch.gather()
+    assert port.heard == b"12"
+    assert loop.due == pytest.approx(2.5 + 5.0, abs=0.1)  # a new row of steps
+
+
+def test_in_narrow_steps_nothing_is_gathered(loop, pipe):
+    port = pipe()
+    port.watch.gather()
+    port.say(b"1")
+    loop.turn()
+    port.say(b"2")
+    loop.now += 0.015
+    port.watch.gather()
+    assert (port.heard, loop.due) == (b"1", 1.0)
+    loop.turn()
+    assert port.heard == b"12"
