@@ -1,8 +1,12 @@
-"""Synchronisation of binary decoders: refused frames, and the rule of two consistent frames."""
+"""Synchronisation of binary decoders: frames in a stream, and the rule of two consistent frames."""
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 from gatepost.drivers.reading import Faults
+
+T = TypeVar("T")
 
 
 class FrameTrust:
@@ -56,3 +60,50 @@ class StrangerDetector:
     def known(self) -> None:
         """A frame was there."""
         self._skipped = 0
+
+
+class FrameScanner(Generic[T]):
+    """Octets in any chunks -> frames. `None` in the result stands where octets were lost between two of them. A
+    protocol says in `look` where its frames are."""
+
+    what = "frame"
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._rest = b""
+        self._lost = True  # the first octets after opening may be the end of a frame: no fault
+        self._stranger = StrangerDetector(faults)
+
+    def feed(self, data: bytes) -> list[T | None]:
+        data = self._rest + data
+        found: list[T | None] = []
+        at = 0
+        while at < len(data):
+            size, frame = self.look(data, at)
+            if not size:
+                break
+            if frame is None:
+                self.skip(data[at : at + size], found)
+            else:
+                self._lost = False
+                self._stranger.known()
+                found.append(frame)
+            at += size
+        self._rest = data[at:]
+        return found
+
+    def look(self, data: bytes, at: int) -> tuple[int, T | None]:
+        """How many octets from `at` on are done with, and the frame that they are: None = they are in no frame. No
+        octets: more must come."""
+        raise NotImplementedError
+
+    def skip(self, octets: bytes, found: list[T | None]) -> None:
+        """Octets that are in no frame: a fault for each place where some stand."""
+        self.lose(found)
+        self._stranger.skip(len(octets))
+
+    def lose(self, found: list[T | None]) -> None:
+        if not self._lost:
+            self._lost = True
+            self._faults.add("resync", f"octets that belong to no {self.what} were skipped")
+            found.append(None)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import Faults
-from gatepost.drivers.serial.common.frame_sync import StrangerDetector
+from gatepost.drivers.serial.common.frame_sync import FrameScanner
 
 SIZE = 5
 RECORD = 3  # octets of a stored record
@@ -97,47 +96,15 @@ def decode_record(octets: bytes) -> dict[str, int | None]:
     return {"pulse_rate": ((mark & 1) << 7 | pulse & 0x7F) or None, "spo2": spo2 or None}
 
 
-class LiveFrames:
-    """Octets in any chunks -> frames. `None` in the result stands where octets were skipped to find the next frame."""
+class LiveFrames(FrameScanner[V5LiveData]):
+    """Frames of live data."""
 
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-        self._rest = b""
-        self._lost = True  # the first octets after opening may be the end of a frame: no fault
-        self._stranger = StrangerDetector(faults)
-
-    def feed(self, data: bytes) -> list[V5LiveData | None]:
-        data = self._rest + data
-        frames: list[V5LiveData | None] = []
-        at, end = 0, len(data)
-        while at < end:
-            bad = self._first_wrong(data, at, min(at + SIZE, end))
-            if bad is not None:
-                if not self._lost:
-                    self._lost = True
-                    self._faults.add("resync", "octets that belong to no frame were skipped")
-                    frames.append(None)
-                self._stranger.skip(bad - at)
-                at = bad
-            elif end - at < SIZE:
-                break
-            else:
-                self._lost = False
-                self._stranger.known()
-                frames.append(decode_live(data[at : at + SIZE]))
-                at += SIZE
-        self._rest = data[at:]
-        return frames
-
-    @staticmethod
-    def _first_wrong(data: bytes, at: int, end: int) -> int | None:
-        """Where to look on when no frame begins at `at`; None = what is there looks right."""
+    def look(self, data: bytes, at: int) -> tuple[int, V5LiveData | None]:
         if not data[at] & 0x80:
-            return at + 1
-        for i in range(at + 1, end):
-            if data[i] & 0x80:
-                return i
-        return None
+            return 1, None
+        frame = data[at : at + SIZE]
+        bad = next((i for i in range(1, len(frame)) if frame[i] & 0x80), 0)  # where another one may begin
+        return (bad, None) if bad else (0, None) if len(frame) < SIZE else (SIZE, decode_live(frame))
 
 
 def encode_live(frame: V5LiveData) -> bytes:

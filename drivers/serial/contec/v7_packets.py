@@ -12,7 +12,7 @@ import msgspec
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
-from gatepost.drivers.serial.common.frame_sync import StrangerDetector
+from gatepost.drivers.serial.common.frame_sync import FrameScanner
 
 LENGTHS = {
     0x01: 9,  # live data
@@ -167,58 +167,31 @@ def _wire(kind: int, data: bytes) -> bytes:
     return bytes((kind, high)) + bytes(octet | 0x80 for octet in data)
 
 
-class V7PacketReader:
-    """Octets in any chunks -> packets. `None` in the result stands where octets were lost between two packets.
+class V7PacketReader(FrameScanner[V7Packet]):
+    """Packets. Types that the paper does not describe are skipped whole and counted apart: they cost no sync."""
 
-    Types that the paper does not describe are skipped whole and counted apart; they do not cost the sync.
-    """
+    what = "packet"
 
     def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-        self._rest = b""
-        self._lost = True  # the first octets after opening may be the end of a packet: no fault
-        self._skipping = False
-        self._stranger = StrangerDetector(faults)
+        super().__init__(faults)
+        self._passing = False  # octets of a packet of an unknown type
 
-    def feed(self, data: bytes) -> list[V7Packet | None]:
-        data = self._rest + data
-        packets: list[V7Packet | None] = []
-        at, end = 0, len(data)
-        while at < end:
-            if data[at] & 0x80:
-                if not self._skipping:
-                    self._lose(packets)
-                self._stranger.skip()
-                at += 1
-                continue
-            self._skipping = False
-            length = LENGTHS.get(data[at])
-            if length is None:
-                self._faults.add("unknown-type", "a packet of a type without a description was skipped")
-                self._skipping = True
-                self._stranger.skip()
-                at += 1
-                continue
-            stop = next((i for i in range(at + 1, min(at + length, end)) if not data[i] & 0x80), None)
-            if stop is not None:
-                self._lose(packets)
-                self._stranger.skip(stop - at)
-                at = stop
-            elif end - at < length:
-                break
-            else:
-                self._lost = False
-                self._stranger.known()
-                packets.append(decode_packet(data[at : at + length]))
-                at += length
-        self._rest = data[at:]
-        return packets
+    def look(self, data: bytes, at: int) -> tuple[int, V7Packet | None]:
+        length = LENGTHS.get(data[at])
+        if length is None:
+            return 1, None
+        self._passing = False
+        packet = data[at : at + length]
+        stop = next((i for i in range(1, len(packet)) if not packet[i] & 0x80), 0)  # where another one begins
+        return (stop, None) if stop else (0, None) if len(packet) < length else (length, decode_packet(packet))
 
-    def _lose(self, packets: list[V7Packet | None]) -> None:
-        if not self._lost:
-            self._lost = True
-            self._faults.add("resync", "octets that belong to no packet were skipped")
-            packets.append(None)
+    def skip(self, octets: bytes, found: list[V7Packet | None]) -> None:
+        if not octets[0] & 0x80 and octets[0] not in LENGTHS:
+            self._faults.add("unknown-type", "a packet of a type without a description was skipped")
+            self._passing = True
+        elif not self._passing:
+            self.lose(found)
+        self._stranger.skip(len(octets))
 
 
 def feedback(data: bytes) -> dict[str, Any]:

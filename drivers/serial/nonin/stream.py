@@ -7,54 +7,45 @@ lost, and 06 or 15 (an int) for the answer to a choice of format.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
-from gatepost.drivers.serial.common.frame_sync import StrangerDetector
+from gatepost.drivers.serial.common.frame_sync import FrameScanner, StrangerDetector
 from gatepost.drivers.serial.nonin import formats as nonin
 
 ACKNOWLEDGE, REFUSE = 0x06, 0x15  # answers to the choice of a format
+T = TypeVar("T")
 PART = nonin.NoninFrame(False, False, False, False, "none", False, 0, 0)  # stands for a frame of which more must come
 
 
-class NoninFrameReader:
+class _AnswerScanner(FrameScanner[T]):
+    """Frames of an oximeter that may answer between them."""
+
+    def skip(self, octets: bytes, found: list[Any]) -> None:
+        if octets[0] in (ACKNOWLEDGE, REFUSE):
+            found.append(octets[0])
+            self._stranger.skip()
+        else:
+            super().skip(octets, found)
+
+
+class NoninFrameReader(_AnswerScanner[nonin.NoninFrame | int]):
     """Frames of format 2, or of format 7 when `wide`. After octets were lost, `confirm` good frames in a row are
     needed: a checksum of eight bits alone is no proof."""
 
     def __init__(self, faults: Faults, wide: bool, confirm: int | None = None) -> None:
-        self._faults = faults
+        super().__init__(faults)
         self._wide = wide
         self._decode: Callable[[bytes], nonin.NoninFrame] = nonin.decode_frame7 if wide else nonin.decode_frame2
         self._confirm = confirm or (3 if wide else 2)
-        self._stranger = StrangerDetector(faults)
-        self._rest = b""
-        self._lost = True  # the first octets after opening may be the end of a frame: no fault
 
-    def feed(self, data: bytes) -> list[nonin.NoninFrame | int | None]:
-        data = self._rest + data
-        frames: list[nonin.NoninFrame | int | None] = []
-        at, end = 0, len(data)
-        while at < end:
-            need = nonin.FRAME * (self._confirm if self._lost else 1)
-            found = self._good(data, at, min(at + need, end))
-            if found is not None:
-                if end - at < need:
-                    break
-                self._lost = False
-                self._stranger.known()
-                frames.append(found)
-                at += nonin.FRAME
-                continue
-            if data[at] in (ACKNOWLEDGE, REFUSE):
-                frames.append(data[at])
-            elif not self._lost:
-                self._lost = True
-                self._faults.add("resync", "octets that belong to no frame were skipped")
-                frames.append(None)
-            self._stranger.skip()
-            at += 1
-        self._rest = data[at:]
-        return frames
+    def look(self, data: bytes, at: int) -> tuple[int, nonin.NoninFrame | int | None]:
+        end = at + nonin.FRAME * (self._confirm if self._lost else 1)
+        found = self._good(data, at, min(end, len(data)))
+        if found is None:
+            return 1, None
+        return (nonin.FRAME if end <= len(data) else 0), found
 
     def _good(self, data: bytes, at: int, end: int) -> nonin.NoninFrame | None:
         """The frame at `at`, when it and all others up to `end` are good; of one that is not whole the mark decides."""
@@ -109,49 +100,21 @@ class NoninPacketReader:
         self._waiting = True
 
 
-class NumbersReader:
+class NumbersReader(_AnswerScanner[nonin.NoninNumbers | int]):
     """Frames of format 1 (`size` 3) or 8 (4): only their first octet has bit 7 set."""
 
     def __init__(self, faults: Faults, size: int) -> None:
-        self._faults = faults
+        super().__init__(faults)
         self._size = size
-        self._stranger = StrangerDetector(faults)
-        self._rest = b""
-        self._lost = True
 
-    def feed(self, data: bytes) -> list[nonin.NoninNumbers | int | None]:
-        data = self._rest + data
-        out: list[nonin.NoninNumbers | int | None] = []
-        at, end = 0, len(data)
-        while at < end:
-            if not data[at] & 0x80:
-                if data[at] in (ACKNOWLEDGE, REFUSE):
-                    out.append(data[at])
-                else:
-                    self._lose(out)
-                self._stranger.skip()
-                at += 1
-                continue
-            stop = next((i for i in range(at + 1, min(at + self._size, end)) if data[i] & 0x80), None)
-            if stop is not None:
-                self._lose(out)
-                self._stranger.skip(stop - at)
-                at = stop
-            elif end - at < self._size:
-                break
-            else:
-                self._lost = False
-                self._stranger.known()
-                out.append(nonin.decode_numbers(data[at : at + self._size], self._size))
-                at += self._size
-        self._rest = data[at:]
-        return out
-
-    def _lose(self, out: list[nonin.NoninNumbers | int | None]) -> None:
-        if not self._lost:
-            self._lost = True
-            self._faults.add("resync", "octets that belong to no frame were skipped")
-            out.append(None)
+    def look(self, data: bytes, at: int) -> tuple[int, nonin.NoninNumbers | int | None]:
+        if not data[at] & 0x80:
+            return 1, None
+        frame = data[at : at + self._size]
+        stop = next((i for i in range(1, len(frame)) if frame[i] & 0x80), 0)  # where another one may begin
+        if stop or len(frame) < self._size:
+            return stop, None
+        return self._size, nonin.decode_numbers(frame, self._size)
 
 
 class SpotReader:

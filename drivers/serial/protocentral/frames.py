@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
+from gatepost.drivers.serial.common.frame_sync import FrameScanner
 
 START = b"\x0a\xfa"
 HEAD = 5
@@ -39,54 +40,35 @@ def encode_frame(kind: int, payload: bytes) -> bytes:
     return START + len(payload).to_bytes(2, "little") + bytes((kind,)) + payload + b"\x00\x0b"
 
 
-class ProtocentralFrameReader:
-    """Octets in any chunks -> frames whose type and length are among `known`. `None` stands where octets were skipped
-    after the first frame; one count of `resync` for each such place."""
+class ProtocentralFrameReader(FrameScanner[ProtocentralFrame]):
+    """Frames whose type and length are among `known`."""
 
     def __init__(self, faults: Faults, known: Mapping[int, frozenset[int]]) -> None:
-        self._faults = faults
+        super().__init__(faults)
         self._known = known
-        self._rest = b""
-        self._lost = True  # the first octets after opening may be the end of a frame: no fault
-        self._began = False
 
-    def feed(self, data: bytes) -> list[ProtocentralFrame | None]:
-        data = self._rest + data
-        out: list[ProtocentralFrame | None] = []
-        at = 0
-        while at < len(data):
-            size = self._frame_at(data, at)
-            if size is None:
-                break
-            if size:
-                self._lost, self._began = False, True
-                length = int.from_bytes(data[at + 2 : at + 4], "little")
-                out.append(ProtocentralFrame(data[at + 4], data[at + HEAD : at + HEAD + length]))
-                at += size
-                continue
-            if not self._lost:
-                self._lost = True
-                self._faults.add("resync", "octets that belong to no frame were skipped")
-                out.append(None)
-            found = data.find(START[0], at + 1)
-            at = found if found >= 0 else len(data)
-        self._rest = data[at:]
-        return out
-
-    def _frame_at(self, data: bytes, at: int) -> int | None:
-        """The octets of the frame here; 0 when there is none, None when that cannot be told yet."""
+    def look(self, data: bytes, at: int) -> tuple[int, ProtocentralFrame | None]:
         head = data[at : at + HEAD]
         if not head.startswith(START[: len(head)]):
-            return 0
+            return self._next(data, at)
         if len(head) < HEAD:
-            return None
+            return 0, None
         length = int.from_bytes(head[2:4], "little")
         if length not in self._known.get(head[4], ()):
-            return 0
+            return self._next(data, at)
         end = at + HEAD + length
         ending = data[end : end + 2]
         if ending[:1] == b"\x0b":
-            return end + 1 - at
+            return HEAD + length + 1, ProtocentralFrame(head[4], data[at + HEAD : end])
         if not b"\x00\x0b".startswith(ending):
-            return 0
-        return end + 2 - at if len(ending) == 2 else None
+            return self._next(data, at)
+        return (HEAD + length + 2, ProtocentralFrame(head[4], data[at + HEAD : end])) if len(ending) == 2 else (0, None)
+
+    @staticmethod
+    def _next(data: bytes, at: int) -> tuple[int, None]:
+        """Up to where the next frame may begin."""
+        found = data.find(START[0], at + 1)
+        return (found if found >= 0 else len(data)) - at, None
+
+    def skip(self, octets: bytes, found: list[ProtocentralFrame | None]) -> None:
+        self.lose(found)
