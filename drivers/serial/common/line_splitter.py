@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
+
 from gatepost.drivers.reading import Faults
 
 
@@ -24,7 +27,13 @@ class LineSplitter:
         self.fresh = True
         self.cut = False
 
+    def lines(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
+        """Each line, and whether it may have lost its beginning."""
+        found = self.feed(data)
+        return zip(found, (self.cut, *repeat(False, len(found))), strict=False)
+
     def feed(self, data: bytes) -> list[bytes]:
+        self.cut = False
         if self._any and b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")  # one cut in two gives an empty line: left out
         if self._tail:
@@ -37,7 +46,6 @@ class LineSplitter:
             self._dropping = self.fresh = False
         lines = data.split(self._ending)
         self._tail = lines.pop()
-        self.cut = False
         if self.fresh and lines:
             self.fresh = False
             self.cut = 0 < len(lines[0]) <= self._limit

@@ -54,7 +54,6 @@ class LinesDecoder:
         lines = self._split.feed(data)
         out: list[Reading | Reply] = []
         if self._split.cut:
-            self._split.cut = False
             out += self._first(lines.pop(0))
         parse, convert = self._parse, self._convert
         for line in lines:
@@ -102,10 +101,8 @@ class WaveDecoder:
     def feed(self, data: bytes) -> list[Reading | Reply]:
         out: list[Reading | Reply] = []
         lines = self._split.feed(data)
-        if self._split.cut:
-            self._split.cut = False
-            if not self._keeps_first:
-                del lines[0]
+        if self._split.cut and not self._keeps_first:
+            del lines[0]
         for line in lines:
             try:
                 if not line:

@@ -45,15 +45,8 @@ class NmeaDecoder:
         self._split = LineSplitter(self.faults, LONGEST_LINE)
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
-        out: list[Reading | Reply] = []
-        lines = self._split.feed(data)
-        cut, self._split.cut = self._split.cut, False
-        for line in lines:
-            found = self._line(line, cut)
-            cut = False
-            if found is not None:
-                out.append(found)
-        return out
+        found = (self._line(line, cut) for line, cut in self._split.lines(data))
+        return [reading for reading in found if reading is not None]
 
     def _line(self, octets: bytes, cut: bool) -> Reading | None:
         try:

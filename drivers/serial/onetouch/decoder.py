@@ -30,13 +30,7 @@ class OneTouchDecoder:
         self._owner = ""
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
-        out: list[Reading | Reply] = []
-        found = self._split.feed(data)
-        cut, self._split.cut = self._split.cut, False
-        for line in found:
-            out.append(self._line(line, cut))
-            cut = False
-        return out
+        return [self._line(line, cut) for line, cut in self._split.lines(data)]
 
     def _line(self, octets: bytes, cut: bool) -> Reading | Reply:
         try:

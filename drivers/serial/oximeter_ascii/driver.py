@@ -71,13 +71,8 @@ class OximeterAsciiDecoder:
         self._news = StatusUpdates()
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
-        out: list[Reading | Reply] = []
-        lines = self._split.feed(data)
-        cut, self._split.cut = self._split.cut, False
-        for line in lines:
-            first, cut = cut, False
-            out += self._line(line.strip(b"\0 \x02\x03"), first)
-        return out
+        found = (self._line(line.strip(b"\0 \x02\x03"), first) for line, first in self._split.lines(data))
+        return [item for items in found for item in items]
 
     def _line(self, line: bytes, first: bool) -> list[Reading | Reply]:
         if not line:

@@ -42,10 +42,7 @@ class ScaleDecoder:
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
         out: list[Reading | Reply] = []
-        lines = self._split.feed(data)
-        cut, self._split.cut = self._split.cut, False
-        for line in lines:
-            first, cut = cut, False
+        for line, first in self._split.lines(data):
             try:
                 item = self.decode_line(line, first)
             except FrameError as wrong:
