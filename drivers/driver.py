@@ -13,9 +13,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from importlib import invalidate_caches
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from gatepost.drivers.installed import EntryPoint, entry_points, installed_at
 from gatepost.drivers.reading import Faults, Reading, Reply
@@ -45,6 +46,15 @@ class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command without parameters."""
+
+
+class SyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Set the device's clock."""
+
+    time: Annotated[
+        datetime | None,
+        Meta(description="ISO 8601, as the device's clock shall show it; default: the gateway's local time"),
+    ] = None
 
 
 class Command(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from gatepost.drivers.ble.peripheral import BlePeripheral, GattError, GattValue
 from gatepost.drivers.ble.profile import HELD, GattProfile, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles import BY_SERVICE, profiles
-from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME, BleSyncTime, ReadStored
+from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME, ReadStored
 from gatepost.drivers.ble.profiles.decoder import TICK, BleDecoder, Kind
 from gatepost.drivers.ble.profiles.device_clock import DeviceClocks, wanted_moment
 from gatepost.drivers.ble.profiles.device_information import BATTERY, introduce
@@ -27,7 +27,7 @@ from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.options import AllOptions, BleOptions
 from gatepost.drivers.ble.stored_records.racp_procedure import RecordsFailed
 from gatepost.drivers.ble.uuids import short, uuid
-from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, ForbiddenWrite, SessionOver, WrongDevice
+from gatepost.drivers.driver import CommandFailed, DeviceIO, Driver, ForbiddenWrite, SessionOver, SyncTime, WrongDevice
 from gatepost.drivers.reading import Faults, Reading, Reply
 
 HOLD_LIMIT = 2.0  # seconds that the rest of a measurement may be late
@@ -181,7 +181,7 @@ class BleDriver(Driver):
         if session is None:
             raise CommandFailed("busy", "the device is connected, its identification is not finished yet")
         try:
-            if isinstance(parameters, BleSyncTime):
+            if isinstance(parameters, SyncTime):
                 return await self._set_clock(session, io, parameters.time)
             for each in self._profiles:
                 if isinstance(parameters, ReadStored) and each.stores:

@@ -281,7 +281,6 @@ export const sentences = {
   "seconds after which a meter that stays connected is read again": "Sekunden, nach denen ein Gerät, das angesteckt bleibt, noch einmal gelesen wird",
   "Read the memory now": "Jetzt den Speicher lesen",
   "Set the meter's clock": "Die Uhr des Messgeräts stellen",
-  "ISO 8601; default the gateway's local time": "ISO 8601; sonst die Ortszeit des Gateways",
   "OpenBCI Cyton (ECG, EMG, EEG) behind its USB dongle, with or without Daisy": "OpenBCI Cyton (EKG, EMG, EEG) an seinem USB-Dongle, mit oder ohne Daisy",
   "names of its inputs in order; \"\" leaves one out (default ch1, ...)": "Namen seiner Eingänge in ihrer Folge; \"\" lässt einen aus (sonst ch1, ...)",
   "of all inputs, or of each; 24 unless another program set it and reset is false": "aller Eingänge oder jedes einzelnen; 24, wenn nicht ein anderes Programm sie gesetzt hat und reset false ist",

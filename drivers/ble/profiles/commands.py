@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from gatepost.drivers.driver import Command
-
-
-class BleSyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Set the device's clock."""
-
-    time: Annotated[
-        datetime | None,
-        Meta(description="ISO 8601, as the device's clock shall show it; default: the gateway's local time"),
-    ] = None
+from gatepost.drivers.driver import Command, SyncTime
 
 
 class ReadStored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,5 +18,5 @@ class ReadStored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
 
 
-SYNC_TIME = Command("sync_time", "Set the device's clock", BleSyncTime, 15.0, {"time": "2026-11-20T10:30:00"})
+SYNC_TIME = Command("sync_time", "Set the device's clock", SyncTime, 15.0, {"time": "2026-11-20T10:30:00"})
 READ_STORED = Command("read_stored", "Fetch the records that are new in its memory", ReadStored, 600.0, {"all": True})

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 
 from gatepost.drivers.driver import DeviceIO, SessionOver
 from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.waveforms import WaveformChannel
 
+FRAME_RATE = 60.0  # Hz, of live data
+PLETH = (WaveformChannel("pleth", "{raw}"),)
 LONGEST = 2_097_152  # octets of one recording: what the older protocol can say, and six days of the newer one
 BATCH = 250  # records from one call of the decoder
 WINDOW = 8  # batches that may be on their way to the disk

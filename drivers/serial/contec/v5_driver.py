@@ -26,12 +26,12 @@ from gatepost.drivers.driver import (
 )
 from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply, measured
 from gatepost.drivers.serial.common.frame_sync import FrameTrust
-from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
-from gatepost.drivers.serial.contec.records import ContecDownload
+from gatepost.drivers.serial.contec.records import FRAME_RATE, PLETH, ContecDownload
 from gatepost.drivers.serial.contec.retry import ConversationRetry
 from gatepost.drivers.serial.contec.v5_download import UNITS, StoredSplitter, fetch
 from gatepost.drivers.serial.contec.v5_frames import LiveFrames, V5LiveData
 from gatepost.drivers.serial.contec.v5_twin import Contec5Twin
+from gatepost.drivers.waveforms import WaveformBlocks
 
 
 class Contec5Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ class Contec5Decoder:
         self._stored = StoredSplitter(self._download)
         self._frames = LiveFrames(self.faults)
         self._trust = FrameTrust(8, 4)  # 1/min and %: what may change within 1/60 s
-        self._pleth = PlethBlocks() if options.waveform else None
+        self._pleth = WaveformBlocks("pulse_oximetry", FRAME_RATE, PLETH) if options.waveform else None
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
         if not data:
@@ -68,11 +68,11 @@ class Contec5Decoder:
             if frame is None:
                 self._trust.lose()
                 if self._pleth:
-                    out += self._pleth.lose()
+                    out += self._pleth.gap()
             elif self._trust.judge(frame.pulse_rate, frame.spo2):
                 out.append(reading(frame))
                 if self._pleth:
-                    out += self._pleth.add(frame.waveform)
+                    out += self._pleth.add((frame.waveform,))
 
 
 def reading(frame: V5LiveData) -> Reading:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.common.frame_sync import FrameTrust
-from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
 from gatepost.drivers.serial.contec import v7_packets as v7
-from gatepost.drivers.serial.contec.records import ContecDownload
+from gatepost.drivers.serial.contec.records import FRAME_RATE, PLETH, ContecDownload
 from gatepost.drivers.serial.contec.v7_segments import RECORD, describe, oximetry
+from gatepost.drivers.waveforms import WaveformBlocks
 
 METRIC = "pulse_oximetry"
 ABOUT_SEGMENTS = {v7.START_DATE: "start-date", v7.START_TIME: "start-time", v7.SEGMENTS: "segments"}
@@ -22,7 +22,7 @@ class Contec7Decoder:
         self._packets = v7.V7PacketReader(self.faults)
         self._download = download or ContecDownload()
         self._trust = FrameTrust(8, 4)  # 1/min and %: what may change within 1/60 s
-        self._pleth = PlethBlocks(METRIC) if waveform else None
+        self._pleth = WaveformBlocks(METRIC, FRAME_RATE, PLETH) if waveform else None
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
         if not data:
@@ -35,13 +35,13 @@ class Contec7Decoder:
                 stored |= self._download.listening
                 self._download.damage()
                 if self._pleth:
-                    out += self._pleth.lose()
+                    out += self._pleth.gap()
             elif packet.type == v7.LIVE:
                 live = v7.decode_live(packet.data)
                 if self._trust.judge(live.pulse_rate, live.spo2):
                     out.append(reading(live))
                     if self._pleth:
-                        out += self._pleth.add(live.waveform)
+                        out += self._pleth.add((live.waveform,))
             elif packet.type in RECORD:
                 stored = True
                 self._download.add(packet.data, RECORD[packet.type])

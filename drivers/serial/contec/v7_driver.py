@@ -28,6 +28,7 @@ from gatepost.drivers.driver import (
     ScanHints,
     ScanProbe,
     SerialSettings,
+    SyncTime,
     Twin,
 )
 from gatepost.drivers.serial.contec import v7_packets as v7
@@ -51,15 +52,6 @@ class Contec7Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Annotated[int, Meta(ge=0, le=255)], ...],
         Meta(min_length=1, description="the users whose stored records are fetched; most devices have only user 0"),
     ] = (0,)
-
-
-class ContecSyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Set the device's clock."""
-
-    time: Annotated[
-        datetime | None,
-        Meta(description="ISO 8601, as the device's clock shall show it; default: the gateway's local time"),
-    ] = None
 
 
 class ContecCms50V7(Driver):
@@ -88,7 +80,7 @@ class ContecCms50V7(Driver):
         Command("start_live", "Start live data", NoParameters, 5.0),
         Command("stop_live", "Stop live data", NoParameters, 5.0),
         Command("device_id", "Ask for the device's identity", NoParameters, 10.0),
-        Command("sync_time", "Set the device's clock", ContecSyncTime, 10.0, {"time": "2026-11-20T10:30:00"}),
+        Command("sync_time", "Set the device's clock", SyncTime, 10.0, {"time": "2026-11-20T10:30:00"}),
         Command("read_stored", "Fetch the stored records that are not here yet", NoParameters, 900.0),
     )
 
@@ -134,7 +126,7 @@ class ContecCms50V7(Driver):
         if command == "device_id":
             return await self._quietly(io, talking.identity)
         if command == "sync_time":
-            assert isinstance(parameters, ContecSyncTime)
+            assert isinstance(parameters, SyncTime)
             moment = parameters.time or self._now()
             return await self._quietly(io, lambda io: talking.set_clock(io, moment))
         if command == "read_stored":

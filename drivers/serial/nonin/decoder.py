@@ -6,7 +6,6 @@ from typing import Any
 
 from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply, measured
 from gatepost.drivers.serial.common.frame_sync import FrameTrust
-from gatepost.drivers.serial.common.pleth_blocks import PlethBlocks
 from gatepost.drivers.serial.common.status_updates import StatusUpdates
 from gatepost.drivers.serial.nonin import formats as nonin
 from gatepost.drivers.serial.nonin.format_detector import FormatDetector
@@ -17,6 +16,7 @@ from gatepost.drivers.serial.nonin.stream import (
     NumbersReader,
     SpotReader,
 )
+from gatepost.drivers.waveforms import WaveformBlocks, WaveformChannel
 
 METRIC = "pulse_oximetry"
 UNITS = {"spo2": "%", "heart_rate": "/min"}
@@ -40,7 +40,7 @@ class NoninDecoder:
         self._reader: NoninFrameReader | NumbersReader | SpotReader | None = None
         self._packets = NoninPacketReader(self.faults)
         self._trust = FrameTrust(25, 6)  # 1/min and %: what may change within a second
-        self._pleth = PlethBlocks(METRIC, PLETH_RATE) if waveform else None
+        self._pleth = WaveformBlocks(METRIC, PLETH_RATE, [WaveformChannel("pleth", "{raw}")]) if waveform else None
         self._select = select
         self._news = StatusUpdates()
         known = (bookmarks or {}).get(SPOT_BOOKMARK)
@@ -82,12 +82,12 @@ class NoninDecoder:
         self._trust.lose()
         self._packets.add(None)
         if self._pleth is not None:
-            out += self._pleth.lose()
+            out += self._pleth.gap()
 
     def _frame(self, frame: nonin.NoninFrame, out: list[Item]) -> None:
         packet = self._packets.add(frame)
         if self._pleth is not None:
-            out += self._pleth.add(frame.pleth)
+            out += self._pleth.add((frame.pleth,))
         if packet is not None:
             out += self._news.learn(battery_low=packet.low_battery)
             out.append(packet_reading(packet))

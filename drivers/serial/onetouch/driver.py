@@ -19,6 +19,7 @@ from gatepost.drivers.driver import (
     ScanHints,
     ScanProbe,
     SerialSettings,
+    SyncTime,
     Twin,
     WrongDevice,
 )
@@ -42,12 +43,6 @@ class OneTouchOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 600.0
 
 
-class OneTouchSyncTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Set the meter's clock."""
-
-    time: Annotated[datetime | None, Meta(description="ISO 8601; default the gateway's local time")] = None
-
-
 class IncompleteMemory(CommandFailed):
     """Lines of the memory were lost or wrong, three times over."""
 
@@ -65,7 +60,7 @@ class OneTouchUltra2(Driver):
     example_options: ClassVar[dict[str, Any]] = {"interval": 15.0}
     commands = (
         Command("read_stored", "Read the memory now", timeout=180.0),
-        Command("sync_time", "Set the meter's clock", OneTouchSyncTime, 20.0, {"time": "2026-11-20T10:30:00"}),
+        Command("sync_time", "Set the meter's clock", SyncTime, 20.0, {"time": "2026-11-20T10:30:00"}),
     )
     scan_hints = ScanHints(identifying_replies=("serial_number",), probes=(ScanProbe(WAKE + b"DM@\r"),))
     forbidden = (ForbiddenWrite("erase", re.compile(rb"[Dd][Mm][Zz]")),)
@@ -106,7 +101,7 @@ class OneTouchUltra2(Driver):
                 done = await _read_memory(io)
                 await io.stored()
                 return done
-            assert isinstance(parameters, OneTouchSyncTime)
+            assert isinstance(parameters, SyncTime)
             return await _set_clock(io, parameters.time)
 
     @classmethod

@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profiles.commands import BleSyncTime
 from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.twin.devices.ring import RingTwin
 from gatepost.drivers.ble.viatom import ring_values
 from gatepost.drivers.ble.viatom.frames import lepu_request, request
 from gatepost.drivers.ble.viatom.o2_driver import BleViatomO2
 from gatepost.drivers.ble.viatom.ring_profiles import PROFILES, NewRingProfile, OldRingProfile
-from gatepost.drivers.driver import SessionOver
+from gatepost.drivers.driver import SessionOver, SyncTime
 from tests.ble.profiles.bench import Bench, play, values
 
 MODELS = ("o2ring", "o2ring-s")
@@ -154,7 +153,7 @@ def test_the_clock_is_set_where_it_is_wrong_or_when_told(model):
         async def tell():
             await asyncio.sleep(5)
             answers.append(b.twin.ahead)
-            answers.append(await b.command("sync_time", BleSyncTime(datetime(2026, 11, 29, 10, 30))))  # noqa: DTZ001
+            answers.append(await b.command("sync_time", SyncTime(datetime(2026, 11, 29, 10, 30))))  # noqa: DTZ001
 
         await b.session(tell)
         return b, answers

@@ -15,7 +15,6 @@ from gatepost.drivers.ble.gatt import nonin
 from gatepost.drivers.ble.peripheral import GattError, GattValue, ReceivedAdvert
 from gatepost.drivers.ble.profiles import BY_SERVICE, profile, profiles
 from gatepost.drivers.ble.profiles.blood_pressure import BleBloodPressure
-from gatepost.drivers.ble.profiles.commands import BleSyncTime
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.glucose import BleGlucose
 from gatepost.drivers.ble.profiles.heart_rate import BleHeartRate
@@ -30,7 +29,7 @@ from gatepost.drivers.ble.twin.devices.monitor import MonitorTwin
 from gatepost.drivers.ble.twin.devices.thermometer import ThermometerTwin
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.driver import CommandFailed, Registry, WrongDevice
+from gatepost.drivers.driver import CommandFailed, Registry, SyncTime, WrongDevice
 from gatepost.drivers.reading import Reading
 from tests.ble.profiles.bench import Bench, play
 
@@ -235,9 +234,9 @@ def test_the_clock_by_command():
 
         async def command():
             await asyncio.sleep(1.2)
-            answers.append(await b.command("sync_time", BleSyncTime(datetime(2026, 11, 20, 10, 30))))  # noqa: DTZ001
+            answers.append(await b.command("sync_time", SyncTime(datetime(2026, 11, 20, 10, 30))))  # noqa: DTZ001
             answers.append(b.twin.now())
-            answers.append(await b.command("sync_time", BleSyncTime()))
+            answers.append(await b.command("sync_time", SyncTime()))
 
         await b.session(command)
         return b, answers
@@ -255,11 +254,11 @@ def test_commands_that_a_device_cannot_do():
 
         async def command():
             with pytest.raises(CommandFailed) as refused:
-                await b.command("sync_time", BleSyncTime())
+                await b.command("sync_time", SyncTime())
             found.append(refused.value.key)
             await asyncio.sleep(2)
             with pytest.raises(CommandFailed) as refused:
-                await b.command("sync_time", BleSyncTime())
+                await b.command("sync_time", SyncTime())
             found.append(refused.value.key)
 
         await b.session(command)

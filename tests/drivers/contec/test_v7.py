@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import pytest
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import CommandFailed
+from gatepost.drivers.driver import CommandFailed, SyncTime
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.contec import v7_packets as v7
-from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50V7, ContecSyncTime
+from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50V7
 from gatepost.drivers.serial.contec.v7_twin import Contec7Twin
 
 CAPTURED = bytes.fromhex("01e085b396c1e1ffff")  # 65/min, 97 %, no PI
@@ -159,7 +159,7 @@ async def test_identity_while_live_data_rests(table):
 )
 async def test_the_clock_is_set(table, given, date, time):
     driver, exchange = table
-    await driver.execute("sync_time", ContecSyncTime(given), exchange)
+    await driver.execute("sync_time", SyncTime(given), exchange)
     assert exchange.twin.clock_date == date
     assert exchange.twin.clock_time == time
     assert exchange.twin.live
@@ -170,7 +170,7 @@ async def test_a_refusal_of_the_device_fails_the_command_and_live_data_goes_on(t
     obey = exchange.twin.hear
     exchange.twin.hear = lambda data: feedback(0xB2, 3) if data[2] == 0xB2 else obey(data)
     with pytest.raises(CommandFailed) as failed:
-        await driver.execute("sync_time", ContecSyncTime(), exchange)
+        await driver.execute("sync_time", SyncTime(), exchange)
     assert failed.value.key == "recording"
     assert exchange.twin.live
 

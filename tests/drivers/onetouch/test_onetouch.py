@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.driver import CommandFailed, LocalTime, Registry, WrongDevice
+from gatepost.drivers.driver import CommandFailed, LocalTime, Registry, SyncTime, WrongDevice
 from gatepost.drivers.link import LinkFailed
 from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
 from gatepost.drivers.serial.onetouch import driver as onetouch
 from gatepost.drivers.serial.onetouch.decoder import OneTouchDecoder
-from gatepost.drivers.serial.onetouch.driver import OneTouchOptions, OneTouchSyncTime, OneTouchUltra2
+from gatepost.drivers.serial.onetouch.driver import OneTouchOptions, OneTouchUltra2
 from gatepost.drivers.serial.onetouch.lines import (
     ClockReply,
     MemoryHeader,
@@ -275,14 +275,14 @@ async def test_read_stored_gives_only_what_is_new():
 async def test_the_clock_is_set_only_when_asked_and_only_to_a_sure_time():
     driver, twin = OneTouchUltra2(), OneTouchTwin()
     io = Talk(twin, driver)
-    assert await driver.execute("sync_time", OneTouchSyncTime(), io) == {"time": "2026-01-06T12:00:00"}
+    assert await driver.execute("sync_time", SyncTime(), io) == {"time": "2026-01-06T12:00:00"}
     assert twin.clock == datetime(2026, 1, 6, 12, 0)  # noqa: DTZ001
-    given = OneTouchSyncTime(datetime(2026, 11, 20, 10, 30))  # noqa: DTZ001
+    given = SyncTime(datetime(2026, 11, 20, 10, 30))  # noqa: DTZ001
     assert await driver.execute("sync_time", given, Talk(twin, driver, trusted=False)) == {
         "time": "2026-11-20T10:30:00"
     }
     with pytest.raises(CommandFailed, match="not synchronised"):
-        await driver.execute("sync_time", OneTouchSyncTime(), Talk(twin, driver, trusted=False))
+        await driver.execute("sync_time", SyncTime(), Talk(twin, driver, trusted=False))
 
 
 def test_nothing_is_ever_erased():
