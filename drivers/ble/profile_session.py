@@ -12,6 +12,7 @@ from gatepost.drivers.reading import Faults
 
 READ_LIMIT = 5.0  # seconds; a sleepy device has not many
 WRITE_LIMIT = 5.0
+FAREWELL_LIMIT = 0.2
 SUBSCRIBE_LIMIT = 10.0
 STREAM_PROPERTIES = frozenset({"notify", "indicate"})
 
@@ -61,6 +62,13 @@ class ProfileSession:
         """GattError, TimeoutError."""
         response = "write" in characteristic.properties
         await self.peripheral.write(characteristic, data, response=response, timeout=timeout)
+
+    async def bid_farewell(self, characteristic: str, service: str, *words: bytes) -> None:
+        """What is said, where it is there, while the connection is being ended."""
+        target = self.find(characteristic, service)
+        if target is not None:
+            for each in words:
+                await self.write(target, each, FAREWELL_LIMIT)
 
     async def subscribe(self, characteristic: GattCharacteristic) -> None:
         """GattError, TimeoutError."""

@@ -19,7 +19,6 @@ from gatepost.drivers.driver import DeviceIO, ForbiddenWrite, ScanHints, Support
 from gatepost.drivers.reading import Reading, Reply, wall_time
 
 ANSWER_LIMIT = 20.0  # seconds: all measurements come in one answer
-FAREWELL_LIMIT = 0.2
 CONTROL = uuid(0xFFF2)
 UNITS = {"systolic": "mm[Hg]", "diastolic": "mm[Hg]", "heart_rate": "/min"}
 ANSWER = "microlife"
@@ -73,9 +72,7 @@ class MicrolifeProfile(GattProfile):
         return {"records": self._fetched}
 
     async def farewell(self, session: ProfileSession) -> None:
-        control = session.find(CONTROL, self.service)
-        if control is not None:
-            await session.peripheral.write(control, request(WORDS["disconnect"]), timeout=FAREWELL_LIMIT)
+        await session.bid_farewell(CONTROL, self.service, request(WORDS["disconnect"]))
 
 
 ALLOWED = b"|".join(re.escape(request(word)) for word in WORDS.values())

@@ -30,7 +30,6 @@ STEP = 0.001  # m/s2, of a sample of the acceleration
 OK = range(200, 300)
 ANSWER_LIMIT = 5.0  # seconds
 FRAME_LIMIT = 15.0  # seconds without a frame after which a stream is started again
-FAREWELL_LIMIT = 0.2
 JITTER = 0.3  # of a frame: time beyond the samples that is no jitter any more
 LONGEST_GAP = 86_400_000  # ms; a longer pause has no number of lost samples
 MAX_ACCELERATION = 1000.0  # m/s2; a number beyond is none
@@ -160,10 +159,8 @@ class MovesenseProfile(GattProfile):
         return [ProfileTask(FRAME_LIMIT, watch)] if self.memory.options.streams else []
 
     async def farewell(self, session: ProfileSession) -> None:
-        control, running = session.find(self.control, self.service), dict.fromkeys(self._running)
-        self._running = []
-        for reference in running if control is not None else ():
-            await session.peripheral.write(control, frames.unsubscribe(reference), timeout=FAREWELL_LIMIT)  # type: ignore[arg-type]
+        running, self._running = dict.fromkeys(self._running), []
+        await session.bid_farewell(self.control, self.service, *map(frames.unsubscribe, running))
 
 
 class BleMovesense(BleDriver):

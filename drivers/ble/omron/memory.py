@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-
+from gatepost.drivers.asking import ask, forget_answers
 from gatepost.drivers.ble.omron import frames
 from gatepost.drivers.ble.peripheral import GattCharacteristic
-from gatepost.drivers.ble.profile_session import ProfileSession
+from gatepost.drivers.ble.profile_session import FAREWELL_LIMIT, ProfileSession
 from gatepost.drivers.driver import CommandFailed, DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 
 ANSWER_LIMIT = 1.0  # seconds
 TRIES = 5
-FAREWELL_LIMIT = 0.2
 
 
 class OmronMemory:
@@ -31,8 +29,7 @@ class OmronMemory:
 
     async def leave(self) -> None:
         """Close without waiting for the answer, while the connection is being ended."""
-        response = "write" in self._control.properties
-        await self._session.peripheral.write(self._control, frames.CLOSE, response=response, timeout=FAREWELL_LIMIT)
+        await self._session.write(self._control, frames.CLOSE, FAREWELL_LIMIT)
 
     async def read(self, address: int, size: int) -> bytes:
         out = b""
@@ -43,8 +40,7 @@ class OmronMemory:
         return out
 
     async def _ask(self, request: bytes, wanted: str, address: int = 0) -> bytes:
-        with contextlib.suppress(TimeoutError):
-            await self._io.wait(lambda item: None, 0)  # answers to what was asked before are none to this
+        await forget_answers(self._io)
 
         def answered(item: Reading | Reply) -> Reply | None:
             if not isinstance(item, Reply) or item.kind != "omron":
@@ -53,16 +49,10 @@ class OmronMemory:
                 return item
             return item if (item.fields["type"], item.fields["address"]) == (wanted, address) else None
 
-        for _ in range(TRIES):
-            await self._session.write(self._control, request)
-            try:
-                fields = (await self._io.wait(answered, ANSWER_LIMIT)).fields
-            except TimeoutError:
-                continue
-            if fields["type"] != wanted or fields["status"]:
-                raise CommandFailed("refused", f"the device refused to be read at {address:04X}")
-            data = bytes.fromhex(fields["data"])
-            if wanted == frames.READ and len(data) < request[5]:
-                raise CommandFailed("refused", f"the device gave less than it was asked for at {address:04X}")
-            return data[: request[5]] if wanted == frames.READ else data
-        raise TimeoutError("the device did not answer")
+        told = await ask(self._io, lambda: self._session.write(self._control, request), answered, ANSWER_LIMIT, TRIES)
+        if told.fields["type"] != wanted or told.fields["status"]:
+            raise CommandFailed("refused", f"the device refused to be read at {address:04X}")
+        data = bytes.fromhex(told.fields["data"])
+        if wanted == frames.READ and len(data) < request[5]:
+            raise CommandFailed("refused", f"the device gave less than it was asked for at {address:04X}")
+        return data[: request[5]] if wanted == frames.READ else data

@@ -19,7 +19,6 @@ from gatepost.drivers.reading import BAD, GOOD, Reading
 FRAMES_A_SECOND = 100  # of the dialect bci, each with all values
 OXIMETER = "fingertip oximeter"
 KEEP_ALIVE = 5.0  # seconds; a Contec is silent after a minute without
-FAREWELL_LIMIT = 0.2  # seconds
 CONTEC_CONTROL = uuid(0xFF01)
 UNITS = {"spo2": "%", "heart_rate": "/min", "perfusion_index": "%"}
 REASONS = (("probe_unplugged", "sensor-unplugged"), ("no_finger", "no-finger"), ("searching", "searching"))
@@ -100,9 +99,7 @@ class ContecProfile(OximeterProfile):
         return [ProfileTask(KEEP_ALIVE, keep_awake)]
 
     async def farewell(self, session: ProfileSession) -> None:
-        control = session.find(CONTEC_CONTROL, self.service)
-        if control is not None:
-            await session.peripheral.write(control, frames.contec_request("stop"), timeout=FAREWELL_LIMIT)
+        await session.bid_farewell(CONTEC_CONTROL, self.service, frames.contec_request("stop"))
 
 
 class BciProfile(OximeterProfile):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any, ClassVar
 
+from gatepost.drivers.asking import forget_answers
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import pmd, pmd_data
 from gatepost.drivers.ble.gatt.pmd import PmdOp, PmdSetting, PmdType
@@ -20,7 +20,6 @@ from gatepost.drivers.reading import Reading, Reply
 
 ANSWER_LIMIT = 5.0  # seconds
 FRAME_LIMIT = 15.0  # seconds without a frame after which a stream is started again
-FAREWELL_LIMIT = 0.2
 ECG_RATE, ECG_BITS, ACC_BITS = 130, 14, 16
 STREAMS = {"ecg": PmdType.ECG, "acceleration": PmdType.ACC}
 METRICS = {PmdType.ECG: "ecg", PmdType.ACC: "acceleration"}
@@ -132,8 +131,7 @@ class PolarProfile(GattProfile):
             response: pmd.PmdResponse = item.fields["answer"]
             return response if (response.op, response.type) == (request[0], request[1]) else None
 
-        with contextlib.suppress(TimeoutError):
-            await io.wait(lambda item: None, 0)  # answers to what was asked before
+        await forget_answers(io)
         try:
             await session.write(control, request)
             return await io.wait(answered, ANSWER_LIMIT)
@@ -155,12 +153,8 @@ class PolarProfile(GattProfile):
 
     async def farewell(self, session: ProfileSession) -> None:
         """A stream that is not stopped would drain the sensor, and refuse to be started again."""
-        control = session.find(pmd.CONTROL, self.service)
         running, self._running = self._running, []
-        if control is None:
-            return
-        for kind in running:
-            await session.peripheral.write(control, bytes((PmdOp.STOP, kind)), timeout=FAREWELL_LIMIT)
+        await session.bid_farewell(pmd.CONTROL, self.service, *map(pmd.stop, running))
 
 
 class BlePolarH10(BleDriver):

@@ -12,6 +12,7 @@ from enum import Enum
 from random import Random
 from typing import NamedTuple
 
+from gatepost.drivers.asking import forget_answers
 from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.ble.gatt import racp
 from gatepost.drivers.ble.gatt.racp import ControlPoint, RacpOp
@@ -118,7 +119,7 @@ class RacpProcedures:
         raise RecordsFailed("the device started to send its records several times and did not complete")
 
     async def _once(self, request: bytes, quiet: float, total: int | None) -> ControlPoint:
-        await self._drain()
+        await forget_answers(self._io)
         self.seen.clear()
         done = 0
         try:
@@ -148,11 +149,6 @@ class RacpProcedures:
         with contextlib.suppress(GattError, TimeoutError):
             await self._session.write(self._control, racp.ABORT, self._timing.abort)
             await self._io.wait(lambda item: _answer_to(item, RacpOp.ABORT), self._timing.abort)
-
-    async def _drain(self) -> None:
-        """Answers to what was asked before are none to what is asked now."""
-        with contextlib.suppress(TimeoutError):
-            await self._io.wait(lambda item: None, 0)
 
 
 def _relevant(item: Reading | Reply, op: int) -> ControlPoint | Reading | Reply | None:

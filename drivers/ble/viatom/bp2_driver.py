@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from gatepost.drivers.ble.driver import BleDriver
-from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
+from gatepost.drivers.ble.profile import Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.decoder import TICK
@@ -18,12 +17,12 @@ from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.viatom import cuff_values, ring_values
-from gatepost.drivers.ble.viatom.conversation import ViatomConversation, answer
+from gatepost.drivers.ble.viatom.conversation import ViatomProfile
 from gatepost.drivers.ble.viatom.cuff_values import Fields
-from gatepost.drivers.ble.viatom.frames import LEPU, REQUEST, LepuFrames, lepu_request, requests_but
+from gatepost.drivers.ble.viatom.frames import LEPU, REQUEST, ViatomFrame, lepu_request, requests_but
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, ForbiddenWrite, ScanHints, SessionOver, SupportedDevice
-from gatepost.drivers.reading import Reading, Reply, wall_time
+from gatepost.drivers.reading import Reading, wall_time
 
 POLL_INTERVAL = 3.0  # seconds
 IDLE_LIMIT = 120.0  # seconds without a measurement, until the cuff is left alone
@@ -56,7 +55,7 @@ def record_reading(record: Fields) -> Reading:
     return Reading("blood_pressure", values, units, tuple(flags), device_time=time)
 
 
-class CuffProfile(GattProfile):
+class CuffProfile(ViatomProfile):
     """Profile of the cuffs."""
 
     service = "14839ac4-7d7e-415c-9a42-167340cf2339"
@@ -64,34 +63,22 @@ class CuffProfile(GattProfile):
     driver = "ble-viatom-bp2"
     streams = ("0734594a-a8e7-4b1a-a6b1-cd5243059a57",)
     control = "8b00ace7-eb0b-49b0-bbe9-9aee0a26e1a3"
-    stores = True
-    own_clock = True
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._frames = LepuFrames(self.frame_fault)
         self._records = UnnumberedRecords(memory, "cuff")
         self._read: list[Fields] = []  # that are on their way into the gateway
         self._sequence = 0
-        self._battery: int | None = None
         self._active = False  # a measurement was seen whose record was not read yet
         self._quiet_since = 0.0
 
     # -- sans-I/O
 
-    def decode(self, value: GattValue) -> Items:
-        out: Items = []
-        for frame in self._frames.feed(value.data):
-            if frame.code == cuff_values.LIVE and frame.reply:
-                out += self._live(cuff_values.decode_live(frame.data))
-            out.append(answer(frame))
-        return out
-
-    def _live(self, found: Fields) -> Items:
-        out: Items = []
-        if found["battery"] <= 100 and found["battery"] != self._battery:
-            self._battery = found["battery"]
-            out.append(Reply("battery", {"battery": self._battery}))
+    def _live(self, frame: ViatomFrame) -> Items:
+        if frame.code != cuff_values.LIVE or not frame.reply:
+            return []
+        found = cuff_values.decode_live(frame.data)
+        out = self._charge(found["battery"])
         if found["kind"] == "measuring":
             out.append(Reading("cuff_pressure", {"pressure": found["pressure"]}, {"pressure": "mm[Hg]"}))
         return out
@@ -105,9 +92,8 @@ class CuffProfile(GattProfile):
     # -- a session
 
     async def _ask(self, session: ProfileSession, io: DeviceIO, command: int, data: bytes = b"") -> bytes:
-        talk = ViatomConversation(session, self.control_point(session, self.control))
         self._sequence = (self._sequence + 1) & 0xFF
-        return await talk.ask(io, lepu_request(command, data, self._sequence), command)
+        return await self._request(session, io, lepu_request(command, data, self._sequence), command)
 
     async def begin(self, session: ProfileSession) -> None:
         io = session.io

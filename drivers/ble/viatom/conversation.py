@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+from typing import ClassVar
 
-from gatepost.drivers.ble.peripheral import GattCharacteristic
+from gatepost.drivers.asking import ask, forget_answers
+from gatepost.drivers.ble.peripheral import GattValue
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
-from gatepost.drivers.ble.viatom.frames import ViatomFrame
+from gatepost.drivers.ble.viatom.frames import LepuFrames, ViatomFrame, ViatomFrames
 from gatepost.drivers.driver import CommandFailed, DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 
@@ -21,39 +23,48 @@ def answer(frame: ViatomFrame) -> Reply:
     return Reply(KIND, {**frame._asdict(), "data": frame.data.hex()})
 
 
-class ViatomConversation:
-    """Requests of one session. CommandFailed `refused`, TimeoutError, GattError."""
+class ViatomProfile(GattProfile):
+    """Base profile of rings and cuffs. Requests raise CommandFailed `refused`, TimeoutError, GattError."""
 
-    def __init__(self, session: ProfileSession, control: GattCharacteristic) -> None:
-        self._session = session
-        self._control = control
+    stores = True
+    own_clock = True
+    control: ClassVar[str]
+    frames: ClassVar[type[ViatomFrames]] = LepuFrames
 
-    async def say(self, request: bytes, piece: int = PIECE) -> None:
-        for at in range(0, len(request), piece):
-            await self._session.write(self._control, request[at : at + piece])
+    def __init__(self, memory: ProfileMemory) -> None:
+        super().__init__(memory)
+        self._frames = self.frames(self.frame_fault)
+        self._battery: int | None = None
 
-    async def ask(self, io: DeviceIO, request: bytes, code: int | None, number: int | None = None) -> bytes:
+    def decode(self, value: GattValue) -> Items:
+        return [item for frame in self._frames.feed(value.data) for item in (*self._live(frame), answer(frame))]
+
+    def _live(self, frame: ViatomFrame) -> Items:
+        raise NotImplementedError
+
+    def _charge(self, battery: int) -> Items:
+        """The level of the battery, where it is another one."""
+        if battery > 100 or battery == self._battery:
+            return []
+        self._battery = battery
+        return [Reply("battery", {"battery": battery})]
+
+    async def _say(self, session: ProfileSession, request: bytes) -> None:
+        control = self.control_point(session, self.control)
+        for at in range(0, len(request), PIECE):
+            await session.write(control, request[at : at + PIECE])
+
+    async def _request(self, session: ProfileSession, io: DeviceIO, request: bytes, code: int | None) -> bytes:
         """Data of the answer. `code`: the command that newer devices repeat; None = an older one, which tells whether
-        it liked the request. `number`: that of the answer, where it must be this one."""
-        with contextlib.suppress(TimeoutError):
-            await io.wait(lambda item: None, 0)  # answers to what was asked before are none to this
+        it liked the request."""
 
         def answered(item: Reading | Reply) -> Reply | None:
             if not isinstance(item, Reply) or item.kind != KIND or not item.fields["reply"]:
                 return None
-            if number is not None and item.fields["number"] != number:
-                return None
             return item if code in (None, item.fields["code"]) else None
 
-        for left in reversed(range(TRIES)):
-            await self.say(request)
-            try:
-                fields = (await io.wait(answered, ANSWER_LIMIT)).fields
-            except TimeoutError:
-                if not left:
-                    raise
-                continue
-            if code is None and fields["code"]:
-                raise CommandFailed("refused", "the device refused a request")
-            return bytes.fromhex(fields["data"])
-        raise TimeoutError
+        await forget_answers(io)
+        told = await ask(io, lambda: self._say(session, request), answered, ANSWER_LIMIT, TRIES)
+        if code is None and told.fields["code"]:
+            raise CommandFailed("refused", "the device refused a request")
+        return bytes.fromhex(told.fields["data"])

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
-from gatepost.drivers.ble.peripheral import GattCharacteristic, GattValue
-from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
+from gatepost.drivers.ble.profile import Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.device_clock import keep_own_clock
 from gatepost.drivers.ble.stored_records.batches import hand_over
 from gatepost.drivers.ble.viatom import cuff_values, ring_values
-from gatepost.drivers.ble.viatom.conversation import ViatomConversation, answer
-from gatepost.drivers.ble.viatom.frames import LepuFrames, ViatomFrame, ViatomFrames
+from gatepost.drivers.ble.viatom.conversation import ViatomProfile
+from gatepost.drivers.ble.viatom.frames import ViatomFrame, ViatomFrames
 from gatepost.drivers.ble.viatom.recordings import RingRecordings
 from gatepost.drivers.ble.viatom.ring_values import Fields, ask, ask_new
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, SessionOver
-from gatepost.drivers.reading import BAD, GOOD, Reading, Reply, wall_time
+from gatepost.drivers.reading import BAD, GOOD, Reading, wall_time
 
 LOOK_INTERVAL = 600.0  # seconds between two looks at the list of recordings
 LONGEST_FILE = 1 << 20  # octets; a day of a record each second is 260 kB
@@ -29,32 +28,20 @@ SENSORS_INTERVAL, LIVE_INTERVAL = 2.0, 1.0  # seconds
 UNITS = {"spo2": "%", "heart_rate": "/min", "perfusion_index": "%", "motion": "{raw}"}
 
 
-class RingProfile(GattProfile):
+class RingProfile(ViatomProfile):
     """Base profile of the rings."""
 
     title = "Viatom ring"
     driver = "ble-viatom-o2"
-    stores = True
-    own_clock = True
-    control: ClassVar[str]
-    frames: ClassVar[type[ViatomFrames]]
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
-        self._frames = self.frames(self.frame_fault)
         self.recordings = RingRecordings(memory)
         self._worn: bool | None = None
-        self._battery: int | None = None
 
     @property
     def fetched(self) -> int:
         return self.recordings.fetched
-
-    def decode(self, value: GattValue) -> Items:
-        return [item for frame in self._frames.feed(value.data) for item in (*self._live(frame), answer(frame))]
-
-    def _live(self, frame: ViatomFrame) -> Items:
-        raise NotImplementedError
 
     def _values(self, found: Fields) -> Items:
         out: Items = []
@@ -67,27 +54,22 @@ class RingProfile(GattProfile):
         if worn is not None and worn is not self._worn:
             self._worn = worn
             out.append(Reading("state", {"worn": worn}))
-        battery = found["battery"]
-        if battery <= 100 and battery != self._battery:
-            self._battery = battery
-            out.append(Reply("battery", {"battery": battery}))
-        return out
+        return [*out, *self._charge(found["battery"])]
 
     def flush(self) -> Items:
         return self.recordings.drain()
 
     # -- a session
 
-    def _point(self, session: ProfileSession) -> GattCharacteristic:
-        return self.control_point(session, self.control)
-
     async def read_stored(self, session: ProfileSession, io: DeviceIO, everything: bool) -> dict[str, Any]:
-        talk = ViatomConversation(session, self._point(session))
         async with session.asking:
             self.recordings.fetched = 0
-            for name in self.recordings.wanted(await self._list(talk, io)):
-                data = await self._download(talk, io, name)
-                self._offer(name, data)
+            for name in self.recordings.wanted(await self._list(session, io)):
+                data = await self._download(session, io, name)
+                try:
+                    self._offer(name, data)
+                except FrameError as wrong:
+                    self.frame_fault(wrong)
                 await hand_over(io, self.recordings)
         return {"records": self.recordings.fetched}
 
@@ -100,10 +82,10 @@ class RingProfile(GattProfile):
                 raise
             session.faults.add("not-fetched", str(failed))
 
-    async def _list(self, talk: ViatomConversation, io: DeviceIO) -> list[str]:
+    async def _list(self, session: ProfileSession, io: DeviceIO) -> list[str]:
         raise NotImplementedError
 
-    async def _ask(self, talk: ViatomConversation, io: DeviceIO, command: str, **given: Any) -> bytes:
+    async def _ask(self, session: ProfileSession, io: DeviceIO, command: str, **given: Any) -> bytes:
         raise NotImplementedError
 
     @staticmethod
@@ -111,23 +93,24 @@ class RingProfile(GattProfile):
         """How the next part of a recording is named, of which so many octets came in so many blocks."""
         raise NotImplementedError
 
-    async def _download(self, talk: ViatomConversation, io: DeviceIO, name: str) -> bytes:
-        size = int.from_bytes((await self._ask(talk, io, "open", name=name))[:4], "little")
+    async def _download(self, session: ProfileSession, io: DeviceIO, name: str) -> bytes:
+        size = int.from_bytes((await self._ask(session, io, "open", name=name))[:4], "little")
         if size > LONGEST_FILE:
             raise CommandFailed("incomplete", "the ring names a recording that is longer than any can be")
         data, block = b"", 0
         try:
             while len(data) < size:
-                part = await self._ask(talk, io, "read", **self._place(len(data), block))
+                part = await self._ask(session, io, "read", **self._place(len(data), block))
                 if not part:
                     raise CommandFailed("incomplete", f"the ring gave {len(data)} of {size} octets of a recording")
                 data, block = data + part, block + 1
                 io.progress("octets", min(len(data), size), size)
         finally:
-            await self._ask(talk, io, "close")
+            await self._ask(session, io, "close")
         return data[:size]
 
     def _offer(self, name: str, data: bytes) -> None:
+        """FrameError."""
         raise NotImplementedError
 
 
@@ -156,20 +139,19 @@ class OldRingProfile(RingProfile):
             return self._values(ring_values.decode_sensors(frame.code, data))
         return self._values(ring_values.decode_live(frame.code, data)) if kind == "live" else []
 
-    async def _ask(self, talk: ViatomConversation, io: DeviceIO, command: str, **given: Any) -> bytes:
+    async def _ask(self, session: ProfileSession, io: DeviceIO, command: str, **given: Any) -> bytes:
         self._asked = command
-        return await talk.ask(io, ask(command, **given), None)
+        return await self._request(session, io, ask(command, **given), None)
 
-    async def _info(self, talk: ViatomConversation, io: DeviceIO) -> Fields:
-        told = ring_values.decode_info(await self._ask(talk, io, "info"))
+    async def _info(self, session: ProfileSession, io: DeviceIO) -> Fields:
+        told = ring_values.decode_info(await self._ask(session, io, "info"))
         known = {"serial_number": told.get("SN"), "model": told.get("Model"), "firmware": told.get("SoftwareVer")}
         io.update_status(**{name: text for name, text in known.items() if isinstance(text, str) and text})
         return told
 
     async def begin(self, session: ProfileSession) -> None:
-        talk = ViatomConversation(session, self._point(session))
         async with session.asking:
-            told = await self._info(talk, session.io)
+            told = await self._info(session, session.io)
         try:
             shown = datetime.strptime(str(told.get("CurTIME")), TIME_FORM)  # noqa: DTZ007  # a ring knows no zone
         except ValueError:
@@ -180,16 +162,14 @@ class OldRingProfile(RingProfile):
         self._by_live = not await self._looks(session, session.io, "sensors")
 
     async def set_own_clock(self, session: ProfileSession, io: DeviceIO, moment: datetime) -> None:
-        talk = ViatomConversation(session, self._point(session))
         async with session.asking:
-            await self._ask(talk, io, "set_time", time=moment.strftime(TIME_FORM))
+            await self._ask(session, io, "set_time", time=moment.strftime(TIME_FORM))
 
     async def _looks(self, session: ProfileSession, io: DeviceIO, command: str) -> bool:
         """Ask for live values; False where the ring does not know the question."""
-        talk = ViatomConversation(session, self._point(session))
         async with session.asking:
             try:
-                await self._ask(talk, io, command)
+                await self._ask(session, io, command)
             except CommandFailed as refused:
                 if refused.key != "refused":
                     raise
@@ -206,19 +186,15 @@ class OldRingProfile(RingProfile):
         tasks = [ProfileTask(LIVE_INTERVAL if self._by_live else SENSORS_INTERVAL, look)]
         return [*tasks, ProfileTask(LOOK_INTERVAL, fetch)] if self.memory.options.records else tasks
 
-    async def _list(self, talk: ViatomConversation, io: DeviceIO) -> list[str]:
-        return ring_values.files_of(await self._info(talk, io))
+    async def _list(self, session: ProfileSession, io: DeviceIO) -> list[str]:
+        return ring_values.files_of(await self._info(session, io))
 
     @staticmethod
     def _place(octets: int, block: int) -> dict[str, int]:
         return {"block": block}
 
     def _offer(self, name: str, data: bytes) -> None:
-        try:
-            file = ring_values.read_file(data)
-        except FrameError as wrong:
-            self.frame_fault(wrong)
-            return
+        file = ring_values.read_file(data)
         self.recordings.offer(name, file, wall_time(file.summary["time"]))
 
 
@@ -228,7 +204,6 @@ class NewRingProfile(RingProfile):
     service = "e8fb0001-a14b-98f9-831b-4e2941d01248"
     streams = ("e8fb0003-a14b-98f9-831b-4e2941d01248",)
     control = "e8fb0002-a14b-98f9-831b-4e2941d01248"
-    frames = LepuFrames
 
     def __init__(self, memory: ProfileMemory) -> None:
         super().__init__(memory)
@@ -239,18 +214,17 @@ class NewRingProfile(RingProfile):
             return []
         return self._values(ring_values.decode_new_live(frame.data))
 
-    async def _ask(self, talk: ViatomConversation, io: DeviceIO, command: str, **given: Any) -> bytes:
+    async def _ask(self, session: ProfileSession, io: DeviceIO, command: str, **given: Any) -> bytes:
         self._sequence = (self._sequence + 1) & 0xFF
         request = ask_new(command, self._sequence, **given)
-        return await talk.ask(io, request, request[1])
+        return await self._request(session, io, request, request[1])
 
     async def begin(self, session: ProfileSession) -> None:
         io = session.io
-        talk = ViatomConversation(session, self._point(session))
         async with session.asking:
-            await talk.say(ask_new("auth", time=int(io.now().local.timestamp())))
-            await talk.say(ask_new("hello-info"))
-            told = cuff_values.decode_info(await self._ask(talk, io, "info"))
+            await self._say(session, ask_new("auth", time=int(io.now().local.timestamp())))
+            await self._say(session, ask_new("hello-info"))
+            told = cuff_values.decode_info(await self._ask(session, io, "info"))
         io.update_status(serial_number=told["serial_number"], model=told["model"])
         await keep_own_clock(session, self, wall_time(told["clock"]), self.memory.options.set_clock)
         if self.memory.options.records and self._look_is_due():
@@ -265,14 +239,13 @@ class NewRingProfile(RingProfile):
         return True
 
     async def set_own_clock(self, session: ProfileSession, io: DeviceIO, moment: datetime) -> None:
-        talk = ViatomConversation(session, self._point(session))
         async with session.asking:
-            await self._ask(talk, io, "set_time", time=moment)
+            await self._ask(session, io, "set_time", time=moment)
 
     def chores(self, session: ProfileSession) -> list[ProfileTask]:
         async def look(io: DeviceIO) -> None:
             async with session.asking:
-                await self._ask(ViatomConversation(session, self._point(session)), io, "live")
+                await self._ask(session, io, "live")
 
         async def leave(io: DeviceIO) -> None:
             raise SessionOver("to look at its recordings", RETURN)
@@ -280,20 +253,16 @@ class NewRingProfile(RingProfile):
         tasks = [ProfileTask(LIVE_INTERVAL, look)]
         return [*tasks, ProfileTask(LOOK_INTERVAL, leave)] if self.memory.options.records else tasks
 
-    async def _list(self, talk: ViatomConversation, io: DeviceIO) -> list[str]:
-        await self._ask(talk, io, "close")
-        return ring_values.decode_list(await self._ask(talk, io, "list"))
+    async def _list(self, session: ProfileSession, io: DeviceIO) -> list[str]:
+        await self._ask(session, io, "close")
+        return ring_values.decode_list(await self._ask(session, io, "list"))
 
     @staticmethod
     def _place(octets: int, block: int) -> dict[str, int]:
         return {"offset": octets}
 
     def _offer(self, name: str, data: bytes) -> None:
-        try:
-            file = ring_values.read_new_file(data)
-        except FrameError as wrong:
-            self.frame_fault(wrong)
-            return
+        file = ring_values.read_new_file(data)
         if file.summary["finished"]:  # else it is still being written
             self.recordings.offer(name, file, ring_values.time_of(name))
 

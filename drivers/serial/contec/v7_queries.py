@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from gatepost.drivers.asking import ask
 from gatepost.drivers.driver import CommandFailed, DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.contec import v7_packets as v7
@@ -45,12 +45,7 @@ async def question(io: DeviceIO, command: int, arguments: bytes, answer: Callabl
         feedback_to(command, item)
         return answer(item) if isinstance(item, Reply) else None
 
-    for _ in range(QUESTION_TRIES - 1):
-        await io.send(v7.encode_packet(command, arguments))
-        with contextlib.suppress(TimeoutError):
-            return await io.wait(told, ANSWER_TIMEOUT)
-    await io.send(v7.encode_packet(command, arguments))
-    return await io.wait(told, ANSWER_TIMEOUT)
+    return await ask(io, lambda: io.send(v7.encode_packet(command, arguments)), told, ANSWER_TIMEOUT, QUESTION_TRIES)
 
 
 async def start_live(io: DeviceIO) -> None:

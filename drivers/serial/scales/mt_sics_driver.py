@@ -5,12 +5,14 @@ Only S, SI, SIR and I4 are ever said: Z and T change the balance, @ resets it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
+from gatepost.drivers.asking import ask
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, ForbiddenWrite, ScanHints, ScanProbe, SerialSettings, Twin
 from gatepost.drivers.reading import Reading, Reply
@@ -101,15 +103,9 @@ class MtSics(ScaleDriver):
 
     async def run_session(self, io: DeviceIO) -> None:
         """Ask for the serial number; a balance that does not tell it weighs all the same."""
-        for _ in range(SERIAL_TRIES):
-            await io.send(SERIAL)
-            try:
-                number = await io.wait(_serial, SERIAL_TIMEOUT)
-            except TimeoutError:
-                continue
-            if number:
+        with contextlib.suppress(TimeoutError):
+            if number := await ask(io, lambda: io.send(SERIAL), _serial, SERIAL_TIMEOUT, SERIAL_TRIES):
                 io.update_status(serial_number=number)
-            return
 
     def refusal(self, item: Reading | Reply) -> None:
         if isinstance(item, Reply) and item.kind == "error" and item.fields["command"] in (None, "S"):

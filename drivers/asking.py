@@ -1,0 +1,34 @@
+"""Questions to a device that are asked again when no answer comes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from gatepost.drivers.driver import DeviceIO
+from gatepost.drivers.reading import Reading, Reply
+
+T = TypeVar("T")
+
+
+async def ask(
+    io: DeviceIO,
+    say: Callable[[], Awaitable[None]],
+    match: Callable[[Reading | Reply], T | None],
+    timeout: float,
+    tries: int,
+) -> T:
+    """What `match` finds in the answer. `say` asks, so many times at the most; TimeoutError, and what either raises."""
+    for _ in range(tries - 1):
+        await say()
+        with contextlib.suppress(TimeoutError):
+            return await io.wait(match, timeout)
+    await say()
+    return await io.wait(match, timeout)
+
+
+async def forget_answers(io: DeviceIO) -> None:
+    """Answers to what was asked before are none to what is asked now."""
+    with contextlib.suppress(TimeoutError):
+        await io.wait(lambda item: None, 0)
