@@ -42,12 +42,15 @@ from gatepost.agent.uplink.formats.interface import (
 )
 from gatepost.agent.uplink.formats.scalar import metric_name
 from gatepost.agent.uplink.formats.stored_reading import COUNTS, StoredReading
+from gatepost.drivers.catalogue import LIST
 
 Described = msgspec.Meta
 Resource = dict[str, Any]
 GATEWAY_EXTENSION = "http://hl7.org/fhir/StructureDefinition/observation-gatewayDevice"
 KPA_TO_MMHG = 7.500615613
 PRESSURES = ("systolic", "diastolic", "mean")
+# What would end the value in a query (URL), or make several values of it (FHIR search).
+IN_A_QUERY = str.maketrans({each: f"%{ord(each):02X}" for each in "%&+#"} | {each: f"\\{each}" for each in "\\,$|"})
 
 
 class FhirSystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,7 +116,7 @@ class FhirFormat(PayloadFormat):
         return [self.message(reading, orjson.dumps(bundle), self._content_type)]
 
     def _entry(self, kind: str, system: str, identity: str, resource: Resource, url: str) -> Resource:
-        condition = f"identifier={getattr(self._systems, system)}|{identity}"
+        condition = f"identifier={getattr(self._systems, system)}|{identity.translate(IN_A_QUERY)}"
         return {
             "fullUrl": url,
             "resource": resource,
@@ -170,24 +173,25 @@ class FhirFormat(PayloadFormat):
             if name not in done and name not in COUNTS and not isinstance(value, list) and not blank:
                 done.add(name)
                 yield self._observation(reading, device_url, name, self._single(reading, name, value))
+        if reading.samples:
+            done.add(reading.channel)
         for name, reasons in reading.reasons.items():
-            if name not in done and name not in reading.values and coded(reading.metric, name) is not None:
-                done.add(name)
+            value = coded(reading.metric, name)
+            if name not in done and name not in reading.values and value is not None and value.kind != LIST:
                 yield self._observation(reading, device_url, name, {"dataAbsentReason": absent(reasons[0])})
         if reading.samples:
-            channel = reading.members.get("channel") or "waveform"
-            yield self._observation(reading, device_url, channel, self._sampled(reading, reading.samples))
+            yield self._observation(reading, device_url, reading.channel, self._sampled(reading, reading.samples))
 
     def _observation(self, reading: StoredReading, device_url: str, name: str, own: Resource) -> Resource:
         """`own`: the members that say what was measured; `note` and `effective...` of it go before the common ones."""
         identity = f"{reading.id}.{name}"
+        sampled = "valueSampledData" in own
+        text = f"{reading.metric}.{name}" if sampled else metric_name(reading.metric, name)
         panel = name == reading.metric == "blood_pressure"
         if panel:
             codes = [{"system": MDC, "code": PRESSURE_PANEL[0]}, {"system": LOINC, "code": PRESSURE_PANEL[1]}]
         else:
-            codes = codings(reading.metric, name, reading.units.get(name), reading.flags)
-        sampled = "valueSampledData" in own
-        text = f"{reading.metric}.{name}" if sampled else metric_name(reading.metric, name)
+            codes = codings(reading.metric, name, reading.units.get(name), reading.flags, text)
         note = "; ".join([*self._notes(reading), *own.pop("_notes", ())])
         resource: Resource = {
             "resourceType": "Observation",
@@ -239,7 +243,7 @@ class FhirFormat(PayloadFormat):
             value, unit = reading.values.get(name), reading.units.get(name)
             if value is None and name == "mean":
                 continue
-            text = {"coding": codings("blood_pressure", name, unit, []), "text": name}
+            text = {"coding": codings("blood_pressure", name, unit, [], name), "text": name}
             if value is None:
                 reasons = reading.reasons.get(name)
                 components.append({"code": text, "dataAbsentReason": absent(reasons[0] if reasons else None)})

@@ -66,11 +66,11 @@ def coded(metric: str, name: str) -> MetricValue | None:
     return value if value is not None and value.mdc is not None else None
 
 
-def codings(metric: str, name: str, unit: str | None, flags: list[str]) -> list[dict[str, str]]:
-    """MDC first, LOINC beside it, then those of the site of a body temperature; our own code where there is none."""
+def codings(metric: str, name: str, unit: str | None, flags: list[str], own: str) -> list[dict[str, str]]:
+    """MDC first, LOINC beside it, then those of the site of a body temperature; `own` code where there is none."""
     value = coded(metric, name)
     if value is None:
-        return [{"system": OWN, "code": name if metric == name else f"{metric}.{name}"}]
+        return [{"system": OWN, "code": own}]
     found = [(MDC, str(value.mdc))]
     loinc = (value.loinc_by_unit[unit],) if unit in value.loinc_by_unit else value.loinc
     found += [(LOINC, code) for code in loinc if code not in UNSURE_LOINC]

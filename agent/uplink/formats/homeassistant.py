@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -98,7 +99,9 @@ class HomeAssistantFormat(PayloadFormat):
                 yield replace(message, delay=delay)
 
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
-        if not reading.values or reading.device not in self.context.devices:  # or it would appear again for ever
+        if reading.device not in self.context.devices:  # or it would appear again for ever
+            return ()
+        if not reading.values and not self._shows(reading):
             return ()
         state = self.context.state
         last = f"{LAST}{reading.device}/{reading.metric}"
@@ -110,11 +113,16 @@ class HomeAssistantFormat(PayloadFormat):
             reading,
             orjson.dumps(reading.as_json()),
             retain=self.context.options.retain,
-            expiry=None if expiry is None else round(expiry),
+            expiry=expiry,
         )
         if self._learn(reading):
             return [self._device_discovery(reading.device), message]
         return [message]
+
+    def _shows(self, reading: StoredReading) -> bool:
+        """Whether a reading without values takes a number away that Home Assistant shows: it becomes unknown."""
+        known = self.context.state.get(COMPONENTS + reading.device, ())
+        return reading.samples is None and any(f"{reading.metric}/{name}" in known for name in reading.reasons)
 
     def _learn(self, reading: StoredReading) -> bool:
         """Whether the reading has values that no discovery has told of yet."""
@@ -146,13 +154,14 @@ class HomeAssistantFormat(PayloadFormat):
 
     def removed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
         state = self.context.state
-        known = state.pop(COMPONENTS + device, {})
+        state.pop(COMPONENTS + device, None)
         state.pop(STATUS + device, None)
-        metrics = dict.fromkeys(full.split("/")[0] for full in known)
+        last = f"{LAST}{device}/"
+        metrics = [key.removeprefix(last) for key in state if key.startswith(last)]
         topics = [self._config_topic(self._object_id(device)), self.context.topics("device_status", device)]
         topics += [self.context.topics("data", device, metric) for metric in metrics]
         for metric in metrics:
-            state.pop(f"{LAST}{device}/{metric}", None)
+            state.pop(last + metric)
         for topic in topics:
             yield OutgoingMessage(topic, b"", 1, True)
 
@@ -202,7 +211,8 @@ class HomeAssistantFormat(PayloadFormat):
     def _value(
         self, device: str, unique_id: str, metric: str, name: str, kind: str, unit: str | None
     ) -> dict[str, Any]:
-        path = f"value_json.{name}" if name.isidentifier() else f"value_json[{name!r}]"
+        plain = name.isidentifier() and not hasattr(dict, name)  # `value_json.items` is a method
+        path = f"value_json.{name}" if plain else f"value_json[{name!r}]"
         component: dict[str, Any] = {
             "platform": "binary_sensor" if kind == "bool" else "sensor",
             "unique_id": unique_id,
@@ -229,7 +239,7 @@ class HomeAssistantFormat(PayloadFormat):
                 component["state_class"] = "measurement"
         expiry = self._expire_after(device)
         if expiry is not None:
-            component["expire_after"] = round(expiry)
+            component["expire_after"] = expiry
         return component
 
     def _button(self, device: str, object_id: str, command: str) -> dict[str, Any]:
@@ -246,10 +256,11 @@ class HomeAssistantFormat(PayloadFormat):
             component |= {"device_class": "duration", "entity_category": "config"}
         return component
 
-    def _expire_after(self, device: str) -> float | None:
+    def _expire_after(self, device: str) -> int | None:
+        """Whole seconds; None = never, which is what 0 means to Home Assistant."""
         for pattern, seconds in self.context.options.expire_after.items():
             if fnmatchcase(device, pattern):
-                return float(seconds)
+                return math.ceil(seconds) or None
         return None
 
     @classmethod

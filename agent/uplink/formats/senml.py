@@ -114,6 +114,7 @@ class SenmlFormat(PayloadFormat):
             head = self.message(reading, b"", self._content_type)
             if reading.samples:  # the base unit of a waveform holds for all that follows in the array: nothing does
                 packs.append((head, records))
+                joined.pop(head.topic, None)  # or later readings would overtake it
             elif head.topic in joined:
                 joined[head.topic].extend(records)
             else:
@@ -147,7 +148,7 @@ class SenmlFormat(PayloadFormat):
         unit = _rule("", members.get("unit"))
         start = round(reading.time / 1e6 - (len(samples) - 1) / rate, 6)
         head: dict[str, Any] = {
-            "bn": base + _name(f"{reading.metric}/{members.get('channel', 'waveform')}"),
+            "bn": base + _name(f"{reading.metric}/{reading.channel}"),
             "bt": start,
         }
         if unit is not None:

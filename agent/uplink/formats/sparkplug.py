@@ -83,7 +83,8 @@ class SparkplugFormat(PayloadFormat):
         self._hang_up = ""
         self._historical_before = 0
         self._born: dict[str, dict[str, Definition]] = {}
-        self._newest: dict[tuple[str, str], tuple[Any, int]] = {}
+        self._newest: dict[tuple[str, str], tuple[Any, int, str | None]] = {}  # value, timestamp, unit
+        self._waiting: dict[str, None] = {}  # devices that were online before the node was born
         self._rebirths = REBIRTHS
         self._rebirth_at = 0
 
@@ -128,7 +129,13 @@ class SparkplugFormat(PayloadFormat):
             SparkplugMetric(REBIRTH, BOOLEAN, False, ms),
             SparkplugMetric(EVENT, STRING, None, ms, alias),
         ]
-        return [self._message("NBIRTH", None, metrics, ms), *(self._device_birth(device, now) for device in self._born)]
+        born = [device for device in self._waiting if device not in self._born]
+        self._waiting.clear()
+        return [
+            self._message("NBIRTH", None, metrics, ms),
+            *(self._device_birth(device, now) for device in self._born),
+            *(self._bear(device, {}, now) for device in born),
+        ]
 
     def _message(self, kind: str, device: str | None, metrics: Iterable[SparkplugMetric], ms: int) -> OutgoingMessage:
         topic = f"{self._root}/{kind}/{self._node}" + (f"/{device}" if device is not None else "")
@@ -160,15 +167,16 @@ class SparkplugFormat(PayloadFormat):
     # --- devices
 
     def device_status(self, device: str, status: Mapping[str, Any], now: int) -> Iterable[OutgoingMessage]:
-        if not self._alive:
-            return
         if status["status"] == "online":
-            if device not in self._born:
+            if not self._alive:
+                self._waiting[device] = None
+            elif device not in self._born:
                 yield self._bear(device, {}, now)
         else:
             yield from self.removed(device, now)
 
     def removed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
+        self._waiting.pop(device, None)
         if self._born.pop(device, None) is not None and self._alive:
             yield self._message("DDEATH", device, (), now // 1000)
 
@@ -187,7 +195,7 @@ class SparkplugFormat(PayloadFormat):
         ms = now // 1000
         metrics = []
         for name, (datatype, unit) in self._born[device].items():
-            value, at = self._newest.get((device, name), (None, ms))
+            value, at, unit = self._newest.get((device, name), (None, ms, unit))
             units: tuple[Property, ...] = (("engUnit", STRING, unit),) if unit is not None else ()
             metrics.append(SparkplugMetric(name, datatype, value, at, self._alias(name, device), False, units))
         for name, datatype in self._controls(device).items():
@@ -252,7 +260,7 @@ class SparkplugFormat(PayloadFormat):
         doubtful = bad or bool(reading.flags)
         for name, datatype, unit, value in values:
             if not historical and datatype != INT32_ARRAY:
-                self._newest[device, name] = (value, ms)
+                self._newest[device, name] = (value, ms, unit)
             properties: tuple[Property, ...] = () if unit is None else (("engUnit", STRING, unit),)
             if datatype == INT32_ARRAY:
                 wave = reading.members
@@ -393,8 +401,7 @@ def _metrics_of(reading: StoredReading) -> list[Measured]:
             kind, value = STRING, orjson.dumps(value).decode()
         found.append((f"{metric}/{name}", kind, units.get(name), value))
     if reading.samples is not None:
-        channel = reading.members.get("channel") or "waveform"
-        found.append((f"{metric}/{channel}", INT32_ARRAY, reading.members.get("unit"), reading.samples))
+        found.append((f"{metric}/{reading.channel}", INT32_ARRAY, reading.members.get("unit"), reading.samples))
     return found
 
 

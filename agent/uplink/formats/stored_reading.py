@@ -94,6 +94,12 @@ class StoredReading:
         """The raw samples of a waveform (value = sample * scale + offset), None where there is none."""
         return self.members.get("samples")
 
+    @property
+    def channel(self) -> str:
+        """Name of its waveform."""
+        channel = self.members.get("channel")
+        return "waveform" if channel is None or channel == "" else str(channel)
+
     @cached_property
     def reasons(self) -> dict[str, list[str]]:
         """Why values are missing or doubtful, by value name: flags of the form `<value>:<why>`."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 import orjson
 
+from gatepost.agent.core.command_names import GatewayCommandName
 from gatepost.agent.uplink.formats.interface import (
     JSON,
     DeviceProfile,
@@ -26,7 +27,13 @@ Described = msgspec.Meta
 ME = "v1/devices/me"
 RPC, OWN_RPC = "v1/gateway/rpc", f"{ME}/rpc/request/"
 STAMP = ("id", "schema", "gateway_id", "timestamp", "event")  # of an event: not repeated in its details
+LARGEST = 64 * 1024  # octets of a payload, by default: above it ThingsBoard cuts the connection, again and again
 WAVEFORM = ("samples", "rate_hz", "scale", "offset", "unit")
+GATEWAY_PARAMETERS: Mapping[str, Mapping[str, bool]] = {
+    GatewayCommandName.SET_LOG_LEVEL: {"level": True},
+    GatewayCommandName.CONNECT_BROKER: {"broker": True},
+    GatewayCommandName.DISCONNECT_BROKER: {"broker": True},
+}
 INFO = ("manufacturer", "model", "serial", "firmware")
 
 
@@ -90,30 +97,27 @@ class ThingsboardFormat(PayloadFormat):
         return self.batch([reading], now)
 
     def batch(self, readings: Sequence[StoredReading], now: int) -> Sequence[OutgoingMessage]:
-        messages: list[OutgoingMessage] = []
         rows: dict[str, list[dict[str, Any]]] = {}
         for reading in readings:
             values = self._values(reading)
-            if not values:
-                continue
-            units = self._new_units(reading)
-            if units:
-                messages.append(self._attributes(reading.device, units))
-            rows.setdefault(reading.device, []).append({"ts": reading.time // 1000, "values": values})
+            if values:
+                rows.setdefault(reading.device, []).append({"ts": reading.time // 1000, "values": values})
         if rows and self._gateway_mode:
-            messages.append(_message("v1/gateway/telemetry", rows))
+            telemetry = [_message("v1/gateway/telemetry", rows)]
         else:
-            messages += [_message(f"{ME}/telemetry", one) for one in rows.values()]
-        return messages
+            telemetry = [_message(f"{ME}/telemetry", one) for one in rows.values()]
+        for message in telemetry:
+            if len(message.payload) > LARGEST:
+                raise ValueError(f"{len(message.payload)} octets, ThingsBoard takes at most {LARGEST}")
+        units = [(reading.device, news) for reading in readings if (news := self._new_units(reading))]
+        return [*(self._attributes(device, news) for device, news in units), *telemetry]
 
     def _values(self, reading: StoredReading) -> dict[str, Any]:
         values = {self._key(reading.metric, name): value for name, value in reading.values.items()}
         members = reading.members
         if reading.samples is not None and self.context.options.waveforms:
-            wave = {
-                name: members[name] for name in ("samples", "rate_hz", "scale", "offset", "unit") if name in members
-            }
-            values[members.get("channel") or "waveform"] = wave
+            wave = {name: members[name] for name in WAVEFORM if name in members}
+            values[reading.channel] = wave
         if not values:
             return values
         if reading.urgent:
@@ -193,8 +197,8 @@ class ThingsboardFormat(PayloadFormat):
             return
         if params is not None and not isinstance(params, dict):
             profile = self.context.devices.get(device or "")
-            names = profile.parameters.get(method, {}) if profile is not None else {}
-            params = {next(iter(names), "value"): params}
+            known = GATEWAY_PARAMETERS if device is None else profile.parameters if profile is not None else {}
+            params = {_only(known.get(method, {})): params}
         identity = f"tb-{self._since_ms}-{device or 'gateway'}-{number}"
         command = {"id": identity, "command": method, "parameters": params or {}}
         yield IncomingCommand(device, orjson.dumps(command), reply_to)
@@ -222,6 +226,13 @@ class ThingsboardFormat(PayloadFormat):
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
         if options.mode == "device" and len(devices) != 1:
             yield "options.mode", f"mode device speaks for one device, but {len(devices)} report here", "mode: gateway"
+
+
+def _only(parameters: Mapping[str, bool]) -> str:
+    """The parameter that a bare value is: the only one, or the only one that must be given."""
+    required = [name for name, needed in parameters.items() if needed]
+    names = required or list(parameters)
+    return names[0] if len(names) == 1 else "value"
 
 
 def _message(topic: str, body: Any) -> OutgoingMessage:

@@ -1,0 +1,194 @@
+"""Rules of the dialects that the vectors do not reach: what is missing, changes, or comes at an odd moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from gatepost.agent.commands.gateway_commands import COMMANDS
+from gatepost.agent.uplink.format_kit import make
+from gatepost.agent.uplink.formats.catalogue import load
+from gatepost.agent.uplink.formats.interface import IncomingCommand, OutgoingMessage, PayloadFormat
+from gatepost.agent.uplink.formats.stored_reading import StoredReading
+from gatepost.agent.uplink.formats.thingsboard import GATEWAY_PARAMETERS, LARGEST
+
+SECOND = 1_000_000
+NOW = 1_795_170_600 * SECOND
+PARAMETERS = {"set_interval": {"interval": True}, "start_monitoring": {"interval": False, "duration": False}}
+WAVE = {"samples": [1, 2, 3], "rate_hz": 100.0, "scale": 1.0, "offset": 0.0, "unit": "mV"}
+
+
+def format_of(name: str, **options: Any) -> PayloadFormat:
+    device = {"driver": "nonin", "commands": ["read_now", *PARAMETERS], "parameters": PARAMETERS}
+    broker = {"format": name, "qos": 1, "options": options}
+    settings = {"gateway": {"id": "ward-7"}, "version": "1", "broker": broker, "devices": {"ox": device}}
+    one = make(load(name), settings)
+    one.will(NOW)
+    return one
+
+
+def reading(metric: str = "pulse_oximetry", seq: int = 1, **members: Any) -> StoredReading:
+    body = {"metric_type": metric, "units": {}, "quality": "good", "flags": [], **members}
+    moment = NOW + seq * SECOND
+    return StoredReading(f"ward-7:e:{seq}", "ward-7", "ox", None, body, moment, "synchronised", False, False, seq)
+
+
+def json_of(message: OutgoingMessage) -> Any:
+    return orjson.loads(message.payload)
+
+
+# --- Home Assistant
+
+
+def test_a_finger_that_is_gone_takes_every_number_from_home_assistant() -> None:
+    one = format_of("homeassistant")
+    one.reading(reading(spo2=97, heart_rate=71), NOW)
+    gone = reading(seq=2, flags=["spo2:no-finger", "heart_rate:no-finger"], quality="bad")
+    [message] = one.reading(gone, NOW)
+    assert message.topic == "gatepost/ward-7/ox/pulse_oximetry"
+    assert "spo2" not in json_of(message)
+
+
+@pytest.mark.parametrize("members", [{"channel": "pleth", **WAVE}, {"channel": "pleth", "flags": ["pleth:no-finger"]}])
+def test_a_curve_says_nothing_to_home_assistant_with_samples_or_without(members: dict[str, Any]) -> None:
+    one = format_of("homeassistant")
+    one.reading(reading(spo2=97), NOW)
+    assert not one.reading(reading(seq=2, **members), NOW)
+
+
+@pytest.mark.parametrize("name", ["items", "keys", "values", "get", "O2 %", "is it's"])
+def test_home_assistant_finds_a_value_of_any_name(name: str) -> None:
+    one = format_of("homeassistant")
+    config, _ = one.reading(reading("reading", **{name: 5}), NOW)
+    [component] = [each for key, each in json_of(config)["components"].items() if key.startswith("reading_")]
+    assert component["value_template"] == f"{{{{ value_json[{name!r}] | default(None) }}}}"
+
+
+def test_every_state_of_a_removed_device_goes_from_the_broker() -> None:
+    one = format_of("homeassistant")
+    kept = {each.topic for each in one.reading(reading("heart_rate", rr_intervals=[800.5]), NOW)}
+    assert kept <= {each.topic for each in one.removed("ox", NOW) if not each.payload}
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0, None), (0.2, 1), (300.0, 300)])
+def test_no_silence_is_no_expiry(seconds: float, shown: int | None) -> None:
+    one = format_of("homeassistant", expire_after={"o*": seconds})
+    config, state = one.reading(reading(spo2=97), NOW)
+    assert state.expiry == shown
+    assert json_of(config)["components"]["pulse_oximetry_spo2"].get("expire_after") == shown
+
+
+# --- Sparkplug
+
+
+def test_a_birth_names_the_unit_of_the_value_that_it_holds() -> None:
+    one = format_of("sparkplug")
+    list(one.connected(NOW))
+    one.reading(reading("body_weight", weight=70.5, units={"weight": "kg"}), NOW)
+    one.reading(reading("body_weight", 2, weight=155.4, units={"weight": "[lb_av]"}), NOW)
+    list(one.device_status("ox", {"status": "offline"}, NOW))
+    [birth] = one.device_status("ox", {"status": "online"}, NOW)
+    assert b"[lb_av]" in birth.payload
+    assert b"\x02kg" not in birth.payload
+
+
+def test_devices_that_are_online_are_born_with_the_node_when_the_host_comes() -> None:
+    one = format_of("sparkplug", primary_host="scada")
+    list(one.connected(NOW))
+    assert not list(one.device_status("ox", {"status": "online"}, NOW))
+    said = one.incoming("spBv1.0/STATE/scada", b'{"online": true, "timestamp": 1}', True, NOW)
+    kinds = [each.topic.split("/")[2] for each in said if isinstance(each, OutgoingMessage)]
+    assert kinds == ["NBIRTH", "DBIRTH"]
+
+
+def test_a_device_that_left_meanwhile_is_not_born() -> None:
+    one = format_of("sparkplug", primary_host="scada")
+    for status in ("online", "offline"):
+        assert not list(one.device_status("ox", {"status": status}, NOW))
+    assert len(list(one.incoming("spBv1.0/STATE/scada", b'{"online": true, "timestamp": 1}', True, NOW))) == 1
+
+
+# --- FHIR
+
+
+def observations(found: StoredReading) -> list[dict[str, Any]]:
+    messages = format_of("fhir").reading(found, NOW)
+    return [each for message in messages for each in json_of(message)["entry"][2:]]
+
+
+def test_a_bundle_has_one_entry_for_a_curve_that_is_doubted() -> None:
+    entries = observations(reading("ecg", channel="ecg", flags=["ecg:lead-off"], **WAVE))
+    assert len(entries) == 1
+    assert "valueSampledData" in entries[0]["resource"]
+
+
+def test_a_list_that_is_missing_is_no_observation() -> None:
+    flags = ["heart_rate:no-finger", "rr_intervals:nan"]
+    [entry] = observations(reading("heart_rate", flags=flags, quality="bad"))
+    assert entry["resource"]["dataAbsentReason"]["coding"][0]["code"] == "temp-unknown"
+
+
+def test_the_own_code_of_a_curve_names_metric_and_channel() -> None:
+    [entry] = observations(reading("respiration", channel="respiration", **WAVE))
+    coding = {"system": "urn:gatepost:metric", "code": "respiration.respiration"}
+    assert entry["resource"]["code"]["coding"] == [coding]
+
+
+def test_no_name_of_a_value_ends_the_condition() -> None:
+    [entry] = observations(reading("reading", **{"a&b|c": 1}))
+    assert entry["request"]["ifNoneExist"].endswith(r"|ward-7:e:1.a%26b\|c")
+    assert entry["resource"]["identifier"][0]["value"] == "ward-7:e:1.a&b|c"
+
+
+# --- ThingsBoard
+
+
+def test_what_thingsboard_would_hang_up_on_is_not_sent() -> None:
+    one = format_of("thingsboard")
+    long = {f"value_{number}": "x" * 100 for number in range(LARGEST // 100)}
+    with pytest.raises(ValueError, match="octets"):
+        one.reading(reading("reading", **long, units={"value_1": "kg"}), NOW)
+    units, _ = one.reading(reading("reading", 2, value_1="x", units={"value_1": "kg"}), NOW)
+    assert json_of(units) == {"ox": {"unit_value_1": "kg"}}
+
+
+@pytest.mark.parametrize(
+    ("device", "method", "parameters"),
+    [
+        ("ox", "set_interval", {"interval": 5}),
+        ("ox", "start_monitoring", {"value": 5}),  # which of the two it is was not said: refused
+        ("ox", "unknown", {"value": 5}),
+        (None, "set_log_level", {"level": 5}),
+        (None, "resend", {"value": 5}),
+    ],
+)
+def test_a_bare_rpc_value_is_never_guessed(device: str | None, method: str, parameters: dict[str, Any]) -> None:
+    one = format_of("thingsboard")
+    call = {"method": method, "params": 5}
+    topic = "v1/devices/me/rpc/request/3" if device is None else "v1/gateway/rpc"
+    body = call if device is None else {"device": device, "data": {"id": 3, **call}}
+    [command] = one.incoming(topic, orjson.dumps(body), False, NOW)
+    assert isinstance(command, IncomingCommand)
+    assert orjson.loads(command.payload)["parameters"] == parameters
+
+
+def test_the_parameters_of_the_gateways_commands_are_those_declared() -> None:
+    declared = {
+        command.name: {field.encode_name: field.required for field in msgspec.structs.fields(command.parameters)}
+        for command in COMMANDS.values()
+    }
+    assert {name: each for name, each in declared.items() if len(each) == 1} == dict(GATEWAY_PARAMETERS)
+
+
+# --- SenML
+
+
+def test_readings_behind_a_curve_do_not_overtake_it() -> None:
+    one = format_of("senml")
+    some = [reading(spo2=97), reading("ecg", 2, channel="ecg", **WAVE), reading(seq=3, spo2=98)]
+    first = [json_of(message)[0] for message in one.batch(some, NOW)]
+    assert [each["bt"] for each in first] == sorted(each["bt"] for each in first)
+    assert len(first) == 3
