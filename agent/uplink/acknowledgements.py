@@ -50,19 +50,12 @@ class DeliveryCounters:
 class SentUnit:
     """Readings that share messages: one reading of several messages, or a batch. Done when all are acknowledged."""
 
-    __slots__ = ("_code", "_missing", "seqs")
+    __slots__ = ("code", "missing", "seqs")
 
     def __init__(self, seqs: list[int], messages: int) -> None:
         self.seqs = seqs
-        self._missing = messages
-        self._code = 0
-
-    def answered(self, code: int) -> int | None:
-        """The worst reason code once all messages are answered, None before."""
-        self._missing -= 1
-        if code > self._code:
-            self._code = code
-        return None if self._missing else self._code
+        self.missing = messages  # that are not answered
+        self.code = 0  # the worst reason code
 
 
 class ReadingAcknowledgements:
@@ -99,17 +92,16 @@ class ReadingAcknowledgements:
         Seconds in which nothing more is to be sent, because the broker refuses what it gets.
         """
         delivered = 0
-        in_flight, poison = self.in_flight, self._poison
-        by_lane = self._counters.delivered_by_lane
-        dead_before = self._counters.dead
+        in_flight, counters = self.in_flight, self._counters
+        dead_before = counters.dead
+        watching = self._poison if self._poison.watching else None
         if self.units:
             acks = self._whole_units(acks)
         for tag, code in acks:
-            if tag < 0:
-                self._control.acknowledged(tag, code)
-                continue
             lane = in_flight.get(tag)
             if lane is None:
+                if tag < 0:
+                    self._control.acknowledged(tag, code)
                 continue
             if code >= REFUSED:
                 self._refuse(tag, lane, code)
@@ -117,22 +109,25 @@ class ReadingAcknowledgements:
             del in_flight[tag]
             record = lane.in_flight.pop(tag)
             delivered += 1
-            by_lane[lane.name] += 1
+            lane.delivered += 1
             if lane.sent is not None and not record.bits & EVENT:
                 lane.sent.append(tag)
-            if poison.watching:
-                poison.delivered(tag)
+            if watching is not None:
+                watching.delivered(tag)
                 if not record.bits & EVENT:
-                    poison.vouch()
+                    watching.vouch()
         if delivered:
-            self._counters.delivered += delivered
-            self._counters.last_delivery = time.time()
+            counters.delivered += delivered
+            for lane in self._feed.lanes.all:
+                counters.delivered_by_lane[lane.name] += lane.delivered
+                lane.delivered = 0
+            counters.last_delivery = time.time()
             self._backoff.reset()
             if self._refusals:
                 for tag, _ in acks:
                     if tag not in in_flight:
                         self._refusals.pop(tag, None)
-        self._unsettled += delivered + self._counters.dead - dead_before
+        self._unsettled += delivered + counters.dead - dead_before
         if self._unsettled >= SETTLE_ROWS or (self._unsettled and not in_flight):
             self._feed.lanes.settle(self._unsettled)
             self._unsettled = 0
@@ -143,22 +138,27 @@ class ReadingAcknowledgements:
     def _whole_units(self, acks: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Acknowledgements of messages as those of readings: each once, when all its messages are answered."""
         readings: list[tuple[int, int]] = []
+        units = self.units
         for tag, code in acks:
-            unit = self.units.get(tag)
+            unit = units.get(tag)
             if unit is None:
                 readings.append((tag, code))
                 continue
-            whole = unit.answered(code)
-            if whole is None:
+            if code > unit.code:
+                unit.code = code
+            unit.missing -= 1
+            if unit.missing:
                 continue
-            del self.units[tag]
+            del units[tag]
+            whole = unit.code
             if whole >= REFUSED and len(unit.seqs) > 1:
                 # Which of them it is will show when each is sent alone; none is a dead letter for its neighbours.
                 self.singly.update(unit.seqs)
                 self.refused += [seq for seq in unit.seqs if seq in self.in_flight]
                 self._counters.refused += len(unit.seqs)
                 continue
-            self.singly.difference_update(unit.seqs)
+            if self.singly:
+                self.singly.difference_update(unit.seqs)
             readings += [(seq, whole) for seq in unit.seqs]
         return readings
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from gatepost.agent.core.errors import NotConnected, UplinkError
 from gatepost.agent.uplink.mqtt.codec import packet_size
@@ -29,9 +29,19 @@ class Outbox:
     def start(self, publisher: MqttPublisher) -> None:
         self._publisher = publisher
 
-    def put(self, messages: Iterable[WireMessage], tag: int) -> None:
+    def put(self, messages: Sequence[WireMessage], tag: int) -> None:
         """Publish them now where nothing waits before them and the broker takes them, else later."""
         publisher, waiting = self._publisher, self.waiting
+        if (
+            not waiting
+            and publisher is not None
+            and publisher.is_open
+            and len(publisher.flight) + len(messages) <= publisher.receive_maximum
+        ):
+            publish = publisher.publish
+            for each in messages:
+                publish(each.topic, each.payload, each.qos, each.retain, each.properties, tag)
+            return
         for each in messages:
             if (
                 waiting

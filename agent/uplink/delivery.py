@@ -99,6 +99,7 @@ class BrokerDelivery:
         self._held: asyncio.TimerHandle | None = None
         self._flowing = asyncio.Event()
         self._batch_since: float | None = None
+        self._refill_at = 0  # readings in flight: more are sent when half of them are acknowledged, many at once
         self._store = store
         self._counters = counters
         self._window = window
@@ -195,6 +196,7 @@ class BrokerDelivery:
             self._flowing.set()
         if len(in_flight) >= window:
             publisher.hurry_ping()
+        self._refill_at = len(in_flight) // 2
         if in_flight and not before:
             self._watchdog.watch()
 
@@ -350,7 +352,8 @@ class BrokerDelivery:
         pause = self.acknowledgements.take(acks)
         if pause:
             self._timer.pause(pause)
-        self.send_pending()
+        if len(self.acknowledgements.in_flight) <= self._refill_at or self.feed.lanes.urgent.buffer:
+            self.send_pending()
 
     # --- other messages, other settings
 

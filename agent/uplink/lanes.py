@@ -31,6 +31,7 @@ class Lane:
         self._loaded = self._ahead[0][0] if self._ahead else 0
         self.sent: array[int] | None = None  # acknowledged readings that are not settled, where there is an account
         self.skipped: array[int] | None = None  # those done without a message
+        self.delivered = 0  # acknowledged and not counted yet
         self._fresh = 0  # what was taken once lies below; in the buffer it is there again
 
     def missing(self, head: int) -> Range | None:

@@ -7,14 +7,15 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.views import PAYLOAD_MEMBERS
 from gatepost.agent.settings.model import RouteRule
 from gatepost.agent.store import Record
 from gatepost.agent.store.model import EVENT, URGENT, Series
 from gatepost.agent.uplink.batches import BatchEncoder
 from gatepost.agent.uplink.devices_format import DevicesFormat
-from gatepost.agent.uplink.formats.interface import OutgoingMessage, PayloadFormat
-from gatepost.agent.uplink.formats.stored_reading import StoredReading
+from gatepost.agent.uplink.formats.interface import OutgoingMessage, PayloadFormat, SeriesWriter
+from gatepost.agent.uplink.formats.stored_reading import SCHEMA, StoredReading
 from gatepost.agent.uplink.mqtt.codec import check_topic, packet_size
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.mqtt.reason_codes import PACKET_TOO_LARGE, TOPIC_INVALID
@@ -25,6 +26,7 @@ from gatepost.drivers.reading import UNREAL
 MAX_TOPICS = 5000  # known to be valid
 MAX_HEADS = 100  # beginnings of property blocks
 MAX_SERIES = 20_000  # whose route is remembered
+SCHEMAS = (SCHEMA,)
 
 
 class UnsendableMessage(Exception):
@@ -63,6 +65,7 @@ class MessageRenderer:
         self._routed: dict[int, SeriesRoute] = {}  # by series
         self._members: dict[int, dict[str, Any]] = {}  # of series, decoded
         self._valid_topics: set[bytes] = set()
+        self._writers: dict[tuple[int, str | None], SeriesWriter | None] = {}  # by series and topic of the rule
         self._moment = 0  # of the burst that is being rendered
         self._like: tuple[Any, ...] = ()  # what the last property block was made of
         self._last_block = b""
@@ -102,10 +105,13 @@ class MessageRenderer:
 
     def render(self, some: Sequence[RoutedRecord]) -> Sequence[WireMessage]:
         """The messages of one record, or of several in a batch; none = done without. Raises UnsendableMessage."""
+        messages: list[WireMessage] | None
         try:
             one = some[0]
             if self._fast is None:
-                messages = [self.wire(message) for message in self.outgoing(some)]
+                messages = self._quickly(one) if len(some) == 1 else None
+                if messages is None:
+                    messages = [self.wire(message) for message in self.outgoing(some)]
             elif len(some) > 1 and self.batches is not None:
                 messages = [self.batches.wire(self._fast, some)]
             else:
@@ -125,32 +131,60 @@ class MessageRenderer:
                 self._check(message)
         return messages
 
+    def _quickly(self, one: RoutedRecord) -> list[WireMessage] | None:
+        """By the format's writer of the series; None where it has none, or cannot."""
+        record, rule = one.record, one.rule or EVERYTHING
+        key = (record.series, rule.topic)
+        writer = self._writers[key] if key in self._writers else self._writer(one, key)
+        if writer is None or record.bits & EVENT:
+            return None
+        identity = self._reading_id(record.seq).encode()
+        marks = (one.clock, record.bits & URGENT != 0, one.replayed)
+        written = writer.write(orjson.loads(record.body), identity, rfc3339(one.wall).encode(), marks)
+        if written is None:
+            return None
+        qos = self._qos if rule.qos is None else rule.qos
+        retain = writer.retain if rule.retain is None else rule.retain
+        block = self._block(writer.content_type, SCHEMAS, identity, None) if self._version == 5 else b""
+        return [WireMessage(topic, payload, qos, retain, block) for topic, payload in written]
+
+    def _writer(self, one: RoutedRecord, key: tuple[int, str | None]) -> SeriesWriter | None:
+        if len(self._writers) >= MAX_SERIES:
+            self._writers.clear()
+        series, common = one.series, self._common(one.series)
+        writer = None
+        if PAYLOAD_MEMBERS.issuperset(common):
+            writer = self._format.series_writer(series.device, series.patient, common, key[1])
+        self._writers[key] = writer
+        return writer
+
     def wire(self, message: OutgoingMessage) -> WireMessage:
         """A message of the format itself, for this connection's version. ValueError for what does not fit."""
         block = b""
         if self._version == 5:
-            like = (message.content_type, message.user_properties, message.expiry)
+            kind, pairs, expiry = message.content_type, message.user_properties, message.expiry
+            like = (kind, pairs, expiry)
             if like != self._like:  # the messages of a reading have the same one
-                self._like, self._last_block = like, self._block(message)
+                if pairs and pairs[-1][0] == "id":
+                    self._last_block = self._block(kind, pairs[:-1], pairs[-1][1].encode(), expiry)
+                else:
+                    self._last_block = self._properties(kind or None, pairs, message_expiry=expiry)
+                self._like = like
             block = self._last_block
         return WireMessage(message.topic.encode(), message.payload, message.qos, message.retain, block)
 
-    def _block(self, message: OutgoingMessage) -> bytes:
-        """The properties; those of readings differ by the id at their end, so the rest is remembered by its length."""
-        pairs, kind, expiry = message.user_properties, message.content_type, message.expiry
-        identity = pairs[-1][1] if pairs else ""
-        key = (kind, pairs[:-1], len(identity.encode()), expiry)
-        if not pairs or pairs[-1][0] != "id":
-            return self._properties(kind or None, pairs, message_expiry=expiry)
+    def _block(self, kind: str, pairs: tuple[tuple[str, str], ...], identity: bytes, expiry: int | None) -> bytes:
+        """The properties with the user property `id`, the last of them: only that differs between readings."""
+        key = (kind, pairs, len(identity), expiry)
         head = self._heads.get(key)
         if head is None:
             if len(self._heads) >= MAX_HEADS:
                 self._heads.clear()
-            whole = self._properties(kind or None, pairs, message_expiry=expiry)
-            if not whole.endswith(identity.encode()):
+            whole = self._properties(kind or None, (*pairs, ("id", identity.decode())), message_expiry=expiry)
+            if not whole.endswith(identity):
                 return whole
-            head = self._heads[key] = whole[: len(whole) - key[2]]
-        return head + identity.encode()
+            head = self._heads[key] = whole[: len(whole) - len(identity)]
+        return head + identity
 
     def outgoing(self, some: Sequence[RoutedRecord]) -> Sequence[OutgoingMessage]:
         """What the payload format makes of one record, or of several in a batch, for any connection."""

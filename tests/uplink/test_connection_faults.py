@@ -517,7 +517,7 @@ async def test_check_ends_a_connection_without_acknowledgements(qos: int) -> Non
             assert one.connection.check(5) is False
             one.publish(1, qos)
             await until(lambda: broker.peer.of(PUBLISH))
-            ((_, sent),) = one.connection.publisher.flight.values()
+            sent = one.connection.publisher.busy_since
             assert one.connection.check(5, sent + 4.9) is False
             assert one.connection.check(5, sent + 5.2) is True
             await until(lambda: one.losses)

@@ -11,6 +11,7 @@ from gatepost.agent.settings.model import RouteRule
 from gatepost.agent.uplink import acknowledgements, delivery, log_feed, poison_messages
 from gatepost.agent.uplink.poison_messages import QUIET, SUSPECT_AFTER
 from gatepost.agent.uplink.routing import BrokerRoutes
+from gatepost.agent.uplink.wire_message import WireMessage
 from tests.support.waiting import until
 
 from .fakes import FAILURE, Rig
@@ -108,6 +109,43 @@ async def test_over_quota_pauses_and_sends_again_in_order() -> None:
     rig.now += acknowledgements.FIRST_PAUSE
     rig.session.send_pending()
     assert connection.sent == [1, 2, 3, 4, 1, 3, 5, 6]
+
+
+async def test_a_window_is_filled_again_when_half_of_it_is_acknowledged() -> None:
+    rig = Rig(window=4)
+    connection = rig.connect()
+    for _ in range(9):
+        rig.store.add()
+    rig.session.send_pending()
+    connection.ack(1)
+    assert connection.sent == [1, 2, 3, 4]
+    connection.ack(2)
+    assert connection.sent == [1, 2, 3, 4, 5, 6]
+    connection.ack(3, 4, 5)
+    assert connection.sent == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+async def test_an_urgent_reading_does_not_wait_for_half_of_the_window() -> None:
+    rig = Rig(window=4)
+    connection = rig.connect()
+    for _ in range(6):
+        rig.store.add()
+    rig.session.send_pending()
+    urgent = rig.store.add(urgent=True)
+    rig.session.send_pending()
+    connection.ack(1)
+    assert connection.sent == [1, 2, 3, 4, urgent]
+
+
+async def test_a_message_that_is_not_acknowledged_holds_no_others_up() -> None:
+    rig = Rig(window=2)
+    connection = rig.connect()
+    rig.session.control.put([WireMessage(b"t", b"", 1, False, b"")] * 3)
+    for _ in range(4):
+        rig.store.add()
+    rig.session.send_pending()
+    connection.ack(1, 2)
+    assert connection.readings == [1, 2, 3, 4]
 
 
 async def test_the_quota_is_waited_for_without_end_and_ever_longer() -> None:

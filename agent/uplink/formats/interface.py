@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
 import orjson
@@ -172,6 +172,19 @@ def contract_channels(topics: Mapping[str, str], commands: bool = True) -> Itera
             yield FormatChannel(key, topics[key], "send", "The outcome of a command", 1, schema=RESPONSE_SCHEMA)
 
 
+class SeriesWriter(Protocol):
+    """Writer of the readings of one series, made once for all of them: what repeats is written already."""
+
+    content_type: str
+    retain: bool
+
+    def write(
+        self, values: Mapping[str, Any], identity: bytes, moment: bytes, marks: tuple[str, bool, bool]
+    ) -> list[tuple[bytes, bytes]] | None:
+        """Topics and payloads, in order; None = `reading` has to do it. `values`: what is the reading's own; `identity`
+        and `moment`: its id and timestamp; `marks`: clock, urgent, replayed."""
+
+
 class PayloadFormat(ABC):
     """One payload dialect at one broker. Methods return messages in the order in which they are published."""
 
@@ -223,6 +236,13 @@ class PayloadFormat(ABC):
     @abstractmethod
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         """The messages of a reading; it is done when all are acknowledged. Empty: done without a message."""
+
+    def series_writer(
+        self, device: str, patient: str | None, members: Mapping[str, Any], template: str | None
+    ) -> SeriesWriter | None:
+        """A quicker way than `reading`, with the same messages, for readings with these members in common; `template`:
+        the topic of their route. None = there is none."""
+        return None
 
     def batch(self, readings: Sequence[StoredReading], now: int) -> Sequence[OutgoingMessage]:
         """The messages of several readings together; only called where `batches`."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 import orjson
 
+from gatepost.agent.core.views import PAYLOAD_MEMBERS
 from gatepost.agent.uplink.formats.interface import (
     COMMAND_TOPICS,
     JSON,
@@ -22,8 +23,9 @@ from gatepost.agent.uplink.formats.interface import (
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 
 Described = msgspec.Meta
-MAX_KNOWN = 5000  # values whose beginning is remembered
-MAX_TAILS = 100  # sets of metadata that readings share
+MAX_KNOWN = 1000  # values of a series whose surroundings are remembered
+_Surroundings = tuple[bytes, bytes, bytes, bytes]  # topic, before the value, its unit, the end
+dumps = orjson.dumps
 
 
 class ScalarOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +57,93 @@ def metric_name(metric: str, value: str, joint: str = ".") -> str:
     return value if metric == value else f"{metric}{joint}{value}"
 
 
+class ScalarSeries:
+    """Writer of the values of one series: what stands around a value is written once."""
+
+    content_type = JSON
+
+    def __init__(
+        self, context: FormatContext, device: str, patient: str | None, members: Mapping[str, Any], template: str | None
+    ) -> None:
+        """`members`: what the readings have in common; `template`: another topic."""
+        self.retain: bool = context.options.retain
+        self._context = context
+        self._device = device
+        self._template = template
+        self._metric: str = members.get("metric_type", "")
+        self._units: Mapping[str, str] = members.get("units") or {}
+        self._flags: list[str] = members.get("flags") or []
+        self._known: dict[str, _Surroundings] = {}
+        self._tails: dict[tuple[str, bool, bool], bytes] = {}
+        metadata: dict[str, Any] = {"gateway_id": context.gateway}
+        if patient is not None:
+            metadata["patient_id"] = patient
+        self._first = orjson.dumps(metadata)[1:-1]
+        self._quality = orjson.dumps({"quality": members.get("quality", "good")})[1:-1]
+
+    def write(
+        self, values: Mapping[str, Any], identity: bytes, moment: bytes, marks: tuple[str, bool, bool]
+    ) -> list[tuple[bytes, bytes]] | None:
+        known, messages = self._known, []
+        tail = self._tails.get(marks) or self._tail(marks)
+        device_time = values.get("device_timestamp")
+        if device_time is not None:
+            tail = self._tail(marks, device_time)
+        common = b',"timestamp":"%b","metadata":{"id":"%b",%b' % (moment, identity, tail)
+        for name, value in values.items():
+            around = known.get(name) or self._around(name)
+            if around is not None:
+                topic, head, unit, end = around
+                messages.append((topic, b"%b%b%b%b%b" % (head, dumps(value), unit, common, end)))
+            elif name != "device_timestamp":
+                return None
+        return messages
+
+    def _around(self, name: str) -> _Surroundings | None:
+        """The topic of a value, what stands before it and behind it: the same in every reading. None: no value."""
+        if name in PAYLOAD_MEMBERS:
+            return None
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        head = orjson.dumps({"device_id": self._device, "metric_type": metric_name(self._metric, name)})
+        unit = self._units.get(name)
+        behind = b"" if unit is None else b',"unit":' + orjson.dumps(unit)
+        own = [flag.partition(":")[2] for flag in self._flags if flag.startswith(f"{name}:")]
+        own += [flag for flag in self._flags if ":" not in flag]
+        end = b',"flags":%b}}' % orjson.dumps(own) if own else b"}}"
+        topic = self._context.topics("data", self._device, self._metric, name, self._template).encode()
+        around = self._known[name] = (topic, head[:-1] + b',"value":', behind, end)
+        return around
+
+    def _tail(self, marks: tuple[str, bool, bool], device_time: str | None = None) -> bytes:
+        """Metadata behind the id, as far as the values of a reading share it; the object is open for flags."""
+        clock, urgent, replayed = marks
+        own: dict[str, Any] = {} if device_time is None else {"device_timestamp": device_time}
+        own |= {"clock": clock, "urgent": urgent, "replayed": replayed}
+        tail = b",".join((self._first, orjson.dumps(own)[1:-1], self._quality))
+        if device_time is None:
+            self._tails[marks] = tail
+        return tail
+
+
+class BareSeries(ScalarSeries):
+    """Writer of bare values."""
+
+    content_type = ""
+
+    def write(
+        self, values: Mapping[str, Any], identity: bytes, moment: bytes, marks: tuple[str, bool, bool]
+    ) -> list[tuple[bytes, bytes]] | None:
+        known, messages = self._known, []
+        for name, value in values.items():
+            around = known.get(name) or self._around(name)
+            if around is not None:
+                messages.append((around[0], value.encode() if isinstance(value, str) else dumps(value)))
+            elif name != "device_timestamp":
+                return None
+        return messages
+
+
 class ScalarFormat(PayloadFormat):
     """One message a value; lists go as JSON, waveforms and missing values are not sent."""
 
@@ -68,66 +157,26 @@ class ScalarFormat(PayloadFormat):
     def __init__(self, context: FormatContext) -> None:
         super().__init__(context)
         self._bare = context.options.payload == "bare"
-        self._known: dict[tuple[str | None, ...], tuple[str, bytes, bytes]] = {}
-        self._tails: dict[tuple[object, ...], bytes] = {}
 
     @property
     def carries_flags(self) -> bool:
         return not self._bare
 
+    def series_writer(
+        self, device: str, patient: str | None, members: Mapping[str, Any], template: str | None
+    ) -> ScalarSeries:
+        return (BareSeries if self._bare else ScalarSeries)(self.context, device, patient, members, template)
+
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
-        retain = self.context.options.retain
-        if self._bare:
-            return [self.message(reading, _bare(each), "", name, retain) for name, each in reading.values.items()]
-        common = self._common(reading)
-        template, qos, kept = self.way(reading, retain)
-        device, metric, units, pairs = reading.device, reading.metric, reading.units, reading.user_properties
-        flags, end, known = reading.flags, b"}}", self._known
-        messages = []
-        for name, value in reading.values.items():
-            key = (device, metric, name, units.get(name), template)
-            topic, head, unit = known.get(key) or self._around(*key)
-            if flags:
-                own = [*reading.reasons.get(name, ()), *reading.general_flags]
-                end = b',"flags":%b}}' % orjson.dumps(own) if own else b"}}"
-            payload = b"".join((head, orjson.dumps(value), unit, common, end))
-            messages.append(OutgoingMessage(topic, payload, qos, kept, JSON, pairs))
-        return messages
-
-    def _around(
-        self, device: str, metric: str, name: str, unit: str | None, template: str | None
-    ) -> tuple[str, bytes, bytes]:
-        """The topic of a value, what stands before it and behind it: the same in every reading."""
-        if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
-        head = orjson.dumps({"device_id": device, "metric_type": metric_name(metric, name)})
-        behind = b"" if unit is None else b',"unit":' + orjson.dumps(unit)
-        topic = self.context.topics("data", device, metric, name, template)
-        around = self._known[device, metric, name, unit, template] = (topic, head[:-1] + b',"value":', behind)
-        return around
-
-    def _common(self, reading: StoredReading) -> bytes:
-        """Time and metadata, which the values of a reading share; the object's end is open for flags."""
-        key = (reading.patient, reading.device_time, reading.clock, reading.urgent, reading.replayed, reading.quality)
-        tail = self._tails.get(key)
-        if tail is None:
-            if len(self._tails) >= MAX_TAILS:
-                self._tails.clear()
-            tail = self._tails[key] = self._tail(reading)
-        moment = reading.timestamp.encode()
-        return b',"timestamp":"%b","metadata":{"id":%b,%b' % (moment, orjson.dumps(reading.id), tail)
-
-    def _tail(self, reading: StoredReading) -> bytes:
-        metadata: dict[str, Any] = {"gateway_id": reading.gateway}
-        if reading.patient is not None:
-            metadata["patient_id"] = reading.patient
+        template, qos, kept = self.way(reading, self.context.options.retain)
+        writer = self.series_writer(reading.device, reading.patient, reading.members, template)
+        values, identity = reading.values, orjson.dumps(reading.id)[1:-1]
         if reading.device_time is not None:
-            metadata["device_timestamp"] = reading.device_time
-        metadata["clock"] = reading.clock
-        metadata["urgent"] = reading.urgent
-        metadata["replayed"] = reading.replayed
-        metadata["quality"] = reading.quality
-        return orjson.dumps(metadata)[1:-1]
+            values = {**values, "device_timestamp": reading.device_time}
+        marks = (reading.clock, reading.urgent, reading.replayed)
+        messages = writer.write(values, identity, reading.timestamp.encode(), marks) or ()
+        pairs, kind = reading.user_properties, writer.content_type
+        return [OutgoingMessage(topic.decode(), payload, qos, kept, kind, pairs) for topic, payload in messages]
 
     @classmethod
     def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
@@ -141,7 +190,3 @@ class ScalarFormat(PayloadFormat):
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
         if options.retain and any(profile.has_patient for profile in devices.values()):
             yield "options.retain", "the last values, patient references included, stay at the broker", "retain: false"
-
-
-def _bare(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else orjson.dumps(value)

@@ -50,8 +50,8 @@ MAX_STRING = 65_535
 MAX_REMAINING = 268_435_455
 NO_PROPERTIES = b"\x00"  # MQTT 5: a property block of no octets
 
-_SHORT = Struct(">BBH")  # command, remaining length of one octet, topic length
-_MEDIUM = Struct(">BBBH")  # command, remaining length of two octets, topic length
+MAX_LAYOUTS = 500
+_LAYOUTS: dict[int, Struct] = {}  # of heads, by the length of the topic
 
 
 def check_topic(topic: bytes | str) -> str | None:
@@ -117,13 +117,22 @@ def packet_size(topic: bytes, payload: bytes, properties: bytes, qos: int, versi
     return 1 + remaining + (1 if remaining < 128 else 2 if remaining < 16_384 else 3 if remaining < 2_097_152 else 4)
 
 
-def publish_head(command: int, remaining: int, topic_length: int) -> bytes:
-    """Fixed header and the length of the topic: what stands before the topic."""
-    if remaining < 128:
-        return _SHORT.pack(command, remaining, topic_length)
-    if remaining < 16_384:
-        return _MEDIUM.pack(command, remaining & 0x7F | 0x80, remaining >> 7, topic_length)
-    return bytes((command,)) + varint(remaining) + topic_length.to_bytes(2, "big")
+def publish_head(command: int, remaining: int, topic: bytes, mid: int = 0) -> bytes:
+    """Fixed header, topic and, with QoS 1 and 2, packet id: what stands before the properties."""
+    length = len(topic)
+    if mid and 128 <= remaining < 16_384:  # nearly all of them
+        layout = _LAYOUTS.get(length) or _layout(length)
+        return layout.pack(command, remaining & 0x7F | 0x80, remaining >> 7, length, topic, mid)
+    head = bytes((command,)) + varint(remaining) + length.to_bytes(2, "big") + topic
+    return head + mid.to_bytes(2, "big") if mid else head
+
+
+def _layout(length: int) -> Struct:
+    """Of a head with a remaining length of two octets and a topic of so many."""
+    if len(_LAYOUTS) >= MAX_LAYOUTS:
+        _LAYOUTS.clear()
+    layout = _LAYOUTS[length] = Struct(f">BBBH{length}sH")
+    return layout
 
 
 def encode_properties(

@@ -63,9 +63,9 @@ class MqttPublisher:
         self._out: list[bytes] = []
         self._sent: list[int] = []  # tags of QoS 0 that the kernel has not taken yet
         self._mid = FIRST_ID - 1
-        self._stamp = 0.0
         self._released: set[int] = set()  # QoS 2: PUBREL sent, PUBCOMP due
-        self.flight: dict[int, tuple[int, float]] = {}  # packet id -> (tag, sent at), in order of sending
+        self.flight: dict[int, int] = {}  # packet id -> tag, in order of sending
+        self.busy_since = 0.0  # when the first of what is in flight was sent, while none was acknowledged
         self.corked = False  # something is queued for the end of this loop turn
         self.is_open = False
         self.receive_maximum = MAX_IN_FLIGHT
@@ -88,39 +88,37 @@ class MqttPublisher:
         if retain and self.retain_available:
             command |= 1
         properties = properties or self._no_properties
-        topic_length = len(topic)
-        remaining = topic_length + len(properties) + len(payload) + (4 if qos else 2)
+        remaining = len(topic) + len(properties) + len(payload) + (4 if qos else 2)
         if remaining > MAX_REMAINING:
             raise UplinkError("a message is longer than MQTT allows", key="broker-message-too-large")
-        if not self.corked:
-            self.corked = True
-            self._stamp = self._monotonic()
-            self._call_soon(self.flush)
-        head = publish_head(command, remaining, topic_length)
         if not qos:
             if self.acknowledged_by_ping:
                 self._unpinged.append(tag)
                 self._ping_later()
             else:
                 self._sent.append(tag)
-            self._out += (head, topic, properties, payload)
-            return
-        flight = self.flight
-        if len(flight) >= self.receive_maximum:
-            raise WindowFull(f"{len(flight)} messages are in flight to {self._where}", "lower window")
-        mid = self._mid + 1
-        while mid in flight or mid > LAST_ID:
-            mid = mid + 1 if mid < LAST_ID else FIRST_ID
-        self._mid = mid
-        flight[mid] = (tag, self._stamp)
-        self._out += (head, topic, mid.to_bytes(2, "big"), properties, payload)
+            self._out += (publish_head(command, remaining, topic), properties, payload)
+        else:
+            flight = self.flight
+            if len(flight) >= self.receive_maximum:
+                raise WindowFull(f"{len(flight)} messages are in flight to {self._where}", "lower window")
+            mid = self._mid + 1
+            while mid in flight or mid > LAST_ID:
+                mid = mid + 1 if mid < LAST_ID else FIRST_ID
+            self._mid = mid
+            if not flight:
+                self.busy_since = self._monotonic()
+            flight[mid] = tag
+            self._out += (publish_head(command, remaining, topic, mid), properties, payload)
+        if not self.corked:
+            self.corked = True
+            self._call_soon(self.flush)
 
     def queue(self, packet: bytes) -> None:
         """Any other packet, in order with the messages; also before CONNACK."""
         self._out.append(packet)
         if not self.corked:
             self.corked = True
-            self._stamp = self._monotonic()
             self._call_soon(self.flush)
 
     def flush(self) -> None:
@@ -207,10 +205,8 @@ class MqttPublisher:
 
     def unacked(self) -> list[int]:
         """Tags without their acknowledgement, in order of sending (QoS 0 last); also after the end."""
-        return [tag for tag, _ in self.flight.values()] + self._sent + self._pinged + self._unpinged
+        return [*self.flight.values(), *self._sent, *self._pinged, *self._unpinged]
 
     def stalled(self, limit: float, now: float) -> bool:
         """Whether messages are in flight and none was acknowledged for `limit` seconds."""
-        for _, sent in self.flight.values():
-            return now - max(self.last_ack_at, sent) >= limit
-        return False
+        return bool(self.flight) and now - max(self.last_ack_at, self.busy_since) >= limit

@@ -11,6 +11,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
+from struct import Struct
 from typing import Any, Protocol
 
 from gmqtt.mqtt.protocol import MQTTProtocol
@@ -21,6 +22,10 @@ from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 
 CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 0x20, 0x30, 0x40, 0x50, 0x70
+PLAIN_PUBACK = 0x4002  # its first two octets where it has no reason code: a success
+_PLAIN_ACKS = Struct(">HH").iter_unpack
+# Seconds in which more answers may come before the kernel acknowledges what came, for each message in flight.
+ACK_DELAY, LONGEST_ACK_DELAY = 0.00002, 0.005
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 
@@ -53,7 +58,7 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
         self._quickack: Callable[[], None] | None = None
         self._greeted = False
         self._quickack_due = False
-        self._call_soon = asyncio.get_running_loop().call_soon
+        self._call_later = asyncio.get_running_loop().call_later
         self._running = False
         self.paused = False
         self.last_in = self.last_out = monotonic()
@@ -116,6 +121,13 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
         acks: list[tuple[int, int]] = []
         take = publisher.flight.pop
         at, end = 0, len(data)
+        for kind, mid in _PLAIN_ACKS(memoryview(data)[: end & ~3]):
+            if kind != PLAIN_PUBACK:
+                break
+            at += 4
+            tag = take(mid, None)
+            if tag is not None:
+                acks.append((tag, 0))
         while at + 1 < end:
             command = data[at]
             length = data[at + 1]
@@ -133,9 +145,9 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
                     at = end if self._skip else at
                 break
             if command == PUBACK and length > 1:
-                entry = take(data[body] << 8 | data[body + 1], None)
-                if entry is not None:
-                    acks.append((entry[0], data[body + 2] if length > 2 else 0))
+                tag = take(data[body] << 8 | data[body + 1], None)
+                if tag is not None:
+                    acks.append((tag, data[body + 2] if length > 2 else 0))
             elif command in (PUBREC, PUBCOMP) and length > 1:
                 mid = data[body] << 8 | data[body + 1]
                 code = data[body + 2] if length > 2 else 0
@@ -143,9 +155,9 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
                     ended = publisher.pubrec(mid, code)
                 else:
                     ended, code = publisher.released(mid), 0  # the broker owns it since PUBREC
-                entry = take(mid, None) if ended else None
-                if entry is not None:
-                    acks.append((entry[0], code))
+                tag = take(mid, None) if ended else None
+                if tag is not None:
+                    acks.append((tag, code))
             else:
                 if acks:  # before what may end the connection
                     publisher.acked(acks)
@@ -161,7 +173,7 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
             publisher.acked(acks)
         if self._quickack is not None and publisher.flight and not publisher.corked and not self._quickack_due:
             self._quickack_due = True
-            self._call_soon(self._acknowledge)
+            self._call_later(min(ACK_DELAY * len(publisher.flight), LONGEST_ACK_DELAY), self._acknowledge)
 
     def _acknowledge(self) -> None:
         """TCP's acknowledgement rides on what is sent next. Where nothing is, a broker with Nagle's algorithm would
@@ -237,8 +249,9 @@ def _long_length(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _quickack_of(link: socket.socket) -> Callable[[], None] | None:
-    """What makes the kernel acknowledge received octets at once; None where it cannot. Not by the socket that a
-    transport shows: uvloop's makes a new one for each call."""
+    """What makes the kernel acknowledge now what was received; None where it cannot. Not by the socket that a
+    transport shows: uvloop's makes a new one for each call. 2: what comes later is not acknowledged at once, too, or a
+    broker with Nagle's algorithm would send each of its answers by itself."""
     if _TCP_QUICKACK is None or link.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     option = _TCP_QUICKACK
@@ -246,7 +259,7 @@ def _quickack_of(link: socket.socket) -> Callable[[], None] | None:
 
     def quickack() -> None:
         with contextlib.suppress(OSError):
-            set_option(socket.IPPROTO_TCP, option, 1)
+            set_option(socket.IPPROTO_TCP, option, 2)
 
     return quickack
 
