@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ class SettingsValidation:
     def _secrets(self, new: Settings, base: Settings | None) -> Problems:
         """A secret comes as a reference that may be named, and one of the box goes nowhere else than before; where
         its own settings cannot be loaded, every secret counts as new."""
-        allowed = new.api.secret_dirs
+        allowed, named = new.api.secret_dirs, partial(secret_guard.NamedSecrets, self._editor.current, base)
         found: Problems = []
         for section in NAMED:
             old_entries = {} if base is None else getattr(base, section)
@@ -90,7 +91,7 @@ class SettingsValidation:
                 names = secret_options(self._registry.get(driver).options_type) if driver in self._registry else set()
                 found += _typed(wanted, was, names, where)
                 try:
-                    secret_guard.check_secrets(wanted, old, names, where, allowed)
+                    secret_guard.check_secrets(wanted, old, names, where, allowed, named)
                 except InvalidSettings as error:
                     found += [{"key": "secret-not-allowed", **problem} for problem in error.problems]
         return found

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -206,6 +207,12 @@ class SettingsEditor:
         current, registry = self.current, self._loader.registry
         own = self._state_dir / secret_guard.DIRECTORY
         allowed = [*current.api.secret_dirs, str(own)]
+
+        @cache
+        def named() -> secret_guard.NamedSecrets:
+            """What a change of the agent's own has taken out still counts."""
+            return secret_guard.NamedSecrets(current, self._loader.load(DropEdit(self.path, lambda _: {})).settings)
+
         entries = [
             (section, name, wanted)
             for section in KINDS
@@ -218,7 +225,7 @@ class SettingsEditor:
             known = isinstance(driver, str) and driver in registry
             names = secret_options(registry.get(str(driver)).options_type) if known else set()
             old = getattr(current, section).get(name)
-            secret_guard.check_secrets(wanted, old, names, f"{section}.{name}", allowed)
+            secret_guard.check_secrets(wanted, old, names, f"{section}.{name}", allowed, named)
             guarded.append((wanted, names, f"{section}.{name}"))
         try:
             return [path for each in guarded if write for path in secret_guard.move_to_files(*each, self._state_dir)]

@@ -11,6 +11,7 @@ from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings.model import Secret, SecretRef, Settings
 from gatepost.agent.settings.problem import DEFAULT, Origin, Problem, ProblemReport
 from gatepost.agent.settings.problem import Path as Key
+from gatepost.agent.settings.yaml.nodes import HALF
 
 MISSING = "secret-missing"
 MAX_BYTES = 65536
@@ -28,6 +29,8 @@ def resolve_secret(secret: Secret | None, environ: Mapping[str, str]) -> str | N
         value = environ.get(secret.env)
         if value is None:
             raise _missing(f"the environment variable {secret.env} is not set", "set it for the agent")
+        if HALF.search(value):
+            raise _missing(f"the environment variable {secret.env} is not UTF-8", "it holds just the secret, as text")
         return _cleaned(value, f"the environment variable {secret.env}")
     path = secret_path(secret, environ)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,46 +12,85 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gatepost.agent.core.atomic_file import write_atomic
-from gatepost.agent.core.errors import InvalidSettings
-from gatepost.agent.settings.model import BrokerSettings, DeviceSettings
+from gatepost.agent.core.errors import BadInput, InvalidSettings
+from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, SecretRef, Settings
 from gatepost.agent.settings.redacted_view import HIDDEN
-from gatepost.agent.settings.secret import is_reference
+from gatepost.agent.settings.secret import files_named, is_reference, secrets_of
 
 DIRECTORY = "secrets"  # in the state directory
 TLS_FILES = ("ca", "cert", "key")
 PLACE = ("driver", "port", "address", "name", "adapter")  # what says where the secrets of a device's options go
+STAYS = (("token",), ("patient",))  # are sent nowhere: a device's token is compared
+WHERE_FILES = "api.secret_dirs says in which directories files may lie"
 
 Entry = BrokerSettings | DeviceSettings
 _Problem = dict[str, str]
 
 
+class NamedSecrets:
+    """References that settings name, with the entries that they are for; None = for no broker and no device."""
+
+    def __init__(self, *every: Settings | None) -> None:
+        self._holders: dict[tuple[str, str], list[Entry | None]] = {}
+        for settings in filter(None, every):
+            for (section, name, *_), secret in secrets_of(settings):
+                if isinstance(secret, SecretRef):
+                    entries = getattr(settings, section) if section in ("brokers", "devices") else {}
+                    self._holders.setdefault(_identity(_plain(secret)), []).append(entries.get(name))
+            for file in files_named(settings):  # private keys too
+                self._holders.setdefault(("file", os.path.realpath(file)), [None])
+
+    def is_for_another(self, reference: Mapping[str, Any], place: _Place) -> bool:
+        """Whether it was given for something that is not at this place."""
+        holders = self._holders.get(_identity(reference), [])
+        return any(holder is None or not place >= _Place(_plain(holder)) for holder in holders)
+
+
 def check_secrets(
-    wanted: Mapping[str, Any], old: Entry | None, secret_names: set[str], where: str, allowed: Sequence[str]
+    wanted: Mapping[str, Any],
+    old: Entry | None,
+    secret_names: set[str],
+    where: str,
+    allowed: Sequence[str],
+    named: Callable[[], NamedSecrets],
 ) -> None:
     """`wanted` is an entry as sent, `old` the one in force, `allowed` are `api.secret_dirs` and the agent's own.
 
-    Raises InvalidSettings: a kept secret that would go to another address, a file or variable that the files do not
-    allow.
+    Raises BadInput: there is no secret to keep. Raises InvalidSettings: a secret that would go to another address than
+    the one it was given for, a file or variable that the files do not allow.
     """
     problems: list[_Problem] = []
-    same = old is not None and _Place(wanted) >= _Place(_plain(old))
-    for holder, name, path in _secrets(wanted, secret_names):
-        value, before = holder.get(name), _value(old, path)
-        kept = value == HIDDEN or (is_reference(value) and value == before)
-        if kept and not same and old is not None and path != ("token",):
+    place = _Place(wanted)
+    same = old is not None and place >= _Place(_plain(old))
+    for path in _hidden(wanted):
+        if path in STAYS:
+            continue
+        if _value(old, path) is None:
+            raise BadInput(f"{'.'.join((where, *path))}: {HIDDEN} stands for a stored value, and there is none")
+        if not same:
             what = "this secret was given for another address and is not sent to the new one"
             problems.append(_problem(where, path, what, "give the secret again"))
-        elif isinstance(value, dict) and is_reference(value) and not kept and not _may_name(value, allowed):
-            what = "a change through the API may not name this file or variable"
-            problems.append(_problem(where, path, what, "api.secret_dirs says in which directories files may lie"))
+    for holder, name, path in _secrets(wanted, secret_names):
+        value = _shortened(holder.get(name))
+        if isinstance(value, float | list) or (isinstance(value, dict) and not is_reference(value)):
+            what = "a secret is a text, or names one place where it is"
+            problems.append(_problem(where, path, what, "such as {credential: NAME}"))
+        elif isinstance(value, dict) and HIDDEN not in value.values():
+            kept = old is not None and value == _value(old, path)
+            if not kept and not _may_name(value, allowed):
+                what = "a change through the API may not name this file or variable"
+                problems.append(_problem(where, path, what, WHERE_FILES))
+            elif path not in STAYS and (not same if kept else named().is_for_another(value, place)):
+                what = "this secret was given for another address and is not sent to the new one"
+                problems.append(_problem(where, path, what, "give the secret again"))
     tls = wanted.get("tls")
     tls = tls if isinstance(tls, Mapping) else {}
     for name in TLS_FILES:
         path = ("tls", name)
         value = tls.get(name)
-        if isinstance(value, str) and value != _value(old, path) and not _inside(value, allowed):
+        if value is not None and value != HIDDEN and value != _value(old, path) and not _inside(str(value), allowed):
             what = "a change through the API may not name this file"
-            problems.append(_problem(where, path, what, "api.secret_dirs says in which directories files may lie"))
+            problems.append(_problem(where, path, what, WHERE_FILES))
     if problems:
         raise InvalidSettings(problems)
 
@@ -61,7 +100,9 @@ def move_to_files(wanted: MutableMapping[str, Any], secret_names: set[str], wher
     written: list[Path] = []
     for holder, name, path in list(_secrets(wanted, secret_names)):
         value = holder.get(name)
-        if isinstance(value, str) and value and value != HIDDEN:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if isinstance(value, str) and value and value != HIDDEN and _is_secret(path, secret_names):
             directory = state_dir / DIRECTORY
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = directory / f"{where}.{'.'.join(path)}.{secrets.token_hex(4)}"
@@ -98,8 +139,34 @@ def _secrets(
             yield entry, name, (name,)  # type: ignore[misc]
     options = entry.get("options")
     if isinstance(options, MutableMapping):
-        for name in [name for name in options if name in secret_names or is_reference(options[name])]:
-            yield options, name, ("options", name)
+        for name, value in list(options.items()):
+            if _is_secret(("options", name), secret_names) or is_reference(_shortened(value)):
+                yield options, name, ("options", name)
+
+
+def _is_secret(path: tuple[str, ...], secret_names: set[str]) -> bool:
+    return len(path) == 1 or path[1] in secret_names
+
+
+def _hidden(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where `***` stands for what is there."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _hidden(value, (*path, name))
+        elif value == HIDDEN:
+            yield (*path, name)
+
+
+def _shortened(value: Any) -> Any:
+    """A map without its empty members: `{file: ..., env: null}` is a reference as the loader has it."""
+    if isinstance(value, Mapping):
+        return {name: inner for name, inner in value.items() if inner is not None}
+    return value
+
+
+def _identity(reference: Mapping[str, Any]) -> tuple[str, str]:
+    ((place, text),) = _shortened(reference).items()
+    return (place, os.path.realpath(text)) if place == "file" else (place, text)
 
 
 class _Place:
@@ -120,15 +187,16 @@ class _Place:
         return self.endpoints <= old.endpoints and trust and self.device == old.device
 
 
-def _endpoint(url: str) -> tuple[str, str, int | None]:
+def _endpoint(url: str) -> tuple[str, str, int | None, str]:
+    """A proxy may have another broker behind each path."""
     try:
         parts = urlsplit(url)
-        return parts.scheme, (parts.hostname or "").lower(), parts.port
+        return parts.scheme, (parts.hostname or "").lower(), parts.port, f"{parts.path.rstrip('/')}?{parts.query}"
     except ValueError:
-        return "", url, None
+        return "", url, None, ""
 
 
-def _plain(old: Entry | None) -> Mapping[str, Any]:
+def _plain(old: Entry | SecretRef | None) -> Mapping[str, Any]:
     plain: Mapping[str, Any] = {} if old is None else msgspec.to_builtins(old)
     return plain
 
@@ -137,9 +205,7 @@ def _value(old: Entry | None, path: tuple[str, ...]) -> Any:
     found: Any = _plain(old)
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None
-    if isinstance(found, dict):  # a reference without its empty members
-        return {name: value for name, value in found.items() if value is not None}
-    return found
+    return _shortened(found)
 
 
 def _may_name(reference: Mapping[str, Any], allowed: Sequence[str]) -> bool:

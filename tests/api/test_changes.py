@@ -285,3 +285,87 @@ async def test_the_secret_of_a_refused_change_leaves_no_file(folder):
         body = {"name": "h", "url": NOWHERE, "password": "typed", "qos": 3}
         assert (await http.post("brokers", json=body)).status_code == 422
         assert list((folder / "state" / "secrets").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        {"file": "/etc/hostname", "env": None},
+        {"env": "PATH", "file": None, "credential": None},
+        {"file": "***", "env": None},
+        {"credential": "***"},
+        {"file": 5},
+        ["open-sesame"],
+    ],
+)
+async def test_no_shape_of_a_reference_passes_for_something_else(folder, password):
+    credential = {"credential": "hospital"}
+    config = written(folder, brokers={"h": {"url": NOWHERE, "password": credential, "active": False}})
+    async with running(config) as (app, http):
+        answer = await http.put("brokers/h", json={"url": OTHER, "active": False, "password": password})
+        assert answer.status_code == 422
+        assert "brokers.h.password" in answer.json()["error"]["message"]
+        assert app.current.settings.brokers["h"].url == NOWHERE
+
+
+@pytest.mark.parametrize("password", ["open-sesame", {"file": "/nowhere/hospital"}])
+@pytest.mark.parametrize("before", ["removed", "without"])
+async def test_a_secret_of_the_files_does_not_come_back_at_another_address(folder, password, before):
+    """By a detour: the entry is removed first, or given another address without its secret."""
+    config = written(folder, brokers={"h": {"url": NOWHERE, "password": password, "active": False}})
+    async with running(config) as (_, http):
+        if before == "removed":
+            assert (await http.delete("brokers/h")).status_code == 200
+        else:
+            assert (await http.put("brokers/h", json={"url": OTHER, "active": False})).status_code == 200
+        answer = await http.put("brokers/h", json={"url": OTHER, "active": False, "password": "***"})
+        assert answer.status_code == 422
+        entry = {"url": OTHER, "active": False, "password": "***"}
+        answer = await http.post("settings/apply", json={"settings": {"brokers": {"h": entry}}})
+        assert answer.status_code == 422
+
+
+async def test_a_secret_is_not_given_to_a_second_entry_at_another_address(folder):
+    allowed = folder / "allowed"
+    allowed.mkdir()
+    for name in ("h", "key"):
+        (allowed / name).write_text("words")
+    elsewhere = "mqtt://127.0.0.1:12"
+    brokers = {
+        "h": {"url": NOWHERE, "password": {"file": str(allowed / "h")}, "active": False},
+        "c": {"url": elsewhere, "password": {"credential": "c"}, "active": False},
+    }
+    signing = {"key": {"credential": "command-key"}}
+    settings = {"commands": {"signing": signing}, "api": secrets_in(allowed, folder)}
+    async with running(written(folder, brokers=brokers, **settings)) as (_, http):
+        for reference in ({"file": f"{allowed}/./h"}, {"credential": "c"}, {"credential": "command-key"}):
+            body = {"name": "evil", "url": OTHER, "active": False, "password": reference}
+            answer = await http.post("brokers", json=body)
+            assert (answer.status_code, answer.json()["error"]["where"]) == (422, "brokers.evil.password"), reference
+        assert (await http.delete("brokers/c")).status_code == 200
+        body = {"name": "evil", "url": OTHER, "active": False, "password": {"credential": "c"}}
+        assert (await http.post("brokers", json=body)).status_code == 422
+        again = {"name": "c", "url": elsewhere, "active": False, "password": {"credential": "c"}}
+        assert (await http.post("brokers", json=again)).status_code == 201
+        typed = {"name": "t", "url": TLS.replace(":9", ":13"), "active": False, "password": 12345}
+        assert (await http.post("brokers", json=typed)).status_code == 201
+        (secret,) = (folder / "state" / "secrets").iterdir()
+        assert secret.read_text() == "12345"
+        body |= {"url": "mqtt://127.0.0.1:11", "password": {"file": str(secret)}}
+        assert (await http.post("brokers", json=body)).status_code == 422
+
+
+@pytest.mark.parametrize("name", ["a/../../x", "a\0b", "a" * 300, "a\n"])
+async def test_a_name_that_cannot_be_one_is_refused_before_a_file_is_called_by_it(folder, name):
+    async with running(written(folder)) as (_, http):
+        entry = {"url": NOWHERE, "active": False, "password": "typed"}
+        answer = await http.post("settings/apply", json={"settings": {"brokers": {name: entry}}})
+        assert answer.status_code == 422
+
+
+async def test_the_path_behind_a_proxy_belongs_to_the_address_and_a_url_holds_no_space(folder):
+    brokers = {"h": {"url": "wss://proxy.example/a", "password": "open-sesame", "active": False}}
+    async with running(written(folder, brokers=brokers)) as (_, http):
+        for url in ("wss://proxy.example/b", "wss://proxy.example/a\t", "wss://proxy\n.example/a"):
+            answer = await http.put("brokers/h", json={"url": url, "password": "***", "active": False})
+            assert answer.status_code == 422, url

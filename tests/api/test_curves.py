@@ -33,6 +33,7 @@ async def test_wrong_questions_say_what_is_wrong(app, http):
         ({"resolution": "soon"}, "resolution"),
         ({"resolution": "100ms"}, "whole seconds"),
         ({"resolution": "1s"}, "2000 buckets"),
+        ({"resolution": "99999999999999999d"}, "400 days"),
         ({"resolution": "1m", "limit": 5}, "limit"),
         ({"resolution": "1d", "since": "2020-01-01T00:00:00Z"}, "400 days"),
         ({"resolution": "1d", "since": "2026-11-19T00:00:00Z", "until": "2026-11-18T00:00:00Z"}, "since"),

@@ -80,3 +80,9 @@ def test_a_shell_without_credentials_is_no_proof_that_the_service_has_none(tmp_p
     assert (problem.severity, problem.code) == ("error", "secret-missing")
     (tmp_path / "a").write_text("words")
     assert check_secrets(settings, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == []
+
+
+def test_a_variable_that_is_not_utf_8_is_no_secret():
+    """Else whoever encodes it fails, in the middle of a connection or a command."""
+    with pytest.raises(SettingsWrong, match="TOKEN is not UTF-8"):
+        resolve_secret(SecretRef(env="TOKEN"), {"TOKEN": "a\udcff"})

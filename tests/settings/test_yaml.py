@@ -28,6 +28,10 @@ DEVICE = "devices: {p: {driver: printer, port: /dev/p}}\n"
         (b"gateway:\n  id: caf\xe9\n", ["2:10 not-utf-8 ", "2:7 bad-pattern gateway.id"]),
         ("gateway: {}".encode("utf-16"), ["1:1 not-utf-8 "]),
         ("gateway: {id: a\x01b}\n", ["1:16 control-character "]),
+        (
+            'gateway: {labels: {a: "\\ud800", "\\udc00": b}}\n',
+            ["1:23 half-character gateway.labels.a", "1:33 half-character gateway.labels"],
+        ),
         ("store: {keep: 1d}\nstore: {kep: 2d}\n", ["2:1 duplicate-key store", "2:9 unknown-key store.kep"]),
         ("store: {keep: 1d, keep: 2d}\n", ["1:19 duplicate-key store.keep"]),
     ],

@@ -70,6 +70,8 @@ def _step(resolution: str, since: int, until: int) -> int:
         raise BadInput(f"resolution: {error}", "a duration such as 10s, 5m or 2h, or auto") from None
     if step < 1 or step != int(step):
         raise BadInput("resolution: a bucket has whole seconds", "a duration such as 10s, 5m or 2h, or auto")
+    if step > MOST_DAYS * DAY:
+        raise BadInput(f"resolution: a bucket has at most {MOST_DAYS} days", "such as 10s, 5m or 2h, or auto")
     if (until - since) / step > MOST_BUCKETS:
         hint = "a longer resolution, a shorter time, or auto"
         raise BadInput(f"resolution: that would be more than {MOST_BUCKETS} buckets", hint)

@@ -40,6 +40,9 @@ def check_url(rules: RuleContext, url: str, path: Path) -> SplitResult | None:
             hint = f"write mqtt://{url}"
         rules.error(path, "bad-url", f"{shown} does not start with mqtt://, mqtts://, ws:// or wss://", hint)
         return None
+    if not url.isprintable() or " " in url:  # which `urlsplit` leaves out
+        rules.error(path, "bad-url", f"{shown} holds a space or a control character", "remove it")
+        return None
     try:
         parts = urlsplit(url)
         host, port, user = parts.hostname, parts.port, parts.username is not None

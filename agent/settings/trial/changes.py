@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from gatepost.agent.core.errors import BadInput, InvalidSettings, NotEditable
 from gatepost.agent.settings.diff import changes
 from gatepost.agent.settings.editor import KINDS, REQUIRED, Section, SettingsEditor, amended, keys_below, problem_view
 from gatepost.agent.settings.effective import effective
 from gatepost.agent.settings.loading import DropEdit
-from gatepost.agent.settings.model import Settings
+from gatepost.agent.settings.model import Name, Settings
 from gatepost.agent.settings.own_drops import as_yaml
 from gatepost.agent.settings.problem import ProblemReport
 from gatepost.agent.settings.redacted_view import shown_drop
@@ -151,6 +153,10 @@ class SettingsChanges:
             if entries is not None and not isinstance(entries, Mapping):
                 raise BadInput(f"{section}: must be a map of names", "name: {settings}")
             for name, entry in (entries or {}).items():
+                if not is_name(name):  # before files are called by it
+                    hint = "letters, digits, `_`, `.` and `-`, at most 64"
+                    message = f"{name[:64]!r} is not a valid name"
+                    raise InvalidSettings([{"where": section, "message": message, "hint": hint}])
                 if entry is None:
                     continue
                 if not isinstance(entry, Mapping):
@@ -174,6 +180,14 @@ class SettingsChanges:
             elif isinstance(value, Mapping):
                 _merge(merged.setdefault(section, {}), value)
         return {section: value for section, value in merged.items() if value}
+
+
+def is_name(text: str) -> bool:
+    try:
+        msgspec.convert(text, Name)
+    except msgspec.ValidationError:
+        return False
+    return not text.endswith("\n")  # which `$` lets pass
 
 
 def changed_keys(old: Settings, new: Settings) -> list[str]:

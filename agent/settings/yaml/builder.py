@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.settings.problem import Origin, Path, ProblemReport, quoted
-from gatepost.agent.settings.yaml.nodes import AMBIGUOUS_WORDS, ListNode, MapEntry, MapNode, Node, ScalarNode
+from gatepost.agent.settings.yaml.nodes import AMBIGUOUS_WORDS, HALF, ListNode, MapEntry, MapNode, Node, ScalarNode
 
 if TYPE_CHECKING:
     from yaml import Event
@@ -58,7 +58,7 @@ class YamlBuilder:
         elif isinstance(event, yaml.ScalarEvent):
             self._tagged(event)
             plain = bool(event.implicit[0]) or (not event.style and event.tag not in (None, "!", _CORE + "str"))
-            self._add(ScalarNode(event.value, self.last, plain), event.anchor)
+            self._add(ScalarNode(self._whole(event.value), self.last, plain), event.anchor)
         elif isinstance(event, yaml.AliasEvent):
             return self._alias(event.anchor or "")
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
@@ -90,6 +90,15 @@ class YamlBuilder:
             for opened in self._open
             if opened.key or isinstance(opened.node, ListNode)
         )
+
+    def _whole(self, text: str) -> str:
+        """An escape may name half a character, which no file, message or log could take."""
+        half = HALF.search(text)
+        if half is None:
+            return text
+        message = f"U+{ord(half[0]):04X} is only half a character"
+        self._report.error(self.last, self._path(), "half-character", message, "write the character itself")
+        return HALF.sub("_", text)
 
     def _tagged(self, event: Any) -> None:
         tag = event.tag

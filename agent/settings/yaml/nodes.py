@@ -10,6 +10,7 @@ from gatepost.agent.settings.problem import Origin, Path, ProblemReport
 
 AMBIGUOUS_WORDS = frozenset(("yes", "no", "on", "off"))  # booleans of YAML 1.1, words of YAML 1.2
 
+HALF = re.compile("[\ud800-\udfff]")  # surrogates: no characters, no UTF-8
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9A-Fa-f]+|0o[0-7]+")

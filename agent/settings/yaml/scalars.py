@@ -10,7 +10,7 @@ from msgspec import inspect as types
 
 from gatepost.agent.settings.problem import Path, ProblemReport, closest, listed, quoted
 from gatepost.agent.settings.units import UNITS, WrongUnit
-from gatepost.agent.settings.yaml.nodes import ScalarNode
+from gatepost.agent.settings.yaml.nodes import HALF, ScalarNode
 
 WRONG: Any = object()
 
@@ -74,6 +74,8 @@ class ScalarChecker:
             self._warn_trap(node, path, secret)
         if "\0" in text:
             return self._wrong(node, path, "bad-value", "text with a NUL character", "remove it")
+        if HALF.search(text):  # of an environment variable
+            return self._wrong(node, path, "bad-value", "text that is not UTF-8", "write it in UTF-8")
         if kind.pattern and not matches(kind.pattern, text):
             return self._wrong(node, path, "bad-pattern", f"{shown} has not the right form", _form(kind.pattern))
         if kind.min_length is not None and len(text) < kind.min_length:
