@@ -9,7 +9,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.agent_parts import AgentParts
 from gatepost.agent.api.auth.rate_limits import AddressLockout
@@ -102,7 +102,7 @@ class App:
         self._notifier = Notifier.from_environment(env)
         self.listener = ListenerOnDemand(self._make_listener)
         self.fleet = FleetOnDemand(self._make_fleet, self._supervisor)
-        self._lock: IO[str]
+        self._lock: state_dir_lock.StateDirLock
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
         self._hangups: set[asyncio.Task[Any]] = set()

@@ -115,7 +115,8 @@ async def _start(app: App) -> int | None:
         log.error("the agent cannot start: %s %s", error.message, error.hint)
         return ExitCode.SETTINGS if error.kind == "store-newer" else ExitCode.FAILED  # starting again would not help
     except OSError as error:
-        log.error("the agent cannot start: the state directory %s: %s", app.state_dir, error.strerror or error)
+        where = error.filename or f"the state directory {app.state_dir}"
+        log.error("the agent cannot start: %s: %s", where, error.strerror or error)
         return ExitCode.FAILED
     return None
 

@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 from pathlib import Path
-from typing import IO
+from types import TracebackType
 
 from gatepost.agent.core.errors import StateDirInUse
 from gatepost.agent.core.named_files import open_regular
@@ -15,33 +15,50 @@ from gatepost.agent.core.named_files import open_regular
 NAME = "gatepost.lock"
 
 
-def take(state_dir: Path) -> IO[str]:
-    """Hold the returned file as long as the agent runs. Raises StateDirInUse, OSError."""
+class StateDirLock:
+    """Lock that is held until it is closed. Closing writes nothing, and so cannot fail on a full disk."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    def close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def __enter__(self) -> StateDirLock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def take(state_dir: Path) -> StateDirLock:
+    """Hold what is returned as long as the agent runs. Raises StateDirInUse, OSError."""
     handle = _open(state_dir)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        handle.seek(0)
-        owner = handle.read(20).strip()
-        handle.close()
+        owner = ""
+        with contextlib.suppress(OSError):  # of the directory nothing can be read
+            owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+        os.close(handle)
         raise StateDirInUse(
             f"Another agent uses the state directory {state_dir}{f' (process {owner})' if owner else ''}.",
             "Stop it first, or give this one another gateway.state_dir.",
         ) from None
     with contextlib.suppress(OSError):  # a full or read-only disk: the lock holds all the same
-        handle.seek(0)
-        handle.truncate()
-        handle.write(str(os.getpid()))
-        handle.flush()
-    return handle
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+    return StateDirLock(handle)
 
 
-def _open(state_dir: Path) -> IO[str]:
+def _open(state_dir: Path) -> int:
     """The lock file; where none can be made or written, what is there, or the directory itself, can be locked."""
+    path = state_dir / NAME
     try:
-        return os.fdopen(open_regular(state_dir / NAME, os.O_RDWR | os.O_CREAT), "r+")
+        return open_regular(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         if error.errno not in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
             raise
-    path = state_dir / NAME
-    return os.fdopen(os.open(path if path.exists() else state_dir, os.O_RDONLY | os.O_CLOEXEC))
+    return open_regular(path) if path.exists() else os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

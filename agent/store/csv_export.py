@@ -15,6 +15,7 @@ COLUMNS = (
     *("id", "timestamp", "device_id", "patient_id", "metric_type", "name", "value", "unit"),
     *("quality", "urgent", "clock", "device_timestamp", "flags"),
 )
+FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 _NO_ROWS = PAYLOAD_MEMBERS.difference(WAVEFORM_ROWS)
 
 
@@ -48,8 +49,11 @@ def cell(value: Any) -> Any:
 
 
 def _defused(content: Any) -> Any:
-    """Text that a spreadsheet would take for a formula, as text: with an apostrophe before it."""
-    risky = isinstance(content, str) and content and (content[0] in "=+-@" or not content[0].isprintable())
+    """Text that a spreadsheet would take for a formula, as text: with an apostrophe before it. Some leave out spaces
+    before it, some take the full-width forms of the signs too."""
+    if not isinstance(content, str) or not content:
+        return content
+    risky = content.lstrip()[:1] in FORMULA or not content[0].isprintable()
     return f"'{content}" if risky else content
 
 

@@ -21,6 +21,7 @@ INTERVAL = 5.0  # seconds between two looks: one statvfs and one stat
 TIMEOUT = 10.0
 THREAD_PATIENCE = 30.0  # seconds after which the loop asks whether the thread that looks still does
 READ_ONLY = "the file system is read-only"
+NOT_WRITABLE = "the log cannot be written: the disk has no room for its files, or they may not be written"
 SILENT = "the disk does not answer"
 REMOVED = "the database was removed and cannot be written again"
 
@@ -40,7 +41,7 @@ class DiskWatch:
         condition: Callable[[], str],
         on_condition: Callable[[], None],
     ) -> None:
-        self.trouble = READ_ONLY if database.read_only else ""
+        self.trouble = (NOT_WRITABLE, READ_ONLY)[_turned_read_only(database)] if database.read_only else ""
         self._database = database
         self._reopen = open_for_writing
         self._reopened = True
@@ -96,20 +97,23 @@ class DiskWatch:
             return self._say(SILENT)
         except OSError as error:
             return self._say(f"the state directory cannot be read: {error.strerror}")
-        if not read_only and (self._database.read_only or not self._reopened):
+        if read_only:
+            return self._say(READ_ONLY)
+        if self._database.read_only or not self._reopened:
             self._reopened = await self._open_for_writing()
-            read_only = not self._reopened
-        if not read_only and not present:
+            if not self._reopened:
+                return self._say(NOT_WRITABLE)
+        if not present:
             log.error("the database %s was removed or replaced while it was in use", self._database.path)
             if not await self._on_removed():
                 return self._say(REMOVED)
-        return self._say(READ_ONLY if read_only else "")
+        return self._say("")
 
     def _see(self) -> tuple[bool, bool]:
         path = self._database.path
         read_only = False
         try:
-            read_only = bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+            read_only = _turned_read_only(self._database)
             return read_only, self._database.is_at(path.stat())
         except FileNotFoundError:
             return read_only, False
@@ -126,3 +130,7 @@ class DiskWatch:
         if trouble != self.trouble:
             log.log(logging.ERROR if trouble else logging.WARNING, "%s", trouble or "the disk can be written again")
         self.trouble = trouble
+
+
+def _turned_read_only(database: Database) -> bool:
+    return bool(os.statvfs(database.path.parent).f_flag & os.ST_RDONLY)

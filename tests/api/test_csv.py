@@ -50,7 +50,10 @@ def test_a_waveform_and_flags_keep_their_cells():
     assert cells == [("samples", "[1,-2]", "uV", "a:b c:d"), ("rate_hz", "250", "", "a:b c:d")]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1 bar", "@SUM(A1)", "\t=1", "\r=1", "\x00=1"])
+FORMULAS = ["=1+1", "+1", "-1 bar", "@SUM(A1)", "\t=1", "\r=1", "\x00=1", "  =1", " \xa0@A", "\uff1d1", "\u3000\uff0b1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
 def test_no_spreadsheet_takes_a_text_for_a_formula(text):
     reading = {"device_id": text, "metric_type": "m", "state": text, "level": -1.5}
     file = io.StringIO((header() + rows([reading])).decode(), newline="")

@@ -231,6 +231,23 @@ async def test_a_file_system_that_turned_read_only_is_noticed_though_nothing_is_
         watch.cancel()
 
 
+async def test_a_disk_without_room_for_the_files_of_the_log_is_not_called_read_only(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one that has no inodes left when the agent starts."""
+    async with start() as run:
+        run.store.database.read_only = True
+        monkeypatch.setattr(run.store.disk, "_reopen", refused)
+        await run.store.disk.look()
+        assert run.store.disk.trouble == disk_watch.NOT_WRITABLE
+        assert disk_watch.DiskWatch(run.store.database, refused, refused, str, str).trouble == disk_watch.NOT_WRITABLE
+        run.store.database.read_only = False
+
+
+async def refused() -> bool:
+    raise StoreError("no room", "")
+
+
 async def test_the_loop_is_left_alone_while_the_disk_is_well_and_told_what_others_notice(
     start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,44 @@
+"""One agent for each state directory, also where no lock file can be made or written."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from gatepost.agent.core.errors import StateDirInUse
+from gatepost.agent.process import state_dir_lock
+
+
+def test_the_second_one_is_told_who_holds_it(tmp_path):
+    with state_dir_lock.take(tmp_path), pytest.raises(StateDirInUse, match=rf"\(process {os.getpid()}\)"):
+        state_dir_lock.take(tmp_path)
+    state_dir_lock.take(tmp_path).close()
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("there", [True, False])
+def test_where_no_lock_file_can_be_written_what_is_there_is_locked(tmp_path, monkeypatch, code, there):
+    if there:
+        (tmp_path / state_dir_lock.NAME).touch()
+    usual = state_dir_lock.open_regular
+
+    def refused(path, flags=os.O_RDONLY):
+        if flags & os.O_CREAT:
+            raise OSError(code, os.strerror(code))
+        return usual(path, flags)
+
+    monkeypatch.setattr(state_dir_lock, "open_regular", refused)
+    with state_dir_lock.take(tmp_path), pytest.raises(StateDirInUse):
+        state_dir_lock.take(tmp_path)
+
+
+def test_a_lock_file_on_a_full_disk_holds_and_is_given_back(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    lock = state_dir_lock.take(tmp_path)
+    lock.close()
+    state_dir_lock.take(tmp_path).close()
