@@ -40,7 +40,7 @@ def device_profiles(
         identity = devices.identity(name)
         info = {word: str(next(identity[key] for key in keys if identity.get(key)))
                 for word, keys in INFO.items() if any(identity.get(key) for key in keys)}  # fmt: skip
-        thresholds = {value: _limits(limits) for value, limits in (device.thresholds or {}).items()}
+        thresholds = {value: set_limits(limits) for value, limits in (device.thresholds or {}).items()}
         profiles[name] = DeviceProfile(
             driver=device.driver,
             label=device.label or "",
@@ -54,7 +54,8 @@ def device_profiles(
     return profiles
 
 
-def _limits(limits: msgspec.Struct) -> dict[str, float]:
+def set_limits(limits: msgspec.Struct) -> dict[str, float]:
+    """Those of `min` and `max` that the settings name."""
     return {name: value for name, value in msgspec.structs.asdict(limits).items() if value is not None}
 
 

@@ -12,7 +12,7 @@ import msgspec
 from gatepost.agent.settings.model import BrokerSettings, Settings
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import ContractFormat, FormatChannel, PayloadFormat
-from gatepost.agent.uplink.topics import DEFAULTS, GATEWAY_LAYOUT
+from gatepost.agent.uplink.topics import DEFAULTS, own_templates
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 MQTT_BINDING = "0.2.0"
@@ -73,8 +73,7 @@ def _channels(broker: BrokerSettings, fleet: bool) -> list[FormatChannel]:
     if broker.format != catalogue.DEVICES:
         kind = catalogue.load(broker.format)
     options = msgspec.convert(broker.options, kind.options_type)
-    layout = GATEWAY_LAYOUT if broker.layout == "gateway" else {}
-    topics: Mapping[str, str] = {**DEFAULTS, **layout, **kind.default_topics, **broker.topics}
+    topics: Mapping[str, str] = {**DEFAULTS, **own_templates(broker.layout, kind.default_topics, broker.topics)}
     channels = list(kind.channels(options, topics, broker.qos))
     if not broker.commands:
         channels = [each for each in channels if each.action == "send" and "responses" not in each.name]

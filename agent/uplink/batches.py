@@ -20,14 +20,13 @@ OVERHEAD = 400  # octets of a reading beside its body, estimated
 class BatchEncoder:
     """Batches of one broker. Format `devices` is joined here; other formats join their readings themselves."""
 
-    def __init__(self, settings: BatchSettings, octets: int, gateway: str, topic: str, qos: int, mqtt5: bool) -> None:
+    def __init__(self, settings: BatchSettings, octets: int, gateway: str, topic: str, mqtt5: bool) -> None:
         self.readings = settings.readings
         self.delay = settings.delay
         self.octets = octets
         self._compress = compressor(settings.compress)
         self._head = b'{"gateway_id":%b,"schema":%d,"readings":[' % (orjson.dumps(gateway), PAYLOAD_SCHEMA)
         self._topic = topic.encode()
-        self._qos = qos
         kind = CONTENT_TYPE if settings.compress == "none" else f"{CONTENT_TYPE}+{settings.compress}"
         self._properties = encode_properties(kind, [("schema", str(PAYLOAD_SCHEMA))]) if mqtt5 else b""
 
@@ -41,11 +40,11 @@ class BatchEncoder:
                 return max(1, number)
         return max(1, min(len(sizes), self.readings))
 
-    def wire(self, fast: DevicesFormat, some: Sequence[RoutedRecord]) -> WireMessage:
+    def wire(self, fast: DevicesFormat, some: Sequence[RoutedRecord], qos: int) -> WireMessage:
         """One message of format `devices` with all of them."""
         bodies = [fast.render(one.record, one.series, one.wall, one.clock, one.replayed)[1] for one in some]
         payload = self._compress(self._head + b",".join(bodies) + b"]}")
-        return WireMessage(self._topic, payload, self._qos, False, self._properties)
+        return WireMessage(self._topic, payload, qos, False, self._properties)
 
 
 def compressor(name: str) -> Callable[[bytes], bytes]:

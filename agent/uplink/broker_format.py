@@ -26,7 +26,7 @@ from gatepost.agent.uplink.formats.interface import (
 from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage
 from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
-from gatepost.agent.uplink.topics import GATEWAY_LAYOUT, BrokerTopics
+from gatepost.agent.uplink.topics import BrokerTopics, own_templates
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class BrokerFormat:
         batches = None
         if settings.batch.readings > 1 and self.kind.batches:
             octets, topic = self.kind.batch_octets, self._topics("batch")
-            batches = BatchEncoder(settings.batch, octets, context.gateway, topic, settings.qos, version == 5)
+            batches = BatchEncoder(settings.batch, octets, context.gateway, topic, version == 5)
         reading_id, clock = context.store.reading_id, context.clock
         return MessageRenderer(self.current, fast, routes, reading_id, clock, settings.qos, batches)
 
@@ -180,9 +180,9 @@ class BrokerFormat:
 
 def topics_of(settings: BrokerSettings, routes: BrokerRoutes, context: UplinkContext) -> BrokerTopics:
     """The topics of a broker: the contract's, those of its format over them, and its own over both."""
-    layout = GATEWAY_LAYOUT if settings.layout == "gateway" else {}
     defaults = {} if settings.format == catalogue.DEVICES else catalogue.load(settings.format).default_topics
-    return BrokerTopics({**layout, **defaults, **settings.topics}, context.gateway, context.organization, routes.rooms)
+    own = own_templates(settings.layout, defaults, settings.topics)
+    return BrokerTopics(own, context.gateway, context.organization, routes.rooms)
 
 
 def options_of(kind: type[PayloadFormat], options: Mapping[str, Any]) -> msgspec.Struct:

@@ -203,6 +203,7 @@ class BrokerDelivery:
     def _send_batch(self, batches: BatchEncoder, lane: Lane, first: RoutedRecord, together: bool, now: float) -> bool:
         """Send `first`, the next of the lane, with those behind it that go with it; false while they wait for more."""
         some = [first]
+        together = together and self.renderer.joins(first.rule)
         if together and first.record.seq not in self.acknowledgements.singly:
             sizes = [len(record.body) for record in islice(lane.buffer, batches.readings)]
             count = batches.count(sizes, self.renderer.maximum_packet_size)
@@ -284,7 +285,7 @@ class BrokerDelivery:
     def _batch(self, lane: Lane, first: RoutedRecord, count: int) -> list[RoutedRecord]:
         """`first` and those right behind it that go with it: readings that the same rule sends."""
         some = [first]
-        if first.record.bits & EVENT or (first.rule is not None and first.rule.every):
+        if first.record.bits & EVENT:
             return some
         store = self._store
         for record in islice(lane.buffer, 1, count):

@@ -35,7 +35,8 @@ def make(kind: type[PayloadFormat], settings: Mapping[str, Any]) -> PayloadForma
     expire = {name: device["expire_after"] for name, device in settings["devices"].items() if "expire_after" in device}
     if expire:
         given["expire_after"] = expire
-    topics = BrokerTopics({**kind.default_topics, **broker.get("topics", {})}, settings["gateway"]["id"], None)
+    rooms = {name: device["room"] for name, device in settings.get("devices", {}).items() if "room" in device}
+    topics = BrokerTopics({**kind.default_topics, **broker.get("topics", {})}, settings["gateway"]["id"], None, rooms)
     return kind(
         FormatContext(
             gateway=settings["gateway"]["id"],

@@ -97,6 +97,11 @@ class MessageRenderer:
             raise _unwritable(error) from error
         return RoutedRecord(record, series, wall, clock, replayed, rule)
 
+    def joins(self, rule: RouteRule | None) -> bool:
+        """Whether readings that this rule sends may share a message. Batches of format `devices` have one topic."""
+        own = rule is not None and self._fast is not None and (rule.topic is not None or bool(rule.retain))
+        return not own and (rule is None or not rule.every)
+
     def metric(self, series: Series) -> str:
         return str(self._common(series).get("metric_type", ""))
 
@@ -108,20 +113,20 @@ class MessageRenderer:
         messages: list[WireMessage] | None
         try:
             one = some[0]
+            rule, record = one.rule or EVERYTHING, one.record
+            qos = 1 if record.bits & EVENT else self._qos
+            if rule.qos is not None:
+                qos = rule.qos
             if self._fast is None:
                 messages = self._quickly(one) if len(some) == 1 else None
                 if messages is None:
                     messages = [self.wire(message) for message in self.outgoing(some)]
             elif len(some) > 1 and self.batches is not None:
-                messages = [self.batches.wire(self._fast, some)]
+                messages = [self.batches.wire(self._fast, some, qos)]
             else:
-                rule, record = one.rule or EVERYTHING, one.record
                 topic, payload, properties = self._fast.render(
                     record, one.series, one.wall, one.clock, one.replayed, rule.topic
                 )
-                qos = 1 if record.bits & EVENT else self._qos
-                if rule.qos is not None:
-                    qos = rule.qos
                 messages = [WireMessage(topic, payload, qos, bool(rule.retain), properties)]
         except Exception as error:
             raise _unwritable(error) from error

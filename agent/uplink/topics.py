@@ -36,6 +36,11 @@ GATEWAY_LAYOUT: dict[str, str] = {
 MAX_FILLED = 5000
 
 
+def own_templates(layout: str, of_format: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """What a broker has over the defaults: its layout's topics, those of its format over them, its own over both."""
+    return {**(GATEWAY_LAYOUT if layout == "gateway" else {}), **of_format, **own}
+
+
 class BrokerTopics:
     """Topics of one broker: the defaults with the settings' own laid over them."""
 

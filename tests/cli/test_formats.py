@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,14 +71,76 @@ def test_an_unknown_format_is_an_error(gatepost) -> None:
 def test_routes_say_where_a_reading_goes_and_why(gatepost, settings) -> None:
     rows = json.loads(gatepost("routes", "strap", "-m", "ecg", "--config", settings, "--json").out)["routes"]
     lab = [(row["topic"], row["rule"]) for row in rows if row["broker"] == "lab"]
-    assert lab == [
-        ("devices/strap/data", "routes.0"),
-        ("alarm/Bed 4/strap", "routes.1, only urgent"),
-        ("", "routes.2: dropped"),
-    ]
-    assert [row["topic"] for row in rows if row["broker"] == "home"] == ["gatepost/ward-7/strap/ecg"]
+    assert lab == [("devices/strap/data", "routes.0")]  # what stands behind it is never reached
+    [home] = [row for row in rows if row["broker"] == "home"]
+    assert (home["topic"], "no waveforms" in home["rule"]) == ("gatepost/ward-7/strap/ecg", True)
     assert "brokers does not name it" in next(row["rule"] for row in rows if row["broker"] == "other")
     assert "alarm/Bed 4/strap" in gatepost("routes", "strap", "--config", settings).out
+    rows = json.loads(gatepost("routes", "strap", "-m", "heart_rate", "--config", settings, "--json").out)["routes"]
+    lab = [(row["topic"], row["rule"]) for row in rows if row["broker"] == "lab"]
+    assert lab == [("alarm/Bed 4/strap", "routes.1, only urgent"), ("", "routes.2: dropped")]
+
+
+FURTHER = """
+gateway: {id: ward-7}
+brokers:
+  many:
+    url: mqtt://many
+    layout: gateway
+    batch: {readings: 9}
+    routes: [{devices: [a], retain: true}, {}]
+    active: false
+  things: {url: mqtt://things, format: thingsboard, qos: 2}
+  scada: {url: mqtt://scada, format: sparkplug, options: {primary_host: host-1}}
+  stream:
+    url: mqtt://stream
+    format: datastream
+    options: {telemetry: {systolic: 7}}
+    topics: {data: "{room}/{device}"}
+devices:
+  a: {driver: ble-blood-pressure, address: "AA:BB:CC:DD:EE:FF"}
+  b:
+    driver: ble-blood-pressure
+    address: "AA:BB:CC:DD:EE:FE"
+    room: Bed 4
+    thresholds: {systolic: {max: 180}}
+    token: s3
+"""
+
+
+def test_routes_say_what_the_settings_of_the_broker_make_of_it(gatepost, tmp_path) -> None:
+    path = tmp_path / "gatepost.yaml"
+    path.write_text(FURTHER)
+    found = {}
+    for device in "ab":
+        shown = gatepost("routes", device, "-m", "blood_pressure", "--config", path, "--json").out
+        rows = json.loads(shown)["routes"]
+        found |= {(row["broker"], device): (row["topic"], row["qos"], row["rule"]) for row in rows}
+    topic = "gateways/ward-7/devices/{}/data"
+    away = "; not connected: active is false"
+    assert found["many", "a"] == (topic.format("a"), 1, f"routes.0, retained{away}")
+    together = f"routes.1; several together on gateways/ward-7/data{away}"
+    assert found["many", "b"] == (topic.format("b"), 1, together)
+    assert found["things", "b"][:2] == ("(fixed by thingsboard)", 1)
+    assert found["scada", "b"][:2] == ("(fixed by sparkplug)", 0)
+
+
+def test_a_sample_says_what_the_settings_of_the_device_make_of_it(gatepost, tmp_path) -> None:
+    path = tmp_path / "gatepost.yaml"
+    path.write_text(FURTHER)
+
+    def sample(name: str) -> list[dict[str, Any]]:
+        shown = gatepost("formats", name, "--sample", "--device", "b", "--config", path, "--json").out
+        found: list[dict[str, Any]] = json.loads(shown)["sample"]
+        return found
+
+    stream = sample("datastream")[-1]
+    assert (stream["topic"], stream["payload"]["thresholds"]) == ("Bed 4/b", {"max": 180})
+    assert "s3" not in json.dumps(stream)
+    scada = sample("sparkplug")
+    assert [one["topic"].split("/")[2] for one in scada] == ["NDEATH", "NBIRTH", "DBIRTH", "DDATA"]
+    assert scada[-1]["metrics"]["blood_pressure/systolic"] == 120
+    assert sample("devices")[0]["topic"] == "gateways/ward-7/devices/b/data"
 
 
 def test_routes_of_a_device_that_is_not_there(gatepost, settings) -> None:

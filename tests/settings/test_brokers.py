@@ -125,6 +125,15 @@ def test_the_uplink_fills_the_topics_that_are_judged_here():
         ({"format": "senml", "options": "{enc: cbor}"}, "1:57 unknown-key brokers.a.options.enc"),
         ({"format": "fhir", "options": "{device_zone: Mars/Base}"}, "1:46 bad-option brokers.a.options"),
         ({"format": "thingsboard", "routes": "[{topic: x}]"}, "1:70 bad-topic brokers.a.routes.0.topic"),
+        ({"format": "thingsboard", "routes": "[{qos: 2}]"}, "w 1:68 no-effect brokers.a.routes.0.qos"),
+        (
+            {"format": "homeassistant", "topics": "{data: 'x/{device}'}"},
+            "w 1:70 format-limit brokers.a.topics.data",
+        ),
+        (
+            {"format": "scalar", "topics": "{data: 'x/{device}/{metric}'}", "options": "{payload: bare}"},
+            "w 1:63 format-limit brokers.a.topics.data",
+        ),
         ({"routes": "[{topic: 'x/{nurse}'}]"}, "1:49 bad-topic brokers.a.routes.0.topic"),
         (
             {"format": "sparkplug", "topics": "{data: x}", "options": "{primary_host: h}"},

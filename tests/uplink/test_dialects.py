@@ -241,6 +241,20 @@ async def test_a_batch_that_is_too_large_is_sent_one_by_one(gw: Gateway, tmp_pat
         assert gw.uplink().counters.delivered == 20
 
 
+async def test_a_batch_keeps_to_the_rule_that_sends_it(gw: Gateway, broker: Mosquitto) -> None:
+    rules = [RouteRule(metrics=["own"], topic="ward/{device}"), RouteRule(metrics=["sure"], qos=0), RouteRule()]
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url, batch=BatchSettings(readings=10), routes=rules, active=False))
+        for metric in ("own", "sure", "reading"):
+            await gw.put(1, 2, 3, metric=metric)
+        await gw.apply(a=BrokerSettings(broker.url, batch=BatchSettings(readings=10), routes=rules))
+        await gw.state("connected")
+        await gw.delivered()
+        await until(lambda: sum(m.payload.count(b'"n"') for m in there.messages) == 9)
+        said = [(m.topic, m.qos, m.payload.count(b'"n"')) for m in there.messages if b'"n"' in m.payload]
+    assert said == [("ward/d", 1, 1)] * 3 + [("gateways/gw/data", 0, 3), ("gateways/gw/data", 1, 3)]
+
+
 async def test_rules_send_elsewhere_otherwise_or_not_at_all(gw: Gateway, broker: Mosquitto) -> None:
     rules = [
         RouteRule(metrics=["noise"], drop=True),

@@ -16,9 +16,11 @@ from gatepost.agent.cli.support.output import complain, say, say_as_is, say_json
 from gatepost.agent.cli.support.sample_reading import sample_commands, sample_reading
 from gatepost.agent.commands.authorization import permitted
 from gatepost.agent.core.errors import NotFound
+from gatepost.agent.device_profiles import set_limits
 from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import OutgoingMessage, PayloadFormat
+from gatepost.agent.uplink.topics import BrokerTopics, own_templates
 from gatepost.drivers.installed import version
 
 SAMPLE: dict[str, Any] = {
@@ -119,7 +121,9 @@ def _configured(name: str, device: str, config: Path) -> list[dict[str, Any]]:
     broker: dict[str, Any] = {"format": name, "qos": 1, "options": {}}
     for each in settings.brokers.values():
         if each.format == name:
-            broker = {"format": name, "qos": each.qos, "options": dict(each.options), "topics": dict(each.topics)}
+            defaults = {} if name == catalogue.DEVICES else catalogue.load(name).default_topics
+            topics = own_templates(each.layout, defaults, each.topics)
+            broker = {"format": name, "qos": each.qos, "options": dict(each.options), "topics": topics}
             break
     common = {key: value for key, value in SAMPLE.items() if key not in SAMPLE["units"]}
     reading = {**common, "gateway_id": settings.gateway.id, "device_id": device, **sample_reading(one)}
@@ -127,6 +131,11 @@ def _configured(name: str, device: str, config: Path) -> list[dict[str, Any]]:
     if one.patient:
         reading["patient_id"] = one.patient
     profile: dict[str, Any] = {"driver": one.driver, "name": one.label or "", "address": one.address}
+    profile["thresholds"] = {value: set_limits(limits) for value, limits in (one.thresholds or {}).items()}
+    if one.room:
+        profile["room"] = one.room
+    if one.token:
+        profile["token"] = "(the token)"  # noqa: S105  # a sample says no secret
     if not one.token and not settings.commands.signing.required:
         allowed = sample_commands(one.driver, lambda command: permitted(settings.commands.allow, device, command))
         profile |= {"commands": list(allowed), "parameters": allowed}
@@ -137,7 +146,9 @@ def _played(
     name: str, broker: dict[str, Any], profile: dict[str, Any], reading: dict[str, Any]
 ) -> list[dict[str, Any]]:
     if name == catalogue.DEVICES:
-        topic = f"devices/{reading['device_id']}/data"
+        rooms = {reading["device_id"]: profile.get("room", "")}
+        topics = BrokerTopics(broker.get("topics", {}), reading["gateway_id"], None, rooms)
+        topic = topics("data", reading["device_id"], reading["metric_type"])
         return [{"topic": topic, "qos": broker["qos"], "retain": False, "payload": reading}]
     from gatepost.agent.uplink.format_kit import play
 
@@ -147,7 +158,12 @@ def _played(
         "broker": broker,
         "devices": {reading["device_id"]: profile},
     }
-    steps = [{"connected": True, "at": reading["timestamp"]}, {"reading": reading, "at": reading["timestamp"]}]
+    steps: list[dict[str, Any]] = [{"connected": True}, {"reading": reading}]
+    host = broker["options"].get("primary_host")
+    if host:  # or nothing would be said
+        online = {"online": True, "timestamp": 0}
+        steps.insert(1, {"incoming": {"topic": f"spBv1.0/STATE/{host}", "payload": online}})
+    steps = [{**step, "at": reading["timestamp"]} for step in steps]
     kind: type[PayloadFormat] = catalogue.load(name)
     will, messages = play(kind, {"settings": settings, "steps": steps})
     return [_shown(message) for message in ([will] if will else []) + messages]
@@ -159,7 +175,17 @@ def _shown(message: OutgoingMessage) -> dict[str, Any]:
         shown["payload"] = orjson.loads(message.payload)
     except orjson.JSONDecodeError:
         shown["hex"] = message.payload.hex()
+        if message.topic.startswith("spBv1.0/"):
+            shown["metrics"] = _metrics(message.payload)
     return shown
+
+
+def _metrics(payload: bytes) -> dict[str, Any]:
+    """Names and values of a Sparkplug payload."""
+    from gatepost.agent.uplink.formats.sparkplug_payload import decode_payload
+
+    _, metrics = decode_payload(payload) or (None, [])
+    return {str(each.alias) if each.name is None else each.name: each.value for each in metrics}
 
 
 def _print(explained: dict[str, Any]) -> None:
@@ -176,6 +202,7 @@ def _print(explained: dict[str, Any]) -> None:
         say_as_is(f"{message['topic']}  QoS {message['qos']}{'  retained' if message['retain'] else ''}")
         if "hex" in message:
             say_as_is(f"  {message['hex']}")
-        else:
-            text = orjson.dumps(message["payload"], option=orjson.OPT_INDENT_2).decode()
+        readable = message.get("payload", message.get("metrics"))
+        if readable is not None:
+            text = orjson.dumps(readable, option=orjson.OPT_INDENT_2).decode()
             say_as_is(indent(text, "  "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,9 +13,11 @@ from gatepost.agent.cli.support.output import complain, say, say_json, table
 from gatepost.agent.core.errors import NotFound
 from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.settings.model import BrokerSettings, RouteRule, Settings
+from gatepost.agent.settings.rules.formats import WAVEFORM_METRICS
 from gatepost.agent.uplink.formats import catalogue
+from gatepost.agent.uplink.formats.interface import ContractFormat, PayloadFormat
 from gatepost.agent.uplink.routing import EVERYTHING, BrokerRoutes
-from gatepost.agent.uplink.topics import GATEWAY_LAYOUT, BrokerTopics
+from gatepost.agent.uplink.topics import BrokerTopics, own_templates
 
 ANY_METRIC = "(any)"
 
@@ -71,22 +74,41 @@ def _of_broker(settings: Settings, name: str, device: str, metrics: list[str]) -
     routes = BrokerRoutes(name, broker.routes, reports, rooms)
     if not routes.reports(device):
         return [_row(name, "", "", "", f"not for this broker: devices.{device}.brokers does not name it")]
-    defaults = {} if broker.format == catalogue.DEVICES else catalogue.load(broker.format).default_topics
+    kind = ContractFormat if broker.format == catalogue.DEVICES else catalogue.load(broker.format)
     gateway = settings.gateway
-    layout = GATEWAY_LAYOUT if broker.layout == "gateway" else {}
-    topics = BrokerTopics({**layout, **defaults, **broker.topics}, gateway.id, gateway.organization, rooms)
+    own = own_templates(broker.layout, kind.default_topics, broker.topics)
+    topics = BrokerTopics(own, gateway.id, gateway.organization, rooms)
     rows = []
     for metric in metrics:
         known = "{metric}" if metric == ANY_METRIC else metric
-        rules = routes.series(device, known).rules
+        rules = _reached(routes.series(device, known).rules)
         if not rules:
             rows.append(_row(name, metric, "", "", "not for this broker: no rule of its routes matches"))
-        rows += [_by_rule(name, broker, topics, device, known, metric, rule) for rule in rules]
+        rows += [_by_rule(name, broker, kind, topics, device, known, metric, rule) for rule in rules]
+    if not broker.active:
+        rows = [{**row, "rule": f"{row['rule']}; not connected: active is false"} for row in rows]
     return rows
 
 
+def _reached(rules: Sequence[RouteRule]) -> list[RouteRule]:
+    """Those that some reading comes to: the first that takes every reading is the last."""
+    found: list[RouteRule] = []
+    for rule in rules:
+        found.append(rule)
+        if not rule.only:
+            break
+    return found
+
+
 def _by_rule(
-    name: str, broker: BrokerSettings, topics: BrokerTopics, device: str, known: str, metric: str, rule: RouteRule
+    name: str,
+    broker: BrokerSettings,
+    kind: type[PayloadFormat],
+    topics: BrokerTopics,
+    device: str,
+    known: str,
+    metric: str,
+    rule: RouteRule,
 ) -> dict[str, Any]:
     if rule is EVERYTHING:
         reason = "no routes: everything"
@@ -98,10 +120,17 @@ def _by_rule(
             reason += f", the newest in {rule.every:g} s"
     if rule.drop:
         return _row(name, metric, "", "", f"{reason}: dropped")
-    fixed = broker.format in ("sparkplug", "thingsboard")
-    topic = f"(fixed by {broker.format})" if fixed else topics("data", device, known, "{value}", rule.topic)
-    qos = 0 if broker.format == "sparkplug" else broker.qos if rule.qos is None else rule.qos
-    return _row(name, metric, topic, qos, reason)
+    if kind.reading_qos is not None:
+        return _row(name, metric, f"(fixed by {broker.format})", kind.reading_qos, reason)
+    topic = topics("data", device, known, "{value}", rule.topic)
+    if rule.retain:
+        reason += ", retained"
+    if metric in WAVEFORM_METRICS and not kind.waveforms:
+        reason += f"; format {kind.name} carries no waveforms"
+    alone = rule.topic is not None or rule.retain or rule.every > 0
+    if broker.batch.readings > 1 and kind is ContractFormat and not alone:
+        reason += f"; several together on {topics('batch')}"
+    return _row(name, metric, topic, broker.qos if rule.qos is None else rule.qos, reason)
 
 
 def _row(broker: str, metric: str, topic: str, qos: Any, rule: str) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def check_format(rules: RuleContext, path: Path, written: MapNode | None) -> Non
     options = _options(rules, path, kind, written)
     _check_batch(rules, path, kind)
     _check_session(rules, path, kind)
+    _check_data_topic(rules, path, kind, options)
     _check_routes(rules, path, kind)
     if options is not None:
         for key, message, hint in kind.warnings(options, _profiles(rules, path)):
@@ -125,9 +126,26 @@ def _check_batch(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> N
         rules.warn((*here, "delay"), "no-effect", "has no effect without batches", "remove it")
 
 
+def _check_data_topic(rules: RuleContext, path: Path, kind: type[PayloadFormat], options: Any) -> None:
+    """Topic of readings that are told apart by their topic only."""
+    needed: tuple[str, ...] = ()
+    if kind.name == "homeassistant":
+        needed = ("device", "metric")
+    elif kind.name == "scalar" and options is not None and (options.payload == "bare" or options.retain):
+        needed = ("device", "metric", "value")
+    text = rules.section(*path, "topics").get("data")
+    missing = [f"{{{name}}}" for name in needed if isinstance(text, str) and f"{{{name}}}" not in text]
+    if missing:
+        message = f"without {missing[0]} readings take each other's place on the topic"
+        rules.warn((*path, "topics", "data"), "format-limit", message, f"default: {kind.default_topics['data']}")
+
+
 def _check_routes(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> None:
     for index, route in enumerate(rules.section(*path).get("routes") or []):
         here = (*path, "routes", str(index))
+        for key in ("qos", "retain") if kind.reading_qos is not None and isinstance(route, dict) else ():
+            if route.get(key) is not None:
+                rules.warn((*here, key), "no-effect", f"format {kind.name} fixes QoS and retain", f"remove {key}")
         topic = route.get("topic") if isinstance(route, dict) else None
         if topic is None:
             continue

@@ -196,6 +196,7 @@ class PayloadFormat(ABC):
     batches: ClassVar[bool] = False  # whether `batch.readings` > 1 has an effect
     batch_octets: ClassVar[int] = 128 * 1024  # no batch is made larger; one reading above it goes alone
     waveforms: ClassVar[bool] = True  # False: waveforms are done without a message (`gatepost check` says so)
+    reading_qos: ClassVar[int | None] = None  # where the dialect fixes topic, QoS and retain of readings
     contract_commands: ClassVar[bool] = True  # False: commands come in the dialect's own way only
     carried: ClassVar[bool] = True  # False: its messages belong to a connection, another gateway cannot send them
     acknowledged_by_ping: ClassVar[bool] = False  # readings go at QoS 0 and are done with the next PINGRESP

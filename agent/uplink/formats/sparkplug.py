@@ -35,6 +35,7 @@ from gatepost.agent.uplink.formats.sparkplug_payload import (
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 
 Described = msgspec.Meta
+Level = Annotated[str, Described(pattern="^[^/+#]+$")]  # of a topic
 BDSEQ, METRICS, ALIASES = "bdseq", "metrics:", "aliases"  # keys of the kept state
 REBIRTH, EVENT = "Node Control/Rebirth", "Gatepost/Event"
 CONTROL, RESPONSE = "Device Control/", "Device Control/Response"
@@ -48,14 +49,13 @@ Measured = tuple[str, int, str | None, Any]  # metric name, datatype, unit, valu
 class SparkplugOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of format `sparkplug`."""
 
-    group_id: Annotated[str, Described(pattern="^[^/+#]+$", description="the group of the edge node")] = "Gatepost"
-    edge_node_id: (
-        Annotated[str, Described(pattern="^[^/+#]+$", description="name of the edge node; default the gateway's id")]
-        | None
-    ) = None
-    primary_host: (
-        Annotated[str, Described(pattern="^[^/+#]+$", description="readings wait while this host is not online")] | None
-    ) = None
+    group_id: Annotated[Level, Described(description="the group of the edge node")] = "Gatepost"
+    edge_node_id: Annotated[Level | None, Described(description="name of the edge node; default the gateway's id")] = (
+        None
+    )
+    primary_host: Annotated[
+        Level | None, Described(description="host id of the SCADA: readings wait while it is not online")
+    ] = None
     aliases: Annotated[bool, Described(description="send numbers in place of names after the birth")] = False
 
 
@@ -65,6 +65,7 @@ class SparkplugFormat(PayloadFormat):
     name: ClassVar[str] = "sparkplug"
     summary: ClassVar[str] = "Sparkplug B 3.0 edge node: Ignition, HiveMQ, SCADA"
     options_type: ClassVar[type[msgspec.Struct]] = SparkplugOptions
+    reading_qos: ClassVar[int | None] = 0
     contract_commands: ClassVar[bool] = False
     batches: ClassVar[bool] = True
     acknowledged_by_ping: ClassVar[bool] = True

@@ -56,6 +56,7 @@ class ThingsboardFormat(PayloadFormat):
     name: ClassVar[str] = "thingsboard"
     summary: ClassVar[str] = "ThingsBoard's gateway API: telemetry, attributes, RPC"
     options_type: ClassVar[type[msgspec.Struct]] = ThingsboardOptions
+    reading_qos: ClassVar[int | None] = 1
     contract_commands: ClassVar[bool] = False
     batches: ClassVar[bool] = True
     batch_octets: ClassVar[int] = 60 * 1024  # ThingsBoard cuts connections at 64 KiB by default
