@@ -9,13 +9,29 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gatepost.agent.settings.model import BrokerSettings, Settings
+from gatepost.agent.settings.model import BrokerSettings, Settings, client_id_of
 from gatepost.agent.uplink.formats import catalogue
-from gatepost.agent.uplink.formats.interface import ContractFormat, FormatChannel, PayloadFormat
+from gatepost.agent.uplink.formats.interface import (
+    COMMAND_SCHEMA,
+    JSON,
+    READING_SCHEMA,
+    ContractFormat,
+    FormatChannel,
+    PayloadFormat,
+)
 from gatepost.agent.uplink.topics import DEFAULTS, own_templates
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 MQTT_BINDING = "0.2.0"
+BATCH_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["gateway_id", "schema", "readings"],
+    "properties": {
+        "gateway_id": {"type": "string"},
+        "schema": {"type": "integer"},
+        "readings": {"type": "array", "items": READING_SCHEMA},
+    },
+}
 MEANINGS = {
     "gateway": "id of the gateway",
     "device": "id of the device",
@@ -34,9 +50,10 @@ def document(settings: Settings, version: str) -> dict[str, Any]:
     operations: dict[str, Any] = {}
     messages: dict[str, Any] = {}
     servers = _identifiers(settings.brokers)
-    for name, broker in settings.brokers.items():
+    described = {name: _channels(settings, name) for name in settings.brokers}
+    for name in settings.brokers:
         server = servers[name]
-        for channel in _channels(broker, settings.fleet.broker == name):
+        for channel in described[name]:
             key = f"{server}_{channel.name}"
             channels[key] = _channel(server, key, channel)
             operations[key] = _operation(key, channel)
@@ -49,7 +66,10 @@ def document(settings: Settings, version: str) -> dict[str, Any]:
             "description": "Topics and payloads of this gateway; `send` and `receive` are seen from the gateway.",
         },
         "defaultContentType": "application/json",
-        "servers": {servers[name]: _server(broker) for name, broker in settings.brokers.items()},
+        "servers": {
+            servers[name]: _server(broker, settings.gateway.id, described[name])
+            for name, broker in settings.brokers.items()
+        },
         "channels": channels,
         "operations": operations,
         "components": {"messages": messages},
@@ -68,16 +88,45 @@ def _identifiers(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _channels(broker: BrokerSettings, fleet: bool) -> list[FormatChannel]:
+def _channels(settings: Settings, name: str) -> list[FormatChannel]:
+    broker = settings.brokers[name]
     kind: type[PayloadFormat] = ContractFormat
     if broker.format != catalogue.DEVICES:
         kind = catalogue.load(broker.format)
     options = msgspec.convert(broker.options, kind.options_type)
     topics: Mapping[str, str] = {**DEFAULTS, **own_templates(broker.layout, kind.default_topics, broker.topics)}
     channels = list(kind.channels(options, topics, broker.qos))
+    channels += _other_ways(broker, topics, next((each for each in channels if each.name == "data"), None))
+    if settings.gateway.organization and kind.contract_commands:
+        title = "A command for every gateway of the organization"
+        channels.append(
+            FormatChannel("broadcast", topics["broadcast"], "receive", title, 1, False, JSON, COMMAND_SCHEMA, True)
+        )
     if not broker.commands:
-        channels = [each for each in channels if each.action == "send" and "responses" not in each.name]
-    return [*channels, *_fleet_channels(topics, broker.command_qos)] if fleet else channels
+        channels = [each for each in channels if not each.command]
+    elif kind.contract_commands:
+        qos = broker.command_qos
+        channels = [each._replace(qos=qos) if each.command and each.action == "receive" else each for each in channels]
+    if settings.fleet.broker == name:
+        channels += _fleet_channels(topics, broker.command_qos)
+    return channels
+
+
+def _other_ways(
+    broker: BrokerSettings, topics: Mapping[str, str], data: FormatChannel | None
+) -> Iterator[FormatChannel]:
+    """Readings in batches, and those that a rule of the routes sends to a topic of its own."""
+    if data is None:
+        return
+    batch = broker.batch
+    if batch.readings > 1 and broker.format == catalogue.DEVICES:
+        kind, schema = (JSON, BATCH_SCHEMA) if batch.compress == "none" else (f"{JSON}+{batch.compress}", {})
+        yield FormatChannel("batch", topics["batch"], "send", "Readings in a batch", broker.qos, False, kind, schema)
+    for number, rule in enumerate(broker.routes):
+        if rule.topic is not None and not rule.drop:
+            qos = data.qos if rule.qos is None else rule.qos
+            retain = data.retain if rule.retain is None else rule.retain
+            yield data._replace(name=f"data_{number}", address=rule.topic, qos=qos, retain=retain)
 
 
 def _fleet_channels(topics: Mapping[str, str], command_qos: int) -> Iterator[FormatChannel]:
@@ -99,21 +148,24 @@ def _fleet_channels(topics: Mapping[str, str], command_qos: int) -> Iterator[For
         yield FormatChannel(key, topics[key], action, title, qos, retain, schema=schema)
 
 
-def _server(broker: BrokerSettings) -> dict[str, Any]:
+def _server(broker: BrokerSettings, gateway: str, channels: Iterable[FormatChannel]) -> dict[str, Any]:
+    binding: dict[str, Any] = {
+        "clientId": client_id_of(broker, gateway),
+        "cleanSession": broker.session == "clean",
+        "keepAlive": round(broker.keepalive),
+        "bindingVersion": MQTT_BINDING,
+    }
+    for each in channels:
+        if each.will:
+            topic = each.address.replace("{gateway}", gateway)
+            binding["lastWill"] = {"topic": topic, "qos": each.qos, "retain": each.retain, "message": each.title}
     parts = urlsplit(broker.url)
     port = parts.port or PORTS.get(parts.scheme, 1883)
     server: dict[str, Any] = {
         "host": f"{parts.hostname}:{port}",
         "protocol": parts.scheme,
         "description": f"format {broker.format}",
-        "bindings": {
-            "mqtt": {
-                "clientId": broker.client_id or "gatepost-{gateway}",
-                "cleanSession": True,
-                "keepAlive": round(broker.keepalive),
-                "bindingVersion": MQTT_BINDING,
-            }
-        },
+        "bindings": {"mqtt": binding},
     }
     if broker.protocol != "auto":
         server["protocolVersion"] = broker.protocol

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from gatepost.agent.settings import load
-from gatepost.agent.settings.model import BrokerSettings, Settings
+from gatepost.agent.settings.model import BatchSettings, BrokerSettings, GatewaySettings, RouteRule, Settings
 from gatepost.agent.uplink.asyncapi import document
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.drivers.driver import Registry
@@ -79,3 +80,59 @@ def test_names_of_brokers_become_keys() -> None:
     broker = BrokerSettings(url="mqtt://localhost")
     settings = Settings(brokers={"ward.7": broker, "ward_7": broker})
     assert list(document(settings, "1")["servers"]) == ["ward_7", "ward_7-2"]
+
+
+VECTORS = [
+    pytest.param(vector, id=vector["id"])
+    for path in sorted((Path(__file__).parents[1] / "vectors/upstream").glob("*.json"))
+    for vector in json.loads(path.read_text())["vectors"]
+]
+TYPES = {"object": dict, "array": list, "string": str, "integer": int}
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+def test_every_message_of_the_vectors_is_described(vector: dict[str, Any]) -> None:
+    given = vector["settings"]["broker"]
+    options = {name: value for name, value in given["options"].items() if not name.startswith("_")}
+    broker = BrokerSettings(url="mqtt://localhost", format=given["format"], qos=given["qos"], options=options)
+    found = document(Settings(brokers={"b": broker}), "1")
+    expected = vector["expect"]
+    for message in [*expected["messages"], *([expected["will"]] if "will" in expected else [])]:
+        [key] = [key for key, channel in found["channels"].items() if sends(found, key) and leads(channel, message)]
+        binding = found["operations"][key]["bindings"]["mqtt"]
+        assert (binding["qos"], binding["retain"]) == (message["qos"], message["retain"])
+        described = found["components"]["messages"][key]
+        assert message.get("content_type", described["contentType"]) == described["contentType"]
+        schema = described.get("payload")
+        if schema and message.get("payload") and "hex" not in message:
+            assert isinstance(message["payload"], TYPES[schema["type"]])
+            assert all(name in message["payload"] for name in schema.get("required", ()))
+
+
+def sends(found: dict[str, Any], key: str) -> bool:
+    return bool(found["operations"][key]["action"] == "send")
+
+
+def leads(channel: dict[str, Any], message: dict[str, Any]) -> bool:
+    return re.fullmatch(re.sub(r"{\w+}", "[^/]+", channel["address"]), message["topic"]) is not None
+
+
+def test_batches_rules_and_what_the_broker_may_not_are_described() -> None:
+    rules = [RouteRule(only=["urgent"], topic="alarm/{device}", qos=2, retain=True), RouteRule(topic="x", drop=True)]
+    batch = BatchSettings(readings=9, compress="gzip")
+    keys: dict[str, Any] = {"routes": rules, "batch": batch, "session": "kept", "command_qos": 2}
+    gateway = GatewaySettings(id="ward-7", organization="org-1")
+    open_, shut = (
+        document(Settings(gateway=gateway, brokers={"b": BrokerSettings(url="mqtt://x", commands=each, **keys)}), "1")
+        for each in (True, False)
+    )
+    topics = {key.removeprefix("b_"): channel["address"] for key, channel in open_["channels"].items()}
+    assert (topics["data_0"], topics["batch"]) == ("alarm/{device}", "gateways/{gateway}/data")
+    assert topics["broadcast"] == "organizations/{org}/broadcast"
+    assert open_["operations"]["b_data_0"]["bindings"]["mqtt"]["qos"] == 2
+    assert open_["operations"]["b_commands"]["bindings"]["mqtt"]["qos"] == 2
+    assert open_["components"]["messages"]["b_batch"]["contentType"] == "application/json+gzip"
+    assert not any("command" in key or "broadcast" in key or "response" in key for key in shut["channels"])
+    binding = open_["servers"]["b"]["bindings"]["mqtt"]
+    assert (binding["clientId"], binding["cleanSession"]) == ("gatepost-ward-7", False)
+    assert binding["lastWill"]["topic"] == "gateways/ward-7/status"

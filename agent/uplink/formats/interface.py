@@ -89,7 +89,8 @@ class FormatContext:
 
 class FormatChannel(NamedTuple):
     """A topic that a format publishes to (`send`) or subscribes to (`receive`), for AsyncAPI. `address` is a template:
-    {gateway}, {device}, {metric}, {value}; `schema` a JSON Schema of the payload, {} for octets."""
+    {gateway}, {device}, {metric}, {value}; `schema` a JSON Schema of the payload, {} for octets; `command`: of commands
+    and their answers; `will`: the last will goes there."""
 
     name: str
     address: str
@@ -99,6 +100,8 @@ class FormatChannel(NamedTuple):
     retain: bool = False
     content_type: str = JSON
     schema: Mapping[str, Any] = {}
+    command: bool = False
+    will: bool = False
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -162,14 +165,23 @@ def contract_channels(topics: Mapping[str, str], commands: bool = True) -> Itera
         "device_status", topics["device_status"], "send", "Status of a device", 1, True, schema=STATUS_SCHEMA
     )
     yield FormatChannel(
-        "gateway_status", topics["gateway_status"], "send", "Status of the gateway", 1, True, schema=STATUS_SCHEMA
+        "gateway_status",
+        topics["gateway_status"],
+        "send",
+        "Status of the gateway",
+        1,
+        True,
+        JSON,
+        STATUS_SCHEMA,
+        will=True,
     )
     yield FormatChannel("gateway_events", topics["gateway_events"], "send", "An event", 1, schema=EVENT_SCHEMA)
     if commands:
         for key, title in (("commands", "A command for a device"), ("gateway_commands", "A command for the gateway")):
-            yield FormatChannel(key, topics[key], "receive", title, 1, schema=COMMAND_SCHEMA)
+            yield FormatChannel(key, topics[key], "receive", title, 1, schema=COMMAND_SCHEMA, command=True)
         for key in ("responses", "gateway_responses"):
-            yield FormatChannel(key, topics[key], "send", "The outcome of a command", 1, schema=RESPONSE_SCHEMA)
+            title = "The outcome of a command"
+            yield FormatChannel(key, topics[key], "send", title, 1, schema=RESPONSE_SCHEMA, command=True)
 
 
 class SeriesWriter(Protocol):

@@ -376,11 +376,14 @@ class SparkplugFormat(PayloadFormat):
         root, kind = f"spBv1.0/{options.group_id}", "application/x-protobuf"
         node = options.edge_node_id or "{gateway}"
         for name, title in (("NBIRTH", "Birth of the node"), ("NDATA", "Data of the node"), ("NDEATH", "Its death")):
-            yield FormatChannel(name, f"{root}/{name}/{node}", "send", title, name == "NDEATH", False, kind)
+            death = name == "NDEATH"
+            yield FormatChannel(name, f"{root}/{name}/{node}", "send", title, int(death), False, kind, will=death)
         for name, title in (("DBIRTH", "Birth of a device"), ("DDATA", "A reading"), ("DDEATH", "Death of a device")):
             yield FormatChannel(name, f"{root}/{name}/{node}/{{device}}", "send", title, 0, False, kind)
         yield FormatChannel("NCMD", f"{root}/NCMD/{node}", "receive", "Rebirth", 1, False, kind)
-        yield FormatChannel("DCMD", f"{root}/DCMD/{node}/{{device}}", "receive", "A command", 1, False, kind)
+        yield FormatChannel(
+            "DCMD", f"{root}/DCMD/{node}/{{device}}", "receive", "A command", 1, False, kind, command=True
+        )
         if options.primary_host:
             address = f"spBv1.0/STATE/{options.primary_host}"
             yield FormatChannel("STATE", address, "receive", "State of the host", 1, True, schema={"type": "object"})

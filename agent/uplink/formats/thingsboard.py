@@ -12,6 +12,7 @@ import orjson
 from gatepost.agent.core.command_names import GatewayCommandName
 from gatepost.agent.uplink.formats.interface import (
     JSON,
+    RESPONSE_SCHEMA,
     DeviceProfile,
     FormatChannel,
     FormatContext,
@@ -214,12 +215,18 @@ class ThingsboardFormat(PayloadFormat):
     @classmethod
     def channels(cls, options: Any, topics: Mapping[str, str], qos: int) -> Iterable[FormatChannel]:
         mode = options.mode == "gateway"
-        base, rpc = ("v1/gateway", RPC) if mode else (ME, f"{OWN_RPC}{{request}}")
         schema = {"type": "object"}
-        yield FormatChannel("telemetry", f"{base}/telemetry", "send", "Telemetry", 1, schema=schema)
-        yield FormatChannel("attributes", f"{base}/attributes", "send", "Attributes and units", 1, schema=schema)
-        yield FormatChannel("rpc", rpc, "receive", "A remote procedure call", 1, schema=schema)
+        own, calls, answers = f"{ME}/telemetry", f"{OWN_RPC}{{request}}", f"{ME}/rpc/response/{{request}}"
+        call, answer = "A remote procedure call", "The outcome of a call"
+        yield FormatChannel("own_telemetry", own, "send", "Telemetry of the login itself", 1, schema={"type": "array"})
+        yield FormatChannel("own_rpc", calls, "receive", call, 1, schema=schema, command=True)
+        yield FormatChannel("own_rpc_responses", answers, "send", answer, 1, schema=RESPONSE_SCHEMA, command=True)
+        attributes = "v1/gateway/attributes" if mode else f"{ME}/attributes"
+        yield FormatChannel("attributes", attributes, "send", "Attributes and units", 1, schema=schema)
         if mode:
+            yield FormatChannel("telemetry", "v1/gateway/telemetry", "send", "Telemetry", 1, schema=schema)
+            yield FormatChannel("rpc", RPC, "receive", call, 1, schema=schema, command=True)
+            yield FormatChannel("rpc_responses", RPC, "send", answer, 1, schema=schema, command=True)
             yield FormatChannel("connect", "v1/gateway/connect", "send", "A device is there", 1, schema=schema)
             yield FormatChannel("disconnect", "v1/gateway/disconnect", "send", "A device is gone", 1, schema=schema)
 
