@@ -232,6 +232,12 @@ DELETE FROM reading WHERE seq >= :lo AND seq < :hi AND NOT bits & 1;
 -- name: retention_delete_urgent --
 DELETE FROM reading WHERE bits & 1 AND seq >= :lo AND seq < :hi;
 
+-- name: retention_dropped --
+SELECT seq FROM reading WHERE seq >= :lo AND seq < :hi AND NOT bits & 1 ORDER BY seq;
+
+-- name: retention_dropped_urgent --
+SELECT seq FROM reading WHERE bits & 1 AND seq >= :lo AND seq < :hi ORDER BY seq;
+
 -- name: retention_edge --
 -- The last of the next :limit rows of [lo, hi), of both tracks: a look of bounded length.
 SELECT max(seq) FROM (SELECT seq FROM reading WHERE seq >= :lo AND seq < :hi ORDER BY seq LIMIT :limit);

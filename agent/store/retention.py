@@ -249,10 +249,12 @@ class RetentionRule:
             if edge is None:
                 break
             span = {"lo": lo, "hi": min(int(edge) + 1, self._losses.border(lo))}
-            dropped = 0
+            dropped, seqs = 0, list[int]()
             async with self._database.transaction() as run:
                 if gap:
                     dropped = await self._record(run, track, span)
+                    if any(position.account is not None for position in self._pending.positions.values()):
+                        seqs = [row[0] for row in await run.read("retention_dropped" + suffix, span)]
                 gone = await run("retention_delete" + suffix, span)
                 run.then(self._losses.removed(lo, gone))
             if gone:
@@ -263,7 +265,7 @@ class RetentionRule:
                 self._writer.wake()
             if gap:
                 for broker in self._backlog.brokers or ():
-                    self._pending.positions[broker].dropped(track, span["lo"], span["hi"], dropped)
+                    self._pending.positions[broker].dropped(track, span["lo"], span["hi"], seqs)
             lo = span["hi"]
         return goal is not None and (await self.sizes())["used"] <= goal
 

@@ -102,6 +102,25 @@ async def test_when_full_the_oldest_backlog_goes_urgent_last_with_a_gap(start: A
         assert stats["bytes"] < 300_000
 
 
+async def test_each_broker_has_lost_what_it_was_owed_and_no_more(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=0.0, max_size=100_000), brokers=("a", "b", "c")) as run:
+        positions = {name: run.store.backlog.position(name) for name in ("a", "b", "c")}
+        for position in positions.values():
+            position.begin_account(run.store.epochs.of)
+        seqs = await run.put_all(4000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
+        for lo, hi in ((0, 301), (401, 501), (601, 701)):
+            delivered(run, lo, hi, "a")
+        positions["a"].account.passed(NORMAL, range(601, 701), ())
+        positions["a"].owe(601, 701)  # a resend: these were counted
+        delivered(run, 0, seqs[-1] + 1, "c")
+        await upkeep(run)
+        kept = {record.seq for record in await run.store.queries.history(limit=10_000)}
+        gone = set(seqs) - kept
+        assert {650, 1000} <= gone
+        gaps = {name: sum(e.gaps for e in position.account.epochs.values()) for name, position in positions.items()}
+        assert gaps == {"a": len(gone) - 500, "b": len(gone), "c": 0}
+
+
 async def test_refuse_keeps_what_is_there_and_takes_nothing_new(start: Any) -> None:
     settings = StoreSettings(commit_interval=0.0, max_size=100_000, when_full="refuse")
     async with start(settings) as run:

@@ -80,10 +80,12 @@ class DeliveryAccount:
         for lo, hi in ranges:
             self._repeats[track].add(lo, hi)
 
-    def dropped(self, lo: int, rows: int) -> None:
-        """So many rows from `lo` on were removed while they were owed."""
-        if rows and lo >= self.floor:
-            self._of(lo).gaps += rows
+    def dropped(self, track: int, seqs: Iterable[int]) -> None:
+        """These rows of a track were removed while they were owed."""
+        again, floor = self._repeats[track], self.floor
+        for seq in seqs:
+            if seq >= floor and not (again and seq in again):
+                self._of(seq).gaps += 1
 
     def begin_anew(self, floor: int = 0) -> None:
         """What was counted is not known to be exact any more."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gatepost.agent.store.delivery.account import DeliveryAccount
@@ -57,10 +58,11 @@ class DeliveryPosition:
                     self.account.begin_anew()
             self._mark_dirty()
 
-    def dropped(self, track: int, lo: int, hi: int, rows: int) -> None:
-        """The rows of [lo, hi) are removed, `rows` of them while they were owed to somebody."""
-        if self.account is not None and self.owed[track].within(lo, hi):
-            self.account.dropped(lo, rows)
+    def dropped(self, track: int, lo: int, hi: int, seqs: Sequence[int]) -> None:
+        """The rows of [lo, hi) are removed: these, in order, of which some broker was owed each."""
+        if self.account is not None:
+            for start, end in self.owed[track].within(lo, hi):
+                self.account.dropped(track, seqs[bisect_left(seqs, start) : bisect_left(seqs, end)])
         self.settle(track, lo, hi)
 
     def owe(self, lo: int, hi: int) -> None:
