@@ -342,3 +342,18 @@ async def test_the_store_opens_on_a_full_disk_that_has_no_room_for_the_index_of_
         assert len(await run.store.queries.history()) == 10
         (small_disk / "ballast").unlink()
         await asyncio.wait_for(run.store.stored(run.put(1)), 20)
+
+
+@pytest.mark.parametrize(("parts", "log", "left"), [(1, True, 2), (2, True, 1), (3, True, 0), (3, False, 1)])
+def test_the_newest_damaged_file_goes_last_and_only_where_the_log_cannot_be_read_without(
+    tmp_path: Path, parts: int, log: bool, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, step = tmp_path / "gatepost.db", start_room.ROOM // parts
+    path.write_bytes(b"x")
+    path.with_name("gatepost.db-wal").write_bytes(b"x" * log)
+    asides = [path.with_name(f"gatepost.db.damaged-2026112{day}T103000.000000Z") for day in range(3)]
+    for aside in asides:
+        aside.write_bytes(b"x")
+    monkeypatch.setattr(start_room, "_free", lambda _: step * sum(not aside.exists() for aside in asides) + 2)
+    start_room.make_room(path)
+    assert [aside for aside in asides if aside.exists()] == asides[3 - left :]

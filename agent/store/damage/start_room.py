@@ -21,18 +21,27 @@ PLENTY = 16 * ROOM  # of free space, before any is kept
 
 def make_room(database: Path) -> None:
     """Before the log is opened. Of what is there, first what is kept for this, then files that were set aside as
-    damaged, the oldest first. Blocks; raises OSError."""
+    damaged, the oldest first; the newest, of which nobody may have seen anything yet, only where the log could not even
+    be read without. Blocks; raises OSError."""
     spare = database.with_name(database.name + SUFFIX)
     if not database.exists() or _free(database) >= ROOM:
         return
     if spare.is_file():
         log.warning("the disk is full: what is kept for a start is given back")
         spare.unlink()
-    for aside in asides(database):
-        if _free(database) >= ROOM:
+    found = asides(database)
+    for aside in found:
+        if _free(database) >= ROOM or (aside == found[-1] and not _has_log(database)):
             return
-        log.warning("the disk is full: %s is removed, which was set aside as damaged", aside.name)
+        which = "the newest that was" if aside == found[-1] else "which was"
+        log.error("the disk is full: %s is removed, %s set aside as damaged", aside.name, which)
         remove(aside)
+
+
+def _has_log(database: Path) -> bool:
+    """Whether there is a write-ahead log: without one the file can be read as it is."""
+    wal = database.with_name(database.name + "-wal")
+    return wal.is_file() and wal.stat().st_size > 0
 
 
 def keep_room(database: Path) -> None:
