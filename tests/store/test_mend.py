@@ -17,6 +17,7 @@ import pytest
 
 from gatepost.agent.core.clock import Stamp
 from gatepost.agent.core.errors import StoreError
+from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import check, repair
 from gatepost.agent.store.command_ledger import LedgerEntry
 from gatepost.agent.store.damage import salvage as maintenance
@@ -237,8 +238,6 @@ async def test_numbers_left_out_by_a_repair_are_not_told_as_lost(start: Any, tmp
 
 
 async def test_after_a_repair_a_full_log_drops_no_more_than_it_must(start: Any, tmp_path: Path) -> None:
-    from gatepost.agent.settings.model import StoreSettings
-
     async with start() as run:
         await run.put_all(2000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
     maintenance.salvage(tmp_path / "gatepost.db")
@@ -310,6 +309,27 @@ async def test_readings_of_a_lost_series_are_kept_and_say_so(start: Any, tmp_pat
         assert {found[seq][0] for seq in (1, 2, 3)} == {"unknown"}
         taken = {record.series for record in await run.store.queries.history()}
         assert run.store.series("third", None, GOOD) not in taken
+
+
+async def test_what_was_delivered_under_ids_of_before_makes_room_and_what_is_owed_is_told(
+    start: Any, tmp_path: Path
+) -> None:
+    async with start() as run:
+        await run.put_all(4000, body=b'{"n":1,"pad":"%s"}' % (b"x" * 60))
+        first = run.store.reading_id(1)
+        for track in (0, 1):
+            run.store.backlog.position("a").settle(track, 0, 101)
+    change(tmp_path / "gatepost.db", "DELETE FROM series")
+    maintenance.salvage(tmp_path / "gatepost.db")
+    async with start(StoreSettings(commit_interval=0.0, reserve=1 << 40), free=lambda: 0) as run:
+        assert run.store.reading_id(1) != first
+        before = set(await bodies(run))
+        await run.store.retention.once()
+        gone = before - set(await bodies(run))
+        assert {1, 100, 101} <= gone
+        assert sum(gap["count"] for gap in await run.store.gaps(100)) == len(gone - set(range(101)))
+        room = (await run.store.stats())["file_bytes"] - (await run.store.stats())["bytes"]
+        assert room > 30_000
 
 
 @pytest.mark.parametrize("column", ["series", "wall", "mono", "bits", "body"])

@@ -17,11 +17,12 @@ class Arrivals:
     def __init__(self, journal: Path, loose: str = "\0") -> None:
         """`loose`: devices whose names begin with it may repeat what they say."""
         self._journal, self._at, self._loose = journal, 0, loose
-        self._flight: dict[tuple[str, str], list[str]] = {}
+        self._flight: dict[tuple[str, str], list[tuple[str, int]]] = {}
         self._last: dict[tuple[str, str, str], tuple[int, int]] = {}
         self.sent: dict[str, tuple[str, int]] = {}  # id -> device, n as it was first sent
         self.sends = 0
         self.delivered: Counter[str] = Counter()
+        self.times: set[int] = set()  # `ts` of what was delivered: under another id now, where damage took the epochs
         self.refused = 0
         self.connections = 0
         self.replayed = 0
@@ -49,7 +50,7 @@ class Arrivals:
     ) -> None:
         self.sends += 1
         self.replayed += lane == "r"
-        self._flight.setdefault((connection, mid), []).append(key)
+        self._flight.setdefault((connection, mid), []).append((key, int(ts)))
         first = self.sent.setdefault(key, (device, int(n)))
         if first != (device, int(n)):
             self.changed.append(f"{key} was {first} and then {(device, int(n))}")
@@ -69,7 +70,8 @@ class Arrivals:
         if int(reason) >= REFUSED:
             self.refused += len(keys)
         else:
-            self.delivered.update(keys)
+            self.delivered.update(key for key, _ in keys)
+            self.times.update(ts for _, ts in keys)
 
 
 def key_at(kind: str, key: str, row: Row) -> str:

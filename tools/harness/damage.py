@@ -143,8 +143,8 @@ class DamageRun:
             self._blame(f"{name}: {len(changed)} rows changed, {changed[0]}")
         # By what they say: where the table of starts is lost, what is left gets other ids.
         # On a full disk, what every broker had makes room.
-        due = {key for key in before if name != "disk full" or key not in self.arrivals.delivered}
-        missing = {before[key] for key in due if not before[key].event} - set(after.values())
+        kept = self.arrivals.times if name == "disk full" else ()
+        missing = {row for row in before.values() if not row.event and row.ts not in kept} - set(after.values())
         new = Counter(gaps) - Counter(gaps_before)
         told = sum(gap[2] * count for gap, count in new.items() if gap[1] in TELLING)
         self.lost += len(missing)
