@@ -34,10 +34,18 @@ Origins = Mapping[tuple[str, ...], Origin]
 
 
 class AppliesApiSettings(Protocol):
+    @property
+    def trouble(self) -> str:
+        """Why it is not served as the settings say; "" = it is."""
+        ...
+
     async def apply(self, api: ApiSettings, /) -> None: ...
 
 
 class AppliesListenerSettings(Protocol):
+    @property
+    def trouble(self) -> str: ...
+
     async def prepare(self, settings: Settings, /) -> None:
         """Before the devices: have what devices that speak MQTT need."""
         ...
@@ -176,6 +184,7 @@ class SettingsApplier:
             problems.append(_told(error))
             await self._roll_back(old)
             return self._ended(reason, False, [], problems, tried=True)
+        problems += [part.trouble for part in (self.api, self._mqtt_listener) if part is not None and part.trouble]
         self.current.loaded = loaded
         if not self.on_trial():
             self._kept = loaded

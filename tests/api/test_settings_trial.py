@@ -273,6 +273,29 @@ async def test_a_port_in_use_is_no_mistake_of_the_files(folder):
             assert "cannot be listened at" in (await http.get("status")).json()["listener"]["trouble"]
 
 
+async def test_an_api_address_in_use_since_the_start_refuses_no_other_change(folder):
+    def config(**more: object) -> Path:
+        return written(folder, api={"socket": str(folder / "api.sock"), "listen": address}, **more)
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with running(config()) as (_, http):
+            change = {"settings": {"logging": {"level": "debug"}}}
+            assert (await http.post("settings/apply", json=change)).status_code == 200
+            assert "cannot be listened at" in (await http.get("status")).json()["api"]["trouble"]
+            config(store={"keep": "3d"})
+            outcome = (await http.post("reload", json={})).json()
+            assert (outcome["applied"], outcome["changed"]) == (True, ["store"])
+            assert "cannot be listened at" in outcome["problems"][-1]
+            again = (await http.post("reload", json={})).json()
+            assert (again["applied"], again["changed"]) == (True, [])
+            assert "cannot be listened at" in again["problems"][-1]
+            taken.close()
+            freed = (await http.post("reload", json={})).json()
+            assert (freed["applied"], freed["problems"]) == (True, [])
+            assert (await http.get("status")).json()["api"]["trouble"] == ""
+
+
 async def test_a_device_of_which_only_one_key_is_written(folder):
     async with running(written(folder)) as (_, http):
         body = {"settings": {"devices": {"ox-1": {"room": "Bed 4"}}}}

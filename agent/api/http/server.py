@@ -57,6 +57,7 @@ class ApiServer:
         self.path = path
         self.tcp: str | None = None  # the address that is served
         self.trouble = ""  # why TCP or JWTs are not served as the settings say
+        self._held: ApiSettings | None = None  # accepted last, served or not
         self._app = app
         self._patience = patience
         self._resolve = resolve
@@ -100,11 +101,7 @@ class ApiServer:
         self._app.log_ring.listeners.append(self._tell_log)
         self._serving = True
         log.info("the API listens at %s", self.path)
-        try:
-            await self.apply(self._app.settings.api)
-        except GatepostError as error:  # the command line still reaches the agent
-            self.trouble = error.message
-            log.error("%s; %s", error.message, error.hint)
+        await self.apply(self._app.settings.api)
 
     def _tell_log(self, line: LogLine) -> None:
         """In whatever thread the line was written."""
@@ -112,10 +109,22 @@ class ApiServer:
             self._loop.call_soon_threadsafe(self._app.events.emit, LOG, line.as_dict())
 
     async def apply(self, api: ApiSettings) -> None:
-        """Serves where `api` says, with certificate and keys as their files are now.
+        """Serves where `api` says, with certificate and keys as their files are now. At the start, and for what failed
+        there and was not changed since, the agent goes on without: `trouble` says why.
 
         Raises ListenWrong, JwtWrong, SettingsWrong.
         """
+        try:
+            await self._apply(api)
+            self.trouble = ""
+        except GatepostError as error:
+            if self._held is not None and not (self.trouble and api == self._held):
+                raise
+            self.trouble = error.message
+            log.error("%s; %s", error.message, error.hint)
+        self._held = api
+
+    async def _apply(self, api: ApiSettings) -> None:
         self._authenticator.jwt = None  # whatever fails below: no JWT is accepted by settings that no longer apply
         if api.jwt != self._jwt:
             self._authenticator.sessions.close_of_jwt()
@@ -125,7 +134,6 @@ class ApiServer:
             from gatepost.agent.api.auth.jwt import JwtJudge
 
             self._authenticator.jwt = await off_loop("api.jwt", partial(JwtJudge, api.jwt, self._resolve))
-        self.trouble = ""
 
     async def _apply_tcp(self, api: ApiSettings) -> None:
         if api.listen == self.tcp and (api.tls is None) == (self._tls is None):

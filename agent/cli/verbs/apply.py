@@ -171,6 +171,8 @@ def reload(socket: Socket = None, config: Config = None, json: Json = False) -> 
     elif outcome["applied"]:
         changed = outcome.get("changed") or []
         say("applied: " + (", ".join(map(str, changed)) if changed else "nothing changed"))
+        for problem in outcome.get("problems") or []:
+            say(str(problem))
     else:
         for problem in outcome.get("problems") or []:
             say(str(problem))
