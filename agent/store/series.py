@@ -38,7 +38,7 @@ class SeriesBook:
         found = self._numbers.get((device, patient, body))
         if found is not None:
             return found
-        series = self._numbered(device, patient, body)
+        series = self._numbered(device, patient, b"%b" % body)  # exact size: orjson's holds on to kilobytes
         if len(self._numbers) >= MAX_CURRENT:
             del self._numbers[next(iter(self._numbers))]
         self._keep(series)
