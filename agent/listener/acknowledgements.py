@@ -6,9 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from gatepost.agent.listener.socket_watch import SocketWatch
+
 
 class CommitLog(Protocol):
-    """The part of the store that acknowledgements rest on."""
+    """The part of the store that acknowledgements rest on. `on_turn` is called before a commit that waited for its
+    turn."""
+
+    on_turn: list[Callable[[], None]]
 
     @property
     def ticket(self) -> int:
@@ -37,12 +42,15 @@ class WaitsForDisk(Protocol):
 class StoredAcknowledger:
     """One listener of the store and one timer for all connections."""
 
-    def __init__(self, commits: CommitLog, on_stored: list[Callable[[], None]], within: float = 0.25) -> None:
-        """`on_stored`: the store's listeners."""
+    def __init__(
+        self, commits: CommitLog, on_stored: list[Callable[[], None]], watch: SocketWatch, within: float = 0.25
+    ) -> None:
+        """`on_stored`: the store's listeners. What `watch` would read later is read before a commit, to go with it."""
         self.within = within
         self.stored = 0  # messages that are on disk
         self.commits = commits
         self._listeners = on_stored
+        self._watch = watch
         self._waiting: dict[WaitsForDisk, None] = {}  # in order
         self._counts: dict[int, int] = {}  # commit -> messages in it
         self._newest = 0  # the last commit that somebody began to wait for, and since when
@@ -51,9 +59,11 @@ class StoredAcknowledger:
 
     def start(self) -> None:
         self._listeners.append(self._on_stored)
+        self.commits.on_turn.append(self._watch.look)
 
     def stop(self) -> None:
         self._listeners.remove(self._on_stored)
+        self.commits.on_turn.remove(self._watch.look)
         self._disarm()
 
     def count(self, ticket: int) -> None:
@@ -65,7 +75,7 @@ class StoredAcknowledger:
         self._waiting[waiter] = None
         if ticket > self._newest:
             self._newest = ticket
-            self._since = asyncio.get_running_loop().time()
+            self._since = self._watch.arrived()
         if self._timer is None:
             self._arm()
 
@@ -107,6 +117,7 @@ class StoredAcknowledger:
             self._timer = None
 
     def _hurry(self) -> None:
+        self._watch.look()
         self._timer = None
         if self._waiting and self._newest > self.commits.committed:
             self.commits.hurry()

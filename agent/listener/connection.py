@@ -370,6 +370,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
             message.give_up("it is larger than the device takes")
             return
         message.sent = True
+        self._server.watch.expect()
         if qos:
             client.flight[ident] = message
         else:

@@ -11,6 +11,7 @@ from gatepost.agent.listener.client_sessions import ClientSession, ClientSession
 from gatepost.agent.listener.intake import MessageIntake
 from gatepost.agent.listener.packets import ConnectPacket, PublishPacket, WillMessage
 from gatepost.agent.listener.session import ProtocolLimits
+from gatepost.agent.listener.socket_watch import SocketWatch
 
 Connection = Any  # gatepost.agent.listener.connection.DeviceConnection
 
@@ -31,6 +32,7 @@ class ConnectionOwner(Protocol):
     acknowledger: StoredAcknowledger
     commits: CommitLog
     limits: ProtocolLimits
+    watch: SocketWatch
     buffer: bytearray  # for reading, shared by all
     held: int  # octets of all connections that wait to be understood
 

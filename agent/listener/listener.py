@@ -21,6 +21,7 @@ from gatepost.agent.listener.device_link import MqttLink
 from gatepost.agent.listener.intake import MessageIntake
 from gatepost.agent.listener.link_directory import LinkDirectory
 from gatepost.agent.listener.server import MqttServer
+from gatepost.agent.listener.socket_watch import SocketWatch
 from gatepost.agent.listener.subscriptions import DeviceTopics
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, ListenerSettings, Secret
 from gatepost.agent.store import Store
@@ -53,7 +54,8 @@ class DeviceListener:
         self._resolve = resolve
         self._sources: dict[str, tuple[BrokerSource, asyncio.Task[None]]] = {}
         self._brokers: Mapping[str, BrokerSettings] = {}
-        self._acknowledger = StoredAcknowledger(store.writer, store.on_stored)
+        watch = SocketWatch()
+        self._acknowledger = StoredAcknowledger(store.writer, store.on_stored, watch)
         self._sessions = ClientSessions(store, clock)
         self.directory = LinkDirectory()
         self.intake = MessageIntake(self.directory, store.writer, events, tokens.holds, clock.monotonic)
@@ -64,6 +66,7 @@ class DeviceListener:
             self._sessions,
             DeviceAuthenticator(tokens, self._password_of, slowed),
             DeviceTopics(self.directory, organization),
+            watch,
             clock,
             origins,
         )

@@ -29,13 +29,14 @@ from gatepost.agent.listener.link_directory import LinkDirectory
 from gatepost.agent.listener.outbox import DeviceOutbox
 from gatepost.agent.listener.packets import ConnectPacket, PublishPacket, WillMessage
 from gatepost.agent.listener.session import SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER, ProtocolLimits
+from gatepost.agent.listener.socket_transport import READ_BUFFER, SocketTransport
+from gatepost.agent.listener.socket_watch import SocketWatch
 from gatepost.agent.listener.subscriptions import DeviceTopics, granted
 from gatepost.agent.settings.model import ListenerSettings, ListenerTls, split_address
 from gatepost.drivers.mqtt.options import LISTENER
 
 log = logging.getLogger(__name__)
 
-READ_BUFFER = 16 * 1024
 MOST_HELD = 4_000_000  # octets of all connections that wait to be understood
 MUCH = 16 * 1024  # octets of one connection that count as much then
 PENDING = 8  # connections without CONNECT, or a quarter of all
@@ -56,6 +57,7 @@ class MqttServer:
         sessions: ClientSessions,
         authenticator: DeviceAuthenticator,
         topics: DeviceTopics,
+        watch: SocketWatch,
         clock: Clock,
         origins: Callable[[], list[str]],
     ) -> None:
@@ -68,6 +70,7 @@ class MqttServer:
         self.commits = acknowledger.commits
         self.holding = HeldMessages(directory, self.commits, self.take_message, self._answer)
         self.outbox = DeviceOutbox(sessions, lambda device: bool(self._connected.get(device)))
+        self.watch = watch
         self.buffer = bytearray(READ_BUFFER)
         self.held = 0
         self.listening: list[str] = []  # the addresses that are served, for people
@@ -78,7 +81,7 @@ class MqttServer:
         self._topics = topics
         self._origins = origins
         self._connected: dict[str, list[DeviceConnection]] = {}
-        self._pending: dict[DeviceConnection, asyncio.Task[Any]] = {}
+        self._pending: dict[DeviceConnection, asyncio.Task[None] | None] = {}  # the handshake of TLS
         self._tls: ssl.SSLContext | None = None
         self._accepting: dict[str, dict[asyncio.Task[None], socket.socket]] = {"listen": {}, "ws": {}}
         self._served: dict[str, str | None] = {"listen": None, "ws": None}
@@ -164,8 +167,8 @@ class MqttServer:
     def _hang_up_all(self, key: str, message: str) -> None:
         for connection in [*self._pending, *(each for mine in list(self._connected.values()) for each in list(mine))]:
             connection.hang_up(SERVER_SHUTTING_DOWN, key, message, will=False)
-        for task in list(self._pending.values()):
-            task.cancel()
+        for connection in list(self._pending):
+            self._forget_pending(connection)
 
     # --- connections
 
@@ -190,31 +193,38 @@ class MqttServer:
             return
         if full or len(self._pending) >= max(PENDING, self.settings.max_connections // 4):
             oldest = next(iter(self._pending))
-            self._pending[oldest].cancel()
+            self._forget_pending(oldest)
             oldest.hang_up(QUOTA, "timeout", "dropped for other connections before it sent CONNECT")
-            self._pending.pop(oldest, None)
         layer = None
         if websocket:
             import_lazily("importlib.metadata")  # websockets.version imports it and does not use it
             from gatepost.agent.listener.websocket import WebSocketLayer  # 1.4 MiB that only browsers are worth
 
             layer = WebSocketLayer(self._allows_origin, self.limits.max_packet)
+        with suppress(OSError):
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = DeviceConnection(self, layer)
-        task = asyncio.create_task(self._shake_hands(connection, accepted))
-        self._pending[connection] = task
+        if self._tls is not None:
+            self._pending[connection] = asyncio.create_task(self._shake_hands(connection, accepted, self._tls))
+        else:
+            self._pending[connection] = None
+            SocketTransport(accepted, connection, self.watch, self.buffer)
 
-    async def _shake_hands(self, connection: DeviceConnection, accepted: socket.socket) -> None:
+    async def _shake_hands(self, connection: DeviceConnection, accepted: socket.socket, tls: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
-        limit = None if self._tls is None else self.settings.connect_timeout
+        limit = self.settings.connect_timeout
         try:
-            with suppress(OSError):
-                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.connect_accepted_socket(lambda: connection, accepted, ssl=self._tls, ssl_handshake_timeout=limit)
+            await loop.connect_accepted_socket(lambda: connection, accepted, ssl=tls, ssl_handshake_timeout=limit)
         except (OSError, asyncio.CancelledError) as error:
             accepted.close()
             self._pending.pop(connection, None)
             if isinstance(error, asyncio.CancelledError):
                 raise
+
+    def _forget_pending(self, connection: DeviceConnection) -> None:
+        task = self._pending.pop(connection, None)
+        if task is not None:
+            task.cancel()
 
     def _allows_origin(self, origin: str, host: str) -> bool:
         """The page's own host and port, whatever the scheme, or what api.cors_origins names."""
@@ -262,9 +272,7 @@ class MqttServer:
 
     def ended(self, connection: DeviceConnection, will: WillMessage | None, key: str, message: str) -> None:
         """Of every connection, once."""
-        task = self._pending.pop(connection, None)
-        if task is not None:
-            task.cancel()
+        self._forget_pending(connection)
         self.acknowledger.leave(connection)
         client, device = connection.client, connection.device
         if client is None:
