@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -158,15 +159,20 @@ class BrokerSource:
         taken = await self._taken(message)
         ticket = taken.ticket
         if ticket == HELD and taken.link is not None:
-            settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            taken.link.on_settled.append(lambda stored: None if settled.done() else settled.set_result(stored))
-            if not await settled:
+            settled: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            taken.link.on_settled.append(partial(self._settled, settled))
+            ticket = await settled
+            if not ticket:
                 await self._withhold("the store had no room for a message")
-            ticket = self._acknowledger.commits.ticket
         if ticket:
             self._acknowledger.count(ticket)
             await self._acknowledger.durable(ticket)
         return 0
+
+    def _settled(self, settled: asyncio.Future[int], stored: bool) -> None:
+        """The ticket is that of now: the commit may have begun before whoever waits goes on."""
+        if not settled.done():
+            settled.set_result(self._acknowledger.commits.ticket if stored else 0)
 
     async def _taken(self, message: InboundMessage) -> TakenMessage:
         """While its device is being opened anew, the message waits."""
