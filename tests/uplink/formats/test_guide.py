@@ -1,4 +1,5 @@
-"""docs/write-a-format.md: its files are an installed format whose test passes."""
+"""The pages on formats: the files of docs/write-a-format.md are a format whose test passes, the settings of
+docs/upstream.md are right."""
 
 from __future__ import annotations
 
@@ -41,3 +42,25 @@ def test_the_page_names_every_moment_of_a_format() -> None:
     helpers = {"__init__", "message", "gateway_status", "channels", "warnings", "reading", "options_type", "way"}
     missing = [name for name in moments - helpers if f"`{name}`" not in PAGE.read_text("utf-8")]
     assert missing == []
+
+
+UPSTREAM = PAGE.with_name("upstream.md")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", UPSTREAM.read_text("utf-8"), re.DOTALL)
+DEVICES = "devices: {oximeter-1: {driver: nonin, port: /dev/a}, ecg-1: {driver: openbci-cyton, port: /dev/b}}\n"
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_settings_on_the_page_are_right(tmp_path: Path, example: str) -> None:
+    settings = tmp_path / "gatepost.yaml"
+    settings.write_text(example + DEVICES, "utf-8")
+    loaded = load_settings(settings, {}, Registry.installed())
+    assert [str(problem) for problem in loaded.problems if problem.severity == "error"] == []
+    assert loaded.settings is not None
+
+
+def test_every_format_and_option_stands_on_the_page() -> None:
+    text = UPSTREAM.read_text("utf-8")
+    for name in catalogue.BUILT_IN:
+        assert f"format: {name}\n" in text
+        for option in catalogue.load(name).options_type.__struct_fields__:
+            assert f"{option}:" in text or f"`{option}`" in text, f"{name}: {option}"
