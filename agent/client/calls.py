@@ -194,7 +194,7 @@ class GatewayCalls:
 
     @verb
     def replace_broker(self, name: str, settings: Mapping[str, Any], *, etag: str | None = None) -> ApiCall[BrokerView]:
-        """All of its settings; with the `etag` of what you saw, Changed when it is no longer so."""
+        """All of its settings; with the `etag` of what you saw, EtagChanged when it is no longer so."""
         return _put(f"/brokers/{part(name)}", settings, etag)
 
     @verb
@@ -253,7 +253,7 @@ class GatewayCalls:
     def replace_device(
         self, device: str, settings: Mapping[str, Any], *, etag: str | None = None
     ) -> ApiCall[DeviceView]:
-        """All of its settings; with the `etag` of what you saw, Changed when it is no longer so."""
+        """All of its settings; with the `etag` of what you saw, EtagChanged when it is no longer so."""
         return _put(f"/devices/{part(device)}", settings, etag)
 
     @verb

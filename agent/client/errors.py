@@ -8,7 +8,7 @@ GatewayError
 ├── NotAllowed         403: the role or the topics of the token do not cover it
 ├── NotFound           404
 ├── Conflict           409: not in this state
-│   └── Changed        412: somebody else changed it since (`etag=`)
+│   └── EtagChanged    412: somebody else changed it since (`etag=`)
 ├── BadInput           422, 413, 405
 ├── RateLimited        429: `retry_after` seconds
 └── Unavailable        503: a broker, a device or the store cannot be reached

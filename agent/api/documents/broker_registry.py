@@ -173,10 +173,7 @@ async def create_device(request: ApiRequest) -> JsonResponse[BrokerDeviceEntry]:
 
 
 def _entry(request: ApiRequest, name: str, number: int) -> BrokerEntry:
-    broker, settings = request.app.brokers.get(name), request.app.settings.brokers[name]
-    if broker is None:
-        raise brokers.no_broker(name)
-    view = broker.as_dict()
+    view, settings = brokers.get_broker(request, name).as_dict(), request.app.settings.brokers[name]
     host, port = _address(settings)
     return {
         "id": number,

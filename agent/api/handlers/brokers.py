@@ -68,10 +68,7 @@ async def _put(request: ApiRequest, name: str, settings: dict[str, Any], new: bo
 
 
 async def _shown(request: ApiRequest, name: str, changed: ChangeResult | None = None) -> JsonResponse[BrokerView]:
-    broker = request.app.brokers.get(name)
-    if broker is None:
-        raise no_broker(name)
-    body = _with_settings(request, broker.as_dict(), await _owed(request))
+    body = _with_settings(request, get_broker(request, name).as_dict(), await _owed(request))
     return settings_editing.answer(body, f"brokers/{name}", changed)
 
 
@@ -84,9 +81,7 @@ async def discovered(request: ApiRequest) -> DiscoveredBrokers:
 
 async def control(request: ApiRequest) -> BrokerView:
     name = request.path["name"]
-    broker = request.app.brokers.get(name)
-    if broker is None:
-        raise no_broker(name)
+    broker = get_broker(request, name)
     with request.app.events.listen() as heard:
         if request.body.action == "connect":
             await broker.connect()
@@ -116,6 +111,11 @@ def chosen_broker(request: ApiRequest, name: str | None) -> BrokerInterface:
     if name is None:
         hint = "name one, or set api.default_broker" if every else "POST /api/v1/brokers adds one"
         raise BadInput("broker: it must be named unless there is just one", hint, "broker-needed")
+    return get_broker(request, name)
+
+
+def get_broker(request: ApiRequest, name: str) -> BrokerInterface:
+    """Raises NotFound."""
     broker = request.app.brokers.get(name)
     if broker is None:
         raise no_broker(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gatepost.agent.api.handlers.brokers import no_broker
+from gatepost.agent.api.handlers.brokers import get_broker, no_broker
 from gatepost.agent.api.handlers.messages import check_may_publish
 from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.api.schemas.requests import CarriedReadings, OwedPage
@@ -30,9 +30,7 @@ async def messages(request: ApiRequest) -> OwedMessages:
 async def send(request: ApiRequest) -> CarriedProgress:
     body: CarriedReadings = request.body
     name = request.path["name"]
-    broker = request.app.brokers.get(name)
-    if broker is None:
-        raise no_broker(name)
+    broker = get_broker(request, name)
     for topic in {message.topic for reading in body.readings for message in reading}:
         check_may_publish(request, topic)
     state = broker.as_dict()

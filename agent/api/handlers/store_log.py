@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gatepost.agent.api.handlers.brokers import no_broker
+from gatepost.agent.api.handlers.brokers import get_broker
 from gatepost.agent.api.http.router import ApiRequest
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ async def gaps_seen(request: ApiRequest) -> LossView:
 
 async def dead_letters(request: ApiRequest) -> DeadLetters:
     name = request.query.broker
-    if name is not None and request.app.brokers.get(name) is None:
-        raise no_broker(name)
+    if name is not None:
+        get_broker(request, name)
     letters = await request.app.store.dead_letters(request.query.limit, name)
     return {"dead_letters": cast("list[DeadLetter]", letters)}
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 
-from gatepost.agent.settings.model import is_loopback, split_address
 from gatepost.agent.settings.problem import quoted
-from gatepost.agent.settings.rules.base import RuleContext
+from gatepost.agent.settings.rules.base import RuleContext, check_listening
 from gatepost.drivers.extras import install_extra
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
 def check_api(rules: RuleContext) -> None:
-    _check_listen(rules)
+    check_listening(rules, "api", ("listen",), "127.0.0.1:8765")
     _check_jwt(rules)
     default_broker = rules.section("api").get("default_broker")
     if default_broker is not None:
@@ -42,30 +41,3 @@ def _check_jwt(rules: RuleContext) -> None:
             rules.error((*path, key), "bad-value", "an empty text", "as the provider writes it into its tokens")
     if find_spec("jwt") is None:
         rules.error(path, "not-installed", "needs the library PyJWT", install_extra("jwt"))
-
-
-def _check_listen(rules: RuleContext) -> None:
-    api = rules.section("api")
-    listen = api.get("listen")
-    if listen is None:
-        for key in ("tls", "insecure"):
-            if api.get(key):
-                rules.warn(
-                    ("api", key), "no-effect", "has no effect without api.listen", "add api.listen, or remove it"
-                )
-        return
-    path = ("api", "listen")
-    try:
-        host, _ = split_address(listen)
-    except ValueError:
-        rules.error(path, "bad-address", f"{quoted(listen)} is not host:port", "write 127.0.0.1:8765")
-        return
-    if is_loopback(host) or "tls" in api or rules.written(("api", "tls")):
-        return
-    if api.get("insecure"):
-        message = "tokens and readings can be read on the network"
-        rules.warn(path, "insecure", message, "add api.tls with cert and key")
-    else:
-        message = f"{quoted(listen)} can be reached from other machines without TLS"
-        hint = "add api.tls with cert and key, listen at 127.0.0.1, or set api.insecure: true to allow it"
-        rules.error(path, "insecure", message, hint)

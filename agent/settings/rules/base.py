@@ -11,6 +11,7 @@ from msgspec import inspect as types
 
 from gatepost.agent.core.command_names import DeviceCommandName, GatewayCommandName
 from gatepost.agent.core.topic_filter import is_filter
+from gatepost.agent.settings.model import is_loopback, split_address
 from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, listed, quoted
 from gatepost.agent.settings.validator import SettingsValidator
 from gatepost.drivers.extras import install_extra
@@ -102,6 +103,32 @@ def check_paths(rules: RuleContext) -> None:
         elif isinstance(value, str) and not value.startswith("/"):
             hint = "write an absolute path"
             rules.warn(path, "relative-path", f"{quoted(value)} depends on where the agent is started", hint)
+
+
+def check_listening(rules: RuleContext, section: str, keys: tuple[str, ...], usual: str) -> None:
+    """Addresses under `keys` of a section with `tls` and `insecure`: encrypted unless the settings say otherwise."""
+    values = rules.section(section)
+    addresses = [(key, values[key]) for key in keys if values.get(key) is not None]
+    for key in () if addresses else ("tls", "insecure"):
+        if values.get(key):
+            hint = f"add {section}.{keys[0]}, or remove it"
+            rules.warn((section, key), "no-effect", f"has no effect without {section}.{keys[0]}", hint)
+    for key, address in addresses:
+        path = (section, key)
+        try:
+            host, _ = split_address(address)
+        except ValueError:
+            rules.error(path, "bad-address", f"{quoted(address)} is not host:port", f"write {usual}")
+            continue
+        if is_loopback(host) or "tls" in values or rules.written((section, "tls")):
+            continue
+        if values.get("insecure"):
+            message = "tokens and readings can be read on the network"
+            rules.warn(path, "insecure", message, f"add {section}.tls with cert and key")
+        else:
+            message = f"{quoted(address)} can be reached from other machines without TLS"
+            hint = f"add {section}.tls with cert and key, listen at 127.0.0.1, or allow it by {section}.insecure: true"
+            rules.error(path, "insecure", message, hint)
 
 
 def check_socket(rules: RuleContext) -> None:

@@ -6,9 +6,9 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from gatepost.agent.core.topic_filter import overlaps
-from gatepost.agent.settings.model import TOPICS, is_loopback, split_address
+from gatepost.agent.settings.model import TOPICS
 from gatepost.agent.settings.problem import Path, closest, listed, quoted
-from gatepost.agent.settings.rules.base import RuleContext
+from gatepost.agent.settings.rules.base import RuleContext, check_listening
 
 DRIVER = "mqtt"
 LISTENER = "listener"
@@ -25,7 +25,7 @@ class ClaimedTopic(NamedTuple):
 
 
 def check_listener(rules: RuleContext) -> None:
-    _check_address(rules)
+    check_listening(rules, LISTENER, ("listen", "ws"), "0.0.0.0:8883, with tls")
     claims = [claim for name in rules.section("devices") for claim in _check_device(rules, name)]
     for first, second in combinations(claims, 2):
         same = first.device != second.device and first.carrier == second.carrier
@@ -35,32 +35,6 @@ def check_listener(rules: RuleContext) -> None:
     for claim in claims:
         if claim.carrier[0] != LISTENER:
             _check_loop(rules, claim)
-
-
-def _check_address(rules: RuleContext) -> None:
-    listener = rules.section(LISTENER)
-    served = False
-    for key in ("listen", "ws"):
-        address = listener.get(key)
-        if address is None:
-            continue
-        served, path = True, (LISTENER, key)
-        try:
-            host, _ = split_address(address)
-        except ValueError:
-            rules.error(path, "bad-address", f"{quoted(address)} is not host:port", "write 0.0.0.0:8883, with tls")
-            continue
-        if is_loopback(host) or "tls" in listener or rules.written((LISTENER, "tls")):
-            continue
-        if listener.get("insecure"):
-            rules.warn(path, "insecure", "tokens and readings can be read on the network", "add listener.tls")
-        else:
-            message = f"{quoted(address)} can be reached from other machines without TLS"
-            hint = "add listener.tls with cert and key, or set listener.insecure: true to allow it"
-            rules.error(path, "insecure", message, hint)
-    for key in () if served else ("tls", "insecure"):
-        if listener.get(key):
-            rules.warn((LISTENER, key), "no-effect", "has no effect without listener.listen", "add it")
 
 
 def _check_device(rules: RuleContext, name: str) -> list[ClaimedTopic]:
