@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, TypeVar
-
-import orjson
+from typing import Any, TypeVar, cast
 
 from gatepost.client.answers import LiveEvent, ReadingDict
-from gatepost.client.calls import (
-    BlockingCalls,
-    GatewayCalls,
-    device_test,
-    download,
-    follow,
-    follow_logs,
-    history,
-    raw,
-)
+from gatepost.client.calls import BlockingCalls, GatewayCalls, StreamCall, history
 from gatepost.client.errors import GatewayTimeout, broke
 from gatepost.client.place import AgentAddress
-from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, ApiCall, ResponseHead, checked, head_of, meaning, request_of
+from gatepost.client.wire import (
+    BAD,
+    LARGEST,
+    LINE_LIMIT,
+    LONGEST_LINE,
+    ApiCall,
+    ResponseHead,
+    checked,
+    head_of,
+    meaning,
+    request_of,
+)
 
 T = TypeVar("T")
 
@@ -75,18 +75,6 @@ class GatewayClient(GatewayCalls, BlockingCalls):
             if cursor is None:
                 return
 
-    def follow(self, device: str | None = None, metric: str | None = None, last: int = 0) -> Iterator[ReadingDict]:
-        """Live readings after the `last` stored ones, until you stop or the agent does; `{"lost": n}` where this
-        client was too slow."""
-        for line in self._lines(follow(device, metric, last), LINE_LIMIT):
-            yield ReadingDict(orjson.loads(line))
-
-    def follow_logs(self, **query: Any) -> Iterator[dict[str, Any]]:
-        """The agent's own log as it is written, after the newest `limit` lines: level, device, grep; `{"lost": n}`
-        where this client was too slow."""
-        for line in self._lines(follow_logs(query), LINE_LIMIT):
-            yield orjson.loads(line)
-
     def events(
         self,
         events: Sequence[str] | None = None,
@@ -106,34 +94,16 @@ class GatewayClient(GatewayCalls, BlockingCalls):
         wanted = {"events": events, "devices": devices, "metrics": metrics}
         return blocking(EventStream(self.place, self.timeout, wanted), reconnect)
 
-    def raw(self, device: str) -> Iterator[bytes]:
-        """A recording of a device, line by line (drivers/recording.py), until you stop or the agent does."""
-        for line in self._lines(raw(device), 2 * LINE_LIMIT):
-            yield line + b"\n"
-
-    def test_device(
-        self, settings: Mapping[str, Any], *, device: str | None = None, seconds: float = 15.0
-    ) -> Iterator[dict[str, Any]]:
-        """A device that is not saved yet, opened: its states, first readings (not stored), and `{"end": true}`. With
-        `device` the kept secrets are those of a saved one."""
-        for line in self._lines(device_test(settings, device, seconds), LINE_LIMIT):
-            yield orjson.loads(line)
-
-    def backup(self) -> Iterator[bytes]:
-        """The octets of a backup (`gatepost restore`), piece by piece; it holds secrets."""
-        return self._chunks(download("backup"))
-
-    def support_bundle(self) -> Iterator[bytes]:
-        """The octets of a support bundle, piece by piece; without secrets and patients' data."""
-        return self._chunks(download("support-bundle"))
-
-    def _lines(self, call: ApiCall[Any], limit: int) -> Iterator[bytes]:
+    def stream(self, call: StreamCall[T]) -> Iterator[T]:
+        if call.line is None:
+            yield from cast(Iterator[T], self._chunks(call.call))
+            return
         rest = b""
-        for chunk in self._chunks(call):
+        for chunk in self._chunks(call.call):
             *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > limit:
+            if len(rest) > LONGEST_LINE:
                 raise broke(self.path, ValueError("a line is too long"))
-            yield from lines
+            yield from map(call.line, lines)
 
     def _chunks(self, call: ApiCall[Any]) -> Iterator[bytes]:
         with self._opened(call) as (head, stream):

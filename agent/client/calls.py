@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
+
+import orjson
 
 from gatepost.agent.core.views import BrokerView, DeviceView
 from gatepost.client.answers import (
     BrokersAnswer,
     DevicesAnswer,
     Json,
+    ReadingDict,
     ReadingPage,
     ResponseDict,
     page,
@@ -28,11 +31,22 @@ DOWNLOAD_TIME = 960.0  # seconds until the first octet: the file is made first
 CHANGE_TIME = 60.0  # seconds: a change of the settings is tried before it is kept
 
 
+class StreamCall(NamedTuple, Generic[T]):
+    """A request whose answer comes piece by piece: lines that `line` reads, or octets as they come."""
+
+    call: ApiCall[Any]
+    line: Callable[[bytes], T] | None = None
+
+
 class BlockingCalls:
     """Its verbs give the answer."""
 
     def request(self, call: ApiCall[T]) -> T:
         """The answer; raises GatewayError and its subclasses."""
+        raise NotImplementedError
+
+    def stream(self, call: StreamCall[T]) -> Iterator[T]:
+        """The pieces of the answer; raises as `request`."""
         raise NotImplementedError
 
 
@@ -41,6 +55,10 @@ class AsyncCalls:
 
     def request(self, call: ApiCall[T]) -> Awaitable[T]:
         """The answer; raises GatewayError and its subclasses."""
+        raise NotImplementedError
+
+    def stream(self, call: StreamCall[T]) -> AsyncIterator[T]:
+        """The pieces of the answer; raises as `request`."""
         raise NotImplementedError
 
 
@@ -55,6 +73,17 @@ class CallMethod(Protocol, Generic[P, T_co]):
     def __get__(self, client: None, owner: type[Any] | None = None) -> Callable[..., Any]: ...
 
 
+class StreamMethod(Protocol, Generic[P, T_co]):
+    """A method that gives Iterator[T] or AsyncIterator[T], as its client does."""
+
+    @overload
+    def __get__(self, client: BlockingCalls, owner: type[Any] | None = None) -> Callable[P, Iterator[T_co]]: ...
+    @overload
+    def __get__(self, client: AsyncCalls, owner: type[Any] | None = None) -> Callable[P, AsyncIterator[T_co]]: ...
+    @overload
+    def __get__(self, client: None, owner: type[Any] | None = None) -> Callable[..., Any]: ...
+
+
 def verb(asks: Callable[Concatenate[Any, P], ApiCall[T]]) -> CallMethod[P, T]:
     """The method whose request `asks` makes."""
 
@@ -63,6 +92,20 @@ def verb(asks: Callable[Concatenate[Any, P], ApiCall[T]]) -> CallMethod[P, T]:
         return client.request(asks(client, *arguments, **options))
 
     return cast(CallMethod[P, T], method)
+
+
+def stream(asks: Callable[Concatenate[Any, P], StreamCall[T]]) -> StreamMethod[P, T]:
+    """The method whose request `asks` makes, for an answer that comes piece by piece."""
+
+    @wraps(asks)
+    def method(client: Any, *arguments: Any, **options: Any) -> Any:
+        return client.stream(asks(client, *arguments, **options))
+
+    return cast(StreamMethod[P, T], method)
+
+
+def _reading(line: bytes) -> ReadingDict:
+    return ReadingDict(orjson.loads(line))
 
 
 def _get(path: str, **query: Any) -> ApiCall[Any]:
@@ -276,6 +319,36 @@ class GatewayCalls:
         """Stored readings, newest first: as `data`, and device."""
         return _get("/readings", **query)._replace(shape=page)
 
+    # drivers, formats, devices that speak MQTT
+
+    @verb
+    def drivers(self) -> ApiCall[Json]:
+        return _get("/drivers")
+
+    @verb
+    def driver(self, name: str) -> ApiCall[Json]:
+        """Its options as JSON Schema, and its commands."""
+        return _get(f"/drivers/{part(name)}")
+
+    @verb
+    def formats(self) -> ApiCall[Json]:
+        return _get("/formats")
+
+    @verb
+    def format(self, name: str) -> ApiCall[Json]:
+        """Its options as JSON Schema."""
+        return _get(f"/formats/{part(name)}")
+
+    @verb
+    def listener(self) -> ApiCall[Json]:
+        """Devices that speak MQTT to the gateway."""
+        return _get("/listener")
+
+    @verb
+    def hang_up(self, device: str) -> ApiCall[Json]:
+        """End its connections to the listener."""
+        return ApiCall("DELETE", f"{V1}/listener/clients/{part(device)}")
+
     # commands
 
     @verb
@@ -298,9 +371,10 @@ class GatewayCalls:
         return ApiCall("POST", path, body=body, timeout=timeout)
 
     @verb
-    def commands(self, device: str, limit: int = 100, cursor: int | None = None) -> ApiCall[Json]:
-        """The ledger of a device's commands, newest first."""
-        return _get(f"/devices/{part(device)}/commands", limit=limit, cursor=cursor)
+    def commands(self, device: str | None = None, limit: int = 100, cursor: int | None = None) -> ApiCall[Json]:
+        """The ledger of a device's commands, or of all, newest first."""
+        path = "/commands" if device is None else f"/devices/{part(device)}/commands"
+        return _get(path, limit=limit, cursor=cursor)
 
     # messages
 
@@ -373,6 +447,44 @@ class GatewayCalls:
         """The agent's own log, oldest first: level, device, grep, limit."""
         return _get("/logs", **query)
 
+    # answers that come piece by piece
+
+    @stream
+    def follow(self, device: str | None = None, metric: str | None = None, last: int = 0) -> StreamCall[ReadingDict]:
+        """Live readings after the `last` stored ones, until you stop or the agent does; `{"lost": n}` where this
+        client was too slow."""
+        return StreamCall(_get("/readings/follow", device=device, metric=metric, last=last), _reading)
+
+    @stream
+    def follow_logs(self, /, **query: Any) -> StreamCall[Json]:
+        """The agent's own log as it is written, after the newest `limit` lines: level, device, grep; `{"lost": n}`
+        where this client was too slow."""
+        return StreamCall(_get("/logs", **query, follow="true"), orjson.loads)
+
+    @stream
+    def raw(self, device: str) -> StreamCall[bytes]:
+        """A recording of a device, line by line (drivers/recording.py), until you stop or the agent does."""
+        return StreamCall(_get(f"/devices/{part(device)}/raw"), lambda line: line + b"\n")
+
+    @stream
+    def test_device(
+        self, settings: Mapping[str, Any], *, device: str | None = None, seconds: float = 15.0
+    ) -> StreamCall[Json]:
+        """A device that is not saved yet, opened: its states, first readings (not stored), and `{"end": true}`. With
+        `device` the kept secrets are those of a saved one."""
+        body = {"settings": dict(settings), "device": device, "seconds": seconds}
+        return StreamCall(ApiCall("POST", f"{V1}/device-test", body=body, timeout=CHANGE_TIME), orjson.loads)
+
+    @stream
+    def backup(self) -> StreamCall[bytes]:
+        """The octets of a backup (`gatepost restore`), piece by piece; it holds secrets."""
+        return StreamCall(ApiCall("GET", f"{V1}/backup", timeout=DOWNLOAD_TIME))
+
+    @stream
+    def support_bundle(self) -> StreamCall[bytes]:
+        """The octets of a support bundle, piece by piece; without secrets and patients' data."""
+        return StreamCall(ApiCall("GET", f"{V1}/support-bundle", timeout=DOWNLOAD_TIME))
+
     # tokens
 
     @verb
@@ -408,27 +520,6 @@ class GatewayCalls:
     @verb
     def end_session(self, ident: str) -> ApiCall[Json]:
         return ApiCall("DELETE", f"{V1}/sessions/{part(ident)}")
-
-
-def follow(device: str | None, metric: str | None, last: int) -> ApiCall[Any]:
-    return _get("/readings/follow", device=device, metric=metric, last=last)
-
-
-def follow_logs(query: Mapping[str, Any]) -> ApiCall[Any]:
-    return _get("/logs", **query, follow="true")
-
-
-def device_test(settings: Mapping[str, Any], device: str | None, seconds: float) -> ApiCall[Any]:
-    body = {"settings": dict(settings), "device": device, "seconds": seconds}
-    return ApiCall("POST", f"{V1}/device-test", body=body, timeout=CHANGE_TIME)
-
-
-def download(kind: str) -> ApiCall[Any]:
-    return ApiCall("GET", f"{V1}/{kind}", timeout=DOWNLOAD_TIME)
-
-
-def raw(device: str) -> ApiCall[Any]:
-    return _get(f"/devices/{part(device)}/raw")
 
 
 def history(device: str | None, query: Mapping[str, Any], size: int, cursor: int | None) -> ApiCall[ReadingPage]:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
-
-import orjson
+from typing import Any, TypeVar, cast
 
 from gatepost.client.answers import LiveEvent, ReadingDict
 from gatepost.client.blocking import TIMEOUT
-from gatepost.client.calls import AsyncCalls, GatewayCalls, device_test, download, follow, follow_logs, history
+from gatepost.client.calls import AsyncCalls, GatewayCalls, StreamCall, history
 from gatepost.client.errors import GatewayTimeout, broke
 from gatepost.client.place import AgentAddress
-from gatepost.client.wire import BAD, LARGEST, LINE_LIMIT, ApiCall, ResponseHead, checked, head_of, meaning, request_of
+from gatepost.client.wire import (
+    BAD,
+    LARGEST,
+    LINE_LIMIT,
+    LONGEST_LINE,
+    ApiCall,
+    ResponseHead,
+    checked,
+    head_of,
+    meaning,
+    request_of,
+)
 
 T = TypeVar("T")
 
@@ -70,39 +79,18 @@ class AsyncGatewayClient(GatewayCalls, AsyncCalls):
             if cursor is None:
                 return
 
-    async def follow(
-        self, device: str | None = None, metric: str | None = None, last: int = 0
-    ) -> AsyncIterator[ReadingDict]:
-        """As GatewayClient.follow."""
-        async for line in self._lines(follow(device, metric, last)):
-            yield ReadingDict(orjson.loads(line))
-
-    async def follow_logs(self, **query: Any) -> AsyncIterator[dict[str, Any]]:
-        """As GatewayClient.follow_logs."""
-        async for line in self._lines(follow_logs(query)):
-            yield orjson.loads(line)
-
-    async def test_device(
-        self, settings: Mapping[str, Any], *, device: str | None = None, seconds: float = 15.0
-    ) -> AsyncIterator[dict[str, Any]]:
-        """As GatewayClient.test_device."""
-        async for line in self._lines(device_test(settings, device, seconds)):
-            yield orjson.loads(line)
-
-    def backup(self) -> AsyncIterator[bytes]:
-        """As GatewayClient.backup."""
-        return self._chunks(download("backup"))
-
-    def support_bundle(self) -> AsyncIterator[bytes]:
-        """As GatewayClient.support_bundle."""
-        return self._chunks(download("support-bundle"))
-
-    async def _lines(self, call: ApiCall[Any]) -> AsyncIterator[bytes]:
+    async def stream(self, call: StreamCall[T]) -> AsyncIterator[T]:
+        if call.line is None:
+            async for chunk in self._chunks(call.call):
+                yield cast(T, chunk)
+            return
         rest = b""
-        async for chunk in self._chunks(call):
+        async for chunk in self._chunks(call.call):
             *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > LONGEST_LINE:
+                raise broke(self.path, ValueError("a line is too long"))
             for line in lines:
-                yield line
+                yield call.line(line)
 
     async def _chunks(self, call: ApiCall[Any]) -> AsyncIterator[bytes]:
         """The pieces of a chunked body (RFC 9112, section 7.1)."""

@@ -12,7 +12,8 @@ import orjson
 from gatepost.client.errors import GatewayError, refused
 
 LARGEST = 64 << 20  # octets of an answer
-LINE_LIMIT = 1 << 20  # octets of one streamed line, and of a head
+LINE_LIMIT = 1 << 20  # octets of a head, and of its lines
+LONGEST_LINE = 2 << 20  # octets of a streamed line
 BAD = 400
 
 T = TypeVar("T")

@@ -3,12 +3,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import re
 import socket
 import threading
 
 import pytest
 
-from gatepost.client import AsyncGatewayClient, GatewayClient, GatewayError, GatewayTimeout, NoAgent
+from gatepost.agent.api.routes import ROUTES
+from gatepost.client import ApiCall, AsyncGatewayClient, GatewayClient, GatewayError, GatewayTimeout, NoAgent
+from gatepost.client.calls import GatewayCalls
 from tests.support.waiting import until
 
 
@@ -192,3 +195,39 @@ class Parrot:
     async def __aexit__(self, *exc):
         await asyncio.to_thread(self._thread.join, 10)  # off the loop, which has to close the client's end
         self._listener.close()
+
+
+PAGES = {"/", "/static/{file:path}", "/docs", "/ws", "/api/v1/session", "/api/v1/session/code"}  # for browsers
+
+
+class Asking(GatewayCalls):
+    """A client whose methods give what they would ask."""
+
+    def request(self, call):
+        return call
+
+    def stream(self, call):
+        return call.call
+
+
+def called(method):
+    """With an x for each argument that it needs."""
+    needed = [each for each in inspect.signature(method).parameters.values() if each.default is each.empty]
+    options = {each.name: "x" for each in needed if each.kind is each.KEYWORD_ONLY}
+    values = [{} if "Mapping" in str(each.annotation) else "x" for each in needed if each.kind is not each.KEYWORD_ONLY]
+    return method(*values[: sum(each.kind is not each.VAR_KEYWORD for each in needed)], **options)
+
+
+def test_every_route_has_a_method():
+    client = Asking()
+    methods = [getattr(client, name) for name in vars(GatewayCalls) if not name.startswith("_")]
+    asked = {(call.method, call.path) for method in methods if isinstance(call := called(method), ApiCall)}
+    asked |= {("POST", "/api/v1/gateway/command"), ("GET", "/api/v1/devices/x/commands")}  # `device` says which
+    served = [route for route in ROUTES if route.path not in PAGES]
+    assert served
+    left = [f"{route.method} {route.path}" for route in served if not any(fits(route, *each) for each in asked)]
+    assert left == []
+
+
+def fits(route, method, path):
+    return route.method == method and re.fullmatch(re.sub(r"{.*?}", "[^/]+", route.path), path) is not None
