@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from gatepost.client.answers import LiveEvent, ReadingDict
-from gatepost.client.calls import BlockingCalls, GatewayCalls, StreamCall, history
+from gatepost.client.calls import GatewayCalls, history
 from gatepost.client.errors import GatewayTimeout, broke
+from gatepost.client.methods import BlockingCalls, StreamCall
 from gatepost.client.place import AgentAddress
 from gatepost.client.wire import (
     BAD,

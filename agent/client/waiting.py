@@ -11,8 +11,9 @@ from typing import Any, TypeVar, cast
 
 from gatepost.client.answers import LiveEvent, ReadingDict
 from gatepost.client.blocking import TIMEOUT
-from gatepost.client.calls import AsyncCalls, GatewayCalls, StreamCall, history
+from gatepost.client.calls import GatewayCalls, history
 from gatepost.client.errors import GatewayTimeout, broke
+from gatepost.client.methods import AsyncCalls, StreamCall
 from gatepost.client.place import AgentAddress
 from gatepost.client.wire import (
     BAD,
