@@ -176,9 +176,9 @@ def duplicate(earlier: LedgerEntry | None) -> RefusedCommand:
         if earlier.finished is not None:
             summary["timestamp"] = rfc3339(earlier.finished)
     hint = "Give each command an id of its own; this one is not carried out a second time."
-    return RefusedCommand("duplicate", f"The id is known: {state}.", hint, {"earlier": summary})
+    return RefusedCommand("duplicate", f"This id was used before: {state}.", hint, {"earlier": summary})
 
 
 def unrecorded(error: GatepostError) -> RefusedCommand:
     """Refusal of what cannot be recorded."""
-    return RefusedCommand(error.kind, f"Nothing was carried out: {error.message}", error.hint, status="failed")
+    return RefusedCommand(error.kind, f"Nothing was carried out: {error.message}.", error.hint, status="failed")

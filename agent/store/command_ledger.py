@@ -123,13 +123,13 @@ class CommandLedger:
         try:
             return await self._db.write(name, params)
         except UNUSABLE as error:
-            raise StoreError("The ledger of commands cannot be written.", f"The database says: {error}.") from error
+            raise StoreError(f"the ledger of commands cannot be written: {error}") from error
 
     async def _read(self, name: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         try:
             return await self._db.read(name, params)
         except UNUSABLE as error:
-            raise StoreError("The ledger of commands cannot be read.", f"The database says: {error}.") from error
+            raise StoreError(f"the ledger of commands cannot be read: {error}") from error
 
 
 def _entry(row: tuple[Any, ...]) -> LedgerEntry:

@@ -37,7 +37,7 @@ class GapCount:
 
 
 class GapCounter:
-    """Counter of losses by device and reason,: a flood of them becomes one gap record a commit."""
+    """Counter of losses by device and reason: a flood of them becomes one gap record a commit."""
 
     def __init__(self) -> None:
         self._losses: dict[tuple[str, str], GapCount] = {}

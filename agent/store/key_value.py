@@ -42,7 +42,7 @@ class KeyValueStore:
         try:
             await self._database.write(name, params)
         except sqlite3.Error as error:
-            raise StoreError(f"The log could not be written: {explain(error)}.") from error
+            raise StoreError(f"the log could not be written: {explain(error)}") from error
 
     async def update(self, key: str, change: Callable[[Any | None], T]) -> T:
         """The new value that `change` makes of the old one, durable; no other update comes between."""
@@ -55,7 +55,7 @@ class KeyValueStore:
         try:
             return await self._database.read(name, params)
         except sqlite3.Error as error:
-            raise StoreError(f"The log could not be read: {explain(error)}.") from error
+            raise StoreError(f"the log could not be read: {explain(error)}") from error
 
 
 def _decoded(key: str, value: bytes) -> Any | None:

@@ -253,7 +253,7 @@ class StoreQueries:
                 return await look(*args, **kwargs)
             except sqlite3.Error as error:
                 if not await self._mend(error):
-                    raise StoreError(f"The log could not be read: {explain(error)}.") from error
+                    raise StoreError(f"the log could not be read: {explain(error)}") from error
 
     def _bad_row(self, seq: int) -> None:
         if seq not in self._damaged:

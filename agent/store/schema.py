@@ -59,7 +59,7 @@ async def migrate(database: Database, gateway: str) -> None:
 
 def too_new(version: int) -> StoreError:
     return StoreError(
-        f"The database has schema version {version}, this agent knows {VERSION}.",
-        "It was written by a newer gatepost: install that one again, or move the file away.",
+        f"the database has schema version {version}, this agent knows {VERSION}",
+        "a newer gatepost has written it: install that one again, or move the file away",
         key="store-newer",
     )

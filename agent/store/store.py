@@ -93,8 +93,8 @@ class Store:
                     report = await asyncio.to_thread(salvage, path)
                     continue
                 text = explain(error) if isinstance(error, sqlite3.Error) else error.strerror
-                hint = "Is the state directory writable for the agent, and is there space?"
-                raise StoreError(f"The database {path} cannot be opened: {text}.", hint) from error
+                hint = "the agent must be able to write to its state directory, and there must be space"
+                raise StoreError(f"the database {path} cannot be opened: {text}", hint) from error
             except BaseException:
                 await store.database.close()
                 raise
@@ -270,10 +270,10 @@ class Store:
         try:
             await self.database.write("boot_put", row)
         except sqlite3.Error as error:
-            log.warning("that the clock is in step could not be written: %s", explain(error))
+            log.warning("the time of this boot could not be written: %s", explain(error))
             return False
         self.boots.put(row)
-        self.queries.zones.forget()  # times are others now
+        self.queries.zones.forget()  # their times have changed
         self.summaries.wake()
         return True
 

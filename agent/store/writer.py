@@ -329,7 +329,7 @@ class StoreWriter:
                     future.set_result(None)
 
     def _not_stored(self) -> StoreFull:
-        return StoreFull("The reading could not be stored before the stop.", self.trouble or "")
+        return StoreFull("the reading could not be stored before the agent stopped", self.trouble or "")
 
     def _give_up(self) -> None:
         self._ended = True

@@ -40,7 +40,7 @@ Judge = Callable[[str], Principal]
 
 
 class SignedIn(NamedTuple):
-    """Who signed in; `token` is the id of what they did it with, `board` its text where it is a board's."""
+    """A client that signed in; `token` is the id of its token, `board` the text of a board's token."""
 
     principal: Principal
     token: str | None

@@ -40,7 +40,7 @@ LOCAL = Principal("local", "admin", EVERY_TOPIC, EVERY_TOPIC)
 
 
 class AccessGuard(Protocol):
-    """Stands before every route and the WebSocket of a listener."""
+    """Guard before every route and WebSocket of a listener."""
 
     async def admit(self, scope: Scope, needed: Needed) -> Principal | None:
         """Who asks; None where the route is open to everybody. Raises Unauthenticated, Forbidden, TooMany, Locked."""
@@ -48,7 +48,7 @@ class AccessGuard(Protocol):
 
 
 class LocalGuard:
-    """Of the Unix socket: whoever may open it is trusted."""
+    """Guard of the Unix socket: whoever may open it is trusted."""
 
     async def admit(self, scope: Scope, needed: Needed) -> Principal | None:
         return LOCAL

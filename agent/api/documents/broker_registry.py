@@ -46,7 +46,7 @@ class RegisteredBroker(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """Members that are not there stay as they are; `id` and `is_connected` of an earlier answer are not looked at."""
+    """Members that are left out stay as they are; `id` and `is_connected` of an earlier answer are ignored."""
 
     broker_name: Label | UnsetType = UNSET
     broker_host: Host | UnsetType = UNSET
@@ -86,7 +86,7 @@ class BrokerEntryRemoved(TypedDict):
 
 
 class BrokerDeviceEntry(TypedDict):
-    """`mqtt_broker_id` null: it reports to several; `token` is told once."""
+    """`mqtt_broker_id` null: it reports to several; `token` is shown only once."""
 
     device_name: str
     device_id: str

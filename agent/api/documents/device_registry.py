@@ -40,7 +40,7 @@ class RegisteredDevice(Struct, frozen=True):
 
 
 class DeviceEntry(TypedDict):
-    """Times are RFC 3339; `token` is told once, to who registers a device that connects to the gateway."""
+    """Times are RFC 3339; `token` is shown only once, when a device that connects to the gateway is registered."""
 
     device_id: str
     type: str | None
@@ -55,8 +55,8 @@ class DeviceEntry(TypedDict):
 
 
 class DeviceReading(TypedDict):
-    """A reading with one value has `value` and `unit`, its name stands in `metadata`; others have their values by name,
-    and `units`."""
+    """A reading with one value has `value` and `unit`, and the value's name in `metadata`; others have their values by
+    name, and `units`."""
 
     metric_type: str
     timestamp: str
@@ -84,7 +84,7 @@ async def register(request: ApiRequest) -> JsonResponse[DeviceEntry]:
         settings.pop(key, None)
     patient = settings.pop("patient_id", None)
     if patient is not None and settings.setdefault("patient", patient) != patient:
-        raise BadInput("patient_id: is the same as patient", "give one of them")
+        raise BadInput("patient_id: differs from patient", "give only one of them")
     if settings.get("driver") is None:
         settings["driver"] = BLE if settings.get("address") else MQTT
     facts, token = await register_device(

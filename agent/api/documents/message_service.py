@@ -37,7 +37,7 @@ class Published(TypedDict):
 
 
 class Subscribed(TypedDict):
-    """`waiting`: the broker is not connected; `refused`: it said no, and why is the `reason`."""
+    """`waiting`: the broker is not connected; `refused`: the broker refused it, for this `reason`."""
 
     status: Literal["subscribed", "waiting", "refused"]
     topic: str
@@ -51,7 +51,7 @@ class Unsubscribed(TypedDict):
 
 
 class ReceivedMessage(TypedDict):
-    """`encoding` base64 of what is no text; `truncated` where only the beginning was kept."""
+    """`encoding`: base64 where it is not text; `truncated` where only the beginning was kept."""
 
     topic: str
     payload: str

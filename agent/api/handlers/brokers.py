@@ -110,7 +110,8 @@ def chosen_broker(request: ApiRequest, name: str | None) -> BrokerInterface:
         name = request.app.settings.api.default_broker
     if name is None:
         hint = "name one, or set api.default_broker" if every else "POST /api/v1/brokers adds one"
-        raise BadInput("broker: it must be named unless there is just one", hint, "broker-needed")
+        message = "broker: there are several" if every else "broker: there is none"
+        raise BadInput(message, hint, "broker-needed")
     return get_broker(request, name)
 
 

@@ -22,11 +22,11 @@ ACCEPTED = 202
 
 
 async def to_device(request: ApiRequest) -> JsonResponse[CommandOutcome]:
-    return await _through_the_desk(request, request.path["id"])
+    return await _dispatched(request, request.path["id"])
 
 
 async def to_gateway(request: ApiRequest) -> JsonResponse[CommandOutcome]:
-    return await _through_the_desk(request, None)
+    return await _dispatched(request, None)
 
 
 async def of_device(request: ApiRequest) -> LedgerPage:
@@ -47,7 +47,7 @@ async def _ledger(request: ApiRequest, device: str | None) -> LedgerPage:
 
 
 def as_dict(entry: LedgerEntry) -> LedgerEntryView:
-    """A ledger entry; the response without what a retry would need only."""
+    """A ledger entry; its response without the members that only a retry needs."""
     return {
         "id": entry.id,
         "device_id": entry.target or None,
@@ -60,7 +60,7 @@ def as_dict(entry: LedgerEntry) -> LedgerEntryView:
     }
 
 
-async def _through_the_desk(request: ApiRequest, target: str | None) -> JsonResponse[CommandOutcome]:
+async def _dispatched(request: ApiRequest, target: str | None) -> JsonResponse[CommandOutcome]:
     """The command's response is the answer; one that was rejected also has the status of its error.
 
     A command without an id gets one: each request is a command of its own.

@@ -31,7 +31,7 @@ async def of_device(request: ApiRequest) -> CurveList:
     until = request.app.clock.now().wall // US if query.until is None else int(query.until.timestamp())
     since = until - DAY if query.since is None else int(query.since.timestamp())
     if not 0 <= since < until <= since + MOST_DAYS * DAY:
-        raise BadInput(f"since, until: a curve is of 1 second to {MOST_DAYS} days", "since before until")
+        raise BadInput(f"since, until: a curve spans 1 second to {MOST_DAYS} days", "since before until")
     step = _step(query.resolution or AUTO, since, until)
     names = None if query.values is None else {name.strip() for name in query.values.split(",")}
     found = await request.app.store.history.curves(device, query.metric, since, until, step, names)
@@ -69,9 +69,9 @@ def _step(resolution: str, since: int, until: int) -> int:
     except WrongUnit as error:
         raise BadInput(f"resolution: {error}", "a duration such as 10s, 5m or 2h, or auto") from None
     if step < 1 or step != int(step):
-        raise BadInput("resolution: a bucket has whole seconds", "a duration such as 10s, 5m or 2h, or auto")
+        raise BadInput("resolution: must be whole seconds", "a duration such as 10s, 5m or 2h, or auto")
     if step > MOST_DAYS * DAY:
-        raise BadInput(f"resolution: a bucket has at most {MOST_DAYS} days", "such as 10s, 5m or 2h, or auto")
+        raise BadInput(f"resolution: must be at most {MOST_DAYS} days", "such as 10s, 5m or 2h, or auto")
     if (until - since) / step > MOST_BUCKETS:
         hint = "a longer resolution, a shorter time, or auto"
         raise BadInput(f"resolution: that would be more than {MOST_BUCKETS} buckets", hint)

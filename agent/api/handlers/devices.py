@@ -49,7 +49,7 @@ async def _put(request: ApiRequest, device: str, new: bool) -> JsonResponse[Devi
         raise BadInput("device_id: differs from the path", "a device cannot be renamed")
     if "type" in settings:
         if "driver" in settings:
-            raise BadInput("type, driver: give only one of the two", "give one of them")
+            raise BadInput("type, driver: both name the driver", "give only one of them")
         settings["driver"] = settings.pop("type")
     changed = await request.app.editor.put("devices", device, settings, settings_editing.terms_of(request, new))
     return _shown(request, device, changed)

@@ -1,4 +1,4 @@
-"""Delay of refusals: who keeps asking for what is refused waits, so that it costs the gateway next to nothing."""
+"""Delay of refusals: clients that are refused again and again wait, so that they cost the gateway next to nothing."""
 
 from __future__ import annotations
 

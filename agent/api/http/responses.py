@@ -40,7 +40,7 @@ class JsonResponse(Generic[T]):
 
 
 class TextResponse(JsonResponse[str]):
-    """A body that is no JSON."""
+    """A body that is not JSON."""
 
     def __init__(self, body: str, kind: str) -> None:
         self.status = 200

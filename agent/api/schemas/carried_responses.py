@@ -25,8 +25,8 @@ class OwedReading(TypedDict):
 
 
 class OwedMessages(TypedDict):
-    """All of `ranges` is there: urgent or not, first, end, the id of the last row. The `left_out` rows that cannot be
-    written as messages are in none of them."""
+    """`ranges` (urgent or not, first, end, id of the last row) are complete; none contains the `left_out` rows, which
+    cannot be written as messages."""
 
     upto: int
     ranges: list[CarriedRange]
@@ -35,7 +35,7 @@ class OwedMessages(TypedDict):
 
 
 class CarriedProgress(TypedDict):
-    """What is done of the parcel: ranges of indexes, and index and reason of what the broker refused for good."""
+    """Progress of a parcel: ranges of indexes; index and reason of what the broker refused for good."""
 
     done: list[list[int]]
     refused: list[tuple[int, str]]

@@ -38,7 +38,7 @@ class DeadLetterQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Stored readings, newest first where `order` says nothing else: a page of 100 unless `limit` does; as CSV all."""
+    """A page of stored readings, newest first unless `order` says otherwise; without `limit` 100, as CSV all."""
 
     since: Moment | None = None
     until: Moment | None = None
@@ -49,7 +49,7 @@ class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceHistoryQuery(HistoryQuery, frozen=True, forbid_unknown_fields=True):
-    """With `resolution` curves instead of readings: least, most, mean and last of each so long bucket of time."""
+    """With `resolution`: curves instead of readings, least, most, mean and last of each bucket of that length."""
 
     resolution: Annotated[
         str | None, Meta(examples=["5m"], description="a duration such as 10s, 5m or 2h, or auto: curves of buckets")
@@ -91,7 +91,7 @@ class LogQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
     level: Literal["debug", "info", "warning", "error"] = "debug"
     device: Which | None = None
-    grep: Annotated[str | None, Meta(description="only lines with this text, in whatever case")] = None
+    grep: Annotated[str | None, Meta(description="only lines with this text, in upper or lower case")] = None
     limit: Limit = 200
     follow: bool = False
 
@@ -118,8 +118,8 @@ class SettingsApplyBody(SettingsChangeBody, frozen=True, forbid_unknown_fields=T
 
 
 class ScanBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """`seconds`: how long a serial port may be silent, or how long Bluetooth is heard. `ask`: serial devices that say
-    nothing are asked, harmless questions only. `ports`: only these serial ones."""
+    """`seconds`: how long to wait for a serial port to send, or to listen for Bluetooth. `ask`: also send harmless
+    questions to silent serial devices. `ports`: only these serial ports."""
 
     kind: Literal["serial", "ble"]
     seconds: Annotated[float, Meta(ge=1, le=60)] | None = None
@@ -128,7 +128,7 @@ class ScanBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerTestBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """A broker as it is saved (`broker`), or as it would be with these `settings`; `***` keeps a secret of `broker`, to
+    """A saved broker (`broker`), or one with these `settings`; with both, `***` keeps a secret of the saved one, for
     the same address only."""
 
     broker: Which | None = None
@@ -136,7 +136,7 @@ class BrokerTestBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceTestBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """A device as it would be with these `settings`; with `device`, `***` keeps a secret of that one."""
+    """A device with these `settings`; with `device`, `***` keeps a secret of that saved one."""
 
     settings: dict[str, Any]
     device: Which | None = None
@@ -163,8 +163,8 @@ TokenName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@ -]{1,64}$", description
 
 
 class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """Topics that are not named: every one, but none for a viewer. With `device` it is a token of that device for the
-    listener, and has no role. With `kiosk` it is a viewer's, and a browser that signs in with it stays signed in."""
+    """Without topics: all of them, for a viewer none. With `device`: a token of that device for the listener, without a
+    role. With `kiosk`: one of a viewer whose browser stays signed in."""
 
     role: Role | None = None
     device: (
@@ -180,14 +180,14 @@ class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
-    """One of the two."""
+    """A token, or a login code."""
 
     token: Annotated[str, Meta(max_length=16384)] | None = None
     code: Annotated[str, Meta(max_length=128, description="of `gatepost token browser`; good once")] | None = None
 
 
 class CodeBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """`role` is operator where it is not named. With `kiosk` it signs a board in: a viewer whose token is made then."""
+    """`role` defaults to operator. With `kiosk` the code signs a board in, a viewer whose token is made then."""
 
     role: Role | None = None
     kiosk: bool = False
@@ -195,26 +195,26 @@ class CodeBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewBroker(Struct, frozen=True):
-    """A broker: its name, and beside it its settings as in a settings file (docs/settings.md)."""
+    """A broker: its name and its settings, as in a settings file (docs/settings.md)."""
 
     name: Which
     url: str
 
 
 class BrokerBody(Struct, frozen=True):
-    """The settings of a broker as in a settings file (docs/settings.md); these and no others hold then."""
+    """The settings of a broker as in a settings file (docs/settings.md); they replace all earlier ones."""
 
     url: str
 
 
 class NewDevice(Struct, frozen=True):
-    """A device: its id, and beside it its settings as in a settings file (docs/settings.md); `type` = `driver`."""
+    """A device: its id and its settings, as in a settings file (docs/settings.md); `type` = `driver`."""
 
     device_id: Which
 
 
 class DeviceBody(Struct, frozen=True):
-    """The settings of a device as in a settings file (docs/settings.md); these and no others hold then."""
+    """The settings of a device as in a settings file (docs/settings.md); they replace all earlier ones."""
 
 
 TopicName = Annotated[str, Meta(min_length=1, max_length=1024, description="a topic")]
@@ -233,7 +233,7 @@ class PublishBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BroadcastBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """For every gateway of the organization, this one too; `broker` None = through every one that is connected."""
+    """A message for every gateway of the organization, this one too; `broker` null = through all connected ones."""
 
     payload: dict[str, Any]
     broker: Which | None = None

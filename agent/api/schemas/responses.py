@@ -33,8 +33,8 @@ class ErrorBody(TypedDict):
 
 
 class HealthReport(TypedDict):
-    """`mqtt_connected`: the broker of requests that name none, where there is no such one, any; `uptime` in seconds,
-    `message_count` of messages that came in."""
+    """`mqtt_connected`: the default broker, or any where there is no default; `uptime` in seconds; `message_count`:
+    messages received."""
 
     status: Literal["healthy", "degraded"]
     mqtt_connected: bool
@@ -51,7 +51,7 @@ class ClockState(TypedDict):
 
 
 class ListenerHealth(TypedDict):
-    """`state`: off, ok, or why it is not served as the settings say."""
+    """`state`: off, ok, or why it is not served."""
 
     state: str
     connected: int
@@ -85,8 +85,8 @@ class DeviceList(TypedDict):
 
 
 class FleetState(TypedDict):
-    """Desired state: `version` is in force, `decided` the newest one that was judged, and `status` what became of it;
-    `unreported` reports wait for the broker; `manual`: what is tried waits for somebody's word."""
+    """Desired state: `version` is in force, `decided` is the newest one judged, and `status` its outcome; `unreported`
+    reports wait for the broker; `manual`: a trial waits until a person confirms it."""
 
     broker: str
     version: int | None
@@ -133,8 +133,7 @@ class ListenerClient(TypedDict):
 
 
 class ListenerView(TypedDict):
-    """Devices that speak MQTT to the gateway; `refused` counts by what was wrong: auth, topic, payload, malformed,
-    rate."""
+    """Devices that speak MQTT to the gateway; `refused` counts by reason: auth, topic, payload, malformed, rate."""
 
     isInitialized: bool
     connectedClients: int
@@ -153,7 +152,7 @@ class ListenerView(TypedDict):
 
 
 class HungUp(TypedDict):
-    """`ended`: connections of the device that there were."""
+    """`ended`: how many connections of the device were ended."""
 
     device: str
     ended: int
@@ -188,7 +187,7 @@ class FindingList(TypedDict):
 
 
 class ReloadResult(TypedDict):
-    """`tried`: refused while it was put into force, so that the files have no mistake that a check could find."""
+    """`tried`: refused while it was applied; a check of the files finds no mistake."""
 
     applied: bool
     changed: list[str]
@@ -210,7 +209,7 @@ class CommandOutcome(TypedDict):
 
 
 class LedgerEntryView(TypedDict):
-    """Of the ledger of commands."""
+    """A command in the ledger."""
 
     id: str
     device_id: str | None
@@ -243,7 +242,7 @@ class GapList(TypedDict):
 
 
 class LossView(TypedDict):
-    """What stored readings may be missing; "" = none, or somebody has seen it."""
+    """Which stored readings may be missing; empty = none, or marked as seen."""
 
     loss: str
 
@@ -291,7 +290,7 @@ class TokenList(TypedDict):
 
 
 class NewToken(TokenView):
-    """`token` is its text, told this once."""
+    """`token` is its text, shown only once."""
 
     token: str
 
@@ -383,7 +382,7 @@ class PublishedMessage(TypedDict):
 
 
 class BroadcastOutcome(TypedDict):
-    """At one broker; `error` where it was not sent."""
+    """The outcome at one broker; `error` where it was not sent."""
 
     broker: str
     topic: str

@@ -63,14 +63,14 @@ class LogLineView(TypedDict):
 
 
 class LogLines(TypedDict):
-    """The oldest first."""
+    """Lines of the log, oldest first."""
 
     logs: list[LogLineView]
 
 
 class CurveView(TypedDict):
-    """One value in one unit. `points`: start of the bucket in Unix seconds, count, least, most, mean, last; a bucket in
-    which nothing came is missing."""
+    """One value in one unit. `points`: start of the bucket in Unix seconds, count, least, most, mean, last; empty
+    buckets are left out."""
 
     metric: str
     name: str
@@ -79,7 +79,7 @@ class CurveView(TypedDict):
 
 
 class CurveList(TypedDict):
-    """`resolution` in seconds, as it was used; not `complete`: what is before `since` took too long."""
+    """`resolution` in seconds, as it was used; not `complete`: reading what is before `since` took too long."""
 
     device_id: str
     since: str
@@ -90,7 +90,7 @@ class CurveList(TypedDict):
 
 
 class ScanView(TypedDict):
-    """A scan; times in seconds. `found` is there at its end, see docs/interfaces.md."""
+    """A scan; times in seconds. `found` comes at its end, see docs/interfaces.md."""
 
     id: int
     kind: Literal["serial", "ble"]
@@ -111,7 +111,7 @@ class ScanShown(TypedDict):
 
 
 class ConnectionStepView(TypedDict):
-    """`none`: not needed; `unknown`: the protocol does not tell."""
+    """`none`: not needed; `unknown`: the protocol gives no answer."""
 
     step: Literal["dns", "tcp", "tls", "connect", "subscribe", "publish"]
     state: Literal["ok", "failed", "skipped", "none", "unknown"]

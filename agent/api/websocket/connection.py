@@ -1,4 +1,4 @@
-"""WebSocket connection of one client: its queue is bounded, it learns what it missed, it ends when it takes nothing."""
+"""WebSocket connection of one client: a bounded queue, a count of what it missed, an end for one that reads nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LEAVES, WRONG_KIND, TOO_MUCH, NO_ANSWER, TOO_SLOW, NO_RIGHT = 1001, 1003, 1008, 
 
 
 class WebSocketTimeouts(NamedTuple):
-    """Seconds."""
+    """Timeouts of a client's connection, in seconds."""
 
     ping: float = 20.0  # between two
     stuck: float = 10.0  # in which a full buffer must have become less full
@@ -39,7 +39,7 @@ class WebSocketTimeouts(NamedTuple):
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """Made by `Broadcaster.welcome`; `ended` is done when the connection is gone."""
+    """Connection of one client, from the handshake on; `ended` is done when it is gone."""
 
     def __init__(
         self,

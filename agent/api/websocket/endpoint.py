@@ -45,7 +45,7 @@ def upgrade(request: ApiRequest, selection: EventSelection, bare: bool = False) 
 
 
 class UpgradedResponse(JsonResponse[None]):
-    """No answer of HTTP: the connection is the client's from now on."""
+    """Response without HTTP: hands the connection over to the client's protocol."""
 
     def __init__(self, client: WebSocketConnection, switch: Any) -> None:
         self._client = client

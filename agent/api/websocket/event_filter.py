@@ -24,8 +24,8 @@ Patterns = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128)], .
 
 
 class EventSelection(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is null or left out lets everything through, an empty list nothing. Devices and metrics say nothing about
-    events that have none."""
+    """Selection of events: null lets everything through, an empty list nothing. Devices and metrics do not apply to
+    events without one."""
 
     events: Patterns | None = None
     devices: Patterns | None = None

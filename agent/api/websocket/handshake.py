@@ -35,7 +35,7 @@ def accept(headers: list[tuple[bytes, bytes]]) -> Any:
 
 
 def wrong() -> HandshakeWrong:
-    return HandshakeWrong("this is a WebSocket", f"open it as ws:// or wss://, version {VERSION} (RFC 6455)")
+    return HandshakeWrong("this route is a WebSocket", f"open it as ws:// or wss://, version {VERSION} (RFC 6455)")
 
 
 def frame(text: bytes) -> bytes:

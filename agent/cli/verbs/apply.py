@@ -35,11 +35,11 @@ def apply(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Put settings into force, on trial if you like.
+    """Apply settings, on trial if wanted.
 
     They are merged over the agent's own drop. The file holds what is to change. A broker or device in it is taken
     whole, null removes it. With --confirm the change is undone by itself, also after a crash or a power cut, unless
-    `gatepost confirm` says in time that all is well: a wrong setting over a remote link mends itself. Wrong ones are
+    `gatepost confirm` says in time that all is well: a wrong setting over a remote link is undone. Wrong ones are
     refused with every problem (exit code 78).
 
     \b
@@ -127,7 +127,7 @@ def _refused(problems: list[dict[str, str]], written: WrittenSettings, quiet: bo
     if not quiet:
         for problem in problems:
             say(written.problem(problem))
-        complain("these settings are refused; the agent goes on with the ones it has")
+        complain("these settings are refused; the agent keeps the ones that it has")
     raise typer.Exit(ExitCode.SETTINGS)
 
 

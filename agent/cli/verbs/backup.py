@@ -76,7 +76,7 @@ def restore(
     The backup is unpacked and checked first. What was here is set aside, not deleted. Readings keep their ids.
 
     The data go to the gateway.state_dir of the settings in the backup. Where that holds data already, and --config does
-    not exist or names another one, it asks first; --yes answers that, and without a terminal it must be there.
+    not exist or names another one, it asks first; without a terminal --yes is required.
 
     \b
     Example:

@@ -27,7 +27,7 @@ def show(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Print the effective settings, each with where it was written.
+    """Print the effective settings, each with its origin.
 
     That is file, line and column, or `default`. Secrets and patients are hidden. Reads the files; `--running` (or
     `--socket`) asks the agent.

@@ -77,11 +77,11 @@ def export(
 ) -> None:
     """Write stored readings to a file, the newest first.
 
-    The file appears when it is complete, and only its owner may read it. Broken off, and run again with the same
-    options, it goes on where it was (csv, jsonl). parquet needs the library pyarrow.
+    The file appears when it is complete, and only its owner may read it. Run an interrupted export again with the
+    same options and it continues (csv, jsonl). parquet needs the library pyarrow.
 
-    With --stick: write what a broker is owed onto a stick, urgent readings first. Run again, it goes on where it was;
-    receipts of what was sent meanwhile are taken from the stick. Nothing is delivered before there is a receipt.
+    With --stick: write what a broker is owed onto a stick, urgent readings first. Run it again to continue; it also
+    takes receipts from the stick. Readings count as delivered only when their receipt is back.
 
     \b
     Example:

@@ -49,7 +49,7 @@ def import_(
     """Send the readings of another gateway from a stick.
 
     `gatepost export --stick` has written them there. They keep their ids, and go as that gateway would have sent them.
-    A receipt lies on the stick afterwards: carried home, `gatepost import` or `gatepost export --stick` there marks the
+    It leaves a receipt on the stick: at the first gateway, `gatepost import` or `gatepost export --stick` marks the
     readings as delivered.
 
     Running it again is harmless: what was sent is not sent twice. Exit code 1 when something on the stick is damaged or

@@ -33,8 +33,8 @@ def show(
 ) -> None:
     """Print the agent's own log, the newest line last.
 
-    The agent keeps the newest quarter of a MiB in memory, also where no journal does. What is written follows
-    logging.level. With --follow it goes on until Ctrl-C; with --json too, that is one JSON object a line.
+    The agent keeps the newest 256 KiB in memory, also on systems without a journal. logging.level says what is
+    logged. With --follow it prints until Ctrl-C; with --json too, one JSON object a line.
 
     \b
     Example:

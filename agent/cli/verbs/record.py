@@ -34,8 +34,8 @@ def record(
 
     They are kept with their times, for `gatepost replay` or for a developer.
 
-    The device goes on working as usual. The file holds what it measures, and no passwords or keys. Of a device that
-    says nothing in this time no file is kept (exit code 1).
+    The device goes on working as usual. The file holds what it measures, and no passwords or keys. When
+    the device sends nothing in this time, no file is kept (exit code 1).
 
     \b
     Example:

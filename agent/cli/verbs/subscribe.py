@@ -29,7 +29,7 @@ def subscribe(
 ) -> None:
     """Print the messages of a topic.
 
-    Until Ctrl-C; the subscription is ended with it, unless it was there before. With --json one JSON object a line.
+    Prints until Ctrl-C, then ends the subscription unless it existed before. With --json one JSON object a line.
 
     \b
     Example:

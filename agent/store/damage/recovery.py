@@ -98,7 +98,7 @@ class StoreRecovery:
                 return True
             if not self._may_try():
                 return False
-            log.error("the database is damaged; carrying over what can be read into a new one")
+            log.error("the database is damaged; copying what can be read into a new one")
             try:
                 async with self._database.mending():
                     report = await self._replace()
@@ -107,7 +107,7 @@ class StoreRecovery:
                 if report is not None:
                     await self._on_open()
             except (OSError, sqlite3.Error, StoreError) as error:
-                log.error("the database could not be mended: %s", error)
+                log.error("the database could not be repaired: %s", error)
                 return False
             return report is not None
 
@@ -129,7 +129,7 @@ class StoreRecovery:
             report = await asyncio.to_thread(salvage, database.path, self._next_seq())
         except (OSError, sqlite3.Error) as error:
             text = explain(error) if isinstance(error, sqlite3.Error) else str(error)
-            log.error("what can be read could not be carried over: %s", text)
+            log.error("what can be read could not be copied: %s", text)
             await asyncio.to_thread(settle, database.path)
             if not database.path.exists():
                 raise

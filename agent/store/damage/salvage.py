@@ -66,7 +66,7 @@ def check(path: Path) -> SalvageReport:
     report = SalvageReport(str(path))
     settle(path)
     if not path.exists():
-        raise StoreError(f"There is no database at {path}.", "Name the file, or the settings with --config.")
+        raise StoreError(f"there is no database at {path}", "name the file, or the settings with --config")
     try:
         with contextlib.closing(_open_readonly(path)) as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]

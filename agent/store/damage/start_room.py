@@ -27,14 +27,14 @@ def make_room(database: Path) -> None:
     if not database.exists() or _free(database) >= ROOM:
         return
     if spare.is_file():
-        log.warning("the disk is full: what is kept for a start is given back")
+        log.warning("the disk is full: the space reserved for a start is released")
         spare.unlink()
     found = asides(database)
     for aside in found:
         if _free(database) >= ROOM or (aside == found[-1] and not _has_log(database)):
             return
-        which = "the newest that was" if aside == found[-1] else "which was"
-        log.error("the disk is full: %s is removed, %s set aside as damaged", aside.name, which)
+        newest = "; it was the newest" if aside == found[-1] else ""
+        log.error("the disk is full: the damaged database %s, which was set aside, is removed%s", aside.name, newest)
         remove(aside)
 
 
