@@ -87,8 +87,8 @@ class GatewayClient(GatewayCalls, BlockingCalls):
         """Live events over /ws: names and patterns (`bp-*`), None = all of them.
 
         A lost connection is opened again, ever less often; then comes an event `reconnected` whose data says from
-        `since` until `until` what may be missing (`history` has the readings). An event `missed` says how many this
-        client was too slow for. Without `reconnect` a lost connection raises GatewayError.
+        `since` until `until` what may be missing (`history` has the readings). An event `lost` says how many this
+        client was too slow for (`count`). Without `reconnect` a lost connection raises GatewayError.
         """
         from gatepost.client.live import EventStream, blocking
 

@@ -80,8 +80,7 @@ async def findings(app: CheckedAgent) -> list[Finding]:
         *_store(await app.store.stats()),
         *_settings(app.status()),
         *_trial(app.status()),
-        *_api(app.status()),
-        *_listener(app.status()),
+        *_unserved(app.status()),
         *_fleet(app.status()),
     ]
     results += _gaps(await app.store.gaps(100), now)
@@ -98,28 +97,20 @@ async def findings(app: CheckedAgent) -> list[Finding]:
     return by_weight([*results, *_nothing_to_do(app.settings)])
 
 
-def _api(status: dict[str, Any]) -> Iterator[Finding]:
-    trouble = (status.get("api") or {}).get("trouble")
-    if trouble:
-        yield finding_of(
-            "api-not-served",
-            "gateway",
-            "the API is not served on TCP as the settings say",
-            trouble,
-            "see api.listen, api.tls and api.jwt; `gatepost reload` tries again",
-        )
+UNSERVED = {  # part of the agent: the finding, what its settings ask for in vain
+    "api": ("api-not-served", "the API is not served on TCP as the settings say", "api.listen, api.tls and api.jwt"),
+    "listener": (
+        "listener-not-served",
+        "devices that speak MQTT cannot connect: the listener is not served as the settings say",
+        "listener.listen, listener.ws and listener.tls",
+    ),
+}
 
 
-def _listener(status: dict[str, Any]) -> Iterator[Finding]:
-    trouble = (status.get("listener") or {}).get("trouble")
-    if trouble:
-        yield finding_of(
-            "listener-not-served",
-            "gateway",
-            "devices that speak MQTT cannot connect: the listener is not served as the settings say",
-            trouble,
-            "see listener.listen, listener.ws and listener.tls; `gatepost reload` tries again",
-        )
+def _unserved(status: dict[str, Any]) -> Iterator[Finding]:
+    for part, (ident, what, keys) in UNSERVED.items():
+        if trouble := (status.get(part) or {}).get("trouble"):
+            yield finding_of(ident, "gateway", what, trouble, f"see {keys}; `gatepost reload` tries again")
 
 
 def _trial(status: dict[str, Any]) -> Iterator[Finding]:

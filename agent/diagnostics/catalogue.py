@@ -8,16 +8,12 @@ _IDS: dict[Severity, str] = {
     "problem": """
         agent-unreachable api-not-served broker-blocked broker-refused broker-unreachable database-damaged device-absent
         device-error device-silent disk-full disk-unreadable listener-not-served log-damaged port-unreadable port-wrong
-        settings-error
-        settings-last-good
-        settings-refused store-failing store-full
+        settings-error settings-last-good settings-refused store-failing store-full
     """,
     "warning": """
         broker-dead-letters broker-subscription-refused clock-unsynchronised desired-state-not-applied
-        device-misunderstood
-        device-no-reading device-quiet disk-low port-forbidden port-missing readings-lost settings-on-trial
-        settings-warning
-        store-repaired
+        device-misunderstood device-no-reading device-quiet disk-low port-forbidden port-missing readings-lost
+        settings-on-trial settings-warning store-repaired
     """,
     "note": """
         broker-backlog broker-disconnected database-in-use database-missing database-unreadable

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from gatepost.agent.cli.verbs.send import tell
+from gatepost.agent.cli.verbs.subscribe import _wanted as wanted
 from gatepost.agent.settings.model import CommandSettings
 from gatepost.agent.store.command_ledger import LedgerEntry
 
@@ -298,3 +299,8 @@ def test_the_answer_of_read_now_tells_each_value_once_with_its_unit(capfd):
     tell({"device_id": "a", "command": "read_now", "status": "done", "result": result})
     lines = capfd.readouterr().out.splitlines()
     assert lines == ["a read_now: done", "  body_weight: weight 67.8 lb", "  flags: none", "  seat: -"]
+
+
+def test_messages_that_were_too_fast_are_counted(capsys):
+    assert list(wanted([{"event": "lost", "data": {"count": 3}}], "hospital", "ward/#")) == []
+    assert "3 messages went by" in capsys.readouterr().err

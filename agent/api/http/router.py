@@ -149,8 +149,10 @@ def application(
 ) -> ASGIApp:
     """Paths are tried in the order of the table; `closing` ends the endless answers, `guard` says who asks."""
 
+    endpoint = partial(_Endpoint, app, closing=closing, authenticator=authenticator, guard=guard)
+
     def matcher(table: Iterable[Route], otherwise: ASGIApp) -> PathMatcher:
-        return PathMatcher(_endpoints(app, table, closing, authenticator, guard), otherwise)
+        return PathMatcher([(path, endpoint(methods)) for path, methods in _by_path(table).items()], otherwise)
 
     if late is None:
         return matcher(routes, _nothing_here)
@@ -167,20 +169,14 @@ def application(
     return matcher(routes, other)
 
 
-def _endpoints(
-    app: AgentInterface,
-    routes: Iterable[Route],
-    closing: asyncio.Event,
-    authenticator: Authenticator,
-    guard: AccessGuard,
-) -> list[tuple[str, ASGIApp]]:
+def _by_path(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
     paths: dict[str, dict[str, Route]] = {}
     for route in routes:
         if route.role is None:
             log.error("%s %s names no role and is not served", route.method, route.path)
             continue
         paths.setdefault(route.path, {})[route.method] = route
-    return [(path, _Endpoint(app, methods, closing, authenticator, guard)) for path, methods in paths.items()]
+    return paths
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
 from gatepost.agent.cli.support.output import say, say_json, table
-from gatepost.client import ApiCall
-
-LISTENER = "/api/v1/listener"
 
 verb = new()
 
@@ -34,13 +30,13 @@ def listener(
     """
     client = connected(socket, config)
     if hang_up is not None:
-        ended: Any = client.request(ApiCall("DELETE", f"{LISTENER}/clients/{quote(hang_up, safe='')}"))
+        ended = client.hang_up(hang_up)
         if json:
             say_json(ended)
         else:
             say(f"{ended['device']}: {ended['ended']} connection{'s' * (ended['ended'] != 1)} ended")
         return
-    shown: Any = client.request(ApiCall("GET", LISTENER))
+    shown = client.listener()
     if json:
         say_json(shown)
         return

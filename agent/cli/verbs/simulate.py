@@ -57,9 +57,8 @@ def simulate(
     """Run simulated devices until Ctrl-C.
 
     One serial device on a PTY, configured as `port: LINK`; one that connects to `port: listen://...`; one that answers
-    at `port: udp://...`; or any number of BLE devices, which need no adapter: the
-    agent is started with the bus that is printed, and finds an emulated bluetoothd there. A driver named twice is two
-    devices.
+    at `port: udp://...`; or any number of BLE devices, without an adapter: start the agent with the printed bus, where
+    an emulated bluetoothd answers. A driver named twice is two devices.
 
     \b
     Example:
@@ -146,10 +145,7 @@ async def _run(kind: type[Driver], options: Any, link: Path, seed: int, speed: f
     end = ending()
     try:
         async with PtyTwin(kind.twin(options, seed), link, speed=speed) as twin:
-            if json:
-                say_line({"driver": kind.name, "link": str(link), "device": twin.device})
-            else:
-                say(f"{kind.name} speaks at {link} ({twin.device}); Ctrl-C ends it")
+            _announce(kind, f"speaks at {link} ({twin.device})", json, link=str(link), device=twin.device)
             await end.wait()
     except OSError as error:
         raise GatepostError(f"{link}: {error.strerror}", "name another place with --link") from error
@@ -166,10 +162,7 @@ async def _run_connecting(kind: type[Driver], options: Any, place: str, seed: in
     end = ending()
     backoff = Backoff(Random(seed), 0.5, 10.0)  # noqa: S311  # a simulation
     async with TcpTwin(kind.twin(options, seed), host, port, backoff, speed=speed):
-        if json:
-            say_line({"driver": kind.name, "connect": place})
-        else:
-            say(f"{kind.name} connects to {place}; Ctrl-C ends it")
+        _announce(kind, f"connects to {place}", json, connect=place)
         await end.wait()
 
 
@@ -184,10 +177,7 @@ async def _run_udp(kind: type[Driver], options: Any, place: str, seed: int, spee
     end = ending()
     try:
         async with UdpTwin(twin, host, port, speed=speed):
-            if json:
-                say_line({"driver": kind.name, "udp": place})
-            else:
-                say(f"{kind.name} answers at {place}; Ctrl-C ends it")
+            _announce(kind, f"answers at {place}", json, udp=place)
             await end.wait()
     except OSError as error:
         raise GatepostError(f"{place}: {error.strerror or error}", "name another place with --udp") from error
@@ -208,16 +198,20 @@ async def _run_w1(kind: type[Driver], options: Any, folder: Path, seed: int, spe
     sensor = W1Folder(kind.twin(options, seed), folder)
     try:
         sensor.update()
-        if json:
-            say_line({"driver": kind.name, "link": str(folder), "device": str(folder / "w1_slave")})
-        else:
-            say(f"{kind.name} is at {folder}; Ctrl-C ends it")
+        _announce(kind, f"is at {folder}", json, link=str(folder), device=str(folder / "w1_slave"))
         running = asyncio.create_task(sensor.run(speed))
         await end.wait()
         running.cancel()
         await asyncio.wait([running])
     except OSError as error:
         raise GatepostError(f"{folder}: {error.strerror}", "name another place with --link") from error
+
+
+def _announce(kind: type[Driver], what: str, json: bool, **facts: str) -> None:
+    if json:
+        say_line({"driver": kind.name, **facts})
+    else:
+        say(f"{kind.name} {what}; Ctrl-C ends it")
 
 
 def ending() -> asyncio.Event:

@@ -81,8 +81,8 @@ def _wanted(events: Iterator[Any], broker: str, topic: str) -> Iterator[Mapping[
                 yield data
         elif event["event"] == "reconnected":
             complain(f"the agent was away: messages since {data['since']} may be missing")
-        elif event["event"] == "missed":
-            complain(f"messages went by faster than they could be printed: {data}")
+        elif event["event"] == "lost":
+            complain(f"{data['count']} messages went by faster than they could be printed")
 
 
 def shown(message: Mapping[str, Any]) -> str:

@@ -11,9 +11,6 @@ from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connec
 from gatepost.agent.cli.support.output import say, say_as_is, say_json, table
 from gatepost.client import ApiCall
 
-TOKENS = "/api/v1/tokens"
-SESSIONS = "/api/v1/sessions"
-
 
 class TokenRole(StrEnum):
     VIEWER = "viewer"
@@ -79,7 +76,7 @@ def create(
     body: dict[str, Any] = {"role": role and role.value, "device": device, "name": name, "expires": expires}
     body |= {"publish": publish, "subscribe": subscribe, "kiosk": kiosk}
     made: Any = connected(socket, config).request(
-        ApiCall("POST", TOKENS, body={key: value for key, value in body.items() if value})
+        ApiCall("POST", "/api/v1/tokens", body={key: value for key, value in body.items() if value})
     )
     if json:
         say_json(made)
@@ -97,7 +94,7 @@ def every(socket: Socket = None, config: Config = None, json: Json = False) -> N
     Example:
       gatepost token list
     """
-    found: Any = connected(socket, config).request(ApiCall("GET", TOKENS))
+    found = connected(socket, config).tokens()
     if json:
         say_json(found)
         return
@@ -133,9 +130,7 @@ def revoke(
     Example:
       gatepost token revoke 3f9a0c52d1e7
     """
-    from urllib.parse import quote
-
-    was: Any = connected(socket, config).request(ApiCall("DELETE", f"{TOKENS}/{quote(ident, safe='')}"))
+    was = connected(socket, config).revoke_token(ident)
     if json:
         say_json(was)
     else:
@@ -150,7 +145,7 @@ def sessions(socket: Socket = None, config: Config = None, json: Json = False) -
     Example:
       gatepost token sessions
     """
-    found: Any = connected(socket, config).request(ApiCall("GET", SESSIONS))
+    found = connected(socket, config).sessions()
     if json:
         say_json(found)
         return
@@ -177,9 +172,7 @@ def end_session(
     Example:
       gatepost token end-session 5be1c0ffee21
     """
-    from urllib.parse import quote
-
-    was: Any = connected(socket, config).request(ApiCall("DELETE", f"{SESSIONS}/{quote(ident, safe='')}"))
+    was = connected(socket, config).end_session(ident)
     if json:
         say_json(was)
     else:

@@ -41,7 +41,9 @@ def check_url(rules: RuleContext, url: str, path: Path) -> SplitResult | None:
         rules.error(path, "bad-url", f"{shown} does not start with mqtt://, mqtts://, ws:// or wss://", hint)
         return None
     if not url.isprintable() or " " in url:  # which `urlsplit` leaves out
-        rules.error(path, "bad-url", f"{shown} holds a space or a control character", "remove it: write mqtt://HOST:1883")
+        rules.error(
+            path, "bad-url", f"{shown} holds a space or a control character", "remove it: write mqtt://HOST:1883"
+        )
         return None
     try:
         parts = urlsplit(url)
