@@ -126,6 +126,11 @@ class PendingWrites:
         """Seconds until counted losses are to be written; None when there are none."""
         return self._losses_left()
 
+    def waiting(self) -> bool:
+        """Whether anything would go with a commit of readings."""
+        some = self._boots or self._starts or self._series or self._dead or self._told or self._untold or self.losses
+        return bool(some) or self._positions_due()
+
     async def write(self, run: TransactionRun) -> None:
         # Taken in one go: a position must never be written without the dead letter that let it pass.
         taken = self._taken = _Taken()
@@ -193,6 +198,8 @@ class PendingWrites:
         return 0.0 if self._ending else self._pace.left(self._clock.monotonic())
 
     def _positions_due(self) -> bool:
+        if not self._now and self._clock.monotonic() < self._saved_at + MANY_SECONDS:
+            return False
         return self.unsaved and self.save_left() <= 0
 
     def _take_positions(self, taken: _Taken) -> None:

@@ -38,7 +38,13 @@ DAMAGE_MESSAGES = (
 class ExtraWrites(Protocol):
     """What else goes into the same transaction, and what to do when it held or failed."""
 
-    def due(self) -> bool: ...
+    def due(self) -> bool:
+        """Whether it is worth a commit of its own."""
+        ...
+
+    def waiting(self) -> bool:
+        """Whether there is anything for a commit that is made anyway; if not, `write` need not be called."""
+        ...
 
     async def write(self, run: TransactionRun) -> None: ...
 
@@ -284,7 +290,9 @@ class StoreWriter:
                 # At one moment: a row must never be committed without the series that it belongs to.
                 batch, marks = list(self._queue), list(self._marks.items())
                 self._begun = number = self._begun + 1
-                await self._extras.write(run)
+                more = self._extras.waiting()
+                if more:
+                    await self._extras.write(run)
                 run.many("reading_insert", [reading_row(record) for record in batch])
                 for key, mark in marks:
                     run.later(*(("state_drop", (key,)) if mark is None else ("state_put", (key, mark))))
@@ -294,7 +302,8 @@ class StoreWriter:
                 self._extras.failed()
                 raise
             cancelled = error  # it came while the disk was busy, and what is stored is told
-        self._extras.held()
+        if more:
+            self._extras.held()
         for key, value in marks:
             if self._marks.get(key) is value:  # else a row that waits brought a newer one
                 self._marks.pop(key, None)
