@@ -176,13 +176,14 @@ class SettingsApplier:
         old, new = self.current.settings, loaded.settings
         changed = changes(old, new)
         problems += [f"{key}: changed, counts from the next start" for key in changed.at_start]
+        known = self._store.backlog.known
         try:
             await self._apply(_keep_fixed(old, new), loaded.origins)
         except Exception as error:
-            known = isinstance(error, GatepostError)
-            log.error("the new settings cannot be applied, going back: %s", error, exc_info=None if known else error)
+            foreseen = isinstance(error, GatepostError)
+            log.error("the new settings cannot be applied, going back: %s", error, exc_info=None if foreseen else error)
             problems.append(_told(error))
-            await self._roll_back(old)
+            await self._roll_back(old, known)
             return self._ended(reason, False, [], problems, tried=True)
         problems += [part.trouble for part in (self.api, self._mqtt_listener) if part is not None and part.trouble]
         self.current.loaded = loaded
@@ -234,9 +235,11 @@ class SettingsApplier:
             settings = _with_patients(before, settings)
         self._last_good.save(settings, origins)
 
-    async def _roll_back(self, old: Settings) -> None:
+    async def _roll_back(self, old: Settings, brokers: frozenset[str]) -> None:
+        """`brokers`: that had a position before."""
         try:
             await self._apply(old, self.current.origins)
+            await self._store.backlog.forget(self._store.backlog.known - brokers)
         except Exception as error:  # the agent runs on with what there is
             log.error("the earlier settings could not be applied again: %s", error, exc_info=error)
 

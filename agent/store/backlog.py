@@ -56,6 +56,18 @@ class DeliveryBacklog:
         for broker in brokers:
             self.position(broker)
 
+    @property
+    def known(self) -> frozenset[str]:
+        """Brokers that have a position, configured or not."""
+        return frozenset(self._pending.positions)
+
+    async def forget(self, brokers: Collection[str]) -> None:
+        """They come from settings that were never in force: nothing is owed to them. Raises sqlite3.Error."""
+        for broker in brokers:
+            self._pending.positions.pop(broker, None)
+            for track in TRACKS:
+                await self._queries.database.write("owed_clear", (broker, track))
+
     def save_soon(self) -> None:
         """A position has changed: it is written with one of the next commits, or on its own a little later."""
         loop, left = asyncio.get_running_loop(), SAVE_SECONDS

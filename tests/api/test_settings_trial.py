@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -294,6 +296,17 @@ async def test_an_api_address_in_use_since_the_start_refuses_no_other_change(fol
             freed = (await http.post("reload", json={})).json()
             assert (freed["applied"], freed["problems"]) == (True, [])
             assert (await http.get("status")).json()["api"]["trouble"] == ""
+
+
+async def test_a_broker_of_refused_settings_is_owed_nothing(folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        async with running(written(folder, brokers={"old": {"url": NOWHERE}})) as (app, http):
+            api = {"socket": str(folder / "api.sock"), "listen": f"127.0.0.1:{taken.getsockname()[1]}"}
+            written(folder, brokers={"old": {"url": NOWHERE}, "new": {"url": NOWHERE}}, api=api)
+            assert not (await http.post("reload", json={})).json()["applied"]
+            assert app.store.backlog.known == {"old"}
+    with closing(sqlite3.connect(folder / "state" / "gatepost.db")) as db:
+        assert db.execute("SELECT DISTINCT broker FROM owed").fetchall() == [("old",)]
 
 
 async def test_a_device_of_which_only_one_key_is_written(folder):
