@@ -21,14 +21,14 @@ from gatepost.agent.fleet.document import (
     open_envelope,
     read_document,
 )
-from gatepost.agent.fleet.record import DesiredStatus
+from gatepost.agent.fleet.record import COPY, FILE, DesiredStatus
 from gatepost.agent.fleet.reports import DesiredReports
 from gatepost.agent.fleet.validation import Problems, SettingsValidation
 from gatepost.agent.settings.current import CurrentSettings
 from gatepost.agent.settings.model import Settings
 
 CHECK_RATE, CHECK_BURST = 0.1, 30.0  # signatures a second: each is a process, and anybody at the broker may send some
-MAX_WAITING = 8  # messages that wait to be judged, and as many to be turned away; the oldest go first
+MAX_WAITING = 8  # messages that wait to be judged, and as many to be turned away, of which the oldest go first
 
 
 class AdmittedDocument(NamedTuple):
@@ -49,7 +49,8 @@ class _TurnedAway(NamedTuple):
 
 class DocumentAdmission:
     """Admission of one message after the other: `take` puts by what may be a document, at any time; `judge_one` judges.
-    `waiting`: the document that was admitted and is not tried yet."""
+    `waiting`: the document that was admitted and is not tried yet. What comes while MAX_WAITING wait is left out, and
+    `ask_again` is called once they are judged."""
 
     def __init__(
         self,
@@ -60,12 +61,14 @@ class DocumentAdmission:
         is_signed: Callable[[str, str, str], Awaitable[bool]] = signature.is_signed,
     ) -> None:
         self.waiting: AdmittedDocument | None = None
+        self.ask_again: Callable[[], None] = lambda: None
+        self._left_out = False
         self._current = current
         self._reports = reports
         self._validation = validation
         self._clock = clock
         self._is_signed = is_signed
-        self._inbox: deque[SignedDocument] = deque(maxlen=MAX_WAITING)
+        self._inbox: deque[SignedDocument] = deque()
         self._turned_away: deque[_TurnedAway] = deque(maxlen=MAX_WAITING)
         self._checks = TokenBucket(CHECK_RATE, CHECK_BURST, clock.monotonic())
 
@@ -75,7 +78,7 @@ class DocumentAdmission:
         return not self._inbox and not self._turned_away
 
     def take(self, message: bytes) -> None:
-        """Only what names a key of this gateway and is small enough waits: nothing else pushes a document out."""
+        """Only what names a key of this gateway and is small enough waits, and it keeps its place."""
         status: DesiredStatus = "unsigned"
         version, digest = None, ""
         try:
@@ -89,8 +92,12 @@ class DocumentAdmission:
         except WrongDocument as error:
             self._turned_away.append(_TurnedAway(version, digest, status, error))
             return
-        if envelope not in self._inbox:
+        if envelope in self._inbox:
+            return
+        if len(self._inbox) < MAX_WAITING:
             self._inbox.append(envelope)
+        else:
+            self._left_out = True
 
     async def judge_one(self) -> None:
         """One message: what is checked may take as long as a process needs. Raises StoreError, Unavailable."""
@@ -98,10 +105,11 @@ class DocumentAdmission:
             await self._refuse(*self._turned_away.popleft())
         if not self._inbox:
             return
-        envelope = self._inbox[0]
-        await self._judge(envelope)
-        if self._inbox and self._inbox[0] is envelope:  # else a flood has pushed it out meanwhile
-            self._inbox.popleft()
+        await self._judge(self._inbox[0])
+        self._inbox.popleft()
+        if self._left_out and not self._inbox:
+            self._left_out = False
+            self.ask_again()
 
     async def _judge(self, envelope: SignedDocument) -> None:
         if self._is_known(envelope.hash):
@@ -167,6 +175,9 @@ class DocumentAdmission:
         reports, waiting = self._reports, self.waiting
         gateway = self._current.settings.gateway.id
         newest = max(reports.record.decided, waiting.document.version if waiting else 0)
+        if reports.record.lost:
+            hint = f"remove {FILE} and {COPY} from the state directory, then restart"
+            raise WrongDocument("record-lost", "which versions were decided cannot be read any more", hint)
         if document.gateway_id != gateway:
             raise WrongDocument("wrong-gateway", "it is for another gateway", f"this one is {gateway}")
         if document.version <= newest:

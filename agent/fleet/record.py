@@ -9,11 +9,12 @@ from typing import Any, Literal
 import msgspec
 
 from gatepost.agent.core.atomic_file import write_atomic
+from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings.trial.record import TrialRecord
 
 log = logging.getLogger(__name__)
 
-FILE = "fleet.json"  # in the state directory
+FILE, COPY = "fleet.json", "fleet.json.copy"  # in the state directory; the second one is written after the first
 SCHEMA = 1
 MAX_UNTOLD = 50  # reports that wait for the broker; the oldest go first
 
@@ -45,7 +46,8 @@ class DesiredReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class FleetRecord(msgspec.Struct, frozen=True, kw_only=True):
     """`decided`: the newest version that was judged, never again; `applied`: the one in force; 0 = none. `trial` is the
-    report of what is tried, `report` tells of the decided one, `untold` are those that no broker has acknowledged."""
+    report of what is tried, `report` tells of the decided one, `untold` are those that no broker has acknowledged.
+    `lost`: the files cannot be read, so nobody knows what was decided."""
 
     schema: int = SCHEMA
     decided: int = 0
@@ -54,6 +56,7 @@ class FleetRecord(msgspec.Struct, frozen=True, kw_only=True):
     trial: DesiredReport | None = None
     report: DesiredReport | None = None
     untold: list[DesiredReport] = []
+    lost: bool = False
 
     def with_report(self, report: DesiredReport) -> FleetRecord:
         """The version of the report is decided so; a broker is to be told."""
@@ -83,21 +86,25 @@ def source_of(version: int) -> str:
 
 
 def read_record(state_dir: Path) -> FleetRecord:
-    """An empty one where there is none, or none that this version can read."""
-    path = state_dir / FILE
-    try:
-        record = msgspec.json.decode(path.read_bytes(), type=FleetRecord)
-    except FileNotFoundError:
-        return FleetRecord()
-    except (OSError, msgspec.DecodeError) as error:
-        log.error("%s cannot be read, older documents would be taken again: %s", path, type(error).__name__)
-        return FleetRecord()
-    return record
+    """The newest of both files that this version can read; an empty one where there is none, a lost one where none can
+    be read."""
+    found, there = list[FleetRecord](), False
+    for name in (FILE, COPY):
+        path = state_dir / name
+        try:
+            found.append(msgspec.json.decode(read_regular(path), type=FleetRecord))
+        except FileNotFoundError:
+            continue
+        except (OSError, msgspec.DecodeError) as error:
+            there = True
+            log.error("%s cannot be read: %s", path, type(error).__name__)
+    return max(found, key=lambda record: record.decided, default=FleetRecord(lost=there))
 
 
 def write_record(state_dir: Path, record: FleetRecord) -> None:
     """Fsynced; raises OSError."""
-    write_atomic(state_dir / FILE, msgspec.json.encode(record), 0o600)
+    for name in (FILE, COPY):
+        write_atomic(state_dir / name, msgspec.json.encode(record), 0o600)
 
 
 def settled(record: FleetRecord, ended: TrialRecord | None, now: str) -> FleetRecord:

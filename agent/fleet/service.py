@@ -77,13 +77,15 @@ class FleetService:
         gateway = current.settings.gateway.id
         self.reports = DesiredReports(state_dir, gateway, version, store, audit, clock, self._publish_report)
         validation = SettingsValidation(editor, registry, editor.path.with_name(FLEET_DROP))
+        admission = DocumentAdmission(current, self.reports, validation, clock)
+        admission.ask_again = self.granted
         self.desired = DesiredSettings(
             state_dir,
             current=current,
             editor=editor,
             trial=trial,
             reports=self.reports,
-            admission=DocumentAdmission(current, self.reports, validation, clock),
+            admission=admission,
             compare=lambda: HealthComparison(brokers, devices),
             clock=clock,
             on_manual=self._topics_changed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from gatepost.agent.fleet import desired_settings, reports, validation
 from gatepost.agent.fleet.admission import CHECK_BURST, MAX_WAITING
+from gatepost.agent.fleet.document import open_envelope
 from tests.api.real import running
 from tests.desired.box import LONG, ROOT, SIGNER, Fleet, fleet, level, settings, signed
 from tests.desired.signing import GATEWAY, FleetSigner
@@ -171,6 +173,26 @@ async def test_a_flood_of_documents_is_not_checked_one_by_one_and_holds_nothing_
     await until(lambda: f"{ROOT}/desired/confirm" in link._tasks._subscriptions.held, LONG)
     box.listener.publish(f"{ROOT}/desired/confirm", b'{"version": 1}')
     await box.report(1, "applied")
+
+
+async def test_a_document_that_a_flood_leaves_no_place_for_is_asked_for_again(box: Fleet) -> None:
+    service, answers = box.app.fleet.running, asyncio.Semaphore(0)
+    admission, service.jitter = service.desired._admission, 0.0
+
+    async def slow(*question: str) -> bool:
+        await answers.acquire()
+        return False
+
+    admission._is_signed = slow
+    first = SIGNER.document(1, level("error"))
+    for message in (first, *(SIGNER.document(version, level("error")) for version in range(2, MAX_WAITING + 3))):
+        service.desired.take(message)
+    assert admission._inbox[0] == open_envelope(first)  # it keeps its place
+    assert len(admission._inbox) == MAX_WAITING
+    asked = len(box.listener.on(f"{ROOT}/desired/get"))
+    for _ in range(MAX_WAITING):
+        answers.release()
+    await until(lambda: len(box.listener.on(f"{ROOT}/desired/get")) > asked, LONG)
 
 
 async def test_a_disk_that_refuses_decides_nothing_and_it_is_tried_again(

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gatepost.agent.fleet.record import (
+    COPY,
     FILE,
     DesiredReport,
     DesiredStatus,
@@ -66,8 +67,22 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_record(tmp_path) == FleetRecord()
     write_record(tmp_path, TRYING)
     assert read_record(tmp_path) == TRYING
+    assert not read_record(tmp_path).lost
+
+
+@pytest.mark.parametrize("broken", [None, b"", b"\0", b'{"decided": "x"}', b'{"decided":1}'])
+def test_one_file_that_is_broken_older_or_gone_makes_no_version_new_again(tmp_path: Path, broken: bytes | None) -> None:
+    for name in (FILE, COPY):
+        write_record(tmp_path, TRYING)
+        (tmp_path / name).unlink()
+        if broken is not None:
+            (tmp_path / name).write_bytes(broken)
+        assert read_record(tmp_path) == TRYING
+
+
+def test_a_record_of_which_nothing_can_be_read_is_lost(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"\0")
-    assert read_record(tmp_path) == FleetRecord()
+    assert read_record(tmp_path) == FleetRecord(lost=True)
 
 
 def test_reports_that_wait_are_bounded() -> None:
