@@ -28,6 +28,11 @@ async def ask(
     return await io.wait(match, timeout)
 
 
+def any_reply(item: Reading | Reply) -> Reply | None:
+    """Match of whatever the device said that is no reading."""
+    return item if isinstance(item, Reply) else None
+
+
 async def forget_answers(io: DeviceIO) -> None:
     """Answers to what was asked before are none to what is asked now."""
     with contextlib.suppress(TimeoutError):

@@ -221,7 +221,7 @@ class Driver(ABC):
     transport: ClassVar[str] = "serial"
     line: ClassVar[SerialSettings] = SerialSettings()
     metrics: ClassVar[tuple[str, ...]] = ()
-    values: ClassVar[tuple[str, ...]] = ()  # names of its values; () = those of the catalogue for `metrics`
+    values: ClassVar[tuple[str, ...] | None] = None  # names of its values; () = any; None = the catalogue's
     default_interval: ClassVar[float] = 0.0  # seconds between reports, unless `every` is set; 0 = every reading
     aggregation: ClassVar[str] = "last"  # "last" or "median" of the numbers since the last report
     silence: float | None = None  # seconds without a byte after which the link is reopened; None = never; may change
@@ -244,7 +244,7 @@ class Driver(ABC):
     @classmethod
     def value_names(cls, options: Any = None) -> tuple[str, ...]:
         """Names that the values of its readings can have, with these options; () = unknown."""
-        if cls.values:
+        if cls.values is not None:
             return cls.values
         from gatepost.drivers.metrics import METRICS
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 METRIC_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
 
 MetricName = Annotated[str, Meta(pattern=METRIC_PATTERN, description="the metric_type of its readings")]
+ValueName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 
 class OptionProblem(NamedTuple):

@@ -69,6 +69,11 @@ class Faults:
         return sum(self.counts.values())
 
 
+def as_result(reading: Reading) -> dict[str, Any]:
+    """What a command that measures gives back."""
+    return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
+
+
 def measured(
     metric: str,
     values: Mapping[str, Any],
@@ -96,7 +101,14 @@ def wall_time(parts: Iterable[int]) -> datetime | None:
         return None
 
 
+def time_parts(parts: list[int]) -> list[int] | None:
+    """A time as it was told, from the year down to any part; None where a part is out of its range."""
+    limits = ((1, 12), (1, 31), (0, 23), (0, 59), (0, 60))
+    fits = all(low <= part <= high for part, (low, high) in zip(parts[1:], limits, strict=False))
+    return parts if fits else None
+
+
 def iso_time(parts: Sequence[int] | None) -> str | None:
-    """The same in ISO 8601; None where it is not told."""
+    """A wall time in ISO 8601; None where it is not told."""
     moment = wall_time(parts) if parts else None
     return None if moment is None else moment.isoformat()

@@ -239,12 +239,9 @@ class AnyBleDevice(BleDriver):
         *("blood_pressure", "cuff_pressure", "pulse_oximetry", "heart_rate", "body_temperature", "glucose"),
         *("continuous_glucose", "body_weight", "body_composition", "ecg", "acceleration", "environment"),
     )
+    values = ()  # the device decides
     streams = False
     keeps_records = True
     options_type = AllOptions
     commands = (READ_STORED, SYNC_TIME)
     source = "Bluetooth SIG: GATT Specification Supplement and the services of each profile"
-
-    @classmethod
-    def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        return ()  # the device decides

@@ -12,7 +12,7 @@ from gatepost.drivers.driver import Command, DeviceIO, Driver
 from gatepost.drivers.onewire.scratchpad import POWER_ON, decode_w1_slave
 from gatepost.drivers.onewire.twin import Ds18b20Twin
 from gatepost.drivers.options import MetricName
-from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Reply, as_result
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
 
 LONGEST_LINE = 100
@@ -87,7 +87,7 @@ class Ds18b20(Driver):
             return await super().execute(command, parameters, io)
         await io.send(b"read")  # the link reads the file, whatever is said
         reading = await io.wait(lambda item: item if isinstance(item, Reading) else None, 12.0)
-        return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
+        return as_result(reading)
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Ds18b20Twin:

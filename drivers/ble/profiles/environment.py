@@ -143,7 +143,3 @@ class BleEnvironment(BleDriver):
     example_options: ClassVar[dict[str, Any]] = {"poll": 30.0}
     commands: ClassVar = (READ_NOW,)
     source = "Bluetooth SIG: Environmental Sensing Service 1.0, GATT Specification Supplement"
-
-    @classmethod
-    def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        return ()

@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from gatepost.drivers.asking import any_reply
 from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, Twin
 from gatepost.drivers.link import LinkFailed
 from gatepost.drivers.network.hl7.decoder import Hl7Decoder
@@ -14,7 +15,6 @@ from gatepost.drivers.network.hl7.mllp import Hl7Router
 from gatepost.drivers.network.hl7.options import Hl7Options
 from gatepost.drivers.network.hl7.twin import Hl7Twin
 from gatepost.drivers.network.peer_message import MessageSplitter, PeerBytes
-from gatepost.drivers.reading import Reading, Reply
 
 BED_SILENCE = 180.0  # seconds; the slowest senders speak once a minute
 STORE_TIMEOUT = 15.0  # seconds for the disk; then the sender is told to send again
@@ -33,20 +33,17 @@ class Hl7Monitor(Driver):
         "heart_rate", "pulse_oximetry", "blood_pressure", "invasive_pressure", "respiration", "body_temperature",
         "capnography", "laboratory", "device_alarm",
     )  # fmt: skip
+    values = ()  # private codes pass, too
     keeps_records = True
     options_type = Hl7Options
     example_options: ClassVar[dict[str, Any]] = {"match": {"bed": "ICU^^5"}}
     forbidden = (ForbiddenWrite("message", NOT_AN_ANSWER),)
     source = "HL7 2.6 chapters 2 and 7, MLLP release 1, IHE PCD-01"
+    _decoder: Hl7Decoder  # of the newest session
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
         self.silence = BED_SILENCE if self.options.via else None
-        self._decoder: Hl7Decoder | None = None
-
-    @classmethod
-    def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        return ()  # private codes pass, too
 
     def decoder(self) -> Hl7Decoder:
         self._decoder = Hl7Decoder(self.options, self.bookmarks)
@@ -56,15 +53,13 @@ class Hl7Monitor(Driver):
         return Hl7Router()
 
     async def run_session(self, io: DeviceIO) -> None:
-        decoder = self._decoder
-        assert decoder is not None, "the decoder is made before the session begins"
         sender = ""
         while True:
-            if not decoder.due:
+            if not self._decoder.due:
                 with suppress(TimeoutError):
-                    await io.wait(_any_reply, IDLE)
+                    await io.wait(any_reply, IDLE)
                 continue
-            due = decoder.due.popleft()
+            due = self._decoder.due.popleft()
             code = self.options.ack if due.code == "AA" else due.code
             if due.stored:
                 try:
@@ -83,7 +78,3 @@ class Hl7Monitor(Driver):
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         match = {} if options is None else options.match
         return Hl7Twin(match.get("bed", "ICU^^5"), seed)
-
-
-def _any_reply(item: Reading | Reply) -> Reply | None:
-    return item if isinstance(item, Reply) else None

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from gatepost.drivers.options import DriverOptions, OptionProblem
+from gatepost.drivers.options import DriverOptions, OptionProblem, ValueName
 
 MATCH_KEYS = ("bed", "ward", "room", "device", "sender", "facility", "address")
 MATCH_HINT = "one of " + ", ".join(MATCH_KEYS)
-ValueName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 
 class Hl7Options(DriverOptions, frozen=True):

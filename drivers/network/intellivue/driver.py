@@ -35,20 +35,17 @@ class PhilipsIntellivue(Driver):
         "heart_rate", "pulse_oximetry", "blood_pressure", "invasive_pressure", "respiration", "body_temperature",
         "capnography", "ecg", "device_alarm",
     )  # fmt: skip
+    values = ()  # private ids pass, too
     silence = 15.0
     options_type = IntellivueOptions
     example_options: ClassVar[dict[str, Any]] = {"waveforms": ["ii", "pleth"]}
     forbidden = (ForbiddenWrite("request", requests.FORBIDDEN),)
     source = "Philips IntelliVue Data Export Interface programming guide, 4535 642 59271"
+    _decoder: IntellivueDecoder  # of the newest session
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
-        self._decoder: IntellivueDecoder | None = None
         self._invoked = 0
-
-    @classmethod
-    def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        return ()  # private ids pass, too
 
     def decoder(self) -> IntellivueDecoder:
         self._decoder = IntellivueDecoder(self.options)
@@ -74,40 +71,38 @@ class PhilipsIntellivue(Driver):
         return self._invoked
 
     async def run_session(self, io: DeviceIO) -> None:
-        decoder = self._decoder
-        assert decoder is not None, "the decoder is made before the session begins"
         await io.send(self._framed(requests.association_request()))
         answer = await io.wait(_association, ANSWER_TIMEOUT)
         if answer != "association-accepted":
             raise SessionOver(f"the monitor does not accept the association ({answer})", REFUSED_PAUSE)
         model = await io.wait(_created, CREATE_TIMEOUT)
         io.update_status(model=model)
-        await self._answer_events(io, decoder)
+        await self._answer_events(io)
         if self.options.labels:
             await io.send(self._framed(requests.set_priorities(self._next(), self.options.labels)))
-        await self._poll(io, decoder)
+        await self._poll(io)
 
-    async def _answer_events(self, io: DeviceIO, decoder: IntellivueDecoder) -> None:
-        while decoder.events:
-            await io.send(self._framed(requests.event_result(decoder.events.popleft(), MDS_CREATE)))
+    async def _answer_events(self, io: DeviceIO) -> None:
+        while self._decoder.events:
+            await io.send(self._framed(requests.event_result(self._decoder.events.popleft(), MDS_CREATE)))
 
-    async def _poll(self, io: DeviceIO, decoder: IntellivueDecoder) -> None:
+    async def _poll(self, io: DeviceIO) -> None:
         """Until the association ends; the polls keep it alive."""
         now = asyncio.get_running_loop().time
         due = {requests.NUMERICS: now()}
         if self.options.alarms:
             due[requests.ALERTS] = now() + 0.5
-        if self.options.labels and decoder.granted & REAL_TIME_WAVES:
+        if self.options.labels and self._decoder.granted & REAL_TIME_WAVES:
             due[requests.WAVES] = now() + 0.2
         while True:
-            if decoder.waves.unscaled and requests.WAVES in due:
-                decoder.waves.unscaled = False
+            if self._decoder.waves.unscaled and requests.WAVES in due:
+                self._decoder.waves.unscaled = False
                 due[requests.WAVES] = min(due[requests.WAVES], now() + 2.0)
             kind = min(due, key=lambda name: due[name])
             with suppress(TimeoutError):
                 ended = await io.wait(_ended, max(0.0, due[kind] - now()))
                 raise SessionOver(f"the monitor ended the association ({ended})", REFUSED_PAUSE)
-            await self._answer_events(io, decoder)
+            await self._answer_events(io)
             invoke = self._next()
             if kind == requests.WAVES:
                 due[kind] = now() + WAVE_RENEWAL

@@ -8,10 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.drivers.network.intellivue.codes import WAVE_LABELS
-from gatepost.drivers.options import DriverOptions, OptionProblem
+from gatepost.drivers.options import DriverOptions, OptionProblem, ValueName
 
 MAX_WAVES = 8
-ValueName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 
 class IntellivueOptions(DriverOptions, frozen=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import Faults
+from gatepost.drivers.reading import Faults, time_parts
 
 MAX_DOCUMENT = 1 << 20  # octets
 MAX_TAGS = 20_000
@@ -252,10 +252,7 @@ def time_of(text: str) -> list[int] | None:
     found = _TIME.match(text)
     if found is None or not text.isascii():
         return None
-    parts = [int(part) for part in found.groups() if part is not None]
-    limits = ((1, 12), (1, 31), (0, 23), (0, 59), (0, 60))
-    fits = all(low <= part <= high for part, (low, high) in zip(parts[1:], limits, strict=False))
-    return parts if fits else None
+    return time_parts([int(part) for part in found.groups() if part is not None])
 
 
 def _values(elements: list[_Element], tag: str) -> dict[str, str]:

@@ -9,16 +9,16 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
+from gatepost.drivers.asking import any_reply
 from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, Twin
 from gatepost.drivers.network.poct1a import answers
 from gatepost.drivers.network.poct1a.decoder import PoctDecoder
 from gatepost.drivers.network.poct1a.documents import PoctMessage
 from gatepost.drivers.network.poct1a.twin import PoctTwin
-from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.options import ValueName
 
 STORE_TIMEOUT = 15.0  # seconds for the disk; then the analyser is told to send again
 IDLE = 60.0
-ValueName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 
 class PoctOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,36 +35,31 @@ class PoctAnalyser(Driver):
     name = "poct1-a"
     title = "Point-of-care analyser by POCT1-A"
     metrics = ("laboratory",)
+    values = ()  # an analyser has analytes of its own
     streams = False
     keeps_records = True
     options_type = PoctOptions
     example_options: ClassVar[dict[str, Any]] = {"names": {"HbA1c": "hba1c"}}
     forbidden = (ForbiddenWrite("message", answers.FORBIDDEN),)
     source = "CLSI POCT01-A2"
+    _decoder: PoctDecoder  # of the newest session
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
-        self._decoder: PoctDecoder | None = None
         self._sent = 0  # messages, which number themselves
         self._continuous = False  # the analyser can send results as they arise
-
-    @classmethod
-    def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        return ()  # an analyser has analytes of its own
 
     def decoder(self) -> PoctDecoder:
         self._decoder = PoctDecoder(self.bookmarks, self.options.names)
         return self._decoder
 
     async def run_session(self, io: DeviceIO) -> None:
-        decoder = self._decoder
-        assert decoder is not None, "the decoder is made before the session begins"
         while True:
-            if not decoder.due:
+            if not self._decoder.due:
                 with suppress(TimeoutError):
-                    await io.wait(_any_reply, IDLE)
+                    await io.wait(any_reply, IDLE)
                 continue
-            await self._answer(io, decoder.due.popleft())
+            await self._answer(io, self._decoder.due.popleft())
 
     async def _answer(self, io: DeviceIO, message: PoctMessage) -> None:
         kind = message.kind.partition(".")[0]
@@ -93,7 +88,3 @@ class PoctAnalyser(Driver):
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return PoctTwin(seed)
-
-
-def _any_reply(item: Reading | Reply) -> Reply | None:
-    return item if isinstance(item, Reply) else None

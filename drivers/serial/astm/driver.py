@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from gatepost.drivers.asking import any_reply
 from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, ScanHints, SerialSettings, Twin
-from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.options import ValueName
 from gatepost.drivers.serial.astm.analyser import AnalyserDecoder
 from gatepost.drivers.serial.astm.decoder import AstmDecoder
 from gatepost.drivers.serial.astm.frames import EOT
@@ -35,6 +36,7 @@ class AstmGlucose(Driver):
     title = "Glucose meter by ASTM E1381 and E1394"
     line = SerialSettings(9600, 8, "N", 1)
     metrics = ("glucose",)
+    values = ()  # an analyser has analytes of its own
     streams = False
     keeps_records = True
     options_type: ClassVar[type[msgspec.Struct]] = AstmOptions
@@ -42,14 +44,7 @@ class AstmGlucose(Driver):
     forbidden = (ForbiddenWrite("command", re.compile(rb"[^\x04\x06\x15]")),)
     scan_hints = ScanHints(identifying_replies=("astm",))  # its enquiry
     source = "ASTM E1381-95 (CLSI LIS01), ASTM E1394-97 (CLSI LIS02)"
-
-    def __init__(self, options: Any = None) -> None:
-        super().__init__(options)
-        self._decoder: AstmDecoder | None = None
-
-    @classmethod
-    def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        return ()  # an analyser has analytes of its own
+    _decoder: AstmDecoder  # of the newest session
 
     def decoder(self) -> AstmDecoder:
         self._decoder = AstmDecoder(self.bookmarks)
@@ -59,37 +54,28 @@ class AstmGlucose(Driver):
         return (bytes((EOT,)),) if self.options.wake == "eot" else ()
 
     async def run_session(self, io: DeviceIO) -> None:
-        decoder = self._decoder
-        assert decoder is not None, "the decoder is made before the conversation begins"
         told: dict[str, str] = {}
         frames = 0
         while True:
-            if not decoder.asks:
+            if not self._decoder.asks:
                 try:
-                    await io.wait(_said, TRANSFER_TIMEOUT)
+                    await io.wait(any_reply, TRANSFER_TIMEOUT)
                 except TimeoutError:
-                    decoder.expire()
+                    self._decoder.expire()
                 continue
-            ask = decoder.asks.popleft()
+            ask = self._decoder.asks.popleft()
             frames = frames + 1 if ask.store else 0
             if ask.store:
                 await io.stored(STORE_TIMEOUT)
                 io.progress("receiving frames", frames)
-            if decoder.device != told:
-                told = dict(decoder.device)
+            if self._decoder.device != told:
+                told = dict(self._decoder.device)
                 io.update_status(**told)
             await io.send(ask.answer)
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return AstmTwin(seed)
-
-
-def _said(item: Reading | Reply) -> Reply | None:
-    return item if isinstance(item, Reply) else None
-
-
-ValueName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 
 class AnalyserOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

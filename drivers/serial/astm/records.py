@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.reading import time_parts
 
 CONTROLS = frozenset({"Q", "QC", "CONTROL"})  # types of specimens
 _TIME = re.compile(r"\d{8}(?:\d{4}(?:\d{2})?)?")
@@ -144,10 +145,7 @@ def time_of(text: str) -> list[int] | None:
     """YYYYMMDD[HHMM[SS]] as numbers; None when it is no time."""
     if not text.isascii() or not _TIME.fullmatch(text):
         return None
-    parts = [int(text[:4]), *(int(text[i : i + 2]) for i in range(4, len(text), 2))]
-    limits = ((1, 12), (1, 31), (0, 23), (0, 59), (0, 60))
-    fits = all(low <= part <= high for part, (low, high) in zip(parts[1:], limits, strict=False))
-    return parts if fits else None
+    return time_parts([int(text[:4]), *(int(text[i : i + 2]) for i in range(4, len(text), 2))])
 
 
 def _serial(sender: list[str], marks: AstmDelimiters) -> str:

@@ -54,6 +54,7 @@ class GeDri(Driver):
         "heart_rate", "pulse_oximetry", "blood_pressure", "invasive_pressure", "respiration", "body_temperature",
         "capnography", "anaesthetic_gas", "ventilation", "cardiac_output", "neuromuscular",
     )  # fmt: skip
+    values = ()  # st1, ir_amplitude and others of its own
     options_type = DriOptions
     example_options: ClassVar[dict[str, Any]] = {"waveforms": ["ecg1", "pleth"]}
     forbidden = (ForbiddenWrite("record", FORBIDDEN),)
@@ -62,10 +63,6 @@ class GeDri(Driver):
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
         self.silence = max(30.0, 4.0 * self.options.poll)
-
-    @classmethod
-    def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        return ()  # st1, ir_amplitude and others of its own
 
     def decoder(self) -> DriDecoder:
         return DriDecoder()

@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from gatepost.drivers.asking import any_reply
 from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, SerialSettings, Twin
-from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.serial.medibus.decoder import MedibusDecoder
 from gatepost.drivers.serial.medibus.frames import CORRUPT, encode_frame
 from gatepost.drivers.serial.medibus.realtime import ENABLE
@@ -58,6 +58,7 @@ class DraegerMedibus(Driver):
     metrics: ClassVar[tuple[str, ...]] = (
         "ventilation", "ventilator_settings", "capnography", "anaesthetic_gas", "pulse_oximetry", "device_alarm",
     )  # fmt: skip
+    values = ()  # codes without a name pass, too
     silence = 15.0
     options_type = MedibusOptions
     example_options: ClassVar[dict[str, Any]] = {"waveforms": ["airway_pressure", "flow"]}
@@ -66,15 +67,11 @@ class DraegerMedibus(Driver):
         ForbiddenWrite("command", OTHERS),
     )
     source = "Draeger MEDIBUS Protocol Definition 4.03"
+    _decoder: MedibusDecoder  # of the newest session
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
-        self._decoder: MedibusDecoder | None = None
         self._last_sent = 0.0
-
-    @classmethod
-    def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        return ()  # codes without a name pass, too
 
     def decoder(self) -> MedibusDecoder:
         self._decoder = MedibusDecoder()
@@ -84,28 +81,26 @@ class DraegerMedibus(Driver):
         return (encode_frame(False, STOP),)
 
     async def run_session(self, io: DeviceIO) -> None:
-        decoder = self._decoder
-        assert decoder is not None, "the decoder is made before the session begins"
-        while not await self._asked(io, decoder, START, START_INTERVAL):
+        while not await self._asked(io, START, START_INTERVAL):
             pass  # it is off, or not connected: `silence` ends that
-        if await self._asked(io, decoder, IDENTIFY):
-            io.update_status(model=f"Draeger {decoder.model}"[:64])
+        if await self._asked(io, IDENTIFY):
+            io.update_status(model=f"Draeger {self._decoder.model}"[:64])
         await asyncio.sleep(AFTER_IDENTITY)
         if self.options.waveforms:
-            await self._start_waves(io, decoder)
-        await self._poll(io, decoder)
+            await self._start_waves(io)
+        await self._poll(io)
 
-    async def _start_waves(self, io: DeviceIO, decoder: MedibusDecoder) -> None:
-        if not await self._asked(io, decoder, REALTIME):
+    async def _start_waves(self, io: DeviceIO) -> None:
+        if not await self._asked(io, REALTIME):
             return
         wanted = [WAVES[name] for name in self.options.waveforms]
-        chosen = [channel for code in wanted for channel in decoder.offered if channel.code == code]
+        chosen = [channel for code in wanted for channel in self._decoder.offered if channel.code == code]
         order = "".join(f"{channel.code}01" for channel in chosen).encode("ascii")
-        if chosen and await self._asked(io, decoder, CHOOSE, data=order):
-            decoder.choose(chosen)
-            await self._send(io, decoder, ENABLE)
+        if chosen and await self._asked(io, CHOOSE, data=order):
+            self._decoder.choose(chosen)
+            await self._send(io, ENABLE)
 
-    async def _poll(self, io: DeviceIO, decoder: MedibusDecoder) -> None:
+    async def _poll(self, io: DeviceIO) -> None:
         """Until the device is silent; a request or NOP at least every two seconds."""
         now = asyncio.get_running_loop().time
         periods = {MEASURED: self.options.poll}
@@ -116,59 +111,53 @@ class DraegerMedibus(Driver):
         while True:
             code = min(due, key=lambda each: due[each])
             wait = min(due[code] - now(), self._last_sent + IDLE_INTERVAL - now())
-            await self._listen(io, decoder, max(0.0, wait))
+            await self._listen(io, max(0.0, wait))
             if due[code] > now():
-                answered = await self._asked(io, decoder, IDLE)
+                answered = await self._asked(io, IDLE)
             else:
                 due[code] = now() + periods[code]
-                answered = await self._asked(io, decoder, code)
+                answered = await self._asked(io, code)
             missed = 0 if answered else missed + 1
             if missed >= ATTEMPTS:
                 raise TimeoutError
 
-    async def _asked(
-        self, io: DeviceIO, decoder: MedibusDecoder, code: int, timeout: float = ANSWER_TIMEOUT, data: bytes = b""
-    ) -> bool:
+    async def _asked(self, io: DeviceIO, code: int, timeout: float = ANSWER_TIMEOUT, data: bytes = b"") -> bool:
         """Whether a request was answered in time."""
-        await self._send(io, decoder, encode_frame(False, code, data))
-        return await self._listen(io, decoder, timeout, code)
+        await self._send(io, encode_frame(False, code, data))
+        return await self._listen(io, timeout, code)
 
-    async def _listen(self, io: DeviceIO, decoder: MedibusDecoder, timeout: float, code: int | None = None) -> bool:
+    async def _listen(self, io: DeviceIO, timeout: float, code: int | None = None) -> bool:
         """Answer what the device asks for so long; True as soon as it answers the request `code`."""
         now = asyncio.get_running_loop().time
         end = now() + timeout
         while True:
-            while decoder.events:
-                frame = decoder.events.popleft()
+            while self._decoder.events:
+                frame = self._decoder.events.popleft()
                 if not frame.is_response:
-                    await self._answer(io, decoder, frame.code)
+                    await self._answer(io, frame.code)
                 elif code is not None and frame.code in (code, CORRUPT):
                     return True
             left = end - now()
             if left <= 0:
                 return False
             with suppress(TimeoutError):
-                await io.wait(_any_reply, left)
+                await io.wait(any_reply, left)
 
-    async def _answer(self, io: DeviceIO, decoder: MedibusDecoder, code: int) -> None:
+    async def _answer(self, io: DeviceIO, code: int) -> None:
         """Each command is answered: who we are, or with nothing in it."""
         data = IDENTITY if code == IDENTIFY else b""
         answer = encode_frame(True, code, data)
         if self.violation(answer) is None:
-            await self._send(io, decoder, answer)
+            await self._send(io, answer)
 
-    async def _send(self, io: DeviceIO, decoder: MedibusDecoder, data: bytes) -> None:
+    async def _send(self, io: DeviceIO, data: bytes) -> None:
         end = asyncio.get_running_loop().time() + SUSPEND_TIMEOUT
-        while decoder.suspended and asyncio.get_running_loop().time() < end:
+        while self._decoder.suspended and asyncio.get_running_loop().time() < end:
             with suppress(TimeoutError):
-                await io.wait(_any_reply, 1.0)
+                await io.wait(any_reply, 1.0)
         await io.send(data)
         self._last_sent = asyncio.get_running_loop().time()
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return MedibusTwin(seed)
-
-
-def _any_reply(item: Reading | Reply) -> Reply | None:
-    return item if isinstance(item, Reply) else None

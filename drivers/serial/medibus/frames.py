@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from gatepost.drivers.checksums import FrameError, sum8
+from gatepost.drivers.reading import time_parts
 
 COMMAND, RESPONSE, CR = 0x1B, 0x01, 0x0D
 SUSPEND, RESUME, CANCEL = 0x11, 0x13, 0x18  # the other way round than XON and XOFF
@@ -83,6 +84,13 @@ def number_of(text: str) -> float | int | None:
     return float(squeezed) if "." in squeezed else int(squeezed)
 
 
+def _code(text: str) -> str:
+    """Two hexadecimal digits, in capitals. FrameError bad_format."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{2}", text, re.ASCII):
+        raise FrameError("bad_format")
+    return text.upper()
+
+
 def data_items(data: bytes, width: int = 4) -> list[DataItem]:
     """Measured values and limits, or settings with `width` 5. FrameError bad_format."""
     size = 2 + width
@@ -91,9 +99,7 @@ def data_items(data: bytes, width: int = 4) -> list[DataItem]:
     found = []
     for at in range(0, len(data), size):
         code, text = data[at : at + 2].decode("latin-1"), data[at + 2 : at + size].decode("latin-1")
-        if not re.fullmatch(r"[0-9A-Fa-f]{2}", code, re.ASCII):
-            raise FrameError("bad_format")
-        found.append(DataItem(code.upper(), text, number_of(text)))
+        found.append(DataItem(_code(code), text, number_of(text)))
     return found
 
 
@@ -104,9 +110,7 @@ def alarm_items(data: bytes) -> list[AlarmItem]:
     found = []
     for at in range(0, len(data), 15):
         one = data[at : at + 15].decode("latin-1")
-        if not re.fullmatch(r"[0-9A-Fa-f]{2}", one[1:3], re.ASCII):
-            raise FrameError("bad_format")
-        found.append(AlarmItem(ord(one[0]) - 0x30, one[1:3].upper(), one[3:].strip()))
+        found.append(AlarmItem(ord(one[0]) - 0x30, _code(one[1:3]), one[3:].strip()))
     return found
 
 
@@ -115,12 +119,12 @@ def text_items(data: bytes) -> list[tuple[str, str]]:
     found = []
     at = 0
     while at < len(data):
-        code = data[at : at + 2].decode("latin-1")
+        code = _code(data[at : at + 2].decode("latin-1"))
         size = data[at + 2] - 0x30 if at + 2 < len(data) else -1
         end = at + 3 + size
-        if size < 0 or end >= len(data) or data[end] != ETX or not re.fullmatch(r"[0-9A-Fa-f]{2}", code, re.ASCII):
+        if size < 0 or end >= len(data) or data[end] != ETX:
             raise FrameError("bad_format")
-        found.append((code.upper(), data[at + 3 : end].decode("latin-1").strip()))
+        found.append((code, data[at + 3 : end].decode("latin-1").strip()))
         at = end + 1
     return found
 
@@ -133,10 +137,7 @@ def clock_time(text: str) -> list[int] | None:
     hour, minute, second, day, month, year = found.groups()
     century = 1900 if int(year) >= 80 else 2000
     seconds = [] if second is None else [int(second)]
-    parts = [century + int(year), MONTHS[month], int(day), int(hour), int(minute), *seconds]
-    limits = ((1, 12), (1, 31), (0, 23), (0, 59), (0, 60))
-    fits = all(low <= part <= high for part, (low, high) in zip(parts[1:], limits, strict=False))
-    return parts if fits else None
+    return time_parts([century + int(year), MONTHS[month], int(day), int(hour), int(minute), *seconds])
 
 
 def realtime_channels(data: bytes) -> list[RealtimeChannel]:
@@ -155,9 +156,8 @@ def realtime_channels(data: bytes) -> list[RealtimeChannel]:
             or low is None
             or high is None
             or not re.fullmatch(r"[0-9A-Fa-f]{1,3}", digits, re.ASCII)
-            or not re.fullmatch(r"[0-9A-Fa-f]{2}", one[:2], re.ASCII)
             or not int(digits, 16)
         ):
             raise FrameError("bad_format")
-        found.append(RealtimeChannel(one[:2].upper(), interval, low, high, int(digits, 16)))
+        found.append(RealtimeChannel(_code(one[:2]), interval, low, high, int(digits, 16)))
     return found

@@ -11,7 +11,7 @@ import msgspec
 from gatepost.drivers.driver import Command, DeviceIO, Driver, ForbiddenWrite, SerialSettings, Twin
 from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.options import OptionProblem, WrongOptions
-from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.reading import Reading, Reply, as_result
 from gatepost.drivers.serial.modbus.decoder import EXCEPTIONS, NO_ANSWER, RETRYABLE_EXCEPTIONS, ModbusDecoder
 from gatepost.drivers.serial.modbus.options import HINT, ModbusOptions, RegisterBlock, blocks, there
 
@@ -39,13 +39,13 @@ class ModbusRtu(Driver):
     commands = (Command("read_now", "Read the registers now", timeout=60.0),)
     forbidden = (ForbiddenWrite("write", re.compile(rb"\A.[^\x01-\x04]", re.DOTALL)),)
     source = "Modbus Application Protocol V1.1b3; Modbus over Serial Line V1.02"
+    _decoder: ModbusDecoder  # of the newest session
 
     def __init__(self, options: Any = None) -> None:
         if not there():
             raise WrongOptions([OptionProblem(f"this driver needs the package pymodbus: {HINT}", hint=HINT)])
         super().__init__(msgspec.convert(EXAMPLE, ModbusOptions) if options is None else options)
         self._blocks = blocks(self.options)
-        self._decoder: ModbusDecoder | None = None
         self._now = asyncio.Event()
 
     @classmethod
@@ -57,14 +57,12 @@ class ModbusRtu(Driver):
         return self._decoder
 
     async def run_session(self, io: DeviceIO) -> None:
-        decoder = self._decoder
-        assert decoder is not None, "the decoder is made before the conversation begins"
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
             answered = False
             for block in self._blocks:
-                answered |= await self._read(io, decoder, block, block is self._blocks[-1])
+                answered |= await self._read(io, block, block is self._blocks[-1])
             if not answered:
                 raise LinkFailed(Reason.SILENT, f"device {self.options.unit} on the bus does not answer", SILENT_HINT)
             due = max(due + self.options.interval, loop.time())
@@ -76,14 +74,14 @@ class ModbusRtu(Driver):
                 continue
             due = loop.time()
 
-    async def _read(self, io: DeviceIO, decoder: ModbusDecoder, block: RegisterBlock, last: bool) -> bool:
+    async def _read(self, io: DeviceIO, block: RegisterBlock, last: bool) -> bool:
         """Ask until it answers or the tries are used up. Whether it answered, if only to say no."""
         from gatepost.drivers.serial.modbus.frames import request
 
         why, answered = NO_ANSWER, False
         words = request(self.options.unit, block.function, block.start, block.count)
         for _ in range(self.options.retries + 1):
-            decoder.ask(block, words, last)
+            self._decoder.ask(block, words, last)
             await io.send(words)
             try:
                 reply = await io.wait(_answer, self.options.timeout)
@@ -97,7 +95,7 @@ class ModbusRtu(Driver):
             if code not in RETRYABLE_EXCEPTIONS:
                 break
             await asyncio.sleep(BUSY_PAUSE)
-        decoder.missed(why)
+        self._decoder.missed(why)
         if why == NO_ANSWER:
             await asyncio.sleep(self.options.timeout)  # an answer that is late belongs to nobody
         io.feed(b"")  # the reading, if this was the last it waited for
@@ -108,7 +106,7 @@ class ModbusRtu(Driver):
             return await super().execute(command, parameters, io)
         self._now.set()
         reading = await io.wait(lambda item: item if isinstance(item, Reading) else None, 55.0)
-        return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
+        return as_result(reading)
 
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:

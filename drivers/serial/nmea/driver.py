@@ -76,14 +76,11 @@ class Nmea0183(Driver):
     line = SerialSettings(4800, 8, "N", 1)
     scan_hints = ScanHints(lines=(SerialSettings(9600), SerialSettings(38400)))
     metrics = ("environment", "position")
+    values = ()  # transducers have names of their own
     default_interval = 1.0
     options_type = NmeaOptions
     example_options: ClassVar[dict[str, Any]] = {"names": {"TEMPAIR": "temperature"}}
     source = "NMEA 0183, as publicly described"
-
-    @classmethod
-    def value_names(cls, options: Any = None) -> tuple[str, ...]:
-        return ()  # transducers have names of their own
 
     def decoder(self) -> NmeaDecoder:
         return NmeaDecoder(self.options)

@@ -11,7 +11,7 @@ from msgspec import Meta
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import Command, DeviceIO, Driver, KeepAlive
 from gatepost.drivers.options import MetricName
-from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply
+from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply, as_result
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
 
 PollInterval = Annotated[float, Meta(ge=0.2, le=86400, description="poll: seconds between two requests")]
@@ -102,7 +102,7 @@ class ScaleDriver(Driver):
 
         await io.send(self.request_stable if stable else self.requests["poll"])
         reading = await io.wait(weight, self.patience if stable else 3.0)
-        return {**reading.values, "units": reading.units, "flags": list(reading.flags), "quality": reading.quality}
+        return as_result(reading)
 
 
 def read_now(name: str, timeout: float) -> Command:
