@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from gatepost.drivers.ble.gatt.medfloat import Number, decode_float
 from gatepost.drivers.checksums import FrameError
@@ -15,6 +16,7 @@ LABEL, LABEL_TEXT, UNIT, TIME = 0x0924, 0x0927, 0x0996, 0x0990
 PATIENT_ALERTS, TECHNICAL_ALERTS = 0x0902, 0x0904
 MAC_ADDRESS, PROTOCOLS, MODEL, BED = 0xF100, 0xF101, 0x0928, 0x091E
 MAX_ALERTS = 64
+T = TypeVar("T")
 
 
 class ObservedValue(NamedTuple):
@@ -57,14 +59,7 @@ class DeviceAlert(NamedTuple):
 
 def observed_values(attributes: Attributes) -> list[ObservedValue]:
     """All of an object, in the order sent. FrameError truncated."""
-    found = []
-    if NUMERIC in attributes:
-        found.append(_observed(OctetCursor(attributes[NUMERIC])))
-    if COMPOUND in attributes:
-        cursor = OctetCursor(attributes[COMPOUND])
-        count, inner = cursor.number(), cursor.part()
-        found += [_observed(inner) for _ in range(count)]
-    return found
+    return _single_and_compound(attributes, NUMERIC, COMPOUND, _observed)
 
 
 def _observed(cursor: OctetCursor) -> ObservedValue:
@@ -72,18 +67,24 @@ def _observed(cursor: OctetCursor) -> ObservedValue:
 
 
 def sample_blocks(attributes: Attributes) -> list[SampleBlock]:
-    found = []
-    if SAMPLES in attributes:
-        found.append(_block(OctetCursor(attributes[SAMPLES])))
-    if COMPOUND_SAMPLES in attributes:
-        cursor = OctetCursor(attributes[COMPOUND_SAMPLES])
-        count, inner = cursor.number(), cursor.part()
-        found += [_block(inner) for _ in range(count)]
-    return found
+    return _single_and_compound(attributes, SAMPLES, COMPOUND_SAMPLES, _block)
 
 
 def _block(cursor: OctetCursor) -> SampleBlock:
     return SampleBlock(cursor.number(), cursor.number(), cursor.take(cursor.number()))
+
+
+def _single_and_compound(
+    attributes: Attributes, single: int, compound: int, read: Callable[[OctetCursor], T]
+) -> list[T]:
+    found = []
+    if single in attributes:
+        found.append(read(OctetCursor(attributes[single])))
+    if compound in attributes:
+        cursor = OctetCursor(attributes[compound])
+        count, inner = cursor.number(), cursor.part()
+        found += [read(inner) for _ in range(count)]
+    return found
 
 
 def array_spec(attributes: Attributes) -> ArraySpec | None:

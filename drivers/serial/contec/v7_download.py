@@ -54,11 +54,8 @@ class DownloadNotes(NamedTuple):
 class FetchedRecords(NamedTuple):
     """How much was there, and how much of it was new."""
 
-    recordings: int = 0
-    records: int = 0
-
-    def plus(self, other: FetchedRecords) -> FetchedRecords:
-        return FetchedRecords(self.recordings + other.recordings, self.records + other.records)
+    recordings: int
+    records: int
 
 
 async def fetch(
@@ -67,7 +64,7 @@ async def fetch(
     """Every stored record that the bookmarks do not know. TimeoutError when the device does not answer, CommandFailed
     when it refuses (`recording`), or `incomplete` when a segment would not come whole."""
     name = await _name(io)
-    fetched = FetchedRecords()
+    recordings = records = 0
     for user in users:
         mark = f"stored:{name}:{user}" if name else f"stored:{user}"
         segments = [
@@ -75,13 +72,11 @@ async def fetch(
         ]
         taken = TakenOctets.read(bookmarks.get(mark)).only({segment.identity for segment in segments})
         for segment in segments:
-            done = taken.octets.get(segment.identity, 0)
-            records = 0
-            if done < segment.length:
-                records = await _take(io, download, segment, DownloadNotes(bookmarks, mark, taken))
+            if taken.octets.get(segment.identity, 0) < segment.length:
+                records += await _take(io, download, segment, DownloadNotes(bookmarks, mark, taken))
                 taken.octets[segment.identity] = segment.length
-            fetched = fetched.plus(FetchedRecords(1, records))
-    return fetched
+        recordings += len(segments)
+    return FetchedRecords(recordings, records)
 
 
 async def _name(io: DeviceIO) -> str:

@@ -15,12 +15,8 @@ from gatepost.drivers.network.intellivue.messages import (
     PolledObject,
     decode_message,
 )
+from gatepost.drivers.testing.vectors.gatt_fields import WORDS
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
-
-SPECIAL = {
-    MissingNumber.NAN: "NaN", MissingNumber.NRES: "NRes", MissingNumber.OVER: "+INF", MissingNumber.UNDER: "-INF",
-    MissingNumber.RESERVED: "RFU",
-}  # fmt: skip
 
 
 def _number(number: Number) -> float | None:
@@ -130,7 +126,7 @@ def serial_request(asked: Fields) -> bytes:
 
 def number(octets: bytes) -> Fields:
     found = decode_float(int.from_bytes(octets, "big"))
-    return {"value": SPECIAL[found] if isinstance(found, MissingNumber) else float(found)}
+    return {"value": WORDS[found] if isinstance(found, MissingNumber) else float(found)}
 
 
 TABLE: Table = {

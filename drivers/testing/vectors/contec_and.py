@@ -1,4 +1,4 @@
-"""Contec, A&D and the plain sums under the names of the vectors."""
+"""Contec oximeters and the plain sums under the names of the vectors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from gatepost.drivers import checksums
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
 from gatepost.drivers.serial.contec import v5_frames, v7_packets, v7_segments
-from gatepost.drivers.serial.scales import and_format
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 
 
@@ -60,10 +59,6 @@ def contec7_encode(request: Fields) -> bytes:
     return v7_packets.encode_packet(request["command"], bytes(arguments))
 
 
-def and_standard(text: str) -> Fields:
-    return msgspec.structs.asdict(and_format.decode_line(text))
-
-
 TABLE: Table = {
     "serial-frame": {
         "contec-5byte": contec5_live,
@@ -72,7 +67,6 @@ TABLE: Table = {
         "contec-v7-length": contec7_length,
         **{f"contec-v7-{about}": contec7 for about in ("stored", "start-date", "start-time", "segments", "feedback")},
     },
-    "serial-line": {"and-standard": and_standard},
     "serial-stream": {"contec-5byte": contec5_stream, "contec-v7": contec7_stream},
     "encode": {"contec-v7": contec7_encode},
     "checksum": {"sum8": checksums.sum8, "sum16": checksums.sum16},

@@ -7,13 +7,11 @@ from typing import Any
 
 import msgspec
 
-from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Faults
-from gatepost.drivers.serial.common.line_splitter import LineSplitter
 from gatepost.drivers.serial.nonin import formats as nonin
 from gatepost.drivers.serial.nonin import stream
 from gatepost.drivers.serial.oximeter_ascii import lines as ascii_lines
-from gatepost.drivers.testing.vectors.kinds import Fields, Table
+from gatepost.drivers.testing.vectors.kinds import Fields, Table, stream_of_lines
 
 
 def _fields(found: msgspec.Struct) -> Fields:
@@ -61,20 +59,6 @@ def _packets(chunks: Iterable[bytes]) -> list[Fields]:
     return [msgspec.structs.asdict(packet) for packet in found if packet is not None]
 
 
-def _lines(decode: Callable[[str], ascii_lines.OximeterLine]) -> Callable[[Iterable[bytes]], list[Fields]]:
-    def read(chunks: Iterable[bytes]) -> list[Fields]:
-        splitter, out = LineSplitter(Faults(), 256), []
-        for chunk in chunks:
-            for line in splitter.feed(chunk):
-                try:
-                    out.append(_line_fields(decode(line.decode("latin-1"))))
-                except FrameError:
-                    continue
-        return out
-
-    return read
-
-
 def _text(decode: Callable[[str], ascii_lines.OximeterLine]) -> Callable[[str], Fields]:
     return lambda text: _line_fields(decode(text))
 
@@ -118,7 +102,7 @@ TABLE: Table = {
         "nonin-df7": lambda chunks: _read(stream.NoninFrameReader(Faults(), True, 1), chunks, nonin.NoninFrame),
         "nonin-df8": lambda chunks: _read(stream.NumbersReader(Faults(), 4), chunks, nonin.NoninNumbers),
         "nonin-df13": lambda chunks: _read(stream.SpotReader(Faults()), chunks, nonin.SpotCheck, _spot_fields),
-        **{name: _lines(decode) for name, decode in LINES.items()},
+        **{name: stream_of_lines(_octets(decode), 256) for name, decode in LINES.items()},
     },
     "encode": {"nonin": _select, "nonin-format": _select, "nonin-select": _select},
 }

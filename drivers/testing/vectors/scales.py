@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
-from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import Faults
-from gatepost.drivers.serial.common.line_splitter import LineSplitter
 from gatepost.drivers.serial.scales import and_format, cas_format, mt_sics_format
-from gatepost.drivers.testing.vectors.kinds import Fields, Table
+from gatepost.drivers.testing.vectors.kinds import Fields, Table, stream_of_lines
 
 Decode = Callable[[bytes], Fields]
 
 
-def _cas(decode: Callable[[bytes], cas_format.CasWeighing]) -> Decode:
-    def fields(octets: bytes) -> Fields:
-        found = msgspec.structs.asdict(decode(octets))
-        return {name: value for name, value in found.items() if value is not None or name == "value"}
+def _fields(found: msgspec.Struct) -> Fields:
+    return {name: told for name, told in msgspec.structs.asdict(found).items() if told is not None or name == "value"}
 
-    return fields
+
+def _cas(decode: Callable[[bytes], cas_format.CasWeighing]) -> Decode:
+    return lambda octets: _fields(decode(octets))
 
 
 def _and(octets: bytes) -> Fields:
@@ -28,24 +25,7 @@ def _and(octets: bytes) -> Fields:
 
 
 def _sics(octets: bytes) -> Fields:
-    found = msgspec.structs.asdict(mt_sics_format.decode_line(octets.decode("latin-1")))
-    return {name: value for name, value in found.items() if value is not None or name == "value"}
-
-
-def _lines(decode: Decode) -> Callable[[Iterable[bytes]], list[Fields]]:
-    """A stream: what is no line of the protocol is passed over."""
-
-    def read(chunks: Iterable[bytes]) -> list[Fields]:
-        splitter, out = LineSplitter(Faults(), 128), []
-        for chunk in chunks:
-            for line in splitter.feed(chunk):
-                try:
-                    out.append(decode(line))
-                except FrameError:
-                    continue
-        return out
-
-    return read
+    return _fields(mt_sics_format.decode_line(octets.decode("latin-1")))
 
 
 DECODERS: dict[str, Decode] = {
@@ -68,5 +48,5 @@ def _text(decode: Decode) -> Callable[[str], Fields]:
 TABLE: Table = {
     "serial-frame": dict(DECODERS),
     "serial-line": {name: _text(decode) for name, decode in DECODERS.items()},
-    "serial-stream": {name: _lines(decode) for name, decode in DECODERS.items()},
+    "serial-stream": {name: stream_of_lines(decode, 128) for name, decode in DECODERS.items()},
 }
