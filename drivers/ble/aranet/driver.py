@@ -15,9 +15,9 @@ from gatepost.drivers.ble.peripheral import GattCharacteristic, GattValue
 from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED
+from gatepost.drivers.ble.profiles.decoder import TICK
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.profiles.options import RecordOptions
-from gatepost.drivers.ble.stored_records.batches import hand_over
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import (
@@ -30,6 +30,7 @@ from gatepost.drivers.driver import (
     WrongDevice,
 )
 from gatepost.drivers.reading import Reply
+from gatepost.drivers.stored_batches import hand_over
 
 
 def aranet_uuid(number: str) -> str:
@@ -109,7 +110,7 @@ class AranetProfile(GattProfile):
                     continue
             else:
                 raise CommandFailed("incomplete", "the monitor measures faster than its history can be read")
-            await hand_over(io, self._history)
+            await hand_over(io, self._history, TICK)
         return {"records": self._history.fetched}
 
     async def _fetch(

@@ -8,8 +8,8 @@ from typing import Any
 
 from gatepost.drivers.ble.profile import Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
+from gatepost.drivers.ble.profiles.decoder import TICK
 from gatepost.drivers.ble.profiles.device_clock import keep_own_clock
-from gatepost.drivers.ble.stored_records.batches import hand_over
 from gatepost.drivers.ble.viatom import cuff_values, ring_values
 from gatepost.drivers.ble.viatom.conversation import ViatomProfile
 from gatepost.drivers.ble.viatom.frames import ViatomFrame, ViatomFrames
@@ -18,6 +18,7 @@ from gatepost.drivers.ble.viatom.ring_values import Fields, ask, ask_new
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, SessionOver
 from gatepost.drivers.reading import BAD, GOOD, Reading, wall_time
+from gatepost.drivers.stored_batches import hand_over
 
 LOOK_INTERVAL = 600.0  # seconds between two looks at the list of recordings
 LONGEST_FILE = 1 << 20  # octets; a day of a record each second is 260 kB
@@ -70,7 +71,7 @@ class RingProfile(ViatomProfile):
                     self._offer(name, data)
                 except FrameError as wrong:
                     self.frame_fault(wrong)
-                await hand_over(io, self.recordings)
+                await hand_over(io, self.recordings, TICK)
         return {"records": self.recordings.fetched}
 
     async def _fetch(self, session: ProfileSession) -> None:

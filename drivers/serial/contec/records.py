@@ -7,11 +7,11 @@ lost octet never shifts the times of records, and a slow disk never costs octets
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, MutableMapping
 from typing import Any, NamedTuple
 
-from gatepost.drivers.driver import DeviceIO, SessionOver
+from gatepost.drivers import stored_batches
+from gatepost.drivers.driver import DeviceIO
 from gatepost.drivers.reading import Reading, Reply
 from gatepost.drivers.waveforms import WaveformChannel
 
@@ -20,7 +20,6 @@ PLETH = (WaveformChannel("pleth", "{raw}"),)
 LONGEST = 2_097_152  # octets of one recording: what the older protocol can say, and six days of the newer one
 BATCH = 250  # records from one call of the decoder
 WINDOW = 8  # batches that may be on their way to the disk
-STORE_PATIENCE = 60.0  # seconds
 QUIET = 0.5  # seconds without an octet after which a device has said what it had to say
 MOST_CHUNKS = 10_000  # that may still come of an answer that is not wanted any more
 PROGRESS = "stored-progress"  # the reply that tells of arriving data
@@ -124,8 +123,8 @@ class ContecDownload:
         self._next = recording.first
 
     @property
-    def done(self) -> int:
-        return self._next
+    def left(self) -> int:
+        return 0 if self._recording is None else self._recording.records - self._next
 
     # -- the decoder
 
@@ -210,18 +209,9 @@ async def settle(io: DeviceIO) -> None:
 
 
 async def hand_over(io: DeviceIO, download: ContecDownload, recording: StoredRecording, what: str) -> int:
-    """Let the records of a gathered recording through, at the speed of the disk; how many. SessionOver when the store
-    does not take them: they are asked for again, from where it stopped."""
+    """Let the new records of a gathered recording through; how many. SessionOver when the store does not take them."""
     download.offer(recording)
-    first = download.done
-    while download.done < recording.records:
-        for _ in range(WINDOW):
-            io.feed(b"")
-            await asyncio.sleep(0)  # others want to be served too
-        try:
-            await io.stored(STORE_PATIENCE)
-        except TimeoutError:
-            raise SessionOver("the store does not take the stored records now") from None
-        io.progress(what, download.done, recording.records)
+    new = download.left
+    await stored_batches.hand_over(io, download, b"", window=WINDOW, what=what, total=recording.records)
     download.forget()
-    return recording.records - first
+    return new
