@@ -7,8 +7,7 @@ GatepostError
 ├── BackupWrong              backup-wrong            the file is no backup, or not as it was written
 ├── StickWrong               stick-wrong             what lies on a stick is damaged, or is not for this gateway
 ├── StoreError               store-error             the log could not do it
-│   ├── StoreFull            store-full              no room, and `when_full: refuse`
-│   └── StoreDamaged         store-damaged           the file is not a healthy log
+│   └── StoreFull            store-full              no room, and `when_full: refuse`
 ├── UplinkError              broker-error            a broker could not be reached or refused
 │   ├── NotConnected         broker-not-connected    nothing can be sent to it now
 │   ├── ConnectFailed        broker-<reason>         no connection came about
@@ -107,10 +106,6 @@ class StoreError(GatepostError):
 
 class StoreFull(StoreError):
     key = "store-full"
-
-
-class StoreDamaged(StoreError):
-    key = "store-damaged"
 
 
 class UplinkError(GatepostError):
