@@ -39,13 +39,17 @@ class TrafficStats:
     def spoke(self, now: int) -> None:
         before, self._spoke = self._spoke, now
         if before:
-            gap = now - before
+            gap: float = now - before
             self._gaps += 1
-            self._longest = max(gap, self._longest * FADE)
+            longest = self._longest * FADE
+            self._longest = gap if gap > longest else longest
+            usual = self._usual
             if self._gaps == 1:
                 self._usual = gap
             else:
-                self._usual += (min(gap, LONGEST_GAP_FACTOR * self._usual) - self._usual) / WEIGHT
+                if gap > LONGEST_GAP_FACTOR * usual:
+                    gap = LONGEST_GAP_FACTOR * usual
+                self._usual = usual + (gap - usual) / WEIGHT
 
     def count(self, now: int, faults: int) -> None:
         self._then = self._now if now - self._mark < 2 * RECENT_SPAN else faults

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from gatepost.agent.core.clock import Clock, Stamp, rfc3339
+from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import StoreSettings
@@ -39,7 +39,7 @@ from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.agent.store.retention import RetentionRule, free_space
 from gatepost.agent.store.series import SeriesBook, whole_series
 from gatepost.agent.store.start_epochs import StartEpochs
-from gatepost.agent.store.writer import StoreWriter, explain, is_damage
+from gatepost.agent.store.writer import AppendReading, StoreWriter, explain, is_damage
 
 log = logging.getLogger(__name__)
 
@@ -125,17 +125,10 @@ class Store:
         """The number under which `common` (metric_type, units, quality, flags) of this device is kept."""
         return self._book.number(device, patient, common)
 
-    def append(
-        self, series: int, stamp: Stamp, body: bytes, urgent: bool = False, mark: tuple[str, Any] | None = None
-    ) -> int:
-        """Queue one reading. The sequence number that it will have; 0 = the queue is full, nothing was kept.
-
-        `body` should be of its exact size: what orjson returns holds on to its working buffer. `mark`: a key of the
-        small state and its value, which are written in the transaction of this reading, never without it.
-        """
-        if mark is None:
-            return self.writer.append(series, stamp, body, urgent)
-        return self.writer.append(series, stamp, body, urgent, mark=(mark[0], b"%b" % orjson.dumps(mark[1])))
+    @property
+    def append(self) -> AppendReading:
+        """Queue one reading, by the writer itself: whoever has many keeps this."""
+        return self.writer.append
 
     def lost(self, device: str, count: int, reason: str) -> None:
         """Readings that could not be taken: they become a gap record, which is stored and forwarded."""

@@ -7,7 +7,9 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
+
+import orjson
 
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock, Stamp
@@ -51,6 +53,14 @@ class ExtraWrites(Protocol):
     def held(self) -> None: ...
 
     def failed(self) -> None: ...
+
+
+class AppendReading(Protocol):
+    """`StoreWriter.append` as devices use it."""
+
+    def __call__(
+        self, series: int, stamp: Stamp, body: bytes, urgent: bool = False, mark: tuple[str, Any] | None = None
+    ) -> int: ...
 
 
 class StoreWriter:
@@ -132,24 +142,29 @@ class StoreWriter:
         stamp: Stamp,
         body: bytes,
         urgent: bool = False,
+        mark: tuple[str, Any] | None = None,
         event: bool = False,
-        mark: tuple[str, bytes] | None = None,
     ) -> int:
-        """The sequence number that the row will have; 0 when the queue is full (events may fill it twice over).
+        """Queue one reading. The sequence number that its row will have; 0 when the queue is full, and nothing was kept
+        (events may fill it twice over).
 
-        `mark`: a key and its JSON, written to the small state in the very transaction of the row.
+        `body` should be of its exact size: what orjson returns holds on to its working buffer. `mark`: a key of the
+        small state and its value, which are written in the transaction of this reading, never without it.
         """
-        if self._overfull if event else self.full:
+        queue, queued = self._queue, self._queued
+        count = len(queue)
+        if (count >= QUEUE_ROWS or queued >= QUEUE_BYTES or self.refusing is not None) and (
+            not event or self._overfull
+        ):
             return 0
         if mark is not None:
-            self._marks[mark[0]] = mark[1]
+            self._marks[mark[0]] = b"%b" % orjson.dumps(mark[1])
         seq = self.next_seq
         self.next_seq = seq + 1
         bits = (URGENT if urgent else 0) | (IN_STEP if stamp.synchronised else 0) | (EVENT if event else 0)
-        queue = self._queue
         queue.append(Record(seq, series, stamp.wall, stamp.mono, bits, body))
-        self._queued += len(body) + ROW_COST
-        if urgent or len(queue) >= COMMIT_ROWS or self._queued >= COMMIT_BYTES:
+        self._queued = queued = queued + len(body) + ROW_COST
+        if urgent or count + 1 >= COMMIT_ROWS or queued >= COMMIT_BYTES:
             self.hurry()
         if self._idle is not None:
             self.wake()

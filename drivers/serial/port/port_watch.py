@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
+import select
 from collections.abc import Callable
 
 STEP = 0.04  # seconds: arrivals within it are read together (a line of 40 octets takes as long at 9600 baud)
@@ -29,7 +29,8 @@ class PortWatch:
         self._step = step
         self._wide = wide
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ports: selectors.BaseSelector | None = None  # its own descriptor is readable when one of the ports is
+        self._ports: select.epoll | None = None  # its own descriptor is readable when one of the ports is
+        self._reads: dict[int, Callable[[], int]] = {}  # by descriptor
         self._timer: asyncio.Handle | None = None
         self._waiting = False  # for the first octet
         self._octets = 0  # since the last pause
@@ -39,8 +40,9 @@ class PortWatch:
 
     def add(self, loop: asyncio.AbstractEventLoop, descriptor: int, read: Callable[[], int]) -> None:
         if self._ports is None:
-            self._ports, self._loop = selectors.DefaultSelector(), loop
-        self._ports.register(descriptor, selectors.EVENT_READ, read)
+            self._ports, self._loop = select.epoll(), loop
+        self._ports.register(descriptor, select.EPOLLIN)
+        self._reads[descriptor] = read
         if self._timer is None:
             self._wait()
 
@@ -49,7 +51,8 @@ class PortWatch:
         ports = self._ports
         assert ports is not None
         ports.unregister(descriptor)
-        if not ports.get_map():
+        del self._reads[descriptor]
+        if not self._reads:
             self._stop_timer()
             self._stop_waiting()
             ports.close()
@@ -78,14 +81,17 @@ class PortWatch:
         ports = self._ports
         if ports is None:
             return
-        ready = ports.select(0)
+        ready = ports.poll(0)
         if not ready:
             self._wait()
             return
         self._stop_waiting()
-        most = 0
-        for key, _ in ready:
-            octets = key.data()
+        most, reads = 0, self._reads
+        for descriptor, _ in ready:
+            read = reads.get(descriptor)
+            if read is None:  # it went while another one was read
+                continue
+            octets = read()
             if octets > most:
                 most = octets
             self._octets += octets
@@ -112,12 +118,12 @@ class PortWatch:
     def _wait(self) -> None:
         if not self._waiting and self._loop is not None and self._ports is not None:
             self._waiting = True
-            self._loop.add_reader(self._ports, self._look)  # type: ignore[arg-type]  # typeshed forgets fileno()
+            self._loop.add_reader(self._ports, self._look)
 
     def _stop_waiting(self) -> None:
         if self._waiting and self._loop is not None and self._ports is not None:
             self._waiting = False
-            self._loop.remove_reader(self._ports)  # type: ignore[arg-type]
+            self._loop.remove_reader(self._ports)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
