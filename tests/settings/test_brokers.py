@@ -201,3 +201,20 @@ def test_a_secret_never_shows_in_a_problem(read):
             assert "geheim" not in str(problem)
             assert "1.50" not in str(problem)
             assert "0777" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"routes": "[{retain: true}]"}, ["brokers.a.routes.0.retain"]),
+        ({"format": "fhir", "routes": "[{}, {retain: true}]"}, ["brokers.a.routes.1.retain"]),
+        ({"format": "senml", "routes": "[{retain: true}]"}, []),
+        ({"format": "scalar", "options": "{retain: true}"}, ["brokers.a.options.retain"]),
+        ({"format": "scalar", "options": "{retain: true, payload: bare}"}, []),
+        ({"format": "homeassistant"}, ["brokers.a.options.retain"]),
+    ],
+)
+def test_retained_patient_references_are_told(read, keys, expected):
+    text = broker(url="'mqtt://x'", **keys) + "devices: {p: {driver: clip, port: /dev/p, patient: P-1}}\n"
+    found = [read(each).problems for each in (text, text.replace(", patient: P-1", ""))]
+    assert [[each.key for each in some if "patient reference" in each.message] for some in found] == [expected, []]

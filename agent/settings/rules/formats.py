@@ -20,6 +20,7 @@ from gatepost.agent.uplink.formats.interface import ContractFormat, DeviceProfil
 
 EXPLAINED = "`gatepost formats NAME` explains the options"
 WAVEFORM_METRICS = frozenset({"ecg", "acceleration"})
+NAME_PATIENTS = frozenset({"devices", "homeassistant", "fhir", "scalar"})  # formats whose readings do
 ROUTE_PLACEHOLDERS = ("gateway", "device", "metric", "value", "room", "org")
 
 
@@ -50,6 +51,7 @@ def check_format(rules: RuleContext, path: Path, written: MapNode | None) -> Non
     _check_session(rules, path, kind)
     _check_data_topic(rules, path, kind, options)
     _check_routes(rules, path, kind)
+    _check_retained(rules, path, kind, options)
     if options is not None:
         for key, message, hint in kind.warnings(options, _profiles(rules, path)):
             rules.warn((*path, *key.split(".")), "format-limit", message, hint)
@@ -159,6 +161,19 @@ def _check_routes(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> 
             rules.error((*here, "topic"), "bad-topic", f"{{{unknown[0]}}} cannot be filled in", hint)
         elif "+" in topic or "#" in topic or topic.startswith("$") or not topic:
             rules.error((*here, "topic"), "bad-topic", "not a topic that one can publish to", "leave out + # and $")
+
+
+def _check_retained(rules: RuleContext, path: Path, kind: type[PayloadFormat], options: Any) -> None:
+    """Rules that leave readings with a patient's reference at the broker."""
+    bare = kind.name == "scalar" and options is not None and options.payload == "bare"
+    if kind.name not in NAME_PATIENTS or bare:
+        return
+    if not any(profile.has_patient for profile in _profiles(rules, path).values()):
+        return
+    for index, route in enumerate(rules.section(*path).get("routes") or []):
+        if isinstance(route, dict) and route.get("retain") and not route.get("drop"):
+            message = "the last readings, patient references included, stay at the broker"
+            rules.warn((*path, "routes", str(index), "retain"), "format-limit", message, "retain: false")
 
 
 def _profiles(rules: RuleContext, path: Path) -> dict[str, DeviceProfile]:

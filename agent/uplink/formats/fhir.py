@@ -187,18 +187,19 @@ class FhirFormat(PayloadFormat):
         identity = f"{reading.id}.{name}"
         sampled = "valueSampledData" in own
         text = f"{reading.metric}.{name}" if sampled else metric_name(reading.metric, name)
+        unit = reading.units.get(name)
         panel = name == reading.metric == "blood_pressure"
         if panel:
             codes = [{"system": MDC, "code": PRESSURE_PANEL[0]}, {"system": LOINC, "code": PRESSURE_PANEL[1]}]
         else:
-            codes = codings(reading.metric, name, reading.units.get(name), reading.flags, text)
+            codes = codings(reading.metric, name, unit, reading.flags)
         note = "; ".join([*self._notes(reading), *own.pop("_notes", ())])
         resource: Resource = {
             "resourceType": "Observation",
             "identifier": [{"system": self._systems.reading, "value": identity}],
             "extension": [{"url": GATEWAY_EXTENSION, "valueReference": {"reference": self._gateway_url}}],
             "status": "final",
-            "category": category(reading.metric, "systolic" if panel else name),
+            "category": category(reading.metric, "systolic" if panel else name, unit),
             "code": {"coding": codes, "text": text},
             "subject": self._subject(reading, device_url),
             "device": {"reference": device_url},
@@ -243,7 +244,7 @@ class FhirFormat(PayloadFormat):
             value, unit = reading.values.get(name), reading.units.get(name)
             if value is None and name == "mean":
                 continue
-            text = {"coding": codings("blood_pressure", name, unit, [], name), "text": name}
+            text = {"coding": codings("blood_pressure", name, unit, []), "text": name}
             if value is None:
                 reasons = reading.reasons.get(name)
                 components.append({"code": text, "dataAbsentReason": absent(reasons[0] if reasons else None)})

@@ -43,6 +43,13 @@ SPECIALISATIONS = (
     ("528401", ("glucose", "onetouch")),
     ("528399", ("scale", "mt-sics")),
 )
+# Values that only people have -> the metric whose codes they get in a metric of the user's own, with the usual unit.
+OF_PEOPLE = {
+    "heart_rate": "heart_rate",
+    "spo2": "pulse_oximetry",
+    "perfusion_index": "pulse_oximetry",
+    "respiration_rate": "respiration",
+}
 REASONS = {
     "nan": "not-a-number",
     "over-range": "positive-infinity",
@@ -57,20 +64,24 @@ def coding(system: str, *codes: str) -> dict[str, Any]:
     return {"coding": [{"system": system, "code": code} for code in codes]}
 
 
-def coded(metric: str, name: str) -> MetricValue | None:
+def coded(metric: str, name: str, unit: str | None = None) -> MetricValue | None:
     """The value in the catalogue, where it has an MDC code and is no measurement of surroundings."""
     known = METRICS.get(metric)
+    if known is None and name in OF_PEOPLE:
+        known = METRICS[OF_PEOPLE[name]]
+        value = known.value(name)
+        return value if value is not None and unit in value.units else None
     if known is None or known.kind == SURROUNDINGS:
         return None
     value = known.value(name)
     return value if value is not None and value.mdc is not None else None
 
 
-def codings(metric: str, name: str, unit: str | None, flags: list[str], own: str) -> list[dict[str, str]]:
-    """MDC first, LOINC beside it, then those of the site of a body temperature; `own` code where there is none."""
-    value = coded(metric, name)
+def codings(metric: str, name: str, unit: str | None, flags: list[str]) -> list[dict[str, str]]:
+    """MDC first, LOINC beside it, then those of the site of a body temperature; our own code where there is none."""
+    value = coded(metric, name, unit)
     if value is None:
-        return [{"system": OWN, "code": own}]
+        return [{"system": OWN, "code": f"{metric}.{name}"}]
     found = [(MDC, str(value.mdc))]
     loinc = (value.loinc_by_unit[unit],) if unit in value.loinc_by_unit else value.loinc
     found += [(LOINC, code) for code in loinc if code not in UNSURE_LOINC]
@@ -82,14 +93,14 @@ def codings(metric: str, name: str, unit: str | None, flags: list[str], own: str
     return [{"system": system, "code": code} for system, code in dict.fromkeys(found)]
 
 
-def category(metric: str, name: str) -> list[dict[str, Any]]:
+def category(metric: str, name: str, unit: str | None) -> list[dict[str, Any]]:
     known = METRICS.get(metric)
     kinds = []
     if metric == "ecg":
         kinds = ["procedure"]
     elif name == "glucose":
         kinds = ["laboratory"]
-    elif name in VITAL and known is not None and known.kind != SURROUNDINGS:
+    elif name in VITAL and (coded(metric, name, unit) if known is None else known.kind != SURROUNDINGS):
         kinds = ["vital-signs"]
     return [*(coding(CATEGORY, kind) for kind in kinds), coding(PHD_CATEGORY, "phd")]
 

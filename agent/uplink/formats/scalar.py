@@ -188,5 +188,5 @@ class ScalarFormat(PayloadFormat):
 
     @classmethod
     def warnings(cls, options: Any, devices: Mapping[str, DeviceProfile]) -> Iterable[tuple[str, str, str]]:
-        if options.retain and any(profile.has_patient for profile in devices.values()):
+        if options.retain and options.payload == "json" and any(each.has_patient for each in devices.values()):
             yield "options.retain", "the last values, patient references included, stay at the broker", "retain: false"

@@ -131,10 +131,29 @@ def test_a_list_that_is_missing_is_no_observation() -> None:
     assert entry["resource"]["dataAbsentReason"]["coding"][0]["code"] == "temp-unknown"
 
 
-def test_the_own_code_of_a_curve_names_metric_and_channel() -> None:
-    [entry] = observations(reading("respiration", channel="respiration", **WAVE))
-    coding = {"system": "urn:gatepost:metric", "code": "respiration.respiration"}
-    assert entry["resource"]["code"]["coding"] == [coding]
+@pytest.mark.parametrize(
+    ("metric", "members"),
+    [("respiration", {"channel": "respiration", **WAVE}), ("temperature", {"temperature": 4.5})],
+)
+def test_an_own_code_names_metric_and_value(metric: str, members: dict[str, Any]) -> None:
+    [entry] = observations(reading(metric, **members))
+    assert entry["resource"]["code"]["coding"] == [{"system": "urn:gatepost:metric", "code": f"{metric}.{metric}"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "code"),
+    [
+        ("heart_rate", "/min", "147842"),
+        ("spo2", "%", "150456"),
+        ("heart_rate", None, "vitals.heart_rate"),  # nobody said what it is counted in
+        ("weight", "kg", "vitals.weight"),  # who knows of what
+    ],
+)
+def test_what_only_people_have_is_coded_in_any_metric(name: str, unit: str | None, code: str) -> None:
+    [entry] = observations(reading("vitals", **{name: 61}, units={name: unit} if unit else {}))
+    resource = entry["resource"]
+    assert resource["code"]["coding"][0]["code"] == code
+    assert len(resource["category"]) == (2 if code.isdigit() else 1)
 
 
 def test_no_name_of_a_value_ends_the_condition() -> None:
