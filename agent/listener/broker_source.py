@@ -30,6 +30,7 @@ from gatepost.agent.uplink.mqtt.connection import (
     ProtocolChoice,
 )
 from gatepost.agent.uplink.mqtt.tls import tls_context
+from gatepost.agent.uplink.secret_files import read_file
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,8 @@ class BrokerSource:
         settings, endpoint = self.settings, BrokerEndpoint.parse(url)
         tls, context = settings.tls, None
         if endpoint.secure:
-            context = await asyncio.to_thread(tls_context, tls.ca, tls.cert, tls.key, tls.verify)
+            context = await read_file(self.broker, "tls", partial(tls_context, tls.ca, tls.cert, tls.key, tls.verify))
+        password = await read_file(self.broker, "password", partial(self._resolve, settings.password))
         lost: asyncio.Future[ConnectionLost] = asyncio.get_running_loop().create_future()
         self._lost = lost
         connection = MqttConnection(
@@ -107,7 +109,7 @@ class BrokerSource:
                 client_id=self._client_id,
                 protocol=self._protocol.current,
                 username=settings.username,
-                password=self._resolve(settings.password),
+                password=password,
                 keepalive=math.ceil(settings.keepalive),
                 context=context,
                 clean_start=False,

@@ -7,15 +7,20 @@ The device whose `port` it is owns it; others share it by `options.via`. A messa
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import socket
+import stat
 from collections.abc import Mapping
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Protocol
 
 from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.network.listen_address import ListenAddress, allows
 from gatepost.drivers.network.peer_message import MessageSplitter, PeerBytes, RoutedMessage, fits
+from gatepost.drivers.serial.port.blocking_call import bounded, in_thread
 
 MAX_CONNECTIONS = 64
 MAX_OF_ONE_ADDRESS = 32
@@ -111,7 +116,10 @@ class Listener:
                 return
             await self._close()
             try:
-                self._context = await asyncio.to_thread(_tls, address) if address.cert else None
+                self._context = None
+                if address.cert:
+                    work = in_thread(asyncio.get_running_loop(), partial(_tls, address))
+                    self._context = await bounded(work, timeout)
                 async with asyncio.timeout(timeout):
                     self._server = await asyncio.start_server(
                         self._accepted, address.host, address.port, limit=READ, backlog=MAX_CONNECTIONS
@@ -256,8 +264,15 @@ def _tls(address: ListenAddress) -> Any:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(address.cert, address.key)
+    for file in filter(None, (address.cert, address.key, address.ca)):
+        if not stat.S_ISREG(os.stat(file).st_mode):  # a FIFO is waited for without end
+            raise OSError(errno.EINVAL, "not a regular file", file)
+    context.load_cert_chain(address.cert, address.key, password=_no_password)
     if address.ca:
         context.load_verify_locations(address.ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")  # else OpenSSL asks for it on the terminal

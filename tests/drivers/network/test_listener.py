@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import socket
 import ssl
@@ -209,6 +210,16 @@ async def test_a_certificate_that_cannot_be_read_is_an_error_of_the_device(ward,
     ward.url += f"&cert={tmp_path}/none&key={tmp_path}/none"
     await ward.run(d=ward.owner())
     await until(lambda: "cannot listen" in ward.status("d")[1]["message"], 5)
+
+
+@pytest.mark.parametrize("part", ["cert", "key", "ca"])
+async def test_a_fifo_in_the_place_of_a_certificate_holds_no_thread(ward, tmp_path, part):
+    cert, key = Authority(tmp_path / "ca").issue("gateway", ("localhost",))
+    os.mkfifo(tmp_path / "fifo")
+    files = {"cert": cert, "key": key, part: tmp_path / "fifo"}
+    ward.url += "".join(f"&{name}={file}" for name, file in files.items())
+    await ward.run(d=ward.owner())
+    await until(lambda: "not a regular file" in ward.status("d")[1]["message"], 5)
 
 
 async def test_a_lost_connection_is_a_state_and_the_device_comes_back(ward, monkeypatch):
