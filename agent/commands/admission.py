@@ -81,11 +81,19 @@ class CommandAdmission:
         return late or self._admit_to_target(request, parsed, settings)
 
     def _perhaps_done(self, request: CommandRequest, parsed: ParsedCommand) -> RefusedCommand | None:
-        """Where a part of the ledger is lost, what was issued before that is not carried out a second time."""
+        """Where a part of the ledger is lost, what was issued before that is not carried out a second time. Whoever
+        recorded a signed command may send it again as long as it is valid, so that its time of issue must be known."""
         horizon = self._ledger.horizon
-        old = parsed.issued < horizon if parsed.issued is not None else request.redelivered
+        signed = parsed.signature is not None
+        old = parsed.issued < horizon if parsed.issued is not None else request.redelivered or signed
         if not horizon or not old or parsed.command in HARMLESS:
             return None
+        if parsed.issued is None and signed:
+            return RefusedCommand(
+                "expired",
+                f"It does not say when it was issued, and a part of the ledger was lost at {rfc3339(horizon)}.",
+                "Sign it with issued_at.",
+            )
         return RefusedCommand(
             "expired",
             f"It was issued before {rfc3339(horizon)}, when a part of the ledger was lost: it may be done already.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import secrets
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_COLOUR = re.compile(r"\\u001b(\[(?:3[1-3]|0)m)")
+_MARK = "\x1b" + secrets.token_hex(8)  # of colours of our own: nobody else knows it, so no text can bring one
+_COLOUR = re.compile(f"{_MARK}(\\[[0-9]+m)")
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -15,9 +17,20 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(each if each.isprintable() or each in keep else _escaped(each) for each in text)
 
 
+def in_colour(text: str, code: str) -> str:
+    """Text in a colour, for `printable_colours`; whatever else is in it is escaped."""
+    return f"{_MARK}[{code}m{printable(text)}{_MARK}[0m"
+
+
+def without_colours(text: str) -> str:
+    """What of it takes a place on the screen."""
+    return _COLOUR.sub("", text)
+
+
 def printable_colours(text: str) -> str:
-    """As `printable`, but lines, tabs and the three colours of states stay, which harm nobody."""
-    return _COLOUR.sub("\x1b\\1", printable(text, "\n\t"))
+    """As `printable`, but lines, tabs and the colours of `in_colour` stay."""
+    pieces = _COLOUR.split(text)  # texts and colours in turn
+    return "".join(f"\x1b{each}" if at % 2 else printable(each, "\n\t") for at, each in enumerate(pieces))
 
 
 def _escaped(character: str) -> str:

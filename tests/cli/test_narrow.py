@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gatepost.agent.cli.support.formatting import clock_time
+from gatepost.agent.cli.support.output import say
 from gatepost.agent.cli.support.tables import ColumnPlan, fold, shortened
+from gatepost.agent.core.printable import in_colour
 
 LONG = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
 SETTINGS = f"""
@@ -119,7 +121,12 @@ def test_paths_are_shortened_first_and_told_in_full_where_they_move():
 def test_folding_keeps_words_whole():
     assert fold("one two three", 8, 2) == ["one two", "  three"]
     assert fold("x " + "y" * 20 + " z", 10) == ["x", "y" * 20, "z"]
-    assert fold("\x1b[31mred\x1b[0m word", 8) == ["\x1b[31mred\x1b[0m word"]
+    assert fold(red := in_colour("red", "31") + " word", 8) == [red]
+
+
+def test_what_a_broker_says_makes_no_line_and_no_colour_of_its_own(capsys):
+    say("\nwhy  refused (no\nok: all is well \x1b[32mok\x1b[0m)\n")
+    assert capsys.readouterr().out == "\nwhy  refused (no\\nok: all is well \\u001b[32mok\\u001b[0m)\n\n"
     assert fold("anything", None) == ["anything"]
 
 

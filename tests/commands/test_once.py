@@ -251,6 +251,8 @@ async def test_what_was_issued_before_a_lost_part_of_the_ledger_is_not_carried_o
     for more in ({"id": "a", "issued_at": "2026-11-20T10:29:59Z"}, {"id": "b"}):
         refused = await office.ask(body | more, redelivered=True)
         assert refused.error["key"] == "expired"
+    recorded = await office.ask(body | {"id": "e", "signature": "00"})  # by somebody at the broker, before the loss
+    assert (recorded.error["key"], recorded.error["hint"]) == ("expired", "Sign it with issued_at.")
     assert not office.room.done
     assert (await office.ask(body | {"id": "c", "issued_at": "2026-11-20T10:30:00Z"})).status == "done"
     assert (await office.ask(body | {"id": "d"})).status == "done"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.agent.core.printable import printable, printable_colours
+from gatepost.agent.core.printable import in_colour, printable, printable_colours, without_colours
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ def test_nothing_else_comes_out_and_json_means_the_same(text: str) -> None:
     assert orjson.loads(printable(line)) == text
 
 
-def test_only_the_colours_of_states_stay() -> None:
-    text = "\x1b[32monline\x1b[0m \x1b[2J\x1b[5m\x1b[31;1m\n"
-    assert printable_colours(text) == "\x1b[32monline\x1b[0m \\u001b[2J\\u001b[5m\\u001b[31;1m\n"
+def test_only_our_own_colours_stay() -> None:
+    text = in_colour("on\x1bline", "32") + " \x1b[2J\x1b[32mok\x1b[0m \\u001b[31m\n"
+    assert printable_colours(text) == "\x1b[32mon\\u001bline\x1b[0m \\u001b[2J\\u001b[32mok\\u001b[0m \\u001b[31m\n"
+    assert without_colours(in_colour("online", "32")) == "online"

@@ -14,12 +14,13 @@ import orjson
 
 from gatepost.agent.cli.support.tables import BELOW, GAP, NOTHING, ColumnPlan, fold
 from gatepost.agent.core.conditions import USUAL
-from gatepost.agent.core.printable import printable, printable_colours
+from gatepost.agent.core.printable import in_colour, printable, printable_colours
 
 GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied", "recognised"})
 BAD = frozenset({"error", "offline", "refused", "blocked", "failed", "problem", "rejected", "damaged", "full"}) | {
     "LAST GOOD ONES"
 }
+LINE_BREAK = printable("\n")
 COLOURS = {"good": "32", "bad": "31", "middling": "33"}
 
 
@@ -41,8 +42,11 @@ def screen() -> int | None:
 
 
 def say(text: str = "", indent: int = 4) -> None:
-    """A line, folded between words where the terminal is narrower; the rest of it indented."""
-    for line in fold(text, screen(), indent):
+    """A line, folded between words where the terminal is narrower; the rest of it indented. Empty lines may stand
+    before and after it; a line break within it, which others may have chosen, is escaped."""
+    inner = text.strip("\n")
+    before, _, after = text.partition(inner) if inner else (text, "", "")
+    for line in fold(f"{before}{inner.replace(chr(10), LINE_BREAK)}{after}", screen(), indent):
         say_as_is(line)
 
 
@@ -81,7 +85,7 @@ def state(word: str) -> str:
         return word
     name, _, reason = word.strip().rstrip(")").partition(" (")
     mood = "middling" if reason in USUAL else "good" if name in GOOD else "bad" if name in BAD else "middling"
-    return f"\x1b[{COLOURS[mood]}m{word}\x1b[0m"
+    return in_colour(word, COLOURS[mood])
 
 
 def table(

@@ -5,19 +5,19 @@ A word is never split: one that is wider than the terminal stands alone and runs
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+
+from gatepost.agent.core.printable import without_colours
 
 GAP = "  "
 NOTHING = "-"
 BELOW = "    "
 SHORT = 24  # letters to which a path is shortened in the middle
-_ESCAPES = re.compile("\x1b\\[[0-9;]*m")
 
 
 def length(text: str) -> int:
     """Letters on the screen, without colours."""
-    return len(_ESCAPES.sub("", text)) if "\x1b" in text else len(text)
+    return len(without_colours(text)) if "\x1b" in text else len(text)
 
 
 def fold(text: str, width: int | None, indent: int = 0) -> list[str]:

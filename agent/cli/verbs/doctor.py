@@ -13,6 +13,7 @@ from gatepost.agent.cli.support.agent_access import Config, Json, Socket, find_s
 from gatepost.agent.cli.support.agent_access import connected as client_of
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import coloured, say, say_json
+from gatepost.agent.core.printable import in_colour
 from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.finding import ORDER, Finding, by_weight
 from gatepost.agent.diagnostics.offline_checks import of_box, of_settings
@@ -119,7 +120,7 @@ def _print(found: list[Finding]) -> None:
     for finding in found:
         word: str = finding.severity
         if coloured():
-            word = f"\x1b[{COLOURS[word]}m{word}\x1b[0m"
+            word = in_colour(word, COLOURS[word])
         say(f"{word}: {finding.about}: {finding.what}")
         if finding.why:
             say(f"    why    {finding.why}", 11)

@@ -40,27 +40,26 @@ def listener(
     if json:
         say_json(shown)
         return
-    say(_summary(shown))
+    for line in _summary(shown):
+        say(line)
     if shown["clients"]:
         columns = ["DEVICE", "CLIENT", "ADDRESS", "MQTT", "SINCE", "LAST", "WAITING"]
         table(columns, [_row(client) for client in shown["clients"]], below=["CLIENT", "ADDRESS"])
 
 
-def _summary(shown: dict[str, Any]) -> str:
+def _summary(shown: dict[str, Any]) -> list[str]:
     if shown["trouble"]:
-        return f"not served: {shown['trouble']}"
+        return [f"not served: {shown['trouble']}"]
     if not shown["isInitialized"]:
-        return "off: `listener.listen` names the address where devices connect"
+        return ["off: `listener.listen` names the address where devices connect"]
     host = f"{shown['host']}:{shown['port']}"
     places = [host + (" with TLS" if shown["tls"] else "")] + ([f"WebSocket at {shown['ws']}"] if shown["ws"] else [])
     refused = [f"{count} {kind}" for kind, count in shown["refused"].items() if count]
     counts = f"{shown['received']} messages, {shown['stored']} stored, {shown['unacknowledged']} waiting"
-    return "\n".join(
-        [
-            f"devices connect at {', '.join(places)}: {shown['authenticatedClients']} connected",
-            counts + (f"; refused: {', '.join(refused)}" if refused else ""),
-        ]
-    )
+    return [
+        f"devices connect at {', '.join(places)}: {shown['authenticatedClients']} connected",
+        counts + (f"; refused: {', '.join(refused)}" if refused else ""),
+    ]
 
 
 def _row(client: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ import typer
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
 from gatepost.agent.cli.support.formatting import clock_time
 from gatepost.agent.cli.support.output import complain, say_as_is, say_line
+from gatepost.agent.core.printable import printable
 from gatepost.client import GatewayClient, GatewayError
 
 verb = new()
@@ -42,7 +43,7 @@ def subscribe(
             if json:
                 say_line(message)
             else:
-                say_as_is(f"{clock_time(message['at'])}  {message['topic']}  {shown(message)}")
+                say_as_is(printable(f"{clock_time(message['at'])}  {message['topic']}  {shown(message)}", "\t"))
             left = None if left is None else left - 1
             if left == 0:
                 return
