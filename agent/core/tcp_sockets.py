@@ -71,9 +71,11 @@ def _option(listener: socket.socket, level: int, option: int | None, value: int)
             listener.setsockopt(level, option, value)
 
 
-def certificate(cert: str, private_key: str, key: str, into: ssl.SSLContext | None = None) -> ssl.SSLContext:
-    """TLS 1.2 and later with these files; `into` is given them for connections to come. Raises ListenWrong, in which
-    `key` is what the settings call it."""
+def certificate(
+    cert: str, private_key: str, key: str, into: ssl.SSLContext | None = None, client_ca: str | None = None
+) -> ssl.SSLContext:
+    """TLS 1.2 and later with these files; `into` is given them for connections to come. With `client_ca` clients may
+    show a certificate. Raises ListenWrong, in which `key` is what the settings call it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -88,6 +90,15 @@ def certificate(cert: str, private_key: str, key: str, into: ssl.SSLContext | No
         raise ListenWrong(
             message, "cert is a PEM file with its chain, key its private key without a password"
         ) from None
+    if client_ca is not None:
+        try:
+            check_regular(client_ca)
+            context.load_verify_locations(client_ca)
+        except OSError as error:  # ssl.SSLError is one
+            why = getattr(error, "reason", None) or error.strerror or "failed"
+            message = f"{key}: client_ca {client_ca} cannot be used: {why}"
+            raise ListenWrong(message, "a PEM file with the authority's certificate") from None
+        context.verify_mode = ssl.CERT_OPTIONAL
     return into or context
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.core.lazy_modules import import_lazily
-from gatepost.agent.core.named_files import check_regular, off_loop
+from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.core.tcp_sockets import bind, certificate
 from gatepost.agent.listener.acknowledgements import StoredAcknowledger
 from gatepost.agent.listener.authentication import TOKEN_PREFIX, DeviceAuthenticator, RefusedClient
@@ -116,7 +116,8 @@ class MqttServer:
     @staticmethod
     async def _context(tls: ListenerTls) -> ssl.SSLContext:
         try:
-            return await off_loop("listener.tls", partial(_certificates, tls))
+            work = partial(certificate, tls.cert, tls.key, "listener.tls", client_ca=tls.client_ca)
+            return await off_loop("listener.tls", work)
         except OSError as error:
             raise ListenWrong(f"listener.tls: {error.strerror}", "files of this machine") from None
 
@@ -440,17 +441,3 @@ class MqttServer:
             "sessions": len(self.sessions),
             "refused": dict(self.intake.refused),
         }
-
-
-def _certificates(tls: ListenerTls) -> ssl.SSLContext:
-    context = certificate(tls.cert, tls.key, "listener.tls")
-    if tls.client_ca is not None:
-        try:
-            check_regular(tls.client_ca)
-            context.load_verify_locations(tls.client_ca)
-        except OSError as error:  # ssl.SSLError is one
-            why = getattr(error, "reason", None) or error.strerror or "failed"
-            message = f"listener.tls: client_ca {tls.client_ca} cannot be used: {why}"
-            raise ListenWrong(message, "a PEM file with the authority's certificate") from None
-        context.verify_mode = ssl.CERT_OPTIONAL
-    return context

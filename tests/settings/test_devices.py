@@ -248,3 +248,9 @@ def test_a_patient_that_looks_like_a_person_is_warned_about(read, patient, looks
     assert [problem.severity for problem in told] == (["warning"] if looks else [])
     assert all(looks in problem.message for problem in told)
     assert all(patient not in str(problem) for problem in told)
+
+
+def test_a_long_text_for_a_patient_does_not_hold_the_loop(read):
+    """A search that is quadratic in it would take an hour."""
+    found = read(f"devices: {{d: {{driver: printer, port: /dev/a, patient: {'a' * 500_000}}}}}\n")
+    assert not [problem for problem in found.problems if problem.code == "patient-named"]

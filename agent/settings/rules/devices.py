@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gatepost.drivers.driver import Driver
 
 GATEWAY = "gateway"  # what the gateway itself is called where a device could stand
-_LIKE_A_NAME = re.compile(r"[^\W\d_]{2,}[ ,]+[^\W\d_]{2,}")
+_LIKE_A_NAME = re.compile(r"[^\W\d_]{2}[ ,]+[^\W\d_]{2}")  # two letters are enough, and linear in the text
 _LIKE_A_DATE = re.compile(
     r"(?<!\d)(?:(?:19|20)\d\d([-./]?)[01]\d\1[0-3]\d|[0-3]?\d([-./])[01]?\d\2(?:19|20)?\d\d)(?!\d)"
 )
