@@ -45,6 +45,12 @@ class ReadingPipeline:
     """Pipeline of one device. `on_chunk(decoded)` hears of each chunk until it is None; `on_broken` of a decoder
     that raised, which gets no more bytes."""
 
+    __slots__ = (
+        "_armed", "_asks", "_counters", "_decoder_faults", "_device", "_feed", "_grace", "_health", "_log",
+        "_monitoring", "_now", "_on_broken", "_pace", "_past_faults", "_place", "_put", "_stamp", "_thresholds",
+        "_timer", "_untaken", "conversation", "exchange", "last_byte", "on_chunk", "tap", "traffic",
+    )  # fmt: skip
+
     def __init__(
         self,
         device: str,

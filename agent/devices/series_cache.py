@@ -17,6 +17,10 @@ MAX_UNITS = 8  # sets of units of one metric, quality and flags
 class SeriesCache:
     """Finds the series of a reading; `assign` changes the patient."""
 
+    __slots__ = (
+        "_count", "_device", "_known", "_metrics", "_patient", "_store",
+    )  # fmt: skip
+
     def __init__(self, device: str, store: ReadingStore) -> None:
         self._device = device
         self._store = store

@@ -32,6 +32,11 @@ class _Waiting(NamedTuple):
 class StoreQueue:
     """Queue before the store. `put` from the hot path; one task of its own while something waits."""
 
+    __slots__ = (
+        "_append", "_counters", "_device", "_draining", "_link", "_log", "_marked", "_marks_wait", "_paused",
+        "_store", "_waiting",
+    )  # fmt: skip
+
     def __init__(self, device: str, store: ReadingStore, counters: DeviceCounters, log: logging.Logger) -> None:
         self._device = device
         self._store = store

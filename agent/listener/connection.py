@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from gatepost.agent.core.clock import US
 from gatepost.agent.core.token_bucket import TokenBucket
 from gatepost.agent.listener.authentication import RefusedClient
 from gatepost.agent.listener.client_sessions import LONGEST_ID, ClientSession, OutgoingMessage
-from gatepost.agent.listener.interfaces import ConnectionOwner
+from gatepost.agent.listener.interfaces import ConnectionOwner, OctetLayer
 from gatepost.agent.listener.packets import (
     MQTT_3,
     MQTT_5,
@@ -24,7 +24,7 @@ from gatepost.agent.listener.packets import (
     WillMessage,
 )
 from gatepost.agent.listener.properties import DISCONNECT, PUBREL, SUBACK, UNSUBACK
-from gatepost.agent.listener.session import WILL_ANYWAY, ConnectionEnd, ProtocolSession, RepeatedMessage
+from gatepost.agent.listener.session import WILL_ANYWAY, ClientIntent, ConnectionEnd, ProtocolSession, RepeatedMessage
 from gatepost.agent.listener.wire import StreamOver
 
 WRITE_BUFFER = 64 * 1024  # octets that a device has not taken, beyond which it is hung up on
@@ -37,25 +37,14 @@ NO_SUBSCRIPTION = 0x11
 LONG_PAUSE = 10.0  # seconds after which 5 is told rather than kept waiting
 
 
-class OctetLayer(Protocol):
-    """What lies between the transport and MQTT: a WebSocket."""
-
-    @property
-    def held(self) -> int: ...
-
-    def feed(self, data: bytes) -> bytes:
-        """Raises StreamOver."""
-        ...
-
-    def wrap(self, data: bytes) -> None: ...
-
-    def close(self) -> None: ...
-
-    def output(self) -> bytes: ...
-
-
 class DeviceConnection(asyncio.BufferedProtocol):
     """Made for each accepted connection. Everything is synchronous: a packet is dealt with when it is read."""
+
+    __slots__ = (
+        "_budget", "_expiry", "_heard", "_held", "_loop", "_octets", "_over", "_pause", "_reading", "_server",
+        "_timer", "_websocket", "_will", "address", "client", "device", "session", "since", "tls", "token",
+        "transport", "waits",
+    )  # fmt: skip
 
     def __init__(self, server: ConnectionOwner, websocket: OctetLayer | None) -> None:
         self.session = ProtocolSession(server.limits)
@@ -142,33 +131,37 @@ class DeviceConnection(asyncio.BufferedProtocol):
     # --- packets
 
     def _work(self) -> None:
-        session = self.session
-        for intent in session.intents():
-            match intent:
-                case PublishPacket():
-                    self._on_publish(intent)
-                case AckPacket():
-                    self._on_ack(intent)
-                case RepeatedMessage():
-                    assert self.client is not None
-                    session.receive(intent, self.client.ticket)
-                    self._settle_now(self.client.ticket)
-                case ConnectPacket():
-                    self._on_connect(intent)
-                case SubscribePacket():
-                    self._on_subscribe(intent)
-                case UnsubscribePacket():
-                    self._on_unsubscribe(intent)
-                case SignalPacket():
-                    self._on_signal(intent)
-                case ConnectionEnd():
-                    self._server.count_malformed(self, intent.message)
-                    self._flush()
-                    self._end(intent.key, intent.message)
+        take = self.session.next
+        while (intent := take()) is not None:
+            if isinstance(intent, PublishPacket):
+                self._on_publish(intent)
+            else:
+                self._on_other(intent)
             if self._over:
                 return
         self._flush()
         self._balance()
+
+    def _on_other(self, intent: ClientIntent) -> None:
+        match intent:
+            case AckPacket():
+                self._on_ack(intent)
+            case RepeatedMessage():
+                assert self.client is not None
+                self.session.receive(intent, self.client.ticket)
+                self._settle_now(self.client.ticket)
+            case ConnectPacket():
+                self._on_connect(intent)
+            case SubscribePacket():
+                self._on_subscribe(intent)
+            case UnsubscribePacket():
+                self._on_unsubscribe(intent)
+            case SignalPacket():
+                self._on_signal(intent)
+            case ConnectionEnd():
+                self._server.count_malformed(self, intent.message)
+                self._flush()
+                self._end(intent.key, intent.message)
 
     def _balance(self) -> None:
         """Octets that wait are counted, and no more are read while nothing is taken."""

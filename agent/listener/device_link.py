@@ -64,6 +64,11 @@ class MqttLink:
     `on_settled` are those who wait while the store has no room: told whether it took in the end what was held.
     """
 
+    __slots__ = (
+        "_answers", "_away", "_directory", "_events", "_heard", "_up", "_word", "carrier", "is_open", "name",
+        "on_settled", "options", "patterns", "paused", "source",
+    )  # fmt: skip
+
     can_pause = True
     tells_presence = True
 

@@ -26,7 +26,7 @@ HELD = 1 << 62  # the ticket of a message that waits for room in the store
 UNTAKEN = HELD + 1  # of one whose device is being opened anew: take it again once its link is open
 
 
-class TakenMessage(Struct):
+class TakenMessage(Struct, gc=False):
     """What became of a message: `ticket` is the commit that holds it (0 = nothing of it is to be stored)."""
 
     refusal: str = ""
@@ -66,18 +66,18 @@ class MessageIntake:
         route = self._directory.route(source, carrier, topic)
         if route is None:
             return self.refuse(carrier or source, topic, "not-your-topic")
-        link, commits = route.link, self._commits
-        device = link.name
-        message = MqttMessage(route.kind, payload, device, route.captures, lambda text: self._holds_token(device, text))
+        link, kind, captures = route
+        commits, device = self._commits, link.name
+        message = MqttMessage(kind, payload, device, captures, self._holds_token)
         before = commits.next_seq
         if not link.take(message, will):
-            return TakenMessage("", UNTAKEN, route.kind, link)
+            return TakenMessage("", UNTAKEN, kind, link)
         if message.refusal:
             return self.refuse(device, topic, message.refusal)
         self.received += 1
         if link.paused:
-            return TakenMessage("", HELD, route.kind, link)
-        return TakenMessage("", commits.ticket if commits.next_seq != before else 0, route.kind, link)
+            return TakenMessage("", HELD, kind, link)
+        return TakenMessage("", commits.ticket if commits.next_seq != before else 0, kind, link)
 
     def refuse(self, device: str, topic: str, reason: str) -> TakenMessage:
         """Counted; one line for each device and kind in a minute, and an event. Never what was in it."""

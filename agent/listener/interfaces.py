@@ -1,4 +1,4 @@
-"""Interface of the server to each of its connections."""
+"""Interfaces around a connection: the server to each of them, and what lies below MQTT."""
 
 from __future__ import annotations
 
@@ -14,6 +14,23 @@ from gatepost.agent.listener.session import ProtocolLimits
 from gatepost.agent.listener.socket_watch import SocketWatch
 
 Connection = Any  # gatepost.agent.listener.connection.DeviceConnection
+
+
+class OctetLayer(Protocol):
+    """What lies between the transport and MQTT: a WebSocket."""
+
+    @property
+    def held(self) -> int: ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Raises StreamOver."""
+        ...
+
+    def wrap(self, data: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+    def output(self) -> bytes: ...
 
 
 class HoldsBack(Protocol):

@@ -5,8 +5,6 @@ What a rule rests on stands behind it: [3.1.4-2] is a requirement of MQTT 3.1.1,
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -46,6 +44,7 @@ from gatepost.agent.listener.wire import PROTOCOL_ERROR, TOO_LARGE, PacketError,
 CONNECT_LIMIT = 4096  # octets of the first packet
 ALIASES = 10  # topic aliases of a client
 MOST_RECEIVED = 1000  # QoS 2 messages that were received and never released
+NO_LIMIT = 1 << 30  # 5 has its receive maximum, and is hung up on beyond it
 REFUSED = 0x80  # reason codes from here on say no
 BAD_AUTHENTICATION_METHOD, RECEIVE_MAXIMUM_EXCEEDED, ALIAS_INVALID = 0x8C, 0x93, 0x94
 UNKNOWN_PACKET_ID, IDENTIFIERS_NOT_SUPPORTED, WILL_ANYWAY = 0x92, 0xA1, 0x04
@@ -96,12 +95,18 @@ class _DueAck(Struct, gc=False):
 
 
 class ProtocolSession:
-    """`feed` octets, look at `intents`, answer each; `output` is what is to be written. CONNECT is answered with
-    `accept` or `refuse` before the next intent is taken.
+    """`feed` octets, take `next` until it gives None, answer each; `output` is what is to be written. CONNECT is
+    answered with `accept` or `refuse` before the next intent is taken.
 
     `acknowledge` and `complete` put answers in line; `settle(ticket)` sends those whose turn has come, in the order of
-    the packets that they answer [4.6.0-2, -3]. While `blocked`, nothing more is taken: call `intents` again later.
+    the packets that they answer [4.6.0-2, -3]. While `blocked`, nothing more is taken: call `next` again later.
     """
+
+    __slots__ = (
+        "_aliases", "_client_limit", "_due", "_expiry_zero", "_explains", "_flight", "_limits", "_most", "_out",
+        "_received", "_splitter", "accepted", "ended", "keepalive", "paused", "receive_maximum", "unacknowledged",
+        "version",
+    )  # fmt: skip
 
     def __init__(self, limits: ProtocolLimits) -> None:
         self.version = MQTT_3
@@ -112,9 +117,10 @@ class ProtocolSession:
         self.receive_maximum = 65_535  # of the client
         self.unacknowledged = 0  # messages that wait for the disk
         self._limits = limits
+        self._most = limits.window  # of those
         self._splitter = PacketSplitter(CONNECT_LIMIT)
         self._out: list[bytes] = []
-        self._due: deque[_DueAck] = deque()
+        self._due: list[_DueAck] = []  # nearly always empty at once
         self._flight: set[int] = set()  # packet ids of this connection that are not yet free again
         self._received: set[int] = set()  # QoS 2: stored and not released; outlives the connection
         self._aliases: dict[int, str] = {}
@@ -132,7 +138,7 @@ class ProtocolSession:
     @property
     def blocked(self) -> bool:
         """3.1.1 knows no receive maximum: its client is kept from sending more."""
-        return self.paused or (self.version == MQTT_3 and self.unacknowledged >= self._limits.window)
+        return self.paused or self.unacknowledged >= self._most
 
     def feed(self, data: bytes) -> None:
         if not self.ended:
@@ -154,26 +160,28 @@ class ProtocolSession:
 
     # --- packets
 
-    def intents(self) -> Iterator[ClientIntent]:
-        """What the client wants, checked; protocol errors end with ConnectionEnd."""
-        splitter = self._splitter
-        while not self.ended and not self.blocked:
+    def next(self) -> ClientIntent | None:
+        """What the client wants next, checked; None = nothing for now. A protocol error ends with ConnectionEnd."""
+        while not (self.paused or self.ended or self.unacknowledged >= self._most):
             try:
-                cut = splitter.next()
+                cut = self._splitter.next()
                 if cut is None:
-                    return
-                intent = self._take(*cut)
+                    return None
+                first, body = cut
+                intent: ClientIntent | None
+                if first >> 4 == PUBLISH and self.accepted:
+                    intent = self._publish(decode_publish(first, body, self.version))
+                else:
+                    intent = self._take(first, body)
             except PacketError as error:
                 intent = self._broken(error)
             if intent is not None:
-                yield intent
+                return intent
+        return None
 
     def _take(self, first: int, body: bytes) -> ClientIntent | None:
-        kind = first >> 4
         if not self.accepted:
             return self._first_packet(first, body)
-        if kind == PUBLISH:
-            return self._publish(decode_publish(first, body, self.version))
         packet = decode(first, body, self.version)
         match packet:
             case AckPacket(kind=kind) if kind == PUBREL:
@@ -275,6 +283,7 @@ class ProtocolSession:
         keepalive = min(packet.keepalive or limits.keepalive_max, limits.keepalive_max)
         properties: dict[str, Any] = {}
         if self.version == MQTT_5:
+            self._most = NO_LIMIT
             self.receive_maximum = packet.properties.get("receive_maximum", 65_535)
             self._client_limit = packet.properties.get("maximum_packet_size")
             self._explains = bool(packet.properties.get("request_problem_information", 1))
@@ -331,13 +340,17 @@ class ProtocolSession:
 
     def settle(self, durable: int) -> bool:
         """Send what is on disk up to the commit `durable`; whether something is left that waits."""
-        due, out = self._due, self._out
-        while due and due[0].ticket <= durable:
-            ack = due.popleft()
-            out.append(ack.octets)
-            self.unacknowledged -= 1
+        due, count = self._due, 0
+        for ack in due:
+            if ack.ticket > durable:
+                break
+            count += 1
+            self._out.append(ack.octets)
             if ack.ends:
                 self._flight.discard(ack.packet_id)
+        if count:
+            del due[:count]
+            self.unacknowledged -= count
         return bool(due)
 
     def _put(self, ack: _DueAck) -> None:

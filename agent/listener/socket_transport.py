@@ -30,18 +30,9 @@ class SocketTransport(asyncio.Transport):
     """A transport as asyncio's, for a protocol that ends when its peer does, and whom `pause_writing` ends."""
 
     __slots__ = (
-        "_buffer",
-        "_closing",
-        "_descriptor",
-        "_high",
-        "_loop",
-        "_protocol",
-        "_reading",
-        "_sent",
-        "_socket",
-        "_unsent",
-        "_watch",
-    )
+        "_buffer", "_closing", "_descriptor", "_high", "_loop", "_protocol", "_reading", "_sent", "_socket",
+        "_unsent", "_watch",
+    )  # fmt: skip
 
     def __init__(
         self, accepted: socket.socket, protocol: ConnectionProtocol, watch: SocketWatch, buffer: bytearray

@@ -65,6 +65,12 @@ class RefusedPayload(Exception):
 class MqttDecoder:
     """One message at a time. `faults` counts refusals by their key."""
 
+    __slots__ = (
+        "_kinds",
+        "_streams",
+        "faults",
+    )
+
     def __init__(self, options: MqttOptions) -> None:
         self.faults = Faults()
         self._streams = options.streams
@@ -283,7 +289,7 @@ def parse_object(payload: bytes) -> dict[str, Any]:
 def check_identity(members: Mapping[str, Any], message: MqttMessage) -> None:
     """A token must be a valid one of this device, a device id its own. Neither goes any further."""
     token = members.get("token")
-    if token is not None and not (isinstance(token, str) and message.holds_token(token)):
+    if token is not None and not (isinstance(token, str) and message.holds_token(message.device, token)):
         raise RefusedPayload("wrong-token")
     device = members.get("device_id")
     if device is not None and message.device and device != message.device:

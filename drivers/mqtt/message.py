@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 
-def _no_token(text: str) -> bool:
+def _no_token(device: str, text: str) -> bool:
     return False
 
 
@@ -32,9 +32,9 @@ def _without(members: Any) -> Any:
     return {name: value for name, value in members.items() if name != "token"}
 
 
-class MqttMessage(msgspec.Struct):
+class MqttMessage(msgspec.Struct, gc=False):
     """Message of one device. `kind`: data, datastream, status, responses, or a pattern of `options.topics`; `captures`:
-    what its `{metric}` and `{value}` stand for. `holds_token` judges a `token` member.
+    what its `{metric}` and `{value}` stand for. `holds_token(device, text)` judges a `token` member.
 
     The decoder says with `refusal` (a stable key) why it took nothing, and hands on what is no reading: `status`
     (status, reason) of the device, `response` to a command.
@@ -44,7 +44,7 @@ class MqttMessage(msgspec.Struct):
     payload: bytes
     device: str = ""
     captures: Mapping[str, str] = {}
-    holds_token: Callable[[str], bool] = _no_token
+    holds_token: Callable[[str, str], bool] = _no_token
     refusal: str = ""
     status: tuple[str, str] | None = None
     response: dict[str, Any] | None = None

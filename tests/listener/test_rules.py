@@ -60,7 +60,7 @@ class Peer:
     def say(self, *packets: MqttPacket | bytes) -> list[ClientIntent]:
         for packet in packets:
             self.session.feed(packet if isinstance(packet, bytes) else encode(packet, self.version))
-        return list(self.session.intents())
+        return list(iter(self.session.next, None))
 
     def heard(self) -> list[MqttPacket]:
         self._splitter.feed(self.session.output())
@@ -167,7 +167,7 @@ def test_the_first_packet(name: str) -> None:
     said, answer = FIRST[name]
     session = ProtocolSession(ProtocolLimits())
     session.feed(said)
-    [end] = session.intents()
+    [end] = iter(session.next, None)
     assert isinstance(end, ConnectionEnd)
     assert session.output() == answer
 
@@ -217,14 +217,14 @@ def test_3_is_not_read_beyond_the_window() -> None:
     peer = Peer(MQTT_3)
     taken = []
     peer.session.feed(b"".join(encode(publish(ident), MQTT_3) for ident in range(1, 6)))
-    for message in peer.session.intents():
+    for message in iter(peer.session.next, None):
         taken.append(message)
         peer.session.acknowledge(message, 1)
     assert len(taken) == 3
     assert peer.session.blocked
     assert peer.session.held
     peer.session.settle(1)
-    assert len(list(peer.session.intents())) == 2
+    assert len(list(iter(peer.session.next, None))) == 2
 
 
 def test_a_repeat_that_still_waits_is_the_same_message() -> None:
